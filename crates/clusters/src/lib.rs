@@ -1,0 +1,1 @@
+//! Magnum-compatible clusters, templates, certificates; COE drivers.

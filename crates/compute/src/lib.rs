@@ -1,0 +1,5 @@
+//! Servers as containers, flavors, keypairs, images and hosts.
+
+pub mod face;
+
+pub use face::ComputeFace;

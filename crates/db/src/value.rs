@@ -1,0 +1,35 @@
+//! Bound values: typed also when null, because PostgreSQL wants to know.
+
+/// One bound parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Text(Option<String>),
+    Int(Option<i64>),
+    Bool(Option<bool>),
+    Blob(Option<Vec<u8>>),
+}
+
+macro_rules! from {
+    ($($t:ty => $v:ident, $conv:expr;)*) => {$(
+        impl From<$t> for Value { fn from(x: $t) -> Self { Value::$v(Some($conv(x))) } }
+        impl From<Option<$t>> for Value { fn from(x: Option<$t>) -> Self { Value::$v(x.map($conv)) } }
+    )*};
+}
+
+from! {
+    String => Text, std::convert::identity;
+    &str => Text, str::to_owned;
+    &String => Text, String::clone;
+    i64 => Int, std::convert::identity;
+    i32 => Int, i64::from;
+    u32 => Int, i64::from;
+    u16 => Int, i64::from;
+    bool => Bool, std::convert::identity;
+    Vec<u8> => Blob, std::convert::identity;
+}
+
+/// Builds the argument list of a statement: `values![id, name, Some(3)]`.
+#[macro_export]
+macro_rules! values {
+    ($($x:expr),* $(,)?) => { vec![$($crate::Value::from($x)),*] };
+}

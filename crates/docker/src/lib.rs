@@ -1,0 +1,1 @@
+//! The infrastructure ports over the Docker Engine API.

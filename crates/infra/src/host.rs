@@ -1,0 +1,163 @@
+//! The port of a container host.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use kernel::Result;
+use serde::{Deserialize, Serialize};
+
+/// How much of the machine a container may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum NodeAccess {
+    /// An ordinary container.
+    #[default]
+    Plain,
+    /// What a cluster node needs: all capabilities that the machine can give,
+    /// no seccomp, unmasked paths, all devices, private cgroup namespace.
+    Node,
+}
+
+/// A file put in place before the container starts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileSpec {
+    /// Absolute path.
+    pub path: String,
+    /// Unix mode, as `0o600`.
+    pub mode: u32,
+    pub content: Vec<u8>,
+}
+
+/// A place in a network.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Name of the network on the host.
+    pub network: String,
+    pub ipv4: Option<String>,
+    pub mac: Option<String>,
+    pub aliases: Vec<String>,
+}
+
+/// A named volume of a container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VolumeSpec {
+    pub name: String,
+    /// Absolute path in the container.
+    pub target: String,
+}
+
+/// A container to be made.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ContainerSpec {
+    /// Derived from the row's id; the key of idempotency.
+    pub name: String,
+    pub hostname: String,
+    pub image: String,
+    pub command: Option<Vec<String>>,
+    pub env: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+    /// Relative weight of CPU (Docker's cpu shares, 1024 for one vCPU).
+    pub cpu_shares: Option<i64>,
+    /// Memory limit in bytes.
+    pub memory: Option<i64>,
+    pub access: NodeAccess,
+    pub files: Vec<FileSpec>,
+    pub endpoints: Vec<Endpoint>,
+    pub volumes: Vec<VolumeSpec>,
+    /// Seconds between SIGTERM and SIGKILL.
+    pub stop_timeout: i64,
+    /// Restarted by the engine unless it was stopped on purpose.
+    pub restart: bool,
+}
+
+/// State of a container as its host tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContainerState {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Exited,
+    Dead,
+}
+
+/// A container as its host tells.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ContainerView {
+    /// The host's own id.
+    pub id: String,
+    pub name: String,
+    pub state: ContainerState,
+    pub exit_code: Option<i64>,
+    pub oom_killed: bool,
+    /// What the host says why it is in this state, such as a start error.
+    pub error: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    /// Network name to IPv4 address.
+    pub addresses: BTreeMap<String, String>,
+}
+
+/// An image that a host has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImageView {
+    pub id: String,
+    pub tags: Vec<String>,
+    /// Bytes.
+    pub size: i64,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a host can hold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HostInfo {
+    pub name: String,
+    pub cpus: i64,
+    /// Bytes.
+    pub memory: i64,
+    pub version: String,
+    pub api_version: String,
+    pub architecture: String,
+}
+
+/// Something happened to a container of this host: look again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Observed {
+    /// Value of [`crate::LABEL`].
+    pub id: String,
+    pub name: String,
+    /// The host's word, such as `die`, `start`, `oom`.
+    pub action: String,
+}
+
+/// A host that runs containers.
+#[async_trait]
+pub trait ContainerHost: Send + Sync {
+    async fn info(&self) -> Result<HostInfo>;
+
+    /// All containers with our label: the one way to conclude absence.
+    async fn list(&self) -> Result<Vec<ContainerView>>;
+
+    /// `None` where the host says that there is none of this name.
+    async fn inspect(&self, name: &str) -> Result<Option<ContainerView>>;
+
+    /// Makes the container (with its volumes and files) unless one of this
+    /// name exists. Does not start it.
+    async fn create(&self, spec: &ContainerSpec) -> Result<()>;
+
+    /// Starts it; a running one stays as it is.
+    async fn start(&self, name: &str) -> Result<()>;
+
+    async fn stop(&self, name: &str, seconds: i64) -> Result<()>;
+
+    /// Removes the container by force, with the named volumes; absent is done.
+    async fn remove(&self, name: &str, volumes: &[String]) -> Result<()>;
+
+    /// The last lines of its output.
+    async fn logs(&self, name: &str, lines: u32) -> Result<String>;
+
+    /// Images of the host.
+    async fn images(&self) -> Result<Vec<ImageView>>;
+
+    /// Events of our containers; ends when the host goes away.
+    async fn events(&self) -> Result<Pin<Box<dyn futures_util::Stream<Item = Observed> + Send>>>;
+}

@@ -1,0 +1,79 @@
+//! Who asks: the result of authentication, carried through every call.
+
+use serde::{Deserialize, Serialize};
+
+/// What the token is scoped to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Scope {
+    #[default]
+    Unscoped,
+    Project {
+        id: String,
+        name: String,
+        domain_id: String,
+    },
+    Domain {
+        id: String,
+        name: String,
+    },
+    System,
+}
+
+/// The caller of an operation, as validated by identity.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Ctx {
+    pub request_id: String,
+    pub user_id: String,
+    pub user_name: String,
+    pub user_domain_id: String,
+    pub scope: Scope,
+    /// Role names, implied roles included, lower case as stored.
+    pub roles: Vec<String>,
+}
+
+impl Ctx {
+    /// The server itself acting for a row (reconcilers): system scope, admin.
+    #[must_use]
+    pub fn service(request_id: impl Into<String>) -> Self {
+        Self {
+            request_id: request_id.into(),
+            user_id: "jeroboam".into(),
+            user_name: "jeroboam".into(),
+            user_domain_id: "default".into(),
+            scope: Scope::System,
+            roles: vec!["admin".into(), "service".into()],
+        }
+    }
+
+    /// The server acting inside one project on behalf of a row's owner.
+    #[must_use]
+    pub fn for_project(request_id: impl Into<String>, project_id: &str) -> Self {
+        Self {
+            scope: Scope::Project {
+                id: project_id.into(),
+                name: String::new(),
+                domain_id: String::new(),
+            },
+            ..Self::service(request_id)
+        }
+    }
+
+    /// The project of a project-scoped caller.
+    #[must_use]
+    pub fn project_id(&self) -> Option<&str> {
+        match &self.scope {
+            Scope::Project { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|r| r.eq_ignore_ascii_case(role))
+    }
+
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.has_role("admin")
+    }
+}

@@ -1,0 +1,32 @@
+//! Values that say "something happened" and "wake this key".
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// An opaque reconciler key of another crate: whoever finishes a row that
+/// carries one marks it dirty in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OwnerKey {
+    /// The reconciler's kind, such as `stack`.
+    pub kind: String,
+    pub id: String,
+}
+
+impl OwnerKey {
+    #[must_use]
+    pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Self {
+        Self {
+            kind: kind.into(),
+            id: id.into(),
+        }
+    }
+}
+
+/// A notification for the outbox. For clusters the payload is a CADF event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    /// As in `magnum.cluster.create.end`.
+    pub event_type: String,
+    pub project_id: Option<String>,
+    pub payload: Value,
+}

@@ -1,0 +1,16 @@
+//! Ids, clock, errors, request context, policy port, paging: pure values that
+//! every crate speaks. No I/O, no async, no OpenStack resource.
+
+pub mod clock;
+mod ctx;
+mod error;
+mod event;
+pub mod ids;
+mod page;
+mod policy;
+
+pub use ctx::{Ctx, Scope};
+pub use error::{Error, Kind, Result};
+pub use event::{Event, OwnerKey};
+pub use page::{Page, SortDir};
+pub use policy::{Enforcer, Target};

@@ -1,0 +1,1 @@
+//! YAML with positions and the intrinsic functions of HOT templates.

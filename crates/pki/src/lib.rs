@@ -1,0 +1,1 @@
+//! Certificate authorities, CSR signing, sealing of secrets at rest.

@@ -1,0 +1,1 @@
+//! A private world for a test.
