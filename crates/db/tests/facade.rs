@@ -1,0 +1,226 @@
+//! What the façade promises, on every database that can be had here.
+
+use db::{Dirty, Migration, Tx, values};
+use kernel::{Kind, clock};
+use testkit::every_database;
+
+const TABLES: &[Migration] = &[Migration {
+    name: "test-001-thing",
+    sql: "CREATE TABLE thing (id varchar(36) NOT NULL PRIMARY KEY, name varchar(80), n bigint, yes boolean, raw {blob}, doc {text})",
+}];
+
+async fn add(tx: &mut Tx, id: &str) -> kernel::Result<u64> {
+    tx.execute(
+        "INSERT INTO thing (id, name, n, yes, raw, doc) VALUES (?, ?, ?, ?, ?, ?)",
+        values![
+            id,
+            Some("what's ?"),
+            7_i64,
+            true,
+            vec![1_u8, 2],
+            "{\"b\":1,\"a\":2}"
+        ],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_row_comes_back_as_it_was_written() {
+    for t in every_database(TABLES).await {
+        let mut tx = t.db.begin().await.unwrap();
+        add(&mut tx, "one").await.unwrap();
+        tx.commit().await.unwrap();
+        let row =
+            t.db.query_opt(
+                "SELECT * FROM thing WHERE id = ? AND name <> '?'",
+                values!["one"],
+            )
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            row.opt_text("name").unwrap().as_deref(),
+            Some("what's ?"),
+            "{}",
+            t.name
+        );
+        assert_eq!(row.int("n").unwrap(), 7);
+        assert!(row.flag("yes").unwrap());
+        assert_eq!(row.blob("raw").unwrap(), vec![1, 2]);
+        assert_eq!(row.json("doc").unwrap().to_string(), "{\"b\":1,\"a\":2}");
+        assert!(row.text("missing").is_err());
+    }
+}
+
+#[tokio::test]
+async fn nulls_bind_to_any_type_and_a_second_row_of_one_id_exists_already() {
+    for t in every_database(TABLES).await {
+        let mut tx = t.db.begin().await.unwrap();
+        tx.execute(
+            "INSERT INTO thing (id, name, n, yes, raw, doc) VALUES (?, ?, ?, ?, ?, ?)",
+            values![
+                "x",
+                None::<String>,
+                None::<i64>,
+                None::<bool>,
+                None::<Vec<u8>>,
+                None::<String>
+            ],
+        )
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+        let mut tx = t.db.begin().await.unwrap();
+        let again = add(&mut tx, "x").await.unwrap_err();
+        assert_eq!(again.kind, Kind::AlreadyExists, "{}: {again}", t.name);
+        assert!(
+            !again.message.contains("thing"),
+            "the public text shows no table"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_leaves_nothing() {
+    for t in every_database(TABLES).await {
+        let mut tx = t.db.begin().await.unwrap();
+        add(&mut tx, "gone").await.unwrap();
+        drop(tx);
+        let rows = t.db.query("SELECT id FROM thing", vec![]).await.unwrap();
+        assert!(rows.is_empty(), "{}", t.name);
+    }
+}
+
+#[tokio::test]
+async fn migrations_run_once_and_two_starts_at_once_do_not_clash() {
+    for t in every_database(TABLES).await {
+        let (a, b) = tokio::join!(t.db.migrate(TABLES), t.db.migrate(TABLES));
+        a.unwrap();
+        b.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_lease_cannot_write() {
+    for t in every_database(TABLES).await {
+        let mut tx = t.db.begin().await.unwrap();
+        db::mark(&mut tx, "thing", "one").await.unwrap();
+        tx.commit().await.unwrap();
+        // The first worker's lease ends at once: the second takes the key over.
+        let first = db::claim(&t.db, &["thing"], "a", 8, -1)
+            .await
+            .unwrap()
+            .leases
+            .remove(0);
+        let second = db::claim(&t.db, &["thing"], "b", 8, 60_000_000)
+            .await
+            .unwrap()
+            .leases
+            .remove(0);
+        assert!(second.epoch > first.epoch);
+
+        let mut stale = t.db.begin().await.unwrap();
+        let refused = stale.fence(&first).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Conflict, "{}", t.name);
+        drop(stale);
+        db::complete(&t.db, &first, &Dirty::Gone).await.unwrap();
+
+        let mut tx = t.db.begin().await.unwrap();
+        tx.fence(&second).await.unwrap();
+        add(&mut tx, "one").await.unwrap();
+        tx.commit().await.unwrap();
+        // A third finds nothing: the key is held.
+        assert!(
+            db::claim(&t.db, &["thing"], "c", 8, 1)
+                .await
+                .unwrap()
+                .leases
+                .is_empty()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_marked_during_a_run_runs_again() {
+    for t in every_database(TABLES).await {
+        let mut tx = t.db.begin().await.unwrap();
+        db::mark(&mut tx, "thing", "one").await.unwrap();
+        tx.commit().await.unwrap();
+        let lease = db::claim(&t.db, &["thing"], "a", 8, 60_000_000)
+            .await
+            .unwrap()
+            .leases
+            .remove(0);
+        let mut tx = t.db.begin().await.unwrap();
+        db::mark(&mut tx, "thing", "one").await.unwrap();
+        tx.commit().await.unwrap();
+        db::complete(&t.db, &lease, &Dirty::Gone).await.unwrap();
+        let again = db::claim(&t.db, &["thing"], "a", 8, 60_000_000)
+            .await
+            .unwrap()
+            .leases;
+        assert_eq!(again.len(), 1, "{}", t.name);
+        // Clean now: nothing is due, and a later mark still finds the key.
+        db::complete(&t.db, &again[0], &Dirty::Clean).await.unwrap();
+        let none = db::claim(&t.db, &["thing"], "a", 8, 1).await.unwrap();
+        assert!(none.leases.is_empty());
+        assert_eq!(none.next_due, None, "{}", t.name);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_run_waits_for_its_time_and_keeps_its_error() {
+    for t in every_database(TABLES).await {
+        let mut tx = t.db.begin().await.unwrap();
+        db::mark(&mut tx, "thing", "one").await.unwrap();
+        tx.commit().await.unwrap();
+        let lease = db::claim(&t.db, &["thing"], "a", 8, 60_000_000)
+            .await
+            .unwrap()
+            .leases
+            .remove(0);
+        let later = clock::now_micros() + 3_600_000_000;
+        db::complete(&t.db, &lease, &Dirty::Failed(later, "no engine".into()))
+            .await
+            .unwrap();
+        let found = db::claim(&t.db, &["thing"], "a", 8, 1).await.unwrap();
+        assert!(found.leases.is_empty());
+        assert_eq!(found.next_due, Some(later), "{}", t.name);
+        let row =
+            t.db.query_opt(
+                "SELECT attempts, last_error FROM flow_key WHERE id = ?",
+                values!["one"],
+            )
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(row.int("attempts").unwrap(), 1);
+        assert_eq!(
+            row.opt_text("last_error").unwrap().as_deref(),
+            Some("no engine")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_commit_wakes_whoever_waits_also_in_another_process() {
+    for t in every_database(TABLES).await {
+        let other = db::Db::connect(&t.url).await.unwrap();
+        let mut here = t.db.wakes().subscribe();
+        let mut there = other.wakes().subscribe();
+        let mut tx = t.db.begin().await.unwrap();
+        db::mark(&mut tx, "thing", "one").await.unwrap();
+        tx.commit().await.unwrap();
+        let limit = std::time::Duration::from_secs(5);
+        tokio::time::timeout(limit, here.changed())
+            .await
+            .unwrap()
+            .unwrap();
+        if t.name == "postgres" {
+            tokio::time::timeout(limit, there.changed())
+                .await
+                .unwrap()
+                .unwrap();
+        }
+    }
+}
