@@ -95,6 +95,16 @@ pub struct ContainerView {
     pub labels: BTreeMap<String, String>,
     /// Network name to IPv4 address.
     pub addresses: BTreeMap<String, String>,
+    /// How often the host has started it again by itself.
+    #[serde(default)]
+    pub restarts: i64,
+}
+
+/// A named volume as its host tells.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VolumeView {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
 }
 
 /// An image that a host has.
@@ -134,7 +144,8 @@ pub struct Observed {
 pub trait ContainerHost: Send + Sync {
     async fn info(&self) -> Result<HostInfo>;
 
-    /// All containers with our label: the one way to conclude absence.
+    /// All containers with our label or our name prefix: with `inspect` the
+    /// one way to conclude absence.
     async fn list(&self) -> Result<Vec<ContainerView>>;
 
     /// `None` where the host says that there is none of this name.
@@ -154,6 +165,9 @@ pub trait ContainerHost: Send + Sync {
 
     /// The last lines of its output.
     async fn logs(&self, name: &str, lines: u32) -> Result<String>;
+
+    /// All named volumes with our label or our name prefix.
+    async fn volumes(&self) -> Result<Vec<VolumeView>>;
 
     /// Images of the host.
     async fn images(&self) -> Result<Vec<ImageView>>;

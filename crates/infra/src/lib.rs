@@ -3,12 +3,15 @@
 //! was stored before it is made, and carries the label [`LABEL`].
 
 mod host;
+mod leak;
 mod net;
+pub mod sim;
 
 pub use host::{
     ContainerHost, ContainerSpec, ContainerState, ContainerView, Endpoint, FileSpec, HostInfo,
-    ImageView, NodeAccess, Observed, VolumeSpec,
+    ImageView, NodeAccess, Observed, VolumeSpec, VolumeView,
 };
+pub use leak::{Leak, Side, owned};
 pub use net::{BridgeSpec, BridgeView, NetworkPlane};
 
 /// Label key on every container, network and volume that we make; its value

@@ -35,7 +35,7 @@ pub struct BridgeView {
 /// Networks of a host.
 #[async_trait]
 pub trait NetworkPlane: Send + Sync {
-    /// All networks with our label.
+    /// All networks with our label or our name prefix.
     async fn list(&self) -> Result<Vec<BridgeView>>;
 
     /// Subnets (any owner) that a new network must not overlap.

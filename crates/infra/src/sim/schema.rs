@@ -1,0 +1,38 @@
+//! Tables of the simulated world.
+
+use db::Migration;
+
+pub(super) const STEPS: &[Migration] = &[
+    Migration {
+        name: "sim-001-container",
+        sql: "CREATE TABLE IF NOT EXISTS sim_container (
+            name varchar(128) NOT NULL PRIMARY KEY, id varchar(64) NOT NULL, label varchar(64) NOT NULL,
+            state varchar(16) NOT NULL, exit_code bigint, oom boolean NOT NULL, spec {text} NOT NULL)",
+    },
+    Migration {
+        name: "sim-002-volume",
+        sql: "CREATE TABLE IF NOT EXISTS sim_volume (
+            name varchar(128) NOT NULL PRIMARY KEY, labels {text} NOT NULL)",
+    },
+    Migration {
+        name: "sim-003-image",
+        sql: "CREATE TABLE IF NOT EXISTS sim_image (
+            reference varchar(255) NOT NULL PRIMARY KEY, id varchar(80) NOT NULL)",
+    },
+    Migration {
+        name: "sim-004-network",
+        sql: "CREATE TABLE IF NOT EXISTS sim_network (
+            name varchar(128) NOT NULL PRIMARY KEY, id varchar(64) NOT NULL, spec {text} NOT NULL)",
+    },
+    Migration {
+        name: "sim-005-fault",
+        sql: "CREATE TABLE IF NOT EXISTS sim_fault (
+            id varchar(36) NOT NULL PRIMARY KEY, step varchar(32) NOT NULL, name varchar(128) NOT NULL,
+            transient boolean NOT NULL, message {text} NOT NULL, times bigint NOT NULL)",
+    },
+    Migration {
+        name: "sim-006-endpoint",
+        sql: "CREATE TABLE IF NOT EXISTS sim_endpoint (
+            container varchar(128) NOT NULL, network varchar(128) NOT NULL, PRIMARY KEY (container, network))",
+    },
+];
