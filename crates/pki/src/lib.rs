@@ -1,1 +1,28 @@
 //! Certificate authorities, CSR signing, sealing of secrets at rest.
+//!
+//! Certificates are ECDSA P-256 with SHA-256; requests may bring RSA keys of
+//! 2048 bits and more, EC keys on P-256, P-384 and P-521, and Ed25519 keys.
+//! Subjects of requests are copied byte for byte: no list of known attribute
+//! types stands between a client and the name it asked for. That is why the
+//! certificate is assembled here (`der`, `cert`) and not by a library that
+//! knows one value per attribute.
+//!
+//! This crate knows no table and no network. It reads and writes one file:
+//! the key file of the [`Sealer`].
+
+mod ca;
+mod cert;
+mod csr;
+mod der;
+mod pem;
+mod seal;
+
+pub use ca::{Ca, Issued, self_signed};
+pub use cert::{CertInfo, Subject, fingerprint_sha256};
+pub use csr::SignOptions;
+pub use pem::first_der;
+pub use seal::Sealer;
+
+/// Days that CAs and the certificates they sign are valid, five years:
+/// Magnum's `[x509]term_of_validity`.
+pub const TERM_DAYS: u32 = 1825;

@@ -1,0 +1,259 @@
+//! Certificate authorities: made, kept as PEM, used to sign.
+
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use kernel::{Error, Result, clock};
+use x509_parser::certificate::X509Certificate;
+
+use crate::cert::{self, Body, Signer, Subject};
+use crate::csr::{Request, SignOptions};
+use crate::pem;
+
+const DAY: i64 = 86_400;
+
+/// A certificate authority. `key_pem` is a secret: seal it before it is
+/// stored, never print it.
+#[derive(Clone)]
+pub struct Ca {
+    pub cert_pem: String,
+    /// PKCS#8.
+    pub key_pem: String,
+}
+
+impl std::fmt::Debug for Ca {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ca")
+            .field("cert_pem", &self.cert_pem)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key and the certificate for it.
+#[derive(Clone)]
+pub struct Issued {
+    pub cert_pem: String,
+    /// PKCS#8; a secret.
+    pub key_pem: String,
+    pub cert_der: Vec<u8>,
+}
+
+impl std::fmt::Debug for Issued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issued")
+            .field("cert_pem", &self.cert_pem)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ca {
+    /// Makes a CA with a new EC P-256 key, valid from yesterday for five
+    /// years (Magnum's term). `common_name` is the cluster's name, cut at 64
+    /// characters.
+    ///
+    /// # Errors
+    /// Internal: the system gave no randomness.
+    pub fn generate(common_name: &str) -> Result<Self> {
+        Self::generate_for(common_name, crate::TERM_DAYS)
+    }
+
+    /// The same with a term of one's own, in days.
+    ///
+    /// # Errors
+    /// As `generate`.
+    pub fn generate_for(common_name: &str, days: u32) -> Result<Self> {
+        let new = NewKey::draw()?;
+        let now = clock::now_micros() / 1_000_000;
+        let subject = Subject::cn(common_name).encode();
+        let body = Body {
+            subject: subject.clone(),
+            spki: new.spki.clone(),
+            key_bits: new.bits(),
+            ca: true,
+            key_usage: cert::KEY_CERT_SIGN,
+            extended: Vec::new(),
+            names: Vec::new(),
+            not_before: now - DAY,
+            not_after: now + i64::from(days) * DAY,
+        };
+        let der = cert::sign(
+            &body,
+            &Signer {
+                key: &new.pair,
+                name: &subject,
+                key_id: &cert::key_id(&new.bits()),
+            },
+        )?;
+        Ok(Self {
+            cert_pem: pem::encode("CERTIFICATE", &der),
+            key_pem: new.pem,
+        })
+    }
+
+    /// Signs a request in PEM; the answer is one certificate in PEM.
+    ///
+    /// # Errors
+    /// Invalid `csr`: not PEM, broken, wrong signature, key too weak, or it
+    /// asks for what no client gets. Invalid `sans`. Internal: this CA's own
+    /// texts are broken.
+    pub fn sign_csr(&self, csr_pem: &str, options: &SignOptions) -> Result<String> {
+        let request = Request::parse(csr_pem)?;
+        let der = self.sign(request, options)?;
+        Ok(pem::encode("CERTIFICATE", &der))
+    }
+
+    /// Makes a key and its certificate in one.
+    ///
+    /// # Errors
+    /// As `sign_csr`.
+    pub fn issue(&self, subject: Subject, options: &SignOptions) -> Result<Issued> {
+        let new = NewKey::draw()?;
+        let request = Request {
+            subject: subject.encode(),
+            spki: new.spki.clone(),
+            key_bits: new.bits(),
+            names: Vec::new(),
+            key_usage: None,
+            extended: Vec::new(),
+        };
+        let cert_der = self.sign(request, options)?;
+        Ok(Issued {
+            cert_pem: pem::encode("CERTIFICATE", &cert_der),
+            key_pem: new.pem,
+            cert_der,
+        })
+    }
+
+    fn sign(&self, request: Request, options: &SignOptions) -> Result<Vec<u8>> {
+        let broken = |what: &str| Error::internal(format!("the CA's {what} cannot be read"));
+        let cert_der = pem::first_der(&self.cert_pem, &["CERTIFICATE"])
+            .ok_or_else(|| broken("certificate"))?;
+        let (_, own) =
+            x509_parser::parse_x509_certificate(&cert_der).map_err(|_| broken("certificate"))?;
+        let key_der =
+            pem::first_der(&self.key_pem, &["PRIVATE KEY"]).ok_or_else(|| broken("key"))?;
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key_der)
+            .map_err(|_| broken("key"))?;
+        let own_bits = own.public_key().subject_public_key.data.to_vec();
+        if own_bits != key.public_key().as_ref() {
+            return Err(Error::internal("the CA's key does not fit its certificate"));
+        }
+        let body = body_for(request, options, &own)?;
+        cert::sign(
+            &body,
+            &Signer {
+                key: &key,
+                name: own.subject().as_raw(),
+                key_id: &cert::key_id(&own_bits),
+            },
+        )
+    }
+}
+
+fn body_for(request: Request, options: &SignOptions, issuer: &X509Certificate<'_>) -> Result<Body> {
+    let now = clock::now_micros() / 1_000_000;
+    let mut names = if options.keep_csr_sans {
+        request.names
+    } else {
+        Vec::new()
+    };
+    for text in &options.sans {
+        let name = cert::general_name(text)?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let kept = options.keep_csr_usages;
+    let mut extended = if kept { request.extended } else { Vec::new() };
+    let granted = [
+        (options.server_auth, cert::SERVER_AUTH),
+        (options.client_auth, cert::CLIENT_AUTH),
+    ];
+    for (_, purpose) in granted.iter().filter(|(wanted, _)| *wanted) {
+        if !extended.iter().any(|have| have == purpose) {
+            extended.push(purpose.to_vec());
+        }
+    }
+    if extended.is_empty() {
+        extended.push(cert::CLIENT_AUTH.to_vec());
+    }
+    let usual = cert::DIGITAL_SIGNATURE | cert::KEY_ENCIPHERMENT;
+    let until = now + i64::from(options.days) * DAY;
+    Ok(Body {
+        subject: options
+            .subject
+            .as_ref()
+            .map_or(request.subject, Subject::encode),
+        spki: request.spki,
+        key_bits: request.key_bits,
+        ca: false,
+        key_usage: request.key_usage.filter(|_| kept).unwrap_or(usual),
+        extended,
+        names,
+        // Clocks of clients may be behind; never before the CA itself.
+        not_before: (now - DAY).max(issuer.validity().not_before.timestamp()),
+        not_after: until.min(issuer.validity().not_after.timestamp()),
+    })
+}
+
+/// A server certificate that vouches for itself, for a listener whose
+/// clients know it by `fingerprint_sha256`. Valid for `days`.
+///
+/// # Errors
+/// Invalid `sans`; internal: no randomness.
+pub fn self_signed(common_name: &str, sans: &[String], days: u32) -> Result<Issued> {
+    let new = NewKey::draw()?;
+    let now = clock::now_micros() / 1_000_000;
+    let subject = Subject::cn(common_name).encode();
+    let names = sans
+        .iter()
+        .map(|text| cert::general_name(text))
+        .collect::<Result<Vec<_>>>()?;
+    let body = Body {
+        subject: subject.clone(),
+        spki: new.spki.clone(),
+        key_bits: new.bits(),
+        ca: false,
+        key_usage: cert::DIGITAL_SIGNATURE,
+        extended: vec![cert::SERVER_AUTH.to_vec()],
+        names,
+        not_before: now - DAY,
+        not_after: now + i64::from(days) * DAY,
+    };
+    let cert_der = cert::sign(
+        &body,
+        &Signer {
+            key: &new.pair,
+            name: &subject,
+            key_id: &cert::key_id(&new.bits()),
+        },
+    )?;
+    Ok(Issued {
+        cert_pem: pem::encode("CERTIFICATE", &cert_der),
+        key_pem: new.pem,
+        cert_der,
+    })
+}
+
+struct NewKey {
+    pair: EcdsaKeyPair,
+    spki: Vec<u8>,
+    pem: String,
+}
+
+impl NewKey {
+    fn draw() -> Result<Self> {
+        let failed = |_| Error::internal("making an EC key failed");
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
+        let pkcs8 = pair.to_pkcs8v1().map_err(failed)?;
+        let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(failed)?;
+        Ok(Self {
+            pem: pem::encode("PRIVATE KEY", pkcs8.as_ref()),
+            spki: spki.as_ref().to_vec(),
+            pair,
+        })
+    }
+
+    fn bits(&self) -> Vec<u8> {
+        self.pair.public_key().as_ref().to_vec()
+    }
+}

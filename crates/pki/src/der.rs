@@ -1,0 +1,124 @@
+//! Writes DER: only the forms that certificates need.
+
+/// One element: tag, length in the shortest form, content.
+pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(content.len() + 6);
+    out.push(tag);
+    let length = content.len();
+    if length < 0x80 {
+        out.push(length as u8);
+    } else {
+        let bytes = length.to_be_bytes();
+        let skip = bytes.iter().take_while(|b| **b == 0).count();
+        out.push(0x80 | (bytes.len() - skip) as u8);
+        out.extend_from_slice(&bytes[skip..]);
+    }
+    out.extend_from_slice(content);
+    out
+}
+
+pub(crate) fn seq(parts: &[&[u8]]) -> Vec<u8> {
+    tlv(0x30, &parts.concat())
+}
+
+pub(crate) fn set(parts: &[&[u8]]) -> Vec<u8> {
+    tlv(0x31, &parts.concat())
+}
+
+/// `encoded` is the content of an object identifier, already in base 128.
+pub(crate) fn oid(encoded: &[u8]) -> Vec<u8> {
+    tlv(0x06, encoded)
+}
+
+/// An unsigned integer from big-endian bytes.
+pub(crate) fn uint(bytes: &[u8]) -> Vec<u8> {
+    let skip = bytes.iter().take_while(|b| **b == 0).count();
+    let digits = &bytes[skip..];
+    let mut content = Vec::with_capacity(digits.len() + 1);
+    if digits.first().is_none_or(|b| b & 0x80 != 0) {
+        content.push(0);
+    }
+    content.extend_from_slice(digits);
+    tlv(0x02, &content)
+}
+
+pub(crate) fn boolean(value: bool) -> Vec<u8> {
+    tlv(0x01, &[if value { 0xff } else { 0 }])
+}
+
+pub(crate) fn octets(content: &[u8]) -> Vec<u8> {
+    tlv(0x04, content)
+}
+
+/// A bit string of whole bytes.
+pub(crate) fn bits(content: &[u8]) -> Vec<u8> {
+    let mut inner = Vec::with_capacity(content.len() + 1);
+    inner.push(0);
+    inner.extend_from_slice(content);
+    tlv(0x03, &inner)
+}
+
+/// A named bit list in one byte: bit 0 is the most significant one, and
+/// trailing zeros are cut as DER demands.
+pub(crate) fn named_bits(byte: u8) -> Vec<u8> {
+    if byte == 0 {
+        return tlv(0x03, &[0]);
+    }
+    tlv(0x03, &[byte.trailing_zeros() as u8, byte])
+}
+
+pub(crate) fn utf8(text: &str) -> Vec<u8> {
+    tlv(0x0c, text.as_bytes())
+}
+
+/// A moment in seconds since the epoch: UTCTime to the end of 2049,
+/// GeneralizedTime after (RFC 5280 §4.1.2.5).
+pub(crate) fn moment(unix: i64) -> Vec<u8> {
+    let t =
+        time::OffsetDateTime::from_unix_timestamp(unix).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let rest = format!(
+        "{:02}{:02}{:02}{:02}{:02}Z",
+        u8::from(t.month()),
+        t.day(),
+        t.hour(),
+        t.minute(),
+        t.second()
+    );
+    if t.year() < 2050 {
+        tlv(0x17, format!("{:02}{rest}", t.year() % 100).as_bytes())
+    } else {
+        tlv(0x18, format!("{:04}{rest}", t.year()).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_take_the_shortest_form() {
+        assert_eq!(tlv(4, &[7; 3])[..2], [4, 3]);
+        assert_eq!(tlv(4, &[7; 127])[..2], [4, 127]);
+        assert_eq!(tlv(4, &[7; 128])[..3], [4, 0x81, 128]);
+        assert_eq!(tlv(4, &[7; 300])[..4], [4, 0x82, 1, 44]);
+    }
+
+    #[test]
+    fn integers_are_never_negative_nor_padded() {
+        assert_eq!(uint(&[0, 0, 5]), [2, 1, 5]);
+        assert_eq!(uint(&[0x80]), [2, 2, 0, 0x80]);
+        assert_eq!(uint(&[]), [2, 1, 0]);
+    }
+
+    #[test]
+    fn years_from_2050_are_written_in_full() {
+        assert_eq!(moment(0), b"\x17\x0d700101000000Z");
+        assert_eq!(moment(2_524_608_000), b"\x18\x0f20500101000000Z");
+    }
+
+    #[test]
+    fn named_bits_say_how_many_are_unused() {
+        assert_eq!(named_bits(0b1010_0000), [3, 2, 5, 0b1010_0000]);
+        assert_eq!(named_bits(0b0000_0100), [3, 2, 2, 0b0000_0100]);
+    }
+}
