@@ -1,1 +1,52 @@
-fn main() {}
+//! Developer commands behind `./x`. Each is a module; the script only installs
+//! what is missing, starts the engine and hands over.
+
+mod blackbox;
+mod check;
+mod demo;
+mod edges;
+mod server;
+mod shell;
+mod sizes;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: ./x COMMAND
+
+  up [--debug] [--fresh]  build, start the server, create a swarm cluster, run a service in it
+  down                    delete the clusters, stop the server, leave nothing behind
+  build [--debug]         build the server and the node agent (release unless --debug)
+  test [quick|all]        cargo tests and checks; with all (default) also the black-box tests
+  check [--full]          fmt, clippy, tidy, cargo-deny (--full installs cargo-deny)
+  tidy                    the house rules and the edges between crates
+  sizes                   lines per crate, bytes per binary and image
+  bench                   cluster create against the by-hand floor (report only)
+  help                    this text";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let rest = args.get(1..).unwrap_or_default();
+    let done = match args.first().map(String::as_str) {
+        Some("up") => demo::up(rest),
+        Some("down") => demo::down(rest),
+        Some("build") => shell::build(rest),
+        Some("test") => blackbox::test(rest),
+        Some("check") => check::check(rest),
+        Some("tidy") => check::tidy(),
+        Some("sizes") => sizes::sizes(),
+        Some("bench") => blackbox::bench(rest),
+        None | Some("help" | "-h" | "--help") => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Some(other) => Err(anyhow::anyhow!("no command {other}\n{USAGE}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("x: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! `./x test` and `./x bench`: cargo's tests, then the tests that know the
+//! server only from outside, each a Python script with a summary line.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{check, demo, shell};
+
+/// Scripts in the order of their runs, with the seconds that each may take.
+const SCRIPTS: &[(&str, u32)] = &[
+    ("tests/conformance/test_openstack_client.py", 1200),
+    ("tests/real/crash.py", 1200),
+    ("tests/real/speed.py", 300),
+];
+
+pub fn test(args: &[String]) -> Result<()> {
+    let level = args.first().map_or("all", String::as_str);
+    let mut failed = Vec::new();
+    let mut note = |name: &str, done: Result<()>| {
+        if let Err(e) = done {
+            eprintln!("{name}: {e:#}");
+            failed.push(name.to_owned());
+        }
+    };
+    if !matches!(level, "quick" | "all" | "blackbox") {
+        bail!("test {level}: quick, all or blackbox");
+    }
+    if level != "blackbox" {
+        note(
+            "cargo test",
+            shell::run(&mut shell::command(
+                "cargo",
+                &["test", "--workspace", "--locked"],
+            )),
+        );
+        note("check", check::check(&[]));
+    }
+    let mut count = Count::default();
+    if level != "quick" {
+        match prepare() {
+            Ok(world) => {
+                for (script, seconds) in SCRIPTS {
+                    let one = world.run(script, *seconds);
+                    count.passed += one.passed;
+                    count.failed += one.failed;
+                    if one.failed > 0 {
+                        note(script, Err(anyhow::anyhow!("{} failed", one.failed)));
+                    }
+                }
+            }
+            Err(e) => {
+                count.failed += 1;
+                note("black-box tests", Err(e));
+            }
+        }
+        println!("{} passed, {} failed", count.passed, count.failed);
+    }
+    if !failed.is_empty() {
+        bail!("test: {} failed", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// The speed script alone, against the release build.
+pub fn bench(args: &[String]) -> Result<()> {
+    shell::build(&[])?;
+    let world = world(false)?;
+    let script = shell::root().join("tests/real/speed.py");
+    shell::run(world.python(&script).args(args))
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u32,
+    failed: u32,
+}
+
+/// What the scripts need.
+struct World {
+    bin: PathBuf,
+    venv: PathBuf,
+}
+
+fn prepare() -> Result<World> {
+    shell::build(&["--debug".to_owned()])?;
+    world(true)
+}
+
+fn world(debug: bool) -> Result<World> {
+    let bin = shell::binary(debug);
+    demo::image(&bin)?;
+    Ok(World { bin, venv: venv()? })
+}
+
+impl World {
+    fn python(&self, script: &Path) -> Command {
+        let mut command = Command::new(self.venv.join("bin/python"));
+        command
+            .arg(script)
+            .current_dir(shell::root())
+            .env("JEROBOAM_BIN", &self.bin)
+            .env("JEROBOAM_VENV", &self.venv)
+            .env("PYTHONUNBUFFERED", "1")
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
+    /// Shows what the script prints and reads its summary. A script without
+    /// one counts as a failure: it broke off.
+    fn run(&self, script: &str, seconds: u32) -> Count {
+        println!("== {script}");
+        let python = self.python(&shell::root().join(script));
+        // TERM first: the script takes its server and clusters away.
+        let mut command = Command::new("timeout");
+        command
+            .arg("-k")
+            .arg("120")
+            .arg(seconds.to_string())
+            .arg(python.get_program())
+            .args(python.get_args());
+        for (key, value) in python.get_envs() {
+            command.env(key, value.unwrap_or_default());
+        }
+        let said = command
+            .current_dir(shell::root())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .and_then(echo);
+        let Ok((lines, success)) = said else {
+            return Count {
+                passed: 0,
+                failed: 1,
+            };
+        };
+        let mut count = lines
+            .iter()
+            .rev()
+            .find_map(|l| summary(l))
+            .unwrap_or(Count {
+                passed: 0,
+                failed: 1,
+            });
+        if !success && count.failed == 0 {
+            count.failed = 1;
+        }
+        count
+    }
+}
+
+/// Passes the lines on as they come.
+fn echo(mut child: std::process::Child) -> std::io::Result<(Vec<String>, bool)> {
+    use std::io::{BufRead as _, BufReader};
+    let mut lines = Vec::new();
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).lines() {
+            let line = line?;
+            println!("{line}");
+            lines.push(line);
+        }
+    }
+    Ok((lines, child.wait()?.success()))
+}
+
+/// Reads `3 passed, 0 failed`.
+fn summary(line: &str) -> Option<Count> {
+    let (passed, rest) = line.trim().split_once(" passed, ")?;
+    let failed = rest.strip_suffix(" failed")?;
+    Some(Count {
+        passed: passed.parse().ok()?,
+        failed: failed.parse().ok()?,
+    })
+}
+
+/// A Python environment with the OpenStack clients from PyPI, made once.
+pub fn venv() -> Result<PathBuf> {
+    let dir = shell::cache_dir().join("venv");
+    let client = dir.join("bin/openstack");
+    let stamp = dir.join("complete");
+    if client.is_file() && stamp.is_file() {
+        return Ok(dir);
+    }
+    println!(
+        "installing the OpenStack clients from PyPI into {}",
+        dir.display()
+    );
+    std::fs::create_dir_all(shell::cache_dir())?;
+    shell::run(Command::new("python3").args(["-m", "venv"]).arg(&dir))?;
+    shell::run(Command::new(dir.join("bin/pip")).args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "python-openstackclient",
+        "python-magnumclient",
+    ]))
+    .context("pip; without PyPI the OpenStack clients cannot be installed")?;
+    std::fs::write(stamp, "")?;
+    Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_line_is_read_and_others_are_not() {
+        assert_eq!(
+            summary("12 passed, 1 failed"),
+            Some(Count {
+                passed: 12,
+                failed: 1
+            })
+        );
+        assert_eq!(summary("passed, failed"), None);
+        assert_eq!(summary("12 passed"), None);
+    }
+}

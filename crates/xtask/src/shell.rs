@@ -1,0 +1,110 @@
+//! Paths of the checkout and the running of other programs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The checkout: where the workspace's manifest lies.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// Cargo's target directory, which `./x` may have moved out of the checkout.
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// Where the developer's server keeps its state.
+pub fn state_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os("JEROBOAM_STATE") {
+        return PathBuf::from(dir);
+    }
+    home().join(".local/share/jeroboam")
+}
+
+/// Caches that survive a checkout.
+pub fn cache_dir() -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| home().join(".cache"));
+    base.join("jeroboam")
+}
+
+fn home() -> PathBuf {
+    std::env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from)
+}
+
+/// A program that runs in the checkout.
+pub fn command(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(root());
+    command
+}
+
+/// Runs to the end with our output; an exit other than 0 is an error.
+pub fn run(command: &mut Command) -> Result<()> {
+    let shown = show(command);
+    eprintln!("+ {shown}");
+    let status = command
+        .status()
+        .with_context(|| format!("{shown} does not start"))?;
+    if !status.success() {
+        bail!("{shown}: {status}");
+    }
+    Ok(())
+}
+
+/// What it prints on stdout, trimmed; an exit other than 0 is an error that
+/// carries what it said on stderr.
+pub fn output(command: &mut Command) -> Result<String> {
+    let shown = show(command);
+    let out = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{shown} does not start"))?;
+    if !out.status.success() {
+        bail!(
+            "{shown}: {}\n{}{}",
+            out.status,
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).trim().to_owned())
+}
+
+fn show(command: &Command) -> String {
+    let mut text = command.get_program().to_string_lossy().into_owned();
+    for arg in command.get_args() {
+        text.push(' ');
+        text.push_str(&arg.to_string_lossy());
+    }
+    text
+}
+
+/// `./x build`: server and agent; the release profile unless `--debug`.
+pub fn build(args: &[String]) -> Result<()> {
+    let debug = args.iter().any(|a| a == "--debug");
+    let mut cargo = command(
+        "cargo",
+        &["build", "--locked", "-p", "jeroboam", "-p", "node"],
+    );
+    if !debug {
+        cargo.arg("--release");
+    }
+    run(&mut cargo)?;
+    println!("{}", binary(debug).display());
+    Ok(())
+}
+
+/// The server's binary of a profile.
+pub fn binary(debug: bool) -> PathBuf {
+    target()
+        .join(if debug { "debug" } else { "release" })
+        .join("jeroboam")
+}

@@ -1,0 +1,141 @@
+//! Each rule fires on its breach and stays silent on what looks alike.
+
+use super::{File, judge, source};
+
+fn rules_of(path: &str, text: &str) -> Vec<&'static str> {
+    judge(&File::new(path, text.to_owned()))
+        .iter()
+        .filter(|f| !f.warning)
+        .map(|f| f.rule)
+        .collect()
+}
+
+#[test]
+fn comments_strings_and_characters_are_not_code() {
+    let lines = source::read(
+        "let a = \"x // y\"; // unsafe {\n/* unsafe { /* */ */ let b = '\"'; let c: &'static str = r#\"q\"q\"#;",
+    );
+    assert_eq!(lines[0].code, "let a = \"\"; ");
+    assert_eq!(lines[0].strings, ["x // y"]);
+    assert_eq!(lines[1].code, " let b = ''; let c: &'static str = \"\";");
+    assert_eq!(lines[1].strings, ["q\"q"]);
+}
+
+#[test]
+fn a_string_over_lines_keeps_the_count() {
+    let lines = source::read("a(\"one\n two \\\n three\");\nb();");
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[3].code, "b();");
+}
+
+#[test]
+fn the_end_of_a_test_module_is_found() {
+    let lines = source::read("fn a() {}\n#[cfg(test)]\nmod tests {\n fn b() {}\n}\nfn c() {}");
+    assert_eq!(
+        lines.iter().map(|l| l.test).collect::<Vec<_>>(),
+        [false, true, true, true, true, false]
+    );
+    let lines = source::read("#[cfg(test)]\nmod tests;\nfn c() {}");
+    assert_eq!(
+        lines.iter().map(|l| l.test).collect::<Vec<_>>(),
+        [true, true, false]
+    );
+}
+
+#[test]
+fn length() {
+    let long = "fn a() {}\n".repeat(601);
+    assert_eq!(rules_of("crates/a/src/b.rs", &long), ["length"]);
+    assert!(rules_of("crates/a/src/b.rs", &"fn a() {}\n".repeat(600)).is_empty());
+    assert!(rules_of("crates/a/src/tests.rs", &long).is_empty());
+    let mostly_tests = format!("#[cfg(test)]\nmod tests {{\n{long}}}\n");
+    assert!(rules_of("crates/a/src/b.rs", &mostly_tests).is_empty());
+}
+
+#[test]
+fn header() {
+    assert_eq!(rules_of("crates/a/src/lib.rs", "mod a;"), ["header"]);
+    assert!(rules_of("crates/a/src/lib.rs", "\n//! What it is.\nmod a;").is_empty());
+    assert!(rules_of("crates/a/src/a.rs", "mod a;").is_empty());
+}
+
+#[test]
+fn names() {
+    assert_eq!(rules_of("crates/a/src/util.rs", ""), ["names"]);
+    assert_eq!(rules_of("crates/a/src/base/x.rs", ""), ["names"]);
+    assert_eq!(
+        rules_of("crates/a/src/x.rs", "pub(crate) mod helpers;"),
+        ["names"]
+    );
+    assert!(rules_of("crates/a/src/x.rs", "mod database;\n// mod util;").is_empty());
+}
+
+#[test]
+fn sql_stands_in_its_room() {
+    let text = "db.query(\"SELECT id\n FROM cluster WHERE a = ?\", v)";
+    assert_eq!(
+        rules_of("crates/clusters/src/cluster/ops.rs", text),
+        ["sql"]
+    );
+    assert!(rules_of("crates/clusters/src/cluster/table.rs", text).is_empty());
+    assert!(rules_of("crates/db/src/lease.rs", text).is_empty());
+    assert!(
+        rules_of(
+            "crates/clusters/src/ops.rs",
+            "fail(\"Select one from the list\")"
+        )
+        .contains(&"sql")
+    );
+    assert!(rules_of("crates/clusters/src/ops.rs", "fail(\"update failed\")").is_empty());
+}
+
+#[test]
+fn detached_tasks_clocks_and_the_environment() {
+    assert_eq!(
+        rules_of("crates/clusters/src/x.rs", "tokio::spawn(async {});"),
+        ["spawn"]
+    );
+    assert!(rules_of("crates/flow/src/x.rs", "tokio::spawn(async {});").is_empty());
+    assert_eq!(
+        rules_of("crates/clusters/src/x.rs", "let t = SystemTime::now();"),
+        ["clock"]
+    );
+    assert!(rules_of("crates/kernel/src/clock.rs", "let t = SystemTime::now();").is_empty());
+    assert_eq!(
+        rules_of("crates/clusters/src/x.rs", "std::env::var(\"A\")"),
+        ["env"]
+    );
+}
+
+#[test]
+fn printing_and_unsafe() {
+    assert_eq!(
+        rules_of("crates/clusters/src/x.rs", "println!(\"a\");"),
+        ["print"]
+    );
+    assert_eq!(
+        rules_of("crates/clusters/src/x.rs", "eprintln!(\"a\");"),
+        ["print"]
+    );
+    assert!(
+        rules_of(
+            "crates/jeroboam/src/main.rs",
+            "//! x\nfn main() { println!(\"a\"); }"
+        )
+        .is_empty()
+    );
+    assert_eq!(
+        rules_of("crates/docker/src/x.rs", "unsafe { a() }"),
+        ["unsafe"]
+    );
+    assert!(rules_of("crates/docker/src/x.rs", "#![forbid(unsafe_code)]").is_empty());
+}
+
+#[test]
+fn pure_rooms_do_not_wait() {
+    assert_eq!(
+        rules_of("crates/clusters/src/cluster/model.rs", "async fn a() {}"),
+        ["pure"]
+    );
+    assert!(rules_of("crates/clusters/src/cluster/ops.rs", "async fn a() {}").is_empty());
+}
