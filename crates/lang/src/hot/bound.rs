@@ -1,0 +1,252 @@
+//! A template with its parameters: what can be evaluated.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::eval::Eval;
+use super::param::Pseudo;
+use super::template::Template;
+use super::version;
+use crate::{Node, Path, Pos, Problem};
+
+/// What `get_resource` and `get_attr` ask.
+pub trait Scope {
+    /// The reference id of a resource.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn reference(&self, resource: &str) -> Result<Value, String>;
+
+    /// An attribute, or all of them where `path` is empty. The first element
+    /// of the path is the attribute's name.
+    ///
+    /// # Errors
+    /// Why there is none; a miss on the way is null, not an error.
+    fn attribute(&self, resource: &str, path: &[Value]) -> Result<Value, String>;
+}
+
+/// A use of a resource inside a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    pub resource: String,
+    /// The attribute; `None` for `get_resource` and for all attributes.
+    pub attribute: Option<String>,
+    pub path: String,
+    pub pos: Pos,
+}
+
+/// A template with values for its parameters and conditions.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    pub template: Template,
+    pub(super) params: HashMap<String, Value>,
+    pub(super) conditions: HashMap<String, bool>,
+    disabled: HashSet<String>,
+    hidden_outputs: HashSet<String>,
+}
+
+/// Where no resource may be asked: conditions, and values known beforehand.
+pub(super) struct NoResources;
+
+impl Scope for NoResources {
+    fn reference(&self, resource: &str) -> Result<Value, String> {
+        Err(format!("The resource '{resource}' cannot be used here."))
+    }
+
+    fn attribute(&self, resource: &str, _: &[Value]) -> Result<Value, String> {
+        Err(format!("The resource '{resource}' cannot be used here."))
+    }
+}
+
+impl Bound {
+    /// Checks the given values, fills in defaults, decides the conditions.
+    ///
+    /// # Errors
+    /// All problems: unknown and missing parameters, values of the wrong type
+    /// or against a constraint, conditions that cannot be decided.
+    pub fn new(
+        template: Template,
+        given: &BTreeMap<String, Value>,
+        pseudo: &Pseudo,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut bad = Vec::new();
+        let mut params = HashMap::new();
+        for name in given
+            .keys()
+            .filter(|n| !template.parameters.contains_key(*n))
+        {
+            let why = format!("The Parameter ({name}) was not defined in template.");
+            bad.push(Problem::new("parameters", Pos::default(), why));
+        }
+        let root = Path::root("parameters");
+        for (name, param) in &template.parameters {
+            let path = root.key(name);
+            let checked = match given.get(name).filter(|v| !v.is_null()) {
+                Some(value) => param
+                    .accept(value)
+                    .map_err(|why| format!("Parameter '{name}' is invalid: {why}")),
+                None => param
+                    .default
+                    .clone()
+                    .ok_or_else(|| format!("The Parameter ({name}) was not provided.")),
+            };
+            match checked {
+                Ok(value) => drop(params.insert(name.clone(), value)),
+                Err(why) => bad.push(Problem::new(path, param.pos, why)),
+            }
+        }
+        for (name, value) in pseudo.values() {
+            params.insert(name.to_owned(), value);
+        }
+        let mut bound = Self {
+            template,
+            params,
+            conditions: HashMap::new(),
+            disabled: HashSet::new(),
+            hidden_outputs: HashSet::new(),
+        };
+        if bad.is_empty() {
+            bound.decide(&mut bad);
+        }
+        if bad.is_empty() { Ok(bound) } else { Err(bad) }
+    }
+
+    fn decide(&mut self, bad: &mut Vec<Problem>) {
+        let names: Vec<String> = self.template.conditions.keys().cloned().collect();
+        for name in names {
+            match super::condition::by_name(self, &name) {
+                Ok(value) => drop(self.conditions.insert(name, value)),
+                Err(problem) => bad.push(problem),
+            }
+        }
+        let mut off = |section: &str, name: &str, node: Option<&Node>| {
+            let root = Path::root(section);
+            let entry = root.key(name);
+            match node.map(|n| super::condition::inline(self, n, &entry.key("condition"))) {
+                None | Some(Ok(true)) => false,
+                Some(Ok(false)) => true,
+                Some(Err(problem)) => {
+                    bad.push(problem);
+                    false
+                }
+            }
+        };
+        let t = &self.template;
+        let resources = t.resources.iter();
+        let disabled = resources
+            .filter(|(n, r)| off("resources", n, r.condition.as_ref()))
+            .map(|(n, _)| n.clone())
+            .collect();
+        let outputs = t.outputs.iter();
+        let hidden = outputs
+            .filter(|(n, o)| off("outputs", n, o.condition.as_ref()))
+            .map(|(n, _)| n.clone())
+            .collect();
+        self.disabled = disabled;
+        self.hidden_outputs = hidden;
+    }
+
+    /// Whether a resource of the template exists under its condition.
+    #[must_use]
+    pub fn has(&self, resource: &str) -> bool {
+        self.template.resources.contains_key(resource) && !self.disabled.contains(resource)
+    }
+
+    /// Whether an output has a value under its condition.
+    #[must_use]
+    pub fn shows(&self, output: &str) -> bool {
+        !self.hidden_outputs.contains(output)
+    }
+
+    /// The value of a parameter, as `get_param` sees it.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&Value> {
+        self.params.get(name)
+    }
+
+    /// Evaluates a node; `None` where an `if` without a third argument makes
+    /// it vanish.
+    ///
+    /// # Errors
+    /// The first problem, with path and place.
+    pub fn eval(
+        &self,
+        node: &Node,
+        path: &Path<'_>,
+        scope: &dyn Scope,
+    ) -> Result<Option<Value>, Problem> {
+        Eval::new(self, scope).node(node, path)
+    }
+
+    /// As [`Bound::eval`] for a node that uses no resource.
+    ///
+    /// # Errors
+    /// As [`Bound::eval`].
+    pub fn constant(&self, node: &Node, path: &Path<'_>) -> Result<Option<Value>, Problem> {
+        self.eval(node, path, &NoResources)
+    }
+
+    /// The resources that a node uses; of an `if` only the branch that counts.
+    #[must_use]
+    pub fn references(&self, node: &Node, path: &Path<'_>) -> Vec<Reference> {
+        let mut out = Vec::new();
+        self.collect(node, path, &mut out);
+        out
+    }
+
+    fn collect(&self, node: &Node, path: &Path<'_>, out: &mut Vec<Reference>) {
+        let Some((name, args)) = version::call(node, self.template.version) else {
+            if let Some(list) = node.as_list() {
+                for (i, item) in list.iter().enumerate() {
+                    self.collect(item, &path.index(i), out);
+                }
+            } else if let Some(map) = node.as_map() {
+                for (key, entry) in map {
+                    self.collect(&entry.value, &path.key(key), out);
+                }
+            }
+            return;
+        };
+        let here = path.key(name);
+        match (name, args.as_list()) {
+            ("get_resource", _) => self.refer(args, None, &here, out),
+            ("get_attr", Some([resource, rest @ ..])) => {
+                self.refer(resource, rest.first(), &here, out);
+                for (i, item) in rest.iter().enumerate() {
+                    self.collect(item, &here.index(i + 1), out);
+                }
+            }
+            ("if", Some([condition, branches @ ..])) => {
+                let taken = super::condition::inline(self, condition, &here);
+                for (i, branch) in branches.iter().enumerate() {
+                    if taken.as_ref().map_or(true, |t| *t == (i == 0)) {
+                        self.collect(branch, &here.index(i + 1), out);
+                    }
+                }
+            }
+            _ => self.collect(args, &here, out),
+        }
+    }
+
+    fn refer(
+        &self,
+        name: &Node,
+        attribute: Option<&Node>,
+        path: &Path<'_>,
+        out: &mut Vec<Reference>,
+    ) {
+        let text = |n: &Node| match self.constant(n, path) {
+            Ok(Some(Value::String(s))) => Some(s),
+            _ => None,
+        };
+        if let Some(resource) = text(name) {
+            out.push(Reference {
+                resource,
+                attribute: attribute.and_then(text),
+                path: path.to_string(),
+                pos: name.pos,
+            });
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Functions over lists, maps and texts that ask nobody.
+
+use serde_json::{Map, Value};
+
+use super::eval::{Eval, size};
+use super::text::{python_text, to_sorted_json};
+
+/// A call whose arguments are evaluated.
+///
+/// # Errors
+/// What is wrong with the arguments.
+pub(super) fn call(name: &str, args: Value) -> Result<Value, String> {
+    match (name, args) {
+        ("list_join", Value::Array(items)) => list_join(&items),
+        ("str_split", Value::Array(items)) => str_split(&items),
+        ("map_merge", Value::Array(items)) => map_merge(items),
+        ("map_replace", Value::Array(items)) => map_replace(&items),
+        ("list_concat", Value::Array(items)) => list_concat(items, false),
+        ("list_concat_unique", Value::Array(items)) => list_concat(items, true),
+        ("filter", Value::Array(items)) => filter(&items),
+        ("contains", Value::Array(items)) => contains(&items),
+        _ => Err(format!("\"{name}\" takes a list of arguments.")),
+    }
+}
+
+/// The place in a list of `len` items that a text means; negative numbers
+/// count from the end.
+pub(super) fn place(text: &str, len: usize) -> Option<usize> {
+    let i: i64 = text.trim().parse().ok()?;
+    let len = i64::try_from(len).ok()?;
+    let i = if i < 0 { i + len } else { i };
+    usize::try_from(i).ok().filter(|_| i < len)
+}
+
+fn list_join(items: &[Value]) -> Result<Value, String> {
+    let [Value::String(delimiter), lists @ ..] = items else {
+        return Err("\"list_join\" takes [delimiter, list, …].".into());
+    };
+    if lists.is_empty() {
+        return Err("\"list_join\" takes [delimiter, list, …].".into());
+    }
+    let mut texts = Vec::new();
+    for list in lists {
+        let items = match list {
+            Value::Null => continue,
+            Value::Array(items) => items,
+            _ => return Err("\"list_join\" joins lists of text.".into()),
+        };
+        for item in items {
+            texts.push(match item {
+                Value::Null => String::new(),
+                Value::String(s) => s.clone(),
+                Value::Array(_) | Value::Object(_) => to_sorted_json(item),
+                _ => return Err(format!("Items to join must be text, not {item}.")),
+            });
+        }
+    }
+    Ok(Value::String(texts.join(delimiter)))
+}
+
+fn str_split(items: &[Value]) -> Result<Value, String> {
+    let usage = "\"str_split\" takes [delimiter, text] or [delimiter, text, index].";
+    let (Value::String(delimiter), text, index) = (match items {
+        [d, t] => (d, t, None),
+        [d, t, i] => (d, t, Some(i)),
+        _ => return Err(usage.into()),
+    }) else {
+        return Err(usage.into());
+    };
+    let text = match text {
+        Value::Null => return Ok(Value::Null),
+        Value::String(s) => s,
+        _ => return Err(usage.into()),
+    };
+    if delimiter.is_empty() {
+        return Err("The delimiter of str_split must not be empty.".into());
+    }
+    let parts: Vec<Value> = text.split(delimiter.as_str()).map(Value::from).collect();
+    let Some(index) = index else {
+        return Ok(Value::Array(parts));
+    };
+    let at = place(&python_text(index), parts.len()).ok_or_else(|| {
+        format!(
+            "Incorrect index to \"str_split\" should be between 0 and {}",
+            parts.len() - 1
+        )
+    })?;
+    Ok(parts[at].clone())
+}
+
+fn map_merge(items: Vec<Value>) -> Result<Value, String> {
+    let mut out = Map::new();
+    for item in items {
+        match item {
+            Value::Null => {}
+            Value::Object(map) => out.extend(map),
+            _ => return Err("\"map_merge\" takes a list of maps.".into()),
+        }
+    }
+    Ok(Value::Object(out))
+}
+
+fn map_replace(items: &[Value]) -> Result<Value, String> {
+    let usage = "\"map_replace\" takes [map, {keys: map, values: map}].";
+    let [Value::Object(map), Value::Object(changes)] = items else {
+        return Err(usage.into());
+    };
+    let empty = Map::new();
+    let part = |key: &str| match changes.get(key) {
+        None | Some(Value::Null) => Ok(&empty),
+        Some(Value::Object(m)) => Ok(m),
+        Some(_) => Err(usage.to_owned()),
+    };
+    let (keys, values) = (part("keys")?, part("values")?);
+    let mut out = Map::new();
+    for (key, value) in map {
+        let new_key = keys.get(key).map_or_else(|| key.clone(), python_text);
+        if new_key != *key && (map.contains_key(&new_key) || out.contains_key(&new_key)) {
+            return Err(format!("map_replace: the key '{new_key}' exists already."));
+        }
+        let new_value = match value {
+            Value::Array(_) | Value::Object(_) => None,
+            scalar => values.get(&python_text(scalar)),
+        };
+        out.insert(new_key, new_value.unwrap_or(value).clone());
+    }
+    Ok(Value::Object(out))
+}
+
+fn list_concat(items: Vec<Value>, unique: bool) -> Result<Value, String> {
+    let mut out: Vec<Value> = Vec::new();
+    for item in items {
+        match item {
+            Value::Null => {}
+            Value::Array(list) => {
+                for value in list {
+                    if !unique || !out.contains(&value) {
+                        out.push(value);
+                    }
+                }
+            }
+            _ => return Err("\"list_concat\" takes a list of lists.".into()),
+        }
+    }
+    Ok(Value::Array(out))
+}
+
+fn filter(items: &[Value]) -> Result<Value, String> {
+    match items {
+        [Value::Array(gone), Value::Array(list)] => {
+            Ok(list.iter().filter(|v| !gone.contains(v)).cloned().collect())
+        }
+        [_, list @ (Value::Null | Value::Array(_))] => Ok(list.clone()),
+        _ => Err("\"filter\" takes [values, list].".into()),
+    }
+}
+
+fn contains(items: &[Value]) -> Result<Value, String> {
+    match items {
+        [value, Value::Array(list)] => Ok(Value::Bool(list.contains(value))),
+        [value, Value::String(text)] => Ok(Value::Bool(text.contains(&python_text(value)))),
+        _ => Err("\"contains\" takes [value, list].".into()),
+    }
+}
+
+/// All combinations of the lists (the last variable varies fastest), or the
+/// lists side by side where `permutations` is false.
+pub(super) fn repeat(
+    eval: &Eval<'_>,
+    template: &Value,
+    for_each: &Value,
+    permutations: &Value,
+) -> Result<Value, String> {
+    let usage = "\"repeat\" takes {template, for_each: {variable: list}}.";
+    let Value::Object(for_each) = for_each else {
+        return Err(usage.into());
+    };
+    let mut names = Vec::new();
+    let mut lists: Vec<Vec<String>> = Vec::new();
+    for (name, values) in for_each {
+        names.push(name.as_str());
+        lists.push(match values {
+            Value::Null => Vec::new(),
+            Value::Array(items) => items
+                .iter()
+                .map(|i| i.as_str().map(str::to_owned))
+                .collect::<Option<_>>()
+                .ok_or_else(|| format!("\"repeat\": the items of {name} must be text."))?,
+            Value::Object(map) => map.keys().cloned().collect(),
+            _ => return Err(usage.into()),
+        });
+    }
+    let zip = permutations == &Value::Bool(false);
+    let count = if zip {
+        let first = lists.first().map_or(0, Vec::len);
+        if lists.iter().any(|l| l.len() != first) {
+            return Err("\"repeat\" without permutations needs lists of one length.".into());
+        }
+        first
+    } else {
+        lists
+            .iter()
+            .try_fold(1_usize, |n, l| n.checked_mul(l.len()))
+            .unwrap_or(usize::MAX)
+    };
+    // Paid for before the list is made, so that no product gets out of hand.
+    eval.spend(count.saturating_mul(size(template)))?;
+    let mut out = Vec::with_capacity(count.min(1024));
+    for i in 0..count {
+        let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(names.len());
+        let mut rest = i;
+        for (name, list) in names.iter().zip(&lists).rev() {
+            let at = if zip { i } else { rest % list.len() };
+            if !zip {
+                rest /= list.len();
+            }
+            pairs.push((name, &list[at]));
+        }
+        pairs.reverse();
+        let value = substitute(template, &pairs);
+        eval.spend(size(&value))?;
+        out.push(value);
+    }
+    Ok(Value::Array(out))
+}
+
+fn substitute(value: &Value, pairs: &[(&str, &str)]) -> Value {
+    let text = |s: &str| {
+        let mut out = s.to_owned();
+        for (from, to) in pairs.iter().filter(|(f, _)| !f.is_empty()) {
+            out = out.replace(from, to);
+        }
+        out
+    };
+    match value {
+        Value::String(s) => Value::String(text(s)),
+        Value::Array(items) => items.iter().map(|v| substitute(v, pairs)).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(k, v)| (text(k), substitute(v, pairs)))
+            .collect(),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,21 @@
+//! The template language of Heat (HOT): sections, parameters, conditions and
+//! functions. What a resource type means is not known here.
+
+mod bound;
+mod check;
+mod collections;
+mod condition;
+mod constraint;
+mod eval;
+mod param;
+mod parse;
+mod template;
+mod text;
+mod version;
+
+pub use bound::{Bound, Reference, Scope};
+pub use check::check;
+pub use eval::MAX_OUTPUT;
+pub use param::{Param, ParamType, Pseudo};
+pub use template::{OutputDef, ResourceDef, Template};
+pub use text::{digest, python_text, to_sorted_json};

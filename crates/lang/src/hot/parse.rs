@@ -1,0 +1,231 @@
+//! From tree to template: sections and keys, all problems at once.
+
+use indexmap::IndexMap;
+
+use super::template::{OutputDef, ResourceDef, Template};
+use super::{param, version};
+use crate::{Entry, Kind, Node, Path, Pos, Problem};
+
+const SECTIONS: &[&str] = &[
+    "heat_template_version",
+    "description",
+    "parameter_groups",
+    "parameters",
+    "resources",
+    "outputs",
+    "conditions",
+];
+
+const RESOURCE_KEYS: &[&str] = &[
+    "type",
+    "properties",
+    "metadata",
+    "depends_on",
+    "update_policy",
+    "deletion_policy",
+    "description",
+    "condition",
+];
+
+pub(super) fn template(root: &Node) -> Result<Template, Vec<Problem>> {
+    let Some(sections) = root.as_map() else {
+        let why = format!("A template is a map of sections; this is {}.", root.noun());
+        return Err(vec![Problem::new("", root.pos, why)]);
+    };
+    let mut bad = Vec::new();
+    for (name, entry) in sections {
+        if !SECTIONS.contains(&name.as_str()) {
+            let why = format!("The template section is invalid: {name}");
+            bad.push(Problem::new("", entry.key_pos, why));
+        }
+    }
+    let mut out = Template {
+        version: template_version(root, &mut bad),
+        ..Template::default()
+    };
+    if let Some(text) = root.get("description").and_then(Node::as_text) {
+        text.clone_into(&mut out.description);
+    }
+    for (name, entry) in section(root, "parameters", &mut bad) {
+        let path = Path::root("parameters");
+        if let Some(p) = param::parse(entry, &path.key(name), &mut bad) {
+            out.parameters.insert(name.clone(), p);
+        }
+    }
+    for (name, entry) in section(root, "conditions", &mut bad) {
+        out.conditions.insert(name.clone(), entry.value.clone());
+    }
+    for (name, entry) in section(root, "resources", &mut bad) {
+        let path = Path::root("resources");
+        if let Some(r) = resource(name, entry, &path.key(name), &mut bad) {
+            if out.parameters.contains_key(name) {
+                let why = format!("Duplicate names: '{name}' is also a parameter.");
+                bad.push(Problem::new(path.key(name), entry.key_pos, why));
+            }
+            out.resources.insert(name.clone(), r);
+        }
+    }
+    for (name, entry) in section(root, "outputs", &mut bad) {
+        let path = Path::root("outputs");
+        if let Some(o) = output(entry, &path.key(name), &mut bad) {
+            out.outputs.insert(name.clone(), o);
+        }
+    }
+    if bad.is_empty() { Ok(out) } else { Err(bad) }
+}
+
+fn template_version(root: &Node, bad: &mut Vec<Problem>) -> &'static str {
+    let Some(node) = root.get("heat_template_version") else {
+        let why =
+            "The key heat_template_version is missing; add 'heat_template_version: 2021-04-16'.";
+        bad.push(Problem::new("", root.pos, why));
+        return "";
+    };
+    let text = node.as_text().unwrap_or_default();
+    version::canonical(text).unwrap_or_else(|| {
+        let why = format!("Unknown version '{text}'; known are {}.", version::all());
+        bad.push(Problem::new("heat_template_version", node.pos, why));
+        ""
+    })
+}
+
+/// The entries of a section; an absent or null section is empty.
+fn section<'n>(
+    root: &'n Node,
+    name: &str,
+    bad: &mut Vec<Problem>,
+) -> impl Iterator<Item = (&'n String, &'n Entry)> + use<'n> {
+    let map = match root.get(name) {
+        None => None,
+        Some(node) => match &node.kind {
+            Kind::Null => None,
+            Kind::Map(map) => Some(map),
+            _ => {
+                let why = format!("\"{name}\" must be a map, not {}.", node.noun());
+                bad.push(Problem::new(name, node.pos, why));
+                None
+            }
+        },
+    };
+    map.into_iter().flatten()
+}
+
+fn resource(
+    name: &str,
+    entry: &Entry,
+    path: &Path<'_>,
+    bad: &mut Vec<Problem>,
+) -> Option<ResourceDef> {
+    if name.contains('/') {
+        let why = "The name of a resource may not contain '/'.";
+        bad.push(Problem::new(path, entry.key_pos, why));
+    }
+    let Some(map) = entry.value.as_map() else {
+        let why = format!(
+            "A resource is a map with 'type'; this is {}.",
+            entry.value.noun()
+        );
+        bad.push(Problem::new(path, entry.key_pos, why));
+        return None;
+    };
+    unknown_keys(map, RESOURCE_KEYS, path, bad);
+    let Some(resource_type) = entry.value.get("type").and_then(Node::as_text) else {
+        let why = "A resource needs a 'type', as in 'type: OS::Nova::Server'.";
+        bad.push(Problem::new(path, entry.key_pos, why));
+        return None;
+    };
+    Some(ResourceDef {
+        pos: entry.key_pos,
+        resource_type: resource_type.to_owned(),
+        properties: a_map(&entry.value, "properties", path, bad),
+        metadata: a_map(&entry.value, "metadata", path, bad),
+        depends_on: depends_on(entry.value.get("depends_on"), path, bad),
+        retain: deletion_policy(entry.value.get("deletion_policy"), path, bad),
+        update_policy: map.get("update_policy").map(|e| e.key_pos),
+        condition: entry.value.get("condition").cloned(),
+    })
+}
+
+fn a_map(of: &Node, key: &str, path: &Path<'_>, bad: &mut Vec<Problem>) -> Node {
+    match of.get(key) {
+        None => Node::default(),
+        Some(node) => {
+            if !matches!(node.kind, Kind::Null | Kind::Map(_)) {
+                let why = format!("\"{key}\" must be a map, not {}.", node.noun());
+                bad.push(Problem::new(path.key(key), node.pos, why));
+            }
+            node.clone()
+        }
+    }
+}
+
+fn depends_on(node: Option<&Node>, path: &Path<'_>, bad: &mut Vec<Problem>) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut take = |n: &Node| match n.as_text() {
+        Some(text) => names.push(text.to_owned()),
+        None => bad.push(Problem::new(
+            path.key("depends_on"),
+            n.pos,
+            "\"depends_on\" is the name of a resource or a list of names.",
+        )),
+    };
+    match node.map(|n| (&n.kind, n)) {
+        None | Some((Kind::Null, _)) => {}
+        Some((Kind::List(items), _)) => items.iter().for_each(take),
+        Some((_, n)) => take(n),
+    }
+    names
+}
+
+fn deletion_policy(node: Option<&Node>, path: &Path<'_>, bad: &mut Vec<Problem>) -> bool {
+    let Some(node) = node else { return false };
+    match node.as_text() {
+        Some("Delete" | "delete") => false,
+        Some("Retain" | "retain") => true,
+        _ => {
+            let why = "\"deletion_policy\" is Delete or Retain; other policies are not supported.";
+            bad.push(Problem::new(path.key("deletion_policy"), node.pos, why));
+            false
+        }
+    }
+}
+
+fn output(entry: &Entry, path: &Path<'_>, bad: &mut Vec<Problem>) -> Option<OutputDef> {
+    let Some(map) = entry.value.as_map() else {
+        let why = format!(
+            "An output is a map with 'value'; this is {}.",
+            entry.value.noun()
+        );
+        bad.push(Problem::new(path, entry.key_pos, why));
+        return None;
+    };
+    unknown_keys(map, &["value", "description", "condition"], path, bad);
+    let Some(value) = entry.value.get("value") else {
+        bad.push(Problem::new(
+            path,
+            entry.key_pos,
+            "An output needs a 'value'.",
+        ));
+        return None;
+    };
+    Some(OutputDef {
+        pos: entry.key_pos,
+        value: value.clone(),
+        condition: entry.value.get("condition").cloned(),
+    })
+}
+
+pub(super) fn unknown_keys(
+    map: &IndexMap<String, Entry>,
+    known: &[&str],
+    path: &Path<'_>,
+    bad: &mut Vec<Problem>,
+) {
+    for (key, entry) in map {
+        if !known.contains(&key.as_str()) {
+            let pos: Pos = entry.key_pos;
+            let why = format!("Invalid key '{key}'; known are {}.", known.join(", "));
+            bad.push(Problem::new(path, pos, why));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The parts of a template, before parameters are known.
+
+use indexmap::IndexMap;
+
+use super::param::Param;
+use crate::{Node, Pos, Problem};
+
+/// A parsed template.
+#[derive(Debug, Clone, Default)]
+pub struct Template {
+    /// Date of the language version.
+    pub version: &'static str,
+    pub description: String,
+    pub parameters: IndexMap<String, Param>,
+    pub resources: IndexMap<String, ResourceDef>,
+    pub outputs: IndexMap<String, OutputDef>,
+    pub conditions: IndexMap<String, Node>,
+}
+
+/// An entry of the `resources` section.
+#[derive(Debug, Clone, Default)]
+pub struct ResourceDef {
+    pub pos: Pos,
+    pub resource_type: String,
+    /// A map, or null where nothing is given.
+    pub properties: Node,
+    pub metadata: Node,
+    pub depends_on: Vec<String>,
+    /// `Retain` keeps the thing when the resource goes.
+    pub retain: bool,
+    pub update_policy: Option<Pos>,
+    pub condition: Option<Node>,
+}
+
+/// An entry of the `outputs` section.
+#[derive(Debug, Clone, Default)]
+pub struct OutputDef {
+    pub pos: Pos,
+    pub value: Node,
+    pub condition: Option<Node>,
+}
+
+impl Template {
+    /// Parses a template's text.
+    ///
+    /// # Errors
+    /// All problems of its form, with line and path.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let root = crate::parse(text).map_err(|p| vec![p])?;
+        super::parse::template(&root)
+    }
+}
