@@ -167,15 +167,25 @@ pub struct Task {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum TaskKind {
     /// Takes no more work; ends when no task runs on it.
-    Drain { node: String },
+    Drain {
+        node: String,
+    },
     /// Takes work again.
-    Activate { node: String },
+    Activate {
+        node: String,
+    },
     /// Demotes where needed, drains, takes it off the list. A node that is
     /// not on the list is removed already.
-    Remove { node: String },
+    Remove {
+        node: String,
+    },
     /// Ends when it is a reachable member of the raft.
-    Promote { node: String },
-    Demote { node: String },
+    Promote {
+        node: String,
+    },
+    Demote {
+        node: String,
+    },
     /// A new key and certificate for this node's own TLS listener.
     ReloadCa,
     /// New join tokens; `published` follows.
