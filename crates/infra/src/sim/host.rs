@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use db::{Row, values};
 use futures_util::stream;
 use kernel::{Error, Kind, Result, ids};
-use tokio::sync::broadcast::error::RecvError;
 
 use super::{Simulator, Step};
 use crate::{
@@ -201,13 +200,8 @@ impl ContainerHost for Simulator {
         self.strike(Step::Info, "").await?;
         let receiver = self.events.subscribe();
         Ok(Box::pin(stream::unfold(receiver, |mut r| async move {
-            loop {
-                match r.recv().await {
-                    Ok(event) => return Some((event, r)),
-                    // Who lagged behind lists again: the stream ends.
-                    Err(RecvError::Lagged(_) | RecvError::Closed) => return None,
-                }
-            }
+            // Who lagged behind lists again: the stream ends.
+            r.recv().await.ok().map(|event| (event, r))
         })))
     }
 }

@@ -1,0 +1,107 @@
+//! Errors of the engine in words that name host, step, cause and fix.
+
+use bollard::errors::Error as Engine;
+use kernel::{Error, Kind};
+
+impl crate::Engine {
+    /// What a failed call means; `step` completes "could not …".
+    pub(crate) fn fault(&self, step: &str, e: &Engine) -> Error {
+        match e {
+            Engine::DockerResponseServerError {
+                status_code,
+                message,
+            } => self.refused(step, *status_code, message),
+            Engine::RequestTimeoutError => Error::timeout(format!(
+                "Docker Engine at {}: no answer in time to '{step}'; look at its log and its load",
+                self.url
+            )),
+            Engine::SocketNotFoundError(_)
+            | Engine::IOError { .. }
+            | Engine::HyperResponseError { .. }
+            | Engine::HyperLegacyError { .. } => Error::unavailable(format!(
+                "Docker Engine at {} does not answer; start it with `systemctl start docker` or `dockerd`",
+                self.url
+            ))
+            .context(e),
+            _ => Error::new(
+                Kind::Internal,
+                format!("Docker Engine at {}: could not {step}: {e}", self.url),
+            ),
+        }
+    }
+
+    fn refused(&self, step: &str, status: u16, message: &str) -> Error {
+        let kind = match status {
+            404 => Kind::NotFound,
+            409 | 403 => Kind::Conflict,
+            503 => Kind::Unavailable { retry_after: 1 },
+            _ => Kind::Internal,
+        };
+        let fix = fix(message).map(|f| format!("; {f}")).unwrap_or_default();
+        Error::new(
+            kind,
+            format!(
+                "Docker Engine at {}: could not {step}: {}{fix}",
+                self.url,
+                message.trim()
+            ),
+        )
+        .context(format!("HTTP {status}"))
+    }
+}
+
+/// The HTTP status that the engine answered, if it did.
+pub(crate) fn status(e: &Engine) -> Option<u16> {
+    match e {
+        Engine::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// The engine's own words about a refusal.
+pub(crate) fn says(e: &Engine, text: &str) -> bool {
+    matches!(e, Engine::DockerResponseServerError { message, .. } if message.contains(text))
+}
+
+/// What to do about the refusals that people meet.
+fn fix(message: &str) -> Option<&'static str> {
+    let known = [
+        (
+            "unable to apply caps",
+            "this machine lacks a capability that the container asks for",
+        ),
+        (
+            "Pool overlaps",
+            "choose another cidr, or leave it out to get a free one",
+        ),
+        (
+            "Address already in use",
+            "another container holds this address: see `jeroboam leaks`",
+        ),
+        ("no space left", "free disk space on the host"),
+        (
+            "could not find an available",
+            "remove unused networks with `docker network prune`",
+        ),
+        (
+            "executable file not found",
+            "the image has no such program: check its command",
+        ),
+    ];
+    known
+        .iter()
+        .find(|(part, _)| message.contains(part))
+        .map(|(_, fix)| *fix)
+}
+
+/// The text for an image that a host lacks.
+pub(crate) fn no_image(image: &str, host: &str) -> Error {
+    let name = ["swarm", "kubernetes"]
+        .into_iter()
+        .find(|n| image.contains(n))
+        .unwrap_or("NAME");
+    Error::new(
+        Kind::NotFound,
+        format!("image {image} is not on host {host}; run `jeroboam image build {name}`"),
+    )
+}

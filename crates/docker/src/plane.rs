@@ -1,0 +1,186 @@
+//! The network plane: one user-defined bridge network per network.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
+use bollard::query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder};
+use infra::{BridgeSpec, BridgeView, LABEL, NetworkPlane, PREFIX};
+use kernel::{Error, Result};
+
+use crate::fault::{says, status};
+use crate::{Engine, isolate};
+
+#[async_trait]
+impl NetworkPlane for Engine {
+    async fn list(&self) -> Result<Vec<BridgeView>> {
+        let ours = |v: &BridgeView| v.labels.contains_key(LABEL) || v.name.starts_with(PREFIX);
+        Ok(self
+            .networks(None)
+            .await?
+            .into_iter()
+            .filter(ours)
+            .collect())
+    }
+
+    async fn used_cidrs(&self) -> Result<Vec<String>> {
+        let mut used: Vec<String> = self
+            .networks(None)
+            .await?
+            .into_iter()
+            .filter_map(|v| v.cidr)
+            .collect();
+        if self.url.starts_with("unix://") {
+            // Routes of the machine: a bridge over one of them would cut it off.
+            let table = tokio::fs::read_to_string("/proc/net/route").await;
+            used.extend(table.as_deref().map(routes).unwrap_or_default());
+        }
+        used.sort();
+        used.dedup();
+        Ok(used)
+    }
+
+    async fn ensure(&self, spec: &BridgeSpec) -> Result<BridgeView> {
+        let found = match self.by_name(&spec.name).await? {
+            Some(found) => found,
+            None => self.make(spec).await?,
+        };
+        if self.isolate
+            && let Some(device) = &found.device
+        {
+            isolate::on(device).await?;
+        }
+        Ok(found)
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        let Some(found) = self.by_name(name).await? else {
+            return Ok(());
+        };
+        if let Some(device) = found.device.as_deref().filter(|_| self.isolate) {
+            // First the rule: a crash in between must not leave one behind.
+            isolate::off(device).await?;
+        }
+        match self.docker().await?.remove_network(&found.id).await {
+            Ok(()) => Ok(()),
+            Err(e) if status(&e) == Some(404) => Ok(()),
+            Err(e) => {
+                if let Some(device) = found.device.as_deref().filter(|_| self.isolate) {
+                    isolate::on(device).await?;
+                }
+                if says(&e, "active endpoints") {
+                    return Err(Error::conflict(format!(
+                        "network {name} still has containers attached"
+                    )));
+                }
+                Err(self.fault(&format!("remove network {name}"), &e))
+            }
+        }
+    }
+}
+
+impl Engine {
+    async fn networks(&self, name: Option<&str>) -> Result<Vec<BridgeView>> {
+        let options: Option<ListNetworksOptions> = name.map(|n| {
+            ListNetworksOptionsBuilder::new()
+                .filters(&HashMap::from([("name", vec![n])]))
+                .build()
+        });
+        let all = self
+            .docker()
+            .await?
+            .list_networks(options)
+            .await
+            .map_err(|e| self.fault("list the networks", &e))?;
+        Ok(all.into_iter().map(view).collect())
+    }
+
+    async fn by_name(&self, name: &str) -> Result<Option<BridgeView>> {
+        // The engine's filter matches parts of names.
+        let found = self.networks(Some(name)).await?;
+        Ok(found.into_iter().find(|v| v.name == name))
+    }
+
+    async fn make(&self, spec: &BridgeSpec) -> Result<BridgeView> {
+        let options = spec
+            .mtu
+            .map(|m| HashMap::from([("com.docker.network.driver.mtu".to_owned(), m.to_string())]));
+        let request = NetworkCreateRequest {
+            name: spec.name.clone(),
+            driver: Some("bridge".into()),
+            internal: Some(spec.internal),
+            ipam: Some(Ipam {
+                config: Some(vec![IpamConfig {
+                    subnet: Some(spec.cidr.clone()),
+                    gateway: Some(spec.gateway.clone()),
+                    ..IpamConfig::default()
+                }]),
+                ..Ipam::default()
+            }),
+            options,
+            labels: Some(
+                spec.labels
+                    .iter()
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect(),
+            ),
+            ..NetworkCreateRequest::default()
+        };
+        match self.docker().await?.create_network(request).await {
+            Ok(made) => Ok(BridgeView {
+                name: spec.name.clone(),
+                device: Some(device(&made.id)),
+                id: made.id,
+                labels: spec.labels.clone(),
+                cidr: Some(spec.cidr.clone()),
+                gateway: Some(spec.gateway.clone()),
+            }),
+            Err(e) => {
+                // Names need not be unique in the engine but subnets must, so
+                // the second of two creators comes here and finds the first's.
+                if let Some(found) = self.by_name(&spec.name).await? {
+                    return Ok(found);
+                }
+                Err(self.fault(&format!("make network {} ({})", spec.name, spec.cidr), &e))
+            }
+        }
+    }
+}
+
+fn view(n: Network) -> BridgeView {
+    let id = n.id.unwrap_or_default();
+    let config = n
+        .ipam
+        .and_then(|i| i.config)
+        .and_then(|c| c.into_iter().next());
+    let config = config.unwrap_or_default();
+    BridgeView {
+        name: n.name.unwrap_or_default(),
+        device: (!id.is_empty()).then(|| device(&id)),
+        labels: n.labels.unwrap_or_default().into_iter().collect(),
+        cidr: config.subnet,
+        gateway: config.gateway,
+        id,
+    }
+}
+
+/// The engine's own name for the bridge device of a network.
+fn device(id: &str) -> String {
+    format!("br-{}", id.get(..12).unwrap_or(id))
+}
+
+/// Destinations of `/proc/net/route` (hexadecimal, in the machine's byte
+/// order), without the default route.
+fn routes(table: &str) -> Vec<String> {
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let address = u32::from_str_radix(fields.next()?, 16).ok()?;
+            let mask = u32::from_str_radix(fields.nth(5)?, 16).ok()?;
+            let [a, b, c, d] = address.to_ne_bytes();
+            (mask != 0).then(|| format!("{a}.{b}.{c}.{d}/{}", mask.count_ones()))
+        })
+        .collect()
+}

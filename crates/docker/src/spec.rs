@@ -1,0 +1,148 @@
+//! From a container as the port describes it to what the engine wants: pure.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig,
+    HostConfigCgroupnsModeEnum, Mount, MountType, MountVolumeOptions, NetworkingConfig,
+    RestartPolicy, RestartPolicyNameEnum,
+};
+use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess};
+use kernel::{Error, Result};
+
+/// The body of `POST /containers/create`. Only the first endpoint is in it:
+/// engines before API 1.44 take one; the others are connected afterwards.
+pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let first = spec.endpoints.first();
+    ContainerCreateBody {
+        hostname: Some(spec.hostname.clone()),
+        image: Some(spec.image.clone()),
+        cmd: spec.command.clone(),
+        env: Some(spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect()),
+        labels: Some(labels(spec)),
+        stop_timeout: Some(spec.stop_timeout),
+        networking_config: first.map(|end| NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(end.network.clone(), endpoint(end))])),
+        }),
+        host_config: Some(host_config(spec)),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// One place in a network, with its fixed address.
+pub(crate) fn endpoint(end: &Endpoint) -> EndpointSettings {
+    EndpointSettings {
+        ipam_config: end.ipv4.as_ref().map(|ip| EndpointIpamConfig {
+            ipv4_address: Some(ip.clone()),
+            ..EndpointIpamConfig::default()
+        }),
+        mac_address: end.mac.clone(),
+        aliases: (!end.aliases.is_empty()).then(|| end.aliases.clone()),
+        ..EndpointSettings::default()
+    }
+}
+
+fn labels(spec: &ContainerSpec) -> HashMap<String, String> {
+    spec.labels
+        .iter()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
+}
+
+fn host_config(spec: &ContainerSpec) -> HostConfig {
+    let volumes = spec.volumes.iter().map(|v| Mount {
+        target: Some(v.target.clone()),
+        source: Some(v.name.clone()),
+        typ: Some(MountType::VOLUME),
+        volume_options: Some(MountVolumeOptions {
+            // Made with the container: attributable after any crash.
+            labels: Some(labels(spec)),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
+    });
+    let config = HostConfig {
+        cpu_shares: spec.cpu_shares,
+        memory: spec.memory,
+        network_mode: Some(
+            spec.endpoints
+                .first()
+                .map_or_else(|| "none".to_owned(), |e| e.network.clone()),
+        ),
+        mounts: Some(volumes.collect()),
+        restart_policy: spec.restart.then_some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            maximum_retry_count: None,
+        }),
+        ..HostConfig::default()
+    };
+    match spec.access {
+        NodeAccess::Plain => config,
+        NodeAccess::Node => near_privileged(config),
+    }
+}
+
+/// `Privileged` fails on machines whose bounding set lacks a capability, so
+/// nodes get everything else that it would have given.
+fn near_privileged(config: HostConfig) -> HostConfig {
+    let list = |items: &[&str]| Some(items.iter().map(|s| (*s).to_owned()).collect());
+    HostConfig {
+        cap_add: list(&["ALL"]),
+        cap_drop: list(&["SYS_RESOURCE"]),
+        security_opt: list(&["seccomp=unconfined", "apparmor=unconfined"]),
+        // Present and empty: absent means the engine's default list.
+        masked_paths: Some(vec![]),
+        readonly_paths: Some(vec![]),
+        device_cgroup_rules: list(&["a *:* rwm"]),
+        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+        privileged: Some(false),
+        tmpfs: Some(HashMap::from([
+            ("/run".to_owned(), "exec".to_owned()),
+            ("/tmp".to_owned(), "exec".to_owned()),
+        ])),
+        ..config
+    }
+}
+
+/// The files as a tar archive to be unpacked at `/`. Directories are written
+/// only where they are ours, so that no directory of the image changes mode.
+///
+/// # Errors
+/// `Invalid` for a path that a tar archive cannot hold.
+pub(crate) fn archive(files: &[FileSpec]) -> Result<Vec<u8>> {
+    let mut out = tar::Builder::new(Vec::new());
+    let mut seen = std::collections::BTreeSet::new();
+    for file in files {
+        let path = file.path.trim_start_matches('/');
+        let bad = |e: std::io::Error| {
+            Error::invalid(
+                "path",
+                format!("file {}: not fit for an archive: {e}", file.path),
+            )
+        };
+        for (i, _) in path.match_indices('/') {
+            let dir = &path[..i];
+            if dir.contains("jeroboam") && seen.insert(dir.to_owned()) {
+                let mut head = header(0o700, 0, tar::EntryType::Directory);
+                out.append_data(&mut head, format!("{dir}/"), std::io::empty())
+                    .map_err(bad)?;
+            }
+        }
+        let size = u64::try_from(file.content.len()).unwrap_or(u64::MAX);
+        let mut head = header(file.mode, size, tar::EntryType::Regular);
+        out.append_data(&mut head, path, file.content.as_slice())
+            .map_err(bad)?;
+    }
+    out.into_inner().map_err(Error::internal)
+}
+
+fn header(mode: u32, size: u64, kind: tar::EntryType) -> tar::Header {
+    let mut head = tar::Header::new_gnu();
+    head.set_entry_type(kind);
+    head.set_mode(mode);
+    head.set_size(size);
+    head.set_uid(0);
+    head.set_gid(0);
+    head.set_mtime(0);
+    head
+}

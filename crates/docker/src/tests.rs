@@ -1,0 +1,203 @@
+//! Pure translations, and one story on a real engine (`JEROBOAM_TEST_DOCKER=1`).
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use infra::{
+    BridgeSpec, ContainerHost, ContainerSpec, ContainerState, Endpoint, FileSpec, LABEL,
+    NetworkPlane, NodeAccess, VolumeSpec,
+};
+use kernel::{Kind, ids};
+
+use crate::{Engine, spec};
+
+fn node(name: &str) -> ContainerSpec {
+    ContainerSpec {
+        name: name.into(),
+        hostname: "n0".into(),
+        image: "jeroboam-test/busybox:1".into(),
+        access: NodeAccess::Node,
+        labels: BTreeMap::from([(LABEL.to_owned(), name.to_owned())]),
+        files: vec![FileSpec {
+            path: "/var/lib/jeroboam/seed.json".into(),
+            mode: 0o600,
+            content: b"{\"seed\":1}".to_vec(),
+        }],
+        volumes: vec![VolumeSpec {
+            name: format!("{name}-docker"),
+            target: "/var/lib/docker".into(),
+        }],
+        stop_timeout: 30,
+        restart: true,
+        ..ContainerSpec::default()
+    }
+}
+
+#[test]
+fn a_node_gets_nearly_everything() {
+    let body = spec::body(&node("jb-srv-1"));
+    let host = serde_json::to_value(body.host_config.unwrap()).unwrap();
+    assert_eq!(host["MaskedPaths"], serde_json::json!([]));
+    assert_eq!(host["ReadonlyPaths"], serde_json::json!([]));
+    assert_eq!(host["CapDrop"], serde_json::json!(["SYS_RESOURCE"]));
+    assert_eq!(host["CgroupnsMode"], "private");
+    assert_eq!(host["RestartPolicy"]["Name"], "unless-stopped");
+    assert_eq!(
+        host["Mounts"][0]["VolumeOptions"]["Labels"][LABEL],
+        "jb-srv-1"
+    );
+}
+
+#[test]
+fn a_plain_container_keeps_the_engines_masks() {
+    let spec = ContainerSpec {
+        access: NodeAccess::Plain,
+        ..node("x")
+    };
+    let host = serde_json::to_value(spec::body(&spec).host_config.unwrap()).unwrap();
+    assert!(host.get("MaskedPaths").is_none_or(|v| v.is_null()));
+    assert!(host.get("CapAdd").is_none_or(|v| v.is_null()));
+}
+
+#[test]
+fn an_archive_makes_only_our_directories() {
+    let tar = spec::archive(&node("x").files).unwrap();
+    let mut archive = tar::Archive::new(tar.as_slice());
+    let names: Vec<_> = archive
+        .entries()
+        .unwrap()
+        .map(|e| {
+            let e = e.unwrap();
+            (
+                e.path().unwrap().display().to_string(),
+                e.header().mode().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("var/lib/jeroboam/".to_owned(), 0o700),
+            ("var/lib/jeroboam/seed.json".to_owned(), 0o600)
+        ]
+    );
+}
+
+#[test]
+fn another_scheme_is_refused() {
+    let e = Engine::connect(Some("ftp://x")).err().unwrap();
+    assert!(e.message.contains("unix:///PATH"), "{e}");
+}
+
+#[tokio::test]
+async fn a_dead_engine_is_unavailable_and_named() {
+    let engine = Engine::connect(Some("unix:///nonexistent/docker.sock")).unwrap();
+    let e = engine.info().await.unwrap_err();
+    assert!(e.is_transient());
+    assert!(
+        e.message
+            .starts_with("Docker Engine at unix:///nonexistent/docker.sock does not answer"),
+        "{e}"
+    );
+}
+
+fn import_busybox() {
+    let tar = "d=$(mktemp -d) && mkdir -p $d/bin $d/var/lib && cp /bin/busybox $d/bin/ && \
+               ln -s busybox $d/bin/sh && ln -s busybox $d/bin/sleep && ln -s busybox $d/bin/stat && \
+               tar -C $d -c . | docker import --change 'CMD [\"/bin/sh\",\"-c\",\"stat -c %a:%s /var/lib/jeroboam/seed.json; exec sleep 600\"]' - jeroboam-test/busybox:1 && rm -rf $d";
+    let done = Command::new("sh")
+        .args(["-c", tar])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(done.success());
+}
+
+#[tokio::test]
+async fn a_real_engine_tells_the_whole_story() {
+    if std::env::var_os("JEROBOAM_TEST_DOCKER").is_none() {
+        return;
+    }
+    import_busybox();
+    let engine = Engine::connect(None).unwrap().isolate(true);
+    let id = ids::secret_hex(6);
+    let (net, name) = (format!("jb-net-{id}"), format!("jb-srv-{id}"));
+    let story = tokio::time::timeout(Duration::from_secs(60), tell(&engine, &net, &name)).await;
+    let volume = format!("{name}-docker");
+    ContainerHost::remove(&engine, &name, &[volume])
+        .await
+        .unwrap();
+    NetworkPlane::remove(&engine, &net).await.unwrap();
+    assert!(engine.inspect(&name).await.unwrap().is_none());
+    story.unwrap();
+    let left = engine.volumes().await.unwrap();
+    assert!(left.iter().all(|v| !v.name.contains(&id)));
+    let left = NetworkPlane::list(&engine).await.unwrap();
+    assert!(left.iter().all(|v| v.name != net));
+}
+
+async fn tell(engine: &Engine, net: &str, name: &str) {
+    let bridge = BridgeSpec {
+        name: net.into(),
+        labels: BTreeMap::from([(LABEL.to_owned(), net.to_owned())]),
+        cidr: "10.251.77.0/24".into(),
+        gateway: "10.251.77.1".into(),
+        internal: false,
+        mtu: None,
+    };
+    let made = engine.ensure(&bridge).await.unwrap();
+    let again = engine.ensure(&bridge).await.unwrap();
+    assert_eq!((made.id.clone(), made.device), (again.id, again.device));
+    let used = engine.used_cidrs().await.unwrap();
+    assert!(used.contains(&"10.251.77.0/24".to_owned()), "{used:?}");
+    let twin = BridgeSpec {
+        name: format!("{net}-twin"),
+        ..bridge.clone()
+    };
+    let e = engine.ensure(&twin).await.unwrap_err();
+    assert!(e.message.contains("choose another cidr"), "{e}");
+
+    let mut events = engine.events().await.unwrap();
+    let mut spec = node(name);
+    spec.endpoints.push(Endpoint {
+        network: net.into(),
+        ipv4: Some("10.251.77.9".into()),
+        mac: Some("02:42:0a:fb:4d:09".into()),
+        aliases: vec![],
+    });
+    let missing = ContainerSpec {
+        image: "jeroboam-test/absent:1".into(),
+        ..spec.clone()
+    };
+    let e = engine.create(&missing).await.unwrap_err();
+    assert_eq!(e.kind, Kind::NotFound);
+    assert!(e.message.contains("jeroboam image build"), "{e}");
+
+    engine.create(&spec).await.unwrap();
+    engine.create(&spec).await.unwrap();
+    engine.start(name).await.unwrap();
+    engine.start(name).await.unwrap();
+    engine.create(&spec).await.unwrap();
+    let event = events.next().await.unwrap();
+    assert_eq!((event.id.as_str(), event.name.as_str()), (name, name));
+    while events.next().await.unwrap().action != "start" {}
+    let view = engine.inspect(name).await.unwrap().unwrap();
+    assert_eq!(view.state, ContainerState::Running);
+    assert_eq!(
+        view.addresses.get(net).map(String::as_str),
+        Some("10.251.77.9")
+    );
+    let e = NetworkPlane::remove(engine, net).await.unwrap_err();
+    assert_eq!(e.kind, Kind::Conflict);
+    let listed = ContainerHost::list(engine).await.unwrap();
+    assert!(listed.iter().any(|v| v.name == name));
+    let mut log = String::new();
+    while log.is_empty() {
+        log = engine.logs(name, 5).await.unwrap();
+    }
+    assert_eq!(log.trim(), "600:10");
+    engine.stop(name, 0).await.unwrap();
+    while events.next().await.unwrap().action != "die" {}
+}
