@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Kills the server (SIGKILL) at moments of create, resize and delete that are
+drawn from a printed seed over the measured duration of each, starts it again,
+and wants: the operation complete or cleanly failed, nothing left, nothing
+doubled.  crash.py [--seed N] [--moments N]"""
+
+import argparse
+import os
+import random
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from world import Failed, Server, Stories, expect, names  # noqa: E402
+
+WORKERS, MORE = 2, 3
+TEMPLATE = {"name": "crash", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
+            "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.small"}
+
+
+class Crashes:
+    def __init__(self, server, draw):
+        self.s, self.draw = server, draw
+        self.duration = {}
+        self.count = 0
+
+    # --- the operations: each returns when the server has accepted it -------
+
+    def create(self):
+        self.count += 1
+        self.name = f"crash{self.count}"
+        got = self.s.magnum("POST", "/clusters", {"name": self.name, "cluster_template_id": "crash", "node_count": WORKERS})
+        expect(got.status == 202, f"create: {got.status} {got.detail}")
+        self.uuid = got.body["uuid"]
+
+    def resize(self):
+        got = self.s.magnum("POST", f"/clusters/{self.uuid}/actions/resize", {"node_count": MORE})
+        expect(got.status == 202, f"resize: {got.status} {got.detail}")
+
+    def delete(self):
+        got = self.s.magnum("DELETE", f"/clusters/{self.uuid}")
+        expect(got.status == 204, f"delete: {got.status} {got.detail}")
+
+    # --- what must hold -----------------------------------------------------
+
+    def settled(self, seconds=180):
+        """The final status after the restart."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            status, reason = self.s.status(self.uuid)
+            if status == "GONE" or status.endswith(("_COMPLETE", "_FAILED")):
+                return status, reason
+            time.sleep(0.05)
+        raise Failed(f"still {status} ({reason}) {seconds} s after the restart\n{self.s.log()}")
+
+    def nodes_are(self, workers):
+        """One container per node, no more; and the API shows as many."""
+        shown = self.s.magnum("GET", f"/clusters/{self.uuid}").body
+        expect(len(shown["node_addresses"]) == workers and len(shown["master_addresses"]) == 1,
+               f"addresses: {shown['master_addresses']} {shown['node_addresses']}")
+        mark = f"label=io.jeroboam.installation={self.s.installation()}"
+        expect(len(names("container", mark)) == workers + 1, f"containers: {names('container', mark)}")
+        expect(len(names("network", mark)) == 1, f"networks: {names('network', mark)}")
+        expect(len(names("volume", mark)) == workers + 1, f"volumes: {names('volume', mark)}")
+        expect(self.s.leaks() == [], f"leaks: {self.s.leaks()}")
+
+    def nothing_left(self):
+        left = self.s.left()
+        expect(not left, f"left behind: {left}")
+        expect(self.s.leaks() == [], f"leaks: {self.s.leaks()}")
+        rows = self.s.magnum("GET", "/clusters").body["clusters"]
+        expect(rows == [], f"rows: {rows}")
+
+    def clear(self):
+        if self.s.status(self.uuid)[0] != "GONE":
+            self.delete()
+            self.s.until(self.uuid, "GONE", 120)
+        self.nothing_left()
+
+    # --- the runs -------------------------------------------------------------
+
+    def measure(self):
+        for name, final in (("create", "CREATE_COMPLETE"), ("resize", "UPDATE_COMPLETE"), ("delete", "GONE")):
+            begun = time.monotonic()
+            getattr(self, name)()
+            self.s.until(self.uuid, final, 180)
+            self.duration[name] = time.monotonic() - begun
+        self.nothing_left()
+        return ", ".join(f"{k} {v * 1000:.0f} ms" for k, v in self.duration.items())
+
+    def step(self):
+        """What the server is doing, in its own words."""
+        got = self.s.call("GET", f"/jeroboam/v1/clusters/{self.uuid}/progress")
+        if got.status != 200 or not isinstance(got.body, dict):
+            return self.s.status(self.uuid)[0]
+        last = [(s.get("at") or 0, f"{n.get('name')} {s.get('name')} {s.get('status')}")
+                for n in got.body.get("nodes") or [] for s in n.get("steps") or []]
+        return f"{got.body.get('status')} {max(last)[1] if last else 'no step yet'}"
+
+    def crash(self, operation, fraction):
+        if operation != "create":
+            self.create()
+            self.s.until(self.uuid, "CREATE_COMPLETE", 180)
+        moment = fraction * self.duration[operation]
+        begun = time.monotonic()
+        getattr(self, operation)()
+        if moment > 0.05:
+            # The moment is the point of this test; nothing is waited for.
+            time.sleep(max(0.0, begun + moment - 0.02 - time.monotonic()))
+        hit = self.step()
+        at = (time.monotonic() - begun) * 1000
+        self.s.kill9()
+        self.s.start(60)
+        status, reason = self.settled()
+        if operation == "delete":
+            expect(status == "GONE", f"killed at {at:.0f} ms ({hit}): {status} {reason}")
+        elif status.endswith("_FAILED"):
+            expect(reason, f"killed at {at:.0f} ms ({hit}): {status} without a reason")
+        else:
+            final = "CREATE_COMPLETE" if operation == "create" else "UPDATE_COMPLETE"
+            expect(status == final, f"killed at {at:.0f} ms ({hit}): {status} {reason}")
+            self.nodes_are(WORKERS if operation == "create" else MORE)
+        self.clear()
+        return f"at {at:.0f} ms, {hit}: then {status}"
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    args.add_argument("--moments", type=int, default=10)
+    args = args.parse_args()
+    print(f"seed {args.seed}")
+    draw = random.Random(args.seed)
+    plan = [(("create", "resize", "delete")[i % 3], draw.random()) for i in range(args.moments)]
+    stories, server = Stories(), Server()
+    crashes = Crashes(server, draw)
+    try:
+        if not stories.tell("the server starts", lambda: f"{server.start():.0f} ms"):
+            return stories.end()
+        got = server.magnum("POST", "/clustertemplates", TEMPLATE)
+        if not stories.tell("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}")):
+            return stories.end()
+        if stories.tell("each operation without a crash", crashes.measure):
+            for number, (operation, fraction) in enumerate(plan, 1):
+                name = f"{number}: kill -9 during {operation} at {fraction * 100:.0f} %"
+                if not stories.tell(name, lambda o=operation, f=fraction: crashes.crash(o, f)):
+                    # The next moment needs a world without this one's remains.
+                    if not server.process or server.process.poll() is not None:
+                        server.start(60)
+                    stories.tell(f"{number}: the cluster can be deleted", crashes.clear)
+    except KeyboardInterrupt:
+        stories.failed.append("interrupted: the time was over")
+    finally:
+        try:
+            server.close()
+        except Failed as e:
+            stories.failed.append(f"close: {e}")
+    return stories.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
