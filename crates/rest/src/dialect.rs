@@ -1,11 +1,31 @@
 //! How a service words its errors.
 
 use axum::response::Response;
-use kernel::Error;
+use http::StatusCode;
+use kernel::{Error, Kind};
 
 /// Renders errors as the real service does; one per service.
 pub trait Dialect: Send + Sync + 'static {
     /// The complete answer: status, headers, body. A 5xx never shows
     /// `error.context`.
     fn render(&self, error: &Error, request_id: &str) -> Response;
+
+    /// The answer to an unknown path (404) or method (405); some services
+    /// word these unlike the errors of their handlers. `Allow` is added by
+    /// the router.
+    fn routing(&self, status: StatusCode, request_id: &str) -> Response {
+        let kind = if status == StatusCode::NOT_FOUND {
+            Kind::NotFound
+        } else {
+            Kind::NotSupported {
+                status: status.as_u16(),
+            }
+        };
+        let text = match status {
+            StatusCode::NOT_FOUND => "The resource could not be found.",
+            StatusCode::METHOD_NOT_ALLOWED => "The method is not allowed for this resource.",
+            _ => status.canonical_reason().unwrap_or_default(),
+        };
+        self.render(&Error::new(kind, text), request_id)
+    }
 }
