@@ -78,6 +78,8 @@ pub struct NewPort {
     pub security_groups: Vec<String>,
     /// The server that it belongs to.
     pub device_id: Option<String>,
+    /// Who is marked when it becomes ACTIVE or fails.
+    pub owner: Option<OwnerKey>,
 }
 
 #[derive(Debug, Clone)]
@@ -160,6 +162,9 @@ pub trait Subnets: Send + Sync {
 pub trait Ports: Send + Sync {
     async fn create(&self, ctx: &Ctx, new: NewPort) -> Result<Port>;
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Port>;
+    /// Gives the port to a device; `owner` is marked when the port becomes
+    /// ACTIVE or fails. `Conflict` where another device has it.
+    async fn bind(&self, ctx: &Ctx, id: &str, device_id: &str, owner: OwnerKey) -> Result<Port>;
     async fn of_device(&self, ctx: &Ctx, device_id: &str) -> Result<Vec<Port>>;
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
 }

@@ -1,6 +1,23 @@
 //! Networks, subnets, ports, routers and security groups: rows, realised by
-//! the `docker-bridge` fabric through the ports of `infra`.
+//! the `docker-bridge` fabric (one bridge per network with a subnet) through
+//! the ports of `infra`.
+//!
+//! The row of a network is the ledger entry of its bridge `jb-net-<id>`: it
+//! is there before the bridge and goes after it.
 
+mod access;
 pub mod face;
+mod network;
+mod port;
+mod router;
+mod schema;
+mod security_group;
+mod service;
+mod subnet;
+#[cfg(test)]
+mod tests;
 
 pub use face::NetworkFace;
+pub use network::{PUBLIC_ID, host_name, seed};
+pub use schema::migrations;
+pub use service::{NetworkConfig, NetworkService};

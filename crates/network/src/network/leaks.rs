@@ -1,0 +1,48 @@
+//! Bridges against rows, both ways.
+
+use std::collections::BTreeMap;
+
+use infra::{Leak, Side, owned};
+use kernel::Result;
+
+use super::{model, table};
+use crate::NetworkService;
+use crate::face::Status;
+
+pub(crate) async fn leaks(service: &NetworkService) -> Result<Vec<Leak>> {
+    // The engine first: a row is there before its bridge and goes after it,
+    // so nothing that is just being made or removed looks leaked.
+    let bridges = service.plane.list().await?;
+    let rows = table::ids(&service.db).await?;
+    let mut known: BTreeMap<String, (String, Status)> = rows
+        .into_iter()
+        .map(|(id, status)| (model::host_name(&id), (id, status)))
+        .collect();
+    let mut out = Vec::new();
+    for bridge in bridges {
+        if known.remove(&bridge.name).is_some()
+            || !owned(&bridge.name, &bridge.labels, &service.config.installation)
+        {
+            continue;
+        }
+        out.push(Leak {
+            side: Side::Engine,
+            object: "network",
+            hint: format!("remove it with `docker network rm {}`", bridge.name),
+            id: bridge.labels.get(infra::LABEL).cloned(),
+            name: bridge.name,
+        });
+    }
+    for (name, (id, status)) in known {
+        if status == Status::Active {
+            out.push(Leak {
+                side: Side::Ledger,
+                object: "network",
+                name,
+                id: Some(id),
+                hint: "somebody removed it from the engine; delete what uses it".into(),
+            });
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,13 @@
+//! Networks. One with a subnet is realised as one bridge on the host; one
+//! without is a row only and ACTIVE at once.
+
+mod leaks;
+pub(crate) mod model;
+mod ops;
+mod reconcile;
+pub(crate) mod table;
+
+pub(crate) use leaks::leaks;
+pub use model::host_name;
+pub use ops::{PUBLIC_ID, seed};
+pub(crate) use reconcile::{Bridges, KIND};

@@ -1,0 +1,106 @@
+//! Networks as the face offers them.
+
+use async_trait::async_trait;
+use db::Db;
+use kernel::{Ctx, Error, Kind, Result};
+
+use super::model::Net;
+use super::{KIND, table};
+use crate::access::{may_own, sees};
+use crate::face::{Network, Networks, NewNetwork, Status};
+use crate::{NetworkService, subnet};
+
+/// Id of the seeded external network: the same everywhere, so that seeding
+/// twice finds it.
+pub const PUBLIC_ID: &str = "00000000-0000-4000-8000-000000000001";
+
+/// Makes the external network `public` unless it is there.
+///
+/// # Errors
+/// As the database.
+pub async fn seed(db: &Db) -> Result<()> {
+    if table::get(db, PUBLIC_ID).await?.is_some() {
+        return Ok(());
+    }
+    let new = NewNetwork {
+        id: PUBLIC_ID.into(),
+        name: "public".into(),
+        external: true,
+        ..NewNetwork::default()
+    };
+    let mut tx = db.begin().await?;
+    match table::insert(&mut tx, &new).await {
+        Ok(()) => tx.commit().await,
+        // Another server was faster.
+        Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+impl NetworkService {
+    async fn shown(&self, net: Net) -> Result<Network> {
+        let subnets = subnet::table::of_network(&self.db, &net.id).await?;
+        let ids = subnets.into_iter().filter(|s| !s.deleting);
+        Ok(net.shown(ids.map(|s| s.id).collect()))
+    }
+}
+
+#[async_trait]
+impl Networks for NetworkService {
+    async fn create(&self, ctx: &Ctx, new: NewNetwork) -> Result<Network> {
+        may_own(ctx, &new.project_id)?;
+        let mut tx = self.db.begin().await?;
+        match table::insert(&mut tx, &new).await {
+            Ok(()) => {
+                let net = table::get_in(&mut tx, &new.id).await?;
+                tx.commit().await?;
+                Ok(net.shown(vec![]))
+            }
+            Err(e) if e.kind == Kind::AlreadyExists => {
+                drop(tx);
+                Networks::show(self, ctx, &new.id).await
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Network> {
+        match table::get(&self.db, id).await? {
+            Some(net) if net.external || sees(ctx, &net.project_id) => self.shown(net).await,
+            _ => Err(Error::not_found("Network", id)),
+        }
+    }
+
+    async fn find(&self, ctx: &Ctx, id_or_name: &str) -> Result<Network> {
+        match Networks::show(self, ctx, id_or_name).await {
+            Err(e) if e.is_not_found() => {}
+            found => return found,
+        }
+        let mut found = table::named(&self.db, id_or_name).await?;
+        found.retain(|n| n.external || sees(ctx, &n.project_id));
+        match (found.len(), found.pop()) {
+            (1, Some(net)) => self.shown(net).await,
+            (0, _) | (_, None) => Err(Error::not_found("Network", id_or_name)),
+            (n, _) => Err(Error::conflict(format!(
+                "network: {n} networks are named '{id_or_name}'; give the id"
+            ))),
+        }
+    }
+
+    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
+        match table::get(&self.db, id).await? {
+            Some(net) if sees(ctx, &net.project_id) => {}
+            Some(net) if net.external => {
+                return Err(Error::forbidden(format!(
+                    "network {} is shared and not yours to delete",
+                    net.name
+                )));
+            }
+            _ => return Ok(()),
+        }
+        let mut tx = self.db.begin().await?;
+        table::set_status(&mut tx, id, Status::Deleting, None).await?;
+        db::mark(&mut tx, KIND, id).await?;
+        tx.commit().await
+    }
+}

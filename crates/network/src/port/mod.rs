@@ -1,0 +1,5 @@
+//! Ports: an address in a network, kept for a device.
+
+mod model;
+mod ops;
+pub(crate) mod table;

@@ -1,0 +1,9 @@
+//! Subnets: one per network on the `docker-bridge` fabric.
+
+mod model;
+mod ops;
+pub(crate) mod table;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use model::Sub;

@@ -1,0 +1,116 @@
+//! Which addresses a subnet gets: pure.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use kernel::{Error, OwnerKey, Result};
+
+use crate::face::Subnet;
+
+/// A subnet's row.
+#[derive(Debug, Clone)]
+pub(crate) struct Sub {
+    pub id: String,
+    pub project_id: String,
+    pub network_id: String,
+    pub name: String,
+    pub cidr: String,
+    pub gateway_ip: String,
+    pub dns: Vec<String>,
+    /// It goes with its bridge; nobody sees it any more.
+    pub deleting: bool,
+    pub owner: Option<OwnerKey>,
+}
+
+impl Sub {
+    pub(crate) fn shown(self) -> Subnet {
+        Subnet {
+            id: self.id,
+            network_id: self.network_id,
+            name: self.name,
+            cidr: self.cidr,
+            gateway_ip: self.gateway_ip,
+            dns_nameservers: self.dns,
+        }
+    }
+}
+
+/// Reads a `cidr` as given.
+///
+/// # Errors
+/// `Invalid` where it is none, has host bits, or holds too few addresses.
+pub(crate) fn parse_cidr(text: &str) -> Result<Ipv4Net> {
+    let wrong = |why: &str| {
+        Error::invalid(
+            "cidr",
+            format!("cidr: '{text}' {why}; write it as 10.0.0.0/24"),
+        )
+    };
+    let net: Ipv4Net = text
+        .parse()
+        .map_err(|_| wrong("is no IPv4 network address"))?;
+    if net.addr() != net.network() {
+        return Err(wrong("has bits set behind its prefix"));
+    }
+    if !(8..=29).contains(&net.prefix_len()) {
+        return Err(wrong("must have a prefix length from 8 to 29"));
+    }
+    Ok(net)
+}
+
+/// The gateway: as given, or the first address.
+///
+/// # Errors
+/// `Invalid` where it is no host address of the subnet.
+pub(crate) fn gateway(net: &Ipv4Net, given: Option<&str>) -> Result<Ipv4Addr> {
+    let first = Ipv4Addr::from(u32::from(net.network()) + 1);
+    let Some(given) = given else { return Ok(first) };
+    given
+        .parse()
+        .ok()
+        .filter(|ip| net.contains(ip) && *ip != net.network() && *ip != net.broadcast())
+        .ok_or_else(|| {
+            Error::invalid(
+                "gateway_ip",
+                format!("gateway_ip: '{given}' is no host address of {net}; {first} would be"),
+            )
+        })
+}
+
+/// The entry of `used` that shares addresses with `net`.
+pub(crate) fn overlap(net: &Ipv4Net, used: &[Ipv4Net]) -> Option<Ipv4Net> {
+    let shares = |u: &&Ipv4Net| u.contains(net) || net.contains(*u);
+    used.iter().find(shares).copied()
+}
+
+/// The `skip`-th free /24 of the pool: concurrent choosers that collided try
+/// again with another `skip`.
+pub(crate) fn choose(pool: &Ipv4Net, used: &[Ipv4Net], skip: usize) -> Option<Ipv4Net> {
+    let mut taken: Vec<(u32, u32)> = used
+        .iter()
+        .map(|u| (u32::from(u.network()), u32::from(u.broadcast())))
+        .collect();
+    taken.sort_unstable();
+    let (mut next, end) = (u32::from(pool.network()), u32::from(pool.broadcast()));
+    let mut left = skip;
+    let mut i = 0;
+    while next.checked_add(255)? <= end {
+        while taken.get(i).is_some_and(|(_, last)| *last < next) {
+            i += 1;
+        }
+        match taken.get(i) {
+            // A nested smaller range may follow a wider one: ends are checked
+            // again at the next turn.
+            Some((first, last)) if *first <= next + 255 => {
+                next = next.max((last | 255).checked_add(1)?);
+                i += 1;
+            }
+            _ if left == 0 => return Ipv4Net::new(Ipv4Addr::from(next), 24).ok(),
+            _ => {
+                left -= 1;
+                next = next.checked_add(256)?;
+            }
+        }
+    }
+    None
+}
