@@ -40,6 +40,7 @@ trap cleanup EXIT
 trap 'exit 1' INT TERM
 
 # What the agent does before it starts the engine.
+# shellcheck disable=SC2016 # the node's shell expands it
 INIT='mount -o remount,rw /sys
 for m in $(awk "\$2 ~ \"^/sys/fs/cgroup\" {print \$2}" /proc/mounts); do mount -o remount,bind,rw $m; done
 mount --make-rshared /
