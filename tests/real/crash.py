@@ -93,7 +93,7 @@ class Crashes:
         got = self.s.call("GET", f"/jeroboam/v1/clusters/{self.uuid}/progress")
         if got.status != 200 or not isinstance(got.body, dict):
             return self.s.status(self.uuid)[0]
-        last = [(s.get("at") or 0, f"{n.get('name')} {s.get('name')} {s.get('status')}")
+        last = [(s.get("at") or "", f"{n.get('name')} {s.get('name')} {s.get('status')}")
                 for n in got.body.get("nodes") or [] for s in n.get("steps") or []]
         return f"{got.body.get('status')} {max(last)[1] if last else 'no step yet'}"
 
