@@ -1,0 +1,95 @@
+//! What a new database holds: roles, a domain, two projects, two users.
+
+use db::Db;
+use kernel::{Kind, Result, ids};
+
+use crate::password;
+use crate::project::{self, Project};
+use crate::role::{self, Assignment, Role};
+use crate::user::{self, User};
+
+/// The passwords that were drawn; only the server that won the bootstrap has
+/// them.
+#[derive(Debug, Clone)]
+pub struct Bootstrapped {
+    pub admin_password: String,
+    pub demo_password: String,
+}
+
+/// Fills a new database in one transaction; `None` where another has done it.
+pub(crate) async fn run(db: &Db) -> Result<Option<Bootstrapped>> {
+    if project::table::by_id(db, "default").await?.is_some() {
+        return Ok(None);
+    }
+    let first = Bootstrapped { admin_password: ids::secret_hex(16), demo_password: ids::secret_hex(16) };
+    let admin_hash = password::hash(first.admin_password.clone()).await?;
+    let demo_hash = password::hash(first.demo_password.clone()).await?;
+    match fill(db, admin_hash, demo_hash).await {
+        Ok(()) => Ok(Some(first)),
+        // Another server inserted the domain first.
+        Err(e) if e.kind == Kind::AlreadyExists => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+async fn fill(db: &Db, admin_hash: String, demo_hash: String) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let domain = Project {
+        id: "default".into(),
+        name: "Default".into(),
+        domain_id: String::new(),
+        parent_id: None,
+        is_domain: true,
+        enabled: true,
+        description: "The default domain".into(),
+    };
+    project::table::insert(&mut tx, &domain).await?;
+    let mut roles = Vec::new();
+    for name in ["admin", "manager", "member", "reader", "service"] {
+        let role = Role { id: ids::hex(), name: name.into(), description: String::new() };
+        role::table::insert(&mut tx, &role).await?;
+        roles.push(role);
+    }
+    for (prior, implied) in [(0, 1), (1, 2), (2, 3)] {
+        role::table::imply(&mut tx, &roles[prior].id, &roles[implied].id).await?;
+    }
+    for (name, hash, role) in [("admin", admin_hash, 0), ("demo", demo_hash, 2)] {
+        let project = Project {
+            id: ids::hex(),
+            name: name.into(),
+            domain_id: "default".into(),
+            parent_id: Some("default".into()),
+            is_domain: false,
+            enabled: true,
+            description: String::new(),
+        };
+        project::table::insert(&mut tx, &project).await?;
+        let user = User {
+            id: ids::hex(),
+            name: name.into(),
+            domain_id: "default".into(),
+            password_hash: Some(hash),
+            enabled: true,
+            default_project_id: None,
+            email: None,
+            description: String::new(),
+            tokens_after: 0,
+        };
+        user::table::insert(&mut tx, &user).await?;
+        let mut targets = vec![("project", project.id)];
+        if name == "admin" {
+            targets.push(("domain", "default".into()));
+            targets.push(("system", "all".into()));
+        }
+        for (kind, target_id) in targets {
+            let grant = Assignment {
+                user_id: user.id.clone(),
+                kind: kind.into(),
+                target_id,
+                role_id: roles[role].id.clone(),
+            };
+            role::table::grant(&mut tx, &grant).await?;
+        }
+    }
+    tx.commit().await
+}

@@ -1,0 +1,38 @@
+//! Keystone's error bodies.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use kernel::{Error, Kind};
+use serde_json::json;
+
+pub(crate) struct Keystone;
+
+impl rest::Dialect for Keystone {
+    fn render(&self, error: &Error, request_id: &str) -> Response {
+        let status = match &error.kind {
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Conflict | Kind::AlreadyExists => StatusCode::CONFLICT,
+            Kind::Invalid { .. } | Kind::Precondition => StatusCode::BAD_REQUEST,
+            Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Kind::Forbidden | Kind::QuotaExceeded { .. } => StatusCode::FORBIDDEN,
+            Kind::NotSupported { status } => {
+                StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST)
+            }
+            Kind::Unavailable { .. } | Kind::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        if status.is_server_error() {
+            tracing::error!(request_id, error = %error, "identity request failed");
+        }
+        let title = status.canonical_reason().unwrap_or_default();
+        let body = json!({"error": {"code": status.as_u16(), "message": error.message, "title": title}});
+        let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response
+                .headers_mut()
+                .insert("www-authenticate", HeaderValue::from_static("Keystone uri=\"/identity/v3\""));
+        }
+        response
+    }
+}

@@ -1,0 +1,99 @@
+//! SQL of `identity_role`, `implied_role` and `role_assignment`.
+
+use db::{Db, Row, Tx, values};
+use kernel::Result;
+
+use super::{Assignment, Role};
+
+fn read(row: &Row) -> Result<Role> {
+    Ok(Role { id: row.text("id")?, name: row.text("name")?, description: row.text("description")? })
+}
+
+pub(crate) async fn insert(tx: &mut Tx, r: &Role) -> Result<()> {
+    tx.execute(
+        "INSERT INTO identity_role (id, name, description) VALUES (?, ?, ?)",
+        values![&r.id, &r.name, &r.description],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
+    tx.execute("DELETE FROM role_assignment WHERE role_id = ?", values![id]).await?;
+    tx.execute("DELETE FROM implied_role WHERE prior_id = ? OR implied_id = ?", values![id, id]).await?;
+    tx.execute("DELETE FROM identity_role WHERE id = ?", values![id]).await
+}
+
+pub(crate) async fn list(db: &Db) -> Result<Vec<Role>> {
+    let rows = db.query("SELECT * FROM identity_role ORDER BY name", vec![]).await?;
+    rows.iter().map(read).collect()
+}
+
+pub(crate) async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<()> {
+    tx.execute(
+        "INSERT INTO implied_role (prior_id, implied_id) VALUES (?, ?)",
+        values![prior, implied],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn implied(db: &Db) -> Result<Vec<(String, String)>> {
+    let rows = db.query("SELECT prior_id, implied_id FROM implied_role", vec![]).await?;
+    rows.iter().map(|r| Ok((r.text("prior_id")?, r.text("implied_id")?))).collect()
+}
+
+/// Granting again what is granted is done.
+pub(crate) async fn grant(tx: &mut Tx, a: &Assignment) -> Result<()> {
+    if granted(tx, a).await? == 0 {
+        tx.execute(
+            "INSERT INTO role_assignment (user_id, target_kind, target_id, role_id) VALUES (?, ?, ?, ?)",
+            values![&a.user_id, &a.kind, &a.target_id, &a.role_id],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn granted(tx: &mut Tx, a: &Assignment) -> Result<usize> {
+    let rows = tx
+        .query(
+            "SELECT role_id FROM role_assignment WHERE user_id = ? AND target_kind = ? AND target_id = ? AND role_id = ?",
+            values![&a.user_id, &a.kind, &a.target_id, &a.role_id],
+        )
+        .await?;
+    Ok(rows.len())
+}
+
+pub(crate) async fn revoke(tx: &mut Tx, a: &Assignment) -> Result<u64> {
+    tx.execute(
+        "DELETE FROM role_assignment WHERE user_id = ? AND target_kind = ? AND target_id = ? AND role_id = ?",
+        values![&a.user_id, &a.kind, &a.target_id, &a.role_id],
+    )
+    .await
+}
+
+/// Ids of the roles that a user holds directly on a target.
+pub(crate) async fn held(db: &Db, user_id: &str, kind: &str, target_id: &str) -> Result<Vec<String>> {
+    let rows = db
+        .query(
+            "SELECT role_id FROM role_assignment WHERE user_id = ? AND target_kind = ? AND target_id = ?",
+            values![user_id, kind, target_id],
+        )
+        .await?;
+    rows.iter().map(|r| r.text("role_id")).collect()
+}
+
+pub(crate) async fn assignments(db: &Db) -> Result<Vec<Assignment>> {
+    let rows = db.query("SELECT * FROM role_assignment ORDER BY user_id, target_id, role_id", vec![]).await?;
+    rows.iter()
+        .map(|r| {
+            Ok(Assignment {
+                user_id: r.text("user_id")?,
+                kind: r.text("target_kind")?,
+                target_id: r.text("target_id")?,
+                role_id: r.text("role_id")?,
+            })
+        })
+        .collect()
+}

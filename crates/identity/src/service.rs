@@ -1,0 +1,81 @@
+//! The service: what its operations share.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use db::Db;
+use kernel::{Ctx, Result};
+
+use crate::token::keyring::Keyring;
+use crate::token::{self, cache::Cache};
+use crate::{Bootstrapped, CatalogEntry, bootstrap};
+
+/// The identity service; cheap to clone.
+#[derive(Clone)]
+pub struct Identity {
+    pub(crate) db: Db,
+    pub(crate) keys: Arc<Keyring>,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) catalog: Arc<Vec<CatalogEntry>>,
+    pub(crate) public_endpoint: Option<Arc<str>>,
+}
+
+impl Identity {
+    /// `key_dir` is a Fernet key repository; it is made at the first start.
+    ///
+    /// # Errors
+    /// `Internal` where the keys cannot be read or written.
+    pub async fn new(
+        db: Db,
+        key_dir: &Path,
+        catalog: Vec<CatalogEntry>,
+        public_endpoint: Option<String>,
+    ) -> Result<Self> {
+        Ok(Self {
+            db,
+            keys: Arc::new(Keyring::open(key_dir)?),
+            cache: Arc::default(),
+            catalog: Arc::new(catalog),
+            public_endpoint: public_endpoint.map(Into::into),
+        })
+    }
+
+    /// Fills a new database; see [`Bootstrapped`].
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn bootstrap(&self) -> Result<Option<Bootstrapped>> {
+        bootstrap::run(&self.db).await
+    }
+
+    /// Makes the staged key the primary one and stages a new one.
+    ///
+    /// # Errors
+    /// `Internal` where the directory cannot be written.
+    pub fn rotate_keys(&self) -> Result<()> {
+        self.keys.rotate()
+    }
+
+    /// The routes, with their full paths under `/identity`.
+    #[must_use]
+    pub fn routes(&self) -> Router {
+        let auth: Arc<dyn rest::Authenticator> = Arc::new(self.clone());
+        let dialect: Arc<dyn rest::Dialect> = Arc::new(crate::dialect::Keystone);
+        rest::require_auth(
+            token::http::routes(self.clone()),
+            auth,
+            dialect,
+            &["/identity", "/identity/v3", "/identity/v3/auth/tokens"],
+        )
+    }
+}
+
+#[async_trait]
+impl rest::Authenticator for Identity {
+    async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx> {
+        let valid = token::ops::validate(self, token).await?;
+        Ok(valid.ctx(request_id))
+    }
+}

@@ -1,0 +1,54 @@
+//! Tokens: Fernet containers with Keystone's payloads, issued and validated.
+
+pub(crate) mod cache;
+pub(crate) mod fernet;
+pub(crate) mod http;
+pub mod keyring;
+pub(crate) mod ops;
+pub(crate) mod payload;
+pub(crate) mod wire;
+
+use kernel::{Ctx, Scope};
+
+use crate::project::Project;
+use crate::role::Role;
+use crate::user::User;
+use payload::Payload;
+
+/// A token that holds, with all that it says.
+#[derive(Debug, Clone)]
+pub(crate) struct Valid {
+    pub payload: Payload,
+    /// Seconds.
+    pub issued_at: i64,
+    pub user: User,
+    pub user_domain_name: String,
+    /// The project or domain of the scope.
+    pub target: Option<Project>,
+    /// Name of the project's domain.
+    pub target_domain_name: String,
+    pub roles: Vec<Role>,
+}
+
+impl Valid {
+    pub(crate) fn ctx(&self, request_id: &str) -> Ctx {
+        let scope = match (&self.payload.scope, &self.target) {
+            (payload::Scope::System, _) => Scope::System,
+            (payload::Scope::Project(_) | payload::Scope::AppCredential { .. }, Some(p)) => {
+                Scope::Project { id: p.id.clone(), name: p.name.clone(), domain_id: p.domain_id.clone() }
+            }
+            (payload::Scope::Domain(_), Some(d)) => {
+                Scope::Domain { id: d.id.clone(), name: d.name.clone() }
+            }
+            _ => Scope::Unscoped,
+        };
+        Ctx {
+            request_id: request_id.to_owned(),
+            user_id: self.user.id.clone(),
+            user_name: self.user.name.clone(),
+            user_domain_id: self.user.domain_id.clone(),
+            scope,
+            roles: self.roles.iter().map(|r| r.name.clone()).collect(),
+        }
+    }
+}

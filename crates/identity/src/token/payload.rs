@@ -1,0 +1,161 @@
+//! Keystone's MessagePack payloads inside the Fernet container.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kernel::{Error, Result};
+use rmp::Marker;
+use rmp::decode::{self, RmpRead as _};
+use rmp::encode;
+
+pub(crate) const PASSWORD: u8 = 2;
+pub(crate) const TOKEN: u8 = 4;
+pub(crate) const APPLICATION_CREDENTIAL: u8 = 32;
+
+/// Names of the methods in a bit sum, in Keystone's order.
+pub(crate) fn method_names(methods: u8) -> Vec<&'static str> {
+    [(PASSWORD, "password"), (TOKEN, "token"), (APPLICATION_CREDENTIAL, "application_credential")]
+        .into_iter()
+        .filter(|(bit, _)| methods & bit != 0)
+        .map(|(_, name)| name)
+        .collect()
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Unscoped,
+    Domain(String),
+    Project(String),
+    System,
+    AppCredential { project_id: String, id: String },
+}
+
+/// What a token says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Payload {
+    pub user_id: String,
+    pub methods: u8,
+    pub scope: Scope,
+    /// Seconds.
+    pub expires_at: i64,
+    pub audit_ids: Vec<String>,
+}
+
+impl Payload {
+    #[expect(clippy::cast_precision_loss, reason = "Keystone writes the seconds as a float")]
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(96);
+        let (version, len) = match &self.scope {
+            Scope::Unscoped => (0, 5),
+            Scope::Domain(_) => (1, 6),
+            Scope::Project(_) => (2, 6),
+            Scope::System => (8, 6),
+            Scope::AppCredential { .. } => (9, 7),
+        };
+        let fail = |e| Error::internal(format!("token payload: {e:?}"));
+        encode::write_array_len(&mut out, len).map_err(fail)?;
+        encode::write_uint(&mut out, version).map_err(fail)?;
+        write_id(&mut out, &self.user_id)?;
+        encode::write_uint(&mut out, u64::from(self.methods)).map_err(fail)?;
+        match &self.scope {
+            Scope::Unscoped => {}
+            Scope::Domain(id) => match hex(id) {
+                Some(bytes) => encode::write_bin(&mut out, &bytes).map_err(fail)?,
+                None => encode::write_str(&mut out, id).map_err(fail)?,
+            },
+            Scope::Project(id) | Scope::AppCredential { project_id: id, .. } => write_id(&mut out, id)?,
+            Scope::System => encode::write_str(&mut out, "all").map_err(fail)?,
+        }
+        encode::write_f64(&mut out, self.expires_at as f64).map_err(fail)?;
+        encode::write_array_len(&mut out, u32::try_from(self.audit_ids.len()).unwrap_or(0)).map_err(fail)?;
+        for audit in &self.audit_ids {
+            let bytes = URL_SAFE_NO_PAD.decode(audit).map_err(Error::internal)?;
+            encode::write_bin(&mut out, &bytes).map_err(fail)?;
+        }
+        if let Scope::AppCredential { id, .. } = &self.scope {
+            write_id(&mut out, id)?;
+        }
+        Ok(out)
+    }
+
+    /// `None` for a version that we do not issue or what is no payload.
+    #[expect(clippy::cast_possible_truncation, reason = "seconds of this age fit")]
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut r = bytes;
+        let _len = decode::read_array_len(&mut r).ok()?;
+        let version: u8 = decode::read_int(&mut r).ok()?;
+        let user_id = read_id(&mut r)?;
+        let methods: u8 = decode::read_int(&mut r).ok()?;
+        let mut scope = match version {
+            0 => Scope::Unscoped,
+            1 => Scope::Domain(bare(&read_bytes(&mut r)?)?),
+            2 => Scope::Project(read_id(&mut r)?),
+            8 => {
+                read_bytes(&mut r)?;
+                Scope::System
+            }
+            9 => Scope::AppCredential { project_id: read_id(&mut r)?, id: String::new() },
+            _ => return None,
+        };
+        let expires_at = decode::read_f64(&mut r).ok()? as i64;
+        let count = decode::read_array_len(&mut r).ok()?;
+        if count > 8 {
+            return None;
+        }
+        let mut audit_ids = Vec::new();
+        for _ in 0..count {
+            audit_ids.push(URL_SAFE_NO_PAD.encode(read_bytes(&mut r)?));
+        }
+        if let Scope::AppCredential { id, .. } = &mut scope {
+            *id = read_id(&mut r)?;
+        }
+        Some(Self { user_id, methods, scope, expires_at, audit_ids })
+    }
+}
+
+/// 16 bytes of a 32-digit id.
+fn hex(id: &str) -> Option<[u8; 16]> {
+    if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        return None;
+    }
+    u128::from_str_radix(id, 16).ok().map(u128::to_be_bytes)
+}
+
+fn bare(bytes: &[u8]) -> Option<String> {
+    match <[u8; 16]>::try_from(bytes) {
+        Ok(raw) => Some(format!("{:032x}", u128::from_be_bytes(raw))),
+        Err(_) => String::from_utf8(bytes.to_vec()).ok(),
+    }
+}
+
+fn write_id(out: &mut Vec<u8>, id: &str) -> Result<()> {
+    let fail = |e| Error::internal(format!("token payload: {e:?}"));
+    encode::write_array_len(out, 2).map_err(fail)?;
+    let raw = hex(id);
+    encode::write_bool(out, raw.is_some()).map_err(Error::internal)?;
+    match raw {
+        Some(bytes) => encode::write_bin(out, &bytes).map_err(fail),
+        None => encode::write_str(out, id).map_err(fail),
+    }
+}
+
+fn read_id(r: &mut &[u8]) -> Option<String> {
+    if decode::read_array_len(r).ok()? != 2 {
+        return None;
+    }
+    let raw = decode::read_bool(r).ok()?;
+    let bytes = read_bytes(r)?;
+    if raw { bare(&bytes) } else { String::from_utf8(bytes).ok() }
+}
+
+/// Older writers used text where newer ones use binary: both are read.
+fn read_bytes(r: &mut &[u8]) -> Option<Vec<u8>> {
+    let len = match decode::read_marker(r).ok()? {
+        Marker::FixStr(n) => usize::from(n),
+        Marker::Bin8 | Marker::Str8 => usize::from(r.read_data_u8().ok()?),
+        Marker::Bin16 | Marker::Str16 => usize::from(r.read_data_u16().ok()?),
+        _ => return None,
+    };
+    let (head, rest) = r.split_at_checked(len)?;
+    *r = rest;
+    Some(head.to_vec())
+}

@@ -1,0 +1,18 @@
+//! Users.
+
+pub(crate) mod table;
+
+/// A user as stored.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    pub id: String,
+    pub name: String,
+    pub domain_id: String,
+    pub password_hash: Option<String>,
+    pub enabled: bool,
+    pub default_project_id: Option<String>,
+    pub email: Option<String>,
+    pub description: String,
+    /// Tokens issued before this moment (seconds) are void.
+    pub tokens_after: i64,
+}
