@@ -1,0 +1,15 @@
+//! Drives an HTTP connection beside the exchange on it, without a task of
+//! its own that could outlive both.
+
+/// Runs `work` to its end; polls `connection` as long as it lives.
+pub(crate) async fn beside<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
+    tokio::pin!(connection, work);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            _ = &mut connection, if open => open = false,
+        }
+    }
+}

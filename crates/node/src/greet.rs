@@ -1,0 +1,123 @@
+//! What one boot tells the server: hello, how to join, ready. Each is said
+//! again until it is heard.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use kernel::Result;
+use nodewire::{Hello, Ready, StepStatus, Welcome};
+use serde_json::Value;
+use tokio::net::UdpSocket;
+use tokio::time::sleep;
+
+use crate::channel::is_refusal;
+use crate::init::Boot;
+use crate::report::{plain, say};
+use crate::retry::Backoff;
+use crate::seed::{Session, save_session};
+use crate::swarm;
+
+impl Boot {
+    /// The address from which this node reaches the server: no packet is
+    /// sent, the kernel's routes say it.
+    pub(crate) async fn own_address(&self) -> IpAddr {
+        let server = self.channel.server();
+        let any: SocketAddr = match server {
+            SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+            SocketAddr::V6(_) => ([0u16; 8], 0).into(),
+        };
+        let mut backoff = Backoff::new(10, 500);
+        loop {
+            let found = async {
+                let socket = UdpSocket::bind(any).await?;
+                socket.connect(server).await?;
+                socket.local_addr()
+            };
+            match found.await {
+                Ok(address) => return address.ip(),
+                Err(e) => say(format_args!("no way to {server} yet: {e}")),
+            }
+            backoff.pause().await;
+        }
+    }
+
+    pub(crate) async fn hello(&self, own: IpAddr) -> Result<Welcome> {
+        let hello = Hello {
+            cluster: self.seed.cluster.clone(),
+            node: self.seed.node.clone(),
+            token: self.seed.token.clone(),
+            session: self.session.session.clone(),
+            addresses: vec![own.to_string()],
+            boot: self.session.boot,
+        };
+        self.reporter.step("hello", StepStatus::Start, "");
+        let mut backoff = Backoff::new(50, 5_000);
+        let mut said = String::new();
+        loop {
+            match self.channel.post::<Welcome>("hello", &hello).await {
+                Ok(Some(welcome)) => {
+                    self.reporter.step("hello", StepStatus::Ok, "");
+                    let _ = self.welcomed.send(true);
+                    return Ok(welcome);
+                }
+                Ok(None) => {}
+                Err(e) if is_refusal(&e) && !self.session.ready => return Err(e),
+                Err(e) => {
+                    let now = plain(&e);
+                    if now != said {
+                        say(format_args!("hello: {now}"));
+                        said = now;
+                    }
+                    if is_refusal(&e) {
+                        // A member that the server forgot serves on.
+                        sleep(Duration::from_secs(60)).await;
+                    }
+                }
+            }
+            backoff.pause().await;
+        }
+    }
+
+    pub(crate) async fn publish(&self, own: IpAddr) -> Result<()> {
+        let mut backoff = Backoff::new(50, 5_000);
+        loop {
+            let done = async {
+                let now = swarm::published(&self.engine, own).await?;
+                self.channel.post::<Value>("published", &now).await
+            };
+            match done.await {
+                Ok(_) => return Ok(()),
+                Err(e) if !e.is_transient() => return Err(e),
+                Err(e) => say(format_args!("published: {}", plain(&e))),
+            }
+            backoff.pause().await;
+        }
+    }
+
+    pub(crate) async fn ready(&self, member: &swarm::Member) -> Result<()> {
+        let mut known = self.welcomed.subscribe();
+        // Held by `self`: it cannot close.
+        let _ = known.wait_for(|yes| *yes).await;
+        let ready = Ready {
+            node_id: member.node_id.clone(),
+        };
+        self.reporter.step("ready", StepStatus::Start, "");
+        let mut backoff = Backoff::new(50, 5_000);
+        while let Err(e) = self.channel.post::<Value>("ready", &ready).await {
+            if !e.is_transient() {
+                self.reporter.step("ready", StepStatus::Failed, plain(&e));
+                return Err(e);
+            }
+            backoff.pause().await;
+        }
+        self.reporter.step("ready", StepStatus::Ok, "");
+        if !self.session.ready {
+            let session = Session {
+                ready: true,
+                ..self.session.clone()
+            };
+            save_session(&self.home.join("session.json"), &session)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! The node's own key and the cluster's certificate for it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kernel::{Error, Result};
+use nodewire::{CsrAsk, CsrGrant};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Channel;
+use crate::seed::write_private;
+
+/// Key, certificate and CA as PEM, in one file so that they never mix.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Secret; never leaves the node.
+    pub key: String,
+    pub cert: String,
+    pub ca: String,
+}
+
+/// Where the identity lies.
+pub(crate) fn path(home: &Path) -> PathBuf {
+    home.join("identity.json")
+}
+
+/// What an earlier boot obtained.
+pub(crate) fn stored(path: &Path) -> Option<Identity> {
+    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+}
+
+/// Draws a key, has it certified and stores both. One attempt.
+///
+/// # Errors
+/// As the channel.
+pub(crate) async fn obtain(channel: &Channel, node: &str, path: &Path) -> Result<Identity> {
+    let (key, csr) = request(node)?;
+    let grant: CsrGrant = channel
+        .post("csr", &CsrAsk { csr })
+        .await?
+        .ok_or_else(|| Error::unavailable("csr: an empty answer"))?;
+    let identity = Identity {
+        key,
+        cert: grant.cert,
+        ca: grant.ca,
+    };
+    write_private(path, serde_json::to_string(&identity)?.as_bytes())?;
+    Ok(identity)
+}
+
+fn request(node: &str) -> Result<(String, String)> {
+    let failed = |e: rcgen::Error| Error::internal(format!("making a signing request: {e}"));
+    // P-256 is what rcgen generates by default.
+    let key = KeyPair::generate().map_err(failed)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, node);
+    let csr = params
+        .serialize_request(&key)
+        .and_then(|csr| csr.pem())
+        .map_err(failed)?;
+    Ok((key.serialize_pem(), csr))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_house_signs_what_the_node_asks() {
+        let (key, csr) = request("master-0").unwrap();
+        let ca = pki::Ca::generate("c").unwrap();
+        let options = pki::SignOptions::node("master-0", vec!["10.0.0.4".into()]);
+        let cert = ca.sign_csr(&csr, &options).unwrap();
+        let info = pki::CertInfo::from_pem(&cert).unwrap();
+        assert_eq!(info.subject, "CN=master-0");
+        assert!(key.contains("PRIVATE KEY") && !csr.contains("PRIVATE"));
+    }
+}

@@ -1,0 +1,56 @@
+//! Images that the node brings along: there is no registry to pull from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kernel::{Error, Result};
+
+use crate::engine::Engine;
+
+/// `docker save` archives, put there by the image's recipe.
+pub(crate) const ARCHIVES: &str = "/var/lib/jeroboam/images";
+/// On the engine's own volume: a new volume is an empty engine.
+pub(crate) const LOADED: &str = "/var/lib/docker/.jeroboam-loaded";
+
+/// Loads every archive that this engine has not loaded yet; says how many.
+///
+/// # Errors
+/// Unavailable, with the engine's words; internal: an unreadable directory.
+pub(crate) async fn load(engine: &Engine, archives: &Path, marks: &Path) -> Result<usize> {
+    let mut count = 0;
+    for archive in find(archives)? {
+        let mark = marks.join(mark_of(&archive)?);
+        if mark.exists() {
+            continue;
+        }
+        engine.load(&archive).await?;
+        fs::create_dir_all(marks)
+            .and_then(|()| fs::write(&mark, b""))
+            .map_err(|e| Error::internal(format!("{}: {e}", mark.display())))?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn find(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::internal(format!("{}: {e}", dir.display()))),
+    };
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "tar"))
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Name and size: another archive of the same name is loaded again.
+fn mark_of(archive: &Path) -> Result<String> {
+    let size = fs::metadata(archive)
+        .map_err(|e| Error::internal(format!("{}: {e}", archive.display())))?
+        .len();
+    let name = archive.file_name().unwrap_or_default().to_string_lossy();
+    Ok(format!("{name}.{size}"))
+}

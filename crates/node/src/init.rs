@@ -1,0 +1,300 @@
+//! One boot of a node, from the first mount to the last signal.
+//!
+//! ```text
+//! prepare ── dockerd ── engine answers ─┬─ images ──────────┐
+//!        └── hello ─┬─ certificate ── tls │                 ├─ ready ── duties
+//!                   └─ init / join ◄─────┘─────────────────┘
+//! ```
+//! Nothing waits for what it does not need.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use kernel::{Error, Result};
+use nodewire::{Role, SEED_PATH, Seed, StepStatus, Welcome};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep};
+
+use crate::channel::{Channel, is_refusal};
+use crate::engine::{Engine, SOCKET};
+use crate::report::{Reporter, plain, say};
+use crate::retry::Backoff;
+use crate::seed::{HOME, Session, begin_session, load};
+use crate::supervise::Tail;
+use crate::{identity, images, members, prepare, supervise, swarm, tasks, tlsproxy};
+
+const ENGINE_PATIENCE: Duration = Duration::from_secs(90);
+const PING: Duration = Duration::from_millis(20);
+/// What endless work returns.
+type Never = std::convert::Infallible;
+
+/// A piece of work that several wait for and that is done once.
+trait Once<T>: Future<Output = Result<T>> + Clone {}
+impl<T, F: Future<Output = Result<T>> + Clone> Once<T> for F {}
+
+/// Last words on the way out.
+const FLUSH: Duration = Duration::from_secs(3);
+
+pub(crate) fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(boot()),
+        Err(e) => Err(Error::internal(e)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            say(format_args!("stopped: {}", plain(&e)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What one boot works with.
+pub(crate) struct Boot {
+    pub(crate) seed: Seed,
+    pub(crate) home: PathBuf,
+    pub(crate) session: Session,
+    pub(crate) channel: Channel,
+    pub(crate) reporter: Reporter,
+    pub(crate) engine: Engine,
+    tail: Tail,
+    /// Turns true when the server knows the session.
+    pub(crate) welcomed: watch::Sender<bool>,
+}
+
+async fn boot() -> Result<()> {
+    // Before anything is started: a signal must always find its handler.
+    let mut term = signal(SignalKind::terminate()).map_err(Error::internal)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(Error::internal)?;
+    let home = PathBuf::from(HOME);
+    let seed = load(Path::new(SEED_PATH))?;
+    let session = begin_session(&home.join("session.json"))?;
+    say(format_args!(
+        "node {} of cluster {}, boot {}",
+        seed.node, seed.cluster, session.boot
+    ));
+    let channel = Channel::new(&seed, &session.session)?;
+    let (reporter, delivery) = Reporter::new();
+    let (welcomed, known) = watch::channel(false);
+    let boot = Boot {
+        engine: Engine::at(Path::new(SOCKET)),
+        tail: Tail::default(),
+        channel,
+        reporter,
+        session,
+        home,
+        seed,
+        welcomed,
+    };
+    let (stop, stopping) = watch::channel(false);
+    let engine = async {
+        let node = boot.seed.node.clone();
+        boot.reporter
+            .run("prepare", async { prepare::prepare(&node) })
+            .await?;
+        supervise::engine("dockerd", &boot.reporter, &boot.tail, stopping).await
+    };
+    let work = async {
+        tokio::select! {
+            done = boot.run() => done,
+            // Never ends by itself: whoever sends steps holds its other end.
+            () = delivery.run(boot.channel.clone(), known) => std::future::pending().await,
+        }
+    };
+    tokio::pin!(engine, work);
+    let outcome = tokio::select! {
+        ended = &mut engine => {
+            // The engine cannot be run at all; the reason is reported while
+            // the rest still gets its chance to say hello.
+            if let Err(e) = &ended {
+                boot.reporter.step("engine", StepStatus::Failed, plain(e));
+                let _ = tokio::time::timeout(FLUSH, async {
+                    tokio::join!(&mut work, boot.reporter.flush(FLUSH))
+                }).await;
+            }
+            return ended;
+        }
+        done = &mut work => done,
+        _ = term.recv() => Ok(()),
+        _ = int.recv() => Ok(()),
+    };
+    let _ = stop.send(true);
+    engine.await?;
+    outcome
+}
+
+impl Boot {
+    /// Everything but the engine's process. Returns only when the server
+    /// refused a node that never became ready.
+    async fn run(&self) -> Result<()> {
+        let own = self.own_address().await;
+        let hello = self.hello(own).boxed_local().shared();
+        let engine = self.engine_up().boxed_local().shared();
+        let (opened, open) = oneshot::channel();
+        // The listener serves while the rest goes on or fails: people and
+        // the server need it most when something is wrong.
+        let greet = async {
+            hello.clone().await?;
+            std::future::pending().await
+        };
+        let tls = async {
+            if self.seed.role != Role::Manager {
+                return std::future::pending().await;
+            }
+            let (listener, certificates) = self.listener(&hello).await?;
+            let current = certificates.subscribe();
+            // Nobody waits any more where the rest has failed.
+            let _ = opened.send(certificates);
+            tlsproxy::serve(listener, current, Path::new(SOCKET)).await;
+            Err(Error::internal("the TLS listener ended"))
+        };
+        let life = async {
+            let (member, ()) =
+                tokio::try_join!(self.member(&hello, &engine, own), self.images(&engine))?;
+            self.duties(&member, open, own).await
+        };
+        let (never, _, _): (Never, Never, Never) =
+            tokio::try_join!(self.hold(greet), self.hold(tls), self.hold(life))?;
+        match never {}
+    }
+
+    /// Lets one strand fail without the others: the failing step is
+    /// reported, the engine runs on, a restart of the container tries again.
+    /// Only a node that was never ready goes when the server refuses it.
+    async fn hold(&self, strand: impl Future<Output = Result<Never>>) -> Result<Never> {
+        match strand.await {
+            Ok(never) => match never {},
+            Err(e) if is_refusal(&e) && !self.session.ready => Err(Error::new(
+                e.kind.clone(),
+                format!(
+                    "the server {} refused this node: {} (its token was used by another node, has expired, or the cluster is deleted)",
+                    self.channel.server(),
+                    e.message
+                ),
+            )),
+            Err(e) => {
+                say(format_args!("gave up: {}", plain(&e)));
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Becomes a member, or finds that it is one; managers tell the others
+    /// how to join.
+    async fn member(
+        &self,
+        hello: &impl Once<Welcome>,
+        engine: &impl Once<()>,
+        own: IpAddr,
+    ) -> Result<swarm::Member> {
+        engine.clone().await?;
+        let member = match swarm::membership(&self.engine).await? {
+            Some(member) => member,
+            None => {
+                let welcome = hello.clone().await?;
+                let (channel, reporter) = (&self.channel, &self.reporter);
+                swarm::become_member(&self.engine, channel, reporter, &welcome, own).await?
+            }
+        };
+        if member.manager {
+            hello.clone().await?;
+            self.publish(own).await?;
+        }
+        Ok(member)
+    }
+
+    async fn images(&self, engine: &impl Once<()>) -> Result<()> {
+        engine.clone().await?;
+        let (archives, loaded) = (Path::new(images::ARCHIVES), Path::new(images::LOADED));
+        let work = images::load(&self.engine, archives, loaded);
+        self.reporter.run("images", work).await.map(|_| ())
+    }
+
+    /// Says ready, then does what managers do.
+    async fn duties(
+        &self,
+        member: &swarm::Member,
+        open: oneshot::Receiver<tlsproxy::Certificates>,
+        own: IpAddr,
+    ) -> Result<Never> {
+        if self.seed.role != Role::Manager {
+            self.ready(member).await?;
+            return std::future::pending().await;
+        }
+        let certificates = open
+            .await
+            .map_err(|_| Error::unavailable("the TLS listener did not open"))?;
+        self.ready(member).await?;
+        let identity = identity::path(&self.home);
+        let duty = tasks::Duty {
+            engine: &self.engine,
+            channel: &self.channel,
+            certificates: &certificates,
+            node: &self.seed.node,
+            own,
+            identity: &identity,
+        };
+        tokio::join!(duty.run(), members::observe(&self.engine, &self.channel));
+        Err(Error::internal("a manager's duties ended"))
+    }
+
+    async fn engine_up(&self) -> Result<()> {
+        let work = async {
+            let until = Instant::now() + ENGINE_PATIENCE;
+            while !self.engine.ping().await {
+                if Instant::now() >= until {
+                    return Err(Error::timeout(format!(
+                        "dockerd did not answer within 90 s; its last lines:\n{}",
+                        self.tail.text()
+                    )));
+                }
+                sleep(PING).await;
+            }
+            Ok(())
+        };
+        self.reporter.run("engine", work).await
+    }
+
+    /// The open port of the Docker API and the handle to its certificates.
+    async fn listener(
+        &self,
+        hello: &impl Once<Welcome>,
+    ) -> Result<(TcpListener, tlsproxy::Certificates)> {
+        let path = identity::path(&self.home);
+        let kept = identity::stored(&path).and_then(|i| tlsproxy::config(&i).ok());
+        let config = match kept {
+            Some(config) => config,
+            None => {
+                hello.clone().await?;
+                let fresh = async {
+                    let mut backoff = Backoff::new(50, 5_000);
+                    loop {
+                        let node = &self.seed.node;
+                        match identity::obtain(&self.channel, node, &path).await {
+                            Err(e) if e.is_transient() => {
+                                self.reporter
+                                    .step("certificate", StepStatus::Retrying, plain(&e));
+                                backoff.pause().await;
+                            }
+                            other => return other,
+                        }
+                    }
+                };
+                tlsproxy::config(&self.reporter.run("certificate", fresh).await?)?
+            }
+        };
+        let listener = self
+            .reporter
+            .run("tls", tlsproxy::bind(tlsproxy::LISTEN))
+            .await?;
+        Ok((listener, watch::channel(config).0))
+    }
+}

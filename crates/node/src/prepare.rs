@@ -1,0 +1,145 @@
+//! Makes a near-privileged container fit for an inner engine: what Docker's
+//! `--privileged` would have done, and this machine may not allow.
+//! `node-images.md` §1.1 has the measurements behind each step.
+
+use std::fs;
+use std::path::Path;
+
+use kernel::{Error, Result};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount_change, mount_remount};
+
+const CGROUP: &str = "/sys/fs/cgroup";
+
+/// Prepares mounts, cgroups, devices and the host name. Repeating it is
+/// harmless.
+///
+/// # Errors
+/// Internal, naming the step that the kernel refused and what it needs.
+pub(crate) fn prepare(node: &str) -> Result<()> {
+    let careful = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    step(
+        "remounting /sys writable",
+        mount_remount("/sys", careful, ""),
+    )?;
+    if Path::new(CGROUP).join("cgroup.controllers").exists() {
+        step(
+            "remounting cgroup2 writable",
+            mount_remount(CGROUP, careful, ""),
+        )?;
+        delegate_cgroup2()
+            .map_err(|e| Error::internal(format!("delegating cgroup2 controllers: {e}")))?;
+    } else {
+        for target in mounts_below(CGROUP) {
+            // The controllers are read-only bind mounts: without BIND the
+            // kernel answers that the mount point is busy.
+            let flags = careful | MountFlags::BIND;
+            step(
+                &format!("remounting {target} writable"),
+                mount_remount(&target, flags, ""),
+            )?;
+        }
+    }
+    let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
+    step(
+        "sharing mounts with inner containers",
+        mount_change("/", shared),
+    )?;
+    device("/dev/kmsg", 1, 11);
+    device("/dev/fuse", 10, 229);
+    let _ = fs::create_dir_all("/dev/net");
+    device("/dev/net/tun", 10, 200);
+    name(node);
+    // What an earlier run of this container left behind: the numbers in it
+    // belong to other processes now, and the engine would refuse to start.
+    for stale in [
+        "/var/run/docker.pid",
+        "/var/run/docker/containerd/containerd.pid",
+        "/var/run/docker.sock",
+    ] {
+        let _ = fs::remove_file(stale);
+    }
+    Ok(())
+}
+
+fn step(what: &str, done: rustix::io::Result<()>) -> Result<()> {
+    done.map_err(|e| {
+        Error::internal(format!(
+            "{what}: {e}; the container needs CAP_SYS_ADMIN, no seccomp or AppArmor profile and no masked paths"
+        ))
+    })
+}
+
+fn mounts_below(prefix: &str) -> Vec<String> {
+    targets_below(
+        &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(),
+        prefix,
+    )
+}
+
+/// Mount points strictly below a directory; field 5 of each line.
+fn targets_below(mountinfo: &str, prefix: &str) -> Vec<String> {
+    mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .filter(|target| {
+            target
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// On a cgroup2 host no process may sit in a group that hands controllers
+/// down: ours move to a child first.
+fn delegate_cgroup2() -> std::io::Result<()> {
+    let root = Path::new(CGROUP);
+    let own = root.join("init");
+    fs::create_dir_all(&own)?;
+    for pid in fs::read_to_string(root.join("cgroup.procs"))?.lines() {
+        // A process may end between the listing and the move.
+        let _ = fs::write(own.join("cgroup.procs"), pid);
+    }
+    let all = fs::read_to_string(root.join("cgroup.controllers"))?;
+    let wanted: Vec<String> = all.split_whitespace().map(|c| format!("+{c}")).collect();
+    fs::write(root.join("cgroup.subtree_control"), wanted.join(" "))
+}
+
+/// Devices are a convenience of workloads; a refusal stops nothing.
+fn device(path: &str, major: u32, minor: u32) {
+    if !Path::new(path).exists() {
+        let mode = Mode::from_raw_mode(0o660);
+        let _ = mknodat(
+            CWD,
+            path,
+            FileType::CharacterDevice,
+            mode,
+            makedev(major, minor),
+        );
+    }
+}
+
+/// The engine takes its name in the swarm from the host name.
+fn name(node: &str) {
+    let current = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if current.trim() != node {
+        let _ = rustix::system::sethostname(node.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mounts_below_are_found() {
+        let text = "36 35 0:31 / /sys/fs/cgroup ro - tmpfs tmpfs ro\n\
+                    37 36 0:32 /docker/x /sys/fs/cgroup/cpu ro master:9 - cgroup cgroup rw,cpu\n\
+                    38 36 0:33 / /sys/fs/cgroupish ro - cgroup cgroup rw\n";
+        assert_eq!(
+            targets_below(text, "/sys/fs/cgroup"),
+            ["/sys/fs/cgroup/cpu"]
+        );
+    }
+}

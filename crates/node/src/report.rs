@@ -1,0 +1,142 @@
+//! Steps: said on stderr at once, sent to the server in order, never in the
+//! way of the work itself.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use kernel::{Error, Result, clock};
+use nodewire::{Step, StepStatus, Steps};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::channel::{Channel, is_refusal};
+use crate::retry::Backoff;
+
+/// More than this of a log helps nobody and may be a whole engine's output.
+const MAX_LOG: usize = 8 * 1024;
+
+/// One line on stderr, which is the container's log.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    let now = kernel::clock::iso_micros_z(clock::now_micros());
+    let _ = writeln!(std::io::stderr(), "{now} jeroboam-node: {text}");
+}
+
+enum Item {
+    Step(Step),
+    /// Answered when everything before it was delivered.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Where steps are reported. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    sender: mpsc::UnboundedSender<Item>,
+}
+
+impl Reporter {
+    pub(crate) fn new() -> (Self, Delivery) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self { sender }, Delivery { receiver })
+    }
+
+    pub(crate) fn step(&self, name: &str, status: StepStatus, log: impl Into<String>) {
+        let mut log = log.into();
+        if log.len() > MAX_LOG {
+            let from = (log.len() - MAX_LOG..log.len())
+                .find(|at| log.is_char_boundary(*at))
+                .unwrap_or(0);
+            log = format!("…{}", &log[from..]);
+        }
+        let word = match status {
+            StepStatus::Start => "start",
+            StepStatus::Ok => "ok",
+            StepStatus::Retrying => "retrying",
+            StepStatus::Failed => "FAILED",
+        };
+        say(format_args!("{name}: {word} {}", log.trim_end()));
+        let _ = self.sender.send(Item::Step(Step {
+            name: name.to_owned(),
+            status,
+            at_micros: clock::now_micros(),
+            log,
+        }));
+    }
+
+    /// Runs one step and reports its beginning and end.
+    pub(crate) async fn run<T>(
+        &self,
+        name: &str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        self.step(name, StepStatus::Start, "");
+        let done = work.await;
+        match &done {
+            Ok(_) => self.step(name, StepStatus::Ok, ""),
+            Err(e) => self.step(name, StepStatus::Failed, plain(e)),
+        }
+        done
+    }
+
+    /// Waits until what was reported so far is delivered, or `limit`.
+    pub(crate) async fn flush(&self, limit: Duration) {
+        let (done, wait) = oneshot::channel();
+        if self.sender.send(Item::Flush(done)).is_ok() {
+            let _ = tokio::time::timeout(limit, wait).await;
+        }
+    }
+}
+
+/// An error in one line for people; the node has no secrets in contexts.
+pub(crate) fn plain(e: &Error) -> String {
+    match (&e.kind, &e.context) {
+        (kernel::Kind::Internal, Some(context)) => context.clone(),
+        (_, Some(context)) => format!("{} ({context})", e.message),
+        (_, None) => e.message.clone(),
+    }
+}
+
+/// The sending side of the reports.
+pub(crate) struct Delivery {
+    receiver: mpsc::UnboundedReceiver<Item>,
+}
+
+impl Delivery {
+    /// Delivers until the process ends; begins when the session is known to
+    /// the server. Steps that the server refuses for good are dropped: they
+    /// were said on stderr.
+    pub(crate) async fn run(mut self, channel: Channel, mut welcomed: watch::Receiver<bool>) {
+        if welcomed.wait_for(|known| *known).await.is_err() {
+            return;
+        }
+        let mut batch = Vec::new();
+        while self.receiver.recv_many(&mut batch, 64).await > 0 {
+            let mut steps = Vec::new();
+            let mut waiting = Vec::new();
+            for item in batch.drain(..) {
+                match item {
+                    Item::Step(step) => steps.push(step),
+                    Item::Flush(done) => waiting.push(done),
+                }
+            }
+            if !steps.is_empty() {
+                deliver(&channel, &Steps { steps }).await;
+            }
+            for done in waiting {
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+async fn deliver(channel: &Channel, steps: &Steps) {
+    let mut backoff = Backoff::new(50, 5_000);
+    loop {
+        match channel.post::<serde_json::Value>("steps", steps).await {
+            Ok(_) => return,
+            Err(e) if is_refusal(&e) || matches!(e.kind, kernel::Kind::Invalid { .. }) => {
+                say(format_args!("the server takes no steps: {}", plain(&e)));
+                return;
+            }
+            Err(_) => backoff.pause().await,
+        }
+    }
+}

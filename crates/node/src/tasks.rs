@@ -1,0 +1,261 @@
+//! What the server asks of a manager: draining, removal, promotion, new
+//! certificates and tokens. One task at a time; each may come twice.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use kernel::{Error, Kind, Result};
+use nodewire::{LONG_POLL_SECONDS, ObservedNode, Task, TaskKind, TaskResult};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::channel::{Channel, is_refusal};
+use crate::engine::{Engine, query, text};
+use crate::report::{plain, say};
+use crate::retry::Backoff;
+use crate::{identity, members, swarm, tlsproxy};
+
+/// Where a task names no deadline, seconds.
+const DEADLINE: u32 = 120;
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What a manager works with.
+pub(crate) struct Duty<'a> {
+    pub engine: &'a Engine,
+    pub channel: &'a Channel,
+    pub certificates: &'a tlsproxy::Certificates,
+    /// This node's own host name and address.
+    pub node: &'a str,
+    pub own: IpAddr,
+    pub identity: &'a Path,
+}
+
+impl Duty<'_> {
+    /// Takes tasks until dropped.
+    pub(crate) async fn run(&self) {
+        let mut backoff = Backoff::new(200, 10_000);
+        loop {
+            match self.channel.poll::<Task>("tasks", LONG_POLL_SECONDS).await {
+                Ok(Some(task)) => {
+                    backoff = Backoff::new(200, 10_000);
+                    self.one(&task).await;
+                }
+                Ok(None) => {}
+                Err(e) if e.is_transient() => backoff.pause().await,
+                Err(e) => {
+                    say(format_args!("tasks: {}", plain(&e)));
+                    sleep(Duration::from_secs(30)).await;
+                }
+            }
+        }
+    }
+
+    async fn one(&self, task: &Task) {
+        say(format_args!("task {}: {:?}", task.id, task.kind));
+        let limit = Duration::from_secs(task.deadline.unwrap_or(DEADLINE).into());
+        let result = match self.act(task, Instant::now() + limit).await {
+            Ok(log) => TaskResult { ok: true, log },
+            Err(e) => TaskResult {
+                ok: false,
+                log: plain(&e),
+            },
+        };
+        say(format_args!(
+            "task {}: ok={} {}",
+            task.id, result.ok, result.log
+        ));
+        let path = format!("tasks/{}", query(&task.id));
+        let mut backoff = Backoff::new(100, 5_000);
+        while let Err(e) = self.channel.post::<Value>(&path, &result).await {
+            // The server knows it no more, or us: nobody waits for the answer.
+            if is_refusal(&e) || !e.is_transient() {
+                return say(format_args!("task {}: {}", task.id, plain(&e)));
+            }
+            backoff.pause().await;
+        }
+    }
+
+    async fn act(&self, task: &Task, until: Instant) -> Result<String> {
+        match &task.kind {
+            TaskKind::Drain { node } => self.drain(&self.known(node).await?, until).await,
+            TaskKind::Activate { node } => {
+                let id = self.known(node).await?.id;
+                self.change(&id, "Availability", "active", until).await?;
+                Ok(String::new())
+            }
+            TaskKind::Remove { node } => self.remove(node, until).await,
+            TaskKind::Promote { node } => self.promote(&self.known(node).await?, until).await,
+            TaskKind::Demote { node } => self.demote(&self.known(node).await?, until).await,
+            TaskKind::ReloadCa => self.reload().await,
+            TaskKind::RotateTokens => self.rotate_tokens().await,
+            TaskKind::Unknown => Err(Error::new(
+                Kind::NotSupported { status: 501 },
+                "this agent does not know that kind of task; rebuild the node image",
+            )),
+        }
+    }
+
+    /// The live entry of a host name: a node that was replaced under its
+    /// name is listed twice, and the dead one is not meant.
+    async fn known(&self, hostname: &str) -> Result<ObservedNode> {
+        let mut named = self.named(hostname).await?;
+        named.sort_by_key(|n| n.state != "ready");
+        named
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::not_found("Swarm node", hostname))
+    }
+
+    async fn named(&self, hostname: &str) -> Result<Vec<ObservedNode>> {
+        let mut nodes = members::list(self.engine).await?;
+        nodes.retain(|n| n.hostname == hostname);
+        Ok(nodes)
+    }
+
+    async fn drain(&self, node: &ObservedNode, until: Instant) -> Result<String> {
+        self.change(&node.id, "Availability", "drain", until)
+            .await?;
+        loop {
+            let now = self.engine.get(&format!("/nodes/{}", node.id)).await?;
+            // A node that is down runs nothing that we could wait for.
+            if now["Status"]["State"] != "ready" {
+                return Ok(format!("{} is {}", node.hostname, now["Status"]["State"]));
+            }
+            let left = self.running_on(&node.id).await?;
+            if left.is_empty() {
+                return Ok(String::new());
+            }
+            if Instant::now() >= until {
+                return Err(Error::timeout(format!(
+                    "tasks still run on {}: {}",
+                    node.hostname,
+                    left.join(", ")
+                )));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn running_on(&self, id: &str) -> Result<Vec<String>> {
+        let filter = query(&json!({ "node": [id] }).to_string());
+        let tasks = self.engine.get(&format!("/tasks?filters={filter}")).await?;
+        const OVER: [&str; 6] = [
+            "complete", "shutdown", "failed", "rejected", "remove", "orphaned",
+        ];
+        Ok(tasks
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|t| !OVER.contains(&t["Status"]["State"].as_str().unwrap_or("")))
+            .map(|t| text(&t["ID"]))
+            .collect())
+    }
+
+    async fn remove(&self, hostname: &str, until: Instant) -> Result<String> {
+        let mut log = Vec::new();
+        for node in self.named(hostname).await? {
+            if node.role == "manager" {
+                self.demote(&node, until).await?;
+            }
+            // What does not end in time is ended by the removal.
+            if let Err(e) = self.drain(&node, until).await {
+                log.push(plain(&e));
+            }
+            match self
+                .engine
+                .delete(&format!("/nodes/{}?force=true", node.id))
+                .await
+            {
+                Err(e) if !e.is_not_found() => return Err(e),
+                _ => log.push(format!("removed {}", node.id)),
+            }
+        }
+        Ok(log.join("; "))
+    }
+
+    async fn promote(&self, node: &ObservedNode, until: Instant) -> Result<String> {
+        self.change(&node.id, "Role", "manager", until).await?;
+        self.wait_for(&node.id, "it is not reachable in the raft", until, |n| {
+            n.reachability.as_deref() == Some("reachable")
+        })
+        .await
+    }
+
+    async fn demote(&self, node: &ObservedNode, until: Instant) -> Result<String> {
+        if node.hostname == self.node {
+            return Err(Error::conflict(format!(
+                "{} cannot demote itself; ask another manager",
+                node.hostname
+            )));
+        }
+        self.change(&node.id, "Role", "worker", until).await?;
+        self.wait_for(&node.id, "it is still in the raft", until, |n| {
+            n.reachability.is_none()
+        })
+        .await
+    }
+
+    async fn wait_for(
+        &self,
+        id: &str,
+        else_why: &str,
+        until: Instant,
+        there: impl Fn(&ObservedNode) -> bool,
+    ) -> Result<String> {
+        loop {
+            let nodes = members::list(self.engine).await;
+            let node = nodes
+                .ok()
+                .and_then(|all| all.into_iter().find(|n| n.id == id));
+            if node.as_ref().is_some_and(&there) {
+                return Ok(String::new());
+            }
+            if Instant::now() >= until {
+                return Err(Error::timeout(format!("gave up on node {id}: {else_why}")));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Sets one word of a node's specification. Between reading and writing
+    /// another manager may write: then the engine says that the version is
+    /// out of sequence, and we read again.
+    async fn change(&self, id: &str, field: &str, value: &str, until: Instant) -> Result<()> {
+        let mut backoff = Backoff::new(50, 1_000);
+        loop {
+            let node = self.engine.get(&format!("/nodes/{id}")).await?;
+            let mut spec = node["Spec"].clone();
+            if spec[field] == value {
+                return Ok(());
+            }
+            spec[field] = json!(value);
+            let version = &node["Version"]["Index"];
+            let path = format!("/nodes/{id}/update?version={version}");
+            match self.engine.post(&path, &spec).await {
+                Ok(_) => return Ok(()),
+                Err(e) if e.is_transient() && Instant::now() < until => backoff.pause().await,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    async fn reload(&self) -> Result<String> {
+        let fresh = identity::obtain(self.channel, self.node, self.identity).await?;
+        let config = tlsproxy::config(&fresh)?;
+        self.certificates.send_replace(config);
+        Ok(String::new())
+    }
+
+    async fn rotate_tokens(&self) -> Result<String> {
+        let swarm = self.engine.get("/swarm").await?;
+        let version = &swarm["Version"]["Index"];
+        let path = format!(
+            "/swarm/update?version={version}&rotateWorkerToken=true&rotateManagerToken=true"
+        );
+        self.engine.post(&path, &swarm["Spec"]).await?;
+        let now = swarm::published(self.engine, self.own).await?;
+        self.channel.post::<Value>("published", &now).await?;
+        Ok(String::new())
+    }
+}
