@@ -4,7 +4,8 @@ use kernel::{Ctx, Error, Result, Scope};
 
 /// Whether rows of this project exist for the caller. Roles do not matter:
 /// what acts inside one project carries the admin role, too.
-pub(crate) fn sees(ctx: &Ctx, project_id: &str) -> bool {
+#[must_use]
+pub fn sees(ctx: &Ctx, project_id: &str) -> bool {
     match &ctx.scope {
         Scope::System => true,
         Scope::Project { id, .. } => id == project_id,
@@ -13,7 +14,10 @@ pub(crate) fn sees(ctx: &Ctx, project_id: &str) -> bool {
 }
 
 /// Whether the caller may make a row for this project.
-pub(crate) fn may_own(ctx: &Ctx, project_id: &str) -> Result<()> {
+///
+/// # Errors
+/// `Forbidden` where it is another's.
+pub fn may_own(ctx: &Ctx, project_id: &str) -> Result<()> {
     if sees(ctx, project_id) {
         return Ok(());
     }

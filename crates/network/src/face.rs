@@ -165,6 +165,8 @@ pub trait Ports: Send + Sync {
     /// Gives the port to a device; `owner` is marked when the port becomes
     /// ACTIVE or fails. `Conflict` where another device has it.
     async fn bind(&self, ctx: &Ctx, id: &str, device_id: &str, owner: OwnerKey) -> Result<Port>;
+    /// Takes the port back from a device that is gone.
+    async fn unbind(&self, ctx: &Ctx, id: &str, device_id: &str) -> Result<()>;
     async fn of_device(&self, ctx: &Ctx, device_id: &str) -> Result<Vec<Port>>;
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
 }

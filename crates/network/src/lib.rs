@@ -5,7 +5,7 @@
 //! The row of a network is the ledger entry of its bridge `jb-net-<id>`: it
 //! is there before the bridge and goes after it.
 
-mod access;
+pub mod access;
 pub mod face;
 mod network;
 mod port;

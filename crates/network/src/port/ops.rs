@@ -61,6 +61,17 @@ impl Ports for NetworkService {
         Ok(port)
     }
 
+    async fn unbind(&self, ctx: &Ctx, id: &str, device_id: &str) -> Result<()> {
+        match table::get(&self.db, id).await? {
+            Some(p)
+                if sees(ctx, &p.project_id) && p.port.device_id.as_deref() == Some(device_id) => {}
+            _ => return Ok(()),
+        }
+        let mut tx = self.db.begin().await?;
+        table::unbind(&mut tx, id, device_id).await?;
+        tx.commit().await
+    }
+
     async fn of_device(&self, ctx: &Ctx, device_id: &str) -> Result<Vec<Port>> {
         let found = table::of_device(&self.db, device_id).await?;
         Ok(found

@@ -115,6 +115,15 @@ pub(crate) async fn bind(tx: &mut Tx, id: &str, device_id: &str, owner: &OwnerKe
     .map(|_| ())
 }
 
+pub(crate) async fn unbind(tx: &mut Tx, id: &str, device_id: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE port SET device_id = NULL, owner_kind = NULL, owner_id = NULL WHERE id = ? AND device_id = ?",
+        values![id, device_id],
+    )
+    .await
+    .map(|_| ())
+}
+
 /// Who waits for the ports of a network.
 pub(crate) async fn owners(tx: &mut Tx, network_id: &str) -> Result<Vec<OwnerKey>> {
     let rows = tx

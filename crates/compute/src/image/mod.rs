@@ -1,0 +1,7 @@
+//! Images that an operator has built on the hosts.
+
+mod model;
+mod ops;
+mod table;
+
+pub(crate) use model::is_node;

@@ -1,0 +1,47 @@
+//! Images as the face offers them: all are public, operators register them.
+
+use async_trait::async_trait;
+use kernel::{Ctx, Error, Result};
+
+use super::table;
+use crate::Compute;
+use crate::face::{Image, Images, NewImage};
+
+#[async_trait]
+impl Images for Compute {
+    async fn find(&self, _ctx: &Ctx, id_or_name: &str) -> Result<Image> {
+        let mut found = table::find(&self.db, id_or_name).await?;
+        match (found.len(), found.pop()) {
+            (1, Some(image)) => Ok(image),
+            (0, _) | (_, None) => Err(Error::not_found("Image", id_or_name)),
+            // Names are unique; an id may be another's name.
+            (_, Some(_)) => Err(Error::conflict(format!(
+                "image: '{id_or_name}' is one image's id and another's name; rename that one"
+            ))),
+        }
+    }
+
+    async fn list(&self, _ctx: &Ctx) -> Result<Vec<Image>> {
+        table::list(&self.db).await
+    }
+
+    async fn register(&self, ctx: &Ctx, new: NewImage) -> Result<Image> {
+        if !ctx.is_admin() {
+            return Err(Error::forbidden(
+                "Only an administrator may register images.",
+            ));
+        }
+        for (field, value) in [("name", &new.name), ("reference", &new.reference)] {
+            if value.is_empty() || value.len() > 255 {
+                return Err(Error::invalid(
+                    field,
+                    format!("{field}: must have 1 to 255 characters"),
+                ));
+            }
+        }
+        let mut tx = self.db.begin().await?;
+        table::put(&mut tx, &new).await?;
+        tx.commit().await?;
+        Images::find(self, ctx, &new.name).await
+    }
+}

@@ -1,0 +1,6 @@
+//! Keypairs. Containers run no sshd; templates name one all the same.
+
+mod ops;
+mod table;
+
+pub(crate) use table::seed;

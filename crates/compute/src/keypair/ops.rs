@@ -1,0 +1,17 @@
+//! Keypairs as the face offers them.
+
+use async_trait::async_trait;
+use kernel::{Ctx, Error, Result};
+
+use super::table;
+use crate::Compute;
+use crate::face::{Keypair, Keypairs};
+
+#[async_trait]
+impl Keypairs for Compute {
+    async fn find(&self, ctx: &Ctx, name: &str) -> Result<Keypair> {
+        table::find(&self.db, ctx.project_id().unwrap_or_default(), name)
+            .await?
+            .ok_or_else(|| Error::not_found("Keypair", name))
+    }
+}

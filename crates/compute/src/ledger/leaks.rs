@@ -1,0 +1,121 @@
+//! The host against the ledger, both ways.
+
+use std::collections::{BTreeMap, HashMap};
+
+use infra::{LABEL, Leak, Side, owned};
+use kernel::Result;
+
+use super::table::{Entry, all};
+use crate::Compute;
+
+pub(crate) async fn leaks(compute: &Compute) -> Result<Vec<Leak>> {
+    let mut found = look(compute).await?;
+    if !found.is_empty() {
+        // What was just being made or removed is settled at a second look.
+        let again = look(compute).await?;
+        found.retain(|leak| again.contains(leak));
+    }
+    Ok(found)
+}
+
+async fn look(compute: &Compute) -> Result<Vec<Leak>> {
+    let containers = compute.host.list().await?;
+    let volumes = compute.host.volumes().await?;
+    let containers = containers
+        .into_iter()
+        .map(|c| ("container", c.name, c.labels));
+    let volumes = volumes.into_iter().map(|v| ("volume", v.name, v.labels));
+    let there = containers
+        .chain(volumes)
+        .filter(|(_, name, labels)| owned(name, labels, &compute.config.installation));
+    Ok(compare(there, all(&compute.db).await?))
+}
+
+type Object = (&'static str, String, BTreeMap<String, String>);
+
+fn compare(there: impl Iterator<Item = Object>, ledger: Vec<Entry>) -> Vec<Leak> {
+    let mut known: HashMap<String, Entry> =
+        ledger.into_iter().map(|e| (e.name.clone(), e)).collect();
+    let mut out = Vec::new();
+    for (object, name, labels) in there {
+        if known.remove(&name).is_some() {
+            continue;
+        }
+        let command = match object {
+            "container" => "docker rm -f -v",
+            _ => "docker volume rm",
+        };
+        out.push(Leak {
+            side: Side::Engine,
+            object,
+            hint: format!("remove it with `{command} {name}`"),
+            id: labels.get(LABEL).cloned(),
+            name,
+        });
+    }
+    let mut missing: Vec<Entry> = known.into_values().collect();
+    missing.sort_by(|a, b| a.name.cmp(&b.name));
+    for entry in missing {
+        // A server that is being made, removed, or has failed need not have
+        // all of its objects.
+        if matches!(
+            entry.status.as_deref(),
+            Some("BUILD" | "DELETING" | "ERROR")
+        ) {
+            continue;
+        }
+        out.push(Leak {
+            side: Side::Ledger,
+            object: if entry.object == "volume" {
+                "volume"
+            } else {
+                "container"
+            },
+            hint: format!(
+                "somebody removed it from the host; delete server {}",
+                entry.server_id
+            ),
+            id: Some(entry.server_id),
+            name: entry.name,
+        });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, status: Option<&str>) -> Entry {
+        Entry {
+            name: name.into(),
+            object: "container".into(),
+            server_id: "s".into(),
+            status: status.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn both_sides_are_told() {
+        let there = vec![
+            ("container", "jb-srv-1".to_owned(), BTreeMap::new()),
+            ("volume", "jb-srv-9-docker".to_owned(), BTreeMap::new()),
+        ];
+        let ledger = vec![
+            entry("jb-srv-1", Some("ACTIVE")),
+            entry("jb-srv-2", Some("BUILD")),
+            entry("jb-srv-3", Some("ACTIVE")),
+            entry("jb-srv-4", None),
+        ];
+        let found = compare(there.into_iter(), ledger);
+        let told: Vec<_> = found.iter().map(|l| (l.side, l.name.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (Side::Engine, "jb-srv-9-docker"),
+                (Side::Ledger, "jb-srv-3"),
+                (Side::Ledger, "jb-srv-4")
+            ]
+        );
+    }
+}

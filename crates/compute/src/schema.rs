@@ -1,0 +1,73 @@
+//! Tables of the compute service.
+
+use db::Migration;
+
+/// The steps of this crate, in order.
+#[must_use]
+pub fn migrations() -> &'static [Migration] {
+    STEPS
+}
+
+const STEPS: &[Migration] = &[
+    Migration {
+        name: "compute-001-flavor",
+        sql: "CREATE TABLE IF NOT EXISTS flavor (
+            id varchar(64) NOT NULL PRIMARY KEY, name varchar(255) NOT NULL,
+            vcpus bigint NOT NULL, ram bigint NOT NULL, disk bigint NOT NULL)",
+    },
+    Migration {
+        name: "compute-002-flavor-name",
+        sql: "CREATE UNIQUE INDEX flavor_name ON flavor (name)",
+    },
+    // An empty project: everybody's.
+    Migration {
+        name: "compute-003-keypair",
+        sql: "CREATE TABLE IF NOT EXISTS keypair (
+            name varchar(255) NOT NULL, project_id varchar(64) NOT NULL, public_key {text} NOT NULL,
+            fingerprint varchar(64) NOT NULL, PRIMARY KEY (name, project_id))",
+    },
+    Migration {
+        name: "compute-004-image",
+        sql: "CREATE TABLE IF NOT EXISTS image (
+            id varchar(36) NOT NULL PRIMARY KEY, name varchar(255) NOT NULL, os_distro varchar(64),
+            properties {text} NOT NULL, reference varchar(255) NOT NULL, created_at bigint NOT NULL,
+            updated_at bigint NOT NULL)",
+    },
+    Migration {
+        name: "compute-005-image-name",
+        sql: "CREATE UNIQUE INDEX image_name ON image (name)",
+    },
+    Migration {
+        name: "compute-006-host",
+        sql: "CREATE TABLE IF NOT EXISTS host (
+            name varchar(255) NOT NULL PRIMARY KEY, vcpus bigint NOT NULL, ram bigint NOT NULL,
+            vcpus_used bigint NOT NULL, ram_used bigint NOT NULL, version varchar(64) NOT NULL,
+            seen_at bigint NOT NULL)",
+    },
+    Migration {
+        name: "compute-007-server",
+        sql: "CREATE TABLE IF NOT EXISTS server (
+            id varchar(36) NOT NULL PRIMARY KEY, project_id varchar(64) NOT NULL, user_id varchar(64) NOT NULL,
+            name varchar(255) NOT NULL, status varchar(16) NOT NULL, progress {text},
+            fault_code bigint, fault {text}, image_id varchar(36) NOT NULL, reference varchar(255) NOT NULL,
+            is_node boolean NOT NULL, flavor_id varchar(64) NOT NULL, vcpus bigint NOT NULL, ram bigint NOT NULL,
+            host varchar(255), networks {text} NOT NULL, addresses {text} NOT NULL, user_data {text},
+            metadata {text} NOT NULL, trouble_since bigint, launched_at bigint,
+            owner_kind varchar(40), owner_id varchar(128), created_at bigint NOT NULL)",
+    },
+    Migration {
+        name: "compute-008-server-project",
+        sql: "CREATE INDEX server_project ON server (project_id)",
+    },
+    // No foreign key: an entry must be able to outlive everything else.
+    Migration {
+        name: "compute-009-ledger",
+        sql: "CREATE TABLE IF NOT EXISTS ledger (
+            name varchar(128) NOT NULL PRIMARY KEY, object varchar(16) NOT NULL, server_id varchar(36) NOT NULL,
+            host varchar(255) NOT NULL, created_at bigint NOT NULL)",
+    },
+    Migration {
+        name: "compute-010-ledger-server",
+        sql: "CREATE INDEX ledger_server ON ledger (server_id)",
+    },
+];

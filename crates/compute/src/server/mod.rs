@@ -1,0 +1,15 @@
+//! Servers: a row each, realised as one container.
+
+mod build;
+mod model;
+mod observe;
+mod ops;
+mod plan;
+mod reconcile;
+mod remove;
+pub(crate) mod table;
+mod watch;
+
+pub use model::{container_name, volume_name};
+pub(crate) use reconcile::Servers;
+pub(crate) use watch::watch;

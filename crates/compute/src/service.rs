@@ -1,0 +1,121 @@
+//! The service: its handles, and what the binary gets from it.
+
+use std::sync::Arc;
+
+use db::Db;
+use flow::{Reconciler, Tasks};
+use infra::{ContainerHost, Leak};
+use kernel::Result;
+use network::NetworkFace;
+
+use crate::server::{self, Servers};
+use crate::{ComputeFace, flavor, keypair, ledger};
+
+/// Keeps secrets unreadable at rest.
+pub trait Sealer: Send + Sync {
+    /// # Errors
+    /// `Internal` where the key is not usable.
+    fn seal(&self, plain: &str) -> Result<String>;
+    /// # Errors
+    /// `Internal` where the text was not sealed by this key.
+    fn open(&self, sealed: &str) -> Result<String>;
+}
+
+/// What an operator sets.
+#[derive(Debug, Clone)]
+pub struct ComputeConfig {
+    /// Written on each object as [`infra::LABEL_INSTALLATION`].
+    pub installation: String,
+    /// vCPUs handed out per CPU of a host: CPU is shared by weight.
+    pub cpu_ratio: f64,
+    /// Memory handed out per memory of a host: the limits' sum.
+    pub memory_ratio: f64,
+}
+
+impl ComputeConfig {
+    #[must_use]
+    pub fn new(installation: impl Into<String>) -> Self {
+        Self {
+            installation: installation.into(),
+            cpu_ratio: 16.0,
+            memory_ratio: 2.0,
+        }
+    }
+}
+
+/// The embedded compute service; cheap to clone.
+#[derive(Clone)]
+pub struct Compute {
+    pub(crate) db: Db,
+    pub(crate) host: Arc<dyn ContainerHost>,
+    pub(crate) network: NetworkFace,
+    pub(crate) config: Arc<ComputeConfig>,
+    pub(crate) sealer: Arc<dyn Sealer>,
+}
+
+impl Compute {
+    #[must_use]
+    pub fn new(
+        db: Db,
+        host: Arc<dyn ContainerHost>,
+        network: NetworkFace,
+        config: ComputeConfig,
+        sealer: Arc<dyn Sealer>,
+    ) -> Self {
+        Self {
+            db,
+            host,
+            network,
+            config: Arc::new(config),
+            sealer,
+        }
+    }
+
+    /// The face, embedded.
+    #[must_use]
+    pub fn face(&self) -> ComputeFace {
+        ComputeFace {
+            servers: Arc::new(self.clone()),
+            flavors: Arc::new(self.clone()),
+            keypairs: Arc::new(self.clone()),
+            images: Arc::new(self.clone()),
+        }
+    }
+
+    #[must_use]
+    pub fn reconcilers(&self) -> Vec<Arc<dyn Reconciler>> {
+        vec![Arc::new(Servers::new(self.clone()))]
+    }
+
+    /// Makes the flavors and the keypair that a newcomer's first template
+    /// names, and the row of the host. A host that does not answer yet gets
+    /// its row from [`Compute::watch`].
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn seed(&self) -> Result<()> {
+        flavor::seed(&self.db).await?;
+        keypair::seed(&self.db).await?;
+        match self.refresh_host().await {
+            Err(e) if e.is_transient() => {
+                tracing::warn!(error = %e, "the container host does not answer yet");
+                Ok(())
+            }
+            done => done.map(|_| ()),
+        }
+    }
+
+    /// Follows the host's events in `tasks`: a server's status follows its
+    /// container.
+    pub fn watch(&self, tasks: &Tasks) {
+        server::watch(self.clone(), tasks);
+    }
+
+    /// Compares containers and volumes of the host with the ledger, both ways.
+    ///
+    /// # Errors
+    /// As the host and the database.
+    pub async fn leaks(&self) -> Result<Vec<Leak>> {
+        ledger::leaks(self).await
+    }
+}

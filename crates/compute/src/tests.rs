@@ -1,0 +1,240 @@
+//! Stories on SQLite and the simulator, with crashes at every call; one on a
+//! real engine with `JEROBOAM_TEST_DOCKER=1`.
+
+mod crash;
+mod real;
+mod story;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::Db;
+use flow::{Driver, Tasks};
+use infra::sim::{SimConfig, Simulator};
+use infra::{ContainerHost, NetworkPlane};
+use kernel::{Ctx, OwnerKey, Result, ids};
+use network::face::{NewNetwork, NewSubnet};
+use network::{NetworkConfig, NetworkService};
+use tempfile::TempDir;
+
+use crate::face::{Attach, NewImage, NewServer, Server, ServerStatus};
+use crate::{Compute, ComputeConfig, ComputeFace, Sealer};
+
+/// Reverses the text: unreadable enough to see that it was sealed.
+struct Mirror;
+
+impl Sealer for Mirror {
+    fn seal(&self, plain: &str) -> Result<String> {
+        Ok(plain.chars().rev().collect())
+    }
+
+    fn open(&self, sealed: &str) -> Result<String> {
+        self.seal(sealed)
+    }
+}
+
+struct World {
+    _dir: TempDir,
+    db: Db,
+    sim: Simulator,
+    network: NetworkService,
+    compute: Compute,
+    face: ComputeFace,
+    tasks: Tasks,
+    ctx: Ctx,
+}
+
+/// A small host: 1 CPU (16 vCPUs), 4 GiB (8 GiB to hand out).
+fn small() -> SimConfig {
+    SimConfig {
+        cpus: 1,
+        memory: 4 << 30,
+        ..SimConfig::instant()
+    }
+}
+
+impl World {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let sim = Simulator::open_with(&path("sim.db"), small())
+            .await
+            .unwrap();
+        sim.add_image("jeroboam/swarm:1").await.unwrap();
+        let db = Db::connect(&format!("sqlite:{}", path("j.db")))
+            .await
+            .unwrap();
+        let (plane, host) = (Arc::new(sim.clone()), Arc::new(sim.clone()));
+        Self::on(dir, db, sim, plane, host, NetworkConfig::new("test")).await
+    }
+
+    async fn on(
+        dir: TempDir,
+        db: Db,
+        sim: Simulator,
+        plane: Arc<dyn NetworkPlane>,
+        host: Arc<dyn ContainerHost>,
+        config: NetworkConfig,
+    ) -> Self {
+        let mut steps = network::migrations().to_vec();
+        steps.extend_from_slice(crate::migrations());
+        db.migrate(&steps).await.unwrap();
+        let installation = config.installation.clone();
+        let network = NetworkService::new(db.clone(), plane, config);
+        let compute = Compute::new(
+            db.clone(),
+            host,
+            network.face(),
+            ComputeConfig::new(installation),
+            Arc::new(Mirror),
+        );
+        compute.seed().await.unwrap();
+        compute.seed().await.unwrap();
+        let w = Self {
+            _dir: dir,
+            face: compute.face(),
+            db,
+            sim,
+            network,
+            compute,
+            tasks: Tasks::default(),
+            ctx: Ctx::for_project("req-1", "p1"),
+        };
+        w.register("swarm", Some("swarm"), "jeroboam/swarm:1").await;
+        w
+    }
+
+    async fn register(&self, name: &str, distro: Option<&str>, reference: &str) {
+        let new = NewImage {
+            name: name.into(),
+            os_distro: distro.map(str::to_owned),
+            reference: reference.into(),
+            ..NewImage::default()
+        };
+        self.face.images.register(&self.ctx, new).await.unwrap();
+    }
+
+    fn work(&self) {
+        let mut driver = Driver::new(self.db.clone());
+        for r in self
+            .network
+            .reconcilers()
+            .into_iter()
+            .chain(self.compute.reconcilers())
+        {
+            driver = driver.with(r);
+        }
+        driver.start(&self.tasks);
+        self.compute.watch(&self.tasks);
+    }
+
+    async fn net(&self) -> String {
+        let face = self.network.face();
+        let net = NewNetwork {
+            id: ids::uuid(),
+            project_id: "p1".into(),
+            name: "private".into(),
+            ..NewNetwork::default()
+        };
+        let net = face.networks.create(&self.ctx, net).await.unwrap();
+        let sub = NewSubnet {
+            id: ids::uuid(),
+            project_id: "p1".into(),
+            network_id: net.id.clone(),
+            ..NewSubnet::default()
+        };
+        face.subnets.create(&self.ctx, sub).await.unwrap();
+        net.id
+    }
+
+    fn server(&self, net: &str) -> NewServer {
+        NewServer {
+            id: ids::uuid(),
+            project_id: "p1".into(),
+            user_id: "u1".into(),
+            name: "Node_0".into(),
+            image: "swarm".into(),
+            flavor: "m1.tiny".into(),
+            key_name: Some("default".into()),
+            networks: vec![Attach::Network(net.into())],
+            user_data: Some("{\"token\":\"secret-token\"}".into()),
+            owner: Some(OwnerKey::new("stack", "st1")),
+            ..NewServer::default()
+        }
+    }
+
+    async fn create(&self, new: &NewServer) -> Server {
+        self.face
+            .servers
+            .create(&self.ctx, new.clone())
+            .await
+            .unwrap()
+    }
+
+    async fn show(&self, id: &str) -> Option<Server> {
+        match self.face.servers.show(&self.ctx, id).await {
+            Ok(s) => Some(s),
+            Err(e) if e.is_not_found() => None,
+            Err(e) => panic!("show: {e}"),
+        }
+    }
+
+    async fn until(&self, id: &str, what: impl Fn(Option<&Server>) -> bool) -> Option<Server> {
+        let look = async {
+            loop {
+                let found = self.show(id).await;
+                if what(found.as_ref()) {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(30), look).await {
+            Ok(found) => found,
+            Err(_) => panic!("not in time: {:?}", self.show(id).await),
+        }
+    }
+
+    async fn status(&self, id: &str, status: ServerStatus) -> Server {
+        self.until(id, |s| s.is_some_and(|s| s.status == status))
+            .await
+            .unwrap()
+    }
+
+    async fn gone(&self, id: &str) {
+        self.face.servers.delete(&self.ctx, id).await.unwrap();
+        self.until(id, |s| s.is_none()).await;
+    }
+
+    async fn count(&self, table: &str) -> i64 {
+        self.db
+            .query_opt(&format!("SELECT COUNT(*) AS n FROM {table}"), vec![])
+            .await
+            .unwrap()
+            .unwrap()
+            .int("n")
+            .unwrap()
+    }
+
+    /// Nothing of any server is left, and no share of the host is taken.
+    async fn assert_clean(&self) {
+        for table in ["server", "ledger", "port"] {
+            assert_eq!(self.count(table).await, 0, "rows in {table}");
+        }
+        let host = self
+            .db
+            .query_opt("SELECT vcpus_used, ram_used FROM host", vec![])
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (
+                host.int("vcpus_used").unwrap(),
+                host.int("ram_used").unwrap()
+            ),
+            (0, 0)
+        );
+        assert!(self.compute.leaks().await.unwrap().is_empty());
+        assert!(self.network.leaks().await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,206 @@
+//! The world stops before and after every call to the host; the next one
+//! carries on and nothing is left over or doubled.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use db::Dirty;
+use flow::{Next, Reconciler};
+use infra::sim::Simulator;
+use infra::{
+    ContainerHost, ContainerSpec, ContainerView, HostInfo, ImageView, Observed, VolumeView,
+};
+use kernel::{Result, clock, ids};
+use tokio::sync::Notify;
+
+use super::World;
+use crate::face::ServerStatus;
+use crate::{Compute, ComputeConfig};
+
+/// A host at whose n-th gate everything stops for ever.
+struct Stopping {
+    inner: Simulator,
+    left: AtomicI64,
+    stopped: Notify,
+}
+
+impl Stopping {
+    fn new(inner: Simulator, at: i64) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            left: AtomicI64::new(at),
+            stopped: Notify::new(),
+        })
+    }
+
+    async fn gate(&self) {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            self.stopped.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[async_trait]
+impl ContainerHost for Stopping {
+    async fn info(&self) -> Result<HostInfo> {
+        self.inner.info().await
+    }
+    async fn list(&self) -> Result<Vec<ContainerView>> {
+        ContainerHost::list(&self.inner).await
+    }
+    async fn inspect(&self, name: &str) -> Result<Option<ContainerView>> {
+        self.gate().await;
+        self.inner.inspect(name).await
+    }
+    async fn create(&self, spec: &ContainerSpec) -> Result<()> {
+        self.gate().await;
+        self.inner.create(spec).await?;
+        self.gate().await;
+        Ok(())
+    }
+    async fn start(&self, name: &str) -> Result<()> {
+        self.inner.start(name).await?;
+        self.gate().await;
+        Ok(())
+    }
+    async fn stop(&self, name: &str, seconds: i64) -> Result<()> {
+        self.inner.stop(name, seconds).await
+    }
+    async fn remove(&self, name: &str, volumes: &[String]) -> Result<()> {
+        self.gate().await;
+        ContainerHost::remove(&self.inner, name, volumes).await?;
+        self.gate().await;
+        Ok(())
+    }
+    async fn logs(&self, name: &str, lines: u32) -> Result<String> {
+        self.inner.logs(name, lines).await
+    }
+    async fn volumes(&self) -> Result<Vec<VolumeView>> {
+        self.inner.volumes().await
+    }
+    async fn images(&self) -> Result<Vec<ImageView>> {
+        self.inner.images().await
+    }
+    async fn events(&self) -> Result<Pin<Box<dyn futures_util::Stream<Item = Observed> + Send>>> {
+        self.inner.events().await
+    }
+}
+
+/// Runs due keys one after the other until none is due.
+async fn drain(w: &World, reconcilers: &[Arc<dyn Reconciler>]) {
+    let owner = ids::uuid();
+    let kinds: Vec<&str> = reconcilers.iter().map(|r| r.kind()).collect();
+    loop {
+        let claim = db::claim(&w.db, &kinds, &owner, 8, 60_000_000)
+            .await
+            .unwrap();
+        if claim.leases.is_empty() {
+            match claim.next_due {
+                None => return,
+                Some(_) => tokio::task::yield_now().await,
+            }
+        }
+        for lease in claim.leases {
+            let run = reconcilers.iter().find(|r| r.kind() == lease.kind).unwrap();
+            let outcome = match run.run(&lease).await.unwrap() {
+                Next::Done => Dirty::Clean,
+                Next::Again => Dirty::At(clock::now_micros()),
+                Next::After(d) => {
+                    Dirty::At(clock::now_micros() + i64::try_from(d.as_micros()).unwrap())
+                }
+                Next::Gone => Dirty::Gone,
+            };
+            db::complete(&w.db, &lease, &outcome).await.unwrap();
+        }
+    }
+}
+
+/// One life of a server process: ends when nothing is due or at the gate.
+async fn live(w: &World, at: i64) -> bool {
+    db::release_all(&w.db).await.unwrap();
+    let host = Stopping::new(w.sim.clone(), at);
+    let compute = Compute::new(
+        w.db.clone(),
+        host.clone(),
+        w.network.face(),
+        ComputeConfig::new("test"),
+        w.compute.sealer.clone(),
+    );
+    let mut reconcilers = w.network.reconcilers();
+    reconcilers.extend(compute.reconcilers());
+    let life = async {
+        tokio::select! {
+            () = drain(w, &reconcilers) => false,
+            () = host.stopped.notified() => true,
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), life)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_stop_at_any_call_changes_nothing() {
+    let (mut gate, mut stopped) = (0, true);
+    while stopped {
+        let w = World::new().await;
+        let net = w.net().await;
+        let new = w.server(&net);
+        w.create(&new).await;
+        stopped = live(&w, gate).await;
+        live(&w, i64::MAX).await;
+        let s = w.show(&new.id).await.unwrap();
+        assert_eq!(s.status, ServerStatus::Active, "gate {gate}: {s:?}");
+        assert_eq!(ContainerHost::list(&w.sim).await.unwrap().len(), 1);
+        assert!(w.compute.leaks().await.unwrap().is_empty());
+
+        w.face.servers.delete(&w.ctx, &new.id).await.unwrap();
+        let in_delete = live(&w, gate).await;
+        live(&w, i64::MAX).await;
+        assert!(w.show(&new.id).await.is_none());
+        w.assert_clean().await;
+        stopped = stopped || in_delete;
+        gate += 1;
+    }
+    assert!(gate > 4, "only {gate} gates were met");
+}
+
+#[tokio::test]
+async fn a_delete_during_the_build_wins() {
+    for gate in 0..4 {
+        let w = World::new().await;
+        let net = w.net().await;
+        let new = w.server(&net);
+        w.create(&new).await;
+        assert!(live(&w, gate).await);
+        w.face.servers.delete(&w.ctx, &new.id).await.unwrap();
+        live(&w, i64::MAX).await;
+        assert!(w.show(&new.id).await.is_none());
+        w.assert_clean().await;
+    }
+}
+
+#[tokio::test]
+async fn a_late_container_of_a_dead_lease_goes() {
+    let w = World::new().await;
+    let net = w.net().await;
+    let new = w.server(&net);
+    w.create(&new).await;
+    drain(&w, &w.network.reconcilers()).await;
+    // A worker claims the key and sleeps through its lease.
+    let claim = db::claim(&w.db, &["server"], "sleeper", 1, 1)
+        .await
+        .unwrap();
+    w.face.servers.delete(&w.ctx, &new.id).await.unwrap();
+    live(&w, i64::MAX).await;
+    assert!(w.show(&new.id).await.is_none());
+    // The row it read before is what it still acts on.
+    let late = w.compute.reconcilers().remove(0);
+    let outcome = late.run(&claim.leases[0]).await.unwrap();
+    assert_eq!(outcome, Next::Gone);
+    w.assert_clean().await;
+}
