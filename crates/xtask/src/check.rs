@@ -103,6 +103,6 @@ fn deny(full: bool) -> Result<()> {
     );
     shell::run(&mut shell::command(
         "cargo",
-        &["deny", "--offline", "check", "bans", "licenses", "sources"],
+        &["deny", "check", "bans", "licenses", "sources"],
     ))
 }

@@ -170,6 +170,7 @@ fn names(file: &File) -> Vec<Finding> {
 
 fn sql(file: &File) -> Vec<Finding> {
     let room = file.name() == "table.rs"
+        || file.name().ends_with("_table.rs")
         || file.path.contains("/table/")
         || matches!(file.name(), "schema.rs" | "migrations.rs");
     if room || passes(file, "sql") || !SQL_CRATES.contains(&file.krate.as_str()) {
