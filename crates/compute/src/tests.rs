@@ -180,13 +180,16 @@ impl World {
     }
 
     async fn until(&self, id: &str, what: impl Fn(Option<&Server>) -> bool) -> Option<Server> {
+        let mut wakes = self.db.wakes().subscribe();
         let look = async {
             loop {
+                wakes.mark_unchanged();
                 let found = self.show(id).await;
                 if what(found.as_ref()) {
                     return found;
                 }
-                tokio::task::yield_now().await;
+                // Every change that counts marks a key, which wakes us.
+                wakes.changed().await.unwrap();
             }
         };
         match tokio::time::timeout(Duration::from_secs(30), look).await {

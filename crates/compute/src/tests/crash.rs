@@ -20,11 +20,13 @@ use super::World;
 use crate::face::ServerStatus;
 use crate::{Compute, ComputeConfig};
 
-/// A host at whose n-th gate everything stops for ever.
+/// A host at whose n-th gate everything stops, as a rule for ever.
 struct Stopping {
     inner: Simulator,
     left: AtomicI64,
     stopped: Notify,
+    /// Lets the stopped call go on, as a machine that wakes up.
+    resume: Notify,
 }
 
 impl Stopping {
@@ -33,13 +35,14 @@ impl Stopping {
             inner,
             left: AtomicI64::new(at),
             stopped: Notify::new(),
+            resume: Notify::new(),
         })
     }
 
     async fn gate(&self) {
         if self.left.fetch_sub(1, Ordering::SeqCst) == 0 {
             self.stopped.notify_one();
-            std::future::pending::<()>().await;
+            self.resume.notified().await;
         }
     }
 }
@@ -191,16 +194,28 @@ async fn a_late_container_of_a_dead_lease_goes() {
     let new = w.server(&net);
     w.create(&new).await;
     drain(&w, &w.network.reconcilers()).await;
-    // A worker claims the key and sleeps through its lease.
+    // A worker claims the key, falls asleep before it makes the container …
+    let host = Stopping::new(w.sim.clone(), 0);
+    let compute = Compute::new(
+        w.db.clone(),
+        host.clone(),
+        w.network.face(),
+        ComputeConfig::new("test"),
+        w.compute.sealer.clone(),
+    );
     let claim = db::claim(&w.db, &["server"], "sleeper", 1, 1)
         .await
         .unwrap();
+    let late = tokio::spawn(async move { compute.reconcilers()[0].run(&claim.leases[0]).await });
+    host.stopped.notified().await;
+    // … another one removes the server meanwhile …
     w.face.servers.delete(&w.ctx, &new.id).await.unwrap();
     live(&w, i64::MAX).await;
     assert!(w.show(&new.id).await.is_none());
-    // The row it read before is what it still acts on.
-    let late = w.compute.reconcilers().remove(0);
-    let outcome = late.run(&claim.leases[0]).await.unwrap();
-    assert_eq!(outcome, Next::Gone);
+    // … and the first one wakes up and goes on.
+    host.resume.notify_one();
+    let e = late.await.unwrap().unwrap_err();
+    assert!(e.message.contains("lease"), "{e}");
+    assert!(ContainerHost::list(&w.sim).await.unwrap().is_empty());
     w.assert_clean().await;
 }
