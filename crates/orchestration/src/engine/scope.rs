@@ -1,0 +1,134 @@
+//! What `get_resource` and `get_attr` see: the resources of a world.
+
+use lang::hot::Scope;
+use serde_json::{Map, Value};
+
+use super::world::World;
+use crate::face::{Action, Status};
+use crate::resource::Role;
+use crate::stack::Part;
+
+impl Scope for World {
+    fn reference(&self, resource: &str) -> Result<Value, String> {
+        match self.current(None, resource) {
+            Some(part) => Ok(self.reference_of(part)),
+            None => Err(format!("The resource '{resource}' does not exist.")),
+        }
+    }
+
+    fn attribute(&self, resource: &str, path: &[Value]) -> Result<Value, String> {
+        let Some(part) = self.current(None, resource) else {
+            return Ok(Value::Null);
+        };
+        if part.is(Action::Create, Status::InProgress) || part.action == Action::Delete {
+            return Ok(Value::Null);
+        }
+        let Some((first, rest)) = path.split_first() else {
+            let mut all = part.attrs.clone();
+            all.remove("show");
+            return Ok(Value::Object(all));
+        };
+        let name = first.as_str().unwrap_or_default();
+        if matches!(World::kind(part).map(|t| t.role), Some(Role::Group)) {
+            return Ok(self.group_attribute(part, name, rest));
+        }
+        Ok(part_attribute(part, name, rest))
+    }
+}
+
+fn part_attribute(part: &Part, name: &str, rest: &[Value]) -> Value {
+    walk(part.attrs.get(name).cloned().unwrap_or_default(), rest)
+}
+
+/// A list is asked by number only; any miss is null.
+fn walk(mut at: Value, path: &[Value]) -> Value {
+    for key in path {
+        at = match (&mut at, key) {
+            (Value::Array(list), Value::Number(n)) => {
+                let i = n.as_i64().unwrap_or(-1);
+                let len = i64::try_from(list.len()).unwrap_or(0);
+                let i = if i < 0 { i + len } else { i };
+                usize::try_from(i)
+                    .ok()
+                    .and_then(|i| list.get_mut(i))
+                    .map_or(Value::Null, Value::take)
+            }
+            (Value::Object(map), Value::String(key)) => map.remove(key).unwrap_or_default(),
+            (Value::Object(map), Value::Number(n)) => {
+                map.remove(&n.to_string()).unwrap_or_default()
+            }
+            _ => return Value::Null,
+        };
+    }
+    at
+}
+
+impl World {
+    pub(super) fn reference_of(&self, part: &Part) -> Value {
+        let id = part.physical_id.as_deref().unwrap_or_default();
+        match Self::kind(part).map(|t| t.role) {
+            Some(Role::Local(local)) => local.reference(id, &part.attrs),
+            _ => Value::from(id),
+        }
+    }
+
+    /// The members that count, in order of their indices.
+    pub(super) fn members(&self, group: &Part) -> Vec<&Part> {
+        let wanted = self.wanted.get(&group.id);
+        let mut members: Vec<&Part> = self
+            .parts
+            .iter()
+            .filter(|p| {
+                p.parent.as_deref() == Some(&group.id) && !p.doomed && p.action != Action::Delete
+            })
+            .filter(|p| wanted.is_none_or(|w| w.contains(&p.name)))
+            .collect();
+        members.sort_by_key(|p| (p.name.parse::<u64>().unwrap_or(u64::MAX), p.name.clone()));
+        members
+    }
+
+    fn group_attribute(&self, group: &Part, name: &str, rest: &[Value]) -> Value {
+        let members = self.members(group);
+        let map = |f: &dyn Fn(&Part) -> Value| -> Map<String, Value> {
+            members.iter().map(|m| (m.name.clone(), f(m))).collect()
+        };
+        if let Some(inner) = name.strip_prefix("resource.") {
+            let (index, attribute) = match inner.split_once('.') {
+                Some((index, attribute)) => (index, Some(attribute)),
+                None => (inner, None),
+            };
+            let Some(member) = members.iter().find(|m| m.name == index) else {
+                return Value::Null;
+            };
+            return match attribute {
+                Some(attribute) => part_attribute(member, attribute, rest),
+                None => match rest.split_first() {
+                    Some((Value::String(attribute), rest)) => {
+                        part_attribute(member, attribute, rest)
+                    }
+                    _ => self.reference_of(member),
+                },
+            };
+        }
+        match name {
+            "refs" => walk(members.iter().map(|m| self.reference_of(m)).collect(), rest),
+            "refs_map" => walk(Value::Object(map(&|m| self.reference_of(m))), rest),
+            "removed_rsrc_list" => group
+                .data
+                .blacklist
+                .iter()
+                .map(|n| Value::from(n.as_str()))
+                .collect(),
+            "attributes" => match rest.split_first() {
+                Some((Value::String(attribute), rest)) => {
+                    Value::Object(map(&|m| part_attribute(m, attribute, rest)))
+                }
+                _ => Value::Null,
+            },
+            attribute => members
+                .iter()
+                .map(|m| part_attribute(m, attribute, rest))
+                .collect(),
+        }
+    }
+}

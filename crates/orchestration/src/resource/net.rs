@@ -1,0 +1,75 @@
+//! `OS::Neutron::Net`.
+
+use async_trait::async_trait;
+use network::face::{Network, NetworkFace, NewNetwork, Status};
+use serde_json::json;
+
+use super::schema::{Kind, PLAIN, Property, Schema};
+use super::{
+    Job, Progress, Remote, Removal, Trouble, attributes, name_or_physical, removal, started,
+    vanished,
+};
+use crate::face::Action;
+
+pub(super) const SCHEMA: Schema = Schema {
+    name: "OS::Neutron::Net",
+    properties: &[Property::new("name", Kind::Text)],
+    attributes: Some(&["name", "status", "subnets"]),
+    ..PLAIN
+};
+
+pub(super) struct Net(pub NetworkFace);
+
+#[async_trait]
+impl Remote for Net {
+    async fn create(&self, job: &Job) -> Result<Progress, Trouble> {
+        let new = NewNetwork {
+            id: job.physical_id.clone(),
+            project_id: job.project_id.clone(),
+            name: name_or_physical(job, 255),
+            external: false,
+            owner: Some(job.owner.clone()),
+        };
+        progress(&self.0.networks.create(&job.ctx, new).await?)
+    }
+
+    async fn check(&self, job: &Job) -> Result<Progress, Trouble> {
+        match self.0.networks.show(&job.ctx, &job.physical_id).await {
+            Ok(net) => progress(&net),
+            Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
+            Err(e) if e.is_not_found() => Err(vanished("Network", &job.physical_id)),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {
+        if !started(self.0.networks.delete(&job.ctx, &job.physical_id).await)? {
+            return Ok(Removal::Gone);
+        }
+        let shown = self.0.networks.show(&job.ctx, &job.physical_id).await;
+        removal(shown, |n| {
+            n.status_reason
+                .unwrap_or_else(|| "the network is DELETING".into())
+        })
+    }
+}
+
+fn progress(net: &Network) -> Result<Progress, Trouble> {
+    match net.status {
+        Status::Active | Status::Down => Ok(Progress::Done(attributes(json!({
+            "name": net.name, "status": net.status, "subnets": net.subnets,
+        })))),
+        Status::Build => Ok(Progress::wait(
+            net.status_reason
+                .clone()
+                .unwrap_or_else(|| "the network is BUILD".into()),
+        )),
+        Status::Error | Status::Deleting => Err(Trouble::failed(
+            "ResourceInError",
+            format!(
+                "Went to status ERROR due to \"{}\"",
+                net.status_reason.as_deref().unwrap_or("Unknown")
+            ),
+        )),
+    }
+}

@@ -1,0 +1,22 @@
+//! `OS::Heat::None`: takes any property, does nothing.
+
+use serde_json::Map;
+
+use super::schema::{PLAIN, Schema};
+use super::{Job, Local, Progress, Trouble};
+use crate::stack::SignalRow;
+
+pub(super) const SCHEMA: Schema = Schema {
+    name: "OS::Heat::None",
+    attributes: None,
+    open: true,
+    ..PLAIN
+};
+
+pub(super) struct HeatNone;
+
+impl Local for HeatNone {
+    fn run(&self, _: &Job, _: &[SignalRow]) -> Result<Progress, Trouble> {
+        Ok(Progress::Done(Map::new()))
+    }
+}

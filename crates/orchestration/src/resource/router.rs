@@ -1,0 +1,79 @@
+//! `OS::Neutron::Router`.
+
+use async_trait::async_trait;
+use network::face::{NetworkFace, NewRouter, Router as Thing, Status};
+use serde_json::{Value, json};
+
+use super::schema::{Kind, PLAIN, Property, Schema};
+use super::{
+    Job, Progress, Remote, Removal, Trouble, attributes, name_or_physical, removal, started,
+    vanished,
+};
+use crate::face::Action;
+
+pub(super) const SCHEMA: Schema = Schema {
+    name: "OS::Neutron::Router",
+    properties: &[
+        Property::new("name", Kind::Text),
+        Property::new(
+            "external_gateway_info",
+            Kind::Object(&[
+                Property::new("network", Kind::Text).required(),
+                Property::new("enable_snat", Kind::Boolean),
+            ]),
+        ),
+    ],
+    attributes: Some(&["name", "status", "external_gateway_info"]),
+    ..PLAIN
+};
+
+pub(super) struct Router(pub NetworkFace);
+
+#[async_trait]
+impl Remote for Router {
+    async fn create(&self, job: &Job) -> Result<Progress, Trouble> {
+        let gateway = job.props.get("external_gateway_info");
+        let new = NewRouter {
+            id: job.physical_id.clone(),
+            project_id: job.project_id.clone(),
+            name: name_or_physical(job, 255),
+            external_network: gateway
+                .and_then(|g| g.get("network"))
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        };
+        progress(&self.0.routers.create(&job.ctx, new).await?)
+    }
+
+    async fn check(&self, job: &Job) -> Result<Progress, Trouble> {
+        match self.0.routers.show(&job.ctx, &job.physical_id).await {
+            Ok(router) => progress(&router),
+            Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
+            Err(e) if e.is_not_found() => Err(vanished("Router", &job.physical_id)),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {
+        if !started(self.0.routers.delete(&job.ctx, &job.physical_id).await)? {
+            return Ok(Removal::Gone);
+        }
+        let shown = self.0.routers.show(&job.ctx, &job.physical_id).await;
+        removal(shown, |_| "the router is being removed".into())
+    }
+}
+
+fn progress(router: &Thing) -> Result<Progress, Trouble> {
+    match router.status {
+        Status::Active | Status::Down => Ok(Progress::Done(attributes(json!({
+            "name": router.name,
+            "status": router.status,
+            "external_gateway_info": {"network_id": router.external_network},
+        })))),
+        Status::Build => Ok(Progress::wait("the router is BUILD")),
+        Status::Error | Status::Deleting => Err(Trouble::failed(
+            "ResourceInError",
+            "Went to status ERROR due to \"Unknown\"",
+        )),
+    }
+}

@@ -1,0 +1,53 @@
+//! `OS::Neutron::RouterInterface`.
+
+use async_trait::async_trait;
+use network::face::NetworkFace;
+use serde_json::Map;
+
+use super::schema::{Kind, PLAIN, Property, Schema};
+use super::{Job, Progress, Remote, Removal, Trouble, started, text};
+
+pub(super) const SCHEMA: Schema = Schema {
+    name: "OS::Neutron::RouterInterface",
+    properties: &[
+        Property::new("router", Kind::Text).required(),
+        Property::new("subnet", Kind::Text).required(),
+    ],
+    aliases: &[("router_id", "router"), ("subnet_id", "subnet")],
+    ..PLAIN
+};
+
+pub(super) struct RouterInterface(pub NetworkFace);
+
+fn ends(job: &Job) -> (String, String) {
+    let end = |name| text(&job.props, name).unwrap_or_default();
+    (end("router"), end("subnet"))
+}
+
+#[async_trait]
+impl Remote for RouterInterface {
+    async fn create(&self, job: &Job) -> Result<Progress, Trouble> {
+        let (router, subnet) = ends(job);
+        self.0
+            .routers
+            .add_interface(&job.ctx, &router, &subnet)
+            .await?;
+        Ok(Progress::Done(Map::new()))
+    }
+
+    /// Adding again finds what exists.
+    async fn check(&self, job: &Job) -> Result<Progress, Trouble> {
+        self.create(job).await
+    }
+
+    async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {
+        let (router, subnet) = ends(job);
+        started(
+            self.0
+                .routers
+                .remove_interface(&job.ctx, &router, &subnet)
+                .await,
+        )?;
+        Ok(Removal::Gone)
+    }
+}

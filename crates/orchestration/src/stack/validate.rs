@@ -1,0 +1,302 @@
+//! Validation of a template with its parameters: all problems at once, each
+//! with its path and line.
+
+use std::collections::BTreeMap;
+
+use kernel::{Error, Result};
+use lang::hot::{Bound, Pseudo, ResourceDef, Template};
+use lang::{Kind, Node, Path, Problem, describe};
+use serde_json::{Map, Value};
+
+use crate::engine::Graph;
+use crate::resource::{self, Role, Schema};
+
+/// Resources of a template; members of groups are counted by the group.
+const MAX_RESOURCES: usize = 1000;
+
+fn invalid(problems: &[Problem]) -> Error {
+    Error::invalid("template", describe(problems))
+}
+
+/// Parses and binds without looking at resource types.
+pub(crate) fn bind(
+    template: &str,
+    given: &BTreeMap<String, Value>,
+    pseudo: &Pseudo,
+) -> Result<Bound> {
+    let template = Template::parse(template).map_err(|p| invalid(&p))?;
+    Bound::new(template, given, pseudo).map_err(|p| invalid(&p))
+}
+
+/// Checks everything that can be known before anything exists. Where the
+/// template is new (`forget`), parameters that it no longer has are dropped.
+pub(crate) fn validate(
+    text: &str,
+    given: &mut BTreeMap<String, Value>,
+    pseudo: &Pseudo,
+    forget: bool,
+) -> Result<(Bound, Graph)> {
+    let template = Template::parse(text).map_err(|p| invalid(&p))?;
+    if forget {
+        given.retain(|name, _| template.parameters.contains_key(name));
+    }
+    let bound = Bound::new(template, given, pseudo).map_err(|p| invalid(&p))?;
+    let mut bad = Vec::new();
+    if bound.template.resources.len() > MAX_RESOURCES {
+        let why = format!("Maximum resources per stack exceeded: {MAX_RESOURCES}.");
+        bad.push(Problem::new("resources", lang::Pos::default(), why));
+    }
+    let root = Path::root("resources");
+    for (name, def) in &bound.template.resources {
+        if bound.has(name) {
+            check_resource(&bound, def, &root.key(name), &mut bad);
+        }
+    }
+    let root = Path::root("outputs");
+    for (name, output) in &bound.template.outputs {
+        if bound.shows(name) {
+            let entry = root.key(name);
+            let path = entry.key("value");
+            lang::hot::check(&bound, &output.value, &path, &mut bad);
+            check_references(&bound, &output.value, &path, &mut bad);
+        }
+    }
+    let graph = Graph::of(&bound);
+    if let Err(circle) = &graph {
+        bad.push(circle.clone());
+    }
+    match graph {
+        Ok(graph) if bad.is_empty() => Ok((bound, graph)),
+        _ => Err(invalid(&bad)),
+    }
+}
+
+/// # Errors
+/// `Invalid` where an update changes a parameter that says it may not be.
+pub(super) fn immutable(
+    old_template: &str,
+    old: &BTreeMap<String, Value>,
+    new: &Bound,
+    pseudo: &Pseudo,
+) -> Result<()> {
+    let Ok(before) = bind(old_template, old, pseudo) else {
+        return Ok(());
+    };
+    for (name, param) in &new.template.parameters {
+        let known = before.template.parameters.contains_key(name);
+        if param.immutable && known && before.param(name) != new.param(name) {
+            let why =
+                format!("The following parameters are immutable and may not be updated: {name}");
+            return Err(Error::invalid(name.clone(), why));
+        }
+    }
+    Ok(())
+}
+
+fn check_resource(bound: &Bound, def: &ResourceDef, path: &Path<'_>, bad: &mut Vec<Problem>) {
+    if let Some(pos) = def.update_policy {
+        let why = "update_policy is not supported yet; remove it.";
+        bad.push(Problem::new(path.key("update_policy"), pos, why));
+    }
+    for name in &def.depends_on {
+        if !bound.template.resources.contains_key(name) {
+            let why =
+                format!("The specified reference \"{name}\" (in {path}.Properties) is incorrect.");
+            bad.push(Problem::new(path.key("depends_on"), def.pos, why));
+        }
+    }
+    let typed = Typed {
+        resource_type: &def.resource_type,
+        properties: &def.properties,
+        metadata: &def.metadata,
+        pos: def.pos,
+    };
+    typed.check(bound, path, false, bad);
+}
+
+/// A type with its properties: a resource, or the definition of a member.
+struct Typed<'a> {
+    resource_type: &'a str,
+    properties: &'a Node,
+    metadata: &'a Node,
+    pos: lang::Pos,
+}
+
+impl Typed<'_> {
+    fn check(&self, bound: &Bound, path: &Path<'_>, member: bool, bad: &mut Vec<Problem>) {
+        let Some(kind) = resource::find(self.resource_type) else {
+            let why = format!(
+                "The Resource Type ({}) could not be found.",
+                self.resource_type
+            );
+            bad.push(Problem::new(path.key("type"), self.pos, why));
+            return;
+        };
+        if member && matches!(kind.role, Role::Group) {
+            let why = "A group as the member of a group is not supported.";
+            bad.push(Problem::new(path.key("type"), self.pos, why));
+            return;
+        }
+        let meta = path.key("metadata");
+        lang::hot::check(bound, self.metadata, &meta, bad);
+        check_references(bound, self.metadata, &meta, bad);
+        self.properties(bound, kind.schema, path, bad);
+        if matches!(kind.role, Role::Group) {
+            self.members(bound, path, bad);
+        }
+    }
+
+    fn properties(&self, bound: &Bound, schema: &Schema, path: &Path<'_>, bad: &mut Vec<Problem>) {
+        let path = path.key("properties");
+        let empty = indexmap::IndexMap::new();
+        let map = self.properties.as_map().unwrap_or(&empty);
+        for (given, entry) in map {
+            let name = schema.canonical(given);
+            let here = path.key(given);
+            if !schema.open && schema.property(name).is_none() {
+                bad.push(Problem::new(
+                    here,
+                    entry.key_pos,
+                    format!("Unknown Property {given}"),
+                ));
+                continue;
+            }
+            if schema.name == GROUP && name == "resource_def" {
+                continue;
+            }
+            let before = bad.len();
+            lang::hot::check(bound, &entry.value, &here, bad);
+            check_references(bound, &entry.value, &here, bad);
+            if bad.len() > before || !bound.references(&entry.value, &here).is_empty() {
+                continue;
+            }
+            match bound.constant(&entry.value, &here) {
+                Ok(Some(value)) if !value.is_null() => {
+                    let mut faults = Vec::new();
+                    schema.resolve_one(name, value, &mut faults);
+                    for (at, why) in faults {
+                        bad.push(Problem::new(format!("{path}.{at}"), entry.value.pos, why));
+                    }
+                }
+                Ok(_) => {}
+                Err(problem) => bad.push(problem),
+            }
+        }
+        for p in schema.properties.iter().filter(|p| p.required) {
+            let given = map.keys().any(|k| schema.canonical(k) == p.name);
+            if !given {
+                bad.push(Problem::new(
+                    path,
+                    self.pos,
+                    format!("Property {} not assigned", p.name),
+                ));
+            }
+        }
+    }
+
+    fn members(&self, bound: &Bound, path: &Path<'_>, bad: &mut Vec<Problem>) {
+        let properties = path.key("properties");
+        let path = properties.key("resource_def");
+        let null = Node::default();
+        let def = self.properties.get("resource_def");
+        let Some(kind) = def.and_then(|d| d.get("type")).and_then(Node::as_text) else {
+            let why = "resource_def is a map that is written out, with 'type' and 'properties'.";
+            bad.push(Problem::new(path, def.map_or(self.pos, |d| d.pos), why));
+            return;
+        };
+        let def = def.unwrap_or(&null);
+        for (key, entry) in def.as_map().into_iter().flatten() {
+            if !matches!(key.as_str(), "type" | "properties" | "metadata") {
+                let why = format!("Invalid key '{key}'; known are type, properties, metadata.");
+                bad.push(Problem::new(path, entry.key_pos, why));
+            }
+        }
+        // Checked as member 0 would be.
+        let index_var = self.properties.get("index_var").and_then(Node::as_text);
+        let first = def.replace_text(index_var.unwrap_or("%index%"), "0");
+        let typed = Typed {
+            resource_type: kind,
+            properties: first.get("properties").unwrap_or(&null),
+            metadata: first.get("metadata").unwrap_or(&null),
+            pos: def.pos,
+        };
+        if !matches!(typed.properties.kind, Kind::Null | Kind::Map(_)) {
+            let why = "\"properties\" must be a map.";
+            bad.push(Problem::new(
+                path.key("properties"),
+                typed.properties.pos,
+                why,
+            ));
+        }
+        typed.check(bound, &path, true, bad);
+    }
+}
+
+const GROUP: &str = "OS::Heat::ResourceGroup";
+
+/// Names and attributes that nobody has. A resource that its condition turned
+/// off may be named in an output, where it is null.
+fn check_references(bound: &Bound, node: &Node, path: &Path<'_>, bad: &mut Vec<Problem>) {
+    for r in bound.references(node, path) {
+        let Some(def) = bound.template.resources.get(&r.resource) else {
+            let why = format!(
+                "The specified reference \"{}\" (in {path}) is incorrect.",
+                r.resource
+            );
+            bad.push(Problem::new(&r.path, r.pos, why));
+            continue;
+        };
+        let known = resource::find(&def.resource_type).and_then(|t| t.schema.attributes);
+        if let (Some(known), Some(attribute)) = (known, &r.attribute)
+            && !known.contains(&attribute.as_str())
+        {
+            let why = format!(
+                "The Referenced Attribute ({} {attribute}) is incorrect; known are: {}.",
+                r.resource,
+                if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                }
+            );
+            bad.push(Problem::new(&r.path, r.pos, why));
+        }
+    }
+}
+
+/// The values of a properties node, evaluated and checked by a schema.
+///
+/// # Errors
+/// All faults as one text.
+pub(crate) fn resolve(
+    bound: &Bound,
+    schema: &Schema,
+    properties: &Node,
+    scope: &dyn lang::hot::Scope,
+) -> std::result::Result<Map<String, Value>, String> {
+    let mut given = Map::new();
+    let root = Path::root("properties");
+    for (name, entry) in properties.as_map().into_iter().flatten() {
+        if schema.name == GROUP && name == "resource_def" {
+            continue;
+        }
+        match bound.eval(&entry.value, &root.key(name), scope) {
+            Ok(Some(value)) => drop(given.insert(name.clone(), value)),
+            Ok(None) => {}
+            Err(problem) => return Err(problem.to_string()),
+        }
+    }
+    schema.resolve(given).map_err(|faults| {
+        let lines: Vec<String> = faults
+            .into_iter()
+            .map(|(at, why)| {
+                if at.is_empty() {
+                    why
+                } else {
+                    format!("properties.{at}: {why}")
+                }
+            })
+            .collect();
+        lines.join("; ")
+    })
+}
