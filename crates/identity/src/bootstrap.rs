@@ -21,7 +21,10 @@ pub(crate) async fn run(db: &Db) -> Result<Option<Bootstrapped>> {
     if project::table::by_id(db, "default").await?.is_some() {
         return Ok(None);
     }
-    let first = Bootstrapped { admin_password: ids::secret_hex(16), demo_password: ids::secret_hex(16) };
+    let first = Bootstrapped {
+        admin_password: ids::secret_hex(16),
+        demo_password: ids::secret_hex(16),
+    };
     let admin_hash = password::hash(first.admin_password.clone()).await?;
     let demo_hash = password::hash(first.demo_password.clone()).await?;
     match fill(db, admin_hash, demo_hash).await {
@@ -46,7 +49,11 @@ async fn fill(db: &Db, admin_hash: String, demo_hash: String) -> Result<()> {
     project::table::insert(&mut tx, &domain).await?;
     let mut roles = Vec::new();
     for name in ["admin", "manager", "member", "reader", "service"] {
-        let role = Role { id: ids::hex(), name: name.into(), description: String::new() };
+        let role = Role {
+            id: ids::hex(),
+            name: name.into(),
+            description: String::new(),
+        };
         role::table::insert(&mut tx, &role).await?;
         roles.push(role);
     }

@@ -17,7 +17,11 @@ pub struct CatalogEntry {
 impl CatalogEntry {
     #[must_use]
     pub const fn new(service_type: &'static str, name: &'static str, path: &'static str) -> Self {
-        Self { service_type, name, path }
+        Self {
+            service_type,
+            name,
+            path,
+        }
     }
 
     /// A stable id, so that clients may cache by it.
@@ -30,7 +34,12 @@ impl CatalogEntry {
 /// 32 hex digits derived from a text.
 fn stable_id(text: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().take(16).map(|b| format!("{b:02x}")).collect()
+    digest
+        .as_ref()
+        .iter()
+        .take(16)
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 /// The catalogue of a token.

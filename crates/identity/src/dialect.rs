@@ -26,12 +26,14 @@ impl rest::Dialect for Keystone {
             tracing::error!(request_id, error = %error, "identity request failed");
         }
         let title = status.canonical_reason().unwrap_or_default();
-        let body = json!({"error": {"code": status.as_u16(), "message": error.message, "title": title}});
+        let body =
+            json!({"error": {"code": status.as_u16(), "message": error.message, "title": title}});
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            response
-                .headers_mut()
-                .insert("www-authenticate", HeaderValue::from_static("Keystone uri=\"/identity/v3\""));
+            response.headers_mut().insert(
+                "www-authenticate",
+                HeaderValue::from_static("Keystone uri=\"/identity/v3\""),
+            );
         }
         response
     }

@@ -13,7 +13,9 @@ fn hasher() -> Result<Argon2<'static>> {
 /// Hashes a password.
 pub(crate) async fn hash(password: String) -> Result<String> {
     let made = tokio::task::spawn_blocking(move || {
-        let hash = hasher()?.hash_password(password.as_bytes()).map_err(Error::internal)?;
+        let hash = hasher()?
+            .hash_password(password.as_bytes())
+            .map_err(Error::internal)?;
         Ok::<_, Error>(hash.to_string())
     });
     made.await.map_err(Error::internal)?
@@ -28,7 +30,11 @@ pub(crate) async fn verify(password: String, hash: Option<String>) -> Result<boo
             return Ok(false);
         };
         let parsed = PasswordHash::new(&hash).map_err(Error::internal)?;
-        Ok::<_, Error>(hasher()?.verify_password(password.as_bytes(), &parsed).is_ok())
+        Ok::<_, Error>(
+            hasher()?
+                .verify_password(password.as_bytes(), &parsed)
+                .is_ok(),
+        )
     });
     checked.await.map_err(Error::internal)?
 }

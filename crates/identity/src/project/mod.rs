@@ -1,6 +1,7 @@
 //! Projects, and domains, which are projects that act as domains.
 
 pub(crate) mod table;
+pub(crate) mod wire;
 
 /// A project or domain as stored.
 #[derive(Debug, Clone)]

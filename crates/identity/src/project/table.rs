@@ -21,7 +21,15 @@ pub(crate) async fn insert(tx: &mut Tx, p: &Project) -> Result<()> {
     tx.execute(
         "INSERT INTO project (id, name, domain_id, parent_id, is_domain, enabled, description) \
          VALUES (?, ?, ?, ?, ?, ?, ?)",
-        values![&p.id, &p.name, &p.domain_id, p.parent_id.clone(), p.is_domain, p.enabled, &p.description],
+        values![
+            &p.id,
+            &p.name,
+            &p.domain_id,
+            p.parent_id.clone(),
+            p.is_domain,
+            p.enabled,
+            &p.description
+        ],
     )
     .await
     .map(|_| ())
@@ -36,26 +44,42 @@ pub(crate) async fn update(tx: &mut Tx, p: &Project) -> Result<u64> {
 }
 
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
-    tx.execute("DELETE FROM role_assignment WHERE target_id = ?", values![id]).await?;
-    tx.execute("DELETE FROM app_credential WHERE project_id = ?", values![id]).await?;
-    tx.execute("DELETE FROM project WHERE id = ?", values![id]).await
+    tx.execute(
+        "DELETE FROM role_assignment WHERE target_id = ?",
+        values![id],
+    )
+    .await?;
+    tx.execute(
+        "DELETE FROM app_credential WHERE project_id = ?",
+        values![id],
+    )
+    .await?;
+    tx.execute("DELETE FROM project WHERE id = ?", values![id])
+        .await
 }
 
 pub(crate) async fn by_id(db: &Db, id: &str) -> Result<Option<Project>> {
-    let row = db.query_opt("SELECT * FROM project WHERE id = ?", values![id]).await?;
+    let row = db
+        .query_opt("SELECT * FROM project WHERE id = ?", values![id])
+        .await?;
     row.as_ref().map(read).transpose()
 }
 
 /// `domain_id` is empty for domains.
 pub(crate) async fn by_name(db: &Db, domain_id: &str, name: &str) -> Result<Option<Project>> {
     let row = db
-        .query_opt("SELECT * FROM project WHERE domain_id = ? AND name = ?", values![domain_id, name])
+        .query_opt(
+            "SELECT * FROM project WHERE domain_id = ? AND name = ?",
+            values![domain_id, name],
+        )
         .await?;
     row.as_ref().map(read).transpose()
 }
 
 pub(crate) async fn list(db: &Db) -> Result<Vec<Project>> {
-    let rows = db.query("SELECT * FROM project ORDER BY name, id", vec![]).await?;
+    let rows = db
+        .query("SELECT * FROM project ORDER BY name, id", vec![])
+        .await?;
     rows.iter().map(read).collect()
 }
 

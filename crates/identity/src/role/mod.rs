@@ -21,7 +21,11 @@ pub(crate) struct Assignment {
 }
 
 /// Adds to the held roles all that they imply, directly or not.
-pub(crate) fn with_implied(all: &[Role], implied: &[(String, String)], held: &[String]) -> Vec<Role> {
+pub(crate) fn with_implied(
+    all: &[Role],
+    implied: &[(String, String)],
+    held: &[String],
+) -> Vec<Role> {
     let mut ids: Vec<String> = held.to_vec();
     let mut at = 0;
     while at < ids.len() {
@@ -32,5 +36,8 @@ pub(crate) fn with_implied(all: &[Role], implied: &[(String, String)], held: &[S
         }
         at += 1;
     }
-    all.iter().filter(|r| ids.contains(&r.id)).cloned().collect()
+    all.iter()
+        .filter(|r| ids.contains(&r.id))
+        .cloned()
+        .collect()
 }

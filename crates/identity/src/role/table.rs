@@ -6,7 +6,11 @@ use kernel::Result;
 use super::{Assignment, Role};
 
 fn read(row: &Row) -> Result<Role> {
-    Ok(Role { id: row.text("id")?, name: row.text("name")?, description: row.text("description")? })
+    Ok(Role {
+        id: row.text("id")?,
+        name: row.text("name")?,
+        description: row.text("description")?,
+    })
 }
 
 pub(crate) async fn insert(tx: &mut Tx, r: &Role) -> Result<()> {
@@ -19,13 +23,21 @@ pub(crate) async fn insert(tx: &mut Tx, r: &Role) -> Result<()> {
 }
 
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
-    tx.execute("DELETE FROM role_assignment WHERE role_id = ?", values![id]).await?;
-    tx.execute("DELETE FROM implied_role WHERE prior_id = ? OR implied_id = ?", values![id, id]).await?;
-    tx.execute("DELETE FROM identity_role WHERE id = ?", values![id]).await
+    tx.execute("DELETE FROM role_assignment WHERE role_id = ?", values![id])
+        .await?;
+    tx.execute(
+        "DELETE FROM implied_role WHERE prior_id = ? OR implied_id = ?",
+        values![id, id],
+    )
+    .await?;
+    tx.execute("DELETE FROM identity_role WHERE id = ?", values![id])
+        .await
 }
 
 pub(crate) async fn list(db: &Db) -> Result<Vec<Role>> {
-    let rows = db.query("SELECT * FROM identity_role ORDER BY name", vec![]).await?;
+    let rows = db
+        .query("SELECT * FROM identity_role ORDER BY name", vec![])
+        .await?;
     rows.iter().map(read).collect()
 }
 
@@ -39,8 +51,12 @@ pub(crate) async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<()>
 }
 
 pub(crate) async fn implied(db: &Db) -> Result<Vec<(String, String)>> {
-    let rows = db.query("SELECT prior_id, implied_id FROM implied_role", vec![]).await?;
-    rows.iter().map(|r| Ok((r.text("prior_id")?, r.text("implied_id")?))).collect()
+    let rows = db
+        .query("SELECT prior_id, implied_id FROM implied_role", vec![])
+        .await?;
+    rows.iter()
+        .map(|r| Ok((r.text("prior_id")?, r.text("implied_id")?)))
+        .collect()
 }
 
 /// Granting again what is granted is done.
@@ -74,7 +90,12 @@ pub(crate) async fn revoke(tx: &mut Tx, a: &Assignment) -> Result<u64> {
 }
 
 /// Ids of the roles that a user holds directly on a target.
-pub(crate) async fn held(db: &Db, user_id: &str, kind: &str, target_id: &str) -> Result<Vec<String>> {
+pub(crate) async fn held(
+    db: &Db,
+    user_id: &str,
+    kind: &str,
+    target_id: &str,
+) -> Result<Vec<String>> {
     let rows = db
         .query(
             "SELECT role_id FROM role_assignment WHERE user_id = ? AND target_kind = ? AND target_id = ?",
@@ -85,7 +106,12 @@ pub(crate) async fn held(db: &Db, user_id: &str, kind: &str, target_id: &str) ->
 }
 
 pub(crate) async fn assignments(db: &Db) -> Result<Vec<Assignment>> {
-    let rows = db.query("SELECT * FROM role_assignment ORDER BY user_id, target_id, role_id", vec![]).await?;
+    let rows = db
+        .query(
+            "SELECT * FROM role_assignment ORDER BY user_id, target_id, role_id",
+            vec![],
+        )
+        .await?;
     rows.iter()
         .map(|r| {
             Ok(Assignment {

@@ -68,13 +68,20 @@ pub(crate) fn open(key: &Key, token: &str) -> Option<(i64, Vec<u8>)> {
         return None;
     }
     let (signed, mac) = bytes.split_at(bytes.len() - MAC);
-    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &key.0[..16]), signed, mac).ok()?;
+    hmac::verify(
+        &hmac::Key::new(hmac::HMAC_SHA256, &key.0[..16]),
+        signed,
+        mac,
+    )
+    .ok()?;
     let issued_at = i64::from_be_bytes(signed[1..9].try_into().ok()?);
     let iv: [u8; 16] = signed[9..HEAD].try_into().ok()?;
     let cipher = UnboundCipherKey::new(&AES_128, &key.0[16..]).ok()?;
     let cipher = PaddedBlockDecryptingKey::cbc_pkcs7(cipher).ok()?;
     let mut body = signed[HEAD..].to_vec();
-    let plain = cipher.decrypt(&mut body, DecryptionContext::Iv128(iv.into())).ok()?;
+    let plain = cipher
+        .decrypt(&mut body, DecryptionContext::Iv128(iv.into()))
+        .ok()?;
     Some((issued_at, plain.to_vec()))
 }
 
@@ -102,15 +109,39 @@ mod tests {
     fn tokens_are_keystones_to_the_letter() {
         let project = "22222222222242228222222222222222".to_owned();
         let cases = [
-            (payload(2, Scope::Unscoped), "gAAAAABpVbkAAAECAwQFBgcICQoLDA0OD8Gp8HZOM3d5zJ4kVg3BQiStXF3sw46EL3xlJxdtEh9yowvvQRzKVdnWQn9vzGFl2aJuUqF7MXMcE7V7YFPJgj8ZNy1J0Qvt_hqvCkPI6E-JJe7jl4ClJ2U6KiFBa7yhfw"),
-            (payload(2, Scope::Domain("default".into())), "gAAAAABpVbkAAAECAwQFBgcICQoLDA0OD4BkMqHEhI5_aT_Uo2ASCvBXneYIHn3V1sQVkquyASaBN-LLtpy1Y30b5Qq2wlkTlhBInj0Eh5flQkJx_ee7QDI8pRuB20bnGCNYCwg4REgfsOqGSMFXtieE3VPEl9e7fQ"),
-            (payload(2, Scope::Project(project.clone())), "gAAAAABpVbkAAAECAwQFBgcICQoLDA0ODwesZY1A0E5D5gh17bqgH2dGc1ZA1xxZM40YRtn3mSxMnAvixbLGxFRI_TVw7M5SGU3hsCiKFHct-HV5u6I-Z6MnYYmkt7jBxwQaDc_RToDAImA_ogtbznSWMK_uPLNgBF9uedQrOdDMCo4kRVcS8Qg"),
-            (payload(2, Scope::System), "gAAAAABpVbkAAAECAwQFBgcICQoLDA0OD7JatsWyUWRHnlLoojno7kd3o04ske8pTrSgr5jpRoNCgppop7v50JyZGc6W_Jg-Ggctvie8XmvpvHKDEjDx31T5e-a20VqrF4mmsqkjDNl4gCL98PoU6YNBrkHRXZGW7Q"),
-            (payload(32, Scope::AppCredential { project_id: project, id: "33333333333343338333333333333333".into() }), "gAAAAABpVbkAAAECAwQFBgcICQoLDA0ODxiT2zQJxHHtjlk73uVoDvyTHrWDUDw2jLequlQLOEYDWg-75Y__xXYhsIx9BbYDiNG_svS5vPB2UgG-C5JgjKs5qgmT7ZmG8qEdEtETAPsP8dK0yD5coaBeOUk5IxTqJwm0IuOXQuklW6MDLfY_ZpdDRZQTWJGXHRxyOKNG-YHH"),
+            (
+                payload(2, Scope::Unscoped),
+                "gAAAAABpVbkAAAECAwQFBgcICQoLDA0OD8Gp8HZOM3d5zJ4kVg3BQiStXF3sw46EL3xlJxdtEh9yowvvQRzKVdnWQn9vzGFl2aJuUqF7MXMcE7V7YFPJgj8ZNy1J0Qvt_hqvCkPI6E-JJe7jl4ClJ2U6KiFBa7yhfw",
+            ),
+            (
+                payload(2, Scope::Domain("default".into())),
+                "gAAAAABpVbkAAAECAwQFBgcICQoLDA0OD4BkMqHEhI5_aT_Uo2ASCvBXneYIHn3V1sQVkquyASaBN-LLtpy1Y30b5Qq2wlkTlhBInj0Eh5flQkJx_ee7QDI8pRuB20bnGCNYCwg4REgfsOqGSMFXtieE3VPEl9e7fQ",
+            ),
+            (
+                payload(2, Scope::Project(project.clone())),
+                "gAAAAABpVbkAAAECAwQFBgcICQoLDA0ODwesZY1A0E5D5gh17bqgH2dGc1ZA1xxZM40YRtn3mSxMnAvixbLGxFRI_TVw7M5SGU3hsCiKFHct-HV5u6I-Z6MnYYmkt7jBxwQaDc_RToDAImA_ogtbznSWMK_uPLNgBF9uedQrOdDMCo4kRVcS8Qg",
+            ),
+            (
+                payload(2, Scope::System),
+                "gAAAAABpVbkAAAECAwQFBgcICQoLDA0OD7JatsWyUWRHnlLoojno7kd3o04ske8pTrSgr5jpRoNCgppop7v50JyZGc6W_Jg-Ggctvie8XmvpvHKDEjDx31T5e-a20VqrF4mmsqkjDNl4gCL98PoU6YNBrkHRXZGW7Q",
+            ),
+            (
+                payload(
+                    32,
+                    Scope::AppCredential {
+                        project_id: project,
+                        id: "33333333333343338333333333333333".into(),
+                    },
+                ),
+                "gAAAAABpVbkAAAECAwQFBgcICQoLDA0ODxiT2zQJxHHtjlk73uVoDvyTHrWDUDw2jLequlQLOEYDWg-75Y__xXYhsIx9BbYDiNG_svS5vPB2UgG-C5JgjKs5qgmT7ZmG8qEdEtETAPsP8dK0yD5coaBeOUk5IxTqJwm0IuOXQuklW6MDLfY_ZpdDRZQTWJGXHRxyOKNG-YHH",
+            ),
         ];
         let key = Key::parse(KEY).unwrap();
         for (payload, token) in cases {
-            assert_eq!(seal_with(&key, ISSUED, IV, &payload.encode().unwrap()).unwrap(), token);
+            assert_eq!(
+                seal_with(&key, ISSUED, IV, &payload.encode().unwrap()).unwrap(),
+                token
+            );
             let (issued, bytes) = open(&key, token).unwrap();
             assert_eq!(issued, ISSUED);
             assert_eq!(Payload::decode(&bytes).unwrap(), payload);
@@ -125,7 +156,10 @@ mod tests {
         for at in [0, 5, 40, token.len() - 2] {
             let mut changed = token.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-            assert!(open(&mine, std::str::from_utf8(&changed).unwrap()).is_none(), "{at}");
+            assert!(
+                open(&mine, std::str::from_utf8(&changed).unwrap()).is_none(),
+                "{at}"
+            );
         }
         for bad in ["", "gAAA", "%%%", "gAAAAABpVbkA"] {
             assert!(open(&mine, bad).is_none());

@@ -30,7 +30,10 @@ impl Keyring {
             .mode(0o700)
             .create(dir)
             .map_err(|e| Error::internal(e).context("fernet keys"))?;
-        let ring = Self { dir: dir.to_owned(), keys: RwLock::default() };
+        let ring = Self {
+            dir: dir.to_owned(),
+            keys: RwLock::default(),
+        };
         ring.reload()?;
         if ring.count() == 0 {
             ring.write(0, &Key::generate()?)?;
@@ -51,7 +54,10 @@ impl Keyring {
             .truncate(true)
             .mode(0o600)
             .open(&draft)
-            .and_then(|mut f| f.write_all(key.text().as_bytes()).and_then(|()| f.sync_all()))
+            .and_then(|mut f| {
+                f.write_all(key.text().as_bytes())
+                    .and_then(|()| f.sync_all())
+            })
             .and_then(|()| std::fs::rename(&draft, self.dir.join(number.to_string())));
         written.map_err(|e| Error::internal(e).context("fernet keys"))
     }
@@ -81,10 +87,15 @@ impl Keyring {
     /// `Internal` where the directory cannot be written.
     pub fn rotate(&self) -> Result<()> {
         self.reload()?;
-        let numbers: Vec<u32> = self.keys.read().map(|k| k.keys().copied().collect()).unwrap_or_default();
+        let numbers: Vec<u32> = self
+            .keys
+            .read()
+            .map(|k| k.keys().copied().collect())
+            .unwrap_or_default();
         let next = numbers.last().copied().unwrap_or(0) + 1;
         let path = |n: u32| self.dir.join(n.to_string());
-        std::fs::rename(path(0), path(next)).map_err(|e| Error::internal(e).context("fernet keys"))?;
+        std::fs::rename(path(0), path(next))
+            .map_err(|e| Error::internal(e).context("fernet keys"))?;
         self.write(0, &Key::generate()?)?;
         let old: Vec<u32> = numbers.into_iter().filter(|n| *n != 0).collect();
         // One staged and one new primary are kept besides.
@@ -96,7 +107,11 @@ impl Keyring {
     }
 
     pub(crate) fn seal(&self, issued_at: i64, payload: &[u8]) -> Result<String> {
-        let key = self.keys.read().ok().and_then(|k| k.values().next_back().cloned());
+        let key = self
+            .keys
+            .read()
+            .ok()
+            .and_then(|k| k.values().next_back().cloned());
         let key = key.ok_or_else(|| Error::internal("no fernet key"))?;
         fernet::seal(&key, issued_at, payload)
     }
@@ -120,10 +135,18 @@ impl Keyring {
 
     fn changed(&self) -> bool {
         let on_disk = std::fs::read_dir(&self.dir)
-            .map(|d| d.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok()).max())
+            .map(|d| {
+                d.flatten()
+                    .filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok())
+                    .max()
+            })
             .ok()
             .flatten();
-        let here = self.keys.read().ok().and_then(|k| k.keys().next_back().copied());
+        let here = self
+            .keys
+            .read()
+            .ok()
+            .and_then(|k| k.keys().next_back().copied());
         on_disk != here
     }
 }
@@ -141,7 +164,10 @@ mod tests {
         ring.rotate().unwrap();
         assert!(ring.open_token(&token).is_some());
         let newer = ring.seal(2, &[7; 90]).unwrap();
-        assert!(other.open_token(&newer).is_some(), "another server reads the new key");
+        assert!(
+            other.open_token(&newer).is_some(),
+            "another server reads the new key"
+        );
         for _ in 0..3 {
             ring.rotate().unwrap();
         }

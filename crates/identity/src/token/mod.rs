@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub mod keyring;
 pub(crate) mod ops;
 pub(crate) mod payload;
+pub(crate) mod table;
 pub(crate) mod wire;
 
 use kernel::{Ctx, Scope};
@@ -35,11 +36,16 @@ impl Valid {
         let scope = match (&self.payload.scope, &self.target) {
             (payload::Scope::System, _) => Scope::System,
             (payload::Scope::Project(_) | payload::Scope::AppCredential { .. }, Some(p)) => {
-                Scope::Project { id: p.id.clone(), name: p.name.clone(), domain_id: p.domain_id.clone() }
+                Scope::Project {
+                    id: p.id.clone(),
+                    name: p.name.clone(),
+                    domain_id: p.domain_id.clone(),
+                }
             }
-            (payload::Scope::Domain(_), Some(d)) => {
-                Scope::Domain { id: d.id.clone(), name: d.name.clone() }
-            }
+            (payload::Scope::Domain(_), Some(d)) => Scope::Domain {
+                id: d.id.clone(),
+                name: d.name.clone(),
+            },
             _ => Scope::Unscoped,
         };
         Ctx {

@@ -13,11 +13,15 @@ pub(crate) const APPLICATION_CREDENTIAL: u8 = 32;
 
 /// Names of the methods in a bit sum, in Keystone's order.
 pub(crate) fn method_names(methods: u8) -> Vec<&'static str> {
-    [(PASSWORD, "password"), (TOKEN, "token"), (APPLICATION_CREDENTIAL, "application_credential")]
-        .into_iter()
-        .filter(|(bit, _)| methods & bit != 0)
-        .map(|(_, name)| name)
-        .collect()
+    [
+        (PASSWORD, "password"),
+        (TOKEN, "token"),
+        (APPLICATION_CREDENTIAL, "application_credential"),
+    ]
+    .into_iter()
+    .filter(|(bit, _)| methods & bit != 0)
+    .map(|(_, name)| name)
+    .collect()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +45,10 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    #[expect(clippy::cast_precision_loss, reason = "Keystone writes the seconds as a float")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "Keystone writes the seconds as a float"
+    )]
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         let mut out = Vec::with_capacity(96);
         let (version, len) = match &self.scope {
@@ -62,11 +69,14 @@ impl Payload {
                 Some(bytes) => encode::write_bin(&mut out, &bytes).map_err(fail)?,
                 None => encode::write_str(&mut out, id).map_err(fail)?,
             },
-            Scope::Project(id) | Scope::AppCredential { project_id: id, .. } => write_id(&mut out, id)?,
+            Scope::Project(id) | Scope::AppCredential { project_id: id, .. } => {
+                write_id(&mut out, id)?
+            }
             Scope::System => encode::write_str(&mut out, "all").map_err(fail)?,
         }
         encode::write_f64(&mut out, self.expires_at as f64).map_err(fail)?;
-        encode::write_array_len(&mut out, u32::try_from(self.audit_ids.len()).unwrap_or(0)).map_err(fail)?;
+        encode::write_array_len(&mut out, u32::try_from(self.audit_ids.len()).unwrap_or(0))
+            .map_err(fail)?;
         for audit in &self.audit_ids {
             let bytes = URL_SAFE_NO_PAD.decode(audit).map_err(Error::internal)?;
             encode::write_bin(&mut out, &bytes).map_err(fail)?;
@@ -93,7 +103,10 @@ impl Payload {
                 read_bytes(&mut r)?;
                 Scope::System
             }
-            9 => Scope::AppCredential { project_id: read_id(&mut r)?, id: String::new() },
+            9 => Scope::AppCredential {
+                project_id: read_id(&mut r)?,
+                id: String::new(),
+            },
             _ => return None,
         };
         let expires_at = decode::read_f64(&mut r).ok()? as i64;
@@ -108,13 +121,23 @@ impl Payload {
         if let Scope::AppCredential { id, .. } = &mut scope {
             *id = read_id(&mut r)?;
         }
-        Some(Self { user_id, methods, scope, expires_at, audit_ids })
+        Some(Self {
+            user_id,
+            methods,
+            scope,
+            expires_at,
+            audit_ids,
+        })
     }
 }
 
 /// 16 bytes of a 32-digit id.
 fn hex(id: &str) -> Option<[u8; 16]> {
-    if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+    if id.len() != 32
+        || !id
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    {
         return None;
     }
     u128::from_str_radix(id, 16).ok().map(u128::to_be_bytes)
@@ -144,7 +167,11 @@ fn read_id(r: &mut &[u8]) -> Option<String> {
     }
     let raw = decode::read_bool(r).ok()?;
     let bytes = read_bytes(r)?;
-    if raw { bare(&bytes) } else { String::from_utf8(bytes).ok() }
+    if raw {
+        bare(&bytes)
+    } else {
+        String::from_utf8(bytes).ok()
+    }
 }
 
 /// Older writers used text where newer ones use binary: both are read.

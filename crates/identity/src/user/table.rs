@@ -45,13 +45,18 @@ pub(crate) async fn update(tx: &mut Tx, u: &User) -> Result<u64> {
 }
 
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
-    tx.execute("DELETE FROM role_assignment WHERE user_id = ?", values![id]).await?;
-    tx.execute("DELETE FROM app_credential WHERE user_id = ?", values![id]).await?;
-    tx.execute("DELETE FROM identity_user WHERE id = ?", values![id]).await
+    tx.execute("DELETE FROM role_assignment WHERE user_id = ?", values![id])
+        .await?;
+    tx.execute("DELETE FROM app_credential WHERE user_id = ?", values![id])
+        .await?;
+    tx.execute("DELETE FROM identity_user WHERE id = ?", values![id])
+        .await
 }
 
 pub(crate) async fn by_id(db: &Db, id: &str) -> Result<Option<User>> {
-    let row = db.query_opt("SELECT * FROM identity_user WHERE id = ?", values![id]).await?;
+    let row = db
+        .query_opt("SELECT * FROM identity_user WHERE id = ?", values![id])
+        .await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -66,7 +71,9 @@ pub(crate) async fn by_name(db: &Db, domain_id: &str, name: &str) -> Result<Opti
 }
 
 pub(crate) async fn list(db: &Db) -> Result<Vec<User>> {
-    let rows = db.query("SELECT * FROM identity_user ORDER BY name, id", vec![]).await?;
+    let rows = db
+        .query("SELECT * FROM identity_user ORDER BY name, id", vec![])
+        .await?;
     rows.iter().map(read).collect()
 }
 
@@ -97,11 +104,17 @@ fn read_credential(row: &Row) -> Result<AppCredential> {
 }
 
 pub(crate) async fn credential(db: &Db, id: &str) -> Result<Option<AppCredential>> {
-    let row = db.query_opt("SELECT * FROM app_credential WHERE id = ?", values![id]).await?;
+    let row = db
+        .query_opt("SELECT * FROM app_credential WHERE id = ?", values![id])
+        .await?;
     row.as_ref().map(read_credential).transpose()
 }
 
-pub(crate) async fn credential_by_name(db: &Db, user_id: &str, name: &str) -> Result<Option<AppCredential>> {
+pub(crate) async fn credential_by_name(
+    db: &Db,
+    user_id: &str,
+    name: &str,
+) -> Result<Option<AppCredential>> {
     let row = db
         .query_opt(
             "SELECT * FROM app_credential WHERE user_id = ? AND name = ?",

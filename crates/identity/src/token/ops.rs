@@ -1,0 +1,338 @@
+//! Issuing, validating and revoking tokens.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kernel::{Error, Result, clock};
+
+use super::payload::{self, Payload, Scope};
+use super::wire::{AuthRequest, Proof, Reference, Wanted};
+use super::{Valid, table};
+use crate::project::{self, Project};
+use crate::role;
+use crate::user::{self, User};
+use crate::{Identity, password};
+
+/// Seconds that a token lives.
+const LIFETIME: i64 = 3600;
+const MICROS: i64 = 1_000_000;
+
+fn refused(why: &str) -> Error {
+    Error::unauthenticated().context(why)
+}
+
+/// What a proof has shown.
+struct Proven {
+    user: User,
+    methods: u8,
+    expires_at: i64,
+    /// Audit ids of the token that this one descends from.
+    chain: Vec<String>,
+    source_scope: Option<Scope>,
+    credential: Option<user::table::AppCredential>,
+}
+
+/// Checks the proof, finds the scope, seals a token.
+pub(crate) async fn issue(
+    identity: &Identity,
+    request: AuthRequest,
+) -> Result<(String, Arc<Valid>)> {
+    let now = clock::now_micros() / MICROS;
+    let proven = prove(identity, &request.proof, now).await?;
+    let scope = scope(identity, &proven, &request.wanted).await?;
+    let mut audit = [0_u8; 16];
+    aws_lc_rs::rand::fill(&mut audit).map_err(Error::internal)?;
+    let mut audit_ids = vec![URL_SAFE_NO_PAD.encode(audit)];
+    audit_ids.extend(proven.chain.last().cloned());
+    let payload = Payload {
+        user_id: proven.user.id.clone(),
+        methods: proven.methods,
+        scope,
+        expires_at: proven.expires_at,
+        audit_ids,
+    };
+    let token = identity.keys.seal(now, &payload.encode()?)?;
+    let valid = Arc::new(fill(identity, payload, now).await?);
+    identity.cache.put(&token, valid.clone());
+    Ok((token, valid))
+}
+
+async fn prove(identity: &Identity, proof: &Proof, now: i64) -> Result<Proven> {
+    match proof {
+        Proof::Password { user, password } => {
+            let found = find_user(identity, user).await?;
+            let hash = found.as_ref().and_then(|u| u.password_hash.clone());
+            if !password::verify(password.clone(), hash).await? {
+                return Err(refused("wrong password or unknown user"));
+            }
+            let user = found.ok_or_else(|| refused("unknown user"))?;
+            Ok(Proven {
+                user,
+                methods: payload::PASSWORD,
+                expires_at: now + LIFETIME,
+                chain: vec![],
+                source_scope: None,
+                credential: None,
+            })
+        }
+        Proof::Token(token) => {
+            let source = validate(identity, token).await?;
+            if let Scope::AppCredential { .. } = source.payload.scope {
+                return Err(Error::forbidden(
+                    "You are not authorized to perform the requested action: Using a delegated token to create another token is not allowed..",
+                ));
+            }
+            Ok(Proven {
+                user: source.user.clone(),
+                methods: source.payload.methods | payload::TOKEN,
+                // A token cannot be made to live longer by exchanging it.
+                expires_at: source.payload.expires_at,
+                chain: source.payload.audit_ids.clone(),
+                source_scope: Some(source.payload.scope.clone()),
+                credential: None,
+            })
+        }
+        Proof::AppCredential {
+            credential,
+            user,
+            secret,
+        } => {
+            let found = find_credential(identity, credential, user).await?;
+            let hash = found.as_ref().map(|c| c.secret_hash.clone());
+            if !password::verify(secret.clone(), hash).await? {
+                return Err(refused("wrong secret or unknown application credential"));
+            }
+            let credential = found.ok_or_else(|| refused("unknown application credential"))?;
+            let ends = credential.expires_at.map_or(i64::MAX, |e| e / MICROS);
+            if ends <= now {
+                return Err(refused("application credential expired"));
+            }
+            let user = user::table::by_id(&identity.db, &credential.user_id).await?;
+            Ok(Proven {
+                user: user.ok_or_else(|| refused("user is gone"))?,
+                methods: payload::APPLICATION_CREDENTIAL,
+                expires_at: ends.min(now + LIFETIME),
+                chain: vec![],
+                source_scope: None,
+                credential: Some(credential),
+            })
+        }
+    }
+}
+
+async fn scope(identity: &Identity, proven: &Proven, wanted: &Wanted) -> Result<Scope> {
+    if let Some(c) = &proven.credential {
+        if !matches!(wanted, Wanted::Default) {
+            return Err(refused("application credentials cannot request a scope"));
+        }
+        return Ok(Scope::AppCredential {
+            project_id: c.project_id.clone(),
+            id: c.id.clone(),
+        });
+    }
+    if proven.source_scope == Some(Scope::System)
+        && matches!(wanted, Wanted::Project(_) | Wanted::Domain(_))
+    {
+        return Err(Error::forbidden(
+            "You are not authorized to perform the requested action: rescope a scoped token.",
+        ));
+    }
+    match wanted {
+        Wanted::Unscoped => Ok(Scope::Unscoped),
+        Wanted::System => Ok(Scope::System),
+        Wanted::Default => match &proven.user.default_project_id {
+            Some(id)
+                if !roles(identity, &proven.user.id, "project", id)
+                    .await?
+                    .is_empty() =>
+            {
+                Ok(Scope::Project(id.clone()))
+            }
+            _ => Ok(Scope::Unscoped),
+        },
+        Wanted::Project(reference) => {
+            let project = find_project(identity, reference).await?;
+            let project = project
+                .filter(|p| !p.is_domain)
+                .ok_or_else(|| refused("unknown project"))?;
+            Ok(Scope::Project(project.id))
+        }
+        Wanted::Domain(reference) => {
+            let domain =
+                find_domain(identity, reference.id.as_deref(), reference.name.as_deref()).await?;
+            Ok(Scope::Domain(
+                domain.ok_or_else(|| refused("unknown domain"))?.id,
+            ))
+        }
+    }
+}
+
+/// Opens a token and checks all that it depends on.
+pub(crate) async fn validate(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
+    let now = clock::now_micros() / MICROS;
+    if let Some(valid) = identity.cache.get(token)
+        && valid.payload.expires_at > now
+    {
+        return Ok(valid);
+    }
+    let (issued_at, bytes) = identity
+        .keys
+        .open_token(token)
+        .ok_or_else(|| refused("not our token"))?;
+    let payload = Payload::decode(&bytes).ok_or_else(|| refused("unknown payload"))?;
+    if payload.expires_at <= now {
+        return Err(refused("expired"));
+    }
+    if table::any(&identity.db, &payload.audit_ids).await? {
+        return Err(refused("revoked"));
+    }
+    let valid = Arc::new(fill(identity, payload, issued_at).await?);
+    if issued_at < valid.user.tokens_after {
+        return Err(refused("issued before the user's tokens were revoked"));
+    }
+    identity.cache.put(token, valid.clone());
+    Ok(valid)
+}
+
+/// Loads what a payload refers to; refuses what is gone or disabled.
+async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<Valid> {
+    let db = &identity.db;
+    let user = user::table::by_id(db, &payload.user_id).await?;
+    let user = user
+        .filter(|u| u.enabled)
+        .ok_or_else(|| refused("user is gone or disabled"))?;
+    let user_domain = project::table::by_id(db, &user.domain_id).await?;
+    let user_domain = user_domain
+        .filter(|d| d.enabled)
+        .ok_or_else(|| refused("domain is gone or disabled"))?;
+    let (kind, target_id) = match &payload.scope {
+        Scope::Unscoped => {
+            return Ok(Valid {
+                payload,
+                issued_at,
+                user,
+                user_domain_name: user_domain.name,
+                target: None,
+                target_domain_name: String::new(),
+                roles: vec![],
+            });
+        }
+        Scope::Project(id) | Scope::AppCredential { project_id: id, .. } => ("project", id.clone()),
+        Scope::Domain(id) => ("domain", id.clone()),
+        Scope::System => ("system", "all".to_owned()),
+    };
+    let mut held = roles(identity, &user.id, kind, &target_id).await?;
+    if let Scope::AppCredential { id, .. } = &payload.scope {
+        let credential = user::table::credential(db, id).await?;
+        let credential = credential.ok_or_else(|| refused("application credential is gone"))?;
+        held.retain(|r| credential.roles.contains(&r.id));
+    }
+    if held.is_empty() {
+        return Err(refused("no role on the target"));
+    }
+    let (mut target, mut target_domain_name) = (None, String::new());
+    if kind != "system" {
+        let found = project::table::by_id(db, &target_id).await?;
+        let found = found
+            .filter(|p| p.enabled)
+            .ok_or_else(|| refused("target is gone or disabled"))?;
+        if !found.is_domain {
+            let domain = project::table::by_id(db, &found.domain_id).await?;
+            let domain = domain
+                .filter(|d| d.enabled)
+                .ok_or_else(|| refused("domain is disabled"))?;
+            target_domain_name = domain.name;
+        }
+        target = Some(found);
+    }
+    Ok(Valid {
+        payload,
+        issued_at,
+        user,
+        user_domain_name: user_domain.name,
+        target,
+        target_domain_name,
+        roles: held,
+    })
+}
+
+/// Effective roles on a target: those held and those implied.
+async fn roles(
+    identity: &Identity,
+    user_id: &str,
+    kind: &str,
+    target: &str,
+) -> Result<Vec<role::Role>> {
+    let held = role::table::held(&identity.db, user_id, kind, target).await?;
+    if held.is_empty() {
+        return Ok(vec![]);
+    }
+    let all = role::table::list(&identity.db).await?;
+    let implied = role::table::implied(&identity.db).await?;
+    Ok(role::with_implied(&all, &implied, &held))
+}
+
+/// Revokes one token at once on this server.
+pub(crate) async fn revoke(identity: &Identity, valid: &Valid) -> Result<()> {
+    let now = clock::now_micros() / MICROS;
+    let mut tx = identity.db.begin().await?;
+    table::forget(&mut tx, now).await?;
+    if let Some(own) = valid.payload.audit_ids.first() {
+        table::revoke(&mut tx, own, valid.payload.expires_at).await?;
+    }
+    tx.commit().await?;
+    identity.cache.clear();
+    Ok(())
+}
+
+pub(crate) async fn find_domain(
+    identity: &Identity,
+    id: Option<&str>,
+    name: Option<&str>,
+) -> Result<Option<Project>> {
+    let found = match (id, name) {
+        (Some(id), _) => project::table::by_id(&identity.db, id).await?,
+        (None, Some(name)) => project::table::by_name(&identity.db, "", name).await?,
+        (None, None) => None,
+    };
+    Ok(found.filter(|d| d.is_domain))
+}
+
+async fn find_user(identity: &Identity, r: &Reference) -> Result<Option<User>> {
+    if let Some(id) = &r.id {
+        return user::table::by_id(&identity.db, id).await;
+    }
+    let domain = find_domain(identity, r.domain_id.as_deref(), r.domain_name.as_deref()).await?;
+    match (domain, &r.name) {
+        (Some(domain), Some(name)) => user::table::by_name(&identity.db, &domain.id, name).await,
+        _ => Ok(None),
+    }
+}
+
+async fn find_project(identity: &Identity, r: &Reference) -> Result<Option<Project>> {
+    if let Some(id) = &r.id {
+        return project::table::by_id(&identity.db, id).await;
+    }
+    let domain = find_domain(identity, r.domain_id.as_deref(), r.domain_name.as_deref()).await?;
+    match (domain, &r.name) {
+        (Some(domain), Some(name)) => project::table::by_name(&identity.db, &domain.id, name).await,
+        _ => Ok(None),
+    }
+}
+
+async fn find_credential(
+    identity: &Identity,
+    credential: &Reference,
+    user: &Reference,
+) -> Result<Option<user::table::AppCredential>> {
+    if let Some(id) = &credential.id {
+        return user::table::credential(&identity.db, id).await;
+    }
+    match (find_user(identity, user).await?, &credential.name) {
+        (Some(user), Some(name)) => {
+            user::table::credential_by_name(&identity.db, &user.id, name).await
+        }
+        _ => Ok(None),
+    }
+}
