@@ -131,6 +131,12 @@ async fn a_real_engine_tells_the_whole_story() {
         .unwrap();
     NetworkPlane::remove(&engine, &net).await.unwrap();
     assert!(engine.inspect(&name).await.unwrap().is_none());
+    let done = Command::new("docker")
+        .args(["image", "rm", "jeroboam-test/busybox:1"])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(done.success());
     story.unwrap();
     let left = engine.volumes().await.unwrap();
     assert!(left.iter().all(|v| !v.name.contains(&id)));

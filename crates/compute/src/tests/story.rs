@@ -1,10 +1,12 @@
 //! Create, fail, follow, delete.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use infra::sim::{SimFault, Step};
+use infra::sim::{SimConfig, SimFault, Simulator, Step};
 use infra::{ContainerHost, NodeAccess, Side};
 use kernel::{Ctx, Kind};
+use network::NetworkConfig;
 
 use super::World;
 use crate::container_name;
@@ -222,5 +224,45 @@ async fn the_status_follows_the_container() {
     // The event is sent before the container is gone: listing finds the rest.
     let leaks = w.compute.leaks().await.unwrap();
     assert!(leaks.iter().all(|l| l.side == Side::Ledger));
+    w.tasks.stop(Duration::from_secs(5)).await;
+}
+
+/// Two workers on one PostgreSQL share twenty servers.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_share_one_postgres() {
+    let Some(pg) = testkit::TestDb::postgres(&[]).await else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sim.db").display().to_string();
+    let config = SimConfig {
+        cpus: 64,
+        memory: 64 << 30,
+        ..SimConfig::instant()
+    };
+    let sim = Simulator::open_with(&path, config).await.unwrap();
+    sim.add_image("jeroboam/swarm:1").await.unwrap();
+    let (plane, host) = (Arc::new(sim.clone()), Arc::new(sim.clone()));
+    let net_config = NetworkConfig::new("test");
+    let w = World::on(dir, pg.db.clone(), sim, plane, host, net_config).await;
+    w.work();
+    w.work();
+    let net = w.net().await;
+    let servers: Vec<NewServer> = (0..20).map(|_| w.server(&net)).collect();
+    futures_util::future::join_all(servers.iter().map(|new| w.create(new))).await;
+    let mut addresses = Vec::new();
+    for new in &servers {
+        addresses.extend(w.status(&new.id, ServerStatus::Active).await.addresses);
+    }
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 20);
+    for new in &servers {
+        w.face.servers.delete(&w.ctx, &new.id).await.unwrap();
+    }
+    for new in &servers {
+        w.until(&new.id, |s| s.is_none()).await;
+    }
+    w.assert_clean().await;
     w.tasks.stop(Duration::from_secs(5)).await;
 }
