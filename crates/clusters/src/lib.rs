@@ -1,1 +1,113 @@
-//! Magnum-compatible clusters, templates, certificates; COE drivers.
+//! Magnum-compatible cluster templates, clusters and certificates, and the
+//! server side of the nodes' bootstrap. A cluster is a stack: this crate
+//! renders it, hands it to orchestration and follows it by event.
+
+mod bootstrap;
+mod call;
+mod certificate;
+mod cluster;
+mod coe;
+mod dialect;
+mod discovery;
+mod errors;
+mod fields;
+mod links;
+mod listing;
+mod lookups;
+mod names;
+mod node;
+mod nodegroup;
+mod notify;
+mod own;
+mod patch;
+mod policies;
+mod router;
+mod service;
+mod template;
+mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use compute::ComputeFace;
+use db::{Db, Migration};
+use flow::Reconciler;
+use kernel::Enforcer;
+use network::NetworkFace;
+use orchestration::OrchestrationFace;
+use pki::Sealer;
+
+pub use dialect::Magnum;
+
+/// Where nodes find the bootstrap listener, beside its address.
+#[derive(Debug, Clone)]
+pub struct BootstrapParams {
+    pub port: u16,
+    /// SHA-256 of the listener's certificate, hex.
+    pub pin: String,
+}
+
+/// What the service stands on.
+pub struct ClustersDeps {
+    pub db: Db,
+    pub enforcer: Arc<dyn Enforcer>,
+    pub auth: Arc<dyn rest::Authenticator>,
+    pub network: NetworkFace,
+    pub compute: ComputeFace,
+    pub orchestration: OrchestrationFace,
+    pub sealer: Arc<Sealer>,
+    pub bootstrap: BootstrapParams,
+}
+
+/// The service.
+#[derive(Clone)]
+pub struct Clusters(Arc<ClustersDeps>);
+
+impl Clusters {
+    #[must_use]
+    pub fn new(deps: ClustersDeps) -> Self {
+        Self(Arc::new(deps))
+    }
+
+    /// Magnum's API; nest it at `/container-infra`. It authenticates itself.
+    pub fn routes(&self) -> axum::Router {
+        router::routes(self.0.clone())
+    }
+
+    /// Our own routes; nest them at `/jeroboam/v1`. They authenticate
+    /// themselves.
+    pub fn own_routes(&self) -> axum::Router {
+        own::routes(self.0.clone())
+    }
+
+    /// `/bootstrap/v1/…`, for the nodes' own TLS listener and no other.
+    pub fn bootstrap_routes(&self) -> axum::Router {
+        bootstrap::http::routes(self.0.clone())
+    }
+
+    /// What has to run in a [`flow::Driver`].
+    #[must_use]
+    pub fn reconcilers(&self) -> Vec<Arc<dyn Reconciler>> {
+        vec![Arc::new(cluster::reconcile::Clusters(self.0.clone()))]
+    }
+}
+
+/// The tables of this crate.
+#[must_use]
+pub fn migrations() -> Vec<Migration> {
+    [
+        template::table::MIGRATIONS,
+        cluster::table::MIGRATIONS,
+        nodegroup::table::MIGRATIONS,
+        node::table::MIGRATIONS,
+    ]
+    .concat()
+}
+
+/// Default policies of this service.
+#[must_use]
+pub fn policies() -> &'static [(&'static str, &'static str)] {
+    policies::DEFAULTS
+}

@@ -1,0 +1,6 @@
+//! The server side of the bootstrap protocol: what agents inside of nodes
+//! report and ask. It is served on a listener of its own.
+
+pub(crate) mod http;
+pub(crate) mod ops;
+pub(crate) mod poll;

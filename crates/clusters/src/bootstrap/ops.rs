@@ -1,0 +1,325 @@
+//! What agents report. A session is authorised for nothing but its own
+//! cluster, and most of it for its own node.
+
+use kernel::{Error, Kind, Result, clock};
+use nodewire::{
+    CsrAsk, CsrGrant, Hello, JoinTicket, Observed, Published, Role, StepStatus, Steps, SwarmPlan,
+    TaskResult, Welcome,
+};
+use pki::SignOptions;
+use serde::{Deserialize, Serialize};
+
+use crate::ClustersDeps;
+use crate::cluster::{Cluster, KIND, reconcile, resize, table};
+use crate::coe::swarm::health::{self, Member};
+use crate::node::{self, Node, NodeStatus, Task};
+use crate::{certificate, tokens};
+
+/// Longest log of a step that is kept, bytes.
+const LOG: usize = 4096;
+/// Steps of one node at most; an agent has a dozen.
+const STEPS: usize = 200;
+
+/// A node whose session was checked, and its cluster.
+pub(crate) struct Who {
+    pub(crate) node: Node,
+    pub(crate) cluster: Cluster,
+}
+
+fn refused(text: &str) -> Error {
+    Error::new(Kind::Unauthenticated, text)
+}
+
+/// Exchanges a token for a session. The same session may ask again.
+pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
+    let unknown = || refused("The token is not valid for this node.");
+    if hello.session.len() < 32 {
+        return Err(Error::invalid(
+            "session",
+            "session: at least 16 random bytes in hex.",
+        ));
+    }
+    let Some(cluster) = table::load(&d.db, &hello.cluster).await? else {
+        return Err(unknown());
+    };
+    let nodes = node::table::of_cluster(&d.db, &cluster.uuid).await?;
+    let first = nodes
+        .iter()
+        .filter(|n| n.is_master && n.status != NodeStatus::Removed)
+        .map(|n| n.index)
+        .min();
+    let Some(found) = nodes.into_iter().find(|n| n.name == hello.node) else {
+        return Err(unknown());
+    };
+    if found.token_hash != tokens::digest(&hello.token) {
+        return Err(unknown());
+    }
+    let session = tokens::digest(&hello.session);
+    let again = found.session_hash.as_deref() == Some(session.as_str());
+    if !again && found.token_expires < clock::now_micros() {
+        return Err(refused("The token has expired."));
+    }
+    if found.status == NodeStatus::Removed {
+        return Err(unknown());
+    }
+    let mut tx = d.db.begin().await?;
+    let Some(mut n) = node::table::load_tx(&mut tx, &found.id).await? else {
+        return Err(unknown());
+    };
+    n.addresses = hello.addresses.iter().take(16).cloned().collect();
+    if n.status == NodeStatus::Waiting {
+        n.status = NodeStatus::Running;
+    }
+    if !node::table::bind(&mut tx, &n, &session).await? {
+        return Err(refused("The token was used by another session."));
+    }
+    tx.commit().await?;
+    Ok(Welcome {
+        role: if n.is_master {
+            Role::Manager
+        } else {
+            Role::Worker
+        },
+        first_manager: n.is_master && Some(n.index) == first,
+        swarm: SwarmPlan {
+            addr_pool: vec!["10.32.0.0/11".into()],
+            subnet_size: 24,
+        },
+    })
+}
+
+/// The node of a session.
+pub(crate) async fn who(d: &ClustersDeps, session: Option<&str>) -> Result<Who> {
+    let unknown = || refused("The session is not known.");
+    let session = session.ok_or_else(unknown)?;
+    let found = node::table::by_session(&d.db, &tokens::digest(session)).await?;
+    let node = found
+        .filter(|n| n.status != NodeStatus::Removed)
+        .ok_or_else(unknown)?;
+    let cluster = table::load(&d.db, &node.cluster_id)
+        .await?
+        .ok_or_else(unknown)?;
+    Ok(Who { node, cluster })
+}
+
+/// Keeps reports of steps; a failed one fails the wait condition at once.
+pub(crate) async fn steps(d: &ClustersDeps, who: &Who, reports: &Steps) -> Result<()> {
+    let mut tx = d.db.begin().await?;
+    let Some(mut n) = node::table::load_tx(&mut tx, &who.node.id).await? else {
+        return Ok(());
+    };
+    for step in reports.steps.iter().take(STEPS) {
+        if n.steps.len() >= STEPS && !n.steps.iter().any(|s| s.name == step.name) {
+            break;
+        }
+        let status = match step.status {
+            StepStatus::Start | StepStatus::Retrying => "running",
+            StepStatus::Ok => "done",
+            StepStatus::Failed => "failed",
+        };
+        let name: String = step.name.chars().take(80).collect();
+        n.report(&name, status, step.at_micros, tail(&step.log));
+    }
+    let failed =
+        n.failure().is_some() && matches!(n.status, NodeStatus::Waiting | NodeStatus::Running);
+    if failed {
+        n.status = NodeStatus::Failed;
+        n.signal = Some("FAILURE".into());
+        n.signalled = false;
+        db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
+    }
+    node::table::save(&mut tx, &n).await?;
+    tx.commit().await?;
+    if failed {
+        tell(d, &who.cluster, &n).await;
+    }
+    Ok(())
+}
+
+/// The end of a log says more than its start.
+fn tail(log: &str) -> &str {
+    let mut at = log.len().saturating_sub(LOG);
+    while !log.is_char_boundary(at) {
+        at += 1;
+    }
+    &log[at..]
+}
+
+/// Signals at once; what fails here the reconciler repeats.
+async fn tell(d: &ClustersDeps, cluster: &Cluster, n: &Node) {
+    if let Err(e) = reconcile::signal(d, cluster, n).await {
+        tracing::warn!(node = n.name, error = %e, "the stack was not signalled; it will be");
+    }
+}
+
+/// The node is a Ready member of the cluster.
+pub(crate) async fn ready(d: &ClustersDeps, who: &Who) -> Result<()> {
+    let mut tx = d.db.begin().await?;
+    let Some(mut n) = node::table::load_tx(&mut tx, &who.node.id).await? else {
+        return Ok(());
+    };
+    match n.status {
+        NodeStatus::Ready if n.signalled => return Ok(()),
+        NodeStatus::Leaving | NodeStatus::Removed => {
+            return Err(Error::conflict("This node is leaving the cluster."));
+        }
+        // A node that has told of a failure and got over it: the stack has
+        // failed by then, the node may still be used by the next resize.
+        _ => {}
+    }
+    n.status = NodeStatus::Ready;
+    n.signal = Some("SUCCESS".into());
+    n.signalled = false;
+    node::table::save(&mut tx, &n).await?;
+    db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
+    tx.commit().await?;
+    tell(d, &who.cluster, &n).await;
+    Ok(())
+}
+
+/// Signs a node's request: its own name and addresses, whatever it asks.
+pub(crate) async fn csr(d: &ClustersDeps, who: &Who, csr: &CsrAsk) -> Result<CsrGrant> {
+    let ca = certificate::ops::authority(d, &who.cluster).await?;
+    let mut sans = vec![
+        who.node.name.clone(),
+        "localhost".into(),
+        "127.0.0.1".into(),
+    ];
+    sans.extend(who.node.addresses.iter().cloned());
+    let cert = ca.sign_csr(&csr.csr, &SignOptions::node(&who.node.name, sans))?;
+    Ok(CsrGrant {
+        cert,
+        ca: ca.cert_pem,
+    })
+}
+
+fn manager(who: &Who) -> Result<()> {
+    if who.node.is_master {
+        Ok(())
+    } else {
+        Err(Error::forbidden("Only a manager may do this."))
+    }
+}
+
+/// Managers tell how others join, the first one first; again when the tokens
+/// were rotated. Every address is kept: any of them may be down later.
+pub(crate) async fn published(d: &ClustersDeps, who: &Who, news: &Published) -> Result<()> {
+    manager(who)?;
+    let cluster = &who.cluster.uuid;
+    let purpose = tokens::join_purpose(cluster);
+    let mut tx = d.db.begin().await?;
+    let mut addresses = match node::table::join_tx(&mut tx, cluster).await? {
+        Some(sealed) => {
+            let text = d.sealer.unseal_text(&purpose, &sealed)?;
+            serde_json::from_str::<Joining>(&text)?.remote_addrs
+        }
+        None => Vec::new(),
+    };
+    if !addresses.contains(&news.remote_addr) {
+        addresses.push(news.remote_addr.clone());
+    }
+    let joining = Joining {
+        remote_addrs: addresses,
+        worker_token: news.worker_token.clone(),
+        manager_token: news.manager_token.clone(),
+    };
+    let sealed = d.sealer.seal(&purpose, &serde_json::to_vec(&joining)?)?;
+    node::table::set_join(&mut tx, cluster, &sealed).await?;
+    // The mark wakes the agents that wait for it.
+    db::mark(&mut tx, KIND, cluster).await?;
+    tx.commit().await
+}
+
+/// How nodes join, sealed at rest.
+#[derive(Serialize, Deserialize)]
+struct Joining {
+    remote_addrs: Vec<String>,
+    worker_token: String,
+    manager_token: String,
+}
+
+/// The ticket for a node, once a manager has published it.
+pub(crate) async fn ticket(d: &ClustersDeps, who: &Who) -> Result<Option<JoinTicket>> {
+    let cluster = &who.cluster.uuid;
+    let Some(sealed) = node::table::swarm(&d.db, cluster).await?.join_sealed else {
+        return Ok(None);
+    };
+    let text = d
+        .sealer
+        .unseal_text(&tokens::join_purpose(cluster), &sealed)?;
+    let joining: Joining = serde_json::from_str(&text)?;
+    Ok(Some(JoinTicket {
+        remote_addrs: joining.remote_addrs,
+        token: if who.node.is_master {
+            joining.manager_token
+        } else {
+            joining.worker_token
+        },
+    }))
+}
+
+/// What a manager sees: health and version follow.
+pub(crate) async fn observed(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<()> {
+    manager(who)?;
+    let nodes = node::table::of_cluster(&d.db, &who.cluster.uuid).await?;
+    let expected: Vec<String> = nodes
+        .iter()
+        .filter(|n| n.status.wanted())
+        .map(|n| n.name.clone())
+        .collect();
+    let members: Vec<Member> = seen
+        .nodes
+        .iter()
+        .map(|m| Member {
+            hostname: m.hostname.clone(),
+            state: m.state.clone(),
+        })
+        .collect();
+    let (status, reason) = health::judge(&expected, &members, seen.ipvs);
+    let text = serde_json::to_string(seen)?;
+    let before = node::table::swarm(&d.db, &who.cluster.uuid).await?;
+    let c = &who.cluster;
+    let same = before.observed == text
+        && c.health_status.as_deref() == Some(status)
+        && c.health_status_reason == reason
+        && c.coe_version.as_deref() == Some(seen.version.as_str());
+    if same {
+        return Ok(());
+    }
+    let mut tx = d.db.begin().await?;
+    node::table::set_observed(&mut tx, &c.uuid, &text).await?;
+    table::set_health(&mut tx, &c.uuid, Some(status), &reason).await?;
+    if !seen.version.is_empty() && c.coe_version.as_deref() != Some(seen.version.as_str()) {
+        table::set_version(&mut tx, &c.uuid, &seen.version).await?;
+    }
+    tx.commit().await
+}
+
+/// The end of a task. A drained node is then removed, whether or not the
+/// drain succeeded: its server goes in any case.
+pub(crate) async fn task_done(
+    d: &ClustersDeps,
+    who: &Who,
+    id: &str,
+    done: &TaskResult,
+) -> Result<()> {
+    manager(who)?;
+    let mut tx = d.db.begin().await?;
+    let Some(task) = node::table::task_tx(&mut tx, &who.cluster.uuid, id).await? else {
+        return Ok(());
+    };
+    if task.status != "pending" {
+        return Ok(());
+    }
+    let status = if done.ok { "done" } else { "failed" };
+    node::table::end_task(&mut tx, id, status, tail(&done.log)).await?;
+    if task.kind == "drain" {
+        let now = clock::now_micros();
+        let seconds = resize::REMOVE_SECONDS;
+        let mut next = Task::new(&task.cluster_id, "remove", &task.node, now, seconds);
+        next.generation = task.generation;
+        node::table::insert_task(&mut tx, &next).await?;
+    }
+    db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
+    tx.commit().await
+}

@@ -1,0 +1,127 @@
+//! Long polls of agents: they sleep until a commit wakes them.
+
+use std::time::Duration;
+
+use kernel::{Result, clock};
+use nodewire::{JoinTicket, Task, TaskKind};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::ops::{self, Who};
+use crate::ClustersDeps;
+use crate::node::{self, NodeStatus};
+
+/// Agents may ask to wait so long.
+const LONGEST: Duration = Duration::from_secs(60);
+/// A commit of any cluster wakes all; nobody looks more often than this …
+const PAUSE: Duration = Duration::from_millis(50);
+/// … nor more rarely: on MariaDB no other server wakes us.
+const GLANCE: Duration = Duration::from_secs(2);
+/// Above the deadline of a task, before another manager may take it.
+const GRACE: i64 = 5_000_000;
+
+/// Sleeps between two looks.
+struct Patience {
+    end: Instant,
+    wakes: watch::Receiver<u64>,
+}
+
+impl Patience {
+    fn new(d: &ClustersDeps, wait: Duration) -> Self {
+        Self {
+            end: Instant::now() + wait.min(LONGEST),
+            wakes: d.db.wakes().subscribe(),
+        }
+    }
+
+    /// Before each look: what happens from now on wakes.
+    fn look(&mut self) {
+        self.wakes.mark_unchanged();
+    }
+
+    /// Until something was committed; `false` when the time is over.
+    async fn sleep(&mut self) -> bool {
+        let next = self.end.min(Instant::now() + GLANCE);
+        let woken = tokio::time::timeout_at(next, self.wakes.changed()).await;
+        if Instant::now() >= self.end {
+            return false;
+        }
+        if woken.is_ok() {
+            tokio::time::sleep(PAUSE).await;
+        }
+        true
+    }
+}
+
+/// How to join, once the first manager has published it.
+pub(crate) async fn join(
+    d: &ClustersDeps,
+    who: &Who,
+    wait: Duration,
+) -> Result<Option<JoinTicket>> {
+    let mut patience = Patience::new(d, wait);
+    loop {
+        patience.look();
+        let found = ops::ticket(d, who).await?;
+        if found.is_some() || !patience.sleep().await {
+            return Ok(found);
+        }
+    }
+}
+
+/// The next task for this manager; workers have none.
+pub(crate) async fn task(d: &ClustersDeps, who: &Who, wait: Duration) -> Result<Option<Task>> {
+    if !who.node.is_master {
+        tokio::time::sleep(wait.min(LONGEST)).await;
+        return Ok(None);
+    }
+    let mut patience = Patience::new(d, wait);
+    loop {
+        patience.look();
+        let found = next_task(d, who).await?;
+        if found.is_some() || !patience.sleep().await {
+            return Ok(found);
+        }
+    }
+}
+
+async fn next_task(d: &ClustersDeps, who: &Who) -> Result<Option<Task>> {
+    let now = clock::now_micros();
+    let tasks = node::table::tasks(&d.db, &who.cluster.uuid).await?;
+    for t in tasks.iter().filter(|t| t.pending(now)) {
+        let own = t.node == who.node.name;
+        // A certificate is the node's own business; leaving is for others.
+        if own != (t.kind == "reload-ca") {
+            continue;
+        }
+        let mine = t.taken_by.as_deref() == Some(who.node.name.as_str());
+        if t.taken_until > now && !mine {
+            continue;
+        }
+        let Some(kind) = kind(t) else { continue };
+        let mut tx = d.db.begin().await?;
+        if who.node.status == NodeStatus::Leaving
+            || !node::table::take(&mut tx, t, &who.node.name, t.deadline + GRACE).await?
+        {
+            continue;
+        }
+        tx.commit().await?;
+        return Ok(Some(Task {
+            id: t.id.clone(),
+            kind,
+            deadline: u32::try_from((t.deadline - now) / 1_000_000).ok(),
+        }));
+    }
+    Ok(None)
+}
+
+fn kind(t: &node::Task) -> Option<TaskKind> {
+    let node = t.node.clone();
+    Some(match t.kind.as_str() {
+        "drain" => TaskKind::Drain { node },
+        "remove" => TaskKind::Remove { node },
+        "promote" => TaskKind::Promote { node },
+        "reload-ca" => TaskKind::ReloadCa,
+        _ => return None,
+    })
+}

@@ -1,0 +1,4 @@
+//! The CA of a cluster: shown, used to sign, rotated.
+
+pub(crate) mod http;
+pub(crate) mod ops;

@@ -1,0 +1,132 @@
+//! Operations on certificates. Any member of the project may ask for them,
+//! not only the cluster's creator; the policy file decides.
+
+use kernel::{Ctx, Error, Kind, Result, clock};
+use pki::{Ca, SignOptions};
+use serde_json::Value;
+
+use crate::cluster::model::Intent;
+use crate::cluster::{Cluster, ops, table};
+use crate::errors::{as_bad_request, bad, bad_field, wrong_state};
+use crate::fields::Fields;
+use crate::node::{self, NodeStatus, Task};
+use crate::notify::{self, Outcome};
+use crate::{ClustersDeps, nodegroup, tokens};
+
+/// A manager gets so long to take a new CA.
+const RELOAD_SECONDS: i64 = 60;
+
+/// A certificate of a cluster.
+pub(crate) struct Pem {
+    pub(crate) cluster: String,
+    pub(crate) pem: String,
+}
+
+/// A signed request.
+pub(crate) struct Signed {
+    pub(crate) cluster: String,
+    pub(crate) csr: String,
+    pub(crate) pem: String,
+    pub(crate) ca_cert_type: Option<String>,
+}
+
+/// The CA's certificate.
+pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Pem> {
+    let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
+    d.enforcer.check("certificate:get", ctx, &ops::target(&c))?;
+    let (pem, _) = stored(d, &c).await?;
+    Ok(Pem {
+        cluster: c.uuid,
+        pem,
+    })
+}
+
+async fn stored(d: &ClustersDeps, c: &Cluster) -> Result<(String, String)> {
+    table::ca(&d.db, &c.uuid)
+        .await?
+        .ok_or_else(|| Error::not_found("Cluster", &c.uuid))
+}
+
+/// The CA with its key, for signing.
+pub(crate) async fn authority(d: &ClustersDeps, c: &Cluster) -> Result<Ca> {
+    let (cert_pem, sealed) = stored(d, c).await?;
+    let key = d
+        .sealer
+        .unseal_text(&tokens::ca_purpose(&c.uuid), &sealed)?;
+    Ok(Ca {
+        cert_pem,
+        key_pem: key.to_string(),
+    })
+}
+
+/// Signs a request of a user.
+pub(crate) async fn sign(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> Result<Signed> {
+    let known = &["cluster_uuid", "bay_uuid", "csr", "ca_cert_type"];
+    let f = Fields::new("certificate", body, known, &["pem", "links"], &[])?;
+    let key = match (f.text("cluster_uuid", 1, 255)?, f.text("bay_uuid", 1, 255)?) {
+        (Some(key), None) | (None, Some(key)) => key,
+        (None, None) => {
+            return Err(bad_field(
+                "cluster_uuid",
+                "None",
+                "Mandatory field missing.",
+            ));
+        }
+        (Some(_), Some(_)) => {
+            return Err(bad("bay_uuid", "Give cluster_uuid or bay_uuid, not both."));
+        }
+    };
+    let csr = f.need_text("csr", 1, 64 * 1024)?;
+    let kind = f.text("ca_cert_type", 0, 255)?;
+    let c = ops::find(d, ctx, &key, "cluster:get_one_all_projects")
+        .await
+        .map_err(|e| as_bad_request(e, "cluster_uuid"))?;
+    d.enforcer
+        .check("certificate:create", ctx, &ops::target(&c))?;
+    let pem = authority(d, &c)
+        .await?
+        .sign_csr(&csr, &SignOptions::user())?;
+    Ok(Signed {
+        cluster: c.uuid,
+        csr,
+        pem,
+        ca_cert_type: kind,
+    })
+}
+
+/// Replaces the CA and tells the managers to take certificates of the new.
+pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<String> {
+    let found = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
+    d.enforcer
+        .check("certificate:rotate_ca", ctx, &ops::target(&found))?;
+    let ca = Ca::generate(&found.name)?;
+    let sealed = d
+        .sealer
+        .seal(&tokens::ca_purpose(&found.uuid), ca.key_pem.as_bytes())?;
+    let mut tx = d.db.begin().await?;
+    let Some(mut c) = table::load_tx(&mut tx, &found.uuid).await? else {
+        return Err(Error::new(
+            Kind::NotFound,
+            format!("Cluster {key} could not be found."),
+        ));
+    };
+    if !c.complete() {
+        return Err(wrong_state("Updating", &c.status));
+    }
+    let nodes = node::table::of_cluster_tx(&mut tx, &c.uuid).await?;
+    let groups = nodegroup::table::of_cluster_tx(&mut tx, &c.uuid).await?;
+    ops::begin(&mut tx, &mut c, Intent::RotateCa, None).await?;
+    table::set_ca(&mut tx, &c.uuid, &ca.cert_pem, &sealed).await?;
+    let managers = nodes
+        .iter()
+        .filter(|n| n.is_master && n.status == NodeStatus::Ready);
+    for n in managers {
+        let now = clock::now_micros();
+        let mut task = Task::new(&c.uuid, "reload-ca", &n.name, now, RELOAD_SECONDS);
+        task.generation = c.generation;
+        node::table::insert_task(&mut tx, &task).await?;
+    }
+    notify::push(&mut tx, Some(ctx), "update", Outcome::Pending, &c, &groups).await?;
+    tx.commit().await?;
+    Ok(c.uuid)
+}

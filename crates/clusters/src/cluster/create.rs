@@ -1,0 +1,181 @@
+//! Accepting a new cluster: checks in the order of the real service, then one
+//! transaction for everything that the cluster is made of.
+
+use kernel::{Ctx, Error, Kind, Result, clock, ids};
+use pki::Ca;
+use serde_json::{Value, json};
+
+use super::model::{self, Cluster, Intent, NewCluster};
+use super::{KIND, table};
+use crate::coe::Coe;
+use crate::errors::{as_bad_request, bad};
+use crate::node;
+use crate::nodegroup::{self, Group, MASTER, WORKER};
+use crate::notify::{self, Outcome};
+use crate::template::ops::{own, project};
+use crate::template::{self, Template};
+use crate::{ClustersDeps, lookups, tokens};
+
+/// From this minor version on a missing template is 404, before it is 400.
+const TEMPLATE_404: u16 = 10;
+
+/// Accepts a cluster; answers its uuid.
+pub(crate) async fn create(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    body: Option<Value>,
+    minor: u16,
+) -> Result<String> {
+    let new = NewCluster::from_body(body)?;
+    let project_id = project(ctx)?.to_owned();
+    let t = find_template(d, ctx, &new.template, minor).await?;
+    let coe = Coe::parse(&t.coe)?;
+    let distro = t.cluster_distro.clone().unwrap_or_default();
+    if !coe.supports(&t.server_type, &distro) {
+        return Err(bad(
+            "cluster_template_id",
+            format!(
+                "Cluster type ({}, {distro}, {}) not supported.",
+                t.server_type, t.coe
+            ),
+        ));
+    }
+    let volume = new.docker_volume_size.or(t.docker_volume_size);
+    template::model::check_volume(t.docker_storage_driver.as_deref(), volume)?;
+    model::check_masters_odd(new.master_count)?;
+    d.enforcer.check("cluster:create", ctx, &own(ctx))?;
+    let admin = d
+        .enforcer
+        .allows("clustertemplate:get_one_all_projects", ctx, &own(ctx));
+    if t.hidden && !admin {
+        return Err(Error::forbidden("Not authorized."));
+    }
+    let cluster = merge(&new, &t, ctx, project_id);
+    infrastructure(d, ctx, &cluster, &t).await?;
+    coe.check_labels(&cluster.labels)?;
+    lookups::keypair(d, ctx, cluster.keypair.as_deref()).await?;
+    if new.master_count > 1 && !cluster.master_lb_enabled {
+        return Err(bad(
+            "master_count",
+            "master_count must be 1 when master_lb_enabled is False",
+        ));
+    }
+    store(d, ctx, &cluster, &t, &new).await?;
+    Ok(cluster.uuid)
+}
+
+async fn find_template(d: &ClustersDeps, ctx: &Ctx, key: &str, minor: u16) -> Result<Template> {
+    let found = template::ops::find(d, ctx, key, "clustertemplate:get_one_all_projects").await;
+    match found {
+        Err(e) if e.kind == Kind::NotFound && minor < TEMPLATE_404 => {
+            Err(as_bad_request(e, "cluster_template_id"))
+        }
+        other => other,
+    }
+}
+
+fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: String) -> Cluster {
+    let or = |own: &Option<String>, theirs: &Option<String>| own.clone().or_else(|| theirs.clone());
+    Cluster {
+        uuid: ids::uuid(),
+        project_id,
+        user_id: ctx.user_id.clone(),
+        name: new
+            .name
+            .clone()
+            .unwrap_or_else(|| crate::names::random("cluster")),
+        cluster_template_id: t.uuid.clone(),
+        coe: t.coe.clone(),
+        keypair: or(&new.keypair, &t.keypair_id),
+        docker_volume_size: new.docker_volume_size.or(t.docker_volume_size),
+        labels: new.merged_labels(t),
+        master_flavor_id: or(&new.master_flavor_id, &t.master_flavor_id),
+        flavor_id: or(&new.flavor_id, &t.flavor_id),
+        create_timeout: new.create_timeout,
+        stack_id: ids::uuid(),
+        status: "CREATE_IN_PROGRESS".into(),
+        health_status_reason: json!({}),
+        discovery_url: new.discovery_url.clone(),
+        fixed_network: or(&new.fixed_network, &t.fixed_network),
+        fixed_subnet: or(&new.fixed_subnet, &t.fixed_subnet),
+        floating_ip_enabled: new.floating_ip_enabled.unwrap_or(t.floating_ip_enabled),
+        master_lb_enabled: new.master_lb_enabled.unwrap_or(t.master_lb_enabled),
+        intent: Intent::Create,
+        generation: 1,
+        sent_generation: 0,
+        created_at: clock::now_micros(),
+        ..Cluster::default()
+    }
+}
+
+async fn infrastructure(d: &ClustersDeps, ctx: &Ctx, c: &Cluster, t: &Template) -> Result<()> {
+    lookups::image(d, ctx, &t.image_id).await?;
+    lookups::flavor(d, ctx, c.flavor_id.as_deref()).await?;
+    lookups::flavor(d, ctx, c.master_flavor_id.as_deref()).await?;
+    lookups::external_network(d, ctx, t.external_network_id.as_deref()).await?;
+    lookups::fixed_network(d, ctx, c.fixed_network.as_deref()).await?;
+    lookups::fixed_subnet(d, ctx, c.fixed_subnet.as_deref()).await
+}
+
+/// The two groups of a new cluster.
+fn groups(c: &Cluster, t: &Template, new: &NewCluster) -> [Group; 2] {
+    let group = |id, name: &str, role: &str, count, flavor: &Option<String>| Group {
+        id,
+        uuid: ids::uuid(),
+        name: name.into(),
+        cluster_id: c.uuid.clone(),
+        project_id: c.project_id.clone(),
+        docker_volume_size: c.docker_volume_size,
+        labels: c.labels.clone(),
+        flavor_id: flavor.clone(),
+        image_id: t.image_id.clone(),
+        node_count: count,
+        role: role.into(),
+        status: c.status.clone(),
+        created_at: c.created_at,
+        ..Group::default()
+    };
+    let bound = |label: &str| c.labels.get(label).and_then(|v| v.parse().ok());
+    let masters = group(1, MASTER, "master", new.master_count, &c.master_flavor_id);
+    let mut workers = group(2, WORKER, "worker", new.node_count, &c.flavor_id);
+    workers.min_node_count = bound("min_node_count").unwrap_or(0);
+    workers.max_node_count = bound("max_node_count");
+    [masters, workers]
+}
+
+/// One transaction: cluster, groups, nodes with tokens, CA, event, dirty key.
+async fn store(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    c: &Cluster,
+    t: &Template,
+    new: &NewCluster,
+) -> Result<()> {
+    let ca = Ca::generate(&c.name)?;
+    let key = d
+        .sealer
+        .seal(&tokens::ca_purpose(&c.uuid), ca.key_pem.as_bytes())?;
+    let mut groups = groups(c, t, new);
+    let mut nodes = Vec::new();
+    for group in &mut groups {
+        for _ in 0..group.node_count {
+            nodes.push(tokens::new_node(&d.sealer, c, group)?);
+        }
+    }
+    let mut tx = d.db.begin().await?;
+    // The template may have been deleted since it was read.
+    if !template::table::exists(&mut tx, &t.uuid).await? {
+        return Err(Error::not_found("ClusterTemplate", &new.template));
+    }
+    table::insert(&mut tx, c, &ca.cert_pem, &key).await?;
+    for group in &groups {
+        nodegroup::table::insert(&mut tx, group).await?;
+    }
+    for n in &nodes {
+        node::table::insert(&mut tx, n).await?;
+    }
+    node::table::insert_swarm(&mut tx, &c.uuid).await?;
+    notify::push(&mut tx, Some(ctx), "create", Outcome::Pending, c, &groups).await?;
+    db::mark(&mut tx, KIND, &c.uuid).await?;
+    tx.commit().await
+}

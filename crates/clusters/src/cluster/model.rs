@@ -1,0 +1,275 @@
+//! A cluster, its statuses and the rules of its fields.
+
+use std::collections::BTreeMap;
+
+use kernel::Result;
+use serde_json::Value;
+
+use crate::errors::{bad, bad_field};
+use crate::fields::Fields;
+use crate::template::Template;
+
+/// Most nodes of one group.
+pub(crate) const MAX_NODES: i64 = 1000;
+
+/// A cluster as stored, without its CA.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Cluster {
+    pub(crate) uuid: String,
+    pub(crate) project_id: String,
+    pub(crate) user_id: String,
+    pub(crate) name: String,
+    pub(crate) cluster_template_id: String,
+    pub(crate) coe: String,
+    pub(crate) keypair: Option<String>,
+    pub(crate) docker_volume_size: Option<i64>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) master_flavor_id: Option<String>,
+    pub(crate) flavor_id: Option<String>,
+    /// Minutes; 0: no limit.
+    pub(crate) create_timeout: i64,
+    /// Drawn when the cluster is accepted, before the stack is made.
+    pub(crate) stack_id: String,
+    pub(crate) status: String,
+    pub(crate) status_reason: Option<String>,
+    pub(crate) health_status: Option<String>,
+    pub(crate) health_status_reason: Value,
+    pub(crate) discovery_url: Option<String>,
+    pub(crate) api_address: Option<String>,
+    pub(crate) coe_version: Option<String>,
+    pub(crate) container_version: Option<String>,
+    pub(crate) fixed_network: Option<String>,
+    pub(crate) fixed_subnet: Option<String>,
+    pub(crate) floating_ip_enabled: bool,
+    pub(crate) master_lb_enabled: bool,
+    /// What the current `*_IN_PROGRESS` is about.
+    pub(crate) intent: Intent,
+    /// Grows with every accepted operation.
+    pub(crate) generation: i64,
+    /// The generation whose desired state the stack has been told.
+    pub(crate) sent_generation: i64,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: Option<i64>,
+}
+
+/// What an operation in progress wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Intent {
+    #[default]
+    Create,
+    Resize,
+    RotateCa,
+    Delete,
+}
+
+impl Intent {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Resize => "resize",
+            Self::RotateCa => "rotate-ca",
+            Self::Delete => "delete",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Self {
+        match word {
+            "resize" => Self::Resize,
+            "rotate-ca" => Self::RotateCa,
+            "delete" => Self::Delete,
+            _ => Self::Create,
+        }
+    }
+
+    /// The verb of the status words.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Resize | Self::RotateCa => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl Cluster {
+    pub(crate) fn in_progress(&self) -> bool {
+        self.status.ends_with("_IN_PROGRESS")
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        self.status.ends_with("_FAILED")
+    }
+
+    pub(crate) fn complete(&self) -> bool {
+        self.status.ends_with("_COMPLETE") && self.status != "DELETE_COMPLETE"
+    }
+
+    /// The states from which a resize starts.
+    pub(crate) fn resizable(&self) -> bool {
+        self.complete() || matches!(self.status.as_str(), "UPDATE_FAILED" | "UPDATE_IN_PROGRESS")
+    }
+
+    /// Start of the names of its nodes.
+    pub(crate) fn prefix(&self) -> String {
+        let short: String = self.uuid.chars().filter(|c| *c != '-').take(8).collect();
+        format!("{}-{short}", crate::names::sanitised(&self.name, 30))
+    }
+}
+
+/// The body of a POST, before the template fills it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewCluster {
+    pub(crate) name: Option<String>,
+    pub(crate) template: String,
+    pub(crate) keypair: Option<String>,
+    pub(crate) node_count: i64,
+    pub(crate) master_count: i64,
+    pub(crate) docker_volume_size: Option<i64>,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+    pub(crate) merge_labels: bool,
+    pub(crate) master_flavor_id: Option<String>,
+    pub(crate) flavor_id: Option<String>,
+    pub(crate) create_timeout: i64,
+    pub(crate) discovery_url: Option<String>,
+    pub(crate) fixed_network: Option<String>,
+    pub(crate) fixed_subnet: Option<String>,
+    pub(crate) floating_ip_enabled: Option<bool>,
+    pub(crate) master_lb_enabled: Option<bool>,
+}
+
+const KNOWN: &[&str] = &[
+    "name",
+    "cluster_template_id",
+    "keypair",
+    "node_count",
+    "master_count",
+    "docker_volume_size",
+    "labels",
+    "merge_labels",
+    "master_flavor_id",
+    "flavor_id",
+    "create_timeout",
+    "discovery_url",
+    "fixed_network",
+    "fixed_subnet",
+    "floating_ip_enabled",
+    "master_lb_enabled",
+];
+const READ_ONLY: &[&str] = &[
+    "stack_id",
+    "cluster_id",
+    "api_address",
+    "coe_version",
+    "container_version",
+    "node_addresses",
+    "master_addresses",
+    "links",
+    "project_id",
+    "user_id",
+    "faults",
+    "labels_overridden",
+    "labels_added",
+    "labels_skipped",
+    "created_at",
+    "updated_at",
+];
+const IGNORED: &[&str] = &[
+    "uuid",
+    "status",
+    "status_reason",
+    "health_status",
+    "health_status_reason",
+];
+
+impl NewCluster {
+    pub(crate) fn from_body(body: Option<Value>) -> Result<Self> {
+        let f = Fields::new("cluster", body, KNOWN, READ_ONLY, IGNORED)?;
+        let short = |name| f.text(name, 1, 255);
+        let name = f.text("name", 0, 242)?.filter(|n| !n.is_empty());
+        if let Some(name) = &name {
+            check_name(name)?;
+        }
+        Ok(Self {
+            name,
+            template: f.need_text("cluster_template_id", 1, 255)?,
+            keypair: short("keypair")?,
+            node_count: f.int("node_count", 0, MAX_NODES)?.unwrap_or(1),
+            master_count: f.int("master_count", 1, MAX_NODES)?.unwrap_or(1),
+            docker_volume_size: f.int("docker_volume_size", 1, i64::from(i32::MAX))?,
+            labels: f.labels("labels")?,
+            merge_labels: f.flag("merge_labels")?.unwrap_or(false),
+            master_flavor_id: short("master_flavor_id")?,
+            flavor_id: short("flavor_id")?,
+            create_timeout: f
+                .int("create_timeout", 0, i64::from(i32::MAX))?
+                .unwrap_or(60),
+            discovery_url: f.text("discovery_url", 0, 255)?.filter(|u| !u.is_empty()),
+            fixed_network: short("fixed_network")?,
+            fixed_subnet: short("fixed_subnet")?,
+            floating_ip_enabled: f.flag("floating_ip_enabled")?,
+            master_lb_enabled: f.flag("master_lb_enabled")?,
+        })
+    }
+
+    /// The labels of the cluster: the template's, the given, or both.
+    pub(crate) fn merged_labels(&self, template: &Template) -> BTreeMap<String, String> {
+        match &self.labels {
+            Some(given) if !given.is_empty() => {
+                let mut out = if self.merge_labels {
+                    template.labels.clone()
+                } else {
+                    BTreeMap::new()
+                };
+                out.extend(given.clone());
+                out
+            }
+            _ => template.labels.clone(),
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let mut chars = name.chars();
+    let good = chars.next().is_some_and(|c| c.is_ascii_alphabetic())
+        && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if good {
+        return Ok(());
+    }
+    Err(bad_field(
+        "name",
+        name,
+        "Value should match the pattern ^[a-zA-Z][a-zA-Z0-9_.-]*$",
+    ))
+}
+
+/// Sizes of the master group: odd, and more than one only with a balancer.
+pub(crate) fn check_masters_odd(count: i64) -> Result<()> {
+    if count % 2 == 0 {
+        return Err(bad(
+            "master_count",
+            format!("master nodegroup size of {count} is invalid, size cannot be an even number."),
+        ));
+    }
+    Ok(())
+}
+
+/// How labels differ from their parent's: overridden, added, skipped.
+pub(crate) fn compare_labels(
+    own: &BTreeMap<String, String>,
+    parent: &BTreeMap<String, String>,
+) -> [BTreeMap<String, String>; 3] {
+    let mut out: [BTreeMap<String, String>; 3] = Default::default();
+    for (key, value) in own {
+        match parent.get(key) {
+            Some(p) if p != value => out[0].insert(key.clone(), p.clone()),
+            Some(_) => None,
+            None => out[1].insert(key.clone(), value.clone()),
+        };
+    }
+    for (key, value) in parent {
+        if !own.contains_key(key) {
+            out[2].insert(key.clone(), value.clone());
+        }
+    }
+    out
+}

@@ -1,0 +1,126 @@
+//! Pure: what a cluster needs next, from its row, its nodes, its tasks and
+//! what the stack says.
+
+use orchestration::face::{Action, Stack, Status};
+
+use super::model::{Cluster, Intent};
+use crate::node::Task;
+
+/// The next step of the reconciler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Move {
+    CreateStack,
+    UpdateStack,
+    DeleteStack,
+    /// The stack is gone: the rows go.
+    Purge,
+    /// Until an event; the text says for what.
+    Wait(Option<String>),
+    /// As `Wait`, but look again at this time (microseconds).
+    WaitUntil(i64, String),
+    /// The operation is over; the text is the cause of a failure.
+    Settle(Result<(), String>),
+    /// Nothing is going on.
+    Rest,
+}
+
+/// Decides the next step. `stack` is `None` only where a lookup said so.
+pub(crate) fn decide(c: &Cluster, tasks: &[Task], stack: Option<&Stack>, now: i64) -> Move {
+    if c.intent == Intent::Delete {
+        return delete(stack);
+    }
+    if !c.in_progress() {
+        return Move::Rest;
+    }
+    match c.intent {
+        Intent::RotateCa => rotate(c, tasks, now),
+        Intent::Resize => {
+            if let Some(wait) = leaving(c, tasks, now) {
+                return wait;
+            }
+            if c.sent_generation < c.generation && stack.is_some() {
+                return Move::UpdateStack;
+            }
+            follow(stack)
+        }
+        Intent::Create | Intent::Delete => {
+            if stack.is_none() && c.sent_generation < c.generation {
+                return Move::CreateStack;
+            }
+            follow(stack)
+        }
+    }
+}
+
+fn follow(stack: Option<&Stack>) -> Move {
+    let Some(stack) = stack else {
+        return Move::Settle(Err("The stack of the cluster has vanished.".into()));
+    };
+    match stack.status {
+        _ if stack.action == Action::Init => Move::Wait(None),
+        Status::InProgress => Move::Wait(None),
+        Status::Complete => Move::Settle(Ok(())),
+        Status::Failed => Move::Settle(Err(stack.status_reason.clone())),
+    }
+}
+
+fn delete(stack: Option<&Stack>) -> Move {
+    let Some(stack) = stack else {
+        return Move::Purge;
+    };
+    if stack.action == Action::Delete && stack.status == Status::InProgress {
+        let why = Some(stack.status_reason.clone()).filter(|w| !w.is_empty());
+        return Move::Wait(why);
+    }
+    Move::DeleteStack
+}
+
+/// Draining precedes the update that removes the servers, until its deadline.
+fn leaving(c: &Cluster, tasks: &[Task], now: i64) -> Option<Move> {
+    let waiting: Vec<&Task> = tasks
+        .iter()
+        .filter(|t| t.generation <= c.generation && matches!(t.kind.as_str(), "drain" | "remove"))
+        .filter(|t| t.pending(now))
+        .collect();
+    let until = waiting.iter().map(|t| t.deadline).min()?;
+    let names: Vec<&str> = waiting.iter().map(|t| t.node.as_str()).collect();
+    Some(Move::WaitUntil(
+        until,
+        format!(
+            "Waiting for a manager to drain and remove {}.",
+            names.join(", ")
+        ),
+    ))
+}
+
+fn rotate(c: &Cluster, tasks: &[Task], now: i64) -> Move {
+    let mine: Vec<&Task> = tasks
+        .iter()
+        .filter(|t| t.kind == "reload-ca" && t.generation == c.generation)
+        .collect();
+    if let Some(until) = mine
+        .iter()
+        .filter(|t| t.pending(now))
+        .map(|t| t.deadline)
+        .min()
+    {
+        return Move::WaitUntil(until, "Waiting for the managers to take the new CA.".into());
+    }
+    let late: Vec<String> = mine
+        .iter()
+        .filter(|t| t.status != "done")
+        .map(|t| {
+            let log = if t.log.is_empty() {
+                "no answer"
+            } else {
+                &t.log
+            };
+            format!("Node {}: step reload-ca failed: {log}", t.node)
+        })
+        .collect();
+    if late.is_empty() {
+        Move::Settle(Ok(()))
+    } else {
+        Move::Settle(Err(late.join("; ")))
+    }
+}

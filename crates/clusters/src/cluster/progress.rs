@@ -1,0 +1,50 @@
+//! Our own view of a cluster: every node, every step, every resource.
+
+use kernel::{Ctx, Result, clock};
+use serde_json::{Value, json};
+
+use super::{ops, wire};
+use crate::ClustersDeps;
+use crate::node::{self, Node, NodeStatus};
+
+/// Answers status, nodes with their steps, and the resources of the stack.
+pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value> {
+    let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
+    d.enforcer.check("cluster:get", ctx, &ops::target(&c))?;
+    let nodes = node::table::of_cluster(&d.db, &c.uuid).await?;
+    let inside = Ctx::for_project(&ctx.request_id, &c.project_id);
+    let resources = match d.orchestration.stacks.resources(&inside, &c.stack_id).await {
+        Ok(all) => all,
+        Err(e) if e.is_not_found() => Vec::new(),
+        Err(e) => return Err(e),
+    };
+    let mut body = wire::brief(&c);
+    let shown: Vec<Value> = nodes
+        .iter()
+        .filter(|n| n.status != NodeStatus::Removed)
+        .map(node_body)
+        .collect();
+    body.insert("nodes".into(), Value::Array(shown));
+    let listed: Vec<Value> = resources
+        .iter()
+        .map(|r| {
+            json!({ "name": r.name, "parent": r.parent, "type": r.resource_type,
+                "action": r.action, "status": r.status, "status_reason": r.status_reason })
+        })
+        .collect();
+    body.insert("resources".into(), Value::Array(listed));
+    Ok(Value::Object(body))
+}
+
+fn node_body(n: &Node) -> Value {
+    let steps: Vec<Value> = n
+        .steps
+        .iter()
+        .map(|s| {
+            json!({ "name": s.name, "status": s.status, "at": clock::iso_micros_z(s.started_micros),
+                "log": s.log, "ms": (s.at_micros - s.started_micros) / 1000 })
+        })
+        .collect();
+    json!({ "name": n.name, "role": n.role(), "status": n.status.as_str(),
+        "addresses": n.addresses, "steps": steps })
+}

@@ -1,0 +1,391 @@
+//! The reconciler of clusters: loads, looks at the stack, takes one step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use db::Lease;
+use flow::{Next, Reconciler};
+use kernel::{Ctx, Error, Kind, OwnerKey, Result, clock};
+use orchestration::face::{NewStack, Signal, Stack, StackUpdate, Status};
+use serde_json::{Value, json};
+
+use super::model::{Cluster, Intent};
+use super::plan::{Move, decide};
+use super::{KIND, settle, table};
+use crate::ClustersDeps;
+use crate::coe::swarm::render::{self, FixedNetwork, HANDLE, Shape, Sizes};
+use crate::node::{self, Node, NodeStatus};
+use crate::nodegroup::{self, Group};
+use crate::{template, tokens};
+
+/// A stack that cannot be made is tried so often before the cluster fails.
+const TRIES: i64 = 6;
+/// Between two tries to remove a stack that fails to go.
+const DELETE_RETRY: Duration = Duration::from_secs(5);
+/// The safety net while an event is awaited.
+const GLANCE: Duration = Duration::from_secs(15);
+/// The longest that Heat lets a wait condition wait, seconds.
+const LONGEST_WAIT: i64 = 43_200;
+
+/// Builds, resizes and removes clusters.
+pub(crate) struct Clusters(pub(crate) Arc<ClustersDeps>);
+
+#[async_trait]
+impl Reconciler for Clusters {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn run(&self, lease: &Lease) -> Result<Next> {
+        let d = &*self.0;
+        let Some(cluster) = table::load(&d.db, &lease.id).await? else {
+            return Ok(Next::Gone);
+        };
+        if !cluster.in_progress() && cluster.intent != Intent::Delete {
+            return Ok(Next::Done);
+        }
+        let run = Run {
+            d,
+            lease,
+            ctx: Ctx::for_project(kernel::ids::request_id(), &cluster.project_id),
+            nodes: node::table::of_cluster(&d.db, &cluster.uuid).await?,
+            cluster,
+        };
+        run.step().await
+    }
+}
+
+struct Run<'a> {
+    d: &'a ClustersDeps,
+    lease: &'a Lease,
+    ctx: Ctx,
+    cluster: Cluster,
+    nodes: Vec<Node>,
+}
+
+impl Run<'_> {
+    async fn step(&self) -> Result<Next> {
+        let stack = self.stack().await?;
+        if stack.is_some() && self.cluster.intent != Intent::Delete {
+            self.repeat_signals().await?;
+        }
+        let tasks = node::table::tasks(&self.d.db, &self.cluster.uuid).await?;
+        let now = clock::now_micros();
+        match decide(&self.cluster, &tasks, stack.as_ref(), now) {
+            Move::Rest => Ok(Next::Done),
+            Move::CreateStack => {
+                let done = self.create_stack().await;
+                self.told(done).await
+            }
+            Move::UpdateStack => {
+                let done = self.update_stack().await;
+                self.told(done).await
+            }
+            Move::DeleteStack => self.delete_stack(stack.as_ref()).await,
+            Move::Purge => {
+                let mut tx = self.d.db.begin().await?;
+                tx.fence(self.lease).await?;
+                let groups = nodegroup::table::of_cluster_tx(&mut tx, &self.cluster.uuid).await?;
+                crate::notify::push(
+                    &mut tx,
+                    None,
+                    "delete",
+                    crate::notify::Outcome::Success,
+                    &self.cluster,
+                    &groups,
+                )
+                .await?;
+                table::purge(&mut tx, &self.cluster.uuid).await?;
+                tx.commit().await?;
+                Ok(Next::Gone)
+            }
+            Move::Wait(why) => {
+                if let Some(why) = why {
+                    self.note(&self.cluster.status, &why).await?;
+                }
+                Ok(Next::After(GLANCE))
+            }
+            Move::WaitUntil(at, why) => {
+                self.note(&self.cluster.status, &why).await?;
+                let left = u64::try_from(at - now).unwrap_or(0);
+                Ok(Next::After(Duration::from_micros(left)))
+            }
+            Move::Settle(outcome) => {
+                settle::settle(self.d, self.lease, &self.cluster, stack.as_ref(), outcome).await?;
+                Ok(Next::Done)
+            }
+        }
+    }
+
+    /// `None` only where the engine says that there is none.
+    async fn stack(&self) -> Result<Option<Stack>> {
+        let stacks = &self.d.orchestration.stacks;
+        match stacks.show(&self.ctx, &self.cluster.stack_id).await {
+            Ok(stack) => Ok(Some(stack)),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Says in `status_reason` what is going on, where it has changed.
+    async fn note(&self, status: &str, why: &str) -> Result<()> {
+        if self.cluster.status_reason.as_deref() == Some(why) && self.cluster.status == status {
+            return Ok(());
+        }
+        let mut tx = self.d.db.begin().await?;
+        tx.fence(self.lease).await?;
+        table::finish(&mut tx, &self.cluster, status, Some(why)).await?;
+        tx.commit().await
+    }
+
+    /// After the stack was told: what no retry mends ends the operation.
+    async fn told(&self, done: Result<Next>) -> Result<Next> {
+        match done {
+            Err(e) if e.is_transient() => Err(e),
+            Err(e) if matches!(e.kind, Kind::Internal) && self.lease.attempts < TRIES => Err(e),
+            Err(e) => {
+                tracing::warn!(cluster = self.cluster.uuid, error = %e, "the stack was refused");
+                settle::settle(self.d, self.lease, &self.cluster, None, Err(e.message)).await?;
+                Ok(Next::Done)
+            }
+            ok => ok,
+        }
+    }
+
+    async fn sent(&self) -> Result<()> {
+        let mut tx = self.d.db.begin().await?;
+        tx.fence(self.lease).await?;
+        table::set_sent(&mut tx, &self.cluster.uuid, self.cluster.generation).await?;
+        tx.commit().await
+    }
+
+    async fn create_stack(&self) -> Result<Next> {
+        let c = &self.cluster;
+        let groups = nodegroup::table::of_cluster(&self.d.db, &c.uuid).await?;
+        let template = template::table::find(&self.d.db, &c.cluster_template_id, false, None)
+            .await?
+            .pop()
+            .ok_or_else(|| Error::not_found("ClusterTemplate", &c.cluster_template_id))?;
+        let shape = self.shape(&template).await?;
+        let mut parameters = render::size_parameters(&self.sizes()?);
+        parameters.extend(self.fixed_parameters(&groups));
+        let new = NewStack {
+            id: c.stack_id.clone(),
+            project_id: c.project_id.clone(),
+            name: stack_name(c),
+            template: render::template(&shape),
+            parameters,
+            timeout_mins: Some(c.create_timeout).filter(|t| *t > 0),
+            disable_rollback: true,
+            owner: Some(OwnerKey::new(KIND, &c.uuid)),
+        };
+        self.d.orchestration.stacks.create(&self.ctx, new).await?;
+        self.sent().await?;
+        Ok(Next::After(GLANCE))
+    }
+
+    /// Tells the stack the new sizes. Servers that stay keep their tokens, so
+    /// their user data does not change.
+    async fn update_stack(&self) -> Result<Next> {
+        self.absolve().await?;
+        let update = StackUpdate {
+            parameters: render::size_parameters(&self.sizes()?),
+            timeout_mins: Some(self.cluster.create_timeout).filter(|t| *t > 0),
+            disable_rollback: true,
+            ..StackUpdate::default()
+        };
+        let stacks = &self.d.orchestration.stacks;
+        match stacks
+            .update(&self.ctx, &self.cluster.stack_id, update)
+            .await
+        {
+            Ok(_) => {
+                self.sent().await?;
+                Ok(Next::After(GLANCE))
+            }
+            // Another action of the stack has to end first; its end wakes us.
+            Err(e) if matches!(e.kind, Kind::Conflict) => Ok(Next::After(Duration::from_secs(1))),
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn delete_stack(&self, stack: Option<&Stack>) -> Result<Next> {
+        let failed = stack.filter(|s| {
+            s.status == Status::Failed && s.action == orchestration::face::Action::Delete
+        });
+        if let Some(stack) = failed
+            && self.cluster.status != "DELETE_FAILED"
+        {
+            self.note("DELETE_FAILED", &stack.status_reason).await?;
+            return Ok(Next::After(DELETE_RETRY));
+        }
+        let stacks = &self.d.orchestration.stacks;
+        stacks.delete(&self.ctx, &self.cluster.stack_id).await?;
+        let why = match failed {
+            Some(s) => format!("Trying again after: {}", s.status_reason),
+            None => "Waiting for the stack of the cluster to be removed.".to_owned(),
+        };
+        self.note("DELETE_IN_PROGRESS", &why).await?;
+        Ok(Next::After(DELETE_RETRY))
+    }
+
+    /// What nodes told while the stack could not hear it.
+    async fn repeat_signals(&self) -> Result<()> {
+        for n in self
+            .nodes
+            .iter()
+            .filter(|n| n.signal.is_some() && !n.signalled)
+        {
+            signal(self.d, &self.cluster, n).await?;
+        }
+        Ok(())
+    }
+
+    /// A node that failed and leaves must not fail the wait condition again.
+    async fn absolve(&self) -> Result<()> {
+        let leaving = self
+            .nodes
+            .iter()
+            .filter(|n| n.status == NodeStatus::Leaving && n.signal.as_deref() == Some("FAILURE"));
+        for n in leaving {
+            let word = Signal {
+                id: n.name.clone(),
+                status: "SUCCESS".into(),
+                reason: "removed after its failure".into(),
+                data: Value::Null,
+            };
+            let stacks = &self.d.orchestration.stacks;
+            stacks
+                .signal(&self.ctx, &self.cluster.stack_id, HANDLE, word)
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn sizes(&self) -> Result<Sizes> {
+        let group = |masters: bool| -> Result<render::Group> {
+            let mut out = render::Group::default();
+            for n in self.nodes.iter().filter(|n| n.is_master == masters) {
+                if n.status.wanted() {
+                    out.count += 1;
+                    let purpose = tokens::token_purpose(&n.id);
+                    let token = self.d.sealer.unseal_text(&purpose, &n.token_sealed)?;
+                    out.tokens.insert(n.index.to_string(), token.to_string());
+                } else {
+                    out.removed.push(n.index.to_string());
+                }
+            }
+            Ok(out)
+        };
+        Ok(Sizes {
+            masters: group(true)?,
+            workers: group(false)?,
+            wait_count: self
+                .nodes
+                .iter()
+                .filter(|n| n.status.wanted() || n.signal.is_some())
+                .count(),
+        })
+    }
+
+    async fn shape(&self, t: &template::Template) -> Result<Shape> {
+        let c = &self.cluster;
+        Ok(Shape {
+            prefix: c.prefix(),
+            fixed_network: self.fixed_network().await?,
+            external_network: t.external_network_id.clone(),
+            keypair: c.keypair.clone(),
+            dns: t
+                .dns_nameserver
+                .iter()
+                .flat_map(|d| d.split(','))
+                .map(|d| d.trim().to_owned())
+                .collect(),
+            cidr: c.labels.get("fixed_subnet_cidr").cloned(),
+        })
+    }
+
+    async fn fixed_network(&self) -> Result<Option<FixedNetwork>> {
+        let (networks, subnets) = (&self.d.network.networks, &self.d.network.subnets);
+        let subnet = match (&self.cluster.fixed_network, &self.cluster.fixed_subnet) {
+            (_, Some(subnet)) => subnet.clone(),
+            (Some(network), None) => {
+                let network = networks.find(&self.ctx, network).await?;
+                network.subnets.first().cloned().ok_or_else(|| {
+                    Error::invalid(
+                        "fixed_network",
+                        format!("Fixed network {} has no subnet.", network.name),
+                    )
+                })?
+            }
+            (None, None) => return Ok(None),
+        };
+        let subnet = subnets.show(&self.ctx, &subnet).await?;
+        Ok(Some(FixedNetwork {
+            network: subnet.network_id,
+            gateway: subnet.gateway_ip,
+        }))
+    }
+
+    fn fixed_parameters(&self, groups: &[Group]) -> BTreeMap<String, Value> {
+        let c = &self.cluster;
+        let of = |master: bool| groups.iter().find(|g| g.is_master() == master);
+        let flavor = |master: bool| {
+            of(master)
+                .and_then(|g| g.flavor_id.clone())
+                .unwrap_or_else(|| "m1.small".into())
+        };
+        let image = of(true).map(|g| g.image_id.clone()).unwrap_or_default();
+        let wait = if c.create_timeout > 0 {
+            c.create_timeout.saturating_mul(60).min(LONGEST_WAIT)
+        } else {
+            LONGEST_WAIT
+        };
+        [
+            ("name", json!(c.prefix())),
+            ("cluster_uuid", json!(c.uuid)),
+            ("image", json!(image)),
+            ("master_flavor", json!(flavor(true))),
+            ("node_flavor", json!(flavor(false))),
+            ("bootstrap_pin", json!(self.d.bootstrap.pin)),
+            ("bootstrap_port", json!(self.d.bootstrap.port)),
+            ("wait_timeout", json!(wait)),
+        ]
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v))
+        .collect()
+    }
+}
+
+/// First 30 characters of the name and 12 of the stack's id.
+fn stack_name(c: &Cluster) -> String {
+    let id: String = c.stack_id.chars().filter(|x| *x != '-').take(12).collect();
+    format!("{}-{id}", crate::names::sanitised(&c.name, 30))
+}
+
+/// Tells the wait condition what a node has told, and remembers that.
+pub(crate) async fn signal(d: &ClustersDeps, cluster: &Cluster, n: &Node) -> Result<()> {
+    let Some(status) = &n.signal else {
+        return Ok(());
+    };
+    let ctx = Ctx::for_project(kernel::ids::request_id(), &cluster.project_id);
+    let reason = match n.cause() {
+        Some(cause) if status == "FAILURE" => cause,
+        _ => format!("{} is ready", n.name),
+    };
+    let word = Signal {
+        id: n.name.clone(),
+        status: status.clone(),
+        reason,
+        data: Value::Null,
+    };
+    d.orchestration
+        .stacks
+        .signal(&ctx, &cluster.stack_id, HANDLE, word)
+        .await?;
+    let mut tx = d.db.begin().await?;
+    node::table::set_signalled(&mut tx, &n.id, status).await?;
+    tx.commit().await
+}

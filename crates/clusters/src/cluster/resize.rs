@@ -1,0 +1,226 @@
+//! Changing the number of workers: which nodes go, which come.
+
+use kernel::{Ctx, Error, Result, clock};
+use serde_json::Value;
+
+use super::model::{Cluster, Intent, MAX_NODES};
+use super::{ops, table};
+use crate::ClustersDeps;
+use crate::errors::{bad, wrong_state};
+use crate::fields::Fields;
+use crate::node::{self, Node, NodeStatus, Task};
+use crate::nodegroup::{self, Group, WORKER};
+use crate::notify::{self, Outcome};
+use crate::tokens;
+
+/// A manager gets so long to drain a node …
+const DRAIN_SECONDS: i64 = 45;
+/// … and so long to take it out of the swarm.
+pub(crate) const REMOVE_SECONDS: i64 = 15;
+
+/// `POST actions/resize`.
+pub(crate) async fn resize(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    key: &str,
+    body: Option<Value>,
+) -> Result<String> {
+    let known = &["node_count", "nodes_to_remove", "nodegroup"];
+    let f = Fields::new("cluster_resize_req", body, known, &[], &[])?;
+    let count = f.int("node_count", 0, MAX_NODES)?.ok_or_else(|| {
+        crate::errors::bad_field("node_count", "None", "Mandatory field missing.")
+    })?;
+    let leave = f.texts("nodes_to_remove")?;
+    let group = f.text("nodegroup", 1, 255)?;
+    let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
+    d.enforcer.check("cluster:resize", ctx, &ops::target(&c))?;
+    let leave = server_names(d, &c, leave).await?;
+    apply(
+        d,
+        ctx,
+        &c.uuid,
+        group.as_deref().unwrap_or(WORKER),
+        count,
+        &leave,
+    )
+    .await?;
+    Ok(c.uuid)
+}
+
+/// Callers may name nodes by the ids of their servers: the stack knows them.
+async fn server_names(d: &ClustersDeps, c: &Cluster, keys: Vec<String>) -> Result<Vec<String>> {
+    if !keys.iter().any(|k| kernel::ids::is_uuid_like(k)) {
+        return Ok(keys);
+    }
+    let ctx = Ctx::for_project("", &c.project_id);
+    let members = match d.orchestration.stacks.resources(&ctx, &c.stack_id).await {
+        Ok(all) => all,
+        Err(e) if e.is_not_found() => Vec::new(),
+        Err(e) => return Err(e),
+    };
+    Ok(keys
+        .into_iter()
+        .map(|key| {
+            let member = members
+                .iter()
+                .find(|m| m.physical_id.as_deref() == Some(key.as_str()) && m.parent.is_some());
+            member.map_or(key, |m| m.name.clone())
+        })
+        .collect())
+}
+
+/// One transaction: sizes, leaving and new nodes, tasks, status, event.
+pub(crate) async fn apply(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    uuid: &str,
+    group: &str,
+    count: i64,
+    leave: &[String],
+) -> Result<()> {
+    let mut tx = d.db.begin().await?;
+    let Some(mut cluster) = table::load_tx(&mut tx, uuid).await? else {
+        return Err(Error::not_found("Cluster", uuid));
+    };
+    let mut groups = nodegroup::table::of_cluster_tx(&mut tx, uuid).await?;
+    let Some(g) = groups
+        .iter_mut()
+        .find(|g| g.name == group || g.uuid == group)
+    else {
+        return Err(Error::not_found("Nodegroup", group));
+    };
+    check(&cluster, g, count)?;
+    let all = node::table::of_cluster_tx(&mut tx, uuid).await?;
+    let nodes: Vec<&Node> = all
+        .iter()
+        .filter(|n| n.nodegroup == g.name && n.status.wanted())
+        .collect();
+    // What failed never comes back: it is replaced.
+    let broken = cluster.status == "UPDATE_FAILED";
+    let choice = choose(&nodes, count, leave, broken)?;
+    let published = all
+        .iter()
+        .any(|n| n.is_master && n.status == NodeStatus::Ready);
+    g.node_count = count;
+    let mut fresh = Vec::new();
+    for _ in 0..choice.add {
+        fresh.push(tokens::new_node(&d.sealer, &cluster, g)?);
+    }
+    nodegroup::table::set_size(&mut tx, g).await?;
+    ops::begin(&mut tx, &mut cluster, Intent::Resize, None).await?;
+    let now = clock::now_micros();
+    for n in choice.leave {
+        let mut gone = n.clone();
+        let joined = gone.status == NodeStatus::Ready;
+        gone.status = NodeStatus::Leaving;
+        node::table::save(&mut tx, &gone).await?;
+        if joined && published {
+            let mut task = Task::new(uuid, "drain", &gone.name, now, DRAIN_SECONDS);
+            task.generation = cluster.generation;
+            node::table::insert_task(&mut tx, &task).await?;
+        }
+    }
+    for n in &fresh {
+        node::table::insert(&mut tx, n).await?;
+    }
+    notify::push(
+        &mut tx,
+        Some(ctx),
+        "update",
+        Outcome::Pending,
+        &cluster,
+        &groups,
+    )
+    .await?;
+    tx.commit().await
+}
+
+fn check(cluster: &Cluster, g: &Group, count: i64) -> Result<()> {
+    if g.is_master() {
+        return Err(bad(
+            "nodegroup",
+            "Resizing the master nodegroup is not supported by this driver.",
+        ));
+    }
+    if count < g.min_node_count || g.max_node_count.is_some_and(|max| count > max) {
+        let max = g
+            .max_node_count
+            .map_or_else(|| "None".to_owned(), |m| m.to_string());
+        return Err(bad(
+            "node_count",
+            format!(
+                "Resizing {} outside the allowed range: min_node_count = {}, max_node_count = {max}",
+                g.name, g.min_node_count
+            ),
+        ));
+    }
+    if !cluster.resizable() {
+        return Err(wrong_state("Resizing", &cluster.status));
+    }
+    Ok(())
+}
+
+/// Which nodes leave and how many come.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Choice<'a> {
+    pub(crate) leave: Vec<&'a Node>,
+    pub(crate) add: i64,
+}
+
+/// Failed nodes leave first, then the named ones, then the newest. `broken`:
+/// the last update failed, so whatever is not ready counts as failed.
+pub(crate) fn choose<'a>(
+    nodes: &[&'a Node],
+    count: i64,
+    named: &[String],
+    broken: bool,
+) -> Result<Choice<'a>> {
+    let failed =
+        |n: &Node| n.status == NodeStatus::Failed || (broken && n.status != NodeStatus::Ready);
+    let size = i64::try_from(nodes.len()).unwrap_or(i64::MAX);
+    let shrink = (size - count).max(0);
+    let mut leave: Vec<&Node> = Vec::new();
+    for key in named {
+        let Some(node) = nodes.iter().find(|n| n.answers_to(key)) else {
+            return Err(bad(
+                "nodes_to_remove",
+                format!(
+                    "nodes_to_remove: {key} is no node of this nodegroup; give names, ids or addresses."
+                ),
+            ));
+        };
+        if !leave.iter().any(|n| n.id == node.id) {
+            leave.push(node);
+        }
+    }
+    let asked = i64::try_from(leave.len()).unwrap_or(i64::MAX);
+    if asked > shrink {
+        return Err(bad(
+            "nodes_to_remove",
+            format!(
+                "nodes_to_remove names {asked} nodes, but from {size} to {count} only {shrink} can go."
+            ),
+        ));
+    }
+    for n in nodes.iter().filter(|n| failed(n)) {
+        if !leave.iter().any(|l| l.id == n.id) {
+            leave.push(n);
+        }
+    }
+    let mut rest: Vec<&Node> = nodes
+        .iter()
+        .filter(|n| !leave.iter().any(|l| l.id == n.id))
+        .copied()
+        .collect();
+    rest.sort_by_key(|n| n.index);
+    while i64::try_from(rest.len()).unwrap_or(i64::MAX) > count {
+        if let Some(n) = rest.pop() {
+            leave.push(n);
+        }
+    }
+    let kept = i64::try_from(rest.len()).unwrap_or(i64::MAX);
+    Ok(Choice {
+        leave,
+        add: count - kept,
+    })
+}

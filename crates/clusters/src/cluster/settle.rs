@@ -1,0 +1,135 @@
+//! Ending an operation: outputs, addresses, statuses and the event, in one
+//! transaction under the lease.
+
+use std::collections::BTreeMap;
+
+use db::Lease;
+use kernel::Result;
+use orchestration::face::Stack;
+use serde_json::Value;
+
+use super::model::{Cluster, Intent};
+use super::table;
+use crate::ClustersDeps;
+use crate::coe::swarm::API_PORT;
+use crate::node::{self, Node, NodeStatus};
+use crate::nodegroup::{self, Group};
+use crate::notify::{self, Outcome};
+
+/// Writes the end of the current operation. `cause` is what the stack or the
+/// tasks say of a failure; a node that failed is the truer cause.
+pub(crate) async fn settle(
+    d: &ClustersDeps,
+    lease: &Lease,
+    cluster: &Cluster,
+    stack: Option<&Stack>,
+    outcome: Result<(), String>,
+) -> Result<()> {
+    let mut tx = d.db.begin().await?;
+    tx.fence(lease).await?;
+    let mut groups = nodegroup::table::of_cluster_tx(&mut tx, &cluster.uuid).await?;
+    let nodes = node::table::of_cluster_tx(&mut tx, &cluster.uuid).await?;
+    let (word, reasons, status_reason) = match &outcome {
+        Ok(()) => ("COMPLETE", BTreeMap::new(), None),
+        Err(why) => {
+            let (reasons, first) = causes(&groups, &nodes, why);
+            ("FAILED", reasons, Some(first))
+        }
+    };
+    let status = format!("{}_{word}", cluster.intent.verb());
+    if !table::finish(&mut tx, cluster, &status, status_reason.as_deref()).await? {
+        // Another operation has started: it will end in its own way.
+        return Ok(());
+    }
+    let outputs = stack.map(|s| &s.outputs);
+    for group in &mut groups {
+        if let Some(found) = addresses(outputs, group) {
+            group.node_addresses = found;
+        }
+        let reason = reasons.get(&group.name).map(String::as_str);
+        let own = if reasons.is_empty() || reason.is_some() {
+            status.clone()
+        } else {
+            format!("{}_COMPLETE", cluster.intent.verb())
+        };
+        nodegroup::table::finish(&mut tx, group, &own, reason).await?;
+    }
+    let mut after = cluster.clone();
+    if outcome.is_ok() {
+        for n in nodes.iter().filter(|n| n.status == NodeStatus::Leaving) {
+            let mut gone = n.clone();
+            gone.status = NodeStatus::Removed;
+            node::table::save(&mut tx, &gone).await?;
+        }
+        if matches!(cluster.intent, Intent::Create | Intent::Resize) {
+            after.api_address = api_address(&groups);
+            table::set_address(&mut tx, &cluster.uuid, after.api_address.as_deref()).await?;
+        }
+        node::table::drop_tasks(&mut tx, &cluster.uuid, cluster.generation).await?;
+    }
+    after.status = status;
+    after.status_reason = status_reason;
+    let action = cluster.intent.verb().to_lowercase();
+    let told = if outcome.is_ok() {
+        Outcome::Success
+    } else {
+        Outcome::Failure
+    };
+    notify::push(&mut tx, None, &action, told, &after, &groups).await?;
+    tx.commit().await
+}
+
+/// The cause per group, and the first of all by time.
+fn causes(groups: &[Group], nodes: &[Node], why: &str) -> (BTreeMap<String, String>, String) {
+    let mut failed: Vec<&Node> = nodes
+        .iter()
+        .filter(|n| n.status == NodeStatus::Failed)
+        .collect();
+    failed.sort_by_key(|n| n.failure().map_or(i64::MAX, |s| s.at_micros));
+    let mut out = BTreeMap::new();
+    let mut first = None;
+    for n in failed {
+        if let Some(cause) = n.cause() {
+            first.get_or_insert_with(|| cause.clone());
+            out.entry(n.nodegroup.clone()).or_insert(cause);
+        }
+    }
+    if let Some(first) = first {
+        return (out, first);
+    }
+    let why = if why.is_empty() {
+        "The stack failed without saying why."
+    } else {
+        why
+    };
+    for g in groups {
+        out.insert(g.name.clone(), why.to_owned());
+    }
+    (out, why.to_owned())
+}
+
+/// Addresses of a group in the stack's outputs; `None` where there are none.
+fn addresses(outputs: Option<&BTreeMap<String, Value>>, group: &Group) -> Option<Vec<String>> {
+    let key = if group.is_master() {
+        "master_addresses"
+    } else {
+        "node_addresses"
+    };
+    let list = outputs?.get(key)?.as_array()?;
+    Some(
+        list.iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+    )
+}
+
+/// The first manager is the address of the swarm.
+fn api_address(groups: &[Group]) -> Option<String> {
+    let ip = groups
+        .iter()
+        .find(|g| g.is_master())?
+        .node_addresses
+        .first()?;
+    Some(format!("tcp://{ip}:{API_PORT}"))
+}

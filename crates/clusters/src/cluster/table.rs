@@ -1,0 +1,349 @@
+//! SQL of `magnum_cluster`. Rows are written by narrow updates, so that an
+//! API call, a report of a node and the reconciler never undo each other.
+
+use db::{Db, Migration, Row, Tx, Value, values};
+use kernel::{Page, Result, clock};
+use serde_json::Value as Json;
+
+use super::model::{Cluster, Intent};
+use crate::listing::{self, Column, Kind};
+
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "clusters-010-cluster",
+        sql: "CREATE TABLE IF NOT EXISTS magnum_cluster (
+            uuid varchar(36) NOT NULL PRIMARY KEY, project_id varchar(64) NOT NULL,
+            user_id varchar(64) NOT NULL, name varchar(255) NOT NULL,
+            cluster_template_id varchar(36) NOT NULL, coe varchar(40) NOT NULL,
+            keypair varchar(255), docker_volume_size bigint, labels {text} NOT NULL,
+            master_flavor_id varchar(255), flavor_id varchar(255), create_timeout bigint NOT NULL,
+            stack_id varchar(36) NOT NULL, status varchar(20) NOT NULL, status_reason {text},
+            health_status varchar(20), health_status_reason {text} NOT NULL,
+            discovery_url varchar(255), api_address varchar(255), coe_version varchar(255),
+            container_version varchar(255), fixed_network varchar(255), fixed_subnet varchar(255),
+            floating_ip_enabled boolean NOT NULL, master_lb_enabled boolean NOT NULL,
+            intent varchar(20) NOT NULL, generation bigint NOT NULL,
+            sent_generation bigint NOT NULL, ca_cert {text} NOT NULL, ca_key {text} NOT NULL,
+            created_at bigint NOT NULL, updated_at bigint)",
+    },
+    Migration {
+        name: "clusters-011-cluster-project",
+        sql: "CREATE INDEX magnum_cluster_project ON magnum_cluster (project_id, created_at)",
+    },
+    Migration {
+        name: "clusters-012-cluster-template",
+        sql: "CREATE INDEX magnum_cluster_template ON magnum_cluster (cluster_template_id)",
+    },
+    Migration {
+        name: "clusters-013-cluster-name",
+        sql: "CREATE INDEX magnum_cluster_name ON magnum_cluster (name)",
+    },
+];
+
+pub(crate) const SORT: &[Column] = &[
+    ("uuid", Kind::Text),
+    ("project_id", Kind::Text),
+    ("user_id", Kind::Text),
+    ("name", Kind::Text),
+    ("cluster_template_id", Kind::Text),
+    ("keypair", Kind::Text),
+    ("docker_volume_size", Kind::Int),
+    ("labels", Kind::Text),
+    ("master_flavor_id", Kind::Text),
+    ("flavor_id", Kind::Text),
+    ("create_timeout", Kind::Int),
+    ("stack_id", Kind::Text),
+    ("status", Kind::Text),
+    ("status_reason", Kind::Text),
+    ("health_status", Kind::Text),
+    ("discovery_url", Kind::Text),
+    ("api_address", Kind::Text),
+    ("coe_version", Kind::Text),
+    ("container_version", Kind::Text),
+    ("fixed_network", Kind::Text),
+    ("fixed_subnet", Kind::Text),
+    ("floating_ip_enabled", Kind::Flag),
+    ("master_lb_enabled", Kind::Flag),
+    ("created_at", Kind::Int),
+    ("updated_at", Kind::Int),
+];
+
+const COLUMNS: &str = "uuid, project_id, user_id, name, cluster_template_id, coe, keypair, \
+    docker_volume_size, labels, master_flavor_id, flavor_id, create_timeout, stack_id, status, \
+    status_reason, health_status, health_status_reason, discovery_url, api_address, coe_version, \
+    container_version, fixed_network, fixed_subnet, floating_ip_enabled, master_lb_enabled, intent, \
+    generation, sent_generation, created_at, updated_at";
+
+fn read(row: &Row) -> Result<Cluster> {
+    Ok(Cluster {
+        uuid: row.text("uuid")?,
+        project_id: row.text("project_id")?,
+        user_id: row.text("user_id")?,
+        name: row.text("name")?,
+        cluster_template_id: row.text("cluster_template_id")?,
+        coe: row.text("coe")?,
+        keypair: row.opt_text("keypair")?,
+        docker_volume_size: row.opt_int("docker_volume_size")?,
+        labels: serde_json::from_str(&row.text("labels")?)?,
+        master_flavor_id: row.opt_text("master_flavor_id")?,
+        flavor_id: row.opt_text("flavor_id")?,
+        create_timeout: row.int("create_timeout")?,
+        stack_id: row.text("stack_id")?,
+        status: row.text("status")?,
+        status_reason: row.opt_text("status_reason")?,
+        health_status: row.opt_text("health_status")?,
+        health_status_reason: row.json("health_status_reason")?,
+        discovery_url: row.opt_text("discovery_url")?,
+        api_address: row.opt_text("api_address")?,
+        coe_version: row.opt_text("coe_version")?,
+        container_version: row.opt_text("container_version")?,
+        fixed_network: row.opt_text("fixed_network")?,
+        fixed_subnet: row.opt_text("fixed_subnet")?,
+        floating_ip_enabled: row.flag("floating_ip_enabled")?,
+        master_lb_enabled: row.flag("master_lb_enabled")?,
+        intent: Intent::parse(&row.text("intent")?),
+        generation: row.int("generation")?,
+        sent_generation: row.int("sent_generation")?,
+        created_at: row.int("created_at")?,
+        updated_at: row.opt_int("updated_at")?,
+    })
+}
+
+/// `ca_key` is sealed.
+pub(crate) async fn insert(tx: &mut Tx, c: &Cluster, ca_cert: &str, ca_key: &str) -> Result<()> {
+    let marks = vec!["?"; COLUMNS.split(',').count() + 2].join(", ");
+    let args = values![
+        &c.uuid,
+        &c.project_id,
+        &c.user_id,
+        &c.name,
+        &c.cluster_template_id,
+        &c.coe,
+        c.keypair.clone(),
+        c.docker_volume_size,
+        serde_json::to_string(&c.labels)?,
+        c.master_flavor_id.clone(),
+        c.flavor_id.clone(),
+        c.create_timeout,
+        &c.stack_id,
+        &c.status,
+        c.status_reason.clone(),
+        c.health_status.clone(),
+        c.health_status_reason.to_string(),
+        c.discovery_url.clone(),
+        c.api_address.clone(),
+        c.coe_version.clone(),
+        c.container_version.clone(),
+        c.fixed_network.clone(),
+        c.fixed_subnet.clone(),
+        c.floating_ip_enabled,
+        c.master_lb_enabled,
+        c.intent.as_str(),
+        c.generation,
+        c.sent_generation,
+        c.created_at,
+        c.updated_at,
+        ca_cert,
+        ca_key,
+    ];
+    let sql = format!("INSERT INTO magnum_cluster ({COLUMNS}, ca_cert, ca_key) VALUES ({marks})");
+    tx.execute(&sql, args).await.map(|_| ())
+}
+
+/// By uuid or name within a project (`None`: all); at most two.
+pub(crate) async fn find(
+    db: &Db,
+    key: &str,
+    by_name: bool,
+    project: Option<&str>,
+) -> Result<Vec<Cluster>> {
+    let column = if by_name { "name" } else { "uuid" };
+    let mut sql = format!("SELECT {COLUMNS} FROM magnum_cluster WHERE {column} = ?");
+    let mut args = values![key];
+    if let Some(project) = project {
+        sql.push_str(" AND project_id = ?");
+        args.push(project.into());
+    }
+    sql.push_str(" LIMIT 2");
+    db.query(&sql, args).await?.iter().map(read).collect()
+}
+
+pub(crate) async fn load(db: &Db, uuid: &str) -> Result<Option<Cluster>> {
+    let sql = format!("SELECT {COLUMNS} FROM magnum_cluster WHERE uuid = ?");
+    db.query_opt(&sql, values![uuid])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+pub(crate) async fn load_tx(tx: &mut Tx, uuid: &str) -> Result<Option<Cluster>> {
+    let sql = format!("SELECT {COLUMNS} FROM magnum_cluster WHERE uuid = ?");
+    tx.query_opt(&sql, values![uuid])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<Vec<Cluster>> {
+    let (scope, args) = match project {
+        Some(p) => ("project_id = ?", values![p]),
+        None => ("1 = 1", vec![]),
+    };
+    let (sql, args) = listing::select(COLUMNS, "magnum_cluster", scope, args, page, SORT)?;
+    db.query(&sql, args).await?.iter().map(read).collect()
+}
+
+/// The CA: certificate and sealed key.
+pub(crate) async fn ca(db: &Db, uuid: &str) -> Result<Option<(String, String)>> {
+    db.query_opt(
+        "SELECT ca_cert, ca_key FROM magnum_cluster WHERE uuid = ?",
+        values![uuid],
+    )
+    .await?
+    .map(|r| Ok((r.text("ca_cert")?, r.text("ca_key")?)))
+    .transpose()
+}
+
+pub(crate) async fn set_ca(tx: &mut Tx, uuid: &str, cert: &str, key: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_cluster SET ca_cert = ?, ca_key = ? WHERE uuid = ?",
+        values![cert, key, uuid],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Starts an operation; `false` where the cluster changed since it was read.
+pub(crate) async fn start(
+    tx: &mut Tx,
+    c: &Cluster,
+    intent: Intent,
+    reason: Option<&str>,
+) -> Result<bool> {
+    let n = tx
+        .execute(
+            "UPDATE magnum_cluster SET status = ?, status_reason = ?, intent = ?, \
+             generation = generation + 1, updated_at = ? WHERE uuid = ? AND generation = ?",
+            values![
+                format!("{}_IN_PROGRESS", intent.verb()),
+                reason,
+                intent.as_str(),
+                clock::now_micros(),
+                &c.uuid,
+                c.generation
+            ],
+        )
+        .await?;
+    Ok(n == 1)
+}
+
+/// Ends an operation, unless another has started meanwhile.
+pub(crate) async fn finish(
+    tx: &mut Tx,
+    c: &Cluster,
+    status: &str,
+    reason: Option<&str>,
+) -> Result<bool> {
+    let n = tx
+        .execute(
+            "UPDATE magnum_cluster SET status = ?, status_reason = ?, updated_at = ? \
+             WHERE uuid = ? AND generation = ?",
+            values![status, reason, clock::now_micros(), &c.uuid, c.generation],
+        )
+        .await?;
+    Ok(n == 1)
+}
+
+/// The stack has been told what this generation wants.
+pub(crate) async fn set_sent(tx: &mut Tx, uuid: &str, generation: i64) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_cluster SET sent_generation = ? WHERE uuid = ?",
+        values![generation, uuid],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn set_address(tx: &mut Tx, uuid: &str, api_address: Option<&str>) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_cluster SET api_address = ? WHERE uuid = ?",
+        values![api_address, uuid],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn set_version(tx: &mut Tx, uuid: &str, version: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_cluster SET coe_version = ?, container_version = ? WHERE uuid = ?",
+        values![version, version, uuid],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn set_health(
+    tx: &mut Tx,
+    uuid: &str,
+    status: Option<&str>,
+    reason: &Json,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_cluster SET health_status = ?, health_status_reason = ? WHERE uuid = ?",
+        values![status, reason.to_string(), uuid],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// The row and all that hangs on it.
+pub(crate) async fn purge(tx: &mut Tx, uuid: &str) -> Result<()> {
+    for table in [
+        "magnum_task",
+        "magnum_node",
+        "magnum_nodegroup",
+        "magnum_swarm",
+    ] {
+        tx.execute(
+            &format!("DELETE FROM {table} WHERE cluster_id = ?"),
+            values![uuid],
+        )
+        .await?;
+    }
+    tx.execute("DELETE FROM magnum_cluster WHERE uuid = ?", values![uuid])
+        .await
+        .map(|_| ())
+}
+
+/// Clusters and nodes of a project, or of all.
+pub(crate) async fn count(db: &Db, project: Option<&str>) -> Result<(i64, i64)> {
+    let (scope, args): (&str, Vec<Value>) = match project {
+        Some(p) => (" WHERE project_id = ?", values![p]),
+        None => ("", vec![]),
+    };
+    let clusters = db
+        .query(
+            &format!("SELECT COUNT(*) AS n FROM magnum_cluster{scope}"),
+            args.clone(),
+        )
+        .await?;
+    // A sum of integers is a decimal on two of the three databases: added here.
+    let nodes = db
+        .query(
+            &format!("SELECT node_count FROM magnum_nodegroup{scope}"),
+            args,
+        )
+        .await?;
+    let mut sum = 0;
+    for row in &nodes {
+        sum += row.int("node_count")?;
+    }
+    let n = clusters
+        .first()
+        .map(|r| r.int("n"))
+        .transpose()?
+        .unwrap_or(0);
+    Ok((n, sum))
+}

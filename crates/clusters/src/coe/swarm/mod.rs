@@ -1,0 +1,77 @@
+//! Docker Swarm: managers and workers with an engine each, TLS on port 2376.
+
+pub(crate) mod health;
+pub(crate) mod hints;
+pub(crate) mod render;
+
+use std::collections::BTreeMap;
+
+use kernel::Result;
+
+use crate::errors::bad;
+use crate::template::Template;
+
+/// Distributions of `os_distro` whose images hold the node agent.
+pub(crate) const DISTROS: &[&str] = &["debian"];
+
+/// TLS port of a manager's Docker API.
+pub(crate) const API_PORT: u16 = 2376;
+
+pub(crate) fn check_template(template: &Template) -> Result<()> {
+    if template.tls_disabled {
+        return Err(bad(
+            "tls_disabled",
+            "tls_disabled: the swarm driver serves the Docker API with TLS only; leave it unset.",
+        ));
+    }
+    check_labels(&template.labels)
+}
+
+/// Known labels with impossible values are refused; unknown ones are kept.
+pub(crate) fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
+    for (key, value) in labels {
+        let supported = match key.as_str() {
+            "swarm_strategy" => {
+                let good = value
+                    .split_whitespace()
+                    .all(|s| matches!(s, "spread" | "binpack" | "random"));
+                if good {
+                    None
+                } else {
+                    Some("spread, binpack, random, unspecified")
+                }
+            }
+            "rexray_preempt" => {
+                let good = matches!(value.to_lowercase().as_str(), "true" | "false" | "");
+                if good {
+                    None
+                } else {
+                    Some("true, false, unspecified")
+                }
+            }
+            "fixed_subnet_cidr" => match value.parse::<ipnet::Ipv4Net>() {
+                Ok(net) if (8..=28).contains(&net.prefix_len()) => None,
+                _ => Some("an IPv4 range such as 10.64.3.0/24"),
+            },
+            "boot_volume_size" | "etcd_volume_size" => match value.parse::<u32>() {
+                Ok(_) => None,
+                Err(_) => Some("a whole number of GB"),
+            },
+            "min_node_count" | "max_node_count" => match value.parse::<u32>() {
+                Ok(n) if n <= 1000 => None,
+                _ => Some("a whole number from 0 to 1000"),
+            },
+            _ => None,
+        };
+        if let Some(supported) = supported {
+            return Err(bad(
+                "labels",
+                format!(
+                    "property \"labels/{key}\" with value \"{value}\" is not supported, \
+                     supported values are: {supported}"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Paging of lists in SQL: keyset on one sort column with the uuid as
+//! tie-breaker, and the paging parameters of the API.
+
+use db::{Value, values};
+use kernel::{Page, Result, SortDir, ids};
+
+use crate::errors::{bad, bad_field};
+
+/// Items of a page unless the caller asks for fewer, and at most.
+pub(crate) const MAX_LIMIT: u32 = 1000;
+
+/// How a column is compared; nulls sort first everywhere, by these defaults.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Text,
+    Int,
+    Flag,
+}
+
+/// A column that a list may be sorted by.
+pub(crate) type Column = (&'static str, Kind);
+
+/// Builds the SELECT of one page.
+pub(crate) fn select(
+    columns: &str,
+    table: &str,
+    scope: &str,
+    mut args: Vec<Value>,
+    page: &Page,
+    sortable: &[Column],
+) -> Result<(String, Vec<Value>)> {
+    let key = page
+        .sort_key
+        .as_deref()
+        .filter(|k| !k.is_empty())
+        .unwrap_or("id");
+    // Ids of rows are the order of creation here.
+    let expr = if key == "id" {
+        "created_at".to_owned()
+    } else {
+        let Some((column, kind)) = sortable.iter().find(|(c, _)| *c == key) else {
+            return Err(bad(
+                "sort_key",
+                format!("The sort_key value \"{key}\" is an invalid field for sorting"),
+            ));
+        };
+        match kind {
+            Kind::Text => format!("COALESCE({column}, '')"),
+            Kind::Int => format!("COALESCE({column}, -1)"),
+            Kind::Flag => format!("CASE WHEN {column} THEN 1 ELSE 0 END"),
+        }
+    };
+    let (than, dir) = match page.sort_dir {
+        SortDir::Asc => (">", "ASC"),
+        SortDir::Desc => ("<", "DESC"),
+    };
+    let mut sql = format!("SELECT {columns} FROM {table} WHERE {scope}");
+    if let Some(marker) = &page.marker {
+        let of_marker = format!("(SELECT {expr} FROM {table} WHERE uuid = ?)");
+        sql.push_str(&format!(
+            " AND ({expr} {than} {of_marker} OR ({expr} = {of_marker} AND uuid {than} ?))"
+        ));
+        args.extend(values![marker, marker, marker]);
+    }
+    sql.push_str(&format!(
+        " ORDER BY {expr} {dir}, uuid {dir} LIMIT {}",
+        page.limit.unwrap_or(MAX_LIMIT)
+    ));
+    Ok((sql, args))
+}
+
+/// The query parameters of a list, checked. `extra` names the filters that
+/// the list knows besides.
+pub(crate) fn parse(
+    query: &[(String, String)],
+    extra: &[&str],
+) -> Result<(Page, Vec<(String, String)>)> {
+    let mut page = Page {
+        limit: Some(MAX_LIMIT),
+        ..Page::default()
+    };
+    let mut filters = Vec::new();
+    for (name, value) in query {
+        match name.as_str() {
+            "limit" => page.limit = Some(limit(value)?),
+            "marker" => {
+                if !ids::is_uuid_like(value) {
+                    let why = format!(
+                        "unable to convert to uuid. Error: Expected a uuid but received {value}."
+                    );
+                    return Err(bad_field("marker", value, &why));
+                }
+                page.marker = Some(value.clone());
+            }
+            "sort_key" => page.sort_key = Some(value.clone()),
+            "sort_dir" => page.sort_dir = direction(value)?,
+            other if extra.contains(&other) => filters.push((name.clone(), value.clone())),
+            other => {
+                return Err(bad(other, format!("Unknown argument: \"{other}\"")));
+            }
+        }
+    }
+    Ok((page, filters))
+}
+
+fn limit(text: &str) -> Result<u32> {
+    let Ok(limit) = text.trim().parse::<i64>() else {
+        return Err(bad_field(
+            "limit",
+            text,
+            "Wrong type. Expected '<class 'int'>', got '<class 'str'>'",
+        ));
+    };
+    if limit <= 0 {
+        return Err(bad("limit", "Limit must be positive"));
+    }
+    Ok(u32::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT))
+}
+
+fn direction(text: &str) -> Result<SortDir> {
+    match text {
+        "asc" | "" => Ok(SortDir::Asc),
+        "desc" => Ok(SortDir::Desc),
+        _ => Err(bad(
+            "sort_dir",
+            format!("Invalid sort direction: {text}. Acceptable values are 'asc' or 'desc'"),
+        )),
+    }
+}
+
+/// The `next` link of a page that is full; the filters stay.
+pub(crate) fn next(
+    base: &str,
+    page: &Page,
+    filters: &[(String, String)],
+    returned: usize,
+    last: Option<&str>,
+) -> Option<String> {
+    let limit = page.limit.unwrap_or(MAX_LIMIT);
+    let last = last?;
+    if returned != limit as usize {
+        return None;
+    }
+    let key = page
+        .sort_key
+        .as_deref()
+        .filter(|k| !k.is_empty())
+        .unwrap_or("id");
+    let mut link = format!(
+        "{base}?sort_key={key}&sort_dir={}&limit={limit}&marker={last}",
+        page.sort_dir.as_str()
+    );
+    for (name, value) in filters {
+        link.push_str(&format!("&{name}={value}"));
+    }
+    Some(link)
+}

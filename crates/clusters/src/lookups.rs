@@ -1,0 +1,99 @@
+//! What a body names in other services: it has to exist, in Magnum's words.
+
+use compute::face::Image;
+use kernel::{Ctx, Error, Kind, Result};
+
+use crate::ClustersDeps;
+use crate::errors::bad;
+
+/// The image, which has to say its `os_distro`.
+pub(crate) async fn image(d: &ClustersDeps, ctx: &Ctx, id: &str) -> Result<(Image, String)> {
+    let image = d
+        .compute
+        .images
+        .find(ctx, id)
+        .await
+        .map_err(|e| match e.kind {
+            Kind::NotFound => bad("image_id", format!("Image {id} could not be found.")),
+            Kind::Forbidden => Error::forbidden(format!("Not authorized for image {id}.")),
+            Kind::Conflict | Kind::AlreadyExists => Error::conflict(format!(
+                "Multiple images exist with same name '{id}'. Please use the image ID instead."
+            )),
+            _ => e,
+        })?;
+    match image.os_distro.clone().filter(|d| !d.is_empty()) {
+        Some(distro) => Ok((image, distro)),
+        None => Err(bad(
+            "image_id",
+            format!("Image {id} doesn't contain os_distro field."),
+        )),
+    }
+}
+
+pub(crate) async fn flavor(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Result<()> {
+    let Some(id) = id else { return Ok(()) };
+    match d.compute.flavors.find(ctx, id).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.is_not_found() => Err(bad("flavor_id", format!("Unable to find flavor {id}."))),
+        Err(e) => Err(e),
+    }
+}
+
+pub(crate) async fn external_network(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Result<()> {
+    let Some(id) = id else { return Ok(()) };
+    let missing = || {
+        bad(
+            "external_network_id",
+            format!("Unable to find external network {id}."),
+        )
+    };
+    match d.network.networks.find(ctx, id).await {
+        Ok(n) if n.external => Ok(()),
+        Ok(_) => Err(missing()),
+        Err(e) if e.is_not_found() => Err(missing()),
+        Err(e) if matches!(e.kind, Kind::Conflict) => Err(Error::conflict(format!(
+            "Multiple external networks exist with same name '{id}'. \
+             Please use the external network ID instead."
+        ))),
+        Err(e) => Err(e),
+    }
+}
+
+pub(crate) async fn fixed_network(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Result<()> {
+    let Some(id) = id else { return Ok(()) };
+    match d.network.networks.find(ctx, id).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.is_not_found() => Err(bad(
+            "fixed_network",
+            format!("Unable to find fixed network {id}."),
+        )),
+        Err(e) if matches!(e.kind, Kind::Conflict) => Err(Error::conflict(format!(
+            "Multiple networks exist with same name '{id}'. Please use the network ID instead."
+        ))),
+        Err(e) => Err(e),
+    }
+}
+
+pub(crate) async fn fixed_subnet(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Result<()> {
+    let Some(id) = id else { return Ok(()) };
+    match d.network.subnets.show(ctx, id).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.is_not_found() => Err(bad(
+            "fixed_subnet",
+            format!("Unable to find fixed subnet {id}."),
+        )),
+        Err(e) => Err(e),
+    }
+}
+
+pub(crate) async fn keypair(d: &ClustersDeps, ctx: &Ctx, name: Option<&str>) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    match d.compute.keypairs.find(ctx, name).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.is_not_found() => Err(Error::new(
+            Kind::NotFound,
+            format!("Unable to find keypair {name}."),
+        )),
+        Err(e) => Err(e),
+    }
+}

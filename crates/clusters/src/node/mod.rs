@@ -1,0 +1,6 @@
+//! Nodes as their agents report them: identity, steps, session, tasks.
+
+pub(crate) mod model;
+pub(crate) mod table;
+
+pub(crate) use model::{Node, NodeStatus, Task};

@@ -1,0 +1,181 @@
+//! A node of a cluster and what its agent has told.
+
+use kernel::ids;
+use serde::{Deserialize, Serialize};
+
+/// Where a node stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum NodeStatus {
+    /// Its agent has not called yet.
+    #[default]
+    Waiting,
+    /// Bootstrap steps run.
+    Running,
+    Ready,
+    Failed,
+    /// Being drained and removed from the cluster.
+    Leaving,
+    /// Its server is gone; kept because its index is never used again.
+    Removed,
+}
+
+impl NodeStatus {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+            Self::Leaving => "leaving",
+            Self::Removed => "removed",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Self {
+        match word {
+            "running" => Self::Running,
+            "ready" => Self::Ready,
+            "failed" => Self::Failed,
+            "leaving" => Self::Leaving,
+            "removed" => Self::Removed,
+            _ => Self::Waiting,
+        }
+    }
+
+    /// Whether the cluster wants the node.
+    pub(crate) fn wanted(self) -> bool {
+        !matches!(self, Self::Leaving | Self::Removed)
+    }
+}
+
+/// A bootstrap step as the agent reports it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Step {
+    pub(crate) name: String,
+    /// `running`, `done` or `failed`.
+    pub(crate) status: String,
+    /// When it began.
+    pub(crate) started_micros: i64,
+    /// When its status was last told.
+    pub(crate) at_micros: i64,
+    #[serde(default)]
+    pub(crate) log: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) id: String,
+    pub(crate) cluster_id: String,
+    /// Name of its group.
+    pub(crate) nodegroup: String,
+    pub(crate) index: i64,
+    pub(crate) name: String,
+    pub(crate) is_master: bool,
+    pub(crate) status: NodeStatus,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) addresses: Vec<String>,
+    /// Sealed: the stack's parameters repeat it at each update, or the
+    /// servers' user data would change.
+    pub(crate) token_sealed: String,
+    pub(crate) token_hash: String,
+    /// Microseconds; an unused token is void afterwards.
+    pub(crate) token_expires: i64,
+    /// Of the one session that has used the token.
+    pub(crate) session_hash: Option<String>,
+    /// `SUCCESS` or `FAILURE`: what the wait condition has to be told.
+    pub(crate) signal: Option<String>,
+    /// Whether it has been told.
+    pub(crate) signalled: bool,
+    pub(crate) created_at: i64,
+}
+
+impl Node {
+    /// Adds a report: the same step again replaces its status.
+    pub(crate) fn report(&mut self, name: &str, status: &str, at: i64, log: &str) {
+        if let Some(step) = self.steps.iter_mut().find(|s| s.name == name) {
+            step.status = status.to_owned();
+            step.at_micros = at;
+            if !log.is_empty() {
+                step.log = log.to_owned();
+            }
+            return;
+        }
+        self.steps.push(Step {
+            name: name.to_owned(),
+            status: status.to_owned(),
+            started_micros: at,
+            at_micros: at,
+            log: log.to_owned(),
+        });
+    }
+
+    /// The first step that failed.
+    pub(crate) fn failure(&self) -> Option<&Step> {
+        self.steps.iter().find(|s| s.status == "failed")
+    }
+
+    /// `Node NAME: step STEP failed: LOG. HINT`.
+    pub(crate) fn cause(&self) -> Option<String> {
+        let step = self.failure()?;
+        let log = step.log.trim().trim_end_matches('.');
+        let log = if log.is_empty() { "no output" } else { log };
+        let hint = crate::coe::swarm::hints::hint(&step.name, log);
+        Some(format!(
+            "Node {}: step {} failed: {log}. {hint}",
+            self.name, step.name
+        ))
+    }
+
+    /// The role in the words of the seed.
+    pub(crate) fn role(&self) -> &'static str {
+        if self.is_master { "manager" } else { "worker" }
+    }
+
+    /// Whether a name, id, address or index of a request means this node.
+    pub(crate) fn answers_to(&self, key: &str) -> bool {
+        self.name == key
+            || self.id == key
+            || self.index.to_string() == key
+            || self.addresses.iter().any(|a| a == key)
+    }
+}
+
+/// Something that an agent has to do inside the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Task {
+    pub(crate) id: String,
+    pub(crate) cluster_id: String,
+    /// `drain`, `remove`, `promote` or `reload-ca`.
+    pub(crate) kind: String,
+    /// Name of the node that it is about.
+    pub(crate) node: String,
+    /// `pending`, `done` or `failed`.
+    pub(crate) status: String,
+    /// The node that has taken it, and until when it is left alone.
+    pub(crate) taken_by: Option<String>,
+    pub(crate) taken_until: i64,
+    /// Microseconds; afterwards the cluster goes on without it.
+    pub(crate) deadline: i64,
+    pub(crate) log: String,
+    pub(crate) generation: i64,
+    pub(crate) created_at: i64,
+}
+
+impl Task {
+    pub(crate) fn new(cluster: &str, kind: &str, node: &str, now: i64, seconds: i64) -> Self {
+        Self {
+            id: ids::uuid(),
+            cluster_id: cluster.to_owned(),
+            kind: kind.to_owned(),
+            node: node.to_owned(),
+            status: "pending".into(),
+            deadline: now + seconds * 1_000_000,
+            created_at: now,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn pending(&self, now: i64) -> bool {
+        self.status == "pending" && self.deadline > now
+    }
+}

@@ -1,0 +1,346 @@
+//! SQL of `magnum_node`, `magnum_task` and `magnum_swarm`.
+
+use db::{Db, Migration, Row, Tx, values};
+use kernel::Result;
+
+use super::model::{Node, NodeStatus, Task};
+
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "clusters-030-node",
+        sql: "CREATE TABLE IF NOT EXISTS magnum_node (
+            id varchar(36) NOT NULL PRIMARY KEY, cluster_id varchar(36) NOT NULL,
+            nodegroup varchar(255) NOT NULL, idx bigint NOT NULL, name varchar(128) NOT NULL,
+            is_master boolean NOT NULL, status varchar(20) NOT NULL, steps {text} NOT NULL,
+            addresses {text} NOT NULL, token_sealed {text} NOT NULL,
+            token_hash varchar(64) NOT NULL, token_expires bigint NOT NULL,
+            session_hash varchar(64), signal_status varchar(20), signalled boolean NOT NULL,
+            created_at bigint NOT NULL)",
+    },
+    Migration {
+        name: "clusters-031-node-cluster",
+        sql: "CREATE INDEX magnum_node_cluster ON magnum_node (cluster_id, nodegroup, idx)",
+    },
+    Migration {
+        name: "clusters-032-node-session",
+        sql: "CREATE INDEX magnum_node_session ON magnum_node (session_hash)",
+    },
+    Migration {
+        name: "clusters-033-task",
+        sql: "CREATE TABLE IF NOT EXISTS magnum_task (
+            id varchar(36) NOT NULL PRIMARY KEY, cluster_id varchar(36) NOT NULL,
+            kind varchar(20) NOT NULL, node varchar(128) NOT NULL, status varchar(20) NOT NULL,
+            taken_by varchar(128), taken_until bigint NOT NULL, deadline bigint NOT NULL,
+            log {text} NOT NULL, generation bigint NOT NULL, created_at bigint NOT NULL)",
+    },
+    Migration {
+        name: "clusters-034-task-cluster",
+        sql: "CREATE INDEX magnum_task_cluster ON magnum_task (cluster_id, created_at)",
+    },
+    Migration {
+        name: "clusters-035-swarm",
+        sql: "CREATE TABLE IF NOT EXISTS magnum_swarm (
+            cluster_id varchar(36) NOT NULL PRIMARY KEY, join_sealed {text},
+            observed {text} NOT NULL)",
+    },
+];
+
+const COLUMNS: &str = "id, cluster_id, nodegroup, idx, name, is_master, status, steps, addresses, \
+    token_sealed, token_hash, token_expires, session_hash, signal_status, signalled, created_at";
+
+fn read(row: &Row) -> Result<Node> {
+    Ok(Node {
+        id: row.text("id")?,
+        cluster_id: row.text("cluster_id")?,
+        nodegroup: row.text("nodegroup")?,
+        index: row.int("idx")?,
+        name: row.text("name")?,
+        is_master: row.flag("is_master")?,
+        status: NodeStatus::parse(&row.text("status")?),
+        steps: serde_json::from_str(&row.text("steps")?)?,
+        addresses: serde_json::from_str(&row.text("addresses")?)?,
+        token_sealed: row.text("token_sealed")?,
+        token_hash: row.text("token_hash")?,
+        token_expires: row.int("token_expires")?,
+        session_hash: row.opt_text("session_hash")?,
+        signal: row.opt_text("signal_status")?,
+        signalled: row.flag("signalled")?,
+        created_at: row.int("created_at")?,
+    })
+}
+
+pub(crate) async fn insert(tx: &mut Tx, n: &Node) -> Result<()> {
+    let marks = vec!["?"; COLUMNS.split(',').count()].join(", ");
+    tx.execute(
+        &format!("INSERT INTO magnum_node ({COLUMNS}) VALUES ({marks})"),
+        values![
+            &n.id,
+            &n.cluster_id,
+            &n.nodegroup,
+            n.index,
+            &n.name,
+            n.is_master,
+            n.status.as_str(),
+            serde_json::to_string(&n.steps)?,
+            serde_json::to_string(&n.addresses)?,
+            &n.token_sealed,
+            &n.token_hash,
+            n.token_expires,
+            n.session_hash.clone(),
+            n.signal.clone(),
+            n.signalled,
+            n.created_at
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<Node>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM magnum_node WHERE cluster_id = ? ORDER BY is_master DESC, idx"
+    );
+    db.query(&sql, values![cluster])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Node>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM magnum_node WHERE cluster_id = ? ORDER BY is_master DESC, idx"
+    );
+    tx.query(&sql, values![cluster])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+pub(crate) async fn by_session(db: &Db, session_hash: &str) -> Result<Option<Node>> {
+    let sql = format!("SELECT {COLUMNS} FROM magnum_node WHERE session_hash = ?");
+    db.query_opt(&sql, values![session_hash])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+pub(crate) async fn load_tx(tx: &mut Tx, id: &str) -> Result<Option<Node>> {
+    // The update locks the row where the database locks rows, so that two
+    // reports of one node do not overwrite each other's steps.
+    tx.execute("UPDATE magnum_node SET idx = idx WHERE id = ?", values![id])
+        .await?;
+    let sql = format!("SELECT {COLUMNS} FROM magnum_node WHERE id = ?");
+    tx.query_opt(&sql, values![id])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+/// Binds the token to a session; `false` where another session has it.
+pub(crate) async fn bind(tx: &mut Tx, node: &Node, session_hash: &str) -> Result<bool> {
+    let n = tx
+        .execute(
+            "UPDATE magnum_node SET session_hash = ?, addresses = ?, status = ? \
+             WHERE id = ? AND (session_hash IS NULL OR session_hash = ?)",
+            values![
+                session_hash,
+                serde_json::to_string(&node.addresses)?,
+                node.status.as_str(),
+                &node.id,
+                session_hash
+            ],
+        )
+        .await?;
+    Ok(n == 1)
+}
+
+/// Writes status, steps and signal.
+pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_node SET status = ?, steps = ?, signal_status = ?, signalled = ? WHERE id = ?",
+        values![
+            n.status.as_str(), serde_json::to_string(&n.steps)?, n.signal.clone(), n.signalled,
+            &n.id
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// The wait condition knows this signal of the node.
+pub(crate) async fn set_signalled(tx: &mut Tx, id: &str, signal: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_node SET signalled = ? WHERE id = ? AND signal_status = ?",
+        values![true, id, signal],
+    )
+    .await
+    .map(|_| ())
+}
+
+fn read_task(row: &Row) -> Result<Task> {
+    Ok(Task {
+        id: row.text("id")?,
+        cluster_id: row.text("cluster_id")?,
+        kind: row.text("kind")?,
+        node: row.text("node")?,
+        status: row.text("status")?,
+        taken_by: row.opt_text("taken_by")?,
+        taken_until: row.int("taken_until")?,
+        deadline: row.int("deadline")?,
+        log: row.text("log")?,
+        generation: row.int("generation")?,
+        created_at: row.int("created_at")?,
+    })
+}
+
+const TASK: &str = "id, cluster_id, kind, node, status, taken_by, taken_until, deadline, log, \
+    generation, created_at";
+
+pub(crate) async fn insert_task(tx: &mut Tx, t: &Task) -> Result<()> {
+    let sql = format!("INSERT INTO magnum_task ({TASK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    tx.execute(
+        &sql,
+        values![
+            &t.id,
+            &t.cluster_id,
+            &t.kind,
+            &t.node,
+            &t.status,
+            t.taken_by.clone(),
+            t.taken_until,
+            t.deadline,
+            &t.log,
+            t.generation,
+            t.created_at
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// All tasks of a cluster, oldest first; finished ones are few, they go with
+/// the operation that they belong to.
+pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
+    let sql =
+        format!("SELECT {TASK} FROM magnum_task WHERE cluster_id = ? ORDER BY created_at, id");
+    db.query(&sql, values![cluster])
+        .await?
+        .iter()
+        .map(read_task)
+        .collect()
+}
+
+pub(crate) async fn task_tx(tx: &mut Tx, cluster: &str, id: &str) -> Result<Option<Task>> {
+    let sql = format!("SELECT {TASK} FROM magnum_task WHERE cluster_id = ? AND id = ?");
+    tx.query_opt(&sql, values![cluster, id])
+        .await?
+        .as_ref()
+        .map(read_task)
+        .transpose()
+}
+
+/// Takes a task for a node; `false` where another was quicker.
+pub(crate) async fn take(tx: &mut Tx, t: &Task, node: &str, until: i64) -> Result<bool> {
+    let n = tx
+        .execute(
+            "UPDATE magnum_task SET taken_by = ?, taken_until = ? \
+             WHERE id = ? AND status = 'pending' AND taken_until = ?",
+            values![node, until, &t.id, t.taken_until],
+        )
+        .await?;
+    Ok(n == 1)
+}
+
+pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: &str, log: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_task SET status = ?, log = ? WHERE id = ?",
+        values![status, log, id],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn drop_tasks(tx: &mut Tx, cluster: &str, before: i64) -> Result<()> {
+    tx.execute(
+        "DELETE FROM magnum_task WHERE cluster_id = ? AND generation <= ?",
+        values![cluster, before],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Sealed join secrets and the last observation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Swarm {
+    pub(crate) join_sealed: Option<String>,
+    /// JSON, `{}` before the first.
+    pub(crate) observed: String,
+}
+
+pub(crate) async fn insert_swarm(tx: &mut Tx, cluster: &str) -> Result<()> {
+    tx.execute(
+        "INSERT INTO magnum_swarm (cluster_id, join_sealed, observed) VALUES (?, NULL, '{}')",
+        values![cluster],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn swarm(db: &Db, cluster: &str) -> Result<Swarm> {
+    let row = db
+        .query_opt(
+            "SELECT join_sealed, observed FROM magnum_swarm WHERE cluster_id = ?",
+            values![cluster],
+        )
+        .await?;
+    row.map_or_else(
+        || Ok(Swarm::default()),
+        |r| {
+            Ok(Swarm {
+                join_sealed: r.opt_text("join_sealed")?,
+                observed: r.text("observed")?,
+            })
+        },
+    )
+}
+
+/// The sealed join secrets, inside of a transaction that replaces them.
+pub(crate) async fn join_tx(tx: &mut Tx, cluster: &str) -> Result<Option<String>> {
+    tx.execute(
+        "UPDATE magnum_swarm SET cluster_id = cluster_id WHERE cluster_id = ?",
+        values![cluster],
+    )
+    .await?;
+    let row = tx
+        .query_opt(
+            "SELECT join_sealed FROM magnum_swarm WHERE cluster_id = ?",
+            values![cluster],
+        )
+        .await?;
+    Ok(row
+        .map(|r| r.opt_text("join_sealed"))
+        .transpose()?
+        .flatten())
+}
+
+pub(crate) async fn set_join(tx: &mut Tx, cluster: &str, sealed: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_swarm SET join_sealed = ? WHERE cluster_id = ?",
+        values![sealed, cluster],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn set_observed(tx: &mut Tx, cluster: &str, observed: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_swarm SET observed = ? WHERE cluster_id = ?",
+        values![observed, cluster],
+    )
+    .await
+    .map(|_| ())
+}

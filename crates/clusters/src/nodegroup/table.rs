@@ -1,0 +1,164 @@
+//! SQL of `magnum_nodegroup`.
+
+use std::collections::BTreeMap;
+
+use db::{Db, Migration, Row, Tx, Value, values};
+use kernel::{Result, clock};
+
+use super::model::Group;
+
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    name: "clusters-020-nodegroup",
+    sql: "CREATE TABLE IF NOT EXISTS magnum_nodegroup (
+        cluster_id varchar(36) NOT NULL, id bigint NOT NULL, uuid varchar(36) NOT NULL,
+        name varchar(255) NOT NULL, project_id varchar(64) NOT NULL, docker_volume_size bigint,
+        labels {text} NOT NULL, flavor_id varchar(255), image_id varchar(255) NOT NULL,
+        node_addresses {text} NOT NULL, node_count bigint NOT NULL, role varchar(255) NOT NULL,
+        min_node_count bigint NOT NULL, max_node_count bigint, status varchar(20) NOT NULL,
+        status_reason {text}, next_index bigint NOT NULL, created_at bigint NOT NULL,
+        updated_at bigint, PRIMARY KEY (cluster_id, name))",
+}];
+
+const COLUMNS: &str = "cluster_id, id, uuid, name, project_id, docker_volume_size, labels, \
+    flavor_id, image_id, node_addresses, node_count, role, min_node_count, max_node_count, status, \
+    status_reason, next_index, created_at, updated_at";
+
+fn read(row: &Row) -> Result<Group> {
+    Ok(Group {
+        id: row.int("id")?,
+        uuid: row.text("uuid")?,
+        name: row.text("name")?,
+        cluster_id: row.text("cluster_id")?,
+        project_id: row.text("project_id")?,
+        docker_volume_size: row.opt_int("docker_volume_size")?,
+        labels: serde_json::from_str(&row.text("labels")?)?,
+        flavor_id: row.opt_text("flavor_id")?,
+        image_id: row.text("image_id")?,
+        node_addresses: serde_json::from_str(&row.text("node_addresses")?)?,
+        node_count: row.int("node_count")?,
+        role: row.text("role")?,
+        min_node_count: row.int("min_node_count")?,
+        max_node_count: row.opt_int("max_node_count")?,
+        status: row.text("status")?,
+        status_reason: row.opt_text("status_reason")?,
+        next_index: row.int("next_index")?,
+        created_at: row.int("created_at")?,
+        updated_at: row.opt_int("updated_at")?,
+    })
+}
+
+pub(crate) async fn insert(tx: &mut Tx, g: &Group) -> Result<()> {
+    let marks = vec!["?"; COLUMNS.split(',').count()].join(", ");
+    tx.execute(
+        &format!("INSERT INTO magnum_nodegroup ({COLUMNS}) VALUES ({marks})"),
+        values![
+            &g.cluster_id,
+            g.id,
+            &g.uuid,
+            &g.name,
+            &g.project_id,
+            g.docker_volume_size,
+            serde_json::to_string(&g.labels)?,
+            g.flavor_id.clone(),
+            &g.image_id,
+            serde_json::to_string(&g.node_addresses)?,
+            g.node_count,
+            &g.role,
+            g.min_node_count,
+            g.max_node_count,
+            &g.status,
+            g.status_reason.clone(),
+            g.next_index,
+            g.created_at,
+            g.updated_at
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Of one cluster, masters first.
+pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<Group>> {
+    let sql = format!("SELECT {COLUMNS} FROM magnum_nodegroup WHERE cluster_id = ? ORDER BY id");
+    db.query(&sql, values![cluster])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Group>> {
+    let sql = format!("SELECT {COLUMNS} FROM magnum_nodegroup WHERE cluster_id = ? ORDER BY id");
+    tx.query(&sql, values![cluster])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+/// Of several clusters in one query, by cluster.
+pub(crate) async fn of_clusters(
+    db: &Db,
+    clusters: &[String],
+) -> Result<BTreeMap<String, Vec<Group>>> {
+    let mut out: BTreeMap<String, Vec<Group>> = BTreeMap::new();
+    if clusters.is_empty() {
+        return Ok(out);
+    }
+    let marks = vec!["?"; clusters.len()].join(", ");
+    let sql =
+        format!("SELECT {COLUMNS} FROM magnum_nodegroup WHERE cluster_id IN ({marks}) ORDER BY id");
+    for row in db
+        .query(&sql, clusters.iter().map(Value::from).collect())
+        .await?
+    {
+        let group = read(&row)?;
+        out.entry(group.cluster_id.clone()).or_default().push(group);
+    }
+    Ok(out)
+}
+
+/// The wanted size and the next index.
+pub(crate) async fn set_size(tx: &mut Tx, g: &Group) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_nodegroup SET node_count = ?, next_index = ?, updated_at = ? \
+         WHERE cluster_id = ? AND name = ?",
+        values![
+            g.node_count,
+            g.next_index,
+            clock::now_micros(),
+            &g.cluster_id,
+            &g.name
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// All groups of a cluster start the same operation.
+pub(crate) async fn start(tx: &mut Tx, cluster: &str, status: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_nodegroup SET status = ?, status_reason = NULL, updated_at = ? WHERE cluster_id = ?",
+        values![status, clock::now_micros(), cluster],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn finish(
+    tx: &mut Tx,
+    g: &Group,
+    status: &str,
+    reason: Option<&str>,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_nodegroup SET status = ?, status_reason = ?, node_addresses = ?, updated_at = ? \
+         WHERE cluster_id = ? AND name = ?",
+        values![
+            status, reason, serde_json::to_string(&g.node_addresses)?, clock::now_micros(),
+            &g.cluster_id, &g.name
+        ],
+    )
+    .await
+    .map(|_| ())
+}

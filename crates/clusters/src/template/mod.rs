@@ -1,0 +1,9 @@
+//! Cluster templates: what a cluster is made of.
+
+pub(crate) mod http;
+pub(crate) mod model;
+pub(crate) mod ops;
+pub(crate) mod table;
+pub(crate) mod wire;
+
+pub(crate) use model::Template;

@@ -1,0 +1,295 @@
+//! A cluster template and the rules of its fields.
+
+use std::collections::BTreeMap;
+
+use kernel::{Result, ids};
+use serde_json::{Map, Value, json};
+
+use crate::coe::Coe;
+use crate::errors::{bad, bad_field};
+use crate::fields::Fields;
+use crate::patch::{Change, Rules};
+
+/// A template as stored.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Template {
+    pub(crate) uuid: String,
+    pub(crate) project_id: String,
+    pub(crate) user_id: String,
+    pub(crate) name: String,
+    pub(crate) coe: String,
+    pub(crate) image_id: String,
+    pub(crate) flavor_id: Option<String>,
+    pub(crate) master_flavor_id: Option<String>,
+    pub(crate) dns_nameserver: Option<String>,
+    pub(crate) keypair_id: Option<String>,
+    pub(crate) external_network_id: Option<String>,
+    pub(crate) fixed_network: Option<String>,
+    pub(crate) fixed_subnet: Option<String>,
+    pub(crate) network_driver: Option<String>,
+    pub(crate) apiserver_port: Option<i64>,
+    pub(crate) docker_volume_size: Option<i64>,
+    pub(crate) cluster_distro: Option<String>,
+    pub(crate) http_proxy: Option<String>,
+    pub(crate) https_proxy: Option<String>,
+    pub(crate) no_proxy: Option<String>,
+    pub(crate) volume_driver: Option<String>,
+    pub(crate) registry_enabled: bool,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) tls_disabled: bool,
+    pub(crate) public: bool,
+    pub(crate) server_type: String,
+    pub(crate) insecure_registry: Option<String>,
+    pub(crate) docker_storage_driver: Option<String>,
+    pub(crate) master_lb_enabled: bool,
+    pub(crate) floating_ip_enabled: bool,
+    pub(crate) hidden: bool,
+    pub(crate) tags: Option<String>,
+    pub(crate) driver: Option<String>,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: Option<i64>,
+}
+
+const KNOWN: &[&str] = &[
+    "uuid",
+    "name",
+    "coe",
+    "image_id",
+    "flavor_id",
+    "master_flavor_id",
+    "dns_nameserver",
+    "keypair_id",
+    "external_network_id",
+    "fixed_network",
+    "fixed_subnet",
+    "network_driver",
+    "apiserver_port",
+    "docker_volume_size",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "volume_driver",
+    "registry_enabled",
+    "labels",
+    "tls_disabled",
+    "public",
+    "server_type",
+    "insecure_registry",
+    "docker_storage_driver",
+    "master_lb_enabled",
+    "floating_ip_enabled",
+    "hidden",
+    "tags",
+    "driver",
+];
+const READ_ONLY: &[&str] = &["links", "project_id", "user_id", "created_at", "updated_at"];
+/// The server takes the distribution from the image.
+const IGNORED: &[&str] = &["cluster_distro"];
+
+/// What a patch of a template may not do.
+pub(crate) const PATCH: Rules<'static> = Rules {
+    internal: &[],
+    mandatory: &[
+        "image_id",
+        "coe",
+        "network_driver",
+        "external_network_id",
+        "tls_disabled",
+        "public",
+        "server_type",
+        "registry_enabled",
+        "cluster_distro",
+        "hidden",
+    ],
+};
+
+impl Template {
+    /// Reads the body of a POST; what only the server knows stays empty.
+    pub(crate) fn from_body(body: Option<Value>) -> Result<Self> {
+        let f = Fields::new("cluster_template", body, KNOWN, READ_ONLY, IGNORED)?;
+        let short = |name| f.text(name, 1, 255);
+        let flag = |name| Ok::<_, kernel::Error>(f.flag(name)?.unwrap_or(false));
+        let name = f.text("name", 0, 255)?.filter(|n| !n.is_empty());
+        Ok(Self {
+            uuid: f.uuid("uuid")?.unwrap_or_else(ids::uuid),
+            name: name.unwrap_or_else(|| crate::names::random("template")),
+            coe: {
+                let coe = f.need_text("coe", 1, 255)?;
+                known_coe(&coe)?;
+                coe
+            },
+            image_id: f.need_text("image_id", 1, 255)?,
+            flavor_id: short("flavor_id")?,
+            master_flavor_id: short("master_flavor_id")?,
+            dns_nameserver: f.text("dns_nameserver", 0, 255)?,
+            keypair_id: short("keypair_id")?,
+            external_network_id: short("external_network_id")?,
+            fixed_network: short("fixed_network")?,
+            fixed_subnet: short("fixed_subnet")?,
+            network_driver: short("network_driver")?,
+            apiserver_port: f.int("apiserver_port", 1024, 65535)?,
+            docker_volume_size: f.int("docker_volume_size", 1, i64::from(i32::MAX))?,
+            http_proxy: short("http_proxy")?,
+            https_proxy: short("https_proxy")?,
+            no_proxy: short("no_proxy")?,
+            volume_driver: short("volume_driver")?,
+            registry_enabled: flag("registry_enabled")?,
+            labels: f.labels("labels")?.unwrap_or_default(),
+            tls_disabled: flag("tls_disabled")?,
+            public: flag("public")?,
+            server_type: f
+                .text("server_type", 0, 255)?
+                .unwrap_or_else(|| "vm".into()),
+            insecure_registry: short("insecure_registry")?,
+            docker_storage_driver: short("docker_storage_driver")?,
+            master_lb_enabled: flag("master_lb_enabled")?,
+            floating_ip_enabled: f.flag("floating_ip_enabled")?.unwrap_or(true),
+            hidden: flag("hidden")?,
+            tags: f.text("tags", 0, 255)?,
+            driver: f.text("driver", 0, 255)?.filter(|d| !d.is_empty()),
+            ..Self::default()
+        })
+    }
+
+    /// Checks that need nobody else, in the order of the real service; fills
+    /// the network driver.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        let coe = Coe::parse(&self.coe)?;
+        if !matches!(self.server_type.as_str(), "vm" | "bm") {
+            return Err(bad(
+                "server_type",
+                format!(
+                    "Server type {} is not supported, expecting a vm/bm/unspecified server type.",
+                    self.server_type
+                ),
+            ));
+        }
+        one_of(
+            "Network",
+            &mut self.network_driver,
+            coe.network_drivers(),
+            true,
+        )?;
+        one_of(
+            "Volume",
+            &mut self.volume_driver,
+            coe.volume_drivers(),
+            false,
+        )?;
+        check_volume(
+            self.docker_storage_driver.as_deref(),
+            self.docker_volume_size,
+        )?;
+        if let Some(dns) = &self.dns_nameserver
+            && !dns
+                .split(',')
+                .all(|ip| ip.trim().parse::<std::net::Ipv4Addr>().is_ok())
+        {
+            return Err(bad(
+                "dns_nameserver",
+                format!(
+                    "Expected a single dns address or comma separated dns list, but received {dns}."
+                ),
+            ));
+        }
+        coe.check_template(self)
+    }
+
+    /// The template after a patch; every rule of the fields is checked again.
+    pub(crate) fn patched(&self, changes: &[Change]) -> Result<Self> {
+        let mut map = self.attributes();
+        crate::patch::apply(&mut map, changes)?;
+        let distro = map.shift_remove("cluster_distro");
+        map.retain(|_, v| !v.is_null());
+        let mut next = Self::from_body(Some(Value::Object(map)))?;
+        next.cluster_distro = distro.and_then(|d| d.as_str().map(str::to_owned));
+        next.uuid.clone_from(&self.uuid);
+        next.project_id.clone_from(&self.project_id);
+        next.user_id.clone_from(&self.user_id);
+        next.created_at = self.created_at;
+        next.updated_at = self.updated_at;
+        Ok(next)
+    }
+
+    /// Every attribute that a patch may name, the unset ones as null.
+    fn attributes(&self) -> Map<String, Value> {
+        let value = json!({
+            "name": self.name, "coe": self.coe, "image_id": self.image_id,
+            "flavor_id": self.flavor_id, "master_flavor_id": self.master_flavor_id,
+            "dns_nameserver": self.dns_nameserver, "keypair_id": self.keypair_id,
+            "external_network_id": self.external_network_id, "fixed_network": self.fixed_network,
+            "fixed_subnet": self.fixed_subnet, "network_driver": self.network_driver,
+            "apiserver_port": self.apiserver_port, "docker_volume_size": self.docker_volume_size,
+            "cluster_distro": self.cluster_distro, "http_proxy": self.http_proxy,
+            "https_proxy": self.https_proxy, "no_proxy": self.no_proxy,
+            "volume_driver": self.volume_driver, "registry_enabled": self.registry_enabled,
+            "labels": self.labels, "tls_disabled": self.tls_disabled, "public": self.public,
+            "server_type": self.server_type, "insecure_registry": self.insecure_registry,
+            "docker_storage_driver": self.docker_storage_driver,
+            "master_lb_enabled": self.master_lb_enabled,
+            "floating_ip_enabled": self.floating_ip_enabled, "hidden": self.hidden,
+            "tags": self.tags, "driver": self.driver,
+        });
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// A patch that passes while clusters use the template: exactly one of these,
+/// and `public` only to true.
+pub(crate) fn harmless(changes: &[Change]) -> bool {
+    let [change] = changes else {
+        return changes.is_empty();
+    };
+    match change.root.as_str() {
+        "hidden" | "tags" | "name" => true,
+        "public" => crate::fields::check_flag("public", &change.value).unwrap_or(false),
+        _ => false,
+    }
+}
+
+/// The check of the real service on a devicemapper volume.
+pub(crate) fn check_volume(storage_driver: Option<&str>, size: Option<i64>) -> Result<()> {
+    if storage_driver == Some("devicemapper") && size.is_none_or(|s| s < 3) {
+        let size = size.map_or_else(|| "None".to_owned(), |s| s.to_string());
+        return Err(bad(
+            "docker_volume_size",
+            format!(
+                "docker volume size {size} GB is not valid, expecting minimum value 3GB for \
+                 devicemapper storage driver."
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn known_coe(coe: &str) -> Result<()> {
+    if matches!(coe, "kubernetes" | "swarm" | "swarm-mode" | "mesos") {
+        return Ok(());
+    }
+    Err(bad_field(
+        "coe",
+        coe,
+        "Value should be one of: kubernetes, mesos, swarm, swarm-mode",
+    ))
+}
+
+fn one_of(what: &str, value: &mut Option<String>, supported: &[&str], default: bool) -> Result<()> {
+    match value {
+        None if default => *value = supported.first().map(|s| (*s).to_owned()),
+        Some(v) if !supported.contains(&v.as_str()) => {
+            let lower = what.to_lowercase();
+            return Err(bad(
+                &format!("{lower}_driver"),
+                format!(
+                    "{what} driver type {v} is not supported, expecting a {}/unspecified {lower} driver.",
+                    supported.join("/")
+                ),
+            ));
+        }
+        _ => {}
+    }
+    Ok(())
+}

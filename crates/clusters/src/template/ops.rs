@@ -1,0 +1,226 @@
+//! Operations on cluster templates.
+
+use kernel::{Ctx, Error, Page, Result, Target, clock, ids};
+use serde_json::Value;
+
+use super::model::{self, Template};
+use super::table;
+use crate::coe::Coe;
+use crate::errors::bad;
+use crate::{ClustersDeps, lookups};
+
+/// The project of the caller: rows belong to projects.
+pub(crate) fn project(ctx: &Ctx) -> Result<&str> {
+    ctx.project_id()
+        .ok_or_else(|| Error::forbidden("A project-scoped token is needed for this operation."))
+}
+
+/// The target of a rule over the caller's own things.
+pub(crate) fn own(ctx: &Ctx) -> Target {
+    Target {
+        project_id: ctx.project_id().map(str::to_owned),
+        user_id: Some(ctx.user_id.clone()),
+        domain_id: None,
+    }
+}
+
+fn target(t: &Template) -> Target {
+    Target {
+        project_id: Some(t.project_id.clone()),
+        user_id: Some(t.user_id.clone()),
+        domain_id: None,
+    }
+}
+
+/// Creates a template.
+pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> Result<Template> {
+    let mut t = Template::from_body(body)?;
+    t.project_id = project(ctx)?.to_owned();
+    t.user_id.clone_from(&ctx.user_id);
+    t.created_at = clock::now_micros();
+    t.check()?;
+    derive(d, ctx, &mut t).await?;
+    d.enforcer.check("clustertemplate:create", ctx, &own(ctx))?;
+    infrastructure(d, ctx, &t).await?;
+    if t.public || t.hidden {
+        publish(d, ctx)?;
+    }
+    let mut tx = d.db.begin().await?;
+    table::insert(&mut tx, &t).await.map_err(|e| match e.kind {
+        kernel::Kind::AlreadyExists => Error::exists(format!(
+            "A ClusterTemplate with UUID {} already exists.",
+            t.uuid
+        )),
+        _ => e,
+    })?;
+    tx.commit().await?;
+    Ok(t)
+}
+
+/// Takes distribution and driver from the image.
+async fn derive(d: &ClustersDeps, ctx: &Ctx, t: &mut Template) -> Result<()> {
+    let (image, distro) = lookups::image(d, ctx, &t.image_id).await?;
+    t.cluster_distro = Some(distro);
+    let known = Coe::parse(&t.coe)?.drivers();
+    let wanted = t
+        .driver
+        .clone()
+        .or_else(|| image.properties.get("magnum_driver").cloned());
+    match wanted {
+        Some(name) if !known.contains(&name.as_str()) => Err(bad(
+            "driver",
+            format!("Cluster driver ({name}) not supported."),
+        )),
+        Some(name) => {
+            t.driver = Some(name);
+            Ok(())
+        }
+        None => {
+            t.driver = known.first().map(|n| (*n).to_owned());
+            Ok(())
+        }
+    }
+}
+
+async fn infrastructure(d: &ClustersDeps, ctx: &Ctx, t: &Template) -> Result<()> {
+    lookups::flavor(d, ctx, t.flavor_id.as_deref()).await?;
+    lookups::flavor(d, ctx, t.master_flavor_id.as_deref()).await?;
+    lookups::external_network(d, ctx, t.external_network_id.as_deref()).await?;
+    lookups::fixed_network(d, ctx, t.fixed_network.as_deref()).await?;
+    lookups::fixed_subnet(d, ctx, t.fixed_subnet.as_deref()).await
+}
+
+fn publish(d: &ClustersDeps, ctx: &Ctx) -> Result<()> {
+    if d.enforcer.allows("clustertemplate:publish", ctx, &own(ctx)) {
+        Ok(())
+    } else {
+        Err(Error::forbidden(
+            "Not authorized to set public or hidden flag for cluster template.",
+        ))
+    }
+}
+
+/// Looks a template up by uuid or name, as the caller sees it.
+pub(crate) async fn find(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    key: &str,
+    everywhere: &str,
+) -> Result<Template> {
+    let by_name = !ids::is_uuid_like(key);
+    let scope = if d.enforcer.allows(everywhere, ctx, &own(ctx)) {
+        None
+    } else {
+        Some(project(ctx)?)
+    };
+    let mut found = table::find(&d.db, key, by_name, scope).await?;
+    // An admin's own template wins over another project's of the same name.
+    if found.len() > 1 && scope.is_none() {
+        if let Some(own) = ctx.project_id() {
+            let mine = table::find(&d.db, key, by_name, Some(own)).await?;
+            if mine.len() == 1 {
+                found = mine;
+            }
+        }
+    }
+    if found.len() > 1 {
+        return Err(Error::conflict(
+            "Multiple ClusterTemplates exist with same name. Please use the ClusterTemplate uuid instead.",
+        ));
+    }
+    found
+        .pop()
+        .ok_or_else(|| Error::not_found("ClusterTemplate", key))
+}
+
+pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Template> {
+    let t = find(d, ctx, key, "clustertemplate:get_one_all_projects").await?;
+    if !t.public {
+        d.enforcer.check("clustertemplate:get", ctx, &target(&t))?;
+    }
+    Ok(t)
+}
+
+/// One page; `rule` is `get_all` or `detail`.
+pub(crate) async fn list(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    rule: &str,
+    page: &Page,
+) -> Result<Vec<Template>> {
+    d.enforcer
+        .check(&format!("clustertemplate:{rule}"), ctx, &own(ctx))?;
+    let everywhere = format!("clustertemplate:{rule}_all_projects");
+    let scope = if d.enforcer.allows(&everywhere, ctx, &own(ctx)) {
+        None
+    } else {
+        Some(project(ctx)?)
+    };
+    if let Some(marker) = &page.marker
+        && table::find(&d.db, marker, false, scope).await?.is_empty()
+    {
+        return Err(Error::not_found("ClusterTemplate", marker));
+    }
+    table::page(&d.db, scope, page).await
+}
+
+pub(crate) async fn update(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    key: &str,
+    body: Option<Value>,
+) -> Result<Template> {
+    let changes = crate::patch::parse(body, &model::PATCH)?;
+    let old = find(d, ctx, key, "clustertemplate:update_all_projects").await?;
+    if old.project_id != project(ctx)? {
+        d.enforcer
+            .check("clustertemplate:update_all_projects", ctx, &target(&old))?;
+    }
+    d.enforcer
+        .check("clustertemplate:update", ctx, &target(&old))?;
+    let mut next = old.patched(&changes)?;
+    next.check()?;
+    if next.image_id != old.image_id || next.coe != old.coe || next.driver != old.driver {
+        if next.driver == old.driver {
+            next.driver = None;
+        }
+        derive(d, ctx, &mut next).await?;
+    }
+    infrastructure(d, ctx, &next).await?;
+    if next.public != old.public || next.hidden != old.hidden {
+        publish(d, ctx)?;
+    }
+    let mut tx = d.db.begin().await?;
+    if !model::harmless(&changes) && table::references(&mut tx, &old.uuid).await? {
+        return Err(referenced(key));
+    }
+    next.updated_at = Some(clock::now_micros());
+    if !table::update(&mut tx, &next).await? {
+        return Err(Error::not_found("ClusterTemplate", key));
+    }
+    tx.commit().await?;
+    Ok(next)
+}
+
+pub(crate) async fn delete(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<()> {
+    let t = find(d, ctx, key, "clustertemplate:delete_all_projects").await?;
+    let admin = "clustertemplate:delete_all_projects";
+    if t.project_id != project(ctx)? && !d.enforcer.allows(admin, ctx, &target(&t)) {
+        return Err(Error::not_found("ClusterTemplate", key));
+    }
+    d.enforcer
+        .check("clustertemplate:delete", ctx, &target(&t))?;
+    let mut tx = d.db.begin().await?;
+    if table::references(&mut tx, &t.uuid).await? {
+        return Err(referenced(key));
+    }
+    table::delete(&mut tx, &t.uuid).await?;
+    tx.commit().await
+}
+
+fn referenced(key: &str) -> Error {
+    bad(
+        "cluster_template",
+        format!("ClusterTemplate {key} is referenced by one or multiple clusters."),
+    )
+}

@@ -1,0 +1,256 @@
+//! SQL of `magnum_template`.
+
+use std::collections::BTreeMap;
+
+use db::{Db, Migration, Row, Tx, Value, values};
+use kernel::{Page, Result};
+
+use super::model::Template;
+use crate::listing::{self, Column, Kind};
+
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "clusters-001-template",
+        sql: "CREATE TABLE IF NOT EXISTS magnum_template (
+            uuid varchar(36) NOT NULL PRIMARY KEY, project_id varchar(64) NOT NULL,
+            user_id varchar(64) NOT NULL, name varchar(255) NOT NULL, coe varchar(40) NOT NULL,
+            image_id varchar(255) NOT NULL, flavor_id varchar(255), master_flavor_id varchar(255),
+            dns_nameserver varchar(255), keypair_id varchar(255), external_network_id varchar(255),
+            fixed_network varchar(255), fixed_subnet varchar(255), network_driver varchar(255),
+            apiserver_port bigint, docker_volume_size bigint, cluster_distro varchar(255),
+            http_proxy varchar(255), https_proxy varchar(255), no_proxy varchar(255),
+            volume_driver varchar(255), registry_enabled boolean NOT NULL, labels {text} NOT NULL,
+            tls_disabled boolean NOT NULL, public boolean NOT NULL, server_type varchar(40) NOT NULL,
+            insecure_registry varchar(255), docker_storage_driver varchar(255),
+            master_lb_enabled boolean NOT NULL, floating_ip_enabled boolean NOT NULL,
+            hidden boolean NOT NULL, tags varchar(255), driver varchar(255),
+            created_at bigint NOT NULL, updated_at bigint)",
+    },
+    Migration {
+        name: "clusters-002-template-project",
+        sql: "CREATE INDEX magnum_template_project ON magnum_template (project_id, created_at)",
+    },
+];
+
+/// The columns a list may be sorted by.
+pub(crate) const SORT: &[Column] = &[
+    ("uuid", Kind::Text),
+    ("project_id", Kind::Text),
+    ("user_id", Kind::Text),
+    ("name", Kind::Text),
+    ("coe", Kind::Text),
+    ("image_id", Kind::Text),
+    ("flavor_id", Kind::Text),
+    ("master_flavor_id", Kind::Text),
+    ("dns_nameserver", Kind::Text),
+    ("keypair_id", Kind::Text),
+    ("external_network_id", Kind::Text),
+    ("fixed_network", Kind::Text),
+    ("fixed_subnet", Kind::Text),
+    ("network_driver", Kind::Text),
+    ("apiserver_port", Kind::Int),
+    ("docker_volume_size", Kind::Int),
+    ("cluster_distro", Kind::Text),
+    ("http_proxy", Kind::Text),
+    ("https_proxy", Kind::Text),
+    ("no_proxy", Kind::Text),
+    ("volume_driver", Kind::Text),
+    ("registry_enabled", Kind::Flag),
+    ("labels", Kind::Text),
+    ("tls_disabled", Kind::Flag),
+    ("public", Kind::Flag),
+    ("server_type", Kind::Text),
+    ("insecure_registry", Kind::Text),
+    ("docker_storage_driver", Kind::Text),
+    ("master_lb_enabled", Kind::Flag),
+    ("floating_ip_enabled", Kind::Flag),
+    ("hidden", Kind::Flag),
+    ("tags", Kind::Text),
+    ("driver", Kind::Text),
+    ("created_at", Kind::Int),
+    ("updated_at", Kind::Int),
+];
+
+const COLUMNS: &str = "uuid, project_id, user_id, name, coe, image_id, flavor_id, \
+    master_flavor_id, dns_nameserver, keypair_id, external_network_id, fixed_network, fixed_subnet, \
+    network_driver, apiserver_port, docker_volume_size, cluster_distro, http_proxy, https_proxy, \
+    no_proxy, volume_driver, registry_enabled, labels, tls_disabled, public, server_type, \
+    insecure_registry, docker_storage_driver, master_lb_enabled, floating_ip_enabled, hidden, tags, \
+    driver, created_at, updated_at";
+
+fn read(row: &Row) -> Result<Template> {
+    Ok(Template {
+        uuid: row.text("uuid")?,
+        project_id: row.text("project_id")?,
+        user_id: row.text("user_id")?,
+        name: row.text("name")?,
+        coe: row.text("coe")?,
+        image_id: row.text("image_id")?,
+        flavor_id: row.opt_text("flavor_id")?,
+        master_flavor_id: row.opt_text("master_flavor_id")?,
+        dns_nameserver: row.opt_text("dns_nameserver")?,
+        keypair_id: row.opt_text("keypair_id")?,
+        external_network_id: row.opt_text("external_network_id")?,
+        fixed_network: row.opt_text("fixed_network")?,
+        fixed_subnet: row.opt_text("fixed_subnet")?,
+        network_driver: row.opt_text("network_driver")?,
+        apiserver_port: row.opt_int("apiserver_port")?,
+        docker_volume_size: row.opt_int("docker_volume_size")?,
+        cluster_distro: row.opt_text("cluster_distro")?,
+        http_proxy: row.opt_text("http_proxy")?,
+        https_proxy: row.opt_text("https_proxy")?,
+        no_proxy: row.opt_text("no_proxy")?,
+        volume_driver: row.opt_text("volume_driver")?,
+        registry_enabled: row.flag("registry_enabled")?,
+        labels: serde_json::from_str(&row.text("labels")?)?,
+        tls_disabled: row.flag("tls_disabled")?,
+        public: row.flag("public")?,
+        server_type: row.text("server_type")?,
+        insecure_registry: row.opt_text("insecure_registry")?,
+        docker_storage_driver: row.opt_text("docker_storage_driver")?,
+        master_lb_enabled: row.flag("master_lb_enabled")?,
+        floating_ip_enabled: row.flag("floating_ip_enabled")?,
+        hidden: row.flag("hidden")?,
+        tags: row.opt_text("tags")?,
+        driver: row.opt_text("driver")?,
+        created_at: row.int("created_at")?,
+        updated_at: row.opt_int("updated_at")?,
+    })
+}
+
+fn bound(t: &Template) -> Result<Vec<Value>> {
+    Ok(values![
+        &t.uuid,
+        &t.project_id,
+        &t.user_id,
+        &t.name,
+        &t.coe,
+        &t.image_id,
+        t.flavor_id.clone(),
+        t.master_flavor_id.clone(),
+        t.dns_nameserver.clone(),
+        t.keypair_id.clone(),
+        t.external_network_id.clone(),
+        t.fixed_network.clone(),
+        t.fixed_subnet.clone(),
+        t.network_driver.clone(),
+        t.apiserver_port,
+        t.docker_volume_size,
+        t.cluster_distro.clone(),
+        t.http_proxy.clone(),
+        t.https_proxy.clone(),
+        t.no_proxy.clone(),
+        t.volume_driver.clone(),
+        t.registry_enabled,
+        serde_json::to_string(&t.labels)?,
+        t.tls_disabled,
+        t.public,
+        &t.server_type,
+        t.insecure_registry.clone(),
+        t.docker_storage_driver.clone(),
+        t.master_lb_enabled,
+        t.floating_ip_enabled,
+        t.hidden,
+        t.tags.clone(),
+        t.driver.clone(),
+        t.created_at,
+        t.updated_at,
+    ])
+}
+
+pub(crate) async fn insert(tx: &mut Tx, t: &Template) -> Result<()> {
+    let marks = vec!["?"; COLUMNS.split(',').count()].join(", ");
+    let sql = format!("INSERT INTO magnum_template ({COLUMNS}) VALUES ({marks})");
+    tx.execute(&sql, bound(t)?).await.map(|_| ())
+}
+
+/// Writes every column; `false` where the row is gone.
+pub(crate) async fn update(tx: &mut Tx, t: &Template) -> Result<bool> {
+    let set: Vec<_> = COLUMNS.split(", ").map(|c| format!("{c} = ?")).collect();
+    let sql = format!(
+        "UPDATE magnum_template SET {} WHERE uuid = ?",
+        set.join(", ")
+    );
+    let mut args = bound(t)?;
+    args.push(Value::from(&t.uuid));
+    Ok(tx.execute(&sql, args).await? == 1)
+}
+
+pub(crate) async fn delete(tx: &mut Tx, uuid: &str) -> Result<()> {
+    tx.execute("DELETE FROM magnum_template WHERE uuid = ?", values![uuid])
+        .await
+        .map(|_| ())
+}
+
+/// By uuid (`uuid`) or name, whosoever it is; at most two.
+pub(crate) async fn find(
+    db: &Db,
+    key: &str,
+    by_name: bool,
+    project: Option<&str>,
+) -> Result<Vec<Template>> {
+    let column = if by_name { "name" } else { "uuid" };
+    let mut sql = format!("SELECT {COLUMNS} FROM magnum_template WHERE {column} = ?");
+    let mut args = values![key];
+    if let Some(project) = project {
+        sql.push_str(" AND (project_id = ? OR (public = ? AND hidden = ?))");
+        args.extend(values![project, true, false]);
+    }
+    sql.push_str(" ORDER BY created_at LIMIT 2");
+    db.query(&sql, args).await?.iter().map(read).collect()
+}
+
+/// The clusters that use it.
+pub(crate) async fn references(tx: &mut Tx, uuid: &str) -> Result<bool> {
+    Ok(tx
+        .query_opt(
+            "SELECT uuid FROM magnum_cluster WHERE cluster_template_id = ? LIMIT 1",
+            values![uuid],
+        )
+        .await?
+        .is_some())
+}
+
+/// One page of what a project sees; `None`: of everything.
+pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<Vec<Template>> {
+    let (scope, args) = match project {
+        Some(p) => (
+            "(project_id = ? OR (public = ? AND hidden = ?))",
+            values![p, true, false],
+        ),
+        None => ("1 = 1", vec![]),
+    };
+    let (sql, args) = listing::select(COLUMNS, "magnum_template", scope, args, page, SORT)?;
+    db.query(&sql, args).await?.iter().map(read).collect()
+}
+
+/// The labels of several templates, for the comparison in cluster details.
+pub(crate) async fn labels_of(
+    db: &Db,
+    uuids: &[String],
+) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+    if uuids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let marks = vec!["?"; uuids.len()].join(", ");
+    let rows = db
+        .query(
+            &format!("SELECT uuid, labels FROM magnum_template WHERE uuid IN ({marks})"),
+            uuids.iter().map(Value::from).collect(),
+        )
+        .await?;
+    rows.iter()
+        .map(|r| Ok((r.text("uuid")?, serde_json::from_str(&r.text("labels")?)?)))
+        .collect()
+}
+
+/// Whether it is still there; locks it where the database locks rows.
+pub(crate) async fn exists(tx: &mut Tx, uuid: &str) -> Result<bool> {
+    let n = tx
+        .execute(
+            "UPDATE magnum_template SET created_at = created_at WHERE uuid = ?",
+            values![uuid],
+        )
+        .await?;
+    Ok(n == 1)
+}

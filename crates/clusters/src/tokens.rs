@@ -1,0 +1,61 @@
+//! One-time tokens of nodes, and the purposes under which secrets are sealed.
+
+use kernel::{Result, clock, ids};
+use pki::Sealer;
+
+use crate::cluster::Cluster;
+use crate::node::Node;
+use crate::nodegroup::Group;
+
+/// An unused token is void after the create timeout, and at the latest so
+/// many seconds after it was drawn.
+const LONGEST: i64 = 24 * 3600;
+
+pub(crate) fn ca_purpose(cluster: &str) -> String {
+    format!("cluster/{cluster}/ca-key")
+}
+
+pub(crate) fn token_purpose(node: &str) -> String {
+    format!("node/{node}/token")
+}
+
+pub(crate) fn join_purpose(cluster: &str) -> String {
+    format!("cluster/{cluster}/join")
+}
+
+/// SHA-256 of a secret, hex.
+pub(crate) fn digest(secret: &str) -> String {
+    pki::fingerprint_sha256(secret.as_bytes())
+        .chars()
+        .filter(|c| *c != ':')
+        .collect::<String>()
+        .to_lowercase()
+}
+
+/// A node of the group with the next index and a token of its own.
+pub(crate) fn new_node(sealer: &Sealer, cluster: &Cluster, group: &mut Group) -> Result<Node> {
+    let now = clock::now_micros();
+    let id = ids::uuid();
+    let token = ids::secret_hex(32);
+    let minutes = if cluster.create_timeout > 0 {
+        cluster.create_timeout
+    } else {
+        60
+    };
+    let seconds = minutes.saturating_mul(60).min(LONGEST);
+    let index = group.next_index;
+    group.next_index += 1;
+    Ok(Node {
+        cluster_id: cluster.uuid.clone(),
+        nodegroup: group.name.clone(),
+        index,
+        name: format!("{}-{}-{index}", cluster.prefix(), group.word()),
+        is_master: group.is_master(),
+        token_sealed: sealer.seal(&token_purpose(&id), token.as_bytes())?,
+        token_hash: digest(&token),
+        token_expires: now + seconds * 1_000_000,
+        created_at: now,
+        id,
+        ..Node::default()
+    })
+}
