@@ -1,1 +1,40 @@
-fn main() {}
+//! `jeroboam`: the server and the command line in one binary.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line prints"
+)]
+
+mod cli;
+mod config;
+mod server;
+
+use clap::Parser as _;
+
+fn main() -> std::process::ExitCode {
+    // One provider for every TLS user in the process, before the first of them.
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
+        eprintln!("jeroboam: a TLS provider was installed twice");
+    }
+    let args = cli::Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("jeroboam: the runtime does not start: {e}");
+            return std::process::ExitCode::from(2);
+        }
+    };
+    match runtime.block_on(cli::run(args)) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("jeroboam: {e:#}");
+            std::process::ExitCode::from(1)
+        }
+    }
+}

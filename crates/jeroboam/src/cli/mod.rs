@@ -1,0 +1,167 @@
+//! The command line: arguments and dispatch.
+
+mod client;
+mod cluster;
+mod credentials;
+mod doctor;
+mod image;
+mod leaks;
+mod progress;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand};
+
+/// Container clusters as a service: server and command line in one.
+#[derive(Parser)]
+#[command(
+    name = "jeroboam",
+    version,
+    after_help = "Examples:\n  jeroboam doctor\n  jeroboam image build swarm\n  jeroboam serve\n  jeroboam cluster create demo --node-count 2 --wait\n  jeroboam cluster config demo --dir ./demo-tls\n\nThe commands that talk to a server read clouds.yaml (./, ~/.config/openstack, /etc/openstack,\nOS_CLIENT_CONFIG_FILE) and OS_* variables as the OpenStack clients do."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Entry of clouds.yaml to use.
+    #[arg(long, global = true, env = "OS_CLOUD")]
+    os_cloud: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(ServeArgs),
+    /// Say what is missing on this machine, and the command that mends it.
+    Doctor,
+    /// Node images.
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Clusters.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// List what the engine has and the ledger has not, and the other way round.
+    Leaks {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell.
+    Completion { shell: clap_complete::Shell },
+}
+
+/// Arguments of `serve`; each overrides the file.
+#[derive(ClapArgs)]
+pub struct ServeArgs {
+    /// Database file, keys and clouds.yaml [default: ~/.local/share/jeroboam].
+    #[arg(long)]
+    pub state_dir: Option<PathBuf>,
+    /// Address of the API [default: 127.0.0.1:9511]; port 0 picks a free one.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// sqlite:PATH, postgres://… or mysql://… [default: SQLite in the state directory].
+    #[arg(long)]
+    pub database: Option<String>,
+    /// TOML file; see the operator guide.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum ImageCommand {
+    /// Build a node image from Debian packages and register it.
+    Build {
+        /// COE of the image.
+        #[arg(value_parser = ["swarm"])]
+        coe: String,
+        /// Build again although the image is up to date.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum ClusterCommand {
+    /// Create a cluster.
+    #[command(
+        after_help = "Examples:\n  jeroboam cluster create demo --node-count 2 --wait\n  jeroboam cluster create prod --cluster-template swarm-large --master-count 3 --wait"
+    )]
+    Create(cluster::CreateArgs),
+    /// List clusters.
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a cluster, its nodes and their steps.
+    Show {
+        /// Name or uuid.
+        cluster: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete a cluster.
+    Delete {
+        /// Name or uuid.
+        cluster: String,
+        /// Wait until nothing is left.
+        #[arg(long)]
+        wait: bool,
+        /// Give up waiting after so many seconds.
+        #[arg(long, default_value_t = 300)]
+        timeout: u64,
+    },
+    /// Write the client's key and certificates, print the variables to set.
+    Config {
+        /// Name or uuid.
+        cluster: String,
+        /// Where to write ca.pem, cert.pem and key.pem.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Overwrite files that exist.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Runs a command; the code is 0 for success, 1 for a failure.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    let cloud = args.os_cloud.as_deref();
+    match args.command {
+        Command::Serve(serve) => serve::run(serve).await,
+        Command::Doctor => doctor::run().await,
+        Command::Image(ImageCommand::Build { coe, force }) => {
+            image::build(cloud, &coe, force).await
+        }
+        Command::Cluster(command) => {
+            let api = client::Api::connect(cloud).await?;
+            match command {
+                ClusterCommand::Create(create) => cluster::create(&api, create).await,
+                ClusterCommand::List { json } => cluster::list(&api, json).await,
+                ClusterCommand::Show { cluster, json } => cluster::show(&api, &cluster, json).await,
+                ClusterCommand::Delete {
+                    cluster,
+                    wait,
+                    timeout,
+                } => cluster::delete(&api, &cluster, wait, timeout).await,
+                ClusterCommand::Config {
+                    cluster,
+                    dir,
+                    force,
+                } => credentials::write(&api, &cluster, &dir, force).await,
+            }
+        }
+        Command::Leaks { json } => leaks::run(&client::Api::connect(cloud).await?, json).await,
+        Command::Completion { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "jeroboam",
+                &mut std::io::stdout(),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

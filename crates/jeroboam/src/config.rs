@@ -1,0 +1,98 @@
+//! Configuration: defaults, then the TOML file, then flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+/// What the server needs to know; every value has a default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Database file, keys and `clouds.yaml` live here.
+    pub state_dir: PathBuf,
+    pub listen: SocketAddr,
+    /// `None`: SQLite in the state directory.
+    pub database: Option<String>,
+    /// Address that clients use, such as `https://clusters.example.org`;
+    /// `None`: the Host of each request.
+    pub public_endpoint: Option<String>,
+    /// TCP port of the bootstrap listener on each cluster network's gateway.
+    pub bootstrap_port: u16,
+    pub infra: Infra,
+}
+
+/// What stands behind compute and network.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Infra {
+    pub driver: Driver,
+    /// `None`: `unix:///var/run/docker.sock`, or `DOCKER_HOST`.
+    pub docker: Option<String>,
+    /// Subnets of cluster networks are cut from this range.
+    pub pool: ipnet::Ipv4Net,
+    /// Keeps what clusters send on this machine, by firewall rules.
+    pub isolate: bool,
+    /// The simulator's world; `None`: a file in the state directory. Several
+    /// servers that simulate one world share it.
+    pub simulator: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    Docker,
+    Simulator,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);
+        Self {
+            state_dir: home.join(".local/share/jeroboam"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 9511)),
+            database: None,
+            public_endpoint: None,
+            bootstrap_port: 9512,
+            infra: Infra::default(),
+        }
+    }
+}
+
+impl Default for Infra {
+    fn default() -> Self {
+        Self {
+            driver: Driver::Docker,
+            docker: None,
+            pool: ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 30, 0, 0), 15),
+            isolate: false,
+            simulator: None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file; unknown keys are errors that name the key.
+    pub fn read(path: &std::path::Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("config: {} cannot be read", path.display()))?;
+        let config: Self = toml::from_str(&text)
+            .with_context(|| format!("config: {} is not valid", path.display()))?;
+        if config.bootstrap_port == 0 {
+            bail!(
+                "config: bootstrap_port must be a fixed port; nodes are given it at their creation"
+            );
+        }
+        Ok(config)
+    }
+
+    pub fn database_url(&self) -> String {
+        self.database.clone().unwrap_or_else(|| {
+            format!(
+                "sqlite:{}",
+                self.state_dir.join("jeroboam.sqlite").display()
+            )
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! Our own routes: health, leaks, images. Everything but health is for admins.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use compute::Compute;
+use db::Db;
+use infra::ContainerHost;
+use kernel::{Error, Result};
+use network::NetworkService;
+use serde_json::json;
+
+/// What these routes need.
+#[derive(Clone)]
+pub struct Own {
+    pub host: Arc<dyn ContainerHost>,
+    pub compute: Compute,
+    pub network: NetworkService,
+}
+
+/// Public: answers when the database does.
+pub fn health(db: Db) -> Router {
+    Router::new().route("/healthz", get(healthz)).with_state(db)
+}
+
+/// Mounted under `/jeroboam/v1`, behind authentication.
+pub fn routes(own: Own) -> Router {
+    Router::new()
+        .route("/leaks", get(leaks))
+        .route("/images/refresh", post(refresh))
+        .with_state(own)
+}
+
+async fn healthz(State(db): State<Db>) -> Response {
+    match db.query("SELECT 1 AS one", vec![]).await {
+        Ok(_) => Json(json!({"status": "ok"})).into_response(),
+        Err(e) => {
+            tracing::warn!(error = %e, "health");
+            let body = json!({"status": "unavailable", "detail": e.message});
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
+}
+
+async fn leaks(State(own): State<Own>, rest::Caller(ctx): rest::Caller) -> Response {
+    let found = async {
+        admin(&ctx)?;
+        let mut all = own.compute.leaks().await?;
+        all.extend(own.network.leaks().await?);
+        Ok(all)
+    };
+    answer(found.await.map(|leaks| {
+        let list: Vec<_> = leaks
+            .iter()
+            .map(|l| json!({"kind": l.object, "name": l.name, "id": l.id, "side": format!("{:?}", l.side), "what": l.hint}))
+            .collect();
+        json!({"leaks": list})
+    }))
+}
+
+async fn refresh(State(own): State<Own>, rest::Caller(ctx): rest::Caller) -> Response {
+    let names = async {
+        admin(&ctx)?;
+        super::images::refresh(own.host.as_ref(), &own.compute.face()).await
+    };
+    answer(names.await.map(|names| json!({"images": names})))
+}
+
+fn admin(ctx: &kernel::Ctx) -> Result<()> {
+    if ctx.is_admin() {
+        return Ok(());
+    }
+    Err(Error::forbidden(
+        "This needs the role admin; use the cloud 'jeroboam' of clouds.yaml.",
+    ))
+}
+
+fn answer(result: Result<serde_json::Value>) -> Response {
+    match result {
+        Ok(value) => Json(value).into_response(),
+        Err(e) => super::dialect::Own.respond(&e),
+    }
+}

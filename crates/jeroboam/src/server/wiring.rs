@@ -1,0 +1,212 @@
+//! The ordered wiring: what is made, from what, in which order. Read it from
+//! the top to know the whole server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use clusters::{BootstrapParams, Clusters, ClustersDeps};
+use compute::{Compute, ComputeConfig};
+use db::{Db, Dialect, Migration};
+use flow::{Driver as FlowDriver, Tasks};
+use identity::{CatalogEntry, Identity};
+use infra::{ContainerHost, NetworkPlane};
+use network::{NetworkConfig, NetworkService};
+use orchestration::Orchestration;
+
+use super::installation::{check_keys, installation, migrations as installation_table};
+use super::own::{self, Own};
+use super::sealing::Seals;
+use super::state_dir::{Passwords, StateDir};
+use super::{bootstrap, dialect, images};
+use crate::config::{Config, Driver};
+
+/// What is to be run.
+pub struct Server {
+    pub router: Router,
+    pub driver: FlowDriver,
+}
+
+/// What stands behind compute and network.
+#[derive(Clone)]
+struct Plant {
+    host: Arc<dyn ContainerHost>,
+    plane: Arc<dyn NetworkPlane>,
+}
+
+pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Server> {
+    let database = Db::connect(&config.database_url()).await?;
+    database.migrate(&migrations()).await?;
+    if database.dialect() == Dialect::Sqlite {
+        db::release_all(&database).await?;
+    }
+
+    let sealer = Arc::new(pki::Sealer::open(&state.join("keys"))?);
+    check_keys(&database, &sealer).await?;
+    let seals = Arc::new(Seals::new(sealer.clone()));
+
+    let catalog = vec![
+        CatalogEntry::new("identity", "keystone", "/identity/v3"),
+        CatalogEntry::new("container-infra", "magnum", "/container-infra/v1"),
+    ];
+    let identity = Identity::new(
+        database.clone(),
+        &state.join("fernet-keys"),
+        catalog,
+        config.public_endpoint.clone(),
+    )
+    .await?;
+    if let Some(first) = identity.bootstrap().await? {
+        state.keep_passwords(&Passwords {
+            admin: first.admin_password,
+            demo: first.demo_password,
+        })?;
+    }
+    state.write_clouds(config.listen, config.public_endpoint.as_deref())?;
+
+    let plant = plant(config, state).await?;
+    let installation = installation(&database).await?;
+    let network_config = NetworkConfig {
+        pool: config.infra.pool,
+        installation: installation.clone(),
+    };
+    let network = NetworkService::new(database.clone(), plant.plane.clone(), network_config);
+    let compute_config = ComputeConfig::new(installation);
+    let compute = Compute::new(
+        database.clone(),
+        plant.host.clone(),
+        network.face(),
+        compute_config,
+        seals.clone(),
+    );
+    network::seed(&database).await?;
+    seed(&compute, &plant, tasks).await?;
+    network.load_gateways().await?;
+    compute.watch(tasks);
+
+    let orchestration = Orchestration::new(
+        database.clone(),
+        network.face(),
+        compute.face(),
+        seals.clone(),
+    );
+    let listener = bootstrap::Identity::open(state)?;
+    let auth: Arc<dyn rest::Authenticator> = Arc::new(identity.clone());
+    let clusters = Clusters::new(ClustersDeps {
+        db: database.clone(),
+        enforcer: Arc::new(rest::policy::Policies::new(clusters::policies())?),
+        auth: auth.clone(),
+        network: network.face(),
+        compute: compute.face(),
+        orchestration: orchestration.face(),
+        sealer,
+        bootstrap: BootstrapParams {
+            port: config.bootstrap_port,
+            pin: listener.pin.clone(),
+        },
+    });
+    listener.start(
+        clusters.bootstrap_routes(),
+        config.bootstrap_port,
+        network.gateways(),
+        tasks,
+    );
+
+    let mut driver = FlowDriver::new(database.clone());
+    for reconciler in [
+        network.reconcilers(),
+        compute.reconcilers(),
+        orchestration.reconcilers(),
+        clusters.reconcilers(),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        driver = driver.with(reconciler);
+    }
+
+    let own = own::routes(Own {
+        host: plant.host,
+        compute,
+        network,
+    });
+    let own = rest::require_auth(own, auth, Arc::new(dialect::Own), &[]);
+    let router = Router::new()
+        .merge(own::health(database))
+        .merge(identity.routes())
+        .nest("/container-infra", clusters.routes())
+        .nest("/jeroboam/v1", own.merge(clusters.own_routes()));
+    Ok(Server {
+        router: rest::finish(router, Arc::new(dialect::Own)),
+        driver,
+    })
+}
+
+fn migrations() -> Vec<Migration> {
+    [
+        installation_table(),
+        identity::migrations(),
+        network::migrations(),
+        compute::migrations(),
+        orchestration::migrations(),
+        &clusters::migrations(),
+    ]
+    .concat()
+}
+
+async fn plant(config: &Config, state: &StateDir) -> Result<Plant> {
+    match config.infra.driver {
+        Driver::Docker => {
+            let engine = docker::Engine::connect(config.infra.docker.as_deref())
+                .context("infra: Docker")?
+                .isolate(config.infra.isolate);
+            let engine = Arc::new(engine);
+            Ok(Plant {
+                host: engine.clone(),
+                plane: engine,
+            })
+        }
+        Driver::Simulator => {
+            let path = config
+                .infra
+                .simulator
+                .clone()
+                .unwrap_or_else(|| state.join("simulator.sqlite"));
+            let simulator =
+                Arc::new(infra::sim::Simulator::open(&path.display().to_string()).await?);
+            for coe in ["swarm"] {
+                simulator
+                    .add_image(&format!("jeroboam/{coe}:latest"))
+                    .await?;
+            }
+            Ok(Plant {
+                host: simulator.clone(),
+                plane: simulator,
+            })
+        }
+    }
+}
+
+/// What a newcomer's first template needs. The engine may be away at this
+/// moment: then what depends on it is seeded when it answers.
+async fn seed(compute: &Compute, plant: &Plant, tasks: &Tasks) -> Result<()> {
+    compute.seed().await?;
+    let (host, face, token) = (plant.host.clone(), compute.face(), tasks.token());
+    tasks.spawn("register images", async move {
+        loop {
+            match images::refresh(host.as_ref(), &face).await {
+                Ok(names) => {
+                    tracing::info!(images = names.join(", "), "node images");
+                    return;
+                }
+                Err(e) => tracing::warn!(error = %e, "node images are not listed yet"),
+            }
+            tokio::select! {
+                () = token.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            }
+        }
+    });
+    Ok(())
+}
