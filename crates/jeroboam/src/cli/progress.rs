@@ -35,7 +35,7 @@ impl Progress {
                 ready += 1;
             }
             for step in node["steps"].as_array().into_iter().flatten() {
-                if step["status"] == "start" {
+                if step["status"] == "running" {
                     continue;
                 }
                 let key = format!(

@@ -1,4 +1,5 @@
-//! Node images that the engine has are registered under their COE's name.
+//! Node images that the engine has are registered under their COE's name,
+//! with the distribution that they are made from.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ pub async fn refresh(host: &dyn ContainerHost, compute: &ComputeFace) -> Result<
         };
         let new = NewImage {
             name: coe.clone(),
-            os_distro: Some(coe.clone()),
+            os_distro: Some("debian".into()),
             properties: BTreeMap::from([("jeroboam_node".to_owned(), "true".to_owned())]),
             reference: tag.clone(),
         };

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flow::{Lease, Next, Reconciler};
-use futures_util::future::FutureExt as _;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use kernel::{Result, clock};
+use kernel::{Error, Result, clock};
 use lang::hot::Pseudo;
+use tokio::task::JoinSet;
 
 use super::conclude::Verdict;
 use super::graph::Graph;
@@ -99,22 +98,29 @@ impl Engine {
             clock::now_micros(),
         ))
     }
+}
 
-    async fn perform(&self, launch: Launch, job: Job, resource_type: String) -> (String, Answer) {
-        let Some(worker) = self.remotes.worker(&resource_type) else {
-            let why = format!("no worker for {resource_type}");
-            return (
-                launch.part,
-                Answer::Progress(Err(Trouble::failed("InternalError", why))),
-            );
-        };
-        let answer = match launch.effect {
-            Effect::Create => Answer::Progress(worker.create(&job).await),
-            Effect::Check => Answer::Progress(worker.check(&job).await),
-            Effect::Delete => Answer::Removal(worker.delete(&job).await),
-        };
-        (launch.part, answer)
-    }
+/// Runs as a task of its own: an effect may hold the database's one writer
+/// while this run waits for it, so it must go on by itself.
+async fn perform(
+    remotes: Arc<Remotes>,
+    launch: Launch,
+    job: Job,
+    resource_type: String,
+) -> (String, Answer) {
+    let Some(worker) = remotes.worker(&resource_type) else {
+        let why = format!("no worker for {resource_type}");
+        return (
+            launch.part,
+            Answer::Progress(Err(Trouble::failed("InternalError", why))),
+        );
+    };
+    let answer = match launch.effect {
+        Effect::Create => Answer::Progress(worker.create(&job).await),
+        Effect::Check => Answer::Progress(worker.check(&job).await),
+        Effect::Delete => Answer::Removal(worker.delete(&job).await),
+    };
+    (launch.part, answer)
 }
 
 struct Run<'a> {
@@ -131,7 +137,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn work(&mut self) -> Result<Next> {
         let engine = self.engine;
-        let mut flights = FuturesUnordered::new();
+        let mut flights = JoinSet::new();
         loop {
             let verdict = self.decide();
             if verdict == Some(Verdict::Gone) {
@@ -143,7 +149,7 @@ impl Run<'_> {
                 for launch in launches {
                     if let Some(part) = self.world.part(&launch.part) {
                         let (job, kind) = (self.world.job(part), part.resource_type.clone());
-                        flights.push(engine.perform(launch, job, kind));
+                        flights.spawn(perform(engine.remotes.clone(), launch, job, kind));
                     }
                 }
             }
@@ -156,15 +162,15 @@ impl Run<'_> {
                 });
             }
             // Results that are ready together are written together.
-            if let Some(answer) = flights.next().await {
-                self.apply(answer);
+            if let Some(answer) = flights.join_next().await {
+                self.apply(answer.map_err(Error::internal)?);
             }
-            while let Some(Some(answer)) = flights.next().now_or_never() {
-                self.apply(answer);
+            while let Some(answer) = flights.try_join_next() {
+                self.apply(answer.map_err(Error::internal)?);
             }
             if !ours {
-                while let Some(answer) = flights.next().await {
-                    self.apply(answer);
+                while let Some(answer) = flights.join_next().await {
+                    self.apply(answer.map_err(Error::internal)?);
                 }
                 self.flush().await?;
                 return Ok(Next::Again);
