@@ -126,3 +126,6 @@ async fn client(
         _ = certificates.changed() => {}
     }
 }
+
+#[cfg(test)]
+mod tests;
