@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-const REGION: &str = "RegionOne";
+pub(crate) const REGION: &str = "RegionOne";
 
 /// A service of the catalogue.
 #[derive(Debug, Clone)]

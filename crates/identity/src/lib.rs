@@ -2,10 +2,16 @@
 //! tokens with a catalogue. Validation on the hot path reads a short-lived
 //! cache, not the database.
 
+mod app_credential;
 mod bootstrap;
+mod call;
 mod catalog;
+mod catalog_http;
 mod dialect;
+mod domain;
+mod grant;
 mod password;
+mod policy;
 mod project;
 mod role;
 mod schema;
@@ -15,6 +21,7 @@ mod user;
 
 pub use bootstrap::Bootstrapped;
 pub use catalog::CatalogEntry;
+pub use policy::policies;
 pub use schema::migrations;
 pub use service::Identity;
 pub use token::keyring::Keyring;

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::any;
 use db::Db;
-use kernel::{Ctx, Result};
+use kernel::{Ctx, Enforcer as _, Result, Target};
+use rest::policy::Policies;
 
 use crate::token::keyring::Keyring;
 use crate::token::{self, cache::Cache};
-use crate::{Bootstrapped, CatalogEntry, bootstrap};
+use crate::{Bootstrapped, CatalogEntry, bootstrap, call};
 
 /// The identity service; cheap to clone.
 #[derive(Clone)]
@@ -19,6 +22,7 @@ pub struct Identity {
     pub(crate) keys: Arc<Keyring>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) catalog: Arc<Vec<CatalogEntry>>,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) public_endpoint: Option<Arc<str>>,
 }
 
@@ -38,6 +42,7 @@ impl Identity {
             keys: Arc::new(Keyring::open(key_dir)?),
             cache: Arc::default(),
             catalog: Arc::new(catalog),
+            policies: Arc::new(Policies::new(crate::policies())?),
             public_endpoint: public_endpoint.map(Into::into),
         })
     }
@@ -59,16 +64,45 @@ impl Identity {
     }
 
     /// The routes, with their full paths under `/identity`.
-    #[must_use]
     pub fn routes(&self) -> Router {
         let auth: Arc<dyn rest::Authenticator> = Arc::new(self.clone());
         let dialect: Arc<dyn rest::Dialect> = Arc::new(crate::dialect::Keystone);
         rest::require_auth(
-            token::http::routes(self.clone()),
+            token::http::routes(self.clone()).merge(self.resources()),
             auth,
             dialect,
             &["/identity", "/identity/v3", "/identity/v3/auth/tokens"],
         )
+        .merge(
+            crate::user::http::public()
+                .layer(from_fn(call::worded))
+                .with_state(self.clone()),
+        )
+    }
+
+    /// Everything but tokens.
+    fn resources(&self) -> Router {
+        Router::new()
+            .merge(crate::user::http::routes())
+            .merge(crate::project::http::routes())
+            .merge(crate::domain::http::routes())
+            .merge(crate::role::http::routes())
+            .merge(crate::grant::http::routes())
+            .merge(crate::grant::assignments::routes())
+            .merge(crate::app_credential::http::routes())
+            .merge(crate::catalog_http::routes())
+            .route("/identity/{*path}", any(call::unknown))
+            .layer(from_fn(call::worded))
+            .with_state(self.clone())
+    }
+
+    /// # Errors
+    /// `Forbidden` in Keystone's words where the rule denies.
+    pub(crate) fn allow(&self, rule: &str, ctx: &Ctx, target: &Target) -> Result<()> {
+        if self.policies.allows(rule, ctx, target) {
+            return Ok(());
+        }
+        Err(call::forbidden(rule))
     }
 }
 

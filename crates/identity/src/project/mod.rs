@@ -1,5 +1,7 @@
 //! Projects, and domains, which are projects that act as domains.
 
+pub(crate) mod http;
+pub(crate) mod ops;
 pub(crate) mod table;
 pub(crate) mod wire;
 

@@ -1,6 +1,9 @@
 //! Roles, implied roles and assignments.
 
+pub(crate) mod http;
+pub(crate) mod ops;
 pub(crate) mod table;
+pub(crate) mod wire;
 
 /// A role as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,4 +43,9 @@ pub(crate) fn with_implied(
         .filter(|r| ids.contains(&r.id))
         .cloned()
         .collect()
+}
+
+/// Roles that the default policies name; they are immutable.
+pub(crate) fn is_built_in(name: &str) -> bool {
+    ["admin", "manager", "member", "reader", "service"].contains(&name)
 }

@@ -123,3 +123,11 @@ pub(crate) async fn assignments(db: &Db) -> Result<Vec<Assignment>> {
         })
         .collect()
 }
+
+pub(crate) async fn update(tx: &mut Tx, r: &Role) -> Result<u64> {
+    tx.execute(
+        "UPDATE identity_role SET name = ?, description = ? WHERE id = ?",
+        values![&r.name, &r.description, &r.id],
+    )
+    .await
+}

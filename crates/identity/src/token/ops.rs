@@ -52,8 +52,11 @@ pub(crate) async fn issue(
         expires_at: proven.expires_at,
         audit_ids,
     };
-    let token = identity.keys.seal(now, &payload.encode()?)?;
-    let valid = Arc::new(fill(identity, payload, now).await?);
+    // All tokens of the second of a password change are void: one that is
+    // issued after it, in the same second, is dated to the next.
+    let issued_at = now.max(proven.user.tokens_after);
+    let token = identity.keys.seal(issued_at, &payload.encode()?)?;
+    let valid = Arc::new(fill(identity, payload, issued_at).await?);
     identity.cache.put(&token, valid.clone());
     Ok((token, valid))
 }

@@ -1,6 +1,9 @@
 //! Users.
 
+pub(crate) mod http;
+pub(crate) mod ops;
 pub(crate) mod table;
+pub(crate) mod wire;
 
 /// A user as stored.
 #[derive(Debug, Clone)]

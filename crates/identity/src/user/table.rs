@@ -89,6 +89,9 @@ pub(crate) struct AppCredential {
     pub roles: Vec<String>,
     /// Microseconds.
     pub expires_at: Option<i64>,
+    pub description: Option<String>,
+    /// Whether its tokens may manage application credentials.
+    pub unrestricted: bool,
 }
 
 fn read_credential(row: &Row) -> Result<AppCredential> {
@@ -100,6 +103,8 @@ fn read_credential(row: &Row) -> Result<AppCredential> {
         secret_hash: row.text("secret_hash")?,
         roles: serde_json::from_value(row.json("roles")?)?,
         expires_at: row.opt_int("expires_at")?,
+        description: row.opt_text("description")?,
+        unrestricted: row.flag("unrestricted")?,
     })
 }
 
@@ -122,4 +127,57 @@ pub(crate) async fn credential_by_name(
         )
         .await?;
     row.as_ref().map(read_credential).transpose()
+}
+
+/// All credentials of a user.
+pub(crate) async fn credentials(db: &Db, user_id: &str) -> Result<Vec<AppCredential>> {
+    let rows = db
+        .query(
+            "SELECT * FROM app_credential WHERE user_id = ? ORDER BY name",
+            values![user_id],
+        )
+        .await?;
+    rows.iter().map(read_credential).collect()
+}
+
+pub(crate) async fn insert_credential(tx: &mut Tx, c: &AppCredential) -> Result<()> {
+    let roles = serde_json::to_string(&c.roles)?;
+    tx.execute(
+        "INSERT INTO app_credential (id, name, user_id, project_id, secret_hash, roles, \
+         description, expires_at, unrestricted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        values![
+            &c.id,
+            &c.name,
+            &c.user_id,
+            &c.project_id,
+            &c.secret_hash,
+            roles,
+            c.description.clone(),
+            c.expires_at,
+            c.unrestricted
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn delete_credential(tx: &mut Tx, user_id: &str, id: &str) -> Result<u64> {
+    tx.execute(
+        "DELETE FROM app_credential WHERE user_id = ? AND id = ?",
+        values![user_id, id],
+    )
+    .await
+}
+
+/// All that a user has made in a project.
+pub(crate) async fn delete_credentials(
+    tx: &mut Tx,
+    user_id: &str,
+    project_id: &str,
+) -> Result<u64> {
+    tx.execute(
+        "DELETE FROM app_credential WHERE user_id = ? AND project_id = ?",
+        values![user_id, project_id],
+    )
+    .await
 }

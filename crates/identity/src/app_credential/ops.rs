@@ -1,0 +1,142 @@
+//! Creating application credentials.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kernel::{Error, Kind, Result, clock, ids};
+use serde_json::Value;
+
+use crate::call::{Fields, missing, twice, wrong};
+use crate::role::Role;
+use crate::token::Valid;
+use crate::user::table::{self, AppCredential};
+use crate::{Identity, password};
+
+pub(crate) async fn get(identity: &Identity, user_id: &str, id: &str) -> Result<AppCredential> {
+    let found = table::credential(&identity.db, id).await?;
+    found
+        .filter(|c| c.user_id == user_id)
+        .ok_or_else(|| missing("Application Credential", id))
+}
+
+/// Creates one in the project of the caller's token; answers the secret,
+/// which nobody can read again.
+pub(crate) async fn create(
+    identity: &Identity,
+    by: &Valid,
+    fields: &Fields,
+) -> Result<(AppCredential, String)> {
+    let project = by.target.as_ref().filter(|p| !p.is_domain).ok_or_else(|| {
+        Error::invalid(
+            "project_id",
+            "Invalid application credential: a project-scoped token is needed to create one.",
+        )
+    })?;
+    if fields.0.get("access_rules").is_some_and(|r| !r.is_null()) {
+        return Err(wrong(
+            "access_rules",
+            "…",
+            "access rules are not supported yet; leave them out.",
+        ));
+    }
+    let mut credential = AppCredential {
+        id: ids::hex(),
+        name: fields.required_name(255)?,
+        user_id: by.user.id.clone(),
+        project_id: project.id.clone(),
+        secret_hash: String::new(),
+        roles: roles(by, fields)?,
+        expires_at: expiry(fields)?,
+        description: fields.nullable("description", 65_535)?.flatten(),
+        unrestricted: fields.boolean("unrestricted")?.unwrap_or(false),
+    };
+    let secret = match fields.nullable("secret", 4096)?.flatten() {
+        Some(given) if given.is_empty() => {
+            return Err(wrong("secret", "***", "it must not be empty."));
+        }
+        Some(given) => given,
+        None => drawn()?,
+    };
+    credential.secret_hash = password::hash(secret.clone()).await?;
+    let mut tx = identity.db.begin().await?;
+    table::insert_credential(&mut tx, &credential).await.map_err(|e| {
+        let text = format!("Conflict occurred attempting to store application_credential - Duplicate entry found with name {}.", credential.name);
+        twice(e, text)
+    })?;
+    tx.commit().await?;
+    Ok((credential, secret))
+}
+
+pub(crate) async fn delete(identity: &Identity, user_id: &str, id: &str) -> Result<()> {
+    let mut tx = identity.db.begin().await?;
+    if table::delete_credential(&mut tx, user_id, id).await? == 0 {
+        return Err(missing("Application Credential", id));
+    }
+    tx.commit().await?;
+    identity.cache.clear();
+    Ok(())
+}
+
+/// The ids of the asked roles, all held by the token; without a wish all.
+fn roles(by: &Valid, fields: &Fields) -> Result<Vec<String>> {
+    let wishes = match fields.0.get("roles") {
+        None | Some(Value::Null) => return Ok(by.roles.iter().map(|r| r.id.clone()).collect()),
+        Some(Value::Array(wishes)) if !wishes.is_empty() => wishes,
+        Some(other) => {
+            return Err(wrong(
+                "roles",
+                &other.to_string(),
+                "a list of {\"id\"} or {\"name\"} is expected.",
+            ));
+        }
+    };
+    let one = |wish: &Value| {
+        let is = |r: &&Role| match (wish["id"].as_str(), wish["name"].as_str()) {
+            (Some(id), _) => r.id == id,
+            (None, Some(name)) => r.name == name,
+            _ => false,
+        };
+        by.roles.iter().find(is).map(|r| r.id.clone()).ok_or_else(|| {
+            Error::invalid("roles", "Invalid application credential: Cannot create an application credential with unassigned role")
+        })
+    };
+    wishes.iter().map(one).collect()
+}
+
+fn expiry(fields: &Fields) -> Result<Option<i64>> {
+    let Some(text) = fields.nullable("expires_at", 64)?.flatten() else {
+        return Ok(None);
+    };
+    // Clients send it without a zone, meaning UTC.
+    let at = clock::parse_iso(&text).or_else(|| clock::parse_iso(&format!("{text}Z")));
+    match at {
+        Some(at) if at > clock::now_micros() => Ok(Some(at)),
+        Some(_) => Err(wrong("expires_at", &text, "it must not be in the past.")),
+        None => Err(wrong(
+            "expires_at",
+            &text,
+            "an ISO 8601 moment is expected.",
+        )),
+    }
+}
+
+fn drawn() -> Result<String> {
+    let mut bytes = [0_u8; 64];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(Error::internal)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// A restricted credential's token must not make or see credentials: a leaked
+/// one could else outlive its deletion.
+pub(crate) async fn unrestricted(identity: &Identity, by: &Valid) -> Result<()> {
+    let crate::token::payload::Scope::AppCredential { id, .. } = &by.payload.scope else {
+        return Ok(());
+    };
+    let own = table::credential(&identity.db, id).await?;
+    if own.is_some_and(|c| c.unrestricted) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Forbidden,
+        "You are not authorized to perform the requested action: Using method 'application_credential' is not allowed for managing additional application credentials..",
+    ))
+}

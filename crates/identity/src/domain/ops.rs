@@ -1,0 +1,96 @@
+//! Creating, changing and deleting domains.
+
+use kernel::{Error, Result, ids};
+
+use crate::Identity;
+use crate::call::{Fields, missing, twice};
+use crate::project::{self, Project};
+use crate::user;
+
+pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
+    let found = project::table::by_id(&identity.db, id).await?;
+    found
+        .filter(|p| p.is_domain)
+        .ok_or_else(|| missing("domain", id))
+}
+
+pub(crate) async fn create(identity: &Identity, fields: &Fields) -> Result<Project> {
+    let domain = Project {
+        id: ids::hex(),
+        name: fields.required_name(64)?,
+        domain_id: String::new(),
+        parent_id: None,
+        is_domain: true,
+        enabled: fields.boolean("enabled")?.unwrap_or(true),
+        description: fields
+            .nullable("description", 65_535)?
+            .flatten()
+            .unwrap_or_default(),
+    };
+    let mut tx = identity.db.begin().await?;
+    project::table::insert(&mut tx, &domain)
+        .await
+        .map_err(|e| duplicate(e, &domain))?;
+    tx.commit().await?;
+    Ok(domain)
+}
+
+pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Result<Project> {
+    let mut domain = get(identity, id).await?;
+    if let Some(name) = fields.name(64)? {
+        domain.name = name;
+    }
+    if let Some(text) = fields.nullable("description", 65_535)? {
+        domain.description = text.unwrap_or_default();
+    }
+    if let Some(enabled) = fields.boolean("enabled")? {
+        // Keystone allows it, and locks everybody out for good.
+        if !enabled && id == "default" {
+            return Err(Error::forbidden(
+                "Cannot disable the default domain: nobody could log in to enable it again.",
+            ));
+        }
+        domain.enabled = enabled;
+    }
+    let mut tx = identity.db.begin().await?;
+    project::table::update(&mut tx, &domain)
+        .await
+        .map_err(|e| duplicate(e, &domain))?;
+    tx.commit().await?;
+    identity.cache.clear();
+    Ok(domain)
+}
+
+/// Deletes a disabled domain with its projects and users.
+pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
+    let domain = get(identity, id).await?;
+    if id == "default" {
+        return Err(Error::forbidden("Cannot delete the default domain."));
+    }
+    if domain.enabled {
+        return Err(Error::forbidden(
+            "Cannot delete a domain that is enabled, please disable it first.",
+        ));
+    }
+    let projects = project::table::list(&identity.db).await?;
+    let users = user::table::list(&identity.db).await?;
+    let mut tx = identity.db.begin().await?;
+    for user in users.iter().filter(|u| u.domain_id == id) {
+        user::table::delete(&mut tx, &user.id).await?;
+    }
+    for project in projects.iter().filter(|p| p.domain_id == id) {
+        project::table::delete(&mut tx, &project.id).await?;
+    }
+    project::table::delete(&mut tx, id).await?;
+    tx.commit().await?;
+    identity.cache.clear();
+    Ok(())
+}
+
+fn duplicate(e: Error, d: &Project) -> Error {
+    let text = format!(
+        "Conflict occurred attempting to store domain - Duplicate entry found with name {}.",
+        d.name
+    );
+    twice(e, text)
+}

@@ -1,0 +1,102 @@
+//! Granting and revoking.
+
+use kernel::{Error, Kind, Result, Target};
+
+use crate::Identity;
+use crate::call::missing;
+use crate::project::{self, Project};
+use crate::role::{self, Assignment};
+use crate::user::{self, User};
+
+/// What a role is granted on.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Project(Project),
+    Domain(Project),
+    System,
+}
+
+impl Place {
+    pub(crate) async fn find(identity: &Identity, kind: &str, id: &str) -> Result<Self> {
+        match kind {
+            "project" => {
+                let found = project::table::by_id(&identity.db, id).await?;
+                let found = found.filter(|p| !p.is_domain);
+                Ok(Self::Project(found.ok_or_else(|| missing("project", id))?))
+            }
+            "domain" => Ok(Self::Domain(crate::domain::ops::get(identity, id).await?)),
+            _ => Ok(Self::System),
+        }
+    }
+
+    pub(crate) fn key(&self) -> (&'static str, &str) {
+        match self {
+            Self::Project(p) => ("project", &p.id),
+            Self::Domain(d) => ("domain", &d.id),
+            Self::System => ("system", "all"),
+        }
+    }
+
+    fn domain_id(&self) -> Option<&str> {
+        match self {
+            Self::Project(p) => Some(&p.domain_id),
+            Self::Domain(d) => Some(&d.id),
+            Self::System => None,
+        }
+    }
+
+    /// The target of the policy: a domain only where actor and place share it.
+    pub(crate) fn target(&self, user: &User) -> Target {
+        Target {
+            domain_id: self
+                .domain_id()
+                .filter(|d| *d == user.domain_id)
+                .map(str::to_owned),
+            ..Target::default()
+        }
+    }
+}
+
+pub(crate) fn assignment(user: &User, place: &Place, role_id: &str) -> Assignment {
+    let (kind, target_id) = place.key();
+    Assignment {
+        user_id: user.id.clone(),
+        kind: kind.into(),
+        target_id: target_id.into(),
+        role_id: role_id.into(),
+    }
+}
+
+/// Granting again is done, as in Keystone.
+pub(crate) async fn grant(identity: &Identity, a: &Assignment) -> Result<()> {
+    let mut tx = identity.db.begin().await?;
+    role::table::grant(&mut tx, a).await?;
+    tx.commit().await?;
+    identity.cache.clear();
+    Ok(())
+}
+
+/// Takes a role away, and with it the application credentials that the user
+/// made in that project.
+pub(crate) async fn revoke(identity: &Identity, a: &Assignment) -> Result<()> {
+    let mut tx = identity.db.begin().await?;
+    if role::table::revoke(&mut tx, a).await? == 0 {
+        return Err(absent(a));
+    }
+    if a.kind == "project" {
+        user::table::delete_credentials(&mut tx, &a.user_id, &a.target_id).await?;
+    }
+    tx.commit().await?;
+    identity.cache.clear();
+    Ok(())
+}
+
+pub(crate) fn absent(a: &Assignment) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!(
+            "Could not find role assignment with role: {}, user or group: {}, project, domain, or system: {}.",
+            a.role_id, a.user_id, a.target_id
+        ),
+    )
+}
