@@ -1,5 +1,11 @@
 //! Stories: what a stack goes through, with faces in memory and a real file.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
 mod world;
 
 use std::time::{Duration, Instant};

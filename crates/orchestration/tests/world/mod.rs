@@ -1,6 +1,12 @@
 //! A private world: a SQLite file, faces in memory that can crash the caller,
 //! and a hand that turns the reconciler.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test whose world breaks fails"
+)]
 
 pub mod cloud;
 
