@@ -476,7 +476,7 @@ async fn application_credentials_carry_no_more_than_they_were_given() {
         .call(
             &format!("POST {path}"),
             &demo,
-            make(json!({"name": "ci", "roles": [{"name": "reader"}]})),
+            make(json!({"name": "ci", "roles": [{"name": "reader"}], "access_rules": []})),
             201,
         )
         .await;
@@ -503,6 +503,11 @@ async fn application_credentials_carry_no_more_than_they_were_given() {
         403,
     )
     .await;
+
+    let ruled =
+        json!({"name": "r", "access_rules": [{"path": "/", "method": "GET", "service": "x"}]});
+    w.call(&format!("POST {path}"), &demo, make(ruled), 400)
+        .await;
 
     let by = |secret: &str| json!({"methods": ["application_credential"], "application_credential": {"id": id, "secret": secret}});
     assert_eq!(w.auth(by("wrong"), Value::Null).await.status, 401);

@@ -31,10 +31,15 @@ pub(crate) async fn create(
             "Invalid application credential: a project-scoped token is needed to create one.",
         )
     })?;
-    if fields.0.get("access_rules").is_some_and(|r| !r.is_null()) {
+    // The openstack client sends the empty list when no rules are asked for;
+    // rules that we would not enforce are refused.
+    if let Some(rules) = fields.0.get("access_rules")
+        && !rules.is_null()
+        && rules.as_array().is_none_or(|r| !r.is_empty())
+    {
         return Err(wrong(
             "access_rules",
-            "…",
+            &rules.to_string(),
             "access rules are not supported yet; leave them out.",
         ));
     }
