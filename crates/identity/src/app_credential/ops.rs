@@ -85,7 +85,11 @@ pub(crate) async fn delete(identity: &Identity, user_id: &str, id: &str) -> Resu
 fn roles(by: &Valid, fields: &Fields) -> Result<Vec<String>> {
     let wishes = match fields.0.get("roles") {
         None | Some(Value::Null) => return Ok(by.roles.iter().map(|r| r.id.clone()).collect()),
-        Some(Value::Array(wishes)) if !wishes.is_empty() => wishes,
+        // The openstack client's way to say all.
+        Some(Value::Array(wishes)) if wishes.is_empty() => {
+            return Ok(by.roles.iter().map(|r| r.id.clone()).collect());
+        }
+        Some(Value::Array(wishes)) => wishes,
         Some(other) => {
             return Err(wrong(
                 "roles",
