@@ -54,6 +54,7 @@ pub(crate) fn new_node(sealer: &Sealer, cluster: &Cluster, group: &mut Group) ->
         token_sealed: sealer.seal(&token_purpose(&id), token.as_bytes())?,
         token_hash: digest(&token),
         token_expires: now + seconds * 1_000_000,
+        generation: cluster.generation,
         created_at: now,
         id,
         ..Node::default()

@@ -112,7 +112,7 @@ impl Cluster {
     /// Start of the names of its nodes.
     pub(crate) fn prefix(&self) -> String {
         let short: String = self.uuid.chars().filter(|c| *c != '-').take(8).collect();
-        format!("{}-{short}", crate::names::sanitised(&self.name, 30))
+        format!("{}-{short}", crate::names::sanitised(&self.name, 24))
     }
 }
 

@@ -101,15 +101,20 @@ pub(crate) async fn apply(
     let published = all
         .iter()
         .any(|n| n.is_master && n.status == NodeStatus::Ready);
+    let (unheard, leaving) = split(&nodes, choice.leave, cluster.sent_generation);
+    for n in &unheard {
+        node::table::forget(&mut tx, &n.id).await?;
+    }
     g.node_count = count;
-    let mut fresh = Vec::new();
+    g.next_index -= i64::try_from(unheard.len()).unwrap_or(0);
+    ops::begin(&mut tx, &mut cluster, Intent::Resize, None).await?;
     for _ in 0..choice.add {
-        fresh.push(tokens::new_node(&d.sealer, &cluster, g)?);
+        let fresh = tokens::new_node(&d.sealer, &cluster, g)?;
+        node::table::insert(&mut tx, &fresh).await?;
     }
     nodegroup::table::set_size(&mut tx, g).await?;
-    ops::begin(&mut tx, &mut cluster, Intent::Resize, None).await?;
     let now = clock::now_micros();
-    for n in choice.leave {
+    for n in leaving {
         let mut gone = n.clone();
         let joined = gone.status == NodeStatus::Ready;
         gone.status = NodeStatus::Leaving;
@@ -119,9 +124,6 @@ pub(crate) async fn apply(
             task.generation = cluster.generation;
             node::table::insert_task(&mut tx, &task).await?;
         }
-    }
-    for n in &fresh {
-        node::table::insert(&mut tx, n).await?;
     }
     notify::push(
         &mut tx,
@@ -133,6 +135,26 @@ pub(crate) async fn apply(
     )
     .await?;
     tx.commit().await
+}
+
+/// Nodes that the stack has not heard of are forgotten and their indices are
+/// free again: the stack would not remember that they are gone. They are
+/// alike, so the newest go, which leaves no gap.
+fn split<'a>(
+    nodes: &[&'a Node],
+    leave: Vec<&'a Node>,
+    sent: i64,
+) -> (Vec<&'a Node>, Vec<&'a Node>) {
+    let (unheard, leaving): (Vec<&Node>, Vec<&Node>) =
+        leave.into_iter().partition(|n| n.generation > sent);
+    let mut newest: Vec<&Node> = nodes
+        .iter()
+        .filter(|n| n.generation > sent)
+        .copied()
+        .collect();
+    newest.sort_by_key(|n| -n.index);
+    newest.truncate(unheard.len());
+    (newest, leaving)
 }
 
 fn check(cluster: &Cluster, g: &Group, count: i64) -> Result<()> {

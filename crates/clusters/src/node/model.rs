@@ -86,6 +86,8 @@ pub(crate) struct Node {
     pub(crate) signal: Option<String>,
     /// Whether it has been told.
     pub(crate) signalled: bool,
+    /// The cluster's generation that asked for the node.
+    pub(crate) generation: i64,
     pub(crate) created_at: i64,
 }
 

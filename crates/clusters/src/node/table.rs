@@ -15,7 +15,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
             addresses {text} NOT NULL, token_sealed {text} NOT NULL,
             token_hash varchar(64) NOT NULL, token_expires bigint NOT NULL,
             session_hash varchar(64), signal_status varchar(20), signalled boolean NOT NULL,
-            created_at bigint NOT NULL)",
+            generation bigint NOT NULL, created_at bigint NOT NULL)",
     },
     Migration {
         name: "clusters-031-node-cluster",
@@ -46,7 +46,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
 ];
 
 const COLUMNS: &str = "id, cluster_id, nodegroup, idx, name, is_master, status, steps, addresses, \
-    token_sealed, token_hash, token_expires, session_hash, signal_status, signalled, created_at";
+    token_sealed, token_hash, token_expires, session_hash, signal_status, signalled, generation, \
+    created_at";
 
 fn read(row: &Row) -> Result<Node> {
     Ok(Node {
@@ -65,6 +66,7 @@ fn read(row: &Row) -> Result<Node> {
         session_hash: row.opt_text("session_hash")?,
         signal: row.opt_text("signal_status")?,
         signalled: row.flag("signalled")?,
+        generation: row.int("generation")?,
         created_at: row.int("created_at")?,
     })
 }
@@ -89,6 +91,7 @@ pub(crate) async fn insert(tx: &mut Tx, n: &Node) -> Result<()> {
             n.session_hash.clone(),
             n.signal.clone(),
             n.signalled,
+            n.generation,
             n.created_at
         ],
     )
@@ -116,6 +119,13 @@ pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Node
         .iter()
         .map(read)
         .collect()
+}
+
+/// Forgets a node that no stack has heard of.
+pub(crate) async fn forget(tx: &mut Tx, id: &str) -> Result<()> {
+    tx.execute("DELETE FROM magnum_node WHERE id = ?", values![id])
+        .await
+        .map(|_| ())
 }
 
 pub(crate) async fn by_session(db: &Db, session_hash: &str) -> Result<Option<Node>> {

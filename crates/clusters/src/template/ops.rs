@@ -115,12 +115,13 @@ pub(crate) async fn find(
     };
     let mut found = table::find(&d.db, key, by_name, scope).await?;
     // An admin's own template wins over another project's of the same name.
-    if found.len() > 1 && scope.is_none() {
-        if let Some(own) = ctx.project_id() {
-            let mine = table::find(&d.db, key, by_name, Some(own)).await?;
-            if mine.len() == 1 {
-                found = mine;
-            }
+    if found.len() > 1
+        && scope.is_none()
+        && let Some(own) = ctx.project_id()
+    {
+        let mine = table::find(&d.db, key, by_name, Some(own)).await?;
+        if mine.len() == 1 {
+            found = mine;
         }
     }
     if found.len() > 1 {

@@ -1,0 +1,540 @@
+//! A world for one test: the service over fakes, with its own database.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request};
+use compute::ComputeFace;
+use compute::face::{
+    Flavor, Flavors, Image, Images, Keypair, Keypairs, NewImage, NewServer, Server, Servers,
+};
+use db::Db;
+use flow::{Next, Reconciler};
+use http_body_util::BodyExt as _;
+use kernel::{Ctx, Error, OwnerKey, Result, Scope};
+use network::NetworkFace;
+use network::face::*;
+use orchestration::OrchestrationFace;
+use orchestration::face::{
+    Action, NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks, Status as Done,
+};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::{BootstrapParams, Clusters, ClustersDeps};
+
+/// What the fake orchestration was told.
+#[derive(Default)]
+pub(crate) struct Heat {
+    pub(crate) stack: Option<Stack>,
+    pub(crate) template: String,
+    pub(crate) parameters: BTreeMap<String, Value>,
+    pub(crate) signals: Vec<Signal>,
+    pub(crate) owner: Option<OwnerKey>,
+    pub(crate) refuse: Option<Error>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Fake(pub(crate) Arc<Mutex<Heat>>);
+
+impl Fake {
+    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, Heat> {
+        self.0.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl Stacks for Fake {
+    async fn create(&self, _: &Ctx, new: NewStack) -> Result<Stack> {
+        let mut heat = self.lock();
+        if let Some(e) = heat.refuse.clone() {
+            return Err(e);
+        }
+        let stack = Stack {
+            id: new.id,
+            project_id: new.project_id,
+            name: new.name,
+            action: Action::Create,
+            status: Done::InProgress,
+            status_reason: String::new(),
+            outputs: BTreeMap::new(),
+            generation: 1,
+        };
+        heat.template = new.template;
+        heat.parameters = new.parameters;
+        heat.owner = new.owner;
+        heat.stack = Some(stack.clone());
+        Ok(stack)
+    }
+    async fn show(&self, _: &Ctx, id: &str) -> Result<Stack> {
+        let heat = self.lock();
+        heat.stack
+            .clone()
+            .ok_or_else(|| Error::not_found("Stack", id))
+    }
+    async fn update(&self, _: &Ctx, id: &str, update: StackUpdate) -> Result<Stack> {
+        let mut heat = self.lock();
+        heat.parameters.extend(update.parameters);
+        let stack = heat
+            .stack
+            .as_mut()
+            .ok_or_else(|| Error::not_found("Stack", id))?;
+        stack.action = Action::Update;
+        stack.status = Done::InProgress;
+        Ok(stack.clone())
+    }
+    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+        if let Some(stack) = self.lock().stack.as_mut() {
+            stack.action = Action::Delete;
+            stack.status = Done::InProgress;
+            stack.status_reason = "Waiting for server n-0.".into();
+        }
+        Ok(())
+    }
+    async fn resources(&self, _: &Ctx, _: &str) -> Result<Vec<StackResource>> {
+        Ok(Vec::new())
+    }
+    async fn events(&self, _: &Ctx, _: &str, _: u32) -> Result<Vec<StackEvent>> {
+        Ok(Vec::new())
+    }
+    async fn signal(&self, _: &Ctx, _: &str, resource: &str, signal: Signal) -> Result<()> {
+        assert_eq!(resource, "nodes_handle");
+        self.lock().signals.push(signal);
+        Ok(())
+    }
+}
+
+/// Fakes of everything that a body may name.
+struct Things;
+
+#[async_trait]
+impl Servers for Things {
+    async fn create(&self, _: &Ctx, _: NewServer) -> Result<Server> {
+        Err(Error::internal("not here"))
+    }
+    async fn show(&self, _: &Ctx, id: &str) -> Result<Server> {
+        Err(Error::not_found("Server", id))
+    }
+    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+        Ok(())
+    }
+    async fn console(&self, _: &Ctx, _: &str, _: u32) -> Result<String> {
+        Ok(String::new())
+    }
+}
+
+#[async_trait]
+impl Flavors for Things {
+    async fn find(&self, _: &Ctx, name: &str) -> Result<Flavor> {
+        if name != "m1.small" {
+            return Err(Error::not_found("Flavor", name));
+        }
+        Ok(Flavor {
+            id: "1".into(),
+            name: name.into(),
+            vcpus: 1,
+            ram: 512,
+            disk: 10,
+        })
+    }
+    async fn list(&self, _: &Ctx) -> Result<Vec<Flavor>> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Keypairs for Things {
+    async fn find(&self, _: &Ctx, name: &str) -> Result<Keypair> {
+        if name != "kp" {
+            return Err(Error::not_found("Keypair", name));
+        }
+        Ok(Keypair {
+            name: name.into(),
+            public_key: String::new(),
+            fingerprint: String::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl Images for Things {
+    async fn find(&self, _: &Ctx, name: &str) -> Result<Image> {
+        let distro = match name {
+            "swarm" => Some("debian"),
+            "ubuntu" => Some("ubuntu"),
+            "bare" => None,
+            "dup" => return Err(Error::conflict("several")),
+            _ => return Err(Error::not_found("Image", name)),
+        };
+        Ok(Image {
+            id: "i".into(),
+            name: name.into(),
+            status: "active".into(),
+            os_distro: distro.map(str::to_owned),
+            properties: BTreeMap::new(),
+            reference: String::new(),
+        })
+    }
+    async fn list(&self, _: &Ctx) -> Result<Vec<Image>> {
+        Ok(Vec::new())
+    }
+    async fn register(&self, _: &Ctx, _: NewImage) -> Result<Image> {
+        Err(Error::internal("not here"))
+    }
+}
+
+#[async_trait]
+impl Networks for Things {
+    async fn create(&self, _: &Ctx, _: NewNetwork) -> Result<Network> {
+        Err(Error::internal("not here"))
+    }
+    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Network> {
+        Networks::find(self, ctx, id).await
+    }
+    async fn find(&self, _: &Ctx, name: &str) -> Result<Network> {
+        if !matches!(name, "public" | "private") {
+            return Err(Error::not_found("Network", name));
+        }
+        Ok(Network {
+            id: name.into(),
+            project_id: "p1".into(),
+            name: name.into(),
+            external: name == "public",
+            status: Status::Active,
+            status_reason: None,
+            subnets: vec!["sub".into()],
+        })
+    }
+    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Subnets for Things {
+    async fn create(&self, _: &Ctx, _: NewSubnet) -> Result<Subnet> {
+        Err(Error::internal("not here"))
+    }
+    async fn show(&self, _: &Ctx, id: &str) -> Result<Subnet> {
+        if id != "sub" {
+            return Err(Error::not_found("Subnet", id));
+        }
+        Ok(Subnet {
+            id: id.into(),
+            network_id: "private".into(),
+            name: String::new(),
+            cidr: "10.9.0.0/24".into(),
+            gateway_ip: "10.9.0.1".into(),
+            dns_nameservers: Vec::new(),
+        })
+    }
+    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ports for Things {
+    async fn create(&self, _: &Ctx, _: NewPort) -> Result<Port> {
+        Err(Error::internal("not here"))
+    }
+    async fn show(&self, _: &Ctx, id: &str) -> Result<Port> {
+        Err(Error::not_found("Port", id))
+    }
+    async fn bind(&self, _: &Ctx, id: &str, _: &str, _: OwnerKey) -> Result<Port> {
+        Err(Error::not_found("Port", id))
+    }
+    async fn unbind(&self, _: &Ctx, id: &str, _: &str) -> Result<()> {
+        Err(Error::not_found("Port", id))
+    }
+    async fn of_device(&self, _: &Ctx, _: &str) -> Result<Vec<Port>> {
+        Ok(Vec::new())
+    }
+    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Routers for Things {
+    async fn create(&self, _: &Ctx, _: NewRouter) -> Result<network::face::Router> {
+        Err(Error::internal("not here"))
+    }
+    async fn show(&self, _: &Ctx, id: &str) -> Result<network::face::Router> {
+        Err(Error::not_found("Router", id))
+    }
+    async fn add_interface(&self, _: &Ctx, _: &str, _: &str) -> Result<()> {
+        Ok(())
+    }
+    async fn remove_interface(&self, _: &Ctx, _: &str, _: &str) -> Result<()> {
+        Ok(())
+    }
+    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SecurityGroups for Things {
+    async fn create(&self, _: &Ctx, _: NewSecurityGroup) -> Result<SecurityGroup> {
+        Err(Error::internal("not here"))
+    }
+    async fn show(&self, _: &Ctx, id: &str) -> Result<SecurityGroup> {
+        Err(Error::not_found("SecurityGroup", id))
+    }
+    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Tokens are `<user>:<project>:<role>`.
+struct Tokens;
+
+#[async_trait]
+impl rest::Authenticator for Tokens {
+    async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx> {
+        let parts: Vec<&str> = token.split(':').collect();
+        let [user, project, role] = parts[..] else {
+            return Err(Error::unauthenticated());
+        };
+        let mut roles = vec!["reader".to_owned()];
+        if role != "reader" {
+            roles.push("member".into());
+        }
+        if role == "admin" {
+            roles.push("admin".into());
+        }
+        Ok(Ctx {
+            request_id: request_id.into(),
+            user_id: user.into(),
+            scope: Scope::Project {
+                id: project.into(),
+                name: project.into(),
+                domain_id: "default".into(),
+            },
+            roles,
+            ..Ctx::default()
+        })
+    }
+}
+
+pub(crate) const ALICE: &str = "alice:p1:member";
+pub(crate) const BOB: &str = "bob:p2:member";
+pub(crate) const READER: &str = "rita:p1:reader";
+pub(crate) const ADMIN: &str = "root:p0:admin";
+
+pub(crate) struct World {
+    pub(crate) db: Db,
+    pub(crate) heat: Fake,
+    pub(crate) router: Router,
+    pub(crate) bootstrap: Router,
+    reconciler: Arc<dyn Reconciler>,
+    _dir: tempfile::TempDir,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::connect(&format!("sqlite:{}", dir.path().join("t.db").display()))
+            .await
+            .unwrap();
+        db.migrate(&crate::migrations()).await.unwrap();
+        let heat = Fake::default();
+        let things = Arc::new(Things);
+        let clusters = Clusters::new(ClustersDeps {
+            db: db.clone(),
+            enforcer: Arc::new(rest::policy::Policies::new(crate::policies()).unwrap()),
+            auth: Arc::new(Tokens),
+            network: NetworkFace {
+                networks: things.clone(),
+                subnets: things.clone(),
+                ports: things.clone(),
+                routers: things.clone(),
+                security_groups: things.clone(),
+            },
+            compute: ComputeFace {
+                servers: things.clone(),
+                flavors: things.clone(),
+                keypairs: things.clone(),
+                images: things,
+            },
+            orchestration: OrchestrationFace {
+                stacks: Arc::new(heat.clone()),
+            },
+            sealer: Arc::new(pki::Sealer::open(dir.path()).unwrap()),
+            bootstrap: BootstrapParams {
+                port: 9512,
+                pin: "abcd".into(),
+            },
+        });
+        let router = Router::new()
+            .nest("/container-infra", clusters.routes())
+            .nest("/jeroboam/v1", clusters.own_routes());
+        Self {
+            db,
+            heat,
+            router,
+            bootstrap: clusters.bootstrap_routes(),
+            reconciler: clusters.reconcilers().remove(0),
+            _dir: dir,
+        }
+    }
+
+    /// One request at the newest version; `path` is below `/container-infra`.
+    pub(crate) async fn call(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Got {
+        self.at("container-infra latest", token, method, path, body)
+            .await
+    }
+
+    pub(crate) async fn at(
+        &self,
+        version: &str,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Got {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/container-infra{path}"))
+            .header("host", "HOST")
+            .header("content-type", "application/json");
+        if !token.is_empty() {
+            request = request.header("x-auth-token", token);
+        }
+        if !version.is_empty() {
+            request = request.header("openstack-api-version", version);
+        }
+        let body = body.map_or_else(Body::empty, |b| Body::from(b.to_string()));
+        send(&self.router, request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn node(&self, session: &str, method: &str, path: &str, body: Value) -> Got {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/bootstrap/v1/{path}"))
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {session}"))
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        send(&self.bootstrap, request).await
+    }
+
+    /// Runs every due key until none is.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..100 {
+            let claim = db::claim(&self.db, &["cluster"], "test", 10, 5_000_000)
+                .await
+                .unwrap();
+            if claim.leases.is_empty() {
+                return;
+            }
+            for lease in claim.leases {
+                let outcome = match self.reconciler.run(&lease).await.unwrap() {
+                    Next::Done => db::Dirty::Clean,
+                    Next::Again => db::Dirty::At(kernel::clock::now_micros()),
+                    Next::After(t) => db::Dirty::At(
+                        kernel::clock::now_micros() + i64::try_from(t.as_micros()).unwrap(),
+                    ),
+                    Next::Gone => db::Dirty::Gone,
+                };
+                db::complete(&self.db, &lease, &outcome).await.unwrap();
+            }
+        }
+        panic!("never at rest");
+    }
+
+    /// The stack changes and wakes its owner, as the engine does.
+    pub(crate) async fn stack(&self, change: impl FnOnce(&mut Option<Stack>)) {
+        let owner = {
+            let mut heat = self.heat.lock();
+            change(&mut heat.stack);
+            heat.owner.clone().unwrap()
+        };
+        let mut tx = self.db.begin().await.unwrap();
+        db::mark(&mut tx, &owner.kind, &owner.id).await.unwrap();
+        tx.commit().await.unwrap();
+        self.settle().await;
+    }
+
+    pub(crate) async fn complete(&self) {
+        self.stack(|s| {
+            let s = s.as_mut().unwrap();
+            s.status = Done::Complete;
+            s.outputs
+                .insert("master_addresses".into(), json!(["10.64.0.2"]));
+            s.outputs
+                .insert("node_addresses".into(), json!(["10.64.0.3", "10.64.0.4"]));
+        })
+        .await;
+    }
+
+    pub(crate) async fn template(&self) -> String {
+        let got = self
+            .call(ALICE, "POST", "/v1/clustertemplates", Some(template_body()))
+            .await;
+        assert_eq!(got.status, 201, "{}", got.body);
+        got.body["uuid"].as_str().unwrap().to_owned()
+    }
+
+    /// A cluster of one manager and two workers, accepted.
+    pub(crate) async fn cluster(&self) -> String {
+        self.template().await;
+        let body = json!({ "name": "c1", "cluster_template_id": "t1", "node_count": 2 });
+        let got = self.call(ALICE, "POST", "/v1/clusters", Some(body)).await;
+        assert_eq!(got.status, 202, "{}", got.body);
+        self.settle().await;
+        got.body["uuid"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn show(&self, id: &str) -> Value {
+        let got = self
+            .call(ALICE, "GET", &format!("/v1/clusters/{id}"), None)
+            .await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        got.body
+    }
+
+    /// The one-time token of a node, from the parameters of the stack.
+    pub(crate) fn token(&self, word: &str, index: &str) -> String {
+        let heat = self.heat.lock();
+        heat.parameters[&format!("{word}_tokens")][index]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+}
+
+pub(crate) fn template_body() -> Value {
+    json!({ "name": "t1", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
+        "keypair_id": "kp", "flavor_id": "m1.small", "master_flavor_id": null,
+        "labels": { "a": "1" }, "docker_volume_size": null })
+}
+
+async fn send(router: &Router, request: Request<Body>) -> Got {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    Got {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    }
+}
