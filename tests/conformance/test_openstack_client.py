@@ -253,6 +253,7 @@ class Client:
         self.s.openstack("coe", "ca", "sign", "c1", csr).refused("400")
 
     def ca_rotate(self):
+        before = self.running("hello", 3)
         old = self.s.openstack("coe", "ca", "show", "c1").ok().out
         self.s.openstack("coe", "ca", "rotate", "c1").ok()
 
@@ -261,7 +262,6 @@ class Client:
 
         wait_for("another CA", 60, rotated, 0.2)
         self.s.until("c1", ("CREATE_COMPLETE", "UPDATE_COMPLETE"), 60)
-        before = self.running("hello", 3)
         self.s.openstack("coe", "cluster", "config", "c1", "--dir", self.dir, "--output-certs", "--force").ok()
         self.docker.ready(3)
         expect(self.running("hello", 3) == before, "tasks moved")

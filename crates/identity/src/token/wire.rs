@@ -84,6 +84,14 @@ pub(crate) fn read(body: &Value) -> Result<AuthRequest> {
     let Some(method) = methods.first() else {
         return Err(expecting("methods", "identity"));
     };
+    if methods.len() > 1 {
+        // Each would have to be proven; a request that names more than it
+        // needs is refused rather than half checked.
+        return Err(Error::new(
+            kernel::Kind::Unauthenticated,
+            "Attempted to authenticate with several methods; use one.",
+        ));
+    }
     let part = |name: &str| {
         identity
             .get(name)

@@ -203,14 +203,17 @@ pub async fn delete(api: &Api, cluster: &str, wait: bool, timeout: u64) -> Resul
     println!("deletion of {cluster} accepted");
     let end = Instant::now() + Duration::from_secs(timeout);
     let mut said = String::new();
-    while wait {
+    if !wait {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         match api
             .clusters(Method::GET, &format!("/clusters/{uuid}"), None)
             .await
         {
             Err(e) if is_not_found(&e) => {
                 println!("{cluster} is deleted");
-                break;
+                return Ok(ExitCode::SUCCESS);
             }
             Err(e) => return Err(e),
             Ok(now) => {
@@ -230,7 +233,6 @@ pub async fn delete(api: &Api, cluster: &str, wait: bool, timeout: u64) -> Resul
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A field as a person reads it.
