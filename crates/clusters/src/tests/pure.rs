@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cluster::model::compare_labels;
 use crate::cluster::resize::choose;
-use crate::coe::swarm::render::{FixedNetwork, Shape, template};
+use crate::coe::swarm::render::{FixedNetwork, Shape, Sizes, size_parameters, template};
 use crate::node::{Node, NodeStatus};
 
 fn node(index: i64, status: NodeStatus) -> Node {
@@ -97,4 +97,74 @@ fn the_template_has_a_router_only_where_there_is_an_external_network() {
     let hot: Value = serde_json::from_str(&template(&shape)).unwrap();
     assert!(hot["resources"]["router"].is_null() && hot["resources"]["network"].is_null());
     assert_eq!(hot["outputs"]["network"]["value"], "net");
+}
+
+#[tokio::test]
+async fn the_engine_accepts_the_template_and_its_updates() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("t.db").display());
+    let db = db::Db::connect(&url).await.unwrap();
+    db.migrate(orchestration::migrations()).await.unwrap();
+    let (network, compute) = super::world::faces();
+    let engine = orchestration::Orchestration::new(
+        db,
+        network,
+        compute,
+        std::sync::Arc::new(orchestration::PlainSealer),
+    );
+    let stacks = engine.face().stacks;
+    let ctx = kernel::Ctx::for_project("req-1", "p1");
+    let fixed = FixedNetwork {
+        network: "net".into(),
+        gateway: "10.9.0.1".into(),
+    };
+    for fixed_network in [None, Some(fixed)] {
+        let shape = Shape {
+            prefix: "c-1".into(),
+            external_network: Some("public".into()),
+            keypair: Some("kp".into()),
+            dns: vec!["8.8.8.8".into()],
+            cidr: Some("10.70.0.0/24".into()),
+            fixed_network,
+        };
+        let mut sizes = Sizes {
+            wait_count: 2,
+            ..Sizes::default()
+        };
+        for group in [&mut sizes.masters, &mut sizes.workers] {
+            group.count = 1;
+            group.tokens.insert("0".into(), "token".into());
+        }
+        let mut parameters = size_parameters(&sizes);
+        for (name, value) in [
+            ("name", json!("c-1")),
+            ("cluster_uuid", json!("u")),
+            ("image", json!("swarm")),
+            ("master_flavor", json!("m1.small")),
+            ("node_flavor", json!("m1.small")),
+            ("bootstrap_pin", json!("ab")),
+            ("bootstrap_port", json!(9512)),
+            ("wait_timeout", json!(3600)),
+        ] {
+            parameters.insert(name.into(), value);
+        }
+        let new = orchestration::face::NewStack {
+            id: kernel::ids::uuid(),
+            project_id: "p1".into(),
+            name: format!("s-{}", kernel::ids::hex()),
+            template: template(&shape),
+            parameters,
+            ..Default::default()
+        };
+        let stack = stacks.create(&ctx, new).await.unwrap();
+        sizes.workers.removed.push("0".into());
+        let update = orchestration::face::StackUpdate {
+            parameters: size_parameters(&sizes),
+            ..Default::default()
+        };
+        match stacks.update(&ctx, &stack.id, update).await {
+            Ok(_) => {}
+            Err(e) => assert_eq!(e.kind, kernel::Kind::Conflict, "{e}"),
+        }
+    }
 }

@@ -290,6 +290,25 @@ impl SecurityGroups for Things {
     }
 }
 
+/// Faces over the fakes, for a real engine.
+pub(crate) fn faces() -> (NetworkFace, ComputeFace) {
+    let things = Arc::new(Things);
+    let network = NetworkFace {
+        networks: things.clone(),
+        subnets: things.clone(),
+        ports: things.clone(),
+        routers: things.clone(),
+        security_groups: things.clone(),
+    };
+    let compute = ComputeFace {
+        servers: things.clone(),
+        flavors: things.clone(),
+        keypairs: things.clone(),
+        images: things,
+    };
+    (network, compute)
+}
+
 /// Tokens are `<user>:<project>:<role>`.
 struct Tokens;
 
@@ -351,24 +370,13 @@ impl World {
             .unwrap();
         db.migrate(&crate::migrations()).await.unwrap();
         let heat = Fake::default();
-        let things = Arc::new(Things);
+        let (network, compute) = faces();
         let clusters = Clusters::new(ClustersDeps {
             db: db.clone(),
             enforcer: Arc::new(rest::policy::Policies::new(crate::policies()).unwrap()),
             auth: Arc::new(Tokens),
-            network: NetworkFace {
-                networks: things.clone(),
-                subnets: things.clone(),
-                ports: things.clone(),
-                routers: things.clone(),
-                security_groups: things.clone(),
-            },
-            compute: ComputeFace {
-                servers: things.clone(),
-                flavors: things.clone(),
-                keypairs: things.clone(),
-                images: things,
-            },
+            network,
+            compute,
             orchestration: OrchestrationFace {
                 stacks: Arc::new(heat.clone()),
             },
