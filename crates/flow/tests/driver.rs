@@ -1,4 +1,5 @@
 //! Stories of the driver: takeover, retries, wake by event.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

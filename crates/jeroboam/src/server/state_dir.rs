@@ -59,6 +59,12 @@ impl StateDir {
         self.path.join(name)
     }
 
+    /// For people and scripts: which label value the objects of this
+    /// installation carry.
+    pub fn note_installation(&self, id: &str) -> Result<()> {
+        write_private(&self.join("installation"), id)
+    }
+
     pub fn keep_passwords(&self, passwords: &Passwords) -> Result<()> {
         write_private(
             &self.join("passwords.json"),

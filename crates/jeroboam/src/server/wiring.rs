@@ -67,6 +67,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
 
     let plant = plant(config, state).await?;
     let installation = installation(&database).await?;
+    state.note_installation(&installation)?;
     let network_config = NetworkConfig {
         pool: config.infra.pool,
         installation: installation.clone(),
