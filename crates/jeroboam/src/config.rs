@@ -13,6 +13,9 @@ pub struct Config {
     /// Database file, keys and `clouds.yaml` live here.
     pub state_dir: PathBuf,
     pub listen: SocketAddr,
+    /// Keys that seal secrets and make tokens, shared by all servers of one
+    /// database; `None`: `keys` in the state directory.
+    pub key_dir: Option<PathBuf>,
     /// `None`: SQLite in the state directory.
     pub database: Option<String>,
     /// Address that clients use, such as `https://clusters.example.org`;
@@ -52,6 +55,7 @@ impl Default for Config {
         Self {
             state_dir: home.join(".local/share/jeroboam"),
             listen: SocketAddr::from(([127, 0, 0, 1], 9511)),
+            key_dir: None,
             database: None,
             public_endpoint: None,
             bootstrap_port: 9512,

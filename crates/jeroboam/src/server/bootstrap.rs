@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::state_dir::{StateDir, write_private};
+use super::installation::ListenerPem;
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -31,16 +31,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads the certificate of the state directory, made at the first start.
-    pub fn open(state: &StateDir) -> Result<Self> {
-        let (cert_path, key_path) = (state.join("bootstrap.crt"), state.join("bootstrap.key"));
-        if !cert_path.is_file() || !key_path.is_file() {
-            let made = pki::self_signed("jeroboam-bootstrap", &[], 3650)?;
-            write_private(&key_path, &made.key_pem)?;
-            write_private(&cert_path, &made.cert_pem)?;
-        }
-        let cert = CertificateDer::from_pem_file(&cert_path).context("bootstrap.crt")?;
-        let key = PrivateKeyDer::from_pem_file(&key_path).context("bootstrap.key")?;
+    /// Reads the certificate that all servers of the installation share.
+    pub fn open(pem: &ListenerPem) -> Result<Self> {
+        let cert =
+            CertificateDer::from_pem_slice(pem.cert.as_bytes()).context("bootstrap listener")?;
+        let key =
+            PrivateKeyDer::from_pem_slice(pem.key.as_bytes()).context("bootstrap listener")?;
         let pin = pki::fingerprint_sha256(&cert);
         let config = rustls::ServerConfig::builder()
             .with_no_client_auth()

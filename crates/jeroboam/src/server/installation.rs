@@ -5,11 +5,14 @@ use anyhow::{Result, bail};
 use db::{Db, Migration, values};
 use kernel::{Kind, ids};
 
+/// Ten years: nodes pin it for their life.
+const LISTENER_DAYS: u32 = 3650;
+
 pub fn migrations() -> &'static [Migration] {
     &[Migration {
         name: "installation-001",
         sql: "CREATE TABLE IF NOT EXISTS installation (name varchar(36) NOT NULL PRIMARY KEY,
-            value varchar(255) NOT NULL)",
+            value {text} NOT NULL)",
     }]
 }
 
@@ -28,6 +31,33 @@ pub async fn check_keys(db: &Db, sealer: &pki::Sealer) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The bootstrap listener's certificate and key, made by the first server and
+/// sealed: nodes are given its fingerprint and must find it at every server.
+pub async fn listener(db: &Db, sealer: &pki::Sealer) -> Result<ListenerPem> {
+    const PURPOSE: &str = "bootstrap listener";
+    let made = pki::self_signed("jeroboam-bootstrap", &[], LISTENER_DAYS)?;
+    let mine = sealer.seal(
+        PURPOSE,
+        format!("{}{}", made.key_pem, made.cert_pem).as_bytes(),
+    )?;
+    let kept = first(db, "bootstrap listener", mine).await?;
+    let pem = sealer.unseal_text(PURPOSE, &kept)?;
+    let Some(at) = pem.find("-----BEGIN CERTIFICATE-----") else {
+        bail!("the bootstrap listener's certificate in the database is damaged");
+    };
+    let (key_pem, cert_pem) = pem.split_at(at);
+    Ok(ListenerPem {
+        cert: cert_pem.into(),
+        key: key_pem.into(),
+    })
+}
+
+/// Both PEM; the key is a secret.
+pub struct ListenerPem {
+    pub cert: String,
+    pub key: String,
 }
 
 /// Writes a value unless there is one; answers the one that is there.

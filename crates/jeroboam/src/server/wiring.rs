@@ -15,7 +15,7 @@ use infra::{ContainerHost, NetworkPlane};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
 
-use super::installation::{check_keys, installation, migrations as installation_table};
+use super::installation::{check_keys, installation, listener, migrations as installation_table};
 use super::own::{self, Own};
 use super::sealing::Seals;
 use super::state_dir::{Passwords, StateDir};
@@ -42,7 +42,8 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         db::release_all(&database).await?;
     }
 
-    let sealer = Arc::new(pki::Sealer::open(&state.join("keys"))?);
+    let key_dir = config.key_dir.clone().unwrap_or_else(|| state.join("keys"));
+    let sealer = Arc::new(pki::Sealer::open(&key_dir.join("sealing"))?);
     check_keys(&database, &sealer).await?;
     let seals = Arc::new(Seals::new(sealer.clone()));
 
@@ -52,7 +53,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     ];
     let identity = Identity::new(
         database.clone(),
-        &state.join("fernet-keys"),
+        &key_dir.join("fernet"),
         catalog,
         config.public_endpoint.clone(),
     )
@@ -84,6 +85,9 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     network::seed(&database).await?;
     seed(&compute, &plant, tasks).await?;
     network.load_gateways().await?;
+    if database.dialect() != Dialect::Sqlite {
+        follow_gateways(&database, &network, tasks);
+    }
     compute.watch(tasks);
 
     let orchestration = Orchestration::new(
@@ -92,7 +96,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         compute.face(),
         seals.clone(),
     );
-    let listener = bootstrap::Identity::open(state)?;
+    let listener = bootstrap::Identity::open(&listener(&database, &sealer).await?)?;
     let auth: Arc<dyn rest::Authenticator> = Arc::new(identity.clone());
     let clusters = Clusters::new(ClustersDeps {
         db: database.clone(),
@@ -154,6 +158,30 @@ fn migrations() -> Vec<Migration> {
         &clusters::migrations(),
     ]
     .concat()
+}
+
+/// Networks that another server realised: this one listens on their gateways
+/// too, so that it can take the nodes over.
+fn follow_gateways(database: &Db, network: &NetworkService, tasks: &Tasks) {
+    let (mut wakes, network, token) =
+        (database.wakes().subscribe(), network.clone(), tasks.token());
+    tasks.spawn("follow gateways", async move {
+        loop {
+            tokio::select! {
+                () = token.cancelled() => return,
+                _ = wakes.changed() => {}
+                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            }
+            if let Err(e) = network.load_gateways().await {
+                tracing::warn!(error = %e, "gateways");
+            }
+            // A burst of commits is looked at once.
+            tokio::select! {
+                () = token.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_millis(250)) => {}
+            }
+        }
+    });
 }
 
 async fn plant(config: &Config, state: &StateDir) -> Result<Plant> {
