@@ -74,7 +74,7 @@ pub async fn mark_at(tx: &mut Tx, kind: &str, id: &str, due: i64) -> Result<()> 
     };
     tx.execute(&format!("{head}{tail}"), values![kind, id, due])
         .await?;
-    tx.set_dirty();
+    tx.wake(kind, id);
     Ok(())
 }
 
@@ -205,7 +205,7 @@ pub async fn complete(db: &Db, lease: &Lease, outcome: &Dirty) -> Result<()> {
     };
     tx.execute(&format!("UPDATE flow_key SET {set} {tail}"), args)
         .await?;
-    tx.set_dirty();
+    tx.wake(&lease.kind, &lease.id);
     tx.commit().await
 }
 

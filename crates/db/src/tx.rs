@@ -4,6 +4,7 @@ use kernel::{Error, Result};
 use sqlx::{MySql, Postgres, Sqlite, Transaction};
 
 use crate::connect::Pools;
+use crate::wake::{self, Key};
 use crate::{Db, Lease, Row, Value, row};
 
 enum Inner {
@@ -16,8 +17,8 @@ enum Inner {
 pub struct Tx {
     inner: Inner,
     db: Db,
-    /// Whether a commit has to wake workers, and who listens to events.
-    dirty: bool,
+    /// What a commit wakes, and whether it wrote events.
+    woken: Vec<Key>,
     events: bool,
 }
 
@@ -38,7 +39,7 @@ impl Tx {
         Ok(Self {
             inner,
             db: db.clone(),
-            dirty: false,
+            woken: Vec::new(),
             events: false,
         })
     }
@@ -99,8 +100,12 @@ impl Tx {
         )))
     }
 
-    pub(crate) fn set_dirty(&mut self) {
-        self.dirty = true;
+    /// Wakes who waits for this key once the transaction has committed,
+    /// without making it dirty.
+    pub fn wake(&mut self, kind: &str, id: &str) {
+        if !self.woken.iter().any(|(k, i)| k == kind && i == id) {
+            self.woken.push((kind.to_owned(), id.to_owned()));
+        }
     }
 
     pub(crate) fn set_events(&mut self) {
@@ -117,9 +122,14 @@ impl Tx {
     /// # Errors
     /// `Unavailable` or `Internal`; then nothing was written.
     pub async fn commit(mut self) -> Result<()> {
-        if (self.dirty || self.events) && self.dialect() == crate::Dialect::Postgres {
+        if self.events {
+            // Dispatchers wait for nothing more exact.
+            self.wake("outbox", "");
+        }
+        if !self.woken.is_empty() && self.dialect() == crate::Dialect::Postgres {
             // Delivered by PostgreSQL at commit, to every server.
-            self.query("SELECT pg_notify('jeroboam', '')", vec![])
+            let text = wake::payload(&self.woken);
+            self.query("SELECT pg_notify('jeroboam', ?)", crate::values![text])
                 .await?;
         }
         let done = match self.inner {
@@ -128,8 +138,8 @@ impl Tx {
             Inner::Mysql(t) => t.commit().await,
         };
         done.map_err(|e| row::failed("COMMIT", e))?;
-        if self.dirty || self.events {
-            self.db.wakes.wake();
+        if !self.woken.is_empty() {
+            self.db.wakes.wake_keys(&self.woken);
         }
         Ok(())
     }

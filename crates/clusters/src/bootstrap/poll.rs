@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use db::Dialect;
 use kernel::{Result, clock};
 use nodewire::{JoinTicket, Task, TaskKind};
 use tokio::sync::watch;
@@ -9,28 +10,37 @@ use tokio::time::Instant;
 
 use super::ops::{self, Who};
 use crate::ClustersDeps;
+use crate::cluster::KIND;
 use crate::node::{self, NodeStatus};
 
 /// Agents may ask to wait so long.
 const LONGEST: Duration = Duration::from_secs(60);
-/// A commit of any cluster wakes all; nobody looks more often than this …
+/// However often the cluster changes, nobody looks more often than this …
 const PAUSE: Duration = Duration::from_millis(50);
-/// … nor more rarely: on MariaDB no other server wakes us.
-const GLANCE: Duration = Duration::from_secs(2);
+/// … nor more rarely: a notification may get lost with its connection.
+const GLANCE: Duration = Duration::from_secs(10);
+/// On MariaDB no other server wakes us.
+const GLANCE_UNTOLD: Duration = Duration::from_secs(2);
 /// Above the deadline of a task, before another manager may take it.
 const GRACE: i64 = 5_000_000;
 
 /// Sleeps between two looks.
 struct Patience {
     end: Instant,
+    glance: Duration,
     wakes: watch::Receiver<u64>,
 }
 
 impl Patience {
-    fn new(d: &ClustersDeps, wait: Duration) -> Self {
+    fn new(d: &ClustersDeps, who: &Who, wait: Duration) -> Self {
         Self {
             end: Instant::now() + wait.min(LONGEST),
-            wakes: d.db.wakes().subscribe(),
+            glance: if d.db.dialect() == Dialect::Mysql {
+                GLANCE_UNTOLD
+            } else {
+                GLANCE
+            },
+            wakes: d.db.wakes().subscribe_key(KIND, &who.cluster.uuid),
         }
     }
 
@@ -39,9 +49,9 @@ impl Patience {
         self.wakes.mark_unchanged();
     }
 
-    /// Until something was committed; `false` when the time is over.
+    /// Until the cluster was marked or woken; `false` when the time is over.
     async fn sleep(&mut self) -> bool {
-        let next = self.end.min(Instant::now() + GLANCE);
+        let next = self.end.min(Instant::now() + self.glance);
         let woken = tokio::time::timeout_at(next, self.wakes.changed()).await;
         if Instant::now() >= self.end {
             return false;
@@ -59,7 +69,7 @@ pub(crate) async fn join(
     who: &Who,
     wait: Duration,
 ) -> Result<Option<JoinTicket>> {
-    let mut patience = Patience::new(d, wait);
+    let mut patience = Patience::new(d, who, wait);
     loop {
         patience.look();
         let found = ops::ticket(d, who).await?;
@@ -75,7 +85,7 @@ pub(crate) async fn task(d: &ClustersDeps, who: &Who, wait: Duration) -> Result<
         tokio::time::sleep(wait.min(LONGEST)).await;
         return Ok(None);
     }
-    let mut patience = Patience::new(d, wait);
+    let mut patience = Patience::new(d, who, wait);
     loop {
         patience.look();
         let found = next_task(d, who).await?;

@@ -210,7 +210,9 @@ fn read_task(row: &Row) -> Result<Task> {
 const TASK: &str = "id, cluster_id, kind, node, status, taken_by, taken_until, deadline, log, \
     generation, created_at";
 
+/// Also wakes the agents that wait for work.
 pub(crate) async fn insert_task(tx: &mut Tx, t: &Task) -> Result<()> {
+    tx.wake(crate::cluster::KIND, &t.cluster_id);
     let sql = format!("INSERT INTO magnum_task ({TASK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     tx.execute(
         &sql,

@@ -150,6 +150,13 @@ impl ContainerHost for Simulator {
             values![name],
         )
         .await?;
+        for table in ["sim_agent", "sim_member"] {
+            tx.execute(
+                &format!("DELETE FROM {table} WHERE container = ?"),
+                values![name],
+            )
+            .await?;
+        }
         for volume in volumes {
             tx.execute("DELETE FROM sim_volume WHERE name = ?", values![volume])
                 .await?;
@@ -216,11 +223,13 @@ impl Simulator {
                 values![state, state, name],
             )
             .await?;
-        tx.commit().await?;
         if n == 0 {
             return Err(Error::not_found("Container", name));
         }
-        Ok(())
+        if state == "running" {
+            self.play(&mut tx, name).await?;
+        }
+        tx.commit().await
     }
 }
 

@@ -2,9 +2,12 @@
 //! of its own, shared by all server processes and surviving their death. It
 //! has latencies (the measured ones by default) and faults on demand.
 
+mod agents;
 mod host;
 mod net;
 mod schema;
+
+pub use agents::SimMember;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -92,6 +95,8 @@ pub struct SimFault {
 pub struct Simulator {
     db: Db,
     config: SimConfig,
+    /// Who plays the agents of what is started here.
+    process: Arc<str>,
     on_start: Arc<OnceLock<OnStart>>,
     events: broadcast::Sender<Observed>,
 }
@@ -115,6 +120,7 @@ impl Simulator {
         Ok(Self {
             db,
             config,
+            process: ids::uuid().into(),
             on_start: Arc::default(),
             events: broadcast::channel(4096).0,
         })
@@ -165,8 +171,7 @@ impl Simulator {
         tx.commit().await
     }
 
-    /// The specs of all running containers: their agents go on after the
-    /// process that played them has died.
+    /// The specs of all running containers.
     ///
     /// # Errors
     /// As the database.

@@ -35,4 +35,22 @@ pub(super) const STEPS: &[Migration] = &[
         sql: "CREATE TABLE IF NOT EXISTS sim_endpoint (
             container varchar(128) NOT NULL, network varchar(128) NOT NULL, PRIMARY KEY (container, network))",
     },
+    Migration {
+        name: "sim-007-process",
+        sql: "CREATE TABLE IF NOT EXISTS sim_process (
+            id varchar(36) NOT NULL PRIMARY KEY, alive_until bigint NOT NULL)",
+    },
+    Migration {
+        name: "sim-008-agent",
+        sql: "CREATE TABLE IF NOT EXISTS sim_agent (
+            container varchar(128) NOT NULL PRIMARY KEY, process varchar(36) NOT NULL)",
+    },
+    Migration {
+        name: "sim-009-member",
+        sql: "CREATE TABLE IF NOT EXISTS sim_member (
+            cluster varchar(36) NOT NULL, node varchar(128) NOT NULL, container varchar(128) NOT NULL,
+            role varchar(16) NOT NULL,
+            availability varchar(16) NOT NULL, address varchar(64) NOT NULL,
+            PRIMARY KEY (cluster, node))",
+    },
 ];

@@ -6,6 +6,7 @@ mod images;
 mod installation;
 mod own;
 mod sealing;
+mod simulated;
 mod state_dir;
 mod wiring;
 

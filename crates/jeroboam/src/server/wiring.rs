@@ -11,6 +11,7 @@ use compute::{Compute, ComputeConfig};
 use db::{Db, Dialect, Migration};
 use flow::{Driver as FlowDriver, Tasks};
 use identity::{CatalogEntry, Identity};
+use infra::sim::Simulator;
 use infra::{ContainerHost, NetworkPlane};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
@@ -19,7 +20,7 @@ use super::installation::{check_keys, installation, listener, migrations as inst
 use super::own::{self, Own};
 use super::sealing::Seals;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, dialect, images};
+use super::{bootstrap, dialect, images, simulated};
 use crate::config::{Config, Driver};
 
 /// What is to be run.
@@ -33,6 +34,7 @@ pub struct Server {
 struct Plant {
     host: Arc<dyn ContainerHost>,
     plane: Arc<dyn NetworkPlane>,
+    simulator: Option<Arc<Simulator>>,
 }
 
 pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Server> {
@@ -85,7 +87,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     network::seed(&database).await?;
     seed(&compute, &plant, tasks).await?;
     network.load_gateways().await?;
-    if database.dialect() != Dialect::Sqlite {
+    if database.dialect() != Dialect::Sqlite && plant.simulator.is_none() {
         follow_gateways(&database, &network, tasks);
     }
     compute.watch(tasks);
@@ -111,12 +113,16 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
             pin: listener.pin.clone(),
         },
     });
-    listener.start(
-        clusters.bootstrap_routes(),
-        config.bootstrap_port,
-        network.gateways(),
-        tasks,
-    );
+    // Simulated networks have no gateway that one could listen on.
+    match plant.simulator {
+        Some(simulator) => simulated::start(simulator, clusters.bootstrap_routes(), tasks),
+        None => listener.start(
+            clusters.bootstrap_routes(),
+            config.bootstrap_port,
+            network.gateways(),
+            tasks,
+        ),
+    }
 
     let mut driver = FlowDriver::new(database.clone());
     for reconciler in [
@@ -194,6 +200,7 @@ async fn plant(config: &Config, state: &StateDir) -> Result<Plant> {
             Ok(Plant {
                 host: engine.clone(),
                 plane: engine,
+                simulator: None,
             })
         }
         Driver::Simulator => {
@@ -202,8 +209,7 @@ async fn plant(config: &Config, state: &StateDir) -> Result<Plant> {
                 .simulator
                 .clone()
                 .unwrap_or_else(|| state.join("simulator.sqlite"));
-            let simulator =
-                Arc::new(infra::sim::Simulator::open(&path.display().to_string()).await?);
+            let simulator = Arc::new(Simulator::open(&path.display().to_string()).await?);
             for coe in ["swarm"] {
                 simulator
                     .add_image(&format!("jeroboam/{coe}:latest"))
@@ -211,7 +217,8 @@ async fn plant(config: &Config, state: &StateDir) -> Result<Plant> {
             }
             Ok(Plant {
                 host: simulator.clone(),
-                plane: simulator,
+                plane: simulator.clone(),
+                simulator: Some(simulator),
             })
         }
     }

@@ -1,0 +1,177 @@
+//! Who plays the agents inside of simulated nodes, and what their clusters
+//! look like from inside. It lies in the simulated world: when a process dies,
+//! another one plays its agents on.
+
+use std::time::Duration;
+
+use db::{Tx, values};
+use kernel::{Result, clock};
+
+use super::Simulator;
+use crate::ContainerSpec;
+
+/// A process that is not heard of for so long has died.
+const ALIVE: Duration = Duration::from_secs(3);
+
+/// A member of a simulated cluster, in the words of Docker's swarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimMember {
+    pub node: String,
+    /// `manager`, `worker`.
+    pub role: String,
+    /// `active`, `drain`.
+    pub availability: String,
+    pub address: String,
+    /// Whether its container runs.
+    pub up: bool,
+}
+
+impl Simulator {
+    /// Says that this process lives.
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn beat(&self) -> Result<()> {
+        let until = clock::now_micros() + i64::try_from(ALIVE.as_micros()).unwrap_or(i64::MAX);
+        let mut tx = self.db.begin().await?;
+        let n = tx
+            .execute(
+                "UPDATE sim_process SET alive_until = ? WHERE id = ?",
+                values![until, &*self.process],
+            )
+            .await?;
+        if n == 0 {
+            tx.execute(
+                "INSERT INTO sim_process (id, alive_until) VALUES (?, ?)",
+                values![&*self.process, until],
+            )
+            .await?;
+        }
+        tx.commit().await
+    }
+
+    /// Running containers whose agent nobody plays: from now on it is ours.
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn adopt(&self) -> Result<Vec<ContainerSpec>> {
+        let now = clock::now_micros();
+        let orphans = "SELECT c.name, c.spec FROM sim_container c \
+             LEFT JOIN sim_agent a ON a.container = c.name \
+             LEFT JOIN sim_process p ON p.id = a.process AND p.alive_until >= ? \
+             WHERE c.state = 'running' AND p.id IS NULL";
+        if self.db.query_opt(orphans, values![now]).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.db.begin().await?;
+        let rows = tx.query(orphans, values![now]).await?;
+        let mut adopted = Vec::with_capacity(rows.len());
+        for row in rows {
+            let name = row.text("name")?;
+            self.play(&mut tx, &name).await?;
+            adopted.push(serde_json::from_str(&row.text("spec")?)?);
+        }
+        tx.execute(
+            "DELETE FROM sim_process WHERE alive_until < ?",
+            values![now],
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(adopted)
+    }
+
+    /// This process plays the agent of a container.
+    pub(super) async fn play(&self, tx: &mut Tx, container: &str) -> Result<()> {
+        tx.execute(
+            "DELETE FROM sim_agent WHERE container = ?",
+            values![container],
+        )
+        .await?;
+        tx.execute(
+            "INSERT INTO sim_agent (container, process) VALUES (?, ?)",
+            values![container, &*self.process],
+        )
+        .await
+        .map(|_| ())
+    }
+
+    /// The node in `container` is, from now on, a member of its cluster.
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn join(&self, cluster: &str, container: &str, member: &SimMember) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        tx.execute(
+            "DELETE FROM sim_member WHERE cluster = ? AND node = ?",
+            values![cluster, &member.node],
+        )
+        .await?;
+        tx.execute(
+            "INSERT INTO sim_member (cluster, node, container, role, availability, address) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+            values![
+                cluster,
+                &member.node,
+                container,
+                &member.role,
+                &member.availability,
+                &member.address
+            ],
+        )
+        .await?;
+        tx.commit().await
+    }
+
+    /// Changes what a member is given to do: `drain` or `active`.
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn set_availability(&self, cluster: &str, node: &str, word: &str) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        tx.execute(
+            "UPDATE sim_member SET availability = ? WHERE cluster = ? AND node = ?",
+            values![word, cluster, node],
+        )
+        .await?;
+        tx.commit().await
+    }
+
+    /// Takes a member off the list.
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn leave(&self, cluster: &str, node: &str) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        tx.execute(
+            "DELETE FROM sim_member WHERE cluster = ? AND node = ?",
+            values![cluster, node],
+        )
+        .await?;
+        tx.commit().await
+    }
+
+    /// The members of a cluster, by name.
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn members(&self, cluster: &str) -> Result<Vec<SimMember>> {
+        self.db
+            .query(
+                "SELECT m.node, m.role, m.availability, m.address, c.state FROM sim_member m \
+                 LEFT JOIN sim_container c ON c.name = m.container WHERE m.cluster = ? ORDER BY m.node",
+                values![cluster],
+            )
+            .await?
+            .iter()
+            .map(|r| {
+                Ok(SimMember {
+                    node: r.text("node")?,
+                    role: r.text("role")?,
+                    availability: r.text("availability")?,
+                    address: r.text("address")?,
+                    up: r.opt_text("state")?.as_deref() == Some("running"),
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,272 @@
+//! The life of one simulated agent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra::ContainerSpec;
+use infra::sim::{SimMember, Simulator};
+use kernel::{Error, Kind, Result, clock};
+use nodewire::{
+    CsrAsk, CsrGrant, Hello, JoinTicket, LONG_POLL_SECONDS, Observed, ObservedNode, Published,
+    Ready, Role, Seed, Step, StepStatus, Steps, Task, TaskKind, TaskResult, Welcome,
+};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::Stage;
+use super::channel::Channel;
+
+/// To make a swarm or to join one, as measured.
+const JOIN: Duration = Duration::from_millis(300);
+/// Joins that follow each other closely are told in one list.
+const CALM: Duration = Duration::from_millis(200);
+/// The list is told again so often where nothing woke the manager.
+const SLOW: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(500);
+
+pub(super) struct Agent {
+    simulator: Arc<Simulator>,
+    channel: Channel,
+    seed: Seed,
+    container: String,
+    address: String,
+    changed: Arc<Notify>,
+}
+
+impl Agent {
+    /// `None` where the container is no cluster node.
+    pub(super) fn of(stage: &Stage, spec: &ContainerSpec) -> Option<Self> {
+        let file = spec.files.iter().find(|f| f.path == nodewire::SEED_PATH)?;
+        let seed: Seed = serde_json::from_slice(&file.content).ok()?;
+        Some(Self {
+            simulator: stage.simulator.clone(),
+            channel: Channel {
+                router: stage.router.clone(),
+                // Whoever plays this agent has the same session.
+                session: pki::fingerprint_sha256(format!("session {}", seed.token).as_bytes()),
+            },
+            container: spec.name.clone(),
+            address: spec.endpoints.first()?.ipv4.clone()?,
+            changed: stage.members(&seed.cluster),
+            seed,
+        })
+    }
+
+    /// Until the node leaves its cluster.
+    pub(super) async fn live(self) {
+        loop {
+            match self.boot().await {
+                Ok(()) => break,
+                Err(e) if e.kind == Kind::Unauthenticated => return,
+                Err(e) => {
+                    tracing::debug!(node = self.seed.node, error = %e, "simulated agent");
+                    sleep(RETRY).await;
+                }
+            }
+        }
+        if self.seed.role == Role::Manager {
+            tokio::select! {
+                () = self.duties() => {}
+                () = self.observe() => {}
+            }
+        }
+    }
+
+    async fn boot(&self) -> Result<()> {
+        let hello = Hello {
+            cluster: self.seed.cluster.clone(),
+            node: self.seed.node.clone(),
+            token: self.seed.token.clone(),
+            session: self.channel.session.clone(),
+            addresses: vec![self.address.clone()],
+            boot: 1,
+        };
+        let welcome: Welcome = self
+            .channel
+            .post("hello", &hello)
+            .await?
+            .ok_or_else(|| Error::internal("hello without a welcome"))?;
+        let manager = self.seed.role == Role::Manager;
+        let mut steps = vec![
+            done("prepare"),
+            done("engine"),
+            done("hello"),
+            begun(if welcome.first_manager { "init" } else { "join" }),
+        ];
+        self.report(&mut steps).await?;
+        if manager {
+            self.certificate().await?;
+            steps.push(done("certificate"));
+        }
+        if !welcome.first_manager {
+            self.wait_for_ticket().await?;
+        }
+        sleep(JOIN).await;
+        let member = SimMember {
+            node: self.seed.node.clone(),
+            role: word(self.seed.role).into(),
+            availability: "active".into(),
+            address: self.address.clone(),
+            up: true,
+        };
+        self.simulator
+            .join(&self.seed.cluster, &self.container, &member)
+            .await?;
+        if manager {
+            let news = Published {
+                remote_addr: format!("{}:2377", self.address),
+                worker_token: format!("SWMTKN-1-{}-worker", self.seed.cluster),
+                manager_token: format!("SWMTKN-1-{}-manager", self.seed.cluster),
+            };
+            self.channel.post::<Value>("published", &news).await?;
+        }
+        self.changed.notify_one();
+        steps.push(done(if welcome.first_manager { "init" } else { "join" }));
+        steps.push(done("ready"));
+        self.report(&mut steps).await?;
+        let ready = Ready {
+            node_id: self.seed.node.clone(),
+        };
+        self.channel.post::<Value>("ready", &ready).await?;
+        Ok(())
+    }
+
+    async fn certificate(&self) -> Result<()> {
+        let key = rcgen::KeyPair::generate().map_err(Error::internal)?;
+        let csr = rcgen::CertificateParams::default()
+            .serialize_request(&key)
+            .and_then(|csr| csr.pem())
+            .map_err(Error::internal)?;
+        self.channel
+            .post::<CsrGrant>("csr", &CsrAsk { csr })
+            .await
+            .map(|_| ())
+    }
+
+    async fn wait_for_ticket(&self) -> Result<()> {
+        let path = format!("join?wait={LONG_POLL_SECONDS}");
+        while self.channel.get::<JoinTicket>(&path).await?.is_none() {}
+        Ok(())
+    }
+
+    async fn report(&self, steps: &mut Vec<Step>) -> Result<()> {
+        let steps = Steps {
+            steps: std::mem::take(steps),
+        };
+        self.channel
+            .post::<Value>("steps", &steps)
+            .await
+            .map(|_| ())
+    }
+
+    /// Tells what the cluster looks like whenever it changed.
+    async fn observe(&self) {
+        let mut told = None;
+        loop {
+            match self.list().await {
+                Ok(now) if told.as_ref() == Some(&now) => {}
+                Ok(now) => match self.channel.post::<Value>("observed", &now).await {
+                    Ok(_) => told = Some(now),
+                    Err(e) if e.kind == Kind::Unauthenticated => return,
+                    Err(_) => {}
+                },
+                Err(e) => tracing::debug!(error = %e, "simulated members"),
+            }
+            let _ = tokio::time::timeout(SLOW, self.changed.notified()).await;
+            sleep(CALM).await;
+        }
+    }
+
+    async fn list(&self) -> Result<Observed> {
+        let members = self.simulator.members(&self.seed.cluster).await?;
+        let first = members.iter().position(|m| m.role == "manager");
+        let nodes = members
+            .into_iter()
+            .enumerate()
+            .map(|(at, m)| ObservedNode {
+                id: m.node.clone(),
+                hostname: m.node,
+                reachability: (m.role == "manager").then(|| "reachable".into()),
+                leader: Some(at) == first,
+                role: m.role,
+                availability: m.availability,
+                state: if m.up { "ready" } else { "down" }.into(),
+                addr: m.address,
+            })
+            .collect();
+        Ok(Observed {
+            nodes,
+            ipvs: true,
+            version: "simulator".into(),
+        })
+    }
+
+    async fn duties(&self) {
+        let path = format!("tasks?wait={LONG_POLL_SECONDS}");
+        loop {
+            match self.channel.get::<Task>(&path).await {
+                Ok(None) => {}
+                Ok(Some(task)) => {
+                    let result = self.act(&task.kind).await;
+                    let result = TaskResult {
+                        ok: result.is_ok(),
+                        log: result.err().map(|e| e.message).unwrap_or_default(),
+                    };
+                    let path = format!("tasks/{}", task.id);
+                    // The task comes again where its end was not heard.
+                    if let Err(e) = self.channel.post::<Value>(&path, &result).await {
+                        tracing::debug!(error = %e, "simulated task");
+                    }
+                    self.changed.notify_one();
+                }
+                Err(e) if e.kind == Kind::Unauthenticated => return,
+                Err(_) => sleep(RETRY).await,
+            }
+        }
+    }
+
+    async fn act(&self, task: &TaskKind) -> Result<()> {
+        let cluster = &self.seed.cluster;
+        match task {
+            TaskKind::Drain { node } => {
+                self.simulator
+                    .set_availability(cluster, node, "drain")
+                    .await
+            }
+            TaskKind::Activate { node } => {
+                self.simulator
+                    .set_availability(cluster, node, "active")
+                    .await
+            }
+            TaskKind::Remove { node } => self.simulator.leave(cluster, node).await,
+            TaskKind::ReloadCa => self.certificate().await,
+            TaskKind::Promote { .. } | TaskKind::Demote { .. } | TaskKind::RotateTokens => Ok(()),
+            TaskKind::Unknown => Err(Error::internal("unknown kind of task")),
+        }
+    }
+}
+
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Manager => "manager",
+        Role::Worker => "worker",
+    }
+}
+
+fn begun(name: &str) -> Step {
+    step(name, StepStatus::Start)
+}
+
+fn done(name: &str) -> Step {
+    step(name, StepStatus::Ok)
+}
+
+fn step(name: &str, status: StepStatus) -> Step {
+    Step {
+        name: name.into(),
+        status,
+        at_micros: clock::now_micros(),
+        log: String::new(),
+    }
+}
