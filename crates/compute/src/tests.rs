@@ -60,7 +60,7 @@ impl World {
         let sim = Simulator::open_with(&path("sim.db"), small())
             .await
             .unwrap();
-        sim.add_image("jeroboam/swarm:1").await.unwrap();
+        sim.add_image("jeroboam/swarm:1", &[]).await.unwrap();
         let db = Db::connect(&format!("sqlite:{}", path("j.db")))
             .await
             .unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kernel::{Error, Result};
-use nodewire::{CsrAsk, CsrGrant};
+use nodewire::{CsrAsk, CsrGrant, Purpose};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,13 @@ pub(crate) fn stored(path: &Path) -> Option<Identity> {
 pub(crate) async fn obtain(channel: &Channel, node: &str, path: &Path) -> Result<Identity> {
     let (key, csr) = request(node)?;
     let grant: CsrGrant = channel
-        .post("csr", &CsrAsk { csr })
+        .post(
+            "csr",
+            &CsrAsk {
+                csr,
+                purpose: Purpose::Node,
+            },
+        )
         .await?
         .ok_or_else(|| Error::unavailable("csr: an empty answer"))?;
     let identity = Identity {

@@ -75,6 +75,8 @@ async fn tell(engine: &Engine, channel: &Channel, changed: &Notify) {
                 nodes,
                 ipvs: ipvs(),
                 version: version.clone(),
+                problem: None,
+                addons: Vec::new(),
             };
             if told.as_ref() != Some(&now) {
                 match channel.post::<Value>("observed", &now).await {

@@ -64,7 +64,11 @@ pub(crate) async fn become_member(
             let mut backoff = Backoff::new(100, 2_000);
             loop {
                 let attempt = if welcome.first_manager {
-                    init(engine, own, &welcome.swarm).await
+                    let plan = welcome
+                        .swarm
+                        .as_ref()
+                        .ok_or_else(|| Error::internal("the server sent no plan for a swarm"))?;
+                    init(engine, own, plan).await
                 } else {
                     join(engine, channel, own).await
                 };

@@ -13,12 +13,17 @@
 //! | `GET tasks?wait=S` | | [`Task`], or 204 after S seconds |
 //! | `POST tasks/{id}` | [`TaskResult`] | 204 |
 //! | `POST observed` | [`Observed`] | 204 |
+//! | `GET peers?known=V&wait=S` | | [`Peers`], or 204 after S seconds |
 //!
 //! All but `hello` carry `Authorization: Bearer <session>`. A refusal has a
 //! [`Problem`] as its body. 401 and 403 are final, everything else is tried
 //! again. Every call may come twice: the agent repeats what it got no answer
 //! for. Receivers ignore fields that they do not know, so that an old agent
 //! lives with a new server and the other way round.
+
+mod kube;
+
+pub use kube::{Addon, KubePlan, Peer, Peers, Purpose};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +34,7 @@ pub const PREFIX: &str = "/bootstrap/v1";
 /// Seconds of a long poll that agents ask for.
 pub const LONG_POLL_SECONDS: u32 = 25;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     Manager,
@@ -73,7 +78,10 @@ pub struct Welcome {
     pub role: Role,
     /// Whether this node makes the swarm; the others join it.
     pub first_manager: bool,
-    pub swarm: SwarmPlan,
+    #[serde(default)]
+    pub swarm: Option<SwarmPlan>,
+    #[serde(default)]
+    pub kubernetes: Option<KubePlan>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +126,8 @@ pub enum StepStatus {
 pub struct CsrAsk {
     /// PEM. Name and addresses are the server's to say.
     pub csr: String,
+    #[serde(default)]
+    pub purpose: Purpose,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,9 +220,14 @@ pub struct Observed {
     pub ipvs: bool,
     /// The engine's version, `20.10.24`.
     pub version: String,
+    /// What is wrong with the cluster's API; `None`: it is well.
+    #[serde(default)]
+    pub problem: Option<String>,
+    #[serde(default)]
+    pub addons: Vec<Addon>,
 }
 
-/// Words as Docker's API has them.
+/// Words as Docker's API has them; Kubernetes' are put into them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedNode {
     pub hostname: String,

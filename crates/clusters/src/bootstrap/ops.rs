@@ -81,10 +81,11 @@ pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
             Role::Worker
         },
         first_manager: n.is_master && Some(n.index) == first,
-        swarm: SwarmPlan {
+        swarm: Some(SwarmPlan {
             addr_pool: vec!["10.32.0.0/11".into()],
             subnet_size: 24,
-        },
+        }),
+        kubernetes: None,
     })
 }
 

@@ -241,7 +241,7 @@ async fn two_workers_share_one_postgres() {
         ..SimConfig::instant()
     };
     let sim = Simulator::open_with(&path, config).await.unwrap();
-    sim.add_image("jeroboam/swarm:1").await.unwrap();
+    sim.add_image("jeroboam/swarm:1", &[]).await.unwrap();
     let (plane, host) = (Arc::new(sim.clone()), Arc::new(sim.clone()));
     let net_config = NetworkConfig::new("test");
     let w = World::on(dir, pg.db.clone(), sim, plane, host, net_config).await;

@@ -187,7 +187,7 @@ impl ContainerHost for Simulator {
         let rows = self
             .db
             .query(
-                "SELECT reference, id FROM sim_image ORDER BY reference",
+                "SELECT reference, id, labels FROM sim_image ORDER BY reference",
                 vec![],
             )
             .await?;
@@ -197,7 +197,7 @@ impl ContainerHost for Simulator {
                     id: r.text("id")?,
                     tags: vec![r.text("reference")?],
                     size: 0,
-                    labels: std::collections::BTreeMap::new(),
+                    labels: serde_json::from_str(&r.text("labels")?)?,
                 })
             })
             .collect()

@@ -9,6 +9,7 @@ mod schema;
 
 pub use agents::SimMember;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -135,7 +136,8 @@ impl Simulator {
     ///
     /// # Errors
     /// As the database.
-    pub async fn add_image(&self, reference: &str) -> Result<()> {
+    pub async fn add_image(&self, reference: &str, labels: &[(&str, &str)]) -> Result<()> {
+        let labels: BTreeMap<_, _> = labels.iter().copied().collect();
         let mut tx = self.db.begin().await?;
         tx.execute(
             "DELETE FROM sim_image WHERE reference = ?",
@@ -143,8 +145,12 @@ impl Simulator {
         )
         .await?;
         tx.execute(
-            "INSERT INTO sim_image (reference, id) VALUES (?, ?)",
-            values![reference, format!("sha256:{}", ids::secret_hex(32))],
+            "INSERT INTO sim_image (reference, id, labels) VALUES (?, ?, ?)",
+            values![
+                reference,
+                format!("sha256:{}", ids::secret_hex(32)),
+                serde_json::to_string(&labels)?
+            ],
         )
         .await?;
         tx.commit().await

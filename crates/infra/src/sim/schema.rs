@@ -17,7 +17,7 @@ pub(super) const STEPS: &[Migration] = &[
     Migration {
         name: "sim-003-image",
         sql: "CREATE TABLE IF NOT EXISTS sim_image (
-            reference varchar(255) NOT NULL PRIMARY KEY, id varchar(80) NOT NULL)",
+            reference varchar(255) NOT NULL PRIMARY KEY, id varchar(80) NOT NULL, labels {text} NOT NULL)",
     },
     Migration {
         name: "sim-004-network",

@@ -8,7 +8,7 @@ use infra::ContainerHost;
 use kernel::{Ctx, Result};
 
 /// Label that a node image carries; its value is the COE.
-const LABEL: &str = "io.jeroboam.image";
+pub const LABEL: &str = "io.jeroboam.image";
 
 /// Registers what is there; answers the names.
 pub async fn refresh(host: &dyn ContainerHost, compute: &ComputeFace) -> Result<Vec<String>> {

@@ -23,6 +23,9 @@ use super::state_dir::{Passwords, StateDir};
 use super::{bootstrap, dialect, images, simulated};
 use crate::config::{Config, Driver};
 
+/// The start waits so long for the engine's list of images.
+const IMAGES_PATIENCE: Duration = Duration::from_millis(300);
+
 /// What is to be run.
 pub struct Server {
     pub router: Router,
@@ -212,7 +215,7 @@ async fn plant(config: &Config, state: &StateDir) -> Result<Plant> {
             let simulator = Arc::new(Simulator::open(&path.display().to_string()).await?);
             for coe in ["swarm"] {
                 simulator
-                    .add_image(&format!("jeroboam/{coe}:latest"))
+                    .add_image(&format!("jeroboam/{coe}:latest"), &[(images::LABEL, coe)])
                     .await?;
             }
             Ok(Plant {
@@ -229,6 +232,12 @@ async fn plant(config: &Config, state: &StateDir) -> Result<Plant> {
 async fn seed(compute: &Compute, plant: &Plant, tasks: &Tasks) -> Result<()> {
     compute.seed().await?;
     let (host, face, token) = (plant.host.clone(), compute.face(), tasks.token());
+    // Who asks right after `ready` finds the images, unless the engine is slow.
+    let first = images::refresh(host.as_ref(), &face);
+    if let Ok(Ok(names)) = tokio::time::timeout(IMAGES_PATIENCE, first).await {
+        tracing::info!(images = names.join(", "), "node images");
+        return Ok(());
+    }
     tasks.spawn("register images", async move {
         loop {
             match images::refresh(host.as_ref(), &face).await {

@@ -8,7 +8,7 @@ use infra::sim::{SimMember, Simulator};
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{
     CsrAsk, CsrGrant, Hello, JoinTicket, LONG_POLL_SECONDS, Observed, ObservedNode, Published,
-    Ready, Role, Seed, Step, StepStatus, Steps, Task, TaskKind, TaskResult, Welcome,
+    Purpose, Ready, Role, Seed, Step, StepStatus, Steps, Task, TaskKind, TaskResult, Welcome,
 };
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -92,7 +92,11 @@ impl Agent {
             done("prepare"),
             done("engine"),
             done("hello"),
-            begun(if welcome.first_manager { "init" } else { "join" }),
+            begun(if welcome.first_manager {
+                "init"
+            } else {
+                "join"
+            }),
         ];
         self.report(&mut steps).await?;
         if manager {
@@ -122,7 +126,11 @@ impl Agent {
             self.channel.post::<Value>("published", &news).await?;
         }
         self.changed.notify_one();
-        steps.push(done(if welcome.first_manager { "init" } else { "join" }));
+        steps.push(done(if welcome.first_manager {
+            "init"
+        } else {
+            "join"
+        }));
         steps.push(done("ready"));
         self.report(&mut steps).await?;
         let ready = Ready {
@@ -139,7 +147,13 @@ impl Agent {
             .and_then(|csr| csr.pem())
             .map_err(Error::internal)?;
         self.channel
-            .post::<CsrGrant>("csr", &CsrAsk { csr })
+            .post::<CsrGrant>(
+                "csr",
+                &CsrAsk {
+                    csr,
+                    purpose: Purpose::Node,
+                },
+            )
             .await
             .map(|_| ())
     }
@@ -199,6 +213,8 @@ impl Agent {
             nodes,
             ipvs: true,
             version: "simulator".into(),
+            problem: None,
+            addons: Vec::new(),
         })
     }
 

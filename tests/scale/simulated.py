@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""Many simulated clusters through the API: how fast one server makes them,
+what they weigh, what listing them costs; and two servers on one PostgreSQL of
+which one is killed. Figures are reported, only facts can fail.
+simulated.py [--clusters 1000] [--nodes 10] [--pair 50] [--only size|pair]"""
+
+import argparse
+import os
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from postgres import Postgres  # noqa: E402
+from world import Failed, Server, Stories, expect, wait_for  # noqa: E402
+
+TEMPLATE = {"name": "simulated", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
+            "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.tiny"}
+CONFIG = """
+{top}
+[infra]
+driver = "simulator"
+pool = "10.0.0.0/8"
+simulator = "{world}"
+"""
+
+
+class Simulated(Server):
+    """A server whose containers are simulated, in a world that others may
+    share."""
+
+    def __init__(self, database=None, with_=None):
+        super().__init__()
+        self.before = {}
+        home = with_ or self
+        top = f'key_dir = "{home.state}/keys"\n' + (f'database = "{database}"' if database else "")
+        self.config = os.path.join(self.state, "simulated.toml")
+        with open(self.config, "w") as f:
+            f.write(CONFIG.format(top=top, world=os.path.join(home.state, "world.sqlite")))
+
+    def memory(self):
+        """Resident, in KiB."""
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+    def template(self):
+        got = self.magnum("POST", "/clustertemplates", TEMPLATE)
+        expect(got.status == 201, f"{got.status} {got.detail}")
+
+
+def create(servers, count, workers, callers=8):
+    """Creates the clusters on the servers in turn; seconds until all were
+    accepted. A server that dies meanwhile loses its calls to the others."""
+    at, lock, wrong = iter(range(count)), threading.Lock(), []
+
+    def work():
+        while True:
+            with lock:
+                n = next(at, None)
+            if n is None or wrong:
+                return
+            try:
+                got = servers[n % len(servers)].magnum("POST", "/clusters", {
+                    "name": f"c{n}", "cluster_template_id": "simulated", "node_count": workers, "create_timeout": 60})
+                if got.status != 202:
+                    wrong.append(f"c{n}: {got.status} {got.detail}")
+            except OSError as e:
+                wrong.append(f"c{n}: {e}")
+
+    begun = time.monotonic()
+    threads = [threading.Thread(target=work) for _ in range(callers)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    expect(not wrong, "; ".join(wrong[:3]))
+    return time.monotonic() - begun
+
+
+def statuses(server):
+    """How many clusters have which status."""
+    count, marker = {}, ""
+    while True:
+        got = server.magnum("GET", f"/clusters?limit=1000{marker}")
+        expect(got.status == 200, f"list: {got.status} {got.detail}")
+        rows = got.body["clusters"]
+        for row in rows:
+            count[row["status"]] = count.get(row["status"], 0) + 1
+        if not got.body.get("next"):
+            return count
+        marker = f"&marker={rows[-1]['uuid']}"
+
+
+def complete(server, count, seconds):
+    """Until all clusters are CREATE_COMPLETE; none may fail."""
+    shown = [time.monotonic()]
+
+    def probe():
+        seen = statuses(server)
+        expect(not seen.get("CREATE_FAILED"), f"{seen}")
+        if time.monotonic() - shown[0] > 15:
+            shown[0] = time.monotonic()
+            print(f"        {seen}")
+        return seen.get("CREATE_COMPLETE", 0) == count
+    wait_for(f"{count} clusters complete", seconds, probe, 0.25)
+
+
+def percentile(values, p):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * p))]
+
+
+def delete_all(server, seconds):
+    begun = time.monotonic()
+    rows = server.magnum("GET", "/clusters?limit=1000").body["clusters"]
+    for row in rows:
+        expect(server.magnum("DELETE", f"/clusters/{row['uuid']}").status == 204, "delete")
+    wait_for("all clusters gone", seconds, lambda: not server.magnum("GET", "/clusters?limit=1").body["clusters"], 0.25)
+    wait_for("no leaks", 30, lambda: not server.leaks(), 0.5)
+    return time.monotonic() - begun
+
+
+def size(stories, clusters, nodes):
+    server = Simulated()
+    made = [False]
+
+    def start():
+        took = server.start()
+        server.template()
+        server.empty = server.memory()
+        return f"ready after {took:.0f} ms, {server.empty / 1024:.1f} MiB resident"
+
+    def make():
+        begun = time.monotonic()
+        accepted = create([server], clusters, nodes - 1)
+        complete(server, clusters, 60 + clusters * nodes * 0.2)
+        took = time.monotonic() - begun
+        made[0] = True
+        return (f"accepted in {accepted:.1f} s ({clusters / accepted:.0f}/s), complete after {took:.1f} s: "
+                f"{clusters / took:.2f} clusters/s, {clusters * nodes / took:.1f} nodes/s")
+
+    def weigh():
+        files = [os.path.join(server.state, "jeroboam.sqlite" + end) for end in ("", "-wal")]
+        total = sum(os.path.getsize(f) for f in files if os.path.exists(f))
+        busy = server.memory()
+        each = (busy - server.empty) / clusters
+        return (f"database {total / 1e6:.1f} MB, {total / clusters / 1e3:.1f} kB per cluster; "
+                f"{busy / 1024:.1f} MiB resident, {each:.1f} KiB per cluster")
+
+    def listing():
+        took = []
+        server.magnum("GET", "/clusters?limit=1000")
+        for _ in range(200):
+            begun = time.monotonic()
+            got = server.magnum("GET", "/clusters?limit=1000")
+            took.append((time.monotonic() - begun) * 1000)
+            expect(len(got.body["clusters"]) == min(clusters, 1000), f"{len(got.body['clusters'])} rows")
+        queries = got.headers.get("X-Jeroboam-Queries")
+        return (f"{len(got.body['clusters'])} rows, {len(got.raw) / 1e3:.0f} kB: median {percentile(took, 0.5):.1f} ms, "
+                f"p99 {percentile(took, 0.99):.1f} ms" + (f", {queries} queries" if queries else ""))
+
+    def restart():
+        server.stop()
+        took = server.start()
+        time.sleep(3)
+        return f"ready after {took:.0f} ms, {server.memory() / 1024:.1f} MiB resident 3 s later"
+
+    try:
+        if stories.tell("a server with the simulator", start):
+            stories.tell(f"{clusters} clusters of {nodes} nodes", make)
+            if made[0]:
+                stories.tell("what they weigh", weigh)
+                stories.tell(f"the list of {min(clusters, 1000)}", listing)
+                stories.tell("a restart on them", restart)
+                stories.tell("all are deleted, nothing is left", lambda: f"{delete_all(server, 60 + clusters):.1f} s")
+    finally:
+        server.close()
+
+
+def pair(stories, clusters, nodes):
+    postgres = Postgres()
+    alone = [0.0]
+
+    def one():
+        server = Simulated(postgres.database())
+        try:
+            server.start()
+            server.template()
+            begun = time.monotonic()
+            create([server], clusters, nodes - 1)
+            complete(server, clusters, 300)
+            alone[0] = time.monotonic() - begun
+            return f"{alone[0]:.1f} s"
+        finally:
+            server.close()
+
+    def two():
+        url = postgres.database()
+        first = Simulated(url)
+        second = Simulated(url, with_=first)
+        try:
+            first.start()
+            first.template()
+            second.start()
+            second.tokens["jeroboam-demo"] = first.token("jeroboam-demo")
+            second.tokens["jeroboam"] = first.token("jeroboam")
+            begun = time.monotonic()
+            create([first, second], clusters, nodes - 1)
+            time.sleep(max(0.5, alone[0] / 3 - (time.monotonic() - begun)))
+            seen = statuses(second)
+            first.kill9()
+            complete(second, clusters, 300)
+            took = time.monotonic() - begun
+            expect(took <= alone[0] + 10, f"{took:.1f} s, one server alone needs {alone[0]:.1f} s")
+            expect(not second.leaks(), f"leaks: {second.leaks()}")
+            gone = delete_all(second, 120)
+            return f"{took:.1f} s ({took - alone[0]:+.1f} s), killed when they were {seen}; deleted in {gone:.1f} s"
+        finally:
+            second.close()
+            first.close()
+
+    try:
+        stories.tell(f"one server on PostgreSQL makes {clusters} clusters of {nodes} nodes", one)
+        if alone[0]:
+            stories.tell("two servers, of which one is killed, make as many", two)
+    finally:
+        postgres.close()
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--clusters", type=int, default=40)
+    args.add_argument("--nodes", type=int, default=10)
+    args.add_argument("--pair", type=int, default=50)
+    args.add_argument("--pair-nodes", type=int, default=3)
+    args.add_argument("--only", choices=["size", "pair"])
+    args = args.parse_args()
+    stories = Stories()
+    try:
+        if args.only != "pair":
+            size(stories, args.clusters, args.nodes)
+        if args.only != "size":
+            pair(stories, args.pair, args.pair_nodes)
+    except KeyboardInterrupt:
+        stories.failed.append("interrupted: the time was over")
+    except Failed as e:
+        stories.failed.append(str(e))
+    return stories.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
