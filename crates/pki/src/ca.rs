@@ -1,6 +1,6 @@
 //! Certificate authorities: made, kept as PEM, used to sign.
 
-use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::encoding::{AsDer as _, EcPrivateKeyRfc5915Der, PublicKeyX509Der};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use kernel::{Error, Result, clock};
 use x509_parser::certificate::X509Certificate;
@@ -232,6 +232,20 @@ pub fn self_signed(common_name: &str, sans: &[String], days: u32) -> Result<Issu
         key_pem: new.pem,
         cert_der,
     })
+}
+
+/// A new EC P-256 key for signing tokens, as the PEM text of RFC 5915
+/// (`EC PRIVATE KEY`): the one form that Kubernetes reads both as a private
+/// key and as a source of the public one. A secret.
+///
+/// # Errors
+/// Internal: the system gave no randomness.
+pub fn token_key() -> Result<String> {
+    let failed = |_| Error::internal("making an EC key failed");
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
+    let private = pair.private_key();
+    let der: EcPrivateKeyRfc5915Der<'_> = private.as_der().map_err(failed)?;
+    Ok(pem::encode("EC PRIVATE KEY", der.as_ref()))
 }
 
 struct NewKey {

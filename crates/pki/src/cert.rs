@@ -49,6 +49,15 @@ impl Subject {
         }
     }
 
+    /// With an organization: the group of a Kubernetes user.
+    #[must_use]
+    pub fn member(common_name: &str, organization: &str) -> Self {
+        Self {
+            common_name: common_name.to_owned(),
+            organization: Some(organization.to_owned()),
+        }
+    }
+
     /// The DER form. The common name is cut at 64 characters.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let attribute =

@@ -69,10 +69,22 @@ impl SignOptions {
             sans,
             server_auth: true,
             client_auth: true,
+            ..Self::machine(Subject::cn(name))
+        }
+    }
+
+    /// For a part of a machine: the given name, nothing of the request but
+    /// its key. Without `server_auth` it gets clientAuth.
+    #[must_use]
+    pub fn machine(subject: Subject) -> Self {
+        Self {
+            sans: Vec::new(),
+            server_auth: false,
+            client_auth: false,
             days: crate::TERM_DAYS,
             keep_csr_sans: false,
             keep_csr_usages: false,
-            subject: Some(Subject::cn(name)),
+            subject: Some(subject),
         }
     }
 }

@@ -17,7 +17,7 @@ mod der;
 mod pem;
 mod seal;
 
-pub use ca::{Ca, Issued, self_signed};
+pub use ca::{Ca, Issued, self_signed, token_key};
 pub use cert::{CertInfo, Subject, fingerprint_sha256};
 pub use csr::SignOptions;
 pub use pem::first_der;

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use kernel::{Kind, clock};
-use pki::{Ca, CertInfo, SignOptions, Subject, fingerprint_sha256, first_der, self_signed};
+use pki::{
+    Ca, CertInfo, SignOptions, Subject, fingerprint_sha256, first_der, self_signed, token_key,
+};
 use x509_parser::prelude::*;
 
 fn openssl(dir: &Path, args: &[&str]) -> Option<String> {
@@ -328,4 +330,34 @@ fn openssl_agrees() {
     let weak = std::fs::read_to_string(at("csr.pem")).unwrap();
     let e = ca.sign_csr(&weak, &SignOptions::user()).unwrap_err();
     assert!(e.message.contains("1024 bits"), "{e}");
+}
+
+#[test]
+fn token_keys_are_readable_by_openssl_in_both_roles() {
+    let key = token_key().unwrap();
+    assert!(key.starts_with("-----BEGIN EC PRIVATE KEY-----"));
+    assert_ne!(key, token_key().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("sa.key"), &key).unwrap();
+    if let Some(text) = openssl(dir.path(), &["ec", "-in", "sa.key", "-pubout"]) {
+        assert!(text.contains("BEGIN PUBLIC KEY"), "{text}");
+    }
+    if let Some(text) = openssl(dir.path(), &["ec", "-in", "sa.key", "-noout", "-text"]) {
+        assert!(text.contains("prime256v1"), "{text}");
+    }
+}
+
+#[test]
+fn parts_of_machines_get_the_name_that_the_server_says() {
+    let ca = Ca::generate("c").unwrap();
+    let csr = rcgen_csr(|_| ());
+    let options = SignOptions::machine(Subject::member("system:node:n-0", "system:nodes"));
+    let bytes = der(&ca.sign_csr(&csr, &options).unwrap());
+    let (_, cert) = parse_x509_certificate(&bytes).unwrap();
+    assert_eq!(
+        cert.subject().to_string(),
+        "O=system:nodes, CN=system:node:n-0"
+    );
+    let usage = cert.extended_key_usage().unwrap().unwrap().value;
+    assert!(usage.client_auth && !usage.server_auth);
 }
