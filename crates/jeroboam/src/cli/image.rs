@@ -1,35 +1,95 @@
 //! `jeroboam image build`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::Method;
-use tokio::io::AsyncWriteExt as _;
 
 use super::client::Api;
 
-/// The recipe travels in the binary: nothing but the binary and the agent
-/// beside it has to be installed.
-const SWARM_RECIPE: &str = include_str!("../../../../images/swarm/build.sh");
+/// A file of a recipe: its path below `images/COE` and its content.
+type RecipeFile = (&'static str, &'static str);
 
-pub async fn build(cloud: Option<&str>, coe: &str, force: bool) -> Result<ExitCode> {
+macro_rules! recipe {
+    ($coe:literal: $($path:literal),+ $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../../images/", $coe, "/", $path)))),+]
+    };
+}
+
+// The recipes travel in the binary: nothing but the binary and the agent
+// beside it has to be installed.
+const SWARM: &[RecipeFile] = recipe!("swarm": "build.sh");
+const KUBERNETES: &[RecipeFile] = recipe!(
+    "kubernetes":
+    "build.sh",
+    "cni/go.mod",
+    "cni/go.sum",
+    "containerd/go.mod",
+    "containerd/go.sum",
+    "coredns/go.mod",
+    "coredns/go.sum",
+    "coredns/main.go",
+    "etcd/go.mod",
+    "etcd/go.sum",
+    "kube/1.35.4/go.mod",
+    "kube/1.35.4/go.sum",
+    "kube/1.36.3/go.mod",
+    "kube/1.36.3/go.sum",
+    "kube/main.go",
+    "pause/go.mod",
+    "pause/main.go",
+);
+
+#[derive(clap::Args)]
+pub struct BuildArgs {
+    /// COE of the image.
+    #[arg(value_parser = ["swarm", "kubernetes"])]
+    coe: String,
+    /// Build again although the image is up to date.
+    #[arg(long)]
+    force: bool,
+    /// Kubernetes release, as 1.36.3 or 1.36; the newest known if absent.
+    #[arg(long, value_name = "VERSION")]
+    kube_version: Option<String>,
+    /// Take binaries (kube-apiserver, kubelet, …) from here instead of
+    /// compiling them; parts that are not there are compiled.
+    #[arg(long, value_name = "DIR")]
+    kube_binaries: Option<PathBuf>,
+}
+
+/// Builds the image and lets a running server look at it.
+///
+/// # Errors
+/// When the agent is missing, an option is not for this COE, or the recipe
+/// fails (it has said why).
+pub async fn build(cloud: Option<&str>, args: BuildArgs) -> Result<ExitCode> {
+    let coe = args.coe.as_str();
+    if coe != "kubernetes" && (args.kube_version.is_some() || args.kube_binaries.is_some()) {
+        bail!("--kube-version and --kube-binaries are for kubernetes, not for {coe}");
+    }
     let agent = agent()?;
     let tag = format!("jeroboam/{coe}:latest");
     println!("building {tag} with {}", agent.display());
-    let mut child = tokio::process::Command::new("sh")
-        .args(["-s"])
+    let recipe = tempfile::tempdir().context("no directory for the recipe")?;
+    unpack(
+        if coe == "swarm" { SWARM } else { KUBERNETES },
+        recipe.path(),
+    )?;
+    let mut command = tokio::process::Command::new("sh");
+    command
+        .arg(recipe.path().join("build.sh"))
         .env("AGENT", &agent)
         .env("TAG", &tag)
-        .env("FORCE", if force { "1" } else { "" })
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("sh does not start")?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(SWARM_RECIPE.as_bytes()).await?;
+        .env("FORCE", if args.force { "1" } else { "" });
+    if let Some(version) = &args.kube_version {
+        command.env("KUBE_VERSION", version);
     }
-    let status = child.wait().await?;
+    if let Some(dir) = &args.kube_binaries {
+        command.env("KUBE_BINARIES", dir);
+    }
+    let status = command.status().await.context("sh does not start")?;
     if !status.success() {
         bail!("the image was not built ({status}); `jeroboam doctor` says what is missing");
     }
@@ -44,6 +104,18 @@ pub async fn build(cloud: Option<&str>, coe: &str, force: bool) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+/// Writes the files of a recipe below `dir`.
+fn unpack(recipe: &[RecipeFile], dir: &Path) -> Result<()> {
+    for (path, content) in recipe {
+        let path = dir.join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(&path, content).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
 /// The node agent lies beside this binary.
 fn agent() -> Result<PathBuf> {
     let here = std::env::current_exe()?;
@@ -55,4 +127,32 @@ fn agent() -> Result<PathBuf> {
         );
     }
     Ok(agent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A release added below images/kubernetes must be added here, too.
+    #[test]
+    fn every_module_travels_in_the_binary() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../images/kubernetes");
+        let mut missing = Vec::new();
+        let mut dirs = vec![root.clone()];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(&dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    dirs.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
+                let wanted = path.parent() != Some(&root) || name == "build.sh";
+                if wanted && !KUBERNETES.iter().any(|(known, _)| *known == name) {
+                    missing.push(name.to_owned());
+                }
+            }
+        }
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }

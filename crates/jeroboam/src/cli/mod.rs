@@ -72,15 +72,11 @@ pub struct ServeArgs {
 
 #[derive(Subcommand)]
 enum ImageCommand {
-    /// Build a node image from Debian packages and register it.
-    Build {
-        /// COE of the image.
-        #[arg(value_parser = ["swarm"])]
-        coe: String,
-        /// Build again although the image is up to date.
-        #[arg(long)]
-        force: bool,
-    },
+    /// Build a node image and register it.
+    #[command(
+        after_help = "Examples:\n  jeroboam image build swarm\n  jeroboam image build kubernetes --kube-version 1.35"
+    )]
+    Build(image::BuildArgs),
 }
 
 #[derive(Subcommand)]
@@ -132,9 +128,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Serve(serve) => serve::run(serve).await,
         Command::Doctor => doctor::run().await,
-        Command::Image(ImageCommand::Build { coe, force }) => {
-            image::build(cloud, &coe, force).await
-        }
+        Command::Image(ImageCommand::Build(build)) => image::build(cloud, build).await,
         Command::Cluster(command) => {
             let api = client::Api::connect(cloud).await?;
             match command {

@@ -1,0 +1,378 @@
+#!/bin/sh
+# Builds the Kubernetes node image without any image registry.
+#
+#   AGENT=path/to/jeroboam-node [KUBE_VERSION=1.36.3] [KUBE_BINARIES=DIR]
+#       [TAG=jeroboam/kubernetes:latest] [FORCE=1] images/kubernetes/build.sh
+#
+# Four layers of cost, each skipped when nothing of it changed (FORCE makes
+# root and base anew):
+#   binaries  compiled from Go modules, one small module per part: they pin
+#             libraries that do not go together. Seven minutes of two cores
+#             at first; kept in $JEROBOAM_CACHE by version and by the hash of
+#             what is compiled. KUBE_BINARIES names a directory to take them
+#             from instead; parts that it lacks are compiled.
+#   root      mmdebstrap: Debian with runc and network tools; 20 s, 130 MB.
+#   base      root, binaries and the images that every node preloads, as
+#             jeroboam/kubernetes-base:VERSION-HASH.
+#   agent     a COPY on top; a second.
+# Tags jeroboam/kubernetes:vX.Y.Z, and TAG too unless that exists and an older
+# release than the newest known is asked for: two releases stand side by side.
+# Prints the id of the image as the last line of stdout; all else is stderr.
+# Needs: docker (engine running), mmdebstrap with root rights, and Go 1.21 or
+# newer with a Go module proxy (or KUBE_BINARIES with all parts).
+set -eu
+
+AGENT=${AGENT:?AGENT must name the jeroboam-node binary (statically linked)}
+KUBE_VERSION=${KUBE_VERSION:-}
+KUBE_BINARIES=${KUBE_BINARIES:-}
+TAG=${TAG:-jeroboam/kubernetes:latest}
+FORCE=${FORCE:-}
+CACHE=${JEROBOAM_CACHE:-${HOME:?}/.cache/jeroboam}
+SUITE=${SUITE:-bookworm}
+# busybox-static is here for the echo image; it helps in a node's shell too.
+PACKAGES=runc,iptables,iproute2,tini,ca-certificates,procps,curl,conntrack,ethtool,socat,ebtables,ipset,mount,kmod,nftables,busybox-static
+
+# The versions that the go.mod files beside this script name.
+CONTAINERD=2.4.2
+ETCD=3.7.3
+COREDNS=1.14.7
+CNI=1.9.1
+# Of our own images; a new content needs a new number.
+PAUSE=1
+ECHO=1
+
+KUBE_PARTS='kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl'
+CNI_PARTS='bandwidth bridge firewall host-local loopback portmap ptp tuning'
+
+here=$(cd "$(dirname "$0")" && pwd)
+
+say() { printf '%s\n' "kubernetes image: $*" >&2; }
+die() { say "$*"; exit 1; }
+hash12() { sha256sum | cut -c1-12; }
+have_image() { docker image inspect "$1" >/dev/null 2>&1; }
+# Whether directory $1 holds every executable of the list $2.
+has_all() {
+    for file in $2; do
+        [ -f "$1/$file" ] && [ -x "$1/$file" ] || return 1
+    done
+}
+
+[ -f "$AGENT" ] || die "AGENT: no file at $AGENT; build it with 'cargo build -p node'"
+command -v docker >/dev/null || die "docker is missing: apt-get install docker.io"
+docker version >/dev/null 2>&1 || die "the Docker engine does not answer: start dockerd"
+# The classic builder: BuildKit's plug-in is not in Debian's docker.io.
+DOCKER_BUILDKIT=0
+export DOCKER_BUILDKIT
+
+case $(uname -m) in
+x86_64) arch=amd64 ;;
+aarch64) arch=arm64 ;;
+*) die "no recipe for the architecture $(uname -m)" ;;
+esac
+
+# --- which release --------------------------------------------------------
+known=$(cd "$here/kube" && for dir in */; do echo "${dir%/}"; done | sort -V)
+newest=$(printf '%s\n' "$known" | tail -n 1)
+wanted=${KUBE_VERSION#v}
+kube_files=kube
+if [ -n "$KUBE_BINARIES" ]; then
+    [ -d "$KUBE_BINARIES" ] || die "KUBE_BINARIES: $KUBE_BINARIES is no directory"
+    KUBE_BINARIES=$(cd "$KUBE_BINARIES" && pwd)
+    if has_all "$KUBE_BINARIES" kube; then
+        reported=$("$KUBE_BINARIES/kube" kubelet --version)
+    elif has_all "$KUBE_BINARIES" "$KUBE_PARTS"; then
+        kube_files=$KUBE_PARTS
+        reported=$("$KUBE_BINARIES/kubelet" --version)
+    else
+        die "KUBE_BINARIES: $KUBE_BINARIES lacks some of the executables $KUBE_PARTS"
+    fi
+    kube=${reported#Kubernetes v}
+    [ "$kube" != "$reported" ] || die "KUBE_BINARIES: the kubelet's version is '$reported', not 'Kubernetes v…'"
+    case $kube. in
+    "$wanted". | "$wanted".*) ;;
+    *) [ -z "$wanted" ] || die "KUBE_VERSION: $KUBE_VERSION is wanted, $KUBE_BINARIES holds v$kube" ;;
+    esac
+else
+    kube=
+    wanted=${wanted:-$newest}
+    # 1.35 stands for the 1.35.x that is known.
+    for candidate in $known; do
+        case $candidate. in "$wanted".*) kube=$candidate ;; esac
+    done
+    # shellcheck disable=SC2086 # the list on one line
+    [ -n "$kube" ] || die "KUBE_VERSION: no recipe for $wanted; known are" $known "(KUBE_BINARIES takes any)"
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$CACHE/kubernetes"
+
+# One build at a time on this cache; released when the script ends.
+exec 9>"$CACHE/kubernetes.lock"
+if command -v flock >/dev/null; then
+    flock 9
+fi
+
+# --- binaries -------------------------------------------------------------
+# Go is looked for when something has to be compiled, not before.
+GO=
+find_go() {
+    [ -z "$GO" ] || return 0
+    for candidate in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-*/bin/go; do
+        [ -x "$candidate" ] || continue
+        case $("$candidate" version) in
+        *" go1."[0-9].* | *" go1.1"[0-9]* | *" go1.20"*) continue ;;
+        esac
+        GO=$candidate
+        return 0
+    done
+    die "Go 1.21 or newer is missing (it fetches the release it needs by itself): \
+unpack one from https://go.dev/dl/ to /usr/local/go, or 'apt-get install golang-1.22-go' \
+from Debian's bookworm-backports; or name a directory with ready binaries by --kube-binaries"
+}
+
+# go_build DIR ARGUMENTS...: compiles in the module at DIR, statically, alone
+# from what its go.mod and go.sum name.
+go_build() (
+    cd "$1"
+    shift
+    CGO_ENABLED=0 GOWORK=off GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
+    GOTOOLCHAIN=local
+    export CGO_ENABLED GOWORK GOFLAGS GOTOOLCHAIN
+    # Too old for this module: the toolchain itself is a module, too.
+    if ! "$GO" list -m >/dev/null 2>&1; then
+        GOTOOLCHAIN=auto
+    fi
+    # Compiling takes all cores for minutes; other work goes first.
+    nice -n 10 "$GO" build "$@" >&2 ||
+        die "compiling failed; modules come from GOPROXY=$("$GO" env GOPROXY): is it reachable? \
+Ready binaries are taken from a directory with --kube-binaries"
+)
+
+# The moment of a module's release, so that two builds give the same bytes.
+released() (
+    cd "$1"
+    GOWORK=off GOFLAGS=-mod=readonly "$GO" list -m -f '{{.Time.Format "2006-01-02T15:04:05Z"}}' "$2"
+)
+
+compile_kube() {
+    minor=${kube#1.}
+    flags="-s -w"
+    date=$(released "$1" k8s.io/kubernetes)
+    # The two that print and compare versions; without gitVersion all is v0.0.0.
+    for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+        flags="$flags -X $package.gitVersion=v$kube -X $package.gitMajor=1"
+        flags="$flags -X $package.gitMinor=${minor%%.*} -X $package.gitCommit="
+        flags="$flags -X $package.gitTreeState=clean -X $package.buildDate=$date"
+    done
+    go_build "$1" -ldflags "$flags" -o "$2/kube" .
+}
+compile_containerd() {
+    module=github.com/containerd/containerd/v2
+    go_build "$1" -ldflags "-s -w -X $module/version.Version=v$CONTAINERD" -o "$2/" \
+        "$module/cmd/containerd" "$module/cmd/containerd-shim-runc-v2" "$module/cmd/ctr"
+}
+compile_etcd() {
+    go_build "$1" -ldflags '-s -w' -o "$2/etcd" go.etcd.io/etcd/server/v3
+}
+compile_coredns() {
+    go_build "$1" -ldflags "-s -w -X github.com/coredns/coredns/coremain.gitTag=v$COREDNS" \
+        -o "$2/coredns" .
+}
+compile_cni() {
+    module=github.com/containernetworking/plugins
+    go_build "$1" -ldflags "-s -w -X $module/pkg/utils/buildversion.BuildVersion=v$CNI" -o "$2/" \
+        "$module/plugins/main/bridge" "$module/plugins/main/loopback" "$module/plugins/main/ptp" \
+        "$module/plugins/ipam/host-local" "$module/plugins/meta/bandwidth" \
+        "$module/plugins/meta/firewall" "$module/plugins/meta/portmap" "$module/plugins/meta/tuning"
+}
+compile_pause() {
+    go_build "$1" -ldflags '-s -w' -o "$2/pause" .
+}
+
+# provide PART VERSION FILES SOURCES...: finds or makes the part's FILES; sets
+# $dir to where they lie and $key to a name of their content.
+provide() {
+    part=$1 version=$2 files=$3
+    shift 3
+    for dir in ${KUBE_BINARIES:+"$KUBE_BINARIES" "$KUBE_BINARIES/$part"}; do
+        if has_all "$dir" "$files"; then
+            # shellcheck disable=SC2086 # a list of names
+            key=$part-$(cd "$dir" && sha256sum $files | hash12)
+            return 0
+        fi
+    done
+    key=$part-$version-$arch-$(cat "$@" | hash12)
+    dir=$CACHE/kubernetes/$key
+    has_all "$dir" "$files" && return 0
+    find_go
+    say "compiling $part $version (once)"
+    mkdir "$work/src-$part"
+    cp "$@" "$work/src-$part/"
+    rm -rf "$dir" "$dir.part"
+    mkdir "$dir.part"
+    "compile_$part" "$work/src-$part" "$dir.part"
+    mv "$dir.part" "$dir"
+}
+
+# The quick ones first: what is wrong with Go or the proxy shows in seconds.
+provide pause "$PAUSE" pause "$here/pause/go.mod" "$here/pause/main.go"
+pause_dir=$dir pause_key=$key
+provide cni "$CNI" "$CNI_PARTS" "$here/cni/go.mod" "$here/cni/go.sum"
+cni_dir=$dir cni_key=$key
+provide etcd "$ETCD" etcd "$here/etcd/go.mod" "$here/etcd/go.sum"
+etcd_dir=$dir etcd_key=$key
+provide containerd "$CONTAINERD" 'containerd containerd-shim-runc-v2 ctr' \
+    "$here/containerd/go.mod" "$here/containerd/go.sum"
+containerd_dir=$dir containerd_key=$key
+provide coredns "$COREDNS" coredns \
+    "$here/coredns/go.mod" "$here/coredns/go.sum" "$here/coredns/main.go"
+coredns_dir=$dir coredns_key=$key
+provide kube "$kube" "$kube_files" \
+    "$here/kube/$kube/go.mod" "$here/kube/$kube/go.sum" "$here/kube/main.go"
+kube_dir=$dir kube_key=$key
+
+# --- root -----------------------------------------------------------------
+root_hash=$(printf '%s' "v1 $SUITE $PACKAGES" | hash12)
+root=jeroboam/kubernetes-root:$root_hash
+roottar=$CACHE/kubernetes-root-$root_hash.tar
+if [ -n "$FORCE" ] || [ ! -f "$roottar" ]; then
+    command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
+    say "collecting Debian packages (20 s)"
+    # shellcheck disable=SC2016 # $1 is mmdebstrap's, for the hook's shell
+    mmdebstrap --quiet --variant=minbase --include="$PACKAGES" \
+        --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --aptopt='Acquire::Languages "none"' \
+        --aptopt='APT::Install-Recommends "false"' \
+        --customize-hook='rm -rf $1/var/cache/apt $1/var/lib/apt/lists/* $1/var/cache/debconf/*-old $1/var/log/*' \
+        "$SUITE" "$roottar.part.tar" >&2
+    mv "$roottar.part.tar" "$roottar"
+    docker image rm "$root" >/dev/null 2>&1 || true
+fi
+if ! have_image "$root"; then
+    say "importing the root"
+    docker import "$roottar" "$root" >/dev/null
+fi
+
+# --- base -----------------------------------------------------------------
+# archive NAME ROOT CONFIG FILE: the tree at ROOT as an image of one layer in
+# `docker save` form, without an engine and with the same bytes every time.
+archive() {
+    box=$(mktemp -d "$work/archive.XXXXXX")
+    tar -C "$2" --owner=0 --group=0 --numeric-owner --sort=name --mtime=@0 -cf "$box/layer.tar" .
+    layer=$(sha256sum <"$box/layer.tar" | cut -c1-64)
+    born=1970-01-01T00:00:00Z
+    printf '{"architecture":"%s","os":"linux","created":"%s","config":%s,"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"%s","created_by":"jeroboam"}]}' \
+        "$arch" "$born" "$3" "$layer" "$born" >"$box/config"
+    config=$(sha256sum <"$box/config" | cut -c1-64).json
+    mv "$box/config" "$box/$config"
+    printf '[{"Config":"%s","RepoTags":["docker.io/%s"],"Layers":["layer.tar"]}]' \
+        "$config" "$1" >"$box/manifest.json"
+    tar -C "$box" --owner=0 --group=0 --numeric-owner --mtime=@0 -cf "$4" \
+        manifest.json "$config" layer.tar
+    rm -rf "$box"
+}
+
+base_hash=$({
+    cat "$0"
+    printf '%s\n' "$root_hash" "$kube_key" "$containerd_key" "$etcd_key" "$coredns_key" \
+        "$cni_key" "$pause_key"
+} | hash12)
+base=jeroboam/kubernetes-base:v$kube-$base_hash
+if [ -n "$FORCE" ] || ! have_image "$base"; then
+    say "putting Kubernetes $kube together"
+    # Two trees, two layers: partners are the same for all releases.
+    partners=$work/base/partners release=$work/base/release
+    images=$partners/var/lib/jeroboam/images
+    mkdir -p "$partners/usr/local/bin" "$partners/opt/cni/bin" "$partners/etc/cni/net.d" "$images" \
+        "$release/usr/local/bin" "$release/etc/jeroboam"
+    for file in $CNI_PARTS; do
+        cp "$cni_dir/$file" "$partners/opt/cni/bin/"
+    done
+    cp "$etcd_dir/etcd" "$containerd_dir/containerd" "$containerd_dir/containerd-shim-runc-v2" \
+        "$containerd_dir/ctr" "$partners/usr/local/bin/"
+
+    mkdir "$work/pause" "$work/coredns"
+    cp "$pause_dir/pause" "$work/pause/"
+    archive "jeroboam/pause:$PAUSE" "$work/pause" \
+        '{"User":"65535:65535","Entrypoint":["/pause"],"Labels":{"io.jeroboam.image":"pause"}}' \
+        "$images/pause.tar"
+
+    cp "$coredns_dir/coredns" "$work/coredns/"
+    archive "jeroboam/coredns:$COREDNS" "$work/coredns" \
+        '{"Entrypoint":["/coredns"],"Labels":{"io.jeroboam.image":"coredns"}}' \
+        "$images/coredns.tar"
+
+    # The workload of first trials: hostname over HTTP, 2 MB.
+    mkdir -p "$work/echo/bin" "$work/echo/www" "$work/echo/tmp" "$work/echo/etc"
+    tar -xOf "$roottar" ./bin/busybox >"$work/echo/bin/busybox" 2>/dev/null ||
+        tar -xOf "$roottar" ./usr/bin/busybox >"$work/echo/bin/busybox"
+    chmod 755 "$work/echo/bin/busybox"
+    for applet in $("$work/echo/bin/busybox" --list); do
+        [ "$applet" = busybox ] || ln -s busybox "$work/echo/bin/$applet"
+    done
+    printf 'root:x:0:0:root:/:/bin/sh\n' >"$work/echo/etc/passwd"
+    # Exec form: httpd takes over PID 1; sh only writes the page first.
+    archive "jeroboam/echo:$ECHO" "$work/echo" \
+        '{"Env":["PATH=/bin"],"Cmd":["sh","-c","hostname > /www/index.html; exec httpd -f -p 80 -h /www"],"Labels":{"io.jeroboam.image":"echo"}}' \
+        "$images/echo.tar"
+
+    for file in $kube_files; do
+        cp "$kube_dir/$file" "$release/usr/local/bin/"
+    done
+    if [ "$kube_files" = kube ]; then
+        for file in $KUBE_PARTS; do
+            ln -s kube "$release/usr/local/bin/$file"
+        done
+    fi
+    printf '{"version":"v%s","images":{"pause":"jeroboam/pause:%s","coredns":"jeroboam/coredns:%s","echo":"jeroboam/echo:%s"}}\n' \
+        "$kube" "$PAUSE" "$COREDNS" "$ECHO" >"$release/etc/jeroboam/kubernetes.json"
+    # Not writable for a group by some umask, and readable for all.
+    chmod -R u=rwX,go=rX "$work/base"
+
+    cat >"$work/base/Dockerfile" <<DOCKERFILE
+FROM $root
+COPY partners/ /
+COPY release/ /
+# On the container's own overlay containerd could not mount overlays, and
+# etcd's writes would go through it.
+VOLUME ["/var/lib/containerd","/var/lib/kubelet","/var/lib/etcd"]
+STOPSIGNAL SIGTERM
+LABEL io.jeroboam.image=kubernetes io.jeroboam.kubernetes.version=v$kube
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ENTRYPOINT ["tini","--","jeroboam-node","init"]
+DOCKERFILE
+    docker build --network none --quiet --tag "$base" "$work/base" >/dev/null
+    rm -rf "$work/base"
+    # Predecessors only lose their names here; what hangs on them stays.
+    for old in $(docker image ls --format '{{.Repository}}:{{.Tag}}' --filter "reference=jeroboam/kubernetes-base:v$kube-*"); do
+        [ "$old" = "$base" ] || docker image rm "$old" >/dev/null 2>&1 || true
+    done
+fi
+
+# --- agent ----------------------------------------------------------------
+say "adding the agent"
+mkdir "$work/context"
+cp "$AGENT" "$work/context/jeroboam-node"
+chmod 755 "$work/context/jeroboam-node"
+cat >"$work/context/Dockerfile" <<DOCKERFILE
+FROM $base
+COPY jeroboam-node /usr/local/bin/jeroboam-node
+DOCKERFILE
+name=jeroboam/kubernetes:v$kube
+docker build --network none --quiet --tag "$name" "$work/context" >"$work/id"
+say "$name is ready"
+case $kube in
+"$newest") tag_it=yes ;;
+*) tag_it=no ;;
+esac
+# Binaries of a release that is in no recipe: what the caller has is newest.
+[ -d "$here/kube/$kube" ] || tag_it=yes
+have_image "$TAG" || tag_it=yes
+if [ "$tag_it" = yes ]; then
+    docker tag "$name" "$TAG"
+    say "$TAG is the same"
+fi
+cat "$work/id"

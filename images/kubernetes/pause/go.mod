@@ -1,0 +1,3 @@
+module jeroboam.io/pause
+
+go 1.24
