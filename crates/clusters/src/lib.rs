@@ -11,6 +11,7 @@ mod dialect;
 mod discovery;
 mod errors;
 mod fields;
+mod kube;
 mod links;
 mod listing;
 mod lookups;
@@ -102,6 +103,7 @@ pub fn migrations() -> Vec<Migration> {
         cluster::table::MIGRATIONS,
         nodegroup::table::MIGRATIONS,
         node::table::MIGRATIONS,
+        kube::table::MIGRATIONS,
     ]
     .concat()
 }

@@ -39,6 +39,48 @@ pub(crate) async fn flavor(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Res
     }
 }
 
+/// The same for masters, which need a memory of `least` MiB.
+pub(crate) async fn master_flavor(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    id: Option<&str>,
+    least: u64,
+) -> Result<()> {
+    flavor(d, ctx, id).await?;
+    let Some(id) = id else { return Ok(()) };
+    let found = d.compute.flavors.find(ctx, id).await?;
+    let ram = u64::try_from(found.ram).unwrap_or(0);
+    if ram >= least {
+        return Ok(());
+    }
+    Err(bad(
+        "master_flavor_id",
+        format!("Flavor {id} has {ram} MiB of memory; a master needs at least {least} MiB.",),
+    ))
+}
+
+/// The range of a network that exists, where the nodes come into one.
+pub(crate) async fn fixed_range(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    network: Option<&str>,
+    subnet: Option<&str>,
+) -> Result<Option<ipnet::Ipv4Net>> {
+    let subnet = match (network, subnet) {
+        (_, Some(subnet)) => Some(subnet.to_owned()),
+        (Some(network), None) => {
+            let network = d.network.networks.find(ctx, network).await?;
+            network.subnets.first().cloned()
+        }
+        (None, None) => None,
+    };
+    let Some(subnet) = subnet else {
+        return Ok(None);
+    };
+    let subnet = d.network.subnets.show(ctx, &subnet).await?;
+    Ok(subnet.cidr.parse().ok())
+}
+
 pub(crate) async fn external_network(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Result<()> {
     let Some(id) = id else { return Ok(()) };
     let missing = || {

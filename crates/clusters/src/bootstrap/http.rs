@@ -49,6 +49,7 @@ pub(crate) fn routes(deps: Arc<ClustersDeps>) -> Router {
         .route("/csr", post(csr))
         .route("/published", post(published))
         .route("/join", get(join))
+        .route("/peers", get(peers))
         .route("/ready", post(ready))
         .route("/tasks", get(tasks))
         .route("/tasks/{id}", post(task_done))
@@ -79,6 +80,15 @@ struct Wait {
     wait: u64,
 }
 
+/// What the node knows, and how long it is willing to wait for more.
+#[derive(Deserialize)]
+struct Known {
+    #[serde(default)]
+    known: String,
+    #[serde(default)]
+    wait: u64,
+}
+
 async fn hello(State(d): Deps, Json(body): Json<Hello>) -> Answered {
     Ok(Json(ops::hello(&d, &body).await?).into_response())
 }
@@ -105,6 +115,12 @@ async fn join(State(d): Deps, headers: HeaderMap, Query(q): Query<Wait>) -> Answ
     Ok(found(
         poll::join(&d, &who, Duration::from_secs(q.wait)).await?,
     ))
+}
+
+async fn peers(State(d): Deps, headers: HeaderMap, Query(q): Query<Known>) -> Answered {
+    let who = ops::who(&d, bearer(&headers)).await?;
+    let wait = Duration::from_secs(q.wait);
+    Ok(found(poll::peers(&d, &who, &q.known, wait).await?))
 }
 
 async fn ready(State(d): Deps, headers: HeaderMap, Json(_): Json<Ready>) -> Answered {

@@ -2,5 +2,6 @@
 //! report and ask. It is served on a listener of its own.
 
 pub(crate) mod http;
+pub(crate) mod kube;
 pub(crate) mod ops;
 pub(crate) mod poll;

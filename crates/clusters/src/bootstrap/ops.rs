@@ -3,15 +3,18 @@
 
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{
-    CsrAsk, CsrGrant, Hello, JoinTicket, Observed, Published, Role, StepStatus, Steps, SwarmPlan,
-    TaskResult, Welcome,
+    CsrAsk, CsrGrant, Hello, JoinTicket, Observed, Published, Purpose, Role, StepStatus, Steps,
+    SwarmPlan, TaskResult, Welcome,
 };
 use pki::SignOptions;
 use serde::{Deserialize, Serialize};
 
+use super::kube;
 use crate::ClustersDeps;
 use crate::cluster::{Cluster, KIND, reconcile, resize, table};
-use crate::coe::swarm::health::{self, Member};
+use crate::coe::Coe;
+use crate::coe::kubernetes::health::delegated;
+use crate::coe::kubernetes::profiles::Authority;
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::{certificate, tokens};
 
@@ -42,13 +45,15 @@ pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
     let Some(cluster) = table::load(&d.db, &hello.cluster).await? else {
         return Err(unknown());
     };
+    let coe = cluster.engine()?;
     let nodes = node::table::of_cluster(&d.db, &cluster.uuid).await?;
-    let first = nodes
-        .iter()
-        .filter(|n| n.is_master && n.status != NodeStatus::Removed)
-        .map(|n| n.index)
-        .min();
-    let Some(found) = nodes.into_iter().find(|n| n.name == hello.node) else {
+    let masters = || {
+        let there = |n: &&Node| n.is_master && n.status != NodeStatus::Removed;
+        nodes.iter().filter(there)
+    };
+    let first = masters().map(|n| n.index).min();
+    let count = masters().count();
+    let Some(found) = nodes.iter().find(|n| n.name == hello.node) else {
         return Err(unknown());
     };
     if found.token_hash != tokens::digest(&hello.token) {
@@ -73,7 +78,16 @@ pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
     if !node::table::bind(&mut tx, &n, &session).await? {
         return Err(refused("The token was used by another session."));
     }
+    let news = !again || n.addresses != found.addresses;
+    if coe == Coe::Kubernetes && news {
+        // Its peers wait for its address.
+        tx.wake(KIND, &cluster.uuid);
+    }
     tx.commit().await?;
+    let (swarm, kubernetes) = match coe {
+        Coe::Swarm => (Some(swarm_plan()), None),
+        Coe::Kubernetes => (None, Some(kube::plan(d, &cluster, &n, count).await?)),
+    };
     Ok(Welcome {
         role: if n.is_master {
             Role::Manager
@@ -81,12 +95,16 @@ pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
             Role::Worker
         },
         first_manager: n.is_master && Some(n.index) == first,
-        swarm: Some(SwarmPlan {
-            addr_pool: vec!["10.32.0.0/11".into()],
-            subnet_size: 24,
-        }),
-        kubernetes: None,
+        swarm,
+        kubernetes,
     })
+}
+
+fn swarm_plan() -> SwarmPlan {
+    SwarmPlan {
+        addr_pool: vec!["10.32.0.0/11".into()],
+        subnet_size: 24,
+    }
 }
 
 /// The node of a session.
@@ -180,7 +198,16 @@ pub(crate) async fn ready(d: &ClustersDeps, who: &Who) -> Result<()> {
 
 /// Signs a node's request: its own name and addresses, whatever it asks.
 pub(crate) async fn csr(d: &ClustersDeps, who: &Who, csr: &CsrAsk) -> Result<CsrGrant> {
-    let ca = certificate::ops::authority(d, &who.cluster).await?;
+    if who.cluster.engine()? == Coe::Kubernetes {
+        return kube::csr(d, who, csr).await;
+    }
+    if csr.purpose != Purpose::Node {
+        return Err(Error::invalid(
+            "purpose",
+            "purpose: no certificate of this kind exists in a swarm.",
+        ));
+    }
+    let ca = certificate::ops::authority(d, &who.cluster, Authority::Cluster).await?;
     let mut sans = vec![
         who.node.name.clone(),
         "localhost".into(),
@@ -268,36 +295,35 @@ pub(crate) async fn observed(d: &ClustersDeps, who: &Who, seen: &Observed) -> Re
         .filter(|n| n.status.wanted())
         .map(|n| n.name.clone())
         .collect();
-    let members: Vec<Member> = seen
-        .nodes
-        .iter()
-        .map(|m| Member {
-            hostname: m.hostname.clone(),
-            state: m.state.clone(),
-        })
-        .collect();
-    let (status, reason) = health::judge(&expected, &members, seen.ipvs);
+    let coe = who.cluster.engine()?;
+    let (status, reason) = coe.judge(&expected, seen);
+    let hands_off = coe == Coe::Kubernetes && delegated(&who.cluster.labels);
     let text = serde_json::to_string(seen)?;
     let before = node::table::swarm(&d.db, &who.cluster.uuid).await?;
     let c = &who.cluster;
     let same = before.observed == text
-        && c.health_status.as_deref() == Some(status)
-        && c.health_status_reason == reason
+        && (hands_off
+            || (c.health_status.as_deref() == Some(status) && c.health_status_reason == reason))
         && c.coe_version.as_deref() == Some(seen.version.as_str());
     if same {
         return Ok(());
     }
     let mut tx = d.db.begin().await?;
     node::table::set_observed(&mut tx, &c.uuid, &text).await?;
-    table::set_health(&mut tx, &c.uuid, Some(status), &reason).await?;
+    if !hands_off {
+        table::set_health(&mut tx, &c.uuid, Some(status), &reason).await?;
+    }
     if !seen.version.is_empty() && c.coe_version.as_deref() != Some(seen.version.as_str()) {
-        table::set_version(&mut tx, &c.uuid, &seen.version).await?;
+        // A swarm's version is its container engine's.
+        let container = (coe == Coe::Swarm).then_some(seen.version.as_str());
+        table::set_version(&mut tx, &c.uuid, &seen.version, container).await?;
     }
     tx.commit().await
 }
 
-/// The end of a task. A drained node is then removed, whether or not the
-/// drain succeeded: its server goes in any case.
+/// The end of a task. In a swarm a drained node is then removed, whether or
+/// not the drain succeeded: its server goes in any case. In Kubernetes the
+/// plan decides what follows from it.
 pub(crate) async fn task_done(
     d: &ClustersDeps,
     who: &Who,
@@ -314,7 +340,7 @@ pub(crate) async fn task_done(
     }
     let status = if done.ok { "done" } else { "failed" };
     node::table::end_task(&mut tx, id, status, tail(&done.log)).await?;
-    if task.kind == "drain" {
+    if task.kind == "drain" && who.cluster.engine()? == Coe::Swarm {
         let now = clock::now_micros();
         let seconds = resize::REMOVE_SECONDS;
         let mut next = Task::new(&task.cluster_id, "remove", &task.node, now, seconds);

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use db::Dialect;
-use kernel::{Result, clock};
-use nodewire::{JoinTicket, Task, TaskKind};
+use kernel::{Error, Result, clock};
+use nodewire::{JoinTicket, Peers, Task, TaskKind};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::kube;
 use super::ops::{self, Who};
 use crate::ClustersDeps;
 use crate::cluster::KIND;
+use crate::coe::Coe;
+use crate::coe::kubernetes::drain_seconds;
 use crate::node::{self, NodeStatus};
 
 /// Agents may ask to wait so long.
@@ -79,6 +82,34 @@ pub(crate) async fn join(
     }
 }
 
+/// Who else is there, once it is not what the node knows already.
+pub(crate) async fn peers(
+    d: &ClustersDeps,
+    who: &Who,
+    known: &str,
+    wait: Duration,
+) -> Result<Option<Peers>> {
+    if who.cluster.engine()? != Coe::Kubernetes {
+        return Err(Error::invalid(
+            "coe",
+            "coe: only nodes of a Kubernetes cluster have peers.",
+        ));
+    }
+    let cluster = &who.cluster.uuid;
+    let stored = crate::kube::table::load(&d.db, cluster).await?;
+    let mut patience = Patience::new(d, who, wait);
+    loop {
+        patience.look();
+        let found = kube::peers(d, cluster, &stored).await?;
+        if found.version != known {
+            return Ok(Some(found));
+        }
+        if !patience.sleep().await {
+            return Ok(None);
+        }
+    }
+}
+
 /// The next task for this manager; workers have none.
 pub(crate) async fn task(d: &ClustersDeps, who: &Who, wait: Duration) -> Result<Option<Task>> {
     if !who.node.is_master {
@@ -119,10 +150,20 @@ async fn next_task(d: &ClustersDeps, who: &Who) -> Result<Option<Task>> {
         return Ok(Some(Task {
             id: t.id.clone(),
             kind,
-            deadline: u32::try_from((t.deadline - now) / 1_000_000).ok(),
+            deadline: u32::try_from(seconds_for(who, t, now)?).ok(),
         }));
     }
     Ok(None)
+}
+
+/// How long an agent may take. The nodes of a Kubernetes cluster that leave
+/// together are drained one after the other, each with the whole time.
+fn seconds_for(who: &Who, t: &node::Task, now: i64) -> Result<i64> {
+    let left = (t.deadline - now) / 1_000_000;
+    if t.kind == "drain" && who.cluster.engine()? == Coe::Kubernetes {
+        return Ok(left.min(drain_seconds(&who.cluster.labels)));
+    }
+    Ok(left)
 }
 
 fn kind(t: &node::Task) -> Option<TaskKind> {
@@ -130,6 +171,7 @@ fn kind(t: &node::Task) -> Option<TaskKind> {
     Some(match t.kind.as_str() {
         "drain" => TaskKind::Drain { node },
         "remove" => TaskKind::Remove { node },
+        "activate" => TaskKind::Activate { node },
         "promote" => TaskKind::Promote { node },
         "reload-ca" => TaskKind::ReloadCa,
         _ => return None,

@@ -8,10 +8,10 @@ use crate::ClustersDeps;
 use crate::call::{Answer, Call};
 use crate::{cluster, links};
 
-/// `GET /certificates/{cluster}`; a swarm has one CA, whatever the type.
+/// `GET /certificates/{cluster}`.
 pub(crate) async fn show(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
     call.only(&["ca_cert_type"])?;
-    let shown = ops::show(d, &call.ctx, key).await?;
+    let shown = ops::show(d, &call.ctx, key, call.query_value("ca_cert_type")).await?;
     Ok(Answer::json(200, body(&shown, &call.base)))
 }
 

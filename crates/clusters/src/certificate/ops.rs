@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use crate::cluster::model::Intent;
 use crate::cluster::{Cluster, ops, table};
+use crate::coe::Coe;
+use crate::coe::kubernetes::profiles::Authority;
 use crate::errors::{as_bad_request, bad, bad_field, wrong_state};
 use crate::fields::Fields;
+use crate::kube::{self, Kube};
 use crate::node::{self, NodeStatus, Task};
 use crate::notify::{self, Outcome};
 use crate::{ClustersDeps, nodegroup, tokens};
@@ -30,11 +33,23 @@ pub(crate) struct Signed {
     pub(crate) ca_cert_type: Option<String>,
 }
 
-/// The CA's certificate.
-pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Pem> {
+/// The certificate of a CA; `kind` is Magnum's `ca_cert_type`.
+pub(crate) async fn show(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    key: &str,
+    kind: Option<&str>,
+) -> Result<Pem> {
     let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
     d.enforcer.check("certificate:get", ctx, &ops::target(&c))?;
-    let (pem, _) = stored(d, &c).await?;
+    let pem = match other(d, &c, Authority::parse(kind)).await? {
+        Some((kube, which)) => kube.stored(which).map(|ca| ca.cert.clone()),
+        None => None,
+    };
+    let pem = match pem {
+        Some(pem) => pem,
+        None => stored(d, &c).await?.0,
+    };
     Ok(Pem {
         cluster: c.uuid,
         pem,
@@ -47,8 +62,26 @@ async fn stored(d: &ClustersDeps, c: &Cluster) -> Result<(String, String)> {
         .ok_or_else(|| Error::not_found("Cluster", &c.uuid))
 }
 
-/// The CA with its key, for signing.
-pub(crate) async fn authority(d: &ClustersDeps, c: &Cluster) -> Result<Ca> {
+/// The CAs that only Kubernetes has, where one of them is meant. A swarm has
+/// one CA, whatever is asked for.
+async fn other(
+    d: &ClustersDeps,
+    c: &Cluster,
+    which: Authority,
+) -> Result<Option<(Kube, Authority)>> {
+    if which == Authority::Cluster || c.engine()? != Coe::Kubernetes {
+        return Ok(None);
+    }
+    Ok(Some((kube::table::load(&d.db, &c.uuid).await?, which)))
+}
+
+/// A CA with its key, for signing.
+pub(crate) async fn authority(d: &ClustersDeps, c: &Cluster, which: Authority) -> Result<Ca> {
+    if let Some((kube, which)) = other(d, c, which).await?
+        && let Some(ca) = kube.authority(&d.sealer, &c.uuid, which)?
+    {
+        return Ok(ca);
+    }
     let (cert_pem, sealed) = stored(d, c).await?;
     let key = d
         .sealer
@@ -83,7 +116,7 @@ pub(crate) async fn sign(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> Re
         .map_err(|e| as_bad_request(e, "cluster_uuid"))?;
     d.enforcer
         .check("certificate:create", ctx, &ops::target(&c))?;
-    let pem = authority(d, &c)
+    let pem = authority(d, &c, Authority::parse(kind.as_deref()))
         .await?
         .sign_csr(&csr, &SignOptions::user())?;
     Ok(Signed {
@@ -99,6 +132,13 @@ pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Str
     let found = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
     d.enforcer
         .check("certificate:rotate_ca", ctx, &ops::target(&found))?;
+    if found.engine()? == Coe::Kubernetes {
+        return Err(bad(
+            "ca",
+            "Rotating the CA of a kubernetes cluster is not supported by this driver; nothing \
+             was changed.",
+        ));
+    }
     let ca = Ca::generate(&found.name)?;
     let sealed = d
         .sealer

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::model::{self, Cluster, Intent, NewCluster};
 use super::{KIND, table};
 use crate::coe::Coe;
+use crate::coe::kubernetes::networks::Networks;
 use crate::errors::{as_bad_request, bad};
+use crate::kube::{self, Kube};
 use crate::node;
 use crate::nodegroup::{self, Group, MASTER, WORKER};
 use crate::notify::{self, Outcome};
@@ -52,7 +54,8 @@ pub(crate) async fn create(
     }
     let cluster = merge(&new, &t, ctx, project_id);
     infrastructure(d, ctx, &cluster, &t).await?;
-    coe.check_labels(&cluster.labels)?;
+    coe.check_labels(&cluster.labels, t.network_driver.as_deref())?;
+    let networks = networks(d, ctx, &cluster, &t).await?;
     lookups::keypair(d, ctx, cluster.keypair.as_deref()).await?;
     if new.master_count > 1 && !cluster.master_lb_enabled {
         return Err(bad(
@@ -60,7 +63,7 @@ pub(crate) async fn create(
             "master_count must be 1 when master_lb_enabled is False",
         ));
     }
-    store(d, ctx, &cluster, &t, &new).await?;
+    store(d, ctx, &cluster, &t, &new, networks).await?;
     Ok(cluster.uuid)
 }
 
@@ -111,10 +114,32 @@ fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: String) -> Clust
 async fn infrastructure(d: &ClustersDeps, ctx: &Ctx, c: &Cluster, t: &Template) -> Result<()> {
     lookups::image(d, ctx, &t.image_id).await?;
     lookups::flavor(d, ctx, c.flavor_id.as_deref()).await?;
-    lookups::flavor(d, ctx, c.master_flavor_id.as_deref()).await?;
+    let least = c.engine()?.master_ram();
+    lookups::master_flavor(d, ctx, c.master_flavor_id.as_deref(), least).await?;
     lookups::external_network(d, ctx, t.external_network_id.as_deref()).await?;
     lookups::fixed_network(d, ctx, c.fixed_network.as_deref()).await?;
     lookups::fixed_subnet(d, ctx, c.fixed_subnet.as_deref()).await
+}
+
+/// The ranges of a Kubernetes cluster; nothing else has some.
+async fn networks(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    c: &Cluster,
+    t: &Template,
+) -> Result<Option<Networks>> {
+    let coe = c.engine()?;
+    if coe != Coe::Kubernetes {
+        return Ok(None);
+    }
+    let mut networks = Networks::of(&c.labels, t.network_driver.as_deref())?;
+    networks.api_port = coe.api_port(t);
+    networks.upstream_dns = t.dns_servers();
+    let (network, subnet) = (c.fixed_network.as_deref(), c.fixed_subnet.as_deref());
+    if let Some(range) = lookups::fixed_range(d, ctx, network, subnet).await? {
+        networks.apart_from("fixed_subnet", range)?;
+    }
+    Ok(Some(networks))
 }
 
 /// The two groups of a new cluster.
@@ -150,6 +175,7 @@ async fn store(
     c: &Cluster,
     t: &Template,
     new: &NewCluster,
+    networks: Option<Networks>,
 ) -> Result<()> {
     let ca = Ca::generate(&c.name)?;
     let key = d
@@ -161,6 +187,14 @@ async fn store(
         for _ in 0..group.node_count {
             nodes.push(tokens::new_node(&d.sealer, c, group)?);
         }
+    }
+    let mut kube = None;
+    if let Some(networks) = networks {
+        let ranges = networks.free(std::iter::empty(), nodes.len())?;
+        for (n, range) in nodes.iter_mut().zip(ranges) {
+            n.pod_cidr = Some(range);
+        }
+        kube = Some(Kube::new(&d.sealer, &c.uuid, networks)?);
     }
     let mut tx = d.db.begin().await?;
     // The template may have been deleted since it was read.
@@ -175,6 +209,9 @@ async fn store(
         node::table::insert(&mut tx, n).await?;
     }
     node::table::insert_swarm(&mut tx, &c.uuid).await?;
+    if let Some(kube) = &kube {
+        kube::table::insert(&mut tx, &c.uuid, kube).await?;
+    }
     notify::push(&mut tx, Some(ctx), "create", Outcome::Pending, c, &groups).await?;
     db::mark(&mut tx, KIND, &c.uuid).await?;
     tx.commit().await

@@ -2,6 +2,7 @@
 
 pub(crate) mod create;
 pub(crate) mod http;
+mod leave;
 pub(crate) mod model;
 pub(crate) mod ops;
 pub(crate) mod plan;

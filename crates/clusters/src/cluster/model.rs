@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kernel::Result;
 use serde_json::Value;
 
+use crate::coe::Coe;
 use crate::errors::{bad, bad_field};
 use crate::fields::Fields;
 use crate::template::Template;
@@ -92,6 +93,11 @@ impl Intent {
 }
 
 impl Cluster {
+    /// The engine that it is built with.
+    pub(crate) fn engine(&self) -> Result<Coe> {
+        Coe::parse(&self.coe)
+    }
+
     pub(crate) fn in_progress(&self) -> bool {
         self.status.ends_with("_IN_PROGRESS")
     }

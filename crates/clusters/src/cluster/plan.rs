@@ -3,8 +3,10 @@
 
 use orchestration::face::{Action, Stack, Status};
 
+use super::leave;
 use super::model::{Cluster, Intent};
-use crate::node::Task;
+use crate::coe::Coe;
+use crate::node::{Node, Task};
 
 /// The next step of the reconciler.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +14,10 @@ pub(crate) enum Move {
     CreateStack,
     UpdateStack,
     DeleteStack,
+    /// The masters are to forget these nodes, whose servers are gone.
+    TakeOff(Vec<String>),
+    /// A node could not be drained: the resize ends and nothing has changed.
+    Undo(String),
     /// The stack is gone: the rows go.
     Purge,
     /// Until an event; the text says for what.
@@ -25,7 +31,14 @@ pub(crate) enum Move {
 }
 
 /// Decides the next step. `stack` is `None` only where a lookup said so.
-pub(crate) fn decide(c: &Cluster, tasks: &[Task], stack: Option<&Stack>, now: i64) -> Move {
+pub(crate) fn decide(
+    coe: Coe,
+    c: &Cluster,
+    nodes: &[Node],
+    tasks: &[Task],
+    stack: Option<&Stack>,
+    now: i64,
+) -> Move {
     if c.intent == Intent::Delete {
         return delete(stack);
     }
@@ -34,6 +47,7 @@ pub(crate) fn decide(c: &Cluster, tasks: &[Task], stack: Option<&Stack>, now: i6
     }
     match c.intent {
         Intent::RotateCa => rotate(c, tasks, now),
+        Intent::Resize if coe == Coe::Kubernetes => leave::decide(c, nodes, tasks, stack, now),
         Intent::Resize => {
             if let Some(wait) = leaving(c, tasks, now) {
                 return wait;
@@ -52,7 +66,7 @@ pub(crate) fn decide(c: &Cluster, tasks: &[Task], stack: Option<&Stack>, now: i6
     }
 }
 
-fn follow(stack: Option<&Stack>) -> Move {
+pub(crate) fn follow(stack: Option<&Stack>) -> Move {
     let Some(stack) = stack else {
         return Move::Settle(Err("The stack of the cluster has vanished.".into()));
     };

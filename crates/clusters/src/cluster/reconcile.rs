@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::model::{Cluster, Intent};
 use super::plan::{Move, decide};
-use super::{KIND, settle, table};
+use super::{KIND, leave, settle, table};
 use crate::ClustersDeps;
-use crate::coe::swarm::render::{self, FixedNetwork, HANDLE, Shape, Sizes};
+use crate::coe::hot::{self, FixedNetwork, HANDLE, Shape, Sizes};
 use crate::node::{self, Node, NodeStatus};
 use crate::nodegroup::{self, Group};
 use crate::{template, tokens};
@@ -73,7 +73,8 @@ impl Run<'_> {
         }
         let tasks = node::table::tasks(&self.d.db, &self.cluster.uuid).await?;
         let now = clock::now_micros();
-        match decide(&self.cluster, &tasks, stack.as_ref(), now) {
+        let coe = self.cluster.engine()?;
+        match decide(coe, &self.cluster, &self.nodes, &tasks, stack.as_ref(), now) {
             Move::Rest => Ok(Next::Done),
             Move::CreateStack => {
                 let done = self.create_stack().await;
@@ -82,6 +83,14 @@ impl Run<'_> {
             Move::UpdateStack => {
                 let done = self.update_stack().await;
                 self.told(done).await
+            }
+            Move::TakeOff(names) => {
+                leave::take_off(self.d, self.lease, &self.cluster, &names).await?;
+                Ok(Next::Again)
+            }
+            Move::Undo(why) => {
+                leave::undo(self.d, self.lease, &self.cluster, &tasks, &why).await?;
+                Ok(Next::Done)
             }
             Move::DeleteStack => self.delete_stack(stack.as_ref()).await,
             Move::Purge => {
@@ -169,13 +178,15 @@ impl Run<'_> {
             .pop()
             .ok_or_else(|| Error::not_found("ClusterTemplate", &c.cluster_template_id))?;
         let shape = self.shape(&template).await?;
-        let mut parameters = render::size_parameters(&self.sizes()?);
+        let coe = c.engine()?;
+        let flavour = coe.flavour(coe.api_port(&template));
+        let mut parameters = hot::size_parameters(&self.sizes()?);
         parameters.extend(self.fixed_parameters(&groups));
         let new = NewStack {
             id: c.stack_id.clone(),
             project_id: c.project_id.clone(),
             name: stack_name(c),
-            template: render::template(&shape),
+            template: hot::template(&shape, &flavour),
             parameters,
             timeout_mins: Some(c.create_timeout).filter(|t| *t > 0),
             disable_rollback: true,
@@ -191,7 +202,7 @@ impl Run<'_> {
     async fn update_stack(&self) -> Result<Next> {
         self.absolve().await?;
         let update = StackUpdate {
-            parameters: render::size_parameters(&self.sizes()?),
+            parameters: hot::size_parameters(&self.sizes()?),
             timeout_mins: Some(self.cluster.create_timeout).filter(|t| *t > 0),
             disable_rollback: true,
             ..StackUpdate::default()
@@ -265,8 +276,8 @@ impl Run<'_> {
     }
 
     fn sizes(&self) -> Result<Sizes> {
-        let group = |masters: bool| -> Result<render::Group> {
-            let mut out = render::Group::default();
+        let group = |masters: bool| -> Result<hot::Group> {
+            let mut out = hot::Group::default();
             for n in self.nodes.iter().filter(|n| n.is_master == masters) {
                 if n.status.wanted() {
                     out.count += 1;
@@ -297,12 +308,7 @@ impl Run<'_> {
             fixed_network: self.fixed_network().await?,
             external_network: t.external_network_id.clone(),
             keypair: c.keypair.clone(),
-            dns: t
-                .dns_nameserver
-                .iter()
-                .flat_map(|d| d.split(','))
-                .map(|d| d.trim().to_owned())
-                .collect(),
+            dns: t.dns_servers(),
             cidr: c.labels.get("fixed_subnet_cidr").cloned(),
         })
     }
@@ -371,7 +377,7 @@ pub(crate) async fn signal(d: &ClustersDeps, cluster: &Cluster, n: &Node) -> Res
         return Ok(());
     };
     let ctx = Ctx::for_project(kernel::ids::request_id(), &cluster.project_id);
-    let reason = match n.cause() {
+    let reason = match n.cause(cluster.engine()?) {
         Some(cause) if status == "FAILURE" => cause,
         _ => format!("{} is ready", n.name),
     };

@@ -6,14 +6,17 @@ use serde_json::Value;
 use super::model::{Cluster, Intent, MAX_NODES};
 use super::{ops, table};
 use crate::ClustersDeps;
+use crate::coe::Coe;
+use crate::coe::kubernetes::drain_seconds;
 use crate::errors::{bad, wrong_state};
 use crate::fields::Fields;
+use crate::kube;
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::nodegroup::{self, Group, WORKER};
 use crate::notify::{self, Outcome};
 use crate::tokens;
 
-/// A manager gets so long to drain a node …
+/// A swarm's manager gets so long to drain a node …
 const DRAIN_SECONDS: i64 = 45;
 /// … and so long to take it out of the swarm.
 pub(crate) const REMOVE_SECONDS: i64 = 15;
@@ -78,6 +81,10 @@ pub(crate) async fn apply(
     count: i64,
     leave: &[String],
 ) -> Result<()> {
+    let kube = match table::load(&d.db, uuid).await? {
+        Some(c) if c.engine()? == Coe::Kubernetes => Some(kube::table::load(&d.db, uuid).await?),
+        _ => None,
+    };
     let mut tx = d.db.begin().await?;
     let Some(mut cluster) = table::load_tx(&mut tx, uuid).await? else {
         return Err(Error::not_found("Cluster", uuid));
@@ -101,6 +108,13 @@ pub(crate) async fn apply(
     let published = all
         .iter()
         .any(|n| n.is_master && n.status == NodeStatus::Ready);
+    let coe = cluster.engine()?;
+    let mut ranges = Vec::new().into_iter();
+    if let Some(kube) = &kube {
+        let taken = all.iter().filter_map(|n| n.pod_cidr.as_deref());
+        let count = usize::try_from(choice.add).unwrap_or(0);
+        ranges = kube.networks.free(taken, count)?.into_iter();
+    }
     let (unheard, leaving) = split(&nodes, choice.leave, cluster.sent_generation);
     for n in &unheard {
         node::table::forget(&mut tx, &n.id).await?;
@@ -109,18 +123,25 @@ pub(crate) async fn apply(
     g.next_index -= i64::try_from(unheard.len()).unwrap_or(0);
     ops::begin(&mut tx, &mut cluster, Intent::Resize, None).await?;
     for _ in 0..choice.add {
-        let fresh = tokens::new_node(&d.sealer, &cluster, g)?;
+        let mut fresh = tokens::new_node(&d.sealer, &cluster, g)?;
+        fresh.pod_cidr = ranges.next();
         node::table::insert(&mut tx, &fresh).await?;
     }
     nodegroup::table::set_size(&mut tx, g).await?;
     let now = clock::now_micros();
+    let seconds = match coe {
+        Coe::Swarm => DRAIN_SECONDS,
+        // One after the other, in the worst case.
+        Coe::Kubernetes => drain_seconds(&cluster.labels)
+            .saturating_mul(i64::try_from(leaving.len()).unwrap_or(i64::MAX).max(1)),
+    };
     for n in leaving {
         let mut gone = n.clone();
         let joined = gone.status == NodeStatus::Ready;
         gone.status = NodeStatus::Leaving;
         node::table::save(&mut tx, &gone).await?;
         if joined && published {
-            let mut task = Task::new(uuid, "drain", &gone.name, now, DRAIN_SECONDS);
+            let mut task = Task::new(uuid, "drain", &gone.name, now, seconds);
             task.generation = cluster.generation;
             node::table::insert_task(&mut tx, &task).await?;
         }

@@ -9,9 +9,10 @@ use orchestration::face::Stack;
 use serde_json::Value;
 
 use super::model::{Cluster, Intent};
-use super::table;
+use super::{KIND, table};
 use crate::ClustersDeps;
-use crate::coe::swarm::API_PORT;
+use crate::coe::{Coe, swarm};
+use crate::kube;
 use crate::node::{self, Node, NodeStatus};
 use crate::nodegroup::{self, Group};
 use crate::notify::{self, Outcome};
@@ -25,6 +26,14 @@ pub(crate) async fn settle(
     stack: Option<&Stack>,
     outcome: Result<(), String>,
 ) -> Result<()> {
+    let coe = cluster.engine()?;
+    let port = match coe {
+        Coe::Swarm => swarm::API_PORT,
+        Coe::Kubernetes => {
+            let kube = kube::table::load(&d.db, &cluster.uuid).await?;
+            kube.networks.api_port
+        }
+    };
     let mut tx = d.db.begin().await?;
     tx.fence(lease).await?;
     let mut groups = nodegroup::table::of_cluster_tx(&mut tx, &cluster.uuid).await?;
@@ -32,7 +41,7 @@ pub(crate) async fn settle(
     let (word, reasons, status_reason) = match &outcome {
         Ok(()) => ("COMPLETE", BTreeMap::new(), None),
         Err(why) => {
-            let (reasons, first) = causes(&groups, &nodes, why);
+            let (reasons, first) = causes(coe, &groups, &nodes, why);
             ("FAILED", reasons, Some(first))
         }
     };
@@ -60,9 +69,11 @@ pub(crate) async fn settle(
             let mut gone = n.clone();
             gone.status = NodeStatus::Removed;
             node::table::save(&mut tx, &gone).await?;
+            // Its peers wait for that.
+            tx.wake(KIND, &cluster.uuid);
         }
         if matches!(cluster.intent, Intent::Create | Intent::Resize) {
-            after.api_address = api_address(&groups);
+            after.api_address = first_master(&groups).map(|ip| coe.api_address(ip, port));
             table::set_address(&mut tx, &cluster.uuid, after.api_address.as_deref()).await?;
         }
         node::table::drop_tasks(&mut tx, &cluster.uuid, cluster.generation).await?;
@@ -80,7 +91,12 @@ pub(crate) async fn settle(
 }
 
 /// The cause per group, and the first of all by time.
-fn causes(groups: &[Group], nodes: &[Node], why: &str) -> (BTreeMap<String, String>, String) {
+fn causes(
+    coe: Coe,
+    groups: &[Group],
+    nodes: &[Node],
+    why: &str,
+) -> (BTreeMap<String, String>, String) {
     let mut failed: Vec<&Node> = nodes
         .iter()
         .filter(|n| n.status == NodeStatus::Failed)
@@ -89,7 +105,7 @@ fn causes(groups: &[Group], nodes: &[Node], why: &str) -> (BTreeMap<String, Stri
     let mut out = BTreeMap::new();
     let mut first = None;
     for n in failed {
-        if let Some(cause) = n.cause() {
+        if let Some(cause) = n.cause(coe) {
             first.get_or_insert_with(|| cause.clone());
             out.entry(n.nodegroup.clone()).or_insert(cause);
         }
@@ -124,12 +140,8 @@ fn addresses(outputs: Option<&BTreeMap<String, Value>>, group: &Group) -> Option
     )
 }
 
-/// The first manager is the address of the swarm.
-fn api_address(groups: &[Group]) -> Option<String> {
-    let ip = groups
-        .iter()
-        .find(|g| g.is_master())?
-        .node_addresses
-        .first()?;
-    Some(format!("tcp://{ip}:{API_PORT}"))
+/// The first master is the address of the cluster.
+fn first_master(groups: &[Group]) -> Option<&str> {
+    let group = groups.iter().find(|g| g.is_master())?;
+    group.node_addresses.first().map(String::as_str)
 }

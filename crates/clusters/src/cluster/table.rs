@@ -275,10 +275,16 @@ pub(crate) async fn set_address(tx: &mut Tx, uuid: &str, api_address: Option<&st
     .map(|_| ())
 }
 
-pub(crate) async fn set_version(tx: &mut Tx, uuid: &str, version: &str) -> Result<()> {
+/// `container` is the version of the container engine, where it is known.
+pub(crate) async fn set_version(
+    tx: &mut Tx,
+    uuid: &str,
+    version: &str,
+    container: Option<&str>,
+) -> Result<()> {
     tx.execute(
         "UPDATE magnum_cluster SET coe_version = ?, container_version = ? WHERE uuid = ?",
-        values![version, version, uuid],
+        values![version, container, uuid],
     )
     .await
     .map(|_| ())
@@ -305,6 +311,7 @@ pub(crate) async fn purge(tx: &mut Tx, uuid: &str) -> Result<()> {
         "magnum_node",
         "magnum_nodegroup",
         "magnum_swarm",
+        "magnum_kube",
     ] {
         tx.execute(
             &format!("DELETE FROM {table} WHERE cluster_id = ?"),

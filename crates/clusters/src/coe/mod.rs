@@ -1,23 +1,39 @@
 //! Container orchestration engines. Each is a folder of pure code: checks,
 //! the HOT template, health rules; and one arm in the matches here.
 
+pub(crate) mod hot;
+pub(crate) mod kubernetes;
 pub(crate) mod swarm;
 
+use std::collections::BTreeMap;
+
 use kernel::Result;
+use nodewire::Observed;
+use serde_json::Value;
 
 use crate::errors::bad;
 use crate::template::Template;
+use hot::Flavour;
 
 /// The engines that this server can build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coe {
+    Kubernetes,
     Swarm,
+}
+
+/// One member of the cluster as a manager or master sees it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Member {
+    pub(crate) hostname: String,
+    pub(crate) state: String,
 }
 
 impl Coe {
     /// `swarm` and `swarm-mode` are one driver.
     pub(crate) fn parse(word: &str) -> Result<Self> {
         match word {
+            "kubernetes" | "k8s" => Ok(Self::Kubernetes),
             "swarm" | "swarm-mode" => Ok(Self::Swarm),
             other => Err(bad(
                 "coe",
@@ -29,12 +45,14 @@ impl Coe {
     /// The first is the default.
     pub(crate) fn network_drivers(self) -> &'static [&'static str] {
         match self {
+            Self::Kubernetes => &["flannel", "calico"],
             Self::Swarm => &["docker", "flannel"],
         }
     }
 
     pub(crate) fn volume_drivers(self) -> &'static [&'static str] {
         match self {
+            Self::Kubernetes => &["cinder"],
             Self::Swarm => &["rexray"],
         }
     }
@@ -42,6 +60,12 @@ impl Coe {
     /// The name of the driver, and the legacy names it answers to.
     pub(crate) fn drivers(self) -> &'static [&'static str] {
         match self {
+            Self::Kubernetes => &[
+                "k8s_docker_v1",
+                "k8s_fedora_coreos_v1",
+                "k8s_fedora_atomic_v1",
+                "k8s_coreos_v1",
+            ],
             Self::Swarm => &[
                 "swarm_docker_v1",
                 "swarm_fedora_atomic_v1",
@@ -53,24 +77,90 @@ impl Coe {
     /// Rules of this engine over a template, labels included.
     pub(crate) fn check_template(self, template: &Template) -> Result<()> {
         match self {
+            Self::Kubernetes => kubernetes::check_template(template),
             Self::Swarm => swarm::check_template(template),
         }
     }
 
-    /// Rules over the labels of a cluster.
+    /// Rules over the labels of a cluster; `driver` is its network driver.
     pub(crate) fn check_labels(
         self,
-        labels: &std::collections::BTreeMap<String, String>,
+        labels: &BTreeMap<String, String>,
+        driver: Option<&str>,
     ) -> Result<()> {
         match self {
+            Self::Kubernetes => kubernetes::labels::check(labels, driver),
             Self::Swarm => swarm::check_labels(labels),
         }
     }
 
     /// Whether nodes can be made from images of this distribution.
     pub(crate) fn supports(self, server_type: &str, distro: &str) -> bool {
+        let distros = match self {
+            Self::Kubernetes => kubernetes::DISTROS,
+            Self::Swarm => swarm::DISTROS,
+        };
+        server_type == "vm" && distros.contains(&distro)
+    }
+
+    /// MiB that a master's flavor has at least.
+    pub(crate) fn master_ram(self) -> u64 {
         match self {
-            Self::Swarm => server_type == "vm" && swarm::DISTROS.contains(&distro),
+            Self::Kubernetes => kubernetes::MASTER_RAM,
+            Self::Swarm => 0,
+        }
+    }
+
+    /// The port of the cluster's API.
+    pub(crate) fn api_port(self, template: &Template) -> u16 {
+        match self {
+            Self::Kubernetes => template
+                .apiserver_port
+                .and_then(|p| u16::try_from(p).ok())
+                .unwrap_or(kubernetes::API_PORT),
+            Self::Swarm => swarm::API_PORT,
+        }
+    }
+
+    /// `api_address` from the address of the first master or balancer.
+    pub(crate) fn api_address(self, ip: &str, port: u16) -> String {
+        match self {
+            Self::Kubernetes => format!("https://{ip}:{port}"),
+            Self::Swarm => format!("tcp://{ip}:{port}"),
+        }
+    }
+
+    /// What the HOT template has of this engine.
+    pub(crate) fn flavour(self, api_port: u16) -> Flavour {
+        match self {
+            Self::Kubernetes => kubernetes::render::flavour(api_port),
+            Self::Swarm => swarm::render::flavour(),
+        }
+    }
+
+    /// What to do where a bootstrap step failed.
+    pub(crate) fn hint(self, step: &str, log: &str) -> &'static str {
+        match self {
+            Self::Kubernetes => kubernetes::hints::hint(step, log),
+            Self::Swarm => swarm::hints::hint(step, log),
+        }
+    }
+
+    /// `health_status` and `health_status_reason` from an observation.
+    pub(crate) fn judge(self, expected: &[String], seen: &Observed) -> (&'static str, Value) {
+        let members: Vec<Member> = seen
+            .nodes
+            .iter()
+            .map(|m| Member {
+                hostname: m.hostname.clone(),
+                state: m.state.clone(),
+            })
+            .collect();
+        match self {
+            Self::Kubernetes => {
+                kubernetes::health::judge(expected, &members, seen.problem.as_deref())
+            }
+            Self::Swarm => swarm::health::judge(expected, &members, seen.ipvs),
         }
     }
 }

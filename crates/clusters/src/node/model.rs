@@ -3,6 +3,8 @@
 use kernel::ids;
 use serde::{Deserialize, Serialize};
 
+use crate::coe::Coe;
+
 /// Where a node stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum NodeStatus {
@@ -74,6 +76,9 @@ pub(crate) struct Node {
     pub(crate) status: NodeStatus,
     pub(crate) steps: Vec<Step>,
     pub(crate) addresses: Vec<String>,
+    /// Its part of the pod range, in Kubernetes; nobody else's until the
+    /// node is removed.
+    pub(crate) pod_cidr: Option<String>,
     /// Sealed: the stack's parameters repeat it at each update, or the
     /// servers' user data would change.
     pub(crate) token_sealed: String,
@@ -117,11 +122,11 @@ impl Node {
     }
 
     /// `Node NAME: step STEP failed: LOG. HINT`.
-    pub(crate) fn cause(&self) -> Option<String> {
+    pub(crate) fn cause(&self, coe: Coe) -> Option<String> {
         let step = self.failure()?;
         let log = step.log.trim().trim_end_matches('.');
         let log = if log.is_empty() { "no output" } else { log };
-        let hint = crate::coe::swarm::hints::hint(&step.name, log);
+        let hint = coe.hint(&step.name, log);
         Some(format!(
             "Node {}: step {} failed: {log}. {hint}",
             self.name, step.name

@@ -43,11 +43,19 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
             cluster_id varchar(36) NOT NULL PRIMARY KEY, join_sealed {text},
             observed {text} NOT NULL)",
     },
+    Migration {
+        name: "clusters-036-node-pods",
+        sql: "ALTER TABLE magnum_node ADD COLUMN pod_cidr varchar(20)",
+    },
+    Migration {
+        name: "clusters-037-node-pods-unique",
+        sql: "CREATE UNIQUE INDEX magnum_node_pods ON magnum_node (cluster_id, pod_cidr)",
+    },
 ];
 
 const COLUMNS: &str = "id, cluster_id, nodegroup, idx, name, is_master, status, steps, addresses, \
     token_sealed, token_hash, token_expires, session_hash, signal_status, signalled, generation, \
-    created_at";
+    created_at, pod_cidr";
 
 fn read(row: &Row) -> Result<Node> {
     Ok(Node {
@@ -68,6 +76,7 @@ fn read(row: &Row) -> Result<Node> {
         signalled: row.flag("signalled")?,
         generation: row.int("generation")?,
         created_at: row.int("created_at")?,
+        pod_cidr: row.opt_text("pod_cidr")?,
     })
 }
 
@@ -92,7 +101,8 @@ pub(crate) async fn insert(tx: &mut Tx, n: &Node) -> Result<()> {
             n.signal.clone(),
             n.signalled,
             n.generation,
-            n.created_at
+            n.created_at,
+            n.pod_cidr.clone()
         ],
     )
     .await
@@ -168,12 +178,21 @@ pub(crate) async fn bind(tx: &mut Tx, node: &Node, session_hash: &str) -> Result
     Ok(n == 1)
 }
 
-/// Writes status, steps and signal.
+/// Writes status, steps and signal. A removed node has no pods any more.
 pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
+    let pods = n
+        .pod_cidr
+        .clone()
+        .filter(|_| n.status != NodeStatus::Removed);
     tx.execute(
-        "UPDATE magnum_node SET status = ?, steps = ?, signal_status = ?, signalled = ? WHERE id = ?",
+        "UPDATE magnum_node SET status = ?, steps = ?, signal_status = ?, signalled = ?, \
+         pod_cidr = ? WHERE id = ?",
         values![
-            n.status.as_str(), serde_json::to_string(&n.steps)?, n.signal.clone(), n.signalled,
+            n.status.as_str(),
+            serde_json::to_string(&n.steps)?,
+            n.signal.clone(),
+            n.signalled,
+            pods,
             &n.id
         ],
     )
@@ -271,6 +290,16 @@ pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: &str, log: &str) -> 
     tx.execute(
         "UPDATE magnum_task SET status = ?, log = ? WHERE id = ?",
         values![status, log, id],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Drains of a resize that is given up; an agent's late answer finds none.
+pub(crate) async fn drop_drains(tx: &mut Tx, cluster: &str) -> Result<()> {
+    tx.execute(
+        "DELETE FROM magnum_task WHERE cluster_id = ? AND kind = 'drain'",
+        values![cluster],
     )
     .await
     .map(|_| ())

@@ -116,7 +116,12 @@ impl Template {
             coe: {
                 let coe = f.need_text("coe", 1, 255)?;
                 known_coe(&coe)?;
-                coe
+                // Clients ask for the word that they know.
+                if coe == "k8s" {
+                    "kubernetes".into()
+                } else {
+                    coe
+                }
             },
             image_id: f.need_text("image_id", 1, 255)?,
             flavor_id: short("flavor_id")?,
@@ -195,6 +200,16 @@ impl Template {
         coe.check_template(self)
     }
 
+    /// The name servers, one by one.
+    pub(crate) fn dns_servers(&self) -> Vec<String> {
+        self.dns_nameserver
+            .iter()
+            .flat_map(|d| d.split(','))
+            .map(|d| d.trim().to_owned())
+            .filter(|d| !d.is_empty())
+            .collect()
+    }
+
     /// The template after a patch; every rule of the fields is checked again.
     pub(crate) fn patched(&self, changes: &[Change]) -> Result<Self> {
         let mut map = self.attributes();
@@ -266,7 +281,7 @@ pub(crate) fn check_volume(storage_driver: Option<&str>, size: Option<i64>) -> R
 }
 
 fn known_coe(coe: &str) -> Result<()> {
-    if matches!(coe, "kubernetes" | "swarm" | "swarm-mode" | "mesos") {
+    if matches!(coe, "kubernetes" | "k8s" | "swarm" | "swarm-mode" | "mesos") {
         return Ok(());
     }
     Err(bad_field(

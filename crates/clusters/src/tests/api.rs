@@ -563,8 +563,12 @@ async fn patches_follow_the_rules_of_the_real_service() {
             "The attribute /name has existed, please use 'replace' operation instead.",
         ),
         (
+            patch("replace", "/coe", json!("mesos")),
+            "Requested COE type mesos is not supported.",
+        ),
+        (
             patch("replace", "/coe", json!("kubernetes")),
-            "Requested COE type kubernetes is not supported.",
+            "Network driver type docker is not supported, expecting a flannel/calico/unspecified network driver.",
         ),
     ];
     for (body, text) in refused {

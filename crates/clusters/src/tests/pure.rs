@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::cluster::model::compare_labels;
 use crate::cluster::resize::choose;
-use crate::coe::swarm::render::{FixedNetwork, Shape, Sizes, size_parameters, template};
+use crate::coe::hot::{FixedNetwork, Shape, Sizes, size_parameters, template};
+use crate::coe::swarm::render::flavour;
 use crate::node::{Node, NodeStatus};
 
 fn node(index: i64, status: NodeStatus) -> Node {
@@ -74,7 +75,7 @@ fn the_template_has_a_router_only_where_there_is_an_external_network() {
         external_network: Some("public".into()),
         ..Shape::default()
     };
-    let hot: Value = serde_json::from_str(&template(&shape)).unwrap();
+    let hot: Value = serde_json::from_str(&template(&shape, &flavour())).unwrap();
     let seed = hot["resources"]["masters"]["properties"]["resource_def"]["properties"]["user_data"]
         ["str_replace"]["template"]
         .as_str()
@@ -94,7 +95,7 @@ fn the_template_has_a_router_only_where_there_is_an_external_network() {
         fixed_network: Some(fixed),
         ..shape
     };
-    let hot: Value = serde_json::from_str(&template(&shape)).unwrap();
+    let hot: Value = serde_json::from_str(&template(&shape, &flavour())).unwrap();
     assert!(hot["resources"]["router"].is_null() && hot["resources"]["network"].is_null());
     assert_eq!(hot["outputs"]["network"]["value"], "net");
 }
@@ -152,7 +153,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
             id: kernel::ids::uuid(),
             project_id: "p1".into(),
             name: format!("s-{}", kernel::ids::hex()),
-            template: template(&shape),
+            template: template(&shape, &flavour()),
             parameters,
             ..Default::default()
         };

@@ -129,14 +129,16 @@ impl Servers for Things {
 #[async_trait]
 impl Flavors for Things {
     async fn find(&self, _: &Ctx, name: &str) -> Result<Flavor> {
-        if name != "m1.small" {
-            return Err(Error::not_found("Flavor", name));
-        }
+        let ram = match name {
+            "m1.small" => 2048,
+            "m1.tiny" => 512,
+            _ => return Err(Error::not_found("Flavor", name)),
+        };
         Ok(Flavor {
             id: "1".into(),
             name: name.into(),
             vcpus: 1,
-            ram: 512,
+            ram,
             disk: 10,
         })
     }

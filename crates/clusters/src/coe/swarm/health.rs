@@ -2,12 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// One member as a manager sees it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Member {
-    pub(crate) hostname: String,
-    pub(crate) state: String,
-}
+use crate::coe::Member;
 
 /// Said wherever IPVS is missing; see the reference on node images.
 pub(crate) const NO_IPVS: &str = "missing: virtual IPs and ingress publishing do not work on this \

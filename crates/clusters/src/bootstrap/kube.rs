@@ -1,0 +1,158 @@
+//! What nodes of a Kubernetes cluster ask: their plan, certificates by
+//! purpose, who else is there.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use kernel::{Error, Result};
+use nodewire::{CsrAsk, CsrGrant, KubePlan, Peer, Peers, Role};
+
+use super::ops::Who;
+use crate::cluster::{Cluster, table};
+use crate::coe::kubernetes::networks::Networks;
+use crate::coe::kubernetes::profiles::{self, Asker};
+use crate::kube::{self, Kube};
+use crate::node::{self, Node, NodeStatus};
+use crate::{ClustersDeps, certificate, tokens};
+
+/// What a node has to know; the key of the service accounts only for masters.
+pub(crate) async fn plan(
+    d: &ClustersDeps,
+    cluster: &Cluster,
+    node: &Node,
+    masters: usize,
+) -> Result<KubePlan> {
+    let kube = kube::table::load(&d.db, &cluster.uuid).await?;
+    let key = if node.is_master {
+        Some(kube.token_key(&d.sealer, &cluster.uuid)?)
+    } else {
+        None
+    };
+    let n = &kube.networks;
+    Ok(KubePlan {
+        cluster_domain: n.domain.clone(),
+        service_cidr: n.services.to_string(),
+        service_ip: n.service_ip().to_string(),
+        dns_ip: n.dns.to_string(),
+        pod_cidr: n.pods.to_string(),
+        node_pod_cidr: pods_of(node)?,
+        upstream_dns: n.upstream_dns.clone(),
+        taint_masters: true,
+        api_port: n.api_port,
+        masters: u32::try_from(masters).unwrap_or(u32::MAX),
+        node_labels: node_labels(cluster, node),
+        options: cluster.labels.clone(),
+        service_account_key: key,
+    })
+}
+
+fn pods_of(node: &Node) -> Result<String> {
+    node.pod_cidr
+        .clone()
+        .ok_or_else(|| Error::internal(format!("node {} has no pod range", node.name)))
+}
+
+/// As Magnum labels nodes, and as Kubernetes' own tools expect.
+fn node_labels(cluster: &Cluster, node: &Node) -> BTreeMap<String, String> {
+    let role = if node.is_master { "master" } else { "worker" };
+    let mut out = BTreeMap::from([
+        ("magnum.openstack.org/role".to_owned(), role.to_owned()),
+        (
+            "magnum.openstack.org/nodegroup".to_owned(),
+            node.nodegroup.clone(),
+        ),
+        (format!("node-role.kubernetes.io/{role}"), String::new()),
+    ]);
+    if node.is_master {
+        let role = "node-role.kubernetes.io/control-plane";
+        out.insert(role.to_owned(), String::new());
+    }
+    let zone = cluster.labels.get("availability_zone").map(|z| z.trim());
+    if let Some(zone) = zone.filter(|z| !z.is_empty()) {
+        out.insert("topology.kubernetes.io/zone".to_owned(), zone.to_owned());
+    }
+    out
+}
+
+/// Signs a request for its purpose, whatever name it asks for.
+pub(crate) async fn csr(d: &ClustersDeps, who: &Who, ask: &CsrAsk) -> Result<CsrGrant> {
+    let cluster = &who.cluster;
+    let kube = kube::table::load(&d.db, &cluster.uuid).await?;
+    let nodes = node::table::of_cluster(&d.db, &cluster.uuid).await?;
+    let numbers = |of: &dyn Fn(&Node) -> bool| -> Vec<IpAddr> {
+        let there = |n: &&Node| n.status != NodeStatus::Removed && of(n);
+        nodes
+            .iter()
+            .filter(there)
+            .flat_map(|n| profiles::trusted(&n.addresses, &[], &kube.networks))
+            .collect()
+    };
+    let others = numbers(&|n| n.id != who.node.id);
+    let asker = Asker {
+        node: &who.node.name,
+        master: who.node.is_master,
+        addresses: profiles::trusted(&who.node.addresses, &others, &kube.networks),
+        masters: numbers(&|n| n.is_master),
+        api: cluster.api_address.as_deref().and_then(host),
+        networks: &kube.networks,
+    };
+    let (which, options) = profiles::profile(ask.purpose, &asker)?;
+    let ca = certificate::ops::authority(d, cluster, which).await?;
+    Ok(CsrGrant {
+        cert: ca.sign_csr(&ask.csr, &options)?,
+        ca: ca.cert_pem,
+    })
+}
+
+/// The host of `https://HOST:PORT`.
+fn host(address: &str) -> Option<String> {
+    let rest = address.strip_prefix("https://")?;
+    Some(rest.rsplit_once(':').map_or(rest, |(h, _)| h).to_owned())
+}
+
+/// Everybody who has said hello and is not gone.
+pub(crate) async fn peers(d: &ClustersDeps, cluster: &str, kube: &Kube) -> Result<Peers> {
+    let nodes = node::table::of_cluster(&d.db, cluster).await?;
+    let row = table::load(&d.db, cluster).await?;
+    let present: Vec<(&Node, String)> = nodes
+        .iter()
+        .filter(|n| n.session_hash.is_some() && n.status != NodeStatus::Removed)
+        .filter_map(|n| Some((n, address(n, &kube.networks)?)))
+        .collect();
+    let port = kube.networks.api_port;
+    let master = present.iter().find(|(n, _)| n.is_master);
+    let api = row
+        .and_then(|c| c.api_address.as_deref().and_then(host))
+        .or_else(|| master.map(|(_, address)| address.clone()))
+        .map(|host| format!("{host}:{port}"));
+    let peers: Result<Vec<Peer>> = present
+        .iter()
+        .map(|(n, address)| {
+            Ok(Peer {
+                node: n.name.clone(),
+                role: if n.is_master {
+                    Role::Manager
+                } else {
+                    Role::Worker
+                },
+                address: address.clone(),
+                pod_cidr: pods_of(n)?,
+            })
+        })
+        .collect();
+    let mut found = Peers {
+        version: String::new(),
+        api,
+        nodes: peers?,
+    };
+    found.version = tokens::digest(&serde_json::to_string(&found)?);
+    found.version.truncate(16);
+    Ok(found)
+}
+
+/// The address at which other nodes reach this one.
+fn address(n: &Node, networks: &Networks) -> Option<String> {
+    profiles::trusted(&n.addresses, &[], networks)
+        .first()
+        .map(IpAddr::to_string)
+}

@@ -1,0 +1,202 @@
+//! How nodes leave a Kubernetes cluster: drained first, their servers
+//! removed, then their Node objects; or not at all.
+
+use db::Lease;
+use kernel::{Result, clock};
+use orchestration::face::{Stack, Status};
+
+use super::model::Cluster;
+use super::plan::{Move, follow};
+use super::resize::REMOVE_SECONDS;
+use super::{KIND, table};
+use crate::ClustersDeps;
+use crate::node::{self, Node, NodeStatus, Task};
+use crate::nodegroup;
+use crate::notify::{self, Outcome};
+
+/// An agent that gives a drain up at its deadline needs so long to say why,
+/// microseconds.
+const LATE: i64 = 15_000_000;
+/// A master gets so long to let a node take work again, seconds.
+const ACTIVATE_SECONDS: i64 = 600;
+
+/// The next step of a resize. Pure.
+pub(crate) fn decide(
+    c: &Cluster,
+    nodes: &[Node],
+    tasks: &[Task],
+    stack: Option<&Stack>,
+    now: i64,
+) -> Move {
+    if let Some(step) = drained(c, tasks, stack, now) {
+        return step;
+    }
+    if c.sent_generation < c.generation && stack.is_some() {
+        return Move::UpdateStack;
+    }
+    match follow(stack) {
+        Move::Settle(Ok(())) => off_the_list(c, nodes, tasks, now),
+        other => other,
+    }
+}
+
+/// `None` once every drain that the stack waits for has succeeded.
+fn drained(c: &Cluster, tasks: &[Task], stack: Option<&Stack>, now: i64) -> Option<Move> {
+    let drains: Vec<&Task> = tasks.iter().filter(|t| of_this(c, t)).collect();
+    let late = |t: &&&Task| t.status == "pending" && t.deadline + LATE <= now;
+    let fault = match drains.iter().find(|t| t.status == "failed") {
+        Some(t) => Some(format!("Node {}: step drain failed: {}", t.node, said(t))),
+        None => drains
+            .iter()
+            .find(late)
+            .map(|t| format!("Node {}: step drain failed: no master has answered", t.node)),
+    };
+    if let Some(fault) = fault {
+        // What the stack was told before has to end first.
+        if stack.is_some_and(|s| s.status == Status::InProgress) {
+            return Some(Move::Wait(None));
+        }
+        return Some(Move::Undo(format!(
+            "{fault}. Nothing was removed. Give the pods of this node room elsewhere or change \
+             their PodDisruptionBudget, then resize again."
+        )));
+    }
+    let waiting: Vec<&&Task> = drains.iter().filter(|t| t.status == "pending").collect();
+    let until = waiting.iter().map(|t| t.deadline + LATE).min()?;
+    let names: Vec<&str> = waiting.iter().map(|t| t.node.as_str()).collect();
+    Some(Move::WaitUntil(
+        until,
+        format!("Waiting for a master to drain {}.", names.join(", ")),
+    ))
+}
+
+/// A drain of what the stack has not been told to remove.
+fn of_this(c: &Cluster, t: &Task) -> bool {
+    t.kind == "drain" && t.generation > c.sent_generation && t.generation <= c.generation
+}
+
+fn said(t: &Task) -> &str {
+    let log = t.log.trim().trim_end_matches('.');
+    if log.is_empty() { "no output" } else { log }
+}
+
+/// The servers are gone; a living kubelet would have registered again.
+fn off_the_list(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> Move {
+    let removals: Vec<&Task> = tasks
+        .iter()
+        .filter(|t| t.kind == "remove" && t.generation == c.generation)
+        .collect();
+    let waiting = || removals.iter().filter(|t| t.pending(now));
+    if let Some(until) = waiting().map(|t| t.deadline).min() {
+        let names: Vec<&str> = waiting().map(|t| t.node.as_str()).collect();
+        let names = names.join(", ");
+        return Move::WaitUntil(
+            until,
+            format!("Waiting for a master to take {names} off the list of nodes."),
+        );
+    }
+    let able = nodes
+        .iter()
+        .any(|n| n.is_master && n.status == NodeStatus::Ready);
+    let listed: Vec<String> = nodes
+        .iter()
+        .filter(|n| n.status == NodeStatus::Leaving && n.session_hash.is_some())
+        .filter(|n| !removals.iter().any(|t| t.node == n.name))
+        .map(|n| n.name.clone())
+        .collect();
+    if able && !listed.is_empty() {
+        return Move::TakeOff(listed);
+    }
+    match removals.iter().find(|t| t.status != "done") {
+        Some(t) => Move::Settle(Err(format!(
+            "Node {}: step remove failed: its server is gone, but its Node object may be there: \
+             {}. Resize again to have it removed.",
+            t.node,
+            said(t)
+        ))),
+        None => Move::Settle(Ok(())),
+    }
+}
+
+/// Has the masters remove the Node objects of these nodes.
+pub(crate) async fn take_off(
+    d: &ClustersDeps,
+    lease: &Lease,
+    c: &Cluster,
+    names: &[String],
+) -> Result<()> {
+    let mut tx = d.db.begin().await?;
+    tx.fence(lease).await?;
+    let seconds = REMOVE_SECONDS.saturating_mul(i64::try_from(names.len()).unwrap_or(1));
+    for name in names {
+        let mut task = Task::new(&c.uuid, "remove", name, clock::now_micros(), seconds);
+        task.generation = c.generation;
+        node::table::insert_task(&mut tx, &task).await?;
+    }
+    tx.commit().await
+}
+
+/// Ends a resize whose drain failed as if it had not begun: those that were
+/// to leave stay and take work again, those that were to come are forgotten.
+pub(crate) async fn undo(
+    d: &ClustersDeps,
+    lease: &Lease,
+    c: &Cluster,
+    tasks: &[Task],
+    why: &str,
+) -> Result<()> {
+    let mut tx = d.db.begin().await?;
+    tx.fence(lease).await?;
+    if !table::finish(&mut tx, c, "UPDATE_FAILED", Some(why)).await? {
+        // Another operation has started: it will end in its own way.
+        return Ok(());
+    }
+    let mut groups = nodegroup::table::of_cluster_tx(&mut tx, &c.uuid).await?;
+    let mut nodes = node::table::of_cluster_tx(&mut tx, &c.uuid).await?;
+    let mut touched = Vec::new();
+    for n in &mut nodes {
+        let group = groups.iter_mut().find(|g| g.name == n.nodegroup);
+        if n.generation > c.sent_generation {
+            node::table::forget(&mut tx, &n.id).await?;
+            n.status = NodeStatus::Removed;
+            if let Some(g) = group {
+                g.next_index -= 1;
+            }
+            continue;
+        }
+        let Some(drain) = tasks.iter().find(|t| of_this(c, t) && t.node == n.name) else {
+            continue;
+        };
+        n.status = NodeStatus::Ready;
+        node::table::save(&mut tx, n).await?;
+        touched.push(n.nodegroup.clone());
+        if drain.taken_by.is_some() {
+            let now = clock::now_micros();
+            let mut task = Task::new(&c.uuid, "activate", &n.name, now, ACTIVATE_SECONDS);
+            task.generation = c.generation;
+            node::table::insert_task(&mut tx, &task).await?;
+        }
+    }
+    node::table::drop_drains(&mut tx, &c.uuid).await?;
+    for g in &mut groups {
+        let left = nodes
+            .iter()
+            .filter(|n| n.nodegroup == g.name && n.status.wanted());
+        g.node_count = i64::try_from(left.count()).unwrap_or(g.node_count);
+        nodegroup::table::set_size(&mut tx, g).await?;
+        let failed = touched.contains(&g.name);
+        let status = if failed {
+            "UPDATE_FAILED"
+        } else {
+            "UPDATE_COMPLETE"
+        };
+        nodegroup::table::finish(&mut tx, g, status, failed.then_some(why)).await?;
+    }
+    let mut after = c.clone();
+    after.status = "UPDATE_FAILED".into();
+    after.status_reason = Some(why.to_owned());
+    notify::push(&mut tx, None, "update", Outcome::Failure, &after, &groups).await?;
+    // Whoever was told that a node leaves looks again.
+    tx.wake(KIND, &c.uuid);
+    tx.commit().await
+}

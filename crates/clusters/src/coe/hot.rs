@@ -1,0 +1,259 @@
+//! The HOT template of a cluster: a network, a security group, masters,
+//! workers and a wait condition. It is the same text for our engine and for a
+//! real Heat; only parameters differ over the life of a cluster. What differs
+//! between engines is a [`Flavour`].
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// What shapes the template itself; fixed when the cluster is created.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shape {
+    /// Start of every node's name.
+    pub(crate) prefix: String,
+    /// A network that exists, instead of one of the cluster's own.
+    pub(crate) fixed_network: Option<FixedNetwork>,
+    pub(crate) external_network: Option<String>,
+    pub(crate) keypair: Option<String>,
+    pub(crate) dns: Vec<String>,
+    /// Range of the cluster's own subnet; `None`: one is chosen.
+    pub(crate) cidr: Option<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FixedNetwork {
+    pub(crate) network: String,
+    /// Address of the bootstrap listener as the nodes reach it.
+    pub(crate) gateway: String,
+}
+
+/// What one engine's template has of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Flavour {
+    /// The `coe` of the nodes' seeds.
+    pub(crate) coe: &'static str,
+    pub(crate) description: &'static str,
+    /// What the security group is for.
+    pub(crate) traffic: &'static str,
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// Protocol, first and last port.
+pub(crate) type Rule = (&'static str, i64, i64);
+
+/// Name of the resource that nodes' signals go to.
+pub(crate) const HANDLE: &str = "nodes_handle";
+
+/// The template as text.
+pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
+    let mut resources = Map::new();
+    let (network, gateway, after) = match &shape.fixed_network {
+        Some(fixed) => (json!(fixed.network), json!(fixed.gateway), json!([])),
+        None => {
+            own_network(shape, &mut resources);
+            (
+                json!({ "get_resource": "network" }),
+                json!({ "get_attr": ["subnet", "gateway_ip"] }),
+                json!(["subnet"]),
+            )
+        }
+    };
+    let rules: Vec<_> = flavour
+        .rules
+        .iter()
+        .map(|(protocol, min, max)| {
+            json!({ "protocol": protocol, "port_range_min": min, "port_range_max": max })
+        })
+        .collect();
+    resources.insert(
+        "secgroup".into(),
+        json!({ "type": "OS::Neutron::SecurityGroup", "properties": {
+            "name": { "get_param": "name" },
+            "description": flavour.traffic, "rules": rules } }),
+    );
+    for (group, role, word) in [
+        ("masters", "manager", "master"),
+        ("workers", "worker", "node"),
+    ] {
+        let member = Member {
+            shape,
+            coe: flavour.coe,
+            role,
+            word,
+            network: &network,
+            gateway: &gateway,
+        };
+        resources.insert(
+            group.into(),
+            json!({ "type": "OS::Heat::ResourceGroup", "depends_on": after, "properties": {
+                "count": { "get_param": format!("{word}_count") },
+                "removal_policies": [{ "resource_list": { "get_param": format!("{word}_removed") } }],
+                "resource_def": member.definition(),
+            } }),
+        );
+    }
+    resources.insert(
+        HANDLE.into(),
+        json!({ "type": "OS::Heat::WaitConditionHandle" }),
+    );
+    resources.insert(
+        "nodes_ready".into(),
+        json!({ "type": "OS::Heat::WaitCondition", "properties": {
+            "handle": { "get_resource": HANDLE },
+            "count": { "get_param": "wait_count" },
+            "timeout": { "get_param": "wait_timeout" } } }),
+    );
+    json!({
+        "heat_template_version": "2018-08-31",
+        "description": flavour.description,
+        "parameters": declared(),
+        "resources": resources,
+        "outputs": {
+            "master_addresses": { "value": { "get_attr": ["masters", "first_address"] } },
+            "node_addresses": { "value": { "get_attr": ["workers", "first_address"] } },
+            "network": { "value": network },
+        },
+    })
+    .to_string()
+}
+
+fn own_network(shape: &Shape, resources: &mut Map<String, Value>) {
+    resources.insert(
+        "network".into(),
+        json!({ "type": "OS::Neutron::Net", "properties": { "name": { "get_param": "name" } } }),
+    );
+    let mut subnet = json!({ "network": { "get_resource": "network" },
+        "name": { "get_param": "name" }, "ip_version": 4 });
+    if let Some(map) = subnet.as_object_mut() {
+        if let Some(cidr) = &shape.cidr {
+            map.insert("cidr".into(), json!(cidr));
+        }
+        if !shape.dns.is_empty() {
+            map.insert("dns_nameservers".into(), json!(shape.dns));
+        }
+    }
+    resources.insert(
+        "subnet".into(),
+        json!({ "type": "OS::Neutron::Subnet", "properties": subnet }),
+    );
+    let Some(external) = &shape.external_network else {
+        return;
+    };
+    resources.insert(
+        "router".into(),
+        json!({ "type": "OS::Neutron::Router", "properties": {
+            "name": { "get_param": "name" },
+            "external_gateway_info": { "network": external } } }),
+    );
+    resources.insert(
+        "router_interface".into(),
+        json!({ "type": "OS::Neutron::RouterInterface", "properties": {
+            "router": { "get_resource": "router" }, "subnet": { "get_resource": "subnet" } } }),
+    );
+}
+
+struct Member<'a> {
+    shape: &'a Shape,
+    coe: &'a str,
+    role: &'a str,
+    word: &'a str,
+    network: &'a Value,
+    gateway: &'a Value,
+}
+
+impl Member<'_> {
+    fn definition(&self) -> Value {
+        let word = self.word;
+        let name = format!("{}-{word}-%index%", self.shape.prefix);
+        let seed = format!(
+            "{{\"server\":\"$gateway:$port\",\"pin\":\"$pin\",\"token\":\"$token\",\
+             \"cluster\":\"$cluster\",\"node\":\"{name}\",\"role\":\"{}\",\"index\":%index%,\
+             \"coe\":\"{}\"}}",
+            self.role, self.coe
+        );
+        let mut properties = json!({
+            "name": name,
+            "image": { "get_param": "image" },
+            "flavor": { "get_param": format!("{word}_flavor") },
+            "networks": [{ "network": self.network }],
+            "security_groups": [{ "get_resource": "secgroup" }],
+            "user_data_format": "RAW",
+            "user_data": { "str_replace": { "template": seed, "params": {
+                "$gateway": self.gateway,
+                "$port": { "get_param": "bootstrap_port" },
+                "$pin": { "get_param": "bootstrap_pin" },
+                "$token": { "get_param": [format!("{word}_tokens"), "%index%"] },
+                "$cluster": { "get_param": "cluster_uuid" },
+            } } },
+            "metadata": { "cluster": { "get_param": "cluster_uuid" }, "role": self.role },
+        });
+        if let (Some(key), Some(map)) = (&self.shape.keypair, properties.as_object_mut()) {
+            map.insert("key_name".into(), json!(key));
+        }
+        json!({ "type": "OS::Nova::Server", "properties": properties })
+    }
+}
+
+fn declared() -> Value {
+    let mut parameters = Map::new();
+    for name in [
+        "name",
+        "cluster_uuid",
+        "image",
+        "master_flavor",
+        "node_flavor",
+        "bootstrap_pin",
+    ] {
+        parameters.insert(name.into(), json!({ "type": "string" }));
+    }
+    for name in [
+        "master_count",
+        "node_count",
+        "wait_count",
+        "wait_timeout",
+        "bootstrap_port",
+    ] {
+        parameters.insert(name.into(), json!({ "type": "number" }));
+    }
+    for name in ["master_tokens", "node_tokens"] {
+        parameters.insert(name.into(), json!({ "type": "json", "hidden": true }));
+    }
+    for name in ["master_removed", "node_removed"] {
+        parameters.insert(
+            name.into(),
+            json!({ "type": "comma_delimited_list", "default": "" }),
+        );
+    }
+    Value::Object(parameters)
+}
+
+/// What changes with the size of the cluster.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sizes {
+    pub(crate) masters: Group,
+    pub(crate) workers: Group,
+    /// Signals that the wait condition waits for, over the cluster's life.
+    pub(crate) wait_count: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Group {
+    pub(crate) count: usize,
+    /// Index to one-time token, of the nodes that are wanted.
+    pub(crate) tokens: BTreeMap<String, String>,
+    /// Indices that were issued and are gone.
+    pub(crate) removed: Vec<String>,
+}
+
+/// The parameters that follow the size.
+pub(crate) fn size_parameters(sizes: &Sizes) -> BTreeMap<String, Value> {
+    let mut out = BTreeMap::new();
+    for (word, group) in [("master", &sizes.masters), ("node", &sizes.workers)] {
+        out.insert(format!("{word}_count"), json!(group.count));
+        out.insert(format!("{word}_tokens"), json!(group.tokens));
+        out.insert(format!("{word}_removed"), json!(group.removed));
+    }
+    out.insert("wait_count".into(), json!(sizes.wait_count.max(1)));
+    out
+}

@@ -1,0 +1,62 @@
+//! What to do when a bootstrap step of a Kubernetes node fails.
+
+/// One sentence for the person who reads `status_reason`. What the log says
+/// is nearer to the cause than the step in which it happened.
+pub(crate) fn hint(step: &str, log: &str) -> &'static str {
+    let log = log.to_lowercase();
+    let logs = |words: &[&str]| words.iter().any(|w| log.contains(w));
+    let steps = |words: &[&str]| words.iter().any(|w| step.contains(w));
+    if logs(&["no space left", "disk quota"]) {
+        return "Free disk space on the host of this node, delete the cluster and create it again.";
+    }
+    if logs(&[
+        "cannot allocate memory",
+        "out of memory",
+        "oom",
+        "signal: killed",
+        "signal 9",
+    ]) {
+        return "Choose a larger flavor, or free memory on the host of this node.";
+    }
+    if logs(&["address already in use", "port is already", "bind:"]) {
+        return "Another process of this node has the port: look for it in the log, or choose another port by the template's apiserver_port.";
+    }
+    if logs(&["x509", "certificate", "clock"]) || steps(&["cert", "csr", "tls", "keys"]) {
+        return "Check the clock of the host and the state of the cluster's CA (`openstack coe ca show`).";
+    }
+    if logs(&["unknown flag", "no such flag", "unrecognized"]) {
+        return "A component does not know an option: check the *_options labels against the Kubernetes version of the image.";
+    }
+    if logs(&["cgroup", "operation not permitted"]) || steps(&["prepare", "mount"]) {
+        return "The host does not let the node prepare its cgroups or mounts: run `jeroboam doctor` on it.";
+    }
+    if logs(&[
+        "no such file",
+        "not found",
+        "exec format",
+        "invalid tar",
+        "unexpected eof",
+    ]) || steps(&["image"])
+    {
+        return "The node image is incomplete or broken: build it again with `jeroboam image build kubernetes`.";
+    }
+    if steps(&["etcd"]) {
+        return "etcd did not start: look at its log, and at the latency and free space of the disk of this node.";
+    }
+    if steps(&["containerd", "runtime", "engine"]) {
+        return "containerd did not start inside the node: run `jeroboam doctor` on its host.";
+    }
+    if steps(&["apiserver", "api"]) {
+        return "The API server did not become ready: look at its log and at etcd's, and give the masters a flavor of 2 GiB.";
+    }
+    if steps(&["network", "cni", "route", "peers"]) {
+        return "Check that ports 8472/udp and 10250/tcp are open between the nodes and that no other network uses the pod range.";
+    }
+    if steps(&["kubelet", "register", "ready", "join"]) {
+        return "Check that the first master is up and that port 6443 is open from this node to it.";
+    }
+    if steps(&["dns", "addon"]) {
+        return "The cluster's DNS did not become ready: look at the pods of namespace kube-system.";
+    }
+    "`jeroboam cluster show` lists every step of every node."
+}

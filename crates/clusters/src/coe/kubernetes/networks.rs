@@ -1,0 +1,191 @@
+//! The ranges of a Kubernetes cluster: services, pods, each node's pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use kernel::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::errors::bad;
+
+const SERVICES: &str = "10.254.0.0/16";
+const PODS: &str = "10.100.0.0/16";
+const NODE_PREFIX: u8 = 24;
+const DOMAIN: &str = "cluster.local";
+/// The cluster's DNS is the tenth address of the services, where they have it.
+const DNS: u32 = 10;
+
+/// Fixed when the cluster is accepted; nodes are built on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Networks {
+    pub(crate) services: Ipv4Net,
+    pub(crate) pods: Ipv4Net,
+    /// Prefix length of each node's part of `pods`.
+    pub(crate) node_prefix: u8,
+    pub(crate) dns: Ipv4Addr,
+    pub(crate) domain: String,
+    /// Where the cluster's DNS forwards other names to; empty: where the
+    /// node itself asks.
+    pub(crate) upstream_dns: Vec<String>,
+    pub(crate) api_port: u16,
+}
+
+/// The labels that may name the range of the pods, the driver's own first.
+fn pod_labels(driver: Option<&str>) -> [&'static str; 3] {
+    match driver {
+        Some("calico") => [
+            "calico_ipv4pool",
+            "pods_network_cidr",
+            "flannel_network_cidr",
+        ],
+        _ => [
+            "flannel_network_cidr",
+            "pods_network_cidr",
+            "calico_ipv4pool",
+        ],
+    }
+}
+
+fn refused(label: &str, value: &str, supported: &str) -> kernel::Error {
+    bad(
+        "labels",
+        format!(
+            "property \"labels/{label}\" with value \"{value}\" is not supported, \
+             supported values are: {supported}"
+        ),
+    )
+}
+
+impl Networks {
+    /// Reads the labels; `driver` is the template's network driver.
+    ///
+    /// # Errors
+    /// 400 naming the label: no range, a range too small, ranges that overlap.
+    pub(crate) fn of(labels: &BTreeMap<String, String>, driver: Option<&str>) -> Result<Self> {
+        let get = |label: &str| {
+            labels
+                .get(label)
+                .map(|v| v.trim())
+                .filter(|v| !v.is_empty())
+        };
+        let range = |label: &str, default: &str, longest: u8| -> Result<Ipv4Net> {
+            let value = get(label).unwrap_or(default);
+            let what =
+                format!("an IPv4 range with a prefix length of 8 to {longest}, such as {default}");
+            match value.parse::<Ipv4Net>() {
+                Ok(net) if (8..=longest).contains(&net.prefix_len()) => Ok(net.trunc()),
+                _ => Err(refused(label, value, &what)),
+            }
+        };
+        let services = range("service_cluster_ip_range", SERVICES, 28)?;
+        let label = pod_labels(driver)
+            .into_iter()
+            .find(|l| get(l).is_some())
+            .unwrap_or("flannel_network_cidr");
+        let pods = range(label, PODS, 27)?;
+        let node_prefix = match get("flannel_network_subnetlen") {
+            None => NODE_PREFIX.max(pods.prefix_len()),
+            Some(value) => match value.parse::<u8>() {
+                Ok(n) if n >= pods.prefix_len() && (16..=28).contains(&n) => n,
+                _ => {
+                    let what = format!("{} to 28", pods.prefix_len().max(16));
+                    return Err(refused("flannel_network_subnetlen", value, &what));
+                }
+            },
+        };
+        if overlap(services, pods) {
+            let what = format!("a range apart from the services' {services}");
+            return Err(refused(label, &pods.to_string(), &what));
+        }
+        let dns = match get("dns_service_ip") {
+            None => nth(services, DNS),
+            Some(value) => match value.parse::<Ipv4Addr>() {
+                Ok(ip) if services.contains(&ip) && ip > nth(services, 1) => ip,
+                _ => {
+                    let what = format!("an address of {services} after its first");
+                    return Err(refused("dns_service_ip", value, &what));
+                }
+            },
+        };
+        Ok(Self {
+            services,
+            pods,
+            node_prefix,
+            dns,
+            domain: get("dns_cluster_domain").unwrap_or(DOMAIN).to_owned(),
+            upstream_dns: Vec::new(),
+            api_port: super::API_PORT,
+        })
+    }
+
+    /// The service `kubernetes`.
+    pub(crate) fn service_ip(&self) -> Ipv4Addr {
+        nth(self.services, 1)
+    }
+
+    /// Refuses a range of the nodes that services or pods have.
+    ///
+    /// # Errors
+    /// 400 naming the field.
+    pub(crate) fn apart_from(&self, field: &str, nodes: Ipv4Net) -> Result<()> {
+        for (what, net) in [("services", self.services), ("pods", self.pods)] {
+            if overlap(net, nodes) {
+                return Err(bad(
+                    field,
+                    format!("{field}: {nodes} overlaps with the range of the {what}, {net}."),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many nodes find room.
+    pub(crate) fn capacity(&self) -> u32 {
+        1_u32 << (self.node_prefix - self.pods.prefix_len()).min(31)
+    }
+
+    /// The first parts that nobody has, as many as are asked for.
+    ///
+    /// # Errors
+    /// 400: the range is full.
+    pub(crate) fn free<'a>(
+        &self,
+        taken: impl Iterator<Item = &'a str>,
+        count: usize,
+    ) -> Result<Vec<String>> {
+        let taken: BTreeSet<&str> = taken.collect();
+        let used = taken.len();
+        let all = self
+            .pods
+            .subnets(self.node_prefix)
+            .map_err(|e| kernel::Error::internal(format!("a pod range without parts: {e}")))?;
+        let free: Vec<String> = all
+            .map(|net| net.to_string())
+            .filter(|net| !taken.contains(net.as_str()))
+            .take(count)
+            .collect();
+        if free.len() < count {
+            return Err(bad(
+                "node_count",
+                format!(
+                    "The pod range {} has room for {} nodes of a /{} each, not for {}; \
+                     choose a larger range by the label of the network driver.",
+                    self.pods,
+                    self.capacity(),
+                    self.node_prefix,
+                    used + count
+                ),
+            ));
+        }
+        Ok(free)
+    }
+}
+
+fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
+    a.contains(&b.network()) || b.contains(&a.network())
+}
+
+fn nth(net: Ipv4Net, n: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(net.network()).saturating_add(n))
+}

@@ -1,0 +1,23 @@
+//! What a Kubernetes cluster's template has of its own.
+
+use crate::coe::hot::Flavour;
+
+/// The rules open the API server's port, etcd among the masters, the kubelet,
+/// the health port of the service proxy, VXLAN and node ports.
+pub(crate) fn flavour(api_port: u16) -> Flavour {
+    let api = i64::from(api_port);
+    Flavour {
+        coe: "kubernetes",
+        description: "A Kubernetes cluster of masters and workers.",
+        traffic: "Kubernetes API, kubelets, etcd, pod network and node ports",
+        rules: vec![
+            ("tcp", api, api),
+            ("tcp", 2379, 2380),
+            ("tcp", 10250, 10250),
+            ("tcp", 10256, 10256),
+            ("udp", 8472, 8472),
+            ("tcp", 30000, 32767),
+            ("udp", 30000, 32767),
+        ],
+    }
+}
