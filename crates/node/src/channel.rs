@@ -97,7 +97,8 @@ impl Channel {
         seconds: u32,
     ) -> Result<Option<T>> {
         let limit = ANSWER + Duration::from_secs(seconds.into());
-        let path = format!("{path}?wait={seconds}");
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{sign}wait={seconds}");
         self.call(Method::GET, &path, Bytes::new(), limit).await
     }
 

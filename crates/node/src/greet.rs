@@ -94,12 +94,13 @@ impl Boot {
         }
     }
 
-    pub(crate) async fn ready(&self, member: &swarm::Member) -> Result<()> {
+    /// `node_id`: by the cluster's own list.
+    pub(crate) async fn ready(&self, node_id: &str) -> Result<()> {
         let mut known = self.welcomed.subscribe();
         // Held by `self`: it cannot close.
         let _ = known.wait_for(|yes| *yes).await;
         let ready = Ready {
-            node_id: member.node_id.clone(),
+            node_id: node_id.to_owned(),
         };
         self.reporter.step("ready", StepStatus::Start, "");
         let mut backoff = Backoff::new(50, 5_000);

@@ -17,13 +17,28 @@ pub(crate) const LOADED: &str = "/var/lib/docker/.jeroboam-loaded";
 /// # Errors
 /// Unavailable, with the engine's words; internal: an unreadable directory.
 pub(crate) async fn load(engine: &Engine, archives: &Path, marks: &Path) -> Result<usize> {
+    each(archives, marks, async |archive: &Path| {
+        engine.load(archive).await
+    })
+    .await
+}
+
+/// As `load`, into whatever `import` imports.
+///
+/// # Errors
+/// As `import`; internal: an unreadable directory.
+pub(crate) async fn each(
+    archives: &Path,
+    marks: &Path,
+    import: impl AsyncFn(&Path) -> Result<()>,
+) -> Result<usize> {
     let mut count = 0;
     for archive in find(archives)? {
         let mark = marks.join(mark_of(&archive)?);
         if mark.exists() {
             continue;
         }
-        engine.load(&archive).await?;
+        import(&archive).await?;
         fs::create_dir_all(marks)
             .and_then(|()| fs::write(&mark, b""))
             .map_err(|e| Error::internal(format!("{}: {e}", mark.display())))?;

@@ -1,4 +1,5 @@
-//! One boot of a node, from the first mount to the last signal.
+//! One boot of a node, from the first mount to the last signal. What
+//! follows is a Swarm node's; a Kubernetes node's is in `kube`.
 //!
 //! ```text
 //! prepare ── dockerd ── engine answers ─┬─ images ──────────┐
@@ -26,15 +27,15 @@ use crate::report::{Reporter, plain, say};
 use crate::retry::Backoff;
 use crate::seed::{HOME, Session, begin_session, load};
 use crate::supervise::Tail;
-use crate::{identity, images, members, prepare, supervise, swarm, tasks, tlsproxy};
+use crate::{identity, images, kube, members, prepare, supervise, swarm, tasks, tlsproxy};
 
 const ENGINE_PATIENCE: Duration = Duration::from_secs(90);
 const PING: Duration = Duration::from_millis(20);
 /// What endless work returns.
-type Never = std::convert::Infallible;
+pub(crate) type Never = std::convert::Infallible;
 
 /// A piece of work that several wait for and that is done once.
-trait Once<T>: Future<Output = Result<T>> + Clone {}
+pub(crate) trait Once<T>: Future<Output = Result<T>> + Clone {}
 impl<T, F: Future<Output = Result<T>> + Clone> Once<T> for F {}
 
 /// Last words on the way out.
@@ -94,6 +95,16 @@ async fn boot() -> Result<()> {
         seed,
         welcomed,
     };
+    let delivery = delivery.run(boot.channel.clone(), known);
+    if boot.seed.coe == "kubernetes" {
+        let stop = async {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+        };
+        return kube::live(&boot, delivery, stop).await;
+    }
     let (stop, stopping) = watch::channel(false);
     let engine = async {
         let node = boot.seed.node.clone();
@@ -106,7 +117,7 @@ async fn boot() -> Result<()> {
         tokio::select! {
             done = boot.run() => done,
             // Never ends by itself: whoever sends steps holds its other end.
-            () = delivery.run(boot.channel.clone(), known) => std::future::pending().await,
+            () = delivery => std::future::pending().await,
         }
     };
     tokio::pin!(engine, work);
@@ -169,7 +180,7 @@ impl Boot {
     /// Lets one strand fail without the others: the failing step is
     /// reported, the engine runs on, a restart of the container tries again.
     /// Only a node that was never ready goes when the server refuses it.
-    async fn hold(&self, strand: impl Future<Output = Result<Never>>) -> Result<Never> {
+    pub(crate) async fn hold(&self, strand: impl Future<Output = Result<Never>>) -> Result<Never> {
         match strand.await {
             Ok(never) => match never {},
             Err(e) if is_refusal(&e) && !self.session.ready => Err(Error::new(
@@ -226,13 +237,13 @@ impl Boot {
         own: IpAddr,
     ) -> Result<Never> {
         if self.seed.role != Role::Manager {
-            self.ready(member).await?;
+            self.ready(&member.node_id).await?;
             return std::future::pending().await;
         }
         let certificates = open
             .await
             .map_err(|_| Error::unavailable("the TLS listener did not open"))?;
-        self.ready(member).await?;
+        self.ready(&member.node_id).await?;
         let identity = identity::path(&self.home);
         let duty = tasks::Duty {
             engine: &self.engine,

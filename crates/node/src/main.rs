@@ -17,6 +17,7 @@ mod greet;
 mod identity;
 mod images;
 mod init;
+mod kube;
 mod members;
 mod prepare;
 mod report;

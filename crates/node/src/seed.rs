@@ -43,8 +43,11 @@ pub(crate) fn load(path: &Path) -> Result<Seed> {
     if seed.pin.len() != 64 || !seed.pin.chars().all(|c| c.is_ascii_hexdigit()) {
         return Err(wrong("pin is not a SHA-256 in hex".into()));
     }
-    if seed.coe != "swarm" {
-        return Err(wrong(format!("coe '{}' is not swarm", seed.coe)));
+    if !["swarm", "kubernetes"].contains(&seed.coe.as_str()) {
+        return Err(wrong(format!(
+            "coe '{}' is neither swarm nor kubernetes",
+            seed.coe
+        )));
     }
     Ok(seed)
 }
@@ -119,7 +122,7 @@ mod tests {
         for (from, to, why) in [
             ("172.30.0.1:9512", "server:9512", "not an address"),
             ("a1a1", "zz", "not a SHA-256"),
-            ("\"swarm\"", "\"mesos\"", "is not swarm"),
+            ("\"swarm\"", "\"mesos\"", "neither swarm nor"),
             ("\"token\"", "\"tok\"", "missing field"),
         ] {
             fs::write(&path, good.replacen(from, to, 1)).unwrap();

@@ -1,0 +1,299 @@
+//! A small client of the Kubernetes API: HTTP/1.1 over TLS with a client
+//! certificate, JSON values, one connection a request.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use kernel::{Error, Kind, Result};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::drive::beside;
+
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+const CONNECT: Duration = Duration::from_secs(3);
+const ANSWER: Duration = Duration::from_secs(30);
+
+const JSON: &str = "application/json";
+const MERGE: &str = "application/merge-patch+json";
+const APPLY: &str = "application/apply-patch+yaml";
+
+/// A client of one API server. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api {
+    at: String,
+    name: ServerName<'static>,
+    connector: TlsConnector,
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub status: u16,
+    /// Seconds of `Retry-After`.
+    pub retry_after: Option<u64>,
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null where it is none.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// What the server said, for people.
+    pub(crate) fn message(&self) -> String {
+        let said = self.json();
+        said["message"]
+            .as_str()
+            .map(str::to_owned)
+            .unwrap_or_else(|| format!("HTTP {}: {}", self.status, self.text.trim()))
+    }
+
+    fn accepted(self, path: &str) -> Result<Value> {
+        if (200..300).contains(&self.status) {
+            return Ok(self.json());
+        }
+        let kind = match self.status {
+            401 => Kind::Unauthenticated,
+            403 => Kind::Forbidden,
+            404 => Kind::NotFound,
+            409 => Kind::Conflict,
+            400 | 422 => Kind::Invalid {
+                field: path.to_owned(),
+            },
+            _ => Kind::Unavailable { retry_after: 1 },
+        };
+        Err(Error::new(kind, self.message()))
+    }
+}
+
+impl Api {
+    /// `at` is `address:port`; the files are PEM, `NAME.crt` and `NAME.key`
+    /// beside `ca.crt`.
+    ///
+    /// # Errors
+    /// Invalid `certificate`: a file is missing or cannot be used.
+    pub(crate) fn new(at: &str, dir: &Path, name: &str) -> Result<Self> {
+        let read = |file: String| {
+            let path = dir.join(file);
+            fs::read(&path)
+                .map_err(|e| Error::invalid("certificate", format!("{}: {e}", path.display())))
+        };
+        let wrong = |e: &dyn std::fmt::Display| {
+            Error::invalid("certificate", format!("{name} cannot be used: {e}"))
+        };
+        let mut roots = RootCertStore::empty();
+        for ca in CertificateDer::pem_slice_iter(&read("ca.crt".into())?) {
+            roots
+                .add(ca.map_err(|e| wrong(&e))?)
+                .map_err(|e| wrong(&e))?;
+        }
+        let chain = CertificateDer::pem_slice_iter(&read(format!("{name}.crt"))?)
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|e| wrong(&e))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&read(format!("{name}.key"))?).map_err(|e| wrong(&e))?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(Error::internal)?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .map_err(|e| wrong(&e))?;
+        let host = at.rsplit_once(':').map_or(at, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Ok(Self {
+            name: ServerName::try_from(host.to_owned())
+                .map_err(|_| Error::invalid("api", format!("'{at}' is no address")))?,
+            at: at.to_owned(),
+            connector: TlsConnector::from(Arc::new(config)),
+        })
+    }
+
+    /// # Errors
+    /// NotFound, Conflict, Invalid, Forbidden, Unavailable by the status,
+    /// with the server's words.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        self.send(Method::GET, path, JSON, None)
+            .await?
+            .accepted(path)
+    }
+
+    /// # Errors
+    /// As `get`.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
+        self.send(Method::DELETE, path, JSON, None)
+            .await?
+            .accepted(path)
+    }
+
+    /// Merges `change` into what is there.
+    ///
+    /// # Errors
+    /// As `get`.
+    pub(crate) async fn merge(&self, path: &str, change: &Value) -> Result<Value> {
+        self.send(Method::PATCH, path, MERGE, Some(change))
+            .await?
+            .accepted(path)
+    }
+
+    /// Server-side apply as `jeroboam`, whoever held the fields before.
+    ///
+    /// # Errors
+    /// As `get`.
+    pub(crate) async fn apply(&self, path: &str, object: &Value) -> Result<Value> {
+        let path = format!("{path}?fieldManager=jeroboam&force=true");
+        self.send(Method::PATCH, &path, APPLY, Some(object))
+            .await?
+            .accepted(&path)
+    }
+
+    /// Posts, and gives the answer whatever it is.
+    ///
+    /// # Errors
+    /// Unavailable, Timeout: no answer.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(Method::POST, path, JSON, Some(body)).await
+    }
+
+    /// Gets, and gives the answer whatever it is.
+    ///
+    /// # Errors
+    /// As `post`.
+    pub(crate) async fn look(&self, path: &str) -> Result<Answer> {
+        self.send(Method::GET, path, JSON, None).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
+        let work = self.exchange(method, path, kind, body, |answer| async {
+            let status = answer.status();
+            let retry_after = answer
+                .headers()
+                .get(header::RETRY_AFTER)
+                .and_then(|v| v.to_str().ok()?.parse().ok());
+            let body = Limited::new(answer.into_body(), MAX_ANSWER)
+                .collect()
+                .await
+                .map_err(|e| self.away(&e))?
+                .to_bytes();
+            Ok(Answer {
+                status: status.as_u16(),
+                retry_after,
+                text: String::from_utf8_lossy(&body).into_owned(),
+            })
+        });
+        tokio::time::timeout(ANSWER, work)
+            .await
+            .map_err(|_| Error::timeout(format!("{path}: no answer from {} in 30 s", self.at)))?
+    }
+
+    /// Opens a watch and hands every event's object to `see` until that
+    /// gives something; `None` when the server ended the watch.
+    ///
+    /// # Errors
+    /// As `get`.
+    pub(crate) async fn watch<T>(
+        &self,
+        path: &str,
+        mut see: impl FnMut(&str, &Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let away = |e: &dyn std::fmt::Display| self.away(e);
+        self.exchange(Method::GET, path, JSON, None, |answer| async move {
+            let status = answer.status();
+            let mut body = answer.into_body();
+            let mut rest = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|e| away(&e))?;
+                rest.extend_from_slice(frame.data_ref().map_or(&[][..], |d| d));
+                if status != StatusCode::OK {
+                    continue;
+                }
+                while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+                    let event: Value = serde_json::from_slice(&rest[..end]).unwrap_or(Value::Null);
+                    rest.drain(..=end);
+                    let kind = event["type"].as_str().unwrap_or_default();
+                    if kind == "ERROR" {
+                        return Ok(None);
+                    }
+                    if let Some(found) = see(kind, &event["object"]) {
+                        return Ok(Some(found));
+                    }
+                }
+            }
+            if status == StatusCode::OK {
+                return Ok(None);
+            }
+            let answer = Answer {
+                status: status.as_u16(),
+                retry_after: None,
+                text: String::from_utf8_lossy(&rest).into_owned(),
+            };
+            answer.accepted(path).map(|_| None)
+        })
+        .await
+    }
+
+    fn away(&self, e: &dyn std::fmt::Display) -> Error {
+        Error::unavailable(format!("{}: {e}", self.at))
+    }
+
+    async fn exchange<T, F: Future<Output = Result<T>>>(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Option<&Value>,
+        receive: impl FnOnce(Response<Incoming>) -> F,
+    ) -> Result<T> {
+        let away = |e: &dyn std::fmt::Display| self.away(e);
+        let connect = async {
+            let tcp = TcpStream::connect(&self.at).await.map_err(|e| away(&e))?;
+            let _ = tcp.set_nodelay(true);
+            self.connector
+                .connect(self.name.clone(), tcp)
+                .await
+                .map_err(|e| away(&e))
+        };
+        let tls = tokio::time::timeout(CONNECT, connect)
+            .await
+            .map_err(|_| away(&"no connection within 3 s"))??;
+        let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls))
+            .await
+            .map_err(|e| away(&e))?;
+        let body = match body {
+            Some(value) => Bytes::from(serde_json::to_vec(value)?),
+            None => Bytes::new(),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, &self.at)
+            .header(header::ACCEPT, JSON)
+            .header(header::CONTENT_TYPE, kind)
+            .body(Full::new(body))
+            .map_err(Error::internal)?;
+        beside(connection, async {
+            let answer = send.send_request(request).await.map_err(|e| away(&e))?;
+            receive(answer).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,163 @@
+//! Keys made here, certificates by the server: one request per purpose, all
+//! at once. A key is on disk before it is asked about: asked again after a
+//! crash, the server gives the same certificate for the same key only.
+
+use std::fs;
+use std::path::Path;
+
+use futures_util::future::try_join_all;
+use kernel::{Error, Result};
+use nodewire::{CsrAsk, CsrGrant, Purpose, Role, StepStatus};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+use crate::channel::Channel;
+use crate::report::{Reporter, plain};
+use crate::retry::Backoff;
+use crate::seed::write_private;
+
+/// What a role needs, with the name of its files and of the CA's that
+/// vouches for it.
+pub(crate) fn wanted(role: Role) -> &'static [(Purpose, &'static str, &'static str)] {
+    const ALL: &[(Purpose, &str, &str)] = &[
+        (Purpose::Kubelet, "kubelet", "ca"),
+        (Purpose::KubeProxy, "kube-proxy", "ca"),
+        (Purpose::Apiserver, "apiserver", "ca"),
+        (
+            Purpose::ApiserverKubeletClient,
+            "apiserver-kubelet-client",
+            "ca",
+        ),
+        (Purpose::ControllerManager, "controller-manager", "ca"),
+        (Purpose::Scheduler, "scheduler", "ca"),
+        (Purpose::Admin, "admin", "ca"),
+        (Purpose::Etcd, "etcd", "etcd-ca"),
+        (Purpose::EtcdClient, "etcd-client", "etcd-ca"),
+        (
+            Purpose::FrontProxyClient,
+            "front-proxy-client",
+            "front-proxy-ca",
+        ),
+    ];
+    match role {
+        Role::Manager => ALL,
+        Role::Worker => &ALL[..2],
+    }
+}
+
+/// Whether an earlier boot obtained everything.
+pub(crate) fn complete(dir: &Path, role: Role) -> bool {
+    wanted(role).iter().all(|(_, name, ca)| {
+        [
+            format!("{name}.key"),
+            format!("{name}.crt"),
+            format!("{ca}.crt"),
+        ]
+        .iter()
+        .all(|file| dir.join(file).exists())
+    })
+}
+
+/// Obtains what is missing; tries until it has it or is refused.
+///
+/// # Errors
+/// The server's refusal, naming the purpose; internal: the files.
+pub(crate) async fn obtain(
+    channel: &Channel,
+    reporter: &Reporter,
+    dir: &Path,
+    node: &str,
+    role: Role,
+) -> Result<()> {
+    let asks = wanted(role).iter().map(|(purpose, name, ca)| async move {
+        let mut backoff = Backoff::new(50, 5_000);
+        loop {
+            match one(channel, dir, node, *purpose, name, ca).await {
+                Err(e) if e.is_transient() => {
+                    reporter.step("certificates", StepStatus::Retrying, plain(&e));
+                    backoff.pause().await;
+                }
+                Err(e) => {
+                    return Err(Error::new(e.kind.clone(), format!("{name}: {}", plain(&e))));
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+    });
+    try_join_all(asks).await.map(|_| ())
+}
+
+async fn one(
+    channel: &Channel,
+    dir: &Path,
+    node: &str,
+    purpose: Purpose,
+    name: &str,
+    ca: &str,
+) -> Result<()> {
+    let certificate = dir.join(format!("{name}.crt"));
+    let authority = dir.join(format!("{ca}.crt"));
+    if certificate.exists() && authority.exists() {
+        return Ok(());
+    }
+    let key = key(&dir.join(format!("{name}.key")))?;
+    let ask = CsrAsk {
+        csr: request(&key, node)?,
+        purpose,
+    };
+    let grant: CsrGrant = channel
+        .post("csr", &ask)
+        .await?
+        .ok_or_else(|| Error::unavailable(format!("{name}: an empty answer")))?;
+    // The CA first: a certificate counts as obtained.
+    write_private(&authority, grant.ca.as_bytes())?;
+    write_private(&certificate, grant.cert.as_bytes())
+}
+
+/// The kept key, or a new one.
+fn key(path: &Path) -> Result<KeyPair> {
+    let kept = fs::read_to_string(path)
+        .ok()
+        .and_then(|pem| KeyPair::from_pem(&pem).ok());
+    if let Some(kept) = kept {
+        return Ok(kept);
+    }
+    let fresh = KeyPair::generate().map_err(failed)?;
+    write_private(path, fresh.serialize_pem().as_bytes())?;
+    Ok(fresh)
+}
+
+fn request(key: &KeyPair, node: &str) -> Result<String> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, node);
+    params
+        .serialize_request(key)
+        .and_then(|csr| csr.pem())
+        .map_err(failed)
+}
+
+fn failed(e: rcgen::Error) -> Error {
+    Error::internal(format!("making a signing request: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_kept_and_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pki/kubelet.key");
+        let first = key(&path).unwrap();
+        assert_eq!(key(&path).unwrap().serialize_pem(), first.serialize_pem());
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(
+            request(&first, "n")
+                .unwrap()
+                .contains("CERTIFICATE REQUEST")
+        );
+        assert!(!complete(&dir.path().join("pki"), Role::Worker));
+    }
+}

@@ -1,0 +1,407 @@
+//! The components as plain processes: started, watched, started again one
+//! second after an end, stopped in order. One event log names every start
+//! and exit; each component's own words go to a file and, the last of
+//! them, into reports.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::FusedFuture as _;
+use kernel::{Error, Result, clock};
+use nodewire::StepStatus;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::plan::{BIN, Component};
+use crate::report::{Reporter, say};
+use crate::supervise::Tail;
+
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+/// A component that ended this often before it answered will not answer.
+const DEATHS: u32 = 5;
+const LAST_WORDS: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(20);
+/// Two files of this size are kept of each component's words.
+const MAX_LOG: u64 = 4 * 1024 * 1024;
+/// What the outer engine sees of a stop stays below 8 s.
+const WAVES: [(&[Component], Duration); 5] = [
+    (&[Component::Kubelet], Duration::from_millis(1000)),
+    (
+        &[
+            Component::Proxy,
+            Component::ControllerManager,
+            Component::Scheduler,
+        ],
+        Duration::from_millis(1000),
+    ),
+    (&[Component::Apiserver], Duration::from_millis(2000)),
+    (&[Component::Etcd], Duration::from_millis(2000)),
+    (&[Component::Containerd], Duration::from_millis(1000)),
+];
+
+/// Longer than any outage; a month.
+const ENDLESS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Whether a port accepts connections.
+pub(crate) async fn is_open(at: impl tokio::net::ToSocketAddrs) -> bool {
+    matches!(
+        timeout(Duration::from_secs(1), TcpStream::connect(at)).await,
+        Ok(Ok(_))
+    )
+}
+
+fn wave_of(component: Component) -> usize {
+    WAVES
+        .iter()
+        .position(|(all, _)| all.contains(&component))
+        .unwrap_or(0)
+}
+
+/// What is known of one component.
+#[derive(Default)]
+struct Record {
+    tail: Tail,
+    deaths: u32,
+    started: bool,
+}
+
+type Records = Arc<Mutex<HashMap<Component, Record>>>;
+
+/// Where components are started and asked about. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Crew {
+    orders: mpsc::UnboundedSender<(Component, Vec<String>)>,
+    records: Records,
+    /// Whether nothing may be given up: the node was ready before.
+    persistent: bool,
+}
+
+/// Makes a crew and what runs it; logs lie in `logs`.
+pub(crate) fn crew(reporter: Reporter, logs: &Path, persistent: bool) -> (Crew, Runner) {
+    let (orders, receiver) = mpsc::unbounded_channel();
+    let records = Records::default();
+    let runner = Runner {
+        receiver,
+        reporter,
+        records: records.clone(),
+        events: EventLog::new(logs),
+    };
+    let crew = Crew {
+        orders,
+        records,
+        persistent,
+    };
+    (crew, runner)
+}
+
+impl Crew {
+    /// Starts a component and keeps it running. A second call is nothing.
+    pub(crate) fn start(&self, component: Component, arguments: Vec<String>) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = records.entry(component).or_default();
+        if !std::mem::replace(&mut record.started, true) {
+            let _ = self.orders.send((component, arguments));
+        }
+    }
+
+    /// How long a step may take: a node that was ready never gives up.
+    pub(crate) fn patience(&self, first_boot: Duration) -> Duration {
+        if self.persistent { ENDLESS } else { first_boot }
+    }
+
+    /// How often it ended, and its last words.
+    fn record(&self, component: Component) -> (u32, String) {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records
+            .get(&component)
+            .map(|r| (r.deaths, r.tail.text()))
+            .unwrap_or_default()
+    }
+
+    /// `why`, with the component's last lines.
+    pub(crate) fn blame(&self, component: Component, why: &str) -> Error {
+        let (deaths, words) = self.record(component);
+        let name = component.name();
+        Error::timeout(format!(
+            "{name}: {why}; it ended {deaths} times; its last lines:\n{words}"
+        ))
+    }
+
+    /// Waits until a component's port is open.
+    ///
+    /// # Errors
+    /// Timeout, with its last lines; also where it ended too often.
+    pub(crate) async fn answers(
+        &self,
+        component: Component,
+        at: SocketAddr,
+        patience: Duration,
+    ) -> Result<()> {
+        let check = async || is_open(at).await;
+        self.until(component, &format!("port {}", at.port()), patience, check)
+            .await
+    }
+
+    /// Waits until `check` is true of a component.
+    ///
+    /// # Errors
+    /// As `answers`.
+    pub(crate) async fn until(
+        &self,
+        component: Component,
+        what: &str,
+        patience: Duration,
+        check: impl AsyncFn() -> bool,
+    ) -> Result<()> {
+        let end = Instant::now() + self.patience(patience);
+        let before = self.record(component).0;
+        while !check().await {
+            if !self.persistent && self.record(component).0 - before >= DEATHS {
+                return Err(self.blame(component, "it ends again and again"));
+            }
+            if Instant::now() >= end {
+                let why = format!("{what} did not answer within {} s", patience.as_secs());
+                return Err(self.blame(component, &why));
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+}
+
+/// The processes. Nothing runs unless this is polled.
+pub(crate) struct Runner {
+    receiver: mpsc::UnboundedReceiver<(Component, Vec<String>)>,
+    reporter: Reporter,
+    records: Records,
+    events: EventLog,
+}
+
+impl Runner {
+    /// Runs what is ordered until `stop` turns true, then ends all, those
+    /// first that need the others.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let (level, levels) = watch::channel(0usize);
+        let mut waves: Vec<JoinSet<()>> = WAVES.iter().map(|_| JoinSet::new()).collect();
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|now| *now) => break,
+                order = self.receiver.recv() => {
+                    // Who orders lives as long as the node does.
+                    let Some((component, arguments)) = order else { break };
+                    let keeper = Keeper {
+                        component,
+                        arguments,
+                        reporter: self.reporter.clone(),
+                        records: self.records.clone(),
+                        events: self.events.clone(),
+                    };
+                    if let Some(wave) = waves.get_mut(wave_of(component)) {
+                        wave.spawn(keeper.run(levels.clone()));
+                    }
+                }
+            }
+        }
+        say("stopping the components");
+        for (at, wave) in waves.iter_mut().enumerate() {
+            level.send_replace(at + 1);
+            while wave.join_next().await.is_some() {}
+        }
+    }
+}
+
+struct Keeper {
+    component: Component,
+    arguments: Vec<String>,
+    reporter: Reporter,
+    records: Records,
+    events: EventLog,
+}
+
+impl Keeper {
+    async fn run(self, mut levels: watch::Receiver<usize>) {
+        let wave = wave_of(self.component);
+        let name = self.component.name();
+        loop {
+            if *levels.borrow() > wave {
+                return;
+            }
+            let why = match self.start() {
+                Ok(mut child) => {
+                    self.events.note(name, "start", &pid_of(&child));
+                    let (out, err) = (child.stdout.take(), child.stderr.take());
+                    let tail = self.tail();
+                    let log = LogFile::open(&self.events.dir, name);
+                    let echo =
+                        async { tokio::join!(copy(out, &tail, &log), copy(err, &tail, &log)) };
+                    let echo = echo.fuse();
+                    tokio::pin!(echo);
+                    let status = loop {
+                        tokio::select! {
+                            // Shims keep containerd's pipes open after it
+                            // ended: its exit decides, not their end.
+                            status = child.wait() => break status,
+                            _ = &mut echo, if !echo.is_terminated() => {}
+                            () = reached(&mut levels, wave) => {
+                                self.end(&mut child, WAVES[wave].1).await;
+                                return;
+                            }
+                        }
+                    };
+                    // What it wrote last may still be in the pipes.
+                    if !echo.is_terminated() {
+                        let _ = timeout(LAST_WORDS, &mut echo).await;
+                    }
+                    match status {
+                        Ok(status) => status.to_string(),
+                        Err(e) => e.to_string(),
+                    }
+                }
+                Err(e) => e.to_string(),
+            };
+            self.events.note(name, "exit", &why);
+            let words = self.died();
+            self.reporter.step(
+                self.component.step(),
+                StepStatus::Retrying,
+                format!("{name} ended: {why}\n{words}"),
+            );
+            tokio::select! {
+                () = sleep(RESTART_PAUSE) => {}
+                () = reached(&mut levels, wave) => return,
+            }
+        }
+    }
+
+    fn start(&self) -> std::io::Result<Child> {
+        Command::new(format!("{BIN}/{}", self.component.name()))
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A signal to our process group is ours to pass on in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+    }
+
+    fn tail(&self) -> Tail {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.entry(self.component).or_default().tail.clone()
+    }
+
+    fn died(&self) -> String {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = records.entry(self.component).or_default();
+        record.deaths += 1;
+        record.tail.text()
+    }
+
+    async fn end(&self, child: &mut Child, limit: Duration) {
+        let name = self.component.name();
+        let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
+            return;
+        };
+        let _ = kill_process(pid, Signal::TERM);
+        let how = match timeout(limit, child.wait()).await {
+            Ok(Ok(status)) => status.to_string(),
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => {
+                let _ = child.kill().await;
+                format!("killed after {} ms", limit.as_millis())
+            }
+        };
+        self.events.note(name, "stop", &how);
+    }
+}
+
+/// Returns when it is this wave's turn to end, or nobody can say so.
+async fn reached(levels: &mut watch::Receiver<usize>, wave: usize) {
+    let _ = levels.wait_for(|level| *level > wave).await;
+}
+
+fn pid_of(child: &Child) -> String {
+    child.id().map(|id| format!("pid {id}")).unwrap_or_default()
+}
+
+async fn copy(pipe: Option<impl AsyncRead + Unpin>, tail: &Tail, log: &LogFile) {
+    let Some(pipe) = pipe else { return };
+    let mut lines = BufReader::new(pipe).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        log.write(&line);
+        tail.push(line);
+    }
+}
+
+/// What a component writes, in two files of bounded size.
+struct LogFile {
+    path: PathBuf,
+    open: Mutex<Option<(File, u64)>>,
+}
+
+impl LogFile {
+    fn open(dir: &Path, name: &str) -> Self {
+        let path = dir.join(format!("{name}.log"));
+        let _ = fs::create_dir_all(dir);
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let open = file.ok().map(|file| {
+            let size = file.metadata().map(|m| m.len()).unwrap_or(0);
+            (file, size)
+        });
+        Self {
+            path,
+            open: Mutex::new(open),
+        }
+    }
+
+    /// A log that cannot be written stops nothing.
+    fn write(&self, line: &str) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.as_ref().is_some_and(|(_, size)| *size > MAX_LOG) {
+            let _ = fs::rename(&self.path, self.path.with_extension("log.1"));
+            *open = File::create(&self.path).ok().map(|file| (file, 0));
+        }
+        if let Some((file, size)) = open.as_mut() {
+            let _ = writeln!(file, "{line}");
+            *size += line.len() as u64 + 1;
+        }
+    }
+}
+
+/// One line per start and end, JSON.
+#[derive(Clone)]
+struct EventLog {
+    dir: PathBuf,
+    file: Arc<LogFile>,
+}
+
+impl EventLog {
+    fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            file: Arc::new(LogFile::open(dir, "events")),
+        }
+    }
+
+    fn note(&self, component: &str, event: &str, detail: &str) {
+        let at = clock::iso_micros_z(clock::now_micros());
+        let line = serde_json::json!({
+            "at": at, "component": component, "event": event, "detail": detail,
+        });
+        self.file.write(&line.to_string());
+        say(format_args!("{component}: {event} {detail}"));
+    }
+}

@@ -1,0 +1,261 @@
+//! What masters and workers do once they have certificates: the order of
+//! the components, the steps with their patience, and the duties after.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use kernel::{Error, Kind, Result};
+use nodewire::Welcome;
+use tokio::time::{Instant, sleep};
+
+use super::api::Api;
+use super::plan::{Component, ETC, Facts, Image, PKI};
+use super::{Node, addons, dns, drain, observe, tasks};
+use crate::engine::{query, text};
+use crate::init::{Never, Once};
+use crate::report::plain;
+use crate::retry::Backoff;
+
+/// Says that this master's etcd once had a quorum.
+pub(super) const QUORUM: &str = "etcd-quorum";
+
+const ETCD_PATIENCE: Duration = Duration::from_secs(60);
+const APISERVER_PATIENCE: Duration = Duration::from_secs(120);
+const CONTROLLERS_PATIENCE: Duration = Duration::from_secs(60);
+const KUBELET_PATIENCE: Duration = Duration::from_secs(60);
+const NODE_PATIENCE: Duration = Duration::from_secs(180);
+const ADDONS_PATIENCE: Duration = Duration::from_secs(150);
+const LOOK: Duration = Duration::from_millis(100);
+
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+impl Node<'_> {
+    fn begin(&self, facts: &Facts, component: Component) {
+        self.crew.start(component, facts.arguments(component));
+    }
+
+    pub(super) async fn master(
+        &self,
+        facts: &Facts,
+        welcome: &Welcome,
+        image: &Image,
+        runtime: &impl Once<()>,
+    ) -> Result<Never> {
+        let reporter = &self.boot.reporter;
+        self.begin(facts, Component::Etcd);
+        let etcd = self
+            .crew
+            .answers(Component::Etcd, local(2379), ETCD_PATIENCE);
+        reporter.run("etcd", etcd).await?;
+        let _ = std::fs::write(self.boot.home.join(QUORUM), b"");
+        self.begin(facts, Component::Apiserver);
+        let port = local(facts.plan.api_port);
+        let apiserver = self
+            .crew
+            .answers(Component::Apiserver, port, APISERVER_PATIENCE);
+        reporter.run("apiserver", apiserver).await?;
+        let api = Api::new(&facts.api, Path::new(PKI), "admin")?;
+        handy_kubectl();
+
+        let ready = async {
+            let addons = async {
+                if welcome.first_manager {
+                    let work = self.addons(&api, facts, image);
+                    reporter.run("addons", work).await?;
+                }
+                Ok(())
+            };
+            let (_, uid, ()) = tokio::try_join!(
+                self.controllers(facts),
+                self.node(facts, runtime, &api),
+                addons
+            )?;
+            self.healthy(&api).await?;
+            self.boot.ready(&uid).await
+        };
+        let peers = self.peers.subscribe();
+        let channel = &self.boot.channel;
+        // What goes on is told from the first moment; tasks are for members.
+        let (ready, never) = (
+            async {
+                ready.await?;
+                tasks::run(&api, channel).await;
+                Err::<Never, _>(Error::internal("a master's duties ended"))
+            },
+            async {
+                observe::observe(&api, channel, facts, &peers).await;
+                Err::<Never, _>(Error::internal("observing ended"))
+            },
+        );
+        // A master that failed still says what it sees.
+        let ready = self.boot.hold(ready);
+        tokio::try_join!(ready, never).map(|(never, _)| never)
+    }
+
+    pub(super) async fn worker(&self, facts: &Facts, runtime: &impl Once<()>) -> Result<Never> {
+        let api = Api::new(&facts.api, Path::new(PKI), "kubelet")?;
+        let uid = self.node(facts, runtime, &api).await?;
+        self.boot.ready(&uid).await?;
+        std::future::pending().await
+    }
+
+    async fn controllers(&self, facts: &Facts) -> Result<()> {
+        self.begin(facts, Component::ControllerManager);
+        self.begin(facts, Component::Scheduler);
+        let both = async {
+            let manager = self.crew.answers(
+                Component::ControllerManager,
+                local(10257),
+                CONTROLLERS_PATIENCE,
+            );
+            let scheduler =
+                self.crew
+                    .answers(Component::Scheduler, local(10259), CONTROLLERS_PATIENCE);
+            tokio::try_join!(manager, scheduler).map(|_| ())
+        };
+        self.boot.reporter.run("controllers", both).await
+    }
+
+    /// The kubelet runs and says Ready; gives the Node's uid.
+    async fn node(&self, facts: &Facts, runtime: &impl Once<()>, api: &Api) -> Result<String> {
+        self.begin(facts, Component::Proxy);
+        runtime.clone().await?;
+        self.begin(facts, Component::Kubelet);
+        let reporter = &self.boot.reporter;
+        let up = self
+            .crew
+            .answers(Component::Kubelet, local(10248), KUBELET_PATIENCE);
+        reporter.run("kubelet", up).await?;
+        reporter.run("node", self.node_ready(facts, api)).await
+    }
+
+    async fn node_ready(&self, facts: &Facts, api: &Api) -> Result<String> {
+        let path = format!(
+            "/api/v1/nodes?watch=true&timeoutSeconds=60&fieldSelector={}",
+            query(&format!("metadata.name={}", facts.node))
+        );
+        // What is in the way, in the cluster's words.
+        let why = Mutex::new(String::from("it has not registered"));
+        let note = |words: String| *why.lock().unwrap_or_else(PoisonError::into_inner) = words;
+        let watch = async {
+            let mut backoff = Backoff::new(50, 1_000);
+            loop {
+                let seen = api
+                    .watch(&path, |_, node| {
+                        if drain::is_ready(node) {
+                            return Some(text(&node["metadata"]["uid"]));
+                        }
+                        note(unready(node));
+                        None
+                    })
+                    .await;
+                match seen {
+                    Ok(Some(uid)) => return uid,
+                    Ok(None) => {}
+                    Err(e) => note(plain(&e)),
+                }
+                backoff.pause().await;
+            }
+        };
+        let patience = self.crew.patience(NODE_PATIENCE);
+        tokio::time::timeout(patience, watch).await.map_err(|_| {
+            let why = why.lock().unwrap_or_else(PoisonError::into_inner);
+            self.crew.blame(
+                Component::Kubelet,
+                &format!(
+                    "the node is not Ready within {} s: {why}",
+                    patience.as_secs()
+                ),
+            )
+        })
+    }
+
+    /// `/readyz` says ok.
+    async fn healthy(&self, api: &Api) -> Result<()> {
+        let until = Instant::now() + self.crew.patience(APISERVER_PATIENCE);
+        loop {
+            let why = match api.look("/readyz?verbose").await {
+                Ok(answer) if answer.status == 200 => return Ok(()),
+                Ok(answer) => observe::unwell(&answer.text),
+                Err(e) => plain(&e),
+            };
+            if Instant::now() >= until {
+                let e = self
+                    .crew
+                    .blame(Component::Apiserver, &format!("/readyz: {why}"));
+                self.boot
+                    .reporter
+                    .step("apiserver", nodewire::StepStatus::Failed, plain(&e));
+                return Err(e);
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Installs the cluster's DNS; returns when it answers on its address.
+    async fn addons(&self, api: &Api, facts: &Facts, image: &Image) -> Result<()> {
+        let until = Instant::now() + self.crew.patience(ADDONS_PATIENCE);
+        let objects = addons::coredns(&facts.plan, &image.images.coredns);
+        let mut backoff = Backoff::new(50, 1_000);
+        while let Err(e) = addons::apply(api, &objects).await {
+            // A young API server has no namespace, no storage of a kind or
+            // no way in yet; what it calls wrong stays wrong.
+            if matches!(e.kind, Kind::Invalid { .. }) || Instant::now() >= until {
+                return Err(e);
+            }
+            backoff.pause().await;
+        }
+        let server: std::net::IpAddr = facts
+            .plan
+            .dns_ip
+            .parse()
+            .map_err(|_| Error::internal("the plan's dns_ip is no address"))?;
+        let name = format!("kubernetes.default.svc.{}", facts.plan.cluster_domain);
+        let mut running = false;
+        loop {
+            let why = match addons::dns_ready(api).await {
+                Ok(true) => {
+                    running = true;
+                    match dns::ask(server, &name).await {
+                        Ok(()) => return Ok(()),
+                        Err(e) => e,
+                    }
+                }
+                Ok(false) => addons::pods_words(api).await,
+                Err(e) => plain(&e),
+            };
+            if Instant::now() >= until {
+                let blamed = if running {
+                    Component::Proxy
+                } else {
+                    Component::ControllerManager
+                };
+                let what = format!("CoreDNS does not answer on {server}: {why}");
+                return Err(self.crew.blame(blamed, &what));
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// Why a node is not Ready, as its kubelet says.
+fn unready(node: &serde_json::Value) -> String {
+    node["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|c| c["type"] == "Ready")
+        .map(|c| format!("{}: {}", text(&c["reason"]), text(&c["message"])))
+        .unwrap_or_else(|| "it has no condition Ready".into())
+}
+
+/// `docker exec MASTER kubectl …` finds the cluster.
+fn handy_kubectl() {
+    let dir = Path::new("/root/.kube");
+    let _ = std::fs::create_dir_all(dir);
+    let _ = std::os::unix::fs::symlink(format!("{ETC}/admin.conf"), dir.join("config"));
+}

@@ -1,0 +1,271 @@
+//! Emptying a node by evictions, which respect disruption budgets. A node
+//! that cannot be emptied in time takes work again, and the pod and the
+//! budget in the way are named.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use kernel::{Error, Kind, Result};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::api::{Answer, Api};
+use crate::engine::query;
+
+/// Evictions under way at a time.
+const BREADTH: usize = 16;
+const LOOK: Duration = Duration::from_millis(200);
+const AGAIN: Duration = Duration::from_secs(5);
+
+fn node_path(node: &str) -> String {
+    format!("/api/v1/nodes/{}", query(node))
+}
+
+/// Whether the node may take pods.
+///
+/// # Errors
+/// As the API.
+pub(crate) async fn cordon(api: &Api, node: &str, unschedulable: bool) -> Result<()> {
+    let change = json!({ "spec": { "unschedulable": unschedulable } });
+    api.merge(&node_path(node), &change).await.map(|_| ())
+}
+
+/// Cordons and evicts; returns when nothing is left but daemons.
+///
+/// # Errors
+/// NotFound: no such node. Timeout, naming pods and budgets: it takes work
+/// again. Else as the API.
+pub(crate) async fn drain(api: &Api, node: &str, until: Instant) -> Result<String> {
+    let before = api.get(&node_path(node)).await?;
+    cordon(api, node, true).await?;
+    // The pods of a dead node never say that they ended.
+    if !is_ready(&before) {
+        return Ok(format!("{node} is down: nothing to wait for"));
+    }
+    let done = evict_all(api, node, until).await;
+    if done.is_err() && before["spec"]["unschedulable"] != true {
+        cordon(api, node, false).await?;
+    }
+    done
+}
+
+pub(crate) fn is_ready(node: &Value) -> bool {
+    node["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
+/// # Errors
+/// As the API.
+pub(crate) async fn pods_on(api: &Api, node: &str) -> Result<Vec<Value>> {
+    let filter = query(&format!("spec.nodeName={node}"));
+    let mut list = api
+        .get(&format!("/api/v1/pods?fieldSelector={filter}"))
+        .await?;
+    Ok(match list["items"].take() {
+        Value::Array(pods) => pods,
+        _ => Vec::new(),
+    })
+}
+
+async fn evict_all(api: &Api, node: &str, until: Instant) -> Result<String> {
+    let pods: Vec<Pod> = pods_on(api, node)
+        .await?
+        .iter()
+        .filter(|pod| !stays(pod))
+        .map(Pod::of)
+        .collect();
+    let count = pods.len();
+    let failed: Vec<String> = stream::iter(pods)
+        .map(|pod| async move { evict(api, &pod, until).await.err() })
+        .buffer_unordered(BREADTH)
+        .filter_map(|e| async move { e.map(|e| e.message) })
+        .collect()
+        .await;
+    if failed.is_empty() {
+        Ok(format!("{count} pods left {node}"))
+    } else {
+        Err(Error::timeout(format!(
+            "{node} could not be drained: {}",
+            failed.join("; ")
+        )))
+    }
+}
+
+/// Pods that no eviction moves: a daemon comes back at once, a mirror is the
+/// kubelet's own.
+fn stays(pod: &Value) -> bool {
+    let meta = &pod["metadata"];
+    let mirror = meta["annotations"]
+        .get("kubernetes.io/config.mirror")
+        .is_some();
+    let daemon = meta["ownerReferences"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|owner| owner["kind"] == "DaemonSet" && owner["controller"] == true);
+    mirror || daemon
+}
+
+struct Pod {
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+impl Pod {
+    fn of(pod: &Value) -> Self {
+        let word = |key: &str| pod["metadata"][key].as_str().unwrap_or_default().to_owned();
+        Self {
+            namespace: word("namespace"),
+            name: word("name"),
+            uid: word("uid"),
+        }
+    }
+
+    fn path(&self) -> String {
+        format!(
+            "/api/v1/namespaces/{}/pods/{}",
+            query(&self.namespace),
+            query(&self.name)
+        )
+    }
+}
+
+/// What an answer to an eviction asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Until it is gone, or another pod has its name.
+    Wait,
+    Again(Duration),
+    Done,
+    GiveUp,
+}
+
+fn next(answer: &Answer) -> Next {
+    let terminating = || {
+        answer.json()["details"]["causes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|cause| cause["reason"] == "NamespaceTerminating")
+    };
+    match answer.status {
+        200..=299 => Next::Wait,
+        404 => Next::Done,
+        429 => Next::Again(answer.retry_after.map_or(AGAIN, Duration::from_secs)),
+        403 if terminating() => Next::Wait,
+        // A pod under two budgets: no waiting helps.
+        500 => Next::GiveUp,
+        // Precondition of a pod that changed meanwhile; a server on its way
+        // down.
+        409 | 502..=504 => Next::Again(Duration::from_secs(1)),
+        _ => Next::GiveUp,
+    }
+}
+
+async fn evict(api: &Api, pod: &Pod, until: Instant) -> Result<()> {
+    let body = json!({
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": { "name": pod.name, "namespace": pod.namespace },
+    });
+    let named = |why: &str| {
+        Error::new(
+            Kind::Timeout,
+            format!("pod {}/{}: {why}", pod.namespace, pod.name),
+        )
+    };
+    let path = format!("{}/eviction", pod.path());
+    loop {
+        let (pause, why) = match api.post(&path, &body).await {
+            Ok(answer) => match next(&answer) {
+                Next::Done => return Ok(()),
+                Next::Wait => break,
+                Next::Again(pause) => (pause, reason(&answer)),
+                Next::GiveUp => return Err(named(&reason(&answer))),
+            },
+            Err(e) => (Duration::from_secs(1), e.message),
+        };
+        if Instant::now() + pause >= until {
+            return Err(named(&why));
+        }
+        sleep(pause).await;
+    }
+    loop {
+        match api.get(&pod.path()).await {
+            Err(e) if e.is_not_found() => return Ok(()),
+            Ok(now) if now["metadata"]["uid"] != pod.uid.as_str() => return Ok(()),
+            _ if Instant::now() >= until => {
+                return Err(named("evicted, but it has not ended yet"));
+            }
+            _ => sleep(LOOK).await,
+        }
+    }
+}
+
+/// The server's words; they name the budget in the causes only.
+fn reason(answer: &Answer) -> String {
+    let body = answer.json();
+    let causes: Vec<&str> = body["details"]["causes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|cause| cause["message"].as_str())
+        .collect();
+    if causes.is_empty() {
+        answer.message()
+    } else {
+        format!("{} {}", answer.message(), causes.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, retry_after: Option<u64>, body: &Value) -> Answer {
+        Answer {
+            status,
+            retry_after,
+            text: body.to_string(),
+        }
+    }
+
+    #[test]
+    fn answers_to_evictions_are_understood() {
+        let none = Value::Null;
+        let budget = json!({
+            "message": "Cannot evict pod as it would violate the pod's disruption budget.",
+            "details": { "causes": [{ "reason": "DisruptionBudget",
+                "message": "The disruption budget web needs 2 healthy pods and has 2 currently" }] },
+        });
+        let ending = json!({ "details": { "causes": [{ "reason": "NamespaceTerminating" }] } });
+        for (status, after, body, wanted) in [
+            (201, None, &none, Next::Wait),
+            (404, None, &none, Next::Done),
+            (429, None, &budget, Next::Again(AGAIN)),
+            (429, Some(2), &budget, Next::Again(Duration::from_secs(2))),
+            (403, None, &ending, Next::Wait),
+            (403, None, &none, Next::GiveUp),
+            (500, None, &none, Next::GiveUp),
+        ] {
+            assert_eq!(next(&answer(status, after, body)), wanted, "{status}");
+        }
+        let why = reason(&answer(429, None, &budget));
+        assert!(why.contains("disruption budget web needs 2"), "{why}");
+    }
+
+    #[test]
+    fn daemons_and_mirrors_stay() {
+        let daemon = json!({ "metadata": { "ownerReferences": [
+            { "kind": "DaemonSet", "controller": true }] } });
+        let mirror = json!({ "metadata": { "annotations": {
+            "kubernetes.io/config.mirror": "x" } } });
+        let plain = json!({ "metadata": { "ownerReferences": [
+            { "kind": "ReplicaSet", "controller": true }] } });
+        assert!(stays(&daemon) && stays(&mirror) && !stays(&plain));
+    }
+}

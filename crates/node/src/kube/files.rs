@@ -1,0 +1,236 @@
+//! The files that components read: kubeconfigs, configurations, the CNI
+//! chain. Pure; all but containerd's are JSON, which is YAML too.
+
+use serde_json::{Value, json};
+
+use super::plan::{CONTAINERD_SOCKET, ETC, Facts, PKI, full_name};
+
+/// Where pods get their resolver from: Docker's own is not reachable there.
+pub(crate) const RESOLV: &str = "/etc/kubernetes/resolv.conf";
+pub(crate) const CNI_CONF: &str = "/etc/cni/net.d/10-jeroboam.conflist";
+pub(crate) const CONTAINERD_CONF: &str = "/etc/containerd/config.toml";
+
+/// A file and what it holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct File {
+    pub path: String,
+    pub content: String,
+}
+
+fn file(path: impl Into<String>, content: impl Into<String>) -> File {
+    File {
+        path: path.into(),
+        content: content.into(),
+    }
+}
+
+fn pretty(path: &str, value: &Value) -> File {
+    // Displaying JSON with `#` cannot fail, unlike serialising it.
+    file(path, format!("{value:#}\n"))
+}
+
+/// Everything that a node of this role reads once certificates are there.
+pub(crate) fn all(f: &Facts) -> Vec<File> {
+    let mut files = vec![
+        kubeconfig(f, "kubelet", &f.api),
+        kubeconfig(f, "kube-proxy", &f.api),
+        kubelet(f),
+        proxy(f),
+        cni(f),
+        resolv(f),
+    ];
+    if f.is_master() {
+        // Never through the balancer: a master's controllers live and die
+        // with its own API server.
+        for user in ["admin", "controller-manager", "scheduler"] {
+            files.push(kubeconfig(f, user, &f.api));
+        }
+    }
+    files
+}
+
+/// Names certificate files instead of holding them: renewal writes one place.
+fn kubeconfig(f: &Facts, user: &str, server: &str) -> File {
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": f.cluster,
+            "cluster": {
+                "server": format!("https://{server}"),
+                "certificate-authority": format!("{PKI}/ca.crt"),
+            },
+        }],
+        "users": [{
+            "name": user,
+            "user": {
+                "client-certificate": format!("{PKI}/{user}.crt"),
+                "client-key": format!("{PKI}/{user}.key"),
+            },
+        }],
+        "contexts": [{
+            "name": "default",
+            "context": { "cluster": f.cluster, "user": user },
+        }],
+        "current-context": "default",
+    });
+    pretty(&format!("{ETC}/{user}.conf"), &config)
+}
+
+const MIB: u64 = 1024 * 1024;
+/// What the agent and containerd need, and a master's components.
+const OWN_MEMORY: u64 = 150 * MIB;
+const MASTER_MEMORY: u64 = 600 * MIB;
+
+/// The kubelet sees the whole host; what is not this node's is reserved, so
+/// that Allocatable is at most the flavor. `None`: no limit is set.
+fn reserved_memory(f: &Facts) -> Option<u64> {
+    let (limit, total) = f.memory?;
+    let own = if f.is_master() {
+        MASTER_MEMORY
+    } else {
+        OWN_MEMORY
+    };
+    // A reservation of everything makes the kubelet exit.
+    (limit < total).then(|| (total - limit + own).min(total - 64 * MIB))
+}
+
+fn kubelet(f: &Facts) -> File {
+    let mut config = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": { "enabled": false },
+            "webhook": { "enabled": true },
+            "x509": { "clientCAFile": format!("{PKI}/ca.crt") },
+        },
+        "authorization": { "mode": "Webhook" },
+        "tlsCertFile": format!("{PKI}/kubelet.crt"),
+        "tlsPrivateKeyFile": format!("{PKI}/kubelet.key"),
+        "cgroupDriver": "cgroupfs",
+        "failSwapOn": false,
+        "clusterDNS": [f.plan.dns_ip],
+        "clusterDomain": f.plan.cluster_domain,
+        "resolvConf": RESOLV,
+        "imageGCHighThresholdPercent": 100,
+        "evictionHard": {
+            "memory.available": "100Mi",
+            "nodefs.available": "0%",
+            "nodefs.inodesFree": "0%",
+            "imagefs.available": "0%",
+        },
+        "enforceNodeAllocatable": ["pods"],
+    });
+    if let Some(bytes) = reserved_memory(f) {
+        config["systemReserved"] = json!({ "memory": format!("{}Mi", bytes / MIB) });
+    }
+    if f.minor >= 27 {
+        config["containerRuntimeEndpoint"] = json!(format!("unix://{CONTAINERD_SOCKET}"));
+    }
+    if f.minor >= 31 {
+        config["failCgroupV1"] = json!(false);
+    }
+    if f.minor >= 23 && f.is_master() && f.plan.taint_masters {
+        config["registerWithTaints"] = json!([{
+            "key": "node-role.kubernetes.io/control-plane",
+            "effect": "NoSchedule",
+        }]);
+    }
+    pretty(&format!("{ETC}/kubelet.json"), &config)
+}
+
+fn proxy(f: &Facts) -> File {
+    // Beta and on by default from 1.31; refuses by itself what no service
+    // answers for.
+    let mode = if f.minor >= 31 {
+        "nftables"
+    } else {
+        "iptables"
+    };
+    let config = json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": mode,
+        "clientConnection": { "kubeconfig": format!("{ETC}/kube-proxy.conf") },
+        "clusterCIDR": f.plan.pod_cidr,
+        "hostnameOverride": f.node,
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+        // The limits belong to the host and are read-only here.
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpEstablishedTimeout": "0s",
+            "tcpCloseWaitTimeout": "0s",
+        },
+    });
+    pretty(&format!("{ETC}/kube-proxy.json"), &config)
+}
+
+/// `isDefaultGateway` beside the route would make every ADD fail.
+fn cni(f: &Facts) -> File {
+    let config = json!({
+        "cniVersion": "1.0.0",
+        "name": "jeroboam",
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": "cni0",
+                "isGateway": true,
+                "ipMasq": false,
+                "hairpinMode": true,
+                "ipam": {
+                    "type": "host-local",
+                    "ranges": [[{ "subnet": f.plan.node_pod_cidr }]],
+                    "routes": [{ "dst": "0.0.0.0/0" }],
+                },
+            },
+            { "type": "portmap", "capabilities": { "portMappings": true } },
+        ],
+    });
+    pretty(CNI_CONF, &config)
+}
+
+fn resolv(f: &Facts) -> File {
+    let lines: String = f
+        .plan
+        .upstream_dns
+        .iter()
+        .map(|server| format!("nameserver {server}\n"))
+        .collect();
+    file(RESOLV, lines)
+}
+
+/// containerd's configuration needs the image only, not the cluster.
+pub(crate) fn containerd(pause: &str) -> File {
+    let pause = full_name(pause);
+    file(
+        CONTAINERD_CONF,
+        format!(
+            r#"version = 3
+
+[grpc]
+  address = "{CONTAINERD_SOCKET}"
+
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "overlayfs"
+  [plugins."io.containerd.cri.v1.images".pinned_images]
+    sandbox = "{pause}"
+  [plugins."io.containerd.cri.v1.images".registry]
+    config_path = "/etc/containerd/certs.d"
+
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.cri.v1.runtime".containerd]
+    default_runtime_name = "runc"
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+        SystemdCgroup = false
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["/opt/cni/bin"]
+    conf_dir = "/etc/cni/net.d"
+"#
+        ),
+    )
+}

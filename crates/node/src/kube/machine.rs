@@ -1,0 +1,119 @@
+//! What a Kubernetes node needs of its container beyond what every node
+//! does: kernel knobs that look right, and an identity of its own.
+
+use std::fs;
+use std::path::Path;
+
+use kernel::{Error, Result, ids};
+use rustix::mount::mount_bind;
+
+/// The kubelet wants these values and would write them through to the host,
+/// whose they are: it reads them from a file of ours instead.
+const KNOBS: [(&str, &str); 3] = [
+    ("vm/overcommit_memory", "1"),
+    ("kernel/panic", "10"),
+    ("kernel/panic_on_oops", "1"),
+];
+const ROOM: &str = "/run/jeroboam";
+
+/// Repeating it is harmless.
+///
+/// # Errors
+/// Internal, naming what could not be done.
+pub(crate) fn prepare(home: &Path) -> Result<()> {
+    for dir in [
+        ROOM,
+        "/etc/cni/net.d",
+        "/etc/containerd",
+        "/var/lib/kubelet",
+    ] {
+        fs::create_dir_all(dir).map_err(|e| Error::internal(format!("{dir}: {e}")))?;
+    }
+    // Sockets and states of processes that an earlier run of this container
+    // had: the numbers in them belong to others now.
+    let _ = fs::remove_dir_all("/run/containerd");
+    for (knob, value) in KNOBS {
+        let target = format!("/proc/sys/{knob}");
+        let there = fs::read_to_string(&target).unwrap_or_default();
+        if there.trim() != value {
+            cover(&target, &format!("{value}\n"))?;
+        }
+    }
+    let id = machine_id(home)?;
+    let _ = fs::write("/etc/machine-id", format!("{id}\n"));
+    let uuid = "/sys/class/dmi/id/product_uuid";
+    if Path::new(uuid).exists() {
+        cover(uuid, &format!("{}\n", dashed(&id)))?;
+    }
+    Ok(())
+}
+
+/// Lays a file with this content over another one, in this container only.
+fn cover(target: &str, content: &str) -> Result<()> {
+    let source = format!("{ROOM}/{}", target.replace('/', "_"));
+    fs::write(&source, content).map_err(|e| Error::internal(format!("{source}: {e}")))?;
+    mount_bind(&source, target).map_err(|e| Error::internal(format!("covering {target}: {e}")))
+}
+
+fn machine_id(home: &Path) -> Result<String> {
+    let path = home.join("machine-id");
+    if let Ok(kept) = fs::read_to_string(&path)
+        && kept.trim().len() == 32
+    {
+        return Ok(kept.trim().to_owned());
+    }
+    let fresh = ids::hex();
+    fs::write(&path, &fresh).map_err(|e| Error::internal(format!("{}: {e}", path.display())))?;
+    Ok(fresh)
+}
+
+/// 32 hex digits as a UUID is written.
+fn dashed(id: &str) -> String {
+    let part = |from, to| id.get(from..to).unwrap_or_default();
+    [
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32),
+    ]
+    .join("-")
+}
+
+/// The container's limit and the host's memory, bytes; `None`: no limit.
+pub(crate) fn memory() -> Option<(u64, u64)> {
+    let limit = [
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory.max",
+    ]
+    .iter()
+    .find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())?;
+    let info = fs::read_to_string("/proc/meminfo").ok()?;
+    let total = total(&info)?;
+    // Without a limit version 1 shows a huge number.
+    (limit < total).then_some((limit, total))
+}
+
+fn total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find(|l| l.starts_with("MemTotal:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = machine_id(dir.path()).unwrap();
+        assert_eq!(machine_id(dir.path()).unwrap(), first);
+        assert_eq!(dashed(&first).len(), 36);
+        let text = "MemFree: 1 kB\nMemTotal:       2048 kB\n";
+        assert_eq!(
+            total(&text.replace("MemFree: 1 kB\n", "")),
+            Some(2048 * 1024)
+        );
+    }
+}

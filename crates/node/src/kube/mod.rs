@@ -1,0 +1,327 @@
+//! One boot of a Kubernetes node.
+//!
+//! ```text
+//! prepare ─┬─ containerd ── images ───────────────────────────────┐
+//!          └─ hello ── certificates ─┬─ etcd ── apiserver ─┬─ controllers
+//!                                    │                     ├─ kubelet ── node ─┬─ ready
+//!                          (workers) └─ api ───────────────┘      addons ──────┘
+//! ```
+//! Nothing waits for what it does not need. What the server said is kept:
+//! a node that was a member comes back without it.
+
+mod addons;
+mod api;
+mod certificates;
+mod components;
+mod control;
+mod dns;
+mod drain;
+mod files;
+mod machine;
+mod network;
+mod observe;
+mod plan;
+mod tasks;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use kernel::{Error, Result};
+use nodewire::{Peers, Role, StepStatus, Welcome};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use self::components::{Crew, crew};
+use self::plan::{Component, Facts, IMAGE_FACTS, Image, Member, PKI};
+use crate::init::{Boot, Never, Once};
+use crate::report::{plain, say};
+use crate::retry::Backoff;
+use crate::seed::write_private;
+use crate::{images, prepare};
+
+const LOGS: &str = "/var/log/jeroboam";
+/// How long a worker holds its kubelet back for an API that does not answer.
+const API_PATIENCE: Duration = Duration::from_secs(60);
+const CONTAINERD_PATIENCE: Duration = Duration::from_secs(60);
+/// Above the sum of what the components may take.
+const STOP_LIMIT: Duration = Duration::from_millis(7_800);
+
+/// What the server said, kept for boots without it. Holds the service
+/// account key: as private as the certificates' keys.
+#[derive(Clone, Serialize, Deserialize)]
+struct Kept {
+    welcome: Welcome,
+    peers: Option<Peers>,
+}
+
+/// A Kubernetes node at work.
+pub(crate) struct Node<'a> {
+    boot: &'a Boot,
+    crew: Crew,
+    peers: watch::Sender<Option<Peers>>,
+    kept: Option<Welcome>,
+}
+
+/// Runs the node until `stop` ends; the components end before it returns.
+///
+/// # Errors
+/// The server refused a node that was never ready.
+pub(crate) async fn live(
+    boot: &Boot,
+    delivery: impl Future<Output = ()>,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let (crew, runner) = crew(boot.reporter.clone(), Path::new(LOGS), boot.session.ready);
+    let (halt, halting) = watch::channel(false);
+    let kept: Option<Kept> = std::fs::read_to_string(boot.home.join("kubernetes.json"))
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok());
+    let (welcome, peers) = kept.map_or((None, None), |k| (Some(k.welcome), k.peers));
+    let node = Node {
+        boot,
+        crew,
+        peers: watch::channel(peers).0,
+        kept: welcome,
+    };
+    let runner = runner.run(halting);
+    tokio::pin!(runner);
+    let outcome = tokio::select! {
+        // Ends when told to only.
+        () = &mut runner => Ok(()),
+        done = node.run() => done,
+        () = delivery => Ok(()),
+        () = stop => Ok(()),
+    };
+    halt.send_replace(true);
+    if timeout(STOP_LIMIT, runner).await.is_err() {
+        say("components are left to the kernel");
+    }
+    outcome
+}
+
+impl Node<'_> {
+    async fn run(&self) -> Result<()> {
+        let boot = self.boot;
+        let own = boot.own_address().await;
+        let hello = boot.hello(own).boxed_local().shared();
+        let greet = async {
+            let welcome = hello.clone().await?;
+            self.keep(&welcome).await
+        };
+        let life = async {
+            let image = self.prepare().await?;
+            let runtime = self.runtime().boxed_local().shared();
+            let cluster = async {
+                let welcome = match &self.kept {
+                    Some(kept) => kept.clone(),
+                    None => hello.clone().await?,
+                };
+                self.member(&welcome, &image, &runtime, own).await
+            };
+            tokio::try_join!(cluster, runtime.clone()).map(|(never, ())| never)
+        };
+        let (never, _): (Never, Never) = tokio::try_join!(boot.hold(greet), boot.hold(life))?;
+        match never {}
+    }
+
+    /// Follows what the server tells of the other nodes, and remembers it.
+    async fn keep(&self, welcome: &Welcome) -> Result<Never> {
+        let path = self.boot.home.join("kubernetes.json");
+        let remember = async {
+            let mut peers = self.peers.subscribe();
+            loop {
+                let kept = Kept {
+                    welcome: welcome.clone(),
+                    peers: peers.borrow_and_update().clone(),
+                };
+                write_private(&path, serde_json::to_string(&kept)?.as_bytes())?;
+                if peers.changed().await.is_err() {
+                    return Err(Error::internal("nobody follows the peers"));
+                }
+            }
+        };
+        let follow = async {
+            network::follow(&self.boot.channel, &self.peers).await;
+            Err(Error::internal("following the peers ended"))
+        };
+        tokio::try_join!(remember, follow).map(|(never, _): (Never, Never)| never)
+    }
+
+    /// Mounts, devices and the image's own facts; starts containerd.
+    async fn prepare(&self) -> Result<Image> {
+        let (boot, crew) = (self.boot, &self.crew);
+        boot.reporter
+            .run("prepare", async {
+                prepare::prepare(&boot.seed.node)?;
+                machine::prepare(&boot.home)?;
+                let text = std::fs::read_to_string(IMAGE_FACTS)
+                    .map_err(|e| Error::invalid("image", format!("{IMAGE_FACTS}: {e}")))?;
+                let image = Image::parse(&text)?;
+                write_all(&[files::containerd(&image.images.pause)])?;
+                crew.start(Component::Containerd, plan::arguments_of_containerd());
+                Ok(image)
+            })
+            .await
+    }
+
+    /// containerd answers and holds the images that the node brought along.
+    async fn runtime(&self) -> Result<()> {
+        let reporter = &self.boot.reporter;
+        let open = async || {
+            tokio::net::UnixStream::connect(plan::CONTAINERD_SOCKET)
+                .await
+                .is_ok()
+        };
+        let up = self.crew.until(
+            Component::Containerd,
+            "its socket",
+            CONTAINERD_PATIENCE,
+            open,
+        );
+        reporter.run("containerd", up).await?;
+        let import = async |archive: &Path| {
+            let archive = archive.to_string_lossy();
+            let import = ["-n", "k8s.io", "images", "import", &archive];
+            network::run("ctr", &import).await.map(|_| ())
+        };
+        let marks = Path::new("/var/lib/containerd/.jeroboam-loaded");
+        reporter
+            .run("images", async {
+                images::each(Path::new(images::ARCHIVES), marks, import).await
+            })
+            .await
+            .map(|_| ())
+    }
+
+    /// From the welcome to a ready member and its duties.
+    async fn member(
+        &self,
+        welcome: &Welcome,
+        image: &Image,
+        runtime: &impl Once<()>,
+        own: IpAddr,
+    ) -> Result<Never> {
+        let boot = self.boot;
+        let facts = self.facts(welcome, image, own)?;
+        if !certificates::complete(Path::new(PKI), facts.role) {
+            let (channel, node) = (&boot.channel, &boot.seed.node);
+            let obtain =
+                certificates::obtain(channel, &boot.reporter, Path::new(PKI), node, facts.role);
+            boot.reporter.run("certificates", obtain).await?;
+        }
+        let routes = async {
+            network::keep_routes(&boot.seed.node, self.peers.subscribe()).await;
+            Err(Error::internal("keeping the routes ended"))
+        };
+        let life = async {
+            network::rules(&facts.plan).await?;
+            match facts.role {
+                Role::Manager => {
+                    let facts = self.with_members(facts).await?;
+                    write_all(&files::all(&facts))?;
+                    if let Some(key) = &facts.plan.service_account_key {
+                        write_private(&Path::new(PKI).join("sa.key"), key.as_bytes())?;
+                    }
+                    self.master(&facts, welcome, image, runtime).await
+                }
+                Role::Worker => {
+                    let facts = self.with_api(facts).await?;
+                    write_all(&files::all(&facts))?;
+                    self.worker(&facts, runtime).await
+                }
+            }
+        };
+        tokio::try_join!(life, routes).map(|(never, _): (Never, Never)| never)
+    }
+
+    fn facts(&self, welcome: &Welcome, image: &Image, own: IpAddr) -> Result<Facts> {
+        let plan = welcome
+            .kubernetes
+            .clone()
+            .ok_or_else(|| Error::internal("the server sent no plan for Kubernetes"))?;
+        Ok(Facts {
+            node: self.boot.seed.node.clone(),
+            cluster: self.boot.seed.cluster.clone(),
+            own,
+            role: welcome.role,
+            minor: image.minor(),
+            // A master's own; it lives and dies with its API server.
+            api: format!("127.0.0.1:{}", plan.api_port),
+            plan,
+            members: Vec::new(),
+            etcd_known: self.boot.home.join(control::QUORUM).exists(),
+            memory: machine::memory(),
+        })
+    }
+
+    /// Several masters know each other before etcd starts.
+    async fn with_members(&self, mut facts: Facts) -> Result<Facts> {
+        if !facts.several_masters() {
+            return Ok(facts);
+        }
+        let wanted = facts.plan.masters as usize;
+        let mut peers = self.peers.subscribe();
+        let all = |peers: &Option<Peers>| peers.as_ref().map_or(0, |p| masters(p).len()) >= wanted;
+        let known = peers
+            .wait_for(all)
+            .await
+            .map_err(|_| Error::internal("nobody follows the peers"))?;
+        facts.members = known.as_ref().map(masters).unwrap_or_default();
+        drop(known);
+        Ok(facts)
+    }
+
+    /// Waits for the API's address and, within reason, for its answer.
+    async fn with_api(&self, mut facts: Facts) -> Result<Facts> {
+        let step = |status, log: &str| self.boot.reporter.step("api", status, log);
+        step(StepStatus::Start, "");
+        let mut peers = self.peers.subscribe();
+        let known = peers
+            .wait_for(|p| p.as_ref().is_some_and(|p| p.api.is_some()))
+            .await
+            .map_err(|_| Error::internal("nobody follows the peers"))?;
+        if let Some(api) = known.as_ref().and_then(|p| p.api.clone()) {
+            facts.api = api;
+        }
+        drop(known);
+        let open = async {
+            let mut backoff = Backoff::new(20, 100);
+            while !components::is_open(&facts.api).await {
+                backoff.pause().await;
+            }
+        };
+        if timeout(API_PATIENCE, open).await.is_ok() {
+            step(StepStatus::Ok, "");
+        } else {
+            // The kubelet tries by itself; a master may only be slow.
+            let why = format!("{} does not answer yet", facts.api);
+            step(StepStatus::Retrying, &why);
+        }
+        Ok(facts)
+    }
+}
+
+fn masters(peers: &Peers) -> Vec<Member> {
+    let mut all: Vec<Member> = peers
+        .nodes
+        .iter()
+        .filter(|p| p.role == Role::Manager)
+        .map(|p| Member {
+            name: p.node.clone(),
+            address: p.address.clone(),
+        })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+fn write_all(files: &[files::File]) -> Result<()> {
+    for file in files {
+        write_private(Path::new(&file.path), file.content.as_bytes())
+            .map_err(|e| Error::internal(plain(&e)))?;
+    }
+    Ok(())
+}

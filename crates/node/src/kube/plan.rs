@@ -1,0 +1,181 @@
+//! What each component is started with: one table of flags per component,
+//! each flag with the releases that know it. Pure.
+
+mod tables;
+
+use std::net::IpAddr;
+
+use kernel::{Error, Result};
+use nodewire::{KubePlan, Role};
+use serde::Deserialize;
+
+/// Written by the image's recipe: the release and the images it brings.
+pub(crate) const IMAGE_FACTS: &str = "/etc/jeroboam/kubernetes.json";
+pub(crate) const BIN: &str = "/usr/local/bin";
+pub(crate) const ETC: &str = "/etc/kubernetes";
+pub(crate) const PKI: &str = "/etc/kubernetes/pki";
+/// Where etcd keeps its members' data; below a volume.
+pub(crate) const ETCD_DATA: &str = "/var/lib/etcd/data";
+pub(crate) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+
+/// The minor number of a 1.x release.
+pub(crate) type Minor = u16;
+
+/// What the node image holds.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Image {
+    /// `v1.36.3`.
+    pub version: String,
+    pub images: Images,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Images {
+    pub pause: String,
+    pub coredns: String,
+}
+
+impl Image {
+    /// # Errors
+    /// Invalid `image`: the text is not the recipe's, or names no 1.x release.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let wrong = |why: String| Error::invalid("image", format!("{IMAGE_FACTS}: {why}"));
+        let image: Self = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        if minor(&image.version).is_none() {
+            return Err(wrong(format!(
+                "version '{}' is not of the form v1.36.3",
+                image.version
+            )));
+        }
+        Ok(image)
+    }
+
+    pub(crate) fn minor(&self) -> Minor {
+        minor(&self.version).unwrap_or_default()
+    }
+}
+
+fn minor(version: &str) -> Option<Minor> {
+    version.strip_prefix("v1.")?.split('.').next()?.parse().ok()
+}
+
+/// containerd knows images by their full names.
+pub(crate) fn full_name(image: &str) -> String {
+    match image.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) => image.to_owned(),
+        Some(_) => format!("docker.io/{image}"),
+        None => format!("docker.io/library/{image}"),
+    }
+}
+
+/// A component that runs as a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Component {
+    Containerd,
+    Etcd,
+    Apiserver,
+    ControllerManager,
+    Scheduler,
+    Kubelet,
+    Proxy,
+}
+
+impl Component {
+    /// The program's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Containerd => "containerd",
+            Self::Etcd => "etcd",
+            Self::Apiserver => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::Proxy => "kube-proxy",
+        }
+    }
+
+    /// The step that brings it up.
+    pub(crate) fn step(self) -> &'static str {
+        match self {
+            Self::Containerd => "containerd",
+            Self::Etcd => "etcd",
+            Self::Apiserver => "apiserver",
+            Self::ControllerManager | Self::Scheduler => "controllers",
+            Self::Kubelet | Self::Proxy => "kubelet",
+        }
+    }
+}
+
+/// A member of etcd: a master's name and address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub name: String,
+    pub address: String,
+}
+
+/// All that flags and files depend on.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub node: String,
+    pub cluster: String,
+    pub own: IpAddr,
+    pub role: Role,
+    pub minor: Minor,
+    pub plan: KubePlan,
+    /// `address:port` of the API as this node reaches it.
+    pub api: String,
+    /// All masters, in the order of their names; one only: etcd has no peers.
+    pub members: Vec<Member>,
+    /// Whether etcd had a quorum before: an empty directory then joins.
+    pub etcd_known: bool,
+    /// Memory that this node may use and that the host has, bytes.
+    pub memory: Option<(u64, u64)>,
+}
+
+impl Facts {
+    pub(crate) fn is_master(&self) -> bool {
+        self.role == Role::Manager
+    }
+
+    pub(crate) fn several_masters(&self) -> bool {
+        self.plan.masters > 1
+    }
+
+    /// The arguments of a component, in the order of its table.
+    pub(crate) fn arguments(&self, component: Component) -> Vec<String> {
+        tables::of(component)
+            .iter()
+            .filter(|flag| flag.releases.contains(&self.minor))
+            .filter_map(|flag| {
+                let value = (flag.value)(self)?;
+                Some(format!("--{}={value}", flag.name))
+            })
+            .collect()
+    }
+}
+
+/// containerd starts before anything is known of the cluster.
+pub(crate) fn arguments_of_containerd() -> Vec<String> {
+    ["--config=/etc/containerd/config.toml", "--log-level=warn"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// The kubelet may not give itself these labels; a master's agent does.
+pub(crate) fn is_restricted(label: &str) -> bool {
+    const ALLOWED: [&str; 3] = [
+        "kubelet.kubernetes.io/",
+        "node.kubernetes.io/",
+        "topology.kubernetes.io/",
+    ];
+    let Some((domain, _)) = label.split_once('/') else {
+        return false;
+    };
+    let theirs = ["kubernetes.io", "k8s.io"]
+        .iter()
+        .any(|own| domain == *own || domain.ends_with(&format!(".{own}")));
+    theirs && !ALLOWED.iter().any(|allowed| label.starts_with(allowed))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,124 @@
+//! What the server asks of a master: draining, taking work again, removal.
+//! One task at a time; each may come twice.
+
+use std::time::Duration;
+
+use kernel::{Error, Kind, Result};
+use nodewire::{LONG_POLL_SECONDS, Task, TaskKind, TaskResult};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::api::Api;
+use super::drain;
+use crate::channel::{Channel, is_refusal};
+use crate::engine::query;
+use crate::report::{plain, say};
+use crate::retry::Backoff;
+
+/// Where a task names no deadline, seconds.
+const DEADLINE: u32 = 120;
+
+/// Takes tasks until dropped.
+pub(crate) async fn run(api: &Api, channel: &Channel) {
+    let mut backoff = Backoff::new(200, 10_000);
+    loop {
+        match channel.poll::<Task>("tasks", LONG_POLL_SECONDS).await {
+            Ok(Some(task)) => {
+                backoff = Backoff::new(200, 10_000);
+                one(api, channel, &task).await;
+            }
+            Ok(None) => {}
+            Err(e) if e.is_transient() => backoff.pause().await,
+            Err(e) => {
+                say(format_args!("tasks: {}", plain(&e)));
+                sleep(Duration::from_secs(30)).await;
+            }
+        }
+    }
+}
+
+async fn one(api: &Api, channel: &Channel, task: &Task) {
+    say(format_args!("task {}: {:?}", task.id, task.kind));
+    let limit = Duration::from_secs(task.deadline.unwrap_or(DEADLINE).into());
+    let until = Instant::now() + limit;
+    let mut backoff = Backoff::new(100, 2_000);
+    let done = loop {
+        match act(api, &task.kind, until).await {
+            // The API server may be starting again; a drain that gave up
+            // has had its time.
+            Err(e) if matches!(e.kind, Kind::Unavailable { .. }) && Instant::now() < until => {
+                backoff.pause().await;
+            }
+            other => break other,
+        }
+    };
+    let result = match done {
+        Ok(log) => TaskResult { ok: true, log },
+        Err(e) => TaskResult {
+            ok: false,
+            log: plain(&e),
+        },
+    };
+    say(format_args!(
+        "task {}: ok={} {}",
+        task.id, result.ok, result.log
+    ));
+    let path = format!("tasks/{}", query(&task.id));
+    let mut backoff = Backoff::new(100, 5_000);
+    while let Err(e) = channel.post::<Value>(&path, &result).await {
+        // The server knows it no more, or us: nobody waits for the answer.
+        if is_refusal(&e) || !e.is_transient() {
+            return say(format_args!("task {}: {}", task.id, plain(&e)));
+        }
+        backoff.pause().await;
+    }
+}
+
+async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<String> {
+    match kind {
+        TaskKind::Drain { node } => drain::drain(api, node, until).await,
+        TaskKind::Activate { node } => drain::cordon(api, node, false)
+            .await
+            .map(|()| String::new()),
+        TaskKind::Remove { node } => remove(api, node, until).await,
+        TaskKind::Unknown => Err(Error::new(
+            Kind::NotSupported { status: 501 },
+            "this agent does not know that kind of task; rebuild the node image",
+        )),
+        // Swarm's: here masters are what they were made as, certificates
+        // belong to files, and there are no join tokens.
+        TaskKind::Promote { .. }
+        | TaskKind::Demote { .. }
+        | TaskKind::ReloadCa
+        | TaskKind::RotateTokens => Err(Error::new(
+            Kind::NotSupported { status: 501 },
+            "a Kubernetes cluster has no such task",
+        )),
+    }
+}
+
+/// Drains and takes the node off the list; one that is not on it is removed
+/// already. The pods of a dead node are struck off with it.
+async fn remove(api: &Api, node: &str, until: Instant) -> Result<String> {
+    match drain::drain(api, node, until).await {
+        Err(e) if e.is_not_found() => return Ok(format!("{node} is not on the list")),
+        other => other?,
+    };
+    match api.delete(&format!("/api/v1/nodes/{}", query(node))).await {
+        Err(e) if !e.is_not_found() => return Err(e),
+        _ => {}
+    }
+    for pod in drain::pods_on(api, node).await? {
+        let word = |key: &str| query(pod["metadata"][key].as_str().unwrap_or_default());
+        let path = format!(
+            "/api/v1/namespaces/{}/pods/{}?gracePeriodSeconds=0",
+            word("namespace"),
+            word("name")
+        );
+        match api.delete(&path).await {
+            Err(e) if !e.is_not_found() => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(format!("removed {node}"))
+}
