@@ -43,6 +43,12 @@ class Simulated(Server):
         with open(f"/proc/{self.process.pid}/status") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
 
+    def cpu(self):
+        """Seconds of processor time since the start."""
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def template(self):
         got = self.magnum("POST", "/clustertemplates", TEMPLATE)
         expect(got.status == 201, f"{got.status} {got.detail}")
@@ -131,13 +137,13 @@ def size(stories, clusters, nodes):
         return f"ready after {took:.0f} ms, {server.empty / 1024:.1f} MiB resident"
 
     def make():
-        begun = time.monotonic()
+        begun, cpu = time.monotonic(), server.cpu()
         accepted = create([server], clusters, nodes - 1)
         complete(server, clusters, 60 + clusters * nodes * 0.2)
         took = time.monotonic() - begun
         made[0] = True
         return (f"accepted in {accepted:.1f} s ({clusters / accepted:.0f}/s), complete after {took:.1f} s: "
-                f"{clusters / took:.2f} clusters/s, {clusters * nodes / took:.1f} nodes/s")
+                f"{clusters / took:.2f} clusters/s, {clusters * nodes / took:.1f} nodes/s, {server.cpu() - cpu:.1f} s of processor")
 
     def weigh():
         files = [os.path.join(server.state, "jeroboam.sqlite" + end) for end in ("", "-wal")]

@@ -70,4 +70,8 @@ const STEPS: &[Migration] = &[
         name: "compute-010-ledger-server",
         sql: "CREATE INDEX ledger_server ON ledger (server_id)",
     },
+    Migration {
+        name: "compute-011-server-owner",
+        sql: "CREATE INDEX server_owner ON server (owner_kind, owner_id)",
+    },
 ];

@@ -175,34 +175,32 @@ pub async fn complete(db: &Db, lease: &Lease, outcome: &Dirty) -> Result<()> {
     let mut tx = db.begin().await?;
     let tail = "WHERE kind = ? AND id = ? AND owner = ? AND epoch = ?";
     let own = values![&lease.kind, &lease.id, &lease.owner, lease.epoch];
-    let (due, attempts, error) = match outcome {
-        Dirty::Gone => {
-            let mut args = own.clone();
-            args.push(lease.generation.into());
-            let n = tx
-                .execute(
-                    &format!("DELETE FROM flow_key {tail} AND generation = ?"),
-                    args,
-                )
-                .await?;
-            if n == 1 {
-                return tx.commit().await;
-            }
-            (None, 0, None)
+    let clean = "owner = NULL, lease_until = 0, due_at = NULL, attempts = 0, last_error = NULL";
+    let ended = match outcome {
+        Dirty::Gone => Some(format!("DELETE FROM flow_key {tail} AND generation = ?")),
+        Dirty::Clean => Some(format!(
+            "UPDATE flow_key SET {clean} {tail} AND generation = ?"
+        )),
+        Dirty::At(_) | Dirty::Failed(..) => None,
+    };
+    if let Some(sql) = ended {
+        let mut args = own.clone();
+        args.push(lease.generation.into());
+        // Not marked again meanwhile: nobody has to look.
+        if tx.execute(&sql, args).await? == 1 {
+            return tx.commit().await;
         }
-        Dirty::Clean => (None, 0, None),
+    }
+    let (due, attempts, error) = match outcome {
+        Dirty::Gone | Dirty::Clean => (None, 0, None),
         Dirty::At(at) => (Some(*at), 0, None),
         Dirty::Failed(at, why) => (Some(*at), lease.attempts + 1, Some(why.clone())),
     };
     let mut args = values![lease.generation, due, attempts, error];
     args.extend(own);
-    let set = match tx.dialect() {
-        // MySQL assigns left to right; the order below reads no changed column.
-        Dialect::Mysql | Dialect::Sqlite | Dialect::Postgres => {
-            "owner = NULL, lease_until = 0, due_at = CASE WHEN generation = ? THEN ? ELSE due_at END, \
-             attempts = ?, last_error = ?"
-        }
-    };
+    // MySQL assigns left to right; the order below reads no changed column.
+    let set = "owner = NULL, lease_until = 0, due_at = CASE WHEN generation = ? THEN ? ELSE due_at END, \
+               attempts = ?, last_error = ?";
     tx.execute(&format!("UPDATE flow_key SET {set} {tail}"), args)
         .await?;
     tx.wake(&lease.kind, &lease.id);

@@ -65,6 +65,7 @@ impl ContainerHost for Engine {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<()> {
+        let _turn = self.turn().await?;
         let docker = self.docker().await?;
         let options = CreateContainerOptionsBuilder::new()
             .name(&spec.name)
@@ -111,6 +112,7 @@ impl ContainerHost for Engine {
     }
 
     async fn start(&self, name: &str) -> Result<()> {
+        let _turn = self.turn().await?;
         self.docker()
             .await?
             .start_container(name, None)
@@ -130,6 +132,7 @@ impl ContainerHost for Engine {
     }
 
     async fn remove(&self, name: &str, volumes: &[String]) -> Result<()> {
+        let _turn = self.turn().await?;
         let docker = self.docker().await?;
         // With `v` go anonymous volumes that the image asks for.
         let options = RemoveContainerOptionsBuilder::new()

@@ -13,12 +13,14 @@ use std::sync::Arc;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 use kernel::{Error, Result};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 /// Where the engine is looked for unless told otherwise.
 pub const DEFAULT_URL: &str = "unix:///var/run/docker.sock";
 /// Seconds until a request without answer counts as failed.
 const TIMEOUT: u64 = 60;
+/// Changes at the same time: beyond this an engine only gets slower.
+const CHANGES: usize = 32;
 
 /// A Docker Engine; cheap to clone.
 #[derive(Clone)]
@@ -30,6 +32,7 @@ pub struct Engine {
     /// The host's name for messages, once learned.
     name: Arc<OnceCell<String>>,
     isolate: bool,
+    changes: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -54,6 +57,7 @@ impl Engine {
             client: Arc::default(),
             name: Arc::default(),
             isolate: false,
+            changes: Arc::new(Semaphore::new(CHANGES)),
         })
     }
 
@@ -69,6 +73,11 @@ impl Engine {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// A turn for a change; it ends with the guard.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.changes.acquire().await.map_err(Error::internal)
     }
 
     async fn docker(&self) -> Result<&Docker> {

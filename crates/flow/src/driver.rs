@@ -22,7 +22,7 @@ const BACKOFF_MIN: Duration = Duration::from_millis(200);
 /// … to here.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Runs at the same time in one process.
-const PARALLEL: usize = 64;
+const PARALLEL: usize = 256;
 
 /// What a run wants next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! The task registry: every background task has a name, can be told to stop
 //! and is awaited at the end.
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -12,6 +14,33 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     token: CancellationToken,
+    running: Names,
+}
+
+/// How many tasks of each name run.
+#[derive(Clone, Default)]
+struct Names(Arc<Mutex<BTreeMap<&'static str, usize>>>);
+
+impl Names {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<&'static str, usize>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Takes the name off the list however the task ends.
+struct Entry(Names, &'static str);
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.0.with(|names| {
+            if let Some(count) = names.get_mut(self.1) {
+                *count -= 1;
+                if *count == 0 {
+                    names.remove(self.1);
+                }
+            }
+        });
+    }
 }
 
 impl Tasks {
@@ -26,9 +55,12 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        self.running
+            .with(|names| *names.entry(name).or_default() += 1);
+        let entry = Entry(self.running.clone(), name);
         self.tracker.spawn(async move {
             task.await;
-            tracing::debug!(task = name, "ended");
+            drop(entry);
         });
     }
 
@@ -40,7 +72,29 @@ impl Tasks {
             .await
             .is_err()
         {
-            tracing::warn!(left = self.tracker.len(), "tasks did not stop in time");
+            let left = self.running.with(|names| format!("{names:?}"));
+            tracing::warn!(left, "tasks did not stop in time");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_runs_is_known_by_name_until_it_ends() {
+        let tasks = Tasks::default();
+        let token = tasks.token();
+        tasks.spawn("waits", async move { token.cancelled().await });
+        tasks.spawn("waits too", std::future::pending());
+        assert_eq!(tasks.running.with(|n| n.len()), 2);
+        tasks.stop(Duration::from_millis(50)).await;
+        assert_eq!(
+            tasks
+                .running
+                .with(|n| n.keys().copied().collect::<Vec<_>>()),
+            ["waits too"]
+        );
     }
 }

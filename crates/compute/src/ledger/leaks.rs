@@ -56,13 +56,12 @@ fn compare(there: impl Iterator<Item = Object>, ledger: Vec<Entry>) -> Vec<Leak>
     let mut missing: Vec<Entry> = known.into_values().collect();
     missing.sort_by(|a, b| a.name.cmp(&b.name));
     for entry in missing {
-        // A server that is being made, removed, or has failed need not have
-        // all of its objects.
-        if matches!(
-            entry.status.as_deref(),
-            Some("BUILD" | "DELETING" | "ERROR")
-        ) {
-            continue;
+        // A server that is being made or removed, or whose build has failed,
+        // need not have all of its objects.
+        match entry.status.as_deref() {
+            Some("BUILD" | "DELETING") => continue,
+            Some("ERROR") if !entry.launched => continue,
+            _ => {}
         }
         out.push(Leak {
             side: Side::Ledger,
@@ -92,6 +91,7 @@ mod tests {
             object: "container".into(),
             server_id: "s".into(),
             status: status.map(str::to_owned),
+            launched: status == Some("ACTIVE"),
         }
     }
 
@@ -106,6 +106,11 @@ mod tests {
             entry("jb-srv-2", Some("BUILD")),
             entry("jb-srv-3", Some("ACTIVE")),
             entry("jb-srv-4", None),
+            entry("jb-srv-5", Some("ERROR")),
+            Entry {
+                launched: true,
+                ..entry("jb-srv-6", Some("ERROR"))
+            },
         ];
         let found = compare(there.into_iter(), ledger);
         let told: Vec<_> = found.iter().map(|l| (l.side, l.name.as_str())).collect();
@@ -114,7 +119,8 @@ mod tests {
             [
                 (Side::Engine, "jb-srv-9-docker"),
                 (Side::Ledger, "jb-srv-3"),
-                (Side::Ledger, "jb-srv-4")
+                (Side::Ledger, "jb-srv-4"),
+                (Side::Ledger, "jb-srv-6")
             ]
         );
     }

@@ -10,6 +10,8 @@ pub(super) struct Entry {
     pub object: String,
     pub server_id: String,
     pub status: Option<String>,
+    /// Whether the server once ran: then all of its objects were made.
+    pub launched: bool,
 }
 
 pub(crate) async fn add(
@@ -36,7 +38,8 @@ pub(crate) async fn drop_of(tx: &mut Tx, server_id: &str) -> Result<()> {
 pub(super) async fn all(db: &Db) -> Result<Vec<Entry>> {
     let rows = db
         .query(
-            "SELECT l.name AS name, l.object AS object, l.server_id AS server_id, s.status AS status \
+            "SELECT l.name AS name, l.object AS object, l.server_id AS server_id, s.status AS status, \
+             s.launched_at AS launched_at \
              FROM ledger l LEFT JOIN server s ON s.id = l.server_id",
             vec![],
         )
@@ -48,6 +51,7 @@ pub(super) async fn all(db: &Db) -> Result<Vec<Entry>> {
                 object: r.text("object")?,
                 server_id: r.text("server_id")?,
                 status: r.opt_text("status")?,
+                launched: r.opt_int("launched_at")?.is_some(),
             })
         })
         .collect()

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use db::Tx;
-use kernel::{Ctx, Error, Kind, Result, ids};
+use kernel::{Ctx, Error, Kind, OwnerKey, Result, ids};
 use network::access::{may_own, sees};
 
 use super::model::{Nic, Srv};
@@ -40,6 +40,12 @@ impl Face for Compute {
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Server> {
         mine(ctx, table::get(&self.db, id).await?, id).map(Srv::shown)
+    }
+
+    async fn of_owner(&self, ctx: &Ctx, owner: &OwnerKey) -> Result<Vec<Server>> {
+        let found = table::of_owner(&self.db, owner).await?;
+        let own = |s: &Srv| sees(ctx, &s.project_id);
+        Ok(found.into_iter().filter(own).map(Srv::shown).collect())
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {

@@ -82,6 +82,13 @@ pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Srv>> {
     row.as_ref().map(srv).transpose()
 }
 
+/// The servers of an owner, by name.
+pub(crate) async fn of_owner(db: &Db, owner: &OwnerKey) -> Result<Vec<Srv>> {
+    let sql = format!("{COLUMNS} WHERE owner_kind = ? AND owner_id = ? ORDER BY name");
+    let rows = db.query(&sql, values![&owner.kind, &owner.id]).await?;
+    rows.iter().map(srv).collect()
+}
+
 pub(crate) async fn get_in(tx: &mut Tx, id: &str) -> Result<Option<Srv>> {
     let row = tx
         .query_opt(&format!("{COLUMNS} WHERE id = ?"), values![id])

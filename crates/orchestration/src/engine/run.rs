@@ -38,6 +38,13 @@ impl Reconciler for Engine {
             return Ok(Next::Gone);
         };
         if row.status != Status::InProgress {
+            // Something that the stack holds has changed by itself: whoever
+            // owns the stack may want to look.
+            if let Some(owner) = &row.owner {
+                let mut tx = self.store.db.begin().await?;
+                db::mark(&mut tx, &owner.kind, &owner.id).await?;
+                tx.commit().await?;
+            }
             return Ok(Next::Done);
         }
         let mut run = Run {

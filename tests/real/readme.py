@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""What a newcomer does: `./x up`, the README's tour word by word, `./x down`;
+then nothing is left. In a home directory of its own, on a port of its own."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from world import BIN, KINDS, ROOT, Failed, Stories, expect, names, run  # noqa: E402
+
+
+class Home:
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="jeroboam-home-")
+        self.before = {kind: set(names(kind)) for kind in KINDS}
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        old = os.environ
+        self.env = {
+            "HOME": self.dir, "JEROBOAM_LISTEN": f"127.0.0.1:{port}", "JEROBOAM_STATE": None,
+            # What the machine has cached, and the toolchain, are not the home's.
+            "XDG_CACHE_HOME": old.get("XDG_CACHE_HOME") or os.path.join(old["HOME"], ".cache"),
+            "CARGO_HOME": old.get("CARGO_HOME") or os.path.join(old["HOME"], ".cargo"),
+            "RUSTUP_HOME": old.get("RUSTUP_HOME") or os.path.join(old["HOME"], ".rustup"),
+            "PATH": os.path.join(old["HOME"], ".cargo/bin") + ":" + old["PATH"],
+        }
+        os.makedirs(os.path.join(self.dir, ".cache"))
+        os.symlink(os.path.join(self.env["XDG_CACHE_HOME"], "jeroboam"), os.path.join(self.dir, ".cache", "jeroboam"))
+        # The tour names the release build; here the build under test stands for it.
+        os.makedirs(os.path.join(self.dir, "work", "target"))
+        os.symlink(os.path.dirname(BIN), os.path.join(self.dir, "work", "target", "release"))
+
+    def x(self, *args, timeout=600):
+        return run([os.path.join(ROOT, "x"), *args], env=self.env, timeout=timeout)
+
+    def left(self):
+        found = [f"{kind} {n}" for kind in KINDS for n in names(kind) if n not in self.before[kind]]
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    words = f.read().split(b"\0")
+                with open(f"/proc/{pid}/environ", "rb") as f:
+                    ours = f"HOME={self.dir}".encode() in f.read().split(b"\0")
+            except OSError:
+                continue
+            if ours and b"serve" in words:
+                found.append(f"process {pid}")
+        return found
+
+
+def tour():
+    """The indented blocks below the README's `A tour`."""
+    with open(os.path.join(ROOT, "README.md")) as f:
+        part = re.search(r"^## A tour$(.*?)^## ", f.read(), re.M | re.S).group(1)
+    lines = [line[4:] for line in part.splitlines() if line.startswith("    ")]
+    expect(len(lines) > 10, f"the tour has {len(lines)} lines")
+    return "\n".join(lines)
+
+
+def walk(home):
+    # What people wait for between two commands, a script has to wait for too.
+    def waits(line):
+        if re.match(r"openstack coe cluster (create|resize) (\S+)", line):
+            return line + '\nuntil jeroboam cluster list | grep mine | grep -q _COMPLETE; do sleep 0.2; done'
+        if line.startswith("openstack coe cluster delete"):
+            return line + '\nwhile jeroboam cluster list | grep -q mine; do sleep 0.2; done'
+        return line
+    script = "\n".join(waits(line) for line in tour().replace("\\\n", " ").splitlines())
+    done = subprocess.run(["bash", "-euxo", "pipefail", "-c", script], cwd=os.path.join(home.dir, "work"), timeout=240,
+                          env={k: v for k, v in {**os.environ, **home.env}.items() if v is not None},
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    expect(done.returncode == 0, f"ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    expect("leak" not in done.stdout.lower() or "no leak" in done.stdout.lower(), done.stdout[-1000:])
+
+
+def main():
+    stories, home = Stories(), Home()
+    flags = ["--debug"] if os.path.basename(os.path.dirname(BIN)) == "debug" else []
+
+    def up():
+        said = home.x("up", *flags, timeout=900).ok()
+        for word in ("Ready", "Running", "./x down"):
+            expect(word in said.out, f"'{word}' is not in:\n{said.out}")
+
+    def again():
+        home.x("up", *flags).ok()
+
+    def down():
+        home.x("down").ok()
+        expect(not home.left(), f"left: {home.left()}")
+
+    try:
+        if stories.tell("./x up ends with a cluster that runs a service", up):
+            stories.tell("./x up again finds it", again)
+            stories.tell("the README's tour works as written", lambda: walk(home))
+        stories.tell("./x down leaves nothing", down)
+        stories.tell("./x down again has nothing to do", down)
+    except KeyboardInterrupt:
+        stories.failed.append("interrupted: the time was over")
+        home.x("down")
+    except Failed as e:
+        stories.failed.append(str(e))
+    finally:
+        shutil.rmtree(home.dir, ignore_errors=True)
+    return stories.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
