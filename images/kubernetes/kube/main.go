@@ -42,8 +42,10 @@ const (
 var components = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
-	"kube-scheduler":          scheduler.NewSchedulerCommand,
 	"kube-proxy":              proxy.NewProxyCommand,
+	"kube-scheduler": func() *cobra.Command {
+		return scheduler.NewSchedulerCommand() // may take plug-ins; none
+	},
 	"kubelet": func() *cobra.Command {
 		return kubelet.NewKubeletCommand(context.Background())
 	},
@@ -82,7 +84,7 @@ func delayCollection() {
 // runKubectl follows cmd/kubectl: the verbosity counts before the command
 // is built, and errors are printed for people.
 func runKubectl() {
-	_ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args))
+	_, _ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 		kubectlutil.CheckErr(err)
 	}
