@@ -87,7 +87,9 @@ pub(crate) async fn csr(d: &ClustersDeps, who: &Who, ask: &CsrAsk) -> Result<Csr
             .flat_map(|n| profiles::trusted(&n.addresses, &[], &kube.networks))
             .collect()
     };
-    let others = numbers(&|n| n.id != who.node.id);
+    // A worker has no address of another node; a master's is its own,
+    // whichever worker claims it.
+    let others = numbers(&|n| n.id != who.node.id && (n.is_master || !who.node.is_master));
     let asker = Asker {
         node: &who.node.name,
         master: who.node.is_master,

@@ -1,6 +1,9 @@
 //! Tests of the crate: a world with fakes of the faces and a SQLite file.
 
 mod api;
+mod kube;
+mod kube_certs;
+mod kube_resize;
 mod nodes;
 mod pure;
 mod world;

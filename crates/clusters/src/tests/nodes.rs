@@ -7,7 +7,7 @@ use super::world::*;
 
 const S0: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-fn session(name: &str) -> String {
+pub(super) fn session(name: &str) -> String {
     format!("{S0}-{name}")
 }
 
@@ -19,7 +19,7 @@ async fn hello(w: &World, cluster: &str, word: &str, index: &str, session: &str)
     w.node("", "POST", "hello", body).await
 }
 
-fn node_name(w: &World, word: &str, index: &str) -> String {
+pub(super) fn node_name(w: &World, word: &str, index: &str) -> String {
     let prefix = w.heat.lock().parameters["name"]
         .as_str()
         .unwrap()

@@ -165,7 +165,7 @@ impl Keypairs for Things {
 impl Images for Things {
     async fn find(&self, _: &Ctx, name: &str) -> Result<Image> {
         let distro = match name {
-            "swarm" => Some("debian"),
+            "swarm" | "kube" => Some("debian"),
             "ubuntu" => Some("ubuntu"),
             "bare" => None,
             "dup" => return Err(Error::conflict("several")),

@@ -1,0 +1,265 @@
+//! Kubernetes: certificates of nodes by purpose, and those of users.
+
+use pki::first_der;
+use serde_json::{Value, json};
+use x509_parser::prelude::*;
+
+use super::kube::{accepted, hello};
+use super::nodes::{node_name, session};
+use super::world::*;
+
+/// A request that asks for what it must not get.
+fn csr() -> String {
+    let mut params = rcgen::CertificateParams::new(vec!["evil.example".to_owned()]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let mut say = |kind, text| params.distinguished_name.push(kind, text);
+    say(rcgen::DnType::CommonName, "admin");
+    say(rcgen::DnType::OrganizationName, "system:masters");
+    let key = rcgen::KeyPair::generate().unwrap();
+    params.serialize_request(&key).unwrap().pem().unwrap()
+}
+
+struct Seen {
+    subject: String,
+    names: Vec<String>,
+    client: bool,
+    server: bool,
+}
+
+fn read(pem: &str, ca: &str) -> Seen {
+    let der = first_der(pem, &["CERTIFICATE"]).unwrap();
+    let ca = first_der(ca, &["CERTIFICATE"]).unwrap();
+    let (_, cert) = parse_x509_certificate(&der).unwrap();
+    let (_, ca) = parse_x509_certificate(&ca).unwrap();
+    cert.verify_signature(Some(ca.public_key())).unwrap();
+    let usage = cert.extended_key_usage().unwrap().unwrap().value;
+    let mut names: Vec<String> = cert
+        .subject_alternative_name()
+        .unwrap()
+        .map(|san| {
+            let text = |n: &GeneralName<'_>| match n {
+                GeneralName::DNSName(name) => (*name).to_owned(),
+                GeneralName::IPAddress(ip) => {
+                    let parts: Vec<String> = ip.iter().map(u8::to_string).collect();
+                    parts.join(".")
+                }
+                other => format!("{other:?}"),
+            };
+            san.value.general_names.iter().map(text).collect()
+        })
+        .unwrap_or_default();
+    names.sort();
+    Seen {
+        subject: cert.subject().to_string(),
+        names,
+        client: usage.client_auth,
+        server: usage.server_auth,
+    }
+}
+
+async fn ask(w: &World, session: &str, purpose: &str) -> Got {
+    let body = json!({ "csr": csr(), "purpose": purpose });
+    w.node(session, "POST", "csr", body).await
+}
+
+#[tokio::test]
+async fn nodes_get_the_names_of_their_purpose_and_no_other() {
+    let w = World::new().await;
+    let id = accepted(&w, json!({})).await;
+    hello(&w, &id, "master", "0").await;
+    hello(&w, &id, "node", "0").await;
+    let (m, n) = (node_name(&w, "master", "0"), node_name(&w, "node", "0"));
+    let (master, worker) = (session("master0"), session("node0"));
+    let api = [
+        "10.254.0.1",
+        "10.64.0.10",
+        "127.0.0.1",
+        m.as_str(),
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        "localhost",
+    ];
+    let mut api: Vec<&str> = api.to_vec();
+    api.sort_unstable();
+    let kubelet = format!("O=system:nodes, CN=system:node:{n}");
+    let agent = format!("O=system:masters, CN=jeroboam:agent:{m}");
+    let etcd = format!("CN={m}");
+    let mut peer = vec!["10.64.0.10", "127.0.0.1", m.as_str(), "localhost"];
+    peer.sort_unstable();
+    let none: Vec<&str> = Vec::new();
+    // Purpose, who asks, CA, subject, names, client, server.
+    let cases = [
+        (
+            "kubelet",
+            &worker,
+            "kubernetes",
+            kubelet.as_str(),
+            vec!["10.64.0.20", n.as_str()],
+            true,
+            true,
+        ),
+        (
+            "kube-proxy",
+            &worker,
+            "kubernetes",
+            "CN=system:kube-proxy",
+            none.clone(),
+            true,
+            false,
+        ),
+        (
+            "apiserver",
+            &master,
+            "kubernetes",
+            "CN=kube-apiserver",
+            api,
+            false,
+            true,
+        ),
+        (
+            "apiserver-kubelet-client",
+            &master,
+            "kubernetes",
+            "O=system:masters, CN=kube-apiserver-kubelet-client",
+            none.clone(),
+            true,
+            false,
+        ),
+        (
+            "controller-manager",
+            &master,
+            "kubernetes",
+            "CN=system:kube-controller-manager",
+            none.clone(),
+            true,
+            false,
+        ),
+        (
+            "scheduler",
+            &master,
+            "kubernetes",
+            "CN=system:kube-scheduler",
+            none.clone(),
+            true,
+            false,
+        ),
+        (
+            "admin",
+            &master,
+            "kubernetes",
+            agent.as_str(),
+            none.clone(),
+            true,
+            false,
+        ),
+        ("etcd", &master, "etcd", etcd.as_str(), peer, true, true),
+        (
+            "etcd-client",
+            &master,
+            "etcd",
+            "CN=kube-apiserver-etcd-client",
+            none.clone(),
+            true,
+            false,
+        ),
+        (
+            "front-proxy-client",
+            &master,
+            "front-proxy",
+            "CN=front-proxy-client",
+            none,
+            true,
+            false,
+        ),
+    ];
+    for (purpose, who, ca, subject, names, client, server) in cases {
+        let got = ask(&w, who, purpose).await;
+        assert_eq!(got.status, 200, "{purpose}: {}", got.body);
+        let path = format!("/v1/certificates/c1?ca_cert_type={ca}");
+        let shown = w.call(ALICE, "GET", &path, None).await;
+        let shown = shown.body["pem"].as_str().unwrap();
+        assert_eq!(got.body["ca"].as_str().unwrap().trim(), shown, "{purpose}");
+        let seen = read(got.body["cert"].as_str().unwrap(), shown);
+        assert_eq!(seen.subject, subject, "{purpose}");
+        assert_eq!(seen.names, names, "{purpose}");
+        assert_eq!((seen.client, seen.server), (client, server), "{purpose}");
+        if !matches!(purpose, "kubelet" | "kube-proxy") {
+            assert_eq!(ask(&w, &worker, purpose).await.status, 403, "{purpose}");
+        }
+    }
+    for purpose in ["node", "dance"] {
+        assert_eq!(ask(&w, &master, purpose).await.status, 400, "{purpose}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_cannot_pass_for_the_api_server() {
+    let w = World::new().await;
+    let id = accepted(&w, json!({})).await;
+    hello(&w, &id, "master", "0").await;
+    let body = json!({ "cluster": id, "node": node_name(&w, "node", "0"),
+        "token": w.token("node", "0"), "session": session("node0"), "boot": 1,
+        "addresses": ["10.64.0.10", "10.254.0.1", "127.0.0.1", "kubernetes", "10.100.1.1", "10.64.0.20"] });
+    assert_eq!(w.node("", "POST", "hello", body).await.status, 200);
+    let got = ask(&w, &session("node0"), "kubelet").await;
+    let seen = read(
+        got.body["cert"].as_str().unwrap(),
+        got.body["ca"].as_str().unwrap(),
+    );
+    assert_eq!(seen.names, ["10.64.0.20", &node_name(&w, "node", "0")]);
+    // The master's own certificate has its address, whoever else claims it.
+    let got = ask(&w, &session("master0"), "apiserver").await;
+    let seen = read(
+        got.body["cert"].as_str().unwrap(),
+        got.body["ca"].as_str().unwrap(),
+    );
+    assert!(seen.names.contains(&"10.64.0.10".to_owned()));
+}
+
+#[tokio::test]
+async fn users_get_the_name_they_ask_for_from_the_ca_they_name() {
+    let w = World::new().await;
+    accepted(&w, json!({})).await;
+    let mut pems = Vec::new();
+    for kind in [
+        "kubernetes",
+        "etcd",
+        "front-proxy",
+        "front_proxy",
+        "kubelet",
+    ] {
+        let path = format!("/v1/certificates/c1?ca_cert_type={kind}");
+        let shown = w.call(ALICE, "GET", &path, None).await;
+        let ca = shown.body["pem"].as_str().unwrap().to_owned();
+        let body = json!({ "cluster_uuid": "c1", "csr": csr(), "ca_cert_type": kind });
+        let got = w.call(ALICE, "POST", "/v1/certificates", Some(body)).await;
+        assert_eq!(got.status, 201, "{}", got.body);
+        assert_eq!(got.body["ca_cert_type"], kind);
+        let seen = read(got.body["pem"].as_str().unwrap(), &ca);
+        assert_eq!(seen.subject, "CN=admin, O=system:masters");
+        assert!(seen.client && !seen.server);
+        pems.push(ca);
+    }
+    assert_eq!((&pems[2], &pems[0]), (&pems[3], &pems[4]));
+    assert!(pems[0] != pems[1] && pems[1] != pems[2] && pems[0] != pems[2]);
+}
+
+#[tokio::test]
+async fn a_rotation_that_cannot_be_done_changes_nothing() {
+    let w = World::new().await;
+    let id = accepted(&w, json!({})).await;
+    w.complete().await;
+    let before = w.call(ALICE, "GET", "/v1/certificates/c1", None).await.body;
+    let got = w.call(ALICE, "PATCH", "/v1/certificates/c1", None).await;
+    assert_eq!(got.status, 400);
+    let after = w.call(ALICE, "GET", "/v1/certificates/c1", None).await.body;
+    assert_eq!(before["pem"], after["pem"]);
+    assert_eq!(w.show(&id).await["status"], "CREATE_COMPLETE");
+    let swarm: Value = w
+        .call(ALICE, "GET", "/v1/certificates/none", None)
+        .await
+        .body;
+    assert_eq!(swarm["errors"][0]["status"], 404);
+}
