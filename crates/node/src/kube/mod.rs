@@ -325,3 +325,6 @@ fn write_all(files: &[files::File]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,7 @@ async fn one(api: &Api, channel: &Channel, task: &Task) {
     }
 }
 
-async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<String> {
+pub(crate) async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<String> {
     match kind {
         TaskKind::Drain { node } => drain::drain(api, node, until).await,
         TaskKind::Activate { node } => drain::cordon(api, node, false)

@@ -1,0 +1,398 @@
+//! The agent against fakes over the wire: an API server that plays parts of
+//! Kubernetes, and a bootstrap server that signs.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use nodewire::{Role, StepStatus, Task};
+use pki::{Ca, SignOptions, Subject};
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::api::Api;
+use super::{addons, certificates, drain, network, plan, tasks};
+use crate::channel::Channel;
+use crate::report::Reporter;
+
+/// `METHOD path`, content type, body.
+type Asked = (String, String, Value);
+/// Status, extra header, body.
+type Said = (u16, Option<(&'static str, &'static str)>, String);
+type Play = dyn Fn(&Asked) -> Said + Send + Sync;
+
+/// What a fake was asked, in order.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<Asked>>>);
+
+impl Heard {
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().map(|a| a.0.clone()).collect()
+    }
+
+    fn bodies(&self, line: &str) -> Vec<Value> {
+        let all = self.0.lock().unwrap();
+        let of = |a: &&Asked| a.0.starts_with(line);
+        all.iter().filter(of).map(|a| a.2.clone()).collect()
+    }
+}
+
+struct Fake {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    heard: Heard,
+}
+
+impl Fake {
+    async fn new(cert_der: Vec<u8>, key_pem: &str) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from(cert_der)],
+                PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap(),
+            )
+            .unwrap();
+        Self {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            heard: Heard::default(),
+        }
+    }
+
+    fn at(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    async fn serve(self, play: Arc<Play>) {
+        let mut all = JoinSet::new();
+        loop {
+            let (tcp, _) = self.listener.accept().await.unwrap();
+            let (acceptor, heard, play) = (self.acceptor.clone(), self.heard.clone(), play.clone());
+            all.spawn(async move {
+                let Ok(tls) = acceptor.accept(tcp).await else {
+                    return;
+                };
+                let answer = |request: Request<Incoming>| {
+                    let (heard, play) = (heard.clone(), play.clone());
+                    async move {
+                        let kind = request
+                            .headers()
+                            .get("content-type")
+                            .map(|v| v.to_str().unwrap().to_owned())
+                            .unwrap_or_default();
+                        let line = format!("{} {}", request.method(), request.uri());
+                        let body = request.into_body().collect().await?.to_bytes();
+                        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                        let asked = (line, kind, body);
+                        let (status, header, text) = play(&asked);
+                        heard.0.lock().unwrap().push(asked);
+                        let mut answer = Response::builder().status(status);
+                        if let Some((name, value)) = header {
+                            answer = answer.header(name, value);
+                        }
+                        Ok::<_, hyper::Error>(answer.body(Full::new(Bytes::from(text))).unwrap())
+                    }
+                };
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(tls), service_fn(answer))
+                    .await;
+            });
+        }
+    }
+}
+
+/// A fake API server and a client of it.
+async fn kubernetes(dir: &Path) -> (Fake, Api) {
+    let ca = Ca::generate("c").unwrap();
+    let sign = |subject: &str| {
+        let options = SignOptions::node(subject, vec!["127.0.0.1".into()]);
+        ca.issue(Subject::cn(subject), &options).unwrap()
+    };
+    let (own, admin) = (sign("apiserver"), sign("admin"));
+    for (file, text) in [
+        ("ca.crt", ca.cert_pem.as_str()),
+        ("admin.crt", admin.cert_pem.as_str()),
+        ("admin.key", admin.key_pem.as_str()),
+    ] {
+        std::fs::write(dir.join(file), text).unwrap();
+    }
+    let fake = Fake::new(own.cert_der.clone(), &own.key_pem).await;
+    let api = Api::new(&fake.at().to_string(), dir, "admin").unwrap();
+    (fake, api)
+}
+
+fn ok(body: &Value) -> Said {
+    (200, None, body.to_string())
+}
+
+fn none() -> Said {
+    (404, None, json!({ "message": "not found" }).to_string())
+}
+
+fn w0() -> Value {
+    json!({
+        "metadata": { "name": "w-0", "uid": "uid-0" },
+        "spec": {},
+        "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+    })
+}
+
+fn pods() -> Value {
+    let pod = |name: &str, owner: &str| {
+        json!({ "metadata": {
+            "name": name, "namespace": "default", "uid": name,
+            "ownerReferences": [{ "kind": owner, "controller": true }],
+        } })
+    };
+    json!({ "items": [pod("web", "ReplicaSet"), pod("agent", "DaemonSet")] })
+}
+
+async fn within<T>(fake: Fake, play: Arc<Play>, work: impl Future<Output = T>) -> T {
+    tokio::select! {
+        () = fake.serve(play) => panic!("the fake ended"),
+        done = timeout(Duration::from_secs(20), work) => done.unwrap(),
+    }
+}
+
+const BUDGET: &str = r#"{"message":"Cannot evict pod as it would violate the pod's disruption budget.",
+    "details":{"causes":[{"reason":"DisruptionBudget","message":"The disruption budget pdb needs 1 healthy pods and has 1 currently"}]}}"#;
+
+#[tokio::test]
+async fn a_drain_waits_for_the_budget_and_leaves_daemons() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fake, api) = kubernetes(dir.path()).await;
+    let heard = fake.heard.clone();
+    let refusals = Mutex::new(0);
+    let play = move |asked: &Asked| match asked.0.as_str() {
+        "GET /api/v1/nodes/w-0" | "PATCH /api/v1/nodes/w-0" => ok(&w0()),
+        "GET /api/v1/pods?fieldSelector=spec.nodeName%3Dw-0" => ok(&pods()),
+        "POST /api/v1/namespaces/default/pods/web/eviction" => {
+            let mut refusals = refusals.lock().unwrap();
+            *refusals += 1;
+            if *refusals == 1 {
+                (429, Some(("retry-after", "1")), BUDGET.into())
+            } else {
+                (201, None, "{}".into())
+            }
+        }
+        "GET /api/v1/namespaces/default/pods/web" => none(),
+        other => panic!("{other}"),
+    };
+    let until = Instant::now() + Duration::from_secs(10);
+    let said = within(fake, Arc::new(play), drain::drain(&api, "w-0", until)).await;
+    assert_eq!(said.unwrap(), "1 pods left w-0");
+    let evictions = heard.bodies("POST");
+    assert_eq!(evictions.len(), 2);
+    assert_eq!(evictions[0]["apiVersion"], "policy/v1");
+    let cordons = heard.bodies("PATCH");
+    assert_eq!(cordons, [json!({ "spec": { "unschedulable": true } })]);
+}
+
+#[tokio::test]
+async fn a_budget_that_forbids_all_is_named_and_the_node_works_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fake, api) = kubernetes(dir.path()).await;
+    let heard = fake.heard.clone();
+    let play = |asked: &Asked| match asked.0.as_str() {
+        "GET /api/v1/nodes/w-0" | "PATCH /api/v1/nodes/w-0" => ok(&w0()),
+        line if line.starts_with("GET /api/v1/pods?") => ok(&pods()),
+        line if line.starts_with("POST ") => (429, None, BUDGET.into()),
+        other => panic!("{other}"),
+    };
+    let until = Instant::now() + Duration::from_secs(2);
+    let said = within(fake, Arc::new(play), drain::drain(&api, "w-0", until)).await;
+    let e = said.unwrap_err().message;
+    for word in ["w-0", "default/web", "disruption budget pdb needs 1"] {
+        assert!(e.contains(word), "{e}");
+    }
+    let last = heard.bodies("PATCH").pop().unwrap();
+    assert_eq!(last, json!({ "spec": { "unschedulable": false } }));
+}
+
+#[tokio::test]
+async fn a_watch_hands_out_events_until_one_is_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fake, api) = kubernetes(dir.path()).await;
+    let event = |name: &str| json!({ "type": "MODIFIED", "object": { "name": name } });
+    let lines = format!("{}\n{}\n", event("a"), event("b"));
+    let play = move |asked: &Asked| match asked.0.as_str() {
+        "GET /forbidden" => (403, None, json!({ "message": "not you" }).to_string()),
+        _ => (200, None, lines.clone()),
+    };
+    let work = async {
+        let seen = Mutex::new(Vec::new());
+        let see = |kind: &str, object: &Value| {
+            let name = object["name"].as_str().unwrap().to_owned();
+            seen.lock().unwrap().push(format!("{kind} {name}"));
+            (name == "b").then_some(name)
+        };
+        assert_eq!(api.watch("/x", see).await.unwrap().as_deref(), Some("b"));
+        assert_eq!(*seen.lock().unwrap(), ["MODIFIED a", "MODIFIED b"]);
+        let ended = api.watch("/x", |_, _| None::<()>).await.unwrap();
+        assert_eq!(ended, None);
+        let e = api
+            .watch("/forbidden", |_, _| None::<()>)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (e.kind, e.message.as_str()),
+            (kernel::Kind::Forbidden, "not you")
+        );
+    };
+    within(fake, Arc::new(play), work).await;
+}
+
+#[tokio::test]
+async fn add_ons_are_applied_as_ours_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fake, api) = kubernetes(dir.path()).await;
+    let heard = fake.heard.clone();
+    let objects = addons::coredns(&plan::tests::facts(Role::Manager, 36).plan, "c");
+    let play = |asked: &Asked| {
+        assert_eq!(asked.1, "application/apply-patch+yaml");
+        assert!(asked.0.ends_with("?fieldManager=jeroboam&force=true"));
+        ok(&asked.2)
+    };
+    within(fake, Arc::new(play), addons::apply(&api, &objects))
+        .await
+        .unwrap();
+    let lines = heard.lines();
+    assert_eq!(lines.len(), objects.len());
+    assert!(lines[5].contains("/deployments/coredns"), "{lines:?}");
+}
+
+/// A channel to a fake bootstrap server.
+async fn server() -> (Fake, Channel) {
+    let own = pki::self_signed("jeroboam", &[], 10).unwrap();
+    let fake = Fake::new(own.cert_der.clone(), &own.key_pem).await;
+    let seed = nodewire::Seed {
+        server: fake.at().to_string(),
+        pin: pki::fingerprint_sha256(&own.cert_der),
+        token: "t".into(),
+        cluster: "c".into(),
+        node: "w-0".into(),
+        role: Role::Worker,
+        index: 0,
+        coe: "kubernetes".into(),
+    };
+    let channel = Channel::new(&seed, "session").unwrap();
+    (fake, channel)
+}
+
+#[tokio::test]
+async fn keys_survive_what_the_server_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fake, channel) = server().await;
+    let heard = fake.heard.clone();
+    let ca = Ca::generate("c").unwrap();
+    let calls = Mutex::new(0);
+    let play = move |asked: &Asked| {
+        let mut calls = calls.lock().unwrap();
+        *calls += 1;
+        if *calls == 1 {
+            return (503, None, json!({ "error": "starting" }).to_string());
+        }
+        let csr = asked.2["csr"].as_str().unwrap();
+        let options = SignOptions::node("w-0", vec!["10.0.0.4".into()]);
+        let cert = ca.sign_csr(csr, &options).unwrap();
+        ok(&json!({ "cert": cert, "ca": ca.cert_pem }))
+    };
+    let (reporter, _delivery) = Reporter::new();
+    let obtain = || certificates::obtain(&channel, &reporter, dir.path(), "w-0", Role::Worker);
+    let work = async {
+        obtain().await.unwrap();
+        assert!(certificates::complete(dir.path(), Role::Worker));
+        let asked = heard.lines().len();
+        assert_eq!(asked, 3, "one try failed, two purposes");
+        obtain().await.unwrap();
+        assert_eq!(heard.lines().len(), asked, "nothing is asked twice");
+    };
+    within(fake, Arc::new(play), work).await;
+    let mut purposes: Vec<String> = heard
+        .bodies("POST")
+        .iter()
+        .map(|b| b["purpose"].as_str().unwrap().to_owned())
+        .collect();
+    purposes.sort();
+    purposes.dedup();
+    assert_eq!(purposes, ["kube-proxy", "kubelet"]);
+    reporter.step("done", StepStatus::Ok, "");
+}
+
+#[tokio::test]
+async fn peers_are_followed_by_their_version() {
+    let (fake, channel) = server().await;
+    let heard = fake.heard.clone();
+    let play = |asked: &Asked| match asked.0.as_str() {
+        "GET /bootstrap/v1/peers?known=&wait=25" => {
+            ok(&json!({ "version": "7", "api": "10.0.0.5:6443", "nodes": [] }))
+        }
+        _ => (204, None, String::new()),
+    };
+    let known = tokio::sync::watch::channel(None).0;
+    let mut news = known.subscribe();
+    let work = async {
+        tokio::select! {
+            () = network::follow(&channel, &known) => {}
+            _ = async {
+                let got = news.wait_for(Option::is_some).await.unwrap().clone();
+                assert_eq!(got.unwrap().api.as_deref(), Some("10.0.0.5:6443"));
+                while heard.lines().len() < 2 {
+                    tokio::task::yield_now().await;
+                }
+            } => {}
+        }
+    };
+    within(fake, Arc::new(play), work).await;
+    assert_eq!(heard.lines()[1], "GET /bootstrap/v1/peers?known=7&wait=25");
+}
+
+#[tokio::test]
+async fn a_removed_node_takes_its_pods_along_and_may_be_gone_already() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fake, api) = kubernetes(dir.path()).await;
+    let heard = fake.heard.clone();
+    let play = |asked: &Asked| match asked.0.as_str() {
+        "GET /api/v1/nodes/w-0" | "PATCH /api/v1/nodes/w-0" => {
+            let mut down = w0();
+            down["status"] = json!({});
+            ok(&down)
+        }
+        line if line.starts_with("GET /api/v1/nodes/") => none(),
+        line if line.starts_with("GET /api/v1/pods?") => ok(&pods()),
+        line if line.starts_with("DELETE ") => ok(&Value::Null),
+        other => panic!("{other}"),
+    };
+    let work = async {
+        let until = Instant::now() + Duration::from_secs(5);
+        let task = |node: &str| -> Task {
+            serde_json::from_value(json!({ "id": "1", "kind": "remove", "node": node })).unwrap()
+        };
+        let said = tasks::act(&api, &task("w-0").kind, until).await.unwrap();
+        assert_eq!(said, "removed w-0");
+        let said = tasks::act(&api, &task("w-1").kind, until).await.unwrap();
+        assert_eq!(said, "w-1 is not on the list");
+    };
+    within(fake, Arc::new(play), work).await;
+    let deleted: Vec<String> = heard.lines();
+    assert!(deleted.contains(&"DELETE /api/v1/nodes/w-0".into()));
+    assert!(
+        deleted.contains(&"DELETE /api/v1/namespaces/default/pods/web?gracePeriodSeconds=0".into())
+    );
+}
