@@ -17,6 +17,8 @@ use crate::notify::{self, Outcome};
 /// An agent that gives a drain up at its deadline needs so long to say why,
 /// microseconds.
 const LATE: i64 = 15_000_000;
+/// How often the removal of a Node object is asked for.
+const REMOVE_TRIES: usize = 5;
 /// A master gets so long to let a node take work again, seconds.
 const ACTIVATE_SECONDS: i64 = 600;
 
@@ -82,35 +84,50 @@ fn said(t: &Task) -> &str {
 
 /// The servers are gone; a living kubelet would have registered again.
 fn off_the_list(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> Move {
-    let removals: Vec<&Task> = tasks
+    let able = nodes
         .iter()
-        .filter(|t| t.kind == "remove" && t.generation == c.generation)
-        .collect();
-    let waiting = || removals.iter().filter(|t| t.pending(now));
-    if let Some(until) = waiting().map(|t| t.deadline).min() {
-        let names: Vec<&str> = waiting().map(|t| t.node.as_str()).collect();
+        .any(|n| n.is_master && n.status == NodeStatus::Ready);
+    if !able {
+        // Nobody is there to tell, nor a list that anybody could read.
+        return Move::Settle(Ok(()));
+    }
+    let (mut due, mut waiting, mut failed) = (Vec::new(), Vec::new(), None);
+    // Who has never said hello has no Node object.
+    let leaving = |n: &&Node| n.status == NodeStatus::Leaving && n.session_hash.is_some();
+    for n in nodes.iter().filter(leaving) {
+        let of_node =
+            |t: &&Task| t.kind == "remove" && t.generation == c.generation && t.node == n.name;
+        let tries: Vec<&Task> = tasks.iter().filter(of_node).collect();
+        let Some(last) = tries.iter().max_by_key(|t| t.created_at) else {
+            due.push(n.name.clone());
+            continue;
+        };
+        // Pods of a server that is gone are in the way until the cluster has
+        // noticed that it is, which takes most of a minute.
+        let next = last.created_at + REMOVE_SECONDS * 1_000_000;
+        match last.status.as_str() {
+            "done" => {}
+            "pending" if last.deadline > now => waiting.push((last.deadline, n.name.as_str())),
+            _ if tries.len() >= REMOVE_TRIES => failed = Some(*last),
+            _ if next > now => waiting.push((next, n.name.as_str())),
+            _ => due.push(n.name.clone()),
+        }
+    }
+    if !due.is_empty() {
+        return Move::TakeOff(due);
+    }
+    if let Some(until) = waiting.iter().map(|(at, _)| *at).min() {
+        let names: Vec<&str> = waiting.iter().map(|(_, name)| *name).collect();
         let names = names.join(", ");
         return Move::WaitUntil(
             until,
             format!("Waiting for a master to take {names} off the list of nodes."),
         );
     }
-    let able = nodes
-        .iter()
-        .any(|n| n.is_master && n.status == NodeStatus::Ready);
-    let listed: Vec<String> = nodes
-        .iter()
-        .filter(|n| n.status == NodeStatus::Leaving && n.session_hash.is_some())
-        .filter(|n| !removals.iter().any(|t| t.node == n.name))
-        .map(|n| n.name.clone())
-        .collect();
-    if able && !listed.is_empty() {
-        return Move::TakeOff(listed);
-    }
-    match removals.iter().find(|t| t.status != "done") {
+    match failed {
         Some(t) => Move::Settle(Err(format!(
-            "Node {}: step remove failed: its server is gone, but its Node object may be there: \
-             {}. Resize again to have it removed.",
+            "Node {}: step remove failed: {}. Its server is gone, but its Node object may still \
+             be there: resize again to have it removed.",
             t.node,
             said(t)
         ))),

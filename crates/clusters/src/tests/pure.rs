@@ -42,6 +42,73 @@ fn failed_nodes_leave_first_then_named_then_newest() {
     assert!(choose(&nodes, 4, &["n-0".to_owned()], false).is_err());
 }
 
+/// What a resize in Kubernetes does next, over all that tasks may have said.
+#[test]
+fn removals_are_repeated_until_the_cluster_has_noticed() {
+    use crate::cluster::Cluster;
+    use crate::cluster::model::Intent;
+    use crate::cluster::plan::{Move, decide};
+    use crate::coe::Coe;
+    use crate::node::Task;
+    use orchestration::face::{Action, Stack, Status};
+    const SECOND: i64 = 1_000_000;
+    let cluster = Cluster {
+        status: "UPDATE_IN_PROGRESS".into(),
+        intent: Intent::Resize,
+        generation: 2,
+        sent_generation: 2,
+        ..Cluster::default()
+    };
+    let stack = Stack {
+        id: "s".into(),
+        project_id: "p1".into(),
+        name: "s".into(),
+        action: Action::Update,
+        status: Status::Complete,
+        status_reason: String::new(),
+        outputs: BTreeMap::new(),
+        generation: 2,
+    };
+    let mut master = node(0, NodeStatus::Ready);
+    master.is_master = true;
+    let mut leaving = node(1, NodeStatus::Leaving);
+    leaving.session_hash = Some("x".into());
+    let silent = node(2, NodeStatus::Leaving);
+    let nodes = [master, leaving, silent];
+    let step = |tasks: &[Task], nodes: &[Node], now: i64| {
+        decide(Coe::Kubernetes, &cluster, nodes, tasks, Some(&stack), now)
+    };
+    let mut tasks = Vec::new();
+    for round in 0..5 {
+        let now = round * 20 * SECOND;
+        assert_eq!(step(&tasks, &nodes, now), Move::TakeOff(vec!["n-1".into()]));
+        let mut task = Task::new("c", "remove", "n-1", now, 15);
+        task.generation = 2;
+        tasks.push(task.clone());
+        assert!(
+            matches!(step(&tasks, &nodes, now), Move::WaitUntil(at, _) if at == now + 15 * SECOND)
+        );
+        let last = tasks.last_mut().unwrap();
+        last.status = "failed".into();
+        last.log = "pod a/b: evicted, but it has not ended yet".into();
+        if round < 4 {
+            let soon = step(&tasks, &nodes, now + SECOND);
+            assert!(matches!(soon, Move::WaitUntil(at, _) if at == now + 15 * SECOND));
+        }
+    }
+    let Move::Settle(Err(why)) = step(&tasks, &nodes, 200 * SECOND) else {
+        panic!("it goes on");
+    };
+    assert!(
+        why.contains("Node n-1: step remove failed: pod a/b"),
+        "{why}"
+    );
+    tasks.last_mut().unwrap().status = "done".into();
+    assert_eq!(step(&tasks, &nodes, 200 * SECOND), Move::Settle(Ok(())));
+    // Without a master there is nobody to ask.
+    assert_eq!(step(&[], &nodes[1..], 0), Move::Settle(Ok(())));
+}
+
 #[test]
 fn labels_are_compared_with_the_parents() {
     let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
@@ -168,4 +235,31 @@ async fn the_engine_accepts_the_template_and_its_updates() {
             Err(e) => assert_eq!(e.kind, kernel::Kind::Conflict, "{e}"),
         }
     }
+}
+
+#[test]
+fn every_known_label_is_in_the_document() {
+    use crate::coe::kubernetes::labels::{CATALOGUE, Effect};
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/kubernetes-labels.md"
+    );
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut seen = "";
+    for (name, _, effect) in CATALOGUE {
+        assert!(seen < *name, "{name} is out of order");
+        seen = name;
+        let word = match effect {
+            Effect::Server => "server",
+            Effect::Nodes => "nodes",
+            Effect::None => "none",
+        };
+        let row = text
+            .lines()
+            .find(|l| l.starts_with(&format!("| `{name}` |")))
+            .unwrap_or_else(|| panic!("{name} is not in {path}"));
+        assert!(row.contains(&format!("| {word} |")), "{name}: {row}");
+    }
+    let rows = text.lines().filter(|l| l.starts_with("| `")).count();
+    assert_eq!(rows, CATALOGUE.len());
 }
