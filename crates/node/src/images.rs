@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use futures_util::future::try_join_all;
 use kernel::{Error, Result};
 
 use crate::engine::Engine;
@@ -23,7 +24,7 @@ pub(crate) async fn load(engine: &Engine, archives: &Path, marks: &Path) -> Resu
     .await
 }
 
-/// As `load`, into whatever `import` imports.
+/// As `load`, all at once, into whatever `import` imports.
 ///
 /// # Errors
 /// As `import`; internal: an unreadable directory.
@@ -32,19 +33,19 @@ pub(crate) async fn each(
     marks: &Path,
     import: impl AsyncFn(&Path) -> Result<()>,
 ) -> Result<usize> {
-    let mut count = 0;
-    for archive in find(archives)? {
+    let wanted = find(archives)?.into_iter().map(async |archive| {
         let mark = marks.join(mark_of(&archive)?);
         if mark.exists() {
-            continue;
+            return Ok::<usize, Error>(0);
         }
         import(&archive).await?;
         fs::create_dir_all(marks)
             .and_then(|()| fs::write(&mark, b""))
             .map_err(|e| Error::internal(format!("{}: {e}", mark.display())))?;
-        count += 1;
-    }
-    Ok(count)
+        Ok(1)
+    });
+    let counts: Vec<usize> = try_join_all(wanted).await?;
+    Ok(counts.iter().sum())
 }
 
 fn find(dir: &Path) -> Result<Vec<PathBuf>> {

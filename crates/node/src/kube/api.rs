@@ -176,6 +176,12 @@ impl Api {
         self.send(Method::GET, path, JSON, None).await
     }
 
+    /// Whether the server says anything at all. Its port is open, and
+    /// accepts what nobody answers yet, long before.
+    pub(crate) async fn answers(&self) -> bool {
+        self.look("/livez").await.is_ok()
+    }
+
     async fn send(
         &self,
         method: Method,

@@ -113,6 +113,18 @@ async fn one(
     write_private(&certificate, grant.cert.as_bytes())
 }
 
+/// Writes the key that signs service account tokens, and its public half:
+/// the API server takes no PKCS#8 key of a curve for verifying.
+///
+/// # Errors
+/// Internal: the key cannot be read, the files cannot be written.
+pub(crate) fn token_keys(dir: &Path, key: &str) -> Result<()> {
+    let pair = KeyPair::from_pem(key)
+        .map_err(|e| Error::internal(format!("the service account key: {e}")))?;
+    write_private(&dir.join("sa.pub"), pair.public_key_pem().as_bytes())?;
+    write_private(&dir.join("sa.key"), key.as_bytes())
+}
+
 /// The kept key, or a new one.
 fn key(path: &Path) -> Result<KeyPair> {
     let kept = fs::read_to_string(path)
@@ -159,5 +171,8 @@ mod tests {
                 .contains("CERTIFICATE REQUEST")
         );
         assert!(!complete(&dir.path().join("pki"), Role::Worker));
+        token_keys(dir.path(), &first.serialize_pem()).unwrap();
+        let public = fs::read_to_string(dir.path().join("sa.pub")).unwrap();
+        assert!(public.starts_with("-----BEGIN PUBLIC KEY"), "{public}");
     }
 }

@@ -14,7 +14,7 @@ use super::api::Api;
 use super::plan::{Component, ETC, Facts, Image, PKI};
 use super::{Node, addons, dns, drain, observe, tasks};
 use crate::engine::{query, text};
-use crate::init::{Never, Once};
+use crate::init::Never;
 use crate::report::plain;
 use crate::retry::Backoff;
 
@@ -43,7 +43,6 @@ impl Node<'_> {
         facts: &Facts,
         welcome: &Welcome,
         image: &Image,
-        runtime: &impl Once<()>,
     ) -> Result<Never> {
         let reporter = &self.boot.reporter;
         self.begin(facts, Component::Etcd);
@@ -53,12 +52,14 @@ impl Node<'_> {
         reporter.run("etcd", etcd).await?;
         let _ = std::fs::write(self.boot.home.join(QUORUM), b"");
         self.begin(facts, Component::Apiserver);
-        let port = local(facts.plan.api_port);
-        let apiserver = self
-            .crew
-            .answers(Component::Apiserver, port, APISERVER_PATIENCE);
-        reporter.run("apiserver", apiserver).await?;
         let api = Api::new(&facts.api, Path::new(PKI), "admin")?;
+        let apiserver = self.crew.until(
+            Component::Apiserver,
+            "the API",
+            APISERVER_PATIENCE,
+            async || api.answers().await,
+        );
+        reporter.run("apiserver", apiserver).await?;
         handy_kubectl();
 
         let ready = async {
@@ -69,11 +70,8 @@ impl Node<'_> {
                 }
                 Ok(())
             };
-            let (_, uid, ()) = tokio::try_join!(
-                self.controllers(facts),
-                self.node(facts, runtime, &api),
-                addons
-            )?;
+            let (_, uid, ()) =
+                tokio::try_join!(self.controllers(facts), self.node(facts, &api), addons)?;
             self.healthy(&api).await?;
             self.boot.ready(&uid).await
         };
@@ -96,9 +94,9 @@ impl Node<'_> {
         tokio::try_join!(ready, never).map(|(never, _)| never)
     }
 
-    pub(super) async fn worker(&self, facts: &Facts, runtime: &impl Once<()>) -> Result<Never> {
+    pub(super) async fn worker(&self, facts: &Facts) -> Result<Never> {
         let api = Api::new(&facts.api, Path::new(PKI), "kubelet")?;
-        let uid = self.node(facts, runtime, &api).await?;
+        let uid = self.node(facts, &api).await?;
         self.boot.ready(&uid).await?;
         std::future::pending().await
     }
@@ -121,16 +119,19 @@ impl Node<'_> {
     }
 
     /// The kubelet runs and says Ready; gives the Node's uid.
-    async fn node(&self, facts: &Facts, runtime: &impl Once<()>, api: &Api) -> Result<String> {
+    async fn node(&self, facts: &Facts, api: &Api) -> Result<String> {
         self.begin(facts, Component::Proxy);
-        runtime.clone().await?;
+        self.wait_for(&self.containerd).await;
         self.begin(facts, Component::Kubelet);
         let reporter = &self.boot.reporter;
         let up = self
             .crew
             .answers(Component::Kubelet, local(10248), KUBELET_PATIENCE);
         reporter.run("kubelet", up).await?;
-        reporter.run("node", self.node_ready(facts, api)).await
+        let uid = reporter.run("node", self.node_ready(facts, api)).await?;
+        // No pod needs them before there is a node to place it on.
+        self.wait_for(&self.images).await;
+        Ok(uid)
     }
 
     async fn node_ready(&self, facts: &Facts, api: &Api) -> Result<String> {

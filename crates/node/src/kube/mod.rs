@@ -1,10 +1,11 @@
 //! One boot of a Kubernetes node.
 //!
 //! ```text
-//! prepare ─┬─ containerd ── images ───────────────────────────────┐
-//!          └─ hello ── certificates ─┬─ etcd ── apiserver ─┬─ controllers
-//!                                    │                     ├─ kubelet ── node ─┬─ ready
-//!                          (workers) └─ api ───────────────┘      addons ──────┘
+//! prepare ─┬─ containerd ─┬───────────── images ─────────────────────────┐
+//!          │              └───────────────────────┐                       │
+//!          └─ hello ── certificates ─┬─ etcd ── apiserver ─┬─ kubelet ── node ─┬─ ready
+//!                          (workers) └─ api ───────────────┤                   │
+//!                                                          └─ controllers, addons
 //! ```
 //! Nothing waits for what it does not need. What the server said is kept:
 //! a node that was a member comes back without it.
@@ -34,9 +35,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use self::api::Api;
 use self::components::{Crew, crew};
 use self::plan::{Component, Facts, IMAGE_FACTS, Image, Member, PKI};
-use crate::init::{Boot, Never, Once};
+use crate::init::{Boot, Never};
 use crate::report::{plain, say};
 use crate::retry::Backoff;
 use crate::seed::write_private;
@@ -63,6 +65,9 @@ pub(crate) struct Node<'a> {
     crew: Crew,
     peers: watch::Sender<Option<Peers>>,
     kept: Option<Welcome>,
+    /// Whether containerd answers, and whether it holds our images.
+    containerd: watch::Sender<bool>,
+    images: watch::Sender<bool>,
 }
 
 /// Runs the node until `stop` ends; the components end before it returns.
@@ -85,6 +90,8 @@ pub(crate) async fn live(
         crew,
         peers: watch::channel(peers).0,
         kept: welcome,
+        containerd: watch::channel(false).0,
+        images: watch::channel(false).0,
     };
     let runner = runner.run(halting);
     tokio::pin!(runner);
@@ -113,15 +120,14 @@ impl Node<'_> {
         };
         let life = async {
             let image = self.prepare().await?;
-            let runtime = self.runtime().boxed_local().shared();
             let cluster = async {
                 let welcome = match &self.kept {
                     Some(kept) => kept.clone(),
                     None => hello.clone().await?,
                 };
-                self.member(&welcome, &image, &runtime, own).await
+                self.member(&welcome, &image, own).await
             };
-            tokio::try_join!(cluster, runtime.clone()).map(|(never, ())| never)
+            tokio::try_join!(cluster, self.runtime()).map(|(never, ())| never)
         };
         let (never, _): (Never, Never) = tokio::try_join!(boot.hold(greet), boot.hold(life))?;
         match never {}
@@ -182,6 +188,7 @@ impl Node<'_> {
             open,
         );
         reporter.run("containerd", up).await?;
+        self.containerd.send_replace(true);
         let import = async |archive: &Path| {
             let archive = archive.to_string_lossy();
             let import = ["-n", "k8s.io", "images", "import", &archive];
@@ -192,18 +199,19 @@ impl Node<'_> {
             .run("images", async {
                 images::each(Path::new(images::ARCHIVES), marks, import).await
             })
-            .await
-            .map(|_| ())
+            .await?;
+        self.images.send_replace(true);
+        Ok(())
+    }
+
+    /// Waits until a flag is up; for ever where its strand has failed.
+    async fn wait_for(&self, flag: &watch::Sender<bool>) {
+        // Held by `self`: it cannot close.
+        let _ = flag.subscribe().wait_for(|up| *up).await;
     }
 
     /// From the welcome to a ready member and its duties.
-    async fn member(
-        &self,
-        welcome: &Welcome,
-        image: &Image,
-        runtime: &impl Once<()>,
-        own: IpAddr,
-    ) -> Result<Never> {
+    async fn member(&self, welcome: &Welcome, image: &Image, own: IpAddr) -> Result<Never> {
         let boot = self.boot;
         let facts = self.facts(welcome, image, own)?;
         if !certificates::complete(Path::new(PKI), facts.role) {
@@ -223,14 +231,14 @@ impl Node<'_> {
                     let facts = self.with_members(facts).await?;
                     write_all(&files::all(&facts))?;
                     if let Some(key) = &facts.plan.service_account_key {
-                        write_private(&Path::new(PKI).join("sa.key"), key.as_bytes())?;
+                        certificates::token_keys(Path::new(PKI), key)?;
                     }
-                    self.master(&facts, welcome, image, runtime).await
+                    self.master(&facts, welcome, image).await
                 }
                 Role::Worker => {
                     let facts = self.with_api(facts).await?;
                     write_all(&files::all(&facts))?;
-                    self.worker(&facts, runtime).await
+                    self.worker(&facts).await
                 }
             }
         };
@@ -287,9 +295,10 @@ impl Node<'_> {
             facts.api = api;
         }
         drop(known);
+        let api = Api::new(&facts.api, Path::new(PKI), "kubelet")?;
         let open = async {
             let mut backoff = Backoff::new(20, 100);
-            while !components::is_open(&facts.api).await {
+            while !api.answers().await {
                 backoff.pause().await;
             }
         };

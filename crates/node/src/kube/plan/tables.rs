@@ -134,7 +134,7 @@ static APISERVER: &[Flag] = &[
             f.plan.cluster_domain
         ))
     }),
-    flag("service-account-key-file", |_| pki("sa.key")),
+    flag("service-account-key-file", |_| pki("sa.pub")),
     flag("service-account-signing-key-file", |_| pki("sa.key")),
     flag("client-ca-file", |_| pki("ca.crt")),
     flag("tls-cert-file", |_| pki("apiserver.crt")),
