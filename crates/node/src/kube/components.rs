@@ -273,12 +273,15 @@ impl Keeper {
                 Err(e) => e.to_string(),
             };
             self.events.note(name, "exit", &why);
-            let words = self.died();
-            self.reporter.step(
-                self.component.step(),
-                StepStatus::Retrying,
-                format!("{name} ended: {why}\n{words}"),
-            );
+            let (deaths, words) = self.died();
+            // Who dies every second is not told of every second.
+            if deaths <= DEATHS || deaths.is_multiple_of(30) {
+                self.reporter.step(
+                    self.component.step(),
+                    StepStatus::Retrying,
+                    format!("{name} ended: {why}\n{words}"),
+                );
+            }
             tokio::select! {
                 () = sleep(RESTART_PAUSE) => {}
                 () = reached(&mut levels, wave) => return,
@@ -303,11 +306,11 @@ impl Keeper {
         records.entry(self.component).or_default().tail.clone()
     }
 
-    fn died(&self) -> String {
+    fn died(&self) -> (u32, String) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let record = records.entry(self.component).or_default();
         record.deaths += 1;
-        record.tail.text()
+        (record.deaths, record.tail.text())
     }
 
     async fn end(&self, child: &mut Child, limit: Duration) {

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kernel::{Error, Kind, Result};
+use kernel::{Error, Kind, Result, clock};
 use nodewire::Welcome;
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
@@ -122,19 +123,23 @@ impl Node<'_> {
     async fn node(&self, facts: &Facts, api: &Api) -> Result<String> {
         self.begin(facts, Component::Proxy);
         self.wait_for(&self.containerd).await;
+        let since = clock::iso_z(clock::now_micros());
         self.begin(facts, Component::Kubelet);
         let reporter = &self.boot.reporter;
         let up = self
             .crew
             .answers(Component::Kubelet, local(10248), KUBELET_PATIENCE);
         reporter.run("kubelet", up).await?;
-        let uid = reporter.run("node", self.node_ready(facts, api)).await?;
+        let uid = reporter
+            .run("node", self.node_ready(facts, api, &since))
+            .await?;
         // No pod needs them before there is a node to place it on.
         self.wait_for(&self.images).await;
         Ok(uid)
     }
 
-    async fn node_ready(&self, facts: &Facts, api: &Api) -> Result<String> {
+    /// Ready since this boot: what an earlier one said still stands there.
+    async fn node_ready(&self, facts: &Facts, api: &Api, since: &str) -> Result<String> {
         let path = format!(
             "/api/v1/nodes?watch=true&timeoutSeconds=60&fieldSelector={}",
             query(&format!("metadata.name={}", facts.node))
@@ -147,7 +152,7 @@ impl Node<'_> {
             loop {
                 let seen = api
                     .watch(&path, |_, node| {
-                        if drain::is_ready(node) {
+                        if drain::is_ready(node) && heard_of(node).as_str() >= since {
                             return Some(text(&node["metadata"]["uid"]));
                         }
                         note(unready(node));
@@ -243,13 +248,21 @@ impl Node<'_> {
     }
 }
 
+fn ready_condition(node: &Value) -> Option<&Value> {
+    let all = node["status"]["conditions"].as_array()?;
+    all.iter().find(|c| c["type"] == "Ready")
+}
+
+/// When the kubelet last said so; RFC 3339 in UTC, whole seconds.
+fn heard_of(node: &Value) -> String {
+    ready_condition(node)
+        .map(|c| text(&c["lastHeartbeatTime"]))
+        .unwrap_or_default()
+}
+
 /// Why a node is not Ready, as its kubelet says.
-fn unready(node: &serde_json::Value) -> String {
-    node["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|c| c["type"] == "Ready")
+fn unready(node: &Value) -> String {
+    ready_condition(node)
         .map(|c| format!("{}: {}", text(&c["reason"]), text(&c["message"])))
         .unwrap_or_else(|| "it has no condition Ready".into())
 }

@@ -120,6 +120,10 @@ fn kubelet(f: &Facts) -> File {
             "imagefs.available": "0%",
         },
         "enforceNodeAllocatable": ["pods"],
+        // A kubelet that starts again on a node called Ready looks at itself
+        // no sooner than this; it tells only what changed.
+        "nodeStatusUpdateFrequency": "2s",
+        "nodeStatusReportFrequency": "5m",
     });
     if let Some(bytes) = reserved_memory(f) {
         config["systemReserved"] = json!({ "memory": format!("{}Mi", bytes / MIB) });

@@ -39,7 +39,7 @@ use self::api::Api;
 use self::components::{Crew, crew};
 use self::plan::{Component, Facts, IMAGE_FACTS, Image, Member, PKI};
 use crate::init::{Boot, Never};
-use crate::report::{plain, say};
+use crate::report::say;
 use crate::retry::Backoff;
 use crate::seed::write_private;
 use crate::{images, prepare};
@@ -220,12 +220,13 @@ impl Node<'_> {
                 certificates::obtain(channel, &boot.reporter, Path::new(PKI), node, facts.role);
             boot.reporter.run("certificates", obtain).await?;
         }
-        let routes = async {
+        let plan = facts.plan.clone();
+        let network = async {
+            boot.reporter.run("network", network::rules(&plan)).await?;
             network::keep_routes(&boot.seed.node, self.peers.subscribe()).await;
             Err(Error::internal("keeping the routes ended"))
         };
         let life = async {
-            network::rules(&facts.plan).await?;
             match facts.role {
                 Role::Manager => {
                     let facts = self.with_members(facts).await?;
@@ -242,7 +243,7 @@ impl Node<'_> {
                 }
             }
         };
-        tokio::try_join!(life, routes).map(|(never, _): (Never, Never)| never)
+        tokio::try_join!(life, network).map(|(never, _): (Never, Never)| never)
     }
 
     fn facts(&self, welcome: &Welcome, image: &Image, own: IpAddr) -> Result<Facts> {
@@ -327,10 +328,14 @@ fn masters(peers: &Peers) -> Vec<Member> {
     all
 }
 
+/// Files that every boot writes anew need not be on disk at once.
 fn write_all(files: &[files::File]) -> Result<()> {
     for file in files {
-        write_private(Path::new(&file.path), file.content.as_bytes())
-            .map_err(|e| Error::internal(plain(&e)))?;
+        let path = Path::new(&file.path);
+        path.parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::write(path, &file.content))
+            .map_err(|e| Error::internal(format!("writing {}: {e}", file.path)))?;
     }
     Ok(())
 }
