@@ -1,13 +1,15 @@
 //! Our own view of a cluster: every node, every step, every resource.
 
 use kernel::{Ctx, Result, clock};
+use nodewire::Observed;
 use serde_json::{Value, json};
 
 use super::{ops, wire};
 use crate::ClustersDeps;
 use crate::node::{self, Node, NodeStatus};
 
-/// Answers status, nodes with their steps, and the resources of the stack.
+/// Answers status, nodes with their steps, the resources of the stack, and
+/// the add-ons that labels asked for.
 pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value> {
     let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
     d.enforcer.check("cluster:get", ctx, &ops::target(&c))?;
@@ -33,6 +35,11 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value
         })
         .collect();
     body.insert("resources".into(), Value::Array(listed));
+    // What a master said last; `{}` before its first word.
+    let observed = node::table::swarm(&d.db, &c.uuid).await?.observed;
+    let seen: Option<Observed> = serde_json::from_str(&observed).ok();
+    let addons = seen.map(|s| s.addons).unwrap_or_default();
+    body.insert("addons".into(), json!(addons));
     Ok(Value::Object(body))
 }
 

@@ -319,6 +319,11 @@ async fn health_is_told_in_the_form_of_magnum() {
     );
     assert_eq!(shown["coe_version"], "v1.36.3");
     assert_eq!(shown["container_version"], Value::Null);
+    let own = w.own(ALICE, &format!("/clusters/{id}/progress")).await;
+    assert_eq!(
+        own.body["addons"],
+        json!([{ "name": "coredns", "state": "ready", "reason": "" }])
+    );
     assert_eq!(post(seen(2, Value::Null)).await, 204);
     let shown = w.show(&id).await;
     assert_eq!(shown["health_status"], "UNHEALTHY");

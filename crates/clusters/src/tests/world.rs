@@ -436,6 +436,16 @@ impl World {
         send(&self.router, request.body(body).unwrap()).await
     }
 
+    /// One of our own routes; `path` is below `/jeroboam/v1`.
+    pub(crate) async fn own(&self, token: &str, path: &str) -> Got {
+        let request = Request::builder()
+            .uri(format!("/jeroboam/v1{path}"))
+            .header("x-auth-token", token)
+            .body(Body::empty())
+            .unwrap();
+        send(&self.router, request).await
+    }
+
     pub(crate) async fn node(&self, session: &str, method: &str, path: &str, body: Value) -> Got {
         let request = Request::builder()
             .method(method)

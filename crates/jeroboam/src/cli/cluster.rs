@@ -193,6 +193,27 @@ pub async fn show(api: &Api, cluster: &str, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The add-ons as the masters saw them last.
+pub async fn addons(api: &Api, cluster: &str, as_json: bool) -> Result<ExitCode> {
+    let shown = api
+        .clusters(Method::GET, &format!("/clusters/{cluster}"), None)
+        .await?;
+    let path = format!("/clusters/{}/progress", text(&shown, "uuid"));
+    let progress = api.own(Method::GET, &path, None).await?;
+    if as_json {
+        println!("{:#}", progress["addons"]);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_FULL_CONDENSED);
+    table.set_header(["add-on", "state", "reason"]);
+    for addon in progress["addons"].as_array().into_iter().flatten() {
+        table.add_row(["name", "state", "reason"].map(|k| text(addon, k)));
+    }
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
+}
+
 pub async fn delete(api: &Api, cluster: &str, wait: bool, timeout: u64) -> Result<ExitCode> {
     let shown = api
         .clusters(Method::GET, &format!("/clusters/{cluster}"), None)

@@ -1,4 +1,5 @@
-//! `jeroboam cluster config`: the key is made here and never leaves.
+//! `jeroboam cluster config` and `kubeconfig`: the key is made here and
+//! never leaves.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,56 +12,156 @@ use serde_json::json;
 
 use super::client::Api;
 use super::cluster::text;
+use super::kubeconfig::{self, Credentials, Names};
 
-pub async fn write(api: &Api, cluster: &str, dir: &Path, force: bool) -> Result<ExitCode> {
-    let shown = api
-        .clusters(Method::GET, &format!("/clusters/{cluster}"), None)
-        .await?;
-    let uuid = text(&shown, "uuid");
-    let address = text(&shown, "api_address");
-    if address.is_empty() {
-        bail!(
-            "cluster {cluster} has no API address yet; its status is {}",
-            text(&shown, "status")
-        );
+/// A cluster that can be reached.
+struct Reached {
+    uuid: String,
+    name: String,
+    address: String,
+}
+
+impl Reached {
+    async fn find(api: &Api, cluster: &str) -> Result<Self> {
+        let shown = api
+            .clusters(Method::GET, &format!("/clusters/{cluster}"), None)
+            .await?;
+        let address = text(&shown, "api_address");
+        if address.is_empty() {
+            bail!(
+                "cluster {cluster} has no API address yet; its status is {}",
+                text(&shown, "status")
+            );
+        }
+        Ok(Self {
+            uuid: text(&shown, "uuid"),
+            name: text(&shown, "name"),
+            address,
+        })
     }
+
+    /// Docker's address is `tcp://…`.
+    fn is_kubernetes(&self) -> bool {
+        self.address.starts_with("https://")
+    }
+
+    /// A new key, and the server's certificate for it.
+    async fn credentials(&self, api: &Api) -> Result<Credentials> {
+        let key = rcgen::KeyPair::generate()?;
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "admin");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::OrganizationName, "system:masters");
+        let csr = params.serialize_request(&key)?.pem()?;
+        let body = json!({"cluster_uuid": self.uuid, "csr": csr});
+        let signed = api
+            .clusters(Method::POST, "/certificates", Some(body))
+            .await?;
+        let ca = api
+            .clusters(Method::GET, &format!("/certificates/{}", self.uuid), None)
+            .await?;
+        Ok(Credentials {
+            ca: text(&ca, "pem"),
+            cert: text(&signed, "pem"),
+            key: key.serialize_pem(),
+        })
+    }
+}
+
+/// Writes what a client of the cluster needs, prints the variables to set.
+pub async fn write(api: &Api, cluster: &str, dir: &Path, force: bool) -> Result<ExitCode> {
+    let reached = Reached::find(api, cluster).await?;
     std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
     let dir = dir.canonicalize()?;
-    let files = ["ca.pem", "cert.pem", "key.pem"].map(|f| dir.join(f));
+    let names: &[&str] = if reached.is_kubernetes() {
+        &["config"]
+    } else {
+        &["ca.pem", "cert.pem", "key.pem"]
+    };
+    let files: Vec<_> = names.iter().map(|f| dir.join(f)).collect();
     if let Some(there) = files.iter().find(|f| f.exists())
         && !force
     {
         bail!("{} exists; use --force to overwrite it", there.display());
     }
-    let key = rcgen::KeyPair::generate()?;
-    let mut params = rcgen::CertificateParams::default();
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "admin");
-    params
-        .distinguished_name
-        .push(rcgen::DnType::OrganizationName, "system:masters");
-    let csr = params.serialize_request(&key)?.pem()?;
-    let body = json!({"cluster_uuid": uuid, "csr": csr});
-    let signed = api
-        .clusters(Method::POST, "/certificates", Some(body))
-        .await?;
-    let ca = api
-        .clusters(Method::GET, &format!("/certificates/{uuid}"), None)
-        .await?;
-    let contents = [text(&ca, "pem"), text(&signed, "pem"), key.serialize_pem()];
-    for (path, content) in files.iter().zip(contents) {
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        file.write_all(content.as_bytes())?;
+    let made = reached.credentials(api).await?;
+    if reached.is_kubernetes() {
+        // The names are those that the OpenStack client gives.
+        let names = Names {
+            cluster: &reached.name,
+            user: "admin",
+            context: "default",
+        };
+        let config = kubeconfig::build(&names, &reached.address, &made);
+        let path = dir.join("config");
+        private(&path, &kubeconfig::yaml(&config))?;
+        println!("export KUBECONFIG={}", path.display());
+        return Ok(ExitCode::SUCCESS);
     }
-    println!("export DOCKER_HOST={address}");
+    for (path, content) in files.iter().zip([&made.ca, &made.cert, &made.key]) {
+        private(path, content)?;
+    }
+    println!("export DOCKER_HOST={}", reached.address);
     println!("export DOCKER_TLS_VERIFY=1");
     println!("export DOCKER_CERT_PATH={}", dir.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a kubeconfig, or merges it into the user's own.
+pub async fn kubeconfig(api: &Api, cluster: &str, merge: bool) -> Result<ExitCode> {
+    let reached = Reached::find(api, cluster).await?;
+    if !reached.is_kubernetes() {
+        bail!("{cluster} is no Kubernetes cluster; use: jeroboam cluster config {cluster}");
+    }
+    let made = reached.credentials(api).await?;
+    let user = format!("{}-admin", reached.name);
+    let names = Names {
+        cluster: &reached.name,
+        user: &user,
+        context: &reached.name,
+    };
+    let config = kubeconfig::build(&names, &reached.address, &made);
+    if !merge {
+        print!("{}", kubeconfig::yaml(&config));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let path = kubeconfig::own_path()?;
+    let before = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(e) => return Err(e).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    let after = kubeconfig::merged(&before, &config)
+        .with_context(|| format!("{} is left as it is", path.display()))?;
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("{} cannot be made", dir.display()))?;
+    }
+    // Whole or not at all: other clusters' keys are in the file.
+    let mut beside = path.clone().into_os_string();
+    beside.push(".jeroboam");
+    let beside = std::path::PathBuf::from(beside);
+    private(&beside, &kubeconfig::yaml(&after))?;
+    std::fs::rename(&beside, &path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    println!("context {} is in {}", reached.name, path.display());
+    println!("next: kubectl --context {} get nodes", reached.name);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a file that nobody else may read.
+fn private(path: &Path, content: &str) -> Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    file.write_all(content.as_bytes())?;
+    Ok(())
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod credentials;
 mod doctor;
 mod image;
+mod kubeconfig;
 mod leaks;
 mod progress;
 mod serve;
@@ -113,12 +114,30 @@ enum ClusterCommand {
     Config {
         /// Name or uuid.
         cluster: String,
-        /// Where to write ca.pem, cert.pem and key.pem.
+        /// Where to write `config` (Kubernetes) or ca.pem, cert.pem and key.pem.
         #[arg(long, default_value = ".")]
         dir: PathBuf,
         /// Overwrite files that exist.
         #[arg(long)]
         force: bool,
+    },
+    /// Print a kubeconfig, or put it into one's own.
+    #[command(
+        after_help = "Examples:\n  jeroboam cluster kubeconfig demo > demo.yaml\n  jeroboam cluster kubeconfig demo --merge && kubectl get nodes"
+    )]
+    Kubeconfig {
+        /// Name or uuid.
+        cluster: String,
+        /// Add it to the first file of KUBECONFIG, else to ~/.kube/config.
+        #[arg(long)]
+        merge: bool,
+    },
+    /// List the add-ons of a Kubernetes cluster and how they are.
+    Addons {
+        /// Name or uuid.
+        cluster: String,
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -145,6 +164,12 @@ pub async fn run(args: Args) -> Result<ExitCode> {
                     dir,
                     force,
                 } => credentials::write(&api, &cluster, &dir, force).await,
+                ClusterCommand::Kubeconfig { cluster, merge } => {
+                    credentials::kubeconfig(&api, &cluster, merge).await
+                }
+                ClusterCommand::Addons { cluster, json } => {
+                    cluster::addons(&api, &cluster, json).await
+                }
             }
         }
         Command::Leaks { json } => leaks::run(&client::Api::connect(cloud).await?, json).await,
