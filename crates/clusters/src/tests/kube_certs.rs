@@ -263,3 +263,43 @@ async fn a_rotation_that_cannot_be_done_changes_nothing() {
         .body;
     assert_eq!(swarm["errors"][0]["status"], 404);
 }
+
+#[tokio::test]
+async fn every_master_is_in_the_names_of_the_api_server() {
+    let w = World::new().await;
+    let body = json!({ "name": "k3", "coe": "kubernetes", "image_id": "kube",
+        "external_network_id": "public", "apiserver_port": 7443, "master_lb_enabled": true });
+    let got = w
+        .call(ALICE, "POST", "/v1/clustertemplates", Some(body))
+        .await;
+    assert_eq!(got.status, 201, "{}", got.body);
+    let new = json!({ "name": "c3", "cluster_template_id": "k3", "master_count": 3 });
+    let got = w.call(ALICE, "POST", "/v1/clusters", Some(new)).await;
+    assert_eq!(got.status, 202, "{}", got.body);
+    w.settle().await;
+    let id = got.body["uuid"].as_str().unwrap().to_owned();
+    for index in ["2", "0", "1"] {
+        let got = hello(&w, &id, "master", index).await.body;
+        assert_eq!(got["first_manager"], index == "0");
+        assert_eq!(got["kubernetes"]["masters"], 3);
+        assert_eq!(got["kubernetes"]["api_port"], 7443);
+    }
+    let got = ask(&w, &session("master2"), "apiserver").await;
+    let seen = read(
+        got.body["cert"].as_str().unwrap(),
+        got.body["ca"].as_str().unwrap(),
+    );
+    for ip in ["10.64.0.10", "10.64.0.11", "10.64.0.12"] {
+        assert!(
+            seen.names.contains(&ip.to_owned()),
+            "{ip}: {:?}",
+            seen.names
+        );
+    }
+    let peers = w
+        .node(&session("master1"), "GET", "peers", Value::Null)
+        .await;
+    assert_eq!(peers.body["api"], "10.64.0.10:7443");
+    w.complete().await;
+    assert_eq!(w.show(&id).await["api_address"], "https://10.64.0.2:7443");
+}

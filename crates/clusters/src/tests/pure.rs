@@ -186,7 +186,14 @@ async fn the_engine_accepts_the_template_and_its_updates() {
         network: "net".into(),
         gateway: "10.9.0.1".into(),
     };
-    for fixed_network in [None, Some(fixed)] {
+    let kubernetes = crate::coe::kubernetes::render::flavour(6443);
+    let cases = [
+        (None, flavour()),
+        (Some(fixed.clone()), flavour()),
+        (None, kubernetes.clone()),
+        (Some(fixed), kubernetes),
+    ];
+    for (fixed_network, flavour) in cases {
         let shape = Shape {
             prefix: "c-1".into(),
             external_network: Some("public".into()),
@@ -220,7 +227,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
             id: kernel::ids::uuid(),
             project_id: "p1".into(),
             name: format!("s-{}", kernel::ids::hex()),
-            template: template(&shape, &flavour()),
+            template: template(&shape, &flavour),
             parameters,
             ..Default::default()
         };
