@@ -9,6 +9,8 @@ use std::time::Duration;
 use kernel::{Error, Kind, Result, clock};
 use nodewire::Welcome;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
@@ -22,6 +24,8 @@ use crate::retry::Backoff;
 /// Says that this master's etcd once had a quorum.
 pub(super) const QUORUM: &str = "etcd-quorum";
 
+/// As etcd's table of flags has it.
+const ETCD_METRICS: u16 = 2381;
 const ETCD_PATIENCE: Duration = Duration::from_secs(60);
 const APISERVER_PATIENCE: Duration = Duration::from_secs(120);
 const CONTROLLERS_PATIENCE: Duration = Duration::from_secs(60);
@@ -49,7 +53,7 @@ impl Node<'_> {
         self.begin(facts, Component::Etcd);
         let etcd = self
             .crew
-            .answers(Component::Etcd, local(2379), ETCD_PATIENCE);
+            .until(Component::Etcd, "/health", ETCD_PATIENCE, etcd_is_well);
         reporter.run("etcd", etcd).await?;
         let _ = std::fs::write(self.boot.home.join(QUORUM), b"");
         self.begin(facts, Component::Apiserver);
@@ -246,6 +250,21 @@ impl Node<'_> {
             sleep(LOOK).await;
         }
     }
+}
+
+/// Whether etcd serves: its port is open before its members are enough.
+async fn etcd_is_well() -> bool {
+    let ask = async {
+        let mut tcp = TcpStream::connect(local(ETCD_METRICS)).await?;
+        tcp.write_all(b"GET /health HTTP/1.0\r\n\r\n").await?;
+        let mut answer = String::new();
+        tcp.take(4096).read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer.contains("\"health\":\"true\""))
+    };
+    matches!(
+        tokio::time::timeout(Duration::from_secs(2), ask).await,
+        Ok(Ok(true))
+    )
 }
 
 fn ready_condition(node: &Value) -> Option<&Value> {

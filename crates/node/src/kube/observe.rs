@@ -17,8 +17,11 @@ use crate::channel::Channel;
 use crate::engine::{query, text};
 use crate::report::{plain, say};
 
-/// Between looks at the API's health; also the safety net below the watch.
+/// Between looks at the API's health.
 const TICK: Duration = Duration::from_secs(2);
+/// After so many looks without a word from the watch everything is read:
+/// the safety net below it.
+const QUIET: u32 = 5;
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 const WORKER: &str = "node-role.kubernetes.io/worker";
 
@@ -73,11 +76,21 @@ async fn tell(
         problem: None,
         addons: Vec::new(),
     };
+    let mut quiet = 0;
     loop {
         let known = peers.borrow().clone();
-        last.problem = match look(api, facts, known.as_ref(), &mut last).await {
+        let looked = async {
+            if quiet % QUIET == 0 {
+                look(api, facts, known.as_ref(), &mut last).await?;
+            }
+            health(api).await
+        };
+        last.problem = match looked.await {
             Ok(problem) => problem,
-            Err(e) => Some(format!("the API server does not answer: {}", plain(&e))),
+            Err(e) => {
+                quiet = 0;
+                Some(format!("the API server does not answer: {}", plain(&e)))
+            }
         };
         if told.as_ref() != Some(&last) {
             match channel.post::<Value>("observed", &last).await {
@@ -89,17 +102,15 @@ async fn tell(
                 }
             }
         }
-        let _ = timeout(TICK, changed.notified()).await;
+        let woken = timeout(TICK, changed.notified()).await.is_ok();
+        // What is on its way is looked at until it is there.
+        let settled = last.problem.is_none() && last.addons.iter().all(|a| a.state != "pending");
+        quiet = if woken || !settled { 0 } else { quiet + 1 };
     }
 }
 
-/// Brings `seen` up to date; gives what the API says is wrong with itself.
-async fn look(
-    api: &Api,
-    facts: &Facts,
-    peers: Option<&Peers>,
-    seen: &mut Observed,
-) -> Result<Option<String>> {
+/// Brings `seen` up to date.
+async fn look(api: &Api, facts: &Facts, peers: Option<&Peers>, seen: &mut Observed) -> Result<()> {
     let list = api.get("/api/v1/nodes").await?;
     let nodes = list["items"].as_array().map_or(&[][..], |all| all);
     for (name, change) in nodes.iter().filter_map(|n| wanting(n, facts, peers)) {
@@ -114,6 +125,11 @@ async fn look(
         seen.version = text(&api.get("/version").await?["gitVersion"]);
     }
     seen.addons = addons::states(api, &facts.plan).await?;
+    Ok(())
+}
+
+/// What the API says is wrong with itself.
+async fn health(api: &Api) -> Result<Option<String>> {
     let health = api.look("/readyz?verbose").await?;
     Ok((health.status != 200).then(|| unwell(&health.text)))
 }
