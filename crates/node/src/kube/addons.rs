@@ -151,7 +151,7 @@ fn corefile(plan: &KubePlan) -> String {
         format!("    forward . {}\n", plan.upstream_dns.join(" "))
     };
     format!(
-        ".:53 {{\n    errors\n    health {{\n        lameduck 5s\n    }}\n    ready\n    \
+        ".:53 {{\n    errors\n    health {{\n        lameduck 5s\n    }}\n    ready\n    prometheus :9153\n    \
          kubernetes {} in-addr.arpa ip6.arpa {{\n        pods insecure\n        \
          fallthrough in-addr.arpa ip6.arpa\n        ttl 30\n    }}\n{forward}    cache 30\n    \
          loop\n    reload\n    loadbalance\n}}\n",

@@ -4,17 +4,15 @@
 //! them, into reports.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture as _;
-use kernel::{Error, Result, clock};
+use kernel::{Error, Result};
 use nodewire::StepStatus;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
@@ -24,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::logs::{EventLog, LogFile};
 use super::plan::{BIN, Component};
 use crate::report::{Reporter, say};
 use crate::supervise::Tail;
@@ -33,8 +32,6 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 const DEATHS: u32 = 5;
 const LAST_WORDS: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(20);
-/// Two files of this size are kept of each component's words.
-const MAX_LOG: u64 = 4 * 1024 * 1024;
 /// What the outer engine sees of a stop stays below 8 s.
 const WAVES: [(&[Component], Duration); 5] = [
     (&[Component::Kubelet], Duration::from_millis(1000)),
@@ -346,65 +343,5 @@ async fn copy(pipe: Option<impl AsyncRead + Unpin>, tail: &Tail, log: &LogFile) 
     while let Ok(Some(line)) = lines.next_line().await {
         log.write(&line);
         tail.push(line);
-    }
-}
-
-/// What a component writes, in two files of bounded size.
-struct LogFile {
-    path: PathBuf,
-    open: Mutex<Option<(File, u64)>>,
-}
-
-impl LogFile {
-    fn open(dir: &Path, name: &str) -> Self {
-        let path = dir.join(format!("{name}.log"));
-        let _ = fs::create_dir_all(dir);
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        let open = file.ok().map(|file| {
-            let size = file.metadata().map(|m| m.len()).unwrap_or(0);
-            (file, size)
-        });
-        Self {
-            path,
-            open: Mutex::new(open),
-        }
-    }
-
-    /// A log that cannot be written stops nothing.
-    fn write(&self, line: &str) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.as_ref().is_some_and(|(_, size)| *size > MAX_LOG) {
-            let _ = fs::rename(&self.path, self.path.with_extension("log.1"));
-            *open = File::create(&self.path).ok().map(|file| (file, 0));
-        }
-        if let Some((file, size)) = open.as_mut() {
-            let _ = writeln!(file, "{line}");
-            *size += line.len() as u64 + 1;
-        }
-    }
-}
-
-/// One line per start and end, JSON.
-#[derive(Clone)]
-struct EventLog {
-    dir: PathBuf,
-    file: Arc<LogFile>,
-}
-
-impl EventLog {
-    fn new(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            file: Arc::new(LogFile::open(dir, "events")),
-        }
-    }
-
-    fn note(&self, component: &str, event: &str, detail: &str) {
-        let at = clock::iso_micros_z(clock::now_micros());
-        let line = serde_json::json!({
-            "at": at, "component": component, "event": event, "detail": detail,
-        });
-        self.file.write(&line.to_string());
-        say(format_args!("{component}: {event} {detail}"));
     }
 }

@@ -18,6 +18,7 @@ mod control;
 mod dns;
 mod drain;
 mod files;
+mod logs;
 mod machine;
 mod network;
 mod observe;
