@@ -119,9 +119,7 @@ pub trait Servers: Send + Sync {
     async fn create(&self, ctx: &Ctx, new: NewServer) -> Result<Server>;
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Server>;
     /// The servers that were made for an owner, by name, in one query.
-    async fn of_owner(&self, _ctx: &Ctx, _owner: &OwnerKey) -> Result<Vec<Server>> {
-        Ok(Vec::new())
-    }
+    async fn of_owner(&self, ctx: &Ctx, owner: &OwnerKey) -> Result<Vec<Server>>;
     /// Starts the removal; it is over when `show` says `NotFound`.
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
     /// Last lines of the console.

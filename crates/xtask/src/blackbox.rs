@@ -11,7 +11,9 @@ use crate::{check, demo, shell};
 /// Scripts in the order of their runs, with the seconds that each may take.
 const SCRIPTS: &[(&str, u32)] = &[
     ("tests/conformance/test_openstack_client.py", 1200),
+    ("tests/real/readme.py", 900),
     ("tests/real/crash.py", 1200),
+    ("tests/scale/simulated.py", 900),
     ("tests/real/speed.py", 300),
 ];
 

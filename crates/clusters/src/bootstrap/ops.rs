@@ -11,9 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::kube;
 use crate::ClustersDeps;
-use crate::cluster::{Cluster, KIND, reconcile, resize, table};
+use crate::cluster::{Cluster, KIND, health, reconcile, resize, table};
 use crate::coe::Coe;
-use crate::coe::kubernetes::health::delegated;
 use crate::coe::kubernetes::profiles::Authority;
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::{certificate, tokens};
@@ -289,15 +288,9 @@ pub(crate) async fn ticket(d: &ClustersDeps, who: &Who) -> Result<Option<JoinTic
 /// What a manager sees: health and version follow.
 pub(crate) async fn observed(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<()> {
     manager(who)?;
-    let nodes = node::table::of_cluster(&d.db, &who.cluster.uuid).await?;
-    let expected: Vec<String> = nodes
-        .iter()
-        .filter(|n| n.status.wanted())
-        .map(|n| n.name.clone())
-        .collect();
     let coe = who.cluster.engine()?;
-    let (status, reason) = coe.judge(&expected, seen);
-    let hands_off = coe == Coe::Kubernetes && delegated(&who.cluster.labels);
+    let (status, reason) = health::judge(d, &who.cluster, seen).await?;
+    let hands_off = health::hands_off(&who.cluster)?;
     let text = serde_json::to_string(seen)?;
     let before = node::table::swarm(&d.db, &who.cluster.uuid).await?;
     let c = &who.cluster;

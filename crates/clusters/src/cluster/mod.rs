@@ -1,6 +1,7 @@
 //! Clusters: accepted by the API, built as a stack, followed by event.
 
 pub(crate) mod create;
+pub(crate) mod health;
 pub(crate) mod http;
 mod leave;
 pub(crate) mod model;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::model::{Cluster, Intent};
 use super::plan::{Move, decide};
-use super::{KIND, leave, settle, table};
+use super::{KIND, health, leave, settle, table};
 use crate::ClustersDeps;
 use crate::coe::hot::{self, FixedNetwork, HANDLE, Shape, Sizes};
 use crate::node::{self, Node, NodeStatus};
@@ -44,6 +44,7 @@ impl Reconciler for Clusters {
             return Ok(Next::Gone);
         };
         if !cluster.in_progress() && cluster.intent != Intent::Delete {
+            health::follow(d, &cluster).await?;
             return Ok(Next::Done);
         }
         let run = Run {

@@ -118,6 +118,9 @@ impl Servers for Things {
     async fn show(&self, _: &Ctx, id: &str) -> Result<Server> {
         Err(Error::not_found("Server", id))
     }
+    async fn of_owner(&self, _: &Ctx, _: &OwnerKey) -> Result<Vec<Server>> {
+        Ok(Vec::new())
+    }
     async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
         Ok(())
     }

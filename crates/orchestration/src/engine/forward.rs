@@ -31,6 +31,10 @@ impl World {
             if !deps.iter().all(|d| done.contains(d)) {
                 continue;
             }
+            if self.settled.contains(&(None, name.clone())) {
+                done.insert(name.clone());
+                continue;
+            }
             let requires: Vec<String> = deps
                 .iter()
                 .filter_map(|d| self.current(None, d))
@@ -46,6 +50,7 @@ impl World {
                 retain: def.retain,
             };
             if self.step(&wish) {
+                self.settled.insert((None, name.clone()));
                 done.insert(name.clone());
             }
         }
@@ -236,6 +241,10 @@ impl World {
         };
         let mut all = true;
         for name in names {
+            let key = (Some(group.id.clone()), name.clone());
+            if self.settled.contains(&key) {
+                continue;
+            }
             let def = def.replace_text(index_var, name);
             let member = Wish {
                 name: name.clone(),
@@ -249,7 +258,11 @@ impl World {
                 requires: wish.requires.clone(),
                 retain: wish.retain,
             };
-            all &= self.step(&member);
+            if self.step(&member) {
+                self.settled.insert(key);
+            } else {
+                all = false;
+            }
         }
         all
     }

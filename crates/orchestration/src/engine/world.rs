@@ -53,6 +53,9 @@ pub(super) struct World {
     pub signals: Vec<SignalRow>,
     /// Row ids that were acted on in this run: once per run is enough.
     pub tried: HashSet<String>,
+    /// Group row id (or none) and name of what was found as wanted in this
+    /// run: nothing that it depends on changes before the run ends.
+    pub settled: HashSet<(Option<String>, String)>,
     /// Row ids whose effect has not come back.
     pub flying: HashSet<String>,
     pub waits: HashMap<String, Waiting>,
@@ -79,6 +82,7 @@ impl World {
             parts,
             signals,
             tried: HashSet::new(),
+            settled: HashSet::new(),
             flying: HashSet::new(),
             waits: HashMap::new(),
             wanted: HashMap::new(),
