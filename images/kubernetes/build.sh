@@ -7,8 +7,8 @@
 # Four layers of cost, each skipped when nothing of it changed (FORCE makes
 # root and base anew):
 #   binaries  compiled from Go modules, one small module per part: they pin
-#             libraries that do not go together. Seven minutes of two cores
-#             at first; kept in $JEROBOAM_CACHE by version and by the hash of
+#             libraries that do not go together. Seven minutes of two idle
+#             cores at first; kept in $JEROBOAM_CACHE by version and by the hash of
 #             what is compiled. KUBE_BINARIES names a directory to take them
 #             from instead; parts that it lacks are compiled.
 #   root      mmdebstrap: Debian with runc and network tools; 20 s, 130 MB.
