@@ -74,6 +74,10 @@ impl Agent {
     }
 
     async fn boot(&self) -> Result<()> {
+        let members = self.simulator.members(&self.seed.cluster).await?;
+        if members.iter().any(|m| m.node == self.seed.node) {
+            return Ok(());
+        }
         let hello = Hello {
             cluster: self.seed.cluster.clone(),
             node: self.seed.node.clone(),
@@ -107,16 +111,6 @@ impl Agent {
             self.wait_for_ticket().await?;
         }
         sleep(JOIN).await;
-        let member = SimMember {
-            node: self.seed.node.clone(),
-            role: word(self.seed.role).into(),
-            availability: "active".into(),
-            address: self.address.clone(),
-            up: true,
-        };
-        self.simulator
-            .join(&self.seed.cluster, &self.container, &member)
-            .await?;
         if manager {
             let news = Published {
                 remote_addr: format!("{}:2377", self.address),
@@ -125,7 +119,6 @@ impl Agent {
             };
             self.channel.post::<Value>("published", &news).await?;
         }
-        self.changed.notify_one();
         steps.push(done(if welcome.first_manager {
             "init"
         } else {
@@ -137,6 +130,18 @@ impl Agent {
             node_id: self.seed.node.clone(),
         };
         self.channel.post::<Value>("ready", &ready).await?;
+        // Last: a member has nothing more to say, whoever plays it.
+        let member = SimMember {
+            node: self.seed.node.clone(),
+            role: word(self.seed.role).into(),
+            availability: "active".into(),
+            address: self.address.clone(),
+            up: true,
+        };
+        self.simulator
+            .join(&self.seed.cluster, &self.container, &member)
+            .await?;
+        self.changed.notify_one();
         Ok(())
     }
 
