@@ -4,6 +4,7 @@ what passed. Python's standard library only.
 
 Environment: JEROBOAM_BIN (the server), JEROBOAM_VENV (with the OpenStack
 clients). Without them: target/debug/jeroboam and ~/.cache/jeroboam/venv.
+JEROBOAM_CONFIG: the servers' configuration file, where tests run side by side.
 """
 
 import json
@@ -122,7 +123,7 @@ class Server:
         self.process = None
         self.address = None
         self.listen = "127.0.0.1:0"
-        self.config = config
+        self.config = config or os.environ.get("JEROBOAM_CONFIG")
         self.log_path = os.path.join(self.state, "server.log")
         self.tokens = {}
         self.before = {kind: names(kind) for kind in KINDS} if shutil.which("docker") else {}
@@ -258,13 +259,14 @@ class Server:
             return f.read().strip()
 
     def left(self):
-        """What the engine has of ours: by label, and by name what was not
-        there when this world began."""
+        """What the engine has of ours: by label, and by name what nobody's
+        label is on and was not there when this world began."""
         found = []
         mark = self.installation()
         for kind in KINDS:
             ours = set(names(kind, f"label=io.jeroboam.installation={mark}")) if mark else set()
             others = {n for n in names(kind) if n.startswith("jb-")} - set(self.before.get(kind, []))
+            others -= set(names(kind, "label=io.jeroboam.installation"))
             found += [f"{kind} {n}" for n in sorted(ours | others)]
         return found
 

@@ -12,6 +12,7 @@ use crate::{check, demo, shell};
 const SCRIPTS: &[(&str, u32)] = &[
     ("tests/conformance/test_openstack_client.py", 1200),
     ("tests/real/readme.py", 900),
+    ("tests/real/truth.py", 600),
     ("tests/real/crash.py", 1200),
     ("tests/scale/simulated.py", 900),
     ("tests/real/speed.py", 300),
@@ -92,7 +93,9 @@ fn prepare() -> Result<World> {
 
 fn world(debug: bool) -> Result<World> {
     let bin = shell::binary(debug);
-    demo::image(&bin)?;
+    for coe in ["swarm", "kubernetes"] {
+        demo::image(&bin, coe)?;
+    }
     Ok(World { bin, venv: venv()? })
 }
 

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: ./x COMMAND
 
-  up [--debug]            build, start the server, create a swarm cluster, run a service in it
+  up [--coe COE] [--debug]
+                          build, start the server, create a cluster, run a service in it
   down                    delete the clusters, stop the server, leave nothing behind
   build [--debug]         build the server and the node agent (release unless --debug)
   test [quick|all]        cargo tests and checks; with all (default) also the black-box tests

@@ -7,11 +7,13 @@ use super::model::Srv;
 use super::plan::{Verdict, judge};
 use super::reconcile::Servers;
 use super::table;
+use crate::face::ServerStatus;
 
 impl Servers {
     pub(super) async fn observe(&self, lease: &Lease, s: &Srv) -> Result<Next> {
         let view = match self.compute.host.inspect(&s.container()).await {
             Ok(Some(view)) => view,
+            Ok(None) if s.status == ServerStatus::Error => return Ok(Next::Done),
             Ok(None) => {
                 let text = format!(
                     "server {}: its container {} was removed from host {} by somebody else; delete the server",
@@ -29,6 +31,12 @@ impl Servers {
         let age = clock::now_micros() - s.launched_at.unwrap_or(0);
         match judge(&view, Some(age)) {
             Verdict::Is(status) if status == s.status => Ok(Next::Done),
+            // The fault stays until it runs again.
+            Verdict::Is(ServerStatus::Shutoff) | Verdict::Failed(_)
+                if s.status == ServerStatus::Error =>
+            {
+                Ok(Next::Done)
+            }
             Verdict::Is(status) => {
                 let mut tx = self.fenced(lease).await?;
                 if table::set_status(&mut tx, &s.id, status).await? {

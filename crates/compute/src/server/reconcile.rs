@@ -129,6 +129,8 @@ impl Reconciler for Servers {
                 self.observe(lease, &s).await
             }
             ServerStatus::Deleting => self.remove(lease, &s).await,
+            // Somebody may have started it again.
+            ServerStatus::Error if s.launched_at.is_some() => self.observe(lease, &s).await,
             ServerStatus::Error => Ok(Next::Done),
         }
     }

@@ -107,7 +107,8 @@ pub(crate) async fn status(db: &Db, id: &str) -> Result<Option<ServerStatus>> {
 pub(crate) async fn followed(db: &Db) -> Result<Vec<(String, ServerStatus)>> {
     let rows = db
         .query(
-            "SELECT id, status FROM server WHERE status IN ('ACTIVE', 'SHUTOFF', 'PAUSED')",
+            "SELECT id, status FROM server WHERE launched_at IS NOT NULL \
+             AND status IN ('ACTIVE', 'SHUTOFF', 'PAUSED', 'ERROR')",
             vec![],
         )
         .await?;
@@ -155,11 +156,12 @@ pub(crate) async fn set_active(tx: &mut Tx, id: &str, addresses: &[String]) -> R
     Ok(n == 1)
 }
 
-/// Moves a launched server; whether it did.
+/// Moves a launched server, out of ERROR too; whether it did.
 pub(crate) async fn set_status(tx: &mut Tx, id: &str, status: ServerStatus) -> Result<bool> {
     let n = tx
         .execute(
-            "UPDATE server SET status = ? WHERE id = ? AND status IN ('ACTIVE', 'SHUTOFF', 'PAUSED')",
+            "UPDATE server SET status = ?, fault_code = NULL, fault = NULL WHERE id = ? \
+             AND launched_at IS NOT NULL AND status IN ('ACTIVE', 'SHUTOFF', 'PAUSED', 'ERROR')",
             values![status_word(status), id],
         )
         .await?;

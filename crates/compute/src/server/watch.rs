@@ -98,7 +98,7 @@ async fn heard(compute: &Compute, event: &Observed) -> Result<()> {
             ServerStatus::Active,
             ServerStatus::Paused,
         ],
-        "start" => &[ServerStatus::Shutoff],
+        "start" => &[ServerStatus::Shutoff, ServerStatus::Error],
         "pause" => &[ServerStatus::Active],
         "unpause" => &[ServerStatus::Paused],
         "destroy" => &[

@@ -1,0 +1,298 @@
+//! `./x up` and `./x down`: a server of one's own with a cluster in it.
+
+mod kubernetes;
+mod swarm;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use crate::server::Server;
+use crate::{blackbox, shell};
+
+const WORKERS: u64 = 2;
+/// The port that the demo service takes on each node.
+const PORT: u16 = 8080;
+
+/// What a demo cluster runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coe {
+    Kubernetes,
+    Swarm,
+}
+
+impl Coe {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "kubernetes",
+            Self::Swarm => "swarm",
+        }
+    }
+
+    /// Also the name of the image and of the template.
+    fn cluster(self) -> String {
+        format!("demo-{}", self.word())
+    }
+}
+
+/// The engine that was asked for, else the best one that this machine can
+/// have; says which and why.
+fn choose(args: &[String]) -> Result<Coe> {
+    let (coe, why) = match args.iter().skip_while(|a| *a != "--coe").nth(1) {
+        Some(word) => match word.as_str() {
+            "kubernetes" => return Ok(Coe::Kubernetes),
+            "swarm" => return Ok(Coe::Swarm),
+            other => bail!("--coe {other}: kubernetes or swarm"),
+        },
+        None if kubernetes::binaries().is_some() => {
+            (Coe::Kubernetes, "its binaries are in the cache")
+        }
+        None if shell::output(&mut shell::command("go", &["version"])).is_ok() => (
+            Coe::Kubernetes,
+            "it can be compiled here; the first time takes minutes",
+        ),
+        None => (
+            Coe::Swarm,
+            "there are neither Kubernetes binaries in the cache nor Go to compile them",
+        ),
+    };
+    println!(
+        "cluster engine: {} ({why}); choose with --coe kubernetes|swarm",
+        coe.word()
+    );
+    Ok(coe)
+}
+
+pub fn up(args: &[String]) -> Result<()> {
+    let debug = args.iter().any(|a| a == "--debug");
+    let coe = choose(args)?;
+    shell::build(args)?;
+    let server = Server {
+        bin: shell::binary(debug),
+        state: shell::state_dir(),
+    };
+    fs::create_dir_all(&server.state)?;
+    image(&server.bin, coe.word())?;
+    let address = server.start()?;
+    println!(
+        "server: {address} (log: {})",
+        server.state.join("server.log").display()
+    );
+    // The engine may have been away when the server looked for images.
+    shell::run(&mut server.cli("jeroboam", &["image", "build", coe.word()]))?;
+    let name = coe.cluster();
+    create(&server, coe, &name)?;
+    match coe {
+        Coe::Kubernetes => kubernetes::show(&server, &name)?,
+        Coe::Swarm => swarm::show(&server, &name)?,
+    }
+    next(&server, coe, &name, blackbox::venv().as_deref().ok());
+    Ok(())
+}
+
+/// Makes the cluster unless it is there and well.
+fn create(server: &Server, coe: Coe, name: &str) -> Result<()> {
+    let clusters = server.json("jeroboam", &["cluster", "list", "--json"])?;
+    let there = clusters
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|c| c["name"] == name);
+    match there.map(|c| c["status"].as_str().unwrap_or_default().to_owned()) {
+        Some(status) if status.ends_with("_COMPLETE") => {
+            println!("cluster {name} is there");
+            return Ok(());
+        }
+        Some(status) => {
+            println!("cluster {name} is {status}: making it anew");
+            shell::run(&mut server.cli("jeroboam", &["cluster", "delete", name, "--wait"]))?;
+        }
+        None => {}
+    }
+    let workers = WORKERS.to_string();
+    let args = [
+        "cluster",
+        "create",
+        name,
+        "--coe",
+        coe.word(),
+        "--node-count",
+        &workers,
+        "--wait",
+    ];
+    shell::run(&mut server.cli("jeroboam", &args))
+}
+
+/// Asks the demo service at each of the cluster's nodes.
+fn ask_nodes(shown: &Value, port: u16) -> Result<()> {
+    let nodes = ["master_addresses", "node_addresses"];
+    for address in nodes
+        .iter()
+        .flat_map(|k| shown[k].as_array().into_iter().flatten())
+        .filter_map(Value::as_str)
+    {
+        let url = format!("http://{address}:{port}/");
+        let retry = [
+            "-sS",
+            "--retry",
+            "20",
+            "--retry-connrefused",
+            "--retry-delay",
+            "1",
+            "-m",
+            "5",
+        ];
+        let said = shell::output(Command::new("curl").args(retry).arg(&url))?;
+        println!("{url} -> {said}");
+    }
+    Ok(())
+}
+
+/// Builds the node image where it is missing or the agent is another one.
+pub fn image(bin: &Path, coe: &str) -> Result<()> {
+    let agent = bin.with_file_name("jeroboam-node");
+    let sum = shell::output(Command::new("sha256sum").arg(&agent))?;
+    let sum = sum.split_whitespace().next().unwrap_or_default().to_owned();
+    let stamp = shell::cache_dir().join(format!("{coe}-image"));
+    let tag = format!("jeroboam/{coe}:latest");
+    let id =
+        || shell::output(Command::new("docker").args(["image", "inspect", "-f", "{{.Id}}", &tag]));
+    if let Ok(id) = id()
+        && fs::read_to_string(&stamp).is_ok_and(|t| t.trim() == format!("{id} {sum}"))
+    {
+        return Ok(());
+    }
+    shell::run(Command::new(bin).args(["image", "build", coe]))?;
+    fs::create_dir_all(shell::cache_dir())?;
+    fs::write(stamp, format!("{} {sum}", id()?))?;
+    Ok(())
+}
+
+fn next(server: &Server, coe: Coe, name: &str, venv: Option<&Path>) {
+    let title = match coe {
+        Coe::Kubernetes => "Kubernetes",
+        Coe::Swarm => "Swarm",
+    };
+    println!(
+        "\nA {title} cluster '{name}' with 1 master and {WORKERS} workers runs. Next, in a shell:\n"
+    );
+    println!(
+        "  export OS_CLIENT_CONFIG_FILE={} OS_CLOUD=jeroboam",
+        server.state.join("clouds.yaml").display()
+    );
+    println!(
+        "  export PATH={}:$PATH",
+        server.bin.parent().unwrap_or(Path::new(".")).display()
+    );
+    println!("  jeroboam cluster list");
+    if let Some(venv) = venv {
+        for command in ["show", "resize"] {
+            let count = if command == "resize" { " 3" } else { "" };
+            println!(
+                "  {}/bin/openstack coe cluster {command} {name}{count}",
+                venv.display()
+            );
+        }
+    }
+    match coe {
+        Coe::Kubernetes => kubernetes::next(server, name),
+        Coe::Swarm => swarm::next(server, name),
+    }
+    println!("\n./x down takes everything away again.");
+}
+
+pub fn down(_args: &[String]) -> Result<()> {
+    let state = shell::state_dir();
+    let bin = [false, true]
+        .map(shell::binary)
+        .into_iter()
+        .find(|b| b.is_file());
+    let mut trouble = Vec::new();
+    if let Some(bin) = bin {
+        let server = Server {
+            bin,
+            state: state.clone(),
+        };
+        // Rows without a server: only a server takes them away as they came.
+        if (server.pid().is_some() || state.join("clouds.yaml").is_file())
+            && let Err(e) = clear(&server)
+        {
+            trouble.push(format!("{e:#}"));
+        }
+        server.stop()?;
+    }
+    let left = leftovers(&state)?;
+    if !left.is_empty() {
+        println!("removed by force: {}", left.join(", "));
+    }
+    if !trouble.is_empty() {
+        bail!("{}", trouble.join("\n"));
+    }
+    println!(
+        "down: no server, container, network or volume of {} is left",
+        state.display()
+    );
+    Ok(())
+}
+
+/// Deletes every cluster through the API and asks for leaks.
+fn clear(server: &Server) -> Result<()> {
+    server.start()?;
+    for cloud in ["jeroboam", "jeroboam-demo"] {
+        let clusters = server.json(cloud, &["cluster", "list", "--json"])?;
+        let ids: Vec<&str> = clusters
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|c| c["uuid"].as_str())
+            .collect();
+        for id in &ids {
+            shell::run(&mut server.cli(cloud, &["cluster", "delete", id]))?;
+        }
+        for id in &ids {
+            // Gone already is what is wanted.
+            let shown = server.json(cloud, &["cluster", "show", id, "--json"]);
+            if shown.is_ok() {
+                shell::run(&mut server.cli(cloud, &["cluster", "delete", id, "--wait"]))?;
+            }
+        }
+    }
+    shell::run(&mut server.cli("jeroboam", &["leaks"]))
+}
+
+/// Removes what still carries the label of this installation; what it was.
+fn leftovers(state: &Path) -> Result<Vec<String>> {
+    let Ok(id) = fs::read_to_string(state.join("installation")) else {
+        return Ok(Vec::new());
+    };
+    let engine = Command::new("docker")
+        .arg("info")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !engine.is_ok_and(|s| s.success()) {
+        return Ok(Vec::new());
+    }
+    let filter = format!("label=io.jeroboam.installation={}", id.trim());
+    let kinds: [(&str, &[&str], &[&str]); 3] = [
+        ("container", &["ps", "-aq"], &["rm", "-fv"]),
+        ("network", &["network", "ls", "-q"], &["network", "rm"]),
+        ("volume", &["volume", "ls", "-q"], &["volume", "rm", "-f"]),
+    ];
+    let mut removed = Vec::new();
+    for (kind, list, remove) in kinds {
+        let found = shell::output(
+            Command::new("docker")
+                .args(list)
+                .args(["--filter", &filter]),
+        )?;
+        for name in found.lines() {
+            shell::output(Command::new("docker").args(remove).arg(name))?;
+            removed.push(format!("{kind} {name}"));
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""A Kubernetes cluster as its user sees it, with the unmodified `openstack`
+and `kubectl` clients on a real Docker Engine: pods, services, names, logs;
+resizes under a disruption budget; restarts and kills of its nodes.
+kubernetes.py [--image NAME]"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import kube  # noqa: E402
+from world import Failed, Server, Stories, expect, run, wait_for  # noqa: E402
+
+NAME, REPLICAS, LEAST = "k1", 4, 3
+
+
+class Cluster:
+    """The stories, in the order in which a user lives them."""
+
+    def __init__(self, server, image):
+        self.s, self.image = server, image
+        self.dir = tempfile.mkdtemp(prefix="jeroboam-kube-")
+        self.kubectl = kube.Kubectl(self.dir)
+
+    def shown(self):
+        got = self.s.magnum("GET", f"/clusters/{NAME}")
+        expect(got.status == 200, f"show: {got.status} {got.detail}")
+        return got.body
+
+    def pods(self, count=REPLICAS, seconds=60):
+        """The Deployment's pods, once so many are available."""
+        def probe():
+            pods = self.kubectl.pods("app=web")
+            return pods if len(pods) == count else None
+        return wait_for(f"{count} pods available", seconds, probe, 0.2)
+
+    # --- from the template to a name that resolves --------------------------
+
+    def create(self):
+        self.s.openstack("coe", "cluster", "template", "create", "kt", "--coe", "kubernetes", "--image", self.image,
+                         "--external-network", "public", "--keypair", "default", "--flavor", "m1.small",
+                         "--master-flavor", "m1.small", "--labels", "node_drain_timeout=20").ok()
+        self.s.openstack("coe", "cluster", "create", NAME, "--cluster-template", "kt",
+                         "--master-count", "1", "--node-count", "2").ok()
+        begun = time.monotonic()
+        self.s.until(NAME, "CREATE_COMPLETE", 240)
+        return f"CREATE_COMPLETE {time.monotonic() - begun:.1f} s after the client's return"
+
+    def config(self):
+        out = self.s.openstack("coe", "cluster", "config", NAME, "--dir", self.dir).ok().out
+        expect(f"KUBECONFIG={self.kubectl.config}" in out, out)
+        # Complete means Ready: nothing is waited for.
+        nodes = self.kubectl.nodes()
+        expect(len(nodes) == 3 and all(nodes.values()), f"nodes: {nodes}")
+
+    def show(self):
+        shown = self.s.openstack("coe", "cluster", "show", NAME, "-f", "json").json()
+        expect(shown["api_address"] == f"https://{shown['master_addresses'][0]}:6443", f"api: {shown['api_address']}")
+        expect(len(shown["node_addresses"]) == 2 and len(shown["master_addresses"]) == 1, f"addresses: {shown}")
+        inside = {a["address"] for n in self.kubectl.items("nodes") for a in n["status"]["addresses"] if a["type"] == "InternalIP"}
+        expect(inside == set(shown["node_addresses"] + shown["master_addresses"]), f"{inside}: {shown}")
+        version = self.kubectl("version", "-o", "json").json()["serverVersion"]["gitVersion"]
+        kubelets = {n["status"]["nodeInfo"]["kubeletVersion"] for n in self.kubectl.items("nodes")}
+        expect(shown["coe_version"] == version and kubelets == {version}, f"{shown['coe_version']} {version} {kubelets}")
+        expect(shown["health_status"] == "HEALTHY", f"health: {shown['health_status']} {shown['health_status_reason']}")
+        return version
+
+    def no_certificate_no_entry(self):
+        url = f"{self.shown()['api_address']}/api/v1/namespaces/default/secrets"
+        said = run(["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", url]).ok().out
+        expect(said in ("401", "403"), f"without a certificate: {said}")
+
+    def deploy(self):
+        self.kubectl.apply(kube.deployment("web", REPLICAS), kube.service("web", "NodePort"))
+        pods = self.pods()
+        on = {p["spec"]["nodeName"] for p in pods.values()}
+        expect(len(on) == 2 and not any("master" in n for n in on), f"pods are on {on}")
+
+    def pod_to_pod(self):
+        pods = self.pods()
+        count = 0
+        for name, pod in pods.items():
+            for other, there in pods.items():
+                if pod["spec"]["nodeName"] == there["spec"]["nodeName"]:
+                    continue
+                said = self.kubectl.get(name, f"http://{there['status']['podIP']}/").ok().out.strip()
+                expect(said == other, f"{name} asked {other} and heard {said}")
+                count += 1
+        expect(count, f"all pods are on one node: {list(pods)}")
+        return f"{count} ways"
+
+    def cluster_ip(self):
+        pods = self.pods()
+        address = self.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}").ok().out
+        loop = f"for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do wget -qO- -T 3 http://{address}/; done"
+        heard = self.kubectl("exec", next(iter(pods)), "--", "sh", "-c", loop).ok().out.split()
+        expect(len(heard) == 20 and set(heard) <= set(pods), f"heard {heard}")
+        on = {pods[n]["spec"]["nodeName"] for n in heard}
+        expect(len(on) == 2, f"the service leads to {on} only")
+
+    def names(self):
+        pod = next(iter(self.pods()))
+        address = self.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}").ok().out
+        for name in ("web", "web.default", "web.default.svc", "web.default.svc.cluster.local"):
+            said = self.kubectl.get(pod, f"http://{name}/").ok().out.strip()
+            expect(said in self.pods(), f"http://{name}/ says {said}")
+        for name, want in (("web.default.svc.cluster.local", address), ("kubernetes.default.svc.cluster.local", "10.")):
+            said = self.kubectl("exec", pod, "--", "nslookup", name).ok().out
+            expect(f"Address: {want}" in said or f"Address 1: {want}" in said, said)
+        self.kubectl("exec", pod, "--", "nslookup", "nobody.default.svc.cluster.local").refused("NXDOMAIN")
+
+    def node_port(self):
+        port = self.port()
+        shown = self.shown()
+        for address in shown["node_addresses"] + shown["master_addresses"]:
+            said = run(["curl", "-sS", "-m", "5", f"http://{address}:{port}/"]).ok().out.strip()
+            expect(said in self.pods(), f"{address}:{port} says {said}")
+        return f"on {len(shown['node_addresses']) + 1} nodes"
+
+    def port(self):
+        return self.kubectl("get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}").ok().out
+
+    def logs_exec_forward(self):
+        talker = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "talker"}, "spec": {
+            "terminationGracePeriodSeconds": 0, "containers": [{
+                "name": "talker", "image": kube.ECHO, "imagePullPolicy": "Never",
+                "command": ["sh", "-c", "echo a word for the log; exec sleep 1000"]}]}}
+        self.kubectl.apply(talker)
+        self.kubectl("wait", "--for=condition=Ready", "pod/talker", "--timeout=30s", timeout=40).ok()
+        said = wait_for("its log", 10, lambda: self.kubectl("logs", "talker").ok().out)
+        expect(said == "a word for the log\n", f"logs: {said}")
+        said = self.kubectl("exec", "-i", "talker", "--", "tr", "a-z", "A-Z", data="through and back").ok().out
+        expect(said == "THROUGH AND BACK", f"exec: {said}")
+        ended = self.kubectl("exec", "talker", "--", "sh", "-c", "exit 7").code
+        expect(ended == 7, f"exec ended with {ended}")
+        with kube.Forward(self.kubectl, "deployment/web", 80) as forward:
+            said = run(["curl", "-sS", "-m", "5", f"http://127.0.0.1:{forward.port}/"]).ok().out.strip()
+            expect(said in self.pods(), f"port-forward: {said}")
+        self.kubectl("delete", "pod", "talker", "--wait=true").ok()
+
+    # --- resizes ------------------------------------------------------------
+
+    def resize(self, count, *more, seconds=180):
+        begun = time.monotonic()
+        self.s.openstack("coe", "cluster", "resize", NAME, str(count), *more).ok()
+        self.s.until(NAME, "UPDATE_COMPLETE", seconds)
+        took = time.monotonic() - begun
+        shown = self.shown()
+        expect(shown["node_count"] == count and len(shown["node_addresses"]) == count, f"shown: {shown}")
+        nodes = self.kubectl.nodes()
+        expect(len(nodes) == count + 1 and all(nodes.values()), f"nodes: {nodes}")
+        expect(set(kube.containers(self.s)) == set(nodes), f"containers: {kube.containers(self.s)}")
+        return f"{count} workers after {took:.1f} s"
+
+    def resize_under_a_budget(self):
+        self.kubectl.apply(kube.budget("web", LEAST))
+        master = f"{self.shown()['master_addresses'][0]}:{self.port()}"
+        with kube.Watched(self.kubectl, "web", master) as watched:
+            said = [self.resize(4), self.resize(1)]
+            self.pods()
+        return "; ".join([*said, watched.kept(LEAST)])
+
+    def chosen_nodes(self):
+        """The oldest goes, by the id of its server as Magnum's client wants
+        it; then one by its name."""
+        said = [self.resize(3)]
+        before = kube.containers(self.s)
+        workers = sorted(n for n in before if "master" not in n)
+        server = before[workers[0]].removeprefix("jb-srv-")
+        said.append(self.resize(2, "--nodes-to-remove", server))
+        expect(workers[0] not in kube.containers(self.s), f"{workers[0]} is still there")
+        said.append(self.resize(1, "--nodes-to-remove", workers[1]))
+        left = [n for n in kube.containers(self.s) if "master" not in n]
+        expect(left == [workers[2]], f"{left} stayed, not {workers[2]}")
+        said.append(self.resize(2))
+        self.pods()
+        return "; ".join(said)
+
+    def forbidden(self):
+        """No pod may go: the resize fails, names both, and nothing changed."""
+        self.kubectl.apply(kube.budget("web", REPLICAS))
+        self.spread()
+        before = kube.containers(self.s)
+        victim = sorted(n for n in before if "master" not in n)[-1]
+        begun = time.monotonic()
+        self.s.openstack("coe", "cluster", "resize", NAME, "1").ok()
+        self.s.until(NAME, "UPDATE_FAILED", 60)
+        took = time.monotonic() - begun
+        shown = self.shown()
+        for word in (victim, "drain", "default/web-", "budget web"):
+            expect(word in shown["status_reason"], f"'{word}' is not in: {shown['status_reason']}")
+        expect(shown["node_count"] == 2, f"node_count {shown['node_count']}")
+        expect(kube.containers(self.s) == before, f"containers: {before} and now {kube.containers(self.s)}")
+
+        def schedulable():
+            return all(not n["spec"].get("unschedulable") for n in self.kubectl.items("nodes"))
+
+        wait_for("every node takes work again", 10, schedulable)
+        expect(len(self.pods()) == REPLICAS, "pods are missing")
+        self.kubectl("delete", "pdb", "web").ok()
+        return f"UPDATE_FAILED after {took:.1f} s: {shown['status_reason']}"
+
+    def spread(self):
+        """Pods on both workers again."""
+        self.kubectl("rollout", "restart", "deployment/web").ok()
+        self.kubectl("rollout", "status", "deployment/web", "--timeout=60s", timeout=70).ok()
+        on = {p["spec"]["nodeName"] for p in self.pods().values()}
+        expect(len(on) == 2, f"pods are on {on} only")
+
+    def after_the_failure(self):
+        return f"{self.resize(1)}; {self.resize(2)}"
+
+    # --- restarts and kills ---------------------------------------------------
+
+    def reachable(self, seconds=90):
+        """Every pod from every node, by service, by name."""
+        self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={seconds}s", timeout=seconds + 10).ok()
+        self.pods(seconds=seconds)
+        for probe in (self.pod_to_pod, self.cluster_ip, self.names, self.node_port):
+            def tried(p=probe):
+                p()
+                return True
+            wait_for(probe.__name__, 30, tried, 0.3)
+
+    def restart(self, which):
+        """`docker restart` of the nodes whose names contain the word."""
+        self.spread()
+        hit = [c for n, c in kube.containers(self.s).items() if which in n]
+        if which != "":
+            hit = hit[:1]
+        ids = self.ids()
+        begun = time.monotonic()
+        run(["docker", "restart", "-t", "10", *hit], timeout=90).ok()
+        restarted = time.monotonic() - begun
+        begun = time.monotonic()
+        wait_for("the API", 60, lambda: self.kubectl("get", "--raw", "/readyz").ok().out == "ok", 0.1)
+        api = time.monotonic() - begun
+        nodes = wait_for("all nodes Ready", 60, lambda: all(self.kubectl.nodes().values()), 0.2)
+        ready = time.monotonic() - begun
+        expect(nodes, "no nodes")
+        healthy = ready + kube.healthy(self.s, NAME, 30)
+        self.reachable()
+        whole = time.monotonic() - begun
+        expect(self.ids() == ids, f"other nodes or containers: {ids} and now {self.ids()}")
+        return (f"{len(hit)} restarted in {restarted:.1f} s; API {api:.1f} s, Ready {ready:.1f} s, HEALTHY {healthy:.1f} s, "
+                f"all reachable {whole:.1f} s later")
+
+    def ids(self):
+        nodes = {n["metadata"]["name"]: n["metadata"]["uid"] for n in self.kubectl.items("nodes")}
+        return nodes, kube.containers(self.s)
+
+    def killed_worker(self):
+        worker, container = next((n, c) for n, c in kube.containers(self.s).items() if "master" not in n)
+        run(["docker", "kill", container]).ok()
+        begun = time.monotonic()
+
+        def told():
+            shown = self.shown()
+            return shown["health_status"] == "UNHEALTHY" and shown["health_status_reason"].get(f"{worker}.Ready") == "False" and shown
+
+        shown = wait_for(f"UNHEALTHY naming {worker}", 10, told, 0.02)
+        took = time.monotonic() - begun
+        expect(took < 2, f"told only after {took:.1f} s")
+        run(["docker", "start", container]).ok()
+        begun = time.monotonic()
+        kube.healthy(self.s, NAME, 60)
+        again = time.monotonic() - begun
+        self.reachable()
+        return f"told after {took * 1000:.0f} ms: {shown['health_status_reason']}; HEALTHY {again:.1f} s after its start"
+
+    # --- the end --------------------------------------------------------------
+
+    def delete(self):
+        begun = time.monotonic()
+        self.s.openstack("coe", "cluster", "delete", NAME).ok()
+        self.s.until(NAME, "GONE", 90)
+        took = time.monotonic() - begun
+        left = self.s.left()
+        expect(not left, f"left behind: {left}")
+        expect(self.s.leaks() == [], f"leaks: {self.s.leaks()}")
+        self.s.openstack("coe", "cluster", "template", "delete", "kt").ok()
+        return f"{took:.1f} s"
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--image", default="kubernetes")
+    args = args.parse_args()
+    stories, server = Stories(), Server()
+    cluster = Cluster(server, args.image)
+    try:
+        if not stories.tell("the server starts", lambda: f"{server.start():.0f} ms"):
+            return stories.end()
+        if (stories.tell("a cluster of 1 master and 2 workers is created", cluster.create)
+                and stories.tell("cluster config: kubectl get nodes, all Ready", cluster.config)):
+            stories.tell("show: addresses, version, health", cluster.show)
+            stories.tell("without a certificate there is no entry", cluster.no_certificate_no_entry)
+            if stories.tell("a Deployment of 4 runs on both workers", cluster.deploy):
+                for name, story in [
+                    ("pods reach pods on other nodes", cluster.pod_to_pod),
+                    ("the service's address leads to all of them", cluster.cluster_ip),
+                    ("names resolve, short and full", cluster.names),
+                    ("NodePort answers from the host", cluster.node_port),
+                    ("kubectl logs, exec, port-forward", cluster.logs_exec_forward),
+                    ("2 to 4 to 1 workers under a disruption budget", cluster.resize_under_a_budget),
+                    ("--nodes-to-remove takes what it names", cluster.chosen_nodes),
+                    ("a budget that forbids everything stops a resize", cluster.forbidden),
+                    ("afterwards a resize works", cluster.after_the_failure),
+                    ("health tells of a killed worker within 2 s", cluster.killed_worker),
+                    ("docker restart of a worker", lambda: cluster.restart("node-")),
+                    ("docker restart of the master", lambda: cluster.restart("master")),
+                    ("docker restart of all nodes at once", lambda: cluster.restart("")),
+                ]:
+                    stories.tell(name, story)
+        stories.tell("delete leaves nothing", cluster.delete)
+    except KeyboardInterrupt:
+        stories.failed.append("interrupted: the time was over")
+    finally:
+        shutil.rmtree(cluster.dir, ignore_errors=True)
+        try:
+            server.close()
+        except (Failed, subprocess.SubprocessError) as e:
+            stories.failed.append(f"close: {e}")
+    return stories.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""What users of every peer complain about: a status that lags behind the
+facts, a delete that hangs, a failure without its cause, objects left over."""
+
+import json
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from world import Failed, Server, Stories, expect, run, wait_for  # noqa: E402
+
+TEMPLATE = {"coe": "swarm", "image_id": "swarm", "external_network_id": "public",
+            "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.small"}
+# Seconds that a status may lag behind the facts.
+LAG = 2.0
+
+
+class World:
+    def __init__(self):
+        self.server = Server()
+
+    def template(self, name, **more):
+        got = self.server.magnum("POST", "/clustertemplates", {**TEMPLATE, "name": name, **more})
+        expect(got.status == 201, f"{got.status} {got.detail}")
+
+    def create(self, name, workers, template="truth", **more):
+        got = self.server.magnum("POST", "/clusters", {
+            "name": name, "cluster_template_id": template, "node_count": workers, **more})
+        expect(got.status == 202, f"{got.status} {got.detail}")
+        return got.body["uuid"]
+
+    def show(self, uuid):
+        got = self.server.magnum("GET", f"/clusters/{uuid}")
+        expect(got.status == 200, f"{got.status} {got.detail}")
+        return got.body
+
+    def delete(self, uuid):
+        expect(self.server.magnum("DELETE", f"/clusters/{uuid}").status == 204, "delete")
+        self.server.until(uuid, "GONE", 60)
+
+    def container(self, word):
+        """Id and host name of the node with this word in its name."""
+        label = f"label=io.jeroboam.installation={self.server.installation()}"
+        for line in run(["docker", "ps", "-aq", "--filter", label]).ok().out.split():
+            host = run(["docker", "inspect", "-f", "{{.Config.Hostname}}", line]).ok().out.strip()
+            if word in host:
+                return line, host
+        raise Failed(f"no container of {word}")
+
+    def health(self, uuid, status, node, word):
+        """Seconds until the health says so of the node."""
+        begun = time.monotonic()
+
+        def probe():
+            shown = self.show(uuid)
+            reason = shown["health_status_reason"] or {}
+            return shown["health_status"] == status and reason.get(f"{node}.Ready") == word
+        wait_for(f"{status} with {node} {word}", 30, probe)
+        return time.monotonic() - begun
+
+
+def main():
+    stories, w = Stories(), World()
+    made = {}
+
+    def start():
+        w.server.start()
+        w.template("truth")
+        made["id"] = w.create("truth", 2)
+        w.server.until(made["id"], "CREATE_COMPLETE", 90)
+        wait_for("HEALTHY", 20, lambda: w.show(made["id"])["health_status"] == "HEALTHY")
+
+    def dies():
+        container, host = w.container("-node-1")
+        run(["docker", "kill", container]).ok()
+        took = w.health(made["id"], "UNHEALTHY", host, "False")
+        expect(took <= LAG, f"told after {took:.1f} s")
+        reason = w.show(made["id"])["health_status_reason"]
+        expect("SHUTOFF" in reason.get(f"{host}.Server", ""), json.dumps(reason))
+        run(["docker", "start", container]).ok()
+        back = w.health(made["id"], "HEALTHY", host, "True")
+        return f"told after {took:.2f} s, well again {back:.1f} s after its start"
+
+    def pauses():
+        container, host = w.container("-node-0")
+        run(["docker", "pause", container]).ok()
+        took = w.health(made["id"], "UNHEALTHY", host, "False")
+        expect(took <= LAG, f"told after {took:.1f} s")
+        run(["docker", "unpause", container]).ok()
+        w.health(made["id"], "HEALTHY", host, "True")
+        return f"told after {took:.2f} s"
+
+    def removed():
+        expect(not w.server.leaks(), f"before: {w.server.leaks()}")
+        container, host = w.container("-node-1")
+        run(["docker", "rm", "-fv", container]).ok()
+        took = w.health(made["id"], "UNHEALTHY", host, "False")
+        expect(took <= LAG, f"told after {took:.1f} s")
+        found = w.server.leaks()
+        expect(any(leak["side"] == "Ledger" for leak in found), f"leaks: {found}")
+        return f"told after {took:.2f} s; {found[0]['what']}"
+
+    def manager():
+        container, host = w.container("-master-0")
+        run(["docker", "kill", container]).ok()
+        took = w.health(made["id"], "UNHEALTHY", host, "False")
+        expect(took <= LAG, f"told after {took:.1f} s")
+        reason = w.show(made["id"])["health_status_reason"]
+        expect("no master" in reason["api"], json.dumps(reason))
+        return f"told after {took:.2f} s"
+
+    def foreign():
+        name = "jb-srv-00000000-dead-4bee-8000-000000000000"
+        label = f"io.jeroboam.installation={w.server.installation()}"
+        run(["docker", "create", "--name", name, "--label", label, "jeroboam/echo:1"]).ok()
+        try:
+            found = [leak for leak in w.server.leaks() if leak["name"] == name]
+            expect(found and found[0]["side"] == "Engine", f"{found}")
+            expect("docker rm" in found[0]["what"], f"{found}")
+        finally:
+            run(["docker", "rm", "-fv", name])
+
+    def gone():
+        begun = time.monotonic()
+        w.delete(made["id"])
+        expect(not w.server.leaks(), f"leaks: {w.server.leaks()}")
+        return f"{time.monotonic() - begun:.1f} s"
+
+    def waits():
+        """While something holds the network the delete says what; then it ends."""
+        uuid = w.create("held", 1)
+        w.server.until(uuid, "CREATE_COMPLETE", 90)
+        container, _ = w.container("held")
+        nets = json.loads(run(["docker", "inspect", "-f", "{{json .NetworkSettings.Networks}}", container]).ok().out)
+        net = next(iter(nets))
+        run(["docker", "run", "-d", "--rm", "--name", "truth-guest", "--network", net, "jeroboam/echo:1"]).ok()
+        try:
+            expect(w.server.magnum("DELETE", f"/clusters/{uuid}").status == 204, "delete")
+
+            def told():
+                status, reason = w.server.status(uuid)
+                expect(status == "DELETE_IN_PROGRESS", f"{status}: {reason}")
+                return reason if "truth-guest" in (reason or "") else None
+            reason = wait_for("the reason names the guest", 30, told)
+        finally:
+            run(["docker", "rm", "-f", "truth-guest"])
+        w.server.until(uuid, "GONE", 60)
+        return reason[:200]
+
+    def causes():
+        """The first cause stands in status_reason: the host is full."""
+        w.template("huge", flavor_id="m1.large", master_flavor_id="m1.large")
+        uuid = w.create("huge", 400, template="huge")
+        w.server.until(uuid, "CREATE_FAILED", 60)
+        status, reason = w.server.status(uuid)
+        expect("host" in reason and ("memory" in reason or "vcpu" in reason.lower() or "ram" in reason.lower()), reason)
+        w.delete(uuid)
+        expect(not w.server.leaks(), f"leaks: {w.server.leaks()}")
+        return reason[:200]
+
+    try:
+        if stories.tell("a cluster is complete and healthy", start):
+            stories.tell("a killed worker is told at once and recovers", dies)
+            stories.tell("a paused worker is told at once and recovers", pauses)
+            stories.tell("a removed worker is told, and leaks name it", removed)
+            stories.tell("a dead manager is told", manager)
+            stories.tell("a foreign container is a leak of the engine's side", foreign)
+            stories.tell("delete works on the ruin", gone)
+            stories.tell("a delete says what it waits for", waits)
+            stories.tell("a full host is the first cause", causes)
+    except KeyboardInterrupt:
+        stories.failed.append("interrupted: the time was over")
+    finally:
+        try:
+            left = w.server.close()
+            stories.tell("nothing is left", lambda: expect(not left, f"left: {left}"))
+        except Failed as e:
+            stories.failed.append(f"close: {e}")
+    return stories.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
