@@ -77,7 +77,8 @@ def main():
         took = w.health(made["id"], "UNHEALTHY", host, "False")
         expect(took <= LAG, f"told after {took:.1f} s")
         reason = w.show(made["id"])["health_status_reason"]
-        expect("SHUTOFF" in reason.get(f"{host}.Server", ""), json.dumps(reason))
+        said = reason.get(f"{host}.Server", "")
+        expect("SHUTOFF" in said or "killed from outside" in said, json.dumps(reason))
         run(["docker", "start", container]).ok()
         back = w.health(made["id"], "HEALTHY", host, "True")
         return f"told after {took:.2f} s, well again {back:.1f} s after its start"
@@ -141,7 +142,9 @@ def main():
             def told():
                 status, reason = w.server.status(uuid)
                 expect(status == "DELETE_IN_PROGRESS", f"{status}: {reason}")
-                return reason if "truth-guest" in (reason or "") else None
+                if "truth-guest" not in (reason or ""):
+                    raise Failed(f"{status}: {reason}")
+                return reason
             reason = wait_for("the reason names the guest", 30, told)
         finally:
             run(["docker", "rm", "-f", "truth-guest"])

@@ -69,9 +69,7 @@ impl NetworkPlane for Engine {
                     isolate::on(device).await?;
                 }
                 if says(&e, "active endpoints") {
-                    return Err(Error::conflict(format!(
-                        "network {name} still has containers attached"
-                    )));
+                    return Err(self.attached(name, &found.id).await);
                 }
                 Err(self.fault(&format!("remove network {name}"), &e))
             }
@@ -80,6 +78,25 @@ impl NetworkPlane for Engine {
 }
 
 impl Engine {
+    /// Why a network cannot go, with the names of what holds it.
+    async fn attached(&self, name: &str, id: &str) -> Error {
+        let found = match self.docker().await {
+            Ok(docker) => docker.inspect_network(id, None).await.ok(),
+            Err(_) => None,
+        };
+        let mut guests: Vec<String> = found
+            .and_then(|n| n.containers)
+            .into_iter()
+            .flatten()
+            .map(|(id, c)| c.name.unwrap_or(id))
+            .collect();
+        guests.sort();
+        Error::conflict(format!(
+            "network {name} still has containers attached: {}; `docker network disconnect -f {name} CONTAINER` frees it",
+            guests.join(", ")
+        ))
+    }
+
     async fn networks(&self, name: Option<&str>) -> Result<Vec<BridgeView>> {
         let options: Option<ListNetworksOptions> = name.map(|n| {
             ListNetworksOptionsBuilder::new()
