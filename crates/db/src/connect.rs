@@ -34,6 +34,9 @@ pub(crate) enum Pools {
     Mysql(MySqlPool),
 }
 
+/// Prepared statements that a connection keeps: all that we have.
+const STATEMENTS: usize = 512;
+
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Db {
@@ -51,12 +54,16 @@ impl Db {
         let pools = if let Some(path) = url.strip_prefix("sqlite:") {
             sqlite(path).await?
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options = PgConnectOptions::from_str(url).map_err(|e| bad_url(url, &e))?;
+            let options = PgConnectOptions::from_str(url)
+                .map_err(|e| bad_url(url, &e))?
+                .statement_cache_capacity(STATEMENTS);
             let pool = PgPoolOptions::new().max_connections(16);
             Pools::Postgres(pool.connect_with(options).await.map_err(unreachable)?)
         } else if url.starts_with("mysql://") || url.starts_with("mariadb://") {
             let url = url.replacen("mariadb://", "mysql://", 1);
-            let options = MySqlConnectOptions::from_str(&url).map_err(|e| bad_url(&url, &e))?;
+            let options = MySqlConnectOptions::from_str(&url)
+                .map_err(|e| bad_url(&url, &e))?
+                .statement_cache_capacity(STATEMENTS);
             let pool = MySqlPoolOptions::new()
                 .max_connections(16)
                 .after_connect(|c, _| {
@@ -156,6 +163,9 @@ async fn sqlite(path: &str) -> Result<Pools> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .pragma("temp_store", "memory")
+        .statement_cache_capacity(STATEMENTS)
+        // Each row that does not fit is a switch between two threads.
+        .row_buffer_size(1024)
         .busy_timeout(Duration::from_secs(10));
     let write = SqlitePoolOptions::new()
         .max_connections(1)

@@ -65,6 +65,18 @@ impl Tx {
         Ok(self.query(sql, args).await?.into_iter().next())
     }
 
+    /// As [`Tx::query_opt`], and keeps other writers off the row until the
+    /// end. On SQLite a write transaction is alone from its begin.
+    ///
+    /// # Errors
+    /// As [`Tx::query`].
+    pub async fn lock_opt(&mut self, sql: &str, args: Vec<Value>) -> Result<Option<Row>> {
+        if self.dialect() == crate::Dialect::Sqlite {
+            return self.query_opt(sql, args).await;
+        }
+        self.query_opt(&format!("{sql} FOR UPDATE"), args).await
+    }
+
     /// Runs a statement; answers the number of matched rows. Never branch on
     /// the count of an upsert: MariaDB says 2.
     ///

@@ -51,11 +51,15 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "clusters-037-node-pods-unique",
         sql: "CREATE UNIQUE INDEX magnum_node_pods ON magnum_node (cluster_id, pod_cidr)",
     },
+    Migration {
+        name: "clusters-038-node-balancer",
+        sql: "ALTER TABLE magnum_node ADD COLUMN is_balancer boolean NOT NULL DEFAULT false",
+    },
 ];
 
 const COLUMNS: &str = "id, cluster_id, nodegroup, idx, name, is_master, status, steps, addresses, \
     token_sealed, token_hash, token_expires, session_hash, signal_status, signalled, generation, \
-    created_at, pod_cidr";
+    created_at, pod_cidr, is_balancer";
 
 fn read(row: &Row) -> Result<Node> {
     Ok(Node {
@@ -77,6 +81,7 @@ fn read(row: &Row) -> Result<Node> {
         generation: row.int("generation")?,
         created_at: row.int("created_at")?,
         pod_cidr: row.opt_text("pod_cidr")?,
+        is_balancer: row.flag("is_balancer")?,
     })
 }
 
@@ -102,7 +107,8 @@ pub(crate) async fn insert(tx: &mut Tx, n: &Node) -> Result<()> {
             n.signalled,
             n.generation,
             n.created_at,
-            n.pod_cidr.clone()
+            n.pod_cidr.clone(),
+            n.is_balancer
         ],
     )
     .await
@@ -148,12 +154,9 @@ pub(crate) async fn by_session(db: &Db, session_hash: &str) -> Result<Option<Nod
 }
 
 pub(crate) async fn load_tx(tx: &mut Tx, id: &str) -> Result<Option<Node>> {
-    // The update locks the row where the database locks rows, so that two
-    // reports of one node do not overwrite each other's steps.
-    tx.execute("UPDATE magnum_node SET idx = idx WHERE id = ?", values![id])
-        .await?;
+    // Two reports of one node must not overwrite each other's steps.
     let sql = format!("SELECT {COLUMNS} FROM magnum_node WHERE id = ?");
-    tx.query_opt(&sql, values![id])
+    tx.lock_opt(&sql, values![id])
         .await?
         .as_ref()
         .map(read)
@@ -351,13 +354,8 @@ pub(crate) async fn swarm(db: &Db, cluster: &str) -> Result<Swarm> {
 
 /// The sealed join secrets, inside of a transaction that replaces them.
 pub(crate) async fn join_tx(tx: &mut Tx, cluster: &str) -> Result<Option<String>> {
-    tx.execute(
-        "UPDATE magnum_swarm SET cluster_id = cluster_id WHERE cluster_id = ?",
-        values![cluster],
-    )
-    .await?;
     let row = tx
-        .query_opt(
+        .lock_opt(
             "SELECT join_sealed FROM magnum_swarm WHERE cluster_id = ?",
             values![cluster],
         )
@@ -366,6 +364,17 @@ pub(crate) async fn join_tx(tx: &mut Tx, cluster: &str) -> Result<Option<String>
         .map(|r| r.opt_text("join_sealed"))
         .transpose()?
         .flatten())
+}
+
+/// The last observation, inside of a transaction that may replace it.
+pub(crate) async fn observed_tx(tx: &mut Tx, cluster: &str) -> Result<String> {
+    let row = tx
+        .lock_opt(
+            "SELECT observed FROM magnum_swarm WHERE cluster_id = ?",
+            values![cluster],
+        )
+        .await?;
+    row.map_or_else(|| Ok(String::new()), |r| r.text("observed"))
 }
 
 pub(crate) async fn set_join(tx: &mut Tx, cluster: &str, sealed: &str) -> Result<()> {

@@ -246,11 +246,11 @@ pub(crate) async fn labels_of(
 
 /// Whether it is still there; locks it where the database locks rows.
 pub(crate) async fn exists(tx: &mut Tx, uuid: &str) -> Result<bool> {
-    let n = tx
-        .execute(
-            "UPDATE magnum_template SET created_at = created_at WHERE uuid = ?",
+    let row = tx
+        .lock_opt(
+            "SELECT uuid FROM magnum_template WHERE uuid = ?",
             values![uuid],
         )
         .await?;
-    Ok(n == 1)
+    Ok(row.is_some())
 }

@@ -20,6 +20,7 @@ pub struct Own {
     pub host: Arc<dyn ContainerHost>,
     pub compute: Compute,
     pub network: NetworkService,
+    pub db: Db,
 }
 
 /// Public: answers when the database does.
@@ -31,6 +32,7 @@ pub fn health(db: Db) -> Router {
 pub fn routes(own: Own) -> Router {
     Router::new()
         .route("/leaks", get(leaks))
+        .route("/stats", get(stats))
         .route("/images/refresh", post(refresh))
         .with_state(own)
 }
@@ -60,6 +62,11 @@ async fn leaks(State(own): State<Own>, rest::Caller(ctx): rest::Caller) -> Respo
             .collect();
         json!({"leaks": list})
     }))
+}
+
+/// What the process has done since its start.
+async fn stats(State(own): State<Own>, rest::Caller(ctx): rest::Caller) -> Response {
+    answer(admin(&ctx).map(|()| json!({"queries": own.db.queries()})))
 }
 
 async fn refresh(State(own): State<Own>, rest::Caller(ctx): rest::Caller) -> Response {

@@ -144,6 +144,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         host: plant.host,
         compute,
         network,
+        db: database.clone(),
     });
     let own = rest::require_auth(own, auth, Arc::new(dialect::Own), &[]);
     let router = Router::new()

@@ -65,12 +65,13 @@ pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Net>> {
 /// Reads the row and keeps other writers of this network (and of what is in
 /// it) out until the commit: who counts or binds ports must not miss one.
 pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Net> {
-    tx.execute(
-        "UPDATE network SET created_at = created_at WHERE id = ?",
-        values![id],
-    )
-    .await?;
-    get_in(tx, id).await
+    let row = tx
+        .lock_opt(&format!("{COLUMNS} WHERE id = ?"), values![id])
+        .await?;
+    row.as_ref()
+        .map(net)
+        .transpose()?
+        .ok_or_else(|| Error::not_found("Network", id))
 }
 
 pub(crate) async fn get_in(tx: &mut Tx, id: &str) -> Result<Net> {

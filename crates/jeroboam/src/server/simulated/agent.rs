@@ -250,7 +250,7 @@ impl Agent {
     async fn act(&self, task: &TaskKind) -> Result<()> {
         let cluster = &self.seed.cluster;
         match task {
-            TaskKind::Drain { node } => {
+            TaskKind::Drain { node, .. } => {
                 self.simulator
                     .set_availability(cluster, node, "drain")
                     .await
@@ -272,6 +272,7 @@ fn word(role: Role) -> &'static str {
     match role {
         Role::Manager => "manager",
         Role::Worker => "worker",
+        Role::Balancer => "balancer",
     }
 }
 
