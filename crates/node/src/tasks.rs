@@ -78,7 +78,7 @@ impl Duty<'_> {
 
     async fn act(&self, task: &Task, until: Instant) -> Result<String> {
         match &task.kind {
-            TaskKind::Drain { node } => self.drain(&self.known(node).await?, until).await,
+            TaskKind::Drain { node, .. } => self.drain(&self.known(node).await?, until).await,
             TaskKind::Activate { node } => {
                 let id = self.known(node).await?.id;
                 self.change(&id, "Availability", "active", until).await?;

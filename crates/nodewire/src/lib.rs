@@ -179,6 +179,10 @@ pub enum TaskKind {
     /// Takes no more work; ends when no task runs on it.
     Drain {
         node: String,
+        /// Nodes that are drained after it: they take no more work either,
+        /// or what leaves this one would move twice.
+        #[serde(default)]
+        others: Vec<String>,
     },
     /// Takes work again.
     Activate {
@@ -275,7 +279,11 @@ mod tests {
     fn tasks_are_flat_and_newer_kinds_survive() {
         let drain: Task =
             serde_json::from_str(r#"{"id":"1","kind":"drain","node":"w-0","deadline":9}"#).unwrap();
-        assert_eq!(drain.kind, TaskKind::Drain { node: "w-0".into() });
+        let kind = TaskKind::Drain {
+            node: "w-0".into(),
+            others: Vec::new(),
+        };
+        assert_eq!(drain.kind, kind);
         assert_eq!(drain.deadline, Some(9));
         let ca: Task = serde_json::from_str(r#"{"id":"2","kind":"reload-ca"}"#).unwrap();
         assert_eq!(ca.kind, TaskKind::ReloadCa);

@@ -139,7 +139,9 @@ async fn next_task(d: &ClustersDeps, who: &Who) -> Result<Option<Task>> {
         if t.taken_until > now && !mine {
             continue;
         }
-        let Some(kind) = kind(t) else { continue };
+        let Some(kind) = kind(t, &tasks) else {
+            continue;
+        };
         let mut tx = d.db.begin().await?;
         if who.node.status == NodeStatus::Leaving
             || !node::table::take(&mut tx, t, &who.node.name, t.deadline + GRACE).await?
@@ -166,10 +168,17 @@ fn seconds_for(who: &Who, t: &node::Task, now: i64) -> Result<i64> {
     Ok(left)
 }
 
-fn kind(t: &node::Task) -> Option<TaskKind> {
+fn kind(t: &node::Task, all: &[node::Task]) -> Option<TaskKind> {
     let node = t.node.clone();
+    let others = all
+        .iter()
+        .filter(|o| o.kind == "drain" && o.status == "pending" && o.id != t.id)
+        .map(|o| o.node.clone());
     Some(match t.kind.as_str() {
-        "drain" => TaskKind::Drain { node },
+        "drain" => TaskKind::Drain {
+            node,
+            others: others.collect(),
+        },
         "remove" => TaskKind::Remove { node },
         "activate" => TaskKind::Activate { node },
         "promote" => TaskKind::Promote { node },

@@ -171,6 +171,8 @@ pub(crate) async fn undo(
     let mut groups = nodegroup::table::of_cluster_tx(&mut tx, &c.uuid).await?;
     let mut nodes = node::table::of_cluster_tx(&mut tx, &c.uuid).await?;
     let mut touched = Vec::new();
+    // Who is drained first has the others take no more pods.
+    let begun = tasks.iter().any(|t| of_this(c, t) && t.taken_by.is_some());
     for n in &mut nodes {
         let group = groups.iter_mut().find(|g| g.name == n.nodegroup);
         if n.generation > c.sent_generation {
@@ -181,13 +183,13 @@ pub(crate) async fn undo(
             }
             continue;
         }
-        let Some(drain) = tasks.iter().find(|t| of_this(c, t) && t.node == n.name) else {
+        if !tasks.iter().any(|t| of_this(c, t) && t.node == n.name) {
             continue;
-        };
+        }
         n.status = NodeStatus::Ready;
         node::table::save(&mut tx, n).await?;
         touched.push(n.nodegroup.clone());
-        if drain.taken_by.is_some() {
+        if begun {
             let now = clock::now_micros();
             let mut task = Task::new(&c.uuid, "activate", &n.name, now, ACTIVATE_SECONDS);
             task.generation = c.generation;

@@ -15,7 +15,8 @@ use crate::engine::query;
 /// Evictions under way at a time.
 const BREADTH: usize = 16;
 const LOOK: Duration = Duration::from_millis(200);
-const AGAIN: Duration = Duration::from_secs(5);
+/// After a refusal that names no time: a new pod elsewhere is ready in less.
+const AGAIN: Duration = Duration::from_secs(1);
 
 fn node_path(node: &str) -> String {
     format!("/api/v1/nodes/{}", query(node))

@@ -76,7 +76,18 @@ async fn one(api: &Api, channel: &Channel, task: &Task) {
 
 pub(crate) async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<String> {
     match kind {
-        TaskKind::Drain { node } => drain::drain(api, node, until).await,
+        TaskKind::Drain { node, others } => {
+            for other in others {
+                match drain::cordon(api, other, true).await {
+                    Err(e) if !e.is_not_found() => return Err(e),
+                    _ => {}
+                }
+            }
+            match drain::drain(api, node, until).await {
+                Err(e) if e.is_not_found() => Ok(absent(node)),
+                done => done,
+            }
+        }
         TaskKind::Activate { node } => drain::cordon(api, node, false)
             .await
             .map(|()| String::new()),
@@ -97,11 +108,16 @@ pub(crate) async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<St
     }
 }
 
+/// Somebody took the node off the list before: nothing is on it.
+fn absent(node: &str) -> String {
+    format!("{node} is not on the list")
+}
+
 /// Drains and takes the node off the list; one that is not on it is removed
 /// already. The pods of a dead node are struck off with it.
 async fn remove(api: &Api, node: &str, until: Instant) -> Result<String> {
     match drain::drain(api, node, until).await {
-        Err(e) if e.is_not_found() => return Ok(format!("{node} is not on the list")),
+        Err(e) if e.is_not_found() => return Ok(absent(node)),
         other => other?,
     };
     match api.delete(&format!("/api/v1/nodes/{}", query(node))).await {

@@ -381,13 +381,17 @@ async fn a_removed_node_takes_its_pods_along_and_may_be_gone_already() {
     };
     let work = async {
         let until = Instant::now() + Duration::from_secs(5);
-        let task = |node: &str| -> Task {
-            serde_json::from_value(json!({ "id": "1", "kind": "remove", "node": node })).unwrap()
+        let task = |kind: &str, node: &str| -> Task {
+            serde_json::from_value(json!({ "id": "1", "kind": kind, "node": node })).unwrap()
         };
-        let said = tasks::act(&api, &task("w-0").kind, until).await.unwrap();
+        let removed = task("remove", "w-0");
+        let said = tasks::act(&api, &removed.kind, until).await.unwrap();
         assert_eq!(said, "removed w-0");
-        let said = tasks::act(&api, &task("w-1").kind, until).await.unwrap();
-        assert_eq!(said, "w-1 is not on the list");
+        for kind in ["remove", "drain"] {
+            let gone = task(kind, "w-1");
+            let said = tasks::act(&api, &gone.kind, until).await.unwrap();
+            assert_eq!(said, "w-1 is not on the list");
+        }
     };
     within(fake, Arc::new(play), work).await;
     let deleted: Vec<String> = heard.lines();
