@@ -30,7 +30,8 @@ FORCE=${FORCE:-}
 CACHE=${JEROBOAM_CACHE:-${HOME:?}/.cache/jeroboam}
 SUITE=${SUITE:-bookworm}
 # busybox-static is here for the echo image; it helps in a node's shell too.
-PACKAGES=runc,iptables,iproute2,tini,ca-certificates,procps,curl,conntrack,ethtool,socat,ebtables,ipset,mount,kmod,nftables,busybox-static
+# haproxy is what a balancer before several masters runs.
+PACKAGES=runc,iptables,iproute2,tini,ca-certificates,procps,curl,conntrack,ethtool,socat,ebtables,ipset,mount,kmod,nftables,busybox-static,haproxy
 
 # The versions that the go.mod files beside this script name.
 CONTAINERD=2.4.2

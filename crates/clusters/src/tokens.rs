@@ -4,6 +4,7 @@ use kernel::{Result, clock, ids};
 use pki::Sealer;
 
 use crate::cluster::Cluster;
+use crate::coe::hot::BALANCER;
 use crate::node::Node;
 use crate::nodegroup::Group;
 
@@ -34,6 +35,27 @@ pub(crate) fn digest(secret: &str) -> String {
 
 /// A node of the group with the next index and a token of its own.
 pub(crate) fn new_node(sealer: &Sealer, cluster: &Cluster, group: &mut Group) -> Result<Node> {
+    let index = group.next_index;
+    group.next_index += 1;
+    let name = format!("{}-{}-{index}", cluster.prefix(), group.word());
+    Ok(Node {
+        nodegroup: group.name.clone(),
+        index,
+        is_master: group.is_master(),
+        ..drawn(sealer, cluster, name)?
+    })
+}
+
+/// The balancer before the masters; it is in no group.
+pub(crate) fn new_balancer(sealer: &Sealer, cluster: &Cluster) -> Result<Node> {
+    Ok(Node {
+        nodegroup: BALANCER.into(),
+        is_balancer: true,
+        ..drawn(sealer, cluster, format!("{}-{BALANCER}", cluster.prefix()))?
+    })
+}
+
+fn drawn(sealer: &Sealer, cluster: &Cluster, name: String) -> Result<Node> {
     let now = clock::now_micros();
     let id = ids::uuid();
     let token = ids::secret_hex(32);
@@ -43,14 +65,9 @@ pub(crate) fn new_node(sealer: &Sealer, cluster: &Cluster, group: &mut Group) ->
         60
     };
     let seconds = minutes.saturating_mul(60).min(LONGEST);
-    let index = group.next_index;
-    group.next_index += 1;
     Ok(Node {
         cluster_id: cluster.uuid.clone(),
-        nodegroup: group.name.clone(),
-        index,
-        name: format!("{}-{}-{index}", cluster.prefix(), group.word()),
-        is_master: group.is_master(),
+        name,
         token_sealed: sealer.seal(&token_purpose(&id), token.as_bytes())?,
         token_hash: digest(&token),
         token_expires: now + seconds * 1_000_000,

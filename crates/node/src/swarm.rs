@@ -56,7 +56,7 @@ pub(crate) async fn become_member(
     let (name, manager) = match welcome.role {
         Role::Manager if welcome.first_manager => ("init", true),
         Role::Manager => ("join", true),
-        Role::Worker => ("join", false),
+        Role::Worker | Role::Balancer => ("join", false),
     };
     reporter
         .run(name, async {

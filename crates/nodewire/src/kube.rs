@@ -18,6 +18,7 @@ pub struct KubePlan {
     /// Range of all pods.
     pub pod_cidr: String,
     /// This node's part of it; never changes, never belongs to another node.
+    /// Empty for a balancer.
     pub node_pod_cidr: String,
     /// Where the cluster's DNS forwards other names to.
     pub upstream_dns: Vec<String>,
@@ -25,7 +26,8 @@ pub struct KubePlan {
     pub taint_masters: bool,
     /// The port of the API server.
     pub api_port: u16,
-    /// How many masters there are to be; more than one: etcd has peers.
+    /// How many masters there are to be; more than one: etcd has peers, and
+    /// a balancer stands before them.
     pub masters: u32,
     /// Labels of the Node object.
     pub node_labels: BTreeMap<String, String>,
@@ -34,6 +36,9 @@ pub struct KubePlan {
     /// PEM of the key that signs service account tokens; for masters only.
     #[serde(default)]
     pub service_account_key: Option<String>,
+    /// PEM of the cluster's CA, for balancers only: they get no certificate.
+    #[serde(default)]
+    pub ca: Option<String>,
 }
 
 /// What a certificate is for; the server says name, groups and addresses.
@@ -71,7 +76,8 @@ pub enum Purpose {
 pub struct Peers {
     /// Changes with the content.
     pub version: String,
-    /// `address:port` where the API is reached, once it is known.
+    /// `address:port` where the API is reached, once it is known: the
+    /// balancer's where there is to be one.
     pub api: Option<String>,
     pub nodes: Vec<Peer>,
 }

@@ -39,6 +39,9 @@ pub const LONG_POLL_SECONDS: u32 = 25;
 pub enum Role {
     Manager,
     Worker,
+    /// Stands before the API servers of several masters; no member of the
+    /// cluster.
+    Balancer,
 }
 
 /// Who the node is and whom it may trust: `/var/lib/jeroboam/seed.json`.

@@ -10,7 +10,7 @@ use nodewire::{CsrAsk, CsrGrant, KubePlan, Peer, Peers, Role};
 use super::ops::Who;
 use crate::cluster::{Cluster, table};
 use crate::coe::kubernetes::networks::Networks;
-use crate::coe::kubernetes::profiles::{self, Asker};
+use crate::coe::kubernetes::profiles::{self, Asker, Authority};
 use crate::kube::{self, Kube};
 use crate::node::{self, Node, NodeStatus};
 use crate::{ClustersDeps, certificate, tokens};
@@ -43,10 +43,23 @@ pub(crate) async fn plan(
         node_labels: node_labels(cluster, node),
         options: cluster.labels.clone(),
         service_account_key: key,
+        ca: if node.is_balancer {
+            let which = Authority::Cluster;
+            Some(
+                certificate::ops::authority(d, cluster, which)
+                    .await?
+                    .cert_pem,
+            )
+        } else {
+            None
+        },
     })
 }
 
 fn pods_of(node: &Node) -> Result<String> {
+    if node.is_balancer {
+        return Ok(String::new());
+    }
     node.pod_cidr
         .clone()
         .ok_or_else(|| Error::internal(format!("node {} has no pod range", node.name)))
@@ -77,6 +90,9 @@ fn node_labels(cluster: &Cluster, node: &Node) -> BTreeMap<String, String> {
 /// Signs a request for its purpose, whatever name it asks for.
 pub(crate) async fn csr(d: &ClustersDeps, who: &Who, ask: &CsrAsk) -> Result<CsrGrant> {
     let cluster = &who.cluster;
+    if who.node.is_balancer {
+        return Err(Error::forbidden("A balancer has no certificates."));
+    }
     let kube = kube::table::load(&d.db, &cluster.uuid).await?;
     let nodes = node::table::of_cluster(&d.db, &cluster.uuid).await?;
     let numbers = |of: &dyn Fn(&Node) -> bool| -> Vec<IpAddr> {
@@ -87,14 +103,15 @@ pub(crate) async fn csr(d: &ClustersDeps, who: &Who, ask: &CsrAsk) -> Result<Csr
             .flat_map(|n| profiles::trusted(&n.addresses, &[], &kube.networks))
             .collect()
     };
-    // A worker has no address of another node; a master's is its own,
-    // whichever worker claims it.
-    let others = numbers(&|n| n.id != who.node.id && (n.is_master || !who.node.is_master));
+    // A worker has no address of another node; a master's and the balancer's
+    // are their own, whichever worker claims them.
+    let ours = |n: &Node| n.is_master || n.is_balancer;
+    let others = numbers(&|n| n.id != who.node.id && (ours(n) || !who.node.is_master));
     let asker = Asker {
         node: &who.node.name,
         master: who.node.is_master,
         addresses: profiles::trusted(&who.node.addresses, &others, &kube.networks),
-        masters: numbers(&|n| n.is_master),
+        masters: numbers(&ours),
         api: cluster.api_address.as_deref().and_then(host),
         networks: &kube.networks,
     };
@@ -122,21 +139,21 @@ pub(crate) async fn peers(d: &ClustersDeps, cluster: &str, kube: &Kube) -> Resul
         .filter_map(|n| Some((n, address(n, &kube.networks)?)))
         .collect();
     let port = kube.networks.api_port;
-    let master = present.iter().find(|(n, _)| n.is_master);
+    // Where there is to be a balancer nothing else is the API's address.
+    let balanced = nodes.iter().any(|n| n.is_balancer);
+    let front = present
+        .iter()
+        .find(|(n, _)| if balanced { n.is_balancer } else { n.is_master });
     let api = row
         .and_then(|c| c.api_address.as_deref().and_then(host))
-        .or_else(|| master.map(|(_, address)| address.clone()))
+        .or_else(|| front.map(|(_, address)| address.clone()))
         .map(|host| format!("{host}:{port}"));
     let peers: Result<Vec<Peer>> = present
         .iter()
         .map(|(n, address)| {
             Ok(Peer {
                 node: n.name.clone(),
-                role: if n.is_master {
-                    Role::Manager
-                } else {
-                    Role::Worker
-                },
+                role: role(n),
                 address: address.clone(),
                 pod_cidr: pods_of(n)?,
             })
@@ -150,6 +167,15 @@ pub(crate) async fn peers(d: &ClustersDeps, cluster: &str, kube: &Kube) -> Resul
     found.version = tokens::digest(&serde_json::to_string(&found)?);
     found.version.truncate(16);
     Ok(found)
+}
+
+/// In the words of the wire.
+pub(crate) fn role(n: &Node) -> Role {
+    match (n.is_master, n.is_balancer) {
+        (true, _) => Role::Manager,
+        (_, true) => Role::Balancer,
+        _ => Role::Worker,
+    }
 }
 
 /// The address at which other nodes reach this one.

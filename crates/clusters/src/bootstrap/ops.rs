@@ -3,7 +3,7 @@
 
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{
-    CsrAsk, CsrGrant, Hello, JoinTicket, Observed, Published, Purpose, Role, StepStatus, Steps,
+    CsrAsk, CsrGrant, Hello, JoinTicket, Observed, Published, Purpose, StepStatus, Steps,
     SwarmPlan, TaskResult, Welcome,
 };
 use pki::SignOptions;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kube;
 use crate::ClustersDeps;
+use crate::cluster::told::Told;
 use crate::cluster::{Cluster, KIND, health, reconcile, resize, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::profiles::Authority;
@@ -21,6 +22,8 @@ use crate::{certificate, tokens};
 const LOG: usize = 4096;
 /// Steps of one node at most; an agent has a dozen.
 const STEPS: usize = 200;
+/// How often an observation is judged anew because another came between.
+const RACES: usize = 8;
 
 /// A node whose session was checked, and its cluster.
 pub(crate) struct Who {
@@ -88,11 +91,7 @@ pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
         Coe::Kubernetes => (None, Some(kube::plan(d, &cluster, &n, count).await?)),
     };
     Ok(Welcome {
-        role: if n.is_master {
-            Role::Manager
-        } else {
-            Role::Worker
-        },
+        role: kube::role(&n),
         first_manager: n.is_master && Some(n.index) == first,
         swarm,
         kubernetes,
@@ -285,23 +284,39 @@ pub(crate) async fn ticket(d: &ClustersDeps, who: &Who) -> Result<Option<JoinTic
     }))
 }
 
-/// What a manager sees: health and version follow.
+/// What a manager sees: health and version follow. Several masters tell at
+/// the same time: what another one said meanwhile is not overwritten.
 pub(crate) async fn observed(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<()> {
     manager(who)?;
+    for _ in 0..RACES {
+        if note(d, who, seen).await? {
+            return Ok(());
+        }
+    }
+    // The agent says it again.
+    Err(Error::unavailable("the masters tell too much at once"))
+}
+
+/// `false` where the stored observation changed while it was judged.
+async fn note(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<bool> {
     let coe = who.cluster.engine()?;
-    let (status, reason) = health::judge(d, &who.cluster, seen).await?;
+    let before = node::table::swarm(&d.db, &who.cluster.uuid).await?.observed;
+    let told = Told::after(Told::read(&before), &who.node.name, seen);
+    let (status, reason) = health::judge(d, &who.cluster, &told).await?;
     let hands_off = health::hands_off(&who.cluster)?;
-    let text = serde_json::to_string(seen)?;
-    let before = node::table::swarm(&d.db, &who.cluster.uuid).await?;
+    let text = serde_json::to_string(&told)?;
     let c = &who.cluster;
-    let same = before.observed == text
+    let same = before == text
         && (hands_off
             || (c.health_status.as_deref() == Some(status) && c.health_status_reason == reason))
         && c.coe_version.as_deref() == Some(seen.version.as_str());
     if same {
-        return Ok(());
+        return Ok(true);
     }
     let mut tx = d.db.begin().await?;
+    if node::table::observed_tx(&mut tx, &c.uuid).await? != before {
+        return Ok(false);
+    }
     node::table::set_observed(&mut tx, &c.uuid, &text).await?;
     if !hands_off {
         table::set_health(&mut tx, &c.uuid, Some(status), &reason).await?;
@@ -311,7 +326,8 @@ pub(crate) async fn observed(d: &ClustersDeps, who: &Who, seen: &Observed) -> Re
         let container = (coe == Coe::Swarm).then_some(seen.version.as_str());
         table::set_version(&mut tx, &c.uuid, &seen.version, container).await?;
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// The end of a task. In a swarm a drained node is then removed, whether or

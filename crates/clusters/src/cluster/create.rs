@@ -195,6 +195,10 @@ async fn store(
             n.pod_cidr = Some(range);
         }
         kube = Some(Kube::new(&d.sealer, &c.uuid, networks)?);
+        // One master would only get a second thing that can break.
+        if c.master_lb_enabled && new.master_count > 1 {
+            nodes.push(tokens::new_balancer(&d.sealer, c)?);
+        }
     }
     let mut tx = d.db.begin().await?;
     // The template may have been deleted since it was read.

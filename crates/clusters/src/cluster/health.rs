@@ -4,9 +4,9 @@
 
 use compute::face::{Server, ServerStatus};
 use kernel::{Ctx, OwnerKey, Result};
-use nodewire::Observed;
 use serde_json::Value;
 
+use super::told::Told;
 use super::{Cluster, table};
 use crate::ClustersDeps;
 use crate::coe::Coe;
@@ -25,45 +25,81 @@ pub(crate) fn hands_off(c: &Cluster) -> Result<bool> {
 ///
 /// # Errors
 /// As compute.
-pub(crate) async fn judge(d: &ClustersDeps, c: &Cluster, seen: &Observed) -> Result<Verdict> {
+pub(crate) async fn judge(d: &ClustersDeps, c: &Cluster, told: &Told) -> Result<Verdict> {
     let nodes = node::table::of_cluster(&d.db, &c.uuid).await?;
     let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
     let owner = OwnerKey::new(orchestration::KIND, &c.stack_id);
     let servers = d.compute.servers.of_owner(&ctx, &owner).await?;
-    weigh(c.engine()?, &nodes, &servers, seen)
+    weigh(c.engine()?, &nodes, &servers, told)
 }
 
 /// Pure: members whose server does not run are not ready, whatever the
-/// cluster still believes.
-fn weigh(coe: Coe, nodes: &[Node], servers: &[Server], seen: &Observed) -> Result<Verdict> {
-    let expected: Vec<&Node> = nodes.iter().filter(|n| n.status.wanted()).collect();
-    let lost: Vec<(&Node, String)> = expected
-        .iter()
+/// cluster still believes. A balancer is no member, but without it nobody
+/// reaches the API where `api_address` says it is.
+fn weigh(coe: Coe, nodes: &[Node], servers: &[Server], told: &Told) -> Result<Verdict> {
+    let wanted = || nodes.iter().filter(|n| n.status.wanted());
+    let lost: Vec<(&Node, String)> = wanted()
         .filter_map(|n| {
             let server = servers.iter().find(|s| s.name == n.name)?;
-            Some((*n, trouble(server)?))
+            Some((n, trouble(server)?))
         })
         .collect();
-    let mut seen = seen.clone();
+    let is_lost = |name: &str| lost.iter().any(|(n, _)| n.name == name);
+    let mut seen = told.seen.clone();
     for member in &mut seen.nodes {
-        if lost.iter().any(|(n, _)| n.name == member.hostname) {
+        if is_lost(&member.hostname) {
             member.state = "down".into();
         }
     }
-    let masters = expected.iter().filter(|n| n.is_master).count();
-    let silent = masters > 0 && lost.iter().filter(|(n, _)| n.is_master).count() == masters;
-    let names: Vec<String> = expected.iter().map(|n| n.name.clone()).collect();
-    let (status, mut reason) = coe.judge(&names, &seen);
+    let masters: Vec<&Node> = wanted().filter(|n| n.is_master).collect();
+    let living = masters.iter().filter(|n| !is_lost(&n.name)).count();
+    let silent = !masters.is_empty() && living == 0;
+    // The words of the dead say nothing about now.
+    let ill: Vec<(&String, &String)> = told
+        .problems
+        .iter()
+        .filter(|(name, _)| masters.iter().any(|n| n.name == **name) && !is_lost(name))
+        .collect();
+    if ill.len() >= living {
+        seen.problem = match ill.as_slice() {
+            [] => None,
+            [(_, only)] => Some((*only).clone()),
+            all => {
+                let each: Vec<String> = all.iter().map(|(n, why)| format!("{n}: {why}")).collect();
+                Some(each.join("; "))
+            }
+        };
+    }
+    let names: Vec<String> = wanted()
+        .filter(|n| !n.is_balancer)
+        .map(|n| n.name.clone())
+        .collect();
+    let (mut status, mut reason) = coe.judge(&names, &seen);
     if let Some(map) = reason.as_object_mut() {
+        if seen.problem.is_none() {
+            for (name, why) in ill {
+                map.insert(format!("{name}.api"), why.as_str().into());
+                status = "UNHEALTHY";
+            }
+        }
         if silent {
             map.insert("api".into(), "unreachable: no master runs".into());
+            status = "UNHEALTHY";
         }
         for (n, why) in lost {
-            map.insert(format!("{}.Ready", n.name), "False".into());
+            if n.is_balancer {
+                map.insert(
+                    "api".into(),
+                    "unreachable: the balancer does not run".into(),
+                );
+                status = "UNHEALTHY";
+            } else {
+                map.insert(format!("{}.Ready", n.name), "False".into());
+            }
             map.insert(format!("{}.Server", n.name), why.into());
         }
     }
-    Ok((if silent { "UNHEALTHY" } else { status }, reason))
+    Ok((status, reason))
 }
 
 /// What is wrong with a server; `None`: it runs, or is being built.
@@ -86,12 +122,12 @@ pub(crate) async fn follow(d: &ClustersDeps, c: &Cluster) -> Result<()> {
     if hands_off(c)? {
         return Ok(());
     }
-    let told = node::table::swarm(&d.db, &c.uuid).await?.observed;
+    let stored = node::table::swarm(&d.db, &c.uuid).await?.observed;
     // Nothing was observed yet: there is nothing to correct.
-    let Ok(seen) = serde_json::from_str::<Observed>(&told) else {
+    let Some(told) = Told::read(&stored) else {
         return Ok(());
     };
-    let (status, reason) = judge(d, c, &seen).await?;
+    let (status, reason) = judge(d, c, &told).await?;
     if c.health_status.as_deref() == Some(status) && c.health_status_reason == reason {
         return Ok(());
     }
@@ -104,7 +140,7 @@ pub(crate) async fn follow(d: &ClustersDeps, c: &Cluster) -> Result<()> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use nodewire::ObservedNode;
+    use nodewire::{Observed, ObservedNode};
     use serde_json::json;
 
     use super::*;
@@ -135,7 +171,7 @@ mod tests {
         }
     }
 
-    fn seen() -> Observed {
+    fn told(names: &[&str]) -> Told {
         let member = |name: &str| ObservedNode {
             hostname: name.into(),
             id: name.into(),
@@ -146,13 +182,14 @@ mod tests {
             reachability: None,
             leader: false,
         };
-        Observed {
-            nodes: vec![member("m-0"), member("w-0")],
+        let seen = Observed {
+            nodes: names.iter().copied().map(member).collect(),
             ipvs: true,
             version: String::new(),
             problem: None,
             addons: Vec::new(),
-        }
+        };
+        Told::after(None, "m-0", &seen)
     }
 
     #[test]
@@ -162,7 +199,8 @@ mod tests {
             server("m-0", ServerStatus::Active),
             server("w-0", ServerStatus::Active),
         ];
-        let verdict = |servers: &[Server]| weigh(Coe::Swarm, &nodes, servers, &seen()).unwrap();
+        let told = told(&["m-0", "w-0"]);
+        let verdict = |servers: &[Server]| weigh(Coe::Swarm, &nodes, servers, &told).unwrap();
         assert_eq!(verdict(&servers).0, "HEALTHY");
         servers[1].status = ServerStatus::Shutoff;
         let (status, reason) = verdict(&servers);
@@ -179,5 +217,51 @@ mod tests {
                 .unwrap()
                 .contains("no master")
         );
+    }
+
+    #[test]
+    fn one_master_of_three_or_the_balancer_may_fail_alone() {
+        let masters = ["m-0", "m-1", "m-2"];
+        let mut nodes: Vec<Node> = masters.iter().map(|n| node(n, true)).collect();
+        nodes.push(Node {
+            is_balancer: true,
+            ..node("lb", false)
+        });
+        let mut servers: Vec<Server> = nodes
+            .iter()
+            .map(|n| server(&n.name, ServerStatus::Active))
+            .collect();
+        let mut told = told(&masters);
+        let verdict = |servers: &[Server], told: &Told| {
+            weigh(Coe::Kubernetes, &nodes, servers, told).unwrap()
+        };
+        let (status, reason) = verdict(&servers, &told);
+        assert_eq!(status, "HEALTHY");
+        assert_eq!(reason.as_object().unwrap().len(), 4, "{reason}");
+
+        servers[1].status = ServerStatus::Shutoff;
+        let (status, reason) = verdict(&servers, &told);
+        assert_eq!((status, &reason["api"]), ("UNHEALTHY", &json!("ok")));
+        assert_eq!(reason["m-1.Ready"], "False");
+        // What it said before it died is not told any more.
+        told.problems.insert("m-1".into(), "etcd".into());
+        assert_eq!(verdict(&servers, &told).1, reason);
+        servers[1].status = ServerStatus::Active;
+        let (status, reason) = verdict(&servers, &told);
+        assert_eq!((status, &reason["api"]), ("UNHEALTHY", &json!("ok")));
+        assert_eq!(reason["m-1.api"], "etcd");
+        for name in ["m-0", "m-2"] {
+            told.problems.insert(name.into(), "etcd".into());
+        }
+        let all = "m-0: etcd; m-1: etcd; m-2: etcd";
+        assert_eq!(verdict(&servers, &told).1, json!({ "api": all }));
+
+        told.problems.clear();
+        servers[3].status = ServerStatus::Shutoff;
+        let (status, reason) = verdict(&servers, &told);
+        assert_eq!(status, "UNHEALTHY");
+        assert_eq!(reason["api"], "unreachable: the balancer does not run");
+        assert!(reason["lb.Server"].as_str().unwrap().contains("SHUTOFF"));
+        assert_eq!(reason.get("lb.Ready"), None);
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod reconcile;
 pub(crate) mod resize;
 pub(crate) mod settle;
 pub(crate) mod table;
+pub(crate) mod told;
 pub(crate) mod wire;
 
 pub(crate) use model::Cluster;

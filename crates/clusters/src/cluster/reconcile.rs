@@ -183,6 +183,9 @@ impl Run<'_> {
         let flavour = coe.flavour(coe.api_port(&template));
         let mut parameters = hot::size_parameters(&self.sizes()?);
         parameters.extend(self.fixed_parameters(&groups));
+        if let Some(n) = self.balancer() {
+            parameters.insert("balancer_token".into(), json!(self.token(n)?));
+        }
         let new = NewStack {
             id: c.stack_id.clone(),
             project_id: c.project_id.clone(),
@@ -279,12 +282,11 @@ impl Run<'_> {
     fn sizes(&self) -> Result<Sizes> {
         let group = |masters: bool| -> Result<hot::Group> {
             let mut out = hot::Group::default();
-            for n in self.nodes.iter().filter(|n| n.is_master == masters) {
+            let members = self.nodes.iter().filter(|n| !n.is_balancer);
+            for n in members.filter(|n| n.is_master == masters) {
                 if n.status.wanted() {
                     out.count += 1;
-                    let purpose = tokens::token_purpose(&n.id);
-                    let token = self.d.sealer.unseal_text(&purpose, &n.token_sealed)?;
-                    out.tokens.insert(n.index.to_string(), token.to_string());
+                    out.tokens.insert(n.index.to_string(), self.token(n)?);
                 } else {
                     out.removed.push(n.index.to_string());
                 }
@@ -302,6 +304,16 @@ impl Run<'_> {
         })
     }
 
+    fn token(&self, n: &Node) -> Result<String> {
+        let purpose = tokens::token_purpose(&n.id);
+        let token = self.d.sealer.unseal_text(&purpose, &n.token_sealed)?;
+        Ok(token.to_string())
+    }
+
+    fn balancer(&self) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.is_balancer)
+    }
+
     async fn shape(&self, t: &template::Template) -> Result<Shape> {
         let c = &self.cluster;
         Ok(Shape {
@@ -311,6 +323,7 @@ impl Run<'_> {
             keypair: c.keypair.clone(),
             dns: t.dns_servers(),
             cidr: c.labels.get("fixed_subnet_cidr").cloned(),
+            balancer: self.balancer().is_some(),
         })
     }
 

@@ -14,7 +14,7 @@ use crate::ClustersDeps;
 use crate::coe::{Coe, swarm};
 use crate::kube;
 use crate::node::{self, Node, NodeStatus};
-use crate::nodegroup::{self, Group};
+use crate::nodegroup::{self, Group, MASTER};
 use crate::notify::{self, Outcome};
 
 /// Writes the end of the current operation. `cause` is what the stack or the
@@ -73,7 +73,14 @@ pub(crate) async fn settle(
             tx.wake(KIND, &cluster.uuid);
         }
         if matches!(cluster.intent, Intent::Create | Intent::Resize) {
-            after.api_address = first_master(&groups).map(|ip| coe.api_address(ip, port));
+            let front = if nodes.iter().any(|n| n.is_balancer) {
+                outputs
+                    .and_then(|all| all.get("balancer_address")?.as_str())
+                    .or(balancer(&nodes))
+            } else {
+                first_master(&groups)
+            };
+            after.api_address = front.map(|ip| coe.api_address(ip, port));
             table::set_address(&mut tx, &cluster.uuid, after.api_address.as_deref()).await?;
         }
         node::table::drop_tasks(&mut tx, &cluster.uuid, cluster.generation).await?;
@@ -107,7 +114,9 @@ fn causes(
     for n in failed {
         if let Some(cause) = n.cause(coe) {
             first.get_or_insert_with(|| cause.clone());
-            out.entry(n.nodegroup.clone()).or_insert(cause);
+            // The balancer is in no group: it is part of what masters are for.
+            let group = if n.is_balancer { MASTER } else { &n.nodegroup };
+            out.entry(group.to_owned()).or_insert(cause);
         }
     }
     if let Some(first) = first {
@@ -140,7 +149,13 @@ fn addresses(outputs: Option<&BTreeMap<String, Value>>, group: &Group) -> Option
     )
 }
 
-/// The first master is the address of the cluster.
+/// What the balancer says of itself, where the stack says nothing.
+fn balancer(nodes: &[Node]) -> Option<&str> {
+    let node = nodes.iter().find(|n| n.is_balancer)?;
+    node.addresses.first().map(String::as_str)
+}
+
+/// Without a balancer the first master is the address of the cluster.
 fn first_master(groups: &[Group]) -> Option<&str> {
     let group = groups.iter().find(|g| g.is_master())?;
     group.node_addresses.first().map(String::as_str)

@@ -19,6 +19,8 @@ pub(crate) struct Shape {
     pub(crate) dns: Vec<String>,
     /// Range of the cluster's own subnet; `None`: one is chosen.
     pub(crate) cidr: Option<String>,
+    /// Whether a server of ours stands before the masters.
+    pub(crate) balancer: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -44,6 +46,9 @@ pub(crate) type Rule = (&'static str, i64, i64);
 
 /// Name of the resource that nodes' signals go to.
 pub(crate) const HANDLE: &str = "nodes_handle";
+
+/// Name of the balancer's resource, end of its server's name.
+pub(crate) const BALANCER: &str = "balancer";
 
 /// The template as text.
 pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
@@ -72,26 +77,31 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
             "name": { "get_param": "name" },
             "description": flavour.traffic, "rules": rules } }),
     );
+    let member = |role, word| Member {
+        shape,
+        coe: flavour.coe,
+        role,
+        word,
+        network: &network,
+        gateway: &gateway,
+    };
     for (group, role, word) in [
         ("masters", "manager", "master"),
         ("workers", "worker", "node"),
     ] {
-        let member = Member {
-            shape,
-            coe: flavour.coe,
-            role,
-            word,
-            network: &network,
-            gateway: &gateway,
-        };
         resources.insert(
             group.into(),
             json!({ "type": "OS::Heat::ResourceGroup", "depends_on": after, "properties": {
                 "count": { "get_param": format!("{word}_count") },
                 "removal_policies": [{ "resource_list": { "get_param": format!("{word}_removed") } }],
-                "resource_def": member.definition(),
+                "resource_def": member(role, word).definition(),
             } }),
         );
+    }
+    if shape.balancer {
+        let mut one = member(BALANCER, BALANCER).definition();
+        one["depends_on"] = after;
+        resources.insert(BALANCER.into(), one);
     }
     resources.insert(
         HANDLE.into(),
@@ -104,16 +114,21 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
             "count": { "get_param": "wait_count" },
             "timeout": { "get_param": "wait_timeout" } } }),
     );
+    let mut outputs = json!({
+        "master_addresses": { "value": { "get_attr": ["masters", "first_address"] } },
+        "node_addresses": { "value": { "get_attr": ["workers", "first_address"] } },
+        "network": { "value": network },
+    });
+    if shape.balancer {
+        outputs["balancer_address"] =
+            json!({ "value": { "get_attr": [BALANCER, "first_address"] } });
+    }
     json!({
         "heat_template_version": "2018-08-31",
         "description": flavour.description,
-        "parameters": declared(),
+        "parameters": declared(shape),
         "resources": resources,
-        "outputs": {
-            "master_addresses": { "value": { "get_attr": ["masters", "first_address"] } },
-            "node_addresses": { "value": { "get_attr": ["workers", "first_address"] } },
-            "network": { "value": network },
-        },
+        "outputs": outputs,
     })
     .to_string()
 }
@@ -165,17 +180,25 @@ struct Member<'a> {
 impl Member<'_> {
     fn definition(&self) -> Value {
         let word = self.word;
-        let name = format!("{}-{word}-%index%", self.shape.prefix);
+        let prefix = &self.shape.prefix;
+        // There is one balancer; it is small, so a worker's flavor will do.
+        let (name, index, token, flavor) = if self.role == BALANCER {
+            let token = json!({ "get_param": "balancer_token" });
+            (format!("{prefix}-{word}"), "0", token, "node")
+        } else {
+            let token = json!({ "get_param": [format!("{word}_tokens"), "%index%"] });
+            (format!("{prefix}-{word}-%index%"), "%index%", token, word)
+        };
         let seed = format!(
             "{{\"server\":\"$gateway:$port\",\"pin\":\"$pin\",\"token\":\"$token\",\
-             \"cluster\":\"$cluster\",\"node\":\"{name}\",\"role\":\"{}\",\"index\":%index%,\
+             \"cluster\":\"$cluster\",\"node\":\"{name}\",\"role\":\"{}\",\"index\":{index},\
              \"coe\":\"{}\"}}",
             self.role, self.coe
         );
         let mut properties = json!({
             "name": name,
             "image": { "get_param": "image" },
-            "flavor": { "get_param": format!("{word}_flavor") },
+            "flavor": { "get_param": format!("{flavor}_flavor") },
             "networks": [{ "network": self.network }],
             "security_groups": [{ "get_resource": "secgroup" }],
             "user_data_format": "RAW",
@@ -183,7 +206,7 @@ impl Member<'_> {
                 "$gateway": self.gateway,
                 "$port": { "get_param": "bootstrap_port" },
                 "$pin": { "get_param": "bootstrap_pin" },
-                "$token": { "get_param": [format!("{word}_tokens"), "%index%"] },
+                "$token": token,
                 "$cluster": { "get_param": "cluster_uuid" },
             } } },
             "metadata": { "cluster": { "get_param": "cluster_uuid" }, "role": self.role },
@@ -195,8 +218,12 @@ impl Member<'_> {
     }
 }
 
-fn declared() -> Value {
+fn declared(shape: &Shape) -> Value {
     let mut parameters = Map::new();
+    if shape.balancer {
+        let token = json!({ "type": "string", "hidden": true });
+        parameters.insert("balancer_token".into(), token);
+    }
     for name in [
         "name",
         "cluster_uuid",

@@ -73,6 +73,8 @@ pub(crate) struct Node {
     pub(crate) index: i64,
     pub(crate) name: String,
     pub(crate) is_master: bool,
+    /// Stands before the masters: a server of the cluster, no member of it.
+    pub(crate) is_balancer: bool,
     pub(crate) status: NodeStatus,
     pub(crate) steps: Vec<Step>,
     pub(crate) addresses: Vec<String>,
@@ -135,7 +137,11 @@ impl Node {
 
     /// The role in the words of the seed.
     pub(crate) fn role(&self) -> &'static str {
-        if self.is_master { "manager" } else { "worker" }
+        match (self.is_master, self.is_balancer) {
+            (true, _) => "manager",
+            (_, true) => "balancer",
+            _ => "worker",
+        }
     }
 
     /// Whether a name, id, address or index of a request means this node.

@@ -265,7 +265,7 @@ async fn a_rotation_that_cannot_be_done_changes_nothing() {
 }
 
 #[tokio::test]
-async fn every_master_is_in_the_names_of_the_api_server() {
+async fn every_master_and_the_balancer_are_in_the_names_of_the_api_server() {
     let w = World::new().await;
     let body = json!({ "name": "k3", "coe": "kubernetes", "image_id": "kube",
         "external_network_id": "public", "apiserver_port": 7443, "master_lb_enabled": true });
@@ -284,22 +284,63 @@ async fn every_master_is_in_the_names_of_the_api_server() {
         assert_eq!(got["kubernetes"]["masters"], 3);
         assert_eq!(got["kubernetes"]["api_port"], 7443);
     }
+    let peers = async || {
+        let s = session("master1");
+        w.node(&s, "GET", "peers", Value::Null).await.body
+    };
+    // Nobody may take a master's address for the cluster's meanwhile.
+    assert_eq!(peers().await["api"], Value::Null);
+    let (name, token, parts) = {
+        let heat = w.heat.lock();
+        let hot: Value = serde_json::from_str(&heat.template).unwrap();
+        let name = format!("{}-balancer", heat.parameters["name"].as_str().unwrap());
+        assert_eq!(hot["resources"]["balancer"]["properties"]["name"], name);
+        assert_eq!(heat.parameters["wait_count"], 5);
+        assert_eq!(heat.parameters["node_count"], 1);
+        let token = heat.parameters["balancer_token"].clone();
+        (name, token, hot["outputs"]["balancer_address"].clone())
+    };
+    assert_eq!(
+        parts["value"]["get_attr"],
+        json!(["balancer", "first_address"])
+    );
+    let s = session("balancer0");
+    let body = json!({ "cluster": id, "node": name, "token": token, "session": s,
+        "addresses": ["10.64.0.40"], "boot": 1 });
+    let got = w.node("", "POST", "hello", body).await;
+    assert_eq!((got.status, &got.body["role"]), (200, &json!("balancer")));
+    let plan = &got.body["kubernetes"];
+    assert_eq!(plan["node_pod_cidr"], "");
+    assert_eq!(plan["service_account_key"], Value::Null);
+    assert!(plan["ca"].as_str().unwrap().contains("BEGIN CERTIFICATE"));
+    for purpose in ["kubelet", "apiserver", "admin"] {
+        assert_eq!(ask(&w, &s, purpose).await.status, 403, "{purpose}");
+    }
+    let seen = json!({ "nodes": [], "ipvs": false, "version": "v1" });
+    assert_eq!(w.node(&s, "POST", "observed", seen).await.status, 403);
+
+    let seen = peers().await;
+    assert_eq!(seen["api"], "10.64.0.40:7443");
     let got = ask(&w, &session("master2"), "apiserver").await;
     let seen = read(
         got.body["cert"].as_str().unwrap(),
         got.body["ca"].as_str().unwrap(),
     );
-    for ip in ["10.64.0.10", "10.64.0.11", "10.64.0.12"] {
+    for ip in ["10.64.0.10", "10.64.0.11", "10.64.0.12", "10.64.0.40"] {
         assert!(
             seen.names.contains(&ip.to_owned()),
             "{ip}: {:?}",
             seen.names
         );
     }
-    let peers = w
-        .node(&session("master1"), "GET", "peers", Value::Null)
-        .await;
-    assert_eq!(peers.body["api"], "10.64.0.10:7443");
+    w.stack(|s| {
+        let s = s.as_mut().unwrap();
+        s.outputs
+            .insert("balancer_address".into(), json!("10.64.0.40"));
+    })
+    .await;
     w.complete().await;
-    assert_eq!(w.show(&id).await["api_address"], "https://10.64.0.2:7443");
+    let shown = w.show(&id).await;
+    assert_eq!(shown["api_address"], "https://10.64.0.40:7443");
+    assert_eq!(shown["node_addresses"].as_array().unwrap().len(), 2);
 }

@@ -188,12 +188,13 @@ async fn the_engine_accepts_the_template_and_its_updates() {
     };
     let kubernetes = crate::coe::kubernetes::render::flavour(6443);
     let cases = [
-        (None, flavour()),
-        (Some(fixed.clone()), flavour()),
-        (None, kubernetes.clone()),
-        (Some(fixed), kubernetes),
+        (None, flavour(), false),
+        (Some(fixed.clone()), flavour(), false),
+        (None, kubernetes.clone(), false),
+        (None, kubernetes.clone(), true),
+        (Some(fixed), kubernetes, true),
     ];
-    for (fixed_network, flavour) in cases {
+    for (fixed_network, flavour, balancer) in cases {
         let shape = Shape {
             prefix: "c-1".into(),
             external_network: Some("public".into()),
@@ -201,6 +202,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
             dns: vec!["8.8.8.8".into()],
             cidr: Some("10.70.0.0/24".into()),
             fixed_network,
+            balancer,
         };
         let mut sizes = Sizes {
             wait_count: 2,
@@ -222,6 +224,9 @@ async fn the_engine_accepts_the_template_and_its_updates() {
             ("wait_timeout", json!(3600)),
         ] {
             parameters.insert(name.into(), value);
+        }
+        if balancer {
+            parameters.insert("balancer_token".into(), json!("token"));
         }
         let new = orchestration::face::NewStack {
             id: kernel::ids::uuid(),

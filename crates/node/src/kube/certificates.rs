@@ -41,6 +41,7 @@ pub(crate) fn wanted(role: Role) -> &'static [(Purpose, &'static str, &'static s
     match role {
         Role::Manager => ALL,
         Role::Worker => &ALL[..2],
+        Role::Balancer => &[],
     }
 }
 

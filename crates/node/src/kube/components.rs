@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::logs::{EventLog, LogFile};
-use super::plan::{BIN, Component};
+use super::plan::Component;
 use crate::report::{Reporter, say};
 use crate::supervise::Tail;
 
@@ -34,7 +34,10 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(20);
 /// What the outer engine sees of a stop stays below 8 s.
 const WAVES: [(&[Component], Duration); 5] = [
-    (&[Component::Kubelet], Duration::from_millis(1000)),
+    (
+        &[Component::Kubelet, Component::Haproxy],
+        Duration::from_millis(1000),
+    ),
     (
         &[
             Component::Proxy,
@@ -43,7 +46,7 @@ const WAVES: [(&[Component], Duration); 5] = [
         ],
         Duration::from_millis(1000),
     ),
-    (&[Component::Apiserver], Duration::from_millis(2000)),
+    (&[Component::Apiserver], Duration::from_millis(2800)),
     (&[Component::Etcd], Duration::from_millis(2000)),
     (&[Component::Containerd], Duration::from_millis(1000)),
 ];
@@ -287,7 +290,7 @@ impl Keeper {
     }
 
     fn start(&self) -> std::io::Result<Child> {
-        Command::new(format!("{BIN}/{}", self.component.name()))
+        Command::new(self.component.program())
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

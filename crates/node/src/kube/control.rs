@@ -20,6 +20,7 @@ use crate::engine::{query, text};
 use crate::init::Never;
 use crate::report::plain;
 use crate::retry::Backoff;
+use crate::seed::write_private;
 
 /// Says that this master's etcd once had a quorum.
 pub(super) const QUORUM: &str = "etcd-quorum";
@@ -32,7 +33,7 @@ const CONTROLLERS_PATIENCE: Duration = Duration::from_secs(60);
 const KUBELET_PATIENCE: Duration = Duration::from_secs(60);
 const NODE_PATIENCE: Duration = Duration::from_secs(180);
 const ADDONS_PATIENCE: Duration = Duration::from_secs(150);
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
@@ -55,7 +56,12 @@ impl Node<'_> {
             .crew
             .until(Component::Etcd, "/health", ETCD_PATIENCE, etcd_is_well);
         reporter.run("etcd", etcd).await?;
-        let _ = std::fs::write(self.boot.home.join(QUORUM), b"");
+        // On disk before anything is written to this etcd: from now on an
+        // empty directory means a loss, not a beginning.
+        let mark = self.boot.home.join(QUORUM);
+        if !mark.exists() {
+            write_private(&mark, b"")?;
+        }
         self.begin(facts, Component::Apiserver);
         let api = Api::new(&facts.api, Path::new(PKI), "admin")?;
         let apiserver = self.crew.until(

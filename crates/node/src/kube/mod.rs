@@ -12,6 +12,7 @@
 
 mod addons;
 mod api;
+mod balancer;
 mod certificates;
 mod components;
 mod control;
@@ -120,6 +121,13 @@ impl Node<'_> {
             self.keep(&welcome).await
         };
         let life = async {
+            if boot.seed.role == Role::Balancer {
+                let welcome = match &self.kept {
+                    Some(kept) => kept.clone(),
+                    None => hello.clone().await?,
+                };
+                return self.balance(&welcome).await;
+            }
             let image = self.prepare().await?;
             let cluster = async {
                 let welcome = match &self.kept {
@@ -215,6 +223,7 @@ impl Node<'_> {
     async fn member(&self, welcome: &Welcome, image: &Image, own: IpAddr) -> Result<Never> {
         let boot = self.boot;
         let facts = self.facts(welcome, image, own)?;
+        let facts = self.with_members(facts).await?;
         if !certificates::complete(Path::new(PKI), facts.role) {
             let (channel, node) = (&boot.channel, &boot.seed.node);
             let obtain =
@@ -230,14 +239,13 @@ impl Node<'_> {
         let life = async {
             match facts.role {
                 Role::Manager => {
-                    let facts = self.with_members(facts).await?;
                     write_all(&files::all(&facts))?;
                     if let Some(key) = &facts.plan.service_account_key {
                         certificates::token_keys(Path::new(PKI), key)?;
                     }
                     self.master(&facts, welcome, image).await
                 }
-                Role::Worker => {
+                Role::Worker | Role::Balancer => {
                     let facts = self.with_api(facts).await?;
                     write_all(&files::all(&facts))?;
                     self.worker(&facts).await
@@ -267,21 +275,27 @@ impl Node<'_> {
         })
     }
 
-    /// Several masters know each other before etcd starts.
+    /// Several masters know each other before etcd starts, and the address
+    /// of the balancer before they ask for certificates: it is in the names
+    /// of their API servers.
     async fn with_members(&self, mut facts: Facts) -> Result<Facts> {
-        if !facts.several_masters() {
-            return Ok(facts);
+        if facts.is_master() && facts.several_masters() {
+            let wanted = facts.plan.masters;
+            let known = self.all_masters(wanted, |p| p.api.is_some());
+            facts.members = self.boot.reporter.run("peers", known).await?;
         }
-        let wanted = facts.plan.masters as usize;
+        Ok(facts)
+    }
+
+    /// Waits until so many masters have said hello, and `more` holds.
+    async fn all_masters(&self, wanted: u32, more: fn(&Peers) -> bool) -> Result<Vec<Member>> {
         let mut peers = self.peers.subscribe();
-        let all = |peers: &Option<Peers>| peers.as_ref().map_or(0, |p| masters(p).len()) >= wanted;
+        let enough = |p: &Peers| masters(p).len() >= wanted as usize && more(p);
         let known = peers
-            .wait_for(all)
+            .wait_for(|p| p.as_ref().is_some_and(enough))
             .await
             .map_err(|_| Error::internal("nobody follows the peers"))?;
-        facts.members = known.as_ref().map(masters).unwrap_or_default();
-        drop(known);
-        Ok(facts)
+        Ok(known.as_ref().map(masters).unwrap_or_default())
     }
 
     /// Waits for the API's address and, within reason, for its answer.

@@ -199,6 +199,7 @@ fn wanting(node: &Value, facts: &Facts, peers: Option<&Peers>) -> Option<(String
         match peer.role {
             Role::Manager => CONTROL_PLANE,
             Role::Worker => WORKER,
+            Role::Balancer => return None,
         },
         "",
     );

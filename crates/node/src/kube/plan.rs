@@ -78,6 +78,8 @@ pub(crate) enum Component {
     Scheduler,
     Kubelet,
     Proxy,
+    /// On the balancer, alone.
+    Haproxy,
 }
 
 impl Component {
@@ -91,7 +93,19 @@ impl Component {
             Self::Scheduler => "kube-scheduler",
             Self::Kubelet => "kubelet",
             Self::Proxy => "kube-proxy",
+            Self::Haproxy => "haproxy",
         }
+    }
+
+    /// Where the image has it.
+    pub(crate) fn program(self) -> String {
+        let dir = if self == Self::Haproxy {
+            // Debian's.
+            "/usr/sbin"
+        } else {
+            BIN
+        };
+        format!("{dir}/{}", self.name())
     }
 
     /// The step that brings it up.
@@ -102,6 +116,7 @@ impl Component {
             Self::Apiserver => "apiserver",
             Self::ControllerManager | Self::Scheduler => "controllers",
             Self::Kubelet | Self::Proxy => "kubelet",
+            Self::Haproxy => "balancer",
         }
     }
 }

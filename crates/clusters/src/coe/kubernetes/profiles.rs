@@ -35,7 +35,7 @@ pub(crate) struct Asker<'a> {
     pub(crate) master: bool,
     /// What the node says of itself; see [`trusted`].
     pub(crate) addresses: Vec<IpAddr>,
-    /// Of all masters.
+    /// Of all masters, and of the balancer before them.
     pub(crate) masters: Vec<IpAddr>,
     /// Host of the cluster's `api_address`, once it has one.
     pub(crate) api: Option<String>,

@@ -32,7 +32,7 @@ const fn until(last: Minor, name: &'static str, value: fn(&Facts) -> Option<Stri
 
 pub(super) fn of(component: Component) -> &'static [Flag] {
     match component {
-        Component::Containerd => &[],
+        Component::Containerd | Component::Haproxy => &[],
         Component::Etcd => ETCD,
         Component::Apiserver => APISERVER,
         Component::ControllerManager => CONTROLLER_MANAGER,
@@ -118,6 +118,11 @@ static APISERVER: &[Flag] = &[
     flag("advertise-address", |f| Some(f.own.to_string())),
     flag("secure-port", |f| Some(f.plan.api_port.to_string())),
     until(23, "insecure-port", |_| text("0")),
+    // Serves on while the balancer's checks notice that it is going; the
+    // supervisor waits a second longer.
+    flag("shutdown-delay-duration", |f| {
+        f.several_masters().then(|| "1500ms".into())
+    }),
     flag("etcd-servers", |_| text(ETCD_CLIENTS)),
     flag("etcd-cafile", |_| pki("etcd-ca.crt")),
     flag("etcd-certfile", |_| pki("etcd-client.crt")),
