@@ -66,10 +66,11 @@ def tour():
 def walk(home):
     # What people wait for between two commands, a script has to wait for too.
     def waits(line):
-        if re.match(r"openstack coe cluster (create|resize) (\S+)", line):
-            return line + '\nuntil jeroboam cluster list | grep mine | grep -q _COMPLETE; do sleep 0.2; done'
-        if line.startswith("openstack coe cluster delete"):
-            return line + '\nwhile jeroboam cluster list | grep -q mine; do sleep 0.2; done'
+        made = re.match(r"openstack coe cluster (create|resize|delete) (\S+)", line)
+        if made and made.group(1) == "delete":
+            return f"{line}\nwhile jeroboam cluster list | grep -q {made.group(2)}; do sleep 0.2; done"
+        if made:
+            return f"{line}\nuntil jeroboam cluster list | grep {made.group(2)} | grep -q _COMPLETE; do sleep 0.2; done"
         return line
     script = "\n".join(waits(line) for line in tour().replace("\\\n", " ").splitlines())
     done = subprocess.run(["bash", "-euxo", "pipefail", "-c", script], cwd=os.path.join(home.dir, "work"), timeout=240,
@@ -85,7 +86,7 @@ def main():
 
     def up():
         said = home.x("up", *flags, timeout=900).ok()
-        for word in ("Ready", "Running", "./x down"):
+        for word in ("Ready", "Running", "./x down", "cluster engine: "):
             expect(word in said.out, f"'{word}' is not in:\n{said.out}")
 
     def again():
