@@ -255,6 +255,7 @@ class Cluster:
         return nodes, kube.containers(self.s)
 
     def killed_worker(self):
+        self.spread()
         worker, container = next((n, c) for n, c in kube.containers(self.s).items() if "master" not in n)
         run(["docker", "kill", container]).ok()
         begun = time.monotonic()

@@ -71,7 +71,10 @@ impl Reporter {
         let done = work.await;
         match &done {
             Ok(_) => self.step(name, StepStatus::Ok, ""),
-            Err(e) => self.step(name, StepStatus::Failed, plain(e)),
+            Err(e) => {
+                let why = format!("{}{}", plain(e), lack_of_memory());
+                self.step(name, StepStatus::Failed, why);
+            }
         }
         done
     }
@@ -83,6 +86,24 @@ impl Reporter {
             let _ = tokio::time::timeout(limit, wait).await;
         }
     }
+}
+
+/// What the kernel did to this node for lack of memory, to be put behind a
+/// failure: its cause is hardly another one.
+fn lack_of_memory() -> String {
+    let count = ["memory/memory.oom_control", "memory.events"]
+        .iter()
+        .find_map(|file| kills(&std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?))
+        .unwrap_or(0);
+    match count {
+        0 => String::new(),
+        n => format!("; the kernel killed {n} processes of this node for lack of memory"),
+    }
+}
+
+fn kills(text: &str) -> Option<u64> {
+    let count = text.lines().find_map(|l| l.strip_prefix("oom_kill "))?;
+    count.trim().parse().ok()
 }
 
 /// An error in one line for people; the node has no secrets in contexts.
@@ -138,5 +159,18 @@ async fn deliver(channel: &Channel, steps: &Steps) {
             }
             Err(_) => backoff.pause().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kills_are_read_of_both_versions_of_cgroups() {
+        let one = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
+        assert_eq!(kills(one), Some(3));
+        let two = "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\noom_group_kill 0\n";
+        assert_eq!((kills(two), kills("")), (Some(1), None));
     }
 }

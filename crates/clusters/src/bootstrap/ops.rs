@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::kube;
 use crate::ClustersDeps;
 use crate::cluster::told::Told;
-use crate::cluster::{Cluster, KIND, health, reconcile, resize, table};
+use crate::cluster::{Cluster, KIND, health, resize, signal, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::profiles::Authority;
 use crate::node::{self, Node, NodeStatus, Task};
@@ -22,8 +22,6 @@ use crate::{certificate, tokens};
 const LOG: usize = 4096;
 /// Steps of one node at most; an agent has a dozen.
 const STEPS: usize = 200;
-/// How often an observation is judged anew because another came between.
-const RACES: usize = 8;
 
 /// A node whose session was checked, and its cluster.
 pub(crate) struct Who {
@@ -164,7 +162,7 @@ fn tail(log: &str) -> &str {
 
 /// Signals at once; what fails here the reconciler repeats.
 async fn tell(d: &ClustersDeps, cluster: &Cluster, n: &Node) {
-    if let Err(e) = reconcile::signal(d, cluster, n).await {
+    if let Err(e) = signal::signal(d, cluster, n).await {
         tracing::warn!(node = n.name, error = %e, "the stack was not signalled; it will be");
     }
 }
@@ -288,7 +286,7 @@ pub(crate) async fn ticket(d: &ClustersDeps, who: &Who) -> Result<Option<JoinTic
 /// the same time: what another one said meanwhile is not overwritten.
 pub(crate) async fn observed(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<()> {
     manager(who)?;
-    for _ in 0..RACES {
+    for _ in 0..health::RACES {
         if note(d, who, seen).await? {
             return Ok(());
         }
@@ -301,8 +299,8 @@ pub(crate) async fn observed(d: &ClustersDeps, who: &Who, seen: &Observed) -> Re
 async fn note(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<bool> {
     let coe = who.cluster.engine()?;
     let before = node::table::swarm(&d.db, &who.cluster.uuid).await?.observed;
-    let told = Told::after(Told::read(&before), &who.node.name, seen);
-    let (status, reason) = health::judge(d, &who.cluster, &told).await?;
+    let mut told = Told::after(Told::read(&before), &who.node.name, seen);
+    let (status, reason) = health::judge(d, &who.cluster, &mut told).await?;
     let hands_off = health::hands_off(&who.cluster)?;
     let text = serde_json::to_string(&told)?;
     let c = &who.cluster;

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::model::{Cluster, Intent};
 use super::plan::{Move, decide};
-use super::{KIND, health, leave, settle, table};
+use super::signal::signal;
+use super::{KIND, health, leave, lost, settle, table};
 use crate::ClustersDeps;
 use crate::coe::hot::{self, FixedNetwork, HANDLE, Shape, Sizes};
 use crate::node::{self, Node, NodeStatus};
@@ -70,6 +71,9 @@ impl Run<'_> {
     async fn step(&self) -> Result<Next> {
         let stack = self.stack().await?;
         if stack.is_some() && self.cluster.intent != Intent::Delete {
+            if lost::blame(self.d, self.lease, &self.ctx, &self.cluster, &self.nodes).await? {
+                return Ok(Next::Again);
+            }
             self.repeat_signals().await?;
         }
         let tasks = node::table::tasks(&self.d.db, &self.cluster.uuid).await?;
@@ -383,29 +387,4 @@ impl Run<'_> {
 fn stack_name(c: &Cluster) -> String {
     let id: String = c.stack_id.chars().filter(|x| *x != '-').take(12).collect();
     format!("{}-{id}", crate::names::sanitised(&c.name, 30))
-}
-
-/// Tells the wait condition what a node has told, and remembers that.
-pub(crate) async fn signal(d: &ClustersDeps, cluster: &Cluster, n: &Node) -> Result<()> {
-    let Some(status) = &n.signal else {
-        return Ok(());
-    };
-    let ctx = Ctx::for_project(kernel::ids::request_id(), &cluster.project_id);
-    let reason = match n.cause(cluster.engine()?) {
-        Some(cause) if status == "FAILURE" => cause,
-        _ => format!("{} is ready", n.name),
-    };
-    let word = Signal {
-        id: n.name.clone(),
-        status: status.clone(),
-        reason,
-        data: Value::Null,
-    };
-    d.orchestration
-        .stacks
-        .signal(&ctx, &cluster.stack_id, HANDLE, word)
-        .await?;
-    let mut tx = d.db.begin().await?;
-    node::table::set_signalled(&mut tx, &n.id, status).await?;
-    tx.commit().await
 }

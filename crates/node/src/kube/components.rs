@@ -30,6 +30,7 @@ use crate::supervise::Tail;
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// A component that ended this often before it answered will not answer.
 const DEATHS: u32 = 5;
+const AGAIN: &str = "it ends again and again";
 const LAST_WORDS: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(20);
 /// What the outer engine sees of a stop stays below 8 s.
@@ -139,6 +140,16 @@ impl Crew {
         ))
     }
 
+    /// Returns once a component has ended too often since this was asked; in
+    /// a node that was ready before, never.
+    pub(crate) async fn dies(&self, component: Component) -> Error {
+        let before = self.record(component).0;
+        while self.persistent || self.record(component).0 - before < DEATHS {
+            sleep(LOOK).await;
+        }
+        self.blame(component, AGAIN)
+    }
+
     /// Waits until a component's port is open.
     ///
     /// # Errors
@@ -169,7 +180,7 @@ impl Crew {
         let before = self.record(component).0;
         while !check().await {
             if !self.persistent && self.record(component).0 - before >= DEATHS {
-                return Err(self.blame(component, "it ends again and again"));
+                return Err(self.blame(component, AGAIN));
             }
             if Instant::now() >= end {
                 let why = format!("{what} did not answer within {} s", patience.as_secs());

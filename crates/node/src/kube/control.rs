@@ -178,7 +178,12 @@ impl Node<'_> {
             }
         };
         let patience = self.crew.patience(NODE_PATIENCE);
-        tokio::time::timeout(patience, watch).await.map_err(|_| {
+        let watch = tokio::time::timeout(patience, watch);
+        let seen = tokio::select! {
+            seen = watch => seen,
+            e = self.crew.dies(Component::Kubelet) => return Err(e),
+        };
+        seen.map_err(|_| {
             let why = why.lock().unwrap_or_else(PoisonError::into_inner);
             self.crew.blame(
                 Component::Kubelet,

@@ -384,14 +384,12 @@ async fn a_removed_node_takes_its_pods_along_and_may_be_gone_already() {
         let task = |kind: &str, node: &str| -> Task {
             serde_json::from_value(json!({ "id": "1", "kind": kind, "node": node })).unwrap()
         };
-        let removed = task("remove", "w-0");
-        let said = tasks::act(&api, &removed.kind, until).await.unwrap();
-        assert_eq!(said, "removed w-0");
-        for kind in ["remove", "drain"] {
-            let gone = task(kind, "w-1");
-            let said = tasks::act(&api, &gone.kind, until).await.unwrap();
-            assert_eq!(said, "w-1 is not on the list");
-        }
+        let act = async |kind: &str, node: &str| {
+            let done = tasks::act(&api, &task(kind, node).kind, until).await;
+            done.unwrap()
+        };
+        assert_eq!(act("remove", "w-0").await, "removed w-0");
+        assert_eq!(act("drain", "w-1").await, "w-1 is not on the list");
     };
     within(fake, Arc::new(play), work).await;
     let deleted: Vec<String> = heard.lines();

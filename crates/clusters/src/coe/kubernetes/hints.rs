@@ -3,7 +3,12 @@
 /// One sentence for the person who reads `status_reason`. What the log says
 /// is nearer to the cause than the step in which it happened.
 pub(crate) fn hint(step: &str, log: &str) -> &'static str {
-    let log = log.to_lowercase();
+    // Warnings about what will be some day are not the cause.
+    let log: String = log
+        .to_lowercase()
+        .lines()
+        .filter(|line| !line.contains("deprecat"))
+        .collect();
     let logs = |words: &[&str]| words.iter().any(|w| log.contains(w));
     let steps = |words: &[&str]| words.iter().any(|w| step.contains(w));
     if logs(&["no space left", "disk quota"]) {
@@ -12,6 +17,7 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
     if logs(&[
         "cannot allocate memory",
         "out of memory",
+        "lack of memory",
         "oom",
         "signal: killed",
         "signal 9",
@@ -36,9 +42,14 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
         "exec format",
         "invalid tar",
         "unexpected eof",
+        "could not be run",
+        "shared librar",
     ]) || steps(&["image"])
     {
         return "The node image is incomplete or broken: build it again with `jeroboam image build kubernetes`.";
+    }
+    if logs(&["ends again and again"]) {
+        return "A program of the node ends by itself and its last lines say why; if they do not, build the image again with `jeroboam image build kubernetes`.";
     }
     if steps(&["etcd"]) {
         return "etcd did not start: look at its log, and at the latency and free space of the disk of this node.";

@@ -1,0 +1,119 @@
+//! Servers that die after the stack took them for done, before their agents
+//! could say what is wrong: what compute knows is said for them.
+
+use compute::face::{Server, ServerStatus};
+use db::Lease;
+use kernel::{Ctx, OwnerKey, Result, clock};
+
+use super::model::{Cluster, Intent};
+use crate::ClustersDeps;
+use crate::node::{self, Node, NodeStatus};
+
+/// The step of a node whose server is in error.
+const STEP: &str = "server";
+
+/// Fails the nodes that are awaited and whose servers have failed; answers
+/// whether there were any. Their wait condition is told by the next run.
+///
+/// # Errors
+/// As the database and compute.
+pub(crate) async fn blame(
+    d: &ClustersDeps,
+    lease: &Lease,
+    ctx: &Ctx,
+    c: &Cluster,
+    nodes: &[Node],
+) -> Result<bool> {
+    let building = matches!(c.intent, Intent::Create | Intent::Resize);
+    if !building || !nodes.iter().any(awaited) {
+        return Ok(false);
+    }
+    let owner = OwnerKey::new(orchestration::KIND, &c.stack_id);
+    let servers = d.compute.servers.of_owner(ctx, &owner).await?;
+    let failed = failed(nodes, &servers);
+    if failed.is_empty() {
+        return Ok(false);
+    }
+    let mut tx = d.db.begin().await?;
+    tx.fence(lease).await?;
+    for (id, why) in failed {
+        let Some(mut n) = node::table::load_tx(&mut tx, id).await? else {
+            continue;
+        };
+        // Its agent may have come first, and knows better.
+        if awaited(&n) {
+            n.report(STEP, "failed", clock::now_micros(), why);
+            n.status = NodeStatus::Failed;
+            n.signal = Some("FAILURE".into());
+            n.signalled = false;
+            node::table::save(&mut tx, &n).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+fn awaited(n: &Node) -> bool {
+    matches!(n.status, NodeStatus::Waiting | NodeStatus::Running)
+}
+
+/// Id of each awaited node whose server is in error, and why.
+fn failed<'a>(nodes: &'a [Node], servers: &'a [Server]) -> Vec<(&'a str, &'a str)> {
+    nodes
+        .iter()
+        .filter(|n| awaited(n))
+        .filter_map(|n| {
+            let server = servers.iter().find(|s| s.name == n.name)?;
+            let why = server.fault.as_ref().map_or("", |f| f.message.as_str());
+            (server.status == ServerStatus::Error).then_some((n.id.as_str(), why))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use compute::face::Fault;
+
+    use super::*;
+
+    #[test]
+    fn only_awaited_nodes_are_blamed_for_their_servers() {
+        let node = |name: &str, status| Node {
+            id: name.into(),
+            name: name.into(),
+            status,
+            ..Node::default()
+        };
+        let server = |name: &str, status| Server {
+            id: format!("s-{name}"),
+            project_id: "p".into(),
+            name: name.into(),
+            status,
+            fault: Some(Fault {
+                code: 500,
+                message: "was killed for lack of memory".into(),
+            }),
+            progress: None,
+            image_id: String::new(),
+            flavor_id: String::new(),
+            host: None,
+            addresses: Vec::new(),
+            metadata: BTreeMap::new(),
+        };
+        let nodes = [
+            node("m", NodeStatus::Ready),
+            node("w", NodeStatus::Running),
+            node("x", NodeStatus::Waiting),
+            node("y", NodeStatus::Waiting),
+        ];
+        let servers = [
+            server("m", ServerStatus::Error),
+            server("w", ServerStatus::Error),
+            server("x", ServerStatus::Active),
+        ];
+        let found = failed(&nodes, &servers);
+        assert_eq!(found, [("w", "was killed for lack of memory")]);
+    }
+}
