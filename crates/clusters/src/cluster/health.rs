@@ -3,7 +3,7 @@
 //! members only after missed heartbeats; a dead manager tells nothing at all.
 
 use compute::face::{Server, ServerStatus};
-use kernel::{Ctx, OwnerKey, Result};
+use kernel::{Ctx, Error, OwnerKey, Result};
 use serde_json::Value;
 
 use super::told::Told;
@@ -21,29 +21,51 @@ pub(crate) fn hands_off(c: &Cluster) -> Result<bool> {
     Ok(c.engine()? == Coe::Kubernetes && delegated(&c.labels))
 }
 
-/// Judges an observation in the light of what compute says now.
+/// How often health is judged anew because a master told something meanwhile.
+pub(crate) const RACES: usize = 8;
+/// Said of a master that runs again, until it tells how it is.
+const UNHEARD: &str = "not heard of since its server stopped";
+
+/// Judges an observation in the light of what compute says now. A master
+/// whose server does not run is taken for ill from then on, until it says
+/// otherwise: its container runs again long before its API server does.
 ///
 /// # Errors
 /// As compute.
-pub(crate) async fn judge(d: &ClustersDeps, c: &Cluster, told: &Told) -> Result<Verdict> {
+pub(crate) async fn judge(d: &ClustersDeps, c: &Cluster, told: &mut Told) -> Result<Verdict> {
     let nodes = node::table::of_cluster(&d.db, &c.uuid).await?;
     let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
     let owner = OwnerKey::new(orchestration::KIND, &c.stack_id);
     let servers = d.compute.servers.of_owner(&ctx, &owner).await?;
-    weigh(c.engine()?, &nodes, &servers, told)
+    let coe = c.engine()?;
+    if coe == Coe::Kubernetes {
+        for (n, _) in lost(&nodes, &servers).iter().filter(|(n, _)| n.is_master) {
+            told.problems
+                .entry(n.name.clone())
+                .or_insert_with(|| UNHEARD.to_owned());
+        }
+    }
+    Ok(weigh(coe, &nodes, &servers, told))
+}
+
+/// The nodes whose servers do not run, and why.
+fn lost<'a>(nodes: &'a [Node], servers: &[Server]) -> Vec<(&'a Node, String)> {
+    nodes
+        .iter()
+        .filter(|n| n.status.wanted())
+        .filter_map(|n| {
+            let server = servers.iter().find(|s| s.name == n.name)?;
+            Some((n, trouble(server)?))
+        })
+        .collect()
 }
 
 /// Pure: members whose server does not run are not ready, whatever the
 /// cluster still believes. A balancer is no member, but without it nobody
 /// reaches the API where `api_address` says it is.
-fn weigh(coe: Coe, nodes: &[Node], servers: &[Server], told: &Told) -> Result<Verdict> {
+fn weigh(coe: Coe, nodes: &[Node], servers: &[Server], told: &Told) -> Verdict {
     let wanted = || nodes.iter().filter(|n| n.status.wanted());
-    let lost: Vec<(&Node, String)> = wanted()
-        .filter_map(|n| {
-            let server = servers.iter().find(|s| s.name == n.name)?;
-            Some((n, trouble(server)?))
-        })
-        .collect();
+    let lost = lost(nodes, servers);
     let is_lost = |name: &str| lost.iter().any(|(n, _)| n.name == name);
     let mut seen = told.seen.clone();
     for member in &mut seen.nodes {
@@ -99,7 +121,7 @@ fn weigh(coe: Coe, nodes: &[Node], servers: &[Server], told: &Told) -> Result<Ve
             map.insert(format!("{}.Server", n.name), why.into());
         }
     }
-    Ok((status, reason))
+    (status, reason)
 }
 
 /// What is wrong with a server; `None`: it runs, or is being built.
@@ -117,23 +139,42 @@ fn trouble(server: &Server) -> Option<String> {
 /// A cluster at rest whose servers may have changed by themselves.
 ///
 /// # Errors
-/// As the database and compute.
+/// As the database and compute; unavailable: the masters tell without a pause.
 pub(crate) async fn follow(d: &ClustersDeps, c: &Cluster) -> Result<()> {
     if hands_off(c)? {
         return Ok(());
     }
+    for _ in 0..RACES {
+        if look(d, c).await? {
+            return Ok(());
+        }
+    }
+    Err(Error::unavailable("the masters tell too much at once"))
+}
+
+/// `false` where a master has told something meanwhile.
+async fn look(d: &ClustersDeps, c: &Cluster) -> Result<bool> {
     let stored = node::table::swarm(&d.db, &c.uuid).await?.observed;
     // Nothing was observed yet: there is nothing to correct.
-    let Some(told) = Told::read(&stored) else {
-        return Ok(());
+    let Some(mut told) = Told::read(&stored) else {
+        return Ok(true);
     };
-    let (status, reason) = judge(d, c, &told).await?;
-    if c.health_status.as_deref() == Some(status) && c.health_status_reason == reason {
-        return Ok(());
+    let (status, reason) = judge(d, c, &mut told).await?;
+    let text = serde_json::to_string(&told)?;
+    if text == stored
+        && c.health_status.as_deref() == Some(status)
+        && c.health_status_reason == reason
+    {
+        return Ok(true);
     }
     let mut tx = d.db.begin().await?;
+    if node::table::observed_tx(&mut tx, &c.uuid).await? != stored {
+        return Ok(false);
+    }
+    node::table::set_observed(&mut tx, &c.uuid, &text).await?;
     table::set_health(&mut tx, &c.uuid, Some(status), &reason).await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -200,7 +241,7 @@ mod tests {
             server("w-0", ServerStatus::Active),
         ];
         let told = told(&["m-0", "w-0"]);
-        let verdict = |servers: &[Server]| weigh(Coe::Swarm, &nodes, servers, &told).unwrap();
+        let verdict = |servers: &[Server]| weigh(Coe::Swarm, &nodes, servers, &told);
         assert_eq!(verdict(&servers).0, "HEALTHY");
         servers[1].status = ServerStatus::Shutoff;
         let (status, reason) = verdict(&servers);
@@ -232,9 +273,8 @@ mod tests {
             .map(|n| server(&n.name, ServerStatus::Active))
             .collect();
         let mut told = told(&masters);
-        let verdict = |servers: &[Server], told: &Told| {
-            weigh(Coe::Kubernetes, &nodes, servers, told).unwrap()
-        };
+        let verdict =
+            |servers: &[Server], told: &Told| weigh(Coe::Kubernetes, &nodes, servers, told);
         let (status, reason) = verdict(&servers, &told);
         assert_eq!(status, "HEALTHY");
         assert_eq!(reason.as_object().unwrap().len(), 4, "{reason}");
