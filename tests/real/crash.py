@@ -2,26 +2,32 @@
 """Kills the server (SIGKILL) at moments of create, resize and delete that are
 drawn from a printed seed over the measured duration of each, starts it again,
 and wants: the operation complete or cleanly failed, nothing left, nothing
-doubled.  crash.py [--seed N] [--moments N]"""
+doubled.  crash.py [--coe swarm|kubernetes] [--seed N] [--moments N]"""
 
 import argparse
 import os
 import random
+import shutil
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import kube  # noqa: E402
 from world import Failed, Server, Stories, expect, names  # noqa: E402
 
-WORKERS, MORE = 2, 3
-TEMPLATE = {"name": "crash", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
-            "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.small"}
+WORKERS, MORE, FEWER = 2, 3, 1
+SIZES = {"create": WORKERS, "resize": MORE, "shrink": FEWER}
+TEMPLATE = {"name": "crash", "external_network_id": "public", "keypair_id": "default", "flavor_id": "m1.tiny",
+            "master_flavor_id": "m1.small"}
 
 
 class Crashes:
-    def __init__(self, server, draw):
-        self.s, self.draw = server, draw
+    def __init__(self, server, coe):
+        self.s, self.coe = server, coe
         self.duration = {}
+        # Per number of workers, as a cluster without a crash has it.
+        self.volumes = {}
         self.count = 0
 
     # --- the operations: each returns when the server has accepted it -------
@@ -33,9 +39,12 @@ class Crashes:
         expect(got.status == 202, f"create: {got.status} {got.detail}")
         self.uuid = got.body["uuid"]
 
-    def resize(self):
-        got = self.s.magnum("POST", f"/clusters/{self.uuid}/actions/resize", {"node_count": MORE})
+    def resize(self, count=MORE):
+        got = self.s.magnum("POST", f"/clusters/{self.uuid}/actions/resize", {"node_count": count})
         expect(got.status == 202, f"resize: {got.status} {got.detail}")
+
+    def shrink(self):
+        self.resize(FEWER)
 
     def delete(self):
         got = self.s.magnum("DELETE", f"/clusters/{self.uuid}")
@@ -61,8 +70,21 @@ class Crashes:
         mark = f"label=io.jeroboam.installation={self.s.installation()}"
         expect(len(names("container", mark)) == workers + 1, f"containers: {names('container', mark)}")
         expect(len(names("network", mark)) == 1, f"networks: {names('network', mark)}")
-        expect(len(names("volume", mark)) == workers + 1, f"volumes: {names('volume', mark)}")
+        volumes = names("volume", mark)
+        expect(len(volumes) == self.volumes.setdefault(workers, len(volumes)), f"volumes: {volumes}")
         expect(self.s.leaks() == [], f"leaks: {self.s.leaks()}")
+        if self.coe == "kubernetes":
+            self.members_are(set(kube.containers(self.s)))
+
+    def members_are(self, wanted):
+        """The cluster itself has these nodes, all Ready, and no others."""
+        directory = tempfile.mkdtemp(prefix="jeroboam-kube-")
+        try:
+            self.s.openstack("coe", "cluster", "config", self.name, "--dir", directory).ok()
+            nodes = kube.Kubectl(directory).nodes()
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+        expect(set(nodes) == wanted and all(nodes.values()), f"nodes are {nodes}, containers {wanted}")
 
     def nothing_left(self):
         left = self.s.left()
@@ -80,11 +102,14 @@ class Crashes:
     # --- the runs -------------------------------------------------------------
 
     def measure(self):
-        for name, final in (("create", "CREATE_COMPLETE"), ("resize", "UPDATE_COMPLETE"), ("delete", "GONE")):
+        for name, final in (("create", "CREATE_COMPLETE"), ("resize", "UPDATE_COMPLETE"), ("shrink", "UPDATE_COMPLETE"),
+                            ("delete", "GONE")):
             begun = time.monotonic()
             getattr(self, name)()
             self.s.until(self.uuid, final, 180)
             self.duration[name] = time.monotonic() - begun
+            if name != "delete":
+                self.nodes_are(SIZES[name])
         self.nothing_left()
         return ", ".join(f"{k} {v * 1000:.0f} ms" for k, v in self.duration.items())
 
@@ -119,7 +144,7 @@ class Crashes:
         else:
             final = "CREATE_COMPLETE" if operation == "create" else "UPDATE_COMPLETE"
             expect(status == final, f"killed at {at:.0f} ms ({hit}): {status} {reason}")
-            self.nodes_are(WORKERS if operation == "create" else MORE)
+            self.nodes_are(SIZES[operation])
         self.clear()
         return f"at {at:.0f} ms, {hit}: then {status}"
 
@@ -128,16 +153,17 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     args.add_argument("--moments", type=int, default=10)
+    args.add_argument("--coe", choices=("swarm", "kubernetes"), default="swarm")
     args = args.parse_args()
     print(f"seed {args.seed}")
     draw = random.Random(args.seed)
-    plan = [(("create", "resize", "delete")[i % 3], draw.random()) for i in range(args.moments)]
+    plan = [(("create", "resize", "shrink", "delete")[i % 4], draw.random()) for i in range(args.moments)]
     stories, server = Stories(), Server()
-    crashes = Crashes(server, draw)
+    crashes = Crashes(server, args.coe)
     try:
         if not stories.tell("the server starts", lambda: f"{server.start():.0f} ms"):
             return stories.end()
-        got = server.magnum("POST", "/clustertemplates", TEMPLATE)
+        got = server.magnum("POST", "/clustertemplates", dict(TEMPLATE, coe=args.coe, image_id=args.coe))
         if not stories.tell("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}")):
             return stories.end()
         if stories.tell("each operation without a crash", crashes.measure):

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""From `cluster create` accepted to CREATE_COMPLETE against floor.sh in the
+"""From `cluster create` accepted to CREATE_COMPLETE against a script by hand in the
 same run, alternating. Reports; no figure fails it.
-speed.py [--sizes 2,9] [--rounds 3]"""
+speed.py [--coe swarm|kubernetes] [--sizes 2,9] [--rounds 3]"""
 
 import argparse
+import datetime
 import os
 import sys
 import time
@@ -12,35 +13,62 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from world import Failed, Server, Stories, expect, run  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TEMPLATE = {"name": "speed", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
-            "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.small"}
+TEMPLATES = {
+    "swarm": {"image_id": "swarm", "flavor_id": "m1.small", "master_flavor_id": "m1.small"},
+    "kubernetes": {"image_id": "kubernetes", "flavor_id": "m1.small", "master_flavor_id": "m1.medium"},
+}
+FLOORS = {"swarm": "floor.sh", "kubernetes": "floor_kubernetes.py"}
 
 
-def by_hand(workers):
-    return int(run([os.path.join(HERE, "floor.sh"), str(workers)], timeout=180).ok().out.split()[-1])
+def by_hand(coe, workers):
+    """Milliseconds until all nodes are Ready and, in Kubernetes, until the
+    DNS is."""
+    said = run([os.path.join(HERE, FLOORS[coe]), str(workers)], timeout=240).ok().out.split()
+    return [int(word) for word in said[-2:]] if coe == "kubernetes" else [int(said[-1])]
 
 
-def by_server(server, workers):
-    got = server.magnum("POST", "/clusters", {"name": f"speed{workers}", "cluster_template_id": "speed", "node_count": workers})
+def by_server(server, coe, workers):
+    """The same, from the acceptance; then what deleting takes, and the steps."""
+    begun = time.time()
+    got = server.magnum("POST", "/clusters", {
+        "name": f"speed{workers}", "cluster_template_id": coe, "node_count": workers})
     expect(got.status == 202, f"create: {got.status} {got.detail}")
-    uuid, begun = got.body["uuid"], time.monotonic()
-    server.until(uuid, "CREATE_COMPLETE", 180)
-    took = (time.monotonic() - begun) * 1000
+    uuid = got.body["uuid"]
+    server.until(uuid, "CREATE_COMPLETE", 240)
+    took = [(time.time() - begun) * 1000]
+    shown = server.call("GET", f"/jeroboam/v1/clusters/{uuid}/progress").body
+    steps = {}
+    for node in shown["nodes"]:
+        for step in node["steps"]:
+            name = step["name"] + (" (master)" if node["role"] == "master" else "")
+            at = datetime.datetime.fromisoformat(step["at"].replace("Z", "+00:00")).timestamp()
+            steps.setdefault(name, []).append((step["ms"], (at - begun) * 1000 + step["ms"]))
+    if coe == "kubernetes":
+        took.insert(0, max(end for name, ends in steps.items() if name.startswith("node") for _, end in ends))
     begun = time.monotonic()
     expect(server.magnum("DELETE", f"/clusters/{uuid}").status == 204, "delete")
     server.until(uuid, "GONE", 120)
-    return took, (time.monotonic() - begun) * 1000
+    return took, (time.monotonic() - begun) * 1000, steps
 
 
-def compare(server, workers, rounds):
-    rows = []
+def compare(server, coe, workers, rounds):
+    rows, names = [], ["all Ready", "with DNS"] if coe == "kubernetes" else ["all Ready"]
     for _ in range(rounds):
-        hand = by_hand(workers)
-        ours, gone = by_server(server, workers)
+        hand = by_hand(coe, workers)
+        ours, gone, steps = by_server(server, coe, workers)
         rows.append((hand, ours, gone))
-        print(f"        1+{workers}: by hand {hand} ms, server {ours:.0f} ms ({ours - hand:+.0f}), delete {gone:.0f} ms")
-    hand, ours, gone = (sorted(r[i] for r in rows)[len(rows) // 2] for i in range(3))
-    return f"median: by hand {hand} ms, server {ours:.0f} ms ({ours - hand:+.0f} ms), delete {gone:.0f} ms"
+        print(f"        1+{workers}: " + "; ".join(
+            f"{n} by hand {h} ms, server {o:.0f} ms ({o - h:+.0f})" for n, h, o in zip(names, hand, ours))
+            + f"; delete {gone:.0f} ms")
+    print("        step                     longest ms   ended at ms")
+    for name, times in sorted(steps.items(), key=lambda item: max(end for _, end in item[1])):
+        print(f"        {name:<24} {max(t for t, _ in times):>10.0f} {max(end for _, end in times):>13.0f}")
+
+    def middle(pick):
+        return sorted(pick(r) for r in rows)[len(rows) // 2]
+    said = [f"{n}: by hand {middle(lambda r: r[0][i])} ms, server {middle(lambda r: r[1][i]):.0f} ms "
+            f"({middle(lambda r: r[1][i] - r[0][i]):+.0f})" for i, n in enumerate(names)]
+    return f"medians: {'; '.join(said)}; delete {middle(lambda r: r[2]):.0f} ms"
 
 
 def weight(server):
@@ -53,6 +81,7 @@ def weight(server):
 
 def main():
     args = argparse.ArgumentParser()
+    args.add_argument("--coe", choices=sorted(TEMPLATES), default="swarm")
     args.add_argument("--sizes", default="2")
     args.add_argument("--rounds", type=int, default=1)
     args = args.parse_args()
@@ -60,10 +89,12 @@ def main():
     stories, server = Stories(), Server()
     try:
         if stories.tell("the server starts", lambda: f"{server.start():.0f} ms on an empty state directory"):
-            got = server.magnum("POST", "/clustertemplates", TEMPLATE)
+            got = server.magnum("POST", "/clustertemplates", {
+                "name": args.coe, "coe": args.coe, "external_network_id": "public", "keypair_id": "default",
+                **TEMPLATES[args.coe]})
             if stories.tell("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}")):
                 for workers in map(int, args.sizes.split(",")):
-                    stories.tell(f"1+{workers}", lambda n=workers: compare(server, n, args.rounds))
+                    stories.tell(f"1+{workers}", lambda n=workers: compare(server, args.coe, n, args.rounds))
             stories.tell("weight", lambda: weight(server))
     except KeyboardInterrupt:
         stories.failed.append("interrupted: the time was over")
