@@ -7,15 +7,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kernel::{Error, Kind, Result, clock};
-use nodewire::Welcome;
+use nodewire::{Observed, Welcome};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
-use super::plan::{Component, ETC, Facts, Image, PKI};
+use super::plan::{Component, ETC, ETCD_DATA, Facts, Image, PKI};
 use super::{Node, addons, dns, drain, observe, tasks};
+use crate::channel::is_refusal;
 use crate::engine::{query, text};
 use crate::init::Never;
 use crate::report::plain;
@@ -51,10 +52,16 @@ impl Node<'_> {
         image: &Image,
     ) -> Result<Never> {
         let reporter = &self.boot.reporter;
-        self.begin(facts, Component::Etcd);
-        let etcd = self
-            .crew
-            .until(Component::Etcd, "/health", ETCD_PATIENCE, etcd_is_well);
+        let etcd = async {
+            if facts.etcd_known && !Path::new(ETCD_DATA).join("member").exists() {
+                return Err(self.etcd_is_lost(facts).await);
+            }
+            self.begin(facts, Component::Etcd);
+            let check = etcd_is_well;
+            self.crew
+                .until(Component::Etcd, "/health", ETCD_PATIENCE, check)
+                .await
+        };
         reporter.run("etcd", etcd).await?;
         // On disk before anything is written to this etcd: from now on an
         // empty directory means a loss, not a beginning.
@@ -103,6 +110,39 @@ impl Node<'_> {
         // A master that failed still says what it sees.
         let ready = self.boot.hold(ready);
         tokio::try_join!(ready, never).map(|(never, _)| never)
+    }
+
+    /// A member that comes back with an empty directory has forgotten its
+    /// votes, and a cluster of one would begin anew without a word: it is
+    /// not started. Tells the server so.
+    async fn etcd_is_lost(&self, facts: &Facts) -> Error {
+        let what = if facts.several_masters() {
+            "the others go on as long as they are the majority"
+        } else {
+            "everything that was in this cluster is gone"
+        };
+        let why = format!(
+            "{ETCD_DATA} is empty although this etcd had a quorum before; it is not started, {what}. \
+             Put the volume back, or make the cluster anew"
+        );
+        let seen = Observed {
+            nodes: Vec::new(),
+            ipvs: false,
+            version: String::new(),
+            problem: Some(why.clone()),
+            addons: Vec::new(),
+        };
+        let mut known = self.boot.welcomed.subscribe();
+        // Held by the boot: it cannot close.
+        let _ = known.wait_for(|yes| *yes).await;
+        let mut backoff = Backoff::new(100, 5_000);
+        while let Err(e) = self.boot.channel.post::<Value>("observed", &seen).await {
+            if is_refusal(&e) {
+                break;
+            }
+            backoff.pause().await;
+        }
+        Error::internal(why)
     }
 
     pub(super) async fn worker(&self, facts: &Facts) -> Result<Never> {
