@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use db::{Db, Migration};
 use tempfile::TempDir;
 
-use crate::Postgres;
+use crate::{MariaDb, Postgres};
 
 /// A database and what keeps it alive.
 pub struct TestDb {
@@ -14,7 +14,14 @@ pub struct TestDb {
     pub db: Db,
     pub url: String,
     _dir: Option<TempDir>,
-    _server: Option<Postgres>,
+    _server: Server,
+}
+
+/// Runs as long as its database is used.
+enum Server {
+    None,
+    Postgres(#[allow(dead_code, reason = "stopped when dropped")] Postgres),
+    MariaDb(#[allow(dead_code, reason = "stopped when dropped")] MariaDb),
 }
 
 impl TestDb {
@@ -31,7 +38,7 @@ impl TestDb {
             db,
             url,
             _dir: Some(dir),
-            _server: None,
+            _server: Server::None,
         }
     }
 
@@ -49,7 +56,25 @@ impl TestDb {
             db,
             url,
             _dir: None,
-            _server: Some(server),
+            _server: Server::Postgres(server),
+        })
+    }
+
+    /// A private MariaDB with these migrations; `None` where no MariaDB is
+    /// installed.
+    pub async fn mariadb(migrations: &[Migration]) -> Option<Self> {
+        let server = MariaDb::start()?;
+        let url = server.url();
+        let db = Db::connect(&url).await.expect("MariaDB answers");
+        db.migrate(migrations)
+            .await
+            .expect("migrations run on MariaDB");
+        Some(Self {
+            name: "mariadb",
+            db,
+            url,
+            _dir: None,
+            _server: Server::MariaDb(server),
         })
     }
 }
@@ -58,6 +83,7 @@ impl TestDb {
 pub async fn every_database(migrations: &[Migration]) -> Vec<TestDb> {
     let mut all = vec![TestDb::sqlite(migrations).await];
     all.extend(TestDb::postgres(migrations).await);
+    all.extend(TestDb::mariadb(migrations).await);
     all
 }
 

@@ -7,7 +7,9 @@
 )]
 
 mod database;
+mod mariadb;
 mod postgres;
 
 pub use database::{TestDb, eventually, every_database};
+pub use mariadb::MariaDb;
 pub use postgres::Postgres;

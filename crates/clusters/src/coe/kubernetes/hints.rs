@@ -18,7 +18,8 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
         "cannot allocate memory",
         "out of memory",
         "lack of memory",
-        "oom",
+        "oom-kill",
+        "oomkill",
         "signal: killed",
         "signal 9",
     ]) {

@@ -1,0 +1,92 @@
+//! A private MariaDB on loopback, in a temporary directory.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A running server; stopped when dropped.
+pub struct MariaDb {
+    _dir: TempDir,
+    child: Child,
+    port: u16,
+}
+
+impl MariaDb {
+    /// `None` where no MariaDB server is installed.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        let server = PathBuf::from("/usr/sbin/mariadbd");
+        if !server.is_file() {
+            return None;
+        }
+        let dir = TempDir::new().expect("a temporary directory");
+        let data = dir.path().join("data");
+        // Made and run as ourselves: nobody else has to read it.
+        let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
+        let made = Command::new("mariadb-install-db")
+            .args([
+                "--no-defaults",
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ])
+            .arg(format!("--user={user}"))
+            .arg(format!("--datadir={}", data.display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.is_ok_and(|s| s.success()), "mariadb-install-db failed");
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = free.local_addr().expect("its address").port();
+        drop(free);
+        let init = dir.path().join("init.sql");
+        let sql = "CREATE DATABASE jeroboam CHARACTER SET utf8mb4;\n\
+                   CREATE USER 'jeroboam'@'%' IDENTIFIED BY 'jeroboam';\n\
+                   GRANT ALL ON jeroboam.* TO 'jeroboam'@'%';\n";
+        std::fs::write(&init, sql).expect("the first statements");
+        let child = Command::new(server)
+            .arg("--no-defaults")
+            .arg(format!("--user={user}"))
+            .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--socket={}", dir.path().join("s").display()))
+            .arg(format!("--pid-file={}", dir.path().join("pid").display()))
+            .arg(format!("--init-file={}", init.display()))
+            .args([
+                "--bind-address=127.0.0.1",
+                "--skip-name-resolve",
+                "--innodb-buffer-pool-size=64M",
+            ])
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mariadbd starts");
+        let server = Self {
+            _dir: dir,
+            child,
+            port,
+        };
+        let end = Instant::now() + Duration::from_secs(60);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < end, "MariaDB does not listen");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(server)
+    }
+
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("mysql://jeroboam:jeroboam@127.0.0.1:{}/jeroboam", self.port)
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
