@@ -3,6 +3,7 @@
 #
 #   AGENT=path/to/jeroboam-node [KUBE_VERSION=1.36.3] [KUBE_BINARIES=DIR]
 #       [TAG=jeroboam/kubernetes:latest] [FORCE=1] images/kubernetes/build.sh
+#   BASE_ONLY=1 images/kubernetes/build.sh     all that takes long, no agent
 #
 # Four layers of cost, each skipped when nothing of it changed (FORCE makes
 # root and base anew):
@@ -22,7 +23,12 @@
 # newer with a Go module proxy (or KUBE_BINARIES with all parts).
 set -eu
 
-AGENT=${AGENT:?AGENT must name the jeroboam-node binary (statically linked)}
+BASE_ONLY=${BASE_ONLY:-}
+AGENT=${AGENT:-}
+[ -n "$AGENT" ] || [ -n "$BASE_ONLY" ] || {
+    echo "AGENT must name the jeroboam-node binary (statically linked)" >&2
+    exit 1
+}
 KUBE_VERSION=${KUBE_VERSION:-}
 KUBE_BINARIES=${KUBE_BINARIES:-}
 TAG=${TAG:-jeroboam/kubernetes:latest}
@@ -58,7 +64,7 @@ has_all() {
     done
 }
 
-[ -f "$AGENT" ] || die "AGENT: no file at $AGENT; build it with 'cargo build -p node'"
+[ -n "$BASE_ONLY" ] || [ -f "$AGENT" ] || die "AGENT: no file at $AGENT; build it with 'cargo build -p node'"
 command -v docker >/dev/null || die "docker is missing: apt-get install docker.io"
 docker version >/dev/null 2>&1 || die "the Docker engine does not answer: start dockerd"
 # The classic builder: BuildKit's plug-in is not in Debian's docker.io.
@@ -352,6 +358,8 @@ DOCKERFILE
         [ "$old" = "$base" ] || docker image rm "$old" >/dev/null 2>&1 || true
     done
 fi
+
+[ -z "$BASE_ONLY" ] || exit 0
 
 # --- agent ----------------------------------------------------------------
 say "adding the agent"

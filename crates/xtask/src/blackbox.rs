@@ -20,6 +20,11 @@ const SCRIPTS: &[(&str, u32)] = &[
 
 pub fn test(args: &[String]) -> Result<()> {
     let level = args.first().map_or("all", String::as_str);
+    if !matches!(level, "quick" | "all" | "blackbox") {
+        bail!("test {level}: quick, all or blackbox");
+    }
+    // Compiling Kubernetes takes longest: beside the tests of our own.
+    let base = (level != "quick").then(kubernetes_base).transpose()?;
     let mut failed = Vec::new();
     let mut note = |name: &str, done: Result<()>| {
         if let Err(e) = done {
@@ -27,9 +32,6 @@ pub fn test(args: &[String]) -> Result<()> {
             failed.push(name.to_owned());
         }
     };
-    if !matches!(level, "quick" | "all" | "blackbox") {
-        bail!("test {level}: quick, all or blackbox");
-    }
     if level != "blackbox" {
         note(
             "cargo test",
@@ -41,7 +43,14 @@ pub fn test(args: &[String]) -> Result<()> {
         note("check", check::check(&[]));
     }
     let mut count = Count::default();
-    if level != "quick" {
+    if let Some(mut base) = base {
+        note(
+            "Kubernetes node image",
+            match base.wait() {
+                Ok(status) if status.success() => Ok(()),
+                other => Err(anyhow::anyhow!("images/kubernetes/build.sh: {other:?}")),
+            },
+        );
         match prepare() {
             Ok(world) => {
                 for (script, seconds) in SCRIPTS {
@@ -64,6 +73,19 @@ pub fn test(args: &[String]) -> Result<()> {
         bail!("test: {} failed", failed.join(", "));
     }
     Ok(())
+}
+
+/// Starts what the Kubernetes node image consists of besides the agent.
+fn kubernetes_base() -> Result<std::process::Child> {
+    let script = shell::root().join("images/kubernetes/build.sh");
+    Command::new("nice")
+        .arg(&script)
+        .env("BASE_ONLY", "1")
+        .env("JEROBOAM_CACHE", shell::cache_dir())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .with_context(|| format!("{} does not start", script.display()))
 }
 
 /// The speed script alone, against the release build.
