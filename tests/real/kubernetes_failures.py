@@ -66,7 +66,7 @@ class Failures:
         self.s.stop()
         path = next(p for p in glob.glob(os.path.join(self.s.state, "*.sqlite")))
         db = sqlite3.connect(path)
-        db.execute("INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES ('91', 'cramped', 1, 64, 1)")
+        db.execute("INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES ('91', 'cramped', 1, 128, 1)")
         db.execute("INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES ('92', 'nothing', 1, 8, 1)")
         db.commit()
         db.close()
@@ -137,8 +137,8 @@ def main():
                     "kubernetes-master-taken", node="master-0")),
                 ("an agent that cannot run", lambda: failures.fails(
                     "absent", ["not for this processor", "126", "image"], "kubernetes-absent")),
-                ("a worker of 64 MiB", lambda: failures.fails("cramped", ["larger flavor"], flavor="cramped")),
-                ("a worker of 8 MiB", lambda: failures.fails("nothing", ["larger flavor"], flavor="nothing")),
+                ("a worker of 128 MiB", lambda: failures.fails("cramped", ["memory", "larger flavor"], flavor="cramped")),
+                ("a worker of 8 MiB", lambda: failures.fails("nothing", ["failed", "larger flavor"], flavor="nothing")),
             ]:
                 stories.tell(title, story)
     except KeyboardInterrupt:

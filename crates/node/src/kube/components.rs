@@ -31,6 +31,8 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// A component that ended this often before it answered will not answer.
 const DEATHS: u32 = 5;
 const AGAIN: &str = "it ends again and again";
+/// Bytes; the server keeps 4096 of a step's log.
+const WORDS: usize = 3 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(20);
 /// What the outer engine sees of a stop stays below 8 s.
@@ -75,6 +77,8 @@ fn wave_of(component: Component) -> usize {
 struct Record {
     tail: Tail,
     deaths: u32,
+    /// How it ended the last time.
+    end: String,
     started: bool,
 }
 
@@ -135,8 +139,16 @@ impl Crew {
     pub(crate) fn blame(&self, component: Component, why: &str) -> Error {
         let (deaths, words) = self.record(component);
         let name = component.name();
+        let end = {
+            let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+            let end = records.get(&component).map(|r| r.end.as_str());
+            end.filter(|e| !e.is_empty())
+                .map(|e| format!(", the last time with {e}"))
+        };
+        let end = end.unwrap_or_default();
         Error::timeout(format!(
-            "{name}: {why}; it ended {deaths} times; its last lines:\n{words}"
+            "{name}: {why}; it ended {deaths} times{end}; its last lines:\n{}",
+            last(&words)
         ))
     }
 
@@ -284,7 +296,7 @@ impl Keeper {
                 Err(e) => e.to_string(),
             };
             self.events.note(name, "exit", &why);
-            let (deaths, words) = self.died();
+            let (deaths, words) = self.died(&why);
             // Who dies every second is not told of every second.
             if deaths <= DEATHS || deaths.is_multiple_of(30) {
                 self.reporter.step(
@@ -317,10 +329,11 @@ impl Keeper {
         records.entry(self.component).or_default().tail.clone()
     }
 
-    fn died(&self) -> (u32, String) {
+    fn died(&self, end: &str) -> (u32, String) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let record = records.entry(self.component).or_default();
         record.deaths += 1;
+        end.clone_into(&mut record.end);
         (record.deaths, record.tail.text())
     }
 
@@ -345,6 +358,21 @@ impl Keeper {
 /// Returns when it is this wave's turn to end, or nobody can say so.
 async fn reached(levels: &mut watch::Receiver<usize>, wave: usize) {
     let _ = levels.wait_for(|level| *level > wave).await;
+}
+
+/// As many of the last lines as a report keeps beside what is said of them.
+fn last(words: &str) -> String {
+    let mut room = WORDS;
+    let mut lines: Vec<&str> = words
+        .lines()
+        .rev()
+        .take_while(|line| {
+            room = room.saturating_sub(line.len() + 1);
+            room > 0
+        })
+        .collect();
+    lines.reverse();
+    lines.join("\n")
 }
 
 fn pid_of(child: &Child) -> String {

@@ -21,7 +21,8 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
         "oom-kill",
         "oomkill",
         "signal: killed",
-        "signal 9",
+        "sigkill",
+        "invalid node allocatable",
     ]) {
         return "Choose a larger flavor, or free memory on the host of this node.";
     }
