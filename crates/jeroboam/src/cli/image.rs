@@ -96,10 +96,16 @@ pub async fn build(cloud: Option<&str>, args: BuildArgs) -> Result<ExitCode> {
     // A running server looks again; one that starts later looks by itself.
     match Api::connect(cloud).await {
         Ok(api) => {
-            api.own(Method::POST, "/images/refresh", None).await?;
-            println!("{tag} is built and registered as image '{coe}'");
+            let shown = api.own(Method::POST, "/images/refresh", None).await?;
+            let names: Vec<&str> = shown["images"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(serde_json::Value::as_str)
+                .collect();
+            println!("the image is built; registered are: {}", names.join(", "));
         }
-        Err(_) => println!("{tag} is built; a server registers it as image '{coe}' when it starts"),
+        Err(_) => println!("the image is built; a server registers it when it starts"),
     }
     Ok(ExitCode::SUCCESS)
 }
