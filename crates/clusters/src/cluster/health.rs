@@ -39,13 +39,23 @@ pub(crate) async fn judge(d: &ClustersDeps, c: &Cluster, told: &mut Told) -> Res
     let servers = d.compute.servers.of_owner(&ctx, &owner).await?;
     let coe = c.engine()?;
     if coe == Coe::Kubernetes {
-        for (n, _) in lost(&nodes, &servers).iter().filter(|(n, _)| n.is_master) {
-            told.problems
-                .entry(n.name.clone())
-                .or_insert_with(|| UNHEARD.to_owned());
-        }
+        mark(&nodes, &servers, told);
     }
     Ok(weigh(coe, &nodes, &servers, told))
+}
+
+/// A paused master goes on where it was: its agent has nothing new to say.
+fn mark(nodes: &[Node], servers: &[Server], told: &mut Told) {
+    let masters = nodes.iter().filter(|n| n.is_master && n.status.wanted());
+    for n in masters {
+        let ended = |s: &&Server| {
+            s.name == n.name && matches!(s.status, ServerStatus::Shutoff | ServerStatus::Error)
+        };
+        if servers.iter().any(|s| ended(&s)) {
+            let problem = told.problems.entry(n.name.clone());
+            problem.or_insert_with(|| UNHEARD.to_owned());
+        }
+    }
 }
 
 /// The nodes whose servers do not run, and why.
@@ -295,6 +305,18 @@ mod tests {
         }
         let all = "m-0: etcd; m-1: etcd; m-2: etcd";
         assert_eq!(verdict(&servers, &told).1, json!({ "api": all }));
+
+        // It runs again long before it serves.
+        told.problems.clear();
+        servers[0].status = ServerStatus::Paused;
+        servers[2].status = ServerStatus::Shutoff;
+        mark(&nodes, &servers, &mut told);
+        servers[0].status = ServerStatus::Active;
+        servers[2].status = ServerStatus::Active;
+        let (status, reason) = verdict(&servers, &told);
+        assert_eq!((status, &reason["api"]), ("UNHEALTHY", &json!("ok")));
+        assert_eq!(reason["m-2.api"], UNHEARD);
+        assert_eq!(reason.get("m-0.api"), None);
 
         told.problems.clear();
         servers[3].status = ServerStatus::Shutoff;

@@ -8,7 +8,7 @@ use kernel::Result;
 use nodewire::{Observed, ObservedNode, Peers, Role};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::api::Api;
 use super::plan::{Facts, is_restricted};
@@ -22,6 +22,9 @@ const TICK: Duration = Duration::from_secs(2);
 /// After so many looks without a word from the watch everything is read:
 /// the safety net below it.
 const QUIET: u32 = 5;
+/// What is old news to this master may have been forgotten, or taken for old
+/// by the server: it is said again so often.
+const AGAIN: Duration = Duration::from_secs(60);
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 const WORKER: &str = "node-role.kubernetes.io/worker";
 
@@ -68,7 +71,7 @@ async fn tell(
     peers: &watch::Receiver<Option<Peers>>,
     changed: &Notify,
 ) {
-    let mut told: Option<Observed> = None;
+    let mut told: Option<(Observed, Instant)> = None;
     let mut last = Observed {
         nodes: Vec::new(),
         ipvs: std::path::Path::new("/proc/net/ip_vs").exists(),
@@ -92,9 +95,10 @@ async fn tell(
                 Some(format!("the API server does not answer: {}", plain(&e)))
             }
         };
-        if told.as_ref() != Some(&last) {
+        let news = |(said, at): &(Observed, Instant)| *said != last || at.elapsed() > AGAIN;
+        if told.as_ref().is_none_or(news) {
             match channel.post::<Value>("observed", &last).await {
-                Ok(_) => told = Some(last.clone()),
+                Ok(_) => told = Some((last.clone(), Instant::now())),
                 Err(e) => {
                     say(format_args!("observed: {}", plain(&e)));
                     sleep(Duration::from_secs(1)).await;

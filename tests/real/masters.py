@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+"""Three Kubernetes masters behind the balancer: each is killed in turn while
+reads and writes go through the API's address; etcd keeps its quorum, health
+tells, the master comes back as the member that it was.  masters.py"""
+
+import http.client
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import kube  # noqa: E402
+from world import Failed, Server, Stories, expect, run, wait_for  # noqa: E402
+
+NAME, MASTERS = "m3", 3
+POOL = "172.22.0.0/16"
+# What a user may notice of a dead master, and how soon health says it.
+GAP, TOLD = 5.0, 2.0
+PKI = "/etc/kubernetes/pki"
+
+
+class Traffic:
+    """Reads and writes through the balancer all the time, a new connection
+    for each; the longest time without an answer tells what a user notices."""
+
+    def __init__(self, kubectl):
+        self.host, self.context = kubectl.api()
+        self.over = threading.Event()
+        self.answers = {"GET": [time.monotonic()], "PATCH": [time.monotonic()]}
+        self.failed = []
+        self.threads = [threading.Thread(target=self.go, args=(m,), daemon=True) for m in self.answers]
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for t in self.threads:
+            t.join(10)
+
+    def go(self, method):
+        count = 0
+        while not self.over.is_set():
+            count += 1
+            body = json.dumps({"data": {"count": str(count)}}) if method == "PATCH" else None
+            connection = http.client.HTTPSConnection(self.host, context=self.context, timeout=2)
+            try:
+                connection.request(method, "/api/v1/namespaces/default/configmaps/traffic", body,
+                                   {"Content-Type": "application/merge-patch+json"})
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    self.answers[method].append(time.monotonic())
+                else:
+                    self.failed.append(f"{method} {answer.status}")
+            except (OSError, http.client.HTTPException) as e:
+                self.failed.append(f"{method} {e}")
+            finally:
+                connection.close()
+            self.over.wait(0.05)
+
+    def longest(self, limit=GAP):
+        """Expects that no gap was longer than the limit, the current one too."""
+        said = []
+        for method, at in self.answers.items():
+            at = list(at) + [time.monotonic()]
+            gap = max(b - a for a, b in zip(at, at[1:]))
+            expect(gap < limit, f"{method}: {gap:.1f} s without an answer; {self.failed[-3:]}")
+            said.append(f"{method} {gap:.1f} s")
+        total = sum(map(len, self.answers.values())) + len(self.failed)
+        return f"longest gap {', '.join(said)}, {len(self.failed)} of {total} failed"
+
+
+class Masters:
+    def __init__(self, server):
+        self.s = server
+        self.dir = tempfile.mkdtemp(prefix="jeroboam-masters-")
+        self.kubectl = kube.Kubectl(self.dir)
+        self.members = None
+
+    # --- what is asked ----------------------------------------------------------
+
+    def shown(self):
+        got = self.s.magnum("GET", f"/clusters/{NAME}")
+        expect(got.status == 200, f"show: {got.status} {got.detail}")
+        return got.body
+
+    def container(self, end):
+        """Host name and container whose host name ends so."""
+        found = [(h, c) for h, c in kube.containers(self.s).items() if h.endswith(end)]
+        expect(len(found) == 1, f"{end}: {found}")
+        return found[0]
+
+    def etcd(self, end, path, body=None):
+        """What this master's etcd says; None where it says nothing."""
+        ask = ["curl", "-sS", "-m", "3", "--cacert", f"{PKI}/etcd-ca.crt", "--cert", f"{PKI}/etcd-client.crt",
+               "--key", f"{PKI}/etcd-client.key", f"https://127.0.0.1:2379{path}"]
+        said = run(["docker", "exec", self.container(end)[1], *ask, *(["-d", body] if body else [])], timeout=10)
+        try:
+            return json.loads(said.out) if said.code == 0 else None
+        except ValueError:
+            return None
+
+    def list_members(self, end):
+        said = self.etcd(end, "/v3/cluster/member/list", "{}")
+        expect(said and "members" in said, f"{end}: members: {said}")
+        return {m["name"]: m["ID"] for m in said["members"]}
+
+    def leader(self):
+        for i in range(MASTERS):
+            said = self.etcd(f"-master-{i}", "/v3/maintenance/status", "{}")
+            if said and said.get("leader") == said["header"]["member_id"]:
+                return f"-master-{i}"
+        return None
+
+    def quorum(self, without=()):
+        for i in range(MASTERS):
+            if f"-master-{i}" not in without:
+                said = self.etcd(f"-master-{i}", "/health")
+                expect(said and said["health"] == "true", f"etcd of master-{i}: {said}")
+
+    def holders(self):
+        """Masters that hold a controller's lease."""
+        leases = self.kubectl.items("leases", "-n", "kube-system")
+        held = {x["metadata"]["name"]: x["spec"].get("holderIdentity") or "" for x in leases}
+        return {name: held.get(name, "").split("_")[0] for name in ("kube-controller-manager", "kube-scheduler")}
+
+    def tells(self, key, word, seconds=TOLD, since=None):
+        """Waits until health names it; the seconds since the event."""
+        since = since or time.monotonic()
+
+        def probe():
+            shown = self.shown()
+            said = str((shown["health_status_reason"] or {}).get(key, ""))
+            if shown["health_status"] == "UNHEALTHY" and word in said:
+                return True
+            raise Failed(f"{shown['health_status']}: {shown['health_status_reason']}")
+
+        wait_for(f"health tells {key} {word}", seconds, probe, 0.02)
+        took = time.monotonic() - since
+        expect(took < seconds, f"health told after {took:.1f} s")
+        return took
+
+    # --- the stories ------------------------------------------------------------
+
+    def refused(self):
+        got = self.s.magnum("POST", "/clusters", {"name": "no", "cluster_template_id": "k3", "master_count": MASTERS,
+                                                  "master_lb_enabled": False})
+        expect(got.status == 400 and got.detail == "master_count must be 1 when master_lb_enabled is False",
+               f"{got.status} {got.detail}")
+        got = self.s.magnum("POST", "/clusters", {"name": "no", "cluster_template_id": "k3", "master_count": 2})
+        expect(got.status == 400 and "cannot be an even number" in got.detail, f"{got.status} {got.detail}")
+
+    def create(self):
+        begun = time.monotonic()
+        got = self.s.magnum("POST", "/clusters", {"name": NAME, "cluster_template_id": "k3", "master_count": MASTERS,
+                                                  "node_count": 1})
+        expect(got.status == 202, f"create: {got.status} {got.detail}")
+        self.s.until(NAME, "CREATE_COMPLETE", 240)
+        return f"CREATE_COMPLETE after {time.monotonic() - begun:.1f} s"
+
+    def address(self):
+        shown = self.shown()
+        expect(len(shown["master_addresses"]) == MASTERS and len(shown["node_addresses"]) == 1, f"{shown}")
+        host = shown["api_address"].split("//")[1].split(":")[0]
+        expect(host not in shown["master_addresses"] + shown["node_addresses"], f"api is a node's: {host}")
+        expect(len(kube.containers(self.s)) == MASTERS + 2, f"{kube.containers(self.s)}")
+        self.s.openstack("coe", "cluster", "config", NAME, "--dir", self.dir).ok()
+        at, context = self.kubectl.api()
+        expect(at == f"{host}:6443", f"the kubeconfig names {at}")
+        # Each API server proves to be one under its own address, and the
+        # connections to the balancer, under the balancer's.
+        for address in [*shown["master_addresses"], *[host] * MASTERS]:
+            connection = http.client.HTTPSConnection(address, 6443, context=context, timeout=5)
+            connection.request("GET", "/readyz")
+            expect(connection.getresponse().read() == b"ok", f"{address} is not ready")
+            connection.close()
+        for name, want in (("kubelet", host), ("kube-proxy", host)):
+            said = run(["docker", "exec", self.container("-node-0")[1], "cat", f"/etc/kubernetes/{name}.conf"]).ok().out
+            expect(f"https://{want}:6443" in said, f"{name} of the worker: {said}")
+        return f"balancer {host}"
+
+    def nodes(self):
+        nodes = self.kubectl.nodes()
+        expect(len(nodes) == MASTERS + 1 and all(nodes.values()), f"nodes: {nodes}")
+        expect(not any("balancer" in n for n in nodes), f"the balancer is a node: {nodes}")
+        shown = self.shown()
+        expect(shown["health_status"] == "HEALTHY", f"{shown['health_status']} {shown['health_status_reason']}")
+        self.members = self.list_members("-master-0")
+        expect(set(self.members) == {n for n in nodes if "-master-" in n}, f"etcd: {self.members}")
+        self.quorum()
+        made = self.kubectl("create", "configmap", "traffic", "--from-literal=before=kept")
+        made.ok()
+        return f"etcd's leader is {(self.leader() or '?').lstrip('-')}, leases: {self.holders()}"
+
+    def kill(self, end, how):
+        """Kills a master; nobody notices but health. Starts it again."""
+        host, container = self.container(end)
+        was = [w for w, yes in (("etcd's leader", self.leader() == end),
+                                ("a lease holder", host in self.holders().values())) if yes]
+        with Traffic(self.kubectl) as traffic:
+            run(["docker", how, container]).ok()
+            killed = time.monotonic()
+            told = self.tells(f"{host}.Ready", "False", since=killed)
+            self.tells(f"{host}.Server", "SHUTOFF" if how == "kill" else "PAUSED", 1)
+            expect(self.shown()["health_status_reason"]["api"] == "ok", "the API is said to be away")
+            run([self.kubectl.bin, "get", "nodes", "--request-timeout=5s"], env=self.kubectl.env, timeout=10).ok()
+            asked = time.monotonic() - killed
+            expect(asked < GAP + TOLD, f"kubectl got its answer {asked:.1f} s after the kill")
+            # Longer than the checks of the balancer and an election take.
+            expect(not traffic.over.wait(4), "over")
+            down = traffic.longest()
+            self.quorum(without=(end,))
+        with Traffic(self.kubectl) as traffic:
+            run(["docker", "start" if how == "kill" else "unpause", container]).ok()
+            begun = time.monotonic()
+            kube.healthy(self.s, NAME, 60)
+            healed = time.monotonic() - begun
+            # What health says is true.
+            self.quorum()
+            self.own_api(end)
+            up = traffic.longest()
+        expect(self.list_members(end) == self.members, f"members: {self.list_members(end)}, were {self.members}")
+        nodes = self.kubectl.nodes()
+        expect(all(nodes.values()), f"nodes: {nodes}")
+        return f"{' and '.join(was) or 'a follower'}; told after {told:.1f} s, {down}; healthy {healed:.1f} s after its start, {up}"
+
+    def own_api(self, end):
+        said = run(["docker", "exec", self.container(end)[1], "curl", "-sk", "https://127.0.0.1:6443/readyz"]).out
+        expect(said == "ok", f"readyz of {end}: {said}")
+
+    def leader_dies(self):
+        end = wait_for("etcd's leader", 10, self.leader)
+        said = self.kill(end, "kill")
+        expect("etcd's leader" in said, said)
+        return said
+
+    def balancer_dies(self):
+        host, container = self.container("-balancer")
+        before = self.shown()["api_address"]
+        run(["docker", "kill", container]).ok()
+        told = self.tells("api", "the balancer does not run")
+        self.tells(f"{host}.Server", "SHUTOFF", 1)
+        run(["docker", "start", container]).ok()
+        begun = time.monotonic()
+        healed = kube.healthy(self.s, NAME, 30)
+        wait_for("the API through it", 10, lambda: self.kubectl("get", "nodes", "--request-timeout=2s").ok().out)
+        asked = time.monotonic() - begun
+        expect(self.shown()["api_address"] == before, "the address has changed")
+        return f"told after {told:.1f} s, healthy {healed:.1f} s and reached {asked:.1f} s after its start"
+
+    def all_die(self):
+        all_of_them = list(kube.containers(self.s).values())
+        run(["docker", "kill", *all_of_them]).ok()
+        self.tells("api", "unreachable")
+        run(["docker", "start", *all_of_them]).ok()
+        begun = time.monotonic()
+        kube.healthy(self.s, NAME, 90)
+
+        def ready():
+            nodes = self.kubectl.nodes()
+            return nodes if all(nodes.values()) else None
+
+        nodes = wait_for("all nodes Ready", 60, ready, 0.2)
+        took = time.monotonic() - begun
+        expect(len(nodes) == MASTERS + 1, f"nodes: {nodes}")
+        expect(self.list_members("-master-0") == self.members, "other members than before")
+        kept = self.kubectl("get", "configmap", "traffic", "-o", "jsonpath={.data.before}").ok().out
+        expect(kept == "kept", f"the data: {kept}")
+        return f"whole again after {took:.1f} s"
+
+    def resizes(self):
+        got = self.s.magnum("POST", f"/clusters/{NAME}/actions/resize", {"node_count": 5, "nodegroup": "default-master"})
+        expect(got.status == 400 and "master nodegroup" in got.detail, f"{got.status} {got.detail}")
+        patch = [{"op": "replace", "path": "/master_count", "value": 5}]
+        got = self.s.magnum("PATCH", f"/clusters/{NAME}", patch)
+        expect(got.status == 400 and "master_count" in got.detail, f"{got.status} {got.detail}")
+        for count in (2, 1):
+            got = self.s.magnum("POST", f"/clusters/{NAME}/actions/resize", {"node_count": count})
+            expect(got.status == 202, f"{got.status} {got.detail}")
+            self.s.until(NAME, "UPDATE_COMPLETE", 180)
+            nodes = self.kubectl.nodes()
+            expect(len(nodes) == MASTERS + count and all(nodes.values()), f"nodes: {nodes}")
+        expect(self.s.leaks() == [], f"leaks: {self.s.leaks()}")
+
+    def lost_data(self):
+        """A member that lost its data must not begin a second cluster."""
+        end = next(f"-master-{i}" for i in range(MASTERS) if f"-master-{i}" != self.leader())
+        host, container = self.container(end)
+        run(["docker", "kill", container]).ok()
+        run(["docker", "run", "--rm", "--network", "none", "--volumes-from", container, "jeroboam/echo:1",
+             "rm", "-rf", "/var/lib/etcd/data"]).ok()
+        run(["docker", "start", container]).ok()
+        self.tells(f"{host}.api", "is empty although this etcd had a quorum", 30)
+        running = run(["docker", "exec", container, "pgrep", "-x", "etcd"])
+        expect(running.code != 0, f"etcd runs: {running.out}")
+        self.quorum(without=(end,))
+        kept = self.kubectl("get", "configmap", "traffic", "-o", "jsonpath={.data.before}").ok().out
+        expect(kept == "kept", f"the data: {kept}")
+        return f"{host}: not started, the others go on"
+
+    def gone(self):
+        got = self.s.magnum("DELETE", f"/clusters/{NAME}")
+        expect(got.status == 204, f"delete: {got.status} {got.detail}")
+        self.s.until(NAME, "GONE", 120)
+        expect(not self.s.left() and self.s.leaks() == [], f"left: {self.s.left()} {self.s.leaks()}")
+
+    def tell(self, stories):
+        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+            return
+        template = {"name": "k3", "coe": "kubernetes", "image_id": "kubernetes", "external_network_id": "public",
+                    "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.medium",
+                    "master_lb_enabled": True}
+        got = self.s.magnum("POST", "/clustertemplates", template)
+        expect(got.status == 201, f"template: {got.status} {got.detail}")
+        stories.tell("several masters want a balancer, and are odd", self.refused)
+        if stories.tell("three masters and a worker", self.create):
+            stories.tell("the API's address is the balancer's", self.address)
+            if stories.tell("kubectl sees four nodes through it", self.nodes):
+                for i in range(MASTERS):
+                    stories.tell(f"master {i} is killed and comes back", lambda i=i: self.kill(f"-master-{i}", "kill"))
+                stories.tell("etcd's leader is killed and comes back", self.leader_dies)
+                stories.tell("a master hangs and goes on", lambda: self.kill("-master-0", "pause"))
+                stories.tell("the balancer is killed and comes back", self.balancer_dies)
+                stories.tell("everything is killed and comes back", self.all_die)
+                stories.tell("masters stay three, workers come and go", self.resizes)
+                stories.tell("an etcd without its data is not started", self.lost_data)
+        stories.tell("delete leaves nothing", self.gone)
+
+
+def main():
+    stories = Stories()
+    config = tempfile.NamedTemporaryFile("w", prefix="jeroboam-masters-", suffix=".toml", delete=False)
+    with config:
+        config.write(f'[infra]\npool = "{POOL}"\n')
+    server = Server(config=config.name)
+    masters = Masters(server)
+    try:
+        masters.tell(stories)
+    except (KeyboardInterrupt, Failed) as e:
+        stories.failed.append(str(e) or "interrupted: the time was over")
+    finally:
+        try:
+            server.close()
+        except Failed as e:
+            stories.failed.append(f"close: {e}")
+        shutil.rmtree(masters.dir, ignore_errors=True)
+        os.unlink(config.name)
+    return stories.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
