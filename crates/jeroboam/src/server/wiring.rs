@@ -233,9 +233,13 @@ async fn plant(config: &Config, state: &StateDir) -> Result<Plant> {
 async fn seed(compute: &Compute, plant: &Plant, tasks: &Tasks) -> Result<()> {
     compute.seed().await?;
     let (host, face, token) = (plant.host.clone(), compute.face(), tasks.token());
-    // Who asks right after `ready` finds the images, unless the engine is slow.
-    let first = images::refresh(host.as_ref(), &face);
-    if let Ok(Ok(names)) = tokio::time::timeout(IMAGES_PATIENCE, first).await {
+    // Who asks right after the first `ready` finds the images, unless the
+    // engine is slow; later starts have them in their rows.
+    let ctx = kernel::Ctx::service(kernel::ids::request_id());
+    if face.images.list(&ctx).await?.is_empty()
+        && let Ok(Ok(names)) =
+            tokio::time::timeout(IMAGES_PATIENCE, images::refresh(host.as_ref(), &face)).await
+    {
         tracing::info!(images = names.join(", "), "node images");
         return Ok(());
     }
