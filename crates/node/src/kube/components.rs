@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::logs::{EventLog, LogFile};
+use super::logs::{EventLog, LogFile, last};
 use super::plan::Component;
 use crate::report::{Reporter, say};
 use crate::supervise::Tail;
@@ -31,8 +31,6 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// A component that ended this often before it answered will not answer.
 const DEATHS: u32 = 5;
 const AGAIN: &str = "it ends again and again";
-/// Bytes; the server keeps 4096 of a step's log.
-const WORDS: usize = 3 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(20);
 /// What the outer engine sees of a stop stays below 8 s.
@@ -358,21 +356,6 @@ impl Keeper {
 /// Returns when it is this wave's turn to end, or nobody can say so.
 async fn reached(levels: &mut watch::Receiver<usize>, wave: usize) {
     let _ = levels.wait_for(|level| *level > wave).await;
-}
-
-/// As many of the last lines as a report keeps beside what is said of them.
-fn last(words: &str) -> String {
-    let mut room = WORDS;
-    let mut lines: Vec<&str> = words
-        .lines()
-        .rev()
-        .take_while(|line| {
-            room = room.saturating_sub(line.len() + 1);
-            room > 0
-        })
-        .collect();
-    lines.reverse();
-    lines.join("\n")
 }
 
 fn pid_of(child: &Child) -> String {

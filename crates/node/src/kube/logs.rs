@@ -71,3 +71,34 @@ impl EventLog {
         say(format_args!("{component}: {event} {detail}"));
     }
 }
+
+/// Bytes; the server keeps 4096 of a step's log.
+const WORDS: usize = 3 * 1024;
+
+/// As many of the last lines as a report keeps beside what is said of them.
+pub(super) fn last(words: &str) -> String {
+    let mut room = WORDS;
+    let mut lines: Vec<&str> = words
+        .lines()
+        .rev()
+        .take_while(|line| {
+            room = room.saturating_sub(line.len() + 1);
+            room > 0
+        })
+        .collect();
+    lines.reverse();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_lines_are_kept_from_the_end() {
+        let long = "x".repeat(WORDS - 10);
+        let kept = format!("{long}\nlast");
+        assert_eq!(last(&format!("first\n{kept}")), kept);
+        assert_eq!((last("a\nb").as_str(), last("").as_str()), ("a\nb", ""));
+    }
+}
