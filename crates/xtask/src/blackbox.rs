@@ -8,12 +8,15 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{check, demo, shell};
 
-/// Scripts in the order of their runs, with the seconds that each may take.
+/// Scripts and their arguments in the order of their runs, with the seconds that each may take.
 const SCRIPTS: &[(&str, u32)] = &[
     ("tests/conformance/test_openstack_client.py", 1200),
     ("tests/real/readme.py", 900),
     ("tests/real/truth.py", 600),
     ("tests/real/crash.py", 1200),
+    ("tests/real/kubernetes.py", 900),
+    ("tests/real/kubernetes_failures.py", 600),
+    ("tests/real/crash.py --coe kubernetes", 1200),
     ("tests/scale/simulated.py", 900),
     ("tests/real/speed.py", 300),
 ];
@@ -138,7 +141,9 @@ impl World {
     /// one counts as a failure: it broke off.
     fn run(&self, script: &str, seconds: u32) -> Count {
         println!("== {script}");
-        let python = self.python(&shell::root().join(script));
+        let mut words = script.split_whitespace();
+        let mut python = self.python(&shell::root().join(words.next().unwrap_or_default()));
+        python.args(words);
         // TERM first: the script takes its server and clusters away.
         let mut command = Command::new("timeout");
         command
