@@ -13,6 +13,7 @@ const SCRIPTS: &[(&str, u32)] = &[
     ("tests/conformance/test_openstack_client.py", 1200),
     ("tests/real/readme.py", 900),
     ("tests/real/truth.py", 600),
+    ("tests/real/masters.py", 600),
     ("tests/real/crash.py", 1200),
     ("tests/real/kubernetes.py", 900),
     ("tests/real/kubernetes_failures.py", 600),
