@@ -182,18 +182,18 @@ class Cluster:
 
     def forbidden(self):
         """No pod may go: the resize fails, names both, and nothing changed."""
+        self.resize(3)
         self.kubectl.apply(kube.budget("web", REPLICAS))
         self.spread()
         before = kube.containers(self.s)
-        victim = sorted(n for n in before if "master" not in n)[-1]
         begun = time.monotonic()
         self.s.openstack("coe", "cluster", "resize", NAME, "1").ok()
         self.s.until(NAME, "UPDATE_FAILED", 60)
         took = time.monotonic() - begun
         shown = self.shown()
-        for word in (victim, "drain", "default/web-", "budget web"):
+        for word in ("-node-", "drain", "default/web-", "budget web"):
             expect(word in shown["status_reason"], f"'{word}' is not in: {shown['status_reason']}")
-        expect(shown["node_count"] == 2, f"node_count {shown['node_count']}")
+        expect(shown["node_count"] == 3, f"node_count {shown['node_count']}")
         expect(kube.containers(self.s) == before, f"containers: {before} and now {kube.containers(self.s)}")
 
         def schedulable():
@@ -214,6 +214,16 @@ class Cluster:
 
     def after_the_failure(self):
         return f"{self.resize(1)}; {self.resize(2)}"
+
+    def dead_worker(self):
+        """Its pods cannot end; they are not waited for."""
+        self.spread()
+        worker, container = sorted((n, c) for n, c in kube.containers(self.s).items() if "master" not in n)[0]
+        run(["docker", "kill", container]).ok()
+        wait_for("the server to know", 10, lambda: self.shown()["health_status"] == "UNHEALTHY")
+        said = self.resize(1, "--nodes-to-remove", worker, seconds=30)
+        self.pods()
+        return f"{said}; {self.resize(2)}"
 
     # --- restarts and kills ---------------------------------------------------
 
@@ -312,6 +322,7 @@ def main():
                     ("--nodes-to-remove takes what it names", cluster.chosen_nodes),
                     ("a budget that forbids everything stops a resize", cluster.forbidden),
                     ("afterwards a resize works", cluster.after_the_failure),
+                    ("a dead worker is removed", cluster.dead_worker),
                     ("health tells of a killed worker within 2 s", cluster.killed_worker),
                     ("docker restart of a worker", lambda: cluster.restart("node-")),
                     ("docker restart of the master", lambda: cluster.restart("master")),

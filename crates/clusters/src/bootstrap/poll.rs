@@ -139,6 +139,11 @@ async fn next_task(d: &ClustersDeps, who: &Who) -> Result<Option<Task>> {
         if t.taken_until > now && !mine {
             continue;
         }
+        // A drain has failed: the reconciler is about to take the rest back.
+        let failed = |o: &node::Task| o.kind == "drain" && o.status == "failed";
+        if t.kind == "drain" && tasks.iter().any(failed) {
+            continue;
+        }
         let Some(kind) = kind(t, &tasks) else {
             continue;
         };

@@ -102,8 +102,7 @@ fn off_the_list(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> Move {
             due.push(n.name.clone());
             continue;
         };
-        // Pods of a server that is gone are in the way until the cluster has
-        // noticed that it is, which takes most of a minute.
+        // The API of a lone master may be away for most of a minute.
         let next = last.created_at + REMOVE_SECONDS * 1_000_000;
         match last.status.as_str() {
             "done" => {}

@@ -53,6 +53,18 @@ pub(crate) async fn blame(
     Ok(true)
 }
 
+/// Names of the servers of a cluster whose containers do not run.
+///
+/// # Errors
+/// As compute.
+pub(crate) async fn dead(d: &ClustersDeps, c: &Cluster) -> Result<Vec<String>> {
+    let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
+    let owner = OwnerKey::new(orchestration::KIND, &c.stack_id);
+    let servers = d.compute.servers.of_owner(&ctx, &owner).await?;
+    let dead = |s: &Server| matches!(s.status, ServerStatus::Shutoff | ServerStatus::Error);
+    Ok(servers.into_iter().filter(dead).map(|s| s.name).collect())
+}
+
 fn awaited(n: &Node) -> bool {
     matches!(n.status, NodeStatus::Waiting | NodeStatus::Running)
 }

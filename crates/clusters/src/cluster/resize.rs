@@ -4,7 +4,7 @@ use kernel::{Ctx, Error, Result, clock};
 use serde_json::Value;
 
 use super::model::{Cluster, Intent, MAX_NODES};
-use super::{ops, table};
+use super::{lost, ops, table};
 use crate::ClustersDeps;
 use crate::coe::Coe;
 use crate::coe::kubernetes::drain_seconds;
@@ -81,9 +81,12 @@ pub(crate) async fn apply(
     count: i64,
     leave: &[String],
 ) -> Result<()> {
-    let kube = match table::load(&d.db, uuid).await? {
-        Some(c) if c.engine()? == Coe::Kubernetes => Some(kube::table::load(&d.db, uuid).await?),
-        _ => None,
+    let (kube, dead) = match table::load(&d.db, uuid).await? {
+        Some(c) if c.engine()? == Coe::Kubernetes => {
+            let kube = kube::table::load(&d.db, uuid).await?;
+            (Some(kube), lost::dead(d, &c).await?)
+        }
+        _ => (None, Vec::new()),
     };
     let mut tx = d.db.begin().await?;
     let Some(mut cluster) = table::load_tx(&mut tx, uuid).await? else {
@@ -137,7 +140,8 @@ pub(crate) async fn apply(
     };
     for n in leaving {
         let mut gone = n.clone();
-        let joined = gone.status == NodeStatus::Ready;
+        // What ran on a dead server has ended; its pods never say so.
+        let joined = gone.status == NodeStatus::Ready && !dead.contains(&gone.name);
         gone.status = NodeStatus::Leaving;
         node::table::save(&mut tx, &gone).await?;
         if joined && published {

@@ -91,7 +91,7 @@ pub(crate) async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<St
         TaskKind::Activate { node } => drain::cordon(api, node, false)
             .await
             .map(|()| String::new()),
-        TaskKind::Remove { node } => remove(api, node, until).await,
+        TaskKind::Remove { node } => remove(api, node).await,
         TaskKind::Unknown => Err(Error::new(
             Kind::NotSupported { status: 501 },
             "this agent does not know that kind of task; rebuild the node image",
@@ -113,17 +113,13 @@ fn absent(node: &str) -> String {
     format!("{node} is not on the list")
 }
 
-/// Drains and takes the node off the list; one that is not on it is removed
-/// already. The pods of a dead node are struck off with it.
-async fn remove(api: &Api, node: &str, until: Instant) -> Result<String> {
-    match drain::drain(api, node, until).await {
-        Err(e) if e.is_not_found() => return Ok(absent(node)),
-        other => other?,
+/// Takes a node off the list whose server is gone, and strikes its pods off:
+/// nobody is left who could end them. It was drained while it lived.
+async fn remove(api: &Api, node: &str) -> Result<String> {
+    let done = match api.delete(&format!("/api/v1/nodes/{}", query(node))).await {
+        Err(e) if e.is_not_found() => absent(node),
+        other => other.map(|_| format!("removed {node}"))?,
     };
-    match api.delete(&format!("/api/v1/nodes/{}", query(node))).await {
-        Err(e) if !e.is_not_found() => return Err(e),
-        _ => {}
-    }
     for pod in drain::pods_on(api, node).await? {
         let word = |key: &str| query(pod["metadata"][key].as_str().unwrap_or_default());
         let path = format!(
@@ -136,5 +132,5 @@ async fn remove(api: &Api, node: &str, until: Instant) -> Result<String> {
             _ => {}
         }
     }
-    Ok(format!("removed {node}"))
+    Ok(done)
 }
