@@ -183,8 +183,8 @@ class Cluster:
     def forbidden(self):
         """No pod may go: the resize fails, names both, and nothing changed."""
         self.resize(3)
-        self.kubectl.apply(kube.budget("web", REPLICAS))
         self.spread()
+        self.kubectl.apply(kube.budget("web", REPLICAS))
         before = kube.containers(self.s)
         begun = time.monotonic()
         self.s.openstack("coe", "cluster", "resize", NAME, "1").ok()
@@ -205,9 +205,10 @@ class Cluster:
         return f"UPDATE_FAILED after {took:.1f} s: {shown['status_reason']}"
 
     def spread(self):
-        """Pods on both workers again."""
-        self.kubectl("rollout", "restart", "deployment/web").ok()
-        self.kubectl("rollout", "status", "deployment/web", "--timeout=60s", timeout=70).ok()
+        """Pods on every worker again; a rollout would count the old ones."""
+        for count in (0, REPLICAS):
+            self.kubectl("scale", "deployment/web", f"--replicas={count}").ok()
+            wait_for(f"{count} pods", 60, lambda c=count: len(self.kubectl.items("pods", "-l", "app=web")) == c, 0.2)
         on = {p["spec"]["nodeName"] for p in self.pods().values()}
         workers = {n for n in self.kubectl.nodes() if "master" not in n}
         expect(on == workers, f"pods are on {on}, workers are {workers}")
