@@ -31,7 +31,8 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Infra {
     pub driver: Driver,
-    /// `None`: `unix:///var/run/docker.sock`, or `DOCKER_HOST`.
+    /// Address of the engine, `DOCKER_HOST` by default; `None`:
+    /// `unix:///var/run/docker.sock`.
     pub docker: Option<String>,
     /// Subnets of cluster networks are cut from this range.
     pub pool: ipnet::Ipv4Net,
@@ -68,7 +69,9 @@ impl Default for Infra {
     fn default() -> Self {
         Self {
             driver: Driver::Docker,
-            docker: None,
+            docker: std::env::var("DOCKER_HOST")
+                .ok()
+                .filter(|host| !host.is_empty()),
             pool: ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 30, 0, 0), 15),
             isolate: false,
             simulator: None,

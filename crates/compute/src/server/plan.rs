@@ -7,6 +7,8 @@ use crate::face::ServerStatus;
 /// A container that dies so soon after its start has failed to start, even
 /// where the engine starts it again and again (microseconds).
 const START: i64 = 30_000_000;
+/// Exit code after SIGKILL.
+const KILLED: i64 = 137;
 
 /// What an observation says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +22,16 @@ pub(crate) enum Verdict {
 /// (`None`: is being built).
 pub(crate) fn judge(view: &ContainerView, age: Option<i64>) -> Verdict {
     let starting = age.is_none_or(|a| a < START);
+    // A KILL that the kernel did not send for lack of memory is somebody's
+    // wish, not a failure of the start.
+    let wished = !view.oom_killed && view.exit_code == Some(KILLED);
     let died = view.oom_killed || view.exit_code.is_some_and(|c| c != 0);
     match view.state {
         ContainerState::Running if starting && view.restarts > 0 => Verdict::Failed(why(view)),
         ContainerState::Running => Verdict::Is(ServerStatus::Active),
         ContainerState::Paused => Verdict::Is(ServerStatus::Paused),
         // While it is being built any end is a failure; later only a bad one.
-        _ if age.is_none() || (starting && died) => Verdict::Failed(why(view)),
+        _ if age.is_none() || (starting && died && !wished) => Verdict::Failed(why(view)),
         _ => Verdict::Is(ServerStatus::Shutoff),
     }
 }
@@ -88,6 +93,9 @@ mod tests {
         assert_eq!(is(&view(C::Exited, 0, 0), Some(1)), Some(S::Shutoff));
         assert_eq!(is(&view(C::Restarting, 1, 1), Some(1)), None);
         assert_eq!(is(&view(C::Exited, 137, 0), late), Some(S::Shutoff));
+        assert_eq!(is(&view(C::Exited, 137, 0), Some(1)), Some(S::Shutoff));
+        assert_eq!(is(&view(C::Exited, 137, 0), None), None);
+        assert_eq!(is(&view(C::Exited, 1, 0), Some(1)), None);
         assert_eq!(is(&view(C::Paused, 0, 0), late), Some(S::Paused));
     }
 
