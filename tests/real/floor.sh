@@ -1,7 +1,8 @@
 #!/bin/bash
 # The floor: a swarm of 1 manager and N workers by hand, in parallel, with the
 # image and the limits of the server's clusters, polled every 50 ms. Prints the
-# milliseconds until the manager lists every node as ready.  floor.sh [N]
+# milliseconds until the manager lists every node as ready and each has the
+# image that our nodes hold.  floor.sh [N]
 #
 # Makes no certificates and puts no agent in the nodes: it is a floor.
 set -euo pipefail
@@ -44,6 +45,10 @@ trap 'exit 1' INT TERM
 INIT='mount -o remount,rw /sys
 for m in $(awk "\$2 ~ \"^/sys/fs/cgroup\" {print \$2}" /proc/mounts); do mount -o remount,bind,rw $m; done
 mount --make-rshared /
+engine() { curl -sf --unix-socket /var/run/floor/docker.sock "$@"; }
+( until engine http://d/_ping >/dev/null; do sleep 0.05; done
+  engine -H "Content-Type: application/x-tar" --data-binary @/var/lib/jeroboam/images/echo.tar http://d/images/load >/dev/null
+  touch /var/run/floor/loaded ) &
 exec dockerd --host=unix:///var/run/floor/docker.sock >/var/log/dockerd.log 2>&1'
 
 make_node() {
@@ -82,4 +87,7 @@ for i in $(seq 1 "$WORKERS"); do
     ) &
 done
 until [ "$(node 0 GET /nodes | jq '[.[] | select(.Status.State == "ready")] | length')" = "$((WORKERS + 1))" ]; do late; sleep 0.05; done
+for i in $(seq 0 "$WORKERS"); do
+    until [ -e "$DIR/$i/loaded" ]; do late; sleep 0.05; done
+done
 echo $((($(date +%s%N) - begun) / 1000000))

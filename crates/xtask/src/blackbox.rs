@@ -17,7 +17,7 @@ const SCRIPTS: &[(&str, u32)] = &[
     ("tests/real/crash.py", 1200),
     ("tests/real/kubernetes.py", 900),
     ("tests/real/kubernetes_failures.py", 600),
-    ("tests/real/crash.py --coe kubernetes", 1200),
+    ("tests/real/crash.py --coe kubernetes --moments 5", 900),
     ("tests/real/engine.py", 600),
     ("tests/scale/simulated.py", 900),
     ("tests/real/speed.py", 300),
