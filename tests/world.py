@@ -267,6 +267,9 @@ class Server:
             ours = set(names(kind, f"label=io.jeroboam.installation={mark}")) if mark else set()
             others = {n for n in names(kind) if n.startswith("jb-")} - set(self.before.get(kind, []))
             others -= set(names(kind, "label=io.jeroboam.installation"))
+            if others:
+                # What another world has taken away between two looks.
+                others &= set(names(kind))
             found += [f"{kind} {n}" for n in sorted(ours | others)]
         return found
 
