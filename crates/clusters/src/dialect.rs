@@ -18,15 +18,8 @@ impl rest::Dialect for Magnum {
 /// The status of an error kind.
 pub(crate) fn status(kind: &Kind) -> u16 {
     match kind {
-        Kind::Invalid { .. } | Kind::Precondition => 400,
-        Kind::Unauthenticated => 401,
-        Kind::Forbidden | Kind::QuotaExceeded { .. } => 403,
-        Kind::NotFound => 404,
-        Kind::Conflict | Kind::AlreadyExists => 409,
-        Kind::NotSupported { status } => *status,
-        Kind::Unavailable { .. } => 503,
         Kind::Timeout => 504,
-        Kind::Internal => 500,
+        other => rest::status_of(other).as_u16(),
     }
 }
 

@@ -104,10 +104,7 @@ async fn region(Path(id): Path<String>, call: Call) -> Reply {
 }
 
 async fn groups(call: Call) -> Reply {
-    let own = Target {
-        domain_id: Some(call.domain_id()?),
-        ..Target::default()
-    };
+    let own = Target::domain(call.domain_id()?);
     call.allow("identity:list_groups", &own)?;
     Ok(call.list("groups", "/groups", vec![], &["name", "domain_id"])?)
 }

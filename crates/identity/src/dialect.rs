@@ -3,25 +3,14 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use kernel::{Error, Kind};
+use kernel::Error;
 use serde_json::json;
 
 pub(crate) struct Keystone;
 
 impl rest::Dialect for Keystone {
     fn render(&self, error: &Error, request_id: &str) -> Response {
-        let status = match &error.kind {
-            Kind::NotFound => StatusCode::NOT_FOUND,
-            Kind::Conflict | Kind::AlreadyExists => StatusCode::CONFLICT,
-            Kind::Invalid { .. } | Kind::Precondition => StatusCode::BAD_REQUEST,
-            Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Kind::Forbidden | Kind::QuotaExceeded { .. } => StatusCode::FORBIDDEN,
-            Kind::NotSupported { status } => {
-                StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST)
-            }
-            Kind::Unavailable { .. } | Kind::Timeout => StatusCode::SERVICE_UNAVAILABLE,
-            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        };
+        let status = rest::status_of(&error.kind);
         if status.is_server_error() {
             tracing::error!(request_id, error = %error, "identity request failed");
         }

@@ -13,6 +13,14 @@ pub struct Target {
 
 impl Target {
     #[must_use]
+    pub fn domain(id: impl Into<String>) -> Self {
+        Self {
+            domain_id: Some(id.into()),
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
     pub fn project(id: impl Into<String>) -> Self {
         Self {
             project_id: Some(id.into()),

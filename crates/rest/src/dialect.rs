@@ -29,3 +29,21 @@ pub trait Dialect: Send + Sync + 'static {
         self.render(&Error::new(kind, text), request_id)
     }
 }
+
+/// The status of an error as most services give it; a dialect names only what
+/// its service does otherwise.
+#[must_use]
+pub fn status_of(kind: &Kind) -> StatusCode {
+    match kind {
+        Kind::Invalid { .. } | Kind::Precondition => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden | Kind::QuotaExceeded { .. } => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict | Kind::AlreadyExists => StatusCode::CONFLICT,
+        Kind::NotSupported { status } => {
+            StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST)
+        }
+        Kind::Unavailable { .. } | Kind::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

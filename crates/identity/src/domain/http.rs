@@ -22,10 +22,7 @@ pub(crate) fn routes() -> Router<Identity> {
 
 /// Everybody sees the domain that they act in.
 fn visible(call: &Call, domain: &Project) -> bool {
-    let target = Target {
-        domain_id: Some(domain.id.clone()),
-        ..Target::default()
-    };
+    let target = Target::domain(domain.id.clone());
     call.allow("identity:get_domain", &target).is_ok()
         || call.domain_id().is_ok_and(|own| own == domain.id)
 }

@@ -185,10 +185,7 @@ async fn parties(
     match found.await {
         Ok(parties) => Ok(parties),
         Err(e) => {
-            let own = kernel::Target {
-                domain_id: Some(call.domain_id()?),
-                ..kernel::Target::default()
-            };
+            let own = kernel::Target::domain(call.domain_id()?);
             call.allow("identity:list_grants", &own)?;
             Err(e)
         }

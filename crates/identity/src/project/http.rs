@@ -34,16 +34,9 @@ pub(crate) fn target(project: &Project) -> Target {
     }
 }
 
-fn domain(id: &str) -> Target {
-    Target {
-        domain_id: Some(id.to_owned()),
-        ..Target::default()
-    }
-}
-
 async fn list(call: Call) -> Reply {
     let own = call.domain_id()?;
-    call.allow("identity:list_projects", &domain(&own))?;
+    call.allow("identity:list_projects", &Target::domain(own.clone()))?;
     let all = call
         .allow("identity:list_projects", &Target::default())
         .is_ok();
@@ -63,7 +56,10 @@ async fn create(call: Call) -> Reply {
     let own = call.domain_id()?;
     let fields = call.object("project")?;
     let domain_id = fields.nullable("domain_id", 64)?.flatten().unwrap_or(own);
-    call.allow("identity:create_project", &domain(&domain_id))?;
+    call.allow(
+        "identity:create_project",
+        &Target::domain(domain_id.clone()),
+    )?;
     let project = ops::create(&call.identity, &domain_id, &fields).await?;
     Ok(created(
         json!({"project": wire::show(&project, &call.base)}),
@@ -100,7 +96,7 @@ async fn found(call: &Call, id: &str, rule: &str) -> kernel::Result<Project> {
             Ok(project)
         }
         Err(e) => {
-            call.allow(rule, &domain(&call.domain_id()?))?;
+            call.allow(rule, &Target::domain(call.domain_id()?))?;
             Err(e)
         }
     }

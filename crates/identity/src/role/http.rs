@@ -23,10 +23,7 @@ pub(crate) fn routes() -> Router<Identity> {
 
 /// Roles belong to nobody: a domain manager reads them from the own domain.
 fn may_read(call: &Call, rule: &str) -> Result<()> {
-    let target = Target {
-        domain_id: Some(call.domain_id()?),
-        ..Target::default()
-    };
+    let target = Target::domain(call.domain_id()?);
     call.allow(rule, &target)
 }
 

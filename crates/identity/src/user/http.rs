@@ -37,17 +37,10 @@ pub(crate) fn target(user: &User) -> Target {
     }
 }
 
-fn domain(id: &str) -> Target {
-    Target {
-        domain_id: Some(id.to_owned()),
-        ..Target::default()
-    }
-}
-
 async fn list(call: Call) -> Reply {
     // A domain reader sees their own domain, whatever they filter by.
     let own = call.domain_id()?;
-    call.allow("identity:list_users", &domain(&own))?;
+    call.allow("identity:list_users", &Target::domain(own.clone()))?;
     let all = call
         .allow("identity:list_users", &Target::default())
         .is_ok();
@@ -64,7 +57,7 @@ async fn create(call: Call) -> Reply {
     let own = call.domain_id()?;
     let fields = call.object("user")?;
     let domain_id = fields.text("domain_id", 64)?.unwrap_or(own);
-    call.allow("identity:create_user", &domain(&domain_id))?;
+    call.allow("identity:create_user", &Target::domain(domain_id.clone()))?;
     let user = ops::create(&call.identity, &domain_id, &fields).await?;
     Ok(created(json!({"user": wire::show(&user, &call.base)})))
 }
@@ -118,7 +111,7 @@ pub(crate) async fn found(call: &Call, id: &str, rule: &str) -> kernel::Result<U
             Ok(user)
         }
         Err(e) => {
-            call.allow(rule, &domain(&call.domain_id()?))?;
+            call.allow(rule, &Target::domain(call.domain_id()?))?;
             Err(e)
         }
     }
