@@ -1,5 +1,5 @@
-//! Node images that the engine has are registered under their COE's name,
-//! with the distribution that they are made from.
+//! Node images that the engine has are registered under their COE's name, an
+//! older release beside it under COE-RELEASE, with their distribution.
 
 use std::collections::BTreeMap;
 
