@@ -1,8 +1,8 @@
 """A Kubernetes cluster from outside: kubectl, its pods, and a watch over a
 disruption budget. Python's standard library only.
 
-Environment: KUBECTL (the client). Without it: the one on the PATH, or the
-multi-call program that `jeroboam image build kubernetes` has left in its cache."""
+Environment: KUBECTL (the client). Without it: the multi-call program that
+`jeroboam image build kubernetes` has left in its cache, or the one on the PATH."""
 
 import base64
 import glob
@@ -22,11 +22,11 @@ ECHO = "docker.io/jeroboam/echo:1"
 
 
 def client(directory):
-    """Path of a kubectl; a link in `directory` where only the cache has one."""
-    found = os.environ.get("KUBECTL") or shutil.which("kubectl")
+    """Path of a kubectl; a link in `directory` to what the cache has."""
+    cached = sorted(glob.glob(os.path.join(os.environ.get("JEROBOAM_CACHE") or CACHE, "kubernetes", "kube-*", "kube")))
+    found = os.environ.get("KUBECTL") or (None if cached else shutil.which("kubectl"))
     if found:
         return found
-    cached = sorted(glob.glob(os.path.join(os.environ.get("JEROBOAM_CACHE") or CACHE, "kubernetes", "kube-*", "kube")))
     expect(cached, "no kubectl: set KUBECTL, or build the image first")
     link = os.path.join(directory, "kubectl")
     if not os.path.lexists(link):

@@ -63,6 +63,10 @@ def tour():
     return "\n".join(lines)
 
 
+def last(text, lines):
+    return "\n".join(line[:300] for line in text.splitlines()[-lines:])
+
+
 def walk(home):
     # What people wait for between two commands, a script has to wait for too.
     def waits(line):
@@ -76,7 +80,8 @@ def walk(home):
     done = subprocess.run(["bash", "-euxo", "pipefail", "-c", script], cwd=os.path.join(home.dir, "work"), timeout=240,
                           env={k: v for k, v in {**os.environ, **home.env}.items() if v is not None},
                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    expect(done.returncode == 0, f"ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    # The shell repeats each command in stderr: the last ones say where it broke.
+    expect(done.returncode == 0, f"ended with {done.returncode}:\n{last(done.stderr, 8)}\n... after:\n{last(done.stdout, 5)}")
     expect("leak" not in done.stdout.lower() or "no leak" in done.stdout.lower(), done.stdout[-1000:])
 
 

@@ -56,13 +56,15 @@ fn kubeconfig(server: &Server, name: &str) -> PathBuf {
     server.state.join(format!("{name}.kubeconfig"))
 }
 
-/// `kubectl` from the machine, else from the cache, in the state directory.
+/// `kubectl` of the clusters' own release, in the state directory; the
+/// machine's where nothing was compiled here.
 fn kubectl(server: &Server) -> Result<PathBuf> {
+    let Some(cached) = binaries() else {
+        return shell::output(Command::new("sh").args(["-c", "command -v kubectl"]))
+            .map(PathBuf::from)
+            .context("kubectl is neither in the cache nor on the path");
+    };
     let own = server.state.join("bin/kubectl");
-    if let Ok(there) = shell::output(Command::new("sh").args(["-c", "command -v kubectl"])) {
-        return Ok(there.into());
-    }
-    let cached = binaries().context("kubectl is neither on the path nor in the cache")?;
     fs::create_dir_all(server.state.join("bin"))?;
     fs::remove_file(&own).ok();
     std::os::unix::fs::symlink(cached, &own)?;
