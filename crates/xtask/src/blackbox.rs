@@ -58,6 +58,10 @@ pub fn test(args: &[String]) -> Result<()> {
         );
         match prepare() {
             Ok(world) => {
+                note(
+                    "sweep",
+                    shell::run(&mut world.python(&shell::root().join("tests/sweep.py"))),
+                );
                 for (script, seconds) in SCRIPTS {
                     let one = world.run(script, *seconds);
                     count.passed += one.passed;

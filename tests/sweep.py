@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Removes what test runs that were cut off have left: the containers, networks
+and volumes of installations whose state directory nobody holds any more, and
+those directories. An engine that starts again would start such nodes again."""
+
+import fcntl
+import glob
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from world import KINDS  # noqa: E402
+
+LABEL = "io.jeroboam.installation"
+# What world.py and readme.py make.
+STATES = ("jeroboam-test-*", "jeroboam-home-*/.local/share/jeroboam")
+
+
+def held(state):
+    """Whether a server has its lock, or is about to take it."""
+    try:
+        with open(os.path.join(state, "lock"), "r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return time.time() - os.stat(state).st_mtime < 600
+    except OSError:
+        return True
+    return False
+
+
+def remove(installation):
+    gone = []
+    for kind, (look, away) in KINDS.items():
+        said = subprocess.run([*look, "--filter", f"label={LABEL}={installation}"], capture_output=True, text=True, check=False)
+        found = said.stdout.split()
+        if found:
+            subprocess.run([*away, *found], capture_output=True, check=False)
+            gone += [f"{kind} {name}" for name in found]
+    return gone
+
+
+def main():
+    for pattern in STATES:
+        for state in glob.glob(os.path.join(tempfile.gettempdir(), pattern)):
+            if held(state):
+                continue
+            try:
+                with open(os.path.join(state, "installation")) as f:
+                    gone = remove(f.read().strip())
+            except OSError:
+                gone = []
+            for what in gone:
+                print(f"left by a run that was cut off: {what} is removed")
+            top = os.path.join(tempfile.gettempdir(), os.path.relpath(state, tempfile.gettempdir()).split(os.sep)[0])
+            shutil.rmtree(top, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
