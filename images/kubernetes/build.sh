@@ -13,8 +13,8 @@
 #             what is compiled. KUBE_BINARIES names a directory to take them
 #             from instead; parts that it lacks are compiled.
 #   root      mmdebstrap: Debian with runc and network tools; 20 s, 130 MB.
-#   base      root, binaries and the images that every node preloads, as
-#             jeroboam/kubernetes-base:VERSION-HASH.
+#   base      root, binaries and containerd's store filled with the images
+#             that every node preloads, as jeroboam/kubernetes-base:VERSION-HASH.
 #   agent     a COPY on top; a second.
 # Tags jeroboam/kubernetes:vX.Y.Z, and TAG too unless that exists and an older
 # release than the newest known is asked for: two releases stand side by side.
@@ -282,6 +282,38 @@ archive() {
     rm -rf "$box"
 }
 
+# fill_store FILE: a tar of containerd's root in which the archives of $images
+# are unpacked. Layers of one kind only: a whiteout of a second one would not
+# survive being copied into an image.
+fill_store() {
+    box=$(docker create --network none --tmpfs /run:exec --volume /store \
+        --cap-add ALL --cap-drop SYS_RESOURCE --cgroupns private \
+        --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
+        --label io.jeroboam.image=kubernetes "$root" sh -euc '
+            containerd --root /store --log-level warn >&2 &
+            tries=0
+            until ctr version >/dev/null 2>&1; do
+                tries=$((tries + 1)); [ $tries -lt 300 ]; sleep 0.1
+            done
+            for archive in /images/*.tar; do
+                ctr -n k8s.io images import "$archive" >&2
+            done
+            kill $!
+            wait $! || true
+            cd /store
+            tar -c io.containerd.content.v1.content/blobs \
+                io.containerd.metadata.v1.bolt io.containerd.snapshotter.v1.overlayfs')
+    chmod 755 "$images"
+    docker cp "$images" "$box:/images"
+    for file in containerd ctr; do
+        docker cp "$containerd_dir/$file" "$box:/usr/local/bin/$file"
+    done
+    filled=yes
+    docker start --attach "$box" >"$1" 2>"$work/store.log" || filled=no
+    docker rm --force --volumes "$box" >/dev/null
+    [ "$filled" = yes ] || { cat "$work/store.log" >&2; die "containerd could not unpack the images"; }
+}
+
 base_hash=$({
     cat "$0"
     printf '%s\n' "$root_hash" "$kube_key" "$containerd_key" "$etcd_key" "$coredns_key" \
@@ -292,7 +324,7 @@ if [ -n "$FORCE" ] || ! have_image "$base"; then
     say "putting Kubernetes $kube together"
     # Two trees, two layers: partners are the same for all releases.
     partners=$work/base/partners release=$work/base/release
-    images=$partners/var/lib/jeroboam/images
+    images=$work/images
     mkdir -p "$partners/usr/local/bin" "$partners/opt/cni/bin" "$partners/etc/cni/net.d" "$images" \
         "$release/usr/local/bin" "$release/etc/jeroboam"
     for file in $CNI_PARTS; do
@@ -338,11 +370,16 @@ if [ -n "$FORCE" ] || ! have_image "$base"; then
         "$kube" "$PAUSE" "$COREDNS" "$ECHO" >"$release/etc/jeroboam/kubernetes.json"
     # Not writable for a group by some umask, and readable for all.
     chmod -R u=rwX,go=rX "$work/base"
+    fill_store "$work/base/store.tar"
+    printf '%s' "$base_hash" >"$work/base/id"
 
     cat >"$work/base/Dockerfile" <<DOCKERFILE
 FROM $root
 COPY partners/ /
 COPY release/ /
+# ADD keeps the owners of what the layers hold.
+ADD store.tar /usr/share/jeroboam/containerd/
+COPY id /usr/share/jeroboam/containerd/id
 # On the container's own overlay containerd could not mount overlays, and
 # etcd's writes would go through it.
 VOLUME ["/var/lib/containerd","/var/lib/kubelet","/var/lib/etcd"]

@@ -39,9 +39,14 @@ export GOGC=400
 mkdir -p /var/log/floor
 run() { "$@" >>/var/log/floor/$1.log 2>&1 & }
 up() { until (exec 3<>/dev/tcp/$1/$2) 2>/dev/null; do sleep 0.05; done; }
+S=/usr/share/jeroboam/containerd D=/var/lib/containerd
+BLOBS=io.containerd.content.v1.content/blobs/sha256 LAYERS=io.containerd.snapshotter.v1.overlayfs META=io.containerd.metadata.v1.bolt
+mkdir -p $D/$BLOBS $D/$BLOBS/../../ingest $D/$META
+ln -s $S/$BLOBS/* $D/$BLOBS/
+for l in $S/$LAYERS/snapshots/*; do mkdir -p $D/$LAYERS/snapshots/${l##*/}/work; ln -s $l/fs $D/$LAYERS/snapshots/${l##*/}/fs; done
+cp $S/$META/meta.db $D/$META/
+cp $S/$LAYERS/metadata.db $D/$LAYERS/
 run containerd
-( until [ -S /run/containerd/containerd.sock ] && ctr version >/dev/null 2>&1; do sleep 0.05; done
-  for f in /var/lib/jeroboam/images/*.tar; do ctr -n k8s.io images import $f >/dev/null 2>&1 & done; wait ) &
 iptables -P FORWARD ACCEPT
 iptables -t nat -A POSTROUTING -s OWNCIDR ! -d 10.100.0.0/16 -j MASQUERADE
 ROUTES

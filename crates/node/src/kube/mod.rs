@@ -24,6 +24,7 @@ mod machine;
 mod network;
 mod observe;
 mod plan;
+mod store;
 mod tasks;
 
 use std::net::IpAddr;
@@ -176,6 +177,7 @@ impl Node<'_> {
                     .map_err(|e| Error::invalid("image", format!("{IMAGE_FACTS}: {e}")))?;
                 let image = Image::parse(&text)?;
                 write_all(&[files::containerd(&image.images.pause)])?;
+                store::provide(Path::new(store::BROUGHT), Path::new(store::DATA)).await?;
                 crew.start(Component::Containerd, plan::arguments_of_containerd());
                 Ok(image)
             })

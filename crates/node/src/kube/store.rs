@@ -1,0 +1,215 @@
+//! The node image brings containerd's own store, filled when the image was
+//! built: the images need not be unpacked on every node again, which took
+//! more than a second of processor time per node.
+//!
+//! The store's databases are copied into the node's volume; blobs and layers
+//! are links into the image, read-only by nature. Where the kernel refuses a
+//! third overlay on top of the engine's, layers are copied instead.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use kernel::{Error, Result};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use super::network;
+
+/// Where the image has the store; below it `id` names its content.
+pub(super) const BROUGHT: &str = "/usr/share/jeroboam/containerd";
+/// containerd's root, a volume.
+pub(super) const DATA: &str = "/var/lib/containerd";
+
+const META: &str = "io.containerd.metadata.v1.bolt/meta.db";
+const BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
+const INGEST: &str = "io.containerd.content.v1.content/ingest";
+const OVERLAYS: &str = "io.containerd.snapshotter.v1.overlayfs";
+/// Written last: names the store that `data` was filled from.
+const MARK: &str = ".jeroboam-store";
+
+/// Fills an empty `data` from what the image brought; leaves one that it
+/// filled before. The store of another image is given up whole: its links
+/// lead nowhere, and its containers died with their node. Nothing is done
+/// where the image brought none. Must end before containerd starts.
+///
+/// # Errors
+/// Internal, naming the path that failed.
+pub(super) async fn provide(brought: &Path, data: &Path) -> Result<()> {
+    let id = match fs::read_to_string(brought.join("id")) {
+        Ok(id) => id,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(failed(&brought.join("id"), &e)),
+    };
+    let mark = data.join(MARK);
+    if fs::read_to_string(&mark).is_ok_and(|held| held == id) {
+        return Ok(());
+    }
+    empty(data)?;
+    for dir in [BLOBS, INGEST] {
+        make(&data.join(dir))?;
+    }
+    for blob in entries(&brought.join(BLOBS))? {
+        link(&blob, &data.join(BLOBS))?;
+    }
+    layers(brought, data).await?;
+    for file in [META, &format!("{OVERLAYS}/metadata.db")] {
+        let to = data.join(file);
+        to.parent().map_or(Ok(()), make)?;
+        fs::copy(brought.join(file), &to).map_err(|e| failed(&to, &e))?;
+    }
+    fs::write(&mark, id).map_err(|e| failed(&mark, &e))
+}
+
+async fn layers(brought: &Path, data: &Path) -> Result<()> {
+    let all = entries(&brought.join(OVERLAYS).join("snapshots"))?;
+    let linked = all.first().is_none_or(|one| stacks(&one.join("fs"), data));
+    for layer in all {
+        let name = layer.file_name().unwrap_or_default();
+        let own = data.join(OVERLAYS).join("snapshots").join(name);
+        make(&own.join("work"))?;
+        for dir in [&data.join(OVERLAYS), &own] {
+            // As containerd makes them: layers may hold setuid programs.
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+                .map_err(|e| failed(dir, &e))?;
+        }
+        if linked {
+            link(&layer.join("fs"), &own)?;
+        } else {
+            let (from, to) = (layer.join("fs"), own.join("fs"));
+            let copy = ["-a", &from.to_string_lossy(), &to.to_string_lossy()];
+            network::run("cp", &copy).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a container's overlay can have `lower` below it. The kernel
+/// stacks two; on an engine that itself lies on an overlay it is one less.
+fn stacks(lower: &Path, data: &Path) -> bool {
+    let trial = data.join(".trial");
+    let dirs = ["upper", "work", "merged"].map(|name| trial.join(name));
+    let mounted = dirs.iter().all(|dir| fs::create_dir_all(dir).is_ok()) && {
+        let [upper, work, merged] = &dirs;
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.display(),
+            upper.display(),
+            work.display()
+        );
+        std::ffi::CString::new(options).is_ok_and(|options| {
+            mount(
+                "overlay",
+                merged,
+                "overlay",
+                MountFlags::empty(),
+                Some(options.as_c_str()),
+            )
+            .is_ok_and(|()| unmount(merged, UnmountFlags::DETACH).is_ok())
+        })
+    };
+    let _ = fs::remove_dir_all(&trial);
+    mounted
+}
+
+fn empty(data: &Path) -> Result<()> {
+    make(data)?;
+    for entry in entries(data)? {
+        let is_dir = entry.symlink_metadata().is_ok_and(|m| m.is_dir());
+        let gone = if is_dir {
+            fs::remove_dir_all(&entry)
+        } else {
+            fs::remove_file(&entry)
+        };
+        gone.map_err(|e| failed(&entry, &e))?;
+    }
+    Ok(())
+}
+
+fn link(target: &Path, dir: &Path) -> Result<()> {
+    let at = dir.join(target.file_name().unwrap_or_default());
+    symlink(target, &at).map_err(|e| failed(&at, &e))
+}
+
+fn make(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(|e| failed(dir, &e))
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    fs::read_dir(dir)
+        .and_then(|all| all.map(|e| e.map(|e| e.path())).collect())
+        .map_err(|e| failed(dir, &e))
+}
+
+fn failed(path: &Path, e: &std::io::Error) -> Error {
+    Error::internal(format!("containerd's store: {}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn brought(dir: &Path, id: &str) -> PathBuf {
+        let store = dir.join(format!("brought-{id}"));
+        for (file, text) in [
+            ("id", id),
+            (META, "meta"),
+            (&format!("{BLOBS}/ab12"), "blob"),
+            (&format!("{OVERLAYS}/metadata.db"), "layers"),
+            (&format!("{OVERLAYS}/snapshots/1/fs/pause"), "program"),
+        ] {
+            let path = store.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        store
+    }
+
+    fn layer(data: &Path) -> String {
+        fs::read_to_string(data.join(OVERLAYS).join("snapshots/1/fs/pause")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_empty_volume_has_all_images_before_containerd_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, data) = (brought(dir.path(), "one"), dir.path().join("data"));
+        provide(&store, &data).await.unwrap();
+        assert_eq!(
+            fs::read_to_string(data.join(BLOBS).join("ab12")).unwrap(),
+            "blob"
+        );
+        assert_eq!(layer(&data), "program");
+        // The databases are the node's own: containerd writes to them.
+        assert!(!data.join(META).is_symlink());
+    }
+
+    #[tokio::test]
+    async fn a_second_boot_keeps_what_was_added() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, data) = (brought(dir.path(), "one"), dir.path().join("data"));
+        provide(&store, &data).await.unwrap();
+        fs::write(data.join(META), "grown").unwrap();
+        provide(&store, &data).await.unwrap();
+        assert_eq!(fs::read_to_string(data.join(META)).unwrap(), "grown");
+    }
+
+    #[tokio::test]
+    async fn the_store_of_another_image_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        provide(&brought(dir.path(), "one"), &data).await.unwrap();
+        fs::write(data.join(META), "grown").unwrap();
+        provide(&brought(dir.path(), "two"), &data).await.unwrap();
+        assert_eq!(fs::read_to_string(data.join(META)).unwrap(), "meta");
+    }
+
+    #[tokio::test]
+    async fn an_image_without_a_store_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("kept"), "").unwrap();
+        provide(&dir.path().join("none"), &data).await.unwrap();
+        assert!(data.join("kept").exists());
+    }
+}
