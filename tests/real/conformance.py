@@ -14,7 +14,6 @@ The tests, the program that runs them and the images that they use come from
 images/conformance/build.sh. Every verdict is appended to a file as it falls."""
 
 import argparse
-import glob
 import json
 import os
 import re
@@ -109,14 +108,8 @@ class Cluster:
                               text=True, timeout=3600, check=False)
         expect(done.returncode == 0, f"images/conformance/build.sh ended with {done.returncode}")
         self.tools = done.stdout.split()[-1]
-        version = os.path.basename(self.tools).split("-")[1]
-        # Of the same release: tests look at what it prints.
-        cached = glob.glob(os.path.join(os.path.dirname(HOME), "kubernetes", f"kube-{version}-*", "kube"))
-        if cached and not os.environ.get("KUBECTL"):
-            os.symlink(cached[-1], os.path.join(self.dir, "kubectl"))
-            os.environ["KUBECTL"] = os.path.join(self.dir, "kubectl")
         self.kubectl = kube.Kubectl(self.dir)
-        return version
+        return os.path.basename(self.tools).split("-")[1]
 
     def create(self):
         self.s.openstack("coe", "cluster", "template", "create", "ct", "--coe", "kubernetes", "--image", self.image,
