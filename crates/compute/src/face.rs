@@ -92,6 +92,20 @@ pub struct Keypair {
     pub fingerprint: String,
 }
 
+/// How a node image is brought up. Decided by the image's property
+/// `node_flavour`, else by its reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeFlavour {
+    /// Built by us, with our agent as its init.
+    #[default]
+    Own,
+    /// `kindest/node`: systemd as its init, kubeadm driven by our agent.
+    Kindest,
+    /// `rancher/k3s`: our agent as its init, k3s as its child.
+    K3s,
+}
+
 /// An image, with the properties that decide (`os_distro`).
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -104,6 +118,14 @@ pub struct Image {
     pub reference: String,
 }
 
+impl Image {
+    /// # Errors
+    /// Invalid `node_flavour`, naming the value and those that are known.
+    pub fn flavour(&self) -> Result<NodeFlavour> {
+        crate::image::flavour(&self.properties, &self.reference)
+    }
+}
+
 /// An image that an operator has built on the hosts.
 #[derive(Debug, Clone, Default)]
 pub struct NewImage {
@@ -114,6 +136,20 @@ pub struct NewImage {
     pub reference: String,
 }
 
+impl NewImage {
+    /// # Errors
+    /// As [`Image::flavour`].
+    pub fn flavour(&self) -> Result<NodeFlavour> {
+        crate::image::flavour(&self.properties, &self.reference)
+    }
+}
+
+impl std::fmt::Display for NodeFlavour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(crate::image::flavour_word(*self))
+    }
+}
+
 #[async_trait]
 pub trait Servers: Send + Sync {
     async fn create(&self, ctx: &Ctx, new: NewServer) -> Result<Server>;
@@ -122,6 +158,10 @@ pub trait Servers: Send + Sync {
     async fn of_owner(&self, ctx: &Ctx, owner: &OwnerKey) -> Result<Vec<Server>>;
     /// Starts the removal; it is over when `show` says `NotFound`.
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
+    /// Makes the server anew, empty, with the same id, name, host and ports
+    /// and this user data; what it held is gone. One that is being built is
+    /// left alone.
+    async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server>;
     /// Last lines of the console.
     async fn console(&self, ctx: &Ctx, id: &str, lines: u32) -> Result<String>;
 }

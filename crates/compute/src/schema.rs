@@ -74,4 +74,9 @@ const STEPS: &[Migration] = &[
         name: "compute-011-server-owner",
         sql: "CREATE INDEX server_owner ON server (owner_kind, owner_id)",
     },
+    // As the image said when the server was made.
+    Migration {
+        name: "compute-012-server-flavour",
+        sql: "ALTER TABLE server ADD COLUMN flavour varchar(16) NOT NULL DEFAULT 'own'",
+    },
 ];

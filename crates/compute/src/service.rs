@@ -30,6 +30,9 @@ pub struct ComputeConfig {
     pub cpu_ratio: f64,
     /// Memory handed out per memory of a host: the limits' sum.
     pub memory_ratio: f64,
+    /// The agent on this machine, statically linked: what is put into nodes
+    /// of images that others have made.
+    pub agent: String,
 }
 
 impl ComputeConfig {
@@ -39,6 +42,7 @@ impl ComputeConfig {
             installation: installation.into(),
             cpu_ratio: 16.0,
             memory_ratio: 2.0,
+            agent: "jeroboam-node".into(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! real engine with `JEROBOAM_TEST_DOCKER=1`.
 
 mod crash;
+mod flavours;
 mod real;
 mod story;
 

@@ -65,16 +65,27 @@ impl ContainerHost for Engine {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<()> {
-        let _turn = self.turn().await?;
+        let mut turn = self.turn().await?;
         let docker = self.docker().await?;
-        let options = CreateContainerOptionsBuilder::new()
-            .name(&spec.name)
-            .build();
         let step = format!("create container {}", spec.name);
-        match docker
-            .create_container(Some(options), spec::body(spec))
-            .await
+        let make = || {
+            let options = CreateContainerOptionsBuilder::new().name(&spec.name);
+            docker.create_container(Some(options.build()), spec::body(spec))
+        };
+        let mut made = make().await;
+        if let Err(e) = &made
+            && spec.foreign.pull
+            && status(e) == Some(404)
+            && says(e, "No such image")
         {
+            // Minutes, in which others have their turn.
+            drop(turn);
+            self.pull(&spec.image).await?;
+            turn = self.turn().await?;
+            made = make().await;
+        }
+        let _turn = turn;
+        match made {
             Ok(_) => {}
             Err(e) if status(&e) == Some(404) && says(&e, "No such image") => {
                 return Err(no_image(&spec.image, self.host_name().await));
@@ -99,6 +110,9 @@ impl ContainerHost for Engine {
                 }
                 _ => {}
             }
+        }
+        if let Some(program) = &spec.foreign.program {
+            self.put_program(&spec.name, program).await?;
         }
         if spec.files.is_empty() {
             return Ok(());
@@ -251,7 +265,7 @@ impl ContainerHost for Engine {
 
 impl Engine {
     /// The host's name for messages; its address while it is unknown.
-    async fn host_name(&self) -> &str {
+    pub(crate) async fn host_name(&self) -> &str {
         if self.name.get().is_none() {
             // Learned as a side effect; a failure leaves the address.
             let _ = self.info().await;

@@ -5,11 +5,12 @@ mod fault;
 mod host;
 mod isolate;
 mod plane;
+mod pull;
 mod spec;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 use kernel::{Error, Result};
@@ -33,6 +34,9 @@ pub struct Engine {
     name: Arc<OnceCell<String>>,
     isolate: bool,
     changes: Arc<Semaphore>,
+    /// The archive of the program that was put into a container last: nodes
+    /// that are made together share its bytes.
+    program: Arc<Mutex<Option<pull::Archive>>>,
 }
 
 impl Engine {
@@ -58,6 +62,7 @@ impl Engine {
             name: Arc::default(),
             isolate: false,
             changes: Arc::new(Semaphore::new(CHANGES)),
+            program: Arc::default(),
         })
     }
 

@@ -7,7 +7,7 @@ use bollard::models::{
     HostConfigCgroupnsModeEnum, Mount, MountType, MountVolumeOptions, NetworkingConfig,
     RestartPolicy, RestartPolicyNameEnum,
 };
-use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess};
+use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess, ProgramSpec};
 use kernel::{Error, Result};
 
 /// The body of `POST /containers/create`. Only the first endpoint is in it:
@@ -18,6 +18,8 @@ pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         hostname: Some(spec.hostname.clone()),
         image: Some(spec.image.clone()),
         cmd: spec.command.clone(),
+        entrypoint: spec.foreign.entrypoint.clone(),
+        tty: spec.foreign.tty.then_some(true),
         env: Some(spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect()),
         labels: Some(labels(spec)),
         stop_timeout: Some(spec.stop_timeout),
@@ -70,16 +72,33 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
                 .map_or_else(|| "none".to_owned(), |e| e.network.clone()),
         ),
         mounts: Some(volumes.collect()),
+        init: spec.foreign.init,
+        binds: shown(&spec.foreign.shown),
         restart_policy: spec.restart.then_some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
             maximum_retry_count: None,
         }),
         ..HostConfig::default()
     };
-    match spec.access {
+    let mut config = match spec.access {
         NodeAccess::Plain => config,
         NodeAccess::Node => near_privileged(config),
+    };
+    if !spec.foreign.tmpfs.is_empty() {
+        config.tmpfs = Some(tmpfs(&spec.foreign.tmpfs));
     }
+    config
+}
+
+/// A directory of the host at the same path in the container, read-only.
+fn shown(paths: &[String]) -> Option<Vec<String>> {
+    let bind = |path: &String| format!("{path}:{path}:ro");
+    (!paths.is_empty()).then(|| paths.iter().map(bind).collect())
+}
+
+fn tmpfs(paths: &[impl AsRef<str>]) -> HashMap<String, String> {
+    let exec = |path: &_| (AsRef::<str>::as_ref(path).to_owned(), "exec".to_owned());
+    paths.iter().map(exec).collect()
 }
 
 /// `Privileged` fails on machines whose bounding set lacks a capability, so
@@ -96,10 +115,7 @@ fn near_privileged(config: HostConfig) -> HostConfig {
         device_cgroup_rules: list(&["a *:* rwm"]),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         privileged: Some(false),
-        tmpfs: Some(HashMap::from([
-            ("/run".to_owned(), "exec".to_owned()),
-            ("/tmp".to_owned(), "exec".to_owned()),
-        ])),
+        tmpfs: Some(tmpfs(&["/run", "/tmp"])),
         ..config
     }
 }
@@ -134,6 +150,63 @@ pub(crate) fn archive(files: &[FileSpec]) -> Result<Vec<u8>> {
             .map_err(bad)?;
     }
     out.into_inner().map_err(Error::internal)
+}
+
+/// A program of this machine as an archive to be unpacked at `/`.
+///
+/// # Errors
+/// Invalid `program`: it cannot be read, or its target is no path.
+pub(crate) fn program(spec: &ProgramSpec) -> Result<Vec<u8>> {
+    let bad = |e: std::io::Error| {
+        Error::invalid(
+            "program",
+            format!(
+                "program {} cannot be put into a container: {e}",
+                spec.source
+            ),
+        )
+    };
+    let content = std::fs::read(&spec.source).map_err(bad)?;
+    if wants_loader(&content) {
+        return Err(Error::invalid(
+            "program",
+            format!(
+                "program {} is linked dynamically and would not run in an image of others; build \
+                 it with `cargo rustc --release -p node --bin jeroboam-node -- -C \
+                 target-feature=+crt-static` and put it in this place",
+                spec.source
+            ),
+        ));
+    }
+    let mut out = tar::Builder::new(Vec::with_capacity(content.len() + 4096));
+    let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
+    let mut head = header(0o755, size, tar::EntryType::Regular);
+    let target = spec.target.trim_start_matches('/');
+    out.append_data(&mut head, target, content.as_slice())
+        .map_err(bad)?;
+    out.into_inner().map_err(Error::internal)
+}
+
+/// Whether an ELF program of 64 bits asks for a loader of its own: it has a
+/// program header of type `PT_INTERP`.
+fn wants_loader(elf: &[u8]) -> bool {
+    const PT_INTERP: u64 = 3;
+    let number = |at: usize, bytes: usize| -> Option<u64> {
+        let part = elf.get(at..at.checked_add(bytes)?)?;
+        Some(part.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b)))
+    };
+    let find = || -> Option<bool> {
+        // 64 bits, least byte first.
+        if !elf.starts_with(b"\x7fELF\x02\x01") {
+            return None;
+        }
+        let first = usize::try_from(number(0x20, 8)?).ok()?;
+        let size = usize::try_from(number(0x36, 2)?).ok()?;
+        let count = usize::try_from(number(0x38, 2)?).ok()?;
+        let mut kinds = (0..count).filter_map(|i| number(first + i * size, 4));
+        Some(kinds.any(|kind| kind == PT_INTERP))
+    };
+    find().unwrap_or(false)
 }
 
 fn header(mode: u32, size: u64, kind: tar::EntryType) -> tar::Header {

@@ -46,6 +46,16 @@ pub struct VolumeSpec {
     pub target: String,
 }
 
+/// A program of the server's machine that is put into a container before it
+/// starts: an image of others does not hold it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramSpec {
+    /// Where it lies on the server's machine.
+    pub source: String,
+    /// Absolute path in the container; mode 0755.
+    pub target: String,
+}
+
 /// A container to be made.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ContainerSpec {
@@ -68,6 +78,28 @@ pub struct ContainerSpec {
     pub stop_timeout: i64,
     /// Restarted by the engine unless it was stopped on purpose.
     pub restart: bool,
+    /// What differs for images that others have made.
+    #[serde(default)]
+    pub foreign: Foreign,
+}
+
+/// What a container of an image that others have made needs beside the rest;
+/// the default changes nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreign {
+    /// Instead of the image's own; the image's command goes with it.
+    pub entrypoint: Option<Vec<String>>,
+    /// Whether the engine's own small init is PID 1; `None`: as the engine
+    /// is configured.
+    pub init: Option<bool>,
+    pub tty: bool,
+    /// Paths with a tmpfs on them, instead of those of [`NodeAccess::Node`].
+    pub tmpfs: Vec<String>,
+    /// Directories of the host that are seen at the same path, read-only.
+    pub shown: Vec<String>,
+    pub program: Option<ProgramSpec>,
+    /// Whether an image that the host lacks is pulled from its registry.
+    pub pull: bool,
 }
 
 /// State of a container as its host tells.

@@ -8,8 +8,8 @@ mod net;
 pub mod sim;
 
 pub use host::{
-    ContainerHost, ContainerSpec, ContainerState, ContainerView, Endpoint, FileSpec, HostInfo,
-    ImageView, NodeAccess, Observed, VolumeSpec, VolumeView,
+    ContainerHost, ContainerSpec, ContainerState, ContainerView, Endpoint, FileSpec, Foreign,
+    HostInfo, ImageView, NodeAccess, Observed, ProgramSpec, VolumeSpec, VolumeView,
 };
 pub use leak::{Leak, Side, owned};
 pub use net::{BridgeSpec, BridgeView, NetworkPlane};

@@ -4,4 +4,4 @@ mod model;
 mod ops;
 mod table;
 
-pub(crate) use model::is_node;
+pub(crate) use model::{flavour, flavour_of, flavour_word, is_node};

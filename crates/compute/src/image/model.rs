@@ -1,6 +1,69 @@
 //! What an image's properties decide: pure.
 
-use crate::face::Image;
+use std::collections::BTreeMap;
+
+use kernel::{Error, Result};
+
+use crate::face::{Image, NodeFlavour};
+
+/// The image property that says how its nodes are brought up.
+const FLAVOUR: &str = "node_flavour";
+
+pub(crate) fn flavour_word(flavour: NodeFlavour) -> &'static str {
+    match flavour {
+        NodeFlavour::Own => "own",
+        NodeFlavour::Kindest => "kindest",
+        NodeFlavour::K3s => "k3s",
+    }
+}
+
+/// By its word; `None` where there is no such flavour.
+pub(crate) fn flavour_of(word: &str) -> Option<NodeFlavour> {
+    [NodeFlavour::Own, NodeFlavour::Kindest, NodeFlavour::K3s]
+        .into_iter()
+        .find(|f| flavour_word(*f) == word)
+}
+
+/// What the property says, else what the reference is known for.
+///
+/// # Errors
+/// Invalid `node_flavour`, naming the value and those that are known.
+pub(crate) fn flavour(
+    properties: &BTreeMap<String, String>,
+    reference: &str,
+) -> Result<NodeFlavour> {
+    match properties.get(FLAVOUR).map(String::as_str) {
+        Some(word) => flavour_of(word).ok_or_else(|| {
+            Error::invalid(
+                FLAVOUR,
+                format!(
+                    "{FLAVOUR}: '{word}' is no flavour of node images; use own, kindest or k3s, \
+                     or leave it out for an image whose name says it (kindest/node, rancher/k3s)"
+                ),
+            )
+        }),
+        None => Ok(match repository(reference) {
+            "kindest/node" => NodeFlavour::Kindest,
+            "rancher/k3s" => NodeFlavour::K3s,
+            _ => NodeFlavour::Own,
+        }),
+    }
+}
+
+/// `docker.io/kindest/node:v1.36.1@sha256:…` is `kindest/node`, whichever
+/// registry it lies in.
+fn repository(reference: &str) -> &str {
+    let name = reference.split('@').next().unwrap_or(reference);
+    let name = match name.rsplit_once(':') {
+        // A colon before a slash is a registry's port.
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
+    };
+    match name.split_once('/') {
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => rest,
+        _ => name,
+    }
+}
 
 /// Whether its containers are cluster nodes, with what a nested engine needs.
 pub(crate) fn is_node(image: &Image) -> bool {
@@ -12,9 +75,33 @@ pub(crate) fn is_node(image: &Image) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
+
+    #[test]
+    fn a_flavour_is_said_or_seen() {
+        use NodeFlavour::{K3s, Kindest, Own};
+        let none = BTreeMap::new();
+        for (reference, wanted) in [
+            ("jeroboam/kubernetes:latest", Own),
+            ("kindest/node", Kindest),
+            ("docker.io/kindest/node:v1.36.1@sha256:ab12", Kindest),
+            ("127.0.0.1:5000/kindest/node:v1.36.1", Kindest),
+            ("docker.io/rancher/k3s:v1.36.1-k3s1", K3s),
+            ("example.org/mirror/kindest/node:v1", Own),
+        ] {
+            assert_eq!(flavour(&none, reference).unwrap(), wanted, "{reference}");
+        }
+        let said = |word: &str| BTreeMap::from([(FLAVOUR.to_owned(), word.to_owned())]);
+        let mirror = "example.org/mirror/kindest/node:v1";
+        assert_eq!(flavour(&said("kindest"), mirror).unwrap(), Kindest);
+        assert_eq!(flavour(&said("own"), "kindest/node").unwrap(), Own);
+        let e = flavour(&said("minikube"), mirror).unwrap_err();
+        assert!(
+            e.message.contains("node_flavour: 'minikube'")
+                && e.message.contains("use own, kindest or k3s"),
+            "{e}"
+        );
+    }
 
     #[test]
     fn the_property_wins_over_the_distro() {

@@ -39,6 +39,7 @@ impl Images for Compute {
                 ));
             }
         }
+        new.flavour()?;
         let mut tx = self.db.begin().await?;
         table::put(&mut tx, &new).await?;
         tx.commit().await?;

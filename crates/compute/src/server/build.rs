@@ -15,6 +15,9 @@ impl Servers {
         if s.host.is_none() && !self.find_host(lease, s).await? {
             return Ok(Next::Done);
         }
+        if s.launched_at.is_some() {
+            self.clear(lease, s).await?;
+        }
         let mut ports = Vec::with_capacity(s.nics.len());
         for nic in &s.nics {
             ports.push(self.port(s, nic).await?);
@@ -28,7 +31,7 @@ impl Servers {
             .as_deref()
             .map(|sealed| compute.sealer.open(sealed))
             .transpose()?;
-        let spec = container(s, &ports, seed, &compute.config.installation);
+        let spec = container(s, &ports, seed, &compute.config);
         compute.host.create(&spec).await.map_err(Trouble::World)?;
         compute
             .host
@@ -50,6 +53,18 @@ impl Servers {
             Verdict::Is(_) => Ok(self.launched(lease, s, &ports).await?),
             Verdict::Failed(why) => Ok(self.died(lease, s, &why).await?),
         }
+    }
+
+    /// Takes what a rebuilt server has left on its host away; its ports and
+    /// its place stay.
+    async fn clear(&self, lease: &Lease, s: &Srv) -> Result<(), Trouble> {
+        let host = &self.compute.host;
+        let done = host.remove(&s.container(), &s.volumes()).await;
+        done.map_err(Trouble::World)?;
+        let mut tx = self.fenced(lease).await?;
+        table::set_cleared(&mut tx, &s.id).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Places a server that was made before any host had answered.

@@ -1,7 +1,8 @@
 //! Servers: a row each, realised as one container.
 
 mod build;
-mod model;
+mod flavour;
+pub(crate) mod model;
 mod observe;
 mod ops;
 mod plan;

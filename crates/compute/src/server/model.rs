@@ -7,14 +7,14 @@ use kernel::OwnerKey;
 use network::face::Port;
 use serde::{Deserialize, Serialize};
 
-use crate::face::{Fault, Server, ServerStatus};
+use crate::face::{Fault, NodeFlavour, Server, ServerStatus};
 use crate::host::Ask;
+use crate::service::ComputeConfig;
+
+use super::flavour;
 
 /// Where the seed of a node is put.
 const SEED: &str = "/var/lib/jeroboam/seed.json";
-/// Where a nested engine keeps its data.
-const DATA: &str = "/var/lib/docker";
-
 /// One attachment: `port_id` was drawn with the row, also where the port is
 /// ours to make.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,6 +36,7 @@ pub(crate) struct Srv {
     pub image_id: String,
     pub reference: String,
     pub node: bool,
+    pub flavour: NodeFlavour,
     pub flavor_id: String,
     pub ask: Ask,
     pub host: Option<String>,
@@ -59,7 +60,11 @@ pub fn container_name(server_id: &str) -> String {
 /// The name of the volume of a node's nested engine.
 #[must_use]
 pub fn volume_name(server_id: &str) -> String {
-    format!("{}srv-{server_id}-docker", infra::PREFIX)
+    volume(server_id, "docker")
+}
+
+fn volume(server_id: &str, what: &str) -> String {
+    format!("{}srv-{server_id}-{what}", infra::PREFIX)
 }
 
 impl Srv {
@@ -84,10 +89,21 @@ impl Srv {
     }
 
     pub(crate) fn volumes(&self) -> Vec<String> {
-        self.node
-            .then(|| volume_name(&self.id))
-            .into_iter()
-            .collect()
+        self.mounts().into_iter().map(|v| v.name).collect()
+    }
+
+    /// Named volumes: an anonymous one could not be attributed after a crash.
+    fn mounts(&self) -> Vec<VolumeSpec> {
+        let places = if self.node {
+            flavour::places(self.flavour)
+        } else {
+            &[]
+        };
+        let mount = |(what, target): &(&str, &str)| VolumeSpec {
+            name: volume(&self.id, what),
+            target: (*target).into(),
+        };
+        places.iter().map(mount).collect()
     }
 }
 
@@ -96,19 +112,15 @@ pub(crate) fn container(
     s: &Srv,
     ports: &[Port],
     seed: Option<String>,
-    installation: &str,
+    config: &ComputeConfig,
 ) -> ContainerSpec {
     let labels = [
         (infra::LABEL, s.id.as_str()),
-        (infra::LABEL_INSTALLATION, installation),
+        (infra::LABEL_INSTALLATION, config.installation.as_str()),
         ("io.jeroboam.name", s.name.as_str()),
         ("io.jeroboam.project", s.project_id.as_str()),
     ];
-    let volumes = s.volumes().into_iter().map(|name| VolumeSpec {
-        name,
-        target: DATA.into(),
-    });
-    ContainerSpec {
+    let mut spec = ContainerSpec {
         name: s.container(),
         hostname: hostname(&s.name),
         image: s.reference.clone(),
@@ -137,11 +149,15 @@ pub(crate) fn container(
                 aliases: vec![hostname(&s.name)],
             })
             .collect(),
-        volumes: volumes.collect(),
+        volumes: s.mounts(),
         stop_timeout: if s.node { 30 } else { 10 },
         restart: true,
         ..ContainerSpec::default()
+    };
+    if s.node {
+        flavour::dress(&mut spec, s.flavour, &config.agent);
     }
+    spec
 }
 
 /// A server's name as a host name: letters, digits and dashes, at most 63.

@@ -59,6 +59,24 @@ impl Face for Compute {
         tx.commit().await
     }
 
+    async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server> {
+        let s = mine(ctx, table::get(&self.db, id).await?, id)?;
+        if s.status == ServerStatus::Build {
+            return Ok(s.shown());
+        }
+        let mut tx = self.db.begin().await?;
+        if !table::set_rebuild(&mut tx, id, &self.sealer.seal(user_data)?).await? {
+            return Err(Error::conflict(format!(
+                "server {} is being removed and cannot be rebuilt",
+                s.name
+            )));
+        }
+        db::mark(&mut tx, KIND, id).await?;
+        let made = table::get_in(&mut tx, id).await?;
+        tx.commit().await?;
+        mine(ctx, made, id).map(Srv::shown)
+    }
+
     async fn console(&self, ctx: &Ctx, id: &str, lines: u32) -> Result<String> {
         let s = mine(ctx, table::get(&self.db, id).await?, id)?;
         self.host.logs(&s.container(), lines).await
@@ -122,6 +140,7 @@ impl Compute {
             progress: None,
             fault: None,
             node: is_node(&image),
+            flavour: image.flavour()?,
             image_id: image.id,
             reference: image.reference,
             flavor_id: flavor.id,

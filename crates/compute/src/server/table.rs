@@ -1,15 +1,16 @@
 //! SQL of servers.
 
 use db::{Db, Row, Tx, values};
-use kernel::{OwnerKey, Result, clock};
+use kernel::{Error, OwnerKey, Result, clock};
 
 use super::model::{Srv, status_of, status_word};
 use crate::face::{Fault, ServerStatus};
 use crate::host::Ask;
+use crate::image::{flavour_of, flavour_word};
 
 const COLUMNS: &str = "SELECT id, project_id, name, status, progress, fault_code, fault, image_id, reference, \
-    is_node, flavor_id, vcpus, ram, host, networks, addresses, user_data, metadata, trouble_since, launched_at, \
-    owner_kind, owner_id FROM server";
+    is_node, flavour, flavor_id, vcpus, ram, host, networks, addresses, user_data, metadata, trouble_since, \
+    launched_at, owner_kind, owner_id FROM server";
 
 fn srv(row: &Row) -> Result<Srv> {
     let owner = row
@@ -29,6 +30,8 @@ fn srv(row: &Row) -> Result<Srv> {
         image_id: row.text("image_id")?,
         reference: row.text("reference")?,
         node: row.flag("is_node")?,
+        flavour: flavour_of(&row.text("flavour")?)
+            .ok_or_else(|| Error::internal("a server of an unknown flavour"))?,
         flavor_id: row.text("flavor_id")?,
         ask: Ask {
             vcpus: row.int("vcpus")?,
@@ -48,9 +51,9 @@ fn srv(row: &Row) -> Result<Srv> {
 pub(crate) async fn insert(tx: &mut Tx, s: &Srv, user_id: &str) -> Result<()> {
     tx.execute(
         "INSERT INTO server (id, project_id, user_id, name, status, progress, fault_code, fault, image_id, \
-         reference, is_node, flavor_id, vcpus, ram, host, networks, addresses, user_data, metadata, \
+         reference, is_node, flavour, flavor_id, vcpus, ram, host, networks, addresses, user_data, metadata, \
          trouble_since, launched_at, owner_kind, owner_id, created_at) \
-         VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, ?, NULL, ?, '[]', ?, ?, NULL, NULL, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, NULL, ?, '[]', ?, ?, NULL, NULL, ?, ?, ?)",
         values![
             &s.id,
             &s.project_id,
@@ -60,6 +63,7 @@ pub(crate) async fn insert(tx: &mut Tx, s: &Srv, user_id: &str) -> Result<()> {
             &s.image_id,
             &s.reference,
             s.node,
+            flavour_word(s.flavour),
             &s.flavor_id,
             s.ask.vcpus,
             s.ask.ram,
@@ -178,6 +182,31 @@ pub(crate) async fn set_fault(tx: &mut Tx, id: &str, message: &str) -> Result<bo
         )
         .await?;
     Ok(n == 1)
+}
+
+/// Begins a build of a server that was there before; `false`: it is being
+/// removed, or built. That `launched_at` stays tells that what it left on its
+/// host goes first.
+pub(crate) async fn set_rebuild(tx: &mut Tx, id: &str, user_data: &str) -> Result<bool> {
+    let n = tx
+        .execute(
+            "UPDATE server SET status = 'BUILD', progress = NULL, fault_code = NULL, fault = NULL, \
+             trouble_since = NULL, user_data = ?, launched_at = COALESCE(launched_at, ?) \
+             WHERE id = ? AND status IN ('ACTIVE', 'SHUTOFF', 'PAUSED', 'ERROR')",
+            values![user_data, clock::now_micros(), id],
+        )
+        .await?;
+    Ok(n == 1)
+}
+
+/// Nothing of it is left on its host.
+pub(crate) async fn set_cleared(tx: &mut Tx, id: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE server SET launched_at = NULL WHERE id = ? AND status = 'BUILD'",
+        values![id],
+    )
+    .await
+    .map(|_| ())
 }
 
 pub(crate) async fn set_deleting(tx: &mut Tx, id: &str) -> Result<()> {
