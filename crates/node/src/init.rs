@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::channel::{Channel, is_refusal};
 use crate::engine::{Engine, SOCKET};
+use crate::flavour::{self, Flavour};
 use crate::report::{Reporter, plain, say};
 use crate::retry::Backoff;
 use crate::seed::{HOME, Session, begin_session, load};
@@ -41,12 +42,12 @@ impl<T, F: Future<Output = Result<T>> + Clone> Once<T> for F {}
 /// Last words on the way out.
 const FLUSH: Duration = Duration::from_secs(3);
 
-pub(crate) fn main() -> ExitCode {
+pub(crate) fn main(flavour: Flavour) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(boot()),
+        Ok(runtime) => runtime.block_on(boot(flavour)),
         Err(e) => Err(Error::internal(e)),
     };
     match done {
@@ -66,12 +67,12 @@ pub(crate) struct Boot {
     pub(crate) channel: Channel,
     pub(crate) reporter: Reporter,
     pub(crate) engine: Engine,
-    tail: Tail,
+    pub(crate) tail: Tail,
     /// Turns true when the server knows the session.
     pub(crate) welcomed: watch::Sender<bool>,
 }
 
-async fn boot() -> Result<()> {
+async fn boot(flavour: Flavour) -> Result<()> {
     // Before anything is started: a signal must always find its handler.
     let mut term = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut int = signal(SignalKind::interrupt()).map_err(Error::internal)?;
@@ -103,7 +104,11 @@ async fn boot() -> Result<()> {
                 _ = int.recv() => {}
             }
         };
-        return kube::live(&boot, delivery, stop).await;
+        return match flavour {
+            Flavour::Own => kube::live(&boot, delivery, stop).await,
+            Flavour::Kindest => flavour::kindest::live(&boot, delivery, stop).await,
+            Flavour::K3s => flavour::k3s::live(&boot, delivery, stop).await,
+        };
     }
     let (stop, stopping) = watch::channel(false);
     let engine = async {
@@ -111,7 +116,8 @@ async fn boot() -> Result<()> {
         boot.reporter
             .run("prepare", async { prepare::prepare(&node) })
             .await?;
-        supervise::engine("dockerd", &boot.reporter, &boot.tail, stopping).await
+        let dockerd = supervise::Service::dockerd();
+        supervise::run(&dockerd, &boot.reporter, &boot.tail, stopping).await
     };
     let work = async {
         tokio::select! {

@@ -13,6 +13,7 @@
 mod channel;
 mod drive;
 mod engine;
+mod flavour;
 mod greet;
 mod identity;
 mod images;
@@ -38,7 +39,10 @@ fn main() -> ExitCode {
         .collect::<Vec<_>>()
         .as_slice()
     {
-        ["init"] => init::main(),
+        ["init"] => init::main(flavour::Flavour::Own),
+        ["init", "--flavour=kindest"] => init::main(flavour::Flavour::Kindest),
+        ["init", "--flavour=k3s"] => init::main(flavour::Flavour::K3s),
+        ["enter", program, rest @ ..] => flavour::enter(program, rest),
         ["--version" | "-V"] => {
             println!("jeroboam-node {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -58,4 +62,8 @@ const USAGE: &str = "\
 The agent inside cluster nodes of Jeroboam.
 
 usage: jeroboam-node init        run the node; started by tini in node images
+       jeroboam-node init --flavour=kindest|k3s
+                                 the same in images of kind and of k3s
+       jeroboam-node enter PROGRAM [ARGUMENT...]
+                                 make mounts writable, become PROGRAM
        jeroboam-node --version";

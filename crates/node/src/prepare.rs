@@ -17,18 +17,44 @@ const CGROUP: &str = "/sys/fs/cgroup";
 /// # Errors
 /// Internal, naming the step that the kernel refused and what it needs.
 pub(crate) fn prepare(node: &str) -> Result<()> {
+    writable()?;
+    if is_cgroup2() {
+        delegate_cgroup2()
+            .map_err(|e| Error::internal(format!("delegating cgroup2 controllers: {e}")))?;
+    }
+    name(node);
+    // What an earlier run of this container left behind: the numbers in it
+    // belong to other processes now, and the engine would refuse to start.
+    for stale in [
+        "/var/run/docker.pid",
+        "/var/run/docker/containerd/containerd.pid",
+        "/var/run/docker.sock",
+    ] {
+        let _ = fs::remove_file(stale);
+    }
+    Ok(())
+}
+
+fn is_cgroup2() -> bool {
+    Path::new(CGROUP).join("cgroup.controllers").exists()
+}
+
+/// Mounts and devices alone, where another init looks after cgroups and the
+/// host name.
+///
+/// # Errors
+/// As [`prepare`].
+pub(crate) fn writable() -> Result<()> {
     let careful = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     step(
         "remounting /sys writable",
         mount_remount("/sys", careful, ""),
     )?;
-    if Path::new(CGROUP).join("cgroup.controllers").exists() {
+    if is_cgroup2() {
         step(
             "remounting cgroup2 writable",
             mount_remount(CGROUP, careful, ""),
         )?;
-        delegate_cgroup2()
-            .map_err(|e| Error::internal(format!("delegating cgroup2 controllers: {e}")))?;
     } else {
         for target in mounts_below(CGROUP) {
             // The controllers are read-only bind mounts: without BIND the
@@ -49,16 +75,6 @@ pub(crate) fn prepare(node: &str) -> Result<()> {
     device("/dev/fuse", 10, 229);
     let _ = fs::create_dir_all("/dev/net");
     device("/dev/net/tun", 10, 200);
-    name(node);
-    // What an earlier run of this container left behind: the numbers in it
-    // belong to other processes now, and the engine would refuse to start.
-    for stale in [
-        "/var/run/docker.pid",
-        "/var/run/docker/containerd/containerd.pid",
-        "/var/run/docker.sock",
-    ] {
-        let _ = fs::remove_file(stale);
-    }
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! The inner engine as a child: started, watched, started again, stopped.
+//! The inner engine, or another service that a node is built on, as a child:
+//! started, watched, started again, stopped.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -44,13 +45,43 @@ impl Tail {
     }
 }
 
-/// Runs dockerd until `stop` turns true; a death in between is reported and
+/// What is run.
+pub(crate) struct Service {
+    pub program: String,
+    pub arguments: Vec<String>,
+    /// Added to our own environment; may hold secrets.
+    pub env: Vec<(String, String)>,
+    /// The step that is reported when it ends.
+    pub step: &'static str,
+}
+
+impl Service {
+    /// The inner Docker engine.
+    pub(crate) fn dockerd() -> Self {
+        Self {
+            program: "dockerd".into(),
+            // Only the socket: TLS ends in this agent.
+            arguments: ["--host=unix:///var/run/docker.sock", "--log-level=warn"]
+                .map(str::to_owned)
+                .to_vec(),
+            env: Vec::new(),
+            step: "engine",
+        }
+    }
+
+    /// The program's name, for people.
+    fn name(&self) -> &str {
+        self.program.rsplit('/').next().unwrap_or(&self.program)
+    }
+}
+
+/// Runs a service until `stop` turns true; a death in between is reported and
 /// followed by a new start one second later.
 ///
 /// # Errors
 /// Internal: the program cannot be started at all.
-pub(crate) async fn engine(
-    program: &str,
+pub(crate) async fn run(
+    service: &Service,
     reporter: &Reporter,
     tail: &Tail,
     mut stop: watch::Receiver<bool>,
@@ -59,7 +90,7 @@ pub(crate) async fn engine(
         if *stop.borrow() {
             return Ok(());
         }
-        let mut child = start(program)?;
+        let mut child = start(service)?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let ended = async {
             let echo = async { tokio::join!(copy(out, tail), copy(err, tail)) };
@@ -74,13 +105,18 @@ pub(crate) async fn engine(
         let status = tokio::select! {
             status = ended => status.map_err(Error::internal)?,
             _ = stop.wait_for(|now| *now) => {
-                return end(&mut child).await;
+                return end(service.name(), &mut child).await;
             }
         };
         reporter.step(
-            "engine",
+            service.step,
             StepStatus::Retrying,
-            format!("dockerd ended: {}\n{}", words(status), tail.text()),
+            format!(
+                "{} ended: {}\n{}",
+                service.name(),
+                words(status),
+                tail.text()
+            ),
         );
         tokio::select! {
             () = sleep(RESTART_PAUSE) => {}
@@ -89,17 +125,17 @@ pub(crate) async fn engine(
     }
 }
 
-fn start(program: &str) -> Result<Child> {
-    Command::new(program)
-        // Only the socket: TLS ends in this agent.
-        .args(["--host=unix:///var/run/docker.sock", "--log-level=warn"])
+fn start(service: &Service) -> Result<Child> {
+    Command::new(&service.program)
+        .args(&service.arguments)
+        .envs(service.env.iter().map(|(k, v)| (k, v)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A signal to our process group is ours to pass on in order.
         .process_group(0)
         .spawn()
-        .map_err(|e| Error::internal(format!("starting {program}: {e}")))
+        .map_err(|e| Error::internal(format!("starting {}: {e}", service.program)))
 }
 
 async fn copy(pipe: Option<impl AsyncRead + Unpin>, tail: &Tail) {
@@ -115,15 +151,15 @@ fn words(status: ExitStatus) -> String {
     status.to_string()
 }
 
-/// Lets the engine end its containers; kills it when that takes too long.
-async fn end(child: &mut Child) -> Result<()> {
+/// Lets the service end its containers; kills it when that takes too long.
+async fn end(name: &str, child: &mut Child) -> Result<()> {
     let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
         return Ok(());
     };
-    say("stopping the engine");
+    say(format_args!("stopping {name}"));
     let _ = kill_process(pid, Signal::TERM);
     if timeout(STOP_LIMIT, child.wait()).await.is_err() {
-        say("the engine did not stop in 25 s: killing it");
+        say(format_args!("{name} did not stop in 25 s: killing it"));
         child.kill().await.map_err(Error::internal)?;
     }
     Ok(())

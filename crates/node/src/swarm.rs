@@ -201,5 +201,6 @@ pub(crate) async fn published(engine: &Engine, own: IpAddr) -> Result<Published>
         remote_addr: std::net::SocketAddr::new(own, PORT).to_string(),
         worker_token: text(&swarm["JoinTokens"]["Worker"]),
         manager_token: text(&swarm["JoinTokens"]["Manager"]),
+        ca: None,
     })
 }

@@ -36,7 +36,8 @@ pub struct KubePlan {
     /// PEM of the key that signs service account tokens; for masters only.
     #[serde(default)]
     pub service_account_key: Option<String>,
-    /// PEM of the cluster's CA, for balancers only: they get no certificate.
+    /// PEM of the cluster's CA, for who may need it before or without a
+    /// certificate: balancers, and masters.
     #[serde(default)]
     pub ca: Option<String>,
 }

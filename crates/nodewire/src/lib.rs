@@ -149,6 +149,10 @@ pub struct Published {
     pub remote_addr: String,
     pub worker_token: String,
     pub manager_token: String,
+    /// PEM of the CA that vouches for the cluster's API where that is not the
+    /// cluster's own.
+    #[serde(default)]
+    pub ca: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -43,7 +43,7 @@ pub(crate) async fn plan(
         node_labels: node_labels(cluster, node),
         options: cluster.labels.clone(),
         service_account_key: key,
-        ca: if node.is_balancer {
+        ca: if node.is_balancer || node.is_master {
             let which = Authority::Cluster;
             Some(
                 certificate::ops::authority(d, cluster, which)

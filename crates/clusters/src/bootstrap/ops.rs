@@ -20,6 +20,8 @@ use crate::{certificate, tokens};
 
 /// Longest log of a step that is kept, bytes.
 const LOG: usize = 4096;
+/// Longest CA that is kept, bytes.
+const CA: usize = 16 * 1024;
 /// Steps of one node at most; an agent has a dozen.
 const STEPS: usize = 200;
 
@@ -232,13 +234,17 @@ pub(crate) async fn published(d: &ClustersDeps, who: &Who, news: &Published) -> 
     let cluster = &who.cluster.uuid;
     let purpose = tokens::join_purpose(cluster);
     let mut tx = d.db.begin().await?;
-    let mut addresses = match node::table::join_tx(&mut tx, cluster).await? {
+    let (mut addresses, before) = match node::table::join_tx(&mut tx, cluster).await? {
         Some(sealed) => {
             let text = d.sealer.unseal_text(&purpose, &sealed)?;
-            serde_json::from_str::<Joining>(&text)?.remote_addrs
+            let known: Joining = serde_json::from_str(&text)?;
+            (known.remote_addrs, known.ca)
         }
-        None => Vec::new(),
+        None => (Vec::new(), None),
     };
+    if let Some(ca) = &news.ca {
+        api_ca_is_one(ca)?;
+    }
     if !addresses.contains(&news.remote_addr) {
         addresses.push(news.remote_addr.clone());
     }
@@ -246,6 +252,7 @@ pub(crate) async fn published(d: &ClustersDeps, who: &Who, news: &Published) -> 
         remote_addrs: addresses,
         worker_token: news.worker_token.clone(),
         manager_token: news.manager_token.clone(),
+        ca: news.ca.clone().or(before),
     };
     let sealed = d.sealer.seal(&purpose, &serde_json::to_vec(&joining)?)?;
     node::table::set_join(&mut tx, cluster, &sealed).await?;
@@ -260,6 +267,31 @@ struct Joining {
     remote_addrs: Vec<String>,
     worker_token: String,
     manager_token: String,
+    /// PEM of the CA of the cluster's API where that has its own.
+    #[serde(default)]
+    ca: Option<String>,
+}
+
+/// Clients take it for a file of certificates: it holds nothing else.
+fn api_ca_is_one(pem: &str) -> Result<()> {
+    if pem.len() <= CA && pki::CertInfo::from_pem(pem).is_ok() && !pem.contains("PRIVATE KEY") {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "ca",
+        "ca: not a certificate in PEM of at most 16 KiB.",
+    ))
+}
+
+/// PEM of the CA of a cluster's API where that is not the cluster's own.
+pub(crate) async fn api_ca(d: &ClustersDeps, cluster: &str) -> Result<Option<String>> {
+    let Some(sealed) = node::table::swarm(&d.db, cluster).await?.join_sealed else {
+        return Ok(None);
+    };
+    let text = d
+        .sealer
+        .unseal_text(&tokens::join_purpose(cluster), &sealed)?;
+    Ok(serde_json::from_str::<Joining>(&text)?.ca)
 }
 
 /// The ticket for a node, once a manager has published it.

@@ -14,7 +14,7 @@ use crate::fields::Fields;
 use crate::kube::{self, Kube};
 use crate::node::{self, NodeStatus, Task};
 use crate::notify::{self, Outcome};
-use crate::{ClustersDeps, nodegroup, tokens};
+use crate::{ClustersDeps, bootstrap, nodegroup, tokens};
 
 /// A manager gets so long to take a new CA.
 const RELOAD_SECONDS: i64 = 60;
@@ -48,7 +48,14 @@ pub(crate) async fn show(
     };
     let pem = match pem {
         Some(pem) => pem,
-        None => stored(d, &c).await?.0,
+        None => {
+            let own = stored(d, &c).await?.0;
+            // Who takes this file for the CA has to reach the API with it.
+            match bootstrap::ops::api_ca(d, &c.uuid).await? {
+                Some(more) => format!("{}\n{}\n", own.trim(), more.trim()),
+                None => own,
+            }
+        }
     };
     Ok(Pem {
         cluster: c.uuid,

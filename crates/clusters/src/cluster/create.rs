@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::model::{self, Cluster, Intent, NewCluster};
 use super::{KIND, table};
 use crate::coe::Coe;
+use crate::coe::kubernetes::flavour;
 use crate::coe::kubernetes::networks::Networks;
 use crate::errors::{as_bad_request, bad};
 use crate::kube::{self, Kube};
@@ -63,6 +64,9 @@ pub(crate) async fn create(
             "master_count must be 1 when master_lb_enabled is False",
         ));
     }
+    let (image, _) = lookups::image(d, ctx, &t.image_id).await?;
+    let made_of = flavour::check_image(coe, &image)?;
+    flavour::check_cluster(made_of, new.master_count, networks.as_ref())?;
     store(d, ctx, &cluster, &t, &new, networks).await?;
     Ok(cluster.uuid)
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::model::{self, Template};
 use super::table;
 use crate::coe::Coe;
+use crate::coe::kubernetes::flavour::check_image;
 use crate::errors::bad;
 use crate::{ClustersDeps, lookups};
 
@@ -61,7 +62,9 @@ pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> 
 async fn derive(d: &ClustersDeps, ctx: &Ctx, t: &mut Template) -> Result<()> {
     let (image, distro) = lookups::image(d, ctx, &t.image_id).await?;
     t.cluster_distro = Some(distro);
-    let known = Coe::parse(&t.coe)?.drivers();
+    let coe = Coe::parse(&t.coe)?;
+    check_image(coe, &image)?;
+    let known = coe.drivers();
     let wanted = t
         .driver
         .clone()

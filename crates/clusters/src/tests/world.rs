@@ -167,6 +167,9 @@ impl Keypairs for Things {
 #[async_trait]
 impl Images for Things {
     async fn find(&self, _: &Ctx, name: &str) -> Result<Image> {
+        if let Some(found) = super::kube_flavours::of_others(name) {
+            return Ok(found);
+        }
         let distro = match name {
             "swarm" | "kube" => Some("debian"),
             "ubuntu" => Some("ubuntu"),

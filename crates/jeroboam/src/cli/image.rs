@@ -1,4 +1,4 @@
-//! `jeroboam image build`.
+//! `jeroboam image build` and `jeroboam image register`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::Method;
+use serde_json::json;
 
 use super::client::Api;
 
@@ -57,6 +58,45 @@ pub struct BuildArgs {
     /// compiling them; parts that are not there are compiled.
     #[arg(long, value_name = "DIR")]
     kube_binaries: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct RegisterArgs {
+    /// Name that cluster templates use.
+    name: String,
+    /// What the engine calls it, best with its digest.
+    #[arg(long = "ref", value_name = "REF")]
+    reference: String,
+    /// How its nodes are brought up [default: as REF is known for: kindest/node, rancher/k3s].
+    #[arg(long, value_name = "FLAVOUR")]
+    flavour: Option<String>,
+    /// Distribution that clients are shown [default: as the flavour has it].
+    #[arg(long, value_name = "DISTRO")]
+    os_distro: Option<String>,
+}
+
+/// Registers an image that others have made; whether it can be pulled shows
+/// when a node is made of it.
+///
+/// # Errors
+/// As the server answers.
+pub async fn register(cloud: Option<&str>, args: RegisterArgs) -> Result<ExitCode> {
+    let body = json!({
+        "name": args.name,
+        "reference": args.reference,
+        "node_flavour": args.flavour,
+        "os_distro": args.os_distro,
+    });
+    let api = Api::connect(cloud).await?;
+    let made = api.own(Method::POST, "/images", Some(body)).await?;
+    let shown = |key: &str| made["image"][key].as_str().unwrap_or_default().to_owned();
+    println!(
+        "{} is registered: {}, flavour {}",
+        shown("name"),
+        shown("reference"),
+        shown("node_flavour")
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Builds the image and lets a running server look at it.

@@ -78,6 +78,11 @@ enum ImageCommand {
         after_help = "Examples:\n  jeroboam image build swarm\n  jeroboam image build kubernetes --kube-version 1.35"
     )]
     Build(image::BuildArgs),
+    /// Register a node image that others have made: kind's, k3s'.
+    #[command(
+        after_help = "Examples:\n  jeroboam image register kind-1.36 --ref docker.io/kindest/node:v1.36.1\n  jeroboam image register k3s --ref mirror.example.org/k3s:v1.36.1-k3s1 --flavour k3s"
+    )]
+    Register(image::RegisterArgs),
 }
 
 #[derive(Subcommand)]
@@ -148,6 +153,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Command::Serve(serve) => serve::run(serve).await,
         Command::Doctor => doctor::run().await,
         Command::Image(ImageCommand::Build(build)) => image::build(cloud, build).await,
+        Command::Image(ImageCommand::Register(args)) => image::register(cloud, args).await,
         Command::Cluster(command) => {
             let api = client::Api::connect(cloud).await?;
             match command {

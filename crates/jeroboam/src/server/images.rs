@@ -3,15 +3,68 @@
 
 use std::collections::BTreeMap;
 
-use compute::face::{ComputeFace, NewImage};
+use compute::face::{ComputeFace, NewImage, NodeFlavour};
 use infra::ContainerHost;
 use kernel::{Ctx, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// Label that a node image carries; its value is the COE.
 pub const LABEL: &str = "io.jeroboam.image";
 
 /// Label with the release of a Kubernetes node image, `v1.36.3`.
 const RELEASE: &str = "io.jeroboam.kubernetes.version";
+
+/// What an administrator registers by hand: an image that others have made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    pub name: String,
+    /// As the engine pulls it, `docker.io/kindest/node:v1.36.1@sha256:…`.
+    pub reference: String,
+    /// `own`, `kindest`, `k3s`; absent: what the reference is known for.
+    #[serde(default)]
+    pub node_flavour: Option<String>,
+    /// Absent: that of the flavour.
+    #[serde(default)]
+    pub os_distro: Option<String>,
+}
+
+/// Registers an image; answers it as it is stored.
+///
+/// # Errors
+/// Forbidden; Invalid, naming the field.
+pub async fn register(ctx: &Ctx, compute: &ComputeFace, given: Given) -> Result<Value> {
+    let mut properties = BTreeMap::from([("jeroboam_node".to_owned(), "true".to_owned())]);
+    if let Some(word) = given.node_flavour {
+        properties.insert("node_flavour".into(), word);
+    }
+    let mut new = NewImage {
+        name: given.name,
+        os_distro: given.os_distro,
+        properties,
+        reference: given.reference,
+    };
+    // Written down also where it was seen in the reference.
+    let flavour = new.flavour()?;
+    new.properties
+        .insert("node_flavour".into(), flavour.to_string());
+    if new.os_distro.is_none() {
+        let distro = match flavour {
+            NodeFlavour::K3s => "k3s",
+            NodeFlavour::Own | NodeFlavour::Kindest => "debian",
+        };
+        new.os_distro = Some(distro.into());
+    }
+    let made = compute.images.register(ctx, new).await?;
+    Ok(json!({
+        "id": made.id,
+        "name": made.name,
+        "reference": made.reference,
+        "os_distro": made.os_distro,
+        "node_flavour": flavour.to_string(),
+    }))
+}
 
 /// Registers what is there; answers the names.
 pub async fn refresh(host: &dyn ContainerHost, compute: &ComputeFace) -> Result<Vec<String>> {

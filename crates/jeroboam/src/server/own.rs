@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -13,6 +14,8 @@ use infra::ContainerHost;
 use kernel::{Error, Result};
 use network::NetworkService;
 use serde_json::json;
+
+use super::images::Given;
 
 /// What these routes need.
 #[derive(Clone)]
@@ -33,6 +36,7 @@ pub fn routes(own: Own) -> Router {
     Router::new()
         .route("/leaks", get(leaks))
         .route("/stats", get(stats))
+        .route("/images", post(register))
         .route("/images/refresh", post(refresh))
         .with_state(own)
 }
@@ -75,6 +79,20 @@ async fn refresh(State(own): State<Own>, rest::Caller(ctx): rest::Caller) -> Res
         super::images::refresh(own.host.as_ref(), &own.compute.face()).await
     };
     answer(names.await.map(|names| json!({"images": names})))
+}
+
+async fn register(
+    State(own): State<Own>,
+    rest::Caller(ctx): rest::Caller,
+    body: Bytes,
+) -> Response {
+    let made = async {
+        admin(&ctx)?;
+        let given: Given = serde_json::from_slice(&body)
+            .map_err(|e| Error::invalid("body", format!("body: {e}")))?;
+        super::images::register(&ctx, &own.compute.face(), given).await
+    };
+    answer(made.await.map(|image| json!({"image": image})))
 }
 
 fn admin(ctx: &kernel::Ctx) -> Result<()> {

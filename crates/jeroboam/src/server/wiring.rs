@@ -79,7 +79,12 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         installation: installation.clone(),
     };
     let network = NetworkService::new(database.clone(), plant.plane.clone(), network_config);
-    let compute_config = ComputeConfig::new(installation);
+    let mut compute_config = ComputeConfig::new(installation);
+    // It lies beside us; looked for when a node of an image of others is made.
+    if let Ok(here) = std::env::current_exe() {
+        let agent = here.with_file_name(&compute_config.agent);
+        compute_config.agent = agent.display().to_string();
+    }
     let compute = Compute::new(
         database.clone(),
         plant.host.clone(),

@@ -11,21 +11,21 @@
 //! a node that was a member comes back without it.
 
 mod addons;
-mod api;
+pub(crate) mod api;
 mod balancer;
-mod certificates;
+pub(crate) mod certificates;
 mod components;
 mod control;
 mod dns;
-mod drain;
+pub(crate) mod drain;
 mod files;
 mod logs;
-mod machine;
-mod network;
-mod observe;
-mod plan;
+pub(crate) mod machine;
+pub(crate) mod network;
+pub(crate) mod observe;
+pub(crate) mod plan;
 mod store;
-mod tasks;
+pub(crate) mod tasks;
 
 use std::net::IpAddr;
 use std::path::Path;

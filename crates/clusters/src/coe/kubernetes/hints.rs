@@ -62,6 +62,9 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
     if steps(&["apiserver", "api"]) {
         return "The API server did not become ready: look at its log and at etcd's, and give the masters a flavor of 2 GiB.";
     }
+    if steps(&["kubeadm", "k3s"]) {
+        return "The image's own tool failed: docs/node-flavours.md says how it is run; its log is in the node (`docker logs`, `journalctl`).";
+    }
     if steps(&["network", "cni", "route", "peers"]) {
         return "Check that ports 8472/udp and 10250/tcp are open between the nodes and that no other network uses the pod range.";
     }

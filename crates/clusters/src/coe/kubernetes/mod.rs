@@ -1,6 +1,7 @@
 //! Kubernetes: masters with API server and etcd, workers, a pod range for
 //! each node.
 
+pub(crate) mod flavour;
 pub(crate) mod health;
 pub(crate) mod hints;
 pub(crate) mod labels;
@@ -13,8 +14,9 @@ use kernel::Result;
 use crate::errors::bad;
 use crate::template::Template;
 
-/// Distributions of `os_distro` whose images hold the node agent.
-pub(crate) const DISTROS: &[&str] = &["debian"];
+/// Distributions of `os_distro` whose images hold the node agent, or can be
+/// given it.
+pub(crate) const DISTROS: &[&str] = &["debian", "k3s"];
 
 /// Port of the API server, unless the template says another.
 pub(crate) const API_PORT: u16 = 6443;

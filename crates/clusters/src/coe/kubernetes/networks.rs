@@ -124,6 +124,11 @@ impl Networks {
         nth(self.services, 1)
     }
 
+    /// The address of the cluster's DNS unless a label says another.
+    pub(crate) fn usual_dns(&self) -> Ipv4Addr {
+        nth(self.services, DNS)
+    }
+
     /// Refuses a range of the nodes that services or pods have.
     ///
     /// # Errors

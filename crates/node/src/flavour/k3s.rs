@@ -1,0 +1,268 @@
+//! One boot of a node of `rancher/k3s`: the agent prepares the container,
+//! runs k3s as its child and does a master's duties.
+//!
+//! ```text
+//! prepare ── hello ─┬─ (master) k3s server ── token published ─┬─ node ── ready
+//!                   └─ (worker) join, api ── k3s agent ────────┘
+//! ```
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use kernel::{Error, Result, ids};
+use nodewire::{JoinTicket, LONG_POLL_SECONDS, Peers, Published, Role, Welcome};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::acts::Hands;
+use super::k3s_plan::{self as plan, Command};
+use super::member;
+use crate::init::{Boot, Never};
+use crate::kube::api::Api;
+use crate::kube::machine;
+use crate::kube::plan::Facts;
+use crate::prepare::prepare as mounts;
+use crate::report::{plain, say};
+use crate::retry::Backoff;
+use crate::seed::write_private;
+use crate::supervise::{self, Service};
+
+const SERVER_PATIENCE: Duration = Duration::from_secs(180);
+/// How k3s was started, below our home.
+const COMMAND: &str = "k3s.json";
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Runs the node until `stop` ends; k3s ends before it returns.
+///
+/// # Errors
+/// The server refused a node that was never ready.
+pub(crate) async fn live(
+    boot: &Boot,
+    delivery: impl Future<Output = ()>,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let prepared = prepare(boot).await;
+    // A node that was started before comes back without the server.
+    let (wanted, command) = watch::channel(kept(boot).filter(|_| prepared.is_ok()));
+    let (halt, halting) = watch::channel(false);
+    let child = run_child(boot, command, halting);
+    tokio::pin!(child);
+    let node = member::live(boot, delivery, stop, |welcome, own, peers| {
+        life(boot, prepared, welcome, own, peers, wanted)
+    });
+    let outcome = tokio::select! {
+        done = node => done,
+        // k3s cannot be run at all.
+        ended = &mut child => return ended,
+    };
+    halt.send_replace(true);
+    child.await?;
+    outcome
+}
+
+/// Runs k3s as soon as its command line is known.
+async fn run_child(
+    boot: &Boot,
+    mut command: watch::Receiver<Option<Command>>,
+    mut halting: watch::Receiver<bool>,
+) -> Result<()> {
+    let command = tokio::select! {
+        known = command.wait_for(Option::is_some) => known.ok().and_then(|c| c.clone()),
+        _ = halting.wait_for(|now| *now) => return Ok(()),
+    };
+    let Some(command) = command else {
+        // The node gave up before; it is kept for being looked at.
+        let _ = halting.wait_for(|now| *now).await;
+        return Ok(());
+    };
+    let service = Service {
+        program: plan::PROGRAM.into(),
+        arguments: command.arguments,
+        env: command.env,
+        step: "k3s",
+    };
+    supervise::run(&service, &boot.reporter, &boot.tail, halting).await
+}
+
+/// Makes the container fit for k3s; gives the image's release.
+async fn prepare(boot: &Boot) -> Result<u16> {
+    let work = async {
+        mounts(&boot.seed.node)?;
+        machine::prepare(&boot.home)?;
+        let ask = [plan::PROGRAM, "--version"].map(str::to_owned);
+        let said = Hands::node().run(&ask, "", Duration::from_secs(30)).await?;
+        plan::minor(&said)
+    };
+    boot.reporter.run("prepare", work).await
+}
+
+/// The command line of an earlier boot.
+fn kept(boot: &Boot) -> Option<Command> {
+    let text = fs::read_to_string(boot.home.join(COMMAND)).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Starts k3s, and remembers how.
+fn start(boot: &Boot, wanted: &watch::Sender<Option<Command>>, command: Command) -> Result<()> {
+    let text = serde_json::to_string(&command)?;
+    write_private(&boot.home.join(COMMAND), text.as_bytes())?;
+    // Who runs already goes on.
+    if wanted.borrow().is_none() {
+        wanted.send_replace(Some(command));
+    }
+    Ok(())
+}
+
+async fn life(
+    boot: &Boot,
+    prepared: Result<u16>,
+    welcome: Welcome,
+    own: IpAddr,
+    peers: watch::Receiver<Option<Peers>>,
+    wanted: watch::Sender<Option<Command>>,
+) -> Result<Never> {
+    let reporter = &boot.reporter;
+    let mut facts = member::facts(boot, &welcome, own, prepared?)?;
+    let dir = member::pki(boot);
+    if facts.role == Role::Manager {
+        trust(&facts)?;
+        let token = secret(boot)?;
+        start(boot, &wanted, plan::server(&facts, &token))?;
+        reporter.run("k3s", up(boot, &dir)).await?;
+        publish(boot, &facts).await?;
+        let ready = async {
+            let api = Api::new(&facts.api, &dir, "admin")?;
+            let wait = member::node_ready(&api, &facts.node);
+            reporter.run("node", wait).await
+        };
+        return member::master(boot, &facts, &dir, &peers, ready).await;
+    }
+    facts.api = member::api_address(&peers).await?;
+    let ticket = reporter.run("join", ticket(boot)).await?;
+    start(boot, &wanted, plan::agent(&facts, &ticket.token))?;
+    reporter.run("k3s", joined(boot, &dir)).await?;
+    let api = Api::new(&facts.api, &dir, "kubelet")?;
+    let wait = member::node_ready(&api, &facts.node);
+    let uid = reporter.run("node", wait).await?;
+    boot.ready(&uid).await?;
+    std::future::pending().await
+}
+
+/// Lets the API serve clients of the cluster's CA beside those of k3s' own.
+fn trust(facts: &Facts) -> Result<()> {
+    let path = Path::new(plan::TLS).join("client-ca.crt");
+    if path.exists() {
+        return Ok(());
+    }
+    let cluster = facts
+        .plan
+        .ca
+        .as_deref()
+        .ok_or_else(|| Error::internal("the server sent no CA with its plan"))?;
+    let (own, key) = plan::client_ca()?;
+    // The key first: the certificate says that both are there.
+    write_private(&Path::new(plan::TLS).join("client-ca.key"), key.as_bytes())?;
+    write_private(&path, plan::bundle(&own, cluster).as_bytes())
+}
+
+/// The cluster's shared secret, drawn at the first boot.
+fn secret(boot: &Boot) -> Result<String> {
+    let path = boot.home.join("k3s-token");
+    if let Ok(kept) = fs::read_to_string(&path)
+        && !kept.is_empty()
+    {
+        return Ok(kept);
+    }
+    let fresh = ids::secret_hex(32);
+    write_private(&path, fresh.as_bytes())?;
+    Ok(fresh)
+}
+
+/// Waits until k3s has written what names it, and its API answers; keeps the
+/// administrator's certificate where the agent's client looks.
+async fn up(boot: &Boot, dir: &Path) -> Result<()> {
+    let tls = Path::new(plan::TLS);
+    let files = [
+        (tls.join("server-ca.crt"), "ca.crt"),
+        (tls.join("client-admin.crt"), "admin.crt"),
+        (tls.join("client-admin.key"), "admin.key"),
+    ];
+    appear(boot, dir, &files, Path::new(plan::NODE_TOKEN)).await
+}
+
+async fn joined(boot: &Boot, dir: &Path) -> Result<()> {
+    let agent = Path::new(plan::AGENT);
+    let files = [
+        (agent.join("server-ca.crt"), "ca.crt"),
+        (agent.join("client-kubelet.crt"), "kubelet.crt"),
+        (agent.join("client-kubelet.key"), "kubelet.key"),
+    ];
+    appear(boot, dir, &files, &agent.join("client-kubelet.crt")).await
+}
+
+/// Copies files once they, and `last`, are there.
+async fn appear(
+    boot: &Boot,
+    dir: &Path,
+    files: &[(std::path::PathBuf, &str)],
+    last: &Path,
+) -> Result<()> {
+    let until = Instant::now() + SERVER_PATIENCE;
+    let there = |path: &Path| fs::metadata(path).is_ok_and(|m| m.len() > 0);
+    while !there(last) || !files.iter().all(|(from, _)| there(from)) {
+        if Instant::now() >= until {
+            return Err(Error::timeout(format!(
+                "k3s has not written {} within {} s; its last lines:\n{}",
+                last.display(),
+                SERVER_PATIENCE.as_secs(),
+                boot.tail.text()
+            )));
+        }
+        sleep(LOOK).await;
+    }
+    for (from, to) in files {
+        let text =
+            fs::read(from).map_err(|e| Error::internal(format!("{}: {e}", from.display())))?;
+        write_private(&dir.join(to), &text)?;
+    }
+    Ok(())
+}
+
+/// Tells how others join, and which CA vouches for the API.
+async fn publish(boot: &Boot, facts: &Facts) -> Result<()> {
+    let read = |path: &Path| {
+        fs::read_to_string(path).map_err(|e| Error::internal(format!("{}: {e}", path.display())))
+    };
+    let token = read(Path::new(plan::NODE_TOKEN))?.trim().to_owned();
+    let news = Published {
+        remote_addr: format!("{}:{}", facts.own, facts.plan.api_port),
+        worker_token: token.clone(),
+        manager_token: token,
+        ca: Some(read(&Path::new(plan::TLS).join("server-ca.crt"))?),
+    };
+    let mut backoff = Backoff::new(50, 5_000);
+    while let Err(e) = boot.channel.post::<Value>("published", &news).await {
+        if !e.is_transient() {
+            return Err(e);
+        }
+        say(format_args!("published: {}", plain(&e)));
+        backoff.pause().await;
+    }
+    Ok(())
+}
+
+/// Waits until the master has published how to join.
+async fn ticket(boot: &Boot) -> Result<JoinTicket> {
+    let mut backoff = Backoff::new(100, 5_000);
+    loop {
+        match boot.channel.poll("join", LONG_POLL_SECONDS).await {
+            Ok(Some(ticket)) => return Ok(ticket),
+            Ok(None) => {}
+            Err(e) if e.is_transient() => backoff.pause().await,
+            Err(e) => return Err(e),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What k3s is given: command line, environment, files. Pure.
+//!
+//! k3s signs with CAs of its own, keys and all, in its first server; it has
+//! no mode for an external CA. The cluster's CA key does not go there. So the
+//! API's certificate is by k3s' CA, which the agent reports and the server
+//! hands out with its own; clients may come with certificates of either.
+
+use std::fmt::Write as _;
+
+use kernel::{Error, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::member;
+use crate::kube::plan::{Facts, is_restricted};
+
+pub(crate) const PROGRAM: &str = "/bin/k3s";
+pub(crate) const TLS: &str = "/var/lib/rancher/k3s/server/tls";
+pub(crate) const AGENT: &str = "/var/lib/rancher/k3s/agent";
+/// Written by a server that is up: the secret with a digest of its CA before.
+pub(crate) const NODE_TOKEN: &str = "/var/lib/rancher/k3s/server/node-token";
+pub(crate) const KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";
+
+/// How k3s is started.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Command {
+    pub arguments: Vec<String>,
+    /// Holds the token.
+    pub env: Vec<(String, String)>,
+}
+
+/// The first and only server.
+pub(crate) fn server(f: &Facts, token: &str) -> Command {
+    let p = &f.plan;
+    let mut line = vec!["server".to_owned()];
+    let mut flag = |name: &str, value: &str| line.push(format!("--{name}={value}"));
+    flag("node-name", &f.node);
+    flag("node-ip", &f.own.to_string());
+    flag("advertise-address", &f.own.to_string());
+    flag("tls-san", &f.own.to_string());
+    flag("https-listen-port", &p.api_port.to_string());
+    flag("cluster-cidr", &p.pod_cidr);
+    flag("service-cidr", &p.service_cidr);
+    flag("cluster-dns", &p.dns_ip);
+    flag("cluster-domain", &p.cluster_domain);
+    // All nodes are in one network.
+    flag("flannel-backend", "host-gw");
+    // What publishes ports on every node is not ours to start unasked.
+    flag("disable", "traefik");
+    flag("disable", "servicelb");
+    // The server gives each node its range.
+    flag("kube-controller-manager-arg", "allocate-node-cidrs=false");
+    flag("write-kubeconfig-mode", "600");
+    if p.taint_masters {
+        let taint = "node-role.kubernetes.io/control-plane=true:NoSchedule";
+        flag("node-taint", taint);
+    }
+    line.extend(node(f));
+    Command {
+        arguments: line,
+        env: vec![
+            ("K3S_TOKEN".into(), token.into()),
+            ("K3S_KUBECONFIG_OUTPUT".into(), KUBECONFIG.into()),
+        ],
+    }
+}
+
+/// A worker; `token` holds the digest of the server's CA, which it is
+/// compared with before anything is said.
+pub(crate) fn agent(f: &Facts, token: &str) -> Command {
+    let mut line = vec![
+        "agent".to_owned(),
+        format!("--node-name={}", f.node),
+        format!("--node-ip={}", f.own),
+    ];
+    line.extend(node(f));
+    Command {
+        arguments: line,
+        env: vec![
+            ("K3S_URL".into(), format!("https://{}", f.api)),
+            ("K3S_TOKEN".into(), token.into()),
+        ],
+    }
+}
+
+/// What kubelet and kube-proxy of both get.
+fn node(f: &Facts) -> Vec<String> {
+    let mut line = Vec::new();
+    for (key, value) in &f.plan.node_labels {
+        if !is_restricted(key) {
+            line.push(format!("--node-label={key}={value}"));
+        }
+    }
+    if let Some(reserved) = member::reserved(f) {
+        line.push(format!("--kubelet-arg=system-reserved={reserved}"));
+    }
+    if f.minor >= 31 {
+        line.push("--kubelet-arg=fail-cgroupv1=false".into());
+    }
+    // The limits belong to the host and are read-only here.
+    for limit in [
+        "conntrack-max-per-core=0",
+        "conntrack-min=0",
+        "conntrack-tcp-timeout-established=0s",
+        "conntrack-tcp-timeout-close-wait=0s",
+    ] {
+        line.push(format!("--kube-proxy-arg={limit}"));
+    }
+    line
+}
+
+/// The release of `k3s --version`: `k3s version v1.33.4+k3s1 (148243c4)`.
+///
+/// # Errors
+/// Invalid `image`: another text.
+pub(crate) fn minor(said: &str) -> Result<u16> {
+    said.split_whitespace()
+        .nth(2)
+        .and_then(|v| v.strip_prefix("v1.")?.split('.').next()?.parse().ok())
+        .ok_or_else(|| {
+            Error::invalid(
+                "image",
+                format!(
+                    "{PROGRAM} --version says '{}', not k3s version v1.…",
+                    said.trim()
+                ),
+            )
+        })
+}
+
+/// A CA for k3s' own clients, certificate and key as PEM. k3s would make one
+/// itself, but then ours could stand beside it after a restart only.
+///
+/// # Errors
+/// Internal: no key can be made.
+pub(crate) fn client_ca() -> Result<(String, String)> {
+    let failed = |e: rcgen::Error| Error::internal(format!("making a CA for k3s: {e}"));
+    let key = KeyPair::generate().map_err(failed)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    let id: String =
+        Sha256::digest(key.public_key_pem())
+            .iter()
+            .take(8)
+            .fold(String::new(), |mut all, byte| {
+                let _ = write!(all, "{byte:02x}");
+                all
+            });
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("k3s-client-ca-{id}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::CrlSign,
+    ];
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
+/// The CAs whose clients the API serves: k3s' own first, it signs with that.
+pub(crate) fn bundle(own: &str, cluster: &str) -> String {
+    format!("{}\n{}\n", own.trim(), cluster.trim())
+}

@@ -1,0 +1,202 @@
+//! What nodes of all foreign flavours have in common: how they become ready
+//! members, and a master's duties.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use kernel::{Error, Result};
+use nodewire::{Peers, Role, Welcome};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::engine::{query, text};
+use crate::init::{Boot, Never};
+use crate::kube::addons::Desk;
+use crate::kube::api::Api;
+use crate::kube::plan::Facts;
+use crate::kube::{drain, machine, network, observe, tasks};
+use crate::report::plain;
+
+const NODE_PATIENCE: Duration = Duration::from_secs(180);
+const API_PATIENCE: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_millis(200);
+const MIB: u64 = 1024 * 1024;
+/// What the agent, containerd and the kubelet need.
+const OWN_MEMORY: u64 = 250 * MIB;
+
+/// Where what the server has certified is kept.
+pub(super) fn pki(boot: &Boot) -> PathBuf {
+    boot.home.join("pki")
+}
+
+/// `--system-reserved` of the kubelet: it sees the whole host, and what is not
+/// this node's is reserved. `None`: no limit is set.
+pub(super) fn reserved(f: &Facts) -> Option<String> {
+    let (limit, total) = f.memory?;
+    let bytes = (limit < total).then(|| (total - limit + OWN_MEMORY).min(total - 64 * MIB))?;
+    Some(format!("memory={}Mi", bytes / MIB))
+}
+
+/// Runs a node until `stop` ends: says hello, follows the peers, and does
+/// `life` with the welcome.
+///
+/// # Errors
+/// The server refused a node that was never ready.
+pub(super) async fn live<F: Future<Output = Result<Never>>>(
+    boot: &Boot,
+    delivery: impl Future<Output = ()>,
+    stop: impl Future<Output = ()>,
+    life: impl FnOnce(Welcome, std::net::IpAddr, watch::Receiver<Option<Peers>>) -> F,
+) -> Result<()> {
+    let own = boot.own_address().await;
+    let (known, peers) = watch::channel(None);
+    let hello = boot.hello(own).boxed_local().shared();
+    let follow = async {
+        hello.clone().await?;
+        network::follow(&boot.channel, &known).await;
+        Err::<Never, _>(Error::internal("following the peers ended"))
+    };
+    let life = async {
+        let welcome = hello.clone().await?;
+        if welcome.role == Role::Balancer {
+            return Err(Error::internal(
+                "an image of others does not hold a balancer",
+            ));
+        }
+        life(welcome, own, peers).await
+    };
+    let both = async { tokio::try_join!(boot.hold(follow), boot.hold(life)).map(|_| ()) };
+    tokio::select! {
+        done = both => done,
+        () = delivery => Ok(()),
+        () = stop => Ok(()),
+    }
+}
+
+/// All that configurations depend on. `minor` is the image's release.
+///
+/// # Errors
+/// Internal: the server sent no plan.
+pub(super) fn facts(
+    boot: &Boot,
+    welcome: &Welcome,
+    own: std::net::IpAddr,
+    minor: u16,
+) -> Result<Facts> {
+    let mut plan = welcome
+        .kubernetes
+        .clone()
+        .ok_or_else(|| Error::internal("the server sent no plan for Kubernetes"))?;
+    // Add-ons are those of the image; labels install none.
+    plan.options.clear();
+    Ok(Facts {
+        node: boot.seed.node.clone(),
+        cluster: boot.seed.cluster.clone(),
+        own,
+        role: welcome.role,
+        minor,
+        api: format!("127.0.0.1:{}", plan.api_port),
+        plan,
+        members: Vec::new(),
+        etcd_known: false,
+        memory: machine::memory(),
+    })
+}
+
+/// Waits for the address of the API.
+pub(super) async fn api_address(peers: &watch::Receiver<Option<Peers>>) -> Result<String> {
+    let mut peers = peers.clone();
+    let known = peers
+        .wait_for(|p| p.as_ref().is_some_and(|p| p.api.is_some()))
+        .await
+        .map_err(|_| Error::internal("nobody follows the peers"))?;
+    known
+        .as_ref()
+        .and_then(|p| p.api.clone())
+        .ok_or_else(|| Error::internal("the API has no address"))
+}
+
+/// Waits until the API says anything at all.
+///
+/// # Errors
+/// Timeout.
+pub(super) async fn answers(api: &Api, at: &str) -> Result<()> {
+    let until = Instant::now() + API_PATIENCE;
+    while !api.answers().await {
+        if Instant::now() >= until {
+            return Err(Error::timeout(format!(
+                "the API at {at} does not answer within {} s",
+                API_PATIENCE.as_secs()
+            )));
+        }
+        sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// Waits until this node is Ready; gives its uid.
+///
+/// # Errors
+/// Timeout, with what is in the way in the cluster's words.
+pub(super) async fn node_ready(api: &Api, node: &str) -> Result<String> {
+    let until = Instant::now() + NODE_PATIENCE;
+    let path = format!("/api/v1/nodes/{}", query(node));
+    loop {
+        let why = match api.get(&path).await {
+            Ok(found) if drain::is_ready(&found) => return Ok(text(&found["metadata"]["uid"])),
+            Ok(found) => unready(&found),
+            Err(e) if e.is_not_found() => "it has not registered".to_owned(),
+            Err(e) => plain(&e),
+        };
+        if Instant::now() >= until {
+            return Err(Error::timeout(format!(
+                "node {node} is not Ready within {} s: {why}",
+                NODE_PATIENCE.as_secs()
+            )));
+        }
+        sleep(LOOK).await;
+    }
+}
+
+fn unready(node: &Value) -> String {
+    let conditions = node["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .find(|c| c["type"] == "Ready")
+        .map_or_else(
+            || "its kubelet has not told yet".to_owned(),
+            |c| text(&c["message"]),
+        )
+}
+
+/// A master from the moment its API answers: tells what it sees, becomes
+/// ready, takes tasks.
+pub(super) async fn master(
+    boot: &Boot,
+    facts: &Facts,
+    dir: &Path,
+    peers: &watch::Receiver<Option<Peers>>,
+    ready: impl Future<Output = Result<String>>,
+) -> Result<Never> {
+    let api = Api::new(&facts.api, dir, "admin")?;
+    let channel = &boot.channel;
+    let (ready, never) = (
+        async {
+            let uid = ready.await?;
+            boot.ready(&uid).await?;
+            tasks::run(&api, channel).await;
+            Err::<Never, _>(Error::internal("a master's duties ended"))
+        },
+        async {
+            let desk = Desk::new();
+            observe::observe(&api, channel, facts, peers, &desk).await;
+            Err::<Never, _>(Error::internal("observing ended"))
+        },
+    );
+    // A master that failed still says what it sees.
+    let ready = boot.hold(ready);
+    tokio::try_join!(ready, never).map(|(never, _)| never)
+}
