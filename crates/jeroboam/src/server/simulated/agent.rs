@@ -116,6 +116,7 @@ impl Agent {
                 remote_addr: format!("{}:2377", self.address),
                 worker_token: format!("SWMTKN-1-{}-worker", self.seed.cluster),
                 manager_token: format!("SWMTKN-1-{}-manager", self.seed.cluster),
+                ca: None,
             };
             self.channel.post::<Value>("published", &news).await?;
         }
