@@ -99,11 +99,14 @@ impl Node<'_> {
         let (ready, never) = (
             async {
                 ready.await?;
-                tasks::run(&api, channel).await;
+                tokio::join!(
+                    tasks::run(&api, channel),
+                    self.addons.keep(&api, &facts.plan, &peers)
+                );
                 Err::<Never, _>(Error::internal("a master's duties ended"))
             },
             async {
-                observe::observe(&api, channel, facts, &peers).await;
+                observe::observe(&api, channel, facts, &peers, &self.addons).await;
                 Err::<Never, _>(Error::internal("observing ended"))
             },
         );

@@ -10,7 +10,7 @@
 //! Nothing waits for what it does not need. What the server said is kept:
 //! a node that was a member comes back without it.
 
-mod addons;
+pub(crate) mod addons;
 pub(crate) mod api;
 mod balancer;
 pub(crate) mod certificates;
@@ -71,6 +71,7 @@ pub(crate) struct Node<'a> {
     /// Whether containerd answers, and whether it holds our images.
     containerd: watch::Sender<bool>,
     images: watch::Sender<bool>,
+    addons: addons::Desk,
 }
 
 /// Runs the node until `stop` ends; the components end before it returns.
@@ -95,6 +96,7 @@ pub(crate) async fn live(
         kept: welcome,
         containerd: watch::channel(false).0,
         images: watch::channel(false).0,
+        addons: addons::Desk::new(),
     };
     let runner = runner.run(halting);
     tokio::pin!(runner);
@@ -119,6 +121,9 @@ impl Node<'_> {
         let hello = boot.hello(own).boxed_local().shared();
         let greet = async {
             let welcome = hello.clone().await?;
+            if let Some(plan) = &welcome.kubernetes {
+                self.addons.ask(&plan.options);
+            }
             self.keep(&welcome).await
         };
         let life = async {

@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::addons::{self, Desk};
 use super::api::Api;
+use super::drain;
 use super::plan::{Facts, is_restricted};
-use super::{addons, drain};
 use crate::channel::Channel;
 use crate::engine::{query, text};
 use crate::report::{plain, say};
@@ -34,6 +35,7 @@ pub(crate) async fn observe(
     channel: &Channel,
     facts: &Facts,
     peers: &watch::Receiver<Option<Peers>>,
+    desk: &Desk,
 ) {
     let changed = Notify::new();
     let news = async {
@@ -43,18 +45,26 @@ pub(crate) async fn observe(
         }
         std::future::pending::<()>().await;
     };
+    let (deployments, daemons) = (ours("deployments"), ours("daemonsets"));
     tokio::join!(
-        wake(api, &changed),
+        wake(api, "/api/v1/nodes?", &changed),
+        wake(api, &deployments, &changed),
+        wake(api, &daemons, &changed),
         news,
-        tell(api, channel, facts, peers, &changed)
+        tell(api, channel, facts, peers, desk, &changed)
     );
 }
 
-async fn wake(api: &Api, changed: &Notify) {
+/// A list of the workloads that add-ons are made of.
+fn ours(plural: &str) -> String {
+    format!("/apis/apps/v1/{plural}?{}&", addons::SELECTOR)
+}
+
+async fn wake(api: &Api, list: &str, changed: &Notify) {
+    let path = format!("{list}watch=true&timeoutSeconds=300");
     loop {
-        let path = "/api/v1/nodes?watch=true&timeoutSeconds=300";
         let _ = api
-            .watch(path, |_, _| {
+            .watch(&path, |_, _| {
                 changed.notify_one();
                 None::<()>
             })
@@ -69,6 +79,7 @@ async fn tell(
     channel: &Channel,
     facts: &Facts,
     peers: &watch::Receiver<Option<Peers>>,
+    desk: &Desk,
     changed: &Notify,
 ) {
     let mut told: Option<(Observed, Instant)> = None;
@@ -84,7 +95,7 @@ async fn tell(
         let known = peers.borrow().clone();
         let looked = async {
             if quiet % QUIET == 0 {
-                look(api, facts, known.as_ref(), &mut last).await?;
+                look(api, facts, known.as_ref(), desk, &mut last).await?;
             }
             health(api).await
         };
@@ -114,7 +125,13 @@ async fn tell(
 }
 
 /// Brings `seen` up to date.
-async fn look(api: &Api, facts: &Facts, peers: Option<&Peers>, seen: &mut Observed) -> Result<()> {
+async fn look(
+    api: &Api,
+    facts: &Facts,
+    peers: Option<&Peers>,
+    desk: &Desk,
+    seen: &mut Observed,
+) -> Result<()> {
     let list = api.get("/api/v1/nodes").await?;
     let nodes = list["items"].as_array().map_or(&[][..], |all| all);
     for (name, change) in nodes.iter().filter_map(|n| wanting(n, facts, peers)) {
@@ -128,7 +145,7 @@ async fn look(api: &Api, facts: &Facts, peers: Option<&Peers>, seen: &mut Observ
     if seen.version.is_empty() {
         seen.version = text(&api.get("/version").await?["gitVersion"]);
     }
-    seen.addons = addons::states(api, &facts.plan).await?;
+    seen.addons = desk.states(api, &facts.plan).await?;
     Ok(())
 }
 

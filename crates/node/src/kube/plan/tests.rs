@@ -46,7 +46,7 @@ pub(crate) fn facts(role: Role, minor: Minor) -> Facts {
     }
 }
 
-fn golden(name: &str, now: &str) {
+pub(crate) fn golden(name: &str, now: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("src/kube/golden")
         .join(name);

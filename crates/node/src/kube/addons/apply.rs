@@ -1,0 +1,202 @@
+//! Objects into the cluster and out of it again, in an order in which each
+//! finds what it needs.
+
+use std::time::Duration;
+
+use kernel::{Error, Result};
+use serde_json::Value;
+
+use crate::engine::query;
+use crate::kube::api::Api;
+use crate::retry::Backoff;
+
+/// How long the API server may take to serve a new kind.
+const ESTABLISHED: Duration = Duration::from_secs(30);
+const CRD: &str = "CustomResourceDefinition";
+
+/// Groups of kinds, first to last; what is in none comes after them.
+const ORDER: [&[&str]; 3] = [
+    &["Namespace"],
+    &[CRD],
+    &[
+        "ServiceAccount",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Role",
+        "RoleBinding",
+    ],
+];
+
+fn word(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn rank(object: &Value) -> usize {
+    let kind = word(&object["kind"]);
+    ORDER
+        .iter()
+        .position(|kinds| kinds.contains(&kind.as_str()))
+        .unwrap_or(ORDER.len())
+}
+
+/// Where an object of ours is found.
+///
+/// # Errors
+/// Internal: a kind that no add-on of ours has.
+pub(crate) fn path_of(object: &Value) -> Result<String> {
+    let version = word(&object["apiVersion"]);
+    let plural = match word(&object["kind"]).as_str() {
+        "APIService" => "apiservices",
+        "ClusterRole" => "clusterroles",
+        "ClusterRoleBinding" => "clusterrolebindings",
+        "ConfigMap" => "configmaps",
+        CRD => "customresourcedefinitions",
+        "DaemonSet" => "daemonsets",
+        "Deployment" => "deployments",
+        "IngressClass" => "ingressclasses",
+        "Namespace" => "namespaces",
+        "Role" => "roles",
+        "RoleBinding" => "rolebindings",
+        "Secret" => "secrets",
+        "Service" => "services",
+        "ServiceAccount" => "serviceaccounts",
+        other => return Err(Error::internal(format!("no route for kind {other}"))),
+    };
+    let group = if version.contains('/') {
+        format!("/apis/{version}")
+    } else {
+        format!("/api/{version}")
+    };
+    let meta = &object["metadata"];
+    let place = meta["namespace"]
+        .as_str()
+        .map(|n| format!("/namespaces/{n}"))
+        .unwrap_or_default();
+    Ok(format!("{group}{place}/{plural}/{}", word(&meta["name"])))
+}
+
+fn named(path: &str) -> impl Fn(Error) -> Error {
+    move |e| Error::new(e.kind.clone(), format!("applying {path}: {}", e.message))
+}
+
+/// Applies objects: namespaces, kinds until they are served, accounts and
+/// their rights, the rest. Repeating it changes nothing.
+///
+/// # Errors
+/// As the API, naming the object; timeout: a kind that is not served.
+pub(crate) async fn apply(api: &Api, objects: &[Value]) -> Result<()> {
+    let mut ordered: Vec<&Value> = objects.iter().collect();
+    ordered.sort_by_key(|object| rank(object));
+    for (at, object) in ordered.iter().enumerate() {
+        let path = path_of(object)?;
+        api.apply(&path, object).await.map_err(named(&path))?;
+        let last_kind = ordered.get(at + 1).is_none_or(|next| next["kind"] != CRD);
+        if object["kind"] == CRD && last_kind {
+            for kind in ordered.iter().filter(|o| o["kind"] == CRD) {
+                established(api, kind).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Until the API server serves a kind.
+async fn established(api: &Api, kind: &Value) -> Result<()> {
+    let name = word(&kind["metadata"]["name"]);
+    let path = format!(
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?watch=true&timeoutSeconds=30&fieldSelector={}",
+        query(&format!("metadata.name={name}"))
+    );
+    let watch = async {
+        let mut backoff = Backoff::new(50, 1_000);
+        loop {
+            let seen = api
+                .watch(&path, |_, now| holds(now, "Established").then_some(()))
+                .await;
+            if let Ok(Some(())) = seen {
+                return;
+            }
+            backoff.pause().await;
+        }
+    };
+    tokio::time::timeout(ESTABLISHED, watch)
+        .await
+        .map_err(|_| Error::timeout(format!("{name} is not established after 30 s")))
+}
+
+/// Whether a condition of an object is true.
+pub(crate) fn holds(object: &Value, condition: &str) -> bool {
+    let all = object["status"]["conditions"].as_array();
+    all.into_iter()
+        .flatten()
+        .any(|c| c["type"] == condition && c["status"] == "True")
+}
+
+/// Deletes objects in the opposite order; what is not there is done. One
+/// that somebody else made under the same name stays.
+///
+/// # Errors
+/// As the API, naming the object.
+pub(crate) async fn remove(api: &Api, objects: &[Value]) -> Result<()> {
+    let mut ordered: Vec<&Value> = objects.iter().collect();
+    ordered.sort_by_key(|object| std::cmp::Reverse(rank(object)));
+    for object in ordered {
+        let path = path_of(object)?;
+        let gone = match api.get(&path).await {
+            Ok(now) if super::is_ours(&now) => api.delete(&path).await.map(|_| ()),
+            Ok(_) => Ok(()),
+            Err(e) => Err(e),
+        };
+        match gone {
+            Err(e) if !e.is_not_found() => {
+                let what = format!("removing {path}: {}", e.message);
+                return Err(Error::new(e.kind.clone(), what));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kube::addons::coredns;
+    use crate::kube::plan::tests::facts;
+    use serde_json::json;
+
+    #[test]
+    fn every_object_has_its_route() {
+        let plan = facts(nodewire::Role::Manager, 36).plan;
+        let paths: Vec<String> = coredns(&plan, "c")
+            .iter()
+            .map(|o| path_of(o).unwrap())
+            .collect();
+        for (at, path) in [
+            (0, "/api/v1/namespaces/kube-system/serviceaccounts/coredns"),
+            (
+                1,
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:coredns",
+            ),
+            (
+                5,
+                "/apis/apps/v1/namespaces/kube-system/deployments/coredns",
+            ),
+        ] {
+            assert_eq!(paths[at], path);
+        }
+        assert!(path_of(&json!({ "kind": "Job" })).is_err());
+    }
+
+    #[test]
+    fn what_others_need_comes_first() {
+        let kinds = ["Deployment", "ClusterRole", CRD, "Namespace", "Service"];
+        let mut objects: Vec<Value> = kinds.iter().map(|k| json!({ "kind": k })).collect();
+        objects.sort_by_key(rank);
+        let sorted: Vec<String> = objects.iter().map(|o| word(&o["kind"])).collect();
+        assert_eq!(
+            sorted,
+            ["Namespace", CRD, "ClusterRole", "Deployment", "Service"]
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! metrics-server: what `kubectl top` and autoscaling ask. It trusts kubelets
+//! by the cluster's CA, and the API server trusts it by a certificate of its
+//! own: nothing here goes unverified.
+
+use kernel::{Error, Result, clock};
+use nodewire::KubePlan;
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use serde_json::{Value, json};
+
+use super::{Held, SYSTEM, image, is_ours, meta, selector};
+use crate::kube::api::Api;
+
+pub(super) const IMAGE: &str = "metrics-server";
+const NAME: &str = "metrics-server";
+const TLS: &str = "metrics-server-tls";
+/// Twice the life of a cluster's CA.
+const YEARS: i32 = 10;
+
+pub(super) fn objects(_: &KubePlan, held: &Held) -> Vec<Value> {
+    let rbac = "rbac.authorization.k8s.io/v1";
+    let subject = json!([{ "kind": "ServiceAccount", "name": NAME, "namespace": SYSTEM }]);
+    let role = |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
+    let mut readers = meta("system:aggregated-metrics-reader", None);
+    for to in ["view", "edit", "admin"] {
+        readers["labels"][format!("rbac.authorization.k8s.io/aggregate-to-{to}")] = json!("true");
+    }
+    vec![
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(NAME, Some(SYSTEM)) }),
+        json!({ "apiVersion": rbac, "kind": "ClusterRole", "metadata": readers, "rules": [
+            { "apiGroups": ["metrics.k8s.io"], "resources": ["pods", "nodes"],
+              "verbs": ["get", "list", "watch"] },
+        ] }),
+        json!({ "apiVersion": rbac, "kind": "ClusterRole",
+            "metadata": meta("system:metrics-server", None), "rules": [
+                { "apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"] },
+                { "apiGroups": [""], "resources": ["pods", "nodes"],
+                  "verbs": ["get", "list", "watch"] },
+            ] }),
+        json!({ "apiVersion": rbac, "kind": "ClusterRoleBinding",
+            "metadata": meta("system:metrics-server", None),
+            "roleRef": role("ClusterRole", "system:metrics-server"), "subjects": subject }),
+        json!({ "apiVersion": rbac, "kind": "ClusterRoleBinding",
+            "metadata": meta("metrics-server:system:auth-delegator", None),
+            "roleRef": role("ClusterRole", "system:auth-delegator"), "subjects": subject }),
+        json!({ "apiVersion": rbac, "kind": "RoleBinding",
+            "metadata": meta("metrics-server-auth-reader", Some(SYSTEM)),
+            "roleRef": role("Role", "extension-apiserver-authentication-reader"),
+            "subjects": subject }),
+        json!({ "apiVersion": "v1", "kind": "Service", "metadata": meta(NAME, Some(SYSTEM)),
+            "spec": { "selector": selector(NAME), "ports": [
+                { "name": "https", "port": 443, "targetPort": "https" },
+            ] } }),
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": meta(NAME, Some(SYSTEM)),
+            "spec": {
+                "replicas": 1,
+                "selector": { "matchLabels": selector(NAME) },
+                "template": { "metadata": { "labels": selector(NAME) }, "spec": pod(held) },
+            } }),
+        json!({ "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+            "metadata": meta("v1beta1.metrics.k8s.io", None),
+            "spec": {
+                "group": "metrics.k8s.io", "version": "v1beta1",
+                "service": { "name": NAME, "namespace": SYSTEM, "port": 443 },
+                "groupPriorityMinimum": 100, "versionPriority": 100,
+            } }),
+    ]
+}
+
+fn pod(held: &Held) -> Value {
+    let probe = |path: &str, period: u32| {
+        json!({
+            "httpGet": { "path": path, "port": "https", "scheme": "HTTPS" },
+            "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": 5,
+        })
+    };
+    json!({
+        "serviceAccountName": NAME,
+        "priorityClassName": "system-cluster-critical",
+        // A cluster of masters only has it too.
+        "tolerations": [{
+            "key": "node-role.kubernetes.io/control-plane",
+            "operator": "Exists", "effect": "NoSchedule",
+        }],
+        "containers": [{
+            "name": NAME,
+            "image": image(held, IMAGE),
+            "imagePullPolicy": "Never",
+            "args": [
+                "--secure-port=10250",
+                "--tls-cert-file=/tls/tls.crt",
+                "--tls-private-key-file=/tls/tls.key",
+                "--kubelet-preferred-address-types=InternalIP",
+                "--kubelet-certificate-authority=/ca/ca.crt",
+                "--kubelet-use-node-status-port",
+                "--metric-resolution=15s",
+            ],
+            "ports": [{ "name": "https", "containerPort": 10250 }],
+            "readinessProbe": probe("/readyz", 2),
+            "livenessProbe": probe("/livez", 10),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "resources": {
+                "requests": { "cpu": "20m", "memory": "50Mi" },
+                "limits": { "memory": "200Mi" },
+            },
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "runAsNonRoot": true,
+                "runAsUser": 65534,
+                "capabilities": { "drop": ["ALL"] },
+            },
+            "volumeMounts": [
+                { "name": "tls", "mountPath": "/tls", "readOnly": true },
+                { "name": "ca", "mountPath": "/ca", "readOnly": true },
+            ],
+        }],
+        "volumes": [
+            { "name": "tls", "secret": { "secretName": TLS } },
+            // In every namespace; the CA that kubelets' certificates are of.
+            { "name": "ca", "configMap": { "name": "kube-root-ca.crt" } },
+        ],
+    })
+}
+
+/// The objects, with the certificate by which the API server knows the
+/// service: the one that is there, or a new one.
+///
+/// # Errors
+/// As the API.
+pub(super) async fn with_key(api: &Api, objects: &[Value]) -> Result<Vec<Value>> {
+    let all = format!("/api/v1/namespaces/{SYSTEM}/secrets");
+    let one = format!("{all}/{TLS}");
+    let secret = match api.get(&one).await {
+        Err(e) if e.is_not_found() => {
+            let made = api.post(&all, &secret()?).await?;
+            // Another master's agent may have been quicker.
+            if matches!(made.status, 201 | 409) {
+                api.get(&one).await?
+            } else {
+                let why = format!("creating {one}: {}", made.message());
+                return Err(Error::unavailable(why));
+            }
+        }
+        there => there?,
+    };
+    // In both places base64 of PEM.
+    let bundle = &secret["data"]["tls.crt"];
+    if !is_ours(&secret) || !bundle.is_string() {
+        let why = format!("{one} is not ours: it has no label that says so, or no tls.crt");
+        return Err(Error::invalid("secret", why));
+    }
+    let mut objects = objects.to_vec();
+    for object in objects.iter_mut().filter(|o| o["kind"] == "APIService") {
+        object["spec"]["caBundle"] = bundle.clone();
+    }
+    Ok(objects)
+}
+
+fn secret() -> Result<Value> {
+    let failed = |e: rcgen::Error| Error::internal(format!("a certificate of {NAME}: {e}"));
+    let host = format!("{NAME}.{SYSTEM}.svc");
+    let key = KeyPair::generate().map_err(failed)?;
+    let mut params = CertificateParams::new(vec![host.clone()]).map_err(failed)?;
+    params.distinguished_name.push(DnType::CommonName, host);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let now = clock::iso_z(clock::now_micros());
+    let year: i32 = now
+        .get(..4)
+        .and_then(|year| year.parse().ok())
+        .ok_or_else(|| Error::internal(format!("no year in {now}")))?;
+    params.not_before = rcgen::date_time_ymd(year - 1, 1, 1);
+    params.not_after = rcgen::date_time_ymd(year + YEARS, 1, 1);
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    Ok(json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": meta(TLS, Some(SYSTEM)),
+        "stringData": { "tls.crt": certificate.pem(), "tls.key": key.serialize_pem() },
+    }))
+}

@@ -1,0 +1,226 @@
+//! Prometheus, and a node-exporter on every node: both as Debian has them.
+//! It keeps its data in the pod; a restart begins anew.
+
+use std::fmt::Write as _;
+
+use nodewire::KubePlan;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{Held, image, meta, selector};
+
+pub(super) const PROMETHEUS: &str = "prometheus";
+pub(super) const EXPORTER: &str = "node-exporter";
+const SPACE: &str = "monitoring";
+const EXPORTER_PORT: u16 = 9100;
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+pub(super) fn objects(plan: &KubePlan, held: &Held) -> Vec<Value> {
+    let rbac = "rbac.authorization.k8s.io/v1";
+    let role = "jeroboam:prometheus";
+    let config = format!("{:#}", config(plan));
+    vec![
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": meta(SPACE, None) }),
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": meta(PROMETHEUS, Some(SPACE)) }),
+        json!({ "apiVersion": rbac, "kind": "ClusterRole", "metadata": meta(role, None), "rules": [
+            { "apiGroups": [""], "resources": ["nodes", "pods"],
+              "verbs": ["get", "list", "watch"] },
+            { "apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"] },
+            { "nonResourceURLs": ["/metrics"], "verbs": ["get"] },
+        ] }),
+        json!({ "apiVersion": rbac, "kind": "ClusterRoleBinding", "metadata": meta(role, None),
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+            "subjects": [{ "kind": "ServiceAccount", "name": PROMETHEUS, "namespace": SPACE }] }),
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta(PROMETHEUS, Some(SPACE)),
+            "data": { "prometheus.yml": config } }),
+        json!({ "apiVersion": "v1", "kind": "Service", "metadata": meta(PROMETHEUS, Some(SPACE)),
+            "spec": { "selector": selector(PROMETHEUS), "ports": [
+                { "name": "http", "port": 9090, "targetPort": "http" },
+            ] } }),
+        json!({ "apiVersion": "apps/v1", "kind": "DaemonSet",
+            "metadata": meta(EXPORTER, Some(SPACE)),
+            "spec": {
+                "selector": { "matchLabels": selector(EXPORTER) },
+                "updateStrategy": { "rollingUpdate": { "maxUnavailable": "100%" } },
+                "template": { "metadata": { "labels": selector(EXPORTER) }, "spec": exporter(held) },
+            } }),
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": meta(PROMETHEUS, Some(SPACE)),
+            "spec": {
+                "replicas": 1,
+                // Two would not share their data.
+                "strategy": { "type": "Recreate" },
+                "selector": { "matchLabels": selector(PROMETHEUS) },
+                "template": {
+                    // Another configuration is another pod.
+                    "metadata": { "labels": selector(PROMETHEUS),
+                        "annotations": { "jeroboam.io/configuration": digest(&config) } },
+                    "spec": prometheus(plan, held),
+                },
+            } }),
+    ]
+}
+
+fn digest(text: &str) -> String {
+    let bytes = Sha256::digest(text.as_bytes());
+    bytes.iter().take(8).fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// The label's number, or the one that Magnum has.
+fn number(plan: &KubePlan, label: &str, default: u32) -> u32 {
+    let value = plan.options.get(label).and_then(|v| v.trim().parse().ok());
+    value.unwrap_or(default)
+}
+
+/// JSON is YAML.
+fn config(plan: &KubePlan) -> Value {
+    let interval = number(plan, "monitoring_interval_seconds", 30);
+    let nodes = json!([{ "role": "node" }]);
+    let named = json!({ "source_labels": ["__meta_kubernetes_node_name"], "target_label": "node" });
+    let as_account = json!({ "credentials_file": format!("{ACCOUNT}/token") });
+    let ca = json!({ "ca_file": format!("{ACCOUNT}/ca.crt") });
+    let pod = |label: &str, to: &str| json!({ "source_labels": [format!("__meta_kubernetes_{label}")], "target_label": to });
+    json!({
+        "global": {
+            "scrape_interval": format!("{interval}s"),
+            "scrape_timeout": format!("{}s", interval.min(10)),
+        },
+        "scrape_configs": [
+            { "job_name": "prometheus", "static_configs": [{ "targets": ["localhost:9090"] }] },
+            {
+                "job_name": EXPORTER,
+                "kubernetes_sd_configs": nodes,
+                "relabel_configs": [
+                    { "source_labels": ["__address__"], "regex": "(.+):\\d+",
+                      "replacement": format!("$1:{EXPORTER_PORT}"), "target_label": "__address__" },
+                    named,
+                ],
+            },
+            {
+                "job_name": "kubelet", "scheme": "https",
+                "authorization": as_account, "tls_config": ca,
+                "kubernetes_sd_configs": nodes, "relabel_configs": [named],
+            },
+            {
+                "job_name": "cadvisor", "scheme": "https", "metrics_path": "/metrics/cadvisor",
+                "authorization": as_account, "tls_config": ca,
+                "kubernetes_sd_configs": nodes, "relabel_configs": [named],
+            },
+            {
+                "job_name": "apiserver", "scheme": "https",
+                "authorization": as_account, "tls_config": ca,
+                "static_configs": [{ "targets": [
+                    format!("kubernetes.default.svc.{}:443", plan.cluster_domain),
+                ] }],
+            },
+            {
+                "job_name": "coredns",
+                "static_configs": [{ "targets": [format!("{}:9153", plan.dns_ip)] }],
+            },
+            // The habit of the field: pods ask for it themselves.
+            {
+                "job_name": "pods",
+                "kubernetes_sd_configs": [{ "role": "pod" }],
+                "relabel_configs": [
+                    { "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_scrape"],
+                      "action": "keep", "regex": "true" },
+                    { "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_path"],
+                      "action": "replace", "regex": "(.+)", "target_label": "__metrics_path__" },
+                    { "source_labels": ["__address__", "__meta_kubernetes_pod_annotation_prometheus_io_port"],
+                      "action": "replace", "regex": "([^:]+)(?::\\d+)?;(\\d+)",
+                      "replacement": "$1:$2", "target_label": "__address__" },
+                    pod("namespace", "namespace"),
+                    pod("pod_name", "pod"),
+                ],
+            },
+        ],
+    })
+}
+
+fn prometheus(plan: &KubePlan, held: &Held) -> Value {
+    let days = number(plan, "monitoring_retention_days", 14);
+    let size = number(plan, "monitoring_retention_size", 14);
+    json!({
+        "serviceAccountName": PROMETHEUS,
+        "securityContext": { "runAsNonRoot": true, "runAsUser": 65534, "fsGroup": 65534 },
+        "containers": [{
+            "name": PROMETHEUS,
+            "image": image(held, PROMETHEUS),
+            "imagePullPolicy": "Never",
+            "args": [
+                "--config.file=/etc/prometheus/prometheus.yml",
+                "--storage.tsdb.path=/data",
+                format!("--storage.tsdb.retention.time={days}d"),
+                format!("--storage.tsdb.retention.size={size}GB"),
+            ],
+            "ports": [{ "name": "http", "containerPort": 9090 }],
+            "readinessProbe": {
+                "httpGet": { "path": "/-/ready", "port": "http" },
+                "periodSeconds": 2, "failureThreshold": 5,
+            },
+            "livenessProbe": {
+                "httpGet": { "path": "/-/healthy", "port": "http" },
+                "periodSeconds": 10, "failureThreshold": 6, "timeoutSeconds": 5,
+            },
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "resources": { "requests": { "cpu": "50m", "memory": "100Mi" } },
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "capabilities": { "drop": ["ALL"] },
+            },
+            "volumeMounts": [
+                { "name": "config", "mountPath": "/etc/prometheus", "readOnly": true },
+                { "name": "data", "mountPath": "/data" },
+            ],
+        }],
+        "volumes": [
+            { "name": "config", "configMap": { "name": PROMETHEUS } },
+            { "name": "data", "emptyDir": {} },
+        ],
+    })
+}
+
+/// Sees the node's processes, network and mounts; changes nothing.
+fn exporter(held: &Held) -> Value {
+    json!({
+        "automountServiceAccountToken": false,
+        "hostNetwork": true,
+        "hostPID": true,
+        "priorityClassName": "system-node-critical",
+        "tolerations": [{ "operator": "Exists" }],
+        "securityContext": { "runAsNonRoot": true, "runAsUser": 65534 },
+        "containers": [{
+            "name": EXPORTER,
+            "image": image(held, EXPORTER),
+            "imagePullPolicy": "Never",
+            "args": [
+                "--path.procfs=/host/proc",
+                "--path.sysfs=/host/sys",
+                "--path.rootfs=/host",
+                format!("--web.listen-address=:{EXPORTER_PORT}"),
+            ],
+            "ports": [{ "name": "metrics", "containerPort": EXPORTER_PORT, "hostPort": EXPORTER_PORT }],
+            "readinessProbe": {
+                "httpGet": { "path": "/", "port": "metrics" },
+                "periodSeconds": 5, "timeoutSeconds": 5,
+            },
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "resources": {
+                "requests": { "cpu": "10m", "memory": "20Mi" },
+                "limits": { "memory": "100Mi" },
+            },
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "capabilities": { "drop": ["ALL"] },
+            },
+            "volumeMounts": [{ "name": "host", "mountPath": "/host", "readOnly": true }],
+        }],
+        "volumes": [{ "name": "host", "hostPath": { "path": "/" } }],
+    })
+}
