@@ -10,7 +10,7 @@
 #             idle cores at first. Kept in $JEROBOAM_CACHE/conformance by
 #             version and by the hash of what is compiled.
 #   root      mmdebstrap: Debian with the network tools that tests call.
-#   images    one archive for `ctr -n k8s.io images import`, with every image
+#   images    one archive, as `docker save` writes it, with every image
 #             under the name that the tests of this release use for it. They
 #             share their layers; no engine is needed to make them.
 # Etcd, CoreDNS and the pause program are those of the node image
@@ -194,11 +194,12 @@ if [ -n "$FORCE" ] || [ ! -f "$images/images.tar" ]; then
     cp "$root" "$work/layer.tar"
     keep debian
 
-    # Busybox, but with a shell that keeps variables whose names hold a hyphen
-    # (dash and ash drop them) and with GNU's wget (Debian's static busybox
-    # ends with a segmentation fault in `wget -T`).
+    # Busybox, but with GNU's wget (Debian's static busybox ends with a
+    # segmentation fault in `wget -T`), and with bash for who looks for `sh` on
+    # the PATH: tests want variables whose names hold a hyphen, which Debian's
+    # ash and dash drop. /bin/sh stays: tests compare what it says, too.
     bb=$work/busybox
-    mkdir -p "$bb/bin" "$bb/usr" "$bb/etc" "$bb/root" "$bb/home" "$bb/var/www" "$bb/tmp" "$bb/lib"
+    mkdir -p "$bb/bin" "$bb/usr/local/bin" "$bb/etc" "$bb/root" "$bb/home" "$bb/var/www" "$bb/tmp" "$bb/lib"
     chmod 1777 "$bb/tmp"
     ln -s bin "$bb/sbin"
     ln -s ../bin "$bb/usr/bin"
@@ -207,7 +208,7 @@ if [ -n "$FORCE" ] || [ ! -f "$images/images.tar" ]; then
     cp "$work/debian/bin/busybox" "$bb/bin/busybox"
     for applet in $("$bb/bin/busybox" --list); do
         case $applet in
-        busybox | bash | sh | wget) ;;
+        busybox | bash | wget) ;;
         *) ln -s busybox "$bb/bin/$applet" ;;
         esac
     done
@@ -219,7 +220,7 @@ if [ -n "$FORCE" ] || [ ! -f "$images/images.tar" ]; then
             cp -L "$work/debian$library" "$bb$library"
         done
     done
-    ln -s bash "$bb/bin/sh"
+    ln -s /bin/bash "$bb/usr/local/bin/sh"
     printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n' >"$bb/etc/passwd"
     printf 'root:x:0:\nnogroup:x:65534:\n' >"$bb/etc/group"
     printf 'hosts: files dns\n' >"$bb/etc/nsswitch.conf"
@@ -243,6 +244,12 @@ if [ -n "$FORCE" ] || [ ! -f "$images/images.tar" ]; then
     for name in kitten nautilus; do
         mkdir "$work/$name"
         cp "$programs/data/$name"/* "$work/$name/"
+        # A test reads a volume made of this image and looks there for the
+        # name of the distribution that the original is made of.
+        if [ "$name" = kitten ]; then
+            mkdir "$work/$name/etc"
+            printf 'NAME="Debian, in place of Alpine Linux"\nID=debian\n' >"$work/$name/etc/os-release"
+        fi
         layer "$name"
     done
 

@@ -28,6 +28,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import conformance_page  # noqa: E402
 import kube  # noqa: E402
+import registry  # noqa: E402
 from world import CACHE, ROOT, Failed, Server, Stories, expect, run  # noqa: E402
 
 NAME, MARK, SERIAL = "conformance", r"\[Conformance\]", r"\[Serial\]"
@@ -38,6 +39,7 @@ pool = "172.20.0.0/16"
 isolate = true
 """
 FLAVOR = "m1.medium"
+CERTS = "/etc/containerd/certs.d"
 DELIMITER = "-" * 30
 VERDICT = re.compile(r"(?:• |S |P )?(?:\[(\w+)\] )?\[([0-9.]+) seconds\]$")
 NODE = re.compile(r"\[(?:It|BeforeEach|JustBeforeEach|AfterEach|JustAfterEach|DeferCleanup[^]]*)\] ?")
@@ -99,8 +101,7 @@ class Cluster:
     def __init__(self, server, image, results):
         self.s, self.image, self.results = server, image, results
         self.dir = tempfile.mkdtemp(prefix="jeroboam-conformance-")
-        self.tools = None
-        self.kubectl = None
+        self.tools, self.kubectl, self.registry = None, None, None
 
     def build(self):
         """The tests and their images, of the newest release that is known."""
@@ -109,6 +110,7 @@ class Cluster:
         expect(done.returncode == 0, f"images/conformance/build.sh ended with {done.returncode}")
         self.tools = done.stdout.split()[-1]
         self.kubectl = kube.Kubectl(self.dir)
+        self.registry = registry.Registry(os.path.join(self.tools, "images.tar"))
         return os.path.basename(self.tools).split("-")[1]
 
     def create(self):
@@ -124,18 +126,27 @@ class Cluster:
         expect(len(nodes) == 3 and all(nodes.values()), f"nodes: {nodes}")
         return f"{time.monotonic() - begun:.1f} s"
 
-    def load(self):
-        """The images into every node: nothing can be pulled here."""
-        archive = os.path.join(self.tools, "images.tar")
-        loads = []
-        for container in kube.containers(self.s).values():
-            with open(archive, "rb") as f:
-                loads.append(subprocess.Popen(["docker", "exec", "-i", container, "ctr", "-n", "k8s.io", "images", "import", "-"],
-                                              stdin=f, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
-        for load in loads:
-            _, err = load.communicate(timeout=300)
-            expect(load.returncode == 0, f"ctr images import: {err.strip()[-500:]}")
-        return f"{os.path.getsize(archive) / 1e6:.0f} MB into {len(loads)} nodes"
+    def images(self, beforehand):
+        """A registry with the tests' images, which the nodes ask instead of
+        registry.k8s.io: that is not for a test machine to reach, and some
+        tests pull. `beforehand` pulls them all, so that no test waits."""
+        containers = list(kube.containers(self.s).values())
+        networks = json.loads(run(["docker", "inspect", containers[0]]).ok().out)[0]["NetworkSettings"]["Networks"]
+        url = self.registry.start(next(iter(networks.values()))["Gateway"])
+        hosts = f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
+        for container in containers:
+            run(["docker", "exec", "-i", container, "sh", "-c", f"mkdir -p {CERTS}/registry.k8s.io && cat > {CERTS}/registry.k8s.io/hosts.toml"],
+                data=hosts).ok()
+        if not beforehand:
+            return url
+        with open(os.path.join(self.tools, "images.txt")) as f:
+            pull = f"for i in {' '.join(f.read().split())}; do ctr -n k8s.io images pull --hosts-dir {CERTS} $i >/dev/null || exit; done"
+        pulls = [subprocess.Popen(["docker", "exec", c, "sh", "-c", pull], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True) for c in containers]
+        for one in pulls:
+            _, err = one.communicate(timeout=600)
+            expect(one.returncode == 0, f"ctr images pull: {err.strip()[-500:]}")
+        return f"{url}; pulled by {len(pulls)} nodes"
 
     def describe(self):
         """The first line of the results."""
@@ -241,7 +252,7 @@ def main():
             if (stories.tell("the tests and their images are built", cluster.build)
                     and stories.tell("the server starts", lambda: f"{server.start():.0f} ms")
                     and stories.tell("a cluster of 1 master and 2 workers is created", cluster.create)
-                    and stories.tell("the tests' images are on every node", cluster.load)):
+                    and stories.tell("the nodes have a registry", lambda: cluster.images(not (args.sample or args.focus)))):
                 known = cluster.listed()
                 with open(results, "w") as f:
                     f.write(json.dumps(cluster.describe()) + "\n")
