@@ -60,6 +60,9 @@ pub struct ClustersDeps {
     pub orchestration: OrchestrationFace,
     pub sealer: Arc<Sealer>,
     pub bootstrap: BootstrapParams,
+    /// How long a node's certificates are valid, seconds; its agent renews
+    /// them at two thirds.
+    pub node_certificate_seconds: u32,
 }
 
 /// The service.

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+/// From what a renewal takes on a busy machine to the life of a CA.
+const NODE_CERTIFICATE_SECONDS: std::ops::RangeInclusive<u32> = 60..=157_680_000;
+
 /// What the server needs to know; every value has a default.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,7 +26,17 @@ pub struct Config {
     pub public_endpoint: Option<String>,
     /// TCP port of the bootstrap listener on each cluster network's gateway.
     pub bootstrap_port: u16,
+    pub clusters: Clusters,
     pub infra: Infra,
+}
+
+/// What holds for all clusters.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Clusters {
+    /// How long the certificates of nodes are valid, seconds. Agents renew
+    /// them at two thirds of it.
+    pub node_certificate_seconds: u32,
 }
 
 /// What stands behind compute and network.
@@ -60,7 +73,16 @@ impl Default for Config {
             database: None,
             public_endpoint: None,
             bootstrap_port: 9512,
+            clusters: Clusters::default(),
             infra: Infra::default(),
+        }
+    }
+}
+
+impl Default for Clusters {
+    fn default() -> Self {
+        Self {
+            node_certificate_seconds: 365 * 24 * 3600,
         }
     }
 }
@@ -89,6 +111,14 @@ impl Config {
         if config.bootstrap_port == 0 {
             bail!(
                 "config: bootstrap_port must be a fixed port; nodes are given it at their creation"
+            );
+        }
+        let seconds = config.clusters.node_certificate_seconds;
+        if !NODE_CERTIFICATE_SECONDS.contains(&seconds) {
+            bail!(
+                "config: clusters.node_certificate_seconds is {seconds}; it must be from {} to {}",
+                NODE_CERTIFICATE_SECONDS.start(),
+                NODE_CERTIFICATE_SECONDS.end()
             );
         }
         Ok(config)

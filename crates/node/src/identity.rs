@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use crate::seed::write_private;
+use crate::term::Term;
 
 /// Key, certificate and CA as PEM, in one file so that they never mix.
 #[derive(Clone, Serialize, Deserialize)]
@@ -28,6 +29,11 @@ pub(crate) fn path(home: &Path) -> PathBuf {
 /// What an earlier boot obtained.
 pub(crate) fn stored(path: &Path) -> Option<Identity> {
     serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+}
+
+/// How long it lives.
+pub(crate) fn term(path: &Path) -> Option<Term> {
+    Term::read(path, stored(path)?.cert.as_bytes())
 }
 
 /// Draws a key, has it certified and stores both. One attempt.

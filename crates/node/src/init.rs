@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use kernel::{Error, Result};
+use kernel::{Error, Result, clock, ids};
 use nodewire::{Role, SEED_PATH, Seed, StepStatus, Welcome};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +28,8 @@ use crate::report::{Reporter, plain, say};
 use crate::retry::Backoff;
 use crate::seed::{HOME, Session, begin_session, load};
 use crate::supervise::Tail;
+use crate::term::nap;
+use crate::tlsproxy::InForce;
 use crate::{identity, images, kube, members, prepare, supervise, swarm, tasks, tlsproxy};
 
 const ENGINE_PATIENCE: Duration = Duration::from_secs(90);
@@ -105,7 +107,7 @@ async fn boot(flavour: Flavour) -> Result<()> {
             }
         };
         return match flavour {
-            Flavour::Own => kube::live(&boot, delivery, stop).await,
+            Flavour::Own => kube::live(&boot, delivery, stop).boxed_local().await,
             Flavour::Kindest => flavour::kindest::live(&boot, delivery, stop).await,
             Flavour::K3s => flavour::k3s::live(&boot, delivery, stop).await,
         };
@@ -168,9 +170,13 @@ impl Boot {
             }
             let (listener, certificates) = self.listener(&hello).await?;
             let current = certificates.subscribe();
+            let kept = certificates.clone();
             // Nobody waits any more where the rest has failed.
             let _ = opened.send(certificates);
-            tlsproxy::serve(listener, current, Path::new(SOCKET)).await;
+            tokio::select! {
+                () = tlsproxy::serve(listener, current, Path::new(SOCKET)) => {}
+                () = self.renew(&kept) => {}
+            }
             Err(Error::internal("the TLS listener ended"))
         };
         let life = async {
@@ -286,7 +292,11 @@ impl Boot {
         hello: &impl Once<Welcome>,
     ) -> Result<(TcpListener, tlsproxy::Certificates)> {
         let path = identity::path(&self.home);
-        let kept = identity::stored(&path).and_then(|i| tlsproxy::config(&i).ok());
+        let now = clock::now_micros();
+        let holds = identity::term(&path).is_some_and(|term| !term.is_over(now));
+        let kept = identity::stored(&path)
+            .filter(|_| holds)
+            .and_then(|i| tlsproxy::config(&i).ok());
         let config = match kept {
             Some(config) => config,
             None => {
@@ -312,6 +322,41 @@ impl Boot {
             .reporter
             .run("tls", tlsproxy::bind(tlsproxy::LISTEN))
             .await?;
-        Ok((listener, watch::channel(config).0))
+        Ok((listener, watch::channel(InForce::new(config)).0))
+    }
+
+    /// Gives the listener's certificate a successor in time, until dropped.
+    async fn renew(&self, certificates: &tlsproxy::Certificates) {
+        let mut known = self.welcomed.subscribe();
+        // Held by `self`: it cannot close.
+        let _ = known.wait_for(|yes| *yes).await;
+        let (path, early) = (identity::path(&self.home), ids::jitter());
+        let mut backoff = Backoff::new(500, 60_000);
+        loop {
+            let now = clock::now_micros();
+            let due = identity::term(&path).map_or(now, |term| term.due(early));
+            if due > now {
+                sleep(nap(due, now)).await;
+                continue;
+            }
+            let renewed = async {
+                let fresh = identity::obtain(&self.channel, &self.seed.node, &path).await?;
+                tlsproxy::config(&fresh)
+            };
+            match renewed.await {
+                Ok(config) => {
+                    tlsproxy::renew(certificates, config);
+                    say("the certificate is renewed");
+                    backoff = Backoff::new(500, 60_000);
+                }
+                Err(e) => {
+                    say(format_args!(
+                        "the certificate is not renewed yet: {}",
+                        plain(&e)
+                    ));
+                    backoff.pause().await;
+                }
+            }
+        }
     }
 }

@@ -27,6 +27,7 @@ mod seed;
 mod supervise;
 mod swarm;
 mod tasks;
+mod term;
 mod tlsproxy;
 
 use std::process::ExitCode;

@@ -242,8 +242,7 @@ impl Duty<'_> {
 
     async fn reload(&self) -> Result<String> {
         let fresh = identity::obtain(self.channel, self.node, self.identity).await?;
-        let config = tlsproxy::config(&fresh)?;
-        self.certificates.send_replace(config);
+        tlsproxy::rotate(self.certificates, tlsproxy::config(&fresh)?);
         Ok(String::new())
     }
 

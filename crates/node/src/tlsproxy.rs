@@ -29,7 +29,35 @@ const MAX_CLIENTS: usize = 512;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// The certificates in force; send another value to change them.
-pub(crate) type Certificates = watch::Sender<Arc<ServerConfig>>;
+pub(crate) type Certificates = watch::Sender<InForce>;
+
+/// What new connections are served with.
+#[derive(Clone)]
+pub(crate) struct InForce {
+    config: Arc<ServerConfig>,
+    /// Grows with each rotation of the CA.
+    rotation: u32,
+}
+
+impl InForce {
+    pub(crate) fn new(config: Arc<ServerConfig>) -> Self {
+        let rotation = 0;
+        Self { config, rotation }
+    }
+}
+
+/// Another CA: who was let in by the old one goes.
+pub(crate) fn rotate(certificates: &Certificates, config: Arc<ServerConfig>) {
+    certificates.send_modify(|now| {
+        now.config = config;
+        now.rotation += 1;
+    });
+}
+
+/// A successor of the same CA: who is in stays.
+pub(crate) fn renew(certificates: &Certificates, config: Arc<ServerConfig>) {
+    certificates.send_modify(|now| now.config = config);
+}
 
 /// Makes the TLS side of an identity. Clients need a certificate of the CA.
 ///
@@ -72,11 +100,11 @@ pub(crate) async fn bind(listen: &str) -> Result<TcpListener> {
         .map_err(|e| Error::unavailable(format!("listening on {listen}: {e}")))
 }
 
-/// Serves until dropped. A change of certificates ends the connections that
-/// were made under the old ones: a rotation takes access away.
+/// Serves until dropped. A rotation ends the connections that were made
+/// before it: it takes access away.
 pub(crate) async fn serve(
     listener: TcpListener,
-    certificates: watch::Receiver<Arc<ServerConfig>>,
+    certificates: watch::Receiver<InForce>,
     socket: &Path,
 ) {
     let room = Arc::new(Semaphore::new(MAX_CLIENTS));
@@ -106,10 +134,10 @@ pub(crate) async fn serve(
 async fn client(
     tcp: TcpStream,
     peer: SocketAddr,
-    mut certificates: watch::Receiver<Arc<ServerConfig>>,
+    mut certificates: watch::Receiver<InForce>,
     socket: PathBuf,
 ) {
-    let config = certificates.borrow_and_update().clone();
+    let InForce { config, rotation } = certificates.borrow_and_update().clone();
     let _ = tcp.set_nodelay(true);
     let mut tls = match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(tcp)).await {
         Ok(Ok(tls)) => tls,
@@ -123,7 +151,7 @@ async fn client(
     tokio::select! {
         // Half-closed ends matter: `docker exec -i` closes its input first.
         _ = copy_bidirectional(&mut tls, &mut engine) => {}
-        _ = certificates.changed() => {}
+        _ = certificates.wait_for(|now| now.rotation != rotation) => {}
     }
 }
 

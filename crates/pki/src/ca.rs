@@ -177,7 +177,7 @@ fn body_for(request: Request, options: &SignOptions, issuer: &X509Certificate<'_
         extended.push(cert::CLIENT_AUTH.to_vec());
     }
     let usual = cert::DIGITAL_SIGNATURE | cert::KEY_ENCIPHERMENT;
-    let until = now + i64::from(options.days) * DAY;
+    let until = now + i64::from(options.seconds);
     Ok(Body {
         subject: options
             .subject

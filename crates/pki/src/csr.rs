@@ -35,8 +35,8 @@ pub struct SignOptions {
     pub server_auth: bool,
     /// Grants extendedKeyUsage clientAuth.
     pub client_auth: bool,
-    /// Validity from now on; the certificate never outlives its CA.
-    pub days: u32,
+    /// Validity from now on, seconds; the certificate never outlives its CA.
+    pub seconds: u32,
     /// Whether the alternative names of the request are kept.
     pub keep_csr_sans: bool,
     /// Whether keyUsage and extendedKeyUsage of the request are kept.
@@ -55,7 +55,7 @@ impl SignOptions {
             sans: Vec::new(),
             server_auth: false,
             client_auth: false,
-            days: crate::TERM_DAYS,
+            seconds: crate::TERM_DAYS * 86_400,
             keep_csr_sans: true,
             keep_csr_usages: true,
             subject: None,
@@ -81,7 +81,7 @@ impl SignOptions {
             sans: Vec::new(),
             server_auth: false,
             client_auth: false,
-            days: crate::TERM_DAYS,
+            seconds: crate::TERM_DAYS * 86_400,
             keep_csr_sans: false,
             keep_csr_usages: false,
             subject: Some(subject),

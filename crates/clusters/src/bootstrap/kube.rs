@@ -115,7 +115,8 @@ pub(crate) async fn csr(d: &ClustersDeps, who: &Who, ask: &CsrAsk) -> Result<Csr
         api: cluster.api_address.as_deref().and_then(host),
         networks: &kube.networks,
     };
-    let (which, options) = profiles::profile(ask.purpose, &asker)?;
+    let (which, mut options) = profiles::profile(ask.purpose, &asker)?;
+    options.seconds = d.node_certificate_seconds;
     let ca = certificate::ops::authority(d, cluster, which).await?;
     Ok(CsrGrant {
         cert: ca.sign_csr(&ask.csr, &options)?,

@@ -212,7 +212,11 @@ pub(crate) async fn csr(d: &ClustersDeps, who: &Who, csr: &CsrAsk) -> Result<Csr
         "127.0.0.1".into(),
     ];
     sans.extend(who.node.addresses.iter().cloned());
-    let cert = ca.sign_csr(&csr.csr, &SignOptions::node(&who.node.name, sans))?;
+    let options = SignOptions {
+        seconds: d.node_certificate_seconds,
+        ..SignOptions::node(&who.node.name, sans)
+    };
+    let cert = ca.sign_csr(&csr.csr, &options)?;
     Ok(CsrGrant {
         cert,
         ca: ca.cert_pem,

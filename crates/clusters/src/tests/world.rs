@@ -393,6 +393,7 @@ impl World {
                 port: 9512,
                 pin: "abcd".into(),
             },
+            node_certificate_seconds: 3600,
         });
         let router = Router::new()
             .nest("/container-infra", clusters.routes())

@@ -120,6 +120,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
             port: config.bootstrap_port,
             pin: listener.pin.clone(),
         },
+        node_certificate_seconds: config.clusters.node_certificate_seconds,
     });
     // Simulated networks have no gateway that one could listen on.
     match plant.simulator {

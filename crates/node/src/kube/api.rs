@@ -2,9 +2,9 @@
 //! certificate, JSON values, one connection a request.
 
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -34,6 +34,21 @@ const APPLY: &str = "application/apply-patch+yaml";
 pub(crate) struct Api {
     at: String,
     name: ServerName<'static>,
+    files: Files,
+    loaded: Arc<Mutex<Loaded>>,
+}
+
+/// Where the client's certificate and key lie, and the CA that it trusts.
+#[derive(Debug, Clone)]
+struct Files {
+    dir: PathBuf,
+    name: String,
+    ca: &'static str,
+}
+
+/// What was made of the files when they were of this age.
+struct Loaded {
+    modified: Option<SystemTime>,
     connector: TlsConnector,
 }
 
@@ -79,15 +94,17 @@ impl Answer {
     }
 }
 
-impl Api {
-    /// `at` is `address:port`; the files are PEM, `NAME.crt` and `NAME.key`
-    /// beside `ca.crt`.
-    ///
-    /// # Errors
-    /// Invalid `certificate`: a file is missing or cannot be used.
-    pub(crate) fn new(at: &str, dir: &Path, name: &str) -> Result<Self> {
+impl Files {
+    fn modified(&self) -> Option<SystemTime> {
+        let certificate = self.dir.join(format!("{}.crt", self.name));
+        fs::metadata(certificate).and_then(|m| m.modified()).ok()
+    }
+
+    fn load(&self) -> Result<Loaded> {
+        let name = &self.name;
+        let modified = self.modified();
         let read = |file: String| {
-            let path = dir.join(file);
+            let path = self.dir.join(file);
             fs::read(&path)
                 .map_err(|e| Error::invalid("certificate", format!("{}: {e}", path.display())))
         };
@@ -95,7 +112,7 @@ impl Api {
             Error::invalid("certificate", format!("{name} cannot be used: {e}"))
         };
         let mut roots = RootCertStore::empty();
-        for ca in CertificateDer::pem_slice_iter(&read("ca.crt".into())?) {
+        for ca in CertificateDer::pem_slice_iter(&read(format!("{}.crt", self.ca))?) {
             roots
                 .add(ca.map_err(|e| wrong(&e))?)
                 .map_err(|e| wrong(&e))?;
@@ -112,14 +129,53 @@ impl Api {
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key)
             .map_err(|e| wrong(&e))?;
+        Ok(Loaded {
+            modified,
+            connector: TlsConnector::from(Arc::new(config)),
+        })
+    }
+}
+
+impl Api {
+    /// `at` is `address:port`; the files are PEM, `NAME.crt` and `NAME.key`
+    /// beside `ca.crt`.
+    ///
+    /// # Errors
+    /// Invalid `certificate`: a file is missing or cannot be used.
+    pub(crate) fn new(at: &str, dir: &Path, name: &str) -> Result<Self> {
+        Self::trusting("ca", at, dir, name)
+    }
+
+    /// The same with another CA: its file is `CA.crt`.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub(crate) fn trusting(ca: &'static str, at: &str, dir: &Path, name: &str) -> Result<Self> {
+        let files = Files {
+            dir: dir.to_owned(),
+            name: name.to_owned(),
+            ca,
+        };
         let host = at.rsplit_once(':').map_or(at, |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self {
             name: ServerName::try_from(host.to_owned())
                 .map_err(|_| Error::invalid("api", format!("'{at}' is no address")))?,
             at: at.to_owned(),
-            connector: TlsConnector::from(Arc::new(config)),
+            loaded: Arc::new(Mutex::new(files.load()?)),
+            files,
         })
+    }
+
+    /// With the certificate that is there now: it is renewed at times.
+    fn connector(&self) -> TlsConnector {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.modified != self.files.modified()
+            && let Ok(fresh) = self.files.load()
+        {
+            *loaded = fresh;
+        }
+        loaded.connector.clone()
     }
 
     /// # Errors
@@ -273,7 +329,7 @@ impl Api {
         let connect = async {
             let tcp = TcpStream::connect(&self.at).await.map_err(|e| away(&e))?;
             let _ = tcp.set_nodelay(true);
-            self.connector
+            self.connector()
                 .connect(self.name.clone(), tcp)
                 .await
                 .map_err(|e| away(&e))

@@ -6,19 +6,23 @@ use std::fs;
 use std::path::Path;
 
 use futures_util::future::try_join_all;
-use kernel::{Error, Result};
+use kernel::{Error, Result, clock};
 use nodewire::{CsrAsk, CsrGrant, Purpose, Role, StepStatus};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
+use super::plan::PKI;
 use crate::channel::Channel;
 use crate::report::{Reporter, plain};
 use crate::retry::Backoff;
 use crate::seed::write_private;
+use crate::term::Term;
 
-/// What a role needs, with the name of its files and of the CA's that
-/// vouches for it.
-pub(crate) fn wanted(role: Role) -> &'static [(Purpose, &'static str, &'static str)] {
-    const ALL: &[(Purpose, &str, &str)] = &[
+/// A purpose, with the name of its files and of the CA's that vouches for it.
+pub(crate) type Wanted = (Purpose, &'static str, &'static str);
+
+/// What a role needs.
+pub(crate) fn wanted(role: Role) -> &'static [Wanted] {
+    const ALL: &[Wanted] = &[
         (Purpose::Kubelet, "kubelet", "ca"),
         (Purpose::KubeProxy, "kube-proxy", "ca"),
         (Purpose::Apiserver, "apiserver", "ca"),
@@ -45,17 +49,18 @@ pub(crate) fn wanted(role: Role) -> &'static [(Purpose, &'static str, &'static s
     }
 }
 
-/// Whether an earlier boot obtained everything.
+/// Whether an earlier boot obtained everything, and it still holds.
 pub(crate) fn complete(dir: &Path, role: Role) -> bool {
-    wanted(role).iter().all(|(_, name, ca)| {
-        [
-            format!("{name}.key"),
-            format!("{name}.crt"),
-            format!("{ca}.crt"),
-        ]
-        .iter()
-        .all(|file| dir.join(file).exists())
-    })
+    wanted(role).iter().all(|wanted| there(dir, *wanted))
+}
+
+/// A node that was away for longer than a certificate lives has none.
+fn there(dir: &Path, (_, name, ca): Wanted) -> bool {
+    let certificate = dir.join(format!("{name}.crt"));
+    let now = clock::now_micros();
+    dir.join(format!("{name}.key")).exists()
+        && dir.join(format!("{ca}.crt")).exists()
+        && Term::of(&certificate).is_some_and(|term| !term.is_over(now))
 }
 
 /// Obtains what is missing; tries until it has it or is refused.
@@ -69,10 +74,12 @@ pub(crate) async fn obtain(
     node: &str,
     role: Role,
 ) -> Result<()> {
-    let asks = wanted(role).iter().map(|(purpose, name, ca)| async move {
+    let missing = wanted(role).iter().filter(|w| !there(dir, **w));
+    let asks = missing.map(|wanted| async move {
+        let name = wanted.1;
         let mut backoff = Backoff::new(50, 5_000);
         loop {
-            match one(channel, dir, node, *purpose, name, ca).await {
+            match one(channel, dir, node, *wanted).await {
                 Err(e) if e.is_transient() => {
                     reporter.step("certificates", StepStatus::Retrying, plain(&e));
                     backoff.pause().await;
@@ -87,19 +94,18 @@ pub(crate) async fn obtain(
     try_join_all(asks).await.map(|_| ())
 }
 
-async fn one(
-    channel: &Channel,
-    dir: &Path,
-    node: &str,
-    purpose: Purpose,
-    name: &str,
-    ca: &str,
-) -> Result<()> {
+/// A new certificate for the key that is there. One attempt.
+///
+/// # Errors
+/// As the channel; internal: the files.
+pub(crate) async fn renew(channel: &Channel, node: &str, wanted: &Wanted) -> Result<()> {
+    one(channel, Path::new(PKI), node, *wanted).await
+}
+
+async fn one(channel: &Channel, dir: &Path, node: &str, wanted: Wanted) -> Result<()> {
+    let (purpose, name, ca) = wanted;
     let certificate = dir.join(format!("{name}.crt"));
     let authority = dir.join(format!("{ca}.crt"));
-    if certificate.exists() && authority.exists() {
-        return Ok(());
-    }
     let key = key(&dir.join(format!("{name}.key")))?;
     let ask = CsrAsk {
         csr: request(&key, node)?,

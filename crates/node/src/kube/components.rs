@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -78,6 +78,8 @@ struct Record {
     /// How it ended the last time.
     end: String,
     started: bool,
+    /// Told to end it and start it again.
+    again: Arc<Notify>,
 }
 
 type Records = Arc<Mutex<HashMap<Component, Record>>>;
@@ -116,6 +118,15 @@ impl Crew {
         let record = records.entry(component).or_default();
         if !std::mem::replace(&mut record.started, true) {
             let _ = self.orders.send((component, arguments));
+        }
+    }
+
+    /// Ends a component and starts it again; nothing where it was never
+    /// started. It is no death.
+    pub(crate) fn restart(&self, component: Component) {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(record) = records.get(&component).filter(|r| r.started) {
+            record.again.notify_one();
         }
     }
 
@@ -256,6 +267,7 @@ impl Keeper {
     async fn run(self, mut levels: watch::Receiver<usize>) {
         let wave = wave_of(self.component);
         let name = self.component.name();
+        let again = self.again();
         loop {
             if *levels.borrow() > wave {
                 return;
@@ -274,11 +286,15 @@ impl Keeper {
                         tokio::select! {
                             // Shims keep containerd's pipes open after it
                             // ended: its exit decides, not their end.
-                            status = child.wait() => break status,
+                            status = child.wait() => break Some(status),
                             _ = &mut echo, if !echo.is_terminated() => {}
                             () = reached(&mut levels, wave) => {
                                 self.end(&mut child, WAVES[wave].1).await;
                                 return;
+                            }
+                            () = again.notified() => {
+                                self.end(&mut child, WAVES[wave].1).await;
+                                break None;
                             }
                         }
                     };
@@ -287,8 +303,9 @@ impl Keeper {
                         let _ = timeout(LAST_WORDS, &mut echo).await;
                     }
                     match status {
-                        Ok(status) => status.to_string(),
-                        Err(e) => e.to_string(),
+                        None => continue,
+                        Some(Ok(status)) => status.to_string(),
+                        Some(Err(e)) => e.to_string(),
                     }
                 }
                 Err(e) => e.to_string(),
@@ -320,6 +337,11 @@ impl Keeper {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
+    }
+
+    fn again(&self) -> Arc<Notify> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.entry(self.component).or_default().again.clone()
     }
 
     fn tail(&self) -> Tail {

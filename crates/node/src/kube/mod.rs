@@ -24,6 +24,7 @@ pub(crate) mod machine;
 pub(crate) mod network;
 pub(crate) mod observe;
 pub(crate) mod plan;
+mod renewal;
 mod store;
 pub(crate) mod tasks;
 
@@ -140,11 +141,15 @@ impl Node<'_> {
                     Some(kept) => kept.clone(),
                     None => hello.clone().await?,
                 };
-                self.member(&welcome, &image, own).await
+                // Boxed: the stack holds several copies of what is being built.
+                self.member(&welcome, &image, own).boxed_local().await
             };
             tokio::try_join!(cluster, self.runtime()).map(|(never, ())| never)
         };
-        let (never, _): (Never, Never) = tokio::try_join!(boot.hold(greet), boot.hold(life))?;
+        let (never, _): (Never, Never) = tokio::try_join!(
+            boot.hold(greet.boxed_local()),
+            boot.hold(life.boxed_local())
+        )?;
         match never {}
     }
 
@@ -244,13 +249,14 @@ impl Node<'_> {
             Err(Error::internal("keeping the routes ended"))
         };
         let life = async {
+            let facts = facts.clone();
             match facts.role {
                 Role::Manager => {
                     write_all(&files::all(&facts))?;
                     if let Some(key) = &facts.plan.service_account_key {
                         certificates::token_keys(Path::new(PKI), key)?;
                     }
-                    self.master(&facts, welcome, image).await
+                    self.master(&facts, welcome, image).boxed_local().await
                 }
                 Role::Worker | Role::Balancer => {
                     let facts = self.with_api(facts).await?;
@@ -259,7 +265,14 @@ impl Node<'_> {
                 }
             }
         };
-        tokio::try_join!(life, network).map(|(never, _): (Never, Never)| never)
+        // It has its own: the life's are changed on the way.
+        let renewal = self.renew(&facts);
+        tokio::try_join!(
+            life.boxed_local(),
+            network.boxed_local(),
+            renewal.boxed_local()
+        )
+        .map(|(never, _, _): (Never, Never, Never)| never)
     }
 
     fn facts(&self, welcome: &Welcome, image: &Image, own: IpAddr) -> Result<Facts> {

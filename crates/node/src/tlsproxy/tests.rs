@@ -82,14 +82,17 @@ async fn only_the_clusters_clients_pass_and_a_rotation_cuts_them_off() {
             .unwrap()
     };
     let (before, after) = (of(&old), of(&new));
-    let (certificates, current) = watch::channel(config(&identity(&old)).unwrap());
+    let (certificates, current) = watch::channel(InForce::new(config(&identity(&old)).unwrap()));
     let listener = bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let clients = async {
         let mut open = talk(at, &old, Some(&before)).await.unwrap();
         assert!(talk(at, &old, None).await.is_err(), "no certificate");
         assert!(talk(at, &old, Some(&after)).await.is_err(), "foreign CA");
-        certificates.send_replace(config(&identity(&new)).unwrap());
+        renew(&certificates, config(&identity(&old)).unwrap());
+        open.write_all(b"d").await.unwrap();
+        assert_eq!(open.read_u8().await.unwrap(), b'd', "a renewal cuts off");
+        rotate(&certificates, config(&identity(&new)).unwrap());
         let mut rest = Vec::new();
         // Cut off, in whichever way the end shows.
         let _ = open.read_to_end(&mut rest).await;

@@ -1,0 +1,124 @@
+//! Certificates of a Kubernetes node get their successors in time: the same
+//! key certified anew, by the session of the hello. A file is replaced as a
+//! whole, so key and certificate fit at every moment.
+//!
+//! Who reads them (source of 1.36 and etcd 3.7): API server, etcd and the
+//! kubelet serve a new file for new connections; what dials by a kubeconfig,
+//! or as the API server does to kubelets, looks at its files every five
+//! minutes and drops connections made under old ones. Restarted is only what
+//! would notice too late.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use kernel::{Result, clock, ids};
+use nodewire::Purpose;
+use tokio::time::sleep;
+
+use super::plan::{Component, Facts, Minor, PKI};
+use super::{Node, certificates};
+use crate::init::Never;
+use crate::report::{plain, say};
+use crate::retry::Backoff;
+use crate::term::{Term, nap};
+
+/// client-go looks at its files every five minutes.
+const NOTICED: Duration = Duration::from_secs(6 * 60);
+/// The first release whose kubelet serves a new certificate by itself.
+const KUBELET_RELOADS: Minor = 31;
+/// What becomes due so soon after another is renewed with it.
+const TOGETHER: i64 = 1_000_000;
+
+/// The component that would use the old certificate for too long, with so
+/// much of its life left.
+fn restarts(purpose: Purpose, minor: Minor, left: Duration) -> Option<Component> {
+    let late = left < NOTICED;
+    match purpose {
+        Purpose::Kubelet if late || minor < KUBELET_RELOADS => Some(Component::Kubelet),
+        Purpose::KubeProxy if late => Some(Component::Proxy),
+        Purpose::ControllerManager if late => Some(Component::ControllerManager),
+        Purpose::Scheduler if late => Some(Component::Scheduler),
+        _ => None,
+    }
+}
+
+impl Node<'_> {
+    /// Renews what is due, until dropped.
+    pub(super) async fn renew(&self, facts: &Facts) -> Result<Never> {
+        let mut known = self.boot.welcomed.subscribe();
+        // Held by the boot: it cannot close.
+        let _ = known.wait_for(|yes| *yes).await;
+        let early = ids::jitter();
+        let mut backoff = Backoff::new(500, 60_000);
+        let file = |name: &str| Path::new(PKI).join(format!("{name}.crt"));
+        loop {
+            let now = clock::now_micros();
+            let mut due = Vec::new();
+            let mut next = i64::MAX;
+            for wanted in certificates::wanted(facts.role) {
+                let term = Term::of(&file(wanted.1));
+                let at = term.map_or(now, |t| t.due(early));
+                if at <= now + TOGETHER {
+                    due.push((wanted, term.map_or(Duration::ZERO, |t| t.left(now))));
+                } else {
+                    next = next.min(at);
+                }
+            }
+            if due.is_empty() {
+                sleep(nap(next, now)).await;
+                continue;
+            }
+            let mut stale = BTreeSet::new();
+            let mut failed = None;
+            for (wanted, left) in due {
+                match certificates::renew(&self.boot.channel, &facts.node, wanted).await {
+                    Ok(()) => stale.extend(restarts(wanted.0, facts.minor, left)),
+                    Err(e) => failed = Some(format!("{}: {}", wanted.1, plain(&e))),
+                }
+            }
+            for component in &stale {
+                self.crew.restart(*component);
+            }
+            match failed {
+                // Refusals, too: a server may have been set back and mended.
+                Some(why) => {
+                    say(format_args!("a certificate is not renewed yet: {why}"));
+                    backoff.pause().await;
+                }
+                None => {
+                    say("certificates are renewed");
+                    backoff = Backoff::new(500, 60_000);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_notices_too_late_is_restarted() {
+        let (soon, far) = (Duration::from_secs(30), Duration::from_secs(30 * 86_400));
+        for (purpose, minor, left, component) in [
+            (Purpose::Kubelet, 36, far, None),
+            (Purpose::Kubelet, 20, far, Some(Component::Kubelet)),
+            (Purpose::Kubelet, 36, soon, Some(Component::Kubelet)),
+            (Purpose::KubeProxy, 36, far, None),
+            (Purpose::KubeProxy, 36, soon, Some(Component::Proxy)),
+            (
+                Purpose::ControllerManager,
+                36,
+                soon,
+                Some(Component::ControllerManager),
+            ),
+            (Purpose::Scheduler, 20, soon, Some(Component::Scheduler)),
+            (Purpose::Apiserver, 20, soon, None),
+            (Purpose::Etcd, 20, soon, None),
+        ] {
+            assert_eq!(restarts(purpose, minor, left), component, "{purpose:?}");
+        }
+    }
+}
