@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Three Kubernetes masters behind the balancer: each is killed in turn while
 reads and writes go through the API's address; etcd keeps its quorum, health
-tells, the master comes back as the member that it was.  masters.py"""
+tells, the master comes back as the member that it was. Masters, workers and
+the balancer that are deleted with their volumes are made anew under their
+names and addresses.  masters.py"""
 
 import http.client
 import json
@@ -83,6 +85,7 @@ class Masters:
         self.dir = tempfile.mkdtemp(prefix="jeroboam-masters-")
         self.kubectl = kube.Kubectl(self.dir)
         self.members = None
+        self.empty = None
 
     # --- what is asked ----------------------------------------------------------
 
@@ -293,6 +296,7 @@ class Masters:
         """A member that lost its data must not begin a second cluster."""
         end = next(f"-master-{i}" for i in range(MASTERS) if f"-master-{i}" != self.leader())
         host, container = self.container(end)
+        self.empty = end
         run(["docker", "kill", container]).ok()
         run(["docker", "run", "--rm", "--network", "none", "--volumes-from", container, "jeroboam/echo:1",
              "rm", "-rf", "/var/lib/etcd/data"]).ok()
@@ -305,6 +309,89 @@ class Masters:
         expect(kept == "kept", f"the data: {kept}")
         return f"{host}: not started, the others go on"
 
+    # --- what is deleted --------------------------------------------------------
+
+    def volumes(self, container):
+        shape = '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}'
+        return run(["docker", "inspect", "--format", shape, container]).ok().out.split()
+
+    def delete(self, *ends):
+        """Deletes containers and all of their volumes; their host names."""
+        found = [self.container(end) for end in ends]
+        volumes = [v for _, c in found for v in self.volumes(c)]
+        expect(len(volumes) >= len(ends), f"volumes: {volumes}")
+        run(["docker", "rm", "-fv", *[c for _, c in found]]).ok()
+        run(["docker", "volume", "rm", "-f", *volumes]).ok()
+        return [h for h, _ in found]
+
+    def address_of(self, host):
+        shape = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'
+        return run(["docker", "inspect", "--format", shape, self.container(host)[1]]).ok().out.strip()
+
+    def replaced(self, *ends):
+        """Deletes nodes: the server replaces them by itself."""
+        before, ranges = self.shown(), self.ranges()
+        hosts = [self.container(end)[0] for end in ends]
+        addresses = {h: self.address_of(h) for h in hosts}
+        with Traffic(self.kubectl) as traffic:
+            self.delete(*ends)
+            begun = time.monotonic()
+            wait_for("the update begins", 20, lambda: self.s.status(NAME)[0] == "UPDATE_IN_PROGRESS", 0.1)
+            self.s.until(NAME, "UPDATE_COMPLETE", 180)
+            took = time.monotonic() - begun
+            kube.healthy(self.s, NAME, 30)
+            down = traffic.longest()
+        expect({h: self.address_of(h) for h in hosts} == addresses, f"addresses were {addresses}")
+        expect(self.ranges() == ranges, f"ranges of pods: {self.ranges()}, were {ranges}")
+        after = self.shown()
+        for key in ("api_address", "master_addresses", "node_addresses", "node_count", "master_count"):
+            expect(after[key] == before[key], f"{key}: {after[key]}, was {before[key]}")
+        nodes = self.kubectl.nodes()
+        expect(all(nodes.values()) and len(nodes) == MASTERS + after["node_count"], f"nodes: {nodes}")
+        now = self.list_members("-master-0")
+        changed = {name for name in now if now[name] != self.members[name]}
+        expect(set(now) == set(self.members) and changed == {h for h in hosts if "-master-" in h},
+               f"members: {now}, were {self.members}")
+        for i in range(MASTERS):
+            said = self.etcd(f"-master-{i}", "/v3/cluster/member/list", "{}")
+            expect(not any(m.get("isLearner") for m in said["members"]), f"without a vote: {said}")
+        self.members = now
+        self.quorum()
+        kept = self.kubectl("get", "configmap", "traffic", "-o", "jsonpath={.data.before}").ok().out
+        expect(kept == "kept", f"the data: {kept}")
+        expect(self.s.leaks() == [], f"leaks: {self.s.leaks()}")
+        return f"whole again after {took:.1f} s, {down}"
+
+    def lost_again(self):
+        return self.replaced(self.empty)
+
+    def ranges(self):
+        return {n["metadata"]["name"]: n["spec"].get("podCIDR") for n in self.kubectl.items("nodes")}
+
+    def lost_master(self):
+        """etcd's leader, with its volume."""
+        end = wait_for("etcd's leader", 10, self.leader)
+        said = self.replaced(end)
+        # The newcomer is as good as the others: it carries the quorum.
+        others = next(f"-master-{i}" for i in range(MASTERS) if f"-master-{i}" != end)
+        return f"{end.lstrip('-')}: {said}; then {others.lstrip('-')} is killed: {self.kill(others, 'kill')}"
+
+    def lost_others(self):
+        return self.replaced("-node-0", "-balancer")
+
+    def two_masters_lost(self):
+        """Without a majority nothing is touched."""
+        hosts = [self.container(f"-master-{i}")[0] for i in (1, 2)]
+        self.delete(*hosts)
+        for host in hosts:
+            self.tells(f"{host}.Server", "was removed", 10)
+        count = self.shown()["node_count"]
+        got = self.s.magnum("POST", f"/clusters/{NAME}/actions/resize", {"node_count": count})
+        expect(got.status == 202, f"{got.status} {got.detail}")
+        self.s.until(NAME, "UPDATE_COMPLETE", 120)
+        expect(len([h for h in kube.containers(self.s) if "-master-" in h]) == 1, "masters were made anew")
+        return "the last master is left as it is"
+
     def gone(self):
         got = self.s.magnum("DELETE", f"/clusters/{NAME}")
         expect(got.status == 204, f"delete: {got.status} {got.detail}")
@@ -316,7 +403,7 @@ class Masters:
             return
         template = {"name": "k3", "coe": "kubernetes", "image_id": "kubernetes", "external_network_id": "public",
                     "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.medium",
-                    "master_lb_enabled": True}
+                    "master_lb_enabled": True, "labels": {"auto_healing_enabled": "true"}}
         got = self.s.magnum("POST", "/clustertemplates", template)
         expect(got.status == 201, f"template: {got.status} {got.detail}")
         stories.tell("several masters want a balancer, and are odd", self.refused)
@@ -330,7 +417,11 @@ class Masters:
                 stories.tell("the balancer is killed and comes back", self.balancer_dies)
                 stories.tell("everything is killed and comes back", self.all_die)
                 stories.tell("masters stay three, workers come and go", self.resizes)
+                stories.tell("etcd's leader is deleted with its volume and replaced", self.lost_master)
+                stories.tell("a worker and the balancer are deleted and replaced", self.lost_others)
                 stories.tell("an etcd without its data is not started", self.lost_data)
+                stories.tell("and its container, once deleted, is replaced", self.lost_again)
+                stories.tell("without a majority nothing is replaced", self.two_masters_lost)
         stories.tell("delete leaves nothing", self.gone)
 
 

@@ -55,16 +55,31 @@ pub(crate) fn new_balancer(sealer: &Sealer, cluster: &Cluster) -> Result<Node> {
     })
 }
 
-fn drawn(sealer: &Sealer, cluster: &Cluster, name: String) -> Result<Node> {
-    let now = clock::now_micros();
-    let id = ids::uuid();
+/// Draws a token for a new server of a node that there was before.
+pub(crate) fn rearm(sealer: &Sealer, cluster: &Cluster, n: &mut Node) -> Result<()> {
     let token = ids::secret_hex(32);
+    n.fresh_sealed = Some(sealer.seal(&token_purpose(&n.id), token.as_bytes())?);
+    n.token_hash = digest(&token);
+    n.token_expires = clock::now_micros() + patience(cluster) * 1_000_000;
+    n.session_hash = None;
+    Ok(())
+}
+
+/// Seconds that a node gets from its making until it has called.
+pub(crate) fn patience(cluster: &Cluster) -> i64 {
     let minutes = if cluster.create_timeout > 0 {
         cluster.create_timeout
     } else {
         60
     };
-    let seconds = minutes.saturating_mul(60).min(LONGEST);
+    minutes.saturating_mul(60).min(LONGEST)
+}
+
+fn drawn(sealer: &Sealer, cluster: &Cluster, name: String) -> Result<Node> {
+    let now = clock::now_micros();
+    let id = ids::uuid();
+    let token = ids::secret_hex(32);
+    let seconds = patience(cluster);
     Ok(Node {
         cluster_id: cluster.uuid.clone(),
         name,

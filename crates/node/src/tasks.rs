@@ -89,6 +89,10 @@ impl Duty<'_> {
             TaskKind::Demote { node } => self.demote(&self.known(node).await?, until).await,
             TaskKind::ReloadCa => self.reload().await,
             TaskKind::RotateTokens => self.rotate_tokens().await,
+            TaskKind::AddMember { .. } | TaskKind::PromoteMember { .. } => Err(Error::new(
+                Kind::NotSupported { status: 501 },
+                "a swarm has no such task",
+            )),
             TaskKind::Unknown => Err(Error::new(
                 Kind::NotSupported { status: 501 },
                 "this agent does not know that kind of task; rebuild the node image",

@@ -29,6 +29,10 @@ pub struct KubePlan {
     /// How many masters there are to be; more than one: etcd has peers, and
     /// a balancer stands before them.
     pub masters: u32,
+    /// Names of the members of an etcd that this master joins in place of a
+    /// lost one, its own among them; empty: etcd begins with all masters.
+    #[serde(default)]
+    pub etcd_join: Vec<String>,
     /// Labels of the Node object.
     pub node_labels: BTreeMap<String, String>,
     /// The cluster's labels as the user gave them.

@@ -211,6 +211,17 @@ pub enum TaskKind {
     ReloadCa,
     /// New join tokens; `published` follows.
     RotateTokens,
+    /// etcd forgets the members at these addresses, who are dead, and takes
+    /// a new one that has no vote yet. Its node starts when this is done.
+    AddMember {
+        address: String,
+        #[serde(default)]
+        lost: Vec<String>,
+    },
+    /// Ends when the member at this address has a vote.
+    PromoteMember {
+        address: String,
+    },
     /// From a newer server. Refused by the agent, never fatal.
     #[serde(other)]
     Unknown,

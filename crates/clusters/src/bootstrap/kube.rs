@@ -40,6 +40,7 @@ pub(crate) async fn plan(
         taint_masters: true,
         api_port: n.api_port,
         masters: u32::try_from(masters).unwrap_or(u32::MAX),
+        etcd_join: etcd_join(d, cluster, node).await?,
         node_labels: node_labels(cluster, node),
         options: cluster.labels.clone(),
         service_account_key: key,
@@ -54,6 +55,17 @@ pub(crate) async fn plan(
             None
         },
     })
+}
+
+/// The members of an etcd that a master joins whose first server is lost.
+async fn etcd_join(d: &ClustersDeps, cluster: &Cluster, node: &Node) -> Result<Vec<String>> {
+    if !node.is_master || node.fresh_sealed.is_none() {
+        return Ok(Vec::new());
+    }
+    let nodes = node::table::of_cluster(&d.db, &cluster.uuid).await?;
+    let member = |n: &&Node| n.is_master && n.status.wanted() && n.status != NodeStatus::Lost;
+    let members = nodes.iter().filter(|n| member(n) || n.id == node.id);
+    Ok(members.map(|n| n.name.clone()).collect())
 }
 
 fn pods_of(node: &Node) -> Result<String> {
@@ -136,7 +148,9 @@ pub(crate) async fn peers(d: &ClustersDeps, cluster: &str, kube: &Kube) -> Resul
     let row = table::load(&d.db, cluster).await?;
     let present: Vec<(&Node, String)> = nodes
         .iter()
-        .filter(|n| n.session_hash.is_some() && n.status != NodeStatus::Removed)
+        // One whose server is made anew comes back at the address that it had.
+        .filter(|n| n.session_hash.is_some() || n.fresh_sealed.is_some())
+        .filter(|n| n.status != NodeStatus::Removed)
         .filter_map(|n| Some((n, address(n, &kube.networks)?)))
         .collect();
     let port = kube.networks.api_port;
@@ -177,6 +191,27 @@ pub(crate) fn role(n: &Node) -> Role {
         (_, true) => Role::Balancer,
         _ => Role::Worker,
     }
+}
+
+/// Where etcd knows a master and others that are lost.
+///
+/// # Errors
+/// NotFound: the node has not told its address.
+pub(crate) async fn etcd_addresses(
+    d: &ClustersDeps,
+    cluster: &str,
+    name: &str,
+) -> Result<(String, Vec<String>)> {
+    let networks = kube::table::load(&d.db, cluster).await?.networks;
+    let nodes = node::table::of_cluster(&d.db, cluster).await?;
+    let own = nodes.iter().find(|n| n.name == name);
+    let own = own.and_then(|n| address(n, &networks));
+    let own = own.ok_or_else(|| Error::not_found("Address of node", name))?;
+    let lost = nodes
+        .iter()
+        .filter(|n| n.is_master && n.status == NodeStatus::Lost)
+        .filter_map(|n| address(n, &networks));
+    Ok((own, lost.collect()))
 }
 
 /// The address at which other nodes reach this one.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::kube;
 use super::ops::{self, Who};
 use crate::ClustersDeps;
-use crate::cluster::KIND;
+use crate::cluster::{KIND, heal};
 use crate::coe::Coe;
 use crate::coe::kubernetes::drain_seconds;
 use crate::node::{self, NodeStatus};
@@ -144,7 +144,7 @@ async fn next_task(d: &ClustersDeps, who: &Who) -> Result<Option<Task>> {
         if t.kind == "drain" && tasks.iter().any(failed) {
             continue;
         }
-        let Some(kind) = kind(t, &tasks) else {
+        let Some(kind) = kind(d, t, &tasks).await? else {
             continue;
         };
         let mut tx = d.db.begin().await?;
@@ -173,13 +173,23 @@ fn seconds_for(who: &Who, t: &node::Task, now: i64) -> Result<i64> {
     Ok(left)
 }
 
-fn kind(t: &node::Task, all: &[node::Task]) -> Option<TaskKind> {
+async fn kind(d: &ClustersDeps, t: &node::Task, all: &[node::Task]) -> Result<Option<TaskKind>> {
     let node = t.node.clone();
+    if [heal::ADD, heal::PROMOTE].contains(&t.kind.as_str()) {
+        let (address, lost) = kube::etcd_addresses(d, &t.cluster_id, &node).await?;
+        // A task that comes late finds a node that is back: it stays.
+        let late = !lost.contains(&address);
+        return Ok(match t.kind.as_str() {
+            heal::ADD if late => None,
+            heal::ADD => Some(TaskKind::AddMember { address, lost }),
+            _ => Some(TaskKind::PromoteMember { address }),
+        });
+    }
     let others = all
         .iter()
         .filter(|o| o.kind == "drain" && o.status == "pending" && o.id != t.id)
         .map(|o| o.node.clone());
-    Some(match t.kind.as_str() {
+    Ok(Some(match t.kind.as_str() {
         "drain" => TaskKind::Drain {
             node,
             others: others.collect(),
@@ -188,6 +198,6 @@ fn kind(t: &node::Task, all: &[node::Task]) -> Option<TaskKind> {
         "activate" => TaskKind::Activate { node },
         "promote" => TaskKind::Promote { node },
         "reload-ca" => TaskKind::ReloadCa,
-        _ => return None,
-    })
+        _ => return Ok(None),
+    }))
 }

@@ -5,6 +5,7 @@ use db::Lease;
 use kernel::{Result, clock};
 use orchestration::face::{Stack, Status};
 
+use super::heal;
 use super::model::Cluster;
 use super::plan::{Move, follow};
 use super::resize::REMOVE_SECONDS;
@@ -30,6 +31,9 @@ pub(crate) fn decide(
     stack: Option<&Stack>,
     now: i64,
 ) -> Move {
+    if let Some(step) = heal::decide(c, nodes, tasks, now) {
+        return step;
+    }
     if let Some(step) = drained(c, tasks, stack, now) {
         return step;
     }
@@ -91,10 +95,17 @@ fn off_the_list(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> Move {
         // Nobody is there to tell, nor a list that anybody could read.
         return Move::Settle(Ok(()));
     }
-    let (mut due, mut waiting, mut failed) = (Vec::new(), Vec::new(), None);
     // Who has never said hello has no Node object.
     let leaving = |n: &&Node| n.status == NodeStatus::Leaving && n.session_hash.is_some();
-    for n in nodes.iter().filter(leaving) {
+    let leaving: Vec<&Node> = nodes.iter().filter(leaving).collect();
+    unlist(c, &leaving, tasks, now).unwrap_or(Move::Settle(Ok(())))
+}
+
+/// Has the masters remove the Node objects of nodes without a server; `None`
+/// once they are gone.
+pub(crate) fn unlist(c: &Cluster, gone: &[&Node], tasks: &[Task], now: i64) -> Option<Move> {
+    let (mut due, mut waiting, mut failed) = (Vec::new(), Vec::new(), None);
+    for n in gone {
         let of_node =
             |t: &&Task| t.kind == "remove" && t.generation == c.generation && t.node == n.name;
         let tries: Vec<&Task> = tasks.iter().filter(of_node).collect();
@@ -113,25 +124,24 @@ fn off_the_list(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> Move {
         }
     }
     if !due.is_empty() {
-        return Move::TakeOff(due);
+        return Some(Move::TakeOff(due));
     }
     if let Some(until) = waiting.iter().map(|(at, _)| *at).min() {
         let names: Vec<&str> = waiting.iter().map(|(_, name)| *name).collect();
         let names = names.join(", ");
-        return Move::WaitUntil(
+        return Some(Move::WaitUntil(
             until,
             format!("Waiting for a master to take {names} off the list of nodes."),
-        );
+        ));
     }
-    match failed {
-        Some(t) => Move::Settle(Err(format!(
+    failed.map(|t| {
+        Move::Settle(Err(format!(
             "Node {}: step remove failed: {}. Its server is gone, but its Node object may still \
              be there: resize again to have it removed.",
             t.node,
             said(t)
-        ))),
-        None => Move::Settle(Ok(())),
-    }
+        )))
+    })
 }
 
 /// Has the masters remove the Node objects of these nodes.

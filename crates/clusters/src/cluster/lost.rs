@@ -53,16 +53,21 @@ pub(crate) async fn blame(
     Ok(true)
 }
 
-/// Names of the servers of a cluster whose containers do not run.
+/// Names of the servers of a cluster that are in error: only another one can
+/// take their place; and of all whose containers do not run.
 ///
 /// # Errors
 /// As compute.
-pub(crate) async fn dead(d: &ClustersDeps, c: &Cluster) -> Result<Vec<String>> {
+pub(crate) async fn dead(d: &ClustersDeps, c: &Cluster) -> Result<(Vec<String>, Vec<String>)> {
     let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
     let owner = OwnerKey::new(orchestration::KIND, &c.stack_id);
     let servers = d.compute.servers.of_owner(&ctx, &owner).await?;
-    let dead = |s: &Server| matches!(s.status, ServerStatus::Shutoff | ServerStatus::Error);
-    Ok(servers.into_iter().filter(dead).map(|s| s.name).collect())
+    let named = |all: &[ServerStatus]| -> Vec<String> {
+        let of = |s: &&Server| all.contains(&s.status);
+        servers.iter().filter(of).map(|s| s.name.clone()).collect()
+    };
+    let (stopped, error) = (ServerStatus::Shutoff, ServerStatus::Error);
+    Ok((named(&[error]), named(&[stopped, error])))
 }
 
 fn awaited(n: &Node) -> bool {

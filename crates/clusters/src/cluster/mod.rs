@@ -1,6 +1,7 @@
 //! Clusters: accepted by the API, built as a stack, followed by event.
 
 pub(crate) mod create;
+pub(crate) mod heal;
 pub(crate) mod health;
 pub(crate) mod http;
 mod leave;
@@ -13,6 +14,7 @@ pub(crate) mod reconcile;
 pub(crate) mod resize;
 pub(crate) mod settle;
 pub(crate) mod signal;
+mod stack;
 pub(crate) mod table;
 pub(crate) mod told;
 pub(crate) mod wire;

@@ -16,6 +16,11 @@ pub(crate) enum Move {
     DeleteStack,
     /// The masters are to forget these nodes, whose servers are gone.
     TakeOff(Vec<String>),
+    /// A master is to change the members of etcd: the kind of its task, and
+    /// the node that it is about.
+    Member(&'static str, String),
+    /// The servers of these nodes (ids) are lost and made anew.
+    Rebuild(Vec<String>),
     /// A node could not be drained: the resize ends and nothing has changed.
     Undo(String),
     /// The stack is gone: the rows go.

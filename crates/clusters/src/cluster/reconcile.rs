@@ -1,6 +1,5 @@
 //! The reconciler of clusters: loads, looks at the stack, takes one step.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +13,11 @@ use serde_json::{Value, json};
 use super::model::{Cluster, Intent};
 use super::plan::{Move, decide};
 use super::signal::signal;
-use super::{KIND, health, leave, lost, settle, table};
+use super::{KIND, heal, health, leave, lost, settle, stack, table};
 use crate::ClustersDeps;
-use crate::coe::hot::{self, FixedNetwork, HANDLE, Shape, Sizes};
+use crate::coe::hot::{self, HANDLE, Sizes};
 use crate::node::{self, Node, NodeStatus};
-use crate::nodegroup::{self, Group};
+use crate::nodegroup;
 use crate::{template, tokens};
 
 /// A stack that cannot be made is tried so often before the cluster fails.
@@ -27,8 +26,6 @@ const TRIES: i64 = 6;
 const DELETE_RETRY: Duration = Duration::from_secs(5);
 /// The safety net while an event is awaited.
 const GLANCE: Duration = Duration::from_secs(15);
-/// The longest that Heat lets a wait condition wait, seconds.
-const LONGEST_WAIT: i64 = 43_200;
 
 /// Builds, resizes and removes clusters.
 pub(crate) struct Clusters(pub(crate) Arc<ClustersDeps>);
@@ -46,6 +43,7 @@ impl Reconciler for Clusters {
         };
         if !cluster.in_progress() && cluster.intent != Intent::Delete {
             health::follow(d, &cluster).await?;
+            heal::follow(d, &cluster).await?;
             return Ok(Next::Done);
         }
         let run = Run {
@@ -91,6 +89,14 @@ impl Run<'_> {
             }
             Move::TakeOff(names) => {
                 leave::take_off(self.d, self.lease, &self.cluster, &names).await?;
+                Ok(Next::Again)
+            }
+            Move::Member(kind, name) => {
+                heal::member(self.d, self.lease, &self.cluster, kind, &name).await?;
+                Ok(Next::Again)
+            }
+            Move::Rebuild(ids) => {
+                heal::rebuild(self.d, self.lease, &self.ctx, &self.cluster, &ids).await?;
                 Ok(Next::Again)
             }
             Move::Undo(why) => {
@@ -182,18 +188,19 @@ impl Run<'_> {
             .await?
             .pop()
             .ok_or_else(|| Error::not_found("ClusterTemplate", &c.cluster_template_id))?;
-        let shape = self.shape(&template).await?;
+        let balanced = self.balancer().is_some();
+        let shape = stack::shape(self.d, &self.ctx, c, &template, balanced).await?;
         let coe = c.engine()?;
         let flavour = coe.flavour(coe.api_port(&template));
         let mut parameters = hot::size_parameters(&self.sizes()?);
-        parameters.extend(self.fixed_parameters(&groups));
+        parameters.extend(stack::fixed_parameters(self.d, c, &groups));
         if let Some(n) = self.balancer() {
             parameters.insert("balancer_token".into(), json!(self.token(n)?));
         }
         let new = NewStack {
             id: c.stack_id.clone(),
             project_id: c.project_id.clone(),
-            name: stack_name(c),
+            name: stack::name(c),
             template: hot::template(&shape, &flavour),
             parameters,
             timeout_mins: Some(c.create_timeout).filter(|t| *t > 0),
@@ -317,74 +324,4 @@ impl Run<'_> {
     fn balancer(&self) -> Option<&Node> {
         self.nodes.iter().find(|n| n.is_balancer)
     }
-
-    async fn shape(&self, t: &template::Template) -> Result<Shape> {
-        let c = &self.cluster;
-        Ok(Shape {
-            prefix: c.prefix(),
-            fixed_network: self.fixed_network().await?,
-            external_network: t.external_network_id.clone(),
-            keypair: c.keypair.clone(),
-            dns: t.dns_servers(),
-            cidr: c.labels.get("fixed_subnet_cidr").cloned(),
-            balancer: self.balancer().is_some(),
-        })
-    }
-
-    async fn fixed_network(&self) -> Result<Option<FixedNetwork>> {
-        let (networks, subnets) = (&self.d.network.networks, &self.d.network.subnets);
-        let subnet = match (&self.cluster.fixed_network, &self.cluster.fixed_subnet) {
-            (_, Some(subnet)) => subnet.clone(),
-            (Some(network), None) => {
-                let network = networks.find(&self.ctx, network).await?;
-                network.subnets.first().cloned().ok_or_else(|| {
-                    Error::invalid(
-                        "fixed_network",
-                        format!("Fixed network {} has no subnet.", network.name),
-                    )
-                })?
-            }
-            (None, None) => return Ok(None),
-        };
-        let subnet = subnets.show(&self.ctx, &subnet).await?;
-        Ok(Some(FixedNetwork {
-            network: subnet.network_id,
-            gateway: subnet.gateway_ip,
-        }))
-    }
-
-    fn fixed_parameters(&self, groups: &[Group]) -> BTreeMap<String, Value> {
-        let c = &self.cluster;
-        let of = |master: bool| groups.iter().find(|g| g.is_master() == master);
-        let flavor = |master: bool| {
-            of(master)
-                .and_then(|g| g.flavor_id.clone())
-                .unwrap_or_else(|| "m1.small".into())
-        };
-        let image = of(true).map(|g| g.image_id.clone()).unwrap_or_default();
-        let wait = if c.create_timeout > 0 {
-            c.create_timeout.saturating_mul(60).min(LONGEST_WAIT)
-        } else {
-            LONGEST_WAIT
-        };
-        [
-            ("name", json!(c.prefix())),
-            ("cluster_uuid", json!(c.uuid)),
-            ("image", json!(image)),
-            ("master_flavor", json!(flavor(true))),
-            ("node_flavor", json!(flavor(false))),
-            ("bootstrap_pin", json!(self.d.bootstrap.pin)),
-            ("bootstrap_port", json!(self.d.bootstrap.port)),
-            ("wait_timeout", json!(wait)),
-        ]
-        .into_iter()
-        .map(|(k, v)| (k.to_owned(), v))
-        .collect()
-    }
-}
-
-/// First 30 characters of the name and 12 of the stack's id.
-fn stack_name(c: &Cluster) -> String {
-    let id: String = c.stack_id.chars().filter(|x| *x != '-').take(12).collect();
-    format!("{}-{id}", crate::names::sanitised(&c.name, 30))
 }

@@ -4,7 +4,7 @@ use kernel::{Ctx, Error, Result, clock};
 use serde_json::Value;
 
 use super::model::{Cluster, Intent, MAX_NODES};
-use super::{lost, ops, table};
+use super::{heal, lost, ops, table};
 use crate::ClustersDeps;
 use crate::coe::Coe;
 use crate::coe::kubernetes::drain_seconds;
@@ -81,12 +81,12 @@ pub(crate) async fn apply(
     count: i64,
     leave: &[String],
 ) -> Result<()> {
-    let (kube, dead) = match table::load(&d.db, uuid).await? {
+    let (kube, (gone, dead)) = match table::load(&d.db, uuid).await? {
         Some(c) if c.engine()? == Coe::Kubernetes => {
             let kube = kube::table::load(&d.db, uuid).await?;
             (Some(kube), lost::dead(d, &c).await?)
         }
-        _ => (None, Vec::new()),
+        _ => (None, (Vec::new(), Vec::new())),
     };
     let mut tx = d.db.begin().await?;
     let Some(mut cluster) = table::load_tx(&mut tx, uuid).await? else {
@@ -100,7 +100,16 @@ pub(crate) async fn apply(
         return Err(Error::not_found("Nodegroup", group));
     };
     check(&cluster, g, count)?;
-    let all = node::table::of_cluster_tx(&mut tx, uuid).await?;
+    let mut all = node::table::of_cluster_tx(&mut tx, uuid).await?;
+    let lost: Vec<String> = if kube.is_some() {
+        let lost = heal::lost(&all, &gone, &dead);
+        lost.into_iter().map(|n| n.id.clone()).collect()
+    } else {
+        Vec::new()
+    };
+    for n in all.iter_mut().filter(|n| lost.contains(&n.id)) {
+        n.status = NodeStatus::Lost;
+    }
     let nodes: Vec<&Node> = all
         .iter()
         .filter(|n| n.nodegroup == g.name && n.status.wanted())
@@ -138,6 +147,11 @@ pub(crate) async fn apply(
         Coe::Kubernetes => drain_seconds(&cluster.labels)
             .saturating_mul(i64::try_from(leaving.len()).unwrap_or(i64::MAX).max(1)),
     };
+    let left: Vec<&str> = leaving.iter().map(|n| n.id.as_str()).collect();
+    let stays = |n: &&Node| lost.contains(&n.id) && !left.contains(&n.id.as_str());
+    for n in all.iter().filter(stays) {
+        node::table::save(&mut tx, n).await?;
+    }
     for n in leaving {
         let mut gone = n.clone();
         // What ran on a dead server has ended; its pods never say so.
@@ -160,6 +174,19 @@ pub(crate) async fn apply(
     )
     .await?;
     tx.commit().await
+}
+
+/// A resize to the present size: what is lost comes back.
+///
+/// # Errors
+/// As `apply`.
+pub(crate) async fn again(d: &ClustersDeps, c: &Cluster) -> Result<()> {
+    let groups = nodegroup::table::of_cluster(&d.db, &c.uuid).await?;
+    let Some(workers) = groups.iter().find(|g| g.name == WORKER) else {
+        return Ok(());
+    };
+    let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
+    apply(d, &ctx, &c.uuid, WORKER, workers.node_count, &[]).await
 }
 
 /// Nodes that the stack has not heard of are forgotten and their indices are
@@ -214,16 +241,20 @@ pub(crate) struct Choice<'a> {
     pub(crate) add: i64,
 }
 
-/// Failed nodes leave first, then the named ones, then the newest. `broken`:
-/// the last update failed, so whatever is not ready counts as failed.
+/// Failed nodes leave first, then the named ones, then the lost and the
+/// newest. `broken`: the last update failed, so whatever is not ready counts
+/// as failed; what is lost comes back by itself.
 pub(crate) fn choose<'a>(
     nodes: &[&'a Node],
     count: i64,
     named: &[String],
     broken: bool,
 ) -> Result<Choice<'a>> {
-    let failed =
-        |n: &Node| n.status == NodeStatus::Failed || (broken && n.status != NodeStatus::Ready);
+    let failed = |n: &Node| match n.status {
+        NodeStatus::Failed => true,
+        NodeStatus::Ready | NodeStatus::Lost => false,
+        _ => broken,
+    };
     let size = i64::try_from(nodes.len()).unwrap_or(i64::MAX);
     let shrink = (size - count).max(0);
     let mut leave: Vec<&Node> = Vec::new();
@@ -259,7 +290,7 @@ pub(crate) fn choose<'a>(
         .filter(|n| !leave.iter().any(|l| l.id == n.id))
         .copied()
         .collect();
-    rest.sort_by_key(|n| n.index);
+    rest.sort_by_key(|n| (n.status == NodeStatus::Lost, n.index));
     while i64::try_from(rest.len()).unwrap_or(i64::MAX) > count {
         if let Some(n) = rest.pop() {
             leave.push(n);

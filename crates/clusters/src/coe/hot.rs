@@ -47,6 +47,9 @@ pub(crate) type Rule = (&'static str, i64, i64);
 /// Name of the resource that nodes' signals go to.
 pub(crate) const HANDLE: &str = "nodes_handle";
 
+/// Name of the resource of the cluster's own subnet.
+pub(crate) const SUBNET: &str = "subnet";
+
 /// Name of the balancer's resource, end of its server's name.
 pub(crate) const BALANCER: &str = "balancer";
 
@@ -59,8 +62,8 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
             own_network(shape, &mut resources);
             (
                 json!({ "get_resource": "network" }),
-                json!({ "get_attr": ["subnet", "gateway_ip"] }),
-                json!(["subnet"]),
+                json!({ "get_attr": [SUBNET, "gateway_ip"] }),
+                json!([SUBNET]),
             )
         }
     };
@@ -149,7 +152,7 @@ fn own_network(shape: &Shape, resources: &mut Map<String, Value>) {
         }
     }
     resources.insert(
-        "subnet".into(),
+        SUBNET.into(),
         json!({ "type": "OS::Neutron::Subnet", "properties": subnet }),
     );
     let Some(external) = &shape.external_network else {

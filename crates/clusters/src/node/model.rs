@@ -15,6 +15,8 @@ pub(crate) enum NodeStatus {
     Running,
     Ready,
     Failed,
+    /// Its server is lost, and is to be made anew under the same name.
+    Lost,
     /// Being drained and removed from the cluster.
     Leaving,
     /// Its server is gone; kept because its index is never used again.
@@ -28,6 +30,7 @@ impl NodeStatus {
             Self::Running => "running",
             Self::Ready => "ready",
             Self::Failed => "failed",
+            Self::Lost => "lost",
             Self::Leaving => "leaving",
             Self::Removed => "removed",
         }
@@ -38,6 +41,7 @@ impl NodeStatus {
             "running" => Self::Running,
             "ready" => Self::Ready,
             "failed" => Self::Failed,
+            "lost" => Self::Lost,
             "leaving" => Self::Leaving,
             "removed" => Self::Removed,
             _ => Self::Waiting,
@@ -84,6 +88,9 @@ pub(crate) struct Node {
     /// Sealed: the stack's parameters repeat it at each update, or the
     /// servers' user data would change.
     pub(crate) token_sealed: String,
+    /// Sealed: the token of its latest server, once that is not its first.
+    pub(crate) fresh_sealed: Option<String>,
+    /// Of the latest.
     pub(crate) token_hash: String,
     /// Microseconds; an unused token is void afterwards.
     pub(crate) token_expires: i64,
@@ -158,7 +165,8 @@ impl Node {
 pub(crate) struct Task {
     pub(crate) id: String,
     pub(crate) cluster_id: String,
-    /// `drain`, `remove`, `promote` or `reload-ca`.
+    /// `drain`, `remove`, `activate`, `promote`, `reload-ca`, `add-member` or
+    /// `promote-member`.
     pub(crate) kind: String,
     /// Name of the node that it is about.
     pub(crate) node: String,

@@ -55,11 +55,15 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "clusters-038-node-balancer",
         sql: "ALTER TABLE magnum_node ADD COLUMN is_balancer boolean NOT NULL DEFAULT false",
     },
+    Migration {
+        name: "clusters-039-node-fresh",
+        sql: "ALTER TABLE magnum_node ADD COLUMN fresh_sealed {text}",
+    },
 ];
 
 const COLUMNS: &str = "id, cluster_id, nodegroup, idx, name, is_master, status, steps, addresses, \
     token_sealed, token_hash, token_expires, session_hash, signal_status, signalled, generation, \
-    created_at, pod_cidr, is_balancer";
+    created_at, pod_cidr, is_balancer, fresh_sealed";
 
 fn read(row: &Row) -> Result<Node> {
     Ok(Node {
@@ -82,6 +86,7 @@ fn read(row: &Row) -> Result<Node> {
         created_at: row.int("created_at")?,
         pod_cidr: row.opt_text("pod_cidr")?,
         is_balancer: row.flag("is_balancer")?,
+        fresh_sealed: row.opt_text("fresh_sealed")?,
     })
 }
 
@@ -108,7 +113,8 @@ pub(crate) async fn insert(tx: &mut Tx, n: &Node) -> Result<()> {
             n.generation,
             n.created_at,
             n.pod_cidr.clone(),
-            n.is_balancer
+            n.is_balancer,
+            n.fresh_sealed.clone()
         ],
     )
     .await
@@ -196,6 +202,23 @@ pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
             n.signal.clone(),
             n.signalled,
             pods,
+            &n.id
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Another token for another server of the same node: who used the one
+/// before is nobody's session any more.
+pub(crate) async fn rearm(tx: &mut Tx, n: &Node) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_node SET steps = '[]', session_hash = NULL, token_hash = ?, \
+         token_expires = ?, fresh_sealed = ? WHERE id = ?",
+        values![
+            &n.token_hash,
+            n.token_expires,
+            n.fresh_sealed.clone(),
             &n.id
         ],
     )

@@ -4,6 +4,7 @@ mod api;
 mod kube;
 mod kube_certs;
 mod kube_flavours;
+mod kube_heal;
 mod kube_resize;
 mod nodes;
 mod pure;

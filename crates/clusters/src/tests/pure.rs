@@ -173,7 +173,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
     let url = format!("sqlite:{}", dir.path().join("t.db").display());
     let db = db::Db::connect(&url).await.unwrap();
     db.migrate(orchestration::migrations()).await.unwrap();
-    let (network, compute) = super::world::faces();
+    let (network, compute) = super::world::faces(&std::sync::Arc::default());
     let engine = orchestration::Orchestration::new(
         db,
         network,

@@ -9,7 +9,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use compute::ComputeFace;
 use compute::face::{
-    Flavor, Flavors, Image, Images, Keypair, Keypairs, NewImage, NewServer, Server, Servers,
+    Flavor, Flavors, Image, Images, Keypair, Keypairs, NewImage, NewServer, Server, ServerStatus,
+    Servers,
 };
 use db::Db;
 use flow::{Next, Reconciler};
@@ -95,7 +96,15 @@ impl Stacks for Fake {
         Ok(())
     }
     async fn resources(&self, _: &Ctx, _: &str) -> Result<Vec<StackResource>> {
-        Ok(Vec::new())
+        Ok(vec![StackResource {
+            name: "subnet".into(),
+            parent: None,
+            resource_type: "OS::Neutron::Subnet".into(),
+            physical_id: Some("sub".into()),
+            action: Action::Create,
+            status: Done::Complete,
+            status_reason: String::new(),
+        }])
     }
     async fn events(&self, _: &Ctx, _: &str, _: u32) -> Result<Vec<StackEvent>> {
         Ok(Vec::new())
@@ -107,8 +116,30 @@ impl Stacks for Fake {
     }
 }
 
-/// Fakes of everything that a body may name.
-struct Things;
+/// Fakes of everything that a body may name, and of compute's servers.
+#[derive(Default)]
+pub(crate) struct Things {
+    pub(crate) servers: Mutex<Vec<Server>>,
+    /// User data of those that were rebuilt.
+    pub(crate) seeds: Mutex<Vec<String>>,
+}
+
+/// A server of this name that runs.
+pub(crate) fn server(name: &str) -> Server {
+    Server {
+        id: format!("server-{name}"),
+        project_id: "p1".into(),
+        name: name.into(),
+        status: ServerStatus::Active,
+        fault: None,
+        progress: None,
+        image_id: String::new(),
+        flavor_id: String::new(),
+        host: None,
+        addresses: Vec::new(),
+        metadata: BTreeMap::new(),
+    }
+}
 
 #[async_trait]
 impl Servers for Things {
@@ -119,10 +150,18 @@ impl Servers for Things {
         Err(Error::not_found("Server", id))
     }
     async fn of_owner(&self, _: &Ctx, _: &OwnerKey) -> Result<Vec<Server>> {
-        Ok(Vec::new())
+        Ok(self.servers.lock().unwrap().clone())
     }
     async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
         Ok(())
+    }
+    async fn rebuild(&self, _: &Ctx, id: &str, seed: &str) -> Result<Server> {
+        let mut all = self.servers.lock().unwrap();
+        let found = all.iter_mut().find(|s| s.id == id);
+        let found = found.ok_or_else(|| Error::not_found("Server", id))?;
+        found.status = ServerStatus::Build;
+        self.seeds.lock().unwrap().push(seed.to_owned());
+        Ok(found.clone())
     }
     async fn console(&self, _: &Ctx, _: &str, _: u32) -> Result<String> {
         Ok(String::new())
@@ -299,8 +338,7 @@ impl SecurityGroups for Things {
 }
 
 /// Faces over the fakes, for a real engine.
-pub(crate) fn faces() -> (NetworkFace, ComputeFace) {
-    let things = Arc::new(Things);
+pub(crate) fn faces(things: &Arc<Things>) -> (NetworkFace, ComputeFace) {
     let network = NetworkFace {
         networks: things.clone(),
         subnets: things.clone(),
@@ -312,7 +350,7 @@ pub(crate) fn faces() -> (NetworkFace, ComputeFace) {
         servers: things.clone(),
         flavors: things.clone(),
         keypairs: things.clone(),
-        images: things,
+        images: things.clone(),
     };
     (network, compute)
 }
@@ -356,6 +394,7 @@ pub(crate) const ADMIN: &str = "root:p0:admin";
 pub(crate) struct World {
     pub(crate) db: Db,
     pub(crate) heat: Fake,
+    pub(crate) things: Arc<Things>,
     pub(crate) router: Router,
     pub(crate) bootstrap: Router,
     reconciler: Arc<dyn Reconciler>,
@@ -378,7 +417,8 @@ impl World {
             .unwrap();
         db.migrate(&crate::migrations()).await.unwrap();
         let heat = Fake::default();
-        let (network, compute) = faces();
+        let things = Arc::new(Things::default());
+        let (network, compute) = faces(&things);
         let clusters = Clusters::new(ClustersDeps {
             db: db.clone(),
             enforcer: Arc::new(rest::policy::Policies::new(crate::policies()).unwrap()),
@@ -401,6 +441,7 @@ impl World {
         Self {
             db,
             heat,
+            things,
             router,
             bootstrap: clusters.bootstrap_routes(),
             reconciler: clusters.reconcilers().remove(0),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{Observed, Welcome};
 use serde_json::Value;
@@ -53,13 +54,16 @@ impl Node<'_> {
     ) -> Result<Never> {
         let reporter = &self.boot.reporter;
         let etcd = async {
-            if facts.etcd_known && !Path::new(ETCD_DATA).join("member").exists() {
+            if self.had_quorum() && !Path::new(ETCD_DATA).join("member").exists() {
                 return Err(self.etcd_is_lost(facts).await);
             }
             self.begin(facts, Component::Etcd);
-            let check = etcd_is_well;
+            // A member that joins serves once it has a vote.
+            let joins = !facts.plan.etcd_join.is_empty() && !self.had_quorum();
+            let path = if joins { "/readyz" } else { "/health" };
+            let check = async || etcd_is_well(path).await;
             self.crew
-                .until(Component::Etcd, "/health", ETCD_PATIENCE, check)
+                .until(Component::Etcd, path, ETCD_PATIENCE, check)
                 .await
         };
         reporter.run("etcd", etcd).await?;
@@ -100,8 +104,8 @@ impl Node<'_> {
             async {
                 ready.await?;
                 tokio::join!(
-                    tasks::run(&api, channel),
-                    self.addons.keep(&api, &facts.plan, &peers)
+                    tasks::run(&api, channel).boxed_local(),
+                    self.addons.keep(&api, &facts.plan, &peers).boxed_local()
                 );
                 Err::<Never, _>(Error::internal("a master's duties ended"))
             },
@@ -307,13 +311,14 @@ impl Node<'_> {
 }
 
 /// Whether etcd serves: its port is open before its members are enough.
-async fn etcd_is_well() -> bool {
+async fn etcd_is_well(path: &str) -> bool {
     let ask = async {
         let mut tcp = TcpStream::connect(local(ETCD_METRICS)).await?;
-        tcp.write_all(b"GET /health HTTP/1.0\r\n\r\n").await?;
+        let ask = format!("GET {path} HTTP/1.0\r\n\r\n");
+        tcp.write_all(ask.as_bytes()).await?;
         let mut answer = String::new();
         tcp.take(4096).read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer.contains("\"health\":\"true\""))
+        Ok::<_, std::io::Error>(answer.split(' ').nth(1) == Some("200"))
     };
     matches!(
         tokio::time::timeout(Duration::from_secs(2), ask).await,

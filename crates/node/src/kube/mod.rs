@@ -18,6 +18,7 @@ mod components;
 mod control;
 mod dns;
 pub(crate) mod drain;
+mod etcd;
 mod files;
 mod logs;
 pub(crate) mod machine;
@@ -288,9 +289,9 @@ impl Node<'_> {
             minor: image.minor(),
             // A master's own; it lives and dies with its API server.
             api: format!("127.0.0.1:{}", plan.api_port),
+            etcd_known: !plan.etcd_join.is_empty() || self.had_quorum(),
             plan,
             members: Vec::new(),
-            etcd_known: self.boot.home.join(control::QUORUM).exists(),
             memory: machine::memory(),
         })
     }
@@ -303,8 +304,18 @@ impl Node<'_> {
             let wanted = facts.plan.masters;
             let known = self.all_masters(wanted, |p| p.api.is_some());
             facts.members = self.boot.reporter.run("peers", known).await?;
+            // Others may be lost as well, and no members yet.
+            let join = &facts.plan.etcd_join;
+            if !join.is_empty() {
+                facts.members.retain(|m| join.contains(&m.name));
+            }
         }
         Ok(facts)
+    }
+
+    /// Whether this master's etcd was once one of a quorum.
+    pub(super) fn had_quorum(&self) -> bool {
+        self.boot.home.join(control::QUORUM).exists()
     }
 
     /// Waits until so many masters have said hello, and `more` holds.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
-use super::drain;
+use super::{drain, etcd};
 use crate::channel::{Channel, is_refusal};
 use crate::engine::query;
 use crate::report::{plain, say};
@@ -92,6 +92,12 @@ pub(crate) async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<St
             .await
             .map(|()| String::new()),
         TaskKind::Remove { node } => remove(api, node).await,
+        TaskKind::AddMember { address, lost } => {
+            etcd::add(&etcd::client()?, address, lost, until).await
+        }
+        TaskKind::PromoteMember { address } => {
+            etcd::promote(&etcd::client()?, address, until).await
+        }
         TaskKind::Unknown => Err(Error::new(
             Kind::NotSupported { status: 501 },
             "this agent does not know that kind of task; rebuild the node image",

@@ -487,6 +487,9 @@ impl Servers for Handle {
     async fn delete(&self, _: &Ctx, id: &str) -> Result<()> {
         self.0.drop_thing(id).await
     }
+    async fn rebuild(&self, _: &Ctx, id: &str, _: &str) -> Result<Server> {
+        Err(Error::not_found("Server", id))
+    }
     async fn console(&self, _: &Ctx, _: &str, _: u32) -> Result<String> {
         Ok(String::new())
     }

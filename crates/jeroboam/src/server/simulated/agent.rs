@@ -263,7 +263,11 @@ impl Agent {
             }
             TaskKind::Remove { node } => self.simulator.leave(cluster, node).await,
             TaskKind::ReloadCa => self.certificate().await,
-            TaskKind::Promote { .. } | TaskKind::Demote { .. } | TaskKind::RotateTokens => Ok(()),
+            TaskKind::Promote { .. }
+            | TaskKind::Demote { .. }
+            | TaskKind::RotateTokens
+            | TaskKind::AddMember { .. }
+            | TaskKind::PromoteMember { .. } => Ok(()),
             TaskKind::Unknown => Err(Error::internal("unknown kind of task")),
         }
     }

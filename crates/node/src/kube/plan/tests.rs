@@ -19,6 +19,7 @@ pub(crate) fn facts(role: Role, minor: Minor) -> Facts {
         "taint_masters": true,
         "api_port": 6443,
         "masters": 1,
+        "etcd_join": [],
         "node_labels": {
             "magnum.openstack.org/role": "worker",
             "node-role.kubernetes.io/worker": ""

@@ -1,0 +1,113 @@
+//! What a cluster's stack is made of, and where its nodes find the server.
+
+use std::collections::BTreeMap;
+
+use kernel::{Ctx, Error, Result};
+use serde_json::{Value, json};
+
+use super::model::Cluster;
+use crate::ClustersDeps;
+use crate::coe::hot::{FixedNetwork, SUBNET, Shape};
+use crate::nodegroup::Group;
+use crate::template::Template;
+
+/// The longest that Heat lets a wait condition wait, seconds.
+const LONGEST_WAIT: i64 = 43_200;
+
+/// First 30 characters of the name and 12 of the stack's id.
+pub(crate) fn name(c: &Cluster) -> String {
+    let id: String = c.stack_id.chars().filter(|x| *x != '-').take(12).collect();
+    format!("{}-{id}", crate::names::sanitised(&c.name, 30))
+}
+
+pub(crate) async fn shape(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    c: &Cluster,
+    t: &Template,
+    balanced: bool,
+) -> Result<Shape> {
+    Ok(Shape {
+        prefix: c.prefix(),
+        fixed_network: fixed_network(d, ctx, c).await?,
+        external_network: t.external_network_id.clone(),
+        keypair: c.keypair.clone(),
+        dns: t.dns_servers(),
+        cidr: c.labels.get("fixed_subnet_cidr").cloned(),
+        balancer: balanced,
+    })
+}
+
+async fn fixed_network(d: &ClustersDeps, ctx: &Ctx, c: &Cluster) -> Result<Option<FixedNetwork>> {
+    let (networks, subnets) = (&d.network.networks, &d.network.subnets);
+    let subnet = match (&c.fixed_network, &c.fixed_subnet) {
+        (_, Some(subnet)) => subnet.clone(),
+        (Some(network), None) => {
+            let network = networks.find(ctx, network).await?;
+            network.subnets.first().cloned().ok_or_else(|| {
+                Error::invalid(
+                    "fixed_network",
+                    format!("Fixed network {} has no subnet.", network.name),
+                )
+            })?
+        }
+        (None, None) => return Ok(None),
+    };
+    let subnet = subnets.show(ctx, &subnet).await?;
+    Ok(Some(FixedNetwork {
+        network: subnet.network_id,
+        gateway: subnet.gateway_ip,
+    }))
+}
+
+/// Address and port of the bootstrap listener as the nodes of a built
+/// cluster reach it.
+pub(crate) async fn server(d: &ClustersDeps, ctx: &Ctx, c: &Cluster) -> Result<String> {
+    let gateway = match fixed_network(d, ctx, c).await? {
+        Some(fixed) => fixed.gateway,
+        None => {
+            let parts = d.orchestration.stacks.resources(ctx, &c.stack_id).await?;
+            let own =
+                |p: &&orchestration::face::StackResource| p.name == SUBNET && p.parent.is_none();
+            let id = parts
+                .iter()
+                .find(own)
+                .and_then(|p| p.physical_id.as_deref());
+            let id = id.ok_or_else(|| Error::internal("the cluster's stack has no subnet"))?;
+            d.network.subnets.show(ctx, id).await?.gateway_ip
+        }
+    };
+    Ok(format!("{gateway}:{}", d.bootstrap.port))
+}
+
+pub(crate) fn fixed_parameters(
+    d: &ClustersDeps,
+    c: &Cluster,
+    groups: &[Group],
+) -> BTreeMap<String, Value> {
+    let of = |master: bool| groups.iter().find(|g| g.is_master() == master);
+    let flavor = |master: bool| {
+        of(master)
+            .and_then(|g| g.flavor_id.clone())
+            .unwrap_or_else(|| "m1.small".into())
+    };
+    let image = of(true).map(|g| g.image_id.clone()).unwrap_or_default();
+    let wait = if c.create_timeout > 0 {
+        c.create_timeout.saturating_mul(60).min(LONGEST_WAIT)
+    } else {
+        LONGEST_WAIT
+    };
+    [
+        ("name", json!(c.prefix())),
+        ("cluster_uuid", json!(c.uuid)),
+        ("image", json!(image)),
+        ("master_flavor", json!(flavor(true))),
+        ("node_flavor", json!(flavor(false))),
+        ("bootstrap_pin", json!(d.bootstrap.pin)),
+        ("bootstrap_port", json!(d.bootstrap.port)),
+        ("wait_timeout", json!(wait)),
+    ]
+    .into_iter()
+    .map(|(k, v)| (k.to_owned(), v))
+    .collect()
+}

@@ -1,0 +1,145 @@
+//! Kubernetes: nodes whose servers are lost.
+
+use compute::face::ServerStatus;
+use orchestration::face::Status;
+use serde_json::{Value, json};
+
+use super::kube::{built, hello};
+use super::nodes::{node_name, session};
+use super::world::*;
+
+/// Servers for every node; the one of this name is in error.
+fn servers(w: &World, names: &[String], lost: &str) {
+    let mut all: Vec<_> = names.iter().map(|n| server(n)).collect();
+    for s in all.iter_mut().filter(|s| s.name == lost) {
+        s.status = ServerStatus::Error;
+    }
+    *w.things.servers.lock().unwrap() = all;
+}
+
+/// The master takes the next task and does it.
+async fn work(w: &World, kind: &str, node: &str) {
+    let master = session("master0");
+    let task = w.node(&master, "GET", "tasks?wait=1", Value::Null).await;
+    assert_eq!(task.status, 200, "no task");
+    assert_eq!(
+        (&task.body["kind"], &task.body["node"]),
+        (&json!(kind), &json!(node))
+    );
+    let path = format!("tasks/{}", task.body["id"].as_str().unwrap());
+    let result = json!({ "ok": true, "log": "" });
+    assert_eq!(w.node(&master, "POST", &path, result).await.status, 204);
+    w.settle().await;
+}
+
+#[tokio::test]
+async fn a_lost_worker_comes_back_with_another_token() {
+    let w = World::new().await;
+    let id = built(&w, json!({ "auto_healing_enabled": "true" })).await;
+    let (master, lost) = (node_name(&w, "master", "0"), node_name(&w, "node", "1"));
+    let names = [master, node_name(&w, "node", "0"), lost.clone()];
+    let sent = w.heat.lock().parameters.clone();
+    let token = w.token("node", "1");
+    servers(&w, &names, "none");
+    w.stack(|_| {}).await;
+    assert_eq!(w.show(&id).await["status"], "CREATE_COMPLETE");
+
+    // The stack passes on what compute has told it.
+    servers(&w, &names, &lost);
+    w.stack(|_| {}).await;
+    assert_eq!(w.show(&id).await["status"], "UPDATE_IN_PROGRESS");
+    work(&w, "remove", &lost).await;
+    let seed: nodewire::Seed = {
+        let seeds = w.things.seeds.lock().unwrap();
+        assert_eq!(seeds.len(), 1);
+        serde_json::from_str(&seeds[0]).unwrap()
+    };
+    assert_eq!(
+        (seed.node.as_str(), seed.index, seed.server.as_str()),
+        (lost.as_str(), 1, "10.9.0.1:9512")
+    );
+    assert_ne!(seed.token, token);
+    let why = w.show(&id).await["status_reason"].clone();
+    assert_eq!(why, format!("Waiting for {lost} to come back."));
+    // Its peers know where it will be.
+    let peers = w.node(&session("node0"), "GET", "peers", Value::Null).await;
+    assert_eq!(peers.body["nodes"].as_array().unwrap().len(), 3);
+
+    // The server of before is nobody any more, and its token is void.
+    let said = json!({ "node_id": "x" });
+    let old = w
+        .node(&session("node1"), "POST", "ready", said.clone())
+        .await;
+    assert_eq!(old.status, 401);
+    let greet = |token: &str| {
+        json!({ "cluster": id, "node": lost, "token": token, "session": session("again"),
+            "addresses": ["10.64.0.21"], "boot": 1 })
+    };
+    let refused = w.node("", "POST", "hello", greet(&token)).await;
+    assert_eq!(refused.status, 401);
+    let got = w.node("", "POST", "hello", greet(&seed.token)).await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    assert_eq!(got.body["kubernetes"]["node_pod_cidr"], "10.100.2.0/24");
+    assert_eq!(got.body["kubernetes"]["etcd_join"], json!([]));
+    servers(&w, &names, "none");
+    let ready = w.node(&session("again"), "POST", "ready", said).await;
+    assert_eq!(ready.status, 204);
+    w.settle().await;
+    w.stack(|s| s.as_mut().unwrap().status = Status::Complete)
+        .await;
+    assert_eq!(w.show(&id).await["status"], "UPDATE_COMPLETE");
+    // What the stack knows has not changed: nothing is made twice.
+    assert_eq!(w.heat.lock().parameters, sent);
+}
+
+#[tokio::test]
+async fn without_the_label_a_resize_brings_the_lost_back_or_takes_them_first() {
+    let w = World::new().await;
+    let id = built(&w, json!({})).await;
+    let lost = node_name(&w, "node", "0");
+    let names = [
+        node_name(&w, "master", "0"),
+        lost.clone(),
+        node_name(&w, "node", "1"),
+    ];
+    servers(&w, &names, &lost);
+    w.stack(|_| {}).await;
+    assert_eq!(w.show(&id).await["status"], "CREATE_COMPLETE");
+    // Somebody wants one worker only: the lost one goes, undrained.
+    let path = format!("/v1/clusters/{id}/actions/resize");
+    let body = Some(json!({ "node_count": 1 }));
+    assert_eq!(w.call(ALICE, "POST", &path, body).await.status, 202);
+    w.settle().await;
+    assert_eq!(w.heat.lock().parameters["node_removed"], json!(["0"]));
+    assert!(w.things.seeds.lock().unwrap().is_empty());
+    w.stack(|s| s.as_mut().unwrap().status = Status::Complete)
+        .await;
+    work(&w, "remove", &lost).await;
+    assert_eq!(w.show(&id).await["status"], "UPDATE_COMPLETE");
+
+    let lost = node_name(&w, "node", "1");
+    servers(&w, &names, &lost);
+    let body = Some(json!({ "node_count": 1 }));
+    assert_eq!(w.call(ALICE, "POST", &path, body).await.status, 202);
+    w.settle().await;
+    work(&w, "remove", &lost).await;
+    assert_eq!(w.things.seeds.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lone_master_that_is_lost_is_not_made_anew() {
+    let w = World::new().await;
+    let id = built(&w, json!({ "auto_healing_enabled": "true" })).await;
+    let lost = node_name(&w, "master", "0");
+    let names = [
+        lost.clone(),
+        node_name(&w, "node", "0"),
+        node_name(&w, "node", "1"),
+    ];
+    servers(&w, &names, &lost);
+    w.stack(|_| {}).await;
+    assert_eq!(w.show(&id).await["status"], "CREATE_COMPLETE");
+    assert!(w.things.seeds.lock().unwrap().is_empty());
+    // Its agent is still the one that the server knows.
+    assert_eq!(hello(&w, &id, "master", "0").await.status, 200);
+}
