@@ -285,7 +285,13 @@ fn init(f: &Facts, minor: u16) -> Value {
     });
     document["nodeRegistration"]["taints"] = taints;
     if minor >= 23 {
-        document["skipPhases"] = json!(["preflight", "bootstrap-token"]);
+        // From 1.26 that phase asks for a token.
+        let last: &[&str] = if minor >= 26 {
+            &["show-join-command"]
+        } else {
+            &[]
+        };
+        document["skipPhases"] = json!([&["preflight", "bootstrap-token"], last].concat());
     }
     document
 }

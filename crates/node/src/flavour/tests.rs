@@ -59,7 +59,12 @@ fn small(role: Role, minor: u16) -> Facts {
 
 #[test]
 fn a_kindest_node_is_given_the_same_for_ever() {
-    for (minor, version) in [(22, "v1.22.17"), (30, "v1.30.4"), (36, "v1.36.1")] {
+    for (minor, version) in [
+        (22, "v1.22.17"),
+        (25, "v1.25.16"),
+        (30, "v1.30.4"),
+        (36, "v1.36.1"),
+    ] {
         for (role, word) in [(Role::Manager, "master"), (Role::Worker, "worker")] {
             let f = small(role, minor);
             let acts = if role == Role::Manager {

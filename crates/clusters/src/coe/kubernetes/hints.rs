@@ -14,6 +14,10 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
     if logs(&["no space left", "disk quota"]) {
         return "Free disk space on the host of this node, delete the cluster and create it again.";
     }
+    // Its log names everything that it looks at.
+    if steps(&["kubeadm", "k3s"]) {
+        return "The image's own tool failed: docs/node-flavours.md says how it is run; its log is in the node (`docker logs`, `journalctl`).";
+    }
     if logs(&[
         "cannot allocate memory",
         "out of memory",
@@ -61,9 +65,6 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
     }
     if steps(&["apiserver", "api"]) {
         return "The API server did not become ready: look at its log and at etcd's, and give the masters a flavor of 2 GiB.";
-    }
-    if steps(&["kubeadm", "k3s"]) {
-        return "The image's own tool failed: docs/node-flavours.md says how it is run; its log is in the node (`docker logs`, `journalctl`).";
     }
     if steps(&["network", "cni", "route", "peers"]) {
         return "Check that ports 8472/udp and 10250/tcp are open between the nodes and that no other network uses the pod range.";
