@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Node images of others: what is registered, refused, and said where an image
+cannot be had. No registry is asked: the address of the one that is named
+refuses connections.
+
+JEROBOAM_KINDEST names an image in the way of kindest/node (systemd, containerd,
+kubeadm, kubelet, its component images, /kind/version and /kind/manifests) that
+the engine holds: then a cluster is made of it, too.  flavours.py"""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from kube import Kubectl  # noqa: E402
+from world import Failed, Server, Stories, expect, wait_for  # noqa: E402
+
+ABSENT = "127.0.0.1:1/kindest/node:v1.36.1"
+
+
+class Flavours:
+    def __init__(self, server):
+        self.s = server
+
+    def start(self):
+        self.s.start()
+
+    def register(self, name, reference, *more):
+        return self.s.cli("image", "register", name, "--ref", reference, *more)
+
+    def registered(self):
+        """A flavour is seen in the reference, or said; nothing else is taken."""
+        self.register("kind", ABSENT).ok()
+        said = self.register("mirrored", "registry.example.org/mirror/node:1", "--flavour", "k3s").ok()
+        expect("flavour k3s" in said.out, said.text)
+        self.register("odd", ABSENT, "--flavour", "minikube").refused(
+            "node_flavour: 'minikube'", "use own, kindest or k3s")
+        got = self.s.call("POST", "/jeroboam/v1/images", {"name": "x", "reference": ABSENT, "node_flavour": "minikube"},
+                          cloud="jeroboam")
+        expect(got.status == 400 and b"minikube" in got.raw, f"{got.status} {got.raw}")
+        got = self.s.call("POST", "/jeroboam/v1/images", {"name": "x", "reference": ABSENT})
+        expect(got.status == 403, f"{got.status} {got.raw}")
+
+    def template(self, name, image, **more):
+        body = {"name": name, "coe": "kubernetes", "image_id": image, "external_network_id": "public",
+                "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.small",
+                "master_lb_enabled": True}
+        got = self.s.magnum("POST", "/clustertemplates", dict(body, **more))
+        expect(got.status == 201, f"template: {got.status} {got.detail}")
+
+    def refused(self):
+        self.template("kind", "kind")
+        got = self.s.magnum("POST", "/clusters", {"name": "c", "cluster_template_id": "kind", "master_count": 3})
+        expect(got.status == 400 and got.detail.startswith("master_count: 3 masters need the balancer"),
+               f"{got.status} {got.detail}")
+
+    def unpullable(self):
+        """The cluster fails; the reason says what to pull."""
+        got = self.s.magnum("POST", "/clusters", {"name": "absent", "cluster_template_id": "kind"})
+        expect(got.status == 202, f"create: {got.status} {got.detail}")
+        begun = time.monotonic()
+        try:
+            self.s.until("absent", "CREATE_FAILED", 60)
+            took = time.monotonic() - begun
+            reason = self.s.status("absent")[1]
+            for word in (f"image {ABSENT} is not on host", "could not be pulled", f"docker pull {ABSENT}"):
+                expect(word in reason, f"'{word}' is not in: {reason}")
+        finally:
+            self.gone("absent")
+        return f"after {took:.1f} s: {reason}"
+
+    def gone(self, name):
+        if self.s.status(name)[0] != "GONE":
+            self.s.magnum("DELETE", f"/clusters/{name}")
+            self.s.until(name, "GONE", 90)
+        left = self.s.left()
+        expect(not left and self.s.leaks() == [], f"left behind: {left} {self.s.leaks()}")
+
+    def kindest(self, reference):
+        """kubeadm, driven by our agent, makes a cluster of our CA."""
+        self.register("stand-in", reference, "--flavour", "kindest").ok()
+        self.template("stand-in", "stand-in", master_flavor_id="m1.medium")
+        begun = time.monotonic()
+        got = self.s.magnum("POST", "/clusters", {"name": "kc", "cluster_template_id": "stand-in", "node_count": 1})
+        expect(got.status == 202, f"create: {got.status} {got.detail}")
+        self.s.until("kc", "CREATE_COMPLETE", 400)
+        took = time.monotonic() - begun
+        directory = os.path.join(self.s.state, "kc")
+        self.s.cli("cluster", "config", "kc", "--dir", directory, cloud="jeroboam-demo").ok()
+        kubectl = Kubectl(directory)
+        nodes = kubectl.nodes()
+        expect(len(nodes) == 2 and all(nodes.values()), f"nodes: {nodes}")
+        pods = {p["metadata"]["name"]: p["status"]["phase"] for p in kubectl.items("pods", "-n", "kube-system")}
+        for part in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kube-proxy", "coredns"):
+            expect(any(name.startswith(part) for name in pods), f"{part} is not among {pods}")
+        kubectl("get", "storageclass", "standard").ok()
+        wait_for("the cluster's health", 60, lambda: self.s.magnum(
+            "GET", "/clusters/kc").body["health_status"] == "HEALTHY", 0.5)
+        return f"complete after {took:.1f} s"
+
+    def no_key(self):
+        """The CA's key is in no node; certificates of ours open the API."""
+        from world import names, run
+        mark = f"label=io.jeroboam.installation={self.s.installation()}"
+        for container in names("container", mark):
+            found = run(["docker", "exec", container, "find", "/etc/kubernetes", "/var/lib/jeroboam", "-name", "*ca.key"]).ok()
+            expect(found.out.strip() == "", f"{container} holds {found.out}")
+
+    def restarted(self):
+        """systemd brings a node back; the agent runs kubeadm no second time."""
+        from world import names, run
+        mark = f"label=io.jeroboam.installation={self.s.installation()}"
+        for container in names("container", mark):
+            run(["docker", "restart", container]).ok()
+        kubectl = Kubectl(os.path.join(self.s.state, "kc"))
+
+        def back():
+            nodes = kubectl.nodes()
+            return len(nodes) == 2 and all(nodes.values())
+        begun = time.monotonic()
+        wait_for("both nodes Ready again", 180, back, 0.5)
+        return f"after {time.monotonic() - begun:.1f} s"
+
+
+def main():
+    stories, server = Stories(), Server()
+    f = Flavours(server)
+    try:
+        if stories.tell("a server starts", f.start):
+            for title, story in [
+                ("images of others are registered", f.registered),
+                ("what they cannot do is refused", f.refused),
+                ("an image that cannot be pulled", f.unpullable),
+            ]:
+                stories.tell(title, story)
+            image = os.environ.get("JEROBOAM_KINDEST")
+            if image:
+                if stories.tell("a cluster by kubeadm", lambda: f.kindest(image)):
+                    stories.tell("no node holds a CA's key", f.no_key)
+                    stories.tell("nodes come back", f.restarted)
+                stories.tell("nothing is left", lambda: f.gone("kc"))
+    except KeyboardInterrupt:
+        stories.failed.append("interrupted: the time was over")
+    finally:
+        try:
+            server.close()
+        except Failed as e:
+            stories.failed.append(f"close: {e}")
+    return stories.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
