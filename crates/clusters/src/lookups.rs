@@ -1,10 +1,59 @@
 //! What a body names in other services: it has to exist, in Magnum's words.
 
+use std::collections::BTreeMap;
+
 use compute::face::Image;
 use kernel::{Ctx, Error, Kind, Result};
 
 use crate::ClustersDeps;
 use crate::errors::bad;
+
+/// The property of a node image that says its release, `v1.36.3`.
+const RELEASE: &str = "kube_version";
+
+/// The id of the node image of the release that a label asks for: the
+/// template's own, or one that is registered beside it. Images that do not
+/// say their release are nobody's to exchange.
+pub(crate) async fn release(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    labels: &BTreeMap<String, String>,
+    image: &str,
+) -> Result<String> {
+    let given = ["kube_tag", "kube_version"].into_iter().find_map(|label| {
+        let value = labels.get(label).map(|v| v.trim());
+        value.filter(|v| !v.is_empty()).map(|v| (label, v))
+    });
+    let own = d.compute.images.find(ctx, image).await?;
+    let (Some((label, value)), Some(there)) = (given, own.properties.get(RELEASE)) else {
+        return Ok(image.to_owned());
+    };
+    // Magnum's tags end in the name of who built it: v1.23.3-rancher1.
+    let plain = value.split('-').next().unwrap_or_default();
+    let asked = format!("v{}", plain.trim_start_matches('v'));
+    if *there == asked {
+        return Ok(image.to_owned());
+    }
+    let ours = |i: &&Image| i.name == "kubernetes" || i.name.starts_with("kubernetes-v");
+    let all = d.compute.images.list(ctx).await?;
+    let known: BTreeMap<&str, &Image> = all
+        .iter()
+        .filter(ours)
+        .filter_map(|i| Some((i.properties.get(RELEASE)?.as_str(), i)))
+        .collect();
+    if let Some(found) = known.get(asked.as_str()) {
+        return Ok(found.id.clone());
+    }
+    let known: Vec<&str> = known.into_keys().collect();
+    Err(bad(
+        "labels",
+        format!(
+            "property \"labels/{label}\" with value \"{value}\" is not supported, \
+             supported values are: {}; `jeroboam image build kubernetes` makes others",
+            known.join(", ")
+        ),
+    ))
+}
 
 /// The image, which has to say its `os_distro`.
 pub(crate) async fn image(d: &ClustersDeps, ctx: &Ctx, id: &str) -> Result<(Image, String)> {

@@ -31,7 +31,7 @@ pub(crate) async fn create(
 ) -> Result<String> {
     let new = NewCluster::from_body(body)?;
     let project_id = project(ctx)?.to_owned();
-    let t = find_template(d, ctx, &new.template, minor).await?;
+    let mut t = find_template(d, ctx, &new.template, minor).await?;
     let coe = Coe::parse(&t.coe)?;
     let distro = t.cluster_distro.clone().unwrap_or_default();
     if !coe.supports(&t.server_type, &distro) {
@@ -56,6 +56,9 @@ pub(crate) async fn create(
     let cluster = merge(&new, &t, ctx, project_id);
     infrastructure(d, ctx, &cluster, &t).await?;
     coe.check_labels(&cluster.labels, t.network_driver.as_deref())?;
+    if coe == Coe::Kubernetes {
+        t.image_id = lookups::release(d, ctx, &cluster.labels, &t.image_id).await?;
+    }
     let networks = networks(d, ctx, &cluster, &t).await?;
     lookups::keypair(d, ctx, cluster.keypair.as_deref()).await?;
     if new.master_count > 1 && !cluster.master_lb_enabled {

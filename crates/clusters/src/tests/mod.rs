@@ -5,6 +5,7 @@ mod kube;
 mod kube_certs;
 mod kube_flavours;
 mod kube_heal;
+mod kube_release;
 mod kube_resize;
 mod nodes;
 mod pure;

@@ -203,30 +203,39 @@ impl Keypairs for Things {
     }
 }
 
+fn image(id: &str, name: &str, distro: Option<&str>, release: Option<&str>) -> Image {
+    let release = release.map(|r| ("kube_version".to_owned(), r.to_owned()));
+    Image {
+        id: id.into(),
+        name: name.into(),
+        status: "active".into(),
+        os_distro: distro.map(str::to_owned),
+        properties: release.into_iter().collect(),
+        reference: String::new(),
+    }
+}
+
 #[async_trait]
 impl Images for Things {
     async fn find(&self, _: &Ctx, name: &str) -> Result<Image> {
-        if let Some(found) = super::kube_flavours::of_others(name) {
-            return Ok(found);
-        }
         let distro = match name {
-            "swarm" | "kube" => Some("debian"),
+            "swarm" | "kube" | "kubernetes" | "kind" | "k3s" | "odd" | "older" => Some("debian"),
             "ubuntu" => Some("ubuntu"),
             "bare" => None,
             "dup" => return Err(Error::conflict("several")),
             _ => return Err(Error::not_found("Image", name)),
         };
-        Ok(Image {
-            id: "i".into(),
-            name: name.into(),
-            status: "active".into(),
-            os_distro: distro.map(str::to_owned),
-            properties: BTreeMap::new(),
-            reference: String::new(),
-        })
+        let release = (name == "kubernetes").then_some("v1.36.3");
+        Ok(super::kube_flavours::of_others(name)
+            .unwrap_or_else(|| image("i", name, distro, release)))
     }
     async fn list(&self, _: &Ctx) -> Result<Vec<Image>> {
-        Ok(Vec::new())
+        let ours = |id, name, release| image(id, name, Some("debian"), Some(release));
+        Ok(vec![
+            ours("i", "kubernetes", "v1.36.3"),
+            ours("older", "kubernetes-v1.35.4", "v1.35.4"),
+            ours("theirs", "kubernetes-broken", "v1.20.2"),
+        ])
     }
     async fn register(&self, _: &Ctx, _: NewImage) -> Result<Image> {
         Err(Error::internal("not here"))

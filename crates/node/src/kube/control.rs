@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::api::Api;
 use super::plan::{Component, ETC, ETCD_DATA, Facts, Image, PKI};
-use super::{Node, addons, dns, drain, observe, tasks};
+use super::{Node, addons, dns, drain, observe, plan, tasks};
 use crate::channel::is_refusal;
 use crate::engine::{query, text};
 use crate::init::Never;
@@ -72,6 +72,15 @@ impl Node<'_> {
         let mark = self.boot.home.join(QUORUM);
         if !mark.exists() {
             write_private(&mark, b"")?;
+        }
+        let absent = plan::left_out(facts);
+        if !absent.is_empty() {
+            let text = format!(
+                "admission plug-ins that release 1.{} does not have are left out: {}",
+                facts.minor,
+                absent.join(", ")
+            );
+            reporter.step("admission", nodewire::StepStatus::Ok, text);
         }
         self.begin(facts, Component::Apiserver);
         let api = Api::new(&facts.api, Path::new(PKI), "admin")?;

@@ -1,6 +1,7 @@
 //! What each component is started with: one table of flags per component,
 //! each flag with the releases that know it. Pure.
 
+mod admission;
 mod tables;
 
 use std::net::IpAddr;
@@ -8,6 +9,8 @@ use std::net::IpAddr;
 use kernel::{Error, Result};
 use nodewire::{KubePlan, Role};
 use serde::Deserialize;
+
+pub(crate) use admission::left_out;
 
 /// Written by the image's recipe: the release and the images it brings.
 pub(crate) const IMAGE_FACTS: &str = "/etc/jeroboam/kubernetes.json";
@@ -156,8 +159,18 @@ impl Facts {
         self.plan.masters > 1
     }
 
-    /// The arguments of a component, in the order of its table.
+    /// The arguments of a component, in the order of its table; then the
+    /// user's, of which the last counts where a flag comes twice.
     pub(crate) fn arguments(&self, component: Component) -> Vec<String> {
+        let label = match component {
+            Component::Apiserver => "kubeapi_options",
+            Component::ControllerManager => "kubecontroller_options",
+            Component::Scheduler => "kubescheduler_options",
+            Component::Kubelet => "kubelet_options",
+            Component::Proxy => "kubeproxy_options",
+            Component::Containerd | Component::Etcd | Component::Haproxy => "",
+        };
+        let theirs = self.plan.options.get(label).map_or("", String::as_str);
         tables::of(component)
             .iter()
             .filter(|flag| flag.releases.contains(&self.minor))
@@ -165,6 +178,7 @@ impl Facts {
                 let value = (flag.value)(self)?;
                 Some(format!("--{}={value}", flag.name))
             })
+            .chain(theirs.split_whitespace().map(str::to_owned))
             .collect()
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
         return "Check the clock of the host and the state of the cluster's CA (`openstack coe ca show`).";
     }
     if logs(&["unknown flag", "no such flag", "unrecognized"]) {
-        return "A component does not know one of its flags: node agent and Kubernetes version of the image do not fit; build it again with `jeroboam image build kubernetes`.";
+        return "A component does not know one of its flags: take it out of the label that ends in _options; without such a label node agent and Kubernetes version of the image do not fit; build it again with `jeroboam image build kubernetes`.";
     }
     if logs(&["cgroup", "operation not permitted"]) || steps(&["prepare", "mount"]) {
         return "The host does not let the node prepare its cgroups or mounts: run `jeroboam doctor` on it.";

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use kernel::Result;
 
 use super::networks::Networks;
+use super::options;
 use crate::errors::bad;
 
 /// What a label may hold. An empty text always means that it is unset.
@@ -23,6 +24,10 @@ pub(crate) enum Holds {
     Address,
     Domain,
     Word(&'static [&'static str]),
+    /// Flags of a component, separated by blanks.
+    Flags,
+    /// Names of admission plug-ins, separated by commas.
+    Plugins,
 }
 
 /// Where a label has an effect.
@@ -37,13 +42,13 @@ pub(crate) enum Effect {
 }
 
 use Effect::{Nodes, None as Nothing, Server};
-use Holds::{Address, Domain, Flag, Number, Range, Ranges, Text, Word};
+use Holds::{Address, Domain, Flag, Flags, Number, Plugins, Range, Ranges, Text, Word};
 
 const GB: Holds = Number(0, 1_000_000);
 
 /// Every label that is known, by name.
 pub(crate) const CATALOGUE: &[(&str, Holds, Effect)] = &[
-    ("admission_control_list", Text, Nothing),
+    ("admission_control_list", Plugins, Nodes),
     (
         "auto_healing_controller",
         Word(&["draino", "magnum-auto-healer"]),
@@ -125,13 +130,13 @@ pub(crate) const CATALOGUE: &[(&str, Holds, Effect)] = &[
     ("kube_dashboard_enabled", Flag, Nodes),
     ("kube_dashboard_version", Text, Nothing),
     ("kube_image_digest", Text, Nothing),
-    ("kube_tag", Text, Nothing),
-    ("kube_version", Text, Nothing),
-    ("kubeapi_options", Text, Nothing),
-    ("kubecontroller_options", Text, Nothing),
-    ("kubelet_options", Text, Nothing),
-    ("kubeproxy_options", Text, Nothing),
-    ("kubescheduler_options", Text, Nothing),
+    ("kube_tag", Text, Server),
+    ("kube_version", Text, Server),
+    ("kubeapi_options", Flags, Nodes),
+    ("kubecontroller_options", Flags, Nodes),
+    ("kubelet_options", Flags, Nodes),
+    ("kubeproxy_options", Flags, Nodes),
+    ("kubescheduler_options", Flags, Nodes),
     ("magnum_auto_healer_tag", Text, Nothing),
     ("master_kube_tag", Text, Nothing),
     ("master_lb_allowed_cidrs", Ranges, Nothing),
@@ -207,6 +212,14 @@ pub(crate) fn check(labels: &BTreeMap<String, String>, driver: Option<&str>) -> 
         if trimmed.is_empty() {
             continue;
         }
+        let own = match holds {
+            Flags => options::fault(key, trimmed),
+            Plugins => options::plugins_fault(trimmed),
+            _ => None,
+        };
+        if let Some(why) = own {
+            return Err(bad("labels", why));
+        }
         if let Some(supported) = fault(*holds, trimmed) {
             return Err(bad(
                 "labels",
@@ -235,7 +248,8 @@ fn fault(holds: Holds, value: &str) -> Option<String> {
         "true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n",
     ];
     let (good, supported) = match holds {
-        Text => (true, String::new()),
+        // Flags and plug-ins have words of their own.
+        Text | Flags | Plugins => (true, String::new()),
         Flag => (
             flags.contains(&value.to_ascii_lowercase().as_str()),
             "true, false, unspecified".to_owned(),

@@ -6,6 +6,7 @@ pub(crate) mod health;
 pub(crate) mod hints;
 pub(crate) mod labels;
 pub(crate) mod networks;
+mod options;
 pub(crate) mod profiles;
 pub(crate) mod render;
 

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Component, ETC, ETCD_DATA, Facts, Minor, PKI, is_restricted};
+use super::{Component, ETC, ETCD_DATA, Facts, Minor, PKI, admission, is_restricted};
 
 pub(super) struct Flag {
     pub name: &'static str,
@@ -128,7 +128,7 @@ static APISERVER: &[Flag] = &[
     flag("etcd-certfile", |_| pki("etcd-client.crt")),
     flag("etcd-keyfile", |_| pki("etcd-client.key")),
     flag("authorization-mode", |_| text("Node,RBAC")),
-    flag("enable-admission-plugins", |_| text("NodeRestriction")),
+    flag("enable-admission-plugins", |f| Some(admission::enabled(f))),
     flag("allow-privileged", |_| yes()),
     flag("service-cluster-ip-range", |f| {
         Some(f.plan.service_cidr.clone())

@@ -92,6 +92,30 @@ fn flags_are_as_they_were() {
 }
 
 #[test]
+fn options_come_last_and_old_lists_lose_what_is_gone() {
+    let mut f = facts(Role::Manager, 36);
+    let list = "NodeRestriction,PodSecurityPolicy,NamespaceLifecycle,LimitRanger,ServiceAccount,\
+                ResourceQuota,TaintNodesByCondition,Priority,DefaultTolerationSeconds,\
+                DefaultStorageClass,StorageObjectInUseProtection,PersistentVolumeClaimResize,\
+                RuntimeClass";
+    for (label, value) in [
+        ("admission_control_list", list),
+        ("kubelet_options", "--max-pods=20 --v=4"),
+        ("kubeapi_options", " --runtime-config=api/all=true"),
+        ("kubecontroller_options", "--node-monitor-grace-period=20s"),
+        ("kubescheduler_options", "--v=2"),
+        ("kubeproxy_options", "--v=3"),
+        ("etcd_options", "--v=9"),
+    ] {
+        f.plan.options.insert(label.into(), value.into());
+    }
+    golden("master-1.36-options.flags", &flags(&f, &MASTERS));
+    assert_eq!(left_out(&f), ["PodSecurityPolicy"]);
+    f.minor = 20;
+    assert!(left_out(&f).is_empty());
+}
+
+#[test]
 fn etcd_with_peers_names_them_all() {
     let mut f = facts(Role::Manager, 36);
     f.plan.masters = 3;

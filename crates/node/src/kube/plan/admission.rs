@@ -1,0 +1,90 @@
+//! Which admission plug-ins a release knows: one that it does not know makes
+//! the API server exit, and lists of old templates name such ones. Pure.
+
+use std::ops::RangeInclusive;
+
+use super::{Facts, Minor};
+
+/// By the source of 1.35 and 1.36; first and last releases of those that
+/// came or went, from 1.20.
+const KNOWN: &[(&str, RangeInclusive<Minor>)] = &[
+    ("AlwaysAdmit", ALWAYS),
+    ("AlwaysDeny", ALWAYS),
+    ("AlwaysPullImages", ALWAYS),
+    ("CertificateApproval", ALWAYS),
+    ("CertificateSigning", ALWAYS),
+    ("CertificateSubjectRestriction", ALWAYS),
+    ("ClusterTrustBundleAttest", 27..=Minor::MAX),
+    ("DefaultIngressClass", ALWAYS),
+    ("DefaultStorageClass", ALWAYS),
+    ("DefaultTolerationSeconds", ALWAYS),
+    ("DenyEscalatingExec", 0..=20),
+    ("DenyExecOnPrivileged", 0..=20),
+    ("DenyServiceExternalIPs", 21..=Minor::MAX),
+    ("EventRateLimit", ALWAYS),
+    ("ExtendedResourceToleration", ALWAYS),
+    ("ImagePolicyWebhook", ALWAYS),
+    ("JobValidation", 36..=Minor::MAX),
+    ("LimitPodHardAntiAffinityTopology", ALWAYS),
+    ("LimitRanger", ALWAYS),
+    ("MutatingAdmissionPolicy", 32..=Minor::MAX),
+    ("MutatingAdmissionWebhook", ALWAYS),
+    ("NamespaceAutoProvision", ALWAYS),
+    ("NamespaceExists", ALWAYS),
+    ("NamespaceLifecycle", ALWAYS),
+    ("NodeDeclaredFeatureValidator", 35..=Minor::MAX),
+    ("NodeRestriction", ALWAYS),
+    ("OwnerReferencesPermissionEnforcement", ALWAYS),
+    ("PersistentVolumeClaimResize", ALWAYS),
+    ("PersistentVolumeLabel", 0..=30),
+    ("PodGroupProtection", 36..=Minor::MAX),
+    ("PodGroupWorkloadExists", 36..=Minor::MAX),
+    ("PodNodeSelector", ALWAYS),
+    ("PodResizeValidator", 36..=Minor::MAX),
+    ("PodSecurity", 22..=Minor::MAX),
+    ("PodSecurityPolicy", 0..=24),
+    ("PodTolerationRestriction", ALWAYS),
+    ("PodTopologyLabels", 33..=Minor::MAX),
+    ("Priority", ALWAYS),
+    ("ResourceQuota", ALWAYS),
+    ("RuntimeClass", ALWAYS),
+    ("SecurityContextDeny", 0..=29),
+    ("ServiceAccount", ALWAYS),
+    ("StorageObjectInUseProtection", ALWAYS),
+    ("TaintNodesByCondition", ALWAYS),
+    ("ValidatingAdmissionPolicy", 26..=Minor::MAX),
+    ("ValidatingAdmissionWebhook", ALWAYS),
+];
+
+const ALWAYS: RangeInclusive<Minor> = 0..=Minor::MAX;
+/// Kubelets are held to their own node by it, whatever a list says.
+const OURS: &str = "NodeRestriction";
+
+fn knows(minor: Minor, plugin: &str) -> bool {
+    KNOWN
+        .iter()
+        .any(|(name, releases)| *name == plugin && releases.contains(&minor))
+}
+
+fn asked(f: &Facts) -> impl Iterator<Item = &str> {
+    let list = f.plan.options.get("admission_control_list");
+    let names = list.map_or("", String::as_str).split(',').map(str::trim);
+    names.filter(|name| !name.is_empty())
+}
+
+/// What is switched on beside the release's own defaults: ours, then what
+/// the label asks for.
+pub(super) fn enabled(f: &Facts) -> String {
+    let mut all = vec![OURS];
+    for name in asked(f).filter(|name| knows(f.minor, name)) {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    all.join(",")
+}
+
+/// What the label asks for and this release does not have.
+pub(crate) fn left_out(f: &Facts) -> Vec<&str> {
+    asked(f).filter(|name| !knows(f.minor, name)).collect()
+}
