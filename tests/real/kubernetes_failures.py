@@ -24,6 +24,8 @@ CAUSES = [
     ("taken", "/usr/bin/tini", "node-", "socat TCP-LISTEN:10250,fork,reuseaddr SYSTEM:true &", 'exec /usr/local/libexec/tini "$@"'),
     ("master-taken", "/usr/bin/tini", "master", "socat TCP-LISTEN:6443,fork,reuseaddr SYSTEM:true &",
      'exec /usr/local/libexec/tini "$@"'),
+    # A file in memory that leaves the node less than its programs take.
+    ("hungry", "/usr/bin/tini", "node-", "head -c 190M /dev/zero > /run/ballast", 'exec /usr/local/libexec/tini "$@"'),
     ("absent", "/usr/local/bin/jeroboam-node", "node-", 'echo "jeroboam-node: not for this processor" >&2; exit 126',
      'exec /usr/local/libexec/jeroboam-node "$@"'),
 ]
@@ -67,7 +69,7 @@ class Failures:
         path = next(p for p in glob.glob(os.path.join(self.s.state, "*.sqlite")))
         db = sqlite3.connect(path)
         db.execute("INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES ('91', 'cramped', 1, 128, 1)")
-        db.execute("INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES ('92', 'nothing', 1, 8, 1)")
+        db.execute("INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES ('92', 'least', 1, 256, 1)")
         db.commit()
         db.close()
         self.s.start()
@@ -104,6 +106,18 @@ class Failures:
             self.gone(name)
         return f"after {took:.1f} s"
 
+    def too_small(self):
+        """Refused before anything is made, and by how much."""
+        body = {"name": "cramped", "coe": "kubernetes", "image_id": "kubernetes", "external_network_id": "public",
+                "keypair_id": "default", "flavor_id": "cramped", "master_flavor_id": "m1.small"}
+        got = self.s.magnum("POST", "/clustertemplates", body)
+        expect(got.status == 201, f"template: {got.status} {got.detail}")
+        for flavors, said in [({}, "Flavor cramped has 128 MiB of memory; a worker needs at least 256 MiB."),
+                              ({"flavor_id": "least", "master_flavor_id": "cramped"},
+                               "Flavor cramped has 128 MiB of memory; a master needs at least 1024 MiB.")]:
+            got = self.s.magnum("POST", "/clusters", dict(flavors, name="cramped", cluster_template_id="cramped"))
+            expect(got.status == 400 and got.detail == said, f"{got.status} {got.detail}")
+
     def gone(self, name):
         if self.s.status(name)[0] != "GONE":
             begun = time.monotonic()
@@ -138,8 +152,9 @@ def main():
                     "kubernetes-master-taken", node="master-0")),
                 ("an agent that cannot run", lambda: failures.fails(
                     "absent", ["not for this processor", "126", "image"], "kubernetes-absent")),
-                ("a worker of 128 MiB", lambda: failures.fails("cramped", ["memory", "larger flavor"], flavor="cramped")),
-                ("a worker of 8 MiB", lambda: failures.fails("nothing", ["failed", "larger flavor"], flavor="nothing")),
+                ("flavors below what a node takes are refused", failures.too_small),
+                ("a worker that runs out of memory", lambda: failures.fails(
+                    "hungry", ["memory", "larger flavor"], "kubernetes-hungry", flavor="least")),
             ]:
                 stories.tell(title, story)
     except KeyboardInterrupt:

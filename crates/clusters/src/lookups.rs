@@ -88,10 +88,11 @@ pub(crate) async fn flavor(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Res
     }
 }
 
-/// The same for masters, which need a memory of `least` MiB.
-pub(crate) async fn master_flavor(
+/// The same for nodes, which need a memory of `least` MiB.
+pub(crate) async fn node_flavor(
     d: &ClustersDeps,
     ctx: &Ctx,
+    (field, what): (&str, &str),
     id: Option<&str>,
     least: u64,
 ) -> Result<()> {
@@ -103,8 +104,8 @@ pub(crate) async fn master_flavor(
         return Ok(());
     }
     Err(bad(
-        "master_flavor_id",
-        format!("Flavor {id} has {ram} MiB of memory; a master needs at least {least} MiB.",),
+        field,
+        format!("Flavor {id} has {ram} MiB of memory; a {what} needs at least {least} MiB."),
     ))
 }
 

@@ -120,9 +120,11 @@ fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: String) -> Clust
 
 async fn infrastructure(d: &ClustersDeps, ctx: &Ctx, c: &Cluster, t: &Template) -> Result<()> {
     lookups::image(d, ctx, &t.image_id).await?;
-    lookups::flavor(d, ctx, c.flavor_id.as_deref()).await?;
-    let least = c.engine()?.master_ram();
-    lookups::master_flavor(d, ctx, c.master_flavor_id.as_deref(), least).await?;
+    let (masters, workers) = c.engine()?.least_ram();
+    let flavor = c.flavor_id.as_deref();
+    lookups::node_flavor(d, ctx, ("flavor_id", "worker"), flavor, workers).await?;
+    let flavor = c.master_flavor_id.as_deref();
+    lookups::node_flavor(d, ctx, ("master_flavor_id", "master"), flavor, masters).await?;
     lookups::external_network(d, ctx, t.external_network_id.as_deref()).await?;
     lookups::fixed_network(d, ctx, c.fixed_network.as_deref()).await?;
     lookups::fixed_subnet(d, ctx, c.fixed_subnet.as_deref()).await

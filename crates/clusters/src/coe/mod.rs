@@ -103,11 +103,11 @@ impl Coe {
         server_type == "vm" && distros.contains(&distro)
     }
 
-    /// MiB that a master's flavor has at least.
-    pub(crate) fn master_ram(self) -> u64 {
+    /// MiB that the flavors of a master and of a worker have at least.
+    pub(crate) fn least_ram(self) -> (u64, u64) {
         match self {
-            Self::Kubernetes => kubernetes::MASTER_RAM,
-            Self::Swarm => 0,
+            Self::Kubernetes => (kubernetes::MASTER_RAM, kubernetes::WORKER_RAM),
+            Self::Swarm => (0, 0),
         }
     }
 

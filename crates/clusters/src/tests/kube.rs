@@ -142,6 +142,25 @@ async fn templates_are_checked_in_the_words_of_magnum() {
             "Flavor m1.tiny has 512 MiB of memory; a master needs at least 1024 MiB.",
         ),
         (
+            new(json!({ "flavor_id": "m1.nano" })),
+            "Flavor m1.nano has 128 MiB of memory; a worker needs at least 256 MiB.",
+        ),
+        (
+            new(json!({ "labels": { "kubelet_options": "--v=4 max-pods=9" } })),
+            "labels/kubelet_options: \"max-pods=9\" is no flag; each word begins with -- and holds \
+             its value, such as --v=4.",
+        ),
+        (
+            new(json!({ "labels": { "kubeapi_options": "--etcd-servers=http://x" } })),
+            "labels/kubeapi_options: the flag --etcd-servers cannot be given: the nodes stand on \
+             it; leave it out.",
+        ),
+        (
+            new(json!({ "labels": { "admission_control_list": "A B" } })),
+            "labels/admission_control_list: \"A B\" is no name of an admission plug-in; give names \
+             separated by commas, such as NodeRestriction,AlwaysPullImages.",
+        ),
+        (
             new(json!({ "master_count": 2 })),
             "master nodegroup size of 2 is invalid, size cannot be an even number.",
         ),

@@ -174,6 +174,7 @@ impl Flavors for Things {
         let ram = match name {
             "m1.small" => 2048,
             "m1.tiny" => 512,
+            "m1.nano" => 128,
             _ => return Err(Error::not_found("Flavor", name)),
         };
         Ok(Flavor {

@@ -26,6 +26,10 @@ pub(crate) const API_PORT: u16 = 6443;
 /// controllers take 500, and the system needs some.
 pub(crate) const MASTER_RAM: u64 = 1024;
 
+/// The same for a worker: containerd, kubelet and kube-proxy take 80, the
+/// images that a node brings along as much again while they are unpacked.
+pub(crate) const WORKER_RAM: u64 = 256;
+
 /// Seconds that a node gets to let its pods go.
 const DRAIN_SECONDS: i64 = 120;
 
