@@ -2,7 +2,8 @@
 # Builds the Kubernetes node image without any image registry.
 #
 #   AGENT=path/to/jeroboam-node [KUBE_VERSION=1.36.3] [KUBE_BINARIES=DIR]
-#       [TAG=jeroboam/kubernetes:latest] [FORCE=1] images/kubernetes/build.sh
+#       [TAG=jeroboam/kubernetes:latest] [FORCE=1] [KUBE_ADDONS=LIST]
+#       images/kubernetes/build.sh
 #   BASE_ONLY=1 images/kubernetes/build.sh     all that takes long, no agent
 #
 # Four layers of cost, each skipped when nothing of it changed (FORCE makes
@@ -16,6 +17,10 @@
 #   base      root, binaries and containerd's store filled with the images
 #             that every node preloads, as jeroboam/kubernetes-base:VERSION-HASH.
 #   agent     a COPY on top; a second.
+# KUBE_ADDONS names the add-ons whose images every node brings: metrics-server
+# and monitoring by default; traefik costs as much as Kubernetes itself to
+# compile and comes when named. One that cannot be made is left out, and
+# clusters say so.
 # Tags jeroboam/kubernetes:vX.Y.Z, and TAG too unless that exists and an older
 # release than the newest known is asked for: two releases stand side by side.
 # Prints the id of the image as the last line of stdout; all else is stderr.
@@ -33,6 +38,7 @@ KUBE_VERSION=${KUBE_VERSION:-}
 KUBE_BINARIES=${KUBE_BINARIES:-}
 TAG=${TAG:-jeroboam/kubernetes:latest}
 FORCE=${FORCE:-}
+KUBE_ADDONS=${KUBE_ADDONS-metrics-server monitoring}
 CACHE=${JEROBOAM_CACHE:-${HOME:?}/.cache/jeroboam}
 SUITE=${SUITE:-bookworm}
 # busybox-static is here for the echo image; it helps in a node's shell too.
@@ -44,6 +50,9 @@ CONTAINERD=2.4.2
 ETCD=3.7.3
 COREDNS=1.14.7
 CNI=1.9.1
+METRICS_SERVER=0.9.0
+TRAEFIK=3.6.12
+LEGO=4.33.0
 # Of our own images; a new content needs a new number.
 PAUSE=1
 ECHO=1
@@ -196,6 +205,53 @@ compile_cni() {
 compile_pause() {
     go_build "$1" -ldflags '-s -w' -o "$2/pause" .
 }
+# With the libraries of Kubernetes 1.36: beside it little is left to compile.
+compile_metrics_server() {
+    go_build "$1" -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v$METRICS_SERVER" \
+        -o "$2/metrics-server" sigs.k8s.io/metrics-server/cmd/metrics-server
+}
+compile_traefik() {
+    # go.mod says that the ACME client lies here; most of it is left out.
+    lego=$(cd "$work" && "$GO" mod download -json "github.com/go-acme/lego/v4@v$LEGO") ||
+        return 1
+    lego=$(printf '%s\n' "$lego" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",*$/\1/p')
+    cp -r "$lego" "$1/lego" && chmod -R u+w "$1/lego" || return 1
+    rm -rf "$1/lego/providers/dns"
+    mkdir "$1/lego/providers/dns"
+    mv "$1/dns.go" "$1/lego/providers/dns/" || return 1
+    go_build "$1" -ldflags "-s -w -X github.com/traefik/traefik/v3/pkg/version.Version=$TRAEFIK" \
+        -o "$2/traefik" github.com/traefik/traefik/v3/cmd/traefik
+}
+# Debian's programs, with the C library that they are linked to and the web
+# pages; the packages that they come with otherwise are 400 MB.
+compile_monitoring() {
+    command -v mmdebstrap >/dev/null || { say "mmdebstrap is missing: apt-get install mmdebstrap"; return 1; }
+    mmdebstrap --quiet --variant=extract --include=prometheus,prometheus-node-exporter \
+        --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
+        "$SUITE" "$1/all.tar" >&2 || return 1
+    mkdir "$1/tree"
+    tar -xf "$1/all.tar" -C "$1/tree" --wildcards --exclude='*/moment-timezone/data/*' \
+        ./usr/bin/prometheus ./usr/bin/prometheus-node-exporter './usr/share/prometheus*' \
+        './usr/share/javascript*' './usr/share/fonts-glyphicons*' './lib/*/ld-linux*' \
+        './lib/*/libc.so.6' './lib/*/libresolv.so.2' './lib/*/libnss_dns.so.2' || return 1
+    loader=$(echo "$1"/tree/lib/*/ld-linux*)
+    for program in prometheus prometheus-node-exporter; do
+        "$loader" --library-path "${loader%/*}" "$1/tree/usr/bin/$program" --version 2>&1 |
+            sed -n "s/^[a-z_]*, version \\([0-9.]*\\).*/\\1/p" >"$2/$program.version"
+        [ -s "$2/$program.version" ] || return 1
+        mv "$1/tree/usr/bin/$program" "$2/$program"
+    done
+    case $arch in
+    amd64) interpreter=lib64/ld-linux-x86-64.so.2 ;;
+    *) interpreter=lib/ld-linux-aarch64.so.1 ;;
+    esac
+    mkdir -p "$1/libc/${interpreter%/*}" && cp -r "$1/tree/lib" "$1/libc/" &&
+        ln -sf "/${loader#"$1"/tree/}" "$1/libc/$interpreter" &&
+        tar -C "$1/libc" -cf "$2/libc.tar" . && tar -C "$1/tree" -cf "$2/web.tar" ./usr/share
+    status=$?
+    rm -rf "$1/all.tar" "$1/tree" "$1/libc"
+    return $status
+}
 
 # provide PART VERSION FILES SOURCES...: finds or makes the part's FILES; sets
 # $dir to where they lie and $key to a name of their content.
@@ -212,15 +268,26 @@ provide() {
     key=$part-$version-$arch-$(cat "$@" | hash12)
     dir=$CACHE/kubernetes/$key
     has_all "$dir" "$files" && return 0
-    find_go
+    [ "$part" = monitoring ] || find_go
     say "compiling $part $version (once)"
     mkdir "$work/src-$part"
     cp "$@" "$work/src-$part/"
     rm -rf "$dir" "$dir.part"
     mkdir "$dir.part"
-    "compile_$part" "$work/src-$part" "$dir.part"
+    compile=compile_$(printf '%s' "$part" | tr - _)
+    "$compile" "$work/src-$part" "$dir.part" || return 1
     mv "$dir.part" "$dir"
 }
+# The same for what an image can be without: an empty $dir where it fails.
+try_to_provide() {
+    if (provide "$@" && printf '%s\n%s\n' "$dir" "$key" >"$work/provided"); then
+        { read -r dir && read -r key; } <"$work/provided"
+    else
+        say "the add-on $1 is left out"
+        dir='' key=without-$1
+    fi
+}
+asked_for() { case " $KUBE_ADDONS " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 
 # The quick ones first: what is wrong with Go or the proxy shows in seconds.
 provide pause "$PAUSE" pause "$here/pause/go.mod" "$here/pause/main.go"
@@ -238,6 +305,23 @@ coredns_dir=$dir coredns_key=$key
 provide kube "$kube" "$kube_files" \
     "$here/kube/$kube/go.mod" "$here/kube/$kube/go.sum" "$here/kube/main.go"
 kube_dir=$dir kube_key=$key
+
+metrics_dir='' monitoring_dir='' traefik_dir='' addon_keys=
+if asked_for metrics-server; then
+    try_to_provide metrics-server "$METRICS_SERVER" metrics-server \
+        "$here/metrics-server/go.mod" "$here/metrics-server/go.sum"
+    metrics_dir=$dir addon_keys="$addon_keys $key"
+fi
+if asked_for monitoring; then
+    printf '%s' "v1 $SUITE" >"$work/recipe"
+    try_to_provide monitoring "$SUITE" 'prometheus prometheus-node-exporter' "$work/recipe"
+    monitoring_dir=$dir addon_keys="$addon_keys $key"
+fi
+if asked_for traefik; then
+    try_to_provide traefik "$TRAEFIK" traefik \
+        "$here/traefik/go.mod" "$here/traefik/go.sum" "$here/traefik/dns.go"
+    traefik_dir=$dir addon_keys="$addon_keys $key"
+fi
 
 # --- root -----------------------------------------------------------------
 root_hash=$(printf '%s' "v1 $SUITE $PACKAGES" | hash12)
@@ -270,6 +354,9 @@ archive() {
     box=$(mktemp -d "$work/archive.XXXXXX")
     tar -C "$2" --owner=0 --group=0 --numeric-owner --sort=name --mtime=@0 -cf "$box/layer.tar" .
     layer=$(sha256sum <"$box/layer.tar" | cut -c1-64)
+    # containerd keeps an archive's layers beside what it unpacks.
+    gzip -n -1 "$box/layer.tar"
+    mv "$box/layer.tar.gz" "$box/layer.tar"
     born=1970-01-01T00:00:00Z
     printf '{"architecture":"%s","os":"linux","created":"%s","config":%s,"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"%s","created_by":"jeroboam"}]}' \
         "$arch" "$born" "$3" "$layer" "$born" >"$box/config"
@@ -317,7 +404,7 @@ fill_store() {
 base_hash=$({
     cat "$0"
     printf '%s\n' "$root_hash" "$kube_key" "$containerd_key" "$etcd_key" "$coredns_key" \
-        "$cni_key" "$pause_key"
+        "$cni_key" "$pause_key" "$addon_keys"
 } | hash12)
 base=jeroboam/kubernetes-base:v$kube-$base_hash
 if [ -n "$FORCE" ] || ! have_image "$base"; then
@@ -358,6 +445,39 @@ if [ -n "$FORCE" ] || ! have_image "$base"; then
         '{"Env":["PATH=/bin"],"Cmd":["sh","-c","hostname > /www/index.html; exec httpd -f -p 80 -h /www"],"Labels":{"io.jeroboam.image":"echo"}}' \
         "$images/echo.tar"
 
+    # addon NAME VERSION CONFIG: the tree at $work/NAME, for clusters whose
+    # labels ask for it.
+    addons=
+    addon() {
+        label="{\"io.jeroboam.image\":\"$1\"}"
+        archive "jeroboam/$1:$2" "$work/$1" "{$3,\"Labels\":$label}" "$images/$1.tar"
+        addons="$addons${addons:+,}\"$1\":\"jeroboam/$1:$2\""
+        rm -rf "${work:?}/$1"
+    }
+    if [ -n "$metrics_dir" ]; then
+        mkdir "$work/metrics-server"
+        cp "$metrics_dir/metrics-server" "$work/metrics-server/"
+        addon metrics-server "$METRICS_SERVER" '"User":"65534:65534","Entrypoint":["/metrics-server"]'
+    fi
+    if [ -n "$monitoring_dir" ]; then
+        for program in prometheus node-exporter; do
+            mkdir -p "$work/$program/bin" "$work/$program/data" "$work/$program/tmp"
+            tar -C "$work/$program" -xf "$monitoring_dir/libc.tar"
+        done
+        tar -C "$work/prometheus" -xf "$monitoring_dir/web.tar"
+        cp "$monitoring_dir/prometheus" "$work/prometheus/bin/"
+        cp "$monitoring_dir/prometheus-node-exporter" "$work/node-exporter/bin/node-exporter"
+        addon prometheus "$(cat "$monitoring_dir/prometheus.version")" \
+            '"User":"65534:65534","Entrypoint":["/bin/prometheus"]'
+        addon node-exporter "$(cat "$monitoring_dir/prometheus-node-exporter.version")" \
+            '"User":"65534:65534","Entrypoint":["/bin/node-exporter"]'
+    fi
+    if [ -n "$traefik_dir" ]; then
+        mkdir -p "$work/traefik/tmp"
+        cp "$traefik_dir/traefik" "$work/traefik/"
+        addon traefik "$TRAEFIK" '"User":"65534:65534","Entrypoint":["/traefik"]'
+    fi
+
     for file in $kube_files; do
         cp "$kube_dir/$file" "$release/usr/local/bin/"
     done
@@ -366,8 +486,8 @@ if [ -n "$FORCE" ] || ! have_image "$base"; then
             ln -s kube "$release/usr/local/bin/$file"
         done
     fi
-    printf '{"version":"v%s","images":{"pause":"jeroboam/pause:%s","coredns":"jeroboam/coredns:%s","echo":"jeroboam/echo:%s"}}\n' \
-        "$kube" "$PAUSE" "$COREDNS" "$ECHO" >"$release/etc/jeroboam/kubernetes.json"
+    printf '{"version":"v%s","images":{"pause":"jeroboam/pause:%s","coredns":"jeroboam/coredns:%s","echo":"jeroboam/echo:%s"},"addons":{%s}}\n' \
+        "$kube" "$PAUSE" "$COREDNS" "$ECHO" "$addons" >"$release/etc/jeroboam/kubernetes.json"
     # Not writable for a group by some umask, and readable for all.
     chmod -R u=rwX,go=rX "$work/base"
     fill_store "$work/base/store.tar"

@@ -19,6 +19,7 @@ const SCRIPTS: &[(&str, u32)] = &[
     ("tests/real/crash.py", 1200),
     ("tests/real/kubernetes.py", 900),
     ("tests/real/kubernetes_failures.py", 600),
+    ("tests/real/addons.py", 600),
     ("tests/real/crash.py --coe kubernetes --moments 5", 900),
     ("tests/real/engine.py", 600),
     ("tests/scale/simulated.py", 900),

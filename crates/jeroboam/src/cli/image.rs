@@ -39,8 +39,13 @@ const KUBERNETES: &[RecipeFile] = recipe!(
     "kube/1.36.3/go.mod",
     "kube/1.36.3/go.sum",
     "kube/main.go",
+    "metrics-server/go.mod",
+    "metrics-server/go.sum",
     "pause/go.mod",
     "pause/main.go",
+    "traefik/dns.go",
+    "traefik/go.mod",
+    "traefik/go.sum",
 );
 
 #[derive(clap::Args)]

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use kernel::Result;
 use nodewire::{Observed, ObservedNode, Peers, Role};
 use serde_json::{Map, Value, json};
@@ -51,7 +52,7 @@ pub(crate) async fn observe(
         wake(api, &deployments, &changed),
         wake(api, &daemons, &changed),
         news,
-        tell(api, channel, facts, peers, desk, &changed)
+        tell(api, channel, facts, peers, desk, &changed).boxed_local()
     );
 }
 

@@ -141,8 +141,10 @@ fn image(held: &Held, part: &str) -> String {
 
 /// Metadata of an object of ours; without a namespace for what has none.
 fn meta(name: &str, namespace: Option<&str>) -> Value {
+    // Roles have colons in their names, labels may not.
+    let label = name.rsplit(':').next().unwrap_or(name);
     let mut meta = json!({ "name": name, "labels": {
-        "app.kubernetes.io/name": name, OURS.0: OURS.1,
+        "app.kubernetes.io/name": label, OURS.0: OURS.1,
     } });
     if let Some(space) = namespace {
         meta["namespace"] = json!(space);

@@ -13,6 +13,7 @@ pub(super) const PROMETHEUS: &str = "prometheus";
 pub(super) const EXPORTER: &str = "node-exporter";
 const SPACE: &str = "monitoring";
 const EXPORTER_PORT: u16 = 9100;
+const KUBELET_PORT: u16 = 10250;
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 pub(super) fn objects(plan: &KubePlan, held: &Held) -> Vec<Value> {
@@ -24,8 +25,6 @@ pub(super) fn objects(plan: &KubePlan, held: &Held) -> Vec<Value> {
         json!({ "apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": meta(PROMETHEUS, Some(SPACE)) }),
         json!({ "apiVersion": rbac, "kind": "ClusterRole", "metadata": meta(role, None), "rules": [
-            { "apiGroups": [""], "resources": ["nodes", "pods"],
-              "verbs": ["get", "list", "watch"] },
             { "apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"] },
             { "nonResourceURLs": ["/metrics"], "verbs": ["get"] },
         ] }),
@@ -38,6 +37,13 @@ pub(super) fn objects(plan: &KubePlan, held: &Held) -> Vec<Value> {
             "spec": { "selector": selector(PROMETHEUS), "ports": [
                 { "name": "http", "port": 9090, "targetPort": "http" },
             ] } }),
+        // Its name has an address per node, of one that does not answer too.
+        json!({ "apiVersion": "v1", "kind": "Service", "metadata": meta(EXPORTER, Some(SPACE)),
+            "spec": {
+                "clusterIP": "None", "publishNotReadyAddresses": true,
+                "selector": selector(EXPORTER),
+                "ports": [{ "name": "metrics", "port": EXPORTER_PORT, "targetPort": "metrics" }],
+            } }),
         json!({ "apiVersion": "apps/v1", "kind": "DaemonSet",
             "metadata": meta(EXPORTER, Some(SPACE)),
             "spec": {
@@ -79,11 +85,16 @@ fn number(plan: &KubePlan, label: &str, default: u32) -> u32 {
 /// JSON is YAML.
 fn config(plan: &KubePlan) -> Value {
     let interval = number(plan, "monitoring_interval_seconds", 30);
-    let nodes = json!([{ "role": "node" }]);
-    let named = json!({ "source_labels": ["__meta_kubernetes_node_name"], "target_label": "node" });
+    // Debian's has no discovery by the Kubernetes API. An exporter runs on
+    // every node, on its network: where it is, the kubelet is too.
+    let nodes = |port: u16| {
+        json!([{
+            "names": [format!("{EXPORTER}.{SPACE}.svc.{}", plan.cluster_domain)],
+            "type": "A", "port": port, "refresh_interval": "10s",
+        }])
+    };
     let as_account = json!({ "credentials_file": format!("{ACCOUNT}/token") });
     let ca = json!({ "ca_file": format!("{ACCOUNT}/ca.crt") });
-    let pod = |label: &str, to: &str| json!({ "source_labels": [format!("__meta_kubernetes_{label}")], "target_label": to });
     json!({
         "global": {
             "scrape_interval": format!("{interval}s"),
@@ -91,24 +102,16 @@ fn config(plan: &KubePlan) -> Value {
         },
         "scrape_configs": [
             { "job_name": "prometheus", "static_configs": [{ "targets": ["localhost:9090"] }] },
-            {
-                "job_name": EXPORTER,
-                "kubernetes_sd_configs": nodes,
-                "relabel_configs": [
-                    { "source_labels": ["__address__"], "regex": "(.+):\\d+",
-                      "replacement": format!("$1:{EXPORTER_PORT}"), "target_label": "__address__" },
-                    named,
-                ],
-            },
+            { "job_name": EXPORTER, "dns_sd_configs": nodes(EXPORTER_PORT) },
             {
                 "job_name": "kubelet", "scheme": "https",
                 "authorization": as_account, "tls_config": ca,
-                "kubernetes_sd_configs": nodes, "relabel_configs": [named],
+                "dns_sd_configs": nodes(KUBELET_PORT),
             },
             {
                 "job_name": "cadvisor", "scheme": "https", "metrics_path": "/metrics/cadvisor",
                 "authorization": as_account, "tls_config": ca,
-                "kubernetes_sd_configs": nodes, "relabel_configs": [named],
+                "dns_sd_configs": nodes(KUBELET_PORT),
             },
             {
                 "job_name": "apiserver", "scheme": "https",
@@ -120,22 +123,6 @@ fn config(plan: &KubePlan) -> Value {
             {
                 "job_name": "coredns",
                 "static_configs": [{ "targets": [format!("{}:9153", plan.dns_ip)] }],
-            },
-            // The habit of the field: pods ask for it themselves.
-            {
-                "job_name": "pods",
-                "kubernetes_sd_configs": [{ "role": "pod" }],
-                "relabel_configs": [
-                    { "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_scrape"],
-                      "action": "keep", "regex": "true" },
-                    { "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_path"],
-                      "action": "replace", "regex": "(.+)", "target_label": "__metrics_path__" },
-                    { "source_labels": ["__address__", "__meta_kubernetes_pod_annotation_prometheus_io_port"],
-                      "action": "replace", "regex": "([^:]+)(?::\\d+)?;(\\d+)",
-                      "replacement": "$1:$2", "target_label": "__address__" },
-                    pod("namespace", "namespace"),
-                    pod("pod_name", "pod"),
-                ],
             },
         ],
     })

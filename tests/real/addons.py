@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Add-ons by label, on a real Docker Engine with the unmodified `openstack`
+and `kubectl` clients: metrics-server, Prometheus with its exporters, the
+ingress where the node image holds it; what it does not hold is told.
+addons.py [--image NAME]"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import kube  # noqa: E402
+from world import Failed, Server, Stories, expect, run, wait_for  # noqa: E402
+
+NAME, NODES = "a1", 3
+LABELS = "monitoring_enabled=true,monitoring_interval_seconds=5,ingress_controller=traefik,kube_dashboard_enabled=true"
+ABSENT = "the node image does not hold the image of"
+
+
+class Cluster:
+    def __init__(self, server, image):
+        self.s, self.image = server, image
+        self.dir = tempfile.mkdtemp(prefix="jeroboam-addons-")
+        self.kubectl = kube.Kubectl(self.dir)
+        self.begun = self.complete = None
+
+    def addons(self):
+        listed = self.s.cli("cluster", "addons", NAME, "--json", cloud="jeroboam-demo").json()
+        return {a["name"]: (a["state"], a["reason"]) for a in listed}
+
+    def become(self, wanted, seconds):
+        """Waits until add-ons are in these states; how they are then."""
+        def probe():
+            now = self.addons()
+            if all(now.get(name, ("", ""))[0] == state for name, state in wanted.items()):
+                return now
+            raise Failed(str(now))
+        return wait_for(f"add-ons {wanted}", seconds, probe, 0.2)
+
+    def create(self):
+        self.s.openstack("coe", "cluster", "template", "create", "at", "--coe", "kubernetes", "--image", self.image,
+                         "--external-network", "public", "--keypair", "default", "--flavor", "m1.small",
+                         "--master-flavor", "m1.small", "--labels", LABELS).ok()
+        self.s.openstack("coe", "cluster", "create", NAME, "--cluster-template", "at",
+                         "--master-count", "1", "--node-count", str(NODES - 1)).ok()
+        self.begun = time.monotonic()
+        self.s.until(NAME, "CREATE_COMPLETE", 240)
+        self.complete = time.monotonic()
+        self.s.openstack("coe", "cluster", "config", NAME, "--dir", self.dir).ok()
+        return f"CREATE_COMPLETE {self.complete - self.begun:.1f} s after the client's return"
+
+    def ready(self):
+        """Nobody asked for metrics-server: it is Magnum's default."""
+        now = self.become({"coredns": "ready", "metrics-server": "ready", "monitoring": "ready"}, 180)
+        return f"{time.monotonic() - self.complete:.1f} s after CREATE_COMPLETE: {now}"
+
+    def absent(self):
+        """Told, and the cluster is complete and healthy all the same."""
+        now = self.become({"dashboard": "failed"}, 10)
+        expect(f"label kube_dashboard_enabled: {ABSENT} dashboard" in now["dashboard"][1], str(now))
+        expect("autoscaler" not in now, f"nobody asked for it: {now}")
+        kube.healthy(self.s, NAME, 30)
+        status, _ = self.s.status(NAME)
+        expect(status == "CREATE_COMPLETE", status)
+        table = self.s.cli("cluster", "addons", NAME, cloud="jeroboam-demo").ok().out
+        expect("dashboard" in table and "failed" in table, table)
+        return now["dashboard"][1]
+
+    def top(self):
+        """Figures need two scrapes, 15 s apart."""
+        def nodes():
+            rows = [line.split() for line in self.kubectl("top", "nodes", "--no-headers").ok().out.splitlines()]
+            known = [r for r in rows if r[1].endswith("m") and r[3].endswith("Mi") and r[3] != "0Mi"]
+            return rows if len(known) == NODES else None
+
+        rows = wait_for("kubectl top nodes", 90, nodes, 0.5)
+        took = time.monotonic() - self.complete
+        pods = self.kubectl("top", "pods", "-A", "--no-headers").ok().out.splitlines()
+        expect(sum("coredns" in p for p in pods) == 2 and any("metrics-server" in p for p in pods), "\n".join(pods))
+        figures = ", ".join(f"{r[0]} {r[1]} {r[3]}" for r in rows)
+        return f"{took:.1f} s after CREATE_COMPLETE: {figures}; {len(pods)} pods"
+
+    def verified(self):
+        """Neither side of metrics-server takes what it cannot verify."""
+        service = self.kubectl("get", "apiservice", "v1beta1.metrics.k8s.io", "-o", "json").json()["spec"]
+        expect(service.get("caBundle") and not service.get("insecureSkipTLSVerify"), str(service))
+        made = self.kubectl("-n", "kube-system", "get", "deployment", "metrics-server", "-o", "json").json()
+        args = made["spec"]["template"]["spec"]["containers"][0]["args"]
+        expect("--kubelet-certificate-authority=/ca/ca.crt" in args, str(args))
+        expect("--kubelet-preferred-address-types=InternalIP" in args and not any("insecure" in a for a in args), str(args))
+        kept = {f["manager"] for f in made["metadata"].get("managedFields", [])}
+        shown = self.kubectl("-n", "kube-system", "get", "deployment", "metrics-server", "-o", "json", "--show-managed-fields").json()
+        kept |= {f["manager"] for f in shown["metadata"]["managedFields"] if f["operation"] == "Apply"}
+        expect(kept == {"jeroboam"}, f"applied by {kept}")
+
+    def query(self, text):
+        path = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query?query="
+        said = self.kubectl("get", "--raw", path + urllib.parse.quote(text)).json()
+        expect(said["status"] == "success", str(said))
+        return said["data"]["result"]
+
+    def up(self):
+        def jobs():
+            found = {}
+            for row in self.query("up"):
+                found.setdefault(row["metric"]["job"], []).append(int(row["value"][1]))
+            whole = {"node-exporter": NODES, "kubelet": NODES, "cadvisor": NODES, "apiserver": 1, "coredns": 1, "prometheus": 1}
+            if all(found.get(job) == [1] * count for job, count in whole.items()):
+                return found
+            raise Failed(str(found))
+
+        found = wait_for("every target up", 60, jobs, 0.5)
+        memory = self.query("node_memory_MemTotal_bytes")
+        expect(len(memory) == NODES and all(float(m["value"][1]) > 0 for m in memory), str(memory))
+        page = self.kubectl("get", "--raw", "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/classic/graph").ok().out
+        expect("Prometheus" in page, page[:300])
+        return str(found)
+
+    def ingress(self):
+        """Where the image holds Traefik; else its absence is told."""
+        state, reason = self.addons()["ingress"]
+        if state == "failed":
+            expect(reason == f"label ingress_controller: {ABSENT} traefik", reason)
+            return reason
+        self.become({"ingress": "ready"}, 60)
+        rule = {"host": "web.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {
+            "service": {"name": "web", "port": {"number": 80}}}}]}}
+        self.kubectl.apply(kube.deployment("web", 2), kube.service("web", "ClusterIP"), {
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"}, "spec": {"rules": [rule]}})
+        addresses = self.s.magnum("GET", f"/clusters/{NAME}").body["node_addresses"]
+
+        def answers(address):
+            said = run(["curl", "-sS", "-m", "5", "-H", "Host: web.example", f"http://{address}/"]).ok().out.strip()
+            if said.startswith("web-"):
+                return said
+            raise Failed(said)
+
+        said = [wait_for(f"the ingress at {a}", 60, lambda a=a: answers(a), 0.3) for a in addresses]
+        other = run(["curl", "-sS", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", f"http://{addresses[0]}/"]).ok().out
+        expect(other == "404", f"another host gets {other}")
+        return f"on {len(said)} workers"
+
+    def mended(self):
+        """A broken one says why; the master's next start applies it again,
+        and leaves alone what is as it should be."""
+        def marks():
+            kept = self.kubectl("-n", "kube-system", "get", "secret/metrics-server-tls", "deployment/metrics-server",
+                                "-o", "jsonpath={range .items[*]}{.metadata.uid} {.metadata.generation};{end}")
+            return kept.ok().out
+
+        before = marks()
+        self.kubectl("-n", "monitoring", "set", "image", "deployment/prometheus", "prometheus=docker.io/jeroboam/none:1").ok()
+        begun = time.monotonic()
+        reason = self.become({"monitoring": "failed"}, 30)["monitoring"][1]
+        told = time.monotonic() - begun
+        expect("ErrImageNeverPull" in reason and "jeroboam/none:1" in reason, reason)
+        master = next(c for n, c in kube.containers(self.s).items() if "master" in n)
+        run(["docker", "restart", "-t", "10", master], timeout=60).ok()
+        begun = time.monotonic()
+        self.become({"monitoring": "ready", "metrics-server": "ready"}, 120)
+        expect(marks() == before, f"{before} and now {marks()}")
+        return f"told after {told:.1f} s: {reason}; ready {time.monotonic() - begun:.1f} s after the restart"
+
+    def delete(self):
+        self.s.openstack("coe", "cluster", "delete", NAME).ok()
+        self.s.until(NAME, "GONE", 90)
+        left = self.s.left()
+        expect(not left, f"left behind: {left}")
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--image", default="kubernetes")
+    args = args.parse_args()
+    stories, server = Stories(), Server()
+    cluster = Cluster(server, args.image)
+    try:
+        if not stories.tell("the server starts", lambda: f"{server.start():.0f} ms"):
+            return stories.end()
+        if stories.tell("a cluster with add-ons is created", cluster.create):
+            for name, story in [
+                ("what the node image lacks is told", cluster.absent),
+                ("metrics-server and monitoring are ready", cluster.ready),
+                ("kubectl top nodes and pods", cluster.top),
+                ("metrics-server verifies and is verified", cluster.verified),
+                ("Prometheus reaches every target", cluster.up),
+                ("the ingress answers", cluster.ingress),
+                ("a broken add-on says why and is mended", cluster.mended),
+            ]:
+                stories.tell(name, story)
+        stories.tell("delete leaves nothing", cluster.delete)
+    except KeyboardInterrupt:
+        stories.failed.append("interrupted: the time was over")
+    finally:
+        shutil.rmtree(cluster.dir, ignore_errors=True)
+        try:
+            server.close()
+        except (Failed, subprocess.SubprocessError) as e:
+            stories.failed.append(f"close: {e}")
+    return stories.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
