@@ -1,9 +1,12 @@
-//! SQL of `magnum_node`, `magnum_task` and `magnum_swarm`.
+//! SQL of `magnum_node` and `magnum_task`.
 
 use db::{Db, Migration, Row, Tx, values};
 use kernel::Result;
 
 use super::model::{Node, NodeStatus, Task};
+pub(crate) use super::swarm_table::{
+    insert_swarm, join_tx, observed_tx, set_join, set_observed, swarm,
+};
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -335,84 +338,6 @@ pub(crate) async fn drop_tasks(tx: &mut Tx, cluster: &str, before: i64) -> Resul
     tx.execute(
         "DELETE FROM magnum_task WHERE cluster_id = ? AND generation <= ?",
         values![cluster, before],
-    )
-    .await
-    .map(|_| ())
-}
-
-/// Sealed join secrets and the last observation.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Swarm {
-    pub(crate) join_sealed: Option<String>,
-    /// JSON, `{}` before the first.
-    pub(crate) observed: String,
-}
-
-pub(crate) async fn insert_swarm(tx: &mut Tx, cluster: &str) -> Result<()> {
-    tx.execute(
-        "INSERT INTO magnum_swarm (cluster_id, join_sealed, observed) VALUES (?, NULL, '{}')",
-        values![cluster],
-    )
-    .await
-    .map(|_| ())
-}
-
-pub(crate) async fn swarm(db: &Db, cluster: &str) -> Result<Swarm> {
-    let row = db
-        .query_opt(
-            "SELECT join_sealed, observed FROM magnum_swarm WHERE cluster_id = ?",
-            values![cluster],
-        )
-        .await?;
-    row.map_or_else(
-        || Ok(Swarm::default()),
-        |r| {
-            Ok(Swarm {
-                join_sealed: r.opt_text("join_sealed")?,
-                observed: r.text("observed")?,
-            })
-        },
-    )
-}
-
-/// The sealed join secrets, inside of a transaction that replaces them.
-pub(crate) async fn join_tx(tx: &mut Tx, cluster: &str) -> Result<Option<String>> {
-    let row = tx
-        .lock_opt(
-            "SELECT join_sealed FROM magnum_swarm WHERE cluster_id = ?",
-            values![cluster],
-        )
-        .await?;
-    Ok(row
-        .map(|r| r.opt_text("join_sealed"))
-        .transpose()?
-        .flatten())
-}
-
-/// The last observation, inside of a transaction that may replace it.
-pub(crate) async fn observed_tx(tx: &mut Tx, cluster: &str) -> Result<String> {
-    let row = tx
-        .lock_opt(
-            "SELECT observed FROM magnum_swarm WHERE cluster_id = ?",
-            values![cluster],
-        )
-        .await?;
-    row.map_or_else(|| Ok(String::new()), |r| r.text("observed"))
-}
-
-pub(crate) async fn set_join(tx: &mut Tx, cluster: &str, sealed: &str) -> Result<()> {
-    tx.execute(
-        "UPDATE magnum_swarm SET join_sealed = ? WHERE cluster_id = ?",
-        values![sealed, cluster],
-    )
-    .await
-    .map(|_| ())
-}
-
-pub(crate) async fn set_observed(tx: &mut Tx, cluster: &str, observed: &str) -> Result<()> {
-    tx.execute(
-        "UPDATE magnum_swarm SET observed = ? WHERE cluster_id = ?",
-        values![observed, cluster],
     )
     .await
     .map(|_| ())

@@ -1,0 +1,82 @@
+//! SQL of `magnum_swarm`: how nodes join, and what the masters have told.
+
+use db::{Db, Tx, values};
+use kernel::Result;
+
+/// Sealed join secrets and the last observation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Swarm {
+    pub(crate) join_sealed: Option<String>,
+    /// JSON, `{}` before the first.
+    pub(crate) observed: String,
+}
+
+pub(crate) async fn insert_swarm(tx: &mut Tx, cluster: &str) -> Result<()> {
+    tx.execute(
+        "INSERT INTO magnum_swarm (cluster_id, join_sealed, observed) VALUES (?, NULL, '{}')",
+        values![cluster],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn swarm(db: &Db, cluster: &str) -> Result<Swarm> {
+    let row = db
+        .query_opt(
+            "SELECT join_sealed, observed FROM magnum_swarm WHERE cluster_id = ?",
+            values![cluster],
+        )
+        .await?;
+    row.map_or_else(
+        || Ok(Swarm::default()),
+        |r| {
+            Ok(Swarm {
+                join_sealed: r.opt_text("join_sealed")?,
+                observed: r.text("observed")?,
+            })
+        },
+    )
+}
+
+/// The sealed join secrets, inside of a transaction that replaces them.
+pub(crate) async fn join_tx(tx: &mut Tx, cluster: &str) -> Result<Option<String>> {
+    let row = tx
+        .lock_opt(
+            "SELECT join_sealed FROM magnum_swarm WHERE cluster_id = ?",
+            values![cluster],
+        )
+        .await?;
+    Ok(row
+        .map(|r| r.opt_text("join_sealed"))
+        .transpose()?
+        .flatten())
+}
+
+/// The last observation, inside of a transaction that may replace it.
+pub(crate) async fn observed_tx(tx: &mut Tx, cluster: &str) -> Result<String> {
+    let row = tx
+        .lock_opt(
+            "SELECT observed FROM magnum_swarm WHERE cluster_id = ?",
+            values![cluster],
+        )
+        .await?;
+    row.map_or_else(|| Ok(String::new()), |r| r.text("observed"))
+}
+
+pub(crate) async fn set_join(tx: &mut Tx, cluster: &str, sealed: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_swarm SET join_sealed = ? WHERE cluster_id = ?",
+        values![sealed, cluster],
+    )
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn set_observed(tx: &mut Tx, cluster: &str, observed: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_swarm SET observed = ? WHERE cluster_id = ?",
+        values![observed, cluster],
+    )
+    .await
+    .map(|_| ())
+}
