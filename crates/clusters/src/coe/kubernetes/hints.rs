@@ -30,6 +30,9 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
     ]) {
         return "Choose a larger flavor, or free memory on the host of this node.";
     }
+    if logs(&["too many open files"]) {
+        return "All nodes of a host share its inotify instances: raise fs.inotify.max_user_instances there (`sysctl -w fs.inotify.max_user_instances=1024`).";
+    }
     if logs(&["address already in use", "port is already", "bind:"]) {
         return "Another process of this node has the port: look for it in the log, or choose another port by the template's apiserver_port.";
     }
@@ -76,4 +79,19 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
         return "The cluster's DNS did not become ready: look at the pods of namespace kube-system.";
     }
     "`jeroboam cluster show` lists every step of every node."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hint;
+
+    #[test]
+    fn what_the_log_says_goes_before_the_step() {
+        // A log of the kubelet names its certificates as well.
+        let log = "\"kubelet-server-cert-files\" inotify_init: too many open files";
+        assert!(hint("node", log).contains("max_user_instances"));
+        assert!(hint("etcd", "write: no space left on device").contains("disk space"));
+        assert!(hint("kubelet", "unknown flag: --x").contains("_options"));
+        assert!(hint("etcd", "").contains("etcd did not start"));
+    }
 }
