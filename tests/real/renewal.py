@@ -87,7 +87,7 @@ class Renewal:
         self.begun = time.monotonic()
         self.first, self.stood = self.certificates(), self.started()
         for name, directory in self.dirs.items():
-            self.s.openstack("coe", "cluster", "config", name, "--dir", directory).ok()
+            self.s.openstack("coe", "cluster", "config", name, "--dir", directory, *(["--output-certs"] if name == SWARM else [])).ok()
         self.kubectl.apply(kube.deployment("echo", 2), kube.service("echo", "ClusterIP"))
         wait_for("echo pods", 60, lambda: len(self.kubectl.pods("app=echo")) == 2)
         docker = Docker(self.shown(SWARM)["api_address"], self.dirs[SWARM])
@@ -138,7 +138,9 @@ class Renewal:
         expect(now == self.stood, f"containers were started again:\n{self.stood}\n{now}")
         again = {name: count for name, count in self.restarts().items() if count}
         expect(not again, f"containers of pods were started again: {again}")
-        expect(self.follower.poll() is None, "an open connection to the swarm's door was cut off")
+        ended = self.follower.poll()
+        said = self.follower.stdout.read() if ended is not None else ""
+        expect(ended is None, f"an open connection to the swarm's door ended with {ended}: {said}")
         said = run(["docker", "exec", self.container(KUBE, "-master-0"), "cat", "/var/log/jeroboam/events.log"]).ok().out
         events = [json.loads(line) for line in said.splitlines()]
         starts = [e["component"] for e in events if e["event"] == "start"]

@@ -132,14 +132,20 @@ impl Node<'_> {
     /// votes, and a cluster of one would begin anew without a word: it is
     /// not started. Tells the server so.
     async fn etcd_is_lost(&self, facts: &Facts) -> Error {
-        let what = if facts.several_masters() {
-            "the others go on as long as they are the majority"
+        let (what, cure) = if facts.several_masters() {
+            (
+                "the others go on as long as they are the majority",
+                "delete this container and resize the cluster to its present size",
+            )
         } else {
-            "everything that was in this cluster is gone"
+            (
+                "everything that was in this cluster is gone",
+                "make the cluster anew",
+            )
         };
         let why = format!(
             "{ETCD_DATA} is empty although this etcd had a quorum before; it is not started, {what}. \
-             Put the volume back, or make the cluster anew"
+             Put the volume back, or {cure}"
         );
         let seen = Observed {
             nodes: Vec::new(),
