@@ -3,9 +3,10 @@
 cannot be had. No registry is asked: the address of the one that is named
 refuses connections.
 
-JEROBOAM_KINDEST names an image in the way of kindest/node (systemd, containerd,
-kubeadm, kubelet, its component images, /kind/version and /kind/manifests) that
-the engine holds: then a cluster is made of it, too.  flavours.py"""
+JEROBOAM_KINDEST and JEROBOAM_K3S name images in the way of kindest/node and
+rancher/k3s that the engine holds: then clusters are made of them, too. Where no
+registry is reachable stand_ins/build.sh makes some. The agent beside the server
+has to be linked statically for that.  flavours.py"""
 
 import os
 import sys
@@ -13,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from kube import Kubectl  # noqa: E402
-from world import Failed, Server, Stories, expect, wait_for  # noqa: E402
+from world import Failed, Server, Stories, expect, names, run, wait_for  # noqa: E402
 
 ABSENT = "127.0.0.1:1/kindest/node:v1.36.1"
 
@@ -76,47 +77,61 @@ class Flavours:
         left = self.s.left()
         expect(not left and self.s.leaks() == [], f"left behind: {left} {self.s.leaks()}")
 
-    def kindest(self, reference):
-        """kubeadm, driven by our agent, makes a cluster of our CA."""
-        self.register("stand-in", reference, "--flavour", "kindest").ok()
-        self.template("stand-in", "stand-in", master_flavor_id="m1.medium")
+    def cluster(self, flavour, reference):
+        """A cluster of 1 and 1; the unmodified client's kubeconfig opens it."""
+        self.register(flavour, reference, "--flavour", flavour).ok()
+        self.template(flavour, flavour, master_flavor_id="m1.medium")
         begun = time.monotonic()
-        got = self.s.magnum("POST", "/clusters", {"name": "kc", "cluster_template_id": "stand-in", "node_count": 1})
+        got = self.s.magnum("POST", "/clusters", {"name": flavour, "cluster_template_id": flavour, "node_count": 1})
         expect(got.status == 202, f"create: {got.status} {got.detail}")
-        self.s.until("kc", "CREATE_COMPLETE", 400)
+        self.s.until(flavour, "CREATE_COMPLETE", 400)
         took = time.monotonic() - begun
-        directory = os.path.join(self.s.state, "kc")
-        self.s.cli("cluster", "config", "kc", "--dir", directory, cloud="jeroboam-demo").ok()
+        directory = os.path.join(self.s.state, flavour)
+        os.mkdir(directory)
+        self.s.openstack("coe", "cluster", "config", flavour, "--dir", directory).ok()
         kubectl = Kubectl(directory)
         nodes = kubectl.nodes()
         expect(len(nodes) == 2 and all(nodes.values()), f"nodes: {nodes}")
+        wait_for("the cluster's health", 60, lambda: self.s.magnum(
+            "GET", f"/clusters/{flavour}").body["health_status"] == "HEALTHY", 0.5)
+        return kubectl, took
+
+    def kindest(self, reference):
+        """kubeadm, driven by our agent, makes a cluster of our CA."""
+        kubectl, took = self.cluster("kindest", reference)
         pods = {p["metadata"]["name"]: p["status"]["phase"] for p in kubectl.items("pods", "-n", "kube-system")}
         for part in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kube-proxy", "coredns"):
             expect(any(name.startswith(part) for name in pods), f"{part} is not among {pods}")
         kubectl("get", "storageclass", "standard").ok()
-        wait_for("the cluster's health", 60, lambda: self.s.magnum(
-            "GET", "/clusters/kc").body["health_status"] == "HEALTHY", 0.5)
+        return f"complete after {took:.1f} s"
+
+    def k3s(self, reference):
+        """k3s keeps its CA; both are handed out, clients of both are served."""
+        _, took = self.cluster("k3s", reference)
+        pem = self.s.magnum("GET", f"/certificates/{self.s.magnum('GET', '/clusters/k3s').body['uuid']}").body["pem"]
+        expect(pem.count("BEGIN CERTIFICATE") == 2, pem)
         return f"complete after {took:.1f} s"
 
     def no_key(self):
         """The CA's key is in no node; certificates of ours open the API."""
-        from world import names, run
         mark = f"label=io.jeroboam.installation={self.s.installation()}"
         for container in names("container", mark):
             found = run(["docker", "exec", container, "find", "/etc/kubernetes", "/var/lib/jeroboam", "-name", "*ca.key"]).ok()
             expect(found.out.strip() == "", f"{container} holds {found.out}")
 
-    def restarted(self):
-        """systemd brings a node back; the agent runs kubeadm no second time."""
-        from world import names, run
+    def restarted(self, name):
+        """Nodes come back by themselves; nothing is made a second time."""
         mark = f"label=io.jeroboam.installation={self.s.installation()}"
+        before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         for container in names("container", mark):
             run(["docker", "restart", container]).ok()
-        kubectl = Kubectl(os.path.join(self.s.state, "kc"))
+        kubectl = Kubectl(os.path.join(self.s.state, name))
 
         def back():
-            nodes = kubectl.nodes()
-            return len(nodes) == 2 and all(nodes.values())
+            # What an earlier kubelet said still stands there.
+            fresh = [c for n in kubectl.items("nodes") for c in n["status"]["conditions"]
+                     if c["type"] == "Ready" and c["status"] == "True" and c["lastHeartbeatTime"] >= before]
+            return len(fresh) == 2
         begun = time.monotonic()
         wait_for("both nodes Ready again", 180, back, 0.5)
         return f"after {time.monotonic() - begun:.1f} s"
@@ -133,12 +148,16 @@ def main():
                 ("an image that cannot be pulled", f.unpullable),
             ]:
                 stories.tell(title, story)
-            image = os.environ.get("JEROBOAM_KINDEST")
-            if image:
-                if stories.tell("a cluster by kubeadm", lambda: f.kindest(image)):
+            kindest, k3s = os.environ.get("JEROBOAM_KINDEST"), os.environ.get("JEROBOAM_K3S")
+            if kindest:
+                if stories.tell("a cluster by kubeadm", lambda: f.kindest(kindest)):
                     stories.tell("no node holds a CA's key", f.no_key)
-                    stories.tell("nodes come back", f.restarted)
-                stories.tell("nothing is left", lambda: f.gone("kc"))
+                    stories.tell("kubeadm's nodes come back", lambda: f.restarted("kindest"))
+                stories.tell("nothing is left of it", lambda: f.gone("kindest"))
+            if k3s:
+                if stories.tell("a cluster by k3s", lambda: f.k3s(k3s)):
+                    stories.tell("k3s' nodes come back", lambda: f.restarted("k3s"))
+                stories.tell("nothing is left of it", lambda: f.gone("k3s"))
     except KeyboardInterrupt:
         stories.failed.append("interrupted: the time was over")
     finally:
