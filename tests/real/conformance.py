@@ -157,7 +157,8 @@ class Cluster:
             "version": self.kubectl("version", "-o", "json").json()["serverVersion"]["gitVersion"],
             "nodes": len(nodes), "flavor": FLAVOR, "runtime": info["containerRuntimeVersion"],
             "kernel": info["kernelVersion"], "cpus": os.cpu_count(),
-            "commit": run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"]).out.strip()}}
+            "commit": run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"]).out.strip()
+            + (" and changes" if run(["git", "-C", ROOT, "status", "--porcelain", "crates", "images"]).out.strip() else "")}}
 
     def listed(self):
         """Names of all conformance tests."""
