@@ -18,6 +18,7 @@ class Registry:
 
     def __init__(self, archive):
         self.archive, self.blobs, self.manifests, self.asked = archive, {}, {}, {}
+        self.server = None
         with tarfile.open(archive) as tar:
             members = {m.name.removeprefix("./"): m for m in tar}
             for image in json.load(tar.extractfile(members["manifest.json"])):
@@ -56,8 +57,10 @@ class Registry:
         return f"http://{address}:{self.server.server_port}"
 
     def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
 
     def answer(self, request):
         path = request.path.split("?")[0]

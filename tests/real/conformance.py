@@ -222,21 +222,27 @@ def wanted(args, known):
     if args.focus:
         return [(names(args.focus), [args.focus], [], args.procs, args.limit)]
     parallel = (names(f"^(?!.*{SERIAL})"), [MARK], [SERIAL], args.procs, args.limit)
-    # Two processes, of which the tests use one: the words are then the same.
+    # Two processes, of which the tests use one.
     serial = (names(SERIAL), [f"{SERIAL}.*{MARK}|{MARK}.*{SERIAL}"], [], 2, args.limit)
     return [parallel, serial]
 
 
 def main():
-    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    args.add_argument("--image", default="kubernetes")
-    args.add_argument("--sample", action="store_true")
-    args.add_argument("--focus", metavar="RE")
-    args.add_argument("--procs", type=int, default=6, help="tests at a time")
-    args.add_argument("--limit", type=int, default=3600, help="seconds per round")
-    args.add_argument("--report", metavar="FILE")
-    args.add_argument("--from", dest="results", nargs="+", metavar="RESULTS")
-    args = args.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--image", default="kubernetes")
+    parser.add_argument("--sample", action="store_true")
+    parser.add_argument("--focus", metavar="RE")
+    parser.add_argument("--procs", type=int, default=6, help="tests at a time, 2 or more")
+    parser.add_argument("--limit", type=int, default=3600, help="seconds per round")
+    parser.add_argument("--report", metavar="FILE")
+    parser.add_argument("--from", dest="results", nargs="+", metavar="RESULTS")
+    args = parser.parse_args()
+    if args.report and (args.sample or args.focus):
+        parser.error("--report tells of all tests: --from puts files of several runs together")
+    # Ginkgo prints otherwise where it has but one process.
+    args.procs = max(2, args.procs)
+    if args.results and not args.report:
+        parser.error("--from needs --report")
     if args.results:
         conformance_page.write(args.report, args.results)
         return 0
@@ -261,17 +267,20 @@ def main():
                 for names, *how in wanted(args, known):
                     reader = Reader(known, results)
                     judge(stories, names, reader.verdicts, lambda r=reader, h=how: cluster.tests(r, *h))
-            stories.tell("delete leaves nothing", cluster.delete)
+            if server.address:
+                stories.tell("delete leaves nothing", cluster.delete)
         except (KeyboardInterrupt, Failed) as e:
             stories.failed.append(f"interrupted: {e or 'the time was over'}")
         finally:
             shutil.rmtree(cluster.dir, ignore_errors=True)
+            if cluster.registry:
+                cluster.registry.stop()
             try:
                 server.close()
             except (Failed, subprocess.SubprocessError) as e:
                 stories.failed.append(f"close: {e}")
     print(f"results: {results}")
-    if args.report:
+    if args.report and os.path.exists(results):
         conformance_page.write(args.report, [results])
     return stories.end()
 
