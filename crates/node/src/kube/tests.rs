@@ -29,31 +29,31 @@ use crate::channel::Channel;
 use crate::report::Reporter;
 
 /// `METHOD path`, content type, body.
-type Asked = (String, String, Value);
+pub(crate) type Asked = (String, String, Value);
 /// Status, extra header, body.
-type Said = (u16, Option<(&'static str, &'static str)>, String);
-type Play = dyn Fn(&Asked) -> Said + Send + Sync;
+pub(crate) type Said = (u16, Option<(&'static str, &'static str)>, String);
+pub(crate) type Play = dyn Fn(&Asked) -> Said + Send + Sync;
 
 /// What a fake was asked, in order.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<Asked>>>);
+pub(crate) struct Heard(Arc<Mutex<Vec<Asked>>>);
 
 impl Heard {
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().iter().map(|a| a.0.clone()).collect()
     }
 
-    fn bodies(&self, line: &str) -> Vec<Value> {
+    pub(crate) fn bodies(&self, line: &str) -> Vec<Value> {
         let all = self.0.lock().unwrap();
         let of = |a: &&Asked| a.0.starts_with(line);
         all.iter().filter(of).map(|a| a.2.clone()).collect()
     }
 }
 
-struct Fake {
+pub(crate) struct Fake {
     listener: TcpListener,
     acceptor: TlsAcceptor,
-    heard: Heard,
+    pub(crate) heard: Heard,
 }
 
 impl Fake {
@@ -118,7 +118,7 @@ impl Fake {
 }
 
 /// A fake API server and a client of it.
-async fn kubernetes(dir: &Path) -> (Fake, Api) {
+pub(crate) async fn kubernetes(dir: &Path) -> (Fake, Api) {
     let ca = Ca::generate("c").unwrap();
     let sign = |subject: &str| {
         let options = SignOptions::node(subject, vec!["127.0.0.1".into()]);
@@ -137,11 +137,11 @@ async fn kubernetes(dir: &Path) -> (Fake, Api) {
     (fake, api)
 }
 
-fn ok(body: &Value) -> Said {
+pub(crate) fn ok(body: &Value) -> Said {
     (200, None, body.to_string())
 }
 
-fn none() -> Said {
+pub(crate) fn none() -> Said {
     (404, None, json!({ "message": "not found" }).to_string())
 }
 
@@ -163,7 +163,7 @@ fn pods() -> Value {
     json!({ "items": [pod("web", "ReplicaSet"), pod("agent", "DaemonSet")] })
 }
 
-async fn within<T>(fake: Fake, play: Arc<Play>, work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(fake: Fake, play: Arc<Play>, work: impl Future<Output = T>) -> T {
     tokio::select! {
         () = fake.serve(play) => panic!("the fake ended"),
         done = timeout(Duration::from_secs(20), work) => done.unwrap(),

@@ -2,8 +2,13 @@
 
 use std::fmt::Write as _;
 
+use std::sync::Arc;
+
+use nodewire::Peer;
+
 use super::*;
 use crate::kube::plan::tests::{facts, golden};
+use crate::kube::tests::{Asked, Said, kubernetes, none, ok, within};
 
 fn plan(labels: &[(&str, &str)]) -> KubePlan {
     let mut plan = facts(Role::Manager, 36).plan;
@@ -80,4 +85,101 @@ fn objects_are_as_they_were() {
         }
         golden(&format!("{}.json", parts.name), &out);
     }
+}
+
+fn ready_node() -> Said {
+    let node = json!({ "metadata": { "name": "k-node-0" },
+        "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+    let event = json!({ "type": "ADDED", "object": node });
+    (200, None, format!("{event}\n"))
+}
+
+fn peers() -> Peers {
+    Peers {
+        version: "1".into(),
+        api: None,
+        nodes: vec![Peer {
+            node: "k-node-0".into(),
+            role: Role::Worker,
+            address: "10.0.0.6".into(),
+            pod_cidr: "10.100.1.0/24".into(),
+        }],
+    }
+}
+
+/// The cluster's API; it has a Prometheus that `owner` made.
+fn cluster(owner: &'static str) -> impl Fn(&Asked) -> Said {
+    let secret = Mutex::new(false);
+    move |asked: &Asked| {
+        let (method, path) = asked.0.split_once(' ').unwrap();
+        let path = path.split('?').next().unwrap();
+        let mut made = secret.lock().unwrap();
+        match (method, path.rsplit('/').next().unwrap()) {
+            ("GET", "nodes") => ready_node(),
+            ("POST", "secrets") => {
+                *made = true;
+                (201, None, asked.2.to_string())
+            }
+            ("GET", "metrics-server-tls") if *made => {
+                let mut secret = json!({ "metadata": meta("metrics-server-tls", None) });
+                secret["data"]["tls.crt"] = json!("cGVt");
+                ok(&secret)
+            }
+            ("GET", _) if path.contains("monitoring") || path.contains("prometheus") => {
+                ok(&json!({ "metadata": { "labels": { OURS.0: owner } } }))
+            }
+            ("GET", _) => none(),
+            _ => ok(&asked.2),
+        }
+    }
+}
+
+async fn kept(owner: &'static str) -> (Vec<String>, Vec<Value>) {
+    let dir = tempfile::tempdir().unwrap();
+    let (fake, api) = kubernetes(dir.path()).await;
+    let heard = fake.heard.clone();
+    let (_peers, known) = watch::channel(Some(peers()));
+    let desk = Desk::with(Some(all_held()));
+    let plan = plan(&[]);
+    let service = "PATCH /apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io";
+    let last = |line: &String| line.contains("namespaces/monitoring") && line.contains("DELETE");
+    let work = async {
+        tokio::select! {
+            () = desk.keep(&api, &plan, &known) => {}
+            () = async {
+                loop {
+                    let lines = heard.lines();
+                    let removed = owner != "jeroboam" || lines.iter().any(last);
+                    if removed && lines.iter().any(|l| l.starts_with(service)) {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            } => {}
+        }
+    };
+    within(fake, Arc::new(cluster(owner)), work).await;
+    (heard.lines(), heard.bodies(service))
+}
+
+#[tokio::test]
+async fn labels_install_verified_and_remove_what_is_ours() {
+    let (lines, services) = kept("jeroboam").await;
+    assert!(lines[0].starts_with("GET /api/v1/nodes?watch"), "{lines:?}");
+    assert_eq!(services[0]["spec"]["caBundle"], "cGVt");
+    let made = lines.iter().filter(|l| l.starts_with("POST")).count();
+    assert_eq!(made, 1, "{lines:?}");
+    let gone = |what: &str| {
+        lines
+            .iter()
+            .any(|l| l.starts_with("DELETE") && l.contains(what))
+    };
+    assert!(gone("deployments/prometheus"), "{lines:?}");
+    assert!(!gone("metrics-server"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn what_others_installed_stays() {
+    let (lines, _) = kept("Helm").await;
+    assert!(!lines.iter().any(|l| l.starts_with("DELETE")), "{lines:?}");
 }
