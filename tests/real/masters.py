@@ -321,7 +321,8 @@ class Masters:
         volumes = [v for _, c in found for v in self.volumes(c)]
         expect(len(volumes) >= len(ends), f"volumes: {volumes}")
         run(["docker", "rm", "-fv", *[c for _, c in found]]).ok()
-        run(["docker", "volume", "rm", "-f", *volumes]).ok()
+        # Those with names; the newcomer may have its own by now.
+        run(["docker", "volume", "rm", "-f", *volumes])
         return [h for h, _ in found]
 
     def address_of(self, host):
@@ -338,8 +339,10 @@ class Masters:
             begun = time.monotonic()
             wait_for("the update begins", 20, lambda: self.s.status(NAME)[0] == "UPDATE_IN_PROGRESS", 0.1)
             self.s.until(NAME, "UPDATE_COMPLETE", 180)
+            kube.healthy(self.s, NAME, 90)
+            # What was lost while the first update ran is the next one's.
+            self.s.until(NAME, "UPDATE_COMPLETE", 90)
             took = time.monotonic() - begun
-            kube.healthy(self.s, NAME, 30)
             down = traffic.longest()
         expect({h: self.address_of(h) for h in hosts} == addresses, f"addresses were {addresses}")
         expect(self.ranges() == ranges, f"ranges of pods: {self.ranges()}, were {ranges}")

@@ -84,6 +84,10 @@ pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
     if coe == Coe::Kubernetes && news {
         // Its peers wait for its address.
         tx.wake(KIND, &cluster.uuid);
+        if n.is_master && n.fresh_sealed.is_some() {
+            // Its etcd is about to ask for a vote.
+            db::mark(&mut tx, KIND, &cluster.uuid).await?;
+        }
     }
     tx.commit().await?;
     let (swarm, kubernetes) = match coe {

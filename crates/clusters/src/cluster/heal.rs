@@ -25,6 +25,8 @@ pub(crate) const PROMOTE: &str = "promote-member";
 /// A living master gets so long for each of the two, seconds: etcd takes no
 /// member before its voters were connected for five.
 const MEMBER_SECONDS: i64 = 120;
+/// The safety net below the events that wake a cluster, microseconds.
+const GLANCE: i64 = 5_000_000;
 
 /// The nodes whose servers can be made anew. `gone`: names of servers in
 /// error; `dead`: of those that do not run, these among them. Pure.
@@ -112,7 +114,7 @@ pub(crate) fn decide(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> O
         }
     }
     Some(if ready.is_empty() {
-        Move::WaitUntil(until, wait)
+        Move::WaitUntil(until.min(now + GLANCE), wait)
     } else {
         Move::Rebuild(ready)
     })

@@ -134,7 +134,8 @@ impl Run<'_> {
             }
             Move::Settle(outcome) => {
                 settle::settle(self.d, self.lease, &self.cluster, stack.as_ref(), outcome).await?;
-                Ok(Next::Done)
+                // A server that was lost meanwhile is looked at now.
+                Ok(Next::Again)
             }
         }
     }

@@ -85,11 +85,14 @@ async fn a_lost_worker_comes_back_with_another_token() {
     let ready = w.node(&session("again"), "POST", "ready", said).await;
     assert_eq!(ready.status, 204);
     w.settle().await;
-    w.stack(|s| s.as_mut().unwrap().status = Status::Complete)
-        .await;
-    assert_eq!(w.show(&id).await["status"], "UPDATE_COMPLETE");
     // What the stack knows has not changed: nothing is made twice.
     assert_eq!(w.heat.lock().parameters, sent);
+    // What is lost while that goes on comes next.
+    servers(&w, &names, &names[1]);
+    w.stack(|s| s.as_mut().unwrap().status = Status::Complete)
+        .await;
+    work(&w, "remove", &names[1]).await;
+    assert_eq!(w.show(&id).await["status"], "UPDATE_IN_PROGRESS");
 }
 
 #[tokio::test]

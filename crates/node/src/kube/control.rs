@@ -30,6 +30,8 @@ pub(super) const QUORUM: &str = "etcd-quorum";
 /// As etcd's table of flags has it.
 const ETCD_METRICS: u16 = 2381;
 const ETCD_PATIENCE: Duration = Duration::from_secs(60);
+/// Above what a living master gets to give this one a vote.
+const JOIN_PATIENCE: Duration = Duration::from_secs(150);
 const APISERVER_PATIENCE: Duration = Duration::from_secs(120);
 const CONTROLLERS_PATIENCE: Duration = Duration::from_secs(60);
 const KUBELET_PATIENCE: Duration = Duration::from_secs(60);
@@ -60,10 +62,20 @@ impl Node<'_> {
             self.begin(facts, Component::Etcd);
             // A member that joins serves once it has a vote.
             let joins = !facts.plan.etcd_join.is_empty() && !self.had_quorum();
-            let path = if joins { "/readyz" } else { "/health" };
-            let check = async || etcd_is_well(path).await;
+            let (path, patience) = if joins {
+                ("/readyz", JOIN_PATIENCE)
+            } else {
+                ("/health", ETCD_PATIENCE)
+            };
+            let check = async || {
+                if joins {
+                    // Each refusal is some lines of its log.
+                    sleep(LOOK).await;
+                }
+                etcd_is_well(path).await
+            };
             self.crew
-                .until(Component::Etcd, path, ETCD_PATIENCE, check)
+                .until(Component::Etcd, path, patience, check)
                 .await
         };
         reporter.run("etcd", etcd).await?;
