@@ -139,8 +139,8 @@ pub(crate) fn holds(object: &Value, condition: &str) -> bool {
 /// As the API, naming the object.
 pub(crate) async fn remove(api: &Api, objects: &[Value]) -> Result<()> {
     let mut ordered: Vec<&Value> = objects.iter().collect();
-    ordered.sort_by_key(|object| std::cmp::Reverse(rank(object)));
-    for object in ordered {
+    ordered.sort_by_key(|object| rank(object));
+    for object in ordered.into_iter().rev() {
         let path = path_of(object)?;
         let gone = match api.get(&path).await {
             Ok(now) if super::is_ours(&now) => api.delete(&path).await.map(|_| ()),

@@ -7,11 +7,14 @@ use nodewire::KubePlan;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use serde_json::{Value, json};
 
+use super::apply::{apply, holds};
 use super::{Held, SYSTEM, image, is_ours, meta, selector};
+use crate::engine::query;
 use crate::kube::api::Api;
+use crate::retry::Backoff;
 
 pub(super) const IMAGE: &str = "metrics-server";
-const NAME: &str = "metrics-server";
+pub(super) const NAME: &str = "metrics-server";
 const TLS: &str = "metrics-server-tls";
 /// Twice the life of a cluster's CA.
 const YEARS: i32 = 10;
@@ -77,7 +80,15 @@ fn pod(held: &Held) -> Value {
     json!({
         "serviceAccountName": NAME,
         "priorityClassName": "system-cluster-critical",
-        // A cluster of masters only has it too.
+        // Masters stay; no worker that is drained takes it along.
+        "affinity": { "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{
+                "weight": 100,
+                "preference": { "matchExpressions": [{
+                    "key": "node-role.kubernetes.io/control-plane", "operator": "Exists",
+                }] },
+            }],
+        } },
         "tolerations": [{
             "key": "node-role.kubernetes.io/control-plane",
             "operator": "Exists", "effect": "NoSchedule",
@@ -123,12 +134,41 @@ fn pod(held: &Held) -> Value {
     })
 }
 
-/// The objects, with the certificate by which the API server knows the
-/// service: the one that is there, or a new one.
+/// Applies the objects, the APIService once a pod answers: one that leads
+/// nowhere keeps namespaces from being deleted.
 ///
 /// # Errors
 /// As the API.
-pub(super) async fn with_key(api: &Api, objects: &[Value]) -> Result<Vec<Value>> {
+pub(super) async fn install(api: &Api, objects: &[Value]) -> Result<()> {
+    let objects = with_key(api, objects).await?;
+    let (services, rest): (Vec<Value>, Vec<Value>) = objects
+        .into_iter()
+        .partition(|object| object["kind"] == "APIService");
+    apply(api, &rest).await?;
+    available(api).await;
+    apply(api, &services).await
+}
+
+async fn available(api: &Api) {
+    let path = format!(
+        "/apis/apps/v1/namespaces/{SYSTEM}/deployments?watch=true&timeoutSeconds=300&fieldSelector={}",
+        query(&format!("metadata.name={NAME}"))
+    );
+    let mut backoff = Backoff::new(100, 5_000);
+    loop {
+        let seen = api
+            .watch(&path, |_, now| holds(now, "Available").then_some(()))
+            .await;
+        if let Ok(Some(())) = seen {
+            return;
+        }
+        backoff.pause().await;
+    }
+}
+
+/// The objects, with the certificate by which the API server knows the
+/// service: the one that is there, or a new one.
+async fn with_key(api: &Api, objects: &[Value]) -> Result<Vec<Value>> {
     let all = format!("/api/v1/namespaces/{SYSTEM}/secrets");
     let one = format!("{all}/{TLS}");
     let secret = match api.get(&one).await {

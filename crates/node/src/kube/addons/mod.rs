@@ -64,7 +64,7 @@ const CATALOGUE: [Parts; 5] = [
     Parts {
         default: true,
         label: "metrics_server_enabled",
-        name: "metrics-server",
+        name: metrics_server::NAME,
         images: &[metrics_server::IMAGE],
         objects: metrics_server::objects,
     },
@@ -301,11 +301,11 @@ impl Desk {
 }
 
 async fn install(api: &Api, name: &str, objects: &[Value]) -> Result<()> {
-    if name == "metrics-server" {
-        let objects = metrics_server::with_key(api, objects).await?;
-        return apply(api, &objects).await;
+    if name == metrics_server::NAME {
+        metrics_server::install(api, objects).await
+    } else {
+        apply(api, objects).await
     }
-    apply(api, objects).await
 }
 
 /// Most clusters never had it: one look tells.

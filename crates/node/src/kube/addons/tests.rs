@@ -116,6 +116,12 @@ fn cluster(owner: &'static str) -> impl Fn(&Asked) -> Said {
         let mut made = secret.lock().unwrap();
         match (method, path.rsplit('/').next().unwrap()) {
             ("GET", "nodes") => ready_node(),
+            ("GET", "deployments") => {
+                let condition = json!([{ "type": "Available", "status": "True" }]);
+                let now = json!({ "status": { "conditions": condition } });
+                let event = json!({ "type": "ADDED", "object": now });
+                (200, None, format!("{event}\n"))
+            }
             ("POST", "secrets") => {
                 *made = true;
                 (201, None, asked.2.to_string())
@@ -167,6 +173,8 @@ async fn labels_install_verified_and_remove_what_is_ours() {
     let (lines, services) = kept("jeroboam").await;
     assert!(lines[0].starts_with("GET /api/v1/nodes?watch"), "{lines:?}");
     assert_eq!(services[0]["spec"]["caBundle"], "cGVt");
+    let at = |what: &str| lines.iter().position(|l| l.contains(what)).unwrap();
+    assert!(at("deployments?watch") < at("v1beta1.metrics.k8s.io"));
     let made = lines.iter().filter(|l| l.starts_with("POST")).count();
     assert_eq!(made, 1, "{lines:?}");
     let gone = |what: &str| {
