@@ -7,6 +7,7 @@ mod call;
 mod certificate;
 mod cluster;
 mod coe;
+mod deps;
 mod dialect;
 mod discovery;
 mod errors;
@@ -23,6 +24,7 @@ mod own;
 mod patch;
 mod policies;
 mod router;
+mod schema;
 mod service;
 mod template;
 mod tokens;
@@ -32,38 +34,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use compute::ComputeFace;
-use db::{Db, Migration};
 use flow::Reconciler;
-use kernel::Enforcer;
-use network::NetworkFace;
-use orchestration::OrchestrationFace;
-use pki::Sealer;
 
+pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
-
-/// Where nodes find the bootstrap listener, beside its address.
-#[derive(Debug, Clone)]
-pub struct BootstrapParams {
-    pub port: u16,
-    /// SHA-256 of the listener's certificate, hex.
-    pub pin: String,
-}
-
-/// What the service stands on.
-pub struct ClustersDeps {
-    pub db: Db,
-    pub enforcer: Arc<dyn Enforcer>,
-    pub auth: Arc<dyn rest::Authenticator>,
-    pub network: NetworkFace,
-    pub compute: ComputeFace,
-    pub orchestration: OrchestrationFace,
-    pub sealer: Arc<Sealer>,
-    pub bootstrap: BootstrapParams,
-    /// How long a node's certificates are valid, seconds; its agent renews
-    /// them at two thirds.
-    pub node_certificate_seconds: u32,
-}
+pub use schema::migrations;
 
 /// The service.
 #[derive(Clone)]
@@ -96,19 +71,6 @@ impl Clusters {
     pub fn reconcilers(&self) -> Vec<Arc<dyn Reconciler>> {
         vec![Arc::new(cluster::reconcile::Clusters(self.0.clone()))]
     }
-}
-
-/// The tables of this crate.
-#[must_use]
-pub fn migrations() -> Vec<Migration> {
-    [
-        template::table::MIGRATIONS,
-        cluster::table::MIGRATIONS,
-        nodegroup::table::MIGRATIONS,
-        node::table::MIGRATIONS,
-        kube::table::MIGRATIONS,
-    ]
-    .concat()
 }
 
 /// Default policies of this service.

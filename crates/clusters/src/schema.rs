@@ -1,0 +1,18 @@
+//! The tables of this crate, from the rooms that own them.
+
+use db::Migration;
+
+use crate::{cluster, kube, node, nodegroup, template};
+
+/// The tables of this crate.
+#[must_use]
+pub fn migrations() -> Vec<Migration> {
+    [
+        template::table::MIGRATIONS,
+        cluster::table::MIGRATIONS,
+        nodegroup::table::MIGRATIONS,
+        node::table::MIGRATIONS,
+        kube::table::MIGRATIONS,
+    ]
+    .concat()
+}
