@@ -15,6 +15,7 @@ const SCRIPTS: &[(&str, u32)] = &[
     ("tests/real/truth.py", 600),
     ("tests/real/masters.py", 900),
     ("tests/real/renewal.py", 600),
+    ("tests/real/labels.py", 300),
     ("tests/real/flavours.py", 180),
     ("tests/real/crash.py", 1200),
     ("tests/real/kubernetes.py", 900),
