@@ -25,7 +25,7 @@ CAUSES = [
     ("master-taken", "/usr/bin/tini", "master", "socat TCP-LISTEN:6443,fork,reuseaddr SYSTEM:true &",
      'exec /usr/local/libexec/tini "$@"'),
     # A file in memory that leaves the node less than its programs take.
-    ("hungry", "/usr/bin/tini", "node-", "head -c 190M /dev/zero > /run/ballast", 'exec /usr/local/libexec/tini "$@"'),
+    ("hungry", "/usr/bin/tini", "node-", "head -c 235M /dev/zero > /run/ballast", 'exec /usr/local/libexec/tini "$@"'),
     ("absent", "/usr/local/bin/jeroboam-node", "node-", 'echo "jeroboam-node: not for this processor" >&2; exit 126',
      'exec /usr/local/libexec/jeroboam-node "$@"'),
 ]
