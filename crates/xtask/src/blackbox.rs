@@ -46,7 +46,7 @@ pub fn test(args: &[String]) -> Result<()> {
             "cargo test",
             shell::run(&mut shell::command(
                 "cargo",
-                &["test", "--workspace", "--locked"],
+                &["test", "--workspace", "--locked", "--no-fail-fast"],
             )),
         );
         note("check", check::check(&[]));
