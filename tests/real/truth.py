@@ -154,7 +154,7 @@ def main():
     def causes():
         """The first cause stands in status_reason: the host is full."""
         w.template("huge", flavor_id="m1.large", master_flavor_id="m1.large")
-        uuid = w.create("huge", 400, template="huge")
+        uuid = w.create("huge", 60, template="huge")
         w.server.until(uuid, "CREATE_FAILED", 60)
         status, reason = w.server.status(uuid)
         expect("host" in reason and ("memory" in reason or "vcpu" in reason.lower() or "ram" in reason.lower()), reason)
