@@ -20,6 +20,7 @@ const SCRIPTS: &[(&str, u32)] = &[
     ("tests/real/crash.py", 1200),
     ("tests/real/kubernetes.py", 900),
     ("tests/real/kubernetes_failures.py", 600),
+    ("tests/real/conformance.py --sample", 900),
     ("tests/real/addons.py", 600),
     ("tests/real/crash.py --coe kubernetes --moments 5", 900),
     ("tests/real/engine.py", 600),
@@ -54,10 +55,12 @@ pub fn test(args: &[String]) -> Result<()> {
     let mut count = Count::default();
     if let Some(mut base) = base {
         note(
-            "Kubernetes node image",
+            "Kubernetes and its conformance tests",
             match base.wait() {
                 Ok(status) if status.success() => Ok(()),
-                other => Err(anyhow::anyhow!("images/kubernetes/build.sh: {other:?}")),
+                other => Err(anyhow::anyhow!(
+                    "images/{{kubernetes,conformance}}/build.sh: {other:?}"
+                )),
             },
         );
         match prepare() {
@@ -88,17 +91,22 @@ pub fn test(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Starts what the Kubernetes node image consists of besides the agent.
+/// Starts what takes long: the parts of the Kubernetes node image besides the
+/// agent, then the conformance tests and their images.
 fn kubernetes_base() -> Result<std::process::Child> {
-    let script = shell::root().join("images/kubernetes/build.sh");
     Command::new("nice")
-        .arg(&script)
+        .args([
+            "sh",
+            "-ec",
+            "images/kubernetes/build.sh; images/conformance/build.sh",
+        ])
+        .current_dir(shell::root())
         .env("BASE_ONLY", "1")
         .env("JEROBOAM_CACHE", shell::cache_dir())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
-        .with_context(|| format!("{} does not start", script.display()))
+        .context("the build of the Kubernetes node image does not start")
 }
 
 /// The speed script alone, against the release build.
