@@ -205,7 +205,6 @@ impl Node<'_> {
 
     /// The kubelet runs and says Ready; gives the Node's uid.
     async fn node(&self, facts: &Facts, api: &Api) -> Result<String> {
-        self.begin(facts, Component::Proxy);
         self.wait_for(&self.containerd).await;
         let since = clock::iso_z(clock::now_micros());
         self.begin(facts, Component::Kubelet);
@@ -214,6 +213,9 @@ impl Node<'_> {
             .crew
             .answers(Component::Kubelet, local(10248), KUBELET_PATIENCE);
         reporter.run("kubelet", up).await?;
+        // Its start would take processor time from the kubelet's; no pod
+        // speaks to a service before the node is Ready.
+        self.begin(facts, Component::Proxy);
         let uid = reporter
             .run("node", self.node_ready(facts, api, &since))
             .await?;
