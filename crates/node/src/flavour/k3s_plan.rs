@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::member;
-use crate::kube::plan::{Facts, is_restricted};
+use crate::kube::plan::Facts;
 
 pub(crate) const PROGRAM: &str = "/bin/k3s";
 pub(crate) const TLS: &str = "/var/lib/rancher/k3s/server/tls";
@@ -88,12 +88,8 @@ pub(crate) fn agent(f: &Facts, token: &str) -> Command {
 
 /// What kubelet and kube-proxy of both get.
 fn node(f: &Facts) -> Vec<String> {
-    let mut line = Vec::new();
-    for (key, value) in &f.plan.node_labels {
-        if !is_restricted(key) {
-            line.push(format!("--node-label={key}={value}"));
-        }
-    }
+    let labels = f.own_labels().into_iter();
+    let mut line: Vec<String> = labels.map(|l| format!("--node-label={l}")).collect();
     if let Some(reserved) = member::reserved(f) {
         line.push(format!("--kubelet-arg=system-reserved={reserved}"));
     }

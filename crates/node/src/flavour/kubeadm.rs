@@ -15,7 +15,7 @@ use kernel::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use super::acts::Act;
-use crate::kube::plan::{Facts, is_restricted};
+use crate::kube::plan::Facts;
 
 pub(crate) const CONFIG: &str = "/kind/kubeadm.conf";
 pub(crate) const VERSION: &str = "/kind/version";
@@ -311,13 +311,7 @@ fn join(f: &Facts, minor: u16) -> Value {
 }
 
 fn registration(f: &Facts, minor: u16) -> Value {
-    let labels: Vec<String> = f
-        .plan
-        .node_labels
-        .iter()
-        .filter(|(key, _)| !is_restricted(key))
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
+    let labels = f.own_labels();
     let mut arguments = vec![("node-ip", f.own.to_string())];
     if !labels.is_empty() {
         arguments.push(("node-labels", labels.join(",")));

@@ -243,12 +243,13 @@ fn wanting(node: &Value, facts: &Facts, peers: Option<&Peers>) -> Option<(String
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::kube::plan::tests::facts;
     use nodewire::Peer;
 
-    fn peers() -> Peers {
+    /// One worker.
+    pub(crate) fn peers() -> Peers {
         Peers {
             version: "1".into(),
             api: None,

@@ -151,6 +151,14 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// The labels of the node that its kubelet may set, as `key=value`.
+    pub(crate) fn own_labels(&self) -> Vec<String> {
+        let own = self.plan.node_labels.iter();
+        own.filter(|(key, _)| !is_restricted(key))
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect()
+    }
+
     pub(crate) fn is_master(&self) -> bool {
         self.role == Role::Manager
     }

@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use std::sync::Arc;
 
-use nodewire::Peer;
-
 use super::*;
+use crate::kube::observe::tests::peers;
 use crate::kube::plan::tests::{facts, golden};
 use crate::kube::tests::{Asked, Said, kubernetes, none, ok, within};
 
@@ -92,19 +91,6 @@ fn ready_node() -> Said {
         "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
     let event = json!({ "type": "ADDED", "object": node });
     (200, None, format!("{event}\n"))
-}
-
-fn peers() -> Peers {
-    Peers {
-        version: "1".into(),
-        api: None,
-        nodes: vec![Peer {
-            node: "k-node-0".into(),
-            role: Role::Worker,
-            address: "10.0.0.6".into(),
-            pod_cidr: "10.100.1.0/24".into(),
-        }],
-    }
 }
 
 /// The cluster's API; it has a Prometheus that `owner` made.

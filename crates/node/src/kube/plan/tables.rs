@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Component, ETC, ETCD_DATA, Facts, Minor, PKI, admission, is_restricted};
+use super::{Component, ETC, ETCD_DATA, Facts, Minor, PKI, admission};
 
 pub(super) struct Flag {
     pub name: &'static str,
@@ -208,13 +208,7 @@ static KUBELET: &[Flag] = &[
         Some(format!("unix://{}", super::CONTAINERD_SOCKET))
     }),
     flag("node-labels", |f| {
-        let labels: Vec<String> = f
-            .plan
-            .node_labels
-            .iter()
-            .filter(|(key, _)| !is_restricted(key))
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
+        let labels = f.own_labels();
         (!labels.is_empty()).then(|| labels.join(","))
     }),
     // In the configuration file from 1.23.
