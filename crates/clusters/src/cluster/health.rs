@@ -189,7 +189,6 @@ async fn look(d: &ClustersDeps, c: &Cluster) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use nodewire::{Observed, ObservedNode};
     use serde_json::json;
@@ -208,17 +207,8 @@ mod tests {
 
     fn server(name: &str, status: ServerStatus) -> Server {
         Server {
-            id: name.into(),
-            project_id: "p".into(),
-            name: name.into(),
             status,
-            fault: None,
-            progress: None,
-            image_id: String::new(),
-            flavor_id: String::new(),
-            host: None,
-            addresses: Vec::new(),
-            metadata: BTreeMap::new(),
+            ..crate::tests::world::server(name)
         }
     }
 

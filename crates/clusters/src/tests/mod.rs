@@ -9,4 +9,4 @@ mod kube_release;
 mod kube_resize;
 mod nodes;
 mod pure;
-mod world;
+pub(crate) mod world;
