@@ -24,6 +24,8 @@ class Home:
         old = os.environ
         self.env = {
             "HOME": self.dir, "JEROBOAM_LISTEN": f"127.0.0.1:{port}", "JEROBOAM_STATE": None,
+            # Every login sets it; the clients write for the shell that it names.
+            "SHELL": "/bin/bash",
             # What the machine has cached, and the toolchain, are not the home's.
             "XDG_CACHE_HOME": old.get("XDG_CACHE_HOME") or os.path.join(old["HOME"], ".cache"),
             "CARGO_HOME": old.get("CARGO_HOME") or os.path.join(old["HOME"], ".cargo"),
@@ -81,7 +83,7 @@ def walk(home):
                           env={k: v for k, v in {**os.environ, **home.env}.items() if v is not None},
                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
     # The shell repeats each command in stderr: the last ones say where it broke.
-    expect(done.returncode == 0, f"ended with {done.returncode}:\n{last(done.stderr, 8)}\n... after:\n{last(done.stdout, 5)}")
+    expect(done.returncode == 0, f"ended with {done.returncode}:\n{last(done.stderr, 14)}\n... after:\n{last(done.stdout, 5)}")
     expect("leak" not in done.stdout.lower() or "no leak" in done.stdout.lower(), done.stdout[-1000:])
 
 

@@ -219,8 +219,17 @@ pub async fn delete(api: &Api, cluster: &str, wait: bool, timeout: u64) -> Resul
         .clusters(Method::GET, &format!("/clusters/{cluster}"), None)
         .await?;
     let uuid = text(&shown, "uuid");
-    api.clusters(Method::DELETE, &format!("/clusters/{uuid}"), None)
-        .await?;
+    match api
+        .clusters(Method::DELETE, &format!("/clusters/{uuid}"), None)
+        .await
+    {
+        // Somebody deleted it before, and that has just ended.
+        Err(e) if is_not_found(&e) => {
+            println!("{cluster} is deleted");
+            return Ok(ExitCode::SUCCESS);
+        }
+        other => other.map(|_| ())?,
+    }
     println!("deletion of {cluster} accepted");
     let end = Instant::now() + Duration::from_secs(timeout);
     let mut said = String::new();

@@ -6,6 +6,7 @@ mod swarm;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde_json::Value;
@@ -250,17 +251,37 @@ fn clear(server: &Server) -> Result<()> {
             .filter_map(|c| c["uuid"].as_str())
             .collect();
         for id in &ids {
-            shell::run(&mut server.cli(cloud, &["cluster", "delete", id]))?;
-        }
-        for id in &ids {
-            // Gone already is what is wanted.
-            let shown = server.json(cloud, &["cluster", "show", id, "--json"]);
-            if shown.is_ok() {
-                shell::run(&mut server.cli(cloud, &["cluster", "delete", id, "--wait"]))?;
+            if let Err(e) = shell::run(&mut server.cli(cloud, &["cluster", "delete", id]))
+                // Gone meanwhile is what is wanted.
+                && server.json(cloud, &["cluster", "show", id, "--json"]).is_ok()
+            {
+                return Err(e);
             }
         }
+        gone(server, cloud)?;
     }
     shell::run(&mut server.cli("jeroboam", &["leaks"]))
+}
+
+/// Waits until a cloud has no cluster: those just deleted end in any order.
+fn gone(server: &Server, cloud: &str) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(600);
+    loop {
+        let clusters = server.json(cloud, &["cluster", "list", "--json"])?;
+        let left: Vec<&Value> = clusters.as_array().into_iter().flatten().collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        if let Some(failed) = left.iter().find(|c| c["status"] == "DELETE_FAILED") {
+            let id = failed["uuid"].as_str().unwrap_or_default();
+            let shown = server.json(cloud, &["cluster", "show", id, "--json"])?;
+            bail!("cluster {id} cannot be deleted: {}", shown["status_reason"]);
+        }
+        if Instant::now() > end {
+            bail!("{} clusters are not deleted after 10 minutes", left.len());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Removes what still carries the label of this installation; what it was.
