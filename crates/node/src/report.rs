@@ -7,12 +7,16 @@ use std::time::Duration;
 use kernel::{Error, Result, clock};
 use nodewire::{Step, StepStatus, Steps};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
 
 use crate::channel::{Channel, is_refusal};
 use crate::retry::Backoff;
 
 /// More than this of a log helps nobody and may be a whole engine's output.
 const MAX_LOG: usize = 8 * 1024;
+
+/// How long steps may gather: each delivery costs the server a transaction.
+const TOGETHER: Duration = Duration::from_millis(50);
 
 /// One line on stderr, which is the container's log.
 pub(crate) fn say(text: impl std::fmt::Display) {
@@ -130,6 +134,12 @@ impl Delivery {
         }
         let mut batch = Vec::new();
         while self.receiver.recv_many(&mut batch, 64).await > 0 {
+            if batch.iter().all(|item| matches!(item, Item::Step(_))) {
+                sleep(TOGETHER).await;
+                while let Ok(item) = self.receiver.try_recv() {
+                    batch.push(item);
+                }
+            }
             let mut steps = Vec::new();
             let mut waiting = Vec::new();
             for item in batch.drain(..) {

@@ -3,11 +3,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use kernel::{Error, Kind, Result, clock};
+use kernel::{Error, Kind, Result};
 use nodewire::{Observed, Welcome};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,10 +14,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
+use super::components::is_open;
 use super::plan::{Component, ETC, ETCD_DATA, Facts, Image, PKI};
-use super::{Node, addons, dns, drain, observe, plan, tasks};
+use super::{Node, addons, dns, observe, plan, tasks};
 use crate::channel::is_refusal;
-use crate::engine::{query, text};
 use crate::init::Never;
 use crate::report::plain;
 use crate::retry::Backoff;
@@ -34,17 +33,17 @@ const ETCD_PATIENCE: Duration = Duration::from_secs(60);
 const JOIN_PATIENCE: Duration = Duration::from_secs(150);
 const APISERVER_PATIENCE: Duration = Duration::from_secs(120);
 const CONTROLLERS_PATIENCE: Duration = Duration::from_secs(60);
-const KUBELET_PATIENCE: Duration = Duration::from_secs(60);
-const NODE_PATIENCE: Duration = Duration::from_secs(180);
 const ADDONS_PATIENCE: Duration = Duration::from_secs(150);
+const ALLOWED_PATIENCE: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_millis(30);
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 
-fn local(port: u16) -> SocketAddr {
+pub(super) fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
 impl Node<'_> {
-    fn begin(&self, facts: &Facts, component: Component) {
+    pub(super) fn begin(&self, facts: &Facts, component: Component) {
         self.crew.start(component, facts.arguments(component));
     }
 
@@ -102,7 +101,21 @@ impl Node<'_> {
             APISERVER_PATIENCE,
             async || api.answers().await,
         );
-        reporter.run("apiserver", apiserver).await?;
+        // The API server opens its port long before it answers, and lets
+        // clients wait: what a kubelet does before its first question may
+        // be done by then.
+        let kubelet = async {
+            self.wait_for(&self.containerd).await;
+            while !is_open(facts.api.as_str()).await {
+                sleep(SOON).await;
+            }
+            self.begin(facts, Component::Kubelet);
+            std::future::pending().await
+        };
+        tokio::select! {
+            done = reporter.run("apiserver", apiserver) => done?,
+            () = kubelet => {}
+        }
         handy_kubectl();
 
         let ready = async {
@@ -113,8 +126,11 @@ impl Node<'_> {
                 }
                 Ok(())
             };
-            let (_, uid, ()) =
-                tokio::try_join!(self.controllers(facts), self.node(facts, &api), addons)?;
+            let (_, uid, ()) = tokio::try_join!(
+                self.controllers(facts, &api),
+                self.node(facts, &api),
+                addons
+            )?;
             self.healthy(&api).await?;
             self.boot.ready(&uid).await
         };
@@ -186,10 +202,14 @@ impl Node<'_> {
         std::future::pending().await
     }
 
-    async fn controllers(&self, facts: &Facts) -> Result<()> {
-        self.begin(facts, Component::ControllerManager);
-        self.begin(facts, Component::Scheduler);
+    async fn controllers(&self, facts: &Facts, api: &Api) -> Result<()> {
         let both = async {
+            // Before that the API refuses them all, and each refusal doubles
+            // the time until they ask again.
+            let roles = self.allowed(api, "/readyz/poststarthook/rbac/bootstrap-roles");
+            roles.await;
+            self.begin(facts, Component::ControllerManager);
+            self.begin(facts, Component::Scheduler);
             let manager = self.crew.answers(
                 Component::ControllerManager,
                 local(10257),
@@ -203,72 +223,14 @@ impl Node<'_> {
         self.boot.reporter.run("controllers", both).await
     }
 
-    /// The kubelet runs and says Ready; gives the Node's uid.
-    async fn node(&self, facts: &Facts, api: &Api) -> Result<String> {
-        self.wait_for(&self.containerd).await;
-        let since = clock::iso_z(clock::now_micros());
-        self.begin(facts, Component::Kubelet);
-        let reporter = &self.boot.reporter;
-        let up = self
-            .crew
-            .answers(Component::Kubelet, local(10248), KUBELET_PATIENCE);
-        reporter.run("kubelet", up).await?;
-        // Its start would take processor time from the kubelet's; no pod
-        // speaks to a service before the node is Ready.
-        self.begin(facts, Component::Proxy);
-        let uid = reporter
-            .run("node", self.node_ready(facts, api, &since))
-            .await?;
-        // No pod needs them before there is a node to place it on.
-        self.wait_for(&self.images).await;
-        Ok(uid)
-    }
-
-    /// Ready since this boot: what an earlier one said still stands there.
-    async fn node_ready(&self, facts: &Facts, api: &Api, since: &str) -> Result<String> {
-        let path = format!(
-            "/api/v1/nodes?watch=true&timeoutSeconds=60&fieldSelector={}",
-            query(&format!("metadata.name={}", facts.node))
-        );
-        // What is in the way, in the cluster's words.
-        let why = Mutex::new(String::from("it has not registered"));
-        let note = |words: String| *why.lock().unwrap_or_else(PoisonError::into_inner) = words;
-        let watch = async {
-            let mut backoff = Backoff::new(50, 1_000);
-            loop {
-                let seen = api
-                    .watch(&path, |_, node| {
-                        if drain::is_ready(node) && heard_of(node).as_str() >= since {
-                            return Some(text(&node["metadata"]["uid"]));
-                        }
-                        note(unready(node));
-                        None
-                    })
-                    .await;
-                match seen {
-                    Ok(Some(uid)) => return uid,
-                    Ok(None) => {}
-                    Err(e) => note(plain(&e)),
-                }
-                backoff.pause().await;
+    /// Waits, within reason, until the API answers a question with 200.
+    pub(super) async fn allowed(&self, api: &Api, path: &str) {
+        let asked = async {
+            while !api.look(path).await.is_ok_and(|a| a.status == 200) {
+                sleep(SOON).await;
             }
         };
-        let patience = self.crew.patience(NODE_PATIENCE);
-        let watch = tokio::time::timeout(patience, watch);
-        let seen = tokio::select! {
-            seen = watch => seen,
-            e = self.crew.dies(Component::Kubelet) => return Err(e),
-        };
-        seen.map_err(|_| {
-            let why = why.lock().unwrap_or_else(PoisonError::into_inner);
-            self.crew.blame(
-                Component::Kubelet,
-                &format!(
-                    "the node is not Ready within {} s: {why}",
-                    patience.as_secs()
-                ),
-            )
-        })
+        let _ = tokio::time::timeout(ALLOWED_PATIENCE, asked).await;
     }
 
     /// `/readyz` says ok.
@@ -353,25 +315,6 @@ async fn etcd_is_well(path: &str) -> bool {
         tokio::time::timeout(Duration::from_secs(2), ask).await,
         Ok(Ok(true))
     )
-}
-
-fn ready_condition(node: &Value) -> Option<&Value> {
-    let all = node["status"]["conditions"].as_array()?;
-    all.iter().find(|c| c["type"] == "Ready")
-}
-
-/// When the kubelet last said so; RFC 3339 in UTC, whole seconds.
-fn heard_of(node: &Value) -> String {
-    ready_condition(node)
-        .map(|c| text(&c["lastHeartbeatTime"]))
-        .unwrap_or_default()
-}
-
-/// Why a node is not Ready, as its kubelet says.
-fn unready(node: &Value) -> String {
-    ready_condition(node)
-        .map(|c| format!("{}: {}", text(&c["reason"]), text(&c["message"])))
-        .unwrap_or_else(|| "it has no condition Ready".into())
 }
 
 /// `docker exec MASTER kubectl …` finds the cluster.

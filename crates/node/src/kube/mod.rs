@@ -1,11 +1,11 @@
 //! One boot of a Kubernetes node.
 //!
 //! ```text
-//! prepare ─┬─ containerd ─┬───────────── images ─────────────────────────┐
-//!          │              └───────────────────────┐                       │
-//!          └─ hello ── certificates ─┬─ etcd ── apiserver ─┬─ kubelet ── node ─┬─ ready
-//!                          (workers) └─ api ───────────────┤                   │
-//!                                                          └─ controllers, addons
+//! prepare ─┬─ containerd ─┬───────────── images ─────────────────────────────────┐
+//!          │              └──────────────────┐                                    │
+//!          └─ hello ── certificates ─┬─ etcd ── apiserver ─┬─ kubelet ── node ── proxy ─┬─ ready
+//!                          (workers) └─ api ───────────────┤                            │
+//!                                                          └─ roles ── controllers, addons
 //! ```
 //! Nothing waits for what it does not need. What the server said is kept:
 //! a node that was a member comes back without it.
@@ -20,6 +20,7 @@ mod dns;
 pub(crate) mod drain;
 mod etcd;
 mod files;
+mod kubelet;
 mod logs;
 pub(crate) mod machine;
 pub(crate) mod network;
@@ -41,7 +42,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::api::Api;
-use self::components::{Crew, crew};
+use self::components::{Crew, crew, is_open};
 use self::plan::{Component, Facts, IMAGE_FACTS, Image, Member, PKI};
 use crate::init::{Boot, Never};
 use crate::report::say;
@@ -343,9 +344,13 @@ impl Node<'_> {
         }
         drop(known);
         let api = Api::new(&facts.api, Path::new(PKI), "kubelet")?;
+        // An API server opens its port long before it answers, and lets
+        // clients wait: what the kubelet does before its first question may
+        // be done by then. A balancer's is open before all.
+        let balanced = facts.several_masters();
         let open = async {
-            let mut backoff = Backoff::new(20, 100);
-            while !api.answers().await {
+            let mut backoff = Backoff::new(20, 50);
+            while !is_open(facts.api.as_str()).await || balanced && !api.answers().await {
                 backoff.pause().await;
             }
         };

@@ -19,6 +19,10 @@ use crate::retry::Backoff;
 /// Marks our routes among others.
 const PROTOCOL: &str = "77";
 
+/// How long news of nodes may gather: each costs the server and every node
+/// a request.
+const TOGETHER: Duration = Duration::from_millis(150);
+
 /// Forwarding is allowed, and what pods send beyond the pods' range carries
 /// the node's address. Repeating it is harmless.
 ///
@@ -57,6 +61,8 @@ pub(crate) async fn follow(channel: &Channel, known: &watch::Sender<Option<Peers
             Ok(Some(peers)) => {
                 backoff = Backoff::new(100, 5_000);
                 known.send_replace(Some(peers));
+                // Nodes come together: one answer for several of them.
+                sleep(TOGETHER).await;
             }
             Ok(None) => {}
             Err(e) => {
