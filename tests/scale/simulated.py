@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Many simulated clusters through the API: how fast one server makes them,
-what they weigh, what listing them costs; and two servers on one PostgreSQL of
-which one is killed. Figures are reported, only facts can fail.
-simulated.py [--clusters 1000] [--nodes 10] [--pair 50] [--only size|pair]"""
+what they weigh, what listing them costs; two servers on one PostgreSQL of
+which one is killed; and updates that fail and are taken back. Figures are
+reported, only facts can fail.
+simulated.py [--clusters 1000] [--nodes 10] [--pair 50] [--only size|pair|back]"""
 
 import argparse
 import os
+import sqlite3
 import sys
 import threading
 import time
@@ -37,6 +39,20 @@ class Simulated(Server):
         self.config = os.path.join(self.state, "simulated.toml")
         with open(self.config, "w") as f:
             f.write(CONFIG.format(top=top, world=os.path.join(home.state, "world.sqlite")))
+
+    def world(self, statement, *values):
+        """Reads or changes the simulated world."""
+        db = sqlite3.connect(os.path.join(self.state, "world.sqlite"), timeout=10)
+        try:
+            with db:
+                return db.execute(statement, values).fetchall()
+        finally:
+            db.close()
+
+    def break_next(self, message):
+        """The next container that starts fails; a repeat does not help."""
+        self.world("INSERT INTO sim_fault (id, step, name, transient, message, times) VALUES (?, 'Start', '', 0, ?, 1)",
+                   os.urandom(16).hex(), message)
 
     def memory(self):
         """Resident, in KiB."""
@@ -246,20 +262,90 @@ def pair(stories, clusters, nodes):
         postgres.close()
 
 
+def back(stories):
+    """Of two workers that are to come one cannot start."""
+    server = Simulated()
+    broken = "OCI runtime create failed"
+
+    def nodes():
+        """What there is of the cluster in the simulated world: containers
+        and members of the swarm."""
+        return [server.world(f"SELECT count(*) FROM sim_{table}")[0][0] for table in ("container", "member")]
+
+    def update(*more):
+        """By the unmodified client."""
+        server.break_next(broken)
+        server.openstack("coe", "cluster", "update", "c0", "--node-count", "4", *more).ok()
+
+    def taken_back(begun):
+        server.until("c0", "ROLLBACK_COMPLETE", 60)
+        took = time.monotonic() - begun
+        got = server.magnum("GET", "/clusters/c0").body
+        expect(broken in got["status_reason"] and "step server failed" in got["status_reason"], got["status_reason"])
+        expect(got["node_count"] == 2 and len(got["node_addresses"]) == 2, f"{got['node_count']} {got['node_addresses']}")
+        expect(nodes() == [3, 3], f"containers and members: {nodes()}")
+        expect(not server.leaks(), f"leaks: {server.leaks()}")
+        return f"after {took:.1f} s: {got['status_reason']}"
+
+    def start():
+        server.start()
+        server.template()
+        create([server], 1, 2)
+        complete(server, 1, 60)
+        expect(nodes() == [3, 3], f"containers and members: {nodes()}")
+
+    def by_the_client():
+        begun = time.monotonic()
+        update("--rollback")
+        return taken_back(begun)
+
+    def killed(moment):
+        begun = time.monotonic()
+        server.break_next(broken)
+        got = server.magnum("PATCH", "/clusters/c0?rollback=true", [{"op": "replace", "path": "/node_count", "value": 4}])
+        expect(got.status == 202, f"{got.status} {got.detail}")
+        seen = server.until("c0", (moment, "ROLLBACK_COMPLETE"), 60)
+        server.kill9()
+        server.start()
+        return f"when it was {seen}; {taken_back(begun)}"
+
+    def kept():
+        update()
+        wait_for("c0 UPDATE_FAILED", 60, lambda: server.status("c0")[0] == "UPDATE_FAILED")
+        got = server.magnum("GET", "/clusters/c0").body
+        expect(got["node_count"] == 4 and broken in got["status_reason"], f"{got['node_count']} {got['status_reason']}")
+        got = server.magnum("POST", "/clusters/c0/actions/resize", {"node_count": 4})
+        expect(got.status == 202, f"{got.status} {got.detail}")
+        server.until("c0", "UPDATE_COMPLETE", 60)
+        expect(nodes() == [5, 5], f"containers and members: {nodes()}")
+
+    try:
+        if stories.tell("a simulated cluster of one and two", start):
+            stories.tell("an update that fails is taken back", by_the_client)
+            for moment in ("UPDATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"):
+                stories.tell(f"also where the server is killed in {moment}", lambda: killed(moment))
+            stories.tell("without --rollback what is there stays", kept)
+            stories.tell("it is deleted, nothing is left", lambda: f"{delete_all(server, 60):.1f} s")
+    finally:
+        server.close()
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--clusters", type=int, default=40)
     args.add_argument("--nodes", type=int, default=10)
     args.add_argument("--pair", type=int, default=50)
     args.add_argument("--pair-nodes", type=int, default=3)
-    args.add_argument("--only", choices=["size", "pair"])
+    args.add_argument("--only", choices=["size", "pair", "back"])
     args = args.parse_args()
     stories = Stories()
     try:
-        if args.only != "pair":
+        if args.only in (None, "size"):
             size(stories, args.clusters, args.nodes)
-        if args.only != "size":
+        if args.only in (None, "pair"):
             pair(stories, args.pair, args.pair_nodes)
+        if args.only in (None, "back"):
+            back(stories)
     except KeyboardInterrupt:
         stories.failed.append("interrupted: the time was over")
     except Failed as e:

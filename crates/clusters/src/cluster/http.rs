@@ -56,17 +56,19 @@ pub(crate) async fn show(d: &ClustersDeps, call: &Call, key: &str) -> Result<Ans
     ))
 }
 
-/// `rollback` is accepted; a resize that fails keeps the nodes that are.
+/// With `rollback` an update that fails goes back to what was; without it the
+/// nodes that are there stay.
 pub(crate) async fn update(d: &ClustersDeps, call: Call, key: &str) -> Result<Answer> {
     call.only(if call.minor >= ROLLBACK {
         &["rollback"]
     } else {
         &[]
     })?;
-    if let Some(text) = call.query_value("rollback") {
-        crate::fields::check_flag("rollback", &json!(text))?;
-    }
-    let uuid = ops::update(d, &call.ctx, key, call.body).await?;
+    let rollback = match call.query_value("rollback") {
+        Some(text) => crate::fields::check_flag("rollback", &json!(text))?,
+        None => false,
+    };
+    let uuid = ops::update(d, &call.ctx, key, call.body, rollback).await?;
     Ok(Answer::json(202, wire::accepted(&uuid)))
 }
 

@@ -5,14 +5,13 @@ use db::Lease;
 use kernel::{Result, clock};
 use orchestration::face::{Stack, Status};
 
-use super::heal;
 use super::model::Cluster;
 use super::plan::{Move, follow};
 use super::resize::REMOVE_SECONDS;
-use super::{KIND, table};
+use super::{KIND, heal, rollback, table};
 use crate::ClustersDeps;
 use crate::node::{self, Node, NodeStatus, Task};
-use crate::nodegroup;
+use crate::nodegroup::{self, WORKER};
 use crate::notify::{self, Outcome};
 
 /// An agent that gives a drain up at its deadline needs so long to say why,
@@ -79,6 +78,12 @@ fn drained(c: &Cluster, tasks: &[Task], stack: Option<&Stack>, now: i64) -> Opti
 /// A drain of what the stack has not been told to remove.
 fn of_this(c: &Cluster, t: &Task) -> bool {
     t.kind == "drain" && t.generation > c.sent_generation && t.generation <= c.generation
+}
+
+/// Its cluster has forgotten it: it cannot come back.
+fn has_left(c: &Cluster, tasks: &[Task], n: &Node) -> bool {
+    let forgotten = |t: &Task| t.kind == "remove" && t.generation == c.generation;
+    tasks.iter().any(|t| forgotten(t) && t.node == n.name)
 }
 
 fn said(t: &Task) -> &str {
@@ -162,8 +167,9 @@ pub(crate) async fn take_off(
     tx.commit().await
 }
 
-/// Ends a resize whose drain failed as if it had not begun: those that were
-/// to leave stay and take work again, those that were to come are forgotten.
+/// Ends a resize that the stack has not heard of as if it had not begun: those
+/// that were to leave stay and take work again, those that were to come are
+/// forgotten. Who leaves undrained stays only where a rollback was asked for.
 pub(crate) async fn undo(
     d: &ClustersDeps,
     lease: &Lease,
@@ -173,10 +179,6 @@ pub(crate) async fn undo(
 ) -> Result<()> {
     let mut tx = d.db.begin().await?;
     tx.fence(lease).await?;
-    if !table::finish(&mut tx, c, "UPDATE_FAILED", Some(why)).await? {
-        // Another operation has started: it will end in its own way.
-        return Ok(());
-    }
     let mut groups = nodegroup::table::of_cluster_tx(&mut tx, &c.uuid).await?;
     let mut nodes = node::table::of_cluster_tx(&mut tx, &c.uuid).await?;
     let mut touched = Vec::new();
@@ -192,13 +194,19 @@ pub(crate) async fn undo(
             }
             continue;
         }
-        if !tasks.iter().any(|t| of_this(c, t) && t.node == n.name) {
+        let drained = tasks.iter().any(|t| of_this(c, t) && t.node == n.name);
+        let undrained = rollback::asked(c) && n.status == NodeStatus::Leaving;
+        if !drained && !undrained || has_left(c, tasks, n) {
             continue;
         }
-        n.status = NodeStatus::Ready;
+        n.status = if drained || n.signal.as_deref() == Some("SUCCESS") {
+            NodeStatus::Ready
+        } else {
+            NodeStatus::Failed
+        };
         node::table::save(&mut tx, n).await?;
         touched.push(n.nodegroup.clone());
-        if begun {
+        if drained && begun {
             let now = clock::now_micros();
             let mut task = Task::new(&c.uuid, "activate", &n.name, now, ACTIVATE_SECONDS);
             task.generation = c.generation;
@@ -206,24 +214,38 @@ pub(crate) async fn undo(
         }
     }
     node::table::drop_drains(&mut tx, &c.uuid).await?;
+    let mut workers = 0;
     for g in &mut groups {
         let left = nodes
             .iter()
             .filter(|n| n.nodegroup == g.name && n.status.wanted());
         g.node_count = i64::try_from(left.count()).unwrap_or(g.node_count);
         nodegroup::table::set_size(&mut tx, g).await?;
-        let failed = touched.contains(&g.name);
-        let status = if failed {
-            "UPDATE_FAILED"
-        } else {
-            "UPDATE_COMPLETE"
-        };
-        nodegroup::table::finish(&mut tx, g, status, failed.then_some(why)).await?;
+        if g.name == WORKER {
+            workers = g.node_count;
+        }
     }
     let mut after = c.clone();
-    after.status = "UPDATE_FAILED".into();
-    after.status_reason = Some(why.to_owned());
-    notify::push(&mut tx, None, "update", Outcome::Failure, &after, &groups).await?;
+    (after.status, after.status_reason) = rollback::undone(c, workers, why);
+    if !table::finish(&mut tx, c, &after.status, after.status_reason.as_deref()).await? {
+        // Another operation has started: it will end in its own way.
+        return Ok(());
+    }
+    if touched.is_empty() {
+        touched.push(WORKER.to_owned());
+    }
+    let whole = after.status.replace("_FAILED", "_COMPLETE");
+    for g in &groups {
+        let failed = after.failed() && touched.contains(&g.name);
+        let status = if failed { &after.status } else { &whole };
+        nodegroup::table::finish(&mut tx, g, status, failed.then_some(why)).await?;
+    }
+    let told = if after.failed() {
+        Outcome::Failure
+    } else {
+        Outcome::Success
+    };
+    notify::push(&mut tx, None, "update", told, &after, &groups).await?;
     // Whoever was told that a node leaves looks again.
     tx.wake(KIND, &c.uuid);
     tx.commit().await

@@ -24,7 +24,7 @@ pub(crate) async fn blame(
     c: &Cluster,
     nodes: &[Node],
 ) -> Result<bool> {
-    let building = matches!(c.intent, Intent::Create | Intent::Resize);
+    let building = matches!(c.intent, Intent::Create | Intent::Resize | Intent::Rollback);
     if !building || !nodes.iter().any(awaited) {
         return Ok(false);
     }

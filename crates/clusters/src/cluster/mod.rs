@@ -12,6 +12,7 @@ pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod reconcile;
 pub(crate) mod resize;
+pub(crate) mod rollback;
 pub(crate) mod settle;
 pub(crate) mod signal;
 mod stack;

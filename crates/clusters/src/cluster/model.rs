@@ -49,6 +49,11 @@ pub(crate) struct Cluster {
     pub(crate) generation: i64,
     /// The generation whose desired state the stack has been told.
     pub(crate) sent_generation: i64,
+    /// Workers to go back to where the operation fails; `None`: nobody asked
+    /// for a way back.
+    pub(crate) rollback: Option<i64>,
+    /// The failure that a rollback answers.
+    pub(crate) cause: Option<String>,
     pub(crate) created_at: i64,
     pub(crate) updated_at: Option<i64>,
 }
@@ -59,6 +64,8 @@ pub(crate) enum Intent {
     #[default]
     Create,
     Resize,
+    /// Back to what was before a resize that failed.
+    Rollback,
     RotateCa,
     Delete,
 }
@@ -68,6 +75,7 @@ impl Intent {
         match self {
             Self::Create => "create",
             Self::Resize => "resize",
+            Self::Rollback => "rollback",
             Self::RotateCa => "rotate-ca",
             Self::Delete => "delete",
         }
@@ -76,6 +84,7 @@ impl Intent {
     pub(crate) fn parse(word: &str) -> Self {
         match word {
             "resize" => Self::Resize,
+            "rollback" => Self::Rollback,
             "rotate-ca" => Self::RotateCa,
             "delete" => Self::Delete,
             _ => Self::Create,
@@ -87,7 +96,17 @@ impl Intent {
         match self {
             Self::Create => "CREATE",
             Self::Resize | Self::RotateCa => "UPDATE",
+            Self::Rollback => "ROLLBACK",
             Self::Delete => "DELETE",
+        }
+    }
+
+    /// What notifications call it: the way back is the end of an update.
+    pub(crate) fn activity(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Resize | Self::Rollback | Self::RotateCa => "update",
+            Self::Delete => "delete",
         }
     }
 }
@@ -110,9 +129,28 @@ impl Cluster {
         self.status.ends_with("_COMPLETE") && self.status != "DELETE_COMPLETE"
     }
 
-    /// The states from which a resize starts.
+    /// The states from which a resize starts. After a rollback that failed
+    /// the real service takes a delete only; here the way out stays open.
     pub(crate) fn resizable(&self) -> bool {
-        self.complete() || matches!(self.status.as_str(), "UPDATE_FAILED" | "UPDATE_IN_PROGRESS")
+        self.complete()
+            || matches!(
+                self.status.as_str(),
+                "UPDATE_FAILED" | "UPDATE_IN_PROGRESS" | "ROLLBACK_FAILED"
+            )
+    }
+
+    /// Status and reason with which its operation ends. A rollback names the
+    /// failure that it answers, also where it has succeeded.
+    pub(crate) fn ending(&self, outcome: &Result<(), String>) -> (String, Option<String>) {
+        let verb = self.intent.verb();
+        match (outcome, &self.cause) {
+            (Ok(()), cause) => (format!("{verb}_COMPLETE"), cause.clone()),
+            (Err(why), None) => (format!("{verb}_FAILED"), Some(why.clone())),
+            (Err(why), Some(cause)) => {
+                let both = format!("{cause} (the rollback failed as well: {why})");
+                (format!("{verb}_FAILED"), Some(both))
+            }
+        }
     }
 
     /// Start of the names of its nodes.

@@ -135,12 +135,14 @@ pub(crate) async fn list(
         .collect())
 }
 
-/// Applies a JSON Patch: the worker count and the health fields.
+/// Applies a JSON Patch: the worker count and the health fields. `rollback`:
+/// a change of the count that fails is taken back.
 pub(crate) async fn update(
     d: &ClustersDeps,
     ctx: &Ctx,
     key: &str,
     body: Option<Value>,
+    rollback: bool,
 ) -> Result<String> {
     let changes = patch::parse(body, &PATCH)?;
     let cluster = find(d, ctx, key, "cluster:update_all_projects").await?;
@@ -167,7 +169,13 @@ pub(crate) async fn update(
         if !view.cluster.complete() {
             return Err(wrong_state("Updating", &view.cluster.status));
         }
-        resize::apply(d, ctx, &uuid, WORKER, count, &[]).await?;
+        let wish = resize::Wish {
+            group: WORKER,
+            count,
+            leave: &[],
+            rollback,
+        };
+        resize::apply(d, ctx, &uuid, &wish).await?;
     }
     Ok(uuid)
 }
@@ -266,6 +274,8 @@ pub(crate) async fn begin(
     }
     cluster.generation += 1;
     cluster.intent = intent;
+    cluster.rollback = None;
+    cluster.cause = None;
     cluster.status = format!("{}_IN_PROGRESS", intent.verb());
     cluster.status_reason = reason.map(str::to_owned);
     cluster.updated_at = Some(clock::now_micros());

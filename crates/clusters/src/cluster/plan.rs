@@ -3,8 +3,8 @@
 
 use orchestration::face::{Action, Stack, Status};
 
-use super::leave;
 use super::model::{Cluster, Intent};
+use super::{leave, rollback};
 use crate::coe::Coe;
 use crate::node::{Node, Task};
 
@@ -23,6 +23,8 @@ pub(crate) enum Move {
     Rebuild(Vec<String>),
     /// A node could not be drained: the resize ends and nothing has changed.
     Undo(String),
+    /// The update failed and is to be taken back; the text is the cause.
+    GoBack(String),
     /// The stack is gone: the rows go.
     Purge,
     /// Until an event; the text says for what.
@@ -50,10 +52,12 @@ pub(crate) fn decide(
     if !c.in_progress() {
         return Move::Rest;
     }
-    match c.intent {
+    let step = match c.intent {
         Intent::RotateCa => rotate(c, tasks, now),
-        Intent::Resize if coe == Coe::Kubernetes => leave::decide(c, nodes, tasks, stack, now),
-        Intent::Resize => {
+        Intent::Resize | Intent::Rollback if coe == Coe::Kubernetes => {
+            leave::decide(c, nodes, tasks, stack, now)
+        }
+        Intent::Resize | Intent::Rollback => {
             if let Some(wait) = leaving(c, tasks, now) {
                 return wait;
             }
@@ -68,7 +72,8 @@ pub(crate) fn decide(
             }
             follow(stack)
         }
-    }
+    };
+    rollback::turn(c, stack, step)
 }
 
 pub(crate) fn follow(stack: Option<&Stack>) -> Move {

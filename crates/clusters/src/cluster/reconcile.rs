@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use super::model::{Cluster, Intent};
 use super::plan::{Move, decide};
 use super::signal::signal;
-use super::{KIND, heal, health, leave, lost, settle, stack, table};
+use super::{KIND, heal, health, leave, lost, rollback, settle, stack, table};
 use crate::ClustersDeps;
 use crate::coe::hot::{self, HANDLE, Sizes};
-use crate::node::{self, Node, NodeStatus};
+use crate::node::{self, Node, NodeStatus, Task};
 use crate::nodegroup;
 use crate::{template, tokens};
 
@@ -81,11 +81,11 @@ impl Run<'_> {
             Move::Rest => Ok(Next::Done),
             Move::CreateStack => {
                 let done = self.create_stack().await;
-                self.told(done).await
+                self.told(&tasks, done).await
             }
             Move::UpdateStack => {
                 let done = self.update_stack().await;
-                self.told(done).await
+                self.told(&tasks, done).await
             }
             Move::TakeOff(names) => {
                 leave::take_off(self.d, self.lease, &self.cluster, &names).await?;
@@ -102,6 +102,10 @@ impl Run<'_> {
             Move::Undo(why) => {
                 leave::undo(self.d, self.lease, &self.cluster, &tasks, &why).await?;
                 Ok(Next::Done)
+            }
+            Move::GoBack(why) => {
+                rollback::go_back(self.d, self.lease, &self.cluster, &tasks, &why).await?;
+                Ok(Next::Again)
             }
             Move::DeleteStack => self.delete_stack(stack.as_ref()).await,
             Move::Purge => {
@@ -150,8 +154,12 @@ impl Run<'_> {
         }
     }
 
-    /// Says in `status_reason` what is going on, where it has changed.
+    /// Says in `status_reason` what is going on, where it has changed, and
+    /// still what a rollback is for.
     async fn note(&self, status: &str, why: &str) -> Result<()> {
+        let both = self.cluster.cause.as_ref();
+        let both = both.map(|cause| format!("{cause} (rolling back: {why})"));
+        let why = both.as_deref().unwrap_or(why);
         if self.cluster.status_reason.as_deref() == Some(why) && self.cluster.status == status {
             return Ok(());
         }
@@ -162,13 +170,18 @@ impl Run<'_> {
     }
 
     /// After the stack was told: what no retry mends ends the operation.
-    async fn told(&self, done: Result<Next>) -> Result<Next> {
+    async fn told(&self, tasks: &[Task], done: Result<Next>) -> Result<Next> {
         match done {
             Err(e) if e.is_transient() => Err(e),
             Err(e) if matches!(e.kind, Kind::Internal) && self.lease.attempts < TRIES => Err(e),
             Err(e) => {
                 tracing::warn!(cluster = self.cluster.uuid, error = %e, "the stack was refused");
-                settle::settle(self.d, self.lease, &self.cluster, None, Err(e.message)).await?;
+                let (d, lease, c) = (self.d, self.lease, &self.cluster);
+                if rollback::asked(c) {
+                    rollback::go_back(d, lease, c, tasks, &e.message).await?;
+                } else {
+                    settle::settle(d, lease, c, None, Err(e.message)).await?;
+                }
                 Ok(Next::Done)
             }
             ok => ok,
@@ -214,7 +227,8 @@ impl Run<'_> {
     }
 
     /// Tells the stack the new sizes. Servers that stay keep their tokens, so
-    /// their user data does not change.
+    /// their user data does not change. It never goes back by itself: see
+    /// `rollback`.
     async fn update_stack(&self) -> Result<Next> {
         self.absolve().await?;
         let update = StackUpdate {

@@ -10,7 +10,7 @@ use crate::coe::Coe;
 use crate::coe::kubernetes::drain_seconds;
 use crate::errors::{bad, wrong_state};
 use crate::fields::Fields;
-use crate::kube;
+use crate::kube::{self, Kube};
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::nodegroup::{self, Group, WORKER};
 use crate::notify::{self, Outcome};
@@ -38,16 +38,25 @@ pub(crate) async fn resize(
     let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
     d.enforcer.check("cluster:resize", ctx, &ops::target(&c))?;
     let leave = server_names(d, &c, leave).await?;
-    apply(
-        d,
-        ctx,
-        &c.uuid,
-        group.as_deref().unwrap_or(WORKER),
+    let wish = Wish {
+        group: group.as_deref().unwrap_or(WORKER),
         count,
-        &leave,
-    )
-    .await?;
+        leave: &leave,
+        rollback: false,
+    };
+    apply(d, ctx, &c.uuid, &wish).await?;
     Ok(c.uuid)
+}
+
+/// What is asked of a group.
+pub(crate) struct Wish<'a> {
+    /// Name or id.
+    pub(crate) group: &'a str,
+    pub(crate) count: i64,
+    /// Names, ids, indices or addresses of nodes that are to go.
+    pub(crate) leave: &'a [String],
+    /// Whether a failure is to be followed by the way back.
+    pub(crate) rollback: bool,
 }
 
 /// Callers may name nodes by the ids of their servers: the stack knows them.
@@ -73,14 +82,8 @@ async fn server_names(d: &ClustersDeps, c: &Cluster, keys: Vec<String>) -> Resul
 }
 
 /// One transaction: sizes, leaving and new nodes, tasks, status, event.
-pub(crate) async fn apply(
-    d: &ClustersDeps,
-    ctx: &Ctx,
-    uuid: &str,
-    group: &str,
-    count: i64,
-    leave: &[String],
-) -> Result<()> {
+pub(crate) async fn apply(d: &ClustersDeps, ctx: &Ctx, uuid: &str, wish: &Wish<'_>) -> Result<()> {
+    let count = wish.count;
     let (kube, (gone, dead)) = match table::load(&d.db, uuid).await? {
         Some(c) if c.engine()? == Coe::Kubernetes => {
             let kube = kube::table::load(&d.db, uuid).await?;
@@ -95,9 +98,9 @@ pub(crate) async fn apply(
     let mut groups = nodegroup::table::of_cluster_tx(&mut tx, uuid).await?;
     let Some(g) = groups
         .iter_mut()
-        .find(|g| g.name == group || g.uuid == group)
+        .find(|g| g.name == wish.group || g.uuid == wish.group)
     else {
-        return Err(Error::not_found("Nodegroup", group));
+        return Err(Error::not_found("Nodegroup", wish.group));
     };
     check(&cluster, g, count)?;
     let mut all = node::table::of_cluster_tx(&mut tx, uuid).await?;
@@ -115,55 +118,27 @@ pub(crate) async fn apply(
         .filter(|n| n.nodegroup == g.name && n.status.wanted())
         .collect();
     // What failed never comes back: it is replaced.
-    let broken = cluster.status == "UPDATE_FAILED";
-    let choice = choose(&nodes, count, leave, broken)?;
-    let published = all
-        .iter()
-        .any(|n| n.is_master && n.status == NodeStatus::Ready);
-    let coe = cluster.engine()?;
-    let mut ranges = Vec::new().into_iter();
-    if let Some(kube) = &kube {
-        let taken = all.iter().filter_map(|n| n.pod_cidr.as_deref());
-        let count = usize::try_from(choice.add).unwrap_or(0);
-        ranges = kube.networks.free(taken, count)?.into_iter();
-    }
+    let broken = matches!(cluster.status.as_str(), "UPDATE_FAILED" | "ROLLBACK_FAILED");
+    let choice = choose(&nodes, count, wish.leave, broken)?;
+    let ranges = ranges(kube.as_ref(), &all, choice.add)?;
     let (unheard, leaving) = split(&nodes, choice.leave, cluster.sent_generation);
     for n in &unheard {
         node::table::forget(&mut tx, &n.id).await?;
     }
+    let before = g.node_count;
     g.node_count = count;
     g.next_index -= i64::try_from(unheard.len()).unwrap_or(0);
     ops::begin(&mut tx, &mut cluster, Intent::Resize, None).await?;
-    for _ in 0..choice.add {
-        let mut fresh = tokens::new_node(&d.sealer, &cluster, g)?;
-        fresh.pod_cidr = ranges.next();
-        node::table::insert(&mut tx, &fresh).await?;
+    if wish.rollback {
+        table::set_rollback(&mut tx, uuid, Some(before), None).await?;
     }
-    nodegroup::table::set_size(&mut tx, g).await?;
-    let now = clock::now_micros();
-    let seconds = match coe {
-        Coe::Swarm => DRAIN_SECONDS,
-        // One after the other, in the worst case.
-        Coe::Kubernetes => drain_seconds(&cluster.labels)
-            .saturating_mul(i64::try_from(leaving.len()).unwrap_or(i64::MAX).max(1)),
-    };
+    come(&mut tx, d, &cluster, g, choice.add, ranges).await?;
     let left: Vec<&str> = leaving.iter().map(|n| n.id.as_str()).collect();
     let stays = |n: &&Node| lost.contains(&n.id) && !left.contains(&n.id.as_str());
     for n in all.iter().filter(stays) {
         node::table::save(&mut tx, n).await?;
     }
-    for n in leaving {
-        let mut gone = n.clone();
-        // What ran on a dead server has ended; its pods never say so.
-        let joined = gone.status == NodeStatus::Ready && !dead.contains(&gone.name);
-        gone.status = NodeStatus::Leaving;
-        node::table::save(&mut tx, &gone).await?;
-        if joined && published {
-            let mut task = Task::new(uuid, "drain", &gone.name, now, seconds);
-            task.generation = cluster.generation;
-            node::table::insert_task(&mut tx, &task).await?;
-        }
-    }
+    send_off(&mut tx, &cluster, &all, &leaving, &dead).await?;
     notify::push(
         &mut tx,
         Some(ctx),
@@ -176,6 +151,72 @@ pub(crate) async fn apply(
     tx.commit().await
 }
 
+/// The parts of the pod range for so many new nodes; none in a swarm.
+///
+/// # Errors
+/// Where the range has no room for them.
+pub(super) fn ranges(kube: Option<&Kube>, all: &[Node], count: i64) -> Result<Vec<String>> {
+    let taken = all.iter().filter_map(|n| n.pod_cidr.as_deref());
+    match kube {
+        Some(kube) => kube
+            .networks
+            .free(taken, usize::try_from(count).unwrap_or(0)),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Has new nodes come, and writes the group's size.
+pub(super) async fn come(
+    tx: &mut db::Tx,
+    d: &ClustersDeps,
+    cluster: &Cluster,
+    g: &mut Group,
+    count: i64,
+    ranges: Vec<String>,
+) -> Result<()> {
+    let mut ranges = ranges.into_iter();
+    for _ in 0..count {
+        let mut fresh = tokens::new_node(&d.sealer, cluster, g)?;
+        fresh.pod_cidr = ranges.next();
+        node::table::insert(tx, &fresh).await?;
+    }
+    nodegroup::table::set_size(tx, g).await
+}
+
+/// Has nodes leave. Those that have joined are drained, where a master can;
+/// not those whose servers are `dead`.
+pub(super) async fn send_off(
+    tx: &mut db::Tx,
+    cluster: &Cluster,
+    all: &[Node],
+    leaving: &[&Node],
+    dead: &[String],
+) -> Result<()> {
+    let published = all
+        .iter()
+        .any(|n| n.is_master && n.status == NodeStatus::Ready);
+    let now = clock::now_micros();
+    let seconds = match cluster.engine()? {
+        Coe::Swarm => DRAIN_SECONDS,
+        // One after the other, in the worst case.
+        Coe::Kubernetes => drain_seconds(&cluster.labels)
+            .saturating_mul(i64::try_from(leaving.len()).unwrap_or(i64::MAX).max(1)),
+    };
+    for n in leaving {
+        let mut gone = (*n).clone();
+        // What ran on a dead server has ended; its pods never say so.
+        let joined = gone.status == NodeStatus::Ready && !dead.contains(&gone.name);
+        gone.status = NodeStatus::Leaving;
+        node::table::save(tx, &gone).await?;
+        if joined && published {
+            let mut task = Task::new(&cluster.uuid, "drain", &gone.name, now, seconds);
+            task.generation = cluster.generation;
+            node::table::insert_task(tx, &task).await?;
+        }
+    }
+    Ok(())
+}
+
 /// A resize to the present size: what is lost comes back.
 ///
 /// # Errors
@@ -186,7 +227,13 @@ pub(crate) async fn again(d: &ClustersDeps, c: &Cluster) -> Result<()> {
         return Ok(());
     };
     let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
-    apply(d, &ctx, &c.uuid, WORKER, workers.node_count, &[]).await
+    let wish = Wish {
+        group: WORKER,
+        count: workers.node_count,
+        leave: &[],
+        rollback: false,
+    };
+    apply(d, &ctx, &c.uuid, &wish).await
 }
 
 /// Nodes that the stack has not heard of are forgotten and their indices are

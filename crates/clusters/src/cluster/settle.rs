@@ -38,14 +38,14 @@ pub(crate) async fn settle(
     tx.fence(lease).await?;
     let mut groups = nodegroup::table::of_cluster_tx(&mut tx, &cluster.uuid).await?;
     let nodes = node::table::of_cluster_tx(&mut tx, &cluster.uuid).await?;
-    let (word, reasons, status_reason) = match &outcome {
-        Ok(()) => ("COMPLETE", BTreeMap::new(), None),
+    let (reasons, outcome) = match outcome {
+        Ok(()) => (BTreeMap::new(), Ok(())),
         Err(why) => {
-            let (reasons, first) = causes(coe, &groups, &nodes, why);
-            ("FAILED", reasons, Some(first))
+            let (reasons, first) = causes(coe, &groups, &nodes, &why);
+            (reasons, Err(first))
         }
     };
-    let status = format!("{}_{word}", cluster.intent.verb());
+    let (status, status_reason) = cluster.ending(&outcome);
     if !table::finish(&mut tx, cluster, &status, status_reason.as_deref()).await? {
         // Another operation has started: it will end in its own way.
         return Ok(());
@@ -72,7 +72,10 @@ pub(crate) async fn settle(
             // Its peers wait for that.
             tx.wake(KIND, &cluster.uuid);
         }
-        if matches!(cluster.intent, Intent::Create | Intent::Resize) {
+        if matches!(
+            cluster.intent,
+            Intent::Create | Intent::Resize | Intent::Rollback
+        ) {
             let front = if nodes.iter().any(|n| n.is_balancer) {
                 outputs
                     .and_then(|all| all.get("balancer_address")?.as_str())
@@ -87,18 +90,18 @@ pub(crate) async fn settle(
     }
     after.status = status;
     after.status_reason = status_reason;
-    let action = cluster.intent.verb().to_lowercase();
     let told = if outcome.is_ok() {
         Outcome::Success
     } else {
         Outcome::Failure
     };
-    notify::push(&mut tx, None, &action, told, &after, &groups).await?;
+    let action = cluster.intent.activity();
+    notify::push(&mut tx, None, action, told, &after, &groups).await?;
     tx.commit().await
 }
 
 /// The cause per group, and the first of all by time.
-fn causes(
+pub(super) fn causes(
     coe: Coe,
     groups: &[Group],
     nodes: &[Node],

@@ -38,6 +38,14 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "clusters-013-cluster-name",
         sql: "CREATE INDEX magnum_cluster_name ON magnum_cluster (name)",
     },
+    Migration {
+        name: "clusters-014-cluster-rollback",
+        sql: "ALTER TABLE magnum_cluster ADD COLUMN rollback_count bigint",
+    },
+    Migration {
+        name: "clusters-015-cluster-rollback-cause",
+        sql: "ALTER TABLE magnum_cluster ADD COLUMN rollback_cause {text}",
+    },
 ];
 
 pub(crate) const SORT: &[Column] = &[
@@ -72,7 +80,7 @@ const COLUMNS: &str = "uuid, project_id, user_id, name, cluster_template_id, coe
     docker_volume_size, labels, master_flavor_id, flavor_id, create_timeout, stack_id, status, \
     status_reason, health_status, health_status_reason, discovery_url, api_address, coe_version, \
     container_version, fixed_network, fixed_subnet, floating_ip_enabled, master_lb_enabled, intent, \
-    generation, sent_generation, created_at, updated_at";
+    generation, sent_generation, rollback_count, rollback_cause, created_at, updated_at";
 
 fn read(row: &Row) -> Result<Cluster> {
     Ok(Cluster {
@@ -104,6 +112,8 @@ fn read(row: &Row) -> Result<Cluster> {
         intent: Intent::parse(&row.text("intent")?),
         generation: row.int("generation")?,
         sent_generation: row.int("sent_generation")?,
+        rollback: row.opt_int("rollback_count")?,
+        cause: row.opt_text("rollback_cause")?,
         created_at: row.int("created_at")?,
         updated_at: row.opt_int("updated_at")?,
     })
@@ -141,6 +151,8 @@ pub(crate) async fn insert(tx: &mut Tx, c: &Cluster, ca_cert: &str, ca_key: &str
         c.intent.as_str(),
         c.generation,
         c.sent_generation,
+        c.rollback,
+        c.cause.clone(),
         c.created_at,
         c.updated_at,
         ca_cert,
@@ -215,7 +227,8 @@ pub(crate) async fn set_ca(tx: &mut Tx, uuid: &str, cert: &str, key: &str) -> Re
     .map(|_| ())
 }
 
-/// Starts an operation; `false` where the cluster changed since it was read.
+/// Starts an operation, which has no way back until `set_rollback`; `false`
+/// where the cluster changed since it was read.
 pub(crate) async fn start(
     tx: &mut Tx,
     c: &Cluster,
@@ -225,7 +238,8 @@ pub(crate) async fn start(
     let n = tx
         .execute(
             "UPDATE magnum_cluster SET status = ?, status_reason = ?, intent = ?, \
-             generation = generation + 1, updated_at = ? WHERE uuid = ? AND generation = ?",
+             rollback_count = NULL, rollback_cause = NULL, generation = generation + 1, \
+             updated_at = ? WHERE uuid = ? AND generation = ?",
             values![
                 format!("{}_IN_PROGRESS", intent.verb()),
                 reason,
@@ -254,6 +268,21 @@ pub(crate) async fn finish(
         )
         .await?;
     Ok(n == 1)
+}
+
+/// The workers that a failure goes back to, or the failure that is answered.
+pub(crate) async fn set_rollback(
+    tx: &mut Tx,
+    uuid: &str,
+    count: Option<i64>,
+    cause: Option<&str>,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE magnum_cluster SET rollback_count = ?, rollback_cause = ? WHERE uuid = ?",
+        values![count, cause, uuid],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// The stack has been told what this generation wants.

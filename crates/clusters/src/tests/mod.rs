@@ -9,4 +9,5 @@ mod kube_release;
 mod kube_resize;
 mod nodes;
 mod pure;
+mod rollback;
 pub(crate) mod world;

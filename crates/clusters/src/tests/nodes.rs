@@ -27,14 +27,14 @@ pub(super) fn node_name(w: &World, word: &str, index: &str) -> String {
     format!("{prefix}-{word}-{index}")
 }
 
-async fn ready(w: &World, cluster: &str, word: &str, index: &str) {
+pub(super) async fn ready(w: &World, cluster: &str, word: &str, index: &str) {
     let s = session(&format!("{word}{index}"));
     assert_eq!(hello(w, cluster, word, index, &s).await.status, 200);
     let got = w.node(&s, "POST", "ready", json!({ "node_id": "x" })).await;
     assert_eq!(got.status, 204, "{}", got.body);
 }
 
-async fn built(w: &World) -> String {
+pub(super) async fn built(w: &World) -> String {
     let id = w.cluster().await;
     for (word, index) in [("master", "0"), ("node", "0"), ("node", "1")] {
         ready(w, &id, word, index).await;

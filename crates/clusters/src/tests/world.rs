@@ -1,6 +1,7 @@
 //! A world for one test: the service over fakes, with its own database.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -23,6 +24,7 @@ use orchestration::face::{
     Action, NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks, Status as Done,
 };
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
 use crate::{BootstrapParams, Clusters, ClustersDeps};
@@ -38,12 +40,55 @@ pub(crate) struct Heat {
     pub(crate) refuse: Option<Error>,
 }
 
+/// Where the server is killed: a call that never comes back.
+#[derive(Default)]
+pub(crate) struct Gate {
+    left: AtomicI64,
+    reached: AtomicBool,
+    stopped: Notify,
+}
+
+impl Gate {
+    /// At the n-th call of the reconciler from now on; 0: never.
+    pub(crate) fn arm(&self, at: i64) {
+        self.left.store(at, Ordering::SeqCst);
+    }
+
+    /// Whether the call came at which the server was to be killed.
+    pub(crate) fn reached(&self) -> bool {
+        self.reached.load(Ordering::SeqCst)
+    }
+
+    async fn pass(&self) {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.reached.store(true, Ordering::SeqCst);
+            self.stopped.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 #[derive(Clone, Default)]
-pub(crate) struct Fake(pub(crate) Arc<Mutex<Heat>>);
+pub(crate) struct Fake(pub(crate) Arc<Mutex<Heat>>, pub(crate) Arc<Gate>);
 
 impl Fake {
     pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, Heat> {
         self.0.lock().unwrap()
+    }
+
+    fn tell(&self, id: &str, update: StackUpdate) -> Result<Stack> {
+        let mut heat = self.lock();
+        if let Some(e) = heat.refuse.clone() {
+            return Err(e);
+        }
+        heat.parameters.extend(update.parameters);
+        let stack = heat
+            .stack
+            .as_mut()
+            .ok_or_else(|| Error::not_found("Stack", id))?;
+        stack.action = Action::Update;
+        stack.status = Done::InProgress;
+        Ok(stack.clone())
     }
 }
 
@@ -71,21 +116,17 @@ impl Stacks for Fake {
         Ok(stack)
     }
     async fn show(&self, _: &Ctx, id: &str) -> Result<Stack> {
+        self.1.pass().await;
         let heat = self.lock();
         heat.stack
             .clone()
             .ok_or_else(|| Error::not_found("Stack", id))
     }
     async fn update(&self, _: &Ctx, id: &str, update: StackUpdate) -> Result<Stack> {
-        let mut heat = self.lock();
-        heat.parameters.extend(update.parameters);
-        let stack = heat
-            .stack
-            .as_mut()
-            .ok_or_else(|| Error::not_found("Stack", id))?;
-        stack.action = Action::Update;
-        stack.status = Done::InProgress;
-        Ok(stack.clone())
+        self.1.pass().await;
+        let told = self.tell(id, update);
+        self.1.pass().await;
+        told
     }
     async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
         if let Some(stack) = self.lock().stack.as_mut() {
@@ -515,7 +556,8 @@ impl World {
         send(&self.bootstrap, request).await
     }
 
-    /// Runs every due key until none is.
+    /// Runs every due key until none is. Where the gate kills the server,
+    /// nothing of the run goes on and the next server takes over.
     pub(crate) async fn settle(&self) {
         for _ in 0..100 {
             let claim = db::claim(&self.db, &["cluster"], "test", 10, 5_000_000)
@@ -525,7 +567,16 @@ impl World {
                 return;
             }
             for lease in claim.leases {
-                let outcome = match self.reconciler.run(&lease).await.unwrap() {
+                let next = tokio::select! {
+                    biased;
+                    () = self.heat.1.stopped.notified() => None,
+                    next = self.reconciler.run(&lease) => Some(next.unwrap()),
+                };
+                let Some(next) = next else {
+                    db::release_all(&self.db).await.unwrap();
+                    continue;
+                };
+                let outcome = match next {
                     Next::Done => db::Dirty::Clean,
                     Next::Again => db::Dirty::At(kernel::clock::now_micros()),
                     Next::After(t) => db::Dirty::At(
