@@ -23,23 +23,15 @@ set -eu
 
 FORCE=${FORCE:-}
 KUBE_VERSION=${KUBE_VERSION:-}
-CACHE=${JEROBOAM_CACHE:-${HOME:?}/.cache/jeroboam}
-SUITE=${SUITE:-bookworm}
 # busybox-static and the shell and wget of the busybox image; dig, curl, nc,
 # ss, iperf and ipcs are what tests call in agnhost; the rest are images.
 PACKAGES=busybox-static,bash,wget,ca-certificates,bind9-dnsutils,curl,netcat-openbsd,iproute2,iperf,util-linux,nginx-light,stress
 
 here=$(cd "$(dirname "$0")" && pwd)
-
-say() { printf '%s\n' "conformance: $*" >&2; }
-die() { say "$*"; exit 1; }
-hash12() { sha256sum | cut -c1-12; }
-
-case $(uname -m) in
-x86_64) arch=amd64 ;;
-aarch64) arch=arm64 ;;
-*) die "no recipe for the architecture $(uname -m)" ;;
-esac
+WHAT=conformance
+# shellcheck source=../lib.sh
+. "$here/../lib.sh"
+find_arch
 
 known=$(cd "$here" && for dir in */; do echo "${dir%/}"; done | sort -V)
 version=${KUBE_VERSION#v}
@@ -48,42 +40,10 @@ source=$here/$version
 # shellcheck disable=SC2086 # the list on one line
 [ -f "$source/go.mod" ] || die "KUBE_VERSION: no recipe for $version; known are" $known
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+begin conformance
 mkdir -p "$CACHE/conformance"
-# One build at a time on this cache; released when the script ends.
-exec 9>"$CACHE/conformance.lock"
-if command -v flock >/dev/null; then
-    flock 9
-fi
 
 # --- programs ---------------------------------------------------------------
-GO=
-find_go() {
-    [ -z "$GO" ] || return 0
-    for candidate in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-*/bin/go; do
-        [ -x "$candidate" ] || continue
-        case $("$candidate" version) in
-        *" go1."[0-9].* | *" go1.1"[0-9]* | *" go1.20"*) continue ;;
-        esac
-        GO=$candidate
-        return 0
-    done
-    die "Go 1.21 or newer is missing; see images/kubernetes/build.sh"
-}
-
-# in_module ARGUMENTS...: go in the module, from what its go.mod and go.sum
-# name. Compiling takes all cores for minutes; other work goes first.
-in_module() (
-    cd "$source"
-    CGO_ENABLED=0 GOWORK=off GOFLAGS='-mod=readonly -trimpath -buildvcs=false' GOTOOLCHAIN=local
-    export CGO_ENABLED GOWORK GOFLAGS GOTOOLCHAIN
-    if ! "$GO" list -m >/dev/null 2>&1; then
-        GOTOOLCHAIN=auto
-    fi
-    nice -n "${NICE:-10}" "$GO" "$@"
-)
-
 kube=k8s.io/kubernetes
 programs=$CACHE/conformance/programs-$version-$arch-$(cat "$source"/* | hash12)
 if [ ! -d "$programs" ]; then
@@ -92,23 +52,17 @@ if [ ! -d "$programs" ]; then
     rm -rf "$programs.part"
     mkdir -p "$programs.part/data"
     out=$programs.part
-    minor=${version#1.}
-    flags='-s -w'
     # Some tests compare the client's version with the server's.
-    for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-        flags="$flags -X $package.gitVersion=v$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*}"
-        flags="$flags -X $package.gitTreeState=clean"
-    done
-    failed="compiling failed; modules come from GOPROXY=$("$GO" env GOPROXY): is it reachable?"
-    in_module build -ldflags '-s -w' -o "$out/ginkgo" github.com/onsi/ginkgo/v2/ginkgo >&2 || die "$failed"
-    agnhost=$(in_module list -m -f '{{.Dir}}' $kube)/test/images
+    flags=$(version_flags "$source" "$version") || cannot_compile
+    go_build "$source" -ldflags '-s -w' -o "$out/ginkgo" github.com/onsi/ginkgo/v2/ginkgo
+    agnhost=$(in_module "$source" list -m -f '{{.Dir}}' $kube)/test/images
     for image in agnhost nonewprivs resource-consumer; do
-        in_module build -ldflags "-s -w -X main.Version=$(head -n 1 "$agnhost/$image/VERSION")" \
-            -o "$out/$image" "$kube/test/images/$image" >&2 || die "$failed"
+        go_build "$source" -ldflags "-s -w -X main.Version=$(head -n 1 "$agnhost/$image/VERSION")" \
+            -o "$out/$image" "$kube/test/images/$image"
     done
-    in_module build -ldflags '-s -w' -o "$out/consume-cpu" $kube/test/images/resource-consumer/consume-cpu >&2 || die "$failed"
-    in_module build -ldflags '-s -w' -o "$out/sample-apiserver" k8s.io/sample-apiserver >&2 || die "$failed"
-    in_module test -c -vet=off -ldflags "$flags" -o "$out/e2e.test" $kube/test/e2e >&2 || die "$failed"
+    go_build "$source" -ldflags '-s -w' -o "$out/consume-cpu" $kube/test/images/resource-consumer/consume-cpu
+    go_build "$source" -ldflags '-s -w' -o "$out/sample-apiserver" k8s.io/sample-apiserver
+    in_module "$source" test -c -vet=off -ldflags "$flags" -o "$out/e2e.test" $kube/test/e2e >&2 || cannot_compile
     # What lies beside the programs in their images, and the names of those.
     cp "$agnhost/agnhost/porter/localhost.crt" "$agnhost/agnhost/porter/localhost.key" "$out/data/"
     for image in kitten nautilus; do
@@ -121,20 +75,12 @@ fi
 # --- root -------------------------------------------------------------------
 root=$CACHE/conformance/root-$(printf '%s' "v2 $SUITE $PACKAGES" | hash12).tar
 if [ -n "$FORCE" ] || [ ! -f "$root" ]; then
-    command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
     say "collecting Debian packages (30 s)"
     # Perl's modules and conversions between character sets would only be
     # carried to every node.
-    # shellcheck disable=SC2016 # $1 is mmdebstrap's, for the hook's shell
-    mmdebstrap --quiet --variant=minbase --include="$PACKAGES" \
-        --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --aptopt='Acquire::Languages "none"' \
-        --aptopt='APT::Install-Recommends "false"' \
-        --customize-hook='rm -rf $1/var/cache/apt $1/var/lib/apt/lists/* $1/var/cache/debconf/*-old $1/var/log/* $1/usr/share/perl $1/usr/lib/*/perl $1/usr/lib/*/libperl.so* $1/usr/lib/*/gconv; mkdir -p $1/var/log/nginx' \
-        "$SUITE" "$root.part.tar" >&2
-    mv "$root.part.tar" "$root"
+    # shellcheck disable=SC2016 # for a shell of mmdebstrap
+    debian "$root" "$PACKAGES" \
+        'rm -rf $1/usr/share/perl $1/usr/lib/*/perl $1/usr/lib/*/libperl.so* $1/usr/lib/*/gconv; mkdir -p $1/var/log/nginx'
 fi
 
 # --- images -----------------------------------------------------------------

@@ -39,8 +39,6 @@ KUBE_BINARIES=${KUBE_BINARIES:-}
 TAG=${TAG:-jeroboam/kubernetes:latest}
 FORCE=${FORCE:-}
 KUBE_ADDONS=${KUBE_ADDONS-metrics-server monitoring}
-CACHE=${JEROBOAM_CACHE:-${HOME:?}/.cache/jeroboam}
-SUITE=${SUITE:-bookworm}
 # busybox-static is here for the echo image; it helps in a node's shell too.
 # haproxy is what a balancer before several masters runs.
 PACKAGES=runc,iptables,iproute2,tini,ca-certificates,procps,curl,conntrack,ethtool,socat,ebtables,ipset,mount,kmod,nftables,busybox-static,haproxy
@@ -61,11 +59,12 @@ KUBE_PARTS='kube-apiserver kube-controller-manager kube-scheduler kubelet kube-p
 CNI_PARTS='bandwidth bridge firewall host-local loopback portmap ptp tuning'
 
 here=$(cd "$(dirname "$0")" && pwd)
+WHAT='kubernetes image'
+# shellcheck disable=SC2034 # for what is read next
+WITHOUT_GO=' Or name a directory with ready binaries by --kube-binaries.'
+# shellcheck source=../lib.sh
+. "$here/../lib.sh"
 
-say() { printf '%s\n' "kubernetes image: $*" >&2; }
-die() { say "$*"; exit 1; }
-hash12() { sha256sum | cut -c1-12; }
-have_image() { docker image inspect "$1" >/dev/null 2>&1; }
 # Whether directory $1 holds every executable of the list $2.
 has_all() {
     for file in $2; do
@@ -74,17 +73,8 @@ has_all() {
 }
 
 [ -n "$BASE_ONLY" ] || [ -f "$AGENT" ] || die "AGENT: no file at $AGENT; build it with 'cargo build -p node'"
-command -v docker >/dev/null || die "docker is missing: apt-get install docker.io"
-docker version >/dev/null 2>&1 || die "the Docker engine does not answer: start dockerd"
-# The classic builder: BuildKit's plug-in is not in Debian's docker.io.
-DOCKER_BUILDKIT=0
-export DOCKER_BUILDKIT
-
-case $(uname -m) in
-x86_64) arch=amd64 ;;
-aarch64) arch=arm64 ;;
-*) die "no recipe for the architecture $(uname -m)" ;;
-esac
+need_engine
+find_arch
 
 # --- which release --------------------------------------------------------
 known=$(cd "$here/kube" && for dir in */; do echo "${dir%/}"; done | sort -V)
@@ -119,68 +109,12 @@ else
     [ -n "$kube" ] || die "KUBE_VERSION: no recipe for $wanted; known are" $known "(KUBE_BINARIES takes any)"
 fi
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+begin kubernetes
 mkdir -p "$CACHE/kubernetes"
 
-# One build at a time on this cache; released when the script ends.
-exec 9>"$CACHE/kubernetes.lock"
-if command -v flock >/dev/null; then
-    flock 9
-fi
-
 # --- binaries -------------------------------------------------------------
-# Go is looked for when something has to be compiled, not before.
-GO=
-find_go() {
-    [ -z "$GO" ] || return 0
-    for candidate in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-*/bin/go; do
-        [ -x "$candidate" ] || continue
-        case $("$candidate" version) in
-        *" go1."[0-9].* | *" go1.1"[0-9]* | *" go1.20"*) continue ;;
-        esac
-        GO=$candidate
-        return 0
-    done
-    die "Go 1.21 or newer is missing (it fetches the release it needs by itself): \
-unpack one from https://go.dev/dl/ to /usr/local/go, or 'apt-get install golang-1.22-go' \
-from Debian's bookworm-backports; or name a directory with ready binaries by --kube-binaries"
-}
-
-# go_build DIR ARGUMENTS...: compiles in the module at DIR, statically, alone
-# from what its go.mod and go.sum name.
-go_build() (
-    cd "$1"
-    shift
-    CGO_ENABLED=0 GOWORK=off GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
-    GOTOOLCHAIN=local
-    export CGO_ENABLED GOWORK GOFLAGS GOTOOLCHAIN
-    # Too old for this module: the toolchain itself is a module, too.
-    if ! "$GO" list -m >/dev/null 2>&1; then
-        GOTOOLCHAIN=auto
-    fi
-    # Compiling takes all cores for minutes; other work goes first.
-    nice -n 10 "$GO" build "$@" >&2 ||
-        die "compiling failed; modules come from GOPROXY=$("$GO" env GOPROXY): is it reachable? \
-Ready binaries are taken from a directory with --kube-binaries"
-)
-
-# The moment of a module's release, so that two builds give the same bytes.
-released() (
-    cd "$1"
-    GOWORK=off GOFLAGS=-mod=readonly "$GO" list -m -f '{{.Time.Format "2006-01-02T15:04:05Z"}}' "$2"
-)
-
 compile_kube() {
-    minor=${kube#1.}
-    flags="-s -w"
-    date=$(released "$1" k8s.io/kubernetes)
-    # The two that print and compare versions; without gitVersion all is v0.0.0.
-    for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-        flags="$flags -X $package.gitVersion=v$kube -X $package.gitMajor=1"
-        flags="$flags -X $package.gitMinor=${minor%%.*} -X $package.gitCommit="
-        flags="$flags -X $package.gitTreeState=clean -X $package.buildDate=$date"
-    done
+    flags=$(version_flags "$1" "$kube") || return 1
     go_build "$1" -ldflags "$flags" -o "$2/kube" .
 }
 compile_containerd() {
@@ -328,18 +262,8 @@ root_hash=$(printf '%s' "v1 $SUITE $PACKAGES" | hash12)
 root=jeroboam/kubernetes-root:$root_hash
 roottar=$CACHE/kubernetes-root-$root_hash.tar
 if [ -n "$FORCE" ] || [ ! -f "$roottar" ]; then
-    command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
     say "collecting Debian packages (20 s)"
-    # shellcheck disable=SC2016 # $1 is mmdebstrap's, for the hook's shell
-    mmdebstrap --quiet --variant=minbase --include="$PACKAGES" \
-        --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --aptopt='Acquire::Languages "none"' \
-        --aptopt='APT::Install-Recommends "false"' \
-        --customize-hook='rm -rf $1/var/cache/apt $1/var/lib/apt/lists/* $1/var/cache/debconf/*-old $1/var/log/*' \
-        "$SUITE" "$roottar.part.tar" >&2
-    mv "$roottar.part.tar" "$roottar"
+    debian "$roottar" "$PACKAGES"
     docker image rm "$root" >/dev/null 2>&1 || true
 fi
 if ! have_image "$root"; then
@@ -402,7 +326,7 @@ fill_store() {
 }
 
 base_hash=$({
-    cat "$0"
+    cat "$0" "$here/../lib.sh"
     printf '%s\n' "$root_hash" "$kube_key" "$containerd_key" "$etcd_key" "$coredns_key" \
         "$cni_key" "$pause_key" "$addon_keys"
 } | hash12)
@@ -431,18 +355,9 @@ if [ -n "$FORCE" ] || ! have_image "$base"; then
         '{"Entrypoint":["/coredns"],"Labels":{"io.jeroboam.image":"coredns"}}' \
         "$images/coredns.tar"
 
-    # The workload of first trials: hostname over HTTP, 2 MB.
-    mkdir -p "$work/echo/bin" "$work/echo/www" "$work/echo/tmp" "$work/echo/etc"
-    tar -xOf "$roottar" ./bin/busybox >"$work/echo/bin/busybox" 2>/dev/null ||
-        tar -xOf "$roottar" ./usr/bin/busybox >"$work/echo/bin/busybox"
-    chmod 755 "$work/echo/bin/busybox"
-    for applet in $("$work/echo/bin/busybox" --list); do
-        [ "$applet" = busybox ] || ln -s busybox "$work/echo/bin/$applet"
-    done
-    printf 'root:x:0:0:root:/:/bin/sh\n' >"$work/echo/etc/passwd"
-    # Exec form: httpd takes over PID 1; sh only writes the page first.
+    echo_tree "$roottar" "$work/echo"
     archive "jeroboam/echo:$ECHO" "$work/echo" \
-        '{"Env":["PATH=/bin"],"Cmd":["sh","-c","hostname > /www/index.html; exec httpd -f -p 80 -h /www"],"Labels":{"io.jeroboam.image":"echo"}}' \
+        '{"Env":["PATH=/bin"],"Cmd":'"$ECHO_COMMAND"',"Labels":{"io.jeroboam.image":"echo"}}' \
         "$images/echo.tar"
 
     # addon NAME VERSION CONFIG: the tree at $work/NAME, for clusters whose

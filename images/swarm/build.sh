@@ -15,52 +15,30 @@ set -eu
 
 AGENT=${AGENT:?AGENT must name the jeroboam-node binary (statically linked)}
 TAG=${TAG:-jeroboam/swarm:latest}
-CACHE=${JEROBOAM_CACHE:-${HOME:?}/.cache/jeroboam}
-SUITE=${SUITE:-bookworm}
 # busybox-static is here for the echo image; it helps in a node's shell too.
 PACKAGES=docker.io,iptables,iproute2,tini,ca-certificates,procps,curl,busybox-static
 
-say() { printf '%s\n' "swarm image: $*" >&2; }
-die() { say "$*"; exit 1; }
+here=$(cd "$(dirname "$0")" && pwd)
+WHAT='swarm image'
+# shellcheck source=../lib.sh
+. "$here/../lib.sh"
 
 [ -f "$AGENT" ] || die "AGENT: no file at $AGENT; build it with 'cargo build -p node'"
-command -v docker >/dev/null || die "docker is missing: apt-get install docker.io"
-docker version >/dev/null 2>&1 || die "the Docker engine does not answer: start dockerd"
-# The classic builder: BuildKit's plug-in is not in Debian's docker.io.
-DOCKER_BUILDKIT=0
-export DOCKER_BUILDKIT
+need_engine
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-mkdir -p "$CACHE"
-
-# One build at a time on this cache; released when the script ends.
-exec 9>"$CACHE/swarm.lock"
-if command -v flock >/dev/null; then
-    flock 9
-fi
+begin swarm
 
 # --- root ---------------------------------------------------------------
 recipe="v1 $SUITE $PACKAGES"
-hash=$(printf '%s' "$recipe" | sha256sum | cut -c1-12)
+hash=$(printf '%s' "$recipe" | hash12)
 root=jeroboam/swarm-root:$hash
 roottar=$CACHE/swarm-root-$hash.tar
-if ! docker image inspect "$root" >/dev/null 2>&1 || [ ! -f "$roottar" ]; then
+if ! have_image "$root" || [ ! -f "$roottar" ]; then
     if [ ! -f "$roottar" ]; then
-        command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
         say "collecting Debian packages (half a minute)"
         # docker.io's and others' services are not to start while installing;
         # mmdebstrap puts a policy-rc.d of its own in place for that.
-        # shellcheck disable=SC2016 # $1 is mmdebstrap's, for the hook's shell
-        mmdebstrap --quiet --variant=minbase --include="$PACKAGES" \
-            --dpkgopt='path-exclude=/usr/share/doc/*' \
-            --dpkgopt='path-exclude=/usr/share/man/*' \
-            --dpkgopt='path-exclude=/usr/share/locale/*' \
-            --aptopt='Acquire::Languages "none"' \
-            --aptopt='APT::Install-Recommends "false"' \
-            --customize-hook='rm -rf $1/var/cache/apt $1/var/lib/apt/lists/* $1/var/cache/debconf/*-old $1/var/log/*' \
-            "$SUITE" "$roottar.part.tar" >&2
-        mv "$roottar.part.tar" "$roottar"
+        debian "$roottar" "$PACKAGES"
     fi
     say "importing the root"
     docker import "$roottar" "$root" >/dev/null
@@ -68,22 +46,14 @@ fi
 
 # --- echo: hostname over HTTP, 2 MB --------------------------------------
 echo_recipe="v1 $hash"
-echo_hash=$(printf '%s' "$echo_recipe" | sha256sum | cut -c1-12)
+echo_hash=$(printf '%s' "$echo_recipe" | hash12)
 echo_tar=$CACHE/echo-$echo_hash.tar
 if [ ! -f "$echo_tar" ]; then
     say "making jeroboam/echo:1"
-    mkdir -p "$work/echo/bin" "$work/echo/www" "$work/echo/tmp" "$work/echo/etc"
-    tar -xOf "$roottar" ./bin/busybox >"$work/echo/bin/busybox" 2>/dev/null ||
-        tar -xOf "$roottar" ./usr/bin/busybox >"$work/echo/bin/busybox"
-    chmod 755 "$work/echo/bin/busybox"
-    for applet in $("$work/echo/bin/busybox" --list); do
-        [ "$applet" = busybox ] || ln -s busybox "$work/echo/bin/$applet"
-    done
-    printf 'root:x:0:0:root:/:/bin/sh\n' >"$work/echo/etc/passwd"
-    # Exec form: httpd takes over PID 1; sh only writes the page first.
+    echo_tree "$roottar" "$work/echo"
     tar -C "$work/echo" --owner=0 --group=0 --numeric-owner --sort=name --mtime=@0 -c . |
         docker import \
-            --change 'CMD ["sh","-c","hostname > /www/index.html; exec httpd -f -p 80 -h /www"]' \
+            --change "CMD $ECHO_COMMAND" \
             --change 'ENV PATH=/bin' \
             --change 'LABEL io.jeroboam.image=echo' \
             - jeroboam/echo:1 >/dev/null

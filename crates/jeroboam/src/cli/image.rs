@@ -10,12 +10,18 @@ use serde_json::json;
 
 use super::client::Api;
 
-/// A file of a recipe: its path below `images/COE` and its content.
+/// A file of a recipe: its path below `images` and its content.
 type RecipeFile = (&'static str, &'static str);
 
 macro_rules! recipe {
     ($coe:literal: $($path:literal),+ $(,)?) => {
-        &[$(($path, include_str!(concat!("../../../../images/", $coe, "/", $path)))),+]
+        &[
+            ("lib.sh", include_str!("../../../../images/lib.sh")),
+            $((
+                concat!($coe, "/", $path),
+                include_str!(concat!("../../../../images/", $coe, "/", $path)),
+            )),+
+        ]
     };
 }
 
@@ -124,7 +130,7 @@ pub async fn build(cloud: Option<&str>, args: BuildArgs) -> Result<ExitCode> {
     )?;
     let mut command = tokio::process::Command::new("sh");
     command
-        .arg(recipe.path().join("build.sh"))
+        .arg(recipe.path().join(coe).join("build.sh"))
         .env("AGENT", &agent)
         .env("TAG", &tag)
         .env("FORCE", if args.force { "1" } else { "" });
@@ -197,9 +203,9 @@ mod tests {
                     dirs.push(path);
                     continue;
                 }
-                let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
-                let wanted = path.parent() != Some(&root) || name == "build.sh";
-                if wanted && !KUBERNETES.iter().any(|(known, _)| *known == name) {
+                let name = path.strip_prefix(root.parent().unwrap()).unwrap();
+                let wanted = path.parent() != Some(&root) || name.ends_with("build.sh");
+                if wanted && !KUBERNETES.iter().any(|(known, _)| name == Path::new(known)) {
                     missing.push(name.to_owned());
                 }
             }
