@@ -61,7 +61,7 @@ run kube-scheduler SCHEDULER
 """
 WORKER = "up MASTERIP 6443\n"
 BOTH = r"""
-run kubelet KUBELET
+until kubelet KUBELET >>/var/log/floor/kubelet.log 2>&1; do sleep 0.2; done &
 run kube-proxy --config=/etc/kubernetes/kube-proxy.json
 wait
 """
@@ -225,7 +225,9 @@ def wait(what, probe, seconds=120):
         except (OSError, ValueError, KeyError) as e:
             last = e
         time.sleep(0.05)
-    raise SystemExit(f"floor: {what} not within {seconds} s: {last}")
+    logs = [subprocess.run(["docker", "exec", n, "sh", "-c", "tail -n 5 /var/log/floor/kubelet.log"], capture_output=True,
+                           text=True, check=False).stdout for n in NODES]
+    raise SystemExit(f"floor: {what} not within {seconds} s: {last}\n" + "\n".join(logs))
 
 
 def ready(api):

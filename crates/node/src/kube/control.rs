@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::api::Api;
 use super::components::is_open;
 use super::plan::{Component, ETC, ETCD_DATA, Facts, Image, PKI};
-use super::{Node, addons, dns, observe, plan, tasks};
+use super::{Node, addons, defaults, dns, etcd, observe, plan, tasks};
 use crate::channel::is_refusal;
 use crate::init::Never;
 use crate::report::plain;
@@ -81,8 +81,11 @@ impl Node<'_> {
         // On disk before anything is written to this etcd: from now on an
         // empty directory means a loss, not a beginning.
         let mark = self.boot.home.join(QUORUM);
-        if !mark.exists() {
+        let mut roles = mark.exists();
+        if !roles {
             write_private(&mark, b"")?;
+            // Who joins others finds what they have.
+            roles = !facts.plan.etcd_join.is_empty() || self.defaults().await;
         }
         let absent = plan::left_out(facts);
         if !absent.is_empty() {
@@ -127,7 +130,7 @@ impl Node<'_> {
                 Ok(())
             };
             let (_, uid, ()) = tokio::try_join!(
-                self.controllers(facts, &api),
+                self.controllers(facts, (!roles).then_some(&api)),
                 self.node(facts, &api),
                 addons
             )?;
@@ -154,6 +157,22 @@ impl Node<'_> {
         // A master that failed still says what it sees.
         let ready = self.boot.hold(ready);
         tokio::try_join!(ready, never).map(|(never, _)| never)
+    }
+
+    /// Whether this cluster's etcd has the first objects of its release; else
+    /// the API server makes them, which takes longer.
+    async fn defaults(&self) -> bool {
+        let work =
+            async { defaults::provide(&etcd::client()?, Path::new(defaults::BROUGHT)).await };
+        let done = work.await;
+        let text = match &done {
+            Ok(0) => return false,
+            Ok(n) => format!("{n} objects of the release"),
+            Err(e) => plain(e),
+        };
+        let reporter = &self.boot.reporter;
+        reporter.step("defaults", nodewire::StepStatus::Ok, text);
+        done.is_ok()
     }
 
     /// A member that comes back with an empty directory has forgotten its
@@ -202,12 +221,15 @@ impl Node<'_> {
         std::future::pending().await
     }
 
-    async fn controllers(&self, facts: &Facts, api: &Api) -> Result<()> {
+    /// With an API: once that has made the roles.
+    async fn controllers(&self, facts: &Facts, api: Option<&Api>) -> Result<()> {
         let both = async {
-            // Before that the API refuses them all, and each refusal doubles
-            // the time until they ask again.
-            let roles = self.allowed(api, "/readyz/poststarthook/rbac/bootstrap-roles");
-            roles.await;
+            // Before that it refuses them all, and each refusal doubles the
+            // time until they ask again.
+            if let Some(api) = api {
+                self.allowed(api, "/readyz/poststarthook/rbac/bootstrap-roles")
+                    .await;
+            }
             self.begin(facts, Component::ControllerManager);
             self.begin(facts, Component::Scheduler);
             let manager = self.crew.answers(

@@ -16,6 +16,7 @@ mod balancer;
 pub(crate) mod certificates;
 mod components;
 mod control;
+mod defaults;
 mod dns;
 pub(crate) mod drain;
 mod etcd;

@@ -1,0 +1,104 @@
+//! The first objects of every Kubernetes: roles, bindings, priorities. An API
+//! server makes them one by one at its first start, and refuses nearly
+//! everybody before the last. The image brings them as the API server of its
+//! release wrote them, and etcd has them before ours starts. What that finds
+//! wrong or missing, for other feature gates have other objects, it mends as
+//! at every start.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use kernel::{Error, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::api::Api;
+
+/// Answers of etcd to `range`, one a line.
+pub(super) const BROUGHT: &str = "/usr/share/jeroboam/etcd/defaults.json";
+/// Below etcd's limit of 128 operations.
+const AT_ONCE: usize = 100;
+
+#[derive(Deserialize)]
+struct Range {
+    #[serde(default)]
+    kvs: Vec<Pair>,
+}
+
+/// Key and value in base64, as etcd's JSON gateway has them.
+#[derive(Deserialize)]
+struct Pair {
+    key: String,
+    value: String,
+}
+
+/// Writes what the image brought into an etcd that was never used; nothing
+/// of what is there is changed. How many objects were brought.
+///
+/// # Errors
+/// Invalid: the file is damaged; Unavailable: etcd refused.
+pub(super) async fn provide(etcd: &Api, brought: &Path) -> Result<usize> {
+    let text = match fs::read_to_string(brought) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(e) => return Err(damaged(brought, &e)),
+    };
+    let pairs = read(&text).map_err(|e| damaged(brought, &e))?;
+    for some in pairs.chunks(AT_ONCE) {
+        let answer = etcd.post("/v3/kv/txn", &transaction(some)).await?;
+        if answer.status != 200 {
+            return Err(Error::unavailable(format!("etcd: {}", answer.message())));
+        }
+    }
+    Ok(pairs.len())
+}
+
+fn read(text: &str) -> serde_json::Result<Vec<Pair>> {
+    let ranges = serde_json::Deserializer::from_str(text).into_iter::<Range>();
+    let mut pairs = Vec::new();
+    for range in ranges {
+        pairs.extend(range?.kvs);
+    }
+    Ok(pairs)
+}
+
+/// All of them where none is there: another master may have been faster.
+fn transaction(pairs: &[Pair]) -> Value {
+    let compare: Vec<Value> = pairs
+        .iter()
+        .map(|p| json!({ "key": p.key, "target": "VERSION", "result": "EQUAL", "version": "0" }))
+        .collect();
+    let success: Vec<Value> = pairs
+        .iter()
+        .map(|p| json!({ "requestPut": { "key": p.key, "value": p.value } }))
+        .collect();
+    json!({ "compare": compare, "success": success })
+}
+
+fn damaged(path: &Path, e: &dyn std::fmt::Display) -> Error {
+    Error::invalid("image", format!("{}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_never_written_over() {
+        let text = "{\"header\":{},\"kvs\":[{\"key\":\"YQ==\",\"create_revision\":\"4\",\"value\":\"MQ==\"}],\"count\":\"1\"}\n\
+                    {\"header\":{}}\n{\"kvs\":[{\"key\":\"Yg==\",\"value\":\"Mg==\"}]}\n";
+        let pairs = read(text).unwrap();
+        let made = transaction(&pairs);
+        let keys = |list: &str, at: &str| -> Vec<Value> {
+            let all = made[list].as_array().unwrap();
+            all.iter().map(|v| v.pointer(at).unwrap().clone()).collect()
+        };
+        assert_eq!(keys("success", "/requestPut/key"), ["YQ==", "Yg=="]);
+        assert_eq!(keys("success", "/requestPut/value"), ["MQ==", "Mg=="]);
+        // Every key that is written is asked about.
+        assert_eq!(keys("compare", "/key"), ["YQ==", "Yg=="]);
+        assert_eq!(keys("compare", "/version"), ["0", "0"]);
+        assert!(read("{\"kvs\":").is_err());
+    }
+}
