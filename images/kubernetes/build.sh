@@ -14,8 +14,9 @@
 #             what is compiled. KUBE_BINARIES names a directory to take them
 #             from instead; parts that it lacks are compiled.
 #   root      mmdebstrap: Debian with runc and network tools; 20 s, 130 MB.
-#   base      root, binaries and containerd's store filled with the images
-#             that every node preloads, as jeroboam/kubernetes-base:VERSION-HASH.
+#   base      root, binaries, containerd's store filled with the images that
+#             every node preloads, and the objects that an API server makes at
+#             its first start, as jeroboam/kubernetes-base:VERSION-HASH.
 #   agent     a COPY on top; a second.
 # KUBE_ADDONS names the add-ons whose images every node brings: metrics-server
 # and monitoring by default; traefik costs as much as Kubernetes itself to
@@ -24,7 +25,7 @@
 # Tags jeroboam/kubernetes:vX.Y.Z, and TAG too unless that exists and an older
 # release than the newest known is asked for: two releases stand side by side.
 # Prints the id of the image as the last line of stdout; all else is stderr.
-# Needs: docker (engine running), mmdebstrap with root rights, and Go 1.21 or
+# Needs: docker (engine running), openssl, mmdebstrap with root rights, and Go 1.21 or
 # newer with a Go module proxy (or KUBE_BINARIES with all parts).
 set -eu
 
@@ -325,6 +326,49 @@ fill_store() {
     [ "$filled" = yes ] || { cat "$work/store.log" >&2; die "containerd could not unpack the images"; }
 }
 
+# fill_defaults FILE: what etcd answers when asked for the objects that the
+# API server of this release makes for itself, one answer a line. None of
+# them names a cluster.
+fill_defaults() {
+    command -v openssl >/dev/null || { say "openssl is missing: apt-get install openssl"; return 1; }
+    openssl ecparam -name prime256v1 -genkey -noout -out "$work/sa.key" &&
+        openssl ec -in "$work/sa.key" -pubout -out "$work/sa.pub" 2>/dev/null || return 1
+    box=$(docker create --network none --label io.jeroboam.image=kubernetes "$root" sh -euc '
+        mkdir /w && cd /w
+        echo build,build,build,system:masters >tokens
+        etcd --log-level error --data-dir etcd >&2 &
+        kube-apiserver --etcd-servers http://127.0.0.1:2379 --cert-dir pki --token-auth-file tokens \
+            --advertise-address 192.0.2.1 --service-cluster-ip-range 10.254.0.0/16 \
+            --authorization-mode Node,RBAC --service-account-issuer https://kubernetes.default.svc \
+            --service-account-key-file /sa.pub --service-account-signing-key-file /sa.key 2>api.log &
+        tries=0
+        until [ "$(curl -sk -H "Authorization: Bearer build" https://127.0.0.1:6443/readyz)" = ok ]; do
+            tries=$((tries + 1))
+            [ $tries -lt 600 ] || { tail -n 20 api.log >&2; exit 1; }
+            sleep 0.1
+        done
+        for kind in clusterroles clusterrolebindings roles rolebindings flowschemas \
+            prioritylevelconfigurations priorityclasses apiregistration.k8s.io/apiservices; do
+            # "0" comes after "/".
+            from=$(printf /registry/%s/ $kind | base64 -w0) to=$(printf /registry/%s0 $kind | base64 -w0)
+            curl -sf http://127.0.0.1:2379/v3/kv/range -d "{\"key\":\"$from\",\"range_end\":\"$to\"}"
+            echo
+        done')
+    for file in "$etcd_dir/etcd" $(for f in $kube_files; do echo "$kube_dir/$f"; done); do
+        docker cp "$file" "$box:/usr/local/bin/${file##*/}"
+    done
+    ln -s kube "$work/kube-apiserver"
+    [ "$kube_files" != kube ] || docker cp "$work/kube-apiserver" "$box:/usr/local/bin/kube-apiserver"
+    docker cp "$work/sa.key" "$box:/sa.key"
+    docker cp "$work/sa.pub" "$box:/sa.pub"
+    made=yes
+    docker start --attach "$box" >"$1" 2>"$work/defaults.log" || made=no
+    docker rm --force --volumes "$box" >/dev/null
+    [ "$made" = yes ] && return 0
+    cat "$work/defaults.log" >&2
+    return 1
+}
+
 base_hash=$({
     cat "$0" "$here/../lib.sh"
     printf '%s\n' "$root_hash" "$kube_key" "$containerd_key" "$etcd_key" "$coredns_key" \
@@ -403,6 +447,11 @@ if [ -n "$FORCE" ] || ! have_image "$base"; then
     fi
     printf '{"version":"v%s","images":{"pause":"jeroboam/pause:%s","coredns":"jeroboam/coredns:%s","echo":"jeroboam/echo:%s"},"addons":{%s}}\n' \
         "$kube" "$PAUSE" "$COREDNS" "$ECHO" "$addons" >"$release/etc/jeroboam/kubernetes.json"
+    mkdir -p "$release/usr/share/jeroboam/etcd"
+    fill_defaults "$release/usr/share/jeroboam/etcd/defaults.json" || {
+        say "clusters will make their first objects themselves, which takes longer"
+        rm -f "$release/usr/share/jeroboam/etcd/defaults.json"
+    }
     # Not writable for a group by some umask, and readable for all.
     chmod -R u=rwX,go=rX "$work/base"
     fill_store "$work/base/store.tar"
