@@ -75,7 +75,9 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         init: spec.foreign.init,
         binds: shown(&spec.foreign.shown),
         restart_policy: spec.restart.then_some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            // An engine that was killed stops at its start what has lived on,
+            // and with "unless-stopped" it takes that for the will of a user.
+            name: Some(RestartPolicyNameEnum::ALWAYS),
             maximum_retry_count: None,
         }),
         ..HostConfig::default()

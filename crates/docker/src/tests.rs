@@ -43,7 +43,7 @@ fn a_node_gets_nearly_everything() {
     assert_eq!(host["ReadonlyPaths"], serde_json::json!([]));
     assert_eq!(host["CapDrop"], serde_json::json!(["SYS_RESOURCE"]));
     assert_eq!(host["CgroupnsMode"], "private");
-    assert_eq!(host["RestartPolicy"]["Name"], "unless-stopped");
+    assert_eq!(host["RestartPolicy"]["Name"], "always");
     assert_eq!(
         host["Mounts"][0]["VolumeOptions"]["Labels"][LABEL],
         "jb-srv-1"
