@@ -7,6 +7,7 @@ clients). Without them: target/debug/jeroboam and ~/.cache/jeroboam/venv.
 JEROBOAM_CONFIG: the servers' configuration file, where tests run side by side.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -24,6 +25,8 @@ CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.
 BIN = os.environ.get("JEROBOAM_BIN") or os.path.join(
     os.environ.get("CARGO_TARGET_DIR") or os.path.join(ROOT, "target"), "debug", "jeroboam")
 VENV = os.environ.get("JEROBOAM_VENV") or os.path.join(CACHE, "venv")
+# Settings of a script that may run beside one in the default pool.
+OWN_POOL = '[infra]\npool = "172.22.0.0/16"\n'
 KINDS = {
     "container": (["docker", "ps", "-a", "--format", "{{.Names}}"], ["docker", "rm", "-fv"]),
     "network": (["docker", "network", "ls", "--format", "{{.Name}}"], ["docker", "network", "rm"]),
@@ -115,7 +118,7 @@ class Answer:
 class Server:
     """`jeroboam serve` in a state directory of its own."""
 
-    def __init__(self, bin=BIN, config=None):
+    def __init__(self, bin=BIN, settings=None):
         self.bin = bin
         self.state = tempfile.mkdtemp(prefix="jeroboam-test-")
         self.home = os.path.join(self.state, "home")
@@ -123,10 +126,20 @@ class Server:
         self.process = None
         self.address = None
         self.listen = "127.0.0.1:0"
-        self.config = config or os.environ.get("JEROBOAM_CONFIG")
+        self.config = os.environ.get("JEROBOAM_CONFIG")
         self.log_path = os.path.join(self.state, "server.log")
         self.tokens = {}
         self.before = {kind: names(kind) for kind in KINDS} if shutil.which("docker") else {}
+        if settings:
+            self.config = os.path.join(self.state, "test.toml")
+            with open(self.config, "w") as f:
+                f.write(settings)
+
+    def directory(self, name):
+        """A new directory that goes when the server is closed."""
+        path = os.path.join(self.state, name)
+        os.mkdir(path)
+        return path
 
     def start(self, seconds=30):
         """Until `ready:`; the milliseconds that it took."""
@@ -334,6 +347,8 @@ class Stories:
 
     @staticmethod
     def _interrupted(_number, _frame):
+        # `timeout` may send it twice: what takes all away is not broken off.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         raise KeyboardInterrupt("SIGTERM")
 
     def tell(self, name, story):
@@ -351,8 +366,38 @@ class Stories:
         print(f"ok      {name}  ({time.monotonic() - begun:.1f} s){'  ' + said if said else ''}")
         return True
 
+    def close(self, server):
+        """Closes a server; what does not end or was left is a failure."""
+        try:
+            left = server.close()
+            if left:
+                self.failed.append(f"close: left: {', '.join(left)}")
+        except (Failed, OSError, subprocess.SubprocessError) as e:
+            self.failed.append(f"close: {e}")
+
     def end(self):
         for name in self.failed:
             print(f"failed: {name}")
         print(f"{self.passed} passed, {len(self.failed)} failed")
         return 1 if self.failed else 0
+
+
+def play(tell, settings=None, around=None):
+    """Tells stories of a server of their own, `tell(stories, server)`, closes
+    the server and sums up; the exit code. `settings`: the text of the server's
+    configuration. `around`: a context that is entered before the server is made
+    and left after it is closed. Whoever is broken off has failed, and so has a
+    server that does not stop or that leaves anything."""
+    stories = Stories()
+    try:
+        with around or contextlib.nullcontext():
+            server = Server(settings=settings)
+            try:
+                tell(stories, server)
+            finally:
+                stories.close(server)
+    except KeyboardInterrupt:
+        stories.failed.append("interrupted: the time was over")
+    except Failed as e:
+        stories.failed.append(str(e))
+    return stories.end()

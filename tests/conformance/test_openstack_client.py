@@ -6,12 +6,10 @@ counts."""
 
 import os
 import re
-import shutil
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from world import Docker, Failed, Server, Stories, expect, run, wait_for  # noqa: E402
+from world import Docker, expect, play, run, wait_for  # noqa: E402
 
 TEMPLATE = ("coe", "cluster", "template")
 BASE = ("--coe", "swarm", "--image", "swarm", "--external-network", "public", "--keypair", "default",
@@ -23,7 +21,7 @@ class Client:
 
     def __init__(self, server):
         self.s = server
-        self.dir = tempfile.mkdtemp(prefix="jeroboam-certs-")
+        self.dir = server.directory("certificates")
         self.docker = None
 
     # --- identity ---------------------------------------------------------
@@ -322,61 +320,47 @@ class Client:
     def server_stops(self):
         self.s.stop()
 
-
-def main():
-    stories = Stories()
-    server = Server()
-    client = Client(server)
-    try:
-        if not stories.tell("the server starts", lambda: f"{server.start():.0f} ms"):
-            return stories.end()
+    def tell(self, stories):
+        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+            return
         for name, story in [
-            ("both clouds of clouds.yaml log in", client.log_in),
-            ("a wrong password is refused", client.wrong_password),
-            ("the catalogue names the services", client.catalogue),
-            ("a project and a user are created and used", client.project_and_user),
-            ("a template is created, shown, listed", client.templates),
-            ("a template is updated", client.update_a_template),
-            ("a template is deleted", client.delete_a_template),
-            ("wrong templates are refused", client.wrong_templates),
-            ("wrong bodies are refused", client.wrong_bodies),
-            ("wrong versions are refused", client.wrong_versions),
-            ("no token, no answer", client.no_token),
-            ("wrong paging is refused", client.wrong_paging),
+            ("both clouds of clouds.yaml log in", self.log_in),
+            ("a wrong password is refused", self.wrong_password),
+            ("the catalogue names the services", self.catalogue),
+            ("a project and a user are created and used", self.project_and_user),
+            ("a template is created, shown, listed", self.templates),
+            ("a template is updated", self.update_a_template),
+            ("a template is deleted", self.delete_a_template),
+            ("wrong templates are refused", self.wrong_templates),
+            ("wrong bodies are refused", self.wrong_bodies),
+            ("wrong versions are refused", self.wrong_versions),
+            ("no token, no answer", self.no_token),
+            ("wrong paging is refused", self.wrong_paging),
         ]:
             stories.tell(name, story)
-        if stories.tell("a cluster of 1 manager and 2 workers is created", client.create_a_cluster):
+        if stories.tell("a cluster of 1 manager and 2 workers is created", self.create_a_cluster):
             for name, story in [
-                ("another project does not see it", client.another_tenant),
-                ("its template cannot be deleted", client.a_template_in_use),
+                ("another project does not see it", self.another_tenant),
+                ("its template cannot be deleted", self.a_template_in_use),
             ]:
                 stories.tell(name, story)
-            if stories.tell("cluster config: docker --tlsverify node ls, all Ready", client.config):
+            if stories.tell("cluster config: docker --tlsverify node ls, all Ready", self.config):
                 for name, story in [
-                    ("without a certificate there is no entry", client.no_certificate_no_entry),
-                    ("a service runs on each node", client.a_service_on_each_node),
-                    ("ca show, ca sign", client.ca_show_and_sign),
-                    ("ca rotate: new certificates work, tasks stay", client.ca_rotate),
-                    ("resize to 3 workers", lambda: client.resize(3)),
-                    ("resize to 1 worker", lambda: client.resize(1)),
-                    ("update node_count to 2 by JSON Patch", client.update),
+                    ("without a certificate there is no entry", self.no_certificate_no_entry),
+                    ("a service runs on each node", self.a_service_on_each_node),
+                    ("ca show, ca sign", self.ca_show_and_sign),
+                    ("ca rotate: new certificates work, tasks stay", self.ca_rotate),
+                    ("resize to 3 workers", lambda: self.resize(3)),
+                    ("resize to 1 worker", lambda: self.resize(1)),
+                    ("update node_count to 2 by JSON Patch", self.update),
                 ]:
                     stories.tell(name, story)
-            stories.tell("wrong changes are refused", client.wrong_changes)
-        stories.tell("delete leaves nothing", client.delete)
-        stories.tell("delete while creating leaves nothing", client.delete_while_creating)
-        stories.tell("the template goes when its clusters are gone", client.template_of_the_past)
-        stories.tell("the server stops on SIGTERM", client.server_stops)
-    except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
-    finally:
-        shutil.rmtree(client.dir, ignore_errors=True)
-        try:
-            server.close()
-        except Failed as e:
-            stories.failed.append(f"close: {e}")
-    return stories.end()
+            stories.tell("wrong changes are refused", self.wrong_changes)
+        stories.tell("delete leaves nothing", self.delete)
+        stories.tell("delete while creating leaves nothing", self.delete_while_creating)
+        stories.tell("the template goes when its clusters are gone", self.template_of_the_past)
+        stories.tell("the server stops on SIGTERM", self.server_stops)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play(lambda stories, server: Client(server).tell(stories)))

@@ -6,16 +6,13 @@ addons.py [--image NAME]"""
 
 import argparse
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import Failed, Server, Stories, expect, run, wait_for  # noqa: E402
+from world import Failed, expect, play, run, wait_for  # noqa: E402
 
 NAME, NODES = "a1", 3
 LABELS = "monitoring_enabled=true,monitoring_interval_seconds=5,ingress_controller=traefik,kube_dashboard_enabled=true"
@@ -25,7 +22,7 @@ ABSENT = "the node image does not hold the image of"
 class Cluster:
     def __init__(self, server, image):
         self.s, self.image = server, image
-        self.dir = tempfile.mkdtemp(prefix="jeroboam-addons-")
+        self.dir = server.directory("kube")
         self.kubectl = kube.Kubectl(self.dir)
         self.begun = self.complete = None
 
@@ -172,37 +169,28 @@ class Cluster:
         left = self.s.left()
         expect(not left, f"left behind: {left}")
 
+    def tell(self, stories):
+        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+            return
+        if stories.tell("a cluster with add-ons is created", self.create):
+            for name, story in [
+                ("what the node image lacks is told", self.absent),
+                ("metrics-server and monitoring are ready", self.ready),
+                ("kubectl top nodes and pods", self.top),
+                ("metrics-server verifies and is verified", self.verified),
+                ("Prometheus reaches every target", self.up),
+                ("the ingress answers", self.ingress),
+                ("a broken add-on says why and is mended", self.mended),
+            ]:
+                stories.tell(name, story)
+        stories.tell("delete leaves nothing", self.delete)
+
 
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--image", default="kubernetes")
     args = args.parse_args()
-    stories, server = Stories(), Server()
-    cluster = Cluster(server, args.image)
-    try:
-        if not stories.tell("the server starts", lambda: f"{server.start():.0f} ms"):
-            return stories.end()
-        if stories.tell("a cluster with add-ons is created", cluster.create):
-            for name, story in [
-                ("what the node image lacks is told", cluster.absent),
-                ("metrics-server and monitoring are ready", cluster.ready),
-                ("kubectl top nodes and pods", cluster.top),
-                ("metrics-server verifies and is verified", cluster.verified),
-                ("Prometheus reaches every target", cluster.up),
-                ("the ingress answers", cluster.ingress),
-                ("a broken add-on says why and is mended", cluster.mended),
-            ]:
-                stories.tell(name, story)
-        stories.tell("delete leaves nothing", cluster.delete)
-    except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
-    finally:
-        shutil.rmtree(cluster.dir, ignore_errors=True)
-        try:
-            server.close()
-        except (Failed, subprocess.SubprocessError) as e:
-            stories.failed.append(f"close: {e}")
-    return stories.end()
+    return play(lambda stories, server: Cluster(server, args.image).tell(stories))
 
 
 if __name__ == "__main__":

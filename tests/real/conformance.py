@@ -17,11 +17,9 @@ import argparse
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -29,7 +27,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import conformance_page  # noqa: E402
 import kube  # noqa: E402
 import registry  # noqa: E402
-from world import CACHE, ROOT, Failed, Server, Stories, expect, run  # noqa: E402
+from world import CACHE, ROOT, expect, play, run  # noqa: E402
 
 NAME, MARK, SERIAL = "conformance", r"\[Conformance\]", r"\[Serial\]"
 HOME = os.path.join(os.environ.get("JEROBOAM_CACHE") or CACHE, "conformance")
@@ -100,7 +98,7 @@ class Reader:
 class Cluster:
     def __init__(self, server, image, results):
         self.s, self.image, self.results = server, image, results
-        self.dir = tempfile.mkdtemp(prefix="jeroboam-conformance-")
+        self.dir = server.directory("conformance")
         self.tools, self.kubectl, self.registry = None, None, None
 
     def build(self):
@@ -249,11 +247,8 @@ def main():
 
     os.makedirs(os.path.join(HOME, "results"), exist_ok=True)
     results = os.path.join(HOME, "results", time.strftime("%Y%m%d-%H%M%S.jsonl", time.gmtime()))
-    stories = Stories()
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as settings:
-        settings.write(SETTINGS)
-        settings.flush()
-        server = Server(config=settings.name)
+
+    def tell(stories, server):
         cluster = Cluster(server, args.image, results)
         try:
             if (stories.tell("the tests and their images are built", cluster.build)
@@ -269,20 +264,15 @@ def main():
                     judge(stories, names, reader.verdicts, lambda r=reader, h=how: cluster.tests(r, *h))
             if server.address:
                 stories.tell("delete leaves nothing", cluster.delete)
-        except (KeyboardInterrupt, Failed) as e:
-            stories.failed.append(f"interrupted: {e or 'the time was over'}")
         finally:
-            shutil.rmtree(cluster.dir, ignore_errors=True)
             if cluster.registry:
                 cluster.registry.stop()
-            try:
-                server.close()
-            except (Failed, subprocess.SubprocessError) as e:
-                stories.failed.append(f"close: {e}")
+
+    code = play(tell, SETTINGS)
     print(f"results: {results}")
     if args.report and os.path.exists(results):
         conformance_page.write(args.report, [results])
-    return stories.end()
+    return code
 
 
 def judge(stories, names, verdicts, story):

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import Failed, Server, Stories, expect, names  # noqa: E402
+from world import Failed, expect, names, play  # noqa: E402
 
 WORKERS, MORE, FEWER = 2, 3, 1
 SIZES = {"create": WORKERS, "resize": MORE, "shrink": FEWER}
@@ -148,6 +148,21 @@ class Crashes:
         self.clear()
         return f"at {at:.0f} ms, {hit}: then {status}"
 
+    def tell(self, stories, plan):
+        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+            return
+        got = self.s.magnum("POST", "/clustertemplates", dict(TEMPLATE, coe=self.coe, image_id=self.coe))
+        if not (stories.tell("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}"))
+                and stories.tell("each operation without a crash", self.measure)):
+            return
+        for number, (operation, fraction) in enumerate(plan, 1):
+            name = f"{number}: kill -9 during {operation} at {fraction * 100:.0f} %"
+            if not stories.tell(name, lambda o=operation, f=fraction: self.crash(o, f)):
+                # The next moment needs a world without this one's remains.
+                if not self.s.process or self.s.process.poll() is not None:
+                    self.s.start(60)
+                stories.tell(f"{number}: the cluster can be deleted", self.clear)
+
 
 def main():
     args = argparse.ArgumentParser()
@@ -158,30 +173,7 @@ def main():
     print(f"seed {args.seed}")
     draw = random.Random(args.seed)
     plan = [(("create", "resize", "shrink", "delete")[i % 4], draw.random()) for i in range(args.moments)]
-    stories, server = Stories(), Server()
-    crashes = Crashes(server, args.coe)
-    try:
-        if not stories.tell("the server starts", lambda: f"{server.start():.0f} ms"):
-            return stories.end()
-        got = server.magnum("POST", "/clustertemplates", dict(TEMPLATE, coe=args.coe, image_id=args.coe))
-        if not stories.tell("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}")):
-            return stories.end()
-        if stories.tell("each operation without a crash", crashes.measure):
-            for number, (operation, fraction) in enumerate(plan, 1):
-                name = f"{number}: kill -9 during {operation} at {fraction * 100:.0f} %"
-                if not stories.tell(name, lambda o=operation, f=fraction: crashes.crash(o, f)):
-                    # The next moment needs a world without this one's remains.
-                    if not server.process or server.process.poll() is not None:
-                        server.start(60)
-                    stories.tell(f"{number}: the cluster can be deleted", crashes.clear)
-    except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
-    finally:
-        try:
-            server.close()
-        except Failed as e:
-            stories.failed.append(f"close: {e}")
-    return stories.end()
+    return play(lambda stories, server: Crashes(server, args.coe).tell(stories, plan))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from kube import Kubectl  # noqa: E402
-from world import Failed, Server, Stories, expect, names, run, wait_for  # noqa: E402
+from world import expect, names, play, run, wait_for  # noqa: E402
 
 ABSENT = "127.0.0.1:1/kindest/node:v1.36.1"
 
@@ -86,8 +86,7 @@ class Flavours:
         expect(got.status == 202, f"create: {got.status} {got.detail}")
         self.s.until(flavour, "CREATE_COMPLETE", 400)
         took = time.monotonic() - begun
-        directory = os.path.join(self.s.state, flavour)
-        os.mkdir(directory)
+        directory = self.s.directory(flavour)
         self.s.openstack("coe", "cluster", "config", flavour, "--dir", directory).ok()
         kubectl = Kubectl(directory)
         nodes = kubectl.nodes()
@@ -136,37 +135,26 @@ class Flavours:
         wait_for("both nodes Ready again", 180, back, 0.5)
         return f"after {time.monotonic() - begun:.1f} s"
 
-
-def main():
-    stories, server = Stories(), Server()
-    f = Flavours(server)
-    try:
-        if stories.tell("a server starts", f.start):
-            for title, story in [
-                ("images of others are registered", f.registered),
-                ("what they cannot do is refused", f.refused),
-                ("an image that cannot be pulled", f.unpullable),
-            ]:
-                stories.tell(title, story)
-            kindest, k3s = os.environ.get("JEROBOAM_KINDEST"), os.environ.get("JEROBOAM_K3S")
-            if kindest:
-                if stories.tell("a cluster by kubeadm", lambda: f.kindest(kindest)):
-                    stories.tell("no node holds a CA's key", f.no_key)
-                    stories.tell("kubeadm's nodes come back", lambda: f.restarted("kindest"))
-                stories.tell("nothing is left of it", lambda: f.gone("kindest"))
-            if k3s:
-                if stories.tell("a cluster by k3s", lambda: f.k3s(k3s)):
-                    stories.tell("k3s' nodes come back", lambda: f.restarted("k3s"))
-                stories.tell("nothing is left of it", lambda: f.gone("k3s"))
-    except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
-    finally:
-        try:
-            server.close()
-        except Failed as e:
-            stories.failed.append(f"close: {e}")
-    return stories.end()
+    def tell(self, stories):
+        if not stories.tell("a server starts", self.start):
+            return
+        for title, story in [
+            ("images of others are registered", self.registered),
+            ("what they cannot do is refused", self.refused),
+            ("an image that cannot be pulled", self.unpullable),
+        ]:
+            stories.tell(title, story)
+        kindest, k3s = os.environ.get("JEROBOAM_KINDEST"), os.environ.get("JEROBOAM_K3S")
+        if kindest:
+            if stories.tell("a cluster by kubeadm", lambda: self.kindest(kindest)):
+                stories.tell("no node holds a CA's key", self.no_key)
+                stories.tell("kubeadm's nodes come back", lambda: self.restarted("kindest"))
+            stories.tell("nothing is left of it", lambda: self.gone("kindest"))
+        if k3s:
+            if stories.tell("a cluster by k3s", lambda: self.k3s(k3s)):
+                stories.tell("k3s' nodes come back", lambda: self.restarted("k3s"))
+            stories.tell("nothing is left of it", lambda: self.gone("k3s"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play(lambda stories, server: Flavours(server).tell(stories)))

@@ -6,15 +6,12 @@ kubernetes.py [--image NAME]"""
 
 import argparse
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import Failed, Server, Stories, expect, run, wait_for  # noqa: E402
+from world import expect, play, run, wait_for  # noqa: E402
 
 NAME, REPLICAS, LEAST = "k1", 4, 3
 
@@ -24,7 +21,7 @@ class Cluster:
 
     def __init__(self, server, image):
         self.s, self.image = server, image
-        self.dir = tempfile.mkdtemp(prefix="jeroboam-kube-")
+        self.dir = server.directory("kube")
         self.kubectl = kube.Kubectl(self.dir)
 
     def shown(self):
@@ -298,48 +295,39 @@ class Cluster:
         self.s.openstack("coe", "cluster", "template", "delete", "kt").ok()
         return f"{took:.1f} s"
 
+    def tell(self, stories):
+        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+            return
+        if (stories.tell("a cluster of 1 master and 2 workers is created", self.create)
+                and stories.tell("cluster config: kubectl get nodes, all Ready", self.config)):
+            stories.tell("show: addresses, version, health", self.show)
+            stories.tell("without a certificate there is no entry", self.no_certificate_no_entry)
+            if stories.tell("a Deployment of 4 runs on both workers", self.deploy):
+                for name, story in [
+                    ("pods reach pods on other nodes", self.pod_to_pod),
+                    ("the service's address leads to all of them", self.cluster_ip),
+                    ("names resolve, short and full", self.names),
+                    ("NodePort answers from the host", self.node_port),
+                    ("kubectl logs, exec, port-forward", self.logs_exec_forward),
+                    ("2 to 4 to 1 workers under a disruption budget", self.resize_under_a_budget),
+                    ("--nodes-to-remove takes what it names", self.chosen_nodes),
+                    ("a budget that forbids everything stops a resize", self.forbidden),
+                    ("afterwards a resize works", self.after_the_failure),
+                    ("a dead worker is removed", self.dead_worker),
+                    ("health tells of a killed worker within 2 s", self.killed_worker),
+                    ("docker restart of a worker", lambda: self.restart("node-")),
+                    ("docker restart of the master", lambda: self.restart("master")),
+                    ("docker restart of all nodes at once", lambda: self.restart("")),
+                ]:
+                    stories.tell(name, story)
+        stories.tell("delete leaves nothing", self.delete)
+
 
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--image", default="kubernetes")
     args = args.parse_args()
-    stories, server = Stories(), Server()
-    cluster = Cluster(server, args.image)
-    try:
-        if not stories.tell("the server starts", lambda: f"{server.start():.0f} ms"):
-            return stories.end()
-        if (stories.tell("a cluster of 1 master and 2 workers is created", cluster.create)
-                and stories.tell("cluster config: kubectl get nodes, all Ready", cluster.config)):
-            stories.tell("show: addresses, version, health", cluster.show)
-            stories.tell("without a certificate there is no entry", cluster.no_certificate_no_entry)
-            if stories.tell("a Deployment of 4 runs on both workers", cluster.deploy):
-                for name, story in [
-                    ("pods reach pods on other nodes", cluster.pod_to_pod),
-                    ("the service's address leads to all of them", cluster.cluster_ip),
-                    ("names resolve, short and full", cluster.names),
-                    ("NodePort answers from the host", cluster.node_port),
-                    ("kubectl logs, exec, port-forward", cluster.logs_exec_forward),
-                    ("2 to 4 to 1 workers under a disruption budget", cluster.resize_under_a_budget),
-                    ("--nodes-to-remove takes what it names", cluster.chosen_nodes),
-                    ("a budget that forbids everything stops a resize", cluster.forbidden),
-                    ("afterwards a resize works", cluster.after_the_failure),
-                    ("a dead worker is removed", cluster.dead_worker),
-                    ("health tells of a killed worker within 2 s", cluster.killed_worker),
-                    ("docker restart of a worker", lambda: cluster.restart("node-")),
-                    ("docker restart of the master", lambda: cluster.restart("master")),
-                    ("docker restart of all nodes at once", lambda: cluster.restart("")),
-                ]:
-                    stories.tell(name, story)
-        stories.tell("delete leaves nothing", cluster.delete)
-    except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
-    finally:
-        shutil.rmtree(cluster.dir, ignore_errors=True)
-        try:
-            server.close()
-        except (Failed, subprocess.SubprocessError) as e:
-            stories.failed.append(f"close: {e}")
-    return stories.end()
+    return play(lambda stories, server: Cluster(server, args.image).tell(stories))
 
 
 if __name__ == "__main__":

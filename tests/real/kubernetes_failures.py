@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from world import Failed, Server, Stories, expect, run  # noqa: E402
+from world import expect, play, run  # noqa: E402
 
 DEADLINE = 90
 # A node's name tells what it is; the other nodes of the cluster are well.
@@ -52,15 +52,28 @@ def derive(base, name, path, where, what, then):
         run(["docker", "rm", "-fv", container])
 
 
-class Failures:
-    def __init__(self, server, base):
-        self.s, self.base = server, base
-        self.images = []
+class Images:
+    """Of all faults, while the stories last."""
 
-    def make_images(self):
+    def __init__(self, base):
+        self.base, self.made = base, []
+
+    def __enter__(self):
+        return self
+
+    def make(self):
         for name, *how in CAUSES:
             derive(self.base, name, *how)
-            self.images.append(f"jeroboam/kubernetes-{name}:latest")
+            self.made.append(f"jeroboam/kubernetes-{name}:latest")
+
+    def __exit__(self, *_):
+        for image in self.made:
+            run(["docker", "rmi", "-f", image])
+
+
+class Failures:
+    def __init__(self, server, images):
+        self.s, self.images = server, images
 
     def cramped_flavor(self):
         """There is no request that makes flavors yet."""
@@ -128,44 +141,33 @@ class Failures:
         left = self.s.left()
         expect(not left and self.s.leaks() == [], f"left behind: {left} {self.s.leaks()}")
 
-    def close(self):
-        for image in self.images:
-            run(["docker", "rmi", "-f", image])
+    def tell(self, stories):
+        if not (stories.tell("images of all faults are made", self.images.make)
+                and stories.tell("flavors that are too small", self.cramped_flavor)):
+            return
+        for title, story in [
+            ("a kubelet that cannot run", lambda: self.fails(
+                "broken", ["step kubelet failed", "libfrost.so.1", "jeroboam image build kubernetes"], "kubernetes-broken")),
+            ("the kubelet's port is taken", lambda: self.fails(
+                "taken", ["failed", "10250", "address already in use", "Another process"], "kubernetes-taken")),
+            ("the API server's port is taken", lambda: self.fails(
+                "mtaken", ["step apiserver failed", "6443", "address already in use", "Another process"],
+                "kubernetes-master-taken", node="master-0")),
+            ("an agent that cannot run", lambda: self.fails(
+                "absent", ["not for this processor", "126", "image"], "kubernetes-absent")),
+            ("flavors below what a node takes are refused", self.too_small),
+            ("a worker that runs out of memory", lambda: self.fails(
+                "hungry", ["memory", "larger flavor"], "kubernetes-hungry", flavor="least")),
+        ]:
+            stories.tell(title, story)
 
 
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--image", default="jeroboam/kubernetes:latest")
-    args = args.parse_args()
-    stories, server = Stories(), Server()
-    failures = Failures(server, args.image)
-    try:
-        if (stories.tell("images of all faults are made", failures.make_images)
-                and stories.tell("flavors that are too small", failures.cramped_flavor)):
-            for title, story in [
-                ("a kubelet that cannot run", lambda: failures.fails(
-                    "broken", ["step kubelet failed", "libfrost.so.1", "jeroboam image build kubernetes"], "kubernetes-broken")),
-                ("the kubelet's port is taken", lambda: failures.fails(
-                    "taken", ["failed", "10250", "address already in use", "Another process"], "kubernetes-taken")),
-                ("the API server's port is taken", lambda: failures.fails(
-                    "mtaken", ["step apiserver failed", "6443", "address already in use", "Another process"],
-                    "kubernetes-master-taken", node="master-0")),
-                ("an agent that cannot run", lambda: failures.fails(
-                    "absent", ["not for this processor", "126", "image"], "kubernetes-absent")),
-                ("flavors below what a node takes are refused", failures.too_small),
-                ("a worker that runs out of memory", lambda: failures.fails(
-                    "hungry", ["memory", "larger flavor"], "kubernetes-hungry", flavor="least")),
-            ]:
-                stories.tell(title, story)
-    except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
-    finally:
-        try:
-            server.close()
-        except Failed as e:
-            stories.failed.append(f"close: {e}")
-        failures.close()
-    return stories.end()
+    images = Images(args.parse_args().image)
+    # They are in use until the server is closed.
+    return play(lambda stories, server: Failures(server, images).tell(stories), around=images)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,13 @@ is refused.  labels.py"""
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import Failed, Server, Stories, expect, run  # noqa: E402
+from world import OWN_POOL, expect, play, run  # noqa: E402
 
-NAME, POOL = "labelled", "172.22.0.0/16"
+NAME = "labelled"
 # Magnum's own default of long ago, and one that is off by default.
 ADMISSION = ("NodeRestriction,PodSecurityPolicy,NamespaceLifecycle,LimitRanger,ServiceAccount,ResourceQuota,"
              "TaintNodesByCondition,Priority,DefaultTolerationSeconds,DefaultStorageClass,StorageObjectInUseProtection,"
@@ -23,7 +21,7 @@ ADMISSION = ("NodeRestriction,PodSecurityPolicy,NamespaceLifecycle,LimitRanger,S
 class Labels:
     def __init__(self, server):
         self.s = server
-        self.dir = tempfile.mkdtemp(prefix="jeroboam-labels-")
+        self.dir = server.directory("kube")
         self.kubectl = kube.Kubectl(self.dir)
         self.releases = []
 
@@ -96,26 +94,5 @@ class Labels:
                 stories.tell("delete leaves nothing", self.gone)
 
 
-def main():
-    stories = Stories()
-    config = tempfile.NamedTemporaryFile("w", prefix="jeroboam-labels-", suffix=".toml", delete=False)
-    with config:
-        config.write(f'[infra]\npool = "{POOL}"\n')
-    server = Server(config=config.name)
-    labels = Labels(server)
-    try:
-        labels.tell(stories)
-    except (KeyboardInterrupt, Failed) as e:
-        stories.failed.append(str(e) or "interrupted: the time was over")
-    finally:
-        try:
-            server.close()
-        except Failed as e:
-            stories.failed.append(f"close: {e}")
-        shutil.rmtree(labels.dir, ignore_errors=True)
-        os.unlink(config.name)
-    return stories.end()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play(lambda stories, server: Labels(server).tell(stories), OWN_POOL))

@@ -8,18 +8,15 @@ names and addresses.  masters.py"""
 import http.client
 import json
 import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import Failed, Server, Stories, expect, run, wait_for  # noqa: E402
+from world import OWN_POOL, Failed, expect, play, run, wait_for  # noqa: E402
 
 NAME, MASTERS = "m3", 3
-POOL = "172.22.0.0/16"
 # What a user may notice of a dead master, and how soon health says it.
 GAP, TOLD = 5.0, 2.0
 PKI = "/etc/kubernetes/pki"
@@ -82,7 +79,7 @@ class Traffic:
 class Masters:
     def __init__(self, server):
         self.s = server
-        self.dir = tempfile.mkdtemp(prefix="jeroboam-masters-")
+        self.dir = server.directory("kube")
         self.kubectl = kube.Kubectl(self.dir)
         self.members = None
         self.empty = None
@@ -428,26 +425,5 @@ class Masters:
         stories.tell("delete leaves nothing", self.gone)
 
 
-def main():
-    stories = Stories()
-    config = tempfile.NamedTemporaryFile("w", prefix="jeroboam-masters-", suffix=".toml", delete=False)
-    with config:
-        config.write(f'[infra]\npool = "{POOL}"\n')
-    server = Server(config=config.name)
-    masters = Masters(server)
-    try:
-        masters.tell(stories)
-    except (KeyboardInterrupt, Failed) as e:
-        stories.failed.append(str(e) or "interrupted: the time was over")
-    finally:
-        try:
-            server.close()
-        except Failed as e:
-            stories.failed.append(f"close: {e}")
-        shutil.rmtree(masters.dir, ignore_errors=True)
-        os.unlink(config.name)
-    return stories.end()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play(lambda stories, server: Masters(server).tell(stories), OWN_POOL))

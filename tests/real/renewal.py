@@ -6,19 +6,17 @@ for longer than its certificates lived comes back.  renewal.py"""
 
 import json
 import os
-import shutil
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import Docker, Failed, Server, Stories, expect, run, wait_for  # noqa: E402
+from world import OWN_POOL, Docker, Failed, expect, play, run, wait_for  # noqa: E402
 
-POOL = "172.22.0.0/16"
 LIFE = 90
+SETTINGS = f"[clusters]\nnode_certificate_seconds = {LIFE}\n\n{OWN_POOL}"
 KUBE, SWARM = "renewed", "swarmed"
 # Before the stories end so much time has passed since the clusters stood.
 WATCHED = 120
@@ -27,7 +25,7 @@ WATCHED = 120
 class Renewal:
     def __init__(self, server):
         self.s = server
-        self.dirs = {name: tempfile.mkdtemp(prefix=f"jeroboam-renewal-{name}-") for name in (KUBE, SWARM)}
+        self.dirs = {name: server.directory(name) for name in (KUBE, SWARM)}
         self.kubectl = kube.Kubectl(self.dirs[KUBE])
         self.begun = self.first = self.stood = self.follower = None
         self.stopped = 0.0
@@ -191,41 +189,21 @@ class Renewal:
     def tell(self, stories):
         if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
             return
-        if stories.tell("two clusters whose nodes' certificates live 90 s", self.create):
-            stories.tell("a worker is stopped", self.away)
-            stories.tell("every serving certificate is replaced", self.replaced)
-            stories.tell("after two minutes the clusters work", self.works)
-            stories.tell("nothing that serves was started again", self.undisturbed)
-            stories.tell("a worker whose certificates are over comes back", self.comes_back)
-            stories.tell("a worker that is deleted comes back by a resize", self.anew)
-        stories.tell("delete leaves nothing", self.gone)
-
-
-def main():
-    stories = Stories()
-    config = tempfile.NamedTemporaryFile("w", prefix="jeroboam-renewal-", suffix=".toml", delete=False)
-    with config:
-        config.write(f'[clusters]\nnode_certificate_seconds = {LIFE}\n\n[infra]\npool = "{POOL}"\n')
-    server = Server(config=config.name)
-    renewal = Renewal(server)
-    try:
-        renewal.tell(stories)
-    except (KeyboardInterrupt, Failed) as e:
-        stories.failed.append(str(e) or "interrupted: the time was over")
-    finally:
-        if renewal.follower:
-            renewal.follower.kill()
-            renewal.follower.wait()
-            renewal.follower.stdout.close()
         try:
-            server.close()
-        except Failed as e:
-            stories.failed.append(f"close: {e}")
-        for directory in renewal.dirs.values():
-            shutil.rmtree(directory, ignore_errors=True)
-        os.unlink(config.name)
-    return stories.end()
+            if stories.tell("two clusters whose nodes' certificates live 90 s", self.create):
+                stories.tell("a worker is stopped", self.away)
+                stories.tell("every serving certificate is replaced", self.replaced)
+                stories.tell("after two minutes the clusters work", self.works)
+                stories.tell("nothing that serves was started again", self.undisturbed)
+                stories.tell("a worker whose certificates are over comes back", self.comes_back)
+                stories.tell("a worker that is deleted comes back by a resize", self.anew)
+            stories.tell("delete leaves nothing", self.gone)
+        finally:
+            if self.follower:
+                self.follower.kill()
+                self.follower.wait()
+                self.follower.stdout.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play(lambda stories, server: Renewal(server).tell(stories), SETTINGS))

@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from world import Failed, Server, Stories, expect, run, wait_for  # noqa: E402
+from world import Failed, expect, play, run, wait_for  # noqa: E402
 
 TEMPLATE = {"coe": "swarm", "image_id": "swarm", "external_network_id": "public",
             "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.small"}
@@ -17,8 +17,8 @@ LAG = 2.0
 
 
 class World:
-    def __init__(self):
-        self.server = Server()
+    def __init__(self, server):
+        self.server = server
 
     def template(self, name, **more):
         got = self.server.magnum("POST", "/clustertemplates", {**TEMPLATE, "name": name, **more})
@@ -60,8 +60,8 @@ class World:
         return time.monotonic() - begun
 
 
-def main():
-    stories, w = Stories(), World()
+def tell(stories, server):
+    w = World(server)
     made = {}
 
     def start():
@@ -162,26 +162,17 @@ def main():
         expect(not w.server.leaks(), f"leaks: {w.server.leaks()}")
         return reason[:200]
 
-    try:
-        if stories.tell("a cluster is complete and healthy", start):
-            stories.tell("a killed worker is told at once and recovers", dies)
-            stories.tell("a paused worker is told at once and recovers", pauses)
-            stories.tell("a removed worker is told, and leaks name it", removed)
-            stories.tell("a dead manager is told", manager)
-            stories.tell("a foreign container is a leak of the engine's side", foreign)
-            stories.tell("delete works on the ruin", gone)
-            stories.tell("a delete says what it waits for", waits)
-            stories.tell("a full host is the first cause", causes)
-    except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
-    finally:
-        try:
-            left = w.server.close()
-            stories.tell("nothing is left", lambda: expect(not left, f"left: {left}"))
-        except Failed as e:
-            stories.failed.append(f"close: {e}")
-    return stories.end()
+    if stories.tell("a cluster is complete and healthy", start):
+        stories.tell("a killed worker is told at once and recovers", dies)
+        stories.tell("a paused worker is told at once and recovers", pauses)
+        stories.tell("a removed worker is told, and leaks name it", removed)
+        stories.tell("a dead manager is told", manager)
+        stories.tell("a foreign container is a leak of the engine's side", foreign)
+        stories.tell("delete works on the ruin", gone)
+        stories.tell("a delete says what it waits for", waits)
+        stories.tell("a full host is the first cause", causes)
+    stories.tell("nothing is left", lambda: expect(not server.left(), f"left: {server.left()}"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play(tell))
