@@ -1,10 +1,13 @@
 //! What the server asks of a manager: draining, removal, promotion, new
-//! certificates and tokens. One task at a time; each may come twice.
+//! certificates and tokens. Nodes are drained side by side, all else is done
+//! one at a time; each task may come twice.
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use kernel::{Error, Kind, Result};
 use nodewire::{LONG_POLL_SECONDS, ObservedNode, Task, TaskKind, TaskResult};
 use serde_json::{Value, json};
@@ -34,13 +37,40 @@ pub(crate) struct Duty<'a> {
 impl Duty<'_> {
     /// Takes tasks until dropped.
     pub(crate) async fn run(&self) {
+        let mut drains = FuturesUnordered::new();
+        let mut busy: Vec<String> = Vec::new();
+        loop {
+            let task = {
+                let next = self.next(busy.join(","));
+                tokio::pin!(next);
+                loop {
+                    tokio::select! {
+                        task = &mut next => break task,
+                        Some(id) = drains.next() => busy.retain(|b| *b != id),
+                    }
+                }
+            };
+            if busy.contains(&task.id) {
+                // The server did not hear of its end, or is an older one.
+                sleep(LOOK).await;
+            } else if matches!(task.kind, TaskKind::Drain { .. }) {
+                // Each waits for its own containers to stop.
+                busy.push(task.id.clone());
+                drains.push(self.one(task));
+            } else {
+                while drains.next().await.is_some() {}
+                busy.clear();
+                self.one(task).await;
+            }
+        }
+    }
+
+    async fn next(&self, busy: String) -> Task {
+        let path = format!("tasks?busy={}", query(&busy));
         let mut backoff = Backoff::new(200, 10_000);
         loop {
-            match self.channel.poll::<Task>("tasks", LONG_POLL_SECONDS).await {
-                Ok(Some(task)) => {
-                    backoff = Backoff::new(200, 10_000);
-                    self.one(&task).await;
-                }
+            match self.channel.poll::<Task>(&path, LONG_POLL_SECONDS).await {
+                Ok(Some(task)) => return task,
                 Ok(None) => {}
                 Err(e) if e.is_transient() => backoff.pause().await,
                 Err(e) => {
@@ -51,10 +81,11 @@ impl Duty<'_> {
         }
     }
 
-    async fn one(&self, task: &Task) {
+    /// Gives the id of the task when the server knows its result.
+    async fn one(&self, task: Task) -> String {
         say(format_args!("task {}: {:?}", task.id, task.kind));
         let limit = Duration::from_secs(task.deadline.unwrap_or(DEADLINE).into());
-        let result = match self.act(task, Instant::now() + limit).await {
+        let result = match self.act(&task, Instant::now() + limit).await {
             Ok(log) => TaskResult { ok: true, log },
             Err(e) => TaskResult {
                 ok: false,
@@ -70,10 +101,12 @@ impl Duty<'_> {
         while let Err(e) = self.channel.post::<Value>(&path, &result).await {
             // The server knows it no more, or us: nobody waits for the answer.
             if is_refusal(&e) || !e.is_transient() {
-                return say(format_args!("task {}: {}", task.id, plain(&e)));
+                say(format_args!("task {}: {}", task.id, plain(&e)));
+                break;
             }
             backoff.pause().await;
         }
+        task.id
     }
 
     async fn act(&self, task: &Task, until: Instant) -> Result<String> {

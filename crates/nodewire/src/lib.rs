@@ -10,7 +10,7 @@
 //! | `POST published` | [`Published`] | 204 |
 //! | `GET join?wait=S` | | [`JoinTicket`], or 204 after S seconds |
 //! | `POST ready` | [`Ready`] | 204 |
-//! | `GET tasks?wait=S` | | [`Task`], or 204 after S seconds |
+//! | `GET tasks?busy=ID,ID&wait=S` | | [`Task`] besides those, or 204 after S seconds |
 //! | `POST tasks/{id}` | [`TaskResult`] | 204 |
 //! | `POST observed` | [`Observed`] | 204 |
 //! | `GET peers?known=V&wait=S` | | [`Peers`], or 204 after S seconds |

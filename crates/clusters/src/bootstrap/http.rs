@@ -89,6 +89,15 @@ struct Known {
     wait: u64,
 }
 
+/// What the manager is at already, ids with commas between them.
+#[derive(Deserialize)]
+struct Busy {
+    #[serde(default)]
+    busy: String,
+    #[serde(default)]
+    wait: u64,
+}
+
 async fn hello(State(d): Deps, Json(body): Json<Hello>) -> Answered {
     Ok(Json(ops::hello(&d, &body).await?).into_response())
 }
@@ -129,11 +138,11 @@ async fn ready(State(d): Deps, headers: HeaderMap, Json(_): Json<Ready>) -> Answ
     Ok(done())
 }
 
-async fn tasks(State(d): Deps, headers: HeaderMap, Query(q): Query<Wait>) -> Answered {
+async fn tasks(State(d): Deps, headers: HeaderMap, Query(q): Query<Busy>) -> Answered {
     let who = ops::who(&d, bearer(&headers)).await?;
-    Ok(found(
-        poll::task(&d, &who, Duration::from_secs(q.wait)).await?,
-    ))
+    let busy: Vec<&str> = q.busy.split(',').collect();
+    let wait = Duration::from_secs(q.wait);
+    Ok(found(poll::task(&d, &who, &busy, wait).await?))
 }
 
 async fn task_done(

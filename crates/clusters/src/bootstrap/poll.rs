@@ -110,8 +110,14 @@ pub(crate) async fn peers(
     }
 }
 
-/// The next task for this manager; workers have none.
-pub(crate) async fn task(d: &ClustersDeps, who: &Who, wait: Duration) -> Result<Option<Task>> {
+/// The next task for this manager, besides those it is busy with; workers
+/// have none.
+pub(crate) async fn task(
+    d: &ClustersDeps,
+    who: &Who,
+    busy: &[&str],
+    wait: Duration,
+) -> Result<Option<Task>> {
     if !who.node.is_master {
         tokio::time::sleep(wait.min(LONGEST)).await;
         return Ok(None);
@@ -119,20 +125,20 @@ pub(crate) async fn task(d: &ClustersDeps, who: &Who, wait: Duration) -> Result<
     let mut patience = Patience::new(d, who, wait);
     loop {
         patience.look();
-        let found = next_task(d, who).await?;
+        let found = next_task(d, who, busy).await?;
         if found.is_some() || !patience.sleep().await {
             return Ok(found);
         }
     }
 }
 
-async fn next_task(d: &ClustersDeps, who: &Who) -> Result<Option<Task>> {
+async fn next_task(d: &ClustersDeps, who: &Who, busy: &[&str]) -> Result<Option<Task>> {
     let now = clock::now_micros();
     let tasks = node::table::tasks(&d.db, &who.cluster.uuid).await?;
     for t in tasks.iter().filter(|t| t.pending(now)) {
         let own = t.node == who.node.name;
         // A certificate is the node's own business; leaving is for others.
-        if own != (t.kind == "reload-ca") {
+        if own != (t.kind == "reload-ca") || busy.contains(&t.id.as_str()) {
             continue;
         }
         let mine = t.taken_by.as_deref() == Some(who.node.name.as_str());

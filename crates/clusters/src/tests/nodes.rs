@@ -198,6 +198,27 @@ async fn a_delete_says_what_it_waits_for_and_leaves_no_row() {
 }
 
 #[tokio::test]
+async fn a_manager_is_given_what_it_is_not_busy_with() {
+    let w = World::new().await;
+    let id = built(&w).await;
+    let resize = format!("/v1/clusters/{id}/actions/resize");
+    let body = json!({ "node_count": 0 });
+    assert_eq!(w.call(ALICE, "POST", &resize, Some(body)).await.status, 202);
+    w.settle().await;
+    let manager = session("master0");
+    let ask = async |busy: &str| {
+        let path = format!("tasks?busy={busy}&wait=0");
+        w.node(&manager, "GET", &path, Value::Null).await
+    };
+    let one = ask("").await.body["id"].as_str().unwrap().to_owned();
+    // Who does not say so is told again: the answer may have been lost.
+    assert_eq!(ask("").await.body["id"], one);
+    let other = ask(&one).await.body["id"].as_str().unwrap().to_owned();
+    assert_ne!(one, other);
+    assert_eq!(ask(&format!("{one},{other}")).await.status, 204);
+}
+
+#[tokio::test]
 async fn a_shrink_drains_first_then_removes_and_indices_are_not_reused() {
     let w = World::new().await;
     let id = built(&w).await;
