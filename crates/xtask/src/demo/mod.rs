@@ -152,11 +152,18 @@ fn ask_nodes(shown: &Value, port: u16) -> Result<()> {
     Ok(())
 }
 
-/// Builds the node image where it is missing or the agent is another one.
+/// Builds the node image where it is missing, or the agent or its recipe is
+/// another one.
 pub fn image(bin: &Path, coe: &str) -> Result<()> {
     let agent = bin.with_file_name("jeroboam-node");
-    let sum = shell::output(Command::new("sha256sum").arg(&agent))?;
-    let sum = sum.split_whitespace().next().unwrap_or_default().to_owned();
+    let recipe = [format!("images/{coe}/build.sh"), "images/lib.sh".to_owned()];
+    let sums = shell::output(
+        Command::new("sha256sum")
+            .arg(&agent)
+            .args(recipe.map(|file| shell::root().join(file))),
+    )?;
+    let sums = sums.lines().filter_map(|l| l.split_whitespace().next());
+    let sum = sums.collect::<Vec<_>>().join(" ");
     let stamp = shell::cache_dir().join(format!("{coe}-image"));
     let tag = format!("jeroboam/{coe}:latest");
     let id =
