@@ -34,6 +34,28 @@ pub(crate) struct Duty<'a> {
     pub identity: &'a Path,
 }
 
+/// Tells the server how a task ended, until it has heard it or waits for it
+/// no more.
+pub(crate) async fn answer(channel: &Channel, id: &str, done: Result<String>) {
+    let result = match done {
+        Ok(log) => TaskResult { ok: true, log },
+        Err(e) => TaskResult {
+            ok: false,
+            log: plain(&e),
+        },
+    };
+    say(format_args!("task {id}: ok={} {}", result.ok, result.log));
+    let path = format!("tasks/{}", query(id));
+    let mut backoff = Backoff::new(100, 5_000);
+    while let Err(e) = channel.post::<Value>(&path, &result).await {
+        // The server knows it no more, or us: nobody waits for the answer.
+        if is_refusal(&e) || !e.is_transient() {
+            return say(format_args!("task {id}: {}", plain(&e)));
+        }
+        backoff.pause().await;
+    }
+}
+
 impl Duty<'_> {
     /// Takes tasks until dropped.
     pub(crate) async fn run(&self) {
@@ -85,27 +107,8 @@ impl Duty<'_> {
     async fn one(&self, task: Task) -> String {
         say(format_args!("task {}: {:?}", task.id, task.kind));
         let limit = Duration::from_secs(task.deadline.unwrap_or(DEADLINE).into());
-        let result = match self.act(&task, Instant::now() + limit).await {
-            Ok(log) => TaskResult { ok: true, log },
-            Err(e) => TaskResult {
-                ok: false,
-                log: plain(&e),
-            },
-        };
-        say(format_args!(
-            "task {}: ok={} {}",
-            task.id, result.ok, result.log
-        ));
-        let path = format!("tasks/{}", query(&task.id));
-        let mut backoff = Backoff::new(100, 5_000);
-        while let Err(e) = self.channel.post::<Value>(&path, &result).await {
-            // The server knows it no more, or us: nobody waits for the answer.
-            if is_refusal(&e) || !e.is_transient() {
-                say(format_args!("task {}: {}", task.id, plain(&e)));
-                break;
-            }
-            backoff.pause().await;
-        }
+        let done = self.act(&task, Instant::now() + limit).await;
+        answer(self.channel, &task.id, done).await;
         task.id
     }
 

@@ -62,27 +62,7 @@ impl Ca {
     /// As `generate`.
     pub fn generate_for(common_name: &str, days: u32) -> Result<Self> {
         let new = NewKey::draw()?;
-        let now = clock::now_micros() / 1_000_000;
-        let subject = Subject::cn(common_name).encode();
-        let body = Body {
-            subject: subject.clone(),
-            spki: new.spki.clone(),
-            key_bits: new.bits(),
-            ca: true,
-            key_usage: cert::KEY_CERT_SIGN,
-            extended: Vec::new(),
-            names: Vec::new(),
-            not_before: now - DAY,
-            not_after: now + i64::from(days) * DAY,
-        };
-        let der = cert::sign(
-            &body,
-            &Signer {
-                key: &new.pair,
-                name: &subject,
-                key_id: &cert::key_id(&new.bits()),
-            },
-        )?;
+        let der = new.certify(common_name, days, Use::Authority)?;
         Ok(Self {
             cert_pem: pem::encode("CERTIFICATE", &der),
             key_pem: new.pem,
@@ -201,32 +181,12 @@ fn body_for(request: Request, options: &SignOptions, issuer: &X509Certificate<'_
 /// # Errors
 /// Invalid `sans`; internal: no randomness.
 pub fn self_signed(common_name: &str, sans: &[String], days: u32) -> Result<Issued> {
-    let new = NewKey::draw()?;
-    let now = clock::now_micros() / 1_000_000;
-    let subject = Subject::cn(common_name).encode();
     let names = sans
         .iter()
         .map(|text| cert::general_name(text))
         .collect::<Result<Vec<_>>>()?;
-    let body = Body {
-        subject: subject.clone(),
-        spki: new.spki.clone(),
-        key_bits: new.bits(),
-        ca: false,
-        key_usage: cert::DIGITAL_SIGNATURE,
-        extended: vec![cert::SERVER_AUTH.to_vec()],
-        names,
-        not_before: now - DAY,
-        not_after: now + i64::from(days) * DAY,
-    };
-    let cert_der = cert::sign(
-        &body,
-        &Signer {
-            key: &new.pair,
-            name: &subject,
-            key_id: &cert::key_id(&new.bits()),
-        },
-    )?;
+    let new = NewKey::draw()?;
+    let cert_der = new.certify(common_name, days, Use::Server(names))?;
     Ok(Issued {
         cert_pem: pem::encode("CERTIFICATE", &cert_der),
         key_pem: new.pem,
@@ -246,6 +206,13 @@ pub fn token_key() -> Result<String> {
     let private = pair.private_key();
     let der: EcPrivateKeyRfc5915Der<'_> = private.as_der().map_err(failed)?;
     Ok(pem::encode("EC PRIVATE KEY", der.as_ref()))
+}
+
+/// What a certificate that its own key signs is for.
+enum Use {
+    Authority,
+    /// With these GeneralName elements.
+    Server(Vec<Vec<u8>>),
 }
 
 struct NewKey {
@@ -269,5 +236,35 @@ impl NewKey {
 
     fn bits(&self) -> Vec<u8> {
         self.pair.public_key().as_ref().to_vec()
+    }
+
+    /// Its certificate by itself, as DER; valid from a day ago.
+    fn certify(&self, common_name: &str, days: u32, purpose: Use) -> Result<Vec<u8>> {
+        let now = clock::now_micros() / 1_000_000;
+        let subject = Subject::cn(common_name).encode();
+        let (ca, key_usage, extended, names) = match purpose {
+            Use::Authority => (true, cert::KEY_CERT_SIGN, Vec::new(), Vec::new()),
+            Use::Server(names) => {
+                let extended = vec![cert::SERVER_AUTH.to_vec()];
+                (false, cert::DIGITAL_SIGNATURE, extended, names)
+            }
+        };
+        let body = Body {
+            subject: subject.clone(),
+            spki: self.spki.clone(),
+            key_bits: self.bits(),
+            ca,
+            key_usage,
+            extended,
+            names,
+            not_before: now - DAY,
+            not_after: now + i64::from(days) * DAY,
+        };
+        let signer = Signer {
+            key: &self.pair,
+            name: &subject,
+            key_id: &cert::key_id(&self.bits()),
+        };
+        cert::sign(&body, &signer)
     }
 }

@@ -14,7 +14,7 @@ use crate::nodegroup::{self, Group, WORKER};
 use crate::notify::{self, Outcome};
 use crate::patch::{self, Change, Op, Rules};
 use crate::template;
-use crate::template::ops::{own, project};
+use crate::template::ops::{own, project, scope};
 
 /// A cluster with what its bodies show beside the row.
 #[derive(Debug, Clone)]
@@ -94,14 +94,7 @@ pub(crate) async fn list(
     rule: &str,
     page: &Page,
 ) -> Result<Vec<View>> {
-    d.enforcer
-        .check(&format!("cluster:{rule}"), ctx, &own(ctx))?;
-    let everywhere = format!("cluster:{rule}_all_projects");
-    let scope = if d.enforcer.allows(&everywhere, ctx, &own(ctx)) {
-        None
-    } else {
-        Some(project(ctx)?)
-    };
+    let scope = scope(d, ctx, "cluster", rule)?;
     if let Some(marker) = &page.marker
         && table::find(&d.db, marker, false, scope).await?.is_empty()
     {

@@ -25,6 +25,24 @@ pub(crate) fn own(ctx: &Ctx) -> Target {
     }
 }
 
+/// Whose rows a list of `kind` shows: the caller's project's, or everybody's
+/// (`None`) where `{rule}_all_projects` allows it. `rule` is `get_all` or
+/// `detail`.
+pub(crate) fn scope<'a>(
+    d: &ClustersDeps,
+    ctx: &'a Ctx,
+    kind: &str,
+    rule: &str,
+) -> Result<Option<&'a str>> {
+    let own = own(ctx);
+    d.enforcer.check(&format!("{kind}:{rule}"), ctx, &own)?;
+    let everywhere = format!("{kind}:{rule}_all_projects");
+    if d.enforcer.allows(&everywhere, ctx, &own) {
+        return Ok(None);
+    }
+    project(ctx).map(Some)
+}
+
 fn target(t: &Template) -> Target {
     Target {
         project_id: Some(t.project_id.clone()),
@@ -152,14 +170,7 @@ pub(crate) async fn list(
     rule: &str,
     page: &Page,
 ) -> Result<Vec<Template>> {
-    d.enforcer
-        .check(&format!("clustertemplate:{rule}"), ctx, &own(ctx))?;
-    let everywhere = format!("clustertemplate:{rule}_all_projects");
-    let scope = if d.enforcer.allows(&everywhere, ctx, &own(ctx)) {
-        None
-    } else {
-        Some(project(ctx)?)
-    };
+    let scope = scope(d, ctx, "clustertemplate", rule)?;
     if let Some(marker) = &page.marker
         && table::find(&d.db, marker, false, scope).await?.is_empty()
     {

@@ -5,7 +5,7 @@ use orchestration::face::Status;
 use serde_json::{Value, json};
 
 use super::kube::{built, hello};
-use super::nodes::{node_name, session};
+use super::nodes::{self, node_name, session};
 use super::world::*;
 
 /// Servers for every node; the one of this name is in error.
@@ -19,17 +19,8 @@ fn servers(w: &World, names: &[String], lost: &str) {
 
 /// The master takes the next task and does it.
 async fn work(w: &World, kind: &str, node: &str) {
-    let master = session("master0");
-    let task = w.node(&master, "GET", "tasks?wait=1", Value::Null).await;
-    assert_eq!(task.status, 200, "no task");
-    assert_eq!(
-        (&task.body["kind"], &task.body["node"]),
-        (&json!(kind), &json!(node))
-    );
-    let path = format!("tasks/{}", task.body["id"].as_str().unwrap());
-    let result = json!({ "ok": true, "log": "" });
-    assert_eq!(w.node(&master, "POST", &path, result).await.status, 204);
-    w.settle().await;
+    let task = nodes::work(w, true, "").await;
+    assert_eq!((&task["kind"], &task["node"]), (&json!(kind), &json!(node)));
 }
 
 #[tokio::test]

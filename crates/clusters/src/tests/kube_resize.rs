@@ -4,7 +4,7 @@ use orchestration::face::Status;
 use serde_json::{Value, json};
 
 use super::kube::{built, hello, ready};
-use super::nodes::{node_name, session};
+use super::nodes::{node_name, session, work};
 use super::world::*;
 
 async fn resize(w: &World, id: &str, body: Value) {
@@ -12,18 +12,6 @@ async fn resize(w: &World, id: &str, body: Value) {
     let got = w.call(ALICE, "POST", &path, Some(body)).await;
     assert_eq!(got.status, 202, "{}", got.body);
     w.settle().await;
-}
-
-/// The master takes the next task and answers it.
-async fn work(w: &World, ok: bool, log: &str) -> Value {
-    let master = session("master0");
-    let task = w.node(&master, "GET", "tasks?wait=1", Value::Null).await;
-    assert_eq!(task.status, 200, "no task");
-    let path = format!("tasks/{}", task.body["id"].as_str().unwrap());
-    let result = json!({ "ok": ok, "log": log });
-    assert_eq!(w.node(&master, "POST", &path, result).await.status, 204);
-    w.settle().await;
-    task.body
 }
 
 fn is(task: &Value, kind: &str, node: &str) {

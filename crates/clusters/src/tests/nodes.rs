@@ -44,6 +44,18 @@ pub(super) async fn built(w: &World) -> String {
     id
 }
 
+/// The master takes the next task and answers it.
+pub(super) async fn work(w: &World, ok: bool, log: &str) -> Value {
+    let master = session("master0");
+    let task = w.node(&master, "GET", "tasks?wait=1", Value::Null).await;
+    assert_eq!(task.status, 200, "no task");
+    let path = format!("tasks/{}", task.body["id"].as_str().unwrap());
+    let result = json!({ "ok": ok, "log": log });
+    assert_eq!(w.node(&master, "POST", &path, result).await.status, 204);
+    w.settle().await;
+    task.body
+}
+
 #[tokio::test]
 async fn a_cluster_is_built_as_a_stack_and_follows_it() {
     let w = World::new().await;

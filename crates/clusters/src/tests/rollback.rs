@@ -17,16 +17,10 @@ async fn patch(w: &World, id: &str, query: &str, count: i64) -> Got {
     got
 }
 
-/// The master takes the next task and answers it: its kind and its node.
+/// Kind and node of the task that the master takes next and answers.
 async fn work(w: &World, ok: bool, log: &str) -> (String, String) {
-    let master = session("master0");
-    let task = w.node(&master, "GET", "tasks?wait=1", Value::Null).await;
-    assert_eq!(task.status, 200, "no task");
-    let path = format!("tasks/{}", task.body["id"].as_str().unwrap());
-    let result = json!({ "ok": ok, "log": log });
-    assert_eq!(w.node(&master, "POST", &path, result).await.status, 204);
-    w.settle().await;
-    let word = |key: &str| task.body[key].as_str().unwrap().to_owned();
+    let task = nodes::work(w, ok, log).await;
+    let word = |key: &str| task[key].as_str().unwrap().to_owned();
     (word("kind"), word("node"))
 }
 

@@ -4,16 +4,16 @@
 use std::time::Duration;
 
 use kernel::{Error, Kind, Result};
-use nodewire::{LONG_POLL_SECONDS, Task, TaskKind, TaskResult};
-use serde_json::Value;
+use nodewire::{LONG_POLL_SECONDS, Task, TaskKind};
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
 use super::{drain, etcd};
-use crate::channel::{Channel, is_refusal};
+use crate::channel::Channel;
 use crate::engine::query;
 use crate::report::{plain, say};
 use crate::retry::Backoff;
+use crate::tasks::answer;
 
 /// Where a task names no deadline, seconds.
 const DEADLINE: u32 = 120;
@@ -52,26 +52,7 @@ async fn one(api: &Api, channel: &Channel, task: &Task) {
             other => break other,
         }
     };
-    let result = match done {
-        Ok(log) => TaskResult { ok: true, log },
-        Err(e) => TaskResult {
-            ok: false,
-            log: plain(&e),
-        },
-    };
-    say(format_args!(
-        "task {}: ok={} {}",
-        task.id, result.ok, result.log
-    ));
-    let path = format!("tasks/{}", query(&task.id));
-    let mut backoff = Backoff::new(100, 5_000);
-    while let Err(e) = channel.post::<Value>(&path, &result).await {
-        // The server knows it no more, or us: nobody waits for the answer.
-        if is_refusal(&e) || !e.is_transient() {
-            return say(format_args!("task {}: {}", task.id, plain(&e)));
-        }
-        backoff.pause().await;
-    }
+    answer(channel, &task.id, done).await;
 }
 
 pub(crate) async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<String> {
