@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use kernel::{Error, Kind, Result};
+use kernel::{Error, Kind, Result, clock};
 use nodewire::{Observed, Welcome};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -104,6 +104,9 @@ impl Node<'_> {
             APISERVER_PATIENCE,
             async || api.answers().await,
         );
+        // What the kubelet says of itself may reach the API later than it
+        // was true: the node is asked about from here on.
+        let since = clock::iso_z(clock::now_micros());
         // The API server opens its port long before it answers, and lets
         // clients wait: what a kubelet does before its first question may
         // be done by then.
@@ -131,7 +134,7 @@ impl Node<'_> {
             };
             let (_, uid, ()) = tokio::try_join!(
                 self.controllers(facts, (!roles).then_some(&api)),
-                self.node(facts, &api),
+                self.node(facts, &api, &since),
                 addons
             )?;
             self.healthy(&api).await?;
@@ -216,7 +219,8 @@ impl Node<'_> {
 
     pub(super) async fn worker(&self, facts: &Facts) -> Result<Never> {
         let api = Api::new(&facts.api, Path::new(PKI), "kubelet")?;
-        let uid = self.node(facts, &api).await?;
+        let since = clock::iso_z(clock::now_micros());
+        let uid = self.node(facts, &api, &since).await?;
         self.boot.ready(&uid).await?;
         std::future::pending().await
     }

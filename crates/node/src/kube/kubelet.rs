@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kernel::{Result, clock};
+use kernel::Result;
 use serde_json::Value;
 
 use super::api::Api;
@@ -21,10 +21,10 @@ const PROXY_PATIENCE: Duration = Duration::from_secs(20);
 const NODE_PATIENCE: Duration = Duration::from_secs(180);
 
 impl Node<'_> {
-    /// The kubelet runs and says Ready; gives the Node's uid.
-    pub(super) async fn node(&self, facts: &Facts, api: &Api) -> Result<String> {
+    /// The kubelet runs and says Ready, `since` (RFC 3339) it may have been
+    /// started; gives the Node's uid.
+    pub(super) async fn node(&self, facts: &Facts, api: &Api, since: &str) -> Result<String> {
         self.wait_for(&self.containerd).await;
-        let since = clock::iso_z(clock::now_micros());
         self.begin(facts, Component::Kubelet);
         let reporter = &self.boot.reporter;
         let up = self
@@ -32,7 +32,7 @@ impl Node<'_> {
             .answers(Component::Kubelet, local(10248), KUBELET_PATIENCE);
         reporter.run("kubelet", up).await?;
         let uid = reporter
-            .run("node", self.node_ready(facts, api, &since))
+            .run("node", self.node_ready(facts, api, since))
             .await?;
         // As everywhere where it is a pod: its start would take processor
         // time from the kubelet's, and no pod is here before.
