@@ -6,6 +6,7 @@
 //! no RETURNING, no auto-increment, every DDL step can be run again.
 
 mod connect;
+mod generation;
 mod lease;
 mod migrate;
 mod outbox;
@@ -15,6 +16,7 @@ mod value;
 mod wake;
 
 pub use connect::{Db, Dialect};
+pub use generation::{admit, bury};
 pub use lease::{Claim, Dirty, Lease, claim, complete, mark, mark_at, release_all, renew};
 pub use migrate::Migration;
 pub use outbox::{OutboxRow, outbox_after, outbox_drop, outbox_push};

@@ -38,6 +38,12 @@ const OWN: &[Migration] = &[
         name: "db-004-outbox-seq",
         sql: "CREATE INDEX outbox_seq ON outbox (seq)",
     },
+    Migration {
+        name: "db-008-generation",
+        sql: "CREATE TABLE IF NOT EXISTS object_generation (
+            kind varchar(40) NOT NULL, id varchar(64) NOT NULL, generation bigint NOT NULL,
+            removed_at bigint, PRIMARY KEY (kind, id))",
+    },
 ];
 
 impl Db {
