@@ -131,3 +131,23 @@ async fn a_wake_costs_as_much_as_it_changes() {
     assert!(costs.iter().all(|c| *c <= 16), "{costs:?}");
     assert_eq!(w.cloud.asked(), calls, "nobody was asked again");
 }
+
+#[tokio::test]
+async fn servers_that_are_still_built_are_not_asked_for_one_by_one() {
+    let w = World::new().await;
+    w.cloud.slow();
+    let new = NewStack {
+        parameters: parameters(&[("count", json!(200))]),
+        ..World::new_stack(GROUP)
+    };
+    let id = w.create(new).await.id;
+    w.ends(&id, Action::Create, Status::InProgress).await;
+    for i in 0..100 {
+        let before = w.cloud.asked();
+        w.cloud.finish_one(&format!("w-{i}")).await;
+        w.settle().await;
+        assert_eq!(w.cloud.asked() - before, 2, "a listing, and the one");
+    }
+    w.cloud.finish().await;
+    w.ends(&id, Action::Create, Status::Complete).await;
+}

@@ -53,6 +53,14 @@ impl World {
         });
     }
 
+    /// Nothing has changed since the resource was last looked at.
+    pub(super) fn go_on(&mut self, place: Place) {
+        if let Some(part) = self.parts.at(place) {
+            let (reason, wake) = (part.reason.clone(), Wake::Event);
+            self.waits.insert(place, Waiting { reason, wake });
+        }
+    }
+
     fn retries(&mut self, place: Place, why: &str) {
         self.waits_for(place, format!("{why} (trying again)"), Wake::Retry);
     }

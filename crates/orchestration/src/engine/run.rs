@@ -1,12 +1,13 @@
 //! The reconciler of kind `stack`: load, decide, commit the intents, call the
 //! faces side by side, commit the results.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use compute::face::ServerStatus;
 use flow::{Lease, Next, Reconciler};
-use kernel::{Error, Result, clock};
+use kernel::{Ctx, Error, OwnerKey, Result, clock};
 use lang::hot::Pseudo;
 use tokio::task::JoinSet;
 
@@ -17,8 +18,11 @@ use super::parts::Place;
 use super::world::{Blocked, Changes, Effect, Model, World};
 use crate::face::{Action, Status};
 use crate::resource::{Job, Progress, Remotes, Removal, Trouble};
-use crate::stack::{self, EventRow, StackRow, Store};
+use crate::stack::{self, EventRow, Part, StackRow, Store};
 
+const SERVER: &str = "OS::Nova::Server";
+/// From so many servers on they are listed.
+const MANY: usize = 8;
 /// Effects of one stack at the same time.
 const PARALLEL: usize = 64;
 
@@ -74,7 +78,8 @@ impl Reconciler for Engine {
             stack::load_signals(&self.store, &lease.id, &mut world.signals).await?;
         }
         world.stack.deadline_at = head.deadline_at;
-        world.begin_run(lease.epoch, clock::now_micros());
+        let still = self.still_at_work(&world).await;
+        world.begin_run(lease.epoch, clock::now_micros(), &still);
         let s = &world.stack;
         let mut run = Run {
             engine: self,
@@ -100,6 +105,42 @@ impl Engine {
             remotes,
             cache: Cache::default(),
         }
+    }
+
+    /// Servers that compute still builds or removes, where there are so many
+    /// that one listing costs less than to ask for each.
+    async fn still_at_work(&self, world: &World) -> BTreeSet<Place> {
+        let servers: Vec<(Place, &Part)> = world
+            .parts
+            .open()
+            .filter(|(_, p)| p.resource_type == SERVER && p.data.rebuild.is_none())
+            .collect();
+        if servers.len() < MANY {
+            return BTreeSet::new();
+        }
+        let s = &world.stack;
+        let ctx = Ctx::for_project(format!("req-{}", s.id), &s.project_id);
+        let owner = OwnerKey::new(crate::KIND, &s.id);
+        let listed = match self.remotes.compute.servers.of_owner(&ctx, &owner).await {
+            Ok(listed) => listed,
+            Err(e) => {
+                tracing::debug!(stack = s.id, error = %e, "servers are asked for one by one");
+                return BTreeSet::new();
+            }
+        };
+        let status: HashMap<&str, ServerStatus> =
+            listed.iter().map(|s| (s.id.as_str(), s.status)).collect();
+        let at_work = |p: &Part| {
+            let now = p.physical_id.as_deref().and_then(|id| status.get(id));
+            let expected = if p.action == Action::Delete {
+                ServerStatus::Deleting
+            } else {
+                ServerStatus::Build
+            };
+            now == Some(&expected)
+        };
+        let waiting = servers.into_iter().filter(|(_, p)| at_work(p));
+        waiting.map(|(place, _)| place).collect()
     }
 
     /// A stack as the database has it.

@@ -140,15 +140,19 @@ impl World {
     }
 
     /// Begins another run on what the last one left: whatever is not over is
-    /// looked at again.
-    pub(super) fn begin_run(&mut self, epoch: i64, now: i64) {
+    /// looked at again, but for those of which is known that they go on.
+    pub(super) fn begin_run(&mut self, epoch: i64, now: i64, going_on: &BTreeSet<Place>) {
         self.epoch = epoch;
         self.now = now;
-        self.tried.clear();
+        self.tried = going_on.iter().copied().collect();
         self.waits.clear();
         let open: Vec<Place> = self.parts.open().map(|(place, _)| place).collect();
         for place in open {
-            self.look_again(place);
+            if going_on.contains(&place) {
+                self.go_on(place);
+            } else {
+                self.look_again(place);
+            }
         }
     }
 

@@ -162,6 +162,19 @@ impl Cloud {
         out
     }
 
+    /// Finishes one server and wakes its owner.
+    pub async fn finish_one(&self, name: &str) {
+        let owner = {
+            let mut s = self.state.lock().unwrap();
+            s.pending -= 1;
+            let server = s.things.values_mut().find(|t| t.name == name);
+            let server = server.expect("it is being built");
+            end(server, None);
+            server.owner.clone()
+        };
+        self.wake(&owner.expect("it has an owner")).await;
+    }
+
     /// Finishes what is being built and wakes the owners.
     pub async fn finish(&self) {
         let owners: Vec<OwnerKey> = {
@@ -554,8 +567,15 @@ impl Servers for Handle {
     async fn show(&self, _: &Ctx, id: &str) -> Result<Server> {
         Ok(server(id, self.0.look(id).await?))
     }
-    async fn of_owner(&self, _: &Ctx, _: &OwnerKey) -> Result<Vec<Server>> {
-        Ok(Vec::new())
+    async fn of_owner(&self, _: &Ctx, owner: &OwnerKey) -> Result<Vec<Server>> {
+        let listed = self.0.call(|s| {
+            let own = s
+                .things
+                .iter()
+                .filter(|(_, t)| t.owner.as_ref() == Some(owner));
+            Ok(own.map(|(id, t)| server(id, t.clone())).collect())
+        });
+        listed.await
     }
 
     async fn delete(&self, _: &Ctx, id: &str) -> Result<()> {

@@ -40,7 +40,10 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
-        let test = TestDb::sqlite(orchestration::migrations()).await;
+        Self::over(TestDb::sqlite(orchestration::migrations()).await)
+    }
+
+    pub fn over(test: TestDb) -> Self {
         let db = test.db.clone();
         let cloud = Arc::new(Cloud::new(db.clone()));
         let service = Orchestration::new(
