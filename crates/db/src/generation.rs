@@ -36,15 +36,16 @@ async fn remember(
     generation: Option<i64>,
     removed: bool,
 ) -> Result<()> {
+    let safeguards = tx.db().safeguards();
     let found = tx
         .lock_opt(
             "SELECT generation, removed_at FROM object_generation WHERE kind = ? AND id = ?",
             values![kind, id],
         )
         .await?;
-    let now = kernel::clock::now_micros().to_string();
+    let now = tx.db().now_sql();
     let Some(row) = found else {
-        let at = if removed { now.as_str() } else { "NULL" };
+        let at = if removed { now } else { "NULL" };
         let head = match tx.dialect() {
             Dialect::Mysql => "INSERT IGNORE INTO",
             _ => "INSERT INTO",
@@ -66,17 +67,17 @@ async fn remember(
         }
         // Another call was faster: now its row is there.
         return Err(Error::new(
-            kernel::Kind::Conflict,
+            kernel::Kind::Aborted,
             "Another call for the same object was faster; try again.",
         ));
     };
     let newest = row.int("generation")?;
-    if generation.is_some_and(|g| g < newest) {
+    if safeguards.generation && generation.is_some_and(|g| g < newest) {
         return Err(Error::conflict(format!(
             "The {kind} {id} has been changed by a newer call; this one came too late."
         )));
     }
-    if !removed && row.opt_int("removed_at")?.is_some() {
+    if safeguards.tombstone && !removed && row.opt_int("removed_at")?.is_some() {
         return Err(Error::conflict(format!(
             "The {kind} {id} was removed; this call came too late."
         )));

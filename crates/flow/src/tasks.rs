@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     token: CancellationToken,
+    aborted: CancellationToken,
     running: Names,
 }
 
@@ -50,7 +51,14 @@ impl Tasks {
         self.token.clone()
     }
 
-    /// Runs a task; it must watch [`Tasks::token`] and end when told.
+    /// Cancelled when the time to stop is over: what has not ended is dropped.
+    #[must_use]
+    pub fn aborted(&self) -> CancellationToken {
+        self.aborted.clone()
+    }
+
+    /// Runs a task; it must watch [`Tasks::token`] and end when it is
+    /// cancelled.
     pub fn spawn<F>(&self, name: &'static str, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -64,7 +72,8 @@ impl Tasks {
         });
     }
 
-    /// Tells all tasks to stop and waits for them, at most `limit`.
+    /// Asks all tasks to stop and waits for them, at most `limit`; then drops
+    /// those that watch [`Tasks::aborted`].
     pub async fn stop(&self, limit: Duration) {
         self.token.cancel();
         self.tracker.close();
@@ -75,6 +84,7 @@ impl Tasks {
             let left = self.running.with(|names| format!("{names:?}"));
             tracing::warn!(left, "tasks did not stop in time");
         }
+        self.aborted.cancel();
     }
 }
 

@@ -49,14 +49,18 @@ impl Ctx {
         }
     }
 
-    /// The same context acting for one run of a reconciler.
+    /// The same context acting for one run of a reconciler: `generation` is
+    /// the epoch of its lease.
     #[must_use]
     pub fn with_generation(mut self, generation: i64) -> Self {
         self.generation = Some(generation);
         self
     }
 
-    /// The generation of the caller.
+    /// The generation of the caller, which grows with each run of the
+    /// reconciler that owns the object. The service that is called refuses a
+    /// generation that is older than one it has seen: the call was delayed
+    /// and a newer one has been answered. `None`: a person calls.
     #[must_use]
     pub fn generation(&self) -> Option<i64> {
         self.generation
