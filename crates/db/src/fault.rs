@@ -50,6 +50,9 @@ pub struct Safeguards {
     pub sweep: bool,
     /// A transaction that the database aborts is repeated.
     pub retry: bool,
+    /// A process notices by its own clock that a lease has ended. It does not
+    /// where the machine was suspended together with its clocks.
+    pub validity: bool,
 }
 
 impl Default for Safeguards {
@@ -61,6 +64,7 @@ impl Default for Safeguards {
             renewal: true,
             sweep: true,
             retry: true,
+            validity: true,
         }
     }
 }

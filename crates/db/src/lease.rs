@@ -395,7 +395,11 @@ async fn take(db: &Db, wanted: &Wanted<'_>, rows: &[Row]) -> Result<Claim> {
                 )
                 .await?;
             if won == 1 {
-                let validity = Validity::since(asked, wanted.duration);
+                let validity = if db.safeguards().validity {
+                    Validity::since(asked, wanted.duration)
+                } else {
+                    Validity::default()
+                };
                 taken.push(Lease {
                     validity,
                     ..lease.clone()

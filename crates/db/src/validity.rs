@@ -46,8 +46,10 @@ impl Validity {
 
     /// The lease was renewed by a statement that was sent at `asked`.
     pub fn extend(&self, asked: Instant, duration: Duration) {
-        let origin = *self.0.origin.get_or_init(|| asked);
-        let until = asked.saturating_duration_since(origin) + duration;
+        let Some(origin) = self.0.origin.get() else {
+            return;
+        };
+        let until = asked.saturating_duration_since(*origin) + duration;
         let micros = u64::try_from(until.as_micros()).unwrap_or(u64::MAX);
         self.0.until.fetch_max(micros, Ordering::SeqCst);
     }

@@ -9,4 +9,4 @@ mod tasks;
 pub use counts::{Counts, Figures};
 pub use db::{Lease, mark, mark_for, mark_now};
 pub use driver::{Driver, Next, Reconciler};
-pub use tasks::Tasks;
+pub use tasks::{Tasks, Wrap};

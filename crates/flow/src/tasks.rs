@@ -6,12 +6,17 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Runs a task as part of something that can stop it, in a simulation.
+pub type Wrap = Arc<dyn Fn(BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Background tasks of one process; cheap to clone.
 #[derive(Clone, Default)]
 pub struct Tasks {
+    wrap: Option<Wrap>,
     tracker: TaskTracker,
     token: CancellationToken,
     aborted: CancellationToken,
@@ -45,6 +50,15 @@ impl Drop for Entry {
 }
 
 impl Tasks {
+    /// Tasks that are all wrapped in this.
+    #[must_use]
+    pub fn within(wrap: Wrap) -> Self {
+        Self {
+            wrap: Some(wrap),
+            ..Self::default()
+        }
+    }
+
     /// Cancelled when the process is to stop.
     #[must_use]
     pub fn token(&self) -> CancellationToken {
@@ -66,10 +80,14 @@ impl Tasks {
         self.running
             .with(|names| *names.entry(name).or_default() += 1);
         let entry = Entry(self.running.clone(), name);
-        self.tracker.spawn(async move {
+        let task = async move {
             task.await;
             drop(entry);
-        });
+        };
+        match &self.wrap {
+            None => self.tracker.spawn(task),
+            Some(wrap) => self.tracker.spawn(wrap(Box::pin(task))),
+        };
     }
 
     /// Asks all tasks to stop and waits for them, at most `limit`; then drops
