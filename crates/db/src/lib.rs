@@ -10,6 +10,7 @@ mod lease;
 mod migrate;
 mod outbox;
 mod row;
+mod stub;
 mod tx;
 mod value;
 mod wake;
@@ -19,6 +20,7 @@ pub use lease::{Claim, Dirty, Lease, claim, complete, mark, mark_at, release_all
 pub use migrate::Migration;
 pub use outbox::{OutboxRow, outbox_after, outbox_drop, outbox_push};
 pub use row::Row;
+pub use stub::{Fenced, Safeguards, admit, bury, mark_for, mark_now};
 pub use tx::Tx;
 pub use value::Value;
 pub use wake::Wakes;

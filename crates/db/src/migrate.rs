@@ -38,6 +38,11 @@ const OWN: &[Migration] = &[
         name: "db-004-outbox-seq",
         sql: "CREATE INDEX outbox_seq ON outbox (seq)",
     },
+    Migration {
+        name: "db-999-stub",
+        sql: "CREATE TABLE IF NOT EXISTS seen_generation (kind varchar(40) NOT NULL, id varchar(128) NOT NULL,
+            generation bigint NOT NULL, gone boolean NOT NULL, PRIMARY KEY (kind, id))",
+    },
 ];
 
 impl Db {

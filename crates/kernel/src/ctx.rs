@@ -29,6 +29,8 @@ pub struct Ctx {
     pub scope: Scope,
     /// Role names, implied roles included, lower case as stored.
     pub roles: Vec<String>,
+    #[serde(skip)]
+    pub generation: Option<i64>,
 }
 
 impl Ctx {
@@ -42,7 +44,19 @@ impl Ctx {
             user_domain_id: "default".into(),
             scope: Scope::System,
             roles: vec!["admin".into(), "service".into()],
+            generation: None,
         }
+    }
+
+    #[must_use]
+    pub fn with_generation(mut self, generation: i64) -> Self {
+        self.generation = Some(generation);
+        self
+    }
+
+    #[must_use]
+    pub fn generation(&self) -> Option<i64> {
+        self.generation
     }
 
     /// The server acting inside one project on behalf of a row's owner.
