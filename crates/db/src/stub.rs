@@ -68,7 +68,9 @@ async fn seen(tx: &mut Tx, kind: &str, id: &str, generation: Option<i64>) -> Res
     };
     if let Some(g) = generation {
         if g < row.int("generation")? {
-            return Err(Error::conflict(format!("{kind} {id}: a newer call was answered")));
+            return Err(Error::conflict(format!(
+                "{kind} {id}: a newer call was answered"
+            )));
         }
         tx.execute(
             "UPDATE seen_generation SET generation = ? WHERE kind = ? AND id = ?",
