@@ -126,6 +126,7 @@ impl World {
             driver = driver.with(r);
         }
         driver.start(&self.tasks);
+        self.network.watch(&self.tasks);
         self.compute.watch(&self.tasks);
     }
 

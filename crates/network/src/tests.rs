@@ -60,6 +60,7 @@ impl World {
             driver = driver.with(r);
         }
         driver.start(&self.tasks);
+        self.service.watch(&self.tasks);
     }
 
     async fn net(&self, name: &str) -> String {
