@@ -165,6 +165,23 @@ async fn tell(engine: &Engine, net: &str, name: &str) {
     let made = engine.ensure(ACTOR, &bridge).await.unwrap();
     let again = engine.ensure(ACTOR, &bridge).await.unwrap();
     assert_eq!((&made.id, &made.device), (&again.id, &again.device));
+    // A restart of the machine loses the rule.
+    let device = made.device.clone().unwrap();
+    let rule = ["-i", &device, "!", "-o", &device, "-j", "REJECT"];
+    let iptables = |verb: &str| {
+        Command::new("iptables")
+            .args(["-w", verb, "DOCKER-USER"])
+            .args(rule)
+            .stderr(Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    };
+    assert!(iptables("-D") && !iptables("-C"));
+    for _ in 0..2 {
+        engine.restore(&[made.clone()]).await.unwrap();
+    }
+    assert!(iptables("-C"));
     let used = engine.used_cidrs().await.unwrap();
     assert!(used.contains(&"10.251.77.0/24".to_owned()), "{used:?}");
     let twin = BridgeSpec {

@@ -32,6 +32,8 @@ struct Notes {
     pulled: bool,
     /// What a pull fails with.
     refusal: Option<&'static str>,
+    /// The name of a container is in use, but no container bears it yet.
+    registering: bool,
 }
 
 type Shared = Arc<Mutex<Notes>>;
@@ -117,6 +119,13 @@ fn answer(notes: &Shared, line: &str, body: &[u8]) -> (u16, String) {
         }
         notes.pulled = true;
         return (200, json!({"status": "Pulling"}).to_string());
+    }
+    if notes.registering && line.contains("/containers/create") {
+        let text = "Conflict. The container name \"/x\" is already in use by container \"c\".";
+        return (409, json!({"message": text}).to_string());
+    }
+    if notes.registering && line.ends_with("/json") {
+        return (404, json!({"message": "No such container"}).to_string());
     }
     if line.contains("/containers/create") {
         if !notes.pulled {
@@ -279,6 +288,20 @@ async fn what_cannot_be_pulled_is_named_with_the_cure() {
     ] {
         assert!(e.message.contains(part), "{e}");
     }
+}
+
+#[tokio::test]
+async fn a_container_that_is_being_registered_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let notes = Shared::default();
+    notes.lock().unwrap().registering = true;
+    let (engine, serving) = engine(notes).await;
+    let s = server(NodeFlavour::Own, "jeroboam/swarm:1");
+    let spec = container(&s, &[port()], None, &config(dir.path()));
+    let e = engine.create(ACTOR, &spec).await.unwrap_err();
+    serving.abort();
+    assert!(e.is_transient(), "{e}");
+    assert!(e.message.contains("still registers"), "{e}");
 }
 
 #[tokio::test]

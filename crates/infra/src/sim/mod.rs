@@ -12,6 +12,8 @@ mod host;
 mod net;
 mod oracle;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 pub use agents::SimMember;
 pub use engine::{Effect, Restart};
