@@ -150,10 +150,11 @@ async fn a_stop_at_any_await_makes_no_difference() {
         let id = w.create(small()).await.id;
         for aim in [Action::Create, Action::Delete] {
             for round in 0..3 {
-                let claim = db::claim(&w.db, &["stack"], "me", 1, 5_000_000)
+                let lease = std::time::Duration::from_secs(5);
+                let claim = db::claim_for(&w.db, &["stack"], "me", 1, lease)
                     .await
                     .expect("claim");
-                let Some(lease) = claim.leases.into_iter().next() else {
+                let Some(lease) = claim.into_iter().next() else {
                     break;
                 };
                 let ran = dropped_after(polls + round, w.engine.run(&lease)).await;

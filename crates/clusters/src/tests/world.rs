@@ -14,7 +14,7 @@ use compute::face::{
     Servers,
 };
 use db::Db;
-use flow::{Next, Reconciler};
+use flow::Reconciler;
 use http_body_util::BodyExt as _;
 use kernel::{Ctx, Error, OwnerKey, Result, Scope};
 use network::NetworkFace;
@@ -560,13 +560,14 @@ impl World {
     /// nothing of the run goes on and the next server takes over.
     pub(crate) async fn settle(&self) {
         for _ in 0..100 {
-            let claim = db::claim(&self.db, &["cluster"], "test", 10, 5_000_000)
+            let lease = std::time::Duration::from_secs(5);
+            let leases = db::claim_for(&self.db, &["cluster"], "test", 10, lease)
                 .await
                 .unwrap();
-            if claim.leases.is_empty() {
+            if leases.is_empty() {
                 return;
             }
-            for lease in claim.leases {
+            for lease in leases {
                 let next = tokio::select! {
                     biased;
                     () = self.heat.1.stopped.notified() => None,
@@ -576,15 +577,7 @@ impl World {
                     db::release_all(&self.db).await.unwrap();
                     continue;
                 };
-                let outcome = match next {
-                    Next::Done => db::Dirty::Clean,
-                    Next::Again => db::Dirty::At(kernel::clock::now_micros()),
-                    Next::After(t) => db::Dirty::At(
-                        kernel::clock::now_micros() + i64::try_from(t.as_micros()).unwrap(),
-                    ),
-                    Next::Gone => db::Dirty::Gone,
-                };
-                db::complete(&self.db, &lease, &outcome).await.unwrap();
+                db::complete(&self.db, &lease, &next.into()).await.unwrap();
             }
         }
         panic!("never at rest");

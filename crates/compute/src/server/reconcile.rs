@@ -35,7 +35,9 @@ impl From<Error> for Trouble {
 /// Sorts an error of another service's face: broken rows are its affair.
 pub(super) fn of_face(e: Error) -> Trouble {
     match e.kind {
-        Kind::Internal | Kind::Unavailable { .. } => Trouble::Own(e),
+        Kind::Internal | Kind::Unavailable { .. } | Kind::OutcomeUnknown | Kind::Aborted => {
+            Trouble::Own(e)
+        }
         _ => Trouble::World(e),
     }
 }

@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use db::Dirty;
-use flow::{Next, Reconciler};
+use flow::Reconciler;
 use infra::sim::Simulator;
 use infra::{
     Actor, ContainerHost, ContainerSpec, ContainerView, Events, HostInfo, ImageStore, ImageView,
     VolumeStore, VolumeView,
 };
-use kernel::{Result, clock, ids};
+use kernel::{Result, ids};
 use tokio::sync::Notify;
 
 use super::World;
@@ -117,26 +116,19 @@ async fn drain(w: &World, reconcilers: &[Arc<dyn Reconciler>]) {
     let owner = ids::uuid();
     let kinds: Vec<&str> = reconcilers.iter().map(|r| r.kind()).collect();
     loop {
-        let claim = db::claim(&w.db, &kinds, &owner, 8, 60_000_000)
+        let leases = db::claim_for(&w.db, &kinds, &owner, 8, Duration::from_secs(60))
             .await
             .unwrap();
-        if claim.leases.is_empty() {
-            match claim.next_due {
+        if leases.is_empty() {
+            match db::next_due(&w.db, &kinds).await.unwrap() {
                 None => return,
                 Some(_) => tokio::task::yield_now().await,
             }
         }
-        for lease in claim.leases {
+        for lease in leases {
             let run = reconcilers.iter().find(|r| r.kind() == lease.kind).unwrap();
-            let outcome = match run.run(&lease).await.unwrap() {
-                Next::Done => Dirty::Clean,
-                Next::Again => Dirty::At(clock::now_micros()),
-                Next::After(d) => {
-                    Dirty::At(clock::now_micros() + i64::try_from(d.as_micros()).unwrap())
-                }
-                Next::Gone => Dirty::Gone,
-            };
-            db::complete(&w.db, &lease, &outcome).await.unwrap();
+            let next = run.run(&lease).await.unwrap();
+            db::complete(&w.db, &lease, &next.into()).await.unwrap();
         }
     }
 }
@@ -222,10 +214,10 @@ async fn a_late_container_of_a_dead_lease_goes() {
         ComputeConfig::new("test"),
         w.compute.sealer.clone(),
     );
-    let claim = db::claim(&w.db, &["server"], "sleeper", 1, 1)
+    let claim = db::claim_for(&w.db, &["server"], "sleeper", 1, Duration::ZERO)
         .await
         .unwrap();
-    let late = tokio::spawn(async move { compute.reconcilers()[0].run(&claim.leases[0]).await });
+    let late = tokio::spawn(async move { compute.reconcilers()[0].run(&claim[0]).await });
     host.stopped.notified().await;
     // … another one removes the server meanwhile …
     w.face.servers.delete(&w.ctx, &new.id).await.unwrap();

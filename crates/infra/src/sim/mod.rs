@@ -148,7 +148,7 @@ impl Simulator {
         config: SimConfig,
         oracle: Arc<dyn Oracle>,
     ) -> Result<Self> {
-        let db = Db::connect(&format!("sqlite:{path}")).await?;
+        let db = Db::scratch(path)?;
         db.migrate(schema::STEPS).await?;
         let mut tx = db.begin().await?;
         // Another process may have opened the world first.

@@ -205,10 +205,10 @@ async fn a_status_of_a_newer_release_is_left_alone() {
     tx.commit().await.unwrap();
     let e = w.face.networks.show(&w.ctx, &net).await.unwrap_err();
     assert!(e.message.contains("written by a newer version"), "{e}");
-    let claim = db::claim(&w.db, &["network"], "me", 1, 1_000_000)
+    let leases = db::claim_for(&w.db, &["network"], "me", 1, Duration::from_secs(1))
         .await
         .unwrap();
-    let run = w.service.reconcilers()[0].run(&claim.leases[0]).await;
+    let run = w.service.reconcilers()[0].run(&leases[0]).await;
     assert!(run.is_err());
     let row = w.db.query_opt("SELECT status FROM network", vec![]).await;
     assert_eq!(row.unwrap().unwrap().text("status").unwrap(), "MIGRATING");

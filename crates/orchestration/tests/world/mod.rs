@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use db::Db;
-use flow::{Next, Reconciler};
+use flow::Reconciler;
 use kernel::{Ctx, OwnerKey};
 use orchestration::face::{Action, NewStack, Stack, StackResource, StackUpdate, Stacks, Status};
 use orchestration::{Orchestration, PlainSealer};
@@ -115,30 +115,22 @@ impl World {
 
     /// One claimed run, dropped where the cloud crashes. `false`: no key is due.
     pub async fn turn(&self) -> bool {
-        let claim = db::claim(&self.db, &["stack"], "me", 8, 5_000_000)
+        let lease = std::time::Duration::from_secs(5);
+        let leases = db::claim_for(&self.db, &["stack"], "me", 8, lease)
             .await
             .expect("claim");
-        let any = !claim.leases.is_empty();
-        for lease in claim.leases {
+        let any = !leases.is_empty();
+        for lease in leases {
             let crashed = self.cloud.crashed.notified();
             let outcome = tokio::select! {
                 biased;
                 () = crashed => None,
                 r = self.engine.run(&lease) => Some(r.expect("run")),
             };
-            let now = kernel::clock::now_micros();
             match outcome {
                 None => db::release_all(&self.db).await.expect("release"),
                 Some(next) => {
-                    let dirty = match next {
-                        Next::Done => db::Dirty::Clean,
-                        Next::Gone => db::Dirty::Gone,
-                        Next::Again => db::Dirty::At(now),
-                        Next::After(d) => {
-                            db::Dirty::At(now + i64::try_from(d.as_micros()).unwrap())
-                        }
-                    };
-                    db::complete(&self.db, &lease, &dirty)
+                    db::complete(&self.db, &lease, &next.into())
                         .await
                         .expect("complete");
                 }
