@@ -7,7 +7,6 @@ mod installation;
 mod metrics;
 mod own;
 mod sealing;
-mod simulated;
 mod state_dir;
 mod wiring;
 

@@ -20,7 +20,7 @@ use super::installation::{check_keys, installation, listener, migrations as inst
 use super::own::{self, Own};
 use super::sealing::Seals;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, dialect, images, metrics, simulated};
+use super::{bootstrap, dialect, images, metrics};
 use crate::config::{Config, Driver};
 
 /// The start waits so long for the engine's list of images.
@@ -125,7 +125,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     });
     // Simulated networks have no gateway that one could listen on.
     match plant.simulator {
-        Some(simulator) => simulated::start(simulator, clusters.bootstrap_routes(), tasks),
+        Some(simulator) => simulation::agents::start(simulator, clusters.bootstrap_routes(), tasks),
         None => listener.start(
             clusters.bootstrap_routes(),
             config.bootstrap_port,
