@@ -24,7 +24,7 @@ from world import Failed, Stories, expect  # noqa: E402
 
 SKEW = 20
 # What a server may log as an error: nothing.
-ERROR = re.compile(r"\bERROR\b|panicked|internal error", re.IGNORECASE)
+ERROR = re.compile(r"\bERROR\b|panicked|An internal error")
 
 
 def faketime():

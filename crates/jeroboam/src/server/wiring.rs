@@ -98,6 +98,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     if database.dialect() != Dialect::Sqlite && plant.simulator.is_none() {
         follow_gateways(&database, &network, tasks);
     }
+    network.watch(tasks);
     compute.watch(tasks);
 
     let orchestration = Orchestration::new(
