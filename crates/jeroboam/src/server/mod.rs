@@ -4,6 +4,7 @@ mod bootstrap;
 mod dialect;
 mod images;
 mod installation;
+mod metrics;
 mod own;
 mod sealing;
 mod simulated;

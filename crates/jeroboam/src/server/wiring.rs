@@ -20,7 +20,7 @@ use super::installation::{check_keys, installation, listener, migrations as inst
 use super::own::{self, Own};
 use super::sealing::Seals;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, dialect, images, simulated};
+use super::{bootstrap, dialect, images, metrics, simulated};
 use crate::config::{Config, Driver};
 
 /// The start waits so long for the engine's list of images.
@@ -154,8 +154,13 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         db: database.clone(),
     });
     let own = rest::require_auth(own, auth, Arc::new(dialect::Own), &[]);
+    let figures = metrics::Sources {
+        db: database.clone(),
+        counts: driver.counts(),
+    };
     let router = Router::new()
         .merge(own::health(database))
+        .merge(metrics::routes(figures))
         .merge(identity.routes())
         .nest("/container-infra", clusters.routes())
         .nest("/jeroboam/v1", own.merge(clusters.own_routes()));
