@@ -21,10 +21,7 @@ const MARKED: Duration = Duration::from_secs(30);
 impl Servers {
     /// One run of a build: everything that is ready, up to ACTIVE.
     pub(super) async fn build(&self, lease: &Lease, s: &ServerRow) -> Result<Next, Trouble> {
-        self.compute
-            .confirm_engine()
-            .await
-            .map_err(Trouble::World)?;
+        self.confirm_engine().await?;
         if s.host.is_none() && !self.find_host(lease, s).await? {
             return Ok(Next::Done);
         }

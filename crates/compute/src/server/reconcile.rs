@@ -55,6 +55,19 @@ impl Servers {
         Ctx::for_project(format!("req-{}", s.id), &s.project_id).with_generation(lease.epoch)
     }
 
+    /// Nothing is done on an engine that is not known to be ours. One that is
+    /// another is a matter of this process: the row is left to those that are
+    /// connected to the right one.
+    pub(super) async fn confirm_engine(&self) -> Result<(), Trouble> {
+        self.compute.confirm_engine().await.map_err(|e| {
+            if e.is_transient() {
+                Trouble::World(e)
+            } else {
+                Trouble::Own(e)
+            }
+        })
+    }
+
     /// Sorts an error of the engine: a stale worker changes nothing, and a
     /// call without an answer may still take place.
     pub(super) fn of_engine(&self, e: Error) -> Trouble {

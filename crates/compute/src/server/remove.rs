@@ -48,7 +48,7 @@ impl Servers {
 
     async fn remove_objects(&self, lease: &Lease, s: &ServerRow) -> Result<(), Trouble> {
         let compute = &self.compute;
-        compute.confirm_engine().await.map_err(Trouble::World)?;
+        self.confirm_engine().await?;
         let volumes = ledger::table::volumes_before(&compute.db, &s.id, i64::MAX).await?;
         self.take_away(lease, s, &volumes, |_| true).await
     }

@@ -113,12 +113,12 @@ async fn a_real_engine_runs_servers() {
     w.work();
     let net = w.net().await;
     let servers: Vec<NewServer> = (0..10).map(|_| w.server(&net)).collect();
-    let mut wakes = w.db.wakes().subscribe();
     let begin = Instant::now();
-    let active = |n: network::face::Network| n.status == network::face::Status::Active;
-    while !active(w.network.face().networks.show(&w.ctx, &net).await.unwrap()) {
-        wakes.changed().await.unwrap();
-    }
+    testkit::eventually("the network is ACTIVE", Duration::from_secs(30), || async {
+        let found = w.network.face().networks.show(&w.ctx, &net).await;
+        found.unwrap().status == network::face::Status::Active
+    })
+    .await;
     eprintln!("network ACTIVE after {:?}", begin.elapsed());
     let begin = Instant::now();
     for new in &servers {

@@ -65,10 +65,11 @@ impl Bridges {
         );
         match service.plane.ensure(Actor::Lease(lease.epoch), &spec).await {
             Ok(_) => {
-                self.settle(lease, net, sub, Status::Active, None).await?;
+                // It can be bound from now on, also by who sees ACTIVE at once.
                 if let Ok(ip) = sub.gateway_ip.parse::<Ipv4Addr>() {
                     service.gateways.send_if_modified(|g| g.insert(ip));
                 }
+                self.settle(lease, net, sub, Status::Active, None).await?;
                 Ok(Next::Done)
             }
             Err(e) if is_stale(&e) => Err(e),
