@@ -62,23 +62,28 @@ pub(crate) async fn create(
         None => drawn()?,
     };
     credential.secret_hash = password::hash(secret.clone()).await?;
-    let mut tx = identity.db.begin().await?;
-    table::insert_credential(&mut tx, &credential).await.map_err(|e| {
+    db::write!(identity.db, |tx| {
+        // Nobody can read the secret again.
+        tx.leave_receipt().await?;
+        table::insert_credential(tx, &credential).await
+    })
+    .map_err(|e| {
         let text = format!("Conflict occurred attempting to store application_credential - Duplicate entry found with name {}.", credential.name);
         twice(e, text)
     })?;
-    tx.commit().await?;
     Ok((credential, secret))
 }
 
 pub(crate) async fn delete(identity: &Identity, user_id: &str, id: &str) -> Result<()> {
-    let mut tx = identity.db.begin().await?;
-    if table::delete_credential(&mut tx, user_id, id).await? == 0 {
-        return Err(missing("Application Credential", id));
-    }
-    tx.commit().await?;
+    let deleted = db::write!(identity.db, |tx| {
+        tx.leave_receipt().await?;
+        if table::delete_credential(tx, user_id, id).await? == 0 {
+            return Err(missing("Application Credential", id));
+        }
+        Ok(())
+    });
     identity.cache.clear();
-    Ok(())
+    deleted
 }
 
 /// The ids of the asked roles, all held by the token; without a wish all.
