@@ -1,7 +1,7 @@
 //! What agents report. A session is authorised for nothing but its own
 //! cluster, and most of it for its own node.
 
-use kernel::{Error, Kind, Result, clock};
+use kernel::{Ctx, Error, Kind, Result, clock};
 use nodewire::{
     CsrAsk, CsrGrant, Hello, JoinTicket, Observed, Published, Purpose, StepStatus, Steps,
     SwarmPlan, TaskResult, Welcome,
@@ -168,7 +168,8 @@ fn tail(log: &str) -> &str {
 
 /// Signals at once; what fails here the reconciler repeats.
 async fn tell(d: &ClustersDeps, cluster: &Cluster, n: &Node) {
-    if let Err(e) = signal::signal(d, cluster, n).await {
+    let ctx = Ctx::for_project(kernel::ids::request_id(), &cluster.project_id);
+    if let Err(e) = signal::signal(d, &ctx, cluster, n).await {
         tracing::warn!(node = n.name, error = %e, "the stack was not signalled; it will be");
     }
 }

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use db::Db;
 use flow::Reconciler;
 use kernel::{Ctx, OwnerKey};
-use orchestration::face::{Action, NewStack, Stack, StackResource, StackUpdate, Stacks, Status};
+use orchestration::face::{
+    Action, NewStack, Stack, StackResource, StackUpdate, Stacks, Status, Unhealthy,
+};
 use orchestration::{Orchestration, PlainSealer};
 use serde_json::Value;
 use testkit::TestDb;
@@ -38,7 +40,10 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
-        let test = TestDb::sqlite(orchestration::migrations()).await;
+        Self::over(TestDb::sqlite(orchestration::migrations()).await)
+    }
+
+    pub fn over(test: TestDb) -> Self {
         let db = test.db.clone();
         let cloud = Arc::new(Cloud::new(db.clone()));
         let service = Orchestration::new(
@@ -99,6 +104,26 @@ impl World {
             disable_rollback,
         };
         self.stacks.update(&self.ctx, id, update).await
+    }
+
+    /// Reports a member of a group, or a resource, to be unhealthy.
+    pub async fn unhealthy(&self, id: &str, group: Option<&str>, name: &str, incident: &str) {
+        let resource = Unhealthy {
+            group: group.map(str::to_owned),
+            name: name.into(),
+            incident: incident.into(),
+        };
+        self.stacks
+            .mark_unhealthy(&self.ctx, id, &[resource], "lost")
+            .await
+            .expect("accepted");
+    }
+
+    /// Changes rows behind the engine's back.
+    pub async fn sql(&self, sql: &str) {
+        let mut tx = self.db.begin().await.expect("begin");
+        tx.execute(sql, vec![]).await.expect("statement");
+        tx.commit().await.expect("commit");
     }
 
     pub async fn show(&self, id: &str) -> Option<Stack> {
