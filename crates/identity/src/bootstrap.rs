@@ -1,12 +1,12 @@
 //! What a new database holds: roles, a domain, two projects, two users.
 
-use db::{Db, Tx};
+use db::{Db, Table as _, Tx};
 use kernel::{Kind, Result, ids};
 
 use crate::password;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment, Role};
-use crate::user::{self, User};
+use crate::user::User;
 
 /// The passwords that were drawn; only the server that won the bootstrap has
 /// them.
@@ -50,7 +50,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
         enabled: true,
         description: "The default domain".into(),
     };
-    project::table::insert(tx, &domain).await?;
+    domain.insert(tx).await?;
     let mut roles = Vec::new();
     for name in ["admin", "manager", "member", "reader", "service"] {
         let role = Role {
@@ -58,7 +58,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
             name: name.into(),
             description: String::new(),
         };
-        role::table::insert(tx, &role).await?;
+        role.insert(tx).await?;
         roles.push(role);
     }
     for (prior, implied) in [(0, 1), (1, 2), (2, 3)] {
@@ -74,7 +74,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
             enabled: true,
             description: String::new(),
         };
-        project::table::insert(tx, &project).await?;
+        project.insert(tx).await?;
         let user = User {
             id: ids::hex(),
             name: name.into(),
@@ -86,7 +86,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
             description: String::new(),
             tokens_after: 0,
         };
-        user::table::insert(tx, &user).await?;
+        user.insert(tx).await?;
         let mut targets = vec![("project", project.id)];
         if name == "admin" {
             targets.push(("domain", "default".into()));

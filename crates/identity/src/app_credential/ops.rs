@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use db::Table as _;
 use kernel::{Error, Kind, Result, clock, ids};
 use serde_json::Value;
 
@@ -65,7 +66,7 @@ pub(crate) async fn create(
     db::write!(identity.db, |tx| {
         // Nobody can read the secret again.
         tx.leave_receipt().await?;
-        table::insert_credential(tx, &credential).await
+        credential.insert(tx).await
     })
     .map_err(|e| {
         let text = format!("Conflict occurred attempting to store application_credential - Duplicate entry found with name {}.", credential.name);

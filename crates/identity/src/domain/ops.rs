@@ -1,5 +1,6 @@
 //! Creating, changing and deleting domains.
 
+use db::Table as _;
 use kernel::{Error, Result, ids};
 
 use crate::Identity;
@@ -29,7 +30,7 @@ pub(crate) async fn create(identity: &Identity, fields: &Fields) -> Result<Proje
     };
     db::write!(identity.db, |tx| {
         tx.leave_receipt().await?;
-        project::table::insert(tx, &domain).await
+        domain.insert(tx).await
     })
     .map_err(|e| duplicate(e, &domain))?;
     Ok(domain)

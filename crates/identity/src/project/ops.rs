@@ -1,5 +1,6 @@
 //! Creating, changing and deleting projects.
 
+use db::Table as _;
 use kernel::{Error, Result, ids};
 
 use super::{Project, table};
@@ -46,7 +47,7 @@ pub(crate) async fn create(
     };
     db::write!(identity.db, |tx| {
         tx.leave_receipt().await?;
-        table::insert(tx, &project).await
+        project.insert(tx).await
     })
     .map_err(|e| duplicate(e, &project))?;
     Ok(project)

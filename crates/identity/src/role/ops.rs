@@ -1,5 +1,6 @@
 //! Creating, changing and deleting roles.
 
+use db::Table as _;
 use kernel::{Error, Result, ids};
 
 use super::{Role, is_built_in, table};
@@ -30,7 +31,7 @@ pub(crate) async fn create(identity: &Identity, fields: &Fields) -> Result<Role>
     };
     db::write!(identity.db, |tx| {
         tx.leave_receipt().await?;
-        table::insert(tx, &role).await
+        role.insert(tx).await
     })
     .map_err(|e| duplicate(e, &role))?;
     Ok(role)

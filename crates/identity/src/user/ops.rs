@@ -1,5 +1,6 @@
 //! Creating, changing and deleting users.
 
+use db::Table as _;
 use kernel::{Error, Result, clock, ids};
 
 use super::{User, table};
@@ -34,7 +35,7 @@ pub(crate) async fn create(identity: &Identity, domain_id: &str, fields: &Fields
     }
     let stored = db::write!(identity.db, |tx| {
         tx.leave_receipt().await?;
-        table::insert(tx, &user).await
+        user.insert(tx).await
     });
     identity.cache.clear();
     stored.map_err(|e| duplicate(e, &user))?;
