@@ -5,6 +5,7 @@
 //! Schema rules: ids `varchar(36)`, times `bigint` microseconds, JSON `text`,
 //! no RETURNING, no auto-increment, every DDL step can be run again.
 
+mod columns;
 mod connect;
 mod fault;
 mod generation;

@@ -1,12 +1,12 @@
 //! What a new database holds: roles, a domain, two projects, two users.
 
-use db::Db;
+use db::{Db, Table as _, Tx};
 use kernel::{Kind, Result, ids};
 
 use crate::password;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment, Role};
-use crate::user::{self, User};
+use crate::user::User;
 
 /// The passwords that were drawn; only the server that won the bootstrap has
 /// them.
@@ -27,7 +27,12 @@ pub(crate) async fn run(db: &Db) -> Result<Option<Bootstrapped>> {
     };
     let admin_hash = password::hash(first.admin_password.clone()).await?;
     let demo_hash = password::hash(first.demo_password.clone()).await?;
-    match fill(db, admin_hash, demo_hash).await {
+    let filled = db::write!(db, |tx| {
+        // The passwords are told once, by the server that knows them.
+        tx.leave_receipt().await?;
+        fill(tx, &admin_hash, &demo_hash).await
+    });
+    match filled {
         Ok(()) => Ok(Some(first)),
         // Another server inserted the domain first.
         Err(e) if e.kind == Kind::AlreadyExists => Ok(None),
@@ -35,8 +40,7 @@ pub(crate) async fn run(db: &Db) -> Result<Option<Bootstrapped>> {
     }
 }
 
-async fn fill(db: &Db, admin_hash: String, demo_hash: String) -> Result<()> {
-    let mut tx = db.begin().await?;
+async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
     let domain = Project {
         id: "default".into(),
         name: "Default".into(),
@@ -46,7 +50,7 @@ async fn fill(db: &Db, admin_hash: String, demo_hash: String) -> Result<()> {
         enabled: true,
         description: "The default domain".into(),
     };
-    project::table::insert(&mut tx, &domain).await?;
+    domain.insert(tx).await?;
     let mut roles = Vec::new();
     for name in ["admin", "manager", "member", "reader", "service"] {
         let role = Role {
@@ -54,11 +58,11 @@ async fn fill(db: &Db, admin_hash: String, demo_hash: String) -> Result<()> {
             name: name.into(),
             description: String::new(),
         };
-        role::table::insert(&mut tx, &role).await?;
+        role.insert(tx).await?;
         roles.push(role);
     }
     for (prior, implied) in [(0, 1), (1, 2), (2, 3)] {
-        role::table::imply(&mut tx, &roles[prior].id, &roles[implied].id).await?;
+        role::table::imply(tx, &roles[prior].id, &roles[implied].id).await?;
     }
     for (name, hash, role) in [("admin", admin_hash, 0), ("demo", demo_hash, 2)] {
         let project = Project {
@@ -70,19 +74,19 @@ async fn fill(db: &Db, admin_hash: String, demo_hash: String) -> Result<()> {
             enabled: true,
             description: String::new(),
         };
-        project::table::insert(&mut tx, &project).await?;
+        project.insert(tx).await?;
         let user = User {
             id: ids::hex(),
             name: name.into(),
             domain_id: "default".into(),
-            password_hash: Some(hash),
+            password_hash: Some(hash.to_owned()),
             enabled: true,
             default_project_id: None,
             email: None,
             description: String::new(),
             tokens_after: 0,
         };
-        user::table::insert(&mut tx, &user).await?;
+        user.insert(tx).await?;
         let mut targets = vec![("project", project.id)];
         if name == "admin" {
             targets.push(("domain", "default".into()));
@@ -95,8 +99,8 @@ async fn fill(db: &Db, admin_hash: String, demo_hash: String) -> Result<()> {
                 target_id,
                 role_id: roles[role].id.clone(),
             };
-            role::table::grant(&mut tx, &grant).await?;
+            role::table::grant(tx, &grant).await?;
         }
     }
-    tx.commit().await
+    Ok(())
 }

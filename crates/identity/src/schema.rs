@@ -53,3 +53,79 @@ pub fn migrations() -> &'static [Migration] {
         },
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use db::{Table, values};
+
+    use super::*;
+    use crate::project::Project;
+    use crate::role::{Assignment, Role};
+    use crate::user::User;
+    use crate::user::table::AppCredential;
+
+    async fn same<T: Table + std::fmt::Debug>(db: &db::Db, row: T) {
+        let mut named = T::COLUMNS.to_vec();
+        named.sort_unstable();
+        let there = db::columns_of(db, T::TABLE).await.unwrap();
+        assert_eq!(named, there, "{}", T::TABLE);
+        db::write!(db, |tx| row.insert(tx).await).unwrap();
+        let found = db.query(&T::select(), values![]).await.unwrap();
+        let read = T::read(&found[0]).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{row:?}"));
+    }
+
+    #[tokio::test]
+    async fn every_column_is_named_and_comes_back() {
+        for test in testkit::every_database(migrations()).await {
+            let db = &test.db;
+            let project = Project {
+                id: "p".into(),
+                name: "n".into(),
+                domain_id: "d".into(),
+                parent_id: Some("d".into()),
+                is_domain: false,
+                enabled: true,
+                description: "text".into(),
+            };
+            same(db, project).await;
+            let user = User {
+                id: "u".into(),
+                name: "n".into(),
+                domain_id: "d".into(),
+                password_hash: Some("hash".into()),
+                enabled: true,
+                default_project_id: Some("p".into()),
+                email: None,
+                description: "text".into(),
+                tokens_after: 7,
+            };
+            same(db, user).await;
+            let role = Role {
+                id: "r".into(),
+                name: "n".into(),
+                description: "text".into(),
+            };
+            same(db, role).await;
+            let assignment = Assignment {
+                user_id: "u".into(),
+                kind: "project".into(),
+                target_id: "p".into(),
+                role_id: "r".into(),
+            };
+            same(db, assignment).await;
+            let credential = AppCredential {
+                id: "c".into(),
+                name: "n".into(),
+                user_id: "u".into(),
+                project_id: "p".into(),
+                secret_hash: "hash".into(),
+                roles: vec!["r".into()],
+                expires_at: Some(9),
+                description: None,
+                unrestricted: true,
+            };
+            same(db, credential).await;
+        }
+    }
+}

@@ -1,12 +1,12 @@
 //! Operations on certificates. Any member of the project may ask for them,
 //! not only the cluster's creator; the policy file decides.
 
-use kernel::{Ctx, Error, Kind, Result, clock};
+use kernel::{Ctx, Error, Result, clock};
 use pki::{Ca, SignOptions};
 use serde_json::Value;
 
 use crate::cluster::model::Intent;
-use crate::cluster::{Cluster, ops, table};
+use crate::cluster::{Cluster, KIND, ops, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::profiles::Authority;
 use crate::errors::{as_bad_request, bad, bad_field, wrong_state};
@@ -150,30 +150,27 @@ pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Str
     let sealed = d
         .sealer
         .seal(&tokens::ca_purpose(&found.uuid), ca.key_pem.as_bytes())?;
-    let mut tx = d.db.begin().await?;
-    let Some(mut c) = table::load_tx(&mut tx, &found.uuid).await? else {
-        return Err(Error::new(
-            Kind::NotFound,
-            format!("Cluster {key} could not be found."),
-        ));
-    };
-    if !c.complete() {
-        return Err(wrong_state("Updating", &c.status));
-    }
-    let nodes = node::table::of_cluster_tx(&mut tx, &c.uuid).await?;
-    let groups = nodegroup::table::of_cluster_tx(&mut tx, &c.uuid).await?;
-    ops::begin(&mut tx, &mut c, Intent::RotateCa, None).await?;
-    table::set_ca(&mut tx, &c.uuid, &ca.cert_pem, &sealed).await?;
-    let managers = nodes
-        .iter()
-        .filter(|n| n.is_master && n.status == NodeStatus::Ready);
-    for n in managers {
-        let now = clock::now_micros();
-        let mut task = Task::new(&c.uuid, "reload-ca", &n.name, now, RELOAD_SECONDS);
-        task.generation = c.generation;
-        node::table::insert_task(&mut tx, &task).await?;
-    }
-    notify::push(&mut tx, Some(ctx), "update", Outcome::Pending, &c, &groups).await?;
-    tx.commit().await?;
-    Ok(c.uuid)
+    db::write!(d.db, |tx| {
+        db::mark_now(tx, KIND, &found.uuid).await?;
+        tx.leave_receipt().await?;
+        let mut c = ops::unchanged(tx, &found).await?;
+        if !c.complete() {
+            return Err(wrong_state("Updating", &c.status));
+        }
+        let nodes = node::table::of_cluster_tx(tx, &c.uuid).await?;
+        let groups = nodegroup::table::of_cluster_tx(tx, &c.uuid).await?;
+        ops::begin(tx, &mut c, Intent::RotateCa, None).await?;
+        table::set_ca(tx, &c.uuid, &ca.cert_pem, &sealed).await?;
+        let managers = nodes
+            .iter()
+            .filter(|n| n.is_master && n.status == NodeStatus::Ready);
+        for n in managers {
+            let now = clock::now_micros();
+            let mut task = Task::new(&c.uuid, "reload-ca", &n.name, now, RELOAD_SECONDS);
+            task.generation = c.generation;
+            node::table::insert_task(tx, &task).await?;
+        }
+        notify::push(tx, Some(ctx), "update", Outcome::Pending, &c, &groups).await
+    })?;
+    Ok(found.uuid)
 }

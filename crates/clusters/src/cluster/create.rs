@@ -209,23 +209,24 @@ async fn store(
             nodes.push(tokens::new_balancer(&d.sealer, c)?);
         }
     }
-    let mut tx = d.db.begin().await?;
-    // The template may have been deleted since it was read.
-    if !template::table::exists(&mut tx, &t.uuid).await? {
-        return Err(Error::not_found("ClusterTemplate", &new.template));
-    }
-    table::insert(&mut tx, c, &ca.cert_pem, &key).await?;
-    for group in &groups {
-        nodegroup::table::insert(&mut tx, group).await?;
-    }
-    for n in &nodes {
-        node::table::insert(&mut tx, n).await?;
-    }
-    node::table::insert_swarm(&mut tx, &c.uuid).await?;
-    if let Some(kube) = &kube {
-        kube::table::insert(&mut tx, &c.uuid, kube).await?;
-    }
-    notify::push(&mut tx, Some(ctx), "create", Outcome::Pending, c, &groups).await?;
-    db::mark(&mut tx, KIND, &c.uuid).await?;
-    tx.commit().await
+    db::write!(d.db, |tx| {
+        db::mark_for(tx, KIND, &c.uuid, &c.project_id).await?;
+        tx.leave_receipt().await?;
+        // The template may have been deleted since it was read.
+        if template::table::lock(tx, &t.uuid).await?.is_none() {
+            return Err(Error::not_found("ClusterTemplate", &new.template));
+        }
+        table::insert(tx, c, &ca.cert_pem, &key).await?;
+        for group in &groups {
+            nodegroup::table::insert(tx, group).await?;
+        }
+        for n in &nodes {
+            node::table::insert(tx, n).await?;
+        }
+        node::table::insert_swarm(tx, &c.uuid).await?;
+        if let Some(kube) = &kube {
+            kube::table::insert(tx, &c.uuid, kube).await?;
+        }
+        notify::push(tx, Some(ctx), "create", Outcome::Pending, c, &groups).await
+    })
 }

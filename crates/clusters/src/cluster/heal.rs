@@ -143,12 +143,9 @@ pub(crate) async fn member(
     kind: &str,
     name: &str,
 ) -> Result<()> {
-    let mut tx = d.db.begin().await?;
-    tx.fence(lease).await?;
     let mut task = Task::new(&c.uuid, kind, name, clock::now_micros(), MEMBER_SECONDS);
     task.generation = c.generation;
-    node::table::insert_task(&mut tx, &task).await?;
-    tx.commit().await
+    db::fenced!(d.db, lease, |tx| node::table::insert_task(tx, &task).await)
 }
 
 /// Has the stack rebuild the servers of lost nodes, each with a token of its
@@ -161,22 +158,23 @@ pub(crate) async fn rebuild(
     c: &Cluster,
     ids: &[String],
 ) -> Result<()> {
-    let mut lost = Vec::new();
-    let mut tx = d.db.begin().await?;
-    tx.fence(lease).await?;
-    for id in ids {
-        let Some(mut n) = node::table::load_tx(&mut tx, id).await? else {
-            continue;
-        };
-        let now = clock::now_micros();
-        let armed = n.fresh_sealed.is_some() && n.session_hash.is_none() && n.token_expires > now;
-        if !armed {
-            tokens::rearm(&d.sealer, c, &mut n)?;
-            node::table::rearm(&mut tx, &n).await?;
+    let lost = db::fenced!(d.db, lease, |tx| {
+        let mut lost = Vec::new();
+        for id in ids {
+            let Some(mut n) = node::table::load_tx(tx, id).await? else {
+                continue;
+            };
+            let now = clock::now_micros();
+            let armed =
+                n.fresh_sealed.is_some() && n.session_hash.is_none() && n.token_expires > now;
+            if !armed {
+                tokens::rearm(&d.sealer, c, &mut n)?;
+                node::table::rearm(tx, &n).await?;
+            }
+            lost.push(n);
         }
-        lost.push(n);
-    }
-    tx.commit().await?;
+        Ok(lost)
+    })?;
     let (stacks, id) = (&d.orchestration.stacks, &c.stack_id);
     let unhealthy: Vec<Unhealthy> = lost.iter().map(unhealthy).collect();
     stacks
@@ -190,18 +188,18 @@ pub(crate) async fn rebuild(
         ..StackUpdate::default()
     };
     stacks.update(ctx, id, update).await?;
-    let mut tx = d.db.begin().await?;
-    tx.fence(lease).await?;
-    for n in &lost {
-        if let Some(mut n) = node::table::load_tx(&mut tx, &n.id).await?
-            && n.status == NodeStatus::Lost
-        {
-            n.status = NodeStatus::Waiting;
-            node::table::save(&mut tx, &n).await?;
+    db::fenced!(d.db, lease, |tx| {
+        for n in &lost {
+            if let Some(mut n) = node::table::load_tx(tx, &n.id).await?
+                && n.status == NodeStatus::Lost
+            {
+                n.status = NodeStatus::Waiting;
+                node::table::conclude(tx, &n).await?;
+            }
         }
-    }
-    tx.wake(KIND, &c.uuid);
-    tx.commit().await
+        tx.wake(KIND, &c.uuid);
+        Ok(())
+    })
 }
 
 /// A node's resource in the stack of its cluster.
@@ -255,7 +253,7 @@ fn token_parameters(
 ///
 /// # Errors
 /// As the database and compute.
-pub(crate) async fn follow(d: &ClustersDeps, c: &Cluster) -> Result<()> {
+pub(crate) async fn follow(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<()> {
     let on = c.labels.get("auto_healing_enabled").is_some_and(|v| {
         matches!(
             v.trim().to_ascii_lowercase().as_str(),
@@ -273,7 +271,7 @@ pub(crate) async fn follow(d: &ClustersDeps, c: &Cluster) -> Result<()> {
     if lost(&nodes, &gone, &dead).is_empty() {
         return Ok(());
     }
-    super::resize::again(d, c).await
+    super::resize::again(d, lease, c).await
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! members only after missed heartbeats; a dead manager tells nothing at all.
 
 use compute::face::{Server, ServerStatus};
+use db::Lease;
 use kernel::{Ctx, Error, OwnerKey, Result};
 use serde_json::Value;
 
@@ -150,12 +151,12 @@ fn trouble(server: &Server) -> Option<String> {
 ///
 /// # Errors
 /// As the database and compute; unavailable: the masters tell without a pause.
-pub(crate) async fn follow(d: &ClustersDeps, c: &Cluster) -> Result<()> {
+pub(crate) async fn follow(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<()> {
     if hands_off(c)? {
         return Ok(());
     }
     for _ in 0..RACES {
-        if look(d, c).await? {
+        if look(d, lease, c).await? {
             return Ok(());
         }
     }
@@ -163,7 +164,7 @@ pub(crate) async fn follow(d: &ClustersDeps, c: &Cluster) -> Result<()> {
 }
 
 /// `false` where a master has told something meanwhile.
-async fn look(d: &ClustersDeps, c: &Cluster) -> Result<bool> {
+async fn look(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<bool> {
     let stored = node::table::swarm(&d.db, &c.uuid).await?.observed;
     // Nothing was observed yet: there is nothing to correct.
     let Some(mut told) = Told::read(&stored) else {
@@ -177,14 +178,14 @@ async fn look(d: &ClustersDeps, c: &Cluster) -> Result<bool> {
     {
         return Ok(true);
     }
-    let mut tx = d.db.begin().await?;
-    if node::table::observed_tx(&mut tx, &c.uuid).await? != stored {
-        return Ok(false);
-    }
-    node::table::set_observed(&mut tx, &c.uuid, &text).await?;
-    table::set_health(&mut tx, &c.uuid, Some(status), &reason).await?;
-    tx.commit().await?;
-    Ok(true)
+    db::fenced!(d.db, lease, |tx| {
+        if node::table::observed_tx(tx, &c.uuid).await? != stored {
+            return Ok(false);
+        }
+        node::table::set_observed(tx, &c.uuid, &text).await?;
+        table::conclude_health(tx, &c.uuid, status, &reason).await?;
+        Ok(true)
+    })
 }
 
 #[cfg(test)]

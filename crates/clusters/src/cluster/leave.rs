@@ -1,7 +1,7 @@
 //! How nodes leave a Kubernetes cluster: drained first, their servers
 //! removed, then their Node objects; or not at all.
 
-use db::Lease;
+use db::{Fenced, Lease};
 use kernel::{Result, clock};
 use orchestration::face::{Stack, Status};
 
@@ -156,15 +156,15 @@ pub(crate) async fn take_off(
     c: &Cluster,
     names: &[String],
 ) -> Result<()> {
-    let mut tx = d.db.begin().await?;
-    tx.fence(lease).await?;
     let seconds = REMOVE_SECONDS.saturating_mul(i64::try_from(names.len()).unwrap_or(1));
-    for name in names {
-        let mut task = Task::new(&c.uuid, "remove", name, clock::now_micros(), seconds);
-        task.generation = c.generation;
-        node::table::insert_task(&mut tx, &task).await?;
-    }
-    tx.commit().await
+    db::fenced!(d.db, lease, |tx| {
+        for name in names {
+            let mut task = Task::new(&c.uuid, "remove", name, clock::now_micros(), seconds);
+            task.generation = c.generation;
+            node::table::insert_task(tx, &task).await?;
+        }
+        Ok(())
+    })
 }
 
 /// Ends a resize that the stack has not heard of as if it had not begun: those
@@ -177,17 +177,26 @@ pub(crate) async fn undo(
     tasks: &[Task],
     why: &str,
 ) -> Result<()> {
-    let mut tx = d.db.begin().await?;
-    tx.fence(lease).await?;
-    let mut groups = nodegroup::table::of_cluster_tx(&mut tx, &c.uuid).await?;
-    let mut nodes = node::table::of_cluster_tx(&mut tx, &c.uuid).await?;
+    db::fenced!(d.db, lease, |tx| {
+        let row = table::lock(tx, &c.uuid).await?;
+        if row.is_none_or(|row| row.generation != c.generation) {
+            // Another operation has started: it will end in its own way.
+            return Ok(());
+        }
+        take_back(tx, c, tasks, why).await
+    })
+}
+
+async fn take_back(tx: &mut Fenced, c: &Cluster, tasks: &[Task], why: &str) -> Result<()> {
+    let mut groups = nodegroup::table::of_cluster_tx(tx, &c.uuid).await?;
+    let mut nodes = node::table::of_cluster_tx(tx, &c.uuid).await?;
     let mut touched = Vec::new();
     // Who is drained first has the others take no more pods.
     let begun = tasks.iter().any(|t| of_this(c, t) && t.taken_by.is_some());
     for n in &mut nodes {
         let group = groups.iter_mut().find(|g| g.name == n.nodegroup);
         if n.generation > c.sent_generation {
-            node::table::forget(&mut tx, &n.id).await?;
+            node::table::forget(tx, &n.id).await?;
             n.status = NodeStatus::Removed;
             if let Some(g) = group {
                 g.next_index -= 1;
@@ -204,33 +213,30 @@ pub(crate) async fn undo(
         } else {
             NodeStatus::Failed
         };
-        node::table::save(&mut tx, n).await?;
+        node::table::conclude(tx, n).await?;
         touched.push(n.nodegroup.clone());
         if drained && begun {
             let now = clock::now_micros();
             let mut task = Task::new(&c.uuid, "activate", &n.name, now, ACTIVATE_SECONDS);
             task.generation = c.generation;
-            node::table::insert_task(&mut tx, &task).await?;
+            node::table::insert_task(tx, &task).await?;
         }
     }
-    node::table::drop_drains(&mut tx, &c.uuid).await?;
+    node::table::drop_drains(tx, &c.uuid).await?;
     let mut workers = 0;
     for g in &mut groups {
         let left = nodes
             .iter()
             .filter(|n| n.nodegroup == g.name && n.status.wanted());
         g.node_count = i64::try_from(left.count()).unwrap_or(g.node_count);
-        nodegroup::table::set_size(&mut tx, g).await?;
+        nodegroup::table::set_size(tx, g).await?;
         if g.name == WORKER {
             workers = g.node_count;
         }
     }
     let mut after = c.clone();
     (after.status, after.status_reason) = rollback::undone(c, workers, why);
-    if !table::finish(&mut tx, c, &after.status, after.status_reason.as_deref()).await? {
-        // Another operation has started: it will end in its own way.
-        return Ok(());
-    }
+    table::finish(tx, c, &after.status, after.status_reason.as_deref()).await?;
     if touched.is_empty() {
         touched.push(WORKER.to_owned());
     }
@@ -238,15 +244,15 @@ pub(crate) async fn undo(
     for g in &groups {
         let failed = after.failed() && touched.contains(&g.name);
         let status = if failed { &after.status } else { &whole };
-        nodegroup::table::finish(&mut tx, g, status, failed.then_some(why)).await?;
+        nodegroup::table::finish(tx, g, status, failed.then_some(why)).await?;
     }
     let told = if after.failed() {
         Outcome::Failure
     } else {
         Outcome::Success
     };
-    notify::push(&mut tx, None, "update", told, &after, &groups).await?;
+    notify::push(tx, None, "update", told, &after, &groups).await?;
     // Whoever was told that a node leaves looks again.
     tx.wake(KIND, &c.uuid);
-    tx.commit().await
+    Ok(())
 }

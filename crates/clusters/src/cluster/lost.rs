@@ -41,23 +41,22 @@ pub(crate) async fn blame(
     if failed.is_empty() {
         return Ok(false);
     }
-    let mut tx = d.db.begin().await?;
-    tx.fence(lease).await?;
-    for (id, why) in failed {
-        let Some(mut n) = node::table::load_tx(&mut tx, id).await? else {
-            continue;
-        };
-        // Its agent may have come first, and knows better.
-        if awaited(&n) {
-            n.report(STEP, "failed", clock::now_micros(), why);
-            n.status = NodeStatus::Failed;
-            n.signal = Some("FAILURE".into());
-            n.signalled = false;
-            node::table::save(&mut tx, &n).await?;
+    db::fenced!(d.db, lease, |tx| {
+        for (id, why) in &failed {
+            let Some(mut n) = node::table::load_tx(tx, id).await? else {
+                continue;
+            };
+            // Its agent may have come first, and knows better.
+            if awaited(&n) {
+                n.report(STEP, "failed", clock::now_micros(), why);
+                n.status = NodeStatus::Failed;
+                n.signal = Some("FAILURE".into());
+                n.signalled = false;
+                node::table::conclude_report(tx, &n).await?;
+            }
         }
-    }
-    tx.commit().await?;
-    Ok(true)
+        Ok(true)
+    })
 }
 
 /// Names of the servers of a cluster that are in error: only another one can

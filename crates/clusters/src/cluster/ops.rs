@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use db::Tx;
 use kernel::{Ctx, Error, Page, Result, Target, clock, ids};
 use serde_json::Value;
 
@@ -128,8 +129,8 @@ pub(crate) async fn list(
         .collect())
 }
 
-/// Applies a JSON Patch: the worker count and the health fields. `rollback`:
-/// a change of the count that fails is taken back.
+/// Applies a JSON Patch: the worker count and the health fields, both or
+/// neither. `rollback`: a change of the count that fails is taken back.
 pub(crate) async fn update(
     d: &ClustersDeps,
     ctx: &Ctx,
@@ -142,35 +143,64 @@ pub(crate) async fn update(
     d.enforcer.check("cluster:update", ctx, &target(&cluster))?;
     d.enforcer
         .check("cluster:update_health_status", ctx, &target(&cluster))?;
-    let view = view(d, cluster).await?;
-    let Value::Object(old) = wire::patchable(&view) else {
+    let sizes = touches(&changes, &["node_count"]);
+    let health = touches(&changes, &["health_status", "health_status_reason"]);
+    let servers = if sizes {
+        resize::Servers::look(d, &cluster).await?
+    } else {
+        resize::Servers::default()
+    };
+    db::write!(d.db, |tx| {
+        // A change of health alone gives the reconciler nothing to do.
+        if sizes {
+            db::mark_now(tx, KIND, &cluster.uuid).await?;
+            tx.leave_receipt().await?;
+        }
+        let Some(row) = table::lock(tx, &cluster.uuid).await? else {
+            return Err(Error::not_found("Cluster", &cluster.uuid));
+        };
+        let view = View {
+            groups: nodegroup::table::of_cluster_tx(tx, &row.uuid).await?,
+            template_labels: BTreeMap::new(),
+            cluster: row,
+        };
+        let next = patched(&view, &changes)?;
+        if health {
+            let (status, reason) = stated_health(&next)?;
+            table::set_health(tx, &cluster.uuid, status.as_deref(), &reason).await?;
+        }
+        if sizes {
+            let value = match next.get("node_count") {
+                None | Some(Value::Null) => &Value::from(1),
+                Some(v) => v,
+            };
+            let count = check_int("node_count", value, 0, super::model::MAX_NODES)?;
+            same_generation(&cluster, &view.cluster)?;
+            if !view.cluster.complete() {
+                return Err(wrong_state("Updating", &view.cluster.status));
+            }
+            let wish = resize::Wish {
+                group: WORKER,
+                count,
+                leave: &[],
+                rollback,
+            };
+            resize::begin(tx, d, ctx, view.cluster, &wish, &servers).await?;
+        }
+        Ok(())
+    })?;
+    Ok(cluster.uuid)
+}
+
+/// The body after a patch that changes nothing else than it may.
+fn patched(view: &View, changes: &[Change]) -> Result<serde_json::Map<String, Value>> {
+    let Value::Object(old) = wire::patchable(view) else {
         return Err(Error::internal("a cluster's body is no object"));
     };
     let mut next = old.clone();
-    patch::apply(&mut next, &changes)?;
-    refuse_others(&changes, &old, &next)?;
-    let uuid = view.cluster.uuid.clone();
-    if touches(&changes, &["health_status", "health_status_reason"]) {
-        set_health(d, &uuid, &next).await?;
-    }
-    if touches(&changes, &["node_count"]) {
-        let value = match next.get("node_count") {
-            None | Some(Value::Null) => &Value::from(1),
-            Some(v) => v,
-        };
-        let count = check_int("node_count", value, 0, super::model::MAX_NODES)?;
-        if !view.cluster.complete() {
-            return Err(wrong_state("Updating", &view.cluster.status));
-        }
-        let wish = resize::Wish {
-            group: WORKER,
-            count,
-            leave: &[],
-            rollback,
-        };
-        resize::apply(d, ctx, &uuid, &wish).await?;
-    }
-    Ok(uuid)
+    patch::apply(&mut next, changes)?;
+    refuse_others(changes, &old, &next)?;
+    Ok(next)
 }
 
 fn touches(changes: &[Change], roots: &[&str]) -> bool {
@@ -201,11 +231,7 @@ fn refuse_others(
     ))
 }
 
-async fn set_health(
-    d: &ClustersDeps,
-    uuid: &str,
-    next: &serde_json::Map<String, Value>,
-) -> Result<()> {
+fn stated_health(next: &serde_json::Map<String, Value>) -> Result<(Option<String>, Value)> {
     let status = match next.get("health_status") {
         None | Some(Value::Null) => None,
         Some(v) => {
@@ -221,49 +247,64 @@ async fn set_health(
         None | Some(Value::Null) => serde_json::json!({}),
         Some(v) => v.clone(),
     };
-    let mut tx = d.db.begin().await?;
-    table::set_health(&mut tx, uuid, status.as_deref(), &reason).await?;
-    tx.commit().await
+    Ok((status, reason))
 }
 
 /// Starts the removal; in any state, as often as one likes.
 pub(crate) async fn delete(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<()> {
     let found = find(d, ctx, key, "cluster:delete_all_projects").await?;
     d.enforcer.check("cluster:delete", ctx, &target(&found))?;
-    let mut tx = d.db.begin().await?;
-    let Some(mut cluster) = table::load_tx(&mut tx, &found.uuid).await? else {
-        return Ok(());
-    };
-    if cluster.status != "DELETE_IN_PROGRESS" {
+    db::write!(d.db, |tx| {
+        db::mark_now(tx, KIND, &found.uuid).await?;
+        tx.leave_receipt().await?;
+        let Some(mut cluster) = table::lock(tx, &found.uuid).await? else {
+            return Ok(());
+        };
+        if cluster.status == "DELETE_IN_PROGRESS" {
+            return Ok(());
+        }
         let why = "Waiting for the stack of the cluster to be removed.";
-        let groups = nodegroup::table::of_cluster_tx(&mut tx, &cluster.uuid).await?;
-        begin(&mut tx, &mut cluster, Intent::Delete, Some(why)).await?;
-        notify::push(
-            &mut tx,
-            Some(ctx),
-            "delete",
-            Outcome::Pending,
-            &cluster,
-            &groups,
-        )
-        .await?;
-    }
-    db::mark(&mut tx, KIND, &cluster.uuid).await?;
-    tx.commit().await
+        let groups = nodegroup::table::of_cluster_tx(tx, &cluster.uuid).await?;
+        begin(tx, &mut cluster, Intent::Delete, Some(why)).await?;
+        let pending = Outcome::Pending;
+        notify::push(tx, Some(ctx), "delete", pending, &cluster, &groups).await
+    })
 }
 
-/// Starts an operation in a transaction that has read the cluster.
+/// Locks a cluster for an operation that was decided upon as it was `found`.
+///
+/// # Errors
+/// `NotFound`; `Conflict` where another operation was faster.
+pub(crate) async fn unchanged(tx: &mut Tx, found: &Cluster) -> Result<Cluster> {
+    let row = table::lock(tx, &found.uuid).await?;
+    let row = row.ok_or_else(|| Error::not_found("Cluster", &found.uuid))?;
+    same_generation(found, &row)?;
+    Ok(row)
+}
+
+fn same_generation(found: &Cluster, now: &Cluster) -> Result<()> {
+    if found.generation == now.generation {
+        return Ok(());
+    }
+    Err(changed(&now.uuid))
+}
+
+fn changed(uuid: &str) -> Error {
+    Error::conflict(format!(
+        "Cluster {uuid} was changed at the same time; look at it and try again."
+    ))
+}
+
+/// Starts an operation in a transaction that has marked the cluster's key and
+/// locked its row.
 pub(crate) async fn begin(
-    tx: &mut db::Tx,
+    tx: &mut Tx,
     cluster: &mut Cluster,
     intent: Intent,
     reason: Option<&str>,
 ) -> Result<()> {
     if !table::start(tx, cluster, intent, reason).await? {
-        return Err(Error::conflict(format!(
-            "Cluster {} was changed at the same time; try again.",
-            cluster.uuid
-        )));
+        return Err(changed(&cluster.uuid));
     }
     cluster.generation += 1;
     cluster.intent = intent;
@@ -272,6 +313,5 @@ pub(crate) async fn begin(
     cluster.status = format!("{}_IN_PROGRESS", intent.verb());
     cluster.status_reason = reason.map(str::to_owned);
     cluster.updated_at = Some(clock::now_micros());
-    nodegroup::table::start(tx, &cluster.uuid, &cluster.status).await?;
-    db::mark(tx, KIND, &cluster.uuid).await
+    nodegroup::table::start(tx, &cluster.uuid, &cluster.status).await
 }

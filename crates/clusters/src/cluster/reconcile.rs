@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 use super::model::{Cluster, Intent};
 use super::plan::{Move, decide};
-use super::signal::signal;
-use super::{KIND, heal, health, leave, lost, rollback, settle, stack, table};
+use super::{KIND, heal, health, leave, lost, rollback, settle, signal, stack, table};
 use crate::ClustersDeps;
 use crate::coe::hot::{self, HANDLE, Sizes};
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::nodegroup;
+use crate::notify::{self, Outcome};
 use crate::{template, tokens};
 
 /// A stack that cannot be made is tried so often before the cluster fails.
@@ -42,8 +42,8 @@ impl Reconciler for Clusters {
             return Ok(Next::Gone);
         };
         if !cluster.in_progress() && cluster.intent != Intent::Delete {
-            health::follow(d, &cluster).await?;
-            heal::follow(d, &cluster).await?;
+            health::follow(d, lease, &cluster).await?;
+            heal::follow(d, lease, &cluster).await?;
             return Ok(Next::Done);
         }
         let run = Run {
@@ -114,20 +114,7 @@ impl Run<'_> {
             Move::DeleteStack => self.delete_stack(stack.as_ref()).await,
             Move::Purge => {
                 self.forbid_stack().await?;
-                let mut tx = self.d.db.begin().await?;
-                tx.fence(self.lease).await?;
-                let groups = nodegroup::table::of_cluster_tx(&mut tx, &self.cluster.uuid).await?;
-                crate::notify::push(
-                    &mut tx,
-                    None,
-                    "delete",
-                    crate::notify::Outcome::Success,
-                    &self.cluster,
-                    &groups,
-                )
-                .await?;
-                table::purge(&mut tx, &self.cluster.uuid).await?;
-                tx.commit().await?;
+                self.purge().await?;
                 Ok(Next::Gone)
             }
             Move::Wait(why) => {
@@ -168,10 +155,10 @@ impl Run<'_> {
         if self.cluster.status_reason.as_deref() == Some(why) && self.cluster.status == status {
             return Ok(());
         }
-        let mut tx = self.d.db.begin().await?;
-        tx.fence(self.lease).await?;
-        table::finish(&mut tx, &self.cluster, status, Some(why)).await?;
-        tx.commit().await
+        db::fenced!(self.d.db, self.lease, |tx| {
+            table::finish(tx, &self.cluster, status, Some(why)).await
+        })
+        .map(|_| ())
     }
 
     /// After the stack was told: what no retry mends ends the operation.
@@ -194,10 +181,10 @@ impl Run<'_> {
     }
 
     async fn sent(&self) -> Result<()> {
-        let mut tx = self.d.db.begin().await?;
-        tx.fence(self.lease).await?;
-        table::set_sent(&mut tx, &self.cluster.uuid, self.cluster.generation).await?;
-        tx.commit().await
+        let c = &self.cluster;
+        db::fenced!(self.d.db, self.lease, |tx| {
+            table::set_sent(tx, &c.uuid, c.generation).await
+        })
     }
 
     async fn create_stack(&self) -> Result<Next> {
@@ -269,6 +256,15 @@ impl Run<'_> {
         }
     }
 
+    async fn purge(&self) -> Result<()> {
+        let c = &self.cluster;
+        db::fenced!(self.d.db, self.lease, |tx| {
+            let groups = nodegroup::table::of_cluster_tx(tx, &c.uuid).await?;
+            notify::push(tx, None, "delete", Outcome::Success, c, &groups).await?;
+            table::purge(tx, &c.uuid).await
+        })
+    }
+
     async fn delete_stack(&self, stack: Option<&Stack>) -> Result<Next> {
         let failed = stack.filter(|s| {
             s.status == Status::Failed && s.action == orchestration::face::Action::Delete
@@ -296,7 +292,7 @@ impl Run<'_> {
             .iter()
             .filter(|n| n.signal.is_some() && !n.signalled)
         {
-            signal(self.d, &self.ctx, &self.cluster, n).await?;
+            signal::repeat(self.d, self.lease, &self.ctx, &self.cluster, n).await?;
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! Changing the number of workers: which nodes go, which come.
 
+use db::{Lease, Tx};
 use kernel::{Ctx, Error, Result, clock};
 use serde_json::Value;
 
 use super::model::{Cluster, Intent, MAX_NODES};
-use super::{heal, lost, ops, table};
+use super::{KIND, heal, lost, ops, table};
 use crate::ClustersDeps;
 use crate::coe::Coe;
 use crate::coe::kubernetes::drain_seconds;
@@ -44,7 +45,13 @@ pub(crate) async fn resize(
         leave: &leave,
         rollback: false,
     };
-    apply(d, ctx, &c.uuid, &wish).await?;
+    let servers = Servers::look(d, &c).await?;
+    db::write!(d.db, |tx| {
+        db::mark_now(tx, KIND, &c.uuid).await?;
+        tx.leave_receipt().await?;
+        let cluster = ops::unchanged(tx, &c).await?;
+        begin(tx, d, ctx, cluster, &wish, &servers).await
+    })?;
     Ok(c.uuid)
 }
 
@@ -81,21 +88,51 @@ async fn server_names(d: &ClustersDeps, c: &Cluster, keys: Vec<String>) -> Resul
         .collect())
 }
 
-/// One transaction: sizes, leaving and new nodes, tasks, status, event.
-pub(crate) async fn apply(d: &ClustersDeps, ctx: &Ctx, uuid: &str, wish: &Wish<'_>) -> Result<()> {
-    let count = wish.count;
-    let (kube, (gone, dead)) = match table::load(&d.db, uuid).await? {
-        Some(c) if c.engine()? == Coe::Kubernetes => {
-            let kube = kube::table::load(&d.db, uuid).await?;
-            (Some(kube), lost::dead(d, &c).await?)
+/// What a resize of a Kubernetes cluster has to know beforehand; of a swarm
+/// nothing.
+#[derive(Default)]
+pub(crate) struct Servers {
+    kube: Option<Kube>,
+    /// Names of servers in error, and of those that do not run, these among
+    /// them.
+    gone: Vec<String>,
+    dead: Vec<String>,
+}
+
+impl Servers {
+    /// # Errors
+    /// As the database and compute.
+    pub(crate) async fn look(d: &ClustersDeps, c: &Cluster) -> Result<Self> {
+        if c.engine()? != Coe::Kubernetes {
+            return Ok(Self::default());
         }
-        _ => (None, (Vec::new(), Vec::new())),
-    };
-    let mut tx = d.db.begin().await?;
-    let Some(mut cluster) = table::load_tx(&mut tx, uuid).await? else {
-        return Err(Error::not_found("Cluster", uuid));
-    };
-    let mut groups = nodegroup::table::of_cluster_tx(&mut tx, uuid).await?;
+        let kube = kube::table::load(&d.db, &c.uuid).await?;
+        let (gone, dead) = lost::dead(d, c).await?;
+        Ok(Self {
+            kube: Some(kube),
+            gone,
+            dead,
+        })
+    }
+}
+
+/// Begins a resize, in a transaction that has locked the cluster: sizes,
+/// leaving and new nodes, tasks, status, event.
+///
+/// # Errors
+/// Where the wish or the cluster's state does not allow it.
+pub(crate) async fn begin(
+    tx: &mut Tx,
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    mut cluster: Cluster,
+    wish: &Wish<'_>,
+    servers: &Servers,
+) -> Result<()> {
+    let count = wish.count;
+    let uuid = &cluster.uuid.clone();
+    let Servers { kube, gone, dead } = servers;
+    let mut groups = nodegroup::table::of_cluster_tx(tx, uuid).await?;
     let Some(g) = groups
         .iter_mut()
         .find(|g| g.name == wish.group || g.uuid == wish.group)
@@ -103,9 +140,9 @@ pub(crate) async fn apply(d: &ClustersDeps, ctx: &Ctx, uuid: &str, wish: &Wish<'
         return Err(Error::not_found("Nodegroup", wish.group));
     };
     check(&cluster, g, count)?;
-    let mut all = node::table::of_cluster_tx(&mut tx, uuid).await?;
+    let mut all = node::table::of_cluster_tx(tx, uuid).await?;
     let lost: Vec<String> = if kube.is_some() {
-        let lost = heal::lost(&all, &gone, &dead);
+        let lost = heal::lost(&all, gone, dead);
         lost.into_iter().map(|n| n.id.clone()).collect()
     } else {
         Vec::new()
@@ -123,32 +160,24 @@ pub(crate) async fn apply(d: &ClustersDeps, ctx: &Ctx, uuid: &str, wish: &Wish<'
     let ranges = ranges(kube.as_ref(), &all, choice.add)?;
     let (unheard, leaving) = split(&nodes, choice.leave, cluster.sent_generation);
     for n in &unheard {
-        node::table::forget(&mut tx, &n.id).await?;
+        node::table::forget(tx, &n.id).await?;
     }
     let before = g.node_count;
     g.node_count = count;
     g.next_index -= i64::try_from(unheard.len()).unwrap_or(0);
-    ops::begin(&mut tx, &mut cluster, Intent::Resize, None).await?;
+    ops::begin(tx, &mut cluster, Intent::Resize, None).await?;
     if wish.rollback {
-        table::set_rollback(&mut tx, uuid, Some(before), None).await?;
+        table::set_rollback(tx, uuid, Some(before), None).await?;
     }
-    come(&mut tx, d, &cluster, g, choice.add, ranges).await?;
+    come(tx, d, &cluster, g, choice.add, ranges).await?;
     let left: Vec<&str> = leaving.iter().map(|n| n.id.as_str()).collect();
     let stays = |n: &&Node| lost.contains(&n.id) && !left.contains(&n.id.as_str());
     for n in all.iter().filter(stays) {
-        node::table::save(&mut tx, n).await?;
+        node::table::set_status(tx, n).await?;
     }
-    send_off(&mut tx, &cluster, &all, &leaving, &dead).await?;
-    notify::push(
-        &mut tx,
-        Some(ctx),
-        "update",
-        Outcome::Pending,
-        &cluster,
-        &groups,
-    )
-    .await?;
-    tx.commit().await
+    send_off(tx, &cluster, &all, &leaving, dead).await?;
+    let pending = Outcome::Pending;
+    notify::push(tx, Some(ctx), "update", pending, &cluster, &groups).await
 }
 
 /// The parts of the pod range for so many new nodes; none in a swarm.
@@ -167,7 +196,7 @@ pub(super) fn ranges(kube: Option<&Kube>, all: &[Node], count: i64) -> Result<Ve
 
 /// Has new nodes come, and writes the group's size.
 pub(super) async fn come(
-    tx: &mut db::Tx,
+    tx: &mut Tx,
     d: &ClustersDeps,
     cluster: &Cluster,
     g: &mut Group,
@@ -186,7 +215,7 @@ pub(super) async fn come(
 /// Has nodes leave. Those that have joined are drained, where a master can;
 /// not those whose servers are `dead`.
 pub(super) async fn send_off(
-    tx: &mut db::Tx,
+    tx: &mut Tx,
     cluster: &Cluster,
     all: &[Node],
     leaving: &[&Node],
@@ -207,7 +236,7 @@ pub(super) async fn send_off(
         // What ran on a dead server has ended; its pods never say so.
         let joined = gone.status == NodeStatus::Ready && !dead.contains(&gone.name);
         gone.status = NodeStatus::Leaving;
-        node::table::save(tx, &gone).await?;
+        node::table::set_status(tx, &gone).await?;
         if joined && published {
             let mut task = Task::new(&cluster.uuid, "drain", &gone.name, now, seconds);
             task.generation = cluster.generation;
@@ -217,11 +246,12 @@ pub(super) async fn send_off(
     Ok(())
 }
 
-/// A resize to the present size: what is lost comes back.
+/// A resize to the present size by the reconciler itself: what is lost comes
+/// back. Nothing where an operation has begun meanwhile.
 ///
 /// # Errors
-/// As `apply`.
-pub(crate) async fn again(d: &ClustersDeps, c: &Cluster) -> Result<()> {
+/// As [`begin`].
+pub(crate) async fn again(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<()> {
     let groups = nodegroup::table::of_cluster(&d.db, &c.uuid).await?;
     let Some(workers) = groups.iter().find(|g| g.name == WORKER) else {
         return Ok(());
@@ -233,7 +263,17 @@ pub(crate) async fn again(d: &ClustersDeps, c: &Cluster) -> Result<()> {
         leave: &[],
         rollback: false,
     };
-    apply(d, &ctx, &c.uuid, &wish).await
+    let servers = Servers::look(d, c).await?;
+    db::fenced!(d.db, lease, |tx| {
+        let Some(cluster) = table::lock(tx, &c.uuid).await? else {
+            return Ok(());
+        };
+        if cluster.generation != c.generation {
+            return Ok(());
+        }
+        db::mark(tx, KIND, &c.uuid).await?;
+        begin(tx, d, &ctx, cluster, &wish, &servers).await
+    })
 }
 
 /// Nodes that the stack has not heard of are forgotten and their indices are

@@ -8,16 +8,16 @@
 //!          └─ afterwards: ROLLBACK_IN_PROGRESS ── drains ── stack ── ROLLBACK_COMPLETE
 //! ```
 
-use db::Lease;
+use db::{Fenced, Lease};
 use kernel::{Error, Result};
 use orchestration::face::Stack;
 
 use super::model::{Cluster, Intent};
 use super::plan::Move;
-use super::{leave, lost, ops, resize, settle, table};
+use super::{KIND, leave, lost, ops, resize, settle, table};
 use crate::ClustersDeps;
 use crate::coe::Coe;
-use crate::kube;
+use crate::kube::{self, Kube};
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::nodegroup::{self, WORKER};
 
@@ -96,18 +96,39 @@ pub(super) async fn go_back(
         }
         Coe::Swarm => (None, Vec::new()),
     };
-    let mut tx = d.db.begin().await?;
-    tx.fence(lease).await?;
-    let Some(mut cluster) = table::load_tx(&mut tx, &c.uuid).await? else {
+    let seen = Seen {
+        c,
+        coe,
+        kube,
+        dead,
+        why,
+    };
+    db::fenced!(d.db, lease, |tx| turn_back(tx, d, &seen).await)
+}
+
+/// What the way back was decided by.
+struct Seen<'a> {
+    c: &'a Cluster,
+    coe: Coe,
+    kube: Option<Kube>,
+    /// Names of servers that do not run.
+    dead: Vec<String>,
+    why: &'a str,
+}
+
+async fn turn_back(tx: &mut Fenced, d: &ClustersDeps, seen: &Seen<'_>) -> Result<()> {
+    let c = seen.c;
+    let Some(mut cluster) = table::lock(tx, &c.uuid).await? else {
         return Ok(());
     };
     if cluster.generation != c.generation {
         // Another operation has started: it will end in its own way.
         return Ok(());
     }
-    let mut groups = nodegroup::table::of_cluster_tx(&mut tx, &c.uuid).await?;
-    let all = node::table::of_cluster_tx(&mut tx, &c.uuid).await?;
-    let (_, cause) = settle::causes(coe, &groups, &all, why);
+    db::mark(tx, KIND, &c.uuid).await?;
+    let mut groups = nodegroup::table::of_cluster_tx(tx, &c.uuid).await?;
+    let all = node::table::of_cluster_tx(tx, &c.uuid).await?;
+    let (_, cause) = settle::causes(seen.coe, &groups, &all, seen.why);
     let Some(g) = groups.iter_mut().find(|g| g.name == WORKER) else {
         return Err(Error::internal("a cluster without a group of workers"));
     };
@@ -117,7 +138,7 @@ pub(super) async fn go_back(
         .filter(|n| n.nodegroup == g.name && n.status.wanted())
         .collect();
     let (leaving, add) = who(&workers, c.generation, count);
-    let ranges = resize::ranges(kube.as_ref(), &all, add)?;
+    let ranges = resize::ranges(seen.kube.as_ref(), &all, add)?;
     tracing::info!(
         cluster = c.uuid,
         leave = leaving.len(),
@@ -125,11 +146,10 @@ pub(super) async fn go_back(
         "an update failed and is taken back: {cause}"
     );
     g.node_count = count;
-    ops::begin(&mut tx, &mut cluster, Intent::Rollback, Some(&cause)).await?;
-    table::set_rollback(&mut tx, &c.uuid, None, Some(&cause)).await?;
-    resize::come(&mut tx, d, &cluster, g, add, ranges).await?;
+    ops::begin(tx, &mut cluster, Intent::Rollback, Some(&cause)).await?;
+    table::set_rollback(tx, &c.uuid, None, Some(&cause)).await?;
+    resize::come(tx, d, &cluster, g, add, ranges).await?;
     // Of a drain that failed the agents conclude that no other is wanted.
-    node::table::drop_drains(&mut tx, &c.uuid).await?;
-    resize::send_off(&mut tx, &cluster, &all, &leaving, &dead).await?;
-    tx.commit().await
+    node::table::drop_drains(tx, &c.uuid).await?;
+    resize::send_off(tx, &cluster, &all, &leaving, &seen.dead).await
 }

@@ -9,7 +9,7 @@ use orchestration::face::Stack;
 use serde_json::Value;
 
 use super::model::{Cluster, Intent};
-use super::{KIND, table};
+use super::table;
 use crate::ClustersDeps;
 use crate::coe::{Coe, swarm};
 use crate::kube;
@@ -34,70 +34,74 @@ pub(crate) async fn settle(
             kube.networks.api_port
         }
     };
-    let mut tx = d.db.begin().await?;
-    tx.fence(lease).await?;
-    let mut groups = nodegroup::table::of_cluster_tx(&mut tx, &cluster.uuid).await?;
-    let nodes = node::table::of_cluster_tx(&mut tx, &cluster.uuid).await?;
-    let (reasons, outcome) = match outcome {
-        Ok(()) => (BTreeMap::new(), Ok(())),
-        Err(why) => {
-            let (reasons, first) = causes(coe, &groups, &nodes, &why);
-            (reasons, Err(first))
-        }
-    };
-    let (status, status_reason) = cluster.ending(&outcome);
-    if !table::finish(&mut tx, cluster, &status, status_reason.as_deref()).await? {
-        // Another operation has started: it will end in its own way.
-        return Ok(());
-    }
-    let outputs = stack.map(|s| &s.outputs);
-    for group in &mut groups {
-        if let Some(found) = addresses(outputs, group) {
-            group.node_addresses = found;
-        }
-        let reason = reasons.get(&group.name).map(String::as_str);
-        let own = if reasons.is_empty() || reason.is_some() {
-            status.clone()
-        } else {
-            format!("{}_COMPLETE", cluster.intent.verb())
+    db::fenced!(d.db, lease, |tx| {
+        let mut groups = nodegroup::table::of_cluster_tx(tx, &cluster.uuid).await?;
+        let nodes = node::table::of_cluster_tx(tx, &cluster.uuid).await?;
+        let (reasons, outcome) = match &outcome {
+            Ok(()) => (BTreeMap::new(), Ok(())),
+            Err(why) => {
+                let (reasons, first) = causes(coe, &groups, &nodes, why);
+                (reasons, Err(first))
+            }
         };
-        nodegroup::table::finish(&mut tx, group, &own, reason).await?;
-    }
-    let mut after = cluster.clone();
-    if outcome.is_ok() {
-        for n in nodes.iter().filter(|n| n.status == NodeStatus::Leaving) {
-            let mut gone = n.clone();
-            gone.status = NodeStatus::Removed;
-            node::table::save(&mut tx, &gone).await?;
-            // Its peers wait for that.
-            tx.wake(KIND, &cluster.uuid);
+        let (status, status_reason) = cluster.ending(&outcome);
+        if !table::finish(tx, cluster, &status, status_reason.as_deref()).await? {
+            // Another operation has started: it will end in its own way.
+            return Ok(());
         }
-        if matches!(
-            cluster.intent,
-            Intent::Create | Intent::Resize | Intent::Rollback
-        ) {
-            let front = if nodes.iter().any(|n| n.is_balancer) {
-                outputs
-                    .and_then(|all| all.get("balancer_address")?.as_str())
-                    .or(balancer(&nodes))
+        let outputs = stack.map(|s| &s.outputs);
+        for group in &mut groups {
+            if let Some(found) = addresses(outputs, group) {
+                group.node_addresses = found;
+            }
+            let reason = reasons.get(&group.name).map(String::as_str);
+            let own = if reasons.is_empty() || reason.is_some() {
+                status.clone()
             } else {
-                first_master(&groups)
+                format!("{}_COMPLETE", cluster.intent.verb())
             };
-            after.api_address = front.map(|ip| coe.api_address(ip, port));
-            table::set_address(&mut tx, &cluster.uuid, after.api_address.as_deref()).await?;
+            nodegroup::table::finish(tx, group, &own, reason).await?;
         }
-        node::table::drop_tasks(&mut tx, &cluster.uuid, cluster.generation).await?;
+        let mut after = cluster.clone();
+        if outcome.is_ok() {
+            for n in nodes.iter().filter(|n| n.status == NodeStatus::Leaving) {
+                let mut gone = n.clone();
+                gone.status = NodeStatus::Removed;
+                node::table::conclude(tx, &gone).await?;
+            }
+            if matches!(
+                cluster.intent,
+                Intent::Create | Intent::Resize | Intent::Rollback
+            ) {
+                let front = front(&nodes, &groups, outputs);
+                after.api_address = front.map(|ip| coe.api_address(ip, port));
+                table::set_address(tx, &cluster.uuid, after.api_address.as_deref()).await?;
+            }
+            node::table::drop_tasks(tx, &cluster.uuid, cluster.generation).await?;
+        }
+        after.status = status;
+        after.status_reason = status_reason;
+        let told = if outcome.is_ok() {
+            Outcome::Success
+        } else {
+            Outcome::Failure
+        };
+        let action = cluster.intent.activity();
+        notify::push(tx, None, action, told, &after, &groups).await
+    })
+}
+
+/// The host of the cluster's API: the balancer's, else the first master's.
+fn front<'a>(
+    nodes: &'a [Node],
+    groups: &'a [Group],
+    outputs: Option<&'a BTreeMap<String, Value>>,
+) -> Option<&'a str> {
+    if !nodes.iter().any(|n| n.is_balancer) {
+        return first_master(groups);
     }
-    after.status = status;
-    after.status_reason = status_reason;
-    let told = if outcome.is_ok() {
-        Outcome::Success
-    } else {
-        Outcome::Failure
-    };
-    let action = cluster.intent.activity();
-    notify::push(&mut tx, None, action, told, &after, &groups).await?;
-    tx.commit().await
+    let said = outputs.and_then(|all| all.get("balancer_address")?.as_str());
+    said.or(balancer(nodes))
 }
 
 /// The cause per group, and the first of all by time.

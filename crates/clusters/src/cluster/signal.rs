@@ -1,5 +1,6 @@
 //! What nodes tell, passed on to the wait condition of the stack.
 
+use db::Lease;
 use kernel::{Ctx, Result};
 use orchestration::face::Signal;
 use serde_json::Value;
@@ -9,14 +10,48 @@ use crate::ClustersDeps;
 use crate::coe::hot::HANDLE;
 use crate::node::{self, Node};
 
-/// Tells the wait condition what a node has told, and remembers that. `ctx`
-/// carries the epoch of a reconciler's run; an agent's request has none.
+/// Tells the wait condition what a node has told, and remembers that, in the
+/// request of its agent.
 ///
 /// # Errors
 /// As the stack and the database.
 pub(crate) async fn signal(d: &ClustersDeps, ctx: &Ctx, cluster: &Cluster, n: &Node) -> Result<()> {
-    let Some(status) = &n.signal else {
+    let Some(status) = tell(d, ctx, cluster, n).await? else {
         return Ok(());
+    };
+    db::write!(d.db, |tx| node::table::set_signalled(tx, &n.id, status)
+        .await)
+}
+
+/// As [`signal`] for the reconciler: what the agent's request has not managed.
+/// `ctx` carries the epoch of its run.
+///
+/// # Errors
+/// As the stack and the database.
+pub(crate) async fn repeat(
+    d: &ClustersDeps,
+    lease: &Lease,
+    ctx: &Ctx,
+    cluster: &Cluster,
+    n: &Node,
+) -> Result<()> {
+    let Some(status) = tell(d, ctx, cluster, n).await? else {
+        return Ok(());
+    };
+    db::fenced!(d.db, lease, |tx| {
+        node::table::set_signalled(tx, &n.id, status).await
+    })
+}
+
+/// Answers what the stack was told, if there is something to tell.
+async fn tell<'a>(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    cluster: &Cluster,
+    n: &'a Node,
+) -> Result<Option<&'a str>> {
+    let Some(status) = n.signal.as_deref() else {
+        return Ok(None);
     };
     let reason = match n.cause(cluster.engine()?) {
         Some(cause) if status == "FAILURE" => cause,
@@ -24,7 +59,7 @@ pub(crate) async fn signal(d: &ClustersDeps, ctx: &Ctx, cluster: &Cluster, n: &N
     };
     let word = Signal {
         id: n.name.clone(),
-        status: status.clone(),
+        status: status.to_owned(),
         reason,
         data: Value::Null,
     };
@@ -32,7 +67,5 @@ pub(crate) async fn signal(d: &ClustersDeps, ctx: &Ctx, cluster: &Cluster, n: &N
         .stacks
         .signal(ctx, &cluster.stack_id, HANDLE, word)
         .await?;
-    let mut tx = d.db.begin().await?;
-    node::table::set_signalled(&mut tx, &n.id, status).await?;
-    tx.commit().await
+    Ok(Some(status))
 }

@@ -1,7 +1,8 @@
 //! SQL of `magnum_cluster`. Rows are written by narrow updates, so that an
 //! API call, a report of a node and the reconciler never undo each other.
+//! What only the reconciler writes asks for its lease (`Fenced`).
 
-use db::{Db, Migration, Row, Tx, Value, values};
+use db::{Db, Fenced, Migration, Row, Tx, Value, values};
 use kernel::{Page, Result, clock};
 use serde_json::Value as Json;
 
@@ -189,9 +190,11 @@ pub(crate) async fn load(db: &Db, uuid: &str) -> Result<Option<Cluster>> {
         .transpose()
 }
 
-pub(crate) async fn load_tx(tx: &mut Tx, uuid: &str) -> Result<Option<Cluster>> {
+/// Reads the row for an operation that decides by it, and keeps others off.
+/// The key of the cluster's reconciler comes first where it is marked, too.
+pub(crate) async fn lock(tx: &mut Tx, uuid: &str) -> Result<Option<Cluster>> {
     let sql = format!("SELECT {COLUMNS} FROM magnum_cluster WHERE uuid = ?");
-    tx.query_opt(&sql, values![uuid])
+    tx.lock_opt(&sql, values![uuid])
         .await?
         .as_ref()
         .map(read)
@@ -255,7 +258,7 @@ pub(crate) async fn start(
 
 /// Ends an operation, unless another has started meanwhile.
 pub(crate) async fn finish(
-    tx: &mut Tx,
+    tx: &mut Fenced,
     c: &Cluster,
     status: &str,
     reason: Option<&str>,
@@ -286,7 +289,7 @@ pub(crate) async fn set_rollback(
 }
 
 /// The stack has been told what this generation wants.
-pub(crate) async fn set_sent(tx: &mut Tx, uuid: &str, generation: i64) -> Result<()> {
+pub(crate) async fn set_sent(tx: &mut Fenced, uuid: &str, generation: i64) -> Result<()> {
     tx.execute(
         "UPDATE magnum_cluster SET sent_generation = ? WHERE uuid = ?",
         values![generation, uuid],
@@ -295,7 +298,11 @@ pub(crate) async fn set_sent(tx: &mut Tx, uuid: &str, generation: i64) -> Result
     .map(|_| ())
 }
 
-pub(crate) async fn set_address(tx: &mut Tx, uuid: &str, api_address: Option<&str>) -> Result<()> {
+pub(crate) async fn set_address(
+    tx: &mut Fenced,
+    uuid: &str,
+    api_address: Option<&str>,
+) -> Result<()> {
     tx.execute(
         "UPDATE magnum_cluster SET api_address = ? WHERE uuid = ?",
         values![api_address, uuid],
@@ -319,6 +326,7 @@ pub(crate) async fn set_version(
     .map(|_| ())
 }
 
+/// What a user or a master says.
 pub(crate) async fn set_health(
     tx: &mut Tx,
     uuid: &str,
@@ -333,8 +341,18 @@ pub(crate) async fn set_health(
     .map(|_| ())
 }
 
+/// What the reconciler concludes from the servers.
+pub(crate) async fn conclude_health(
+    tx: &mut Fenced,
+    uuid: &str,
+    status: &str,
+    reason: &Json,
+) -> Result<()> {
+    set_health(tx, uuid, Some(status), reason).await
+}
+
 /// The row and all that hangs on it.
-pub(crate) async fn purge(tx: &mut Tx, uuid: &str) -> Result<()> {
+pub(crate) async fn purge(tx: &mut Fenced, uuid: &str) -> Result<()> {
     for table in [
         "magnum_task",
         "magnum_node",

@@ -1,6 +1,6 @@
 //! SQL of `magnum_node` and `magnum_task`.
 
-use db::{Db, Migration, Row, Tx, values};
+use db::{Db, Fenced, Migration, Row, Tx, values};
 use kernel::Result;
 
 use super::model::{Node, NodeStatus, Task};
@@ -190,7 +190,8 @@ pub(crate) async fn bind(tx: &mut Tx, node: &Node, session_hash: &str) -> Result
     Ok(n == 1)
 }
 
-/// Writes status, steps and signal. A removed node has no pods any more.
+/// Writes status, steps and signal of a node that `load_tx` has locked. A
+/// removed node has no pods any more.
 pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
     let pods = n
         .pod_cidr
@@ -212,9 +213,40 @@ pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
     .map(|_| ())
 }
 
+/// What the reconciler reports for a node whose agent cannot.
+pub(crate) async fn conclude_report(tx: &mut Fenced, n: &Node) -> Result<()> {
+    save(tx, n).await
+}
+
+/// A status that follows from an operation: the node leaves, or is lost. The
+/// agents are told.
+pub(crate) async fn set_status(tx: &mut Tx, n: &Node) -> Result<()> {
+    tx.wake(crate::cluster::KIND, &n.cluster_id);
+    tx.execute(
+        "UPDATE magnum_node SET status = ? WHERE id = ?",
+        values![n.status.as_str(), &n.id],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// A status that the reconciler concludes. A removed node has no pods any
+/// more. The agents are told.
+pub(crate) async fn conclude(tx: &mut Fenced, n: &Node) -> Result<()> {
+    set_status(tx, n).await?;
+    if n.status == NodeStatus::Removed {
+        tx.execute(
+            "UPDATE magnum_node SET pod_cidr = NULL WHERE id = ?",
+            values![&n.id],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
 /// Another token for another server of the same node: who used the one
 /// before is nobody's session any more.
-pub(crate) async fn rearm(tx: &mut Tx, n: &Node) -> Result<()> {
+pub(crate) async fn rearm(tx: &mut Fenced, n: &Node) -> Result<()> {
     tx.execute(
         "UPDATE magnum_node SET steps = '[]', session_hash = NULL, token_hash = ?, \
          token_expires = ?, token_sealed = ?, fresh_sealed = ? WHERE id = ?",
@@ -326,7 +358,7 @@ pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: &str, log: &str) -> 
 }
 
 /// Drains of a resize that is given up; an agent's late answer finds none.
-pub(crate) async fn drop_drains(tx: &mut Tx, cluster: &str) -> Result<()> {
+pub(crate) async fn drop_drains(tx: &mut Fenced, cluster: &str) -> Result<()> {
     tx.execute(
         "DELETE FROM magnum_task WHERE cluster_id = ? AND kind = 'drain'",
         values![cluster],
@@ -335,7 +367,7 @@ pub(crate) async fn drop_drains(tx: &mut Tx, cluster: &str) -> Result<()> {
     .map(|_| ())
 }
 
-pub(crate) async fn drop_tasks(tx: &mut Tx, cluster: &str, before: i64) -> Result<()> {
+pub(crate) async fn drop_tasks(tx: &mut Fenced, cluster: &str, before: i64) -> Result<()> {
     tx.execute(
         "DELETE FROM magnum_task WHERE cluster_id = ? AND generation <= ?",
         values![cluster, before],

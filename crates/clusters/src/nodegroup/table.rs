@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use db::{Db, Migration, Row, Tx, Value, values};
+use db::{Db, Fenced, Migration, Row, Tx, Value, values};
 use kernel::{Result, clock};
 
 use super::model::Group;
@@ -145,8 +145,9 @@ pub(crate) async fn start(tx: &mut Tx, cluster: &str, status: &str) -> Result<()
     .map(|_| ())
 }
 
+/// The reconciler has ended an operation.
 pub(crate) async fn finish(
-    tx: &mut Tx,
+    tx: &mut Fenced,
     g: &Group,
     status: &str,
     reason: Option<&str>,

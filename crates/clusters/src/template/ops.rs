@@ -64,15 +64,17 @@ pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> 
     if t.public || t.hidden {
         publish(d, ctx)?;
     }
-    let mut tx = d.db.begin().await?;
-    table::insert(&mut tx, &t).await.map_err(|e| match e.kind {
+    db::write!(d.db, |tx| {
+        tx.leave_receipt().await?;
+        table::insert(tx, &t).await
+    })
+    .map_err(|e| match e.kind {
         kernel::Kind::AlreadyExists => Error::exists(format!(
             "A ClusterTemplate with UUID {} already exists.",
             t.uuid
         )),
         _ => e,
     })?;
-    tx.commit().await?;
     Ok(t)
 }
 
@@ -205,15 +207,23 @@ pub(crate) async fn update(
     if next.public != old.public || next.hidden != old.hidden {
         publish(d, ctx)?;
     }
-    let mut tx = d.db.begin().await?;
-    if !model::harmless(&changes) && table::references(&mut tx, &old.uuid).await? {
-        return Err(referenced(key));
-    }
     next.updated_at = Some(clock::now_micros());
-    if !table::update(&mut tx, &next).await? {
-        return Err(Error::not_found("ClusterTemplate", key));
-    }
-    tx.commit().await?;
+    db::write!(d.db, |tx| {
+        // The new row was checked as a whole: it replaces the one that was read.
+        match table::lock(tx, &old.uuid).await? {
+            Some(row) if row == old => {}
+            Some(_) => {
+                return Err(Error::conflict(format!(
+                    "ClusterTemplate {key} was changed at the same time; look at it and try again."
+                )));
+            }
+            None => return Err(Error::not_found("ClusterTemplate", key)),
+        }
+        if !model::harmless(&changes) && table::references(tx, &old.uuid).await? {
+            return Err(referenced(key));
+        }
+        table::update(tx, &next).await
+    })?;
     Ok(next)
 }
 
@@ -225,12 +235,16 @@ pub(crate) async fn delete(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<()>
     }
     d.enforcer
         .check("clustertemplate:delete", ctx, &target(&t))?;
-    let mut tx = d.db.begin().await?;
-    if table::references(&mut tx, &t.uuid).await? {
-        return Err(referenced(key));
-    }
-    table::delete(&mut tx, &t.uuid).await?;
-    tx.commit().await
+    db::write!(d.db, |tx| {
+        tx.leave_receipt().await?;
+        if table::lock(tx, &t.uuid).await?.is_none() {
+            return Err(Error::not_found("ClusterTemplate", key));
+        }
+        if table::references(tx, &t.uuid).await? {
+            return Err(referenced(key));
+        }
+        table::delete(tx, &t.uuid).await
+    })
 }
 
 fn referenced(key: &str) -> Error {

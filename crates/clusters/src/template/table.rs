@@ -164,8 +164,8 @@ pub(crate) async fn insert(tx: &mut Tx, t: &Template) -> Result<()> {
     tx.execute(&sql, bound(t)?).await.map(|_| ())
 }
 
-/// Writes every column; `false` where the row is gone.
-pub(crate) async fn update(tx: &mut Tx, t: &Template) -> Result<bool> {
+/// Writes every column of a row that is locked.
+pub(crate) async fn update(tx: &mut Tx, t: &Template) -> Result<()> {
     let set: Vec<_> = COLUMNS.split(", ").map(|c| format!("{c} = ?")).collect();
     let sql = format!(
         "UPDATE magnum_template SET {} WHERE uuid = ?",
@@ -173,7 +173,7 @@ pub(crate) async fn update(tx: &mut Tx, t: &Template) -> Result<bool> {
     );
     let mut args = bound(t)?;
     args.push(Value::from(&t.uuid));
-    Ok(tx.execute(&sql, args).await? == 1)
+    tx.execute(&sql, args).await.map(|_| ())
 }
 
 pub(crate) async fn delete(tx: &mut Tx, uuid: &str) -> Result<()> {
@@ -244,13 +244,10 @@ pub(crate) async fn labels_of(
         .collect()
 }
 
-/// Whether it is still there; locks it where the database locks rows.
-pub(crate) async fn exists(tx: &mut Tx, uuid: &str) -> Result<bool> {
-    let row = tx
-        .lock_opt(
-            "SELECT uuid FROM magnum_template WHERE uuid = ?",
-            values![uuid],
-        )
-        .await?;
-    Ok(row.is_some())
+/// Reads it and keeps others off: it is neither changed nor deleted while a
+/// cluster of it is made.
+pub(crate) async fn lock(tx: &mut Tx, uuid: &str) -> Result<Option<Template>> {
+    let sql = format!("SELECT {COLUMNS} FROM magnum_template WHERE uuid = ?");
+    let row = tx.lock_opt(&sql, values![uuid]).await?;
+    row.as_ref().map(read).transpose()
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use db::Table as _;
 use kernel::{Error, Kind, Result, clock, ids};
 use serde_json::Value;
 
@@ -62,23 +63,28 @@ pub(crate) async fn create(
         None => drawn()?,
     };
     credential.secret_hash = password::hash(secret.clone()).await?;
-    let mut tx = identity.db.begin().await?;
-    table::insert_credential(&mut tx, &credential).await.map_err(|e| {
+    db::write!(identity.db, |tx| {
+        // Nobody can read the secret again.
+        tx.leave_receipt().await?;
+        credential.insert(tx).await
+    })
+    .map_err(|e| {
         let text = format!("Conflict occurred attempting to store application_credential - Duplicate entry found with name {}.", credential.name);
         twice(e, text)
     })?;
-    tx.commit().await?;
     Ok((credential, secret))
 }
 
 pub(crate) async fn delete(identity: &Identity, user_id: &str, id: &str) -> Result<()> {
-    let mut tx = identity.db.begin().await?;
-    if table::delete_credential(&mut tx, user_id, id).await? == 0 {
-        return Err(missing("Application Credential", id));
-    }
-    tx.commit().await?;
+    let deleted = db::write!(identity.db, |tx| {
+        tx.leave_receipt().await?;
+        if table::delete_credential(tx, user_id, id).await? == 0 {
+            return Err(missing("Application Credential", id));
+        }
+        Ok(())
+    });
     identity.cache.clear();
-    Ok(())
+    deleted
 }
 
 /// The ids of the asked roles, all held by the token; without a wish all.

@@ -1,5 +1,6 @@
 //! Creating, changing and deleting domains.
 
+use db::Table as _;
 use kernel::{Error, Result, ids};
 
 use crate::Identity;
@@ -27,11 +28,11 @@ pub(crate) async fn create(identity: &Identity, fields: &Fields) -> Result<Proje
             .flatten()
             .unwrap_or_default(),
     };
-    let mut tx = identity.db.begin().await?;
-    project::table::insert(&mut tx, &domain)
-        .await
-        .map_err(|e| duplicate(e, &domain))?;
-    tx.commit().await?;
+    db::write!(identity.db, |tx| {
+        tx.leave_receipt().await?;
+        domain.insert(tx).await
+    })
+    .map_err(|e| duplicate(e, &domain))?;
     Ok(domain)
 }
 
@@ -52,12 +53,9 @@ pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Re
         }
         domain.enabled = enabled;
     }
-    let mut tx = identity.db.begin().await?;
-    project::table::update(&mut tx, &domain)
-        .await
-        .map_err(|e| duplicate(e, &domain))?;
-    tx.commit().await?;
+    let stored = db::write!(identity.db, |tx| project::table::update(tx, &domain).await);
     identity.cache.clear();
+    stored.map_err(|e| duplicate(e, &domain))?;
     Ok(domain)
 }
 
@@ -74,17 +72,17 @@ pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
     }
     let projects = project::table::list(&identity.db).await?;
     let users = user::table::list(&identity.db).await?;
-    let mut tx = identity.db.begin().await?;
-    for user in users.iter().filter(|u| u.domain_id == id) {
-        user::table::delete(&mut tx, &user.id).await?;
-    }
-    for project in projects.iter().filter(|p| p.domain_id == id) {
-        project::table::delete(&mut tx, &project.id).await?;
-    }
-    project::table::delete(&mut tx, id).await?;
-    tx.commit().await?;
+    let deleted = db::write!(identity.db, |tx| {
+        for user in users.iter().filter(|u| u.domain_id == id) {
+            user::table::delete(tx, &user.id).await?;
+        }
+        for project in projects.iter().filter(|p| p.domain_id == id) {
+            project::table::delete(tx, &project.id).await?;
+        }
+        project::table::delete(tx, id).await
+    });
     identity.cache.clear();
-    Ok(())
+    deleted.map(|_| ())
 }
 
 fn duplicate(e: Error, d: &Project) -> Error {

@@ -67,28 +67,32 @@ pub(crate) fn assignment(user: &User, place: &Place, role_id: &str) -> Assignmen
     }
 }
 
-/// Granting again is done, as in Keystone.
+/// Granting again is done, as in Keystone; also where somebody else does it
+/// at the same time.
 pub(crate) async fn grant(identity: &Identity, a: &Assignment) -> Result<()> {
-    let mut tx = identity.db.begin().await?;
-    role::table::grant(&mut tx, a).await?;
-    tx.commit().await?;
+    let granted = db::write!(identity.db, |tx| role::table::grant(tx, a).await);
     identity.cache.clear();
-    Ok(())
+    match granted {
+        Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
+        other => other,
+    }
 }
 
 /// Takes a role away, and with it the application credentials that the user
 /// made in that project.
 pub(crate) async fn revoke(identity: &Identity, a: &Assignment) -> Result<()> {
-    let mut tx = identity.db.begin().await?;
-    if role::table::revoke(&mut tx, a).await? == 0 {
-        return Err(absent(a));
-    }
-    if a.kind == "project" {
-        user::table::delete_credentials(&mut tx, &a.user_id, &a.target_id).await?;
-    }
-    tx.commit().await?;
+    let revoked = db::write!(identity.db, |tx| {
+        tx.leave_receipt().await?;
+        if role::table::revoke(tx, a).await? == 0 {
+            return Err(absent(a));
+        }
+        if a.kind == "project" {
+            user::table::delete_credentials(tx, &a.user_id, &a.target_id).await?;
+        }
+        Ok(())
+    });
     identity.cache.clear();
-    Ok(())
+    revoked
 }
 
 pub(crate) fn absent(a: &Assignment) -> Error {

@@ -1,5 +1,6 @@
 //! Creating, changing and deleting projects.
 
+use db::Table as _;
 use kernel::{Error, Result, ids};
 
 use super::{Project, table};
@@ -44,11 +45,11 @@ pub(crate) async fn create(
             .flatten()
             .unwrap_or_default(),
     };
-    let mut tx = identity.db.begin().await?;
-    table::insert(&mut tx, &project)
-        .await
-        .map_err(|e| duplicate(e, &project))?;
-    tx.commit().await?;
+    db::write!(identity.db, |tx| {
+        tx.leave_receipt().await?;
+        project.insert(tx).await
+    })
+    .map_err(|e| duplicate(e, &project))?;
     Ok(project)
 }
 
@@ -123,12 +124,9 @@ pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Re
         }
         project.enabled = enabled;
     }
-    let mut tx = identity.db.begin().await?;
-    table::update(&mut tx, &project)
-        .await
-        .map_err(|e| duplicate(e, &project))?;
-    tx.commit().await?;
+    let stored = db::write!(identity.db, |tx| table::update(tx, &project).await);
     identity.cache.clear();
+    stored.map_err(|e| duplicate(e, &project))?;
     Ok(project)
 }
 
@@ -142,11 +140,9 @@ pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
             "Cannot delete the project {id} since it is not a leaf in the hierarchy. Use the cascade option if you want to delete a whole subtree."
         )));
     }
-    let mut tx = identity.db.begin().await?;
-    table::delete(&mut tx, id).await?;
-    tx.commit().await?;
+    let deleted = db::write!(identity.db, |tx| table::delete(tx, id).await);
     identity.cache.clear();
-    Ok(())
+    deleted.map(|_| ())
 }
 
 async fn children(identity: &Identity, id: &str) -> Result<Vec<Project>> {

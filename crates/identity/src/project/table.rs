@@ -1,38 +1,12 @@
 //! SQL of `project`.
 
-use db::{Db, Row, Tx, values};
+use db::{Db, Table as _, Tx, values};
 use kernel::Result;
 
 use super::Project;
 
-fn read(row: &Row) -> Result<Project> {
-    Ok(Project {
-        id: row.text("id")?,
-        name: row.text("name")?,
-        domain_id: row.text("domain_id")?,
-        parent_id: row.opt_text("parent_id")?,
-        is_domain: row.flag("is_domain")?,
-        enabled: row.flag("enabled")?,
-        description: row.text("description")?,
-    })
-}
-
-pub(crate) async fn insert(tx: &mut Tx, p: &Project) -> Result<()> {
-    tx.execute(
-        "INSERT INTO project (id, name, domain_id, parent_id, is_domain, enabled, description) \
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
-        values![
-            &p.id,
-            &p.name,
-            &p.domain_id,
-            p.parent_id.clone(),
-            p.is_domain,
-            p.enabled,
-            &p.description
-        ],
-    )
-    .await
-    .map(|_| ())
+db::columns! {
+    Project in "project" { id, name, domain_id, parent_id, is_domain, enabled, description }
 }
 
 pub(crate) async fn update(tx: &mut Tx, p: &Project) -> Result<u64> {
@@ -60,37 +34,40 @@ pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
 
 pub(crate) async fn by_id(db: &Db, id: &str) -> Result<Option<Project>> {
     let row = db
-        .query_opt("SELECT * FROM project WHERE id = ?", values![id])
+        .query_opt(&format!("{} WHERE id = ?", Project::select()), values![id])
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(Project::read).transpose()
 }
 
 /// `domain_id` is empty for domains.
 pub(crate) async fn by_name(db: &Db, domain_id: &str, name: &str) -> Result<Option<Project>> {
     let row = db
         .query_opt(
-            "SELECT * FROM project WHERE domain_id = ? AND name = ?",
+            &format!("{} WHERE domain_id = ? AND name = ?", Project::select()),
             values![domain_id, name],
         )
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(Project::read).transpose()
 }
 
 pub(crate) async fn list(db: &Db) -> Result<Vec<Project>> {
     let rows = db
-        .query("SELECT * FROM project ORDER BY name, id", vec![])
+        .query(&format!("{} ORDER BY name, id", Project::select()), vec![])
         .await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(Project::read).collect()
 }
 
 /// Projects and domains on which the user has a role.
 pub(crate) async fn of_user(db: &Db, user_id: &str, kind: &str) -> Result<Vec<Project>> {
     let rows = db
         .query(
-            "SELECT * FROM project WHERE id IN (SELECT target_id FROM role_assignment \
+            &format!(
+                "{} WHERE id IN (SELECT target_id FROM role_assignment \
              WHERE user_id = ? AND target_kind = ?) ORDER BY name, id",
+                Project::select()
+            ),
             values![user_id, kind],
         )
         .await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(Project::read).collect()
 }

@@ -1,5 +1,6 @@
 //! Creating, changing and deleting roles.
 
+use db::Table as _;
 use kernel::{Error, Result, ids};
 
 use super::{Role, is_built_in, table};
@@ -28,11 +29,11 @@ pub(crate) async fn create(identity: &Identity, fields: &Fields) -> Result<Role>
             .flatten()
             .unwrap_or_default(),
     };
-    let mut tx = identity.db.begin().await?;
-    table::insert(&mut tx, &role)
-        .await
-        .map_err(|e| duplicate(e, &role))?;
-    tx.commit().await?;
+    db::write!(identity.db, |tx| {
+        tx.leave_receipt().await?;
+        role.insert(tx).await
+    })
+    .map_err(|e| duplicate(e, &role))?;
     Ok(role)
 }
 
@@ -45,22 +46,17 @@ pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Re
     if let Some(text) = fields.nullable("description", 65_535)? {
         role.description = text.unwrap_or_default();
     }
-    let mut tx = identity.db.begin().await?;
-    table::update(&mut tx, &role)
-        .await
-        .map_err(|e| duplicate(e, &role))?;
-    tx.commit().await?;
+    let stored = db::write!(identity.db, |tx| table::update(tx, &role).await);
     identity.cache.clear();
+    stored.map_err(|e| duplicate(e, &role))?;
     Ok(role)
 }
 
 pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
     mutable(&get(identity, id).await?, "delete")?;
-    let mut tx = identity.db.begin().await?;
-    table::delete(&mut tx, id).await?;
-    tx.commit().await?;
+    let deleted = db::write!(identity.db, |tx| table::delete(tx, id).await);
     identity.cache.clear();
-    Ok(())
+    deleted.map(|_| ())
 }
 
 /// The rules name these roles: without them nobody could do anything.

@@ -1,25 +1,16 @@
 //! SQL of `identity_role`, `implied_role` and `role_assignment`.
 
-use db::{Db, Row, Tx, values};
+use db::{Db, Table as _, Tx, values};
 use kernel::Result;
 
 use super::{Assignment, Role};
 
-fn read(row: &Row) -> Result<Role> {
-    Ok(Role {
-        id: row.text("id")?,
-        name: row.text("name")?,
-        description: row.text("description")?,
-    })
+db::columns! {
+    Role in "identity_role" { id, name, description }
 }
 
-pub(crate) async fn insert(tx: &mut Tx, r: &Role) -> Result<()> {
-    tx.execute(
-        "INSERT INTO identity_role (id, name, description) VALUES (?, ?, ?)",
-        values![&r.id, &r.name, &r.description],
-    )
-    .await
-    .map(|_| ())
+db::columns! {
+    Assignment in "role_assignment" { user_id, kind = "target_kind", target_id, role_id }
 }
 
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
@@ -36,9 +27,9 @@ pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
 
 pub(crate) async fn list(db: &Db) -> Result<Vec<Role>> {
     let rows = db
-        .query("SELECT * FROM identity_role ORDER BY name", vec![])
+        .query(&format!("{} ORDER BY name", Role::select()), vec![])
         .await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(Role::read).collect()
 }
 
 pub(crate) async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<()> {
@@ -62,11 +53,7 @@ pub(crate) async fn implied(db: &Db) -> Result<Vec<(String, String)>> {
 /// Granting again what is granted is done.
 pub(crate) async fn grant(tx: &mut Tx, a: &Assignment) -> Result<()> {
     if granted(tx, a).await? == 0 {
-        tx.execute(
-            "INSERT INTO role_assignment (user_id, target_kind, target_id, role_id) VALUES (?, ?, ?, ?)",
-            values![&a.user_id, &a.kind, &a.target_id, &a.role_id],
-        )
-        .await?;
+        a.insert(tx).await?;
     }
     Ok(())
 }
@@ -108,20 +95,14 @@ pub(crate) async fn held(
 pub(crate) async fn assignments(db: &Db) -> Result<Vec<Assignment>> {
     let rows = db
         .query(
-            "SELECT * FROM role_assignment ORDER BY user_id, target_id, role_id",
+            &format!(
+                "{} ORDER BY user_id, target_id, role_id",
+                Assignment::select()
+            ),
             vec![],
         )
         .await?;
-    rows.iter()
-        .map(|r| {
-            Ok(Assignment {
-                user_id: r.text("user_id")?,
-                kind: r.text("target_kind")?,
-                target_id: r.text("target_id")?,
-                role_id: r.text("role_id")?,
-            })
-        })
-        .collect()
+    rows.iter().map(Assignment::read).collect()
 }
 
 pub(crate) async fn update(tx: &mut Tx, r: &Role) -> Result<u64> {

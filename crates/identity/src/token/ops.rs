@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use kernel::{Error, Result, clock};
+use kernel::{Error, Kind, Result, clock};
 
 use super::payload::{self, Payload, Scope};
 use super::wire::{AuthRequest, Proof, Reference, Wanted};
@@ -279,14 +279,19 @@ async fn roles(
 /// Revokes one token at once on this server.
 pub(crate) async fn revoke(identity: &Identity, valid: &Valid) -> Result<()> {
     let now = clock::now_micros() / MICROS;
-    let mut tx = identity.db.begin().await?;
-    table::forget(&mut tx, now).await?;
-    if let Some(own) = valid.payload.audit_ids.first() {
-        table::revoke(&mut tx, own, valid.payload.expires_at).await?;
-    }
-    tx.commit().await?;
+    let revoked = db::write!(identity.db, |tx| {
+        table::forget(tx, now).await?;
+        if let Some(own) = valid.payload.audit_ids.first() {
+            table::revoke(tx, own, valid.payload.expires_at).await?;
+        }
+        Ok(())
+    });
     identity.cache.clear();
-    Ok(())
+    match revoked {
+        // The same token is revoked by another request at the same time.
+        Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
+        other => other,
+    }
 }
 
 pub(crate) async fn find_domain(

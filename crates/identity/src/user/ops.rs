@@ -1,5 +1,6 @@
 //! Creating, changing and deleting users.
 
+use db::Table as _;
 use kernel::{Error, Result, clock, ids};
 
 use super::{User, table};
@@ -32,12 +33,12 @@ pub(crate) async fn create(identity: &Identity, domain_id: &str, fields: &Fields
     if let Some(secret) = secret {
         user.password_hash = Some(password::hash(secret).await?);
     }
-    let mut tx = identity.db.begin().await?;
-    table::insert(&mut tx, &user)
-        .await
-        .map_err(|e| duplicate(e, &user))?;
-    tx.commit().await?;
+    let stored = db::write!(identity.db, |tx| {
+        tx.leave_receipt().await?;
+        user.insert(tx).await
+    });
     identity.cache.clear();
+    stored.map_err(|e| duplicate(e, &user))?;
     Ok(user)
 }
 
@@ -67,13 +68,15 @@ pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Re
 }
 
 pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
-    let mut tx = identity.db.begin().await?;
-    if table::delete(&mut tx, id).await? == 0 {
-        return Err(missing("user", id));
-    }
-    tx.commit().await?;
+    let deleted = db::write!(identity.db, |tx| {
+        tx.leave_receipt().await?;
+        if table::delete(tx, id).await? == 0 {
+            return Err(missing("user", id));
+        }
+        Ok(())
+    });
     identity.cache.clear();
-    Ok(())
+    deleted
 }
 
 /// The user's own change, which proves itself by the old password.
@@ -102,17 +105,16 @@ fn void_from(user: &User) -> i64 {
 }
 
 async fn store(identity: &Identity, user: &User) -> Result<()> {
-    let mut tx = identity.db.begin().await?;
-    if table::update(&mut tx, user)
-        .await
-        .map_err(|e| duplicate(e, user))?
-        == 0
-    {
-        return Err(missing("user", &user.id));
-    }
-    tx.commit().await?;
+    let stored = db::write!(identity.db, |tx| {
+        // A changed password must not be asked for again.
+        tx.leave_receipt().await?;
+        if table::update(tx, user).await? == 0 {
+            return Err(missing("user", &user.id));
+        }
+        Ok(())
+    });
     identity.cache.clear();
-    Ok(())
+    stored.map_err(|e| duplicate(e, user))
 }
 
 /// Applies what create and update share; answers the new password.

@@ -1,35 +1,15 @@
 //! SQL of `identity_user` and `app_credential`.
 
-use db::{Db, Row, Tx, values};
+use db::{Db, Table as _, Tx, values};
 use kernel::Result;
 
 use super::User;
 
-fn read(row: &Row) -> Result<User> {
-    Ok(User {
-        id: row.text("id")?,
-        name: row.text("name")?,
-        domain_id: row.text("domain_id")?,
-        password_hash: row.opt_text("password_hash")?,
-        enabled: row.flag("enabled")?,
-        default_project_id: row.opt_text("default_project_id")?,
-        email: row.opt_text("email")?,
-        description: row.text("description")?,
-        tokens_after: row.int("tokens_after")?,
-    })
-}
-
-pub(crate) async fn insert(tx: &mut Tx, u: &User) -> Result<()> {
-    tx.execute(
-        "INSERT INTO identity_user (id, name, domain_id, password_hash, enabled, default_project_id, \
-         email, description, tokens_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        values![
-            &u.id, &u.name, &u.domain_id, u.password_hash.clone(), u.enabled,
-            u.default_project_id.clone(), u.email.clone(), &u.description, u.tokens_after
-        ],
-    )
-    .await
-    .map(|_| ())
+db::columns! {
+    User in "identity_user" {
+        id, name, domain_id, password_hash, enabled, default_project_id, email, description,
+        tokens_after,
+    }
 }
 
 pub(crate) async fn update(tx: &mut Tx, u: &User) -> Result<u64> {
@@ -55,26 +35,26 @@ pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
 
 pub(crate) async fn by_id(db: &Db, id: &str) -> Result<Option<User>> {
     let row = db
-        .query_opt("SELECT * FROM identity_user WHERE id = ?", values![id])
+        .query_opt(&format!("{} WHERE id = ?", User::select()), values![id])
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(User::read).transpose()
 }
 
 pub(crate) async fn by_name(db: &Db, domain_id: &str, name: &str) -> Result<Option<User>> {
     let row = db
         .query_opt(
-            "SELECT * FROM identity_user WHERE domain_id = ? AND name = ?",
+            &format!("{} WHERE domain_id = ? AND name = ?", User::select()),
             values![domain_id, name],
         )
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(User::read).transpose()
 }
 
 pub(crate) async fn list(db: &Db) -> Result<Vec<User>> {
     let rows = db
-        .query("SELECT * FROM identity_user ORDER BY name, id", vec![])
+        .query(&format!("{} ORDER BY name, id", User::select()), vec![])
         .await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(User::read).collect()
 }
 
 /// An application credential as stored.
@@ -94,25 +74,21 @@ pub(crate) struct AppCredential {
     pub unrestricted: bool,
 }
 
-fn read_credential(row: &Row) -> Result<AppCredential> {
-    Ok(AppCredential {
-        id: row.text("id")?,
-        name: row.text("name")?,
-        user_id: row.text("user_id")?,
-        project_id: row.text("project_id")?,
-        secret_hash: row.text("secret_hash")?,
-        roles: serde_json::from_value(row.json("roles")?)?,
-        expires_at: row.opt_int("expires_at")?,
-        description: row.opt_text("description")?,
-        unrestricted: row.flag("unrestricted")?,
-    })
+db::columns! {
+    AppCredential in "app_credential" {
+        id, name, user_id, project_id, secret_hash, roles as json, expires_at, description,
+        unrestricted,
+    }
 }
 
 pub(crate) async fn credential(db: &Db, id: &str) -> Result<Option<AppCredential>> {
     let row = db
-        .query_opt("SELECT * FROM app_credential WHERE id = ?", values![id])
+        .query_opt(
+            &format!("{} WHERE id = ?", AppCredential::select()),
+            values![id],
+        )
         .await?;
-    row.as_ref().map(read_credential).transpose()
+    row.as_ref().map(AppCredential::read).transpose()
 }
 
 pub(crate) async fn credential_by_name(
@@ -122,43 +98,25 @@ pub(crate) async fn credential_by_name(
 ) -> Result<Option<AppCredential>> {
     let row = db
         .query_opt(
-            "SELECT * FROM app_credential WHERE user_id = ? AND name = ?",
+            &format!("{} WHERE user_id = ? AND name = ?", AppCredential::select()),
             values![user_id, name],
         )
         .await?;
-    row.as_ref().map(read_credential).transpose()
+    row.as_ref().map(AppCredential::read).transpose()
 }
 
 /// All credentials of a user.
 pub(crate) async fn credentials(db: &Db, user_id: &str) -> Result<Vec<AppCredential>> {
     let rows = db
         .query(
-            "SELECT * FROM app_credential WHERE user_id = ? ORDER BY name",
+            &format!(
+                "{} WHERE user_id = ? ORDER BY name",
+                AppCredential::select()
+            ),
             values![user_id],
         )
         .await?;
-    rows.iter().map(read_credential).collect()
-}
-
-pub(crate) async fn insert_credential(tx: &mut Tx, c: &AppCredential) -> Result<()> {
-    let roles = serde_json::to_string(&c.roles)?;
-    tx.execute(
-        "INSERT INTO app_credential (id, name, user_id, project_id, secret_hash, roles, \
-         description, expires_at, unrestricted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        values![
-            &c.id,
-            &c.name,
-            &c.user_id,
-            &c.project_id,
-            &c.secret_hash,
-            roles,
-            c.description.clone(),
-            c.expires_at,
-            c.unrestricted
-        ],
-    )
-    .await
-    .map(|_| ())
+    rows.iter().map(AppCredential::read).collect()
 }
 
 pub(crate) async fn delete_credential(tx: &mut Tx, user_id: &str, id: &str) -> Result<u64> {
