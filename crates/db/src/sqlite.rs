@@ -279,11 +279,7 @@ fn prepare(connection: &Connection) -> Result<()> {
 
 fn query(connection: &Connection, sql: &str, args: &[Value]) -> Result<Vec<SqliteRow>> {
     let mut statement = connection.prepare_cached(sql).map_err(|e| failed(sql, e))?;
-    let columns: Arc<[String]> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement
         .query(params_from_iter(args.iter().map(bound)))
         .map_err(|e| failed(sql, e))?;

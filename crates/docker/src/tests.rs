@@ -179,7 +179,7 @@ async fn tell(engine: &Engine, net: &str, name: &str) {
     };
     assert!(iptables("-D") && !iptables("-C"));
     for _ in 0..2 {
-        engine.restore(&[made.clone()]).await.unwrap();
+        engine.restore(std::slice::from_ref(&made)).await.unwrap();
     }
     assert!(iptables("-C"));
     let used = engine.used_cidrs().await.unwrap();

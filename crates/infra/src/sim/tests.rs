@@ -255,3 +255,31 @@ async fn a_network_with_containers_stays() {
     NetworkPlane::remove(&sim, SECOND, &made.id).await.unwrap();
     assert!(sim.named("jb-net-1").await.unwrap().is_empty());
 }
+
+/// What a simulation relies on: no real time, and the same run from the same
+/// seed.
+#[tokio::test(start_paused = true)]
+async fn a_seed_gives_the_same_world_again_without_real_time() {
+    async fn run() -> (Vec<String>, Duration) {
+        kernel::ids::simulate(Some(7));
+        let script = Arc::new(Script::default());
+        let sim = Simulator::open_under(":memory:", SimConfig::default(), script.clone())
+            .await
+            .unwrap();
+        sim.add_image("image", &[]).await.unwrap();
+        let begin = tokio::time::Instant::now();
+        let late = Outcome::Late(Duration::from_secs(3600));
+        script.then(CallKind::Create, late);
+        assert!(sim.create(FIRST, &spec(1)).await.is_err());
+        sleep(Duration::from_secs(3601)).await;
+        let id = sim.inspect("jb-srv-1").await.unwrap().unwrap().id;
+        sim.start(FIRST, &id).await.unwrap();
+        let effects = sim.effects().await.unwrap();
+        let took = begin.elapsed();
+        kernel::ids::simulate(None);
+        (effects.into_iter().map(|e| e.engine_id).collect(), took)
+    }
+    let first = run().await;
+    assert_eq!(first.0.len(), 2);
+    assert_eq!(first, run().await);
+}
