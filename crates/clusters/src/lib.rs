@@ -34,7 +34,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use flow::Reconciler;
+use flow::{Reconciler, Tasks};
 
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
@@ -61,15 +61,37 @@ impl Clusters {
         own::routes(self.0.clone())
     }
 
-    /// `/bootstrap/v1/…`, for the nodes' own TLS listener and no other.
-    pub fn bootstrap_routes(&self) -> axum::Router {
-        bootstrap::http::routes(self.0.clone())
+    /// What agents call, for the nodes' own TLS listener and no other; the
+    /// tasks keep what they are told.
+    pub fn bootstrap(&self, tasks: &Tasks) -> Bootstrap {
+        let feeds = bootstrap::feed::Feeds::new(self.0.clone(), tasks);
+        Bootstrap(bootstrap::http::Bootstrap {
+            deps: self.0.clone(),
+            feeds,
+        })
     }
 
     /// What has to run in a [`flow::Driver`].
     #[must_use]
     pub fn reconcilers(&self) -> Vec<Arc<dyn Reconciler>> {
         vec![Arc::new(cluster::reconcile::Clusters(self.0.clone()))]
+    }
+}
+
+/// The server side of the nodes' bootstrap. Cheap to clone.
+#[derive(Clone)]
+pub struct Bootstrap(bootstrap::http::Bootstrap);
+
+impl Bootstrap {
+    /// `/bootstrap/v1/…` and `/bootstrap/v2/…`.
+    pub fn routes(&self) -> axum::Router {
+        bootstrap::http::routes(self.0.clone())
+    }
+
+    /// Clusters with agents at this server, and agents that wait for news.
+    #[must_use]
+    pub fn sessions(&self) -> (usize, usize) {
+        self.0.feeds.count()
     }
 }
 

@@ -10,6 +10,7 @@ mod lease;
 mod migrate;
 mod outbox;
 mod row;
+mod stamp;
 mod tx;
 mod value;
 mod wake;
@@ -19,6 +20,7 @@ pub use lease::{Claim, Dirty, Lease, claim, complete, mark, mark_at, release_all
 pub use migrate::Migration;
 pub use outbox::{OutboxRow, outbox_after, outbox_drop, outbox_push};
 pub use row::Row;
+pub use stamp::{KeyStamp, key_stamps};
 pub use tx::Tx;
 pub use value::Value;
 pub use wake::Wakes;

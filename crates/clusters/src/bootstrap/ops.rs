@@ -1,10 +1,11 @@
 //! What agents report. A session is authorised for nothing but its own
 //! cluster, and most of it for its own node.
 
+use db::Dialect;
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{
-    CsrAsk, CsrGrant, Hello, JoinTicket, Observed, Published, Purpose, StepStatus, Steps,
-    SwarmPlan, TaskResult, Welcome,
+    Accepted, CsrAsk, CsrGrant, Hello, JoinTicket, Observed, Protocols, Published, Purpose,
+    SERVER_PROTOCOLS, StepStatus, Steps, SwarmPlan, TaskResult, Unsupported, Welcome,
 };
 use pki::SignOptions;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use crate::cluster::told::Told;
 use crate::cluster::{Cluster, KIND, health, resize, signal, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::profiles::Authority;
-use crate::node::{self, Node, NodeStatus, Task};
+use crate::node::{self, Node, NodeBrief, NodeStatus, Task, brief};
 use crate::{certificate, tokens};
 
 /// Longest log of a step that is kept, bytes.
@@ -35,8 +36,16 @@ fn refused(text: &str) -> Error {
     Error::new(Kind::Unauthenticated, text)
 }
 
-/// Exchanges a token for a session. The same session may ask again.
-pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
+/// Exchanges a token for a session. The same session may ask again. `spoken`
+/// is what the route that the agent called speaks.
+///
+/// # Errors
+/// NotSupported 426: the agent speaks none of it; the node has failed then.
+pub(crate) async fn hello(
+    d: &ClustersDeps,
+    hello: &Hello,
+    spoken: Protocols,
+) -> Result<(Accepted, Who)> {
     let unknown = || refused("The token is not valid for this node.");
     if hello.session.len() < 32 {
         return Err(Error::invalid(
@@ -48,9 +57,9 @@ pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
         return Err(unknown());
     };
     let coe = cluster.engine()?;
-    let nodes = node::table::of_cluster(&d.db, &cluster.uuid).await?;
+    let nodes = brief::masters_and(&d.db, &cluster.uuid, &hello.node).await?;
     let masters = || {
-        let there = |n: &&Node| n.is_master && n.status != NodeStatus::Removed;
+        let there = |n: &&NodeBrief| n.is_master && n.status != NodeStatus::Removed;
         nodes.iter().filter(there)
     };
     let first = masters().map(|n| n.index).min();
@@ -69,37 +78,83 @@ pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
     if found.status == NodeStatus::Removed {
         return Err(unknown());
     }
+    let Some(protocol) = hello.protocols.common(spoken) else {
+        return Err(refuse_protocol(d, &cluster, &found.id, hello.protocols).await?);
+    };
+    let addresses: Vec<String> = hello.addresses.iter().take(16).cloned().collect();
+    let news = coe == Coe::Kubernetes && (!again || addresses != found.addresses);
     let mut tx = d.db.begin().await?;
+    if news {
+        // Its peers wait for its address. A new etcd is about to ask for a
+        // vote; and on MariaDB other servers see marks only.
+        tx.wake(KIND, &cluster.uuid);
+        if (found.is_master && found.is_fresh) || tx.dialect() == Dialect::Mysql {
+            db::mark(&mut tx, KIND, &cluster.uuid).await?;
+        }
+    }
     let Some(mut n) = node::table::load_tx(&mut tx, &found.id).await? else {
         return Err(unknown());
     };
-    n.addresses = hello.addresses.iter().take(16).cloned().collect();
+    n.addresses = addresses;
     if n.status == NodeStatus::Waiting {
         n.status = NodeStatus::Running;
     }
     if !node::table::bind(&mut tx, &n, &session).await? {
         return Err(refused("The token was used by another session."));
     }
-    let news = !again || n.addresses != found.addresses;
-    if coe == Coe::Kubernetes && news {
-        // Its peers wait for its address.
-        tx.wake(KIND, &cluster.uuid);
-        if n.is_master && n.fresh_sealed.is_some() {
-            // Its etcd is about to ask for a vote.
-            db::mark(&mut tx, KIND, &cluster.uuid).await?;
-        }
-    }
     tx.commit().await?;
+    n.session_hash = Some(session);
     let (swarm, kubernetes) = match coe {
         Coe::Swarm => (Some(swarm_plan()), None),
         Coe::Kubernetes => (None, Some(kube::plan(d, &cluster, &n, count).await?)),
     };
-    Ok(Welcome {
-        role: kube::role(&n),
+    let welcome = Welcome {
+        role: kube::role(n.is_master, n.is_balancer),
         first_manager: n.is_master && Some(n.index) == first,
         swarm,
         kubernetes,
-    })
+    };
+    let accepted = Accepted {
+        protocol,
+        software: env!("CARGO_PKG_VERSION").into(),
+        welcome,
+    };
+    Ok((accepted, Who { node: n, cluster }))
+}
+
+/// Fails the node, so that the cluster's status says why; answers what the
+/// agent is told.
+async fn refuse_protocol(
+    d: &ClustersDeps,
+    cluster: &Cluster,
+    node: &str,
+    theirs: Protocols,
+) -> Result<Error> {
+    let why = nodewire::no_common_protocol(theirs, SERVER_PROTOCOLS);
+    let mut tx = d.db.begin().await?;
+    db::mark(&mut tx, KIND, &cluster.uuid).await?;
+    if let Some(mut n) = node::table::load_tx(&mut tx, node).await? {
+        n.report("hello", "failed", clock::now_micros(), &why);
+        let failed = fail(&mut n);
+        node::table::save(&mut tx, &n).await?;
+        tx.commit().await?;
+        if failed {
+            tell(d, cluster, &n).await;
+        }
+    }
+    Ok(Error::new(Kind::NotSupported { status: 426 }, why))
+}
+
+/// A step of a node that is not ready yet has failed: so has the node.
+fn fail(n: &mut Node) -> bool {
+    let failed =
+        n.failure().is_some() && matches!(n.status, NodeStatus::Waiting | NodeStatus::Running);
+    if failed {
+        n.status = NodeStatus::Failed;
+        n.signal = Some("FAILURE".into());
+        n.signalled = false;
+    }
+    failed
 }
 
 fn swarm_plan() -> SwarmPlan {
@@ -126,6 +181,9 @@ pub(crate) async fn who(d: &ClustersDeps, session: Option<&str>) -> Result<Who> 
 /// Keeps reports of steps; a failed one fails the wait condition at once.
 pub(crate) async fn steps(d: &ClustersDeps, who: &Who, reports: &Steps) -> Result<()> {
     let mut tx = d.db.begin().await?;
+    if reports.steps.iter().any(|s| s.status == StepStatus::Failed) {
+        db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
+    }
     let Some(mut n) = node::table::load_tx(&mut tx, &who.node.id).await? else {
         return Ok(());
     };
@@ -141,14 +199,7 @@ pub(crate) async fn steps(d: &ClustersDeps, who: &Who, reports: &Steps) -> Resul
         let name: String = step.name.chars().take(80).collect();
         n.report(&name, status, step.at_micros, tail(&step.log));
     }
-    let failed =
-        n.failure().is_some() && matches!(n.status, NodeStatus::Waiting | NodeStatus::Running);
-    if failed {
-        n.status = NodeStatus::Failed;
-        n.signal = Some("FAILURE".into());
-        n.signalled = false;
-        db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
-    }
+    let failed = fail(&mut n);
     node::table::save(&mut tx, &n).await?;
     tx.commit().await?;
     if failed {
@@ -176,6 +227,7 @@ async fn tell(d: &ClustersDeps, cluster: &Cluster, n: &Node) {
 /// The node is a Ready member of the cluster.
 pub(crate) async fn ready(d: &ClustersDeps, who: &Who) -> Result<()> {
     let mut tx = d.db.begin().await?;
+    db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
     let Some(mut n) = node::table::load_tx(&mut tx, &who.node.id).await? else {
         return Ok(());
     };
@@ -192,7 +244,6 @@ pub(crate) async fn ready(d: &ClustersDeps, who: &Who) -> Result<()> {
     n.signal = Some("SUCCESS".into());
     n.signalled = false;
     node::table::save(&mut tx, &n).await?;
-    db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
     tx.commit().await?;
     tell(d, &who.cluster, &n).await;
     Ok(())
@@ -242,6 +293,8 @@ pub(crate) async fn published(d: &ClustersDeps, who: &Who, news: &Published) -> 
     let cluster = &who.cluster.uuid;
     let purpose = tokens::join_purpose(cluster);
     let mut tx = d.db.begin().await?;
+    // The mark wakes the agents that wait for it.
+    db::mark(&mut tx, KIND, cluster).await?;
     let (mut addresses, before) = match node::table::join_tx(&mut tx, cluster).await? {
         Some(sealed) => {
             let text = d.sealer.unseal_text(&purpose, &sealed)?;
@@ -264,20 +317,40 @@ pub(crate) async fn published(d: &ClustersDeps, who: &Who, news: &Published) -> 
     };
     let sealed = d.sealer.seal(&purpose, &serde_json::to_vec(&joining)?)?;
     node::table::set_join(&mut tx, cluster, &sealed).await?;
-    // The mark wakes the agents that wait for it.
-    db::mark(&mut tx, KIND, cluster).await?;
     tx.commit().await
 }
 
 /// How nodes join, sealed at rest.
 #[derive(Serialize, Deserialize)]
-struct Joining {
+pub(crate) struct Joining {
     remote_addrs: Vec<String>,
     worker_token: String,
     manager_token: String,
     /// PEM of the CA of the cluster's API where that has its own.
     #[serde(default)]
     ca: Option<String>,
+}
+
+impl Joining {
+    pub(crate) fn ticket(&self, is_master: bool) -> JoinTicket {
+        let token = if is_master {
+            &self.manager_token
+        } else {
+            &self.worker_token
+        };
+        JoinTicket {
+            remote_addrs: self.remote_addrs.clone(),
+            token: token.clone(),
+        }
+    }
+}
+
+/// What a master has published, as it is stored.
+pub(crate) fn joining(d: &ClustersDeps, cluster: &str, sealed: &str) -> Result<Joining> {
+    let purpose = tokens::join_purpose(cluster);
+    Ok(serde_json::from_str(
+        &d.sealer.unseal_text(&purpose, sealed)?,
+    )?)
 }
 
 /// Clients take it for a file of certificates: it holds nothing else.
@@ -296,30 +369,7 @@ pub(crate) async fn api_ca(d: &ClustersDeps, cluster: &str) -> Result<Option<Str
     let Some(sealed) = node::table::swarm(&d.db, cluster).await?.join_sealed else {
         return Ok(None);
     };
-    let text = d
-        .sealer
-        .unseal_text(&tokens::join_purpose(cluster), &sealed)?;
-    Ok(serde_json::from_str::<Joining>(&text)?.ca)
-}
-
-/// The ticket for a node, once a manager has published it.
-pub(crate) async fn ticket(d: &ClustersDeps, who: &Who) -> Result<Option<JoinTicket>> {
-    let cluster = &who.cluster.uuid;
-    let Some(sealed) = node::table::swarm(&d.db, cluster).await?.join_sealed else {
-        return Ok(None);
-    };
-    let text = d
-        .sealer
-        .unseal_text(&tokens::join_purpose(cluster), &sealed)?;
-    let joining: Joining = serde_json::from_str(&text)?;
-    Ok(Some(JoinTicket {
-        remote_addrs: joining.remote_addrs,
-        token: if who.node.is_master {
-            joining.manager_token
-        } else {
-            joining.worker_token
-        },
-    }))
+    Ok(joining(d, cluster, &sealed)?.ca)
 }
 
 /// What a manager sees: health and version follow. Several masters tell at
@@ -379,6 +429,7 @@ pub(crate) async fn task_done(
 ) -> Result<()> {
     manager(who)?;
     let mut tx = d.db.begin().await?;
+    db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
     let Some(task) = node::table::task_tx(&mut tx, &who.cluster.uuid, id).await? else {
         return Ok(());
     };
@@ -394,6 +445,17 @@ pub(crate) async fn task_done(
         next.generation = task.generation;
         node::table::insert_task(&mut tx, &next).await?;
     }
-    db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
     tx.commit().await
+}
+
+/// An agent that does not know a frame of its own protocol: one of the two
+/// is wrong, and a person has to look.
+pub(crate) fn unsupported(who: &Who, frame: &Unsupported) {
+    tracing::warn!(
+        node = who.node.name,
+        cluster = who.cluster.uuid,
+        frame = frame.frame,
+        why = frame.why,
+        "an agent does not understand this server"
+    );
 }

@@ -203,7 +203,7 @@ fn seed(d: &ClustersDeps, c: &Cluster, n: &Node, server: &str) -> Result<String>
         token: token.to_string(),
         cluster: c.uuid.clone(),
         node: n.name.clone(),
-        role: crate::bootstrap::kube::role(n),
+        role: crate::bootstrap::kube::role(n.is_master, n.is_balancer),
         index: u32::try_from(n.index).unwrap_or_default(),
         coe: "kubernetes".into(),
     };

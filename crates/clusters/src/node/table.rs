@@ -190,8 +190,12 @@ pub(crate) async fn bind(tx: &mut Tx, node: &Node, session_hash: &str) -> Result
     Ok(n == 1)
 }
 
-/// Writes status, steps and signal. A removed node has no pods any more.
+/// Writes status, steps and signal. A removed node has no pods any more, and
+/// a session that ends; the others have a peer less.
 pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
+    if !n.status.wanted() || n.status == NodeStatus::Lost {
+        tx.wake(crate::cluster::KIND, &n.cluster_id);
+    }
     let pods = n
         .pod_cidr
         .clone()
@@ -215,6 +219,7 @@ pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
 /// Another token for another server of the same node: who used the one
 /// before is nobody's session any more.
 pub(crate) async fn rearm(tx: &mut Tx, n: &Node) -> Result<()> {
+    tx.wake(crate::cluster::KIND, &n.cluster_id);
     tx.execute(
         "UPDATE magnum_node SET steps = '[]', session_hash = NULL, token_hash = ?, \
          token_expires = ?, fresh_sealed = ? WHERE id = ?",
@@ -325,7 +330,9 @@ pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: &str, log: &str) -> 
 }
 
 /// Drains of a resize that is given up; an agent's late answer finds none.
+/// The agents that are at them are told.
 pub(crate) async fn drop_drains(tx: &mut Tx, cluster: &str) -> Result<()> {
+    tx.wake(crate::cluster::KIND, cluster);
     tx.execute(
         "DELETE FROM magnum_task WHERE cluster_id = ? AND kind = 'drain'",
         values![cluster],

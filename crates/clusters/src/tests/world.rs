@@ -494,7 +494,7 @@ impl World {
             heat,
             things,
             router,
-            bootstrap: clusters.bootstrap_routes(),
+            bootstrap: clusters.bootstrap(&flow::Tasks::default()).routes(),
             reconciler: clusters.reconcilers().remove(0),
             _dir: dir,
         }
