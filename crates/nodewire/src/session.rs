@@ -95,7 +95,7 @@ pub struct Cancel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", content = "body", rename_all = "kebab-case")]
 pub enum ServerFrame {
-    Accepted(Accepted),
+    Accepted(Box<Accepted>),
     /// How to join; sent once it is known and when it changes.
     Ticket(JoinTicket),
     /// The nodes of the cluster; sent when they differ from those that the
@@ -290,11 +290,11 @@ mod tests {
     #[test]
     fn frames_survive_the_wire() {
         let frames = [
-            ServerFrame::Accepted(Accepted {
+            ServerFrame::Accepted(Box::new(Accepted {
                 protocol: 2,
                 software: "0.1.0".into(),
                 welcome: welcome(),
-            }),
+            })),
             ServerFrame::Ticket(JoinTicket {
                 remote_addrs: vec!["10.0.0.2:2377".into()],
                 token: "t".into(),

@@ -82,28 +82,14 @@ pub(crate) async fn hello(
         return Err(refuse_protocol(d, &cluster, &found.id, hello.protocols).await?);
     };
     let addresses: Vec<String> = hello.addresses.iter().take(16).cloned().collect();
-    let news = coe == Coe::Kubernetes && (!again || addresses != found.addresses);
-    let mut tx = d.db.begin().await?;
-    if news {
-        // Its peers wait for its address. A new etcd is about to ask for a
-        // vote; and on MariaDB other servers see marks only.
-        tx.wake(KIND, &cluster.uuid);
-        if (found.is_master && found.is_fresh) || tx.dialect() == Dialect::Mysql {
-            db::mark(&mut tx, KIND, &cluster.uuid).await?;
-        }
-    }
-    let Some(mut n) = node::table::load_tx(&mut tx, &found.id).await? else {
-        return Err(unknown());
+    // A reconnect writes nothing: after a restart all agents come at once.
+    let known = again && addresses == found.addresses && found.status != NodeStatus::Waiting;
+    let n = if known {
+        let n = node::table::by_session(&d.db, &session).await?;
+        n.ok_or_else(unknown)?
+    } else {
+        bind(d, &cluster, found, addresses, &session).await?
     };
-    n.addresses = addresses;
-    if n.status == NodeStatus::Waiting {
-        n.status = NodeStatus::Running;
-    }
-    if !node::table::bind(&mut tx, &n, &session).await? {
-        return Err(refused("The token was used by another session."));
-    }
-    tx.commit().await?;
-    n.session_hash = Some(session);
     let (swarm, kubernetes) = match coe {
         Coe::Swarm => (Some(swarm_plan()), None),
         Coe::Kubernetes => (None, Some(kube::plan(d, &cluster, &n, count).await?)),
@@ -120,6 +106,38 @@ pub(crate) async fn hello(
         welcome,
     };
     Ok((accepted, Who { node: n, cluster }))
+}
+
+/// Binds the token to the session, and stores where the node is reached.
+async fn bind(
+    d: &ClustersDeps,
+    cluster: &Cluster,
+    found: &NodeBrief,
+    addresses: Vec<String>,
+    session: &str,
+) -> Result<Node> {
+    let mut tx = d.db.begin().await?;
+    if cluster.engine()? == Coe::Kubernetes {
+        // Its peers wait for its address. A new etcd is about to ask for a
+        // vote; and on MariaDB other servers see marks only.
+        tx.wake(KIND, &cluster.uuid);
+        if (found.is_master && found.is_fresh) || tx.dialect() == Dialect::Mysql {
+            db::mark(&mut tx, KIND, &cluster.uuid).await?;
+        }
+    }
+    let Some(mut n) = node::table::load_tx(&mut tx, &found.id).await? else {
+        return Err(refused("The token is not valid for this node."));
+    };
+    n.addresses = addresses;
+    if n.status == NodeStatus::Waiting {
+        n.status = NodeStatus::Running;
+    }
+    if !node::table::bind(&mut tx, &n, session).await? {
+        return Err(refused("The token was used by another session."));
+    }
+    tx.commit().await?;
+    n.session_hash = Some(session.to_owned());
+    Ok(n)
 }
 
 /// Fails the node, so that the cluster's status says why; answers what the

@@ -65,7 +65,7 @@ impl Session {
                 feed,
                 started: false,
             },
-            queue: VecDeque::from([ServerFrame::Accepted(accepted)]),
+            queue: VecDeque::from([ServerFrame::Accepted(Box::new(accepted))]),
             ticket: None,
             peers,
         }

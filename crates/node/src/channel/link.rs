@@ -159,10 +159,10 @@ impl Channel {
             "session with {}, release {}, protocol {}",
             self.inner.server, accepted.software, accepted.protocol
         ));
-        self.inner.state.send_replace(State::Up(Up {
+        self.inner.state.send_replace(State::Up(Box::new(Up {
             sender: sender.clone(),
             welcome: accepted.welcome,
-        }));
+        })));
         loop {
             match frames.next().await {
                 Ok(Received::Frame(frame)) => self.hear(frame),

@@ -57,7 +57,7 @@ struct Inner {
 #[derive(Clone)]
 enum State {
     Down,
-    Up(Up),
+    Up(Box<Up>),
     /// For good: nothing is tried any more.
     Refused(Error),
 }
@@ -177,7 +177,7 @@ impl Channel {
         // Held by `self`: it cannot close.
         let found = state.wait_for(decided).await.map_err(Error::internal)?;
         match &*found {
-            State::Up(up) => Ok(up.clone()),
+            State::Up(up) => Ok(up.as_ref().clone()),
             State::Refused(e) => Err(e.clone()),
             State::Down => Err(Error::internal("no session")),
         }

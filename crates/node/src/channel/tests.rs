@@ -41,7 +41,7 @@ fn endless(frames: &[ServerFrame]) -> Said {
 }
 
 fn welcome() -> ServerFrame {
-    ServerFrame::Accepted(Accepted {
+    ServerFrame::Accepted(Box::new(Accepted {
         protocol: 2,
         software: "test".into(),
         welcome: Welcome {
@@ -50,7 +50,7 @@ fn welcome() -> ServerFrame {
             swarm: None,
             kubernetes: None,
         },
-    })
+    }))
 }
 
 /// A server that can be stopped with all its connections, and started again

@@ -341,7 +341,7 @@ async fn linked<T>(channel: &Channel, work: impl Future<Output = T>) -> T {
 
 /// What a server says first; more lines may follow.
 fn accepted(more: &[nodewire::ServerFrame]) -> Said {
-    let first = nodewire::ServerFrame::Accepted(nodewire::Accepted {
+    let first = nodewire::ServerFrame::Accepted(Box::new(nodewire::Accepted {
         protocol: 2,
         software: "test".into(),
         welcome: nodewire::Welcome {
@@ -350,7 +350,7 @@ fn accepted(more: &[nodewire::ServerFrame]) -> Said {
             swarm: None,
             kubernetes: None,
         },
-    });
+    }));
     let lines = [&[first], more].concat();
     let text: Vec<u8> = lines.iter().flat_map(nodewire::ServerFrame::line).collect();
     (200, None, String::from_utf8(text).unwrap())

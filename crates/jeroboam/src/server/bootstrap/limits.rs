@@ -135,7 +135,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::unwrap_used, reason = "test")]
     fn one_source_cannot_take_what_belongs_to_all() {
         let limits = Limits::new(0);
         let mut held: Vec<Admitted> = (0..PER_SOURCE)

@@ -21,7 +21,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(15);
 /// A PING is sent on a connection that has been idle so long, and its answer
 /// has to come in time: an agent that is gone without a word is noticed.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams of one agent at the same time.
 const STREAMS: u32 = 64;
