@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use flow::{Reconciler, Tasks};
 
+pub use bootstrap::Bootstrap;
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
 pub use schema::migrations;
@@ -64,34 +65,13 @@ impl Clusters {
     /// What agents call, for the nodes' own TLS listener and no other; the
     /// tasks keep what they are told.
     pub fn bootstrap(&self, tasks: &Tasks) -> Bootstrap {
-        let feeds = bootstrap::feed::Feeds::new(self.0.clone(), tasks);
-        Bootstrap(bootstrap::http::Bootstrap {
-            deps: self.0.clone(),
-            feeds,
-        })
+        Bootstrap::new(self.0.clone(), tasks)
     }
 
     /// What has to run in a [`flow::Driver`].
     #[must_use]
     pub fn reconcilers(&self) -> Vec<Arc<dyn Reconciler>> {
         vec![Arc::new(cluster::reconcile::Clusters(self.0.clone()))]
-    }
-}
-
-/// The server side of the nodes' bootstrap. Cheap to clone.
-#[derive(Clone)]
-pub struct Bootstrap(bootstrap::http::Bootstrap);
-
-impl Bootstrap {
-    /// `/bootstrap/v1/…` and `/bootstrap/v2/…`.
-    pub fn routes(&self) -> axum::Router {
-        bootstrap::http::routes(self.0.clone())
-    }
-
-    /// Clusters with agents at this server, and agents that wait for news.
-    #[must_use]
-    pub fn sessions(&self) -> (usize, usize) {
-        self.0.feeds.count()
     }
 }
 

@@ -22,6 +22,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpSocket;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 /// Handshakes at the same time.
@@ -48,9 +49,10 @@ async fn main() -> anyhow::Result<()> {
     let count = seeds.len();
     let (tell, mut told) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(TOGETHER));
+    let mut all = JoinSet::new();
     for (number, seed) in (0u32..).zip(seeds) {
         let (connector, tell, gate) = (connector.clone(), tell.clone(), gate.clone());
-        tokio::spawn(async move {
+        all.spawn(async move {
             let source = Ipv4Addr::from(0x7f01_0000 + number);
             let ended = live(server, source, seed, connector, &tell, &gate).await;
             let _ = tell.send(Err(ended.err().map(|e| e.to_string()).unwrap_or_default()));
@@ -102,7 +104,8 @@ async fn live(
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true);
     let (mut sender, connection) = builder.handshake(TokioIo::new(tls)).await?;
-    tokio::spawn(connection);
+    let mut connections = JoinSet::new();
+    connections.spawn(connection);
     // As the server's own simulated agents draw it, which were here before.
     let session = pki::fingerprint_sha256(format!("session {}", seed.token).as_bytes());
     let hello = Hello {

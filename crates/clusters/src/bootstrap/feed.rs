@@ -20,8 +20,7 @@ use crate::ClustersDeps;
 use crate::cluster::KIND;
 use crate::coe::Coe;
 use crate::coe::kubernetes::networks::Networks;
-use crate::node::brief::{self, NodeBrief};
-use crate::node::{NodeStatus, Task};
+use crate::node::{NodeBrief, NodeStatus, Task, brief};
 
 /// However often a cluster changes, it is not read more often than this.
 const GAP: Duration = Duration::from_millis(50);

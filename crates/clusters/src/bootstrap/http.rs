@@ -2,7 +2,6 @@
 //! `/bootstrap/v2`.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,17 +19,10 @@ use nodewire::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::feed::Feeds;
+use super::Bootstrap;
 use super::session::{Duties, Session};
-use super::{ops, poll};
-use crate::{ClustersDeps, dialect};
-
-/// What the routes need.
-#[derive(Clone)]
-pub(crate) struct Bootstrap {
-    pub(crate) deps: Arc<ClustersDeps>,
-    pub(crate) feeds: Feeds,
-}
+use super::{hello, ops, poll};
+use crate::dialect;
 
 type Deps = State<Bootstrap>;
 
@@ -134,13 +126,13 @@ struct Busy {
 }
 
 async fn hello(State(b): Deps, Json(body): Json<Hello>) -> Answered {
-    let (accepted, _) = ops::hello(&b.deps, &body, CALLS).await?;
+    let (accepted, _) = hello::hello(&b.deps, &body, CALLS).await?;
     Ok(Json(accepted.welcome).into_response())
 }
 
 /// Has no end: a frame per line, when there is something to say.
 async fn session(State(b): Deps, Json(body): Json<Hello>) -> Answered {
-    let (accepted, who) = ops::hello(&b.deps, &body, SESSIONS).await?;
+    let (accepted, who) = hello::hello(&b.deps, &body, SESSIONS).await?;
     let feed = b.feeds.subscribe(&who.cluster.uuid);
     let session = Session::new(who, accepted, body.peers, feed);
     let frames = stream::unfold(session, |mut session| async move {
