@@ -253,7 +253,7 @@ fn write(answer: Answer, id: &str) -> Response {
 pub(crate) fn render(e: &Error, id: &str) -> Response {
     match e.kind {
         Kind::Internal => tracing::error!(request_id = id, error = %e, "request failed"),
-        Kind::Unavailable { .. } | Kind::Timeout => {
+        Kind::Unavailable { .. } | Kind::Timeout | Kind::OutcomeUnknown | Kind::Aborted => {
             tracing::warn!(request_id = id, error = %e, "request failed");
         }
         _ => {}

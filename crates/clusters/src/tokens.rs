@@ -55,10 +55,17 @@ pub(crate) fn new_balancer(sealer: &Sealer, cluster: &Cluster) -> Result<Node> {
     })
 }
 
+/// The token of a node that the parameters of its stack name.
+pub(crate) fn of_stack(sealer: &Sealer, n: &Node) -> Result<String> {
+    let token = sealer.unseal_text(&token_purpose(&n.id), &n.token_sealed)?;
+    Ok(token.to_string())
+}
+
 /// Draws a token for a new server of a node that there was before.
 pub(crate) fn rearm(sealer: &Sealer, cluster: &Cluster, n: &mut Node) -> Result<()> {
     let token = ids::secret_hex(32);
-    n.fresh_sealed = Some(sealer.seal(&token_purpose(&n.id), token.as_bytes())?);
+    n.token_sealed = sealer.seal(&token_purpose(&n.id), token.as_bytes())?;
+    n.fresh_sealed = Some(n.token_sealed.clone());
     n.token_hash = digest(&token);
     n.token_expires = clock::now_micros() + patience(cluster) * 1_000_000;
     n.session_hash = None;

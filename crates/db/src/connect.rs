@@ -3,15 +3,13 @@
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use kernel::{Error, Result};
+use kernel::{Error, Result, clock};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
 
+use crate::fault::{Interference, Point, Safeguards};
+use crate::sqlite::Sqlite;
 use crate::{Row, Tx, Value, Wakes, row};
 
 /// Which database is behind the façade.
@@ -22,27 +20,38 @@ pub enum Dialect {
     Mysql,
 }
 
+/// Connections. Leases are renewed over connections of their own: a pool that
+/// is busy with work must not cost a lease.
 #[derive(Clone)]
 pub(crate) enum Pools {
-    /// One writer: SQLite has one write lock anyway, and waiting in our own
-    /// queue is fairer than its busy handler.
-    Sqlite {
-        write: SqlitePool,
-        read: SqlitePool,
-    },
-    Postgres(PgPool),
-    Mysql(MySqlPool),
+    Sqlite(Arc<Sqlite>),
+    Postgres { work: PgPool, leases: PgPool },
+    Mysql { work: MySqlPool, leases: MySqlPool },
 }
 
 /// Prepared statements that a connection keeps: all that we have.
 const STATEMENTS: usize = 512;
+/// Connections for work.
+const WORK: u32 = 16;
+/// Connections for the renewal of leases and for notifications.
+const LEASES: u32 = 2;
+
+/// Figures of a database handle since its start.
+#[derive(Debug, Default)]
+struct Counts {
+    statements: AtomicU64,
+    commits: AtomicU64,
+    retries: AtomicU64,
+}
 
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Db {
     pub(crate) pools: Pools,
     pub(crate) wakes: Wakes,
-    queries: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+    interference: Option<Arc<dyn Interference>>,
+    safeguards: Safeguards,
 }
 
 impl Db {
@@ -52,29 +61,32 @@ impl Db {
     /// `Invalid` for another scheme, `Unavailable` where it does not answer.
     pub async fn connect(url: &str) -> Result<Self> {
         let pools = if let Some(path) = url.strip_prefix("sqlite:") {
-            sqlite(path).await?
+            let path = path.trim_start_matches("//");
+            Pools::Sqlite(Arc::new(Sqlite::open(path, true)?))
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)
                 .map_err(|e| bad_url(url, &e))?
                 .statement_cache_capacity(STATEMENTS);
-            let pool = PgPoolOptions::new().max_connections(16);
-            Pools::Postgres(pool.connect_with(options).await.map_err(unreachable)?)
+            let pool = |size| PgPoolOptions::new().max_connections(size);
+            Pools::Postgres {
+                work: pool(WORK)
+                    .connect_with(options.clone())
+                    .await
+                    .map_err(unreachable)?,
+                leases: pool(LEASES).connect_lazy_with(options),
+            }
         } else if url.starts_with("mysql://") || url.starts_with("mariadb://") {
             let url = url.replacen("mariadb://", "mysql://", 1);
             let options = MySqlConnectOptions::from_str(&url)
                 .map_err(|e| bad_url(&url, &e))?
                 .statement_cache_capacity(STATEMENTS);
-            let pool = MySqlPoolOptions::new()
-                .max_connections(16)
-                .after_connect(|c, _| {
-                    Box::pin(async move {
-                        sqlx::query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-                            .execute(c)
-                            .await
-                            .map(|_| ())
-                    })
-                });
-            Pools::Mysql(pool.connect_with(options).await.map_err(unreachable)?)
+            Pools::Mysql {
+                work: mysql_pool(WORK)
+                    .connect_with(options.clone())
+                    .await
+                    .map_err(unreachable)?,
+                leases: mysql_pool(LEASES).connect_lazy_with(options),
+            }
         } else {
             let scheme = url.split(':').next().unwrap_or_default();
             return Err(Error::invalid(
@@ -84,21 +96,52 @@ impl Db {
                 ),
             ));
         };
-        let db = Self {
-            pools,
-            wakes: Wakes::default(),
-            queries: Arc::default(),
-        };
+        let db = Self::over(pools);
+        db.align_clock().await?;
         db.listen().await?;
         Ok(db)
+    }
+
+    /// A SQLite file (or `:memory:`) that need not survive a power failure.
+    ///
+    /// # Errors
+    /// `Unavailable` where it cannot be opened.
+    pub fn scratch(path: &str) -> Result<Self> {
+        Ok(Self::over(Pools::Sqlite(Arc::new(Sqlite::open(
+            path, false,
+        )?))))
+    }
+
+    fn over(pools: Pools) -> Self {
+        Self {
+            pools,
+            wakes: Wakes::default(),
+            counts: Arc::default(),
+            interference: None,
+            safeguards: Safeguards::default(),
+        }
+    }
+
+    /// Another server's handle to the same database, for simulations: with
+    /// wakes of its own that hear of the commits of the others, and with its
+    /// own faults.
+    #[must_use]
+    pub fn peer(&self, interference: Arc<dyn Interference>, safeguards: Safeguards) -> Self {
+        Self {
+            pools: self.pools.clone(),
+            wakes: self.wakes.peer(),
+            counts: Arc::default(),
+            interference: Some(interference),
+            safeguards,
+        }
     }
 
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         match self.pools {
-            Pools::Sqlite { .. } => Dialect::Sqlite,
-            Pools::Postgres(_) => Dialect::Postgres,
-            Pools::Mysql(_) => Dialect::Mysql,
+            Pools::Sqlite(_) => Dialect::Sqlite,
+            Pools::Postgres { .. } => Dialect::Postgres,
+            Pools::Mysql { .. } => Dialect::Mysql,
         }
     }
 
@@ -108,14 +151,53 @@ impl Db {
         &self.wakes
     }
 
-    /// Statements sent since the start, for tests that count queries.
+    /// The safeguards in force: all, outside of simulations.
     #[must_use]
-    pub fn queries(&self) -> u64 {
-        self.queries.load(Ordering::Relaxed)
+    pub fn safeguards(&self) -> Safeguards {
+        self.safeguards
     }
 
-    pub(crate) fn count_query(&self) {
-        self.queries.fetch_add(1, Ordering::Relaxed);
+    /// Statements sent since the start.
+    #[must_use]
+    pub fn queries(&self) -> u64 {
+        self.counts.statements.load(Ordering::Relaxed)
+    }
+
+    /// Transactions committed since the start.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.counts.commits.load(Ordering::Relaxed)
+    }
+
+    /// Transactions repeated since the start because the database aborted
+    /// them.
+    #[must_use]
+    pub fn retries(&self) -> u64 {
+        self.counts.retries.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_commit(&self) {
+        self.counts.commits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_retry(&self) {
+        self.counts.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) async fn point(&self, point: Point<'_>) -> Result<()> {
+        match &self.interference {
+            Some(interference) => interference.at(point).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) async fn statement(&self, sql: &str) -> Result<()> {
+        self.counts.statements.fetch_add(1, Ordering::Relaxed);
+        self.point(Point::Statement(sql)).await
+    }
+
+    pub(crate) fn hears(&self) -> bool {
+        self.interference.as_ref().is_none_or(|i| i.is_heard())
     }
 
     /// Runs a SELECT outside of a transaction.
@@ -123,11 +205,15 @@ impl Db {
     /// # Errors
     /// `Unavailable` where the database does not answer, else `Internal`.
     pub async fn query(&self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
-        self.count_query();
+        self.counts.statements.fetch_add(1, Ordering::Relaxed);
+        self.point(Point::Read(sql)).await?;
         match &self.pools {
-            Pools::Sqlite { read, .. } => row::sqlite_all(read, sql, args).await,
-            Pools::Postgres(p) => row::pg_all(p, sql, args).await,
-            Pools::Mysql(p) => row::mysql_all(p, sql, args).await,
+            Pools::Sqlite(sqlite) => {
+                let rows = sqlite.read(sql, &args).await?;
+                Ok(rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Pools::Postgres { work, .. } => row::pg_all(work, sql, args).await,
+            Pools::Mysql { work, .. } => row::mysql_all(work, sql, args).await,
         }
     }
 
@@ -139,52 +225,83 @@ impl Db {
         Ok(self.query(sql, args).await?.into_iter().next())
     }
 
-    /// Opens a write transaction. Dropped without commit it is rolled back.
+    /// As [`Db::query`] over the connections that are kept for leases.
+    pub(crate) async fn query_leases(&self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
+        match &self.pools {
+            Pools::Sqlite(_) => self.query(sql, args).await,
+            Pools::Postgres { leases, .. } => row::pg_all(leases, sql, args).await,
+            Pools::Mysql { leases, .. } => row::mysql_all(leases, sql, args).await,
+        }
+    }
+
+    /// A handle whose transactions use the connections kept for leases.
+    pub(crate) fn for_leases(&self) -> Self {
+        let pools = match &self.pools {
+            Pools::Sqlite(sqlite) => Pools::Sqlite(sqlite.clone()),
+            Pools::Postgres { leases, .. } => Pools::Postgres {
+                work: leases.clone(),
+                leases: leases.clone(),
+            },
+            Pools::Mysql { leases, .. } => Pools::Mysql {
+                work: leases.clone(),
+                leases: leases.clone(),
+            },
+        };
+        Self {
+            pools,
+            ..self.clone()
+        }
+    }
+
+    /// Opens a write transaction; [`crate::write!`] is the usual way, which
+    /// repeats what the database aborts. Dropped without commit it is rolled
+    /// back.
     ///
     /// # Errors
     /// `Unavailable` where the database does not answer.
     pub async fn begin(&self) -> Result<Tx> {
         Tx::begin(self).await
     }
+
+    /// The SQL expression of the database's own time, microseconds.
+    #[must_use]
+    pub(crate) fn now_sql(&self) -> &'static str {
+        match self.dialect() {
+            Dialect::Sqlite => "now_micros()",
+            Dialect::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)",
+            Dialect::Mysql => "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
+        }
+    }
+
+    /// Sets this process's clock by the database's: what several servers write
+    /// is comparable whatever their own clocks show.
+    ///
+    /// # Errors
+    /// As [`Db::query`].
+    pub async fn align_clock(&self) -> Result<()> {
+        let before = clock::now_micros();
+        let rows = self
+            .query_leases(&format!("SELECT {} AS now", self.now_sql()), vec![])
+            .await?;
+        let after = clock::now_micros();
+        if let Some(row) = rows.first() {
+            clock::align(before, row.int("now")?, after);
+        }
+        Ok(())
+    }
 }
 
-async fn sqlite(path: &str) -> Result<Pools> {
-    let path = path.trim_start_matches("//");
-    let memory = path.is_empty() || path == ":memory:";
-    let base = if memory {
-        SqliteConnectOptions::from_str("sqlite::memory:").map_err(Error::internal)?
-    } else {
-        SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-    };
-    let options = base
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .pragma("temp_store", "memory")
-        .statement_cache_capacity(STATEMENTS)
-        // Each row that does not fit is a switch between two threads.
-        .row_buffer_size(1024)
-        .busy_timeout(Duration::from_secs(10));
-    let write = SqlitePoolOptions::new()
-        .max_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .acquire_timeout(Duration::from_secs(60))
-        .connect_with(options.clone())
-        .await
-        .map_err(unreachable)?;
-    let read = if memory {
-        write.clone()
-    } else {
-        SqlitePoolOptions::new()
-            .max_connections(4)
-            .connect_with(options.read_only(true))
-            .await
-            .map_err(unreachable)?
-    };
-    Ok(Pools::Sqlite { write, read })
+fn mysql_pool(size: u32) -> MySqlPoolOptions {
+    MySqlPoolOptions::new()
+        .max_connections(size)
+        .after_connect(|c, _| {
+            Box::pin(async move {
+                sqlx::query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                    .execute(c)
+                    .await
+                    .map(|_| ())
+            })
+        })
 }
 
 fn bad_url(url: &str, e: &dyn std::fmt::Display) -> Error {

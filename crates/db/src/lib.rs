@@ -6,21 +6,34 @@
 //! no RETURNING, no auto-increment, every DDL step can be run again.
 
 mod connect;
+mod fault;
+mod generation;
 mod lease;
 mod migrate;
 mod outbox;
 mod row;
+mod sqlite;
 mod stamp;
+mod table;
 mod tx;
+mod validity;
 mod value;
 mod wake;
 
 pub use connect::{Db, Dialect};
-pub use lease::{Claim, Dirty, Lease, claim, complete, mark, mark_at, release_all, renew};
-pub use migrate::Migration;
+pub use fault::{Interference, Point, Safeguards};
+pub use generation::{admit, bury};
+pub use lease::{
+    Claim, Dirty, Lease, Wanted, claim, claim_for, claim_keys, complete, maintain, mark, mark_for,
+    mark_now, next_due, release_all, renew,
+};
+pub use migrate::{Migration, SCHEMA};
 pub use outbox::{OutboxRow, outbox_after, outbox_drop, outbox_push};
 pub use row::Row;
+pub use sqlite::SqliteRow;
 pub use stamp::{KeyStamp, key_stamps};
-pub use tx::Tx;
+pub use table::{Column, Json, Table, columns_of, unknown_word};
+pub use tx::{Attempts, Fenced, Tx, conclude};
+pub use validity::{LeaseLost, Validity};
 pub use value::Value;
-pub use wake::Wakes;
+pub use wake::{Marked, Wakes};

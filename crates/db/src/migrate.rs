@@ -1,7 +1,7 @@
 //! Schema steps. Each is one statement that can be run again; a table says
 //! which ran. Additive only.
 
-use kernel::{Error, Result, clock};
+use kernel::{Error, Kind, Result, clock};
 
 use crate::{Db, Dialect, Tx, values};
 
@@ -14,6 +14,18 @@ pub struct Migration {
     /// type and `{text}` for long text.
     pub sql: &'static str,
 }
+
+/// The schema that this release writes. Raised with each release that adds a
+/// migration or a stored word.
+pub const SCHEMA: i64 = 2;
+/// The oldest schema whose servers can run beside this release on one
+/// database: they ignore columns that they do not know, and leave rows alone
+/// whose words they do not know.
+const SHARED_WITH: i64 = SCHEMA - 1;
+/// PostgreSQL's key of the lock of migrations.
+const LOCK: i64 = 5_077_001;
+/// MariaDB's name of it.
+const LOCK_NAME: &str = "jeroboam.migration";
 
 const OWN: &[Migration] = &[
     Migration {
@@ -38,59 +50,153 @@ const OWN: &[Migration] = &[
         name: "db-004-outbox-seq",
         sql: "CREATE INDEX outbox_seq ON outbox (seq)",
     },
+    Migration {
+        name: "db-005-flow-tenant",
+        sql: "ALTER TABLE flow_key ADD COLUMN tenant varchar(64)",
+    },
+    Migration {
+        name: "db-006-flow-urgent",
+        sql: "ALTER TABLE flow_key ADD COLUMN urgent boolean",
+    },
+    Migration {
+        name: "db-007-flow-owner",
+        sql: "CREATE INDEX flow_key_owner ON flow_key (owner)",
+    },
+    Migration {
+        name: "db-008-generation",
+        sql: "CREATE TABLE IF NOT EXISTS object_generation (
+            kind varchar(40) NOT NULL, id varchar(64) NOT NULL, generation bigint NOT NULL,
+            removed_at bigint, PRIMARY KEY (kind, id))",
+    },
+    Migration {
+        name: "db-009-generation-removed",
+        sql: "CREATE INDEX object_generation_removed ON object_generation (removed_at)",
+    },
+    Migration {
+        name: "db-010-receipt",
+        sql: "CREATE TABLE IF NOT EXISTS commit_receipt (
+            id varchar(36) NOT NULL PRIMARY KEY, at bigint NOT NULL)",
+    },
+    Migration {
+        name: "db-011-receipt-at",
+        sql: "CREATE INDEX commit_receipt_at ON commit_receipt (at)",
+    },
 ];
 
 impl Db {
-    /// Runs the steps that have not run, in order.
+    /// Runs the steps that have not run, in order, while other servers that
+    /// start at the same time wait.
     ///
     /// # Errors
-    /// `Internal` with the step's name where one fails.
+    /// `Precondition` where a newer release, with which this one cannot share a
+    /// database, has migrated it; `Internal` with the step's name where one
+    /// fails.
     pub async fn migrate(&self, steps: &[Migration]) -> Result<()> {
+        self.migrate_as(steps, SCHEMA, SHARED_WITH).await
+    }
+
+    /// As [`Db::migrate`] for a release with another schema.
+    ///
+    /// # Errors
+    /// As [`Db::migrate`].
+    pub async fn migrate_as(&self, steps: &[Migration], schema: i64, shared: i64) -> Result<()> {
         let mut tx = self.begin().await?;
-        tx.execute(
+        let locked = match self.dialect() {
+            Dialect::Sqlite => Ok(()),
+            Dialect::Postgres => tx
+                .query("SELECT pg_advisory_xact_lock(?)", values![LOCK])
+                .await
+                .map(|_| ()),
+            // Of the session: data definition commits each time.
+            Dialect::Mysql => tx
+                .query("SELECT GET_LOCK(?, 120) AS got", values![LOCK_NAME])
+                .await
+                .and_then(|rows| match rows.first().map(|r| r.opt_int("got")) {
+                    Some(Ok(Some(1))) => Ok(()),
+                    _ => Err(Error::unavailable(
+                        "Another server migrates the database; it has not ended for two minutes.",
+                    )),
+                }),
+        };
+        locked?;
+        let done = self.migrate_locked(&mut tx, steps, schema, shared).await;
+        if self.dialect() == Dialect::Mysql {
+            tx.query("SELECT RELEASE_LOCK(?) AS freed", values![LOCK_NAME])
+                .await?;
+        }
+        done?;
+        tx.commit().await
+    }
+
+    async fn migrate_locked(
+        &self,
+        tx: &mut Tx,
+        steps: &[Migration],
+        schema: i64,
+        shared: i64,
+    ) -> Result<()> {
+        for table in [
             "CREATE TABLE IF NOT EXISTS migration (name varchar(80) NOT NULL PRIMARY KEY, applied_at bigint NOT NULL)",
-            vec![],
-        )
-        .await?;
-        tx.commit().await?;
-        let done: std::collections::HashSet<String> = self
+            "CREATE TABLE IF NOT EXISTS schema_release (\
+             id bigint NOT NULL PRIMARY KEY, version bigint NOT NULL, shared_with bigint NOT NULL)",
+        ] {
+            tx.execute(table, vec![]).await?;
+        }
+        let row = tx
+            .query_opt(
+                "SELECT version, shared_with FROM schema_release WHERE id = 1",
+                vec![],
+            )
+            .await?;
+        let found = match row {
+            Some(row) => Some((row.int("version")?, row.int("shared_with")?)),
+            None => None,
+        };
+        if let Some((version, needs)) = found
+            && needs > schema
+        {
+            return Err(Error::new(
+                Kind::Precondition,
+                format!(
+                    "The database has schema {version}, written by a newer release that shares it \
+                     with servers of schema {needs} and later only; this server has schema {schema}. \
+                     Start the newer release, or restore a backup of before the upgrade."
+                ),
+            ));
+        }
+        let done: std::collections::HashSet<String> = tx
             .query("SELECT name FROM migration", vec![])
             .await?
             .iter()
             .map(|r| r.text("name"))
             .collect::<Result<_>>()?;
-        let pending: Vec<_> = OWN
-            .iter()
-            .chain(steps)
-            .filter(|m| !done.contains(m.name))
-            .collect();
-        if pending.is_empty() {
-            return Ok(());
-        }
-        let mut tx = self.begin().await?;
-        if self.dialect() == Dialect::Postgres {
-            // Two servers that start at once: one migrates, one waits.
-            tx.query("SELECT pg_advisory_xact_lock(5077001)", vec![])
-                .await?;
-        }
-        for step in pending {
-            self.step(&mut tx, step)
+        for step in OWN.iter().chain(steps).filter(|m| !done.contains(m.name)) {
+            self.step(tx, step)
                 .await
                 .map_err(|e| e.context(format!("migration {}", step.name)))?;
         }
-        tx.commit().await
+        match found {
+            None => {
+                tx.execute(
+                    "INSERT INTO schema_release (id, version, shared_with) VALUES (1, ?, ?)",
+                    values![schema, shared],
+                )
+                .await?;
+            }
+            // An older server beside a newer one takes nothing back.
+            Some((version, _)) if version < schema => {
+                tx.execute(
+                    "UPDATE schema_release SET version = ?, shared_with = ? WHERE id = 1",
+                    values![schema, shared],
+                )
+                .await?;
+            }
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     async fn step(&self, tx: &mut Tx, step: &Migration) -> Result<()> {
-        let again = tx
-            .query_opt(
-                "SELECT name FROM migration WHERE name = ?",
-                values![step.name],
-            )
-            .await?;
-        if again.is_some() {
-            return Ok(());
-        }
         let (blob, text) = match self.dialect() {
             Dialect::Sqlite => ("blob", "text"),
             Dialect::Postgres => ("bytea", "text"),

@@ -1,12 +1,12 @@
 //! Rows and the three ways to run a statement.
 
-use kernel::{Error, Result};
+use kernel::{Error, Kind, Result};
 use sqlx::mysql::MySqlRow;
 use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Executor, MySql, Postgres, Row as _, Sqlite};
+use sqlx::{AssertSqlSafe, Executor, MySql, Postgres, Row as _};
 
 use crate::Value;
+use crate::sqlite::{FromCell as _, SqliteRow};
 
 /// A row of a result; columns are read by name.
 pub enum Row {
@@ -18,11 +18,11 @@ pub enum Row {
 macro_rules! get {
     ($self:ident, $t:ty, $name:ident) => {
         match $self {
-            Row::Sqlite(r) => r.try_get::<$t, _>($name),
-            Row::Postgres(r) => r.try_get::<$t, _>($name),
-            Row::Mysql(r) => r.try_get::<$t, _>($name),
+            Row::Sqlite(r) => r.cell($name).and_then(<$t>::from_cell),
+            Row::Postgres(r) => r.try_get::<$t, _>($name).map_err(Error::internal),
+            Row::Mysql(r) => r.try_get::<$t, _>($name).map_err(Error::internal),
         }
-        .map_err(|e| Error::internal(e).context(format!("column {}", $name)))
+        .map_err(|e| e.context(format!("column {}", $name)))
     };
 }
 
@@ -154,30 +154,70 @@ macro_rules! runners {
     };
 }
 
-runners!(Sqlite, sqlite_all, sqlite_exec, Sqlite, str::to_owned);
 runners!(Postgres, pg_all, pg_exec, Postgres, dollars);
 runners!(MySql, mysql_all, mysql_exec, Mysql, str::to_owned);
 
-/// Unique violations are `AlreadyExists`, lost connections `Unavailable`.
+/// The beginning of a statement, for the log.
+pub(crate) fn head(sql: &str) -> String {
+    let words: Vec<&str> = sql.split_whitespace().take(12).collect();
+    words.join(" ")
+}
+
+/// Unique violations are `AlreadyExists`, deadlocks and serialization
+/// failures `Aborted`, lost connections `Unavailable`.
 pub(crate) fn failed(sql: &str, e: sqlx::Error) -> Error {
-    let head: String = sql
-        .split_whitespace()
-        .take(12)
-        .collect::<Vec<_>>()
-        .join(" ");
-    if let sqlx::Error::Database(d) = &e
-        && d.is_unique_violation()
-    {
-        return Error::exists("The object exists already.")
-            .context(e)
-            .context(head);
-    }
-    match &e {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-            Error::unavailable("The database does not answer.")
-                .context(e)
-                .context(head)
+    let error = match &e {
+        sqlx::Error::Database(d) if d.is_unique_violation() => {
+            Error::exists("The object exists already.")
         }
-        _ => Error::internal(e).context(head),
+        sqlx::Error::Database(d) if is_abort(d.as_ref()) => Error::new(
+            Kind::Aborted,
+            "The database was busy with conflicting changes; try again.",
+        ),
+        e if is_lost(e) => Error::unavailable("The database does not answer."),
+        _ => return Error::internal(e).context(head(sql)),
+    };
+    error.context(e).context(head(sql))
+}
+
+/// As [`failed`] for a commit: a lost connection leaves its outcome open.
+pub(crate) fn failed_commit(e: sqlx::Error) -> Error {
+    if is_lost(&e) {
+        return Error::new(
+            Kind::OutcomeUnknown,
+            "The connection to the database was lost while the change was written; \
+             look whether it took effect before you repeat it.",
+        )
+        .context(e)
+        .context("COMMIT");
+    }
+    failed("COMMIT", e)
+}
+
+/// PostgreSQL: serialization failure, deadlock. MariaDB: deadlock, lock wait
+/// timeout, row changed since it was read.
+fn is_abort(e: &dyn sqlx::error::DatabaseError) -> bool {
+    if let Some(e) = e.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return matches!(e.number(), 1205 | 1213 | 1020);
+    }
+    matches!(e.code().as_deref(), Some("40001" | "40P01"))
+}
+
+/// No answer came, or the server is going away (PostgreSQL's class 57P,
+/// MariaDB's errors of shutdown).
+fn is_lost(e: &sqlx::Error) -> bool {
+    match e {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(d) => {
+            if let Some(e) = d.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+                return matches!(e.number(), 1053 | 1927 | 1040 | 3169);
+            }
+            d.code()
+                .is_some_and(|c| c.starts_with("57P") || c.starts_with("08") || c == "53300")
+        }
+        _ => false,
     }
 }

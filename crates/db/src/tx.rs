@@ -1,14 +1,24 @@
-//! A write transaction.
+//! Write transactions: plain ones for operations, fenced ones for workers.
 
-use kernel::{Error, Result};
-use sqlx::{MySql, Postgres, Sqlite, Transaction};
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use kernel::{Error, Kind, Result, ids};
+use sqlx::{MySql, Postgres, Transaction};
 
 use crate::connect::Pools;
-use crate::wake::{self, Key};
+use crate::fault::Point;
+use crate::sqlite::SqliteTx;
+use crate::wake::Woken;
 use crate::{Db, Lease, Row, Value, row};
 
+/// An aborted transaction is repeated at most so often.
+const TRIES: u32 = 12;
+/// Pause before the first repeat; doubles up to 32 times this.
+const PAUSE: Duration = Duration::from_millis(4);
+
 enum Inner {
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(SqliteTx),
     Postgres(Transaction<'static, Postgres>),
     Mysql(Transaction<'static, MySql>),
 }
@@ -18,40 +28,40 @@ pub struct Tx {
     inner: Inner,
     db: Db,
     /// What a commit wakes, and whether it wrote events.
-    woken: Vec<Key>,
+    pub(crate) woken: Woken,
     events: bool,
+    receipt: Option<String>,
 }
 
 impl Tx {
     pub(crate) async fn begin(db: &Db) -> Result<Self> {
+        db.point(Point::Begin).await?;
         let inner = match &db.pools {
-            Pools::Sqlite { write, .. } => Inner::Sqlite(
-                write
-                    .begin_with("BEGIN IMMEDIATE")
-                    .await
-                    .map_err(|e| row::failed("BEGIN IMMEDIATE", e))?,
-            ),
-            Pools::Postgres(p) => {
-                Inner::Postgres(p.begin().await.map_err(|e| row::failed("BEGIN", e))?)
+            Pools::Sqlite(sqlite) => Inner::Sqlite(sqlite.begin().await?),
+            Pools::Postgres { work, .. } => {
+                Inner::Postgres(work.begin().await.map_err(|e| row::failed("BEGIN", e))?)
             }
-            Pools::Mysql(p) => Inner::Mysql(p.begin().await.map_err(|e| row::failed("BEGIN", e))?),
+            Pools::Mysql { work, .. } => {
+                Inner::Mysql(work.begin().await.map_err(|e| row::failed("BEGIN", e))?)
+            }
         };
         Ok(Self {
             inner,
             db: db.clone(),
-            woken: Vec::new(),
+            woken: Woken::default(),
             events: false,
+            receipt: None,
         })
     }
 
     /// Runs a SELECT inside the transaction.
     ///
     /// # Errors
-    /// `Unavailable` or `Internal`.
+    /// `Aborted`, `Unavailable` or `Internal`.
     pub async fn query(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
-        self.db.count_query();
+        self.db.statement(sql).await?;
         match &mut self.inner {
-            Inner::Sqlite(t) => row::sqlite_all(&mut **t, sql, args).await,
+            Inner::Sqlite(t) => Ok(t.query(sql, &args)?.into_iter().map(Row::Sqlite).collect()),
             Inner::Postgres(t) => row::pg_all(&mut **t, sql, args).await,
             Inner::Mysql(t) => row::mysql_all(&mut **t, sql, args).await,
         }
@@ -83,29 +93,32 @@ impl Tx {
     /// # Errors
     /// `AlreadyExists` for a unique violation, else as [`Tx::query`].
     pub async fn execute(&mut self, sql: &str, args: Vec<Value>) -> Result<u64> {
-        self.db.count_query();
+        self.db.statement(sql).await?;
         match &mut self.inner {
-            Inner::Sqlite(t) => row::sqlite_exec(&mut **t, sql, args).await,
+            Inner::Sqlite(t) => t.execute(sql, &args),
             Inner::Postgres(t) => row::pg_exec(&mut **t, sql, args).await,
             Inner::Mysql(t) => row::mysql_exec(&mut **t, sql, args).await,
         }
     }
 
-    /// Ties this transaction to a lease: it can only commit while the lease
-    /// is still held, because the row of the lease is locked by this update.
+    /// Ties this transaction to a lease; [`Fenced`] does so by its type.
     ///
     /// # Errors
     /// `Conflict` where another worker has taken the key.
     pub async fn fence(&mut self, lease: &Lease) -> Result<()> {
-        let n = self
-            .execute(
-                "UPDATE flow_key SET epoch = epoch WHERE kind = ? AND id = ? AND owner = ? AND epoch = ?",
+        if !self.db.safeguards().fence {
+            return Ok(());
+        }
+        let held = self
+            .lock_opt(
+                "SELECT epoch FROM flow_key WHERE kind = ? AND id = ? AND owner = ? AND epoch = ?",
                 crate::values![&lease.kind, &lease.id, &lease.owner, lease.epoch],
             )
             .await?;
-        if n == 1 {
+        if held.is_some() {
             return Ok(());
         }
+        lease.validity().end();
         Err(Error::conflict(format!(
             "The lease on {} {} was lost.",
             lease.kind, lease.id
@@ -115,13 +128,29 @@ impl Tx {
     /// Wakes who waits for this key once the transaction has committed,
     /// without making it dirty.
     pub fn wake(&mut self, kind: &str, id: &str) {
-        if !self.woken.iter().any(|(k, i)| k == kind && i == id) {
-            self.woken.push((kind.to_owned(), id.to_owned()));
-        }
+        self.woken.add(kind, id, false);
     }
 
     pub(crate) fn set_events(&mut self) {
         self.events = true;
+    }
+
+    /// Leaves a row by which [`write!`] finds out whether the transaction took
+    /// place when the answer of its commit was lost. For operations of users,
+    /// who cannot look as easily as a reconciler.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub async fn leave_receipt(&mut self) -> Result<()> {
+        let id = ids::uuid();
+        let now = self.db.now_sql();
+        self.execute(
+            &format!("INSERT INTO commit_receipt (id, at) VALUES (?, {now})"),
+            crate::values![&id],
+        )
+        .await?;
+        self.receipt = Some(id);
+        Ok(())
     }
 
     #[must_use]
@@ -129,30 +158,204 @@ impl Tx {
         self.db.dialect()
     }
 
+    /// The database that the transaction belongs to.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// Commits, then wakes whoever waits for what it wrote.
     ///
     /// # Errors
-    /// `Unavailable` or `Internal`; then nothing was written.
+    /// `Aborted`, `Unavailable` or `Internal`: nothing was written.
+    /// `OutcomeUnknown`: nobody knows.
     pub async fn commit(mut self) -> Result<()> {
         if self.events {
             // Dispatchers wait for nothing more exact.
             self.wake("outbox", "");
         }
-        if !self.woken.is_empty() && self.dialect() == crate::Dialect::Postgres {
-            // Delivered by PostgreSQL at commit, to every server.
-            let text = wake::payload(&self.woken);
-            self.query("SELECT pg_notify('jeroboam', ?)", crate::values![text])
-                .await?;
+        self.db.point(Point::Commit).await?;
+        match self.inner {
+            Inner::Sqlite(t) => {
+                if let Pools::Sqlite(sqlite) = &self.db.pools {
+                    t.commit(sqlite)?;
+                    sqlite.flushed().await?;
+                }
+            }
+            Inner::Postgres(t) => t.commit().await.map_err(row::failed_commit)?,
+            Inner::Mysql(t) => t.commit().await.map_err(row::failed_commit)?,
         }
-        let done = match self.inner {
-            Inner::Sqlite(t) => t.commit().await,
-            Inner::Postgres(t) => t.commit().await,
-            Inner::Mysql(t) => t.commit().await,
-        };
-        done.map_err(|e| row::failed("COMMIT", e))?;
-        if !self.woken.is_empty() {
-            self.db.wakes.wake_keys(&self.woken);
-        }
+        self.db.count_commit();
+        self.db.point(Point::Committed).await.map_err(|e| {
+            let text = "The answer of the database was lost.";
+            Error::new(Kind::OutcomeUnknown, text).context(e)
+        })?;
+        self.db.announce(self.woken);
         Ok(())
     }
+}
+
+/// A worker's transaction: it can only commit while the lease is held, because
+/// the row of the lease is locked by its first statement. Writes to columns
+/// that belong to a worker ask for this type.
+pub struct Fenced {
+    tx: Tx,
+    lease: Lease,
+}
+
+impl Fenced {
+    /// Begins a transaction under a lease; [`fenced!`] is the usual way.
+    ///
+    /// # Errors
+    /// `Conflict` where another worker has taken the key.
+    pub async fn begin(db: &Db, lease: &Lease) -> Result<Self> {
+        let mut tx = Tx::begin(db).await?;
+        tx.fence(lease).await?;
+        Ok(Self {
+            tx,
+            lease: lease.clone(),
+        })
+    }
+
+    #[must_use]
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// As [`Tx::commit`].
+    ///
+    /// # Errors
+    /// As [`Tx::commit`].
+    pub async fn commit(self) -> Result<()> {
+        self.tx.commit().await
+    }
+}
+
+impl Deref for Fenced {
+    type Target = Tx;
+
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl DerefMut for Fenced {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+}
+
+/// How often a transaction was tried; used by [`write!`] and [`fenced!`].
+#[derive(Debug, Default)]
+pub struct Attempts(u32);
+
+impl Attempts {
+    /// Whether a failed transaction is to be repeated; pauses before it.
+    pub async fn again(&mut self, db: &Db, e: &Error) -> bool {
+        if e.kind != Kind::Aborted || self.0 >= TRIES || !db.safeguards().retry {
+            return false;
+        }
+        let doubled = PAUSE.saturating_mul(1 << self.0.min(5));
+        self.0 += 1;
+        db.count_retry();
+        tokio::time::sleep(doubled.mul_f64(0.5 + ids::jitter())).await;
+        true
+    }
+}
+
+/// Ends a transaction whose body succeeded; used by [`write!`]. An unknown
+/// outcome is resolved by the receipt where there is one.
+///
+/// # Errors
+/// As [`Tx::commit`]; `Aborted` where the receipt says that nothing happened.
+pub async fn conclude(db: &Db, tx: Tx) -> Result<()> {
+    let receipt = tx.receipt.clone();
+    let woken = tx.woken.clone();
+    let unknown = match (tx.commit().await, receipt) {
+        (Err(e), Some(receipt)) if e.kind == Kind::OutcomeUnknown => (e, receipt),
+        (done, _) => return done,
+    };
+    let (error, receipt) = unknown;
+    for attempt in 0..TRIES {
+        let found = db
+            .query_opt(
+                "SELECT id FROM commit_receipt WHERE id = ?",
+                crate::values![&receipt],
+            )
+            .await;
+        match found {
+            Ok(Some(_)) => {
+                db.announce(woken);
+                return Ok(());
+            }
+            Ok(None) => return Err(Error::new(Kind::Aborted, error.message)),
+            Err(_) => {
+                let pause = PAUSE.saturating_mul(1 << attempt.min(5));
+                tokio::time::sleep(pause.saturating_mul(4)).await;
+            }
+        }
+    }
+    Err(error)
+}
+
+/// Runs a write transaction and repeats it as a whole where the database
+/// aborts it (deadlock, serialization failure). The body is an async block: it
+/// may use `?`, may run several times, and must have no effect but SQL.
+///
+/// ```ignore
+/// db::write!(db, |tx| {
+///     db::mark_now(tx, KIND, id).await?;
+///     table::set_name(tx, id, name).await
+/// })
+/// ```
+#[macro_export]
+macro_rules! write {
+    ($db:expr, |$tx:ident| $body:expr) => {{
+        let database: &$crate::Db = &$db;
+        let mut attempts = $crate::Attempts::default();
+        loop {
+            let outcome: ::kernel::Result<_> = async {
+                let mut transaction = database.begin().await?;
+                let value: ::kernel::Result<_> = {
+                    let $tx: &mut $crate::Tx = &mut transaction;
+                    async { $body }.await
+                };
+                let value = value?;
+                $crate::conclude(database, transaction).await?;
+                Ok(value)
+            }
+            .await;
+            match outcome {
+                Err(e) if attempts.again(database, &e).await => {}
+                done => break done,
+            }
+        }
+    }};
+}
+
+/// As [`write!`] under a lease: `$tx` is a `&mut` [`Fenced`].
+#[macro_export]
+macro_rules! fenced {
+    ($db:expr, $lease:expr, |$tx:ident| $body:expr) => {{
+        let database: &$crate::Db = &$db;
+        let lease: &$crate::Lease = &$lease;
+        let mut attempts = $crate::Attempts::default();
+        loop {
+            let outcome: ::kernel::Result<_> = async {
+                let mut transaction = $crate::Fenced::begin(database, lease).await?;
+                let value: ::kernel::Result<_> = {
+                    let $tx: &mut $crate::Fenced = &mut transaction;
+                    async { $body }.await
+                };
+                let value = value?;
+                transaction.commit().await?;
+                Ok(value)
+            }
+            .await;
+            match outcome {
+                Err(e) if attempts.again(database, &e).await => {}
+                done => break done,
+            }
+        }
+    }};
 }

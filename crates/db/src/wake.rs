@@ -1,23 +1,58 @@
 //! Waking by event: in process by watch channels, across servers by
 //! LISTEN/NOTIFY on PostgreSQL. MariaDB is woken by the slow scan only.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use kernel::{Error, Result};
 use sqlx::postgres::PgListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::Db;
 use crate::connect::Pools;
 
 /// A notification of PostgreSQL must be shorter than 8000 bytes.
 const PAYLOAD: usize = 7000;
-/// Fewer keys than this are never looked through for ones without waiters.
+/// Fewer keys than this are never searched for ones without waiters.
 const FEW: usize = 64;
+/// More marked keys than this are found by a scan instead.
+const MARKED: usize = 10_000;
+/// Commits within this time are announced to other servers together:
+/// PostgreSQL lets only one transaction with a notification commit at a time.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Kind and id of what changed.
 pub(crate) type Key = (String, String);
+
+/// What a transaction wakes once it has committed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Woken {
+    /// Whether the key was made dirty.
+    keys: Vec<(Key, bool)>,
+}
+
+impl Woken {
+    pub(crate) fn add(&mut self, kind: &str, id: &str, marked: bool) {
+        let known = self
+            .keys
+            .iter_mut()
+            .find(|((k, i), _)| k == kind && i == id);
+        match known {
+            Some((_, was)) => *was |= marked,
+            None => self.keys.push(((kind.to_owned(), id.to_owned()), marked)),
+        }
+    }
+}
+
+/// Keys that were marked and that the driver has not looked at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Marked {
+    /// Kind and id.
+    pub keys: BTreeSet<(String, String)>,
+    /// More were marked than are listed: only a scan finds all.
+    pub overflow: bool,
+}
 
 /// A counter that moves whenever a commit made keys dirty or wrote events,
 /// and one for each key that somebody waits for.
@@ -26,13 +61,20 @@ pub struct Wakes(Arc<Inner>);
 
 struct Inner {
     all: watch::Sender<u64>,
+    /// Moves with `marked`.
+    due: watch::Sender<u64>,
     keys: Mutex<Keys>,
+    marked: Mutex<Marked>,
+    /// Handles of other servers in this process, in a simulation.
+    peers: Mutex<Vec<Weak<Inner>>>,
+    /// To the task that notifies other servers.
+    notify: Mutex<Option<mpsc::UnboundedSender<Key>>>,
 }
 
 #[derive(Default)]
 struct Keys {
     waiting: HashMap<Key, watch::Sender<u64>>,
-    /// How many are let grow before those without waiters are dropped.
+    /// Above this number those without waiters are dropped.
     limit: usize,
 }
 
@@ -40,14 +82,23 @@ impl Default for Wakes {
     fn default() -> Self {
         Self(Arc::new(Inner {
             all: watch::channel(0).0,
+            due: watch::channel(0).0,
             keys: Mutex::default(),
+            marked: Mutex::default(),
+            peers: Mutex::default(),
+            notify: Mutex::default(),
         }))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Wakes {
     /// Moves the counter: everybody who waits looks again.
     pub fn wake(&self) {
+        lock(&self.0.marked).overflow = true;
         self.0.wake(&[]);
     }
 
@@ -57,11 +108,24 @@ impl Wakes {
         self.0.all.subscribe()
     }
 
+    /// A receiver that resolves when keys were marked; see [`Wakes::marked`].
+    #[must_use]
+    pub fn subscribe_marked(&self) -> watch::Receiver<u64> {
+        self.0.due.subscribe()
+    }
+
+    /// Takes the keys that were marked since the last call, here or on
+    /// another server. For one driver per handle.
+    #[must_use]
+    pub fn marked(&self) -> Marked {
+        std::mem::take(&mut *lock(&self.0.marked))
+    }
+
     /// A receiver that resolves only when this key was marked or woken, so
     /// that a thousand waiters do not all look at each commit.
     #[must_use]
     pub fn subscribe_key(&self, kind: &str, id: &str) -> watch::Receiver<u64> {
-        let mut keys = self.0.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = lock(&self.0.keys);
         if keys.waiting.len() > keys.limit.max(FEW) {
             keys.waiting.retain(|_, sender| sender.receiver_count() > 0);
             keys.limit = keys.waiting.len() * 2;
@@ -72,31 +136,77 @@ impl Wakes {
             .subscribe()
     }
 
-    pub(crate) fn wake_keys(&self, keys: &[Key]) {
-        self.0.wake(keys);
+    pub(crate) fn wake_keys(&self, woken: &Woken) {
+        let keys: Vec<Key> = woken.keys.iter().map(|(key, _)| key.clone()).collect();
+        self.0
+            .mark(woken.keys.iter().filter(|(_, m)| *m).map(|(k, _)| k));
+        self.0.wake(&keys);
+    }
+
+    /// Wakes of another server in this process that hears of all commits.
+    pub(crate) fn peer(&self) -> Self {
+        let peer = Self::default();
+        let mut known = lock(&self.0.peers);
+        let mut alive: Vec<Arc<Inner>> = known.iter().filter_map(Weak::upgrade).collect();
+        *known = alive.iter().map(Arc::downgrade).collect();
+        drop(known);
+        alive.push(self.0.clone());
+        for other in alive {
+            lock(&other.peers).push(Arc::downgrade(&peer.0));
+            lock(&peer.0.peers).push(Arc::downgrade(&other));
+        }
+        peer
     }
 }
 
 impl Inner {
+    fn mark<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
+        let mut marked = lock(&self.marked);
+        for key in keys {
+            if marked.keys.len() >= MARKED {
+                marked.overflow = true;
+                break;
+            }
+            marked.keys.insert(key.clone());
+        }
+    }
+
     /// Without keys: all of them, for what changed is not known.
     fn wake(&self, keys: &[Key]) {
-        let map = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let move_on = |sender: &watch::Sender<u64>| sender.send_modify(|n| *n += 1);
+        let map = lock(&self.keys);
+        let advance = |sender: &watch::Sender<u64>| sender.send_modify(|n| *n += 1);
         if keys.is_empty() {
-            map.waiting.values().for_each(move_on);
+            map.waiting.values().for_each(advance);
         } else {
             keys.iter()
                 .filter_map(|k| map.waiting.get(k))
-                .for_each(move_on);
+                .for_each(advance);
         }
         drop(map);
-        self.all.send_modify(|n| *n += 1);
+        let pending = {
+            let marked = lock(&self.marked);
+            marked.overflow || !marked.keys.is_empty()
+        };
+        if pending {
+            advance(&self.due);
+        }
+        advance(&self.all);
+    }
+
+    /// Another server committed this.
+    fn hear(&self, keys: &[Key]) {
+        if keys.is_empty() {
+            lock(&self.marked).overflow = true;
+        } else {
+            self.mark(keys.iter());
+        }
+        self.wake(keys);
     }
 }
 
 /// The text of a notification: keys in lines, or nothing where they are too
 /// many.
-pub(crate) fn payload(keys: &[Key]) -> String {
+fn payload(keys: &BTreeSet<Key>) -> String {
     let lines: Vec<String> = keys.iter().map(|(k, id)| format!("{k} {id}")).collect();
     let text = lines.join("\n");
     if text.len() < PAYLOAD {
@@ -115,13 +225,39 @@ fn keys_of(payload: &str) -> Vec<Key> {
 }
 
 impl Db {
-    /// On PostgreSQL, forwards notifications of all servers to [`Wakes`]. The
-    /// task ends with the last handle to the database.
+    /// Wakes everybody, here and on other servers, who waits for what a
+    /// transaction wrote.
+    pub(crate) fn announce(&self, woken: Woken) {
+        if woken.keys.is_empty() {
+            return;
+        }
+        self.wakes.wake_keys(&woken);
+        let keys: Vec<Key> = woken.keys.into_iter().map(|(key, _)| key).collect();
+        let peers: Vec<Arc<Inner>> = lock(&self.wakes.0.peers)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        for peer in peers {
+            if self.hears() {
+                peer.hear(&keys);
+            }
+        }
+        if let Some(notify) = &*lock(&self.wakes.0.notify) {
+            for key in keys {
+                // The task ends with the process only.
+                let _ = notify.send(key);
+            }
+        }
+    }
+
+    /// On PostgreSQL, forwards notifications of all servers to [`Wakes`] and
+    /// sends those of this one. The tasks end with the last handle to the
+    /// database.
     pub(crate) async fn listen(&self) -> Result<()> {
-        let Pools::Postgres(pool) = &self.pools else {
+        let Pools::Postgres { work, leases } = &self.pools else {
             return Ok(());
         };
-        let mut listener = PgListener::connect_with(pool)
+        let mut listener = PgListener::connect_with(work)
             .await
             .map_err(Error::internal)?;
         listener.listen("jeroboam").await.map_err(Error::internal)?;
@@ -129,12 +265,32 @@ impl Db {
         tokio::spawn(async move {
             // `recv` reconnects by itself; what was missed is found by the scan.
             loop {
-                let told = listener.recv().await;
-                if told.is_err() {
-                    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                let heard = listener.recv().await;
+                if heard.is_err() {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 let Some(inner) = weak.upgrade() else { return };
-                inner.wake(&told.map(|n| keys_of(n.payload())).unwrap_or_default());
+                inner.hear(&heard.map(|n| keys_of(n.payload())).unwrap_or_default());
+            }
+        });
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        *lock(&self.wakes.0.notify) = Some(sender);
+        let leases = leases.clone();
+        tokio::spawn(async move {
+            while let Some(first) = receiver.recv().await {
+                tokio::time::sleep(GATHER).await;
+                let mut keys = BTreeSet::from([first]);
+                while let Ok(key) = receiver.try_recv() {
+                    keys.insert(key);
+                }
+                let text = payload(&keys);
+                let sent = sqlx::query("SELECT pg_notify('jeroboam', $1)")
+                    .bind(text)
+                    .execute(&leases)
+                    .await;
+                if let Err(e) = sent {
+                    tracing::debug!(error = %e, "other servers were not notified");
+                }
             }
         });
         Ok(())
@@ -145,15 +301,50 @@ impl Db {
 mod tests {
     use super::*;
 
+    fn woken(id: &str, marked: bool) -> Woken {
+        let mut woken = Woken::default();
+        woken.add("cluster", id, marked);
+        woken
+    }
+
+    #[test]
+    fn the_driver_gets_marked_keys_once_and_others_never() {
+        let wakes = Wakes::default();
+        let due = wakes.subscribe_marked();
+        wakes.wake_keys(&woken("a", false));
+        assert!(!due.has_changed().unwrap());
+        wakes.wake_keys(&woken("b", true));
+        assert!(due.has_changed().unwrap());
+        let marked = wakes.marked();
+        assert_eq!(
+            marked.keys,
+            BTreeSet::from([("cluster".into(), "b".into())])
+        );
+        assert_eq!(wakes.marked(), Marked::default());
+        // Somebody who does not know what changed asks for a scan.
+        wakes.wake();
+        assert!(wakes.marked().overflow);
+    }
+
+    #[test]
+    fn peers_hear_each_other() {
+        let a = Wakes::default();
+        let (b, c) = (a.peer(), a.peer());
+        let peers = |w: &Wakes| lock(&w.0.peers).len();
+        assert_eq!((peers(&a), peers(&b), peers(&c)), (2, 2, 2));
+        b.0.hear(&[("cluster".into(), "x".into())]);
+        assert_eq!(b.marked().keys.len(), 1);
+    }
+
     #[test]
     fn a_waiter_of_one_key_sleeps_through_others() {
         let wakes = Wakes::default();
         let mut mine = wakes.subscribe_key("cluster", "a");
         let mut all = wakes.subscribe();
-        wakes.wake_keys(&[("cluster".into(), "b".into())]);
+        wakes.wake_keys(&woken("b", false));
         assert!(!mine.has_changed().unwrap());
         assert!(all.has_changed().unwrap());
-        wakes.wake_keys(&[("cluster".into(), "a".into())]);
+        wakes.wake_keys(&woken("a", false));
         assert!(mine.has_changed().unwrap());
         mine.mark_unchanged();
         all.mark_unchanged();
@@ -170,15 +361,18 @@ mod tests {
             drop(wakes.subscribe_key("k", &i.to_string()));
         }
         assert!(wakes.0.keys.lock().unwrap().waiting.len() <= 2 * FEW + 2);
-        wakes.wake_keys(&[("k".into(), "kept".into())]);
+        let mut one = Woken::default();
+        one.add("k", "kept", false);
+        wakes.wake_keys(&one);
         assert!(kept.has_changed().unwrap());
     }
 
     #[test]
     fn a_notification_names_its_keys_unless_they_are_too_many() {
         let keys = vec![("a".to_owned(), "1".to_owned()), ("b".into(), "2 3".into())];
-        assert_eq!(keys_of(&payload(&keys)), keys);
-        let many: Vec<Key> = (0..2000).map(|i| ("kind".into(), i.to_string())).collect();
+        let set = keys.iter().cloned().collect();
+        assert_eq!(keys_of(&payload(&set)), keys);
+        let many: BTreeSet<Key> = (0..2000).map(|i| ("kind".into(), i.to_string())).collect();
         assert_eq!(payload(&many), "");
     }
 }

@@ -1,13 +1,22 @@
 //! What the façade promises, on every database that can be had here.
 
 use db::{Dirty, Migration, Tx, values};
-use kernel::{Kind, clock};
-use testkit::every_database;
+use std::time::Duration;
+
+use kernel::Kind;
+use testkit::{TestDb, every_database};
 
 const TABLES: &[Migration] = &[Migration {
     name: "test-001-thing",
     sql: "CREATE TABLE thing (id varchar(36) NOT NULL PRIMARY KEY, name varchar(80), n bigint, yes boolean, raw {blob}, doc {text})",
 }];
+
+async fn claim(t: &TestDb, owner: &str, seconds: u64) -> Vec<db::Lease> {
+    let duration = Duration::from_secs(seconds);
+    db::claim_for(&t.db, &["thing"], owner, 8, duration)
+        .await
+        .unwrap()
+}
 
 async fn add(tx: &mut Tx, id: &str) -> kernel::Result<u64> {
     tx.execute(
@@ -107,16 +116,9 @@ async fn a_worker_that_lost_its_lease_cannot_write() {
         db::mark(&mut tx, "thing", "one").await.unwrap();
         tx.commit().await.unwrap();
         // The first worker's lease ends at once: the second takes the key over.
-        let first = db::claim(&t.db, &["thing"], "a", 8, -1)
-            .await
-            .unwrap()
-            .leases
-            .remove(0);
-        let second = db::claim(&t.db, &["thing"], "b", 8, 60_000_000)
-            .await
-            .unwrap()
-            .leases
-            .remove(0);
+        let first = claim(&t, "a", 0).await.remove(0);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let second = claim(&t, "b", 60).await.remove(0);
         assert!(second.epoch > first.epoch);
 
         let mut stale = t.db.begin().await.unwrap();
@@ -130,13 +132,7 @@ async fn a_worker_that_lost_its_lease_cannot_write() {
         add(&mut tx, "one").await.unwrap();
         tx.commit().await.unwrap();
         // A third finds nothing: the key is held.
-        assert!(
-            db::claim(&t.db, &["thing"], "c", 8, 1)
-                .await
-                .unwrap()
-                .leases
-                .is_empty()
-        );
+        assert!(claim(&t, "c", 60).await.is_empty());
     }
 }
 
@@ -146,25 +142,18 @@ async fn a_key_marked_during_a_run_runs_again() {
         let mut tx = t.db.begin().await.unwrap();
         db::mark(&mut tx, "thing", "one").await.unwrap();
         tx.commit().await.unwrap();
-        let lease = db::claim(&t.db, &["thing"], "a", 8, 60_000_000)
-            .await
-            .unwrap()
-            .leases
-            .remove(0);
+        let lease = claim(&t, "a", 60).await.remove(0);
         let mut tx = t.db.begin().await.unwrap();
         db::mark(&mut tx, "thing", "one").await.unwrap();
         tx.commit().await.unwrap();
         db::complete(&t.db, &lease, &Dirty::Gone).await.unwrap();
-        let again = db::claim(&t.db, &["thing"], "a", 8, 60_000_000)
-            .await
-            .unwrap()
-            .leases;
+        let again = claim(&t, "a", 60).await;
         assert_eq!(again.len(), 1, "{}", t.name);
         // Clean now: nothing is due, and a later mark still finds the key.
         db::complete(&t.db, &again[0], &Dirty::Clean).await.unwrap();
-        let none = db::claim(&t.db, &["thing"], "a", 8, 1).await.unwrap();
-        assert!(none.leases.is_empty());
-        assert_eq!(none.next_due, None, "{}", t.name);
+        assert!(claim(&t, "a", 60).await.is_empty());
+        let next = db::next_due(&t.db, &["thing"]).await.unwrap();
+        assert_eq!(next, None, "{}", t.name);
     }
 }
 
@@ -174,18 +163,23 @@ async fn a_failed_run_waits_for_its_time_and_keeps_its_error() {
         let mut tx = t.db.begin().await.unwrap();
         db::mark(&mut tx, "thing", "one").await.unwrap();
         tx.commit().await.unwrap();
-        let lease = db::claim(&t.db, &["thing"], "a", 8, 60_000_000)
-            .await
-            .unwrap()
-            .leases
-            .remove(0);
-        let later = clock::now_micros() + 3_600_000_000;
-        db::complete(&t.db, &lease, &Dirty::Failed(later, "no engine".into()))
+        let lease = claim(&t, "a", 60).await.remove(0);
+        let hour = Duration::from_secs(3600);
+        db::complete(&t.db, &lease, &Dirty::Failed(hour, "no engine".into()))
             .await
             .unwrap();
-        let found = db::claim(&t.db, &["thing"], "a", 8, 1).await.unwrap();
-        assert!(found.leases.is_empty());
-        assert_eq!(found.next_due, Some(later), "{}", t.name);
+        assert!(claim(&t, "a", 60).await.is_empty());
+        let next = db::next_due(&t.db, &["thing"]).await.unwrap().unwrap();
+        assert!(
+            next <= hour && next > hour - Duration::from_secs(60),
+            "{}: {next:?}",
+            t.name
+        );
+        // An event does not shorten the backoff, an operation of a user does.
+        let mut tx = t.db.begin().await.unwrap();
+        db::mark(&mut tx, "thing", "one").await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(claim(&t, "a", 60).await.is_empty(), "{}", t.name);
         let row =
             t.db.query_opt(
                 "SELECT attempts, last_error FROM flow_key WHERE id = ?",
@@ -199,6 +193,19 @@ async fn a_failed_run_waits_for_its_time_and_keeps_its_error() {
             row.opt_text("last_error").unwrap().as_deref(),
             Some("no engine")
         );
+        let mut tx = t.db.begin().await.unwrap();
+        db::mark_now(&mut tx, "thing", "one").await.unwrap();
+        tx.commit().await.unwrap();
+        let lease = claim(&t, "a", 60).await.remove(0);
+        assert_eq!(lease.attempts, 0, "{}", t.name);
+        // Marked by a user while it runs and fails: it runs again at once.
+        let mut tx = t.db.begin().await.unwrap();
+        db::mark_now(&mut tx, "thing", "one").await.unwrap();
+        tx.commit().await.unwrap();
+        db::complete(&t.db, &lease, &Dirty::Failed(hour, "again".into()))
+            .await
+            .unwrap();
+        assert_eq!(claim(&t, "a", 60).await.len(), 1, "{}", t.name);
     }
 }
 

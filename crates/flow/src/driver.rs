@@ -1,28 +1,37 @@
-//! The driver: claims dirty keys, runs their reconcilers, renews leases.
+//! The driver: claims dirty keys and runs their reconcilers.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use db::{Db, Dirty, Lease};
-use kernel::{Error, Result, clock, ids};
-use tokio::sync::Semaphore;
+use db::{Db, Dirty, Lease, Wanted};
+use futures_util::FutureExt as _;
+use kernel::{Error, Result, ids};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::Tasks;
+use crate::renewal::{self, LEASE};
+use crate::{Counts, Tasks};
 
-/// A lease lasts so long unless it is renewed.
-const LEASE: Duration = Duration::from_secs(5);
-/// Renewed so often while runs are going on.
-const RENEW: Duration = Duration::from_millis(1500);
-/// The slow safety net where no event wakes us.
-const SCAN: Duration = Duration::from_secs(5);
-/// Retries of a failing run back off from here …
+/// Between two searches for keys where no event says that there is one.
+const RESYNC: Duration = Duration::from_secs(5);
+/// Shortest pause between two searches.
+const PAUSE: Duration = Duration::from_millis(5);
+/// A run that has more to do goes on under its lease so many times.
+const STEPS: u32 = 16;
+/// First pause before a failing run is repeated; doubles up to the last.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
-/// … to here.
+/// Longest pause before a failing run is repeated.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// No key waits longer before it is looked at again: a clock of the database
+/// that was set back delays nothing for longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Runs at the same time in one process.
 const PARALLEL: usize = 256;
+/// Runs of one project at the same time: the others always find room.
+const PER_TENANT: usize = PARALLEL * 3 / 4;
 
 /// What a run wants next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +46,32 @@ pub enum Next {
     Gone,
 }
 
+impl From<Next> for Dirty {
+    fn from(next: Next) -> Self {
+        match next {
+            Next::Done => Self::Clean,
+            Next::Again => Self::After(Duration::ZERO),
+            Next::After(pause) => Self::After(pause.min(LONGEST_PAUSE)),
+            Next::Gone => Self::Gone,
+        }
+    }
+}
+
 /// Brings one kind of row from what is to what should be.
 #[async_trait]
 pub trait Reconciler: Send + Sync {
     /// The kind of key, such as `server`.
     fn kind(&self) -> &'static str;
 
+    /// Runs of this kind at the same time in one process.
+    fn limit(&self) -> usize {
+        PARALLEL
+    }
+
     /// One run under a lease. Every write must be fenced by it
-    /// ([`db::Tx::fence`]). An error is a retry with back-off; a failure that
-    /// no retry mends is a status of the row, not an error.
+    /// ([`db::fenced!`]). An error is a retry with backoff; a failure that no
+    /// retry mends is a status of the row, not an error. The run is dropped at
+    /// an await when its lease is lost.
     async fn run(&self, lease: &Lease) -> Result<Next>;
 }
 
@@ -53,7 +79,94 @@ pub trait Reconciler: Send + Sync {
 pub struct Driver {
     db: Db,
     owner: String,
-    reconcilers: HashMap<&'static str, Arc<dyn Reconciler>>,
+    reconcilers: BTreeMap<&'static str, Arc<dyn Reconciler>>,
+    counts: Counts,
+    runs: Arc<Runs>,
+}
+
+/// Kind and id.
+type Key = (String, String);
+
+/// The runs of this process that are alive.
+#[derive(Default)]
+pub(crate) struct Runs {
+    alive: Mutex<BTreeMap<Key, Lease>>,
+    later: Mutex<Later>,
+    /// Moves when a run has ended.
+    pub(crate) ended: watch::Sender<u64>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Runs {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<Key, Lease>) -> T) -> T {
+        act(&mut lock(&self.alive))
+    }
+
+    /// A run is over; its key is due again after the pause.
+    fn end(&self, key: &Key, pause: Option<Duration>) {
+        lock(&self.later).put(key.clone(), pause.map(|p| Instant::now() + p));
+        self.with(|alive| alive.remove(key));
+        self.ended.send_modify(|n| *n += 1);
+    }
+
+    /// The leases of all runs that are alive.
+    pub(crate) fn leases(&self) -> Vec<Lease> {
+        self.with(|alive| alive.values().cloned().collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.with(|alive| alive.is_empty())
+    }
+}
+
+/// What the driver knows between two searches.
+struct Search {
+    /// Marked keys that wait for a free slot.
+    marked: BTreeSet<Key>,
+    /// Whether only a search finds all that is due.
+    scan: bool,
+    /// When to search although nothing happened.
+    next: Instant,
+}
+
+/// Keys that this process has run and that are due again at a known time.
+#[derive(Default)]
+struct Later {
+    by_time: BTreeSet<(Instant, Key)>,
+    by_key: BTreeMap<Key, Instant>,
+}
+
+impl Later {
+    fn put(&mut self, key: Key, at: Option<Instant>) {
+        if let Some(old) = self.by_key.remove(&key) {
+            self.by_time.remove(&(old, key.clone()));
+        }
+        if let Some(at) = at {
+            self.by_key.insert(key.clone(), at);
+            self.by_time.insert((at, key));
+        }
+    }
+
+    /// Takes those that are due.
+    fn due(&mut self, now: Instant) -> Vec<Key> {
+        let mut due = Vec::new();
+        while let Some((at, _)) = self.by_time.first()
+            && *at <= now
+        {
+            if let Some((_, key)) = self.by_time.pop_first() {
+                self.by_key.remove(&key);
+                due.push(key);
+            }
+        }
+        due
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
 }
 
 impl Driver {
@@ -62,7 +175,9 @@ impl Driver {
         Self {
             db,
             owner: ids::uuid(),
-            reconcilers: HashMap::new(),
+            reconcilers: BTreeMap::new(),
+            counts: Counts::default(),
+            runs: Arc::default(),
         }
     }
 
@@ -73,94 +188,193 @@ impl Driver {
         self
     }
 
-    /// Starts the worker in `tasks`; it stops with them.
+    /// Figures of this driver, for `/metrics`.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    /// Starts the worker in `tasks`, and beside it the renewal of its leases,
+    /// which goes on until the last run has ended.
     pub fn start(self, tasks: &Tasks) {
-        let worker = Arc::new(self);
+        let driver = Arc::new(self);
+        renewal::start(&driver.db, &driver.owner, driver.runs.clone(), tasks);
         let inner = tasks.clone();
-        tasks.spawn("flow driver", async move { worker.work(&inner).await });
+        tasks.spawn("flow driver", async move { driver.work(&inner).await });
     }
 
     async fn work(self: Arc<Self>, tasks: &Tasks) {
-        let token = tasks.token();
-        let kinds: Vec<&'static str> = self.reconcilers.keys().copied().collect();
-        let slots = Arc::new(Semaphore::new(PARALLEL));
-        let mut wakes = self.db.wakes().subscribe();
-        let mut renew = tokio::time::interval(RENEW);
-        let lease_micros = micros(LEASE);
+        let stopping = tasks.token();
+        let mut due = self.db.wakes().subscribe_marked();
+        let mut ended = self.runs.ended.subscribe();
+        let mut search = Search {
+            marked: BTreeSet::new(),
+            scan: true,
+            next: Instant::now(),
+        };
         loop {
-            wakes.mark_unchanged();
-            let free = u32::try_from(slots.available_permits()).unwrap_or(0);
-            let claimed = if free == 0 {
-                Ok(db::Claim::default())
-            } else {
-                db::claim(&self.db, &kinds, &self.owner, free, lease_micros).await
-            };
-            let wait = match claimed {
-                Ok(claim) if !claim.leases.is_empty() => {
-                    for lease in claim.leases {
-                        let Ok(slot) = slots.clone().acquire_owned().await else {
-                            return;
-                        };
-                        let this = self.clone();
-                        tasks.spawn("reconcile", async move {
-                            this.run(lease).await;
-                            drop(slot);
-                        });
-                    }
-                    continue;
-                }
-                Ok(claim) => claim.next_due.map_or(SCAN, |due| {
-                    let left = u64::try_from(due - clock::now_micros()).unwrap_or(0);
-                    Duration::from_micros(left).clamp(Duration::from_millis(5), SCAN)
-                }),
-                Err(e) => {
-                    tracing::warn!(error = %e, "claim failed");
-                    SCAN
-                }
-            };
-            let wake = tokio::time::sleep(wait);
-            tokio::pin!(wake);
-            loop {
-                tokio::select! {
-                    () = token.cancelled() => return,
-                    () = &mut wake => break,
-                    _ = wakes.changed() => break,
-                    _ = renew.tick() => {
-                        if slots.available_permits() < PARALLEL
-                            && let Err(e) = db::renew(&self.db, &self.owner, lease_micros).await
-                        {
-                            tracing::warn!(error = %e, "leases were not renewed");
-                        }
-                    }
+            due.mark_unchanged();
+            ended.mark_unchanged();
+            let news = self.db.wakes().marked();
+            search.scan |= news.overflow;
+            search.marked.extend(news.keys);
+            search
+                .marked
+                .extend(lock(&self.runs.later).due(Instant::now()));
+            if let Err(e) = self.start_runs(&mut search, tasks).await {
+                tracing::warn!(error = %e, "keys were not claimed");
+                search.scan = true;
+                search.next = Instant::now() + RESYNC.mul_f64(0.1 + 0.1 * ids::jitter());
+            }
+            let later = lock(&self.runs.later).next();
+            let wake = later.map_or(search.next, |at| at.min(search.next));
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return,
+                _ = due.changed() => {}
+                // A slot is free, or a run says when to look again.
+                _ = ended.changed() => {}
+                () = tokio::time::sleep_until(wake) => {
+                    search.scan |= Instant::now() >= search.next;
                 }
             }
         }
     }
 
-    async fn run(&self, lease: Lease) {
-        let Some(reconciler) = self.reconcilers.get(lease.kind.as_str()) else {
-            return;
+    /// Claims what is due as far as there are free slots, and runs it.
+    async fn start_runs(self: &Arc<Self>, search: &mut Search, tasks: &Tasks) -> Result<()> {
+        let (running, tenants) = self.running();
+        // What runs already is looked at when its run has ended.
+        search.marked.retain(|key| !running.contains(key));
+        let free = PARALLEL.saturating_sub(running.len());
+        if free == 0 || !search.scan && search.marked.is_empty() {
+            search.next = search.next.max(Instant::now() + PAUSE);
+            return Ok(());
+        }
+        let kinds: Vec<(&str, u32)> = self
+            .reconcilers
+            .values()
+            .map(|r| {
+                let busy = running.iter().filter(|(kind, _)| kind == r.kind()).count();
+                (r.kind(), count(r.limit().saturating_sub(busy)))
+            })
+            .collect();
+        let wanted = Wanted {
+            kinds: &kinds,
+            owner: &self.owner,
+            limit: count(free),
+            duration: LEASE,
+            running: &running,
+            tenants: &tenants,
+            per_tenant: count(PER_TENANT),
         };
-        let outcome = match reconciler.run(&lease).await {
-            Ok(Next::Done) => Dirty::Clean,
-            Ok(Next::Again) => Dirty::At(clock::now_micros()),
-            Ok(Next::After(d)) => Dirty::At(clock::now_micros() + micros(d)),
-            Ok(Next::Gone) => Dirty::Gone,
-            Err(e) => failed(&lease, &e),
+        // More than there is room for is drawn fairly, by a search.
+        search.scan |= search.marked.len() > free;
+        let leases = if search.scan {
+            search.marked.clear();
+            let claim = db::claim(&self.db, &wanted).await?;
+            search.scan = claim.more;
+            search.next = Instant::now() + RESYNC;
+            if !claim.more {
+                let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
+                if let Some(pause) = db::next_due(&self.db, &kinds).await? {
+                    search.next = Instant::now() + pause.clamp(PAUSE, RESYNC);
+                }
+            }
+            claim.leases
+        } else {
+            let keys = std::mem::take(&mut search.marked);
+            let claim = db::claim_keys(&self.db, &wanted, &keys).await?;
+            search.scan = claim.more;
+            claim.leases
         };
-        if let Err(e) = db::complete(&self.db, &lease, &outcome).await {
-            tracing::warn!(kind = lease.kind, id = lease.id, error = %e, "run was not completed");
+        for lease in leases {
+            self.spawn(lease, tasks);
+        }
+        Ok(())
+    }
+
+    /// The keys that run, and how many of each project.
+    fn running(&self) -> (BTreeSet<Key>, BTreeMap<String, u32>) {
+        self.runs.with(|alive| {
+            let mut tenants: BTreeMap<String, u32> = BTreeMap::new();
+            for tenant in alive.values().filter_map(|l| l.tenant.as_ref()) {
+                *tenants.entry(tenant.clone()).or_default() += 1;
+            }
+            (alive.keys().cloned().collect(), tenants)
+        })
+    }
+
+    fn spawn(self: &Arc<Self>, lease: Lease, tasks: &Tasks) {
+        let this = self.clone();
+        let key = (lease.kind.clone(), lease.id.clone());
+        self.runs
+            .with(|alive| alive.insert(key.clone(), lease.clone()));
+        let aborted = tasks.aborted();
+        tasks.spawn("reconcile", async move {
+            let pause = tokio::select! {
+                biased;
+                // Nobody completes the run: its lease ends by itself.
+                () = aborted.cancelled() => None,
+                pause = this.run(&lease) => pause,
+            };
+            this.runs.end(&key, pause);
+        });
+    }
+
+    /// Another worker has the key, and looks after it.
+    fn lost(&self, lease: &Lease) -> Option<Duration> {
+        tracing::info!(kind = lease.kind, id = lease.id, "a run lost its lease");
+        self.counts.count_lost(1);
+        None
+    }
+
+    /// Runs the reconciler; answers after which pause the key is due again.
+    async fn run(&self, lease: &Lease) -> Option<Duration> {
+        let reconciler = self.reconcilers.get(lease.kind.as_str())?;
+        let run = AssertUnwindSafe(steps(reconciler.as_ref(), lease)).catch_unwind();
+        self.counts.count_run(reconciler.kind());
+        let outcome = match lease.guard(run).await {
+            Ok(Ok(Ok(next))) => next,
+            // A write found out that another worker has the key.
+            Ok(Ok(Err(_))) if !lease.validity().holds() => return self.lost(lease),
+            Ok(Ok(Err(e))) => failed(lease, &e),
+            Ok(Err(_)) => failed(lease, &Error::internal("the run panicked")),
+            Err(db::LeaseLost) => return self.lost(lease),
+        };
+        if let Dirty::Failed(..) = outcome {
+            self.counts.count_failure(reconciler.kind());
+        }
+        if let Err(e) = db::complete(&self.db, lease, &outcome).await {
+            // The lease is not renewed any more: its end brings the key back.
+            tracing::warn!(kind = lease.kind, id = lease.id, error = %e, "a run was not completed");
+            return Some(LEASE);
+        }
+        match outcome {
+            Dirty::After(pause) | Dirty::Failed(pause, _) => Some(pause),
+            Dirty::Clean | Dirty::Gone => None,
         }
     }
 }
 
-fn failed(lease: &Lease, e: &Error) -> Dirty {
-    let doubled = BACKOFF_MIN.saturating_mul(1 << lease.attempts.clamp(0, 10));
-    let wait = doubled.min(BACKOFF_MAX).mul_f64(0.75 + ids::jitter() / 2.0);
-    tracing::warn!(kind = lease.kind, id = lease.id, attempt = lease.attempts + 1, error = %e, "run failed");
-    Dirty::Failed(clock::now_micros() + micros(wait), e.to_string())
+/// Runs as long as there is more to do at once.
+async fn steps(reconciler: &dyn Reconciler, lease: &Lease) -> Result<Dirty> {
+    for _ in 0..STEPS {
+        match reconciler.run(lease).await? {
+            Next::Again => {}
+            next => return Ok(next.into()),
+        }
+    }
+    Ok(Next::Again.into())
 }
 
-fn micros(d: Duration) -> i64 {
-    i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn failed(lease: &Lease, e: &Error) -> Dirty {
+    let doubled = BACKOFF_MIN.saturating_mul(1 << lease.attempts.clamp(0, 10));
+    let pause = doubled.min(BACKOFF_MAX).mul_f64(0.75 + ids::jitter() / 2.0);
+    tracing::warn!(kind = lease.kind, id = lease.id, attempt = lease.attempts + 1, error = %e, "run failed");
+    Dirty::Failed(pause, e.to_string())
 }

@@ -1,9 +1,12 @@
 //! The one way in which anything slow happens: a key is leased, its
 //! reconciler runs one step, the outcome says when to look again.
 
+mod counts;
 mod driver;
+mod renewal;
 mod tasks;
 
-pub use db::{Lease, mark, mark_at};
+pub use counts::{Counts, Figures};
+pub use db::{Lease, mark, mark_for, mark_now};
 pub use driver::{Driver, Next, Reconciler};
-pub use tasks::Tasks;
+pub use tasks::{Tasks, Wrap};

@@ -6,14 +6,20 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Runs a task as part of something that can stop it, in a simulation.
+pub type Wrap = Arc<dyn Fn(BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Background tasks of one process; cheap to clone.
 #[derive(Clone, Default)]
 pub struct Tasks {
+    wrap: Option<Wrap>,
     tracker: TaskTracker,
     token: CancellationToken,
+    aborted: CancellationToken,
     running: Names,
 }
 
@@ -44,13 +50,29 @@ impl Drop for Entry {
 }
 
 impl Tasks {
+    /// Tasks that are all wrapped in this.
+    #[must_use]
+    pub fn within(wrap: Wrap) -> Self {
+        Self {
+            wrap: Some(wrap),
+            ..Self::default()
+        }
+    }
+
     /// Cancelled when the process is to stop.
     #[must_use]
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
-    /// Runs a task; it must watch [`Tasks::token`] and end when told.
+    /// Cancelled when the time to stop is over: what has not ended is dropped.
+    #[must_use]
+    pub fn aborted(&self) -> CancellationToken {
+        self.aborted.clone()
+    }
+
+    /// Runs a task; it must watch [`Tasks::token`] and end when it is
+    /// cancelled.
     pub fn spawn<F>(&self, name: &'static str, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -58,13 +80,18 @@ impl Tasks {
         self.running
             .with(|names| *names.entry(name).or_default() += 1);
         let entry = Entry(self.running.clone(), name);
-        self.tracker.spawn(async move {
+        let task = async move {
             task.await;
             drop(entry);
-        });
+        };
+        match &self.wrap {
+            None => self.tracker.spawn(task),
+            Some(wrap) => self.tracker.spawn(wrap(Box::pin(task))),
+        };
     }
 
-    /// Tells all tasks to stop and waits for them, at most `limit`.
+    /// Asks all tasks to stop and waits for them, at most `limit`; then drops
+    /// those that watch [`Tasks::aborted`].
     pub async fn stop(&self, limit: Duration) {
         self.token.cancel();
         self.tracker.close();
@@ -75,6 +102,7 @@ impl Tasks {
             let left = self.running.with(|names| format!("{names:?}"));
             tracing::warn!(left, "tasks did not stop in time");
         }
+        self.aborted.cancel();
     }
 }
 

@@ -120,15 +120,150 @@ async fn the_keys_of_a_dead_worker_are_taken_over() {
     for t in every_database(TABLES).await {
         add(&t.db, "one").await;
         // A worker that claims and dies.
-        let dead = db::claim(&t.db, &["tally"], "dead", 8, 1_000_000)
+        let lease = Duration::from_secs(1);
+        let dead = db::claim_for(&t.db, &["tally"], "dead", 8, lease)
             .await
             .unwrap();
-        assert_eq!(dead.leases.len(), 1);
+        assert_eq!(dead.len(), 1);
         let tasks = start(&t.db, 0);
         eventually("another continues", Duration::from_secs(10), || async {
             sum(&t.db).await == 3
         })
         .await;
         tasks.stop(Duration::from_secs(5)).await;
+    }
+}
+
+/// Sleeps through each run; counts how many run at once, and panics on demand.
+struct Slow {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    runs: AtomicUsize,
+    pause: Duration,
+    panics: AtomicUsize,
+}
+
+impl Slow {
+    fn new(pause: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            now: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            runs: AtomicUsize::new(0),
+            pause,
+            panics: AtomicUsize::new(0),
+        })
+    }
+}
+
+#[async_trait]
+impl Reconciler for Slow {
+    fn kind(&self) -> &'static str {
+        "tally"
+    }
+
+    async fn run(&self, _: &Lease) -> Result<Next> {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        tokio::time::sleep(self.pause).await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        if self.panics.load(Ordering::SeqCst) > 0 {
+            self.panics.fetch_sub(1, Ordering::SeqCst);
+            panic!("a run that panics");
+        }
+        Ok(Next::Done)
+    }
+}
+
+fn drive(db: &Db, slow: &Arc<Slow>) -> (Tasks, flow::Counts) {
+    let tasks = Tasks::default();
+    let driver = Driver::new(db.clone()).with(slow.clone());
+    let counts = driver.counts();
+    driver.start(&tasks);
+    (tasks, counts)
+}
+
+/// Runs that take longer than a lease keep it, while claims go on finding
+/// work; nobody runs a key twice at the same time.
+#[tokio::test]
+async fn two_hundred_and_fifty_slow_runs_lose_no_lease() {
+    for t in every_database(TABLES).await {
+        let slow = Slow::new(Duration::from_secs(12));
+        let (a, first) = drive(&t.db, &slow);
+        let (b, second) = drive(&t.db, &slow);
+        for n in 0..250 {
+            add(&t.db, &format!("key-{n}")).await;
+        }
+        eventually("all have run", Duration::from_secs(50), || async {
+            slow.runs.load(Ordering::SeqCst) >= 250
+        })
+        .await;
+        a.stop(Duration::from_secs(15)).await;
+        b.stop(Duration::from_secs(15)).await;
+        assert_eq!(slow.runs.load(Ordering::SeqCst), 250, "{}", t.name);
+        let lost = first.figures().lost_leases + second.figures().lost_leases;
+        assert_eq!(lost, 0, "{}", t.name);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_keeps_its_leases_until_its_last_run_has_ended() {
+    for t in every_database(TABLES).await {
+        let slow = Slow::new(Duration::from_secs(11));
+        let (a, _) = drive(&t.db, &slow);
+        add(&t.db, "one").await;
+        eventually("it runs", Duration::from_secs(5), || async {
+            slow.now.load(Ordering::SeqCst) == 1
+        })
+        .await;
+        let (b, _) = drive(&t.db, &slow);
+        a.stop(Duration::from_secs(20)).await;
+        b.stop(Duration::from_secs(20)).await;
+        assert_eq!(slow.most.load(Ordering::SeqCst), 1, "{}", t.name);
+        assert_eq!(slow.runs.load(Ordering::SeqCst), 1, "{}", t.name);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_panics_frees_its_key() {
+    let t = testkit::TestDb::sqlite(TABLES).await;
+    let slow = Slow::new(Duration::ZERO);
+    slow.panics.store(1, Ordering::SeqCst);
+    let (tasks, counts) = drive(&t.db, &slow);
+    add(&t.db, "one").await;
+    eventually("it runs again", Duration::from_secs(4), || async {
+        slow.runs.load(Ordering::SeqCst) == 2
+    })
+    .await;
+    assert_eq!(counts.figures().failures["tally"], 1);
+    tasks.stop(Duration::from_secs(5)).await;
+}
+
+/// A project that floods the queue does not keep another one waiting.
+#[tokio::test]
+async fn keys_are_drawn_from_each_project_in_turn() {
+    for t in every_database(TABLES).await {
+        for n in 0..400 {
+            let id = format!("flood-{n:03}");
+            db::write!(t.db, |tx| flow::mark_for(tx, "tally", &id, "many").await).unwrap();
+        }
+        db::write!(t.db, |tx| flow::mark_for(tx, "tally", "late", "one").await).unwrap();
+        let slow = Slow::new(Duration::from_millis(1500));
+        let order = db::claim_for(&t.db, &["tally"], "x", 4, Duration::from_secs(9))
+            .await
+            .unwrap();
+        assert!(
+            order.iter().any(|l| l.id == "late"),
+            "{}: {order:?}",
+            t.name
+        );
+        let (tasks, _) = drive(&t.db, &slow);
+        eventually("many run", Duration::from_secs(5), || async {
+            slow.now.load(Ordering::SeqCst) >= 190
+        })
+        .await;
+        // A quarter of the slots is kept for others.
+        assert!(slow.most.load(Ordering::SeqCst) <= 192, "{}", t.name);
+        tasks.stop(Duration::from_secs(10)).await;
     }
 }

@@ -29,6 +29,9 @@ pub struct Ctx {
     pub scope: Scope,
     /// Role names, implied roles included, lower case as stored.
     pub roles: Vec<String>,
+    /// See [`Ctx::generation`]; a person has none.
+    #[serde(skip)]
+    pub generation: Option<i64>,
 }
 
 impl Ctx {
@@ -42,7 +45,25 @@ impl Ctx {
             user_domain_id: "default".into(),
             scope: Scope::System,
             roles: vec!["admin".into(), "service".into()],
+            generation: None,
         }
+    }
+
+    /// The same context acting for one run of a reconciler: `generation` is
+    /// the epoch of its lease.
+    #[must_use]
+    pub fn with_generation(mut self, generation: i64) -> Self {
+        self.generation = Some(generation);
+        self
+    }
+
+    /// The generation of the caller, which grows with each run of the
+    /// reconciler that owns the object. The service that is called refuses a
+    /// generation that is older than one it has seen: the call was delayed
+    /// and a newer one has been answered. `None`: a person calls.
+    #[must_use]
+    pub fn generation(&self) -> Option<i64> {
+        self.generation
     }
 
     /// The server acting inside one project on behalf of a row's owner.

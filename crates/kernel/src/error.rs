@@ -1,4 +1,4 @@
-//! One error type for the whole house. Public text and private context are
+//! One error type for all crates. Public text and private context are
 //! kept apart; only a service's `dialect.rs` turns an error into a body.
 
 use std::fmt;
@@ -33,6 +33,12 @@ pub enum Kind {
         retry_after: u32,
     },
     Timeout,
+    /// The connection was lost while a transaction committed: it may or may
+    /// not have taken place. Only reading can tell.
+    OutcomeUnknown,
+    /// The database aborted the whole transaction (a deadlock, a
+    /// serialization failure): nothing was written, and it can be repeated.
+    Aborted,
     Internal,
 }
 
@@ -132,7 +138,10 @@ impl Error {
     /// Whether the same step may succeed when repeated.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable { .. } | Kind::Timeout)
+        matches!(
+            self.kind,
+            Kind::Unavailable { .. } | Kind::Timeout | Kind::OutcomeUnknown | Kind::Aborted
+        )
     }
 }
 

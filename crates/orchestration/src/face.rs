@@ -91,6 +91,16 @@ pub struct StackEvent {
     pub reason: String,
 }
 
+/// A resource that somebody has found unhealthy.
+#[derive(Debug, Clone, Default)]
+pub struct Unhealthy {
+    /// Name of the group that it is a member of.
+    pub group: Option<String>,
+    pub name: String,
+    /// Names what has happened: a repeat of the same incident counts once.
+    pub incident: String,
+}
+
 /// What a wait condition is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Signal {
@@ -109,12 +119,24 @@ pub trait Stacks: Send + Sync {
     async fn create(&self, ctx: &Ctx, new: NewStack) -> Result<Stack>;
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Stack>;
     async fn update(&self, ctx: &Ctx, id: &str, update: StackUpdate) -> Result<Stack>;
+    /// Has the next update mend these resources: a server is rebuilt in place,
+    /// with the user data that follows from the update, and keeps its id, name
+    /// and ports; anything else is replaced. Changes nothing by itself.
+    async fn mark_unhealthy(
+        &self,
+        ctx: &Ctx,
+        id: &str,
+        resources: &[Unhealthy],
+        reason: &str,
+    ) -> Result<()>;
     /// Starts the removal, also while another action runs; it is over when
-    /// `show` says `NotFound`.
+    /// `show` says `NotFound`. A stack that was removed cannot be created or
+    /// updated any more, not even by a call that was sent before.
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
     async fn resources(&self, ctx: &Ctx, id: &str) -> Result<Vec<StackResource>>;
     async fn events(&self, ctx: &Ctx, id: &str, limit: u32) -> Result<Vec<StackEvent>>;
-    /// `resource` is a WaitConditionHandle; wakes the condition at once.
+    /// `resource` is a WaitConditionHandle; wakes the condition at once. A
+    /// signal of an older generation than the stored one of its id is void.
     async fn signal(&self, ctx: &Ctx, id: &str, resource: &str, signal: Signal) -> Result<()>;
 }
 

@@ -39,7 +39,11 @@ impl Orchestration {
         sealer: Arc<dyn Sealer>,
     ) -> Self {
         Self {
-            store: stack::Store { db, sealer },
+            store: stack::Store {
+                db,
+                sealer,
+                templates: Arc::default(),
+            },
             remotes: Arc::new(resource::Remotes { network, compute }),
         }
     }
@@ -53,10 +57,8 @@ impl Orchestration {
 
     #[must_use]
     pub fn reconcilers(&self) -> Vec<Arc<dyn flow::Reconciler>> {
-        vec![Arc::new(engine::Engine {
-            store: self.store.clone(),
-            remotes: self.remotes.clone(),
-        })]
+        let (store, remotes) = (self.store.clone(), self.remotes.clone());
+        vec![Arc::new(engine::Engine::new(store, remotes))]
     }
 }
 

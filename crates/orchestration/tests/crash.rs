@@ -56,6 +56,7 @@ fn nothing_doubled(w: &World, at: &str) {
 enum During {
     Create,
     Grow,
+    Heal,
     Delete,
 }
 
@@ -77,6 +78,10 @@ async fn story(during: During, arm: impl Fn(&World)) -> (World, bool) {
         json!(["worker-0", "worker-1", "worker-2"])
     );
     assert_eq!(w.cloud.count(), expected(4));
+    if during == During::Heal {
+        arm(&w);
+        heal(&w, &id).await;
+    }
     w.delete(&id).await;
     if during == During::Delete {
         arm(&w);
@@ -93,6 +98,28 @@ async fn story(during: During, arm: impl Fn(&World)) -> (World, bool) {
     (w, fired)
 }
 
+/// A lost worker is rebuilt in place, with its new token.
+async fn heal(w: &World, id: &str) {
+    let before = w.cloud.things();
+    w.cloud.fail("worker-1");
+    w.unhealthy(id, Some("workers"), "1", "first").await;
+    let tokens = json!({"0": "a", "1": "fresh", "2": "c"});
+    w.update(id, None, &[("worker_tokens", tokens)]).await;
+    w.ends(id, Action::Update, Status::Complete).await;
+    let after = w.cloud.things();
+    assert_eq!(
+        after.keys().collect::<Vec<_>>(),
+        before.keys().collect::<Vec<_>>(),
+        "the very same things"
+    );
+    let worker = after.values().find(|t| t.name == "worker-1").unwrap();
+    assert_eq!(worker.status, compute::face::ServerStatus::Active);
+    assert!(worker.user_data.as_deref().unwrap().contains("token=fresh"));
+    let rebuilds = w.cloud.log();
+    let rebuilds = rebuilds.iter().filter(|l| l.starts_with("rebuild")).count();
+    assert!((1..=2).contains(&rebuilds), "{rebuilds}");
+}
+
 async fn at_every_call(during: During) {
     for after in [false, true] {
         let mut stops = 0;
@@ -106,7 +133,11 @@ async fn at_every_call(during: During) {
         }
         println!("{stops} stops, after the effect: {after}");
         assert!(
-            stops >= if during == During::Grow { 2 } else { 9 },
+            stops
+                >= match during {
+                    During::Grow | During::Heal => 2,
+                    During::Create | During::Delete => 9,
+                },
             "only {stops} calls"
         );
     }
@@ -120,6 +151,11 @@ async fn a_stop_at_any_call_while_creating() {
 #[tokio::test]
 async fn a_stop_at_any_call_while_growing() {
     at_every_call(During::Grow).await;
+}
+
+#[tokio::test]
+async fn a_stop_at_any_call_while_healing() {
+    at_every_call(During::Heal).await;
 }
 
 #[tokio::test]
@@ -150,10 +186,11 @@ async fn a_stop_at_any_await_makes_no_difference() {
         let id = w.create(small()).await.id;
         for aim in [Action::Create, Action::Delete] {
             for round in 0..3 {
-                let claim = db::claim(&w.db, &["stack"], "me", 1, 5_000_000)
+                let lease = std::time::Duration::from_secs(5);
+                let claim = db::claim_for(&w.db, &["stack"], "me", 1, lease)
                     .await
                     .expect("claim");
-                let Some(lease) = claim.leases.into_iter().next() else {
+                let Some(lease) = claim.into_iter().next() else {
                     break;
                 };
                 let ran = dropped_after(polls + round, w.engine.run(&lease)).await;

@@ -43,7 +43,9 @@ pub fn status_of(kind: &Kind) -> StatusCode {
         Kind::NotSupported { status } => {
             StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST)
         }
-        Kind::Unavailable { .. } | Kind::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Unavailable { .. } | Kind::Timeout | Kind::OutcomeUnknown | Kind::Aborted => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

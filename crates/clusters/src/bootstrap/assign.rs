@@ -49,11 +49,11 @@ pub(crate) async fn next_task(
         };
         let until = t.deadline + GRACE;
         if !mine || t.taken_until != until {
-            let mut tx = d.db.begin().await?;
-            if !node::table::take(&mut tx, t, &who.node.name, until).await? {
+            let name = &who.node.name;
+            let taken = db::write!(d.db, |tx| node::table::take(tx, t, name, until).await)?;
+            if !taken {
                 continue;
             }
-            tx.commit().await?;
         }
         return Ok(Some(WireTask {
             id: t.id.clone(),

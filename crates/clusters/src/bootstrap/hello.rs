@@ -92,28 +92,29 @@ async fn bind(
     addresses: Vec<String>,
     session: &str,
 ) -> Result<Node> {
-    let mut tx = d.db.begin().await?;
-    if cluster.engine()? == Coe::Kubernetes {
-        // Its peers wait for its address. A new etcd is about to ask for a
-        // vote; and on MariaDB other servers see marks only.
-        tx.wake(KIND, &cluster.uuid);
-        if (found.is_master && found.is_fresh) || tx.dialect() == Dialect::Mysql {
-            db::mark(&mut tx, KIND, &cluster.uuid).await?;
+    let kubernetes = cluster.engine()? == Coe::Kubernetes;
+    db::write!(d.db, |tx| {
+        if kubernetes {
+            // Its peers wait for its address. A new etcd is about to ask for a
+            // vote; and on MariaDB other servers see marks only.
+            tx.wake(KIND, &cluster.uuid);
+            if (found.is_master && found.is_fresh) || tx.dialect() == Dialect::Mysql {
+                db::mark(tx, KIND, &cluster.uuid).await?;
+            }
         }
-    }
-    let Some(mut n) = node::table::load_tx(&mut tx, &found.id).await? else {
-        return Err(refused("The token is not valid for this node."));
-    };
-    n.addresses = addresses;
-    if n.status == NodeStatus::Waiting {
-        n.status = NodeStatus::Running;
-    }
-    if !node::table::bind(&mut tx, &n, session).await? {
-        return Err(refused("The token was used by another session."));
-    }
-    tx.commit().await?;
-    n.session_hash = Some(session.to_owned());
-    Ok(n)
+        let Some(mut n) = node::table::load_tx(tx, &found.id).await? else {
+            return Err(refused("The token is not valid for this node."));
+        };
+        n.addresses = addresses.clone();
+        if n.status == NodeStatus::Waiting {
+            n.status = NodeStatus::Running;
+        }
+        if !node::table::bind(tx, &n, session).await? {
+            return Err(refused("The token was used by another session."));
+        }
+        n.session_hash = Some(session.to_owned());
+        Ok(n)
+    })
 }
 
 /// Fails the node, so that the cluster's status says why; answers what the
@@ -125,16 +126,18 @@ async fn refuse_protocol(
     theirs: Protocols,
 ) -> Result<Error> {
     let why = nodewire::no_common_protocol(theirs, SERVER_PROTOCOLS);
-    let mut tx = d.db.begin().await?;
-    db::mark(&mut tx, KIND, &cluster.uuid).await?;
-    if let Some(mut n) = node::table::load_tx(&mut tx, node).await? {
+    let failed = db::write!(d.db, |tx| {
+        db::mark(tx, KIND, &cluster.uuid).await?;
+        let Some(mut n) = node::table::load_tx(tx, node).await? else {
+            return Ok(None);
+        };
         n.report("hello", "failed", clock::now_micros(), &why);
         let failed = fail(&mut n);
-        node::table::save(&mut tx, &n).await?;
-        tx.commit().await?;
-        if failed {
-            tell(d, cluster, &n).await;
-        }
+        node::table::save(tx, &n).await?;
+        Ok(failed.then_some(n))
+    })?;
+    if let Some(n) = failed {
+        tell(d, cluster, &n).await;
     }
     Ok(Error::new(Kind::NotSupported { status: 426 }, why))
 }

@@ -1,7 +1,7 @@
 //! What agents report. A session is authorised for nothing but its own
 //! cluster, and most of it for its own node.
 
-use kernel::{Error, Kind, Result, clock};
+use kernel::{Ctx, Error, Kind, Result, clock};
 use nodewire::{
     CsrAsk, CsrGrant, JoinTicket, Observed, Published, Purpose, StepStatus, Steps, TaskResult,
     Unsupported,
@@ -63,13 +63,25 @@ pub(crate) fn fail(n: &mut Node) -> bool {
 
 /// Keeps reports of steps; a failed one fails the wait condition at once.
 pub(crate) async fn steps(d: &ClustersDeps, who: &Who, reports: &Steps) -> Result<()> {
-    let mut tx = d.db.begin().await?;
-    if reports.steps.iter().any(|s| s.status == StepStatus::Failed) {
-        db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
+    let failed = db::write!(d.db, |tx| {
+        if reports.steps.iter().any(|s| s.status == StepStatus::Failed) {
+            db::mark(tx, KIND, &who.cluster.uuid).await?;
+        }
+        let Some(mut n) = node::table::load_tx(tx, &who.node.id).await? else {
+            return Ok(None);
+        };
+        report(&mut n, reports);
+        let failed = fail(&mut n);
+        node::table::save(tx, &n).await?;
+        Ok(failed.then_some(n))
+    })?;
+    if let Some(n) = failed {
+        tell(d, &who.cluster, &n).await;
     }
-    let Some(mut n) = node::table::load_tx(&mut tx, &who.node.id).await? else {
-        return Ok(());
-    };
+    Ok(())
+}
+
+fn report(n: &mut Node, reports: &Steps) {
     for step in reports.steps.iter().take(STEPS) {
         if n.steps.len() >= STEPS && !n.steps.iter().any(|s| s.name == step.name) {
             break;
@@ -82,13 +94,6 @@ pub(crate) async fn steps(d: &ClustersDeps, who: &Who, reports: &Steps) -> Resul
         let name: String = step.name.chars().take(80).collect();
         n.report(&name, status, step.at_micros, tail(&step.log));
     }
-    let failed = fail(&mut n);
-    node::table::save(&mut tx, &n).await?;
-    tx.commit().await?;
-    if failed {
-        tell(d, &who.cluster, &n).await;
-    }
-    Ok(())
 }
 
 /// The end of a log says more than its start.
@@ -102,33 +107,37 @@ fn tail(log: &str) -> &str {
 
 /// Signals at once; what fails here the reconciler repeats.
 pub(crate) async fn tell(d: &ClustersDeps, cluster: &Cluster, n: &Node) {
-    if let Err(e) = signal::signal(d, cluster, n).await {
+    let ctx = Ctx::for_project(kernel::ids::request_id(), &cluster.project_id);
+    if let Err(e) = signal::signal(d, &ctx, cluster, n).await {
         tracing::warn!(node = n.name, error = %e, "the stack was not signalled; it will be");
     }
 }
 
 /// The node is a Ready member of the cluster.
 pub(crate) async fn ready(d: &ClustersDeps, who: &Who) -> Result<()> {
-    let mut tx = d.db.begin().await?;
-    db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
-    let Some(mut n) = node::table::load_tx(&mut tx, &who.node.id).await? else {
-        return Ok(());
-    };
-    match n.status {
-        NodeStatus::Ready if n.signalled => return Ok(()),
-        NodeStatus::Leaving | NodeStatus::Removed => {
-            return Err(Error::conflict("This node is leaving the cluster."));
+    let news = db::write!(d.db, |tx| {
+        db::mark(tx, KIND, &who.cluster.uuid).await?;
+        let Some(mut n) = node::table::load_tx(tx, &who.node.id).await? else {
+            return Ok(None);
+        };
+        match n.status {
+            NodeStatus::Ready if n.signalled => return Ok(None),
+            NodeStatus::Leaving | NodeStatus::Removed => {
+                return Err(Error::conflict("This node is leaving the cluster."));
+            }
+            // A node that has told of a failure and got over it: the stack has
+            // failed by then, the node may still be used by the next resize.
+            _ => {}
         }
-        // A node that has told of a failure and got over it: the stack has
-        // failed by then, the node may still be used by the next resize.
-        _ => {}
+        n.status = NodeStatus::Ready;
+        n.signal = Some("SUCCESS".into());
+        n.signalled = false;
+        node::table::save(tx, &n).await?;
+        Ok(Some(n))
+    })?;
+    if let Some(n) = news {
+        tell(d, &who.cluster, &n).await;
     }
-    n.status = NodeStatus::Ready;
-    n.signal = Some("SUCCESS".into());
-    n.signalled = false;
-    node::table::save(&mut tx, &n).await?;
-    tx.commit().await?;
-    tell(d, &who.cluster, &n).await;
     Ok(())
 }
 
@@ -175,32 +184,31 @@ pub(crate) async fn published(d: &ClustersDeps, who: &Who, news: &Published) -> 
     manager(who)?;
     let cluster = &who.cluster.uuid;
     let purpose = tokens::join_purpose(cluster);
-    let mut tx = d.db.begin().await?;
-    // The mark wakes the agents that wait for it.
-    db::mark(&mut tx, KIND, cluster).await?;
-    let (mut addresses, before) = match node::table::join_tx(&mut tx, cluster).await? {
-        Some(sealed) => {
-            let text = d.sealer.unseal_text(&purpose, &sealed)?;
-            let known: Joining = serde_json::from_str(&text)?;
-            (known.remote_addrs, known.ca)
-        }
-        None => (Vec::new(), None),
-    };
     if let Some(ca) = &news.ca {
         api_ca_is_one(ca)?;
     }
-    if !addresses.contains(&news.remote_addr) {
-        addresses.push(news.remote_addr.clone());
-    }
-    let joining = Joining {
-        remote_addrs: addresses,
-        worker_token: news.worker_token.clone(),
-        manager_token: news.manager_token.clone(),
-        ca: news.ca.clone().or(before),
-    };
-    let sealed = d.sealer.seal(&purpose, &serde_json::to_vec(&joining)?)?;
-    node::table::set_join(&mut tx, cluster, &sealed).await?;
-    tx.commit().await
+    db::write!(d.db, |tx| {
+        // The mark wakes the agents that wait for it.
+        db::mark(tx, KIND, cluster).await?;
+        let (mut addresses, before) = match node::table::join_tx(tx, cluster).await? {
+            Some(sealed) => {
+                let known = joining(d, cluster, &sealed)?;
+                (known.remote_addrs, known.ca)
+            }
+            None => (Vec::new(), None),
+        };
+        if !addresses.contains(&news.remote_addr) {
+            addresses.push(news.remote_addr.clone());
+        }
+        let joining = Joining {
+            remote_addrs: addresses,
+            worker_token: news.worker_token.clone(),
+            manager_token: news.manager_token.clone(),
+            ca: news.ca.clone().or(before),
+        };
+        let sealed = d.sealer.seal(&purpose, &serde_json::to_vec(&joining)?)?;
+        node::table::set_join(tx, cluster, &sealed).await
+    })
 }
 
 /// How nodes join, sealed at rest.
@@ -284,21 +292,21 @@ async fn note(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<bool> {
     if same {
         return Ok(true);
     }
-    let mut tx = d.db.begin().await?;
-    if node::table::observed_tx(&mut tx, &c.uuid).await? != before {
-        return Ok(false);
-    }
-    node::table::set_observed(&mut tx, &c.uuid, &text).await?;
-    if !hands_off {
-        table::set_health(&mut tx, &c.uuid, Some(status), &reason).await?;
-    }
-    if !seen.version.is_empty() && c.coe_version.as_deref() != Some(seen.version.as_str()) {
-        // A swarm's version is its container engine's.
-        let container = (coe == Coe::Swarm).then_some(seen.version.as_str());
-        table::set_version(&mut tx, &c.uuid, &seen.version, container).await?;
-    }
-    tx.commit().await?;
-    Ok(true)
+    db::write!(d.db, |tx| {
+        if node::table::observed_tx(tx, &c.uuid).await? != before {
+            return Ok(false);
+        }
+        node::table::set_observed(tx, &c.uuid, &text).await?;
+        if !hands_off {
+            table::set_health(tx, &c.uuid, Some(status), &reason).await?;
+        }
+        if !seen.version.is_empty() && c.coe_version.as_deref() != Some(seen.version.as_str()) {
+            // A swarm's version is its container engine's.
+            let container = (coe == Coe::Swarm).then_some(seen.version.as_str());
+            table::set_version(tx, &c.uuid, &seen.version, container).await?;
+        }
+        Ok(true)
+    })
 }
 
 /// The end of a task. In a swarm a drained node is then removed, whether or
@@ -311,24 +319,26 @@ pub(crate) async fn task_done(
     done: &TaskResult,
 ) -> Result<()> {
     manager(who)?;
-    let mut tx = d.db.begin().await?;
-    db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
-    let Some(task) = node::table::task_tx(&mut tx, &who.cluster.uuid, id).await? else {
-        return Ok(());
-    };
-    if task.status != "pending" {
-        return Ok(());
-    }
-    let status = if done.ok { "done" } else { "failed" };
-    node::table::end_task(&mut tx, id, status, tail(&done.log)).await?;
-    if task.kind == "drain" && who.cluster.engine()? == Coe::Swarm {
-        let now = clock::now_micros();
-        let seconds = resize::REMOVE_SECONDS;
-        let mut next = Task::new(&task.cluster_id, "remove", &task.node, now, seconds);
-        next.generation = task.generation;
-        node::table::insert_task(&mut tx, &next).await?;
-    }
-    tx.commit().await
+    let swarm = who.cluster.engine()? == Coe::Swarm;
+    db::write!(d.db, |tx| {
+        db::mark(tx, KIND, &who.cluster.uuid).await?;
+        let Some(task) = node::table::task_tx(tx, &who.cluster.uuid, id).await? else {
+            return Ok(());
+        };
+        if task.status != "pending" {
+            return Ok(());
+        }
+        let status = if done.ok { "done" } else { "failed" };
+        node::table::end_task(tx, id, status, tail(&done.log)).await?;
+        if task.kind == "drain" && swarm {
+            let now = clock::now_micros();
+            let seconds = resize::REMOVE_SECONDS;
+            let mut next = Task::new(&task.cluster_id, "remove", &task.node, now, seconds);
+            next.generation = task.generation;
+            node::table::insert_task(tx, &next).await?;
+        }
+        Ok(())
+    })
 }
 
 /// An agent that does not know a frame of its own protocol: one of the two

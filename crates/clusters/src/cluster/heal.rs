@@ -8,15 +8,19 @@
 //!                               (several masters)                  (masters)
 //! ```
 
+use std::collections::BTreeMap;
+
 use db::Lease;
-use kernel::{Ctx, Error, OwnerKey, Result, clock};
-use nodewire::Seed;
+use kernel::{Ctx, Result, clock};
+use orchestration::face::{StackUpdate, Unhealthy};
+use serde_json::{Map, Value};
 
 use super::model::Cluster;
 use super::plan::Move;
-use super::{KIND, leave, lost, stack};
+use super::{KIND, leave, lost};
 use crate::ClustersDeps;
 use crate::coe::Coe;
+use crate::coe::hot::{BALANCER, MASTERS, WORKERS};
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::tokens;
 
@@ -147,8 +151,9 @@ pub(crate) async fn member(
     tx.commit().await
 }
 
-/// Makes the servers of lost nodes anew, each with a token of its own. A
-/// repeat after a crash finds the token, and a server that is being built.
+/// Has the stack rebuild the servers of lost nodes, each with a token of its
+/// own. A repeat after a crash finds the tokens, and the stack knows the
+/// incidents by them.
 pub(crate) async fn rebuild(
     d: &ClustersDeps,
     lease: &Lease,
@@ -156,12 +161,10 @@ pub(crate) async fn rebuild(
     c: &Cluster,
     ids: &[String],
 ) -> Result<()> {
-    let owner = OwnerKey::new(orchestration::KIND, &c.stack_id);
-    let servers = d.compute.servers.of_owner(ctx, &owner).await?;
-    let server = stack::server(d, ctx, c).await?;
+    let mut lost = Vec::new();
+    let mut tx = d.db.begin().await?;
+    tx.fence(lease).await?;
     for id in ids {
-        let mut tx = d.db.begin().await?;
-        tx.fence(lease).await?;
         let Some(mut n) = node::table::load_tx(&mut tx, id).await? else {
             continue;
         };
@@ -171,43 +174,79 @@ pub(crate) async fn rebuild(
             tokens::rearm(&d.sealer, c, &mut n)?;
             node::table::rearm(&mut tx, &n).await?;
         }
-        tx.commit().await?;
-        let found = servers.iter().find(|s| s.name == n.name).ok_or_else(|| {
-            Error::internal(format!("the stack has no server of the name {}", n.name))
-        })?;
-        let seed = seed(d, c, &n, &server)?;
-        d.compute.servers.rebuild(ctx, &found.id, &seed).await?;
-        let mut tx = d.db.begin().await?;
-        tx.fence(lease).await?;
-        if let Some(mut n) = node::table::load_tx(&mut tx, id).await?
+        lost.push(n);
+    }
+    tx.commit().await?;
+    let (stacks, id) = (&d.orchestration.stacks, &c.stack_id);
+    let unhealthy: Vec<Unhealthy> = lost.iter().map(unhealthy).collect();
+    stacks
+        .mark_unhealthy(ctx, id, &unhealthy, "its server is lost")
+        .await?;
+    let nodes = node::table::of_cluster(&d.db, &c.uuid).await?;
+    let update = StackUpdate {
+        parameters: token_parameters(d, c, &nodes)?,
+        timeout_mins: Some(c.create_timeout).filter(|t| *t > 0),
+        disable_rollback: true,
+        ..StackUpdate::default()
+    };
+    stacks.update(ctx, id, update).await?;
+    let mut tx = d.db.begin().await?;
+    tx.fence(lease).await?;
+    for n in &lost {
+        if let Some(mut n) = node::table::load_tx(&mut tx, &n.id).await?
             && n.status == NodeStatus::Lost
         {
             n.status = NodeStatus::Waiting;
             node::table::save(&mut tx, &n).await?;
-            tx.wake(KIND, &c.uuid);
         }
-        tx.commit().await?;
     }
-    Ok(())
+    tx.wake(KIND, &c.uuid);
+    tx.commit().await
 }
 
-/// As the stack's template writes it.
-fn seed(d: &ClustersDeps, c: &Cluster, n: &Node, server: &str) -> Result<String> {
-    let sealed = n.fresh_sealed.as_deref().unwrap_or(&n.token_sealed);
-    let token = d
-        .sealer
-        .unseal_text(&tokens::token_purpose(&n.id), sealed)?;
-    let seed = Seed {
-        server: server.to_owned(),
-        pin: d.bootstrap.pin.clone(),
-        token: token.to_string(),
-        cluster: c.uuid.clone(),
-        node: n.name.clone(),
-        role: crate::bootstrap::kube::role(n.is_master, n.is_balancer),
-        index: u32::try_from(n.index).unwrap_or_default(),
-        coe: "kubernetes".into(),
-    };
-    Ok(serde_json::to_string(&seed)?)
+/// A node's resource in the stack of its cluster.
+fn unhealthy(n: &Node) -> Unhealthy {
+    let incident = n.token_hash.clone();
+    let group = if n.is_master { MASTERS } else { WORKERS };
+    if n.is_balancer {
+        Unhealthy {
+            group: None,
+            name: BALANCER.into(),
+            incident,
+        }
+    } else {
+        Unhealthy {
+            group: Some(group.into()),
+            name: n.index.to_string(),
+            incident,
+        }
+    }
+}
+
+/// The tokens of the nodes that the stack knows. Its sizes stay as they are:
+/// what leaves has yet to be drained.
+fn token_parameters(
+    d: &ClustersDeps,
+    c: &Cluster,
+    nodes: &[Node],
+) -> Result<BTreeMap<String, Value>> {
+    let mut out = BTreeMap::new();
+    for (word, masters) in [("master", true), ("node", false)] {
+        let mut all = Map::new();
+        for n in nodes {
+            let known = n.generation <= c.sent_generation && n.status != NodeStatus::Removed;
+            if known && n.is_master == masters && !n.is_balancer {
+                let token = tokens::of_stack(&d.sealer, n)?;
+                all.insert(n.index.to_string(), token.into());
+            }
+        }
+        out.insert(format!("{word}_tokens"), Value::Object(all));
+    }
+    if let Some(n) = nodes.iter().find(|n| n.is_balancer) {
+        let token = tokens::of_stack(&d.sealer, n)?;
+        out.insert("balancer_token".into(), token.into());
+    }
+    Ok(out)
 }
 
 /// Begins a resize to the present size for a cluster at rest that heals

@@ -4,6 +4,7 @@
 use compute::face::{Server, ServerStatus};
 use db::Lease;
 use kernel::{Ctx, OwnerKey, Result, clock};
+use orchestration::face::{Stack, Status};
 
 use super::model::{Cluster, Intent};
 use crate::ClustersDeps;
@@ -13,7 +14,9 @@ use crate::node::{self, Node, NodeStatus};
 const STEP: &str = "server";
 
 /// Fails the nodes that are awaited and whose servers have failed; answers
-/// whether there were any. Their wait condition is told by the next run.
+/// whether there were any. Their wait condition is told by the next run. The
+/// server of a node that comes back is in error until the stack has rebuilt
+/// it: it says nothing while the stack is at work.
 ///
 /// # Errors
 /// As the database and compute.
@@ -23,14 +26,18 @@ pub(crate) async fn blame(
     ctx: &Ctx,
     c: &Cluster,
     nodes: &[Node],
+    stack: &Stack,
 ) -> Result<bool> {
     let building = matches!(c.intent, Intent::Create | Intent::Resize | Intent::Rollback);
+    let at_work = stack.status == Status::InProgress;
+    let awaited = |n: &Node| awaited(n) && !(at_work && comes_back(n));
     if !building || !nodes.iter().any(awaited) {
         return Ok(false);
     }
     let owner = OwnerKey::new(orchestration::KIND, &c.stack_id);
     let servers = d.compute.servers.of_owner(ctx, &owner).await?;
-    let failed = failed(nodes, &servers);
+    let nodes: Vec<&Node> = nodes.iter().filter(|n| awaited(n)).collect();
+    let failed = failed(&nodes, &servers);
     if failed.is_empty() {
         return Ok(false);
     }
@@ -70,12 +77,17 @@ pub(crate) async fn dead(d: &ClustersDeps, c: &Cluster) -> Result<(Vec<String>, 
     Ok((named(&[error]), named(&[stopped, error])))
 }
 
+/// Its server is made anew and has not called yet.
+fn comes_back(n: &Node) -> bool {
+    n.fresh_sealed.is_some() && n.session_hash.is_none()
+}
+
 fn awaited(n: &Node) -> bool {
     matches!(n.status, NodeStatus::Waiting | NodeStatus::Running)
 }
 
 /// Id of each awaited node whose server is in error, and why.
-fn failed<'a>(nodes: &'a [Node], servers: &'a [Server]) -> Vec<(&'a str, &'a str)> {
+fn failed<'a>(nodes: &[&'a Node], servers: &'a [Server]) -> Vec<(&'a str, &'a str)> {
     nodes
         .iter()
         .filter(|n| awaited(n))
@@ -130,6 +142,7 @@ mod tests {
             server("w", ServerStatus::Error),
             server("x", ServerStatus::Active),
         ];
+        let nodes: Vec<&Node> = nodes.iter().collect();
         let found = failed(&nodes, &servers);
         assert_eq!(found, [("w", "was killed for lack of memory")]);
     }

@@ -49,7 +49,8 @@ impl Reconciler for Clusters {
         let run = Run {
             d,
             lease,
-            ctx: Ctx::for_project(kernel::ids::request_id(), &cluster.project_id),
+            ctx: Ctx::for_project(kernel::ids::request_id(), &cluster.project_id)
+                .with_generation(lease.epoch),
             nodes: node::table::of_cluster(&d.db, &cluster.uuid).await?,
             cluster,
         };
@@ -68,8 +69,11 @@ struct Run<'a> {
 impl Run<'_> {
     async fn step(&self) -> Result<Next> {
         let stack = self.stack().await?;
-        if stack.is_some() && self.cluster.intent != Intent::Delete {
-            if lost::blame(self.d, self.lease, &self.ctx, &self.cluster, &self.nodes).await? {
+        if let Some(stack) = &stack
+            && self.cluster.intent != Intent::Delete
+        {
+            let (d, lease, c) = (self.d, self.lease, &self.cluster);
+            if lost::blame(d, lease, &self.ctx, c, &self.nodes, stack).await? {
                 return Ok(Next::Again);
             }
             self.repeat_signals().await?;
@@ -109,6 +113,7 @@ impl Run<'_> {
             }
             Move::DeleteStack => self.delete_stack(stack.as_ref()).await,
             Move::Purge => {
+                self.forbid_stack().await?;
                 let mut tx = self.d.db.begin().await?;
                 tx.fence(self.lease).await?;
                 let groups = nodegroup::table::of_cluster_tx(&mut tx, &self.cluster.uuid).await?;
@@ -252,6 +257,18 @@ impl Run<'_> {
         }
     }
 
+    /// A creation of the stack that was sent before must not happen after the
+    /// cluster is gone.
+    async fn forbid_stack(&self) -> Result<()> {
+        let stacks = &self.d.orchestration.stacks;
+        match stacks.delete(&self.ctx, &self.cluster.stack_id).await {
+            Err(e) if e.is_not_found() => Ok(()),
+            // The creation was faster: the next run removes it.
+            Ok(()) => Err(Error::unavailable("The stack of the cluster is back.")),
+            Err(e) => Err(e),
+        }
+    }
+
     async fn delete_stack(&self, stack: Option<&Stack>) -> Result<Next> {
         let failed = stack.filter(|s| {
             s.status == Status::Failed && s.action == orchestration::face::Action::Delete
@@ -279,7 +296,7 @@ impl Run<'_> {
             .iter()
             .filter(|n| n.signal.is_some() && !n.signalled)
         {
-            signal(self.d, &self.cluster, n).await?;
+            signal(self.d, &self.ctx, &self.cluster, n).await?;
         }
         Ok(())
     }
@@ -331,9 +348,7 @@ impl Run<'_> {
     }
 
     fn token(&self, n: &Node) -> Result<String> {
-        let purpose = tokens::token_purpose(&n.id);
-        let token = self.d.sealer.unseal_text(&purpose, &n.token_sealed)?;
-        Ok(token.to_string())
+        tokens::of_stack(&self.d.sealer, n)
     }
 
     fn balancer(&self) -> Option<&Node> {

@@ -9,12 +9,15 @@ use crate::ClustersDeps;
 use crate::coe::hot::HANDLE;
 use crate::node::{self, Node};
 
-/// Tells the wait condition what a node has told, and remembers that.
-pub(crate) async fn signal(d: &ClustersDeps, cluster: &Cluster, n: &Node) -> Result<()> {
+/// Tells the wait condition what a node has told, and remembers that. `ctx`
+/// carries the epoch of a reconciler's run; an agent's request has none.
+///
+/// # Errors
+/// As the stack and the database.
+pub(crate) async fn signal(d: &ClustersDeps, ctx: &Ctx, cluster: &Cluster, n: &Node) -> Result<()> {
     let Some(status) = &n.signal else {
         return Ok(());
     };
-    let ctx = Ctx::for_project(kernel::ids::request_id(), &cluster.project_id);
     let reason = match n.cause(cluster.engine()?) {
         Some(cause) if status == "FAILURE" => cause,
         _ => format!("{} is ready", n.name),
@@ -27,7 +30,7 @@ pub(crate) async fn signal(d: &ClustersDeps, cluster: &Cluster, n: &Node) -> Res
     };
     d.orchestration
         .stacks
-        .signal(&ctx, &cluster.stack_id, HANDLE, word)
+        .signal(ctx, &cluster.stack_id, HANDLE, word)
         .await?;
     let mut tx = d.db.begin().await?;
     node::table::set_signalled(&mut tx, &n.id, status).await?;

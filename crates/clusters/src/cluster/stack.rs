@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::model::Cluster;
 use crate::ClustersDeps;
-use crate::coe::hot::{FixedNetwork, SUBNET, Shape};
+use crate::coe::hot::{FixedNetwork, Shape};
 use crate::nodegroup::Group;
 use crate::template::Template;
 
@@ -58,26 +58,6 @@ async fn fixed_network(d: &ClustersDeps, ctx: &Ctx, c: &Cluster) -> Result<Optio
         network: subnet.network_id,
         gateway: subnet.gateway_ip,
     }))
-}
-
-/// Address and port of the bootstrap listener as the nodes of a built
-/// cluster reach it.
-pub(crate) async fn server(d: &ClustersDeps, ctx: &Ctx, c: &Cluster) -> Result<String> {
-    let gateway = match fixed_network(d, ctx, c).await? {
-        Some(fixed) => fixed.gateway,
-        None => {
-            let parts = d.orchestration.stacks.resources(ctx, &c.stack_id).await?;
-            let own =
-                |p: &&orchestration::face::StackResource| p.name == SUBNET && p.parent.is_none();
-            let id = parts
-                .iter()
-                .find(own)
-                .and_then(|p| p.physical_id.as_deref());
-            let id = id.ok_or_else(|| Error::internal("the cluster's stack has no subnet"))?;
-            d.network.subnets.show(ctx, id).await?.gateway_ip
-        }
-    };
-    Ok(format!("{gateway}:{}", d.bootstrap.port))
 }
 
 pub(crate) fn fixed_parameters(

@@ -48,7 +48,11 @@ pub(crate) type Rule = (&'static str, i64, i64);
 pub(crate) const HANDLE: &str = "nodes_handle";
 
 /// Name of the resource of the cluster's own subnet.
-pub(crate) const SUBNET: &str = "subnet";
+const SUBNET: &str = "subnet";
+
+/// Names of the groups of nodes.
+pub(crate) const MASTERS: &str = "masters";
+pub(crate) const WORKERS: &str = "workers";
 
 /// Name of the balancer's resource, end of its server's name.
 pub(crate) const BALANCER: &str = "balancer";
@@ -88,10 +92,7 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
         network: &network,
         gateway: &gateway,
     };
-    for (group, role, word) in [
-        ("masters", "manager", "master"),
-        ("workers", "worker", "node"),
-    ] {
+    for (group, role, word) in [(MASTERS, "manager", "master"), (WORKERS, "worker", "node")] {
         resources.insert(
             group.into(),
             json!({ "type": "OS::Heat::ResourceGroup", "depends_on": after, "properties": {
@@ -205,6 +206,9 @@ impl Member<'_> {
             "networks": [{ "network": self.network }],
             "security_groups": [{ "get_resource": "secgroup" }],
             "user_data_format": "RAW",
+            // A server gets another token when it is rebuilt, never by being
+            // replaced.
+            "user_data_update_policy": "IGNORE",
             "user_data": { "str_replace": { "template": seed, "params": {
                 "$gateway": self.gateway,
                 "$port": { "get_param": "bootstrap_port" },

@@ -86,9 +86,10 @@ pub(crate) struct Node {
     /// node is removed.
     pub(crate) pod_cidr: Option<String>,
     /// Sealed: the stack's parameters repeat it at each update, or the
-    /// servers' user data would change.
+    /// servers' user data would change. Changes with the server only.
     pub(crate) token_sealed: String,
     /// Sealed: the token of its latest server, once that is not its first.
+    /// Nodes that an earlier release rebuilt have another `token_sealed`.
     pub(crate) fresh_sealed: Option<String>,
     /// Of the latest.
     pub(crate) token_hash: String,

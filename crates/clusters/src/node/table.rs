@@ -222,10 +222,11 @@ pub(crate) async fn rearm(tx: &mut Tx, n: &Node) -> Result<()> {
     tx.wake(crate::cluster::KIND, &n.cluster_id);
     tx.execute(
         "UPDATE magnum_node SET steps = '[]', session_hash = NULL, token_hash = ?, \
-         token_expires = ?, fresh_sealed = ? WHERE id = ?",
+         token_expires = ?, token_sealed = ?, fresh_sealed = ? WHERE id = ?",
         values![
             &n.token_hash,
             n.token_expires,
+            &n.token_sealed,
             n.fresh_sealed.clone(),
             &n.id
         ],

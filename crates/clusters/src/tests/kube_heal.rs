@@ -17,6 +17,15 @@ fn servers(w: &World, names: &[String], lost: &str) {
     *w.things.servers.lock().unwrap() = all;
 }
 
+/// What the stack has rebuilt: group and member.
+fn rebuilt(w: &World) -> Vec<String> {
+    let heat = w.heat.lock();
+    let names = heat.rebuilt.iter();
+    names
+        .map(|(group, name)| format!("{} {name}", group.as_deref().unwrap_or("-")))
+        .collect()
+}
+
 /// The master takes the next task and does it.
 async fn work(w: &World, kind: &str, node: &str) {
     let task = nodes::work(w, true, "").await;
@@ -40,16 +49,14 @@ async fn a_lost_worker_comes_back_with_another_token() {
     w.stack(|_| {}).await;
     assert_eq!(w.show(&id).await["status"], "UPDATE_IN_PROGRESS");
     work(&w, "remove", &lost).await;
-    let seed: nodewire::Seed = {
-        let seeds = w.things.seeds.lock().unwrap();
-        assert_eq!(seeds.len(), 1);
-        serde_json::from_str(&seeds[0]).unwrap()
-    };
-    assert_eq!(
-        (seed.node.as_str(), seed.index, seed.server.as_str()),
-        (lost.as_str(), 1, "10.9.0.1:9512")
-    );
-    assert_ne!(seed.token, token);
+    assert_eq!(rebuilt(&w), ["workers 1"]);
+    let fresh = w.token("node", "1");
+    assert_ne!(fresh, token);
+    // The servers of all others keep their user data.
+    let told = w.heat.lock().parameters.clone();
+    assert_eq!(told["node_tokens"]["0"], sent["node_tokens"]["0"]);
+    assert_eq!(told["master_tokens"], sent["master_tokens"]);
+    assert_eq!(told["node_count"], sent["node_count"]);
     let why = w.show(&id).await["status_reason"].clone();
     assert_eq!(why, format!("Waiting for {lost} to come back."));
     // Its peers know where it will be.
@@ -68,7 +75,7 @@ async fn a_lost_worker_comes_back_with_another_token() {
     };
     let refused = w.node("", "POST", "hello", greet(&token)).await;
     assert_eq!(refused.status, 401);
-    let got = w.node("", "POST", "hello", greet(&seed.token)).await;
+    let got = w.node("", "POST", "hello", greet(&fresh)).await;
     assert_eq!(got.status, 200, "{}", got.body);
     assert_eq!(got.body["kubernetes"]["node_pod_cidr"], "10.100.2.0/24");
     assert_eq!(got.body["kubernetes"]["etcd_join"], json!([]));
@@ -76,8 +83,9 @@ async fn a_lost_worker_comes_back_with_another_token() {
     let ready = w.node(&session("again"), "POST", "ready", said).await;
     assert_eq!(ready.status, 204);
     w.settle().await;
-    // What the stack knows has not changed: nothing is made twice.
-    assert_eq!(w.heat.lock().parameters, sent);
+    // The stack is told nothing else: nothing is made twice.
+    assert_eq!(w.heat.lock().parameters, told);
+    assert_eq!(rebuilt(&w).len(), 1);
     // What is lost while that goes on comes next.
     servers(&w, &names, &names[1]);
     w.stack(|s| s.as_mut().unwrap().status = Status::Complete)
@@ -105,7 +113,7 @@ async fn without_the_label_a_resize_brings_the_lost_back_or_takes_them_first() {
     assert_eq!(w.call(ALICE, "POST", &path, body).await.status, 202);
     w.settle().await;
     assert_eq!(w.heat.lock().parameters["node_removed"], json!(["0"]));
-    assert!(w.things.seeds.lock().unwrap().is_empty());
+    assert!(rebuilt(&w).is_empty());
     w.stack(|s| s.as_mut().unwrap().status = Status::Complete)
         .await;
     work(&w, "remove", &lost).await;
@@ -117,7 +125,7 @@ async fn without_the_label_a_resize_brings_the_lost_back_or_takes_them_first() {
     assert_eq!(w.call(ALICE, "POST", &path, body).await.status, 202);
     w.settle().await;
     work(&w, "remove", &lost).await;
-    assert_eq!(w.things.seeds.lock().unwrap().len(), 1);
+    assert_eq!(rebuilt(&w), ["workers 1"]);
 }
 
 #[tokio::test]
@@ -133,7 +141,7 @@ async fn a_lone_master_that_is_lost_is_not_made_anew() {
     servers(&w, &names, &lost);
     w.stack(|_| {}).await;
     assert_eq!(w.show(&id).await["status"], "CREATE_COMPLETE");
-    assert!(w.things.seeds.lock().unwrap().is_empty());
+    assert!(rebuilt(&w).is_empty());
     // Its agent is still the one that the server knows.
     assert_eq!(hello(&w, &id, "master", "0").await.status, 200);
 }

@@ -14,14 +14,15 @@ use compute::face::{
     Servers,
 };
 use db::Db;
-use flow::{Next, Reconciler};
+use flow::Reconciler;
 use http_body_util::BodyExt as _;
 use kernel::{Ctx, Error, OwnerKey, Result, Scope};
 use network::NetworkFace;
 use network::face::*;
 use orchestration::OrchestrationFace;
 use orchestration::face::{
-    Action, NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks, Status as Done,
+    Action, NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks,
+    Status as Done, Unhealthy,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -36,6 +37,11 @@ pub(crate) struct Heat {
     pub(crate) template: String,
     pub(crate) parameters: BTreeMap<String, Value>,
     pub(crate) signals: Vec<Signal>,
+    /// Groups and names of the resources that were reported to be unhealthy,
+    /// until an update mends them.
+    pub(crate) unhealthy: Vec<(Option<String>, String)>,
+    /// Those that an update has rebuilt.
+    pub(crate) rebuilt: Vec<(Option<String>, String)>,
     pub(crate) owner: Option<OwnerKey>,
     pub(crate) refuse: Option<Error>,
 }
@@ -82,6 +88,8 @@ impl Fake {
             return Err(e);
         }
         heat.parameters.extend(update.parameters);
+        let unhealthy = std::mem::take(&mut heat.unhealthy);
+        heat.rebuilt.extend(unhealthy);
         let stack = heat
             .stack
             .as_mut()
@@ -128,12 +136,26 @@ impl Stacks for Fake {
         self.1.pass().await;
         told
     }
-    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
-        if let Some(stack) = self.lock().stack.as_mut() {
-            stack.action = Action::Delete;
-            stack.status = Done::InProgress;
-            stack.status_reason = "Waiting for server n-0.".into();
-        }
+    async fn delete(&self, _: &Ctx, id: &str) -> Result<()> {
+        let mut heat = self.lock();
+        let Some(stack) = heat.stack.as_mut() else {
+            return Err(Error::not_found("Stack", id));
+        };
+        stack.action = Action::Delete;
+        stack.status = Done::InProgress;
+        stack.status_reason = "Waiting for server n-0.".into();
+        Ok(())
+    }
+    async fn mark_unhealthy(
+        &self,
+        _: &Ctx,
+        _: &str,
+        resources: &[Unhealthy],
+        _: &str,
+    ) -> Result<()> {
+        self.1.pass().await;
+        let names = resources.iter().map(|r| (r.group.clone(), r.name.clone()));
+        self.lock().unhealthy.extend(names);
         Ok(())
     }
     async fn resources(&self, _: &Ctx, _: &str) -> Result<Vec<StackResource>> {
@@ -161,8 +183,6 @@ impl Stacks for Fake {
 #[derive(Default)]
 pub(crate) struct Things {
     pub(crate) servers: Mutex<Vec<Server>>,
-    /// User data of those that were rebuilt.
-    pub(crate) seeds: Mutex<Vec<String>>,
 }
 
 /// A server of this name that runs.
@@ -196,13 +216,8 @@ impl Servers for Things {
     async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
         Ok(())
     }
-    async fn rebuild(&self, _: &Ctx, id: &str, seed: &str) -> Result<Server> {
-        let mut all = self.servers.lock().unwrap();
-        let found = all.iter_mut().find(|s| s.id == id);
-        let found = found.ok_or_else(|| Error::not_found("Server", id))?;
-        found.status = ServerStatus::Build;
-        self.seeds.lock().unwrap().push(seed.to_owned());
-        Ok(found.clone())
+    async fn rebuild(&self, _: &Ctx, _: &str, _: &str) -> Result<Server> {
+        Err(Error::internal("only the stack rebuilds"))
     }
     async fn console(&self, _: &Ctx, _: &str, _: u32) -> Result<String> {
         Ok(String::new())
@@ -594,13 +609,14 @@ impl World {
     /// nothing of the run goes on and the next server takes over.
     pub(crate) async fn settle(&self) {
         for _ in 0..100 {
-            let claim = db::claim(&self.db, &["cluster"], "test", 10, 5_000_000)
+            let lease = std::time::Duration::from_secs(5);
+            let leases = db::claim_for(&self.db, &["cluster"], "test", 10, lease)
                 .await
                 .unwrap();
-            if claim.leases.is_empty() {
+            if leases.is_empty() {
                 return;
             }
-            for lease in claim.leases {
+            for lease in leases {
                 let next = tokio::select! {
                     biased;
                     () = self.heat.1.stopped.notified() => None,
@@ -610,15 +626,7 @@ impl World {
                     db::release_all(&self.db).await.unwrap();
                     continue;
                 };
-                let outcome = match next {
-                    Next::Done => db::Dirty::Clean,
-                    Next::Again => db::Dirty::At(kernel::clock::now_micros()),
-                    Next::After(t) => db::Dirty::At(
-                        kernel::clock::now_micros() + i64::try_from(t.as_micros()).unwrap(),
-                    ),
-                    Next::Gone => db::Dirty::Gone,
-                };
-                db::complete(&self.db, &lease, &outcome).await.unwrap();
+                db::complete(&self.db, &lease, &next.into()).await.unwrap();
             }
         }
         panic!("never at rest");

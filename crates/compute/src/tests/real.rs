@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use db::Db;
 use infra::sim::Simulator;
-use infra::{ContainerHost, ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec};
+use infra::{
+    Actor, ContainerHost, ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec, VolumeStore,
+};
 use kernel::ids;
 use network::NetworkConfig;
 
@@ -70,17 +72,18 @@ async fn by_hand(engine: &docker::Engine, net: &str) -> Duration {
         })
         .collect();
     let begin = Instant::now();
-    futures_util::future::join_all(specs.iter().map(|spec| async move {
-        engine.create(spec).await.unwrap();
-        engine.start(&spec.name).await.unwrap();
+    let actor = Actor::Lease(1);
+    let ids = futures_util::future::join_all(specs.iter().map(|spec| async move {
+        let id = engine.create(actor, spec).await.unwrap();
+        engine.start(actor, &id).await.unwrap();
+        id
     }))
     .await;
     let took = begin.elapsed();
-    for spec in &specs {
-        let volumes = [spec.volumes[0].name.clone()];
-        ContainerHost::remove(engine, &spec.name, &volumes)
-            .await
-            .unwrap();
+    for (spec, id) in specs.iter().zip(ids) {
+        ContainerHost::remove(engine, actor, &id).await.unwrap();
+        let volume = &spec.volumes[0].name;
+        engine.remove_volume(actor, volume).await.unwrap();
     }
     took
 }

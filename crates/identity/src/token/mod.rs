@@ -55,6 +55,7 @@ impl Valid {
             user_domain_id: self.user.domain_id.clone(),
             scope,
             roles: self.roles.iter().map(|r| r.name.clone()).collect(),
+            generation: None,
         }
     }
 }

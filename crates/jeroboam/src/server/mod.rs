@@ -5,6 +5,7 @@ mod descriptors;
 mod dialect;
 mod images;
 mod installation;
+mod metrics;
 mod own;
 mod sealing;
 mod simulated;

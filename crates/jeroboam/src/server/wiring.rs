@@ -22,7 +22,7 @@ use super::installation::{check_keys, installation, listener, migrations as inst
 use super::own::{self, Own};
 use super::sealing::Seals;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, descriptors, dialect, images, simulated};
+use super::{bootstrap, descriptors, dialect, images, metrics, simulated};
 use crate::config::{Config, Driver};
 
 /// The start waits so long for the engine's list of images.
@@ -100,6 +100,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     if database.dialect() != Dialect::Sqlite && plant.simulator.is_none() {
         follow_gateways(&database, &network, tasks);
     }
+    network.watch(tasks);
     compute.watch(tasks);
 
     let orchestration = Orchestration::new(
@@ -160,12 +161,19 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         compute,
         network,
         db: database.clone(),
-        agents,
-        limits,
+        agents: agents.clone(),
+        limits: limits.clone(),
     });
     let own = rest::require_auth(own, auth, Arc::new(dialect::Own), &[]);
+    let figures = metrics::Sources {
+        db: database.clone(),
+        counts: driver.counts(),
+        agents,
+        limits,
+    };
     let router = Router::new()
         .merge(own::health(database))
+        .merge(metrics::routes(figures))
         .merge(identity.routes())
         .nest("/container-infra", clusters.routes())
         .nest("/jeroboam/v1", own.merge(clusters.own_routes()));

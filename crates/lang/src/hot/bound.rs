@@ -1,10 +1,11 @@
 //! A template with its parameters: what can be evaluated.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::eval::Eval;
+use super::eval::{Eval, Variable};
 use super::param::Pseudo;
 use super::template::Template;
 use super::version;
@@ -39,7 +40,8 @@ pub struct Reference {
 /// A template with values for its parameters and conditions.
 #[derive(Debug, Clone)]
 pub struct Bound {
-    pub template: Template,
+    /// Shared: a template is parsed once, however often it is bound.
+    pub template: Arc<Template>,
     pub(super) params: HashMap<String, Value>,
     pub(super) conditions: HashMap<String, bool>,
     disabled: HashSet<String>,
@@ -66,10 +68,11 @@ impl Bound {
     /// All problems: unknown and missing parameters, values of the wrong type
     /// or against a constraint, conditions that cannot be decided.
     pub fn new(
-        template: Template,
+        template: impl Into<Arc<Template>>,
         given: &BTreeMap<String, Value>,
         pseudo: &Pseudo,
     ) -> Result<Self, Vec<Problem>> {
+        let template = template.into();
         let mut bad = Vec::new();
         let mut params = HashMap::new();
         for name in given
@@ -176,7 +179,23 @@ impl Bound {
         path: &Path<'_>,
         scope: &dyn Scope,
     ) -> Result<Option<Value>, Problem> {
-        Eval::new(self, scope).node(node, path)
+        Eval::new(self, scope, None).node(node, path)
+    }
+
+    /// As [`Bound::eval`] for a repeated definition, such as the one of a
+    /// `ResourceGroup`: equal to evaluating the copy that
+    /// [`Node::replace_text`] makes, without the copy.
+    ///
+    /// # Errors
+    /// As [`Bound::eval`].
+    pub fn eval_with(
+        &self,
+        node: &Node,
+        path: &Path<'_>,
+        scope: &dyn Scope,
+        variable: Variable<'_>,
+    ) -> Result<Option<Value>, Problem> {
+        Eval::new(self, scope, Some(variable)).node(node, path)
     }
 
     /// As [`Bound::eval`] for a node that uses no resource.

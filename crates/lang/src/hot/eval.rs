@@ -1,6 +1,7 @@
 //! Evaluation of nodes: the functions that ask parameters and resources, and
 //! the walk. Depth is bounded by the parser, output by a budget.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use serde_json::{Map, Value};
@@ -18,18 +19,32 @@ pub(super) const YAQL: &str =
 const GET_FILE: &str =
     "The function get_file is not supported yet; put the content into the template or a parameter.";
 
+/// A variable of a repeated definition: the texts of the definition are
+/// evaluated with its name replaced by its value.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable<'a> {
+    pub name: &'a str,
+    pub value: &'a str,
+}
+
 /// One evaluation.
 pub(super) struct Eval<'a> {
     bound: &'a Bound,
     scope: &'a dyn Scope,
+    variable: Option<Variable<'a>>,
     spent: Cell<usize>,
 }
 
 impl<'a> Eval<'a> {
-    pub(super) fn new(bound: &'a Bound, scope: &'a dyn Scope) -> Self {
+    pub(super) fn new(
+        bound: &'a Bound,
+        scope: &'a dyn Scope,
+        variable: Option<Variable<'a>>,
+    ) -> Self {
         Self {
             bound,
             scope,
+            variable,
             spent: Cell::new(0),
         }
     }
@@ -71,11 +86,23 @@ impl<'a> Eval<'a> {
                 Value::Object(out)
             }
             Kind::Text(s) => {
-                self.spend(s.len()).map_err(wrong)?;
-                Value::String(s.clone())
+                let text = match self.variable {
+                    Some(v) => v.substitute(s).into_owned(),
+                    None => s.clone(),
+                };
+                self.spend(text.len()).map_err(wrong)?;
+                Value::String(text)
             }
             _ => node.to_json(),
         }))
+    }
+
+    /// The truth of a condition that stands in place.
+    fn condition(&self, node: &Node, path: &Path<'_>) -> Result<bool, Problem> {
+        match self.variable {
+            Some(v) => condition::inline(self.bound, &node.replace_text(v.name, v.value), path),
+            None => condition::inline(self.bound, node, path),
+        }
     }
 
     fn call(&self, name: &str, args: &Node, path: &Path<'_>) -> Result<Option<Value>, Problem> {
@@ -127,7 +154,7 @@ impl<'a> Eval<'a> {
                 return Err(Problem::new(path, args.pos, why));
             }
         };
-        if condition::inline(self.bound, which, path)? {
+        if self.condition(which, path)? {
             return self.node(yes, &path.index(1));
         }
         match no {
@@ -233,6 +260,18 @@ impl<'a> Eval<'a> {
             ));
         }
         Ok(Value::String(text))
+    }
+}
+
+impl Variable<'_> {
+    /// The text with the variable replaced.
+    #[must_use]
+    pub fn substitute<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if text.contains(self.name) {
+            Cow::Owned(text.replace(self.name, self.value))
+        } else {
+            Cow::Borrowed(text)
+        }
     }
 }
 

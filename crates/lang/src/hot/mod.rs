@@ -15,7 +15,7 @@ mod version;
 
 pub use bound::{Bound, Reference, Scope};
 pub use check::check;
-pub use eval::MAX_OUTPUT;
+pub use eval::{MAX_OUTPUT, Variable};
 pub use param::{Param, ParamType, Pseudo};
 pub use template::{OutputDef, ResourceDef, Template};
 pub use text::{digest, python_text, to_sorted_json};

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use super::world::World;
+use super::parts::Place;
+use super::world::{Wake, World};
 use crate::face::{Action, Status};
-use crate::resource::Role;
 use crate::stack::{Part, action_word};
 
-/// Looks at things that nobody tells us about.
-const POLL: Duration = Duration::from_secs(2);
+/// Between two tries of a step that is repeated.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// The net below the events that wake a stack.
+const RESYNC_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What the run does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +26,28 @@ pub(super) enum Verdict {
 }
 
 impl World {
+    /// Takes the steps that are ready; a verdict when there is nothing to
+    /// wait for in this run.
+    pub(super) fn decide(&mut self) -> Option<Verdict> {
+        if self.blocked.is_some() {
+            return Some(self.conclude(false, false));
+        }
+        let failed = !self.stack.emptying && self.first_failure().is_some();
+        let late = self.now >= self.stack.deadline_at;
+        // After a failure nothing new is started; what runs comes back first.
+        let done = !self.stack.emptying && !late && !failed && self.forward();
+        let clean = (done || self.stack.emptying) && !late && self.clean();
+        let quiet = self.in_flight.is_empty();
+        quiet.then(|| self.conclude(done, clean))
+    }
+
     /// Called when no effect is under way and nothing more is ready.
     /// `done`: all resources are as wanted; `clean`: nothing is left to remove.
-    pub(super) fn conclude(&mut self, done: bool, clean: bool) -> Verdict {
+    fn conclude(&mut self, done: bool, clean: bool) -> Verdict {
         let failed = self.first_failure();
         let cleaning = done || self.stack.emptying;
         if let Some(cause) = &failed
-            && !(cleaning && self.removals_under_way())
+            && !(cleaning && self.parts.removals_under_way())
         {
             return self.fail(cause.clone(), !done);
         }
@@ -56,21 +73,10 @@ impl World {
     }
 
     /// The first failure of what the stack does now, in Heat's form.
-    pub(super) fn first_failure(&self) -> Option<String> {
-        let is_group = |p: &Part| matches!(Self::kind(p).map(|t| t.role), Some(Role::Group));
-        self.parts
-            .iter()
-            .filter(|p| self.failed_now(p) && !is_group(p))
-            // One that is replaced has had its say.
-            .filter(|p| p.action == Action::Delete || !p.doomed)
-            .min_by_key(|p| p.updated_at)
-            .map(|p| format!("Resource {} failed: {}", action_word(p.action), p.reason))
-    }
-
-    fn removals_under_way(&self) -> bool {
-        self.parts
-            .iter()
-            .any(|p| p.is(Action::Delete, Status::InProgress))
+    fn first_failure(&self) -> Option<String> {
+        let first = self.parts.first_failure(self.stack.traversal)?;
+        let action = action_word(first.action);
+        Some(format!("Resource {action} failed: {}", first.reason))
     }
 
     fn complete(&mut self) -> Verdict {
@@ -89,11 +95,13 @@ impl World {
     }
 
     /// Ends with a failure, or turns to the way back. There is none once all
-    /// is as wanted and only a removal failed.
+    /// is as wanted and only a removal failed, nor where the resources are
+    /// unknown.
     fn fail(&mut self, cause: String, may_return: bool) -> Verdict {
         self.abort_the_rest(&cause);
+        let blind = self.blocked.as_ref().is_some_and(|b| b.blind);
         let s = &mut self.stack;
-        let may_roll_back = may_return && !s.disable_rollback && !s.emptying;
+        let may_roll_back = may_return && !s.disable_rollback && !s.emptying && !blind;
         match s.action {
             Action::Create if may_roll_back => {
                 s.emptying = true;
@@ -127,33 +135,29 @@ impl World {
     /// Nothing stays IN_PROGRESS in a stack that does not progress. Groups
     /// take the reason of their member.
     fn abort_the_rest(&mut self, cause: &str) {
-        let open: Vec<Part> = self
-            .parts
-            .iter()
-            .filter(|p| p.status == Status::InProgress)
-            .cloned()
-            .collect();
-        for part in open {
-            let member = self
-                .parts
-                .iter()
-                .find(|p| p.parent.as_deref() == Some(&part.id) && self.failed_now(p))
-                .map(|p| p.reason.clone());
-            let waited = self
-                .waits
-                .get(&part.id)
-                .map(|w| format!(" while waiting for: {}", w.reason));
-            let reason = member.unwrap_or_else(|| {
-                format!(
-                    "{} aborted{} ({cause})",
-                    action_word(part.action),
-                    waited.unwrap_or_default()
-                )
-            });
-            self.change(&part.id, |p| {
+        let traversal = self.stack.traversal;
+        let open = self.parts.open().map(|(place, part)| {
+            let waited = self.waits.get(&place);
+            let waited = waited.map(|w| format!(" while waiting for: {}", w.reason));
+            let action = action_word(part.action);
+            let waited = waited.unwrap_or_default();
+            (place, format!("{action} aborted{waited} ({cause})"))
+        });
+        let groups = self.parts.open_groups().map(|(place, group)| {
+            let member = self.parts.failed_member(&group.id, traversal);
+            let reason = member.map_or_else(
+                || format!("{} aborted ({cause})", action_word(group.action)),
+                |m| m.reason.clone(),
+            );
+            (place, reason)
+        });
+        let reasons: Vec<(Place, String)> = groups.chain(open).collect();
+        for (place, reason) in reasons {
+            self.change(place, |p| {
                 p.status = Status::Failed;
                 p.reason = reason;
                 p.data.reviving = false;
+                p.data.rebuild = None;
             });
         }
     }
@@ -161,16 +165,16 @@ impl World {
     /// Going back prefers what was there: it still exists, because removals
     /// come after all that is made.
     fn restore_replaced(&mut self) {
-        let pairs: Vec<(String, String)> = self
+        let pairs: Vec<(Place, Place)> = self
             .parts
             .iter()
-            .filter_map(|p| p.replaces.clone().map(|old| (p.id.clone(), old)))
+            .filter_map(|(new, p)| Some((new, self.parts.place(p.replaces.as_deref()?)?)))
             .collect();
         for (new, old) in pairs {
-            let alive = self.part(&old).is_some_and(|p| p.action != Action::Delete);
-            if alive {
-                self.change(&old, |p| p.doomed = false);
-                self.change(&new, |p| {
+            let alive = |p: &Part| p.action != Action::Delete;
+            if self.parts.at(old).is_some_and(alive) {
+                self.change(old, |p| p.doomed = false);
+                self.change(new, |p| {
                     p.doomed = true;
                     p.replaces = None;
                 });
@@ -181,37 +185,40 @@ impl World {
     /// What the stack waits for, in words.
     fn waiting(&self) -> String {
         const SHOWN: usize = 3;
-        let is_group = |p: &&Part| !matches!(Self::kind(p).map(|t| t.role), Some(Role::Group));
-        let open: Vec<&Part> = self
-            .parts
-            .iter()
-            .filter(|p| p.status == Status::InProgress)
-            .filter(is_group)
-            .collect();
-        if open.is_empty() {
+        if let Some(blocked) = &self.blocked {
+            return blocked.why.clone();
+        }
+        let open = self.parts.open();
+        if open.len() == 0 {
             return String::new();
         }
-        let shown: Vec<String> = open
-            .iter()
-            .take(SHOWN)
-            .map(|p| format!("{} ({}): {}", self.path(p), p.resource_type, p.reason))
-            .collect();
         let more = match open.len().saturating_sub(SHOWN) {
             0 => String::new(),
             n => format!("; and {n} more"),
         };
+        let shown: Vec<String> = open
+            .take(SHOWN)
+            .map(|(_, p)| format!("{} ({}): {}", self.path(p), p.resource_type, p.reason))
+            .collect();
         format!("Waiting for {}{more}", shown.join("; "))
     }
 
     fn pause(&self) -> Duration {
         let mut until = self.stack.deadline_at;
-        let mut poll = self.waits.is_empty();
+        let mut longest = RESYNC_INTERVAL;
+        let mut events = self.waits.is_empty();
         for wait in self.waits.values() {
-            poll |= wait.poll;
-            until = wait.until.map_or(until, |u| until.min(u));
+            match wait.wake {
+                Wake::Event => events = true,
+                Wake::Retry => {
+                    events = true;
+                    longest = RETRY_INTERVAL;
+                }
+                Wake::Until(at) => until = until.min(at),
+            }
         }
         let left = u64::try_from(until - self.now).unwrap_or(0);
         let left = Duration::from_micros(left) + Duration::from_millis(1);
-        if poll { left.min(POLL) } else { left }
+        if events { left.min(longest) } else { left }
     }
 }

@@ -1,109 +1,224 @@
-//! The way forward: bring each resource of the template to what it should be,
-//! as soon as all that it needs is there.
+//! The way forward: brings each resource of the template to what it should
+//! be, as soon as everything that it needs is there.
+//!
+//! A queue holds what a step may bring further: a resource enters it when its
+//! last need is settled and when an effect of it comes back. Nothing else is
+//! looked at.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 
+use lang::hot::Variable;
 use lang::{Node, Path};
 use serde_json::{Map, Value};
 
-use super::world::{Effect, Seed, World};
+use super::graph::Graph;
+use super::parts::Place;
+use super::world::{Effect, Model, Seed, World};
 use crate::face::{Action, Status};
 use crate::resource::{self, GroupProps, Role, Type};
 use crate::stack::{Part, resolve};
 
+/// A resource of the graph by number, and which of its members: 0 is the
+/// resource itself, member `i` of a group is `i + 1`.
+type Step = (usize, usize);
+
+/// How far the resources of the template are.
+#[derive(Default)]
+pub(super) struct Forward {
+    /// Needs of each resource that are not settled.
+    missing: Vec<usize>,
+    /// Found as wanted: nothing that it depends on changes in this traversal.
+    settled: Vec<bool>,
+    left: usize,
+    queue: BTreeSet<Step>,
+    /// Steps that were taken.
+    pub(super) steps: usize,
+    groups: HashMap<usize, GroupRun>,
+}
+
+/// A group whose members are being brought to what they should be.
+struct GroupRun {
+    place: Place,
+    names: Vec<String>,
+    numbers: HashMap<String, usize>,
+    settled: Vec<bool>,
+    left: usize,
+    index_var: String,
+    /// Whether the group itself has been set IN_PROGRESS, or was.
+    begun: bool,
+}
+
+impl Forward {
+    pub(super) fn new(graph: &Graph) -> Self {
+        let missing: Vec<usize> = (0..graph.len()).map(|i| graph.needs(i).len()).collect();
+        let free = missing.iter().enumerate().filter(|(_, n)| **n == 0);
+        Self {
+            queue: free.map(|(i, _)| (i, 0)).collect(),
+            settled: vec![false; missing.len()],
+            left: missing.len(),
+            missing,
+            steps: 0,
+            groups: HashMap::new(),
+        }
+    }
+
+    fn settle(&mut self, graph: &Graph, number: usize) {
+        if std::mem::replace(&mut self.settled[number], true) {
+            return;
+        }
+        self.left -= 1;
+        for user in graph.users(number) {
+            self.missing[*user] -= 1;
+            if self.missing[*user] == 0 {
+                self.queue.insert((*user, 0));
+            }
+        }
+    }
+
+    /// Whether a group should have a member; `None` before it was looked at.
+    pub(super) fn wants(&self, group: usize, member: &str) -> Option<bool> {
+        let run = self.groups.get(&group)?;
+        Some(run.numbers.contains_key(member))
+    }
+}
+
 /// A resource as the template wants it.
-struct Wish {
-    name: String,
-    parent: Option<String>,
-    resource_type: String,
-    properties: Node,
-    requires: Vec<String>,
+struct Wish<'a> {
+    name: &'a str,
+    parent: Option<&'a str>,
+    resource_type: &'a str,
+    properties: &'a Node,
+    variable: Option<Variable<'a>>,
+    requires: &'a [String],
     retain: bool,
 }
 
 impl World {
-    /// Takes every step that is ready; answers whether all is as wanted.
+    /// Takes every step that is ready; answers whether everything is as wanted.
     pub(super) fn forward(&mut self) -> bool {
-        let mut done: HashSet<String> = HashSet::new();
-        let order = self.graph.order.clone();
-        for name in &order {
-            let deps = self.graph.deps.get(name).cloned().unwrap_or_default();
-            if !deps.iter().all(|d| done.contains(d)) {
+        let Some(model) = self.model.clone() else {
+            return false;
+        };
+        while let Some((number, member)) = self.forward.queue.pop_first() {
+            if self.forward.settled[number] || self.forward.missing[number] > 0 {
                 continue;
             }
-            if self.settled.contains(&(None, name.clone())) {
-                done.insert(name.clone());
-                continue;
-            }
-            let requires: Vec<String> = deps
-                .iter()
-                .filter_map(|d| self.current(None, d))
-                .map(|p| p.id.clone())
-                .collect();
-            let Some(def) = self.def(name) else { continue };
-            let wish = Wish {
-                name: name.clone(),
-                parent: None,
-                resource_type: def.resource_type.clone(),
-                properties: def.properties.clone(),
-                requires,
-                retain: def.retain,
-            };
-            if self.step(&wish) {
-                self.settled.insert((None, name.clone()));
-                done.insert(name.clone());
+            self.forward.steps += 1;
+            match member.checked_sub(1) {
+                None => self.step_resource(&model, number),
+                Some(i) => self.step_member(&model, number, i),
             }
         }
-        done.len() == order.len()
+        self.forward.left == 0
+    }
+
+    /// Has a resource of the template looked at by the next [`World::forward`].
+    pub(super) fn queue_forward(&mut self, place: Place) {
+        let Some(model) = self.model.clone() else {
+            return;
+        };
+        let Some(part) = self.parts.at(place) else {
+            return;
+        };
+        let step = match part.parent.as_deref() {
+            None => model.graph.number(&part.name).map(|n| (n, 0)),
+            Some(group) => self.parts.get(group).and_then(|g| {
+                let number = model.graph.number(&g.name)?;
+                let run = self.forward.groups.get(&number)?;
+                Some((number, run.numbers.get(&part.name)? + 1))
+            }),
+        };
+        self.forward.queue.extend(step);
+    }
+
+    /// Whether a group that is not doomed should have this member.
+    pub(super) fn wants_member(&self, group: &Part, member: &str) -> Option<bool> {
+        let number = self.model.as_ref()?.graph.number(&group.name)?;
+        self.forward.wants(number, member)
+    }
+
+    fn step_resource(&mut self, model: &Model, number: usize) {
+        let name = model.graph.name(number);
+        let Some(def) = model.bound.template.resources.get(name) else {
+            return;
+        };
+        let requires = self.requires(&model.graph, number);
+        let wish = Wish {
+            name,
+            parent: None,
+            resource_type: &def.resource_type,
+            properties: &def.properties,
+            variable: None,
+            requires: &requires,
+            retain: def.retain,
+        };
+        let group =
+            resource::find(wish.resource_type).filter(|kind| matches!(kind.role, Role::Group));
+        if let Some(kind) = group {
+            self.step_group(model, number, &wish, kind);
+        } else if self.step(model, &wish) {
+            self.forward.settle(&model.graph, number);
+        }
+    }
+
+    /// Row ids of what a resource needs.
+    fn requires(&self, graph: &Graph, number: usize) -> Vec<String> {
+        let needs = graph.needs(number).iter();
+        needs
+            .filter_map(|n| self.parts.current(None, graph.name(*n)))
+            .map(|p| p.id.clone())
+            .collect()
     }
 
     /// One resource, one step; answers whether it is as wanted.
-    fn step(&mut self, wish: &Wish) -> bool {
-        let Some(kind) = resource::find(&wish.resource_type) else {
+    fn step(&mut self, model: &Model, wish: &Wish<'_>) -> bool {
+        let Some(kind) = resource::find(wish.resource_type) else {
             return false;
         };
         // What has failed now stays so; what is on its way is looked at first.
-        if let Some(part) = self.current(wish.parent.as_deref(), &wish.name)
+        if let Some(part) = self.parts.current(wish.parent, wish.name)
             && part.resource_type == wish.resource_type
+            && let Some(place) = self.parts.place(&part.id)
         {
-            let id = part.id.clone();
             if self.failed_now(part) {
                 return false;
             }
-            if part.status == Status::InProgress && !matches!(kind.role, Role::Group) {
-                self.act(&id, Effect::Check);
-                if self.part(&id).is_none_or(|p| p.status != Status::Complete) {
+            if part.status == Status::InProgress {
+                let rebuild = part.data.rebuild.is_some();
+                let effect = if rebuild {
+                    Effect::Rebuild
+                } else {
+                    Effect::Check
+                };
+                self.act(place, effect);
+                if !self.is_complete(place) {
                     return false;
                 }
             }
         }
-        let props = self
-            .bound
-            .as_ref()
-            .map(|b| resolve(b, kind.schema, &wish.properties, self));
-        match props {
-            Some(Ok(props)) if matches!(kind.role, Role::Group) => {
-                self.step_group(wish, kind, props)
-            }
-            Some(Ok(props)) => self.step_leaf(wish, kind, props),
-            Some(Err(why)) => {
+        match resolve(
+            &model.bound,
+            kind.schema,
+            wish.properties,
+            self,
+            wish.variable,
+        ) {
+            Ok(props) => self.step_leaf(wish, kind, props),
+            Err(why) => {
                 self.broken(wish, &why);
                 false
             }
-            None => false,
         }
     }
 
     /// Properties that cannot be resolved are the failure of the resource.
-    fn broken(&mut self, wish: &Wish, why: &str) {
-        let existing = self
-            .current(wish.parent.as_deref(), &wish.name)
-            .map(|p| p.id.clone());
+    fn broken(&mut self, wish: &Wish<'_>, why: &str) {
+        let existing = self.place_of(wish);
         let update = existing.is_some();
-        let id = existing.unwrap_or_else(|| self.add(wish.seed(Map::new(), None)));
-        if let Some(part) = self.part(&id) {
+        let place = existing.unwrap_or_else(|| self.add(wish.seed(Map::new(), None)));
+        if let Some(part) = self.parts.at(place) {
             let reason = format!("StackValidationFailed: {}: {why}", self.path(part));
-            self.change(&id, |p| {
+            self.change(place, |p| {
                 if update {
                     p.action = Action::Update;
                 } else {
@@ -116,183 +231,244 @@ impl World {
         }
     }
 
-    fn step_leaf(&mut self, wish: &Wish, kind: Type, props: Map<String, Value>) -> bool {
-        let Some(part) = self.current(wish.parent.as_deref(), &wish.name) else {
-            let id = self.add(wish.seed(props, None));
-            return self.begun(&id, Effect::Create);
+    fn place_of(&self, wish: &Wish<'_>) -> Option<Place> {
+        let part = self.parts.current(wish.parent, wish.name)?;
+        self.parts.place(&part.id)
+    }
+
+    fn step_leaf(&mut self, wish: &Wish<'_>, kind: Type, props: Map<String, Value>) -> bool {
+        let place = self.place_of(wish);
+        let Some((place, part)) = place.and_then(|p| Some((p, self.parts.at(p)?))) else {
+            let place = self.add(wish.seed(props, None));
+            return self.begin(place, Effect::Create);
         };
-        let id = part.id.clone();
         let changed = kind.schema.changes(&part.props, &props);
+        let unhealthy = part.data.unhealthy;
+        let made_anew = |name: &str| unhealthy && kind.schema.rebuilds == Some(name);
         let in_place = part.resource_type == wish.resource_type
-            && changed.iter().all(|name| kind.schema.can_update(name));
-        if !in_place || part.physical_id.is_none() {
-            return self.replace(wish, &id, props);
+            && changed
+                .iter()
+                .all(|name| kind.schema.can_update(name) || made_anew(name));
+        let rebuild = unhealthy && kind.schema.rebuilds.is_some();
+        if !in_place || part.physical_id.is_none() || unhealthy && !rebuild {
+            return self.replace(wish, place, props);
         }
         if part.status == Status::Complete && changed.is_empty() {
-            self.relink(wish, &id);
+            self.relink(wish, place);
             return true;
         }
         // A resource that failed before is looked at, whatever changed.
-        let reviving = part.status == Status::Failed;
-        let requires = wish.requires.clone();
-        self.change(&id, |p| {
+        let reviving = part.status == Status::Failed && !rebuild;
+        let epoch = self.epoch;
+        self.change(place, |p| {
             p.action = Action::Update;
             p.status = Status::InProgress;
-            p.reason = "state changed".into();
+            if !rebuild {
+                p.reason = "state changed".into();
+            }
             p.props = props;
-            p.requires = requires;
+            p.requires = wish.requires.to_vec();
             p.data.reviving = reviving;
+            p.data.unhealthy = false;
+            p.data.rebuild = rebuild.then_some(epoch);
         });
-        self.begun(&id, Effect::Check)
+        self.begin(
+            place,
+            if rebuild {
+                Effect::Rebuild
+            } else {
+                Effect::Check
+            },
+        )
     }
 
-    fn begun(&mut self, id: &str, effect: Effect) -> bool {
-        self.act(id, effect);
-        self.part(id).is_some_and(|p| p.status == Status::Complete)
+    fn begin(&mut self, place: Place, effect: Effect) -> bool {
+        self.act(place, effect);
+        self.is_complete(place)
     }
 
-    /// The new one is made first; the old one goes when all is in place.
-    fn replace(&mut self, wish: &Wish, old: &str, props: Map<String, Value>) -> bool {
+    /// The new one is made first; the old one goes when everything is in place.
+    fn replace(&mut self, wish: &Wish<'_>, old: Place, props: Map<String, Value>) -> bool {
         self.change(old, |p| p.doomed = true);
-        let id = self.add(wish.seed(props, Some(old.to_owned())));
-        self.begun(&id, Effect::Create)
+        let id = self.parts.at(old).map(|p| p.id.clone());
+        let place = self.add(wish.seed(props, id));
+        self.begin(place, Effect::Create)
     }
 
     /// Keeps the order of removal true to the present template.
-    fn relink(&mut self, wish: &Wish, id: &str) {
+    fn relink(&mut self, wish: &Wish<'_>, place: Place) {
         let stale = self
-            .part(id)
+            .parts
+            .at(place)
             .is_some_and(|p| p.requires != wish.requires || p.retain != wish.retain);
         if stale {
-            self.change(id, |p| {
-                p.requires.clone_from(&wish.requires);
+            self.change(place, |p| {
+                p.requires = wish.requires.to_vec();
                 p.retain = wish.retain;
             });
         }
     }
 
-    fn step_group(&mut self, wish: &Wish, kind: Type, props: Map<String, Value>) -> bool {
-        let existing = self.current(None, &wish.name);
-        let other_type = existing.is_some_and(|p| p.resource_type != wish.resource_type);
-        let id = match existing.map(|p| p.id.clone()) {
-            Some(id) if other_type => {
-                self.change(&id, |p| p.doomed = true);
+    /// Decides once per traversal and load which members a group has, and
+    /// queues them.
+    fn step_group(&mut self, model: &Model, number: usize, wish: &Wish<'_>, kind: Type) {
+        if self.forward.groups.contains_key(&number) {
+            return;
+        }
+        if let Some(part) = self.parts.current(None, wish.name)
+            && part.resource_type == wish.resource_type
+            && self.failed_now(part)
+        {
+            return;
+        }
+        let props = match resolve(&model.bound, kind.schema, wish.properties, self, None) {
+            Ok(props) => props,
+            Err(why) => return self.broken(wish, &why),
+        };
+        let existing = self
+            .place_of(wish)
+            .and_then(|p| Some((p, self.parts.at(p)?)));
+        let place = match existing {
+            Some((old, part)) if part.resource_type != wish.resource_type => {
+                let id = part.id.clone();
+                self.change(old, |p| p.doomed = true);
                 self.add(wish.seed(props.clone(), Some(id)))
             }
-            Some(id) => id,
+            Some((place, _)) => place,
             None => self.add(wish.seed(props.clone(), None)),
         };
-        let Some(group) = self.part(&id).cloned() else {
-            return false;
+        let Some(group) = self.parts.at(place) else {
+            return;
         };
-        let blacklist = self.blacklist(&group, &props);
+        let blacklist = self.blacklist(group, &props);
         let names = GroupProps(&props).names(&blacklist);
-        self.wanted
-            .insert(id.clone(), names.iter().cloned().collect());
         let differs = !kind.schema.changes(&group.props, &props).is_empty()
             || group.data.blacklist != blacklist;
-        let restart = group.status != Status::InProgress;
-        let begin = |world: &mut Self| {
-            world.change(&id, |p| {
-                if restart {
-                    p.action = Action::Update;
-                    p.status = Status::InProgress;
-                    p.reason = "state changed".into();
-                }
-                p.props.clone_from(&props);
-                p.data.blacklist.clone_from(&blacklist);
-                p.requires.clone_from(&wish.requires);
-            });
+        let begun = group.status == Status::InProgress;
+        let index_var = props.get("index_var").and_then(Value::as_str);
+        let run = GroupRun {
+            place,
+            numbers: names.iter().cloned().zip(0..).collect(),
+            settled: vec![false; names.len()],
+            left: names.len(),
+            index_var: index_var.unwrap_or("%index%").to_owned(),
+            begun: begun || differs,
+            names,
         };
+        let steps = (1..=run.names.len()).map(|i| (number, i));
+        self.forward.queue.extend(steps);
+        let empty = run.left == 0;
+        self.forward.groups.insert(number, run);
         if differs {
-            begin(self);
+            self.change(place, |p| {
+                p.start_group(begun);
+                p.props = props;
+                p.data.blacklist = blacklist;
+                p.requires = wish.requires.to_vec();
+            });
         }
-        let done = self.step_members(wish, &group, &props, &names);
+        if empty {
+            self.finish_group(&model.graph, number, wish);
+        }
+    }
+
+    /// One member, which evaluates the definition for its index.
+    fn step_member(&mut self, model: &Model, number: usize, member: usize) {
+        let name = model.graph.name(number);
+        let Some(run) = self.forward.groups.get(&number) else {
+            return;
+        };
+        if run.settled[member] {
+            return;
+        }
+        let (place, begun) = (run.place, run.begun);
+        let (index, index_var) = (run.names[member].clone(), run.index_var.clone());
+        let parent = self.parts.at(place).map(|g| g.id.clone());
+        let template = model.bound.template.resources.get(name);
+        let (Some(parent), Some(template)) = (parent, template) else {
+            return;
+        };
+        let null = Node::default();
+        let Some(def) = template.properties.get("resource_def") else {
+            return;
+        };
+        let variable = Variable {
+            name: &index_var,
+            value: &index,
+        };
+        let kind = def.get("type").and_then(Node::as_text).unwrap_or_default();
+        let kind = variable.substitute(kind);
+        let requires = self.requires(&model.graph, number);
+        let wish = Wish {
+            name: &index,
+            parent: Some(&parent),
+            resource_type: &kind,
+            properties: def.get("properties").unwrap_or(&null),
+            variable: Some(variable),
+            requires: &requires,
+            retain: template.retain,
+        };
+        let done = self.step(model, &wish);
+        if !done && !begun {
+            self.change(place, |p| p.start_group(false));
+        }
+        let Some(run) = self.forward.groups.get_mut(&number) else {
+            return;
+        };
         if !done {
-            if restart && !differs {
-                begin(self);
-            }
-            return false;
+            run.begun = true;
+            return;
         }
-        if self.part(&id).is_some_and(|p| p.status != Status::Complete) {
-            self.change(&id, |p| {
+        run.settled[member] = true;
+        run.left -= 1;
+        if run.left == 0 {
+            let wish = Wish {
+                name,
+                parent: None,
+                ..wish
+            };
+            self.finish_group(&model.graph, number, &wish);
+        }
+    }
+
+    fn finish_group(&mut self, graph: &Graph, number: usize, wish: &Wish<'_>) {
+        let Some(place) = self.forward.groups.get(&number).map(|run| run.place) else {
+            return;
+        };
+        if !self.is_complete(place) {
+            self.change(place, |p| {
                 p.status = Status::Complete;
                 p.reason = "state changed".into();
             });
         }
-        self.relink(wish, &id);
-        true
+        self.relink(wish, place);
+        self.forward.settle(graph, number);
     }
 
-    /// All members side by side; each evaluates the definition for its index.
-    fn step_members(
-        &mut self,
-        wish: &Wish,
-        group: &Part,
-        props: &Map<String, Value>,
-        names: &[String],
-    ) -> bool {
-        let index_var = props
-            .get("index_var")
-            .and_then(Value::as_str)
-            .unwrap_or("%index%");
-        let Some(def) = wish.properties.get("resource_def") else {
-            return names.is_empty();
-        };
-        let mut all = true;
-        for name in names {
-            let key = (Some(group.id.clone()), name.clone());
-            if self.settled.contains(&key) {
-                continue;
-            }
-            let def = def.replace_text(index_var, name);
-            let member = Wish {
-                name: name.clone(),
-                parent: Some(group.id.clone()),
-                resource_type: def
-                    .get("type")
-                    .and_then(Node::as_text)
-                    .unwrap_or_default()
-                    .to_owned(),
-                properties: def.get("properties").cloned().unwrap_or_default(),
-                requires: wish.requires.clone(),
-                retain: wish.retain,
-            };
-            if self.step(&member) {
-                self.settled.insert(key);
-            } else {
-                all = false;
+    fn blacklist(&self, group: &Part, props: &Map<String, Value>) -> BTreeSet<String> {
+        // What a word of a removal policy may mean: a member's index, its
+        // name or its physical id.
+        let mut meanings: HashMap<&str, Vec<&str>> = HashMap::new();
+        for (_, p) in self.parts.members(&group.id) {
+            let named = p.attrs.get("name").or_else(|| p.props.get("name"));
+            let words = [
+                Some(p.name.as_str()),
+                p.physical_id.as_deref(),
+                named.and_then(Value::as_str),
+            ];
+            for word in words.into_iter().flatten() {
+                meanings.entry(word).or_default().push(&p.name);
             }
         }
-        all
-    }
-
-    fn blacklist(
-        &self,
-        group: &Part,
-        props: &Map<String, Value>,
-    ) -> std::collections::BTreeSet<String> {
-        let members: Vec<&Part> = self
-            .parts
-            .iter()
-            .filter(|p| p.parent.as_deref() == Some(&group.id))
-            .collect();
-        let means = |member: &str, word: &str| {
-            members.iter().filter(|p| p.name == member).any(|p| {
-                let named = p.attrs.get("name").or_else(|| p.props.get("name"));
-                p.physical_id.as_deref() == Some(word)
-                    || named.and_then(Value::as_str) == Some(word)
-            })
-        };
-        let names = members.iter().map(|p| p.name.as_str());
-        GroupProps(props).blacklist(&group.data.blacklist, names, means)
+        GroupProps(props).blacklist(&group.data.blacklist, &meanings)
     }
 
     /// Outputs of a finished stack; one that fails is null.
     pub(super) fn outputs(&self) -> std::collections::BTreeMap<String, Value> {
-        let Some(bound) = &self.bound else {
+        let Some(model) = &self.model else {
             return std::collections::BTreeMap::new();
         };
+        let bound = &model.bound;
         let root = Path::root("outputs");
         let outputs = bound.template.outputs.iter();
         outputs
@@ -309,14 +485,25 @@ impl World {
     }
 }
 
-impl Wish {
+impl Part {
+    /// A group works as long as its members do.
+    fn start_group(&mut self, begun: bool) {
+        if !begun {
+            self.action = Action::Update;
+            self.status = Status::InProgress;
+            self.reason = "state changed".into();
+        }
+    }
+}
+
+impl Wish<'_> {
     fn seed(&self, props: Map<String, Value>, replaces: Option<String>) -> Seed {
         Seed {
-            name: self.name.clone(),
-            parent: self.parent.clone(),
-            resource_type: self.resource_type.clone(),
+            name: self.name.to_owned(),
+            parent: self.parent.map(str::to_owned),
+            resource_type: self.resource_type.to_owned(),
             props,
-            requires: self.requires.clone(),
+            requires: self.requires.to_vec(),
             replaces,
             retain: self.retain,
         }

@@ -1,22 +1,23 @@
 //! The graph of a template: which resource needs which.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use lang::hot::Bound;
 use lang::{Node, Path, Pos, Problem};
-use serde_json::Value;
 
-/// Names of the resources that exist, and what each needs.
+/// The resources that exist under their conditions, numbered so that each
+/// comes after everything that it needs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Graph {
-    /// Each after all that it needs.
-    pub order: Vec<String>,
-    pub deps: HashMap<String, BTreeSet<String>>,
+    names: Vec<String>,
+    numbers: HashMap<String, usize>,
+    needs: Vec<Vec<usize>>,
+    users: Vec<Vec<usize>>,
 }
 
 impl Graph {
     /// # Errors
-    /// A circle, with the names along it.
+    /// A circular dependency, with the names along it.
     pub(crate) fn of(bound: &Bound) -> Result<Self, Problem> {
         let mut deps: HashMap<String, BTreeSet<String>> = HashMap::new();
         let names: Vec<&String> = bound
@@ -38,14 +39,14 @@ impl Graph {
                         .map(|r| r.resource),
                 );
             }
-            // What a condition turned off is not waited for.
+            // A resource that its condition turned off is not waited for.
             needs.retain(|n| bound.has(n));
             deps.insert((*name).clone(), needs);
         }
         implied(bound, &names, &mut deps);
         let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
         match sort(&names, &deps) {
-            Ok(order) => Ok(Self { order, deps }),
+            Ok(order) => Ok(Self::numbered(order, &deps)),
             Err(circle) => {
                 let pos = circle.first().and_then(|n| bound.template.resources.get(n));
                 let why = format!("Circular Dependency Found: {}", circle.join(" -> "));
@@ -57,9 +58,60 @@ impl Graph {
             }
         }
     }
+
+    fn numbered(names: Vec<String>, deps: &HashMap<String, BTreeSet<String>>) -> Self {
+        let numbers: HashMap<String, usize> = names
+            .iter()
+            .enumerate()
+            .map(|(i, n)| (n.clone(), i))
+            .collect();
+        let mut users = vec![Vec::new(); names.len()];
+        let mut needs = Vec::with_capacity(names.len());
+        for (i, name) in names.iter().enumerate() {
+            let own: Vec<usize> = deps
+                .get(name)
+                .into_iter()
+                .flatten()
+                .filter_map(|n| numbers.get(n).copied())
+                .collect();
+            for n in &own {
+                users[*n].push(i);
+            }
+            needs.push(own);
+        }
+        Self {
+            names,
+            numbers,
+            needs,
+            users,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(crate) fn name(&self, number: usize) -> &str {
+        &self.names[number]
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Option<usize> {
+        self.numbers.get(name).copied()
+    }
+
+    /// The resources that one needs, by number, in the order of their names.
+    pub(crate) fn needs(&self, number: usize) -> &[usize] {
+        &self.needs[number]
+    }
+
+    /// The resources that need one, by number.
+    pub(crate) fn users(&self, number: usize) -> &[usize] {
+        &self.users[number]
+    }
 }
 
-/// The names in an order that respects the needs.
+/// The names in an order that respects the needs; names that become ready
+/// together keep the order in which they were given.
 ///
 /// # Errors
 /// The names along a circle, the first repeated at the end.
@@ -67,110 +119,167 @@ pub(super) fn sort(
     names: &[&str],
     deps: &HashMap<String, BTreeSet<String>>,
 ) -> Result<Vec<String>, Vec<String>> {
-    let mut order: Vec<String> = Vec::with_capacity(names.len());
-    let mut done: BTreeSet<&str> = BTreeSet::new();
-    let mut left: Vec<&str> = names.to_vec();
-    while !left.is_empty() {
-        let ready = |n: &&str| {
-            deps.get(*n)
-                .is_none_or(|d| d.iter().all(|x| done.contains(x.as_str())))
-        };
-        let (now, later): (Vec<&str>, Vec<&str>) = left.iter().copied().partition(ready);
-        if now.is_empty() {
-            return Err(circle(&later, deps));
+    let numbers: HashMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (*n, i)).collect();
+    let mut users: Vec<Vec<usize>> = vec![Vec::new(); names.len()];
+    let mut missing = vec![0_usize; names.len()];
+    for (i, name) in names.iter().enumerate() {
+        for need in deps.get(*name).into_iter().flatten() {
+            missing[i] += 1;
+            // A need that is not among the names never becomes ready.
+            if let Some(n) = numbers.get(need.as_str()) {
+                users[*n].push(i);
+            }
         }
-        order.extend(now.iter().map(|n| (*n).to_owned()));
-        done.extend(now);
-        left = later;
     }
-    Ok(order)
+    let mut order: Vec<String> = Vec::with_capacity(names.len());
+    let mut ready: Vec<usize> = (0..names.len()).filter(|i| missing[*i] == 0).collect();
+    while !ready.is_empty() {
+        let mut next = Vec::new();
+        for i in ready {
+            order.push(names[i].to_owned());
+            for user in &users[i] {
+                missing[*user] -= 1;
+                if missing[*user] == 0 {
+                    next.push(*user);
+                }
+            }
+        }
+        next.sort_unstable();
+        ready = next;
+    }
+    if order.len() == names.len() {
+        return Ok(order);
+    }
+    let left = (0..names.len()).filter(|i| missing[*i] > 0);
+    Err(circle(left.map(|i| names[i]).collect(), deps))
 }
 
-/// Every name of `left` needs another one of it: walking ends in a circle.
-fn circle(left: &[&str], deps: &HashMap<String, BTreeSet<String>>) -> Vec<String> {
-    let mut way: Vec<&str> = left.first().copied().into_iter().collect();
-    while let Some(at) = way.last().copied() {
+/// Every name of `left` needs another one of it, so following the needs ends
+/// in a circle.
+fn circle(left: Vec<&str>, deps: &HashMap<String, BTreeSet<String>>) -> Vec<String> {
+    let among: HashSet<&str> = left.iter().copied().collect();
+    let mut path: Vec<&str> = left.first().copied().into_iter().collect();
+    let mut seen: HashMap<&str, usize> = path.iter().map(|n| (*n, 0)).collect();
+    while let Some(at) = path.last().copied() {
         let next = deps
             .get(at)
-            .and_then(|d| d.iter().find(|n| left.contains(&n.as_str())));
+            .and_then(|d| d.iter().find(|n| among.contains(n.as_str())));
         let Some(next) = next.map(String::as_str) else {
             break;
         };
-        if let Some(start) = way.iter().position(|n| *n == next) {
-            way.push(next);
-            return way[start..].iter().map(|n| (*n).to_owned()).collect();
+        let start = seen.insert(next, path.len());
+        path.push(next);
+        if let Some(start) = start {
+            return path[start..].iter().map(|n| (*n).to_owned()).collect();
         }
-        way.push(next);
     }
-    way.into_iter().map(str::to_owned).collect()
+    path.into_iter().map(str::to_owned).collect()
+}
+
+/// A resource that is attached to networks: a port, a server, or a group of
+/// them. `None` stands for a network that is not known.
+struct Attached<'a> {
+    name: &'a String,
+    networks: Vec<Option<String>>,
 }
 
 /// Heat's implied edges: a port and a server need every subnet of their
 /// networks, and a server whose network is not known every subnet. Compared as
 /// they are written; an edge that would close a circle is left out.
 fn implied(bound: &Bound, names: &[&String], deps: &mut HashMap<String, BTreeSet<String>>) {
-    let of_type = |name: &str| bound.template.resources[name].resource_type.clone();
-    let subnets: Vec<(&String, Option<Value>)> = names
-        .iter()
-        .filter(|n| of_type(n) == "OS::Neutron::Subnet")
-        .map(|n| {
-            (
-                *n,
-                written(
-                    &bound.template.resources[*n].properties,
-                    &["network", "network_id"],
-                ),
-            )
-        })
-        .collect();
+    let mut all: Vec<&String> = Vec::new();
+    let mut by_network: HashMap<Option<String>, Vec<&String>> = HashMap::new();
     for name in names {
         let def = &bound.template.resources[*name];
-        let (kind, properties) = match def.properties.get("resource_def") {
-            Some(member) if def.resource_type == "OS::Heat::ResourceGroup" => (
-                member
-                    .get("type")
-                    .and_then(Node::as_text)
-                    .unwrap_or_default(),
-                member.get("properties"),
-            ),
-            _ => (def.resource_type.as_str(), Some(&def.properties)),
-        };
-        let Some(properties) = properties else {
-            continue;
-        };
-        let networks: Vec<Option<Value>> = match kind {
-            "OS::Neutron::Port" => vec![written(properties, &["network", "network_id"])],
-            "OS::Nova::Server" => match properties.get("networks").map(Node::as_list) {
-                Some(Some(items)) => items
-                    .iter()
-                    .filter(|i| i.get("port").is_none())
-                    .map(|i| written(i, &["network"]))
-                    .collect(),
-                Some(None) => vec![None],
-                None => vec![],
-            },
-            _ => continue,
-        };
-        for (subnet, network) in &subnets {
-            let needed = networks.iter().any(|n| n.is_none() || n == network);
-            if needed && !reaches(subnet, name, deps) {
-                deps.entry((*name).clone())
-                    .or_default()
-                    .insert((*subnet).clone());
+        if def.resource_type == "OS::Neutron::Subnet" {
+            let network = written(&def.properties, &["network", "network_id"]);
+            by_network.entry(network).or_default().push(name);
+            all.push(name);
+        }
+    }
+    if all.is_empty() {
+        return;
+    }
+    let attached: Vec<Attached<'_>> = names.iter().filter_map(|n| attached(bound, n)).collect();
+    let looping = above(&attached, deps);
+    for a in &attached {
+        let mut needed: Vec<&String> = Vec::new();
+        if a.networks.iter().any(Option::is_none) {
+            needed.extend(&all);
+        } else {
+            for network in &a.networks {
+                needed.extend(by_network.get(network).into_iter().flatten());
             }
+        }
+        for subnet in needed {
+            // Only a subnet that needs some port or server can close a circle.
+            if looping.contains(subnet.as_str()) && reaches(subnet, a.name, deps) {
+                continue;
+            }
+            deps.entry(a.name.clone())
+                .or_default()
+                .insert(subnet.clone());
         }
     }
 }
 
-fn written(properties: &Node, names: &[&str]) -> Option<Value> {
+fn attached<'a>(bound: &Bound, name: &'a String) -> Option<Attached<'a>> {
+    let def = &bound.template.resources[name];
+    let (kind, properties) = match def.properties.get("resource_def") {
+        Some(member) if def.resource_type == "OS::Heat::ResourceGroup" => (
+            member
+                .get("type")
+                .and_then(Node::as_text)
+                .unwrap_or_default(),
+            member.get("properties")?,
+        ),
+        _ => (def.resource_type.as_str(), &def.properties),
+    };
+    let networks = match kind {
+        "OS::Neutron::Port" => vec![written(properties, &["network", "network_id"])],
+        "OS::Nova::Server" => match properties.get("networks").map(Node::as_list) {
+            Some(Some(items)) => items
+                .iter()
+                .filter(|i| i.get("port").is_none())
+                .map(|i| written(i, &["network"]))
+                .collect(),
+            Some(None) => vec![None],
+            None => vec![],
+        },
+        _ => return None,
+    };
+    Some(Attached { name, networks })
+}
+
+/// Names of everything that needs one of these, directly or not.
+fn above(attached: &[Attached<'_>], deps: &HashMap<String, BTreeSet<String>>) -> HashSet<String> {
+    let mut users: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (user, needs) in deps {
+        for need in needs {
+            users.entry(need).or_default().push(user);
+        }
+    }
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut todo: Vec<&str> = attached.iter().map(|a| a.name.as_str()).collect();
+    while let Some(at) = todo.pop() {
+        for user in users.get(at).into_iter().flatten() {
+            if seen.insert((*user).to_owned()) {
+                todo.push(user);
+            }
+        }
+    }
+    seen
+}
+
+fn written(properties: &Node, names: &[&str]) -> Option<String> {
     names
         .iter()
         .find_map(|n| properties.get(n))
-        .map(Node::to_json)
+        .map(|n| n.to_json().to_string())
 }
 
 fn reaches(from: &str, to: &str, deps: &HashMap<String, BTreeSet<String>>) -> bool {
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     let mut todo = vec![from];
     while let Some(at) = todo.pop() {
         if at == to {

@@ -4,11 +4,13 @@
 //! `conclude`) are pure; `run` loads, calls faces and writes. An intent is
 //! committed before its effect, with the id that the effect will use.
 
+mod cache;
 mod cleanup;
 mod conclude;
 mod forward;
 mod graph;
 mod outcome;
+mod parts;
 mod run;
 mod scope;
 mod world;

@@ -10,14 +10,14 @@ use crate::stack::Part;
 
 impl Scope for World {
     fn reference(&self, resource: &str) -> Result<Value, String> {
-        match self.current(None, resource) {
+        match self.parts.current(None, resource) {
             Some(part) => Ok(self.reference_of(part)),
             None => Err(format!("The resource '{resource}' does not exist.")),
         }
     }
 
     fn attribute(&self, resource: &str, path: &[Value]) -> Result<Value, String> {
-        let Some(part) = self.current(None, resource) else {
+        let Some(part) = self.parts.current(None, resource) else {
             return Ok(Value::Null);
         };
         if part.is(Action::Create, Status::InProgress) || part.action == Action::Delete {
@@ -73,31 +73,27 @@ impl World {
     }
 
     /// The members that count, in order of their indices.
-    pub(super) fn members(&self, group: &Part) -> Vec<&Part> {
-        let wanted = self.wanted.get(&group.id);
-        let mut members: Vec<&Part> = self
-            .parts
-            .iter()
-            .filter(|p| {
-                p.parent.as_deref() == Some(&group.id) && !p.doomed && p.action != Action::Delete
-            })
-            .filter(|p| wanted.is_none_or(|w| w.contains(&p.name)))
-            .collect();
-        members.sort_by_key(|p| (p.name.parse::<u64>().unwrap_or(u64::MAX), p.name.clone()));
+    fn members(&self, group: &Part) -> Vec<&Part> {
+        let members = self.parts.members(&group.id).map(|(_, p)| p);
+        let mut members: Vec<&Part> = members.filter(|p| self.counts(group, p)).collect();
+        members.sort_by_cached_key(|p| (p.name.parse::<u64>().unwrap_or(u64::MAX), p.name.clone()));
         members
     }
 
+    fn counts(&self, group: &Part, member: &Part) -> bool {
+        !member.doomed
+            && member.action != Action::Delete
+            && self.wants_member(group, &member.name) != Some(false)
+    }
+
     fn group_attribute(&self, group: &Part, name: &str, rest: &[Value]) -> Value {
-        let members = self.members(group);
-        let map = |f: &dyn Fn(&Part) -> Value| -> Map<String, Value> {
-            members.iter().map(|m| (m.name.clone(), f(m))).collect()
-        };
         if let Some(inner) = name.strip_prefix("resource.") {
             let (index, attribute) = match inner.split_once('.') {
                 Some((index, attribute)) => (index, Some(attribute)),
                 None => (inner, None),
             };
-            let Some(member) = members.iter().find(|m| m.name == index) else {
+            let member = self.parts.current(Some(&group.id), index);
+            let Some(member) = member.filter(|m| self.counts(group, m)) else {
                 return Value::Null;
             };
             return match attribute {
@@ -110,6 +106,10 @@ impl World {
                 },
             };
         }
+        let members = self.members(group);
+        let map = |f: &dyn Fn(&Part) -> Value| -> Map<String, Value> {
+            members.iter().map(|m| (m.name.clone(), f(m))).collect()
+        };
         match name {
             "refs" => walk(members.iter().map(|m| self.reference_of(m)).collect(), rest),
             "refs_map" => walk(Value::Object(map(&|m| self.reference_of(m))), rest),

@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use lang::hot::{Bound, Pseudo, Template};
 use proptest::prelude::*;
 
+use super::conclude::Verdict;
 use super::graph::{Graph, sort};
+use super::world::{Model, World};
+use crate::face::{Action, Status};
+use crate::stack::{Signals, StackRow};
 
 fn graph(text: &str) -> Result<Graph, String> {
     let template = Template::parse(text).expect("a template");
@@ -59,7 +63,11 @@ resources:
 #[test]
 fn implied_needs_and_conditions_count() {
     let g = graph(NET).expect("no circle");
-    let needs = |n: &str| g.deps[n].iter().map(String::as_str).collect::<Vec<_>>();
+    let needs = |n: &str| {
+        let number = g.number(n).expect("it exists");
+        let needs = g.needs(number).iter();
+        needs.map(|n| g.name(*n)).collect::<Vec<_>>()
+    };
     assert_eq!(needs("server"), ["net", "subnet"], "the subnet is implied");
     assert!(needs("other").is_empty());
     assert!(
@@ -67,7 +75,7 @@ fn implied_needs_and_conditions_count() {
         "what a condition turned off is not waited for"
     );
     assert_eq!(needs("pick"), ["net"], "only the branch that counts");
-    assert!(!g.order.contains(&"extra".to_owned()));
+    assert!(g.number("extra").is_none());
 }
 
 #[test]
@@ -77,4 +85,80 @@ fn a_circle_is_told_with_its_names() {
         graph(text).unwrap_err(),
         "resources: line 3: Circular Dependency Found: a -> b -> a"
     );
+}
+
+fn stack(text: &str) -> World {
+    let template = Template::parse(text).expect("a template");
+    let bound = Bound::new(template, &BTreeMap::new(), &Pseudo::default()).expect("bound");
+    let graph = Graph::of(&bound).expect("no circle");
+    let mut row = StackRow {
+        id: "s".into(),
+        project_id: "p".into(),
+        user_id: "u".into(),
+        name: "s".into(),
+        template: text.into(),
+        parameters: BTreeMap::new(),
+        previous: None,
+        outputs: BTreeMap::new(),
+        timeout_mins: 60,
+        disable_rollback: true,
+        owner: None,
+        action: Action::Create,
+        status: Status::InProgress,
+        reason: String::new(),
+        cause: None,
+        emptying: false,
+        generation: 1,
+        traversal: 0,
+        started_at: 0,
+        deadline_at: 0,
+        created_at: 0,
+    };
+    row.aim(Action::Create, 0);
+    World::new(
+        row,
+        Some(Model { bound, graph }),
+        Vec::new(),
+        Signals::default(),
+        0,
+    )
+}
+
+/// Every resource is stepped when its last need is there, and not before.
+#[test]
+fn a_chain_takes_one_step_per_resource() {
+    let mut text = "heat_template_version: 2021-04-16\nresources:\n".to_owned();
+    for i in 0..1000 {
+        let after = if i == 0 {
+            String::new()
+        } else {
+            format!(", depends_on: r{}", i - 1)
+        };
+        text.push_str(&format!("  r{i}: {{type: OS::Heat::None{after}}}\n"));
+    }
+    let mut world = stack(&text);
+    assert_eq!(world.decide(), Some(Verdict::Over));
+    assert_eq!(world.stack.status, Status::Complete);
+    assert_eq!(world.forward.steps, 1000);
+    assert_eq!(world.changes.written.len(), 1000, "each is written once");
+}
+
+#[test]
+fn members_take_one_step_each_and_so_does_what_comes_back() {
+    let mut world = stack(
+        "heat_template_version: 2021-04-16\nresources:\n  g: {type: OS::Heat::ResourceGroup, properties: {count: 1000, resource_def: {type: OS::Neutron::Net, properties: {name: n-%index%}}}}\n",
+    );
+    assert_eq!(world.decide(), None, "effects are under way");
+    assert_eq!(world.forward.steps, 1001);
+    let launches = std::mem::take(&mut world.launches);
+    assert_eq!(launches.len(), 1000);
+    for launch in launches {
+        let done = crate::resource::Progress::Done(serde_json::Map::new());
+        world.progressed(launch.place, Ok(done));
+        world.look_again(launch.place);
+    }
+    assert_eq!(world.decide(), Some(Verdict::Over));
+    assert_eq!(world.forward.steps, 2001);
+    let names = world.parts.iter().filter_map(|(_, p)| p.props.get("name"));
+    assert_eq!(names.filter(|n| *n == "n-7").count(), 1);
 }

@@ -1,7 +1,7 @@
 //! `OS::Heat::ResourceGroup`: its schema, and which members it should have.
 //! Members are resources of their own, made by the engine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -59,12 +59,11 @@ impl GroupProps<'_> {
     }
 
     /// The indices that are never used again: those stored, and those that the
-    /// policies name now. `is(member, word)` says whether a word means a member.
-    pub(crate) fn blacklist<'m>(
+    /// policies name now. `meanings`: the members that a word may mean.
+    pub(crate) fn blacklist(
         &self,
         stored: &BTreeSet<String>,
-        members: impl Iterator<Item = &'m str> + Clone,
-        is: impl Fn(&str, &str) -> bool,
+        meanings: &HashMap<&str, Vec<&str>>,
     ) -> BTreeSet<String> {
         let append = self.0.get("removal_policies_mode").and_then(Value::as_str) != Some("update");
         let mut out = if append {
@@ -73,11 +72,8 @@ impl GroupProps<'_> {
             BTreeSet::new()
         };
         for word in self.removals() {
-            for member in members.clone() {
-                if member == word || is(member, word) {
-                    out.insert(member.to_owned());
-                }
-            }
+            let members = meanings.get(word).into_iter().flatten();
+            out.extend(members.map(|m| (*m).to_owned()));
             // Without its member a word still counts as long as it was taken before.
             if stored.contains(word) {
                 out.insert(word.to_owned());

@@ -28,7 +28,7 @@ pub(crate) use group::GroupProps;
 pub(crate) use schema::Schema;
 
 use crate::face::Action;
-use crate::stack::SignalRow;
+use crate::stack::Signals;
 
 /// A resource type.
 #[derive(Clone, Copy)]
@@ -72,9 +72,8 @@ pub(crate) enum Progress {
     Done(Map<String, Value>),
     Wait {
         reason: String,
-        /// Has to be looked at again though nobody marks us.
-        poll: bool,
-        /// When waiting fails, microseconds.
+        /// Where only a signal ends the waiting: when it fails, microseconds.
+        /// Otherwise whoever does the work marks the stack.
         until: Option<i64>,
     },
 }
@@ -83,7 +82,6 @@ impl Progress {
     pub(crate) fn wait(reason: impl Into<String>) -> Self {
         Self::Wait {
             reason: reason.into(),
-            poll: true,
             until: None,
         }
     }
@@ -140,7 +138,7 @@ impl From<Error> for Trouble {
 /// A type that needs no other service.
 pub(crate) trait Local: Send + Sync {
     /// Creates, checks and updates: the result follows from what is known.
-    fn run(&self, job: &Job, signals: &[SignalRow]) -> Result<Progress, Trouble>;
+    fn run(&self, job: &Job, signals: &Signals) -> Result<Progress, Trouble>;
 
     /// What `get_resource` says.
     fn reference(&self, physical_id: &str, attrs: &Map<String, Value>) -> Value {
@@ -158,6 +156,16 @@ pub(crate) trait Remote: Send + Sync {
     /// Looks at the thing. Where it is missing: while creating, makes it
     /// (the process died between the intent and the call), else fails.
     async fn check(&self, job: &Job) -> Result<Progress, Trouble>;
+
+    /// Makes the thing anew under its id, with the present properties. Only
+    /// types whose schema says so are asked.
+    async fn rebuild(&self, job: &Job) -> Result<Progress, Trouble> {
+        let _ = job;
+        Err(Trouble::failed(
+            "InternalError",
+            "This type has no rebuild.",
+        ))
+    }
 
     /// Starts the removal or looks how far it is. Absent is gone.
     async fn delete(&self, job: &Job) -> Result<Removal, Trouble>;

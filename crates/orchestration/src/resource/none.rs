@@ -4,7 +4,7 @@ use serde_json::Map;
 
 use super::schema::{PLAIN, Schema};
 use super::{Job, Local, Progress, Trouble};
-use crate::stack::SignalRow;
+use crate::stack::Signals;
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Heat::None",
@@ -16,7 +16,7 @@ pub(super) const SCHEMA: Schema = Schema {
 pub(super) struct HeatNone;
 
 impl Local for HeatNone {
-    fn run(&self, _: &Job, _: &[SignalRow]) -> Result<Progress, Trouble> {
+    fn run(&self, _: &Job, _: &Signals) -> Result<Progress, Trouble> {
         Ok(Progress::Done(Map::new()))
     }
 }

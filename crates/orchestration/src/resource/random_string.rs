@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
 use super::{Job, Local, Progress, Trouble, attributes};
-use crate::stack::SignalRow;
+use crate::stack::Signals;
 
 const CLASSES: &[&str] = &[
     "lettersdigits",
@@ -52,7 +52,7 @@ pub(super) const SCHEMA: Schema = Schema {
 pub(super) struct RandomString;
 
 impl Local for RandomString {
-    fn run(&self, job: &Job, _: &[SignalRow]) -> Result<Progress, Trouble> {
+    fn run(&self, job: &Job, _: &Signals) -> Result<Progress, Trouble> {
         let wanted = job
             .props
             .get("length")

@@ -19,6 +19,9 @@ pub(crate) struct Schema {
     /// `(property, policy, word)`: while the property `policy` is `word`, a
     /// change of `property` is none.
     pub ignores: Option<(&'static str, &'static str, &'static str)>,
+    /// An unhealthy resource is made anew in place, which takes this property
+    /// from the update; otherwise it is replaced.
+    pub rebuilds: Option<&'static str>,
 }
 
 /// What most schemas are; used with `..PLAIN`.
@@ -29,6 +32,7 @@ pub(crate) const PLAIN: Schema = Schema {
     aliases: &[],
     open: false,
     ignores: None,
+    rebuilds: None,
 };
 
 pub(crate) struct Property {

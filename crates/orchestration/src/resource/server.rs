@@ -51,6 +51,7 @@ pub(super) const SCHEMA: Schema = Schema {
         "show",
     ]),
     ignores: Some(("user_data", "user_data_update_policy", "IGNORE")),
+    rebuilds: Some("user_data"),
     ..PLAIN
 };
 
@@ -107,6 +108,15 @@ impl Remote for Server {
             Err(e) if e.is_not_found() => Err(vanished("Server", &job.physical_id)),
             Err(e) => Err(e.into()),
         }
+    }
+
+    async fn rebuild(&self, job: &Job) -> Result<Progress, Trouble> {
+        let user_data = text(&job.props, "user_data").unwrap_or_default();
+        let servers = &self.compute.servers;
+        let server = servers
+            .rebuild(&job.ctx, &job.physical_id, &user_data)
+            .await?;
+        self.progress(job, &server).await
     }
 
     async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {

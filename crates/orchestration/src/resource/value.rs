@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::schema::{Check, Kind, PLAIN, Property, Schema};
 use super::{Job, Local, Progress, Trouble, attributes, text};
-use crate::stack::SignalRow;
+use crate::stack::Signals;
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Heat::Value",
@@ -28,7 +28,7 @@ pub(super) const SCHEMA: Schema = Schema {
 pub(super) struct HeatValue;
 
 impl Local for HeatValue {
-    fn run(&self, job: &Job, _: &[SignalRow]) -> Result<Progress, Trouble> {
+    fn run(&self, job: &Job, _: &Signals) -> Result<Progress, Trouble> {
         let value = job.props.get("value").cloned().unwrap_or_default();
         let value = match text(&job.props, "type") {
             None => value,

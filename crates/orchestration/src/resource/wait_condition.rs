@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
 use super::{Job, Local, Progress, Trouble, attributes, text};
 use crate::face::Action;
-use crate::stack::SignalRow;
+use crate::stack::{SignalRow, SignalStatus, Signals, Told};
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Heat::WaitCondition",
@@ -30,28 +30,32 @@ pub(super) const SCHEMA: Schema = Schema {
 pub(super) struct WaitCondition;
 
 impl Local for WaitCondition {
-    fn run(&self, job: &Job, signals: &[SignalRow]) -> Result<Progress, Trouble> {
+    fn run(&self, job: &Job, signals: &Signals) -> Result<Progress, Trouble> {
         let handle = text(&job.props, "handle").unwrap_or_default();
         let count = job.props.get("count").and_then(Value::as_u64).unwrap_or(1);
-        let mut data: BTreeMap<&str, &Value> = BTreeMap::new();
-        let (mut reasons, mut failures) = (Vec::new(), Vec::new());
-        for signal in signals.iter().filter(|s| s.handle == handle) {
-            if signal.status == "SUCCESS" {
-                data.insert(&signal.id, &signal.data);
-                reasons.push(signal.reason.as_str());
-            } else if job.action == Action::Create || signal.at >= job.stack_since {
-                // An update gives a condition that failed before another chance.
-                failures.push(signal.reason.as_str());
+        let nothing = Told::default();
+        let told = signals.of(&handle).unwrap_or(&nothing);
+        if told.has_failures() {
+            // An update gives a condition that failed before another chance.
+            let counts = |s: &&&SignalRow| job.action == Action::Create || s.at >= job.stack_since;
+            let failures = told.all(SignalStatus::Failure);
+            let failures: Vec<&str> = failures
+                .iter()
+                .filter(counts)
+                .map(|s| s.reason.as_str())
+                .collect();
+            if !failures.is_empty() {
+                return Err(Trouble::failed("WaitConditionFailure", failures.join(";")));
             }
         }
-        if !failures.is_empty() {
-            return Err(Trouble::failed("WaitConditionFailure", failures.join(";")));
-        }
-        if data.len() as u64 >= count {
+        if told.successes() as u64 >= count {
+            let successes = told.all(SignalStatus::Success);
+            let data: BTreeMap<&str, &Value> =
+                successes.iter().map(|s| (s.id.as_str(), &s.data)).collect();
             let text = to_sorted_json(&json!(data));
             return Ok(Progress::Done(attributes(json!({ "data": text }))));
         }
-        let received = format!("{} of {count} received", data.len());
+        let received = format!("{} of {count} received", told.successes());
         let seconds = job
             .props
             .get("timeout")
@@ -60,6 +64,8 @@ impl Local for WaitCondition {
         #[expect(clippy::cast_possible_truncation, reason = "at most 43,200 seconds")]
         let until = job.since + (seconds * 1_000_000.0) as i64;
         if job.now >= until {
+            let successes = told.all(SignalStatus::Success);
+            let reasons: Vec<&str> = successes.iter().map(|s| s.reason.as_str()).collect();
             let tail = if reasons.is_empty() {
                 String::new()
             } else {
@@ -72,7 +78,6 @@ impl Local for WaitCondition {
         }
         Ok(Progress::Wait {
             reason: received,
-            poll: false,
             until: Some(until),
         })
     }

@@ -4,7 +4,7 @@ use serde_json::Map;
 
 use super::schema::{PLAIN, Schema};
 use super::{Job, Local, Progress, Trouble};
-use crate::stack::SignalRow;
+use crate::stack::Signals;
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Heat::WaitConditionHandle",
@@ -14,7 +14,7 @@ pub(super) const SCHEMA: Schema = Schema {
 pub(super) struct WaitConditionHandle;
 
 impl Local for WaitConditionHandle {
-    fn run(&self, _: &Job, _: &[SignalRow]) -> Result<Progress, Trouble> {
+    fn run(&self, _: &Job, _: &Signals) -> Result<Progress, Trouble> {
         Ok(Progress::Done(Map::new()))
     }
 }

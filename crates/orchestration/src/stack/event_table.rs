@@ -1,33 +1,55 @@
 //! SQL of the table `stack_event`.
 
-use db::{Row, Tx, values};
+use db::{Fenced, Row, Tx, Value, values};
 use kernel::{Result, ids};
 
-use super::Store;
 use super::model::{EventRow, action_of, action_word, status_of, status_word};
+use super::{Store, batches};
 use crate::face::StackEvent;
 
 /// Events of a stack that are kept.
-const KEEP: u32 = 1000;
+pub(crate) const MAX_EVENTS: usize = 1000;
 
-/// `seq` orders events of one moment.
+const COLUMNS: [&str; 10] = [
+    "id",
+    "stack_id",
+    "at",
+    "seq",
+    "resource",
+    "resource_type",
+    "physical_id",
+    "action",
+    "status",
+    "reason",
+];
+
+/// Writes events of one moment; `seq` orders them from here on.
 pub(crate) async fn insert(
     tx: &mut Tx,
     stack_id: &str,
-    e: &EventRow,
+    events: &[EventRow],
     at: i64,
     seq: i64,
 ) -> Result<()> {
-    tx.execute(
-        "INSERT INTO stack_event (id, stack_id, at, seq, resource, resource_type, physical_id, action, \
-         status, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        values![
-            ids::uuid(), stack_id, at, seq, &e.resource, &e.resource_type, e.physical_id.clone(),
-            action_word(e.action), status_word(e.status), &e.reason
-        ],
-    )
-    .await
-    .map(|_| ())
+    let rows: Vec<Vec<Value>> = events
+        .iter()
+        .zip(seq..)
+        .map(|(e, seq)| {
+            values![
+                ids::uuid(),
+                stack_id,
+                at,
+                seq,
+                &e.resource,
+                &e.resource_type,
+                e.physical_id.clone(),
+                action_word(e.action),
+                status_word(e.status),
+                &e.reason
+            ]
+        })
+        .collect();
+    batches::insert(tx, "stack_event", &COLUMNS, &rows, "").await
 }
 
 /// The newest events, newest first.
@@ -55,17 +77,19 @@ fn read(row: &Row) -> Result<StackEvent> {
 }
 
 /// Drops the oldest events above the limit.
-pub(crate) async fn prune(tx: &mut Tx, stack_id: &str) -> Result<()> {
+pub(crate) async fn prune(tx: &mut Fenced, stack_id: &str) -> Result<()> {
+    let limit = i64::try_from(MAX_EVENTS).unwrap_or(i64::MAX);
     let oldest = tx
         .query_opt(
-            "SELECT at FROM stack_event WHERE stack_id = ? ORDER BY at DESC, seq DESC LIMIT 1 OFFSET ?",
-            values![stack_id, KEEP],
+            "SELECT at, seq FROM stack_event WHERE stack_id = ? ORDER BY at DESC, seq DESC LIMIT 1 OFFSET ?",
+            values![stack_id, limit],
         )
         .await?;
     if let Some(row) = oldest {
+        let (at, seq) = (row.int("at")?, row.int("seq")?);
         tx.execute(
-            "DELETE FROM stack_event WHERE stack_id = ? AND at <= ?",
-            values![stack_id, row.int("at")?],
+            "DELETE FROM stack_event WHERE stack_id = ? AND (at < ? OR at = ? AND seq <= ?)",
+            values![stack_id, at, at, seq],
         )
         .await?;
     }

@@ -1,15 +1,20 @@
 //! The operations of the face: authorise, validate, one transaction.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use kernel::{Ctx, Error, Result, clock};
 use lang::hot::Pseudo;
 
-use super::model::{Part, Previous, SignalRow, StackRow};
-use super::{Store, event_table, part_table, signal_table, stack_table, validate};
+use super::model::{self, PartName, Previous, SignalRow, SignalStatus, StackRow};
+use super::{Store, event_table, part_table, report_table, signal_table, stack_table, validate};
 use crate::KIND;
 use crate::face::{
     Action, NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks, Status,
+    Unhealthy,
 };
+
+const GROUP: &str = "OS::Heat::ResourceGroup";
 
 const DEFAULT_TIMEOUT_MINS: i64 = 60;
 const MAX_TIMEOUT_MINS: i64 = 10_080;
@@ -71,33 +76,56 @@ impl StackRow {
 
 impl Ops {
     async fn load(&self, ctx: &Ctx, id: &str) -> Result<StackRow> {
-        match stack_table::load(&self.0, id).await? {
-            Some(s) if ctx.is_admin() || ctx.project_id() == Some(&s.project_id) => Ok(s),
-            _ => Err(not_found(id)),
+        match self.find(ctx, id).await? {
+            Some(s) => Ok(s),
+            None => Err(not_found(id)),
         }
+    }
+
+    async fn find(&self, ctx: &Ctx, id: &str) -> Result<Option<StackRow>> {
+        let found = stack_table::load(&self.0, id).await?;
+        Ok(found.filter(|s| ctx.is_admin() || ctx.project_id() == Some(&s.project_id)))
     }
 
     /// Writes a new aim, wakes the engine and the owner. `false`: the stack
     /// has another traversal meanwhile.
-    async fn save(&self, s: &StackRow, traversal: i64) -> Result<bool> {
-        let mut tx = self.0.db.begin().await?;
-        if !stack_table::save(&mut tx, self.0.sealer.as_ref(), s, traversal).await? {
-            return Ok(false);
-        }
-        event_table::insert(&mut tx, &s.id, &s.event(), clock::now_micros(), 0).await?;
-        db::mark(&mut tx, KIND, &s.id).await?;
-        if let Some(owner) = &s.owner {
-            db::mark(&mut tx, &owner.kind, &owner.id).await?;
-        }
-        tx.commit().await?;
-        Ok(true)
+    async fn save(&self, ctx: &Ctx, s: &StackRow, traversal: i64) -> Result<bool> {
+        let (sealer, event, now) = (self.0.sealer.as_ref(), [s.event()], clock::now_micros());
+        db::write!(self.0.db, |tx| {
+            db::mark_now(tx, KIND, &s.id).await?;
+            if let Some(owner) = &s.owner {
+                db::mark(tx, &owner.kind, &owner.id).await?;
+            }
+            if s.action == Action::Delete {
+                db::bury(tx, KIND, &s.id, ctx.generation()).await?;
+            } else {
+                db::admit(tx, KIND, &s.id, ctx.generation()).await?;
+            }
+            let saved = stack_table::save(tx, sealer, s, traversal).await?;
+            if saved {
+                event_table::insert(tx, &s.id, &event, now, 0).await?;
+            }
+            Ok(saved)
+        })
+    }
+
+    /// # Errors
+    /// `AlreadyExists` for a taken id or name.
+    async fn insert(&self, ctx: &Ctx, s: &StackRow) -> Result<()> {
+        let (sealer, event) = (self.0.sealer.as_ref(), [s.event()]);
+        db::write!(self.0.db, |tx| {
+            db::mark_for(tx, KIND, &s.id, &s.project_id).await?;
+            db::admit(tx, KIND, &s.id, ctx.generation()).await?;
+            stack_table::insert(tx, sealer, s).await?;
+            event_table::insert(tx, &s.id, &event, s.created_at, 0).await
+        })
     }
 
     fn busy(id: &str) -> Error {
         Error::conflict(format!("The Stack ({id}) is changing; try again."))
     }
 
-    fn updated(mut s: StackRow, update: &StackUpdate) -> Result<StackRow> {
+    fn updated(&self, mut s: StackRow, update: &StackUpdate) -> Result<StackRow> {
         if s.action == Action::Delete {
             return Err(Error::conflict(format!(
                 "The Stack ({}) is being removed and cannot be updated.",
@@ -116,13 +144,11 @@ impl Ops {
             s.parameters.insert(name.clone(), value.clone());
         }
         let who = pseudo(&s);
-        let (bound, _) = validate(
-            &s.template,
-            &mut s.parameters,
-            &who,
-            update.template.is_some(),
-        )?;
-        super::validate::immutable(&before.template, &before.parameters, &bound, &who)?;
+        let templates = &self.0.templates;
+        let forget = update.template.is_some();
+        let bound = validate(templates, &s.template, &mut s.parameters, &who, forget)?;
+        let (text, parameters) = (&before.template, &before.parameters);
+        super::validate::immutable(templates, text, parameters, &bound, &who)?;
         // Goes back to what last worked, however many updates came since.
         if s.status == Status::Complete && s.action != Action::Rollback || s.previous.is_none() {
             s.previous =
@@ -134,6 +160,28 @@ impl Ops {
         s.aim(Action::Update, clock::now_micros());
         Ok(s)
     }
+}
+
+/// The resource that now stands for a name.
+fn current<'p>(parts: &'p [PartName], group: Option<&str>, name: &str) -> Option<&'p PartName> {
+    let of = |parent: Option<&str>, name: &str| {
+        let own = |p: &&PartName| {
+            p.name == name
+                && p.parent.as_deref() == parent
+                && !p.doomed
+                && p.action != Action::Delete
+        };
+        parts.iter().rev().find(own)
+    };
+    match group {
+        None => of(None, name),
+        Some(group) => of(Some(&of(None, group)?.id), name),
+    }
+}
+
+fn no_resource(name: &str, stack: &str) -> Error {
+    let why = format!("The Resource ({name}) could not be found in Stack {stack}.");
+    Error::new(kernel::Kind::NotFound, why)
 }
 
 fn pseudo(s: &StackRow) -> Pseudo {
@@ -154,7 +202,7 @@ impl Stacks for Ops {
         }
         check_name(&new.name)?;
         // The caller stored the id first: a repeat finds what exists.
-        if let Ok(existing) = self.load(ctx, &new.id).await {
+        if let Some(existing) = self.find(ctx, &new.id).await? {
             return Ok(existing.face());
         }
         let now = clock::now_micros();
@@ -182,20 +230,21 @@ impl Stacks for Ops {
             created_at: now,
         };
         let who = pseudo(&s);
-        validate(&s.template, &mut s.parameters, &who, false)?;
+        let templates = &self.0.templates;
+        validate(templates, &s.template, &mut s.parameters, &who, false)?;
         s.aim(Action::Create, now);
-        let mut tx = self.0.db.begin().await?;
-        let inserted = stack_table::insert(&mut tx, self.0.sealer.as_ref(), &s).await;
-        inserted.map_err(|e| match e.kind {
-            kernel::Kind::AlreadyExists => {
-                Error::exists(format!("The Stack ({}) already exists.", s.name))
-            }
-            _ => e,
-        })?;
-        event_table::insert(&mut tx, &s.id, &s.event(), now, 0).await?;
-        db::mark(&mut tx, KIND, &s.id).await?;
-        tx.commit().await?;
-        Ok(s.face())
+        match self.insert(ctx, &s).await {
+            Ok(()) => Ok(s.face()),
+            // An equal call was faster, or the name is taken.
+            Err(e) if e.kind == kernel::Kind::AlreadyExists => match self.find(ctx, &s.id).await? {
+                Some(existing) => Ok(existing.face()),
+                None => Err(Error::exists(format!(
+                    "The Stack ({}) already exists.",
+                    s.name
+                ))),
+            },
+            Err(e) => Err(e),
+        }
     }
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Stack> {
@@ -206,17 +255,70 @@ impl Stacks for Ops {
         for _ in 0..TRIES {
             let s = self.load(ctx, id).await?;
             let traversal = s.traversal;
-            let s = Self::updated(s, &update)?;
-            if self.save(&s, traversal).await? {
+            let s = self.updated(s, &update)?;
+            if self.save(ctx, &s, traversal).await? {
                 return Ok(s.face());
             }
         }
         Err(Self::busy(id))
     }
 
+    async fn mark_unhealthy(
+        &self,
+        ctx: &Ctx,
+        id: &str,
+        resources: &[Unhealthy],
+        reason: &str,
+    ) -> Result<()> {
+        let s = self.load(ctx, id).await?;
+        if s.action == Action::Delete {
+            return Err(Error::conflict(format!(
+                "The Stack ({}) is being removed; its resources cannot be marked.",
+                s.name
+            )));
+        }
+        let parts = part_table::names(&self.0.db, id).await?;
+        let (mut reports, mut events) = (Vec::new(), Vec::new());
+        for r in resources {
+            let part = current(&parts, r.group.as_deref(), &r.name)
+                .ok_or_else(|| no_resource(&r.name, &s.name))?;
+            if part.resource_type == GROUP {
+                let why = format!("{}: name a member of the group.", r.name);
+                return Err(Error::invalid("resource", why));
+            }
+            if r.incident.is_empty() || r.incident.len() > 128 {
+                return Err(Error::invalid(
+                    "incident",
+                    "incident: 1 to 128 characters that name what has happened",
+                ));
+            }
+            let report = model::Unhealthy {
+                part: part.id.clone(),
+                incident: r.incident.clone(),
+                reason: format!("marked unhealthy: {reason}"),
+            };
+            events.push(part.event(&report.reason));
+            reports.push(report);
+        }
+        let now = clock::now_micros();
+        db::write!(self.0.db, |tx| {
+            db::mark(tx, KIND, id).await?;
+            db::admit(tx, KIND, id, ctx.generation()).await?;
+            let Some(traversal) = stack_table::lock(tx, id).await? else {
+                return Err(not_found(id));
+            };
+            for report in &reports {
+                report_table::put(tx, id, traversal, report).await?;
+            }
+            event_table::insert(tx, id, &events, now, 0).await
+        })
+    }
+
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
         for _ in 0..TRIES {
-            let mut s = self.load(ctx, id).await?;
+            let Some(mut s) = self.find(ctx, id).await? else {
+                return self.delete_absent(ctx, id).await;
+            };
             if s.action == Action::Delete && s.status == Status::InProgress {
                 return Ok(());
             }
@@ -224,7 +326,7 @@ impl Stacks for Ops {
             s.emptying = true;
             s.generation += 1;
             s.aim(Action::Delete, clock::now_micros());
-            if self.save(&s, traversal).await? {
+            if self.save(ctx, &s, traversal).await? {
                 return Ok(());
             }
         }
@@ -233,12 +335,12 @@ impl Stacks for Ops {
 
     async fn resources(&self, ctx: &Ctx, id: &str) -> Result<Vec<StackResource>> {
         self.load(ctx, id).await?;
-        let parts = part_table::load(&self.0, id).await?;
-        let names: std::collections::HashMap<String, String> = parts
+        let parts = part_table::names(&self.0.db, id).await?;
+        let names: HashMap<String, String> = parts
             .iter()
             .map(|p| (p.id.clone(), p.name.clone()))
             .collect();
-        let of = |p: &Part| p.parent.as_ref().and_then(|id| names.get(id)).cloned();
+        let of = |p: &PartName| p.parent.as_ref().and_then(|id| names.get(id)).cloned();
         Ok(parts
             .into_iter()
             .map(|p| {
@@ -260,27 +362,18 @@ impl Stacks for Ops {
                 "Signal resource during DELETE is not supported.",
             ));
         }
-        if !matches!(signal.status.as_str(), "SUCCESS" | "FAILURE") {
+        let status = SignalStatus::parse(&signal.status).map_err(|_| {
             let why = format!("status: '{}' is neither SUCCESS nor FAILURE", signal.status);
-            return Err(Error::invalid("status", why));
-        }
+            Error::invalid("status", why)
+        })?;
         if signal.id.is_empty() || signal.id.len() > 128 {
             return Err(Error::invalid(
                 "id",
                 "id: a signal needs an id of 1 to 128 characters",
             ));
         }
-        let parts = part_table::load(&self.0, id).await?;
-        let part = parts
-            .iter()
-            .find(|p| p.parent.is_none() && !p.doomed && p.name == resource)
-            .ok_or_else(|| {
-                let why = format!(
-                    "The Resource ({resource}) could not be found in Stack {}.",
-                    s.name
-                );
-                Error::new(kernel::Kind::NotFound, why)
-            })?;
+        let parts = part_table::named(&self.0.db, id, resource).await?;
+        let part = current(&parts, None, resource).ok_or_else(|| no_resource(resource, &s.name))?;
         let handle = match (&part.physical_id, part.resource_type.as_str()) {
             (Some(id), "OS::Heat::WaitConditionHandle") => id.clone(),
             _ => {
@@ -291,16 +384,34 @@ impl Stacks for Ops {
         let row = SignalRow {
             handle,
             id: signal.id,
-            status: signal.status,
+            status,
             reason: signal.reason,
             data: signal.data,
             at: clock::now_micros(),
         };
-        let mut tx = self.0.db.begin().await?;
-        signal_table::put(&mut tx, self.0.sealer.as_ref(), id, &row).await?;
-        let told = format!("Signal: status:{} reason:{}", row.status, row.reason);
-        event_table::insert(&mut tx, id, &part.event(&told), row.at, 0).await?;
-        db::mark(&mut tx, KIND, id).await?;
-        tx.commit().await
+        let told = format!("Signal: status:{} reason:{}", status.word(), row.reason);
+        let (sealer, event) = (self.0.sealer.as_ref(), [part.event(&told)]);
+        db::write!(self.0.db, |tx| {
+            db::mark(tx, KIND, id).await?;
+            // A newer call may have said something else: this one was delayed.
+            if signal_table::put(tx, sealer, id, &row, ctx.generation()).await? {
+                event_table::insert(tx, id, &event, row.at, 0).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Ops {
+    /// The creation of the stack may be delayed: it is not to happen after
+    /// its removal.
+    async fn delete_absent(&self, ctx: &Ctx, id: &str) -> Result<()> {
+        let unseen = stack_table::peek(&self.0.db, id).await?.is_none();
+        if unseen && ctx.is_admin() && ctx.generation().is_some() {
+            db::write!(self.0.db, |tx| {
+                db::bury(tx, KIND, id, ctx.generation()).await
+            })?;
+        }
+        Err(not_found(id))
     }
 }

@@ -1,33 +1,97 @@
 //! SQL of the table `resource`.
 
-use db::{Row, Tx, values};
+use db::{Db, Dialect, Fenced, Row, Value, values};
 use kernel::Result;
 
-use super::Store;
-use super::model::{Part, action_of, action_word, status_of, status_word};
-use crate::Sealer;
+use super::model::{Part, PartName, action_of, action_word, newer, status_of, status_word};
+use super::{Store, batches};
+use crate::{Sealer, resource};
 
-/// The resources of a stack, oldest first.
-pub(crate) async fn load(store: &Store, stack_id: &str) -> Result<Vec<Part>> {
+/// Columns in the order of [`row`]; the first is the key.
+const COLUMNS: [&str; 19] = [
+    "id",
+    "stack_id",
+    "name",
+    "parent_id",
+    "resource_type",
+    "physical_id",
+    "action",
+    "status",
+    "status_reason",
+    "properties_sealed",
+    "attributes_sealed",
+    "data",
+    "requires",
+    "replaces",
+    "doomed",
+    "retain",
+    "traversal",
+    "started_at",
+    "updated_at",
+];
+
+/// The resources of a stack, oldest first; the inner error says why one of
+/// them cannot be read, which is no error of the database.
+pub(crate) async fn load(store: &Store, stack_id: &str) -> Result<Result<Vec<Part>>> {
     let rows = store
         .db
         .query(
-            "SELECT * FROM resource WHERE stack_id = ? ORDER BY started_at, name, id",
+            &format!(
+                "SELECT {} FROM resource WHERE stack_id = ? ORDER BY started_at, name, id",
+                COLUMNS.join(", ")
+            ),
             values![stack_id],
         )
         .await?;
-    rows.iter()
+    Ok(rows
+        .iter()
         .map(|r| read(store.sealer.as_ref(), r))
-        .collect()
+        .collect())
 }
 
-fn read(sealer: &dyn Sealer, row: &Row) -> Result<Part> {
-    let open = |name: &str| -> Result<String> { sealer.open(&row.text(name)?) };
-    Ok(Part {
+/// Names and states only: no secret is opened.
+pub(super) async fn names(db: &Db, stack_id: &str) -> Result<Vec<PartName>> {
+    let sql = format!("{NAMES} WHERE stack_id = ? ORDER BY started_at, name, id");
+    let rows = db.query(&sql, values![stack_id]).await?;
+    rows.iter().map(read_name).collect()
+}
+
+/// As [`names`], those of one name.
+pub(super) async fn named(db: &Db, stack_id: &str, name: &str) -> Result<Vec<PartName>> {
+    let sql = format!("{NAMES} WHERE stack_id = ? AND name = ? ORDER BY started_at, id");
+    let rows = db.query(&sql, values![stack_id, name]).await?;
+    rows.iter().map(read_name).collect()
+}
+
+const NAMES: &str = "SELECT id, name, parent_id, resource_type, physical_id, action, status, \
+    status_reason, doomed FROM resource";
+
+fn read_name(row: &Row) -> Result<PartName> {
+    Ok(PartName {
         id: row.text("id")?,
         name: row.text("name")?,
         parent: row.opt_text("parent_id")?,
         resource_type: row.text("resource_type")?,
+        physical_id: row.opt_text("physical_id")?,
+        action: action_of(&row.text("action")?)?,
+        status: status_of(&row.text("status")?)?,
+        reason: row.text("status_reason")?,
+        doomed: row.flag("doomed")?,
+    })
+}
+
+fn read(sealer: &dyn Sealer, row: &Row) -> Result<Part> {
+    let open = |name: &str| -> Result<String> { sealer.open(&row.text(name)?) };
+    let resource_type = row.text("resource_type")?;
+    if resource::find(&resource_type).is_none() {
+        // Its thing would be forgotten, not removed.
+        return Err(newer("resource type", &resource_type));
+    }
+    Ok(Part {
+        id: row.text("id")?,
+        name: row.text("name")?,
+        parent: row.opt_text("parent_id")?,
+        resource_type,
         physical_id: row.opt_text("physical_id")?,
         action: action_of(&row.text("action")?)?,
         status: status_of(&row.text("status")?)?,
@@ -45,61 +109,59 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<Part> {
     })
 }
 
-struct Json {
-    props: String,
-    attrs: String,
-    data: String,
-    requires: String,
+/// A resource as a row, its secrets sealed.
+pub(crate) fn row(sealer: &dyn Sealer, stack_id: &str, p: &Part) -> Result<Vec<Value>> {
+    Ok(values![
+        &p.id,
+        stack_id,
+        &p.name,
+        p.parent.clone(),
+        &p.resource_type,
+        p.physical_id.clone(),
+        action_word(p.action),
+        status_word(p.status),
+        &p.reason,
+        sealer.seal(&serde_json::to_string(&p.props)?)?,
+        sealer.seal(&serde_json::to_string(&p.attrs)?)?,
+        serde_json::to_string(&p.data)?,
+        serde_json::to_string(&p.requires)?,
+        p.replaces.clone(),
+        p.doomed,
+        p.retain,
+        p.traversal,
+        p.started_at,
+        p.updated_at
+    ])
 }
 
-fn json(sealer: &dyn Sealer, p: &Part) -> Result<Json> {
-    Ok(Json {
-        props: sealer.seal(&serde_json::to_string(&p.props)?)?,
-        attrs: sealer.seal(&serde_json::to_string(&p.attrs)?)?,
-        data: serde_json::to_string(&p.data)?,
-        requires: serde_json::to_string(&p.requires)?,
-    })
+/// Writes resources that are new or changed, many in one statement.
+pub(crate) async fn upsert(tx: &mut Fenced, rows: &[Vec<Value>]) -> Result<()> {
+    let dialect = tx.dialect();
+    let set: Vec<String> = COLUMNS
+        .iter()
+        .skip(1)
+        .map(|c| match dialect {
+            Dialect::Mysql => format!("{c} = VALUES({c})"),
+            Dialect::Sqlite | Dialect::Postgres => format!("{c} = excluded.{c}"),
+        })
+        .collect();
+    let conflict = match dialect {
+        Dialect::Mysql => "ON DUPLICATE KEY UPDATE",
+        Dialect::Sqlite | Dialect::Postgres => "ON CONFLICT (id) DO UPDATE SET",
+    };
+    let tail = format!("{conflict} {}", set.join(", "));
+    batches::insert(tx, "resource", &COLUMNS, rows, &tail).await
 }
 
-pub(crate) async fn insert(
-    tx: &mut Tx,
-    sealer: &dyn Sealer,
-    stack_id: &str,
-    p: &Part,
-) -> Result<()> {
-    let j = json(sealer, p)?;
-    tx.execute(
-        "INSERT INTO resource (id, stack_id, name, parent_id, resource_type, physical_id, action, status, \
-         status_reason, properties_sealed, attributes_sealed, data, requires, replaces, doomed, retain, \
-         traversal, started_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        values![
-            &p.id, stack_id, &p.name, p.parent.clone(), &p.resource_type, p.physical_id.clone(),
-            action_word(p.action), status_word(p.status), &p.reason, j.props, j.attrs, j.data,
-            j.requires, p.replaces.clone(), p.doomed, p.retain, p.traversal, p.started_at, p.updated_at
-        ],
-    )
-    .await
-    .map(|_| ())
-}
-
-pub(crate) async fn update(tx: &mut Tx, sealer: &dyn Sealer, p: &Part) -> Result<()> {
-    let j = json(sealer, p)?;
-    tx.execute(
-        "UPDATE resource SET physical_id = ?, action = ?, status = ?, status_reason = ?, \
-         properties_sealed = ?, attributes_sealed = ?, data = ?, requires = ?, replaces = ?, doomed = ?, \
-         retain = ?, traversal = ?, started_at = ?, updated_at = ? WHERE id = ?",
-        values![
-            p.physical_id.clone(), action_word(p.action), status_word(p.status), &p.reason, j.props,
-            j.attrs, j.data, j.requires, p.replaces.clone(), p.doomed, p.retain, p.traversal,
-            p.started_at, p.updated_at, &p.id
-        ],
-    )
-    .await
-    .map(|_| ())
-}
-
-pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<()> {
-    tx.execute("DELETE FROM resource WHERE id = ?", values![id])
-        .await
-        .map(|_| ())
+/// Removes resources by row id.
+pub(crate) async fn remove(tx: &mut Fenced, ids: &[String]) -> Result<()> {
+    for ids in batches::of(ids) {
+        let marks = vec!["?"; ids.len()].join(", ");
+        tx.execute(
+            &format!("DELETE FROM resource WHERE id IN ({marks})"),
+            ids.iter().map(Value::from).collect(),
+        )
+        .await?;
+    }
+    Ok(())
 }

@@ -57,4 +57,23 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
             data_sealed {text} NOT NULL, at bigint NOT NULL,
             PRIMARY KEY (stack_id, handle, signal_id))",
     },
+    Migration {
+        name: "orchestration-008-stack-signal-seq",
+        sql: "ALTER TABLE stack_signal ADD COLUMN seq bigint NOT NULL DEFAULT 0",
+    },
+    Migration {
+        name: "orchestration-009-stack-signal-generation",
+        sql: "ALTER TABLE stack_signal ADD COLUMN generation bigint NOT NULL DEFAULT 0",
+    },
+    Migration {
+        name: "orchestration-010-stack-signal-order",
+        sql: "CREATE INDEX stack_signal_seq ON stack_signal (stack_id, seq)",
+    },
+    Migration {
+        name: "orchestration-011-stack-unhealthy",
+        sql: "CREATE TABLE IF NOT EXISTS stack_unhealthy (
+            stack_id varchar(36) NOT NULL, resource_id varchar(36) NOT NULL,
+            traversal bigint NOT NULL, incident varchar(128) NOT NULL, reason {text} NOT NULL,
+            PRIMARY KEY (stack_id, resource_id))",
+    },
 ];

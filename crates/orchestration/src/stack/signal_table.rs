@@ -4,59 +4,85 @@ use db::{Row, Tx, values};
 use kernel::Result;
 
 use super::Store;
-use super::model::SignalRow;
+use super::model::{SignalRow, SignalStatus, Signals};
 use crate::Sealer;
 
-/// The signals of a stack, oldest first.
-pub(crate) async fn load(store: &Store, stack_id: &str) -> Result<Vec<SignalRow>> {
+/// Adds the signals of a stack that came since the last load.
+pub(crate) async fn load(store: &Store, stack_id: &str, known: &mut Signals) -> Result<()> {
+    // A release that knew no numbers wrote 0.
     let rows = store
         .db
         .query(
-            "SELECT * FROM stack_signal WHERE stack_id = ? ORDER BY at, signal_id",
-            values![stack_id],
+            "SELECT * FROM stack_signal WHERE stack_id = ? AND (seq > ? OR seq = 0) ORDER BY seq",
+            values![stack_id, known.newest],
         )
         .await?;
-    rows.iter()
-        .map(|r| read(store.sealer.as_ref(), r))
-        .collect()
+    for row in &rows {
+        let signal = read(store.sealer.as_ref(), row)?;
+        known.newest = known.newest.max(row.int("seq")?);
+        known.put(signal);
+    }
+    Ok(())
 }
 
 fn read(sealer: &dyn Sealer, row: &Row) -> Result<SignalRow> {
     Ok(SignalRow {
         handle: row.text("handle")?,
         id: row.text("signal_id")?,
-        status: row.text("status")?,
+        status: SignalStatus::parse(&row.text("status")?)?,
         reason: row.text("reason")?,
         data: serde_json::from_str(&sealer.open(&row.text("data_sealed")?)?)?,
         at: row.int("at")?,
     })
 }
 
-/// Stores a signal; one of the same id is overwritten.
+/// Stores a signal; one of the same id is overwritten, unless a newer call
+/// (`generation` of the caller) wrote it. Answers whether it was stored. The
+/// stack's key is marked before, so signals of one stack come one by one.
 pub(super) async fn put(
     tx: &mut Tx,
     sealer: &dyn Sealer,
     stack_id: &str,
     s: &SignalRow,
-) -> Result<()> {
+    generation: Option<i64>,
+) -> Result<bool> {
+    let found = tx
+        .query_opt(
+            "SELECT generation FROM stack_signal WHERE stack_id = ? AND handle = ? AND signal_id = ?",
+            values![stack_id, &s.handle, &s.id],
+        )
+        .await?;
+    let newest = found.map_or(Ok(0), |r| r.int("generation"))?;
+    if generation.is_some_and(|g| g < newest) {
+        return Ok(false);
+    }
+    let last = tx
+        .query_opt(
+            "SELECT MAX(seq) AS seq FROM stack_signal WHERE stack_id = ?",
+            values![stack_id],
+        )
+        .await?;
+    let seq = last.map(|r| r.opt_int("seq")).transpose()?.flatten();
     tx.execute(
         "DELETE FROM stack_signal WHERE stack_id = ? AND handle = ? AND signal_id = ?",
         values![stack_id, &s.handle, &s.id],
     )
     .await?;
     tx.execute(
-        "INSERT INTO stack_signal (stack_id, handle, signal_id, status, reason, data_sealed, at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO stack_signal (stack_id, handle, signal_id, status, reason, data_sealed, at, seq, \
+         generation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         values![
             stack_id,
             &s.handle,
             &s.id,
-            &s.status,
+            s.status.word(),
             &s.reason,
             sealer.seal(&s.data.to_string())?,
-            s.at
+            s.at,
+            seq.unwrap_or(0) + 1,
+            newest.max(generation.unwrap_or(0))
         ],
     )
-    .await
-    .map(|_| ())
+    .await?;
+    Ok(true)
 }

@@ -1,10 +1,10 @@
 //! SQL of the table `stack`.
 
-use db::{Row, Tx, values};
+use db::{Db, Fenced, Row, Tx, values};
 use kernel::{OwnerKey, Result};
 
 use super::Store;
-use super::model::{StackRow, action_of, action_word, status_of, status_word};
+use super::model::{Head, StackRow, action_of, action_word, status_of, status_word};
 use crate::Sealer;
 
 /// The stack of an id.
@@ -16,13 +16,33 @@ pub(crate) async fn load(store: &Store, id: &str) -> Result<Option<StackRow>> {
     row.map(|r| read(store.sealer.as_ref(), &r)).transpose()
 }
 
+/// What decides whether and how a stack is worked on: opens no secret.
+pub(crate) async fn peek(db: &Db, id: &str) -> Result<Option<Head>> {
+    let row = db
+        .query_opt(
+            "SELECT status, traversal, deadline_at, owner_kind, owner_id FROM stack WHERE id = ?",
+            values![id],
+        )
+        .await?;
+    let read = |r: Row| {
+        Ok(Head {
+            status: status_of(&r.text("status")?)?,
+            traversal: r.int("traversal")?,
+            deadline_at: r.int("deadline_at")?,
+            owner: owner(&r)?,
+        })
+    };
+    row.map(read).transpose()
+}
+
+fn owner(row: &Row) -> Result<Option<OwnerKey>> {
+    let (kind, id) = (row.opt_text("owner_kind")?, row.opt_text("owner_id")?);
+    Ok(kind.zip(id).map(|(kind, id)| OwnerKey { kind, id }))
+}
+
 fn read(sealer: &dyn Sealer, row: &Row) -> Result<StackRow> {
     let open = |name: &str| -> Result<Option<String>> {
         row.opt_text(name)?.map(|s| sealer.open(&s)).transpose()
-    };
-    let owner = match (row.opt_text("owner_kind")?, row.opt_text("owner_id")?) {
-        (Some(kind), Some(id)) => Some(OwnerKey { kind, id }),
-        _ => None,
     };
     let parameters = open("parameters_sealed")?.unwrap_or_else(|| "{}".into());
     let outputs = open("outputs_sealed")?.unwrap_or_else(|| "{}".into());
@@ -39,7 +59,7 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<StackRow> {
         outputs: serde_json::from_str(&outputs)?,
         timeout_mins: row.int("timeout_mins")?,
         disable_rollback: row.flag("disable_rollback")?,
-        owner,
+        owner: owner(row)?,
         action: action_of(&row.text("action")?)?,
         status: status_of(&row.text("status")?)?,
         reason: row.text("status_reason")?,
@@ -99,9 +119,20 @@ pub(super) async fn insert(tx: &mut Tx, sealer: &dyn Sealer, s: &StackRow) -> Re
     .map(|_| ())
 }
 
-/// Writes the stack while its traversal is still `traversal`; answers whether
-/// it was. The update locks the row, so a later one waits for this commit.
-pub(crate) async fn save(
+/// Writes what an action has come to while the stack's traversal is still
+/// `traversal`; answers whether it was. The update locks the row, so a later
+/// one waits for this commit.
+pub(crate) async fn conclude(
+    tx: &mut Fenced,
+    sealer: &dyn Sealer,
+    s: &StackRow,
+    traversal: i64,
+) -> Result<bool> {
+    save(tx, sealer, s, traversal).await
+}
+
+/// As [`conclude`] for an operation, which gives the stack a new aim.
+pub(super) async fn save(
     tx: &mut Tx,
     sealer: &dyn Sealer,
     s: &StackRow,
@@ -126,7 +157,7 @@ pub(crate) async fn save(
 }
 
 /// As [`save`] for what changes while an action runs: the reason only.
-pub(crate) async fn touch(tx: &mut Tx, s: &StackRow) -> Result<bool> {
+pub(crate) async fn touch(tx: &mut Fenced, s: &StackRow) -> Result<bool> {
     let n = tx
         .execute(
             "UPDATE stack SET status_reason = ? WHERE id = ? AND traversal = ?",
@@ -136,9 +167,23 @@ pub(crate) async fn touch(tx: &mut Tx, s: &StackRow) -> Result<bool> {
     Ok(n == 1)
 }
 
+/// Locks the stack while its traversal is still `traversal`, without writing
+/// its row, which holds the whole template; answers whether it was.
+pub(crate) async fn hold(tx: &mut Fenced, id: &str, traversal: i64) -> Result<bool> {
+    Ok(lock(tx, id).await? == Some(traversal))
+}
+
+/// Locks the stack; answers its traversal.
+pub(super) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<i64>> {
+    let row = tx
+        .lock_opt("SELECT traversal FROM stack WHERE id = ?", values![id])
+        .await?;
+    row.map(|r| r.int("traversal")).transpose()
+}
+
 /// Removes the stack with its events and signals while its traversal is still
 /// `traversal`; answers whether it was.
-pub(crate) async fn remove(tx: &mut Tx, id: &str, traversal: i64) -> Result<bool> {
+pub(crate) async fn remove(tx: &mut Fenced, id: &str, traversal: i64) -> Result<bool> {
     let n = tx
         .execute(
             "DELETE FROM stack WHERE id = ? AND traversal = ?",
@@ -146,7 +191,7 @@ pub(crate) async fn remove(tx: &mut Tx, id: &str, traversal: i64) -> Result<bool
         )
         .await?;
     if n == 1 {
-        for table in ["stack_event", "stack_signal", "resource"] {
+        for table in ["stack_event", "stack_signal", "stack_unhealthy", "resource"] {
             tx.execute(
                 &format!("DELETE FROM {table} WHERE stack_id = ?"),
                 values![id],

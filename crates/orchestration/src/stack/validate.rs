@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 
 use kernel::{Error, Result};
-use lang::hot::{Bound, Pseudo, ResourceDef, Template};
+use lang::hot::{Bound, Pseudo, ResourceDef, Variable};
 use lang::{Kind, Node, Path, Problem, describe};
 use serde_json::{Map, Value};
 
+use super::Templates;
 use crate::engine::Graph;
 use crate::resource::{self, Role, Schema};
 
 /// Resources of a template; members of groups are counted by the group.
-const MAX_RESOURCES: usize = 1000;
+const MAX_RESOURCES: usize = 10_000;
 
 fn invalid(problems: &[Problem]) -> Error {
     Error::invalid("template", describe(problems))
@@ -20,23 +21,25 @@ fn invalid(problems: &[Problem]) -> Error {
 
 /// Parses and binds without looking at resource types.
 pub(crate) fn bind(
+    templates: &Templates,
     template: &str,
     given: &BTreeMap<String, Value>,
     pseudo: &Pseudo,
 ) -> Result<Bound> {
-    let template = Template::parse(template).map_err(|p| invalid(&p))?;
+    let template = templates.parse(template).map_err(|p| invalid(&p))?;
     Bound::new(template, given, pseudo).map_err(|p| invalid(&p))
 }
 
 /// Checks everything that can be known before anything exists. Where the
 /// template is new (`forget`), parameters that it no longer has are dropped.
 pub(crate) fn validate(
+    templates: &Templates,
     text: &str,
     given: &mut BTreeMap<String, Value>,
     pseudo: &Pseudo,
     forget: bool,
-) -> Result<(Bound, Graph)> {
-    let template = Template::parse(text).map_err(|p| invalid(&p))?;
+) -> Result<Bound> {
+    let template = templates.parse(text).map_err(|p| invalid(&p))?;
     if forget {
         given.retain(|name, _| template.parameters.contains_key(name));
     }
@@ -61,25 +64,26 @@ pub(crate) fn validate(
             check_references(&bound, &output.value, &path, &mut bad);
         }
     }
-    let graph = Graph::of(&bound);
-    if let Err(circle) = &graph {
-        bad.push(circle.clone());
+    if let Err(circle) = Graph::of(&bound) {
+        bad.push(circle);
     }
-    match graph {
-        Ok(graph) if bad.is_empty() => Ok((bound, graph)),
-        _ => Err(invalid(&bad)),
+    if bad.is_empty() {
+        Ok(bound)
+    } else {
+        Err(invalid(&bad))
     }
 }
 
 /// # Errors
 /// `Invalid` where an update changes a parameter that says it may not be.
 pub(super) fn immutable(
+    templates: &Templates,
     old_template: &str,
     old: &BTreeMap<String, Value>,
     new: &Bound,
     pseudo: &Pseudo,
 ) -> Result<()> {
-    let Ok(before) = bind(old_template, old, pseudo) else {
+    let Ok(before) = bind(templates, old_template, old, pseudo) else {
         return Ok(());
     };
     for (name, param) in &new.template.parameters {
@@ -264,7 +268,8 @@ fn check_references(bound: &Bound, node: &Node, path: &Path<'_>, bad: &mut Vec<P
     }
 }
 
-/// The values of a properties node, evaluated and checked by a schema.
+/// The values of a properties node, evaluated and checked by a schema;
+/// `variable`: of the definition of a member.
 ///
 /// # Errors
 /// All faults as one text.
@@ -273,6 +278,7 @@ pub(crate) fn resolve(
     schema: &Schema,
     properties: &Node,
     scope: &dyn lang::hot::Scope,
+    variable: Option<Variable<'_>>,
 ) -> std::result::Result<Map<String, Value>, String> {
     let mut given = Map::new();
     let root = Path::root("properties");
@@ -280,7 +286,12 @@ pub(crate) fn resolve(
         if schema.name == GROUP && name == "resource_def" {
             continue;
         }
-        match bound.eval(&entry.value, &root.key(name), scope) {
+        let path = root.key(name);
+        let value = match variable {
+            Some(v) => bound.eval_with(&entry.value, &path, scope, v),
+            None => bound.eval(&entry.value, &path, scope),
+        };
+        match value {
             Ok(Some(value)) => drop(given.insert(name.clone(), value)),
             Ok(None) => {}
             Err(problem) => return Err(problem.to_string()),

@@ -37,6 +37,10 @@ struct State {
     log: Vec<String>,
     made: usize,
     calls: usize,
+    /// Calls since the start.
+    asked: usize,
+    /// Generations of the calls that made something.
+    generations: Vec<Option<i64>>,
     crash: Option<(usize, bool)>,
     /// Servers stay BUILD until [`Cloud::finish`].
     slow: bool,
@@ -44,8 +48,12 @@ struct State {
     bad: Option<String>,
     /// Deleting this kind fails for good.
     undeletable: Option<&'static str>,
+    /// Servers that are BUILD now.
+    pending: usize,
     /// Most servers that were BUILD at the same time.
     building: usize,
+    /// Id → how many things use it.
+    users: HashMap<String, usize>,
 }
 
 pub struct Cloud {
@@ -126,6 +134,21 @@ impl Cloud {
         self.state.lock().unwrap().things.clone()
     }
 
+    /// How many calls have come.
+    pub fn asked(&self) -> usize {
+        self.state.lock().unwrap().asked
+    }
+
+    /// Generations of the callers of `create`, in order.
+    pub fn generations(&self) -> Vec<Option<i64>> {
+        self.state.lock().unwrap().generations.clone()
+    }
+
+    fn called_by(&self, ctx: &Ctx) {
+        let mut s = self.state.lock().unwrap();
+        s.generations.push(ctx.generation());
+    }
+
     pub fn building(&self) -> usize {
         self.state.lock().unwrap().building
     }
@@ -139,11 +162,25 @@ impl Cloud {
         out
     }
 
+    /// Finishes one server and wakes its owner.
+    pub async fn finish_one(&self, name: &str) {
+        let owner = {
+            let mut s = self.state.lock().unwrap();
+            s.pending -= 1;
+            let server = s.things.values_mut().find(|t| t.name == name);
+            let server = server.expect("it is being built");
+            end(server, None);
+            server.owner.clone()
+        };
+        self.wake(&owner.expect("it has an owner")).await;
+    }
+
     /// Finishes what is being built and wakes the owners.
     pub async fn finish(&self) {
         let owners: Vec<OwnerKey> = {
             let mut s = self.state.lock().unwrap();
             let bad = s.bad.clone();
+            s.pending = 0;
             s.things
                 .values_mut()
                 .filter(|t| t.status == ServerStatus::Build)
@@ -168,6 +205,7 @@ impl Cloud {
         let (result, stop) = {
             let mut s = self.state.lock().unwrap();
             s.calls += 1;
+            s.asked += 1;
             let hit = s.crash.is_some_and(|(n, _)| n == s.calls);
             let after = s.crash.is_some_and(|(_, after)| after);
             if hit {
@@ -213,13 +251,16 @@ impl Cloud {
                 if thing.kind == "server" && !slow {
                     end(&mut thing, s.bad.as_deref());
                 }
+                if shown.status == ServerStatus::Build {
+                    s.building = s.building.max(s.pending + 1);
+                }
+                if thing.status == ServerStatus::Build {
+                    s.pending += 1;
+                }
+                for used in &thing.uses {
+                    *s.users.entry(used.clone()).or_insert(0) += 1;
+                }
                 s.things.insert(id.to_owned(), thing);
-                let building = s
-                    .things
-                    .values()
-                    .filter(|t| t.status == ServerStatus::Build)
-                    .count();
-                s.building = s.building.max(building);
                 Ok(shown)
             })
             .await?;
@@ -227,6 +268,45 @@ impl Cloud {
             self.wake(&owner).await;
         }
         Ok(made)
+    }
+
+    /// Makes a server anew; one that is being built is left alone.
+    async fn rebuild(&self, id: &str, user_data: &str) -> Result<Thing> {
+        let slow = self.state.lock().unwrap().slow;
+        let shown = self
+            .call(|s| {
+                let bad = s.bad.clone();
+                let Some(t) = s.things.get_mut(id) else {
+                    return Err(Error::not_found("Server", id));
+                };
+                if t.status == ServerStatus::Build {
+                    return Ok(t.clone());
+                }
+                t.status = ServerStatus::Build;
+                t.fault = None;
+                t.user_data = Some(user_data.to_owned());
+                let shown = t.clone();
+                if slow {
+                    s.pending += 1;
+                } else {
+                    end(t, bad.as_deref());
+                }
+                s.log.push(format!("rebuild server {}", shown.name));
+                Ok(shown)
+            })
+            .await?;
+        if let Some(owner) = shown.owner.clone().filter(|_| !slow) {
+            self.wake(&owner).await;
+        }
+        Ok(shown)
+    }
+
+    /// A server dies by itself.
+    pub fn fail(&self, name: &str) {
+        let mut s = self.state.lock().unwrap();
+        for t in s.things.values_mut().filter(|t| t.name == name) {
+            t.status = ServerStatus::Error;
+        }
     }
 
     async fn look(&self, id: &str) -> Result<Thing> {
@@ -247,11 +327,16 @@ impl Cloud {
             if s.undeletable == Some(thing.kind) {
                 return Err(Error::forbidden("this one stays"));
             }
-            if let Some(user) = s.things.values().find(|t| t.uses.iter().any(|u| u == id)) {
-                return Err(Error::conflict(format!(
-                    "{} is in use by {}",
-                    thing.name, user.name
-                )));
+            if s.users.get(id).is_some_and(|n| *n > 0) {
+                return Err(Error::conflict(format!("{} is in use", thing.name)));
+            }
+            for used in &thing.uses {
+                if let Some(n) = s.users.get_mut(used) {
+                    *n -= 1;
+                }
+            }
+            if thing.status == ServerStatus::Build {
+                s.pending -= 1;
             }
             s.log.push(format!("delete {} {}", thing.kind, thing.name));
             s.things.remove(id);
@@ -297,7 +382,8 @@ fn network(id: &str, t: Thing) -> Network {
 
 #[async_trait]
 impl Networks for Handle {
-    async fn create(&self, _: &Ctx, new: NewNetwork) -> Result<Network> {
+    async fn create(&self, ctx: &Ctx, new: NewNetwork) -> Result<Network> {
+        self.0.called_by(ctx);
         let t = self
             .0
             .make(&new.id, thing("network", new.name, vec![]))
@@ -464,7 +550,8 @@ fn server(id: &str, t: Thing) -> Server {
 
 #[async_trait]
 impl Servers for Handle {
-    async fn create(&self, _: &Ctx, new: NewServer) -> Result<Server> {
+    async fn create(&self, ctx: &Ctx, new: NewServer) -> Result<Server> {
+        self.0.called_by(ctx);
         let mut uses = new.security_groups;
         uses.extend(new.networks.into_iter().map(|a| match a {
             compute::face::Attach::Port(id) | compute::face::Attach::Network(id) => id,
@@ -480,15 +567,22 @@ impl Servers for Handle {
     async fn show(&self, _: &Ctx, id: &str) -> Result<Server> {
         Ok(server(id, self.0.look(id).await?))
     }
-    async fn of_owner(&self, _: &Ctx, _: &OwnerKey) -> Result<Vec<Server>> {
-        Ok(Vec::new())
+    async fn of_owner(&self, _: &Ctx, owner: &OwnerKey) -> Result<Vec<Server>> {
+        let listed = self.0.call(|s| {
+            let own = s
+                .things
+                .iter()
+                .filter(|(_, t)| t.owner.as_ref() == Some(owner));
+            Ok(own.map(|(id, t)| server(id, t.clone())).collect())
+        });
+        listed.await
     }
 
     async fn delete(&self, _: &Ctx, id: &str) -> Result<()> {
         self.0.drop_thing(id).await
     }
-    async fn rebuild(&self, _: &Ctx, id: &str, _: &str) -> Result<Server> {
-        Err(Error::not_found("Server", id))
+    async fn rebuild(&self, _: &Ctx, id: &str, user_data: &str) -> Result<Server> {
+        Ok(server(id, self.0.rebuild(id, user_data).await?))
     }
     async fn console(&self, _: &Ctx, _: &str, _: u32) -> Result<String> {
         Ok(String::new())

@@ -15,9 +15,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use db::Db;
-use flow::{Next, Reconciler};
+use flow::Reconciler;
 use kernel::{Ctx, OwnerKey};
-use orchestration::face::{Action, NewStack, Stack, StackResource, StackUpdate, Stacks, Status};
+use orchestration::face::{
+    Action, NewStack, Stack, StackResource, StackUpdate, Stacks, Status, Unhealthy,
+};
 use orchestration::{Orchestration, PlainSealer};
 use serde_json::Value;
 use testkit::TestDb;
@@ -38,7 +40,10 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
-        let test = TestDb::sqlite(orchestration::migrations()).await;
+        Self::over(TestDb::sqlite(orchestration::migrations()).await)
+    }
+
+    pub fn over(test: TestDb) -> Self {
         let db = test.db.clone();
         let cloud = Arc::new(Cloud::new(db.clone()));
         let service = Orchestration::new(
@@ -101,6 +106,26 @@ impl World {
         self.stacks.update(&self.ctx, id, update).await
     }
 
+    /// Reports a member of a group, or a resource, to be unhealthy.
+    pub async fn unhealthy(&self, id: &str, group: Option<&str>, name: &str, incident: &str) {
+        let resource = Unhealthy {
+            group: group.map(str::to_owned),
+            name: name.into(),
+            incident: incident.into(),
+        };
+        self.stacks
+            .mark_unhealthy(&self.ctx, id, &[resource], "lost")
+            .await
+            .expect("accepted");
+    }
+
+    /// Changes rows behind the engine's back.
+    pub async fn sql(&self, sql: &str) {
+        let mut tx = self.db.begin().await.expect("begin");
+        tx.execute(sql, vec![]).await.expect("statement");
+        tx.commit().await.expect("commit");
+    }
+
     pub async fn show(&self, id: &str) -> Option<Stack> {
         match self.stacks.show(&self.ctx, id).await {
             Ok(s) => Some(s),
@@ -115,30 +140,23 @@ impl World {
 
     /// One claimed run, dropped where the cloud crashes. `false`: no key is due.
     pub async fn turn(&self) -> bool {
-        let claim = db::claim(&self.db, &["stack"], "me", 8, 5_000_000)
+        // Nobody renews it here.
+        let lease = Duration::from_secs(600);
+        let leases = db::claim_for(&self.db, &["stack"], "me", 8, lease)
             .await
             .expect("claim");
-        let any = !claim.leases.is_empty();
-        for lease in claim.leases {
+        let any = !leases.is_empty();
+        for lease in leases {
             let crashed = self.cloud.crashed.notified();
             let outcome = tokio::select! {
                 biased;
                 () = crashed => None,
                 r = self.engine.run(&lease) => Some(r.expect("run")),
             };
-            let now = kernel::clock::now_micros();
             match outcome {
                 None => db::release_all(&self.db).await.expect("release"),
                 Some(next) => {
-                    let dirty = match next {
-                        Next::Done => db::Dirty::Clean,
-                        Next::Gone => db::Dirty::Gone,
-                        Next::Again => db::Dirty::At(now),
-                        Next::After(d) => {
-                            db::Dirty::At(now + i64::try_from(d.as_micros()).unwrap())
-                        }
-                    };
-                    db::complete(&self.db, &lease, &dirty)
+                    db::complete(&self.db, &lease, &next.into())
                         .await
                         .expect("complete");
                 }

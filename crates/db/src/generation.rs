@@ -1,0 +1,98 @@
+//! Calls across services: an older one cannot undo a newer one, and what was
+//! removed stays removed.
+//!
+//! The caller gives each object its id before it calls, and sends its own
+//! generation, which grows with each run of the reconciler that owns the
+//! object. The service that is called remembers the newest generation of each
+//! object that it has seen, and for a while the ids of removed objects.
+
+use kernel::{Error, Result};
+
+use crate::{Dialect, Tx, values};
+
+/// Admits a call that creates or changes an object. `generation`: of the
+/// caller; `None` where a person calls.
+///
+/// # Errors
+/// `Conflict` where a newer call was admitted before, or where the object was
+/// removed.
+pub async fn admit(tx: &mut Tx, kind: &str, id: &str, generation: Option<i64>) -> Result<()> {
+    remember(tx, kind, id, generation, false).await
+}
+
+/// Admits a call that removes an object; from now on it cannot be created
+/// again. Also of an object that was never seen: its creation may be delayed.
+///
+/// # Errors
+/// `Conflict` where a newer call was admitted before.
+pub async fn bury(tx: &mut Tx, kind: &str, id: &str, generation: Option<i64>) -> Result<()> {
+    remember(tx, kind, id, generation, true).await
+}
+
+async fn remember(
+    tx: &mut Tx,
+    kind: &str,
+    id: &str,
+    generation: Option<i64>,
+    removed: bool,
+) -> Result<()> {
+    let safeguards = tx.db().safeguards();
+    let found = tx
+        .lock_opt(
+            "SELECT generation, removed_at FROM object_generation WHERE kind = ? AND id = ?",
+            values![kind, id],
+        )
+        .await?;
+    let now = tx.db().now_sql();
+    let Some(row) = found else {
+        let at = if removed { now } else { "NULL" };
+        let head = match tx.dialect() {
+            Dialect::Mysql => "INSERT IGNORE INTO",
+            _ => "INSERT INTO",
+        };
+        let tail = match tx.dialect() {
+            Dialect::Mysql => "",
+            _ => " ON CONFLICT (kind, id) DO NOTHING",
+        };
+        let inserted = tx
+            .execute(
+                &format!(
+                    "{head} object_generation (kind, id, generation, removed_at) VALUES (?, ?, ?, {at}){tail}"
+                ),
+                values![kind, id, generation.unwrap_or(0)],
+            )
+            .await?;
+        if inserted == 1 {
+            return Ok(());
+        }
+        // Another call was faster: now its row is there.
+        return Err(Error::new(
+            kernel::Kind::Aborted,
+            "Another call for the same object was faster; try again.",
+        ));
+    };
+    let newest = row.int("generation")?;
+    if safeguards.generation && generation.is_some_and(|g| g < newest) {
+        return Err(Error::conflict(format!(
+            "The {kind} {id} has been changed by a newer call; this one came too late."
+        )));
+    }
+    if safeguards.tombstone && !removed && row.opt_int("removed_at")?.is_some() {
+        return Err(Error::conflict(format!(
+            "The {kind} {id} was removed; this call came too late."
+        )));
+    }
+    let at = if removed {
+        format!("COALESCE(removed_at, {now})")
+    } else {
+        "removed_at".to_owned()
+    };
+    tx.execute(
+        &format!(
+            "UPDATE object_generation SET generation = ?, removed_at = {at} WHERE kind = ? AND id = ?"
+        ),
+        values![newest.max(generation.unwrap_or(0)), kind, id],
+    )
+    .await
+    .map(|_| ())
+}

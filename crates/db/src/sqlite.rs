@@ -1,0 +1,341 @@
+//! SQLite in this process, on the calling thread.
+//!
+//! There is one connection that writes and some that read. Writers queue in
+//! order of arrival. A commit does not force the write-ahead log to the disk
+//! by itself: one flush serves all transactions that committed before it
+//! began, and [`Sqlite::flushed`] returns once such a flush has ended.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use kernel::{Error, Result, clock, ids};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{Value as Cell, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
+use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
+
+use crate::Value;
+
+/// Prepared statements that a connection keeps: all that we have.
+const STATEMENTS: usize = 512;
+/// Another process may hold the file's write lock for this long.
+const BUSY: Duration = Duration::from_secs(30);
+/// Connections that are kept for reading; more are opened while all are used.
+const READERS: usize = 8;
+
+/// A database file that this process has opened.
+pub(crate) struct Sqlite {
+    /// `None`: in memory, with the writer as its only connection.
+    path: Option<PathBuf>,
+    writer: Arc<Queue<Connection>>,
+    readers: Mutex<Vec<Connection>>,
+    durable: bool,
+    /// Transactions that have committed, and how many of them are on the disk.
+    committed: AtomicU64,
+    flushed: AtomicU64,
+    flush: Queue<()>,
+    log: OnceLock<std::fs::File>,
+}
+
+/// One row: values by column name.
+#[derive(Debug, Clone)]
+pub struct SqliteRow {
+    columns: Arc<[String]>,
+    values: Vec<Cell>,
+}
+
+impl SqliteRow {
+    pub(crate) fn cell(&self, name: &str) -> Result<&Cell> {
+        let at = self.columns.iter().position(|c| c == name);
+        at.and_then(|at| self.values.get(at))
+            .ok_or_else(|| Error::internal("no such column"))
+    }
+}
+
+/// A Rust value from a stored one.
+pub(crate) trait FromCell: Sized {
+    fn from_cell(cell: &Cell) -> Result<Self>;
+}
+
+fn other_type(wanted: &str, cell: &Cell) -> Error {
+    Error::internal(format!("{wanted} expected, found {}", cell.data_type()))
+}
+
+impl FromCell for String {
+    fn from_cell(cell: &Cell) -> Result<Self> {
+        match cell {
+            Cell::Text(text) => Ok(text.clone()),
+            other => Err(other_type("text", other)),
+        }
+    }
+}
+
+impl FromCell for i64 {
+    fn from_cell(cell: &Cell) -> Result<Self> {
+        match cell {
+            Cell::Integer(n) => Ok(*n),
+            other => Err(other_type("an integer", other)),
+        }
+    }
+}
+
+impl FromCell for bool {
+    fn from_cell(cell: &Cell) -> Result<Self> {
+        i64::from_cell(cell).map(|n| n != 0)
+    }
+}
+
+impl FromCell for Vec<u8> {
+    fn from_cell(cell: &Cell) -> Result<Self> {
+        match cell {
+            Cell::Blob(bytes) => Ok(bytes.clone()),
+            other => Err(other_type("bytes", other)),
+        }
+    }
+}
+
+impl<T: FromCell> FromCell for Option<T> {
+    fn from_cell(cell: &Cell) -> Result<Self> {
+        match cell {
+            Cell::Null => Ok(None),
+            some => T::from_cell(some).map(Some),
+        }
+    }
+}
+
+impl Sqlite {
+    /// `durable: false` leaves it to the operating system when changes reach
+    /// the disk: for worlds that need not survive a power failure.
+    pub(crate) fn open(path: &str, durable: bool) -> Result<Self> {
+        let memory = path.is_empty() || path == ":memory:";
+        let path = (!memory).then(|| PathBuf::from(path));
+        let writer = match &path {
+            None => Connection::open_in_memory().map_err(unreachable)?,
+            Some(path) => Connection::open(path).map_err(unreachable)?,
+        };
+        prepare(&writer)?;
+        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000;";
+        writer.execute_batch(pragmas).map_err(unreachable)?;
+        let level = if durable { "NORMAL" } else { "OFF" };
+        writer
+            .execute_batch(&format!("PRAGMA synchronous = {level}"))
+            .map_err(unreachable)?;
+        // [`Sqlite::begin`] waits on its own, without holding up a thread.
+        writer.busy_timeout(Duration::ZERO).map_err(unreachable)?;
+        Ok(Self {
+            durable: durable && path.is_some(),
+            path,
+            writer: Arc::new(Queue::new(writer)),
+            readers: Mutex::default(),
+            committed: AtomicU64::new(0),
+            flushed: AtomicU64::new(0),
+            flush: Queue::new(()),
+            log: OnceLock::new(),
+        })
+    }
+
+    /// Reads outside of a transaction.
+    pub(crate) async fn read(&self, sql: &str, args: &[Value]) -> Result<Vec<SqliteRow>> {
+        let Some(path) = &self.path else {
+            return query(&*self.writer.lock().await, sql, args);
+        };
+        let reader = self
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let reader = match reader {
+            Some(reader) => reader,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let reader = Connection::open_with_flags(path, flags).map_err(unreachable)?;
+                prepare(&reader)?;
+                reader
+            }
+        };
+        let rows = query(&reader, sql, args);
+        let mut idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < READERS {
+            idle.push(reader);
+        }
+        rows
+    }
+
+    /// Begins a write transaction.
+    pub(crate) async fn begin(&self) -> Result<SqliteTx> {
+        let connection = self.writer.clone().lock_owned().await;
+        let end = tokio::time::Instant::now() + BUSY;
+        loop {
+            match connection.execute_batch("BEGIN IMMEDIATE") {
+                Ok(()) => break,
+                // Another process writes: wait without holding up this thread.
+                Err(e) if is_busy(&e) && tokio::time::Instant::now() < end => {
+                    let pause = 0.5 + ids::jitter() * 2.0;
+                    tokio::time::sleep(Duration::from_secs_f64(pause / 1000.0)).await;
+                }
+                Err(e) => return Err(failed("BEGIN IMMEDIATE", e)),
+            }
+        }
+        Ok(SqliteTx {
+            connection,
+            open: true,
+        })
+    }
+
+    /// Until everything that has committed so far is on the disk.
+    pub(crate) async fn flushed(&self) -> Result<()> {
+        if !self.durable {
+            return Ok(());
+        }
+        let mine = self.committed.load(Ordering::SeqCst);
+        if self.flushed.load(Ordering::SeqCst) >= mine {
+            return Ok(());
+        }
+        let _turn = self.flush.lock().await;
+        if self.flushed.load(Ordering::SeqCst) >= mine {
+            return Ok(());
+        }
+        // Whoever has committed until now is served by this flush.
+        let served = self.committed.load(Ordering::SeqCst);
+        let log = self.log()?.try_clone().map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || log.sync_data())
+            .await
+            .map_err(Error::internal)?
+            .map_err(|e| Error::unavailable("The database cannot be written.").context(e))?;
+        self.flushed.fetch_max(served, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn log(&self) -> Result<&std::fs::File> {
+        if let Some(log) = self.log.get() {
+            return Ok(log);
+        }
+        let mut name = self.path.clone().unwrap_or_default().into_os_string();
+        name.push("-wal");
+        let file = std::fs::File::open(name)
+            .map_err(|e| Error::internal(e).context("the write-ahead log"))?;
+        Ok(self.log.get_or_init(|| file))
+    }
+}
+
+/// An open write transaction; rolled back when dropped.
+pub(crate) struct SqliteTx {
+    connection: OwnedMutexGuard<Connection>,
+    open: bool,
+}
+
+impl SqliteTx {
+    pub(crate) fn query(&self, sql: &str, args: &[Value]) -> Result<Vec<SqliteRow>> {
+        query(&self.connection, sql, args)
+    }
+
+    pub(crate) fn execute(&self, sql: &str, args: &[Value]) -> Result<u64> {
+        let mut statement = self
+            .connection
+            .prepare_cached(sql)
+            .map_err(|e| failed(sql, e))?;
+        let n = statement
+            .execute(params_from_iter(args.iter().map(bound)))
+            .map_err(|e| failed(sql, e))?;
+        Ok(u64::try_from(n).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn commit(mut self, of: &Sqlite) -> Result<()> {
+        self.connection
+            .execute_batch("COMMIT")
+            .map_err(|e| failed("COMMIT", e))?;
+        self.open = false;
+        of.committed.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl Drop for SqliteTx {
+    fn drop(&mut self) {
+        if self.open
+            && let Err(e) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(error = %e, "a transaction was not rolled back");
+        }
+    }
+}
+
+fn prepare(connection: &Connection) -> Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
+    connection
+        .create_scalar_function("now_micros", 0, flags, |_| Ok(clock::database_micros()))
+        .map_err(unreachable)?;
+    connection
+        .execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = memory;")
+        .map_err(unreachable)?;
+    // A reader meets a lock only where another process recovers the file.
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .map_err(unreachable)
+}
+
+fn query(connection: &Connection, sql: &str, args: &[Value]) -> Result<Vec<SqliteRow>> {
+    let mut statement = connection.prepare_cached(sql).map_err(|e| failed(sql, e))?;
+    let columns: Arc<[String]> = statement
+        .column_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    let mut rows = statement
+        .query(params_from_iter(args.iter().map(bound)))
+        .map_err(|e| failed(sql, e))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(|e| failed(sql, e))? {
+        let mut values = Vec::with_capacity(columns.len());
+        for at in 0..columns.len() {
+            values.push(row.get::<_, Cell>(at).map_err(|e| failed(sql, e))?);
+        }
+        found.push(SqliteRow {
+            columns: columns.clone(),
+            values,
+        });
+    }
+    Ok(found)
+}
+
+fn bound(value: &Value) -> rusqlite::types::ToSqlOutput<'_> {
+    use rusqlite::types::ToSqlOutput::Borrowed;
+    Borrowed(match value {
+        Value::Text(Some(text)) => ValueRef::Text(text.as_bytes()),
+        Value::Int(Some(n)) => ValueRef::Integer(*n),
+        Value::Bool(Some(yes)) => ValueRef::Integer(i64::from(*yes)),
+        Value::Blob(Some(bytes)) => ValueRef::Blob(bytes),
+        Value::Text(None) | Value::Int(None) | Value::Bool(None) | Value::Blob(None) => {
+            ValueRef::Null
+        }
+    })
+}
+
+fn is_busy(e: &rusqlite::Error) -> bool {
+    matches!(
+        e.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+fn failed(sql: &str, e: rusqlite::Error) -> Error {
+    // SQLITE_CONSTRAINT_UNIQUE and SQLITE_CONSTRAINT_PRIMARYKEY.
+    let unique = e
+        .sqlite_error()
+        .is_some_and(|e| matches!(e.extended_code, 2067 | 1555));
+    let error = if unique {
+        Error::exists("The object exists already.").context(e)
+    } else if is_busy(&e) {
+        Error::unavailable("The database does not answer.").context(e)
+    } else {
+        Error::internal(e)
+    };
+    error.context(crate::row::head(sql))
+}
+
+fn unreachable(e: rusqlite::Error) -> Error {
+    Error::unavailable("The database does not answer.").context(e)
+}

@@ -1,0 +1,207 @@
+//! Tables whose columns are named once: the struct is the list of columns,
+//! and insert, read and select come from it.
+
+use async_trait::async_trait;
+use kernel::{Error, Kind, Result};
+
+use crate::{Db, Dialect, Row, Tx, Value, values};
+
+/// A type that a column can hold.
+pub trait Column: Sized {
+    /// # Errors
+    /// As [`Row::text`]; for stored words also [`unknown_word`].
+    fn read(row: &Row, name: &str) -> Result<Self>;
+
+    /// # Errors
+    /// `Internal` where the value cannot be written as JSON.
+    fn value(&self) -> Result<Value>;
+}
+
+macro_rules! column {
+    ($($type:ty = $read:ident),*) => {$(
+        impl Column for $type {
+            fn read(row: &Row, name: &str) -> Result<Self> {
+                row.$read(name)
+            }
+
+            fn value(&self) -> Result<Value> {
+                Ok(self.clone().into())
+            }
+        }
+    )*};
+}
+
+column!(
+    String = text,
+    Option<String> = opt_text,
+    i64 = int,
+    Option<i64> = opt_int,
+    bool = flag
+);
+
+/// A column that holds a value as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<T: serde::Serialize + serde::de::DeserializeOwned> Column for Json<T> {
+    fn read(row: &Row, name: &str) -> Result<Self> {
+        let text = row.text(name)?;
+        let value = serde_json::from_str(&text)
+            .map_err(|e| Error::internal(e).context(format!("column {name}")))?;
+        Ok(Self(value))
+    }
+
+    fn value(&self) -> Result<Value> {
+        Ok(serde_json::to_string(&self.0)?.into())
+    }
+}
+
+/// A row of a table whose columns are the fields of a struct; implemented by
+/// [`table!`].
+#[async_trait]
+pub trait Table: Sized + Sync {
+    const TABLE: &'static str;
+    const COLUMNS: &'static [&'static str];
+
+    /// # Errors
+    /// As [`Column::read`].
+    fn read(row: &Row) -> Result<Self>;
+
+    /// In the order of the columns.
+    ///
+    /// # Errors
+    /// As [`Column::value`].
+    fn values(&self) -> Result<Vec<Value>>;
+
+    /// `SELECT` of all columns of the table, without a condition.
+    #[must_use]
+    fn select() -> String {
+        format!("SELECT {} FROM {}", Self::COLUMNS.join(", "), Self::TABLE)
+    }
+
+    /// # Errors
+    /// As [`Tx::execute`].
+    async fn insert(&self, tx: &mut Tx) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            Self::TABLE,
+            Self::COLUMNS.join(", "),
+            vec!["?"; Self::COLUMNS.len()].join(", ")
+        );
+        tx.execute(&sql, self.values()?).await.map(|_| ())
+    }
+}
+
+/// Declares a struct that is a row of a table; see [`Table`].
+///
+/// ```ignore
+/// db::table! {
+///     /// A flavor.
+///     pub(crate) struct FlavorRow in "flavor" {
+///         pub id: String,
+///         pub vcpus: i64,
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! table {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident in $table:literal {
+            $($(#[$field_meta:meta])* $field_vis:vis $field:ident : $type:ty),* $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        $vis struct $name {
+            $($(#[$field_meta])* $field_vis $field: $type),*
+        }
+
+        impl $crate::Table for $name {
+            const TABLE: &'static str = $table;
+            const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            fn read(row: &$crate::Row) -> ::kernel::Result<Self> {
+                Ok(Self {
+                    $($field: <$type as $crate::Column>::read(row, stringify!($field))?),*
+                })
+            }
+
+            fn values(&self) -> ::kernel::Result<Vec<$crate::Value>> {
+                Ok(vec![$($crate::Column::value(&self.$field)?),*])
+            }
+        }
+    };
+}
+
+/// Gives an enum its stored words. A word that none of them is was written by
+/// a newer release: reading it is an error, never a default.
+///
+/// ```ignore
+/// db::words! { Status: Build = "BUILD", Active = "ACTIVE" }
+/// ```
+#[macro_export]
+macro_rules! words {
+    ($type:ty: $($variant:ident = $word:literal),* $(,)?) => {
+        impl $type {
+            /// The word that is stored and shown.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),*
+                }
+            }
+
+            /// # Errors
+            /// See [`db::unknown_word`].
+            pub fn of_word(word: &str) -> ::kernel::Result<Self> {
+                match word {
+                    $($word => Ok(Self::$variant),)*
+                    _ => Err($crate::unknown_word(stringify!($type), word)),
+                }
+            }
+        }
+
+        impl $crate::Column for $type {
+            fn read(row: &$crate::Row, name: &str) -> ::kernel::Result<Self> {
+                Self::of_word(&row.text(name)?)
+            }
+
+            fn value(&self) -> ::kernel::Result<$crate::Value> {
+                Ok(self.word().into())
+            }
+        }
+    };
+}
+
+/// The error for a stored word that this release does not know: the row is
+/// left to the newer release that wrote it.
+#[must_use]
+pub fn unknown_word(what: &str, word: &str) -> Error {
+    Error::new(
+        Kind::Unavailable { retry_after: 30 },
+        format!("The {what} '{word}' was written by a newer version of this server."),
+    )
+}
+
+/// The columns that a table has in the database, sorted: what a test compares
+/// with [`Table::COLUMNS`].
+///
+/// # Errors
+/// As [`Db::query`].
+pub async fn columns_of(db: &Db, table: &str) -> Result<Vec<String>> {
+    let sql = match db.dialect() {
+        Dialect::Sqlite => "SELECT name AS name FROM pragma_table_info(?)",
+        Dialect::Postgres => {
+            "SELECT CAST(column_name AS text) AS name FROM information_schema.columns \
+             WHERE table_schema = current_schema() AND table_name = ?"
+        }
+        Dialect::Mysql => {
+            "SELECT CAST(column_name AS char) AS name FROM information_schema.columns \
+             WHERE table_schema = DATABASE() AND table_name = ?"
+        }
+    };
+    let rows = db.query(sql, values![table]).await?;
+    let mut names: Vec<String> = rows.iter().map(|r| r.text("name")).collect::<Result<_>>()?;
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,73 @@
+//! Renews the leases of runs that are alive, whatever else the process does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::Db;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::Tasks;
+use crate::driver::Runs;
+
+/// Lease duration.
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+/// Between two renewals.
+const RENEW: Duration = Duration::from_millis(2500);
+/// Between two rounds of [`db::maintain`].
+const MAINTAIN: Duration = Duration::from_secs(60);
+
+/// Starts the two tasks beside a driver.
+pub(crate) fn start(db: &Db, owner: &str, runs: Arc<Runs>, tasks: &Tasks) {
+    let (store, owner, inner) = (db.clone(), owner.to_owned(), tasks.clone());
+    tasks.spawn("lease renewal", async move {
+        renew(&store, &owner, &runs, &inner).await;
+    });
+    let (store, stopping) = (db.clone(), tasks.token());
+    tasks.spawn("flow maintenance", async move {
+        loop {
+            if let Err(e) = db::maintain(&store).await {
+                tracing::warn!(error = %e, "old keys and receipts were not removed");
+            }
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(MAINTAIN) => {}
+            }
+        }
+    });
+}
+
+async fn renew(db: &Db, owner: &str, runs: &Runs, tasks: &Tasks) {
+    let (stopping, aborted) = (tasks.token(), tasks.aborted());
+    let mut ended = runs.ended.subscribe();
+    let mut tick = tokio::time::interval_at(Instant::now() + RENEW, RENEW);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ended.mark_unchanged();
+        // A server that stops holds its leases until the last run has ended.
+        if stopping.is_cancelled() && runs.is_empty() {
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = aborted.cancelled() => return,
+            () = stopping.cancelled(), if !stopping.is_cancelled() => continue,
+            _ = ended.changed(), if stopping.is_cancelled() => continue,
+            _ = tick.tick() => {}
+        }
+        let alive = runs.leases();
+        if !alive.is_empty() && db.safeguards().renewal {
+            // The driver counts the runs that it ends.
+            if let Err(e) = db::renew(db, owner, &alive, LEASE).await {
+                tracing::warn!(error = %e, "leases were not renewed");
+            }
+        }
+        for lease in alive.iter().filter(|l| !l.validity().holds()) {
+            // Its run may sleep: nobody else would tell it.
+            lease.validity().end();
+        }
+        if let Err(e) = db.align_clock().await {
+            tracing::debug!(error = %e, "the clock was not aligned with the database");
+        }
+    }
+}

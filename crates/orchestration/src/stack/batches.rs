@@ -1,0 +1,38 @@
+//! Many rows in one statement. A few sizes only, so that the database finds
+//! the prepared statement again.
+
+use db::{Tx, Value};
+use kernel::Result;
+
+const SIZES: [usize; 5] = [64, 16, 4, 2, 1];
+
+/// The items in pieces of the known sizes.
+pub(super) fn of<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = SIZES.into_iter().find(|s| *s <= items.len())?;
+        let (piece, rest) = items.split_at(size);
+        items = rest;
+        Some(piece)
+    })
+}
+
+/// Inserts rows; `tail` says what happens to those that exist.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    table: &str,
+    columns: &[&str],
+    rows: &[Vec<Value>],
+    tail: &str,
+) -> Result<()> {
+    let one = format!("({})", vec!["?"; columns.len()].join(", "));
+    let columns = columns.join(", ");
+    for rows in of(rows) {
+        let marks = vec![one.as_str(); rows.len()].join(", ");
+        tx.execute(
+            &format!("INSERT INTO {table} ({columns}) VALUES {marks} {tail}"),
+            rows.concat(),
+        )
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! The same story on every database: many rows in one statement, signals,
+//! reports, generations, pruning.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod world;
+
+use kernel::{Ctx, Kind};
+use orchestration::face::{Action, NewStack, Signal, Status};
+use serde_json::json;
+use world::{PROJECT, World, parameters};
+
+const TEMPLATE: &str = "heat_template_version: 2021-04-16
+parameters: {count: {type: number}, token: {type: string, default: first}}
+resources:
+  net: {type: OS::Neutron::Net}
+  handle: {type: OS::Heat::WaitConditionHandle}
+  wait: {type: OS::Heat::WaitCondition, properties: {handle: {get_resource: handle}, count: 2, timeout: 600}}
+  all:
+    type: OS::Heat::ResourceGroup
+    properties:
+      count: {get_param: count}
+      resource_def:
+        type: OS::Nova::Server
+        properties: {name: w-%index%, image: i, flavor: f, networks: [{network: {get_resource: net}}], user_data: \"%index%\"}
+";
+
+#[tokio::test]
+async fn a_stack_lives_on_every_database() {
+    for test in testkit::every_database(orchestration::migrations()).await {
+        let name = test.name;
+        let w = World::over(test);
+        let caller =
+            |generation| Ctx::for_project("req-owner", PROJECT).with_generation(generation);
+        let new = NewStack {
+            parameters: parameters(&[("count", json!(87))]),
+            ..World::new_stack(TEMPLATE)
+        };
+        let id = w.stacks.create(&caller(1), new.clone()).await.unwrap().id;
+        w.ends(&id, Action::Create, Status::InProgress).await;
+        for (node, generation) in [("0", 3), ("1", 3), ("1", 2)] {
+            let signal = Signal {
+                id: node.into(),
+                status: if generation == 2 {
+                    "FAILURE"
+                } else {
+                    "SUCCESS"
+                }
+                .into(),
+                reason: String::new(),
+                data: json!(null),
+            };
+            let ctx = caller(generation);
+            w.stacks.signal(&ctx, &id, "handle", signal).await.unwrap();
+        }
+        w.ends(&id, Action::Create, Status::Complete).await;
+        assert_eq!(w.cloud.count()["server"], 87, "{name}");
+        w.cloud.fail("w-5");
+        w.unhealthy(&id, Some("all"), "5", "incident").await;
+        w.update(&id, None, &[("count", json!(86))]).await;
+        w.ends(&id, Action::Update, Status::Complete).await;
+        assert_eq!(w.cloud.count()["server"], 86, "{name}");
+        let rebuilds = w.cloud.log();
+        let rebuilds = rebuilds.iter().filter(|l| *l == "rebuild server w-5");
+        assert_eq!(rebuilds.count(), 1, "{name}");
+        w.stacks.delete(&caller(4), &id).await.unwrap();
+        w.settle().await;
+        assert!(w.show(&id).await.is_none(), "{name}");
+        assert!(w.cloud.things().is_empty(), "{name}");
+        let late = w.stacks.create(&caller(1), new).await;
+        assert_eq!(late.unwrap_err().kind, Kind::Conflict, "{name}");
+    }
+}

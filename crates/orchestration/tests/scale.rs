@@ -1,0 +1,153 @@
+//! Large stacks: what the engine does grows with the size of the stack, not
+//! with its square. Counts only, never times.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod world;
+
+use std::fmt::Write as _;
+
+use orchestration::face::{Action, NewStack, Status};
+use serde_json::json;
+use world::{World, parameters};
+
+fn independent(count: usize) -> String {
+    let mut text = "heat_template_version: 2021-04-16\nresources:\n".to_owned();
+    for i in 0..count {
+        writeln!(text, "  r{i}: {{type: OS::Neutron::Net}}").unwrap();
+    }
+    text
+}
+
+const GROUP: &str = "heat_template_version: 2021-04-16
+parameters: {count: {type: number}}
+resources:
+  net: {type: OS::Neutron::Net}
+  handle: {type: OS::Heat::WaitConditionHandle}
+  all:
+    type: OS::Heat::ResourceGroup
+    properties:
+      count: {get_param: count}
+      resource_def:
+        type: OS::Nova::Server
+        properties: {name: w-%index%, image: i, flavor: f, networks: [{network: {get_resource: net}}]}
+outputs:
+  names: {value: {get_attr: [all, name]}}
+";
+
+/// Statements of the create, an update without a change and the delete.
+async fn statements(new: NewStack, things: usize) -> [u64; 3] {
+    let w = World::new().await;
+    let id = w.create(new).await.id;
+    let start = w.db.queries();
+    w.ends(&id, Action::Create, Status::Complete).await;
+    let created = w.db.queries();
+    assert_eq!(w.cloud.things().len(), things);
+    w.update(&id, None, &[]).await;
+    let asked = w.db.queries();
+    w.ends(&id, Action::Update, Status::Complete).await;
+    let updated = w.db.queries();
+    w.delete(&id).await;
+    let began = w.db.queries();
+    w.settle().await;
+    assert!(w.show(&id).await.is_none());
+    assert!(w.cloud.things().is_empty());
+    [created - start, updated - asked, w.db.queries() - began]
+}
+
+#[tokio::test]
+async fn ten_times_the_resources_take_ten_times_the_statements() {
+    let small = statements(World::new_stack(&independent(1000)), 1000).await;
+    let large = statements(World::new_stack(&independent(10_000)), 10_000).await;
+    println!("{small:?} {large:?}");
+    for (small, large) in small.into_iter().zip(large) {
+        assert!(small <= 1000, "{small}");
+        assert!(large <= 12 * small, "{small} {large}");
+    }
+    assert!(small[1] <= 40, "an update without a change writes nothing");
+    assert!(large[1] <= 40, "an update without a change writes nothing");
+}
+
+#[tokio::test]
+async fn a_group_takes_as_many_statements_as_it_has_members() {
+    let group = |count: usize| NewStack {
+        parameters: parameters(&[("count", json!(count))]),
+        ..World::new_stack(GROUP)
+    };
+    let small = statements(group(100), 101).await;
+    let large = statements(group(1000), 1001).await;
+    println!("{small:?} {large:?}");
+    // A server tells its owner when it is there, whatever the engine does.
+    for (small, large) in small.into_iter().zip(large) {
+        assert!(large <= 12 * small, "{small} {large}");
+    }
+}
+
+#[tokio::test]
+async fn events_of_a_large_stack_are_bounded() {
+    let w = World::new().await;
+    let id = w.create(World::new_stack(&independent(1500))).await.id;
+    w.ends(&id, Action::Create, Status::Complete).await;
+    let rows =
+        w.db.query("SELECT id FROM stack_event", vec![])
+            .await
+            .unwrap();
+    assert_eq!(rows.len(), 1000);
+    let last = w.stacks.events(&w.ctx, &id, 1).await.unwrap().remove(0);
+    assert_eq!(
+        (last.resource.as_str(), last.status),
+        ("s1", Status::Complete)
+    );
+}
+
+/// What waits is looked at when the stack is woken; what is done is not
+/// loaded, parsed or opened again.
+#[tokio::test]
+async fn a_wake_costs_as_much_as_it_changes() {
+    let w = World::new().await;
+    let text = format!(
+        "{}  handle: {{type: OS::Heat::WaitConditionHandle}}\n  wait: {{type: OS::Heat::WaitCondition, properties: {{handle: {{get_resource: handle}}, count: 100, timeout: 600}}}}\n",
+        independent(500)
+    );
+    let id = w.create(World::new_stack(&text)).await.id;
+    w.ends(&id, Action::Create, Status::InProgress).await;
+    let calls = w.cloud.asked();
+    let mut costs = Vec::new();
+    for i in 0..20 {
+        let signal = orchestration::face::Signal {
+            id: i.to_string(),
+            status: "SUCCESS".into(),
+            reason: String::new(),
+            data: json!({}),
+        };
+        w.stacks
+            .signal(&w.ctx, &id, "handle", signal)
+            .await
+            .unwrap();
+        let before = w.db.queries();
+        w.settle().await;
+        costs.push(w.db.queries() - before);
+    }
+    assert!(costs.iter().all(|c| *c <= 16), "{costs:?}");
+    assert_eq!(w.cloud.asked(), calls, "nobody was asked again");
+}
+
+#[tokio::test]
+async fn servers_that_are_still_built_are_not_asked_for_one_by_one() {
+    let w = World::new().await;
+    w.cloud.slow();
+    let new = NewStack {
+        parameters: parameters(&[("count", json!(200))]),
+        ..World::new_stack(GROUP)
+    };
+    let id = w.create(new).await.id;
+    w.ends(&id, Action::Create, Status::InProgress).await;
+    for i in 0..100 {
+        let before = w.cloud.asked();
+        w.cloud.finish_one(&format!("w-{i}")).await;
+        w.settle().await;
+        assert_eq!(w.cloud.asked() - before, 2, "a listing, and the one");
+    }
+    w.cloud.finish().await;
+    w.ends(&id, Action::Create, Status::Complete).await;
+}
