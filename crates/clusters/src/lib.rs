@@ -34,8 +34,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use flow::Reconciler;
+use flow::{Reconciler, Tasks};
 
+pub use bootstrap::Bootstrap;
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
 pub use schema::migrations;
@@ -61,9 +62,10 @@ impl Clusters {
         own::routes(self.0.clone())
     }
 
-    /// `/bootstrap/v1/…`, for the nodes' own TLS listener and no other.
-    pub fn bootstrap_routes(&self) -> axum::Router {
-        bootstrap::http::routes(self.0.clone())
+    /// What agents call, for the nodes' own TLS listener and no other; the
+    /// tasks keep what they are told.
+    pub fn bootstrap(&self, tasks: &Tasks) -> Bootstrap {
+        Bootstrap::new(self.0.clone(), tasks)
     }
 
     /// What has to run in a [`flow::Driver`].

@@ -26,6 +26,9 @@ pub struct Config {
     pub public_endpoint: Option<String>,
     /// TCP port of the bootstrap listener on each cluster network's gateway.
     pub bootstrap_port: u16,
+    /// Further addresses of the bootstrap listener, for nodes that reach this
+    /// server by another address than their gateway's.
+    pub bootstrap_listen: Vec<SocketAddr>,
     pub clusters: Clusters,
     pub infra: Infra,
 }
@@ -54,6 +57,9 @@ pub struct Infra {
     /// The simulator's world; `None`: a file in the state directory. Several
     /// servers that simulate one world share it.
     pub simulator: Option<PathBuf>,
+    /// Whether this process plays the agents of simulated nodes; `false`
+    /// where another program does.
+    pub simulated_agents: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -73,6 +79,7 @@ impl Default for Config {
             database: None,
             public_endpoint: None,
             bootstrap_port: 9512,
+            bootstrap_listen: Vec::new(),
             clusters: Clusters::default(),
             infra: Infra::default(),
         }
@@ -97,6 +104,7 @@ impl Default for Infra {
             pool: ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 30, 0, 0), 15),
             isolate: false,
             simulator: None,
+            simulated_agents: true,
         }
     }
 }

@@ -2,15 +2,12 @@
 //! again until it is heard.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use kernel::Result;
-use nodewire::{Hello, Ready, StepStatus, Welcome};
+use nodewire::{AGENT_PROTOCOLS, Hello, Ready, StepStatus, Welcome};
 use serde_json::Value;
 use tokio::net::UdpSocket;
-use tokio::time::sleep;
 
-use crate::channel::is_refusal;
 use crate::init::Boot;
 use crate::report::{plain, say};
 use crate::retry::Backoff;
@@ -49,32 +46,21 @@ impl Boot {
             session: self.session.session.clone(),
             addresses: vec![own.to_string()],
             boot: self.session.boot,
+            protocols: AGENT_PROTOCOLS,
+            software: env!("CARGO_PKG_VERSION").into(),
+            peers: None,
         };
         self.reporter.step("hello", StepStatus::Start, "");
-        let mut backoff = Backoff::new(50, 5_000);
-        let mut said = String::new();
-        loop {
-            match self.channel.post::<Welcome>("hello", &hello).await {
-                Ok(Some(welcome)) => {
-                    self.reporter.step("hello", StepStatus::Ok, "");
-                    let _ = self.welcomed.send(true);
-                    return Ok(welcome);
-                }
-                Ok(None) => {}
-                Err(e) if is_refusal(&e) && !self.session.ready => return Err(e),
-                Err(e) => {
-                    let now = plain(&e);
-                    if now != said {
-                        say(format_args!("hello: {now}"));
-                        said = now;
-                    }
-                    if is_refusal(&e) {
-                        // A member that the server forgot serves on.
-                        sleep(Duration::from_secs(60)).await;
-                    }
-                }
+        match self.channel.hello(hello).await {
+            Ok(welcome) => {
+                self.reporter.step("hello", StepStatus::Ok, "");
+                let _ = self.welcomed.send(true);
+                Ok(welcome)
             }
-            backoff.pause().await;
+            Err(e) => {
+                self.reporter.step("hello", StepStatus::Failed, plain(&e));
+                Err(e)
+            }
         }
     }
 

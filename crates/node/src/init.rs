@@ -98,7 +98,11 @@ async fn boot(flavour: Flavour) -> Result<()> {
         seed,
         welcomed,
     };
+    let link = boot.channel.clone();
     let delivery = delivery.run(boot.channel.clone(), known);
+    let delivery = async {
+        tokio::join!(link.run(boot.session.ready), delivery);
+    };
     if boot.seed.coe == "kubernetes" {
         let stop = async {
             tokio::select! {

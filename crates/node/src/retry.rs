@@ -23,3 +23,58 @@ impl Backoff {
         self.next = (self.next * 2).min(self.most);
     }
 }
+
+/// Pauses anywhere between nothing and a bound that doubles: many nodes that
+/// lost the same server at the same moment come back spread over it.
+pub(crate) struct FullJitter {
+    first: Duration,
+    next: Duration,
+    most: Duration,
+}
+
+impl FullJitter {
+    pub(crate) fn new(first: Duration, most: Duration) -> Self {
+        Self {
+            first,
+            next: first,
+            most,
+        }
+    }
+
+    /// After a success.
+    pub(crate) fn reset(&mut self) {
+        self.next = self.first;
+    }
+
+    /// How long to pause this time.
+    fn draw(&mut self) -> Duration {
+        let bound = self.next;
+        self.next = (bound * 2).min(self.most);
+        bound.mul_f64(ids::jitter())
+    }
+
+    pub(crate) async fn pause(&mut self) {
+        tokio::time::sleep(self.draw()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_of_one_server_come_back_spread_over_time() {
+        let mut all: Vec<FullJitter> = (0..1000)
+            .map(|_| FullJitter::new(Duration::from_secs(1), Duration::from_secs(10)))
+            .collect();
+        for bound in [1, 2, 4, 8, 10, 10] {
+            let bound = Duration::from_secs(bound);
+            let mut drawn: Vec<Duration> = all.iter_mut().map(FullJitter::draw).collect();
+            drawn.sort();
+            assert!(drawn[999] <= bound);
+            // A tenth of the time holds about a tenth of them.
+            let early = drawn.iter().filter(|d| **d < bound / 10).count();
+            assert!((50..=200).contains(&early), "{early}");
+        }
+    }
+}

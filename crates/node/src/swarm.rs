@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kernel::{Error, Result};
-use nodewire::{JoinTicket, LONG_POLL_SECONDS, Published, Role, StepStatus, SwarmPlan, Welcome};
+use nodewire::{JoinTicket, Published, Role, StepStatus, SwarmPlan, Welcome};
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::channel::{Channel, is_refusal};
 use crate::engine::{Engine, text};
@@ -117,21 +117,8 @@ async fn join(engine: &Engine, channel: &Channel, own: IpAddr) -> Result<()> {
 
 /// Waits until there is a swarm to join.
 async fn ticket(channel: &Channel) -> Result<JoinTicket> {
-    let until = Instant::now() + PATIENCE;
-    let mut backoff = Backoff::new(50, 2_000);
-    loop {
-        match channel.poll::<JoinTicket>("join", LONG_POLL_SECONDS).await {
-            Ok(Some(ticket)) => return Ok(ticket),
-            Ok(None) if Instant::now() >= until => {
-                return Err(Error::timeout(
-                    "no manager published a swarm to join within three minutes",
-                ));
-            }
-            Ok(None) => {}
-            Err(e) if is_refusal(&e) || Instant::now() >= until => return Err(e),
-            Err(_) => backoff.pause().await,
-        }
-    }
+    let late = |_| Error::timeout("no manager published a swarm to join within three minutes");
+    timeout(PATIENCE, channel.ticket()).await.map_err(late)?
 }
 
 /// Whether the engine is in no swarm and not on its way into one. Leaves the

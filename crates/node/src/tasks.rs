@@ -9,11 +9,12 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use kernel::{Error, Kind, Result};
-use nodewire::{LONG_POLL_SECONDS, ObservedNode, Task, TaskKind, TaskResult};
+use nodewire::{ObservedNode, Task, TaskKind};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use crate::channel::{Channel, is_refusal};
+use crate::channel::{Channel, Order};
 use crate::engine::{Engine, query, text};
 use crate::report::{plain, say};
 use crate::retry::Backoff;
@@ -34,82 +35,48 @@ pub(crate) struct Duty<'a> {
     pub identity: &'a Path,
 }
 
-/// Tells the server how a task ended, until it has heard it or waits for it
-/// no more.
-pub(crate) async fn answer(channel: &Channel, id: &str, done: Result<String>) {
-    let result = match done {
-        Ok(log) => TaskResult { ok: true, log },
-        Err(e) => TaskResult {
-            ok: false,
-            log: plain(&e),
-        },
-    };
-    say(format_args!("task {id}: ok={} {}", result.ok, result.log));
-    let path = format!("tasks/{}", query(id));
-    let mut backoff = Backoff::new(100, 5_000);
-    while let Err(e) = channel.post::<Value>(&path, &result).await {
-        // The server knows it no more, or us: nobody waits for the answer.
-        if is_refusal(&e) || !e.is_transient() {
-            return say(format_args!("task {id}: {}", plain(&e)));
-        }
-        backoff.pause().await;
-    }
-}
-
 impl Duty<'_> {
     /// Takes tasks until dropped.
     pub(crate) async fn run(&self) {
+        let (sender, orders) = mpsc::unbounded_channel();
+        tokio::join!(self.channel.take_tasks(sender), self.work(orders));
+    }
+
+    /// Drains go on side by side, as each waits for its own containers to
+    /// stop; everything else is done when they are over.
+    async fn work(&self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut drains = FuturesUnordered::new();
-        let mut busy: Vec<String> = Vec::new();
         loop {
-            let task = {
-                let next = self.next(busy.join(","));
-                tokio::pin!(next);
-                loop {
-                    tokio::select! {
-                        task = &mut next => break task,
-                        Some(id) = drains.next() => busy.retain(|b| *b != id),
-                    }
-                }
+            let order = tokio::select! {
+                order = orders.recv() => order,
+                Some(()) = drains.next() => continue,
             };
-            if busy.contains(&task.id) {
-                // The server did not hear of its end, or is an older one.
-                sleep(LOOK).await;
-            } else if matches!(task.kind, TaskKind::Drain { .. }) {
-                // Each waits for its own containers to stop.
-                busy.push(task.id.clone());
-                drains.push(self.one(task));
+            let Some(order) = order else {
+                return;
+            };
+            if matches!(order.task.kind, TaskKind::Drain { .. }) {
+                drains.push(self.one(order));
             } else {
                 while drains.next().await.is_some() {}
-                busy.clear();
-                self.one(task).await;
+                self.one(order).await;
             }
         }
     }
 
-    async fn next(&self, busy: String) -> Task {
-        let path = format!("tasks?busy={}", query(&busy));
-        let mut backoff = Backoff::new(200, 10_000);
-        loop {
-            match self.channel.poll::<Task>(&path, LONG_POLL_SECONDS).await {
-                Ok(Some(task)) => return task,
-                Ok(None) => {}
-                Err(e) if e.is_transient() => backoff.pause().await,
-                Err(e) => {
-                    say(format_args!("tasks: {}", plain(&e)));
-                    sleep(Duration::from_secs(30)).await;
-                }
-            }
-        }
-    }
-
-    /// Gives the id of the task when the server knows its result.
-    async fn one(&self, task: Task) -> String {
+    /// Returns when the server knows the result, or waits for none.
+    async fn one(&self, order: Order) {
+        let task = &order.task;
         say(format_args!("task {}: {:?}", task.id, task.kind));
         let limit = Duration::from_secs(task.deadline.unwrap_or(DEADLINE).into());
-        let done = self.act(&task, Instant::now() + limit).await;
-        answer(self.channel, &task.id, done).await;
-        task.id
+        let until = Instant::now() + limit;
+        tokio::select! {
+            biased;
+            () = order.cancelled() => {
+                say(format_args!("task {}: cancelled", task.id));
+                self.channel.forget(&task.id);
+            }
+            done = self.act(task, until) => self.channel.answer(&task.id, done).await,
+        }
     }
 
     async fn act(&self, task: &Task, until: Instant) -> Result<String> {

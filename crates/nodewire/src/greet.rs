@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::KubePlan;
 use crate::shy::shy;
+use crate::{KubePlan, Protocols};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,6 +46,15 @@ pub struct Hello {
     pub addresses: Vec<String>,
     /// How often this node started, from 1.
     pub boot: u32,
+    /// What the agent speaks; protocol 1 where it does not say.
+    #[serde(default)]
+    pub protocols: Protocols,
+    /// The agent's release, for people.
+    #[serde(default)]
+    pub software: String,
+    /// Version of the peers that the agent knows already.
+    #[serde(default)]
+    pub peers: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +107,7 @@ pub enum StepStatus {
 }
 
 shy!(Seed, server, cluster, node, role, index);
-shy!(Hello, cluster, node, addresses, boot);
+shy!(Hello, cluster, node, addresses, boot, protocols);
 
 #[cfg(test)]
 mod tests {

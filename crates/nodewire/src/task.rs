@@ -64,6 +64,10 @@ pub enum TaskKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskResult {
     pub ok: bool,
+    /// Whether the agent does not know the kind of task: another attempt
+    /// would end alike.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsupported: bool,
     pub log: String,
 }
 

@@ -8,11 +8,11 @@ use kernel::{Error, Result};
 use nodewire::{CsrAsk, CsrGrant, KubePlan, Peer, Peers, Role};
 
 use super::ops::Who;
-use crate::cluster::{Cluster, table};
+use crate::cluster::Cluster;
 use crate::coe::kubernetes::networks::Networks;
 use crate::coe::kubernetes::profiles::{self, Asker, Authority};
-use crate::kube::{self, Kube};
-use crate::node::{self, Node, NodeStatus};
+use crate::kube;
+use crate::node::{Node, NodeBrief, NodeStatus, brief};
 use crate::{ClustersDeps, certificate, tokens};
 
 /// What a node has to know; the key of the service accounts only for masters.
@@ -35,7 +35,7 @@ pub(crate) async fn plan(
         service_ip: n.service_ip().to_string(),
         dns_ip: n.dns.to_string(),
         pod_cidr: n.pods.to_string(),
-        node_pod_cidr: pods_of(node)?,
+        node_pod_cidr: pods_of(&node.name, node.is_balancer, node.pod_cidr.as_deref())?,
         upstream_dns: n.upstream_dns.clone(),
         taint_masters: true,
         api_port: n.api_port,
@@ -62,19 +62,19 @@ async fn etcd_join(d: &ClustersDeps, cluster: &Cluster, node: &Node) -> Result<V
     if !node.is_master || node.fresh_sealed.is_none() {
         return Ok(Vec::new());
     }
-    let nodes = node::table::of_cluster(&d.db, &cluster.uuid).await?;
-    let member = |n: &&Node| n.is_master && n.status.wanted() && n.status != NodeStatus::Lost;
+    let nodes = brief::masters_and(&d.db, &cluster.uuid, &node.name).await?;
+    let member = |n: &&NodeBrief| n.is_master && n.status.wanted() && n.status != NodeStatus::Lost;
     let members = nodes.iter().filter(|n| member(n) || n.id == node.id);
     Ok(members.map(|n| n.name.clone()).collect())
 }
 
-fn pods_of(node: &Node) -> Result<String> {
-    if node.is_balancer {
+fn pods_of(name: &str, is_balancer: bool, pod_cidr: Option<&str>) -> Result<String> {
+    if is_balancer {
         return Ok(String::new());
     }
-    node.pod_cidr
-        .clone()
-        .ok_or_else(|| Error::internal(format!("node {} has no pod range", node.name)))
+    pod_cidr
+        .map(str::to_owned)
+        .ok_or_else(|| Error::internal(format!("node {name} has no pod range")))
 }
 
 /// As Magnum labels nodes, and as Kubernetes' own tools expect.
@@ -106,9 +106,9 @@ pub(crate) async fn csr(d: &ClustersDeps, who: &Who, ask: &CsrAsk) -> Result<Csr
         return Err(Error::forbidden("A balancer has no certificates."));
     }
     let kube = kube::table::load(&d.db, &cluster.uuid).await?;
-    let nodes = node::table::of_cluster(&d.db, &cluster.uuid).await?;
-    let numbers = |of: &dyn Fn(&Node) -> bool| -> Vec<IpAddr> {
-        let there = |n: &&Node| n.status != NodeStatus::Removed && of(n);
+    let nodes = brief::of_cluster(&d.db, &cluster.uuid).await?;
+    let numbers = |of: &dyn Fn(&NodeBrief) -> bool| -> Vec<IpAddr> {
+        let there = |n: &&NodeBrief| n.status != NodeStatus::Removed && of(n);
         nodes
             .iter()
             .filter(there)
@@ -117,7 +117,7 @@ pub(crate) async fn csr(d: &ClustersDeps, who: &Who, ask: &CsrAsk) -> Result<Csr
     };
     // A worker has no address of another node; a master's and the balancer's
     // are their own, whichever worker claims them.
-    let ours = |n: &Node| n.is_master || n.is_balancer;
+    let ours = |n: &NodeBrief| n.is_master || n.is_balancer;
     let others = numbers(&|n| n.id != who.node.id && (ours(n) || !who.node.is_master));
     let asker = Asker {
         node: &who.node.name,
@@ -143,24 +143,26 @@ fn host(address: &str) -> Option<String> {
 }
 
 /// Everybody who has said hello and is not gone.
-pub(crate) async fn peers(d: &ClustersDeps, cluster: &str, kube: &Kube) -> Result<Peers> {
-    let nodes = node::table::of_cluster(&d.db, cluster).await?;
-    let row = table::load(&d.db, cluster).await?;
-    let present: Vec<(&Node, String)> = nodes
+pub(crate) fn peers(
+    nodes: &[NodeBrief],
+    api_address: Option<&str>,
+    networks: &Networks,
+) -> Result<Peers> {
+    let present: Vec<(&NodeBrief, String)> = nodes
         .iter()
         // One whose server is made anew comes back at the address that it had.
-        .filter(|n| n.session_hash.is_some() || n.fresh_sealed.is_some())
+        .filter(|n| n.session_hash.is_some() || n.is_fresh)
         .filter(|n| n.status != NodeStatus::Removed)
-        .filter_map(|n| Some((n, address(n, &kube.networks)?)))
+        .filter_map(|n| Some((n, address(n, networks)?)))
         .collect();
-    let port = kube.networks.api_port;
+    let port = networks.api_port;
     // Where there is to be a balancer nothing else is the API's address.
     let balanced = nodes.iter().any(|n| n.is_balancer);
     let front = present
         .iter()
         .find(|(n, _)| if balanced { n.is_balancer } else { n.is_master });
-    let api = row
-        .and_then(|c| c.api_address.as_deref().and_then(host))
+    let api = api_address
+        .and_then(host)
         .or_else(|| front.map(|(_, address)| address.clone()))
         .map(|host| format!("{host}:{port}"));
     let peers: Result<Vec<Peer>> = present
@@ -168,9 +170,9 @@ pub(crate) async fn peers(d: &ClustersDeps, cluster: &str, kube: &Kube) -> Resul
         .map(|(n, address)| {
             Ok(Peer {
                 node: n.name.clone(),
-                role: role(n),
+                role: role(n.is_master, n.is_balancer),
                 address: address.clone(),
-                pod_cidr: pods_of(n)?,
+                pod_cidr: pods_of(&n.name, n.is_balancer, n.pod_cidr.as_deref())?,
             })
         })
         .collect();
@@ -185,37 +187,31 @@ pub(crate) async fn peers(d: &ClustersDeps, cluster: &str, kube: &Kube) -> Resul
 }
 
 /// In the words of the wire.
-pub(crate) fn role(n: &Node) -> Role {
-    match (n.is_master, n.is_balancer) {
+pub(crate) fn role(is_master: bool, is_balancer: bool) -> Role {
+    match (is_master, is_balancer) {
         (true, _) => Role::Manager,
         (_, true) => Role::Balancer,
         _ => Role::Worker,
     }
 }
 
-/// Where etcd knows a master and others that are lost.
-///
-/// # Errors
-/// NotFound: the node has not told its address.
-pub(crate) async fn etcd_addresses(
-    d: &ClustersDeps,
-    cluster: &str,
+/// Where etcd knows a master and others that are lost; `None` where the
+/// master has not told its address.
+pub(crate) fn etcd_addresses<'a>(
+    nodes: impl Iterator<Item = &'a NodeBrief> + Clone,
+    networks: &Networks,
     name: &str,
-) -> Result<(String, Vec<String>)> {
-    let networks = kube::table::load(&d.db, cluster).await?.networks;
-    let nodes = node::table::of_cluster(&d.db, cluster).await?;
-    let own = nodes.iter().find(|n| n.name == name);
-    let own = own.and_then(|n| address(n, &networks));
-    let own = own.ok_or_else(|| Error::not_found("Address of node", name))?;
+) -> Option<(String, Vec<String>)> {
+    let own = nodes.clone().find(|n| n.name == name);
+    let own = own.and_then(|n| address(n, networks))?;
     let lost = nodes
-        .iter()
         .filter(|n| n.is_master && n.status == NodeStatus::Lost)
-        .filter_map(|n| address(n, &networks));
-    Ok((own, lost.collect()))
+        .filter_map(|n| address(n, networks));
+    Some((own, lost.collect()))
 }
 
 /// The address at which other nodes reach this one.
-fn address(n: &Node, networks: &Networks) -> Option<String> {
+fn address(n: &NodeBrief, networks: &Networks) -> Option<String> {
     profiles::trusted(&n.addresses, &[], networks)
         .first()
         .map(IpAddr::to_string)

@@ -1,7 +1,46 @@
 //! The server side of the bootstrap protocol: what agents inside of nodes
 //! report and ask. It is served on a listener of its own.
 
+pub(crate) mod assign;
+pub(crate) mod feed;
+pub(crate) mod hello;
 pub(crate) mod http;
 pub(crate) mod kube;
 pub(crate) mod ops;
 pub(crate) mod poll;
+pub(crate) mod session;
+
+use std::sync::Arc;
+
+use flow::Tasks;
+
+use crate::ClustersDeps;
+use feed::Feeds;
+
+/// The server side of the nodes' bootstrap. Cheap to clone.
+#[derive(Clone)]
+pub struct Bootstrap {
+    deps: Arc<ClustersDeps>,
+    feeds: Feeds,
+}
+
+impl Bootstrap {
+    pub(crate) fn new(deps: Arc<ClustersDeps>, tasks: &Tasks) -> Self {
+        Self {
+            feeds: Feeds::new(deps.clone(), tasks),
+            deps,
+        }
+    }
+
+    /// `/bootstrap/v1/…` and `/bootstrap/v2/…`.
+    pub fn routes(&self) -> axum::Router {
+        http::routes(self.clone())
+    }
+
+    /// Clusters with agents at this server, and streams on which agents wait
+    /// for news.
+    #[must_use]
+    pub fn sessions(&self) -> (usize, usize) {
+        self.feeds.count()
+    }
+}

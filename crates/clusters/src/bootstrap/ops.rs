@@ -3,8 +3,8 @@
 
 use kernel::{Ctx, Error, Kind, Result, clock};
 use nodewire::{
-    CsrAsk, CsrGrant, Hello, JoinTicket, Observed, Published, Purpose, StepStatus, Steps,
-    SwarmPlan, TaskResult, Welcome,
+    CsrAsk, CsrGrant, JoinTicket, Observed, Published, Purpose, StepStatus, Steps, TaskResult,
+    Unsupported,
 };
 use pki::SignOptions;
 use serde::{Deserialize, Serialize};
@@ -31,82 +31,8 @@ pub(crate) struct Who {
     pub(crate) cluster: Cluster,
 }
 
-fn refused(text: &str) -> Error {
+pub(crate) fn refused(text: &str) -> Error {
     Error::new(Kind::Unauthenticated, text)
-}
-
-/// Exchanges a token for a session. The same session may ask again.
-pub(crate) async fn hello(d: &ClustersDeps, hello: &Hello) -> Result<Welcome> {
-    let unknown = || refused("The token is not valid for this node.");
-    if hello.session.len() < 32 {
-        return Err(Error::invalid(
-            "session",
-            "session: at least 16 random bytes in hex.",
-        ));
-    }
-    let Some(cluster) = table::load(&d.db, &hello.cluster).await? else {
-        return Err(unknown());
-    };
-    let coe = cluster.engine()?;
-    let nodes = node::table::of_cluster(&d.db, &cluster.uuid).await?;
-    let masters = || {
-        let there = |n: &&Node| n.is_master && n.status != NodeStatus::Removed;
-        nodes.iter().filter(there)
-    };
-    let first = masters().map(|n| n.index).min();
-    let count = masters().count();
-    let Some(found) = nodes.iter().find(|n| n.name == hello.node) else {
-        return Err(unknown());
-    };
-    if found.token_hash != tokens::digest(&hello.token) {
-        return Err(unknown());
-    }
-    let session = tokens::digest(&hello.session);
-    let again = found.session_hash.as_deref() == Some(session.as_str());
-    if !again && found.token_expires < clock::now_micros() {
-        return Err(refused("The token has expired."));
-    }
-    if found.status == NodeStatus::Removed {
-        return Err(unknown());
-    }
-    let mut tx = d.db.begin().await?;
-    let Some(mut n) = node::table::load_tx(&mut tx, &found.id).await? else {
-        return Err(unknown());
-    };
-    n.addresses = hello.addresses.iter().take(16).cloned().collect();
-    if n.status == NodeStatus::Waiting {
-        n.status = NodeStatus::Running;
-    }
-    if !node::table::bind(&mut tx, &n, &session).await? {
-        return Err(refused("The token was used by another session."));
-    }
-    let news = !again || n.addresses != found.addresses;
-    if coe == Coe::Kubernetes && news {
-        // Its peers wait for its address.
-        tx.wake(KIND, &cluster.uuid);
-        if n.is_master && n.fresh_sealed.is_some() {
-            // Its etcd is about to ask for a vote.
-            db::mark(&mut tx, KIND, &cluster.uuid).await?;
-        }
-    }
-    tx.commit().await?;
-    let (swarm, kubernetes) = match coe {
-        Coe::Swarm => (Some(swarm_plan()), None),
-        Coe::Kubernetes => (None, Some(kube::plan(d, &cluster, &n, count).await?)),
-    };
-    Ok(Welcome {
-        role: kube::role(&n),
-        first_manager: n.is_master && Some(n.index) == first,
-        swarm,
-        kubernetes,
-    })
-}
-
-fn swarm_plan() -> SwarmPlan {
-    SwarmPlan {
-        addr_pool: vec!["10.32.0.0/11".into()],
-        subnet_size: 24,
-    }
 }
 
 /// The node of a session.
@@ -123,12 +49,39 @@ pub(crate) async fn who(d: &ClustersDeps, session: Option<&str>) -> Result<Who> 
     Ok(Who { node, cluster })
 }
 
+/// A step of a node that is not ready yet has failed: so has the node.
+pub(crate) fn fail(n: &mut Node) -> bool {
+    let failed =
+        n.failure().is_some() && matches!(n.status, NodeStatus::Waiting | NodeStatus::Running);
+    if failed {
+        n.status = NodeStatus::Failed;
+        n.signal = Some("FAILURE".into());
+        n.signalled = false;
+    }
+    failed
+}
+
 /// Keeps reports of steps; a failed one fails the wait condition at once.
 pub(crate) async fn steps(d: &ClustersDeps, who: &Who, reports: &Steps) -> Result<()> {
-    let mut tx = d.db.begin().await?;
-    let Some(mut n) = node::table::load_tx(&mut tx, &who.node.id).await? else {
-        return Ok(());
-    };
+    let failed = db::write!(d.db, |tx| {
+        if reports.steps.iter().any(|s| s.status == StepStatus::Failed) {
+            db::mark(tx, KIND, &who.cluster.uuid).await?;
+        }
+        let Some(mut n) = node::table::load_tx(tx, &who.node.id).await? else {
+            return Ok(None);
+        };
+        report(&mut n, reports);
+        let failed = fail(&mut n);
+        node::table::save(tx, &n).await?;
+        Ok(failed.then_some(n))
+    })?;
+    if let Some(n) = failed {
+        tell(d, &who.cluster, &n).await;
+    }
+    Ok(())
+}
+
+fn report(n: &mut Node, reports: &Steps) {
     for step in reports.steps.iter().take(STEPS) {
         if n.steps.len() >= STEPS && !n.steps.iter().any(|s| s.name == step.name) {
             break;
@@ -141,20 +94,6 @@ pub(crate) async fn steps(d: &ClustersDeps, who: &Who, reports: &Steps) -> Resul
         let name: String = step.name.chars().take(80).collect();
         n.report(&name, status, step.at_micros, tail(&step.log));
     }
-    let failed =
-        n.failure().is_some() && matches!(n.status, NodeStatus::Waiting | NodeStatus::Running);
-    if failed {
-        n.status = NodeStatus::Failed;
-        n.signal = Some("FAILURE".into());
-        n.signalled = false;
-        db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
-    }
-    node::table::save(&mut tx, &n).await?;
-    tx.commit().await?;
-    if failed {
-        tell(d, &who.cluster, &n).await;
-    }
-    Ok(())
 }
 
 /// The end of a log says more than its start.
@@ -167,7 +106,7 @@ fn tail(log: &str) -> &str {
 }
 
 /// Signals at once; what fails here the reconciler repeats.
-async fn tell(d: &ClustersDeps, cluster: &Cluster, n: &Node) {
+pub(crate) async fn tell(d: &ClustersDeps, cluster: &Cluster, n: &Node) {
     let ctx = Ctx::for_project(kernel::ids::request_id(), &cluster.project_id);
     if let Err(e) = signal::signal(d, &ctx, cluster, n).await {
         tracing::warn!(node = n.name, error = %e, "the stack was not signalled; it will be");
@@ -176,26 +115,29 @@ async fn tell(d: &ClustersDeps, cluster: &Cluster, n: &Node) {
 
 /// The node is a Ready member of the cluster.
 pub(crate) async fn ready(d: &ClustersDeps, who: &Who) -> Result<()> {
-    let mut tx = d.db.begin().await?;
-    let Some(mut n) = node::table::load_tx(&mut tx, &who.node.id).await? else {
-        return Ok(());
-    };
-    match n.status {
-        NodeStatus::Ready if n.signalled => return Ok(()),
-        NodeStatus::Leaving | NodeStatus::Removed => {
-            return Err(Error::conflict("This node is leaving the cluster."));
+    let news = db::write!(d.db, |tx| {
+        db::mark(tx, KIND, &who.cluster.uuid).await?;
+        let Some(mut n) = node::table::load_tx(tx, &who.node.id).await? else {
+            return Ok(None);
+        };
+        match n.status {
+            NodeStatus::Ready if n.signalled => return Ok(None),
+            NodeStatus::Leaving | NodeStatus::Removed => {
+                return Err(Error::conflict("This node is leaving the cluster."));
+            }
+            // A node that has told of a failure and got over it: the stack has
+            // failed by then, the node may still be used by the next resize.
+            _ => {}
         }
-        // A node that has told of a failure and got over it: the stack has
-        // failed by then, the node may still be used by the next resize.
-        _ => {}
+        n.status = NodeStatus::Ready;
+        n.signal = Some("SUCCESS".into());
+        n.signalled = false;
+        node::table::save(tx, &n).await?;
+        Ok(Some(n))
+    })?;
+    if let Some(n) = news {
+        tell(d, &who.cluster, &n).await;
     }
-    n.status = NodeStatus::Ready;
-    n.signal = Some("SUCCESS".into());
-    n.signalled = false;
-    node::table::save(&mut tx, &n).await?;
-    db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
-    tx.commit().await?;
-    tell(d, &who.cluster, &n).await;
     Ok(())
 }
 
@@ -242,43 +184,64 @@ pub(crate) async fn published(d: &ClustersDeps, who: &Who, news: &Published) -> 
     manager(who)?;
     let cluster = &who.cluster.uuid;
     let purpose = tokens::join_purpose(cluster);
-    let mut tx = d.db.begin().await?;
-    let (mut addresses, before) = match node::table::join_tx(&mut tx, cluster).await? {
-        Some(sealed) => {
-            let text = d.sealer.unseal_text(&purpose, &sealed)?;
-            let known: Joining = serde_json::from_str(&text)?;
-            (known.remote_addrs, known.ca)
-        }
-        None => (Vec::new(), None),
-    };
     if let Some(ca) = &news.ca {
         api_ca_is_one(ca)?;
     }
-    if !addresses.contains(&news.remote_addr) {
-        addresses.push(news.remote_addr.clone());
-    }
-    let joining = Joining {
-        remote_addrs: addresses,
-        worker_token: news.worker_token.clone(),
-        manager_token: news.manager_token.clone(),
-        ca: news.ca.clone().or(before),
-    };
-    let sealed = d.sealer.seal(&purpose, &serde_json::to_vec(&joining)?)?;
-    node::table::set_join(&mut tx, cluster, &sealed).await?;
-    // The mark wakes the agents that wait for it.
-    db::mark(&mut tx, KIND, cluster).await?;
-    tx.commit().await
+    db::write!(d.db, |tx| {
+        // The mark wakes the agents that wait for it.
+        db::mark(tx, KIND, cluster).await?;
+        let (mut addresses, before) = match node::table::join_tx(tx, cluster).await? {
+            Some(sealed) => {
+                let known = joining(d, cluster, &sealed)?;
+                (known.remote_addrs, known.ca)
+            }
+            None => (Vec::new(), None),
+        };
+        if !addresses.contains(&news.remote_addr) {
+            addresses.push(news.remote_addr.clone());
+        }
+        let joining = Joining {
+            remote_addrs: addresses,
+            worker_token: news.worker_token.clone(),
+            manager_token: news.manager_token.clone(),
+            ca: news.ca.clone().or(before),
+        };
+        let sealed = d.sealer.seal(&purpose, &serde_json::to_vec(&joining)?)?;
+        node::table::set_join(tx, cluster, &sealed).await
+    })
 }
 
 /// How nodes join, sealed at rest.
 #[derive(Serialize, Deserialize)]
-struct Joining {
+pub(crate) struct Joining {
     remote_addrs: Vec<String>,
     worker_token: String,
     manager_token: String,
     /// PEM of the CA of the cluster's API where that has its own.
     #[serde(default)]
     ca: Option<String>,
+}
+
+impl Joining {
+    pub(crate) fn ticket(&self, is_master: bool) -> JoinTicket {
+        let token = if is_master {
+            &self.manager_token
+        } else {
+            &self.worker_token
+        };
+        JoinTicket {
+            remote_addrs: self.remote_addrs.clone(),
+            token: token.clone(),
+        }
+    }
+}
+
+/// What a master has published, as it is stored.
+pub(crate) fn joining(d: &ClustersDeps, cluster: &str, sealed: &str) -> Result<Joining> {
+    let purpose = tokens::join_purpose(cluster);
+    Ok(serde_json::from_str(
+        &d.sealer.unseal_text(&purpose, sealed)?,
+    )?)
 }
 
 /// Clients take it for a file of certificates: it holds nothing else.
@@ -297,30 +260,7 @@ pub(crate) async fn api_ca(d: &ClustersDeps, cluster: &str) -> Result<Option<Str
     let Some(sealed) = node::table::swarm(&d.db, cluster).await?.join_sealed else {
         return Ok(None);
     };
-    let text = d
-        .sealer
-        .unseal_text(&tokens::join_purpose(cluster), &sealed)?;
-    Ok(serde_json::from_str::<Joining>(&text)?.ca)
-}
-
-/// The ticket for a node, once a manager has published it.
-pub(crate) async fn ticket(d: &ClustersDeps, who: &Who) -> Result<Option<JoinTicket>> {
-    let cluster = &who.cluster.uuid;
-    let Some(sealed) = node::table::swarm(&d.db, cluster).await?.join_sealed else {
-        return Ok(None);
-    };
-    let text = d
-        .sealer
-        .unseal_text(&tokens::join_purpose(cluster), &sealed)?;
-    let joining: Joining = serde_json::from_str(&text)?;
-    Ok(Some(JoinTicket {
-        remote_addrs: joining.remote_addrs,
-        token: if who.node.is_master {
-            joining.manager_token
-        } else {
-            joining.worker_token
-        },
-    }))
+    Ok(joining(d, cluster, &sealed)?.ca)
 }
 
 /// What a manager sees: health and version follow. Several masters tell at
@@ -352,21 +292,21 @@ async fn note(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<bool> {
     if same {
         return Ok(true);
     }
-    let mut tx = d.db.begin().await?;
-    if node::table::observed_tx(&mut tx, &c.uuid).await? != before {
-        return Ok(false);
-    }
-    node::table::set_observed(&mut tx, &c.uuid, &text).await?;
-    if !hands_off {
-        table::set_health(&mut tx, &c.uuid, Some(status), &reason).await?;
-    }
-    if !seen.version.is_empty() && c.coe_version.as_deref() != Some(seen.version.as_str()) {
-        // A swarm's version is its container engine's.
-        let container = (coe == Coe::Swarm).then_some(seen.version.as_str());
-        table::set_version(&mut tx, &c.uuid, &seen.version, container).await?;
-    }
-    tx.commit().await?;
-    Ok(true)
+    db::write!(d.db, |tx| {
+        if node::table::observed_tx(tx, &c.uuid).await? != before {
+            return Ok(false);
+        }
+        node::table::set_observed(tx, &c.uuid, &text).await?;
+        if !hands_off {
+            table::set_health(tx, &c.uuid, Some(status), &reason).await?;
+        }
+        if !seen.version.is_empty() && c.coe_version.as_deref() != Some(seen.version.as_str()) {
+            // A swarm's version is its container engine's.
+            let container = (coe == Coe::Swarm).then_some(seen.version.as_str());
+            table::set_version(tx, &c.uuid, &seen.version, container).await?;
+        }
+        Ok(true)
+    })
 }
 
 /// The end of a task. In a swarm a drained node is then removed, whether or
@@ -379,22 +319,36 @@ pub(crate) async fn task_done(
     done: &TaskResult,
 ) -> Result<()> {
     manager(who)?;
-    let mut tx = d.db.begin().await?;
-    let Some(task) = node::table::task_tx(&mut tx, &who.cluster.uuid, id).await? else {
-        return Ok(());
-    };
-    if task.status != "pending" {
-        return Ok(());
-    }
-    let status = if done.ok { "done" } else { "failed" };
-    node::table::end_task(&mut tx, id, status, tail(&done.log)).await?;
-    if task.kind == "drain" && who.cluster.engine()? == Coe::Swarm {
-        let now = clock::now_micros();
-        let seconds = resize::REMOVE_SECONDS;
-        let mut next = Task::new(&task.cluster_id, "remove", &task.node, now, seconds);
-        next.generation = task.generation;
-        node::table::insert_task(&mut tx, &next).await?;
-    }
-    db::mark(&mut tx, KIND, &who.cluster.uuid).await?;
-    tx.commit().await
+    let swarm = who.cluster.engine()? == Coe::Swarm;
+    db::write!(d.db, |tx| {
+        db::mark(tx, KIND, &who.cluster.uuid).await?;
+        let Some(task) = node::table::task_tx(tx, &who.cluster.uuid, id).await? else {
+            return Ok(());
+        };
+        if task.status != "pending" {
+            return Ok(());
+        }
+        let status = if done.ok { "done" } else { "failed" };
+        node::table::end_task(tx, id, status, tail(&done.log)).await?;
+        if task.kind == "drain" && swarm {
+            let now = clock::now_micros();
+            let seconds = resize::REMOVE_SECONDS;
+            let mut next = Task::new(&task.cluster_id, "remove", &task.node, now, seconds);
+            next.generation = task.generation;
+            node::table::insert_task(tx, &next).await?;
+        }
+        Ok(())
+    })
+}
+
+/// An agent that does not know a frame of its own protocol: one of the two
+/// is wrong, and a person has to look.
+pub(crate) fn unsupported(who: &Who, frame: &Unsupported) {
+    tracing::warn!(
+        node = who.node.name,
+        cluster = who.cluster.uuid,
+        frame = frame.frame,
+        why = frame.why,
+        "an agent does not understand this server"
+    );
 }

@@ -1,7 +1,9 @@
 //! Nodes as their agents report them: identity, steps, session, tasks.
 
+pub(crate) mod brief_table;
 pub(crate) mod model;
 mod swarm_table;
 pub(crate) mod table;
 
+pub(crate) use brief_table::{self as brief, NodeBrief};
 pub(crate) use model::{Node, NodeStatus, Task};

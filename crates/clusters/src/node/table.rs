@@ -191,8 +191,12 @@ pub(crate) async fn bind(tx: &mut Tx, node: &Node, session_hash: &str) -> Result
 }
 
 /// Writes status, steps and signal of a node that `load_tx` has locked. A
-/// removed node has no pods any more.
+/// removed node has no pods any more, and its session ends; the others have a
+/// peer less.
 pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
+    if !n.status.wanted() || n.status == NodeStatus::Lost {
+        tx.wake(crate::cluster::KIND, &n.cluster_id);
+    }
     let pods = n
         .pod_cidr
         .clone()
@@ -247,6 +251,7 @@ pub(crate) async fn conclude(tx: &mut Fenced, n: &Node) -> Result<()> {
 /// Another token for another server of the same node: who used the one
 /// before is nobody's session any more.
 pub(crate) async fn rearm(tx: &mut Fenced, n: &Node) -> Result<()> {
+    tx.wake(crate::cluster::KIND, &n.cluster_id);
     tx.execute(
         "UPDATE magnum_node SET steps = '[]', session_hash = NULL, token_hash = ?, \
          token_expires = ?, token_sealed = ?, fresh_sealed = ? WHERE id = ?",
@@ -358,7 +363,9 @@ pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: &str, log: &str) -> 
 }
 
 /// Drains of a resize that is given up; an agent's late answer finds none.
+/// The agents that work on them are told.
 pub(crate) async fn drop_drains(tx: &mut Fenced, cluster: &str) -> Result<()> {
+    tx.wake(crate::cluster::KIND, cluster);
     tx.execute(
         "DELETE FROM magnum_task WHERE cluster_id = ? AND kind = 'drain'",
         values![cluster],

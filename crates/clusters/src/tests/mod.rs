@@ -1,6 +1,7 @@
 //! Tests of the crate: a world with fakes of the faces and a SQLite file.
 
 mod api;
+mod calls;
 mod kube;
 mod kube_certs;
 mod kube_flavours;
@@ -10,4 +11,5 @@ mod kube_resize;
 mod nodes;
 mod pure;
 mod rollback;
+mod sessions;
 pub(crate) mod world;

@@ -463,6 +463,8 @@ pub(crate) struct World {
     pub(crate) things: Arc<Things>,
     pub(crate) router: Router,
     pub(crate) bootstrap: Router,
+    clusters: Clusters,
+    tasks: flow::Tasks,
     reconciler: Arc<dyn Reconciler>,
     _dir: tempfile::TempDir,
 }
@@ -501,6 +503,7 @@ impl World {
             },
             node_certificate_seconds: 3600,
         });
+        let tasks = flow::Tasks::default();
         let router = Router::new()
             .nest("/container-infra", clusters.routes())
             .nest("/jeroboam/v1", clusters.own_routes());
@@ -509,8 +512,10 @@ impl World {
             heat,
             things,
             router,
-            bootstrap: clusters.bootstrap_routes(),
+            bootstrap: clusters.bootstrap(&tasks).routes(),
             reconciler: clusters.reconcilers().remove(0),
+            clusters,
+            tasks,
             _dir: dir,
         }
     }
@@ -569,6 +574,35 @@ impl World {
             .body(Body::from(body.to_string()))
             .unwrap();
         send(&self.bootstrap, request).await
+    }
+
+    /// Opens a stream of a session.
+    pub(crate) async fn stream(
+        &self,
+        session: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> Result<Stream, Got> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/bootstrap/v2/{path}"))
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {session}"))
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let response = self.bootstrap.clone().oneshot(request).await.unwrap();
+        if response.status().is_success() {
+            return Ok(Stream(response.into_body(), nodewire::Lines::default()));
+        }
+        Err(read(response).await)
+    }
+
+    /// Another server process on the same database answers the agents.
+    pub(crate) async fn restart_bootstrap(&mut self) {
+        self.tasks.stop(std::time::Duration::from_secs(5)).await;
+        self.tasks = flow::Tasks::default();
+        self.bootstrap = self.clusters.bootstrap(&self.tasks).routes();
     }
 
     /// Runs every due key until none is. Where the gate kills the server,
@@ -665,8 +699,39 @@ pub(crate) fn template_body() -> Value {
         "labels": { "a": "1" }, "docker_volume_size": null })
 }
 
+/// A body that has no end.
+pub(crate) struct Stream(Body, nodewire::Lines);
+
+impl Stream {
+    /// The next frame; `None` where the server has ended the stream.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        let part = tokio::time::timeout(std::time::Duration::from_secs(10), self.0.frame())
+            .await
+            .expect("nothing was pushed")?;
+        let lines = self.1.add(part.unwrap().data_ref().unwrap()).unwrap();
+        assert_eq!(lines.len(), 1, "a frame is a line");
+        Some(serde_json::from_slice(&lines[0]).unwrap())
+    }
+
+    /// The next frame has to be of this type; its body.
+    pub(crate) async fn expect(&mut self, kind: &str) -> Value {
+        let mut frame = self.next().await.expect("the stream has ended");
+        assert_eq!(frame["type"], kind, "{frame}");
+        frame["body"].take()
+    }
+
+    /// Nothing comes within the time.
+    pub(crate) async fn is_silent(&mut self, millis: u64) -> bool {
+        let limit = std::time::Duration::from_millis(millis);
+        tokio::time::timeout(limit, self.0.frame()).await.is_err()
+    }
+}
+
 async fn send(router: &Router, request: Request<Body>) -> Got {
-    let response = router.clone().oneshot(request).await.unwrap();
+    read(router.clone().oneshot(request).await.unwrap()).await
+}
+
+async fn read(response: axum::response::Response) -> Got {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     Got {

@@ -13,7 +13,10 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+
+use super::bootstrap::Limits;
 
 /// The media type of the format that is written.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -23,6 +26,8 @@ const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 pub struct Sources {
     pub db: Db,
     pub counts: Counts,
+    pub agents: clusters::Bootstrap,
+    pub limits: Limits,
 }
 
 impl std::fmt::Debug for Sources {
@@ -53,6 +58,8 @@ async fn metrics(State(sources): State<Sources>) -> Response {
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let figures = self.counts.figures();
+        let listener = self.limits.figures();
+        let (clusters, streams) = self.agents.sessions();
         let plain = [
             (
                 "db_statements",
@@ -70,10 +77,41 @@ impl Collector for Sources {
                 "Leases lost while their runs were alive",
                 figures.lost_leases,
             ),
+            (
+                "agent_connections_refused",
+                "Connections of agents refused because there were too many",
+                listener.refused,
+            ),
         ];
         for (name, help, value) in plain {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        let present = [
+            (
+                "agent_connections",
+                "Open connections of agents",
+                listener.connections,
+            ),
+            (
+                "agent_streams",
+                "Streams on which agents wait for news",
+                streams,
+            ),
+            (
+                "agent_clusters",
+                "Clusters that agents of this server belong to",
+                clusters,
+            ),
+            (
+                "agent_listeners",
+                "Listening sockets of the bootstrap channel",
+                listener.listeners,
+            ),
+        ];
+        for (name, help, value) in present {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
         let by_kind = [
             ("flow_runs", "Runs of reconcilers", figures.runs),

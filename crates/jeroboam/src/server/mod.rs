@@ -1,6 +1,7 @@
 //! The server process: state directory, wiring, listeners, graceful stop.
 
 mod bootstrap;
+mod descriptors;
 mod dialect;
 mod images;
 mod installation;

@@ -15,6 +15,7 @@ use kernel::{Error, Result};
 use network::NetworkService;
 use serde_json::json;
 
+use super::bootstrap::Limits;
 use super::images::Given;
 
 /// What these routes need.
@@ -24,6 +25,8 @@ pub struct Own {
     pub compute: Compute,
     pub network: NetworkService,
     pub db: Db,
+    pub agents: clusters::Bootstrap,
+    pub limits: Limits,
 }
 
 /// Public: answers when the database does.
@@ -70,7 +73,13 @@ async fn leaks(State(own): State<Own>, rest::Caller(ctx): rest::Caller) -> Respo
 
 /// What the process has done since its start.
 async fn stats(State(own): State<Own>, rest::Caller(ctx): rest::Caller) -> Response {
-    answer(admin(&ctx).map(|()| json!({"queries": own.db.queries()})))
+    let (clusters, streams) = own.agents.sessions();
+    let listener = own.limits.figures();
+    answer(admin(&ctx).map(|()| {
+        json!({"queries": own.db.queries(), "agents": {
+            "clusters": clusters, "streams": streams, "connections": listener.connections,
+            "refused_connections": listener.refused, "listeners": listener.listeners}})
+    }))
 }
 
 async fn refresh(State(own): State<Own>, rest::Caller(ctx): rest::Caller) -> Response {

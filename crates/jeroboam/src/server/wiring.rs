@@ -1,6 +1,7 @@
 //! The ordered wiring: what is made, from what, in which order. Read it from
 //! the top to know the whole server.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +16,13 @@ use infra::sim::Simulator;
 use infra::{ContainerHost, NetworkPlane};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
+use tokio::sync::watch;
 
 use super::installation::{check_keys, installation, listener, migrations as installation_table};
 use super::own::{self, Own};
 use super::sealing::Seals;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, dialect, images, metrics};
+use super::{bootstrap, descriptors, dialect, images, metrics};
 use crate::config::{Config, Driver};
 
 /// The start waits so long for the engine's list of images.
@@ -123,16 +125,23 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         },
         node_certificate_seconds: config.clusters.node_certificate_seconds,
     });
+    let agents = clusters.bootstrap(tasks);
+    let limits = bootstrap::Limits::new(descriptors::raise_limit());
     // Simulated networks have no gateway that one could listen on.
-    match plant.simulator {
-        Some(simulator) => simulation::agents::start(simulator, clusters.bootstrap_routes(), tasks),
-        None => listener.start(
-            clusters.bootstrap_routes(),
-            config.bootstrap_port,
-            network.gateways(),
-            tasks,
-        ),
-    }
+    let gateways = match &plant.simulator {
+        Some(simulator) if config.infra.simulated_agents => {
+            simulation::agents::start(simulator.clone(), agents.routes(), tasks);
+            watch::channel(BTreeSet::new()).1
+        }
+        Some(_) => watch::channel(BTreeSet::new()).1,
+        None => network.gateways(),
+    };
+    let addresses = bootstrap::Addresses {
+        always: config.bootstrap_listen.clone(),
+        port: config.bootstrap_port,
+        gateways,
+    };
+    listener.start(agents.routes(), addresses, limits.clone(), tasks);
 
     let mut driver = FlowDriver::new(database.clone());
     for reconciler in [
@@ -152,11 +161,15 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         compute,
         network,
         db: database.clone(),
+        agents: agents.clone(),
+        limits: limits.clone(),
     });
     let own = rest::require_auth(own, auth, Arc::new(dialect::Own), &[]);
     let figures = metrics::Sources {
         db: database.clone(),
         counts: driver.counts(),
+        agents,
+        limits,
     };
     let router = Router::new()
         .merge(own::health(database))

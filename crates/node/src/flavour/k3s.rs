@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kernel::{Error, Result, ids};
-use nodewire::{JoinTicket, LONG_POLL_SECONDS, Peers, Published, Role, Welcome};
+use nodewire::{Peers, Published, Role, Welcome};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -141,7 +141,7 @@ async fn life(
         return member::master(boot, &facts, &dir, &peers, ready).await;
     }
     facts.api = member::api_address(&peers).await?;
-    let ticket = reporter.run("join", ticket(boot)).await?;
+    let ticket = reporter.run("join", boot.channel.ticket()).await?;
     start(boot, &wanted, plan::agent(&facts, &ticket.token))?;
     reporter.run("k3s", joined(boot, &dir)).await?;
     let api = Api::new(&facts.api, &dir, "kubelet")?;
@@ -252,17 +252,4 @@ async fn publish(boot: &Boot, facts: &Facts) -> Result<()> {
         backoff.pause().await;
     }
     Ok(())
-}
-
-/// Waits until the master has published how to join.
-async fn ticket(boot: &Boot) -> Result<JoinTicket> {
-    let mut backoff = Backoff::new(100, 5_000);
-    loop {
-        match boot.channel.poll("join", LONG_POLL_SECONDS).await {
-            Ok(Some(ticket)) => return Ok(ticket),
-            Ok(None) => {}
-            Err(e) if e.is_transient() => backoff.pause().await,
-            Err(e) => return Err(e),
-        }
-    }
 }

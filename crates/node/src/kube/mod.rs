@@ -93,6 +93,7 @@ pub(crate) async fn live(
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok());
     let (welcome, peers) = kept.map_or((None, None), |k| (Some(k.welcome), k.peers));
+    boot.channel.know_peers(peers.clone());
     let node = Node {
         boot,
         crew,

@@ -6,21 +6,18 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use kernel::{Error, Result};
-use nodewire::{KubePlan, LONG_POLL_SECONDS, Peers};
+use nodewire::{KubePlan, Peers};
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::channel::{Channel, is_refusal};
-use crate::engine::query;
+use crate::channel::Channel;
 use crate::report::{plain, say};
-use crate::retry::Backoff;
 
 /// Marks our routes among others.
 const PROTOCOL: &str = "77";
 
-/// How long news of nodes may gather: each costs the server and every node
-/// a request.
+/// How long news of nodes may gather: each is a change of routes and files.
 const TOGETHER: Duration = Duration::from_millis(150);
 
 /// Forwarding is allowed, and what pods send beyond the pods' range carries
@@ -49,30 +46,17 @@ pub(crate) async fn rules(plan: &KubePlan) -> Result<()> {
 
 /// Follows the server's list of nodes into `known`, until dropped.
 pub(crate) async fn follow(channel: &Channel, known: &watch::Sender<Option<Peers>>) {
-    let mut backoff = Backoff::new(100, 5_000);
+    let mut told = channel.peers();
     loop {
-        let version = known.borrow().as_ref().map(|p| p.version.clone());
-        let path = match &version {
-            // What an earlier boot kept may be old; the server says.
-            Some(version) => format!("peers?known={}", query(version)),
-            None => "peers?known=".into(),
-        };
-        match channel.poll::<Peers>(&path, LONG_POLL_SECONDS).await {
-            Ok(Some(peers)) => {
-                backoff = Backoff::new(100, 5_000);
-                known.send_replace(Some(peers));
-                // Nodes come together: one answer for several of them.
-                sleep(TOGETHER).await;
-            }
-            Ok(None) => {}
-            Err(e) => {
-                say(format_args!("peers: {}", plain(&e)));
-                if is_refusal(&e) {
-                    sleep(Duration::from_secs(30)).await;
-                }
-                backoff.pause().await;
-            }
+        let peers = told.borrow_and_update().clone();
+        if peers.is_some() && peers != *known.borrow() {
+            known.send_replace(peers);
         }
+        if told.changed().await.is_err() {
+            return;
+        }
+        // Nodes come together: one change of the routes for several of them.
+        sleep(TOGETHER).await;
     }
 }
 

@@ -4,55 +4,57 @@
 use std::time::Duration;
 
 use kernel::{Error, Kind, Result};
-use nodewire::{LONG_POLL_SECONDS, Task, TaskKind};
-use tokio::time::{Instant, sleep};
+use nodewire::TaskKind;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::api::Api;
 use super::{drain, etcd};
-use crate::channel::Channel;
+use crate::channel::{Channel, Order};
 use crate::engine::query;
-use crate::report::{plain, say};
+use crate::report::say;
 use crate::retry::Backoff;
-use crate::tasks::answer;
 
 /// Where a task names no deadline, seconds.
 const DEADLINE: u32 = 120;
 
 /// Takes tasks until dropped.
 pub(crate) async fn run(api: &Api, channel: &Channel) {
-    let mut backoff = Backoff::new(200, 10_000);
-    loop {
-        match channel.poll::<Task>("tasks", LONG_POLL_SECONDS).await {
-            Ok(Some(task)) => {
-                backoff = Backoff::new(200, 10_000);
-                one(api, channel, &task).await;
-            }
-            Ok(None) => {}
-            Err(e) if e.is_transient() => backoff.pause().await,
-            Err(e) => {
-                say(format_args!("tasks: {}", plain(&e)));
-                sleep(Duration::from_secs(30)).await;
-            }
+    let (sender, mut orders) = mpsc::unbounded_channel();
+    let work = async {
+        while let Some(order) = orders.recv().await {
+            one(api, channel, &order).await;
         }
-    }
+    };
+    tokio::join!(channel.take_tasks(sender), work);
 }
 
-async fn one(api: &Api, channel: &Channel, task: &Task) {
+async fn one(api: &Api, channel: &Channel, order: &Order) {
+    let task = &order.task;
     say(format_args!("task {}: {:?}", task.id, task.kind));
     let limit = Duration::from_secs(task.deadline.unwrap_or(DEADLINE).into());
     let until = Instant::now() + limit;
-    let mut backoff = Backoff::new(100, 2_000);
-    let done = loop {
-        match act(api, &task.kind, until).await {
-            // The API server may be starting again; a drain that gave up
-            // has had its time.
-            Err(e) if matches!(e.kind, Kind::Unavailable { .. }) && Instant::now() < until => {
-                backoff.pause().await;
+    let work = async {
+        let mut backoff = Backoff::new(100, 2_000);
+        loop {
+            match act(api, &task.kind, until).await {
+                // The API server may be starting again; a drain that gave up
+                // has had its time.
+                Err(e) if matches!(e.kind, Kind::Unavailable { .. }) && Instant::now() < until => {
+                    backoff.pause().await;
+                }
+                other => break other,
             }
-            other => break other,
         }
     };
-    answer(channel, &task.id, done).await;
+    tokio::select! {
+        biased;
+        () = order.cancelled() => {
+            say(format_args!("task {}: cancelled", task.id));
+            channel.forget(&task.id);
+        }
+        done = work => channel.answer(&task.id, done).await,
+    }
 }
 
 pub(crate) async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<String> {

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use futures_util::{StreamExt as _, stream};
+use http_body_util::{BodyExt as _, Either, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use nodewire::{Role, StepStatus, Task};
 use pki::{Ca, SignOptions, Subject};
 use rustls::ServerConfig;
@@ -57,9 +59,9 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    async fn new(cert_der: Vec<u8>, key_pem: &str) -> Self {
+    pub(crate) async fn new(cert_der: Vec<u8>, key_pem: &str) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
@@ -68,6 +70,7 @@ impl Fake {
                 PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap(),
             )
             .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Self {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             acceptor: TlsAcceptor::from(Arc::new(config)),
@@ -75,7 +78,7 @@ impl Fake {
         }
     }
 
-    fn at(&self) -> SocketAddr {
+    pub(crate) fn at(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
 
@@ -88,7 +91,8 @@ impl Fake {
                 let Ok(tls) = acceptor.accept(tcp).await else {
                     return;
                 };
-                let answer = |request: Request<Incoming>| {
+                let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+                let answer = move |request: Request<Incoming>| {
                     let (heard, play) = (heard.clone(), play.clone());
                     async move {
                         let kind = request
@@ -96,22 +100,39 @@ impl Fake {
                             .get("content-type")
                             .map(|v| v.to_str().unwrap().to_owned())
                             .unwrap_or_default();
-                        let line = format!("{} {}", request.method(), request.uri());
+                        let uri = request.uri().path_and_query().unwrap();
+                        let line = format!("{} {uri}", request.method());
                         let body = request.into_body().collect().await?.to_bytes();
                         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
                         let asked = (line, kind, body);
+                        let endless = ["POST /bootstrap/v2/session", "GET /bootstrap/v2/tasks"]
+                            .contains(&asked.0.as_str());
                         let (status, header, text) = play(&asked);
                         heard.0.lock().unwrap().push(asked);
                         let mut answer = Response::builder().status(status);
                         if let Some((name, value)) = header {
                             answer = answer.header(name, value);
                         }
-                        Ok::<_, hyper::Error>(answer.body(Full::new(Bytes::from(text))).unwrap())
+                        let frame = Ok::<_, hyper::Error>(Frame::data(Bytes::from(text)));
+                        let first = stream::iter([frame]);
+                        let body = if status == 200 && endless {
+                            Either::Left(StreamBody::new(first.chain(stream::pending())))
+                        } else {
+                            Either::Right(StreamBody::new(first))
+                        };
+                        Ok::<_, hyper::Error>(answer.body(body).unwrap())
                     }
                 };
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(tls), service_fn(answer))
-                    .await;
+                let io = TokioIo::new(tls);
+                let _ = if h2 {
+                    http2::Builder::new(TokioExecutor::new())
+                        .serve_connection(io, service_fn(answer))
+                        .await
+                } else {
+                    http1::Builder::new()
+                        .serve_connection(io, service_fn(answer))
+                        .await
+                };
             });
         }
     }
@@ -295,6 +316,46 @@ async fn server() -> (Fake, Channel) {
     (fake, channel)
 }
 
+/// Keeps the channel's session beside the work.
+async fn linked<T>(channel: &Channel, work: impl Future<Output = T>) -> T {
+    let hello = nodewire::Hello {
+        cluster: "c".into(),
+        node: "w-0".into(),
+        token: "t".into(),
+        session: "session".into(),
+        addresses: Vec::new(),
+        boot: 1,
+        protocols: nodewire::AGENT_PROTOCOLS,
+        software: "test".into(),
+        peers: None,
+    };
+    let begun = async {
+        channel.hello(hello).await.unwrap();
+        work.await
+    };
+    tokio::select! {
+        () = channel.run(false) => panic!("the session is given up"),
+        done = begun => done,
+    }
+}
+
+/// What a server says first; more lines may follow.
+fn accepted(more: &[nodewire::ServerFrame]) -> Said {
+    let first = nodewire::ServerFrame::Accepted(Box::new(nodewire::Accepted {
+        protocol: 2,
+        software: "test".into(),
+        welcome: nodewire::Welcome {
+            role: Role::Worker,
+            first_manager: false,
+            swarm: None,
+            kubernetes: None,
+        },
+    }));
+    let lines = [&[first], more].concat();
+    let text: Vec<u8> = lines.iter().flat_map(nodewire::ServerFrame::line).collect();
+    (200, None, String::from_utf8(text).unwrap())
+}
+
 #[tokio::test]
 async fn keys_survive_what_the_server_does_not() {
     let dir = tempfile::tempdir().unwrap();
@@ -303,6 +364,9 @@ async fn keys_survive_what_the_server_does_not() {
     let ca = Ca::generate("c").unwrap();
     let calls = Mutex::new(0);
     let play = move |asked: &Asked| {
+        if asked.0.ends_with("/session") {
+            return accepted(&[]);
+        }
         let mut calls = calls.lock().unwrap();
         *calls += 1;
         if *calls == 1 {
@@ -319,13 +383,13 @@ async fn keys_survive_what_the_server_does_not() {
         obtain().await.unwrap();
         assert!(certificates::complete(dir.path(), Role::Worker));
         let asked = heard.lines().len();
-        assert_eq!(asked, 3, "one try failed, two purposes");
+        assert_eq!(asked, 4, "the session; one try failed, two purposes");
         obtain().await.unwrap();
         assert_eq!(heard.lines().len(), asked, "nothing is asked twice");
     };
-    within(fake, Arc::new(play), work).await;
+    within(fake, Arc::new(play), linked(&channel, work)).await;
     let mut purposes: Vec<String> = heard
-        .bodies("POST")
+        .bodies("POST /bootstrap/v2/csr")
         .iter()
         .map(|b| b["purpose"].as_str().unwrap().to_owned())
         .collect();
@@ -336,31 +400,27 @@ async fn keys_survive_what_the_server_does_not() {
 }
 
 #[tokio::test]
-async fn peers_are_followed_by_their_version() {
+async fn peers_are_followed_as_they_are_pushed() {
     let (fake, channel) = server().await;
-    let heard = fake.heard.clone();
-    let play = |asked: &Asked| match asked.0.as_str() {
-        "GET /bootstrap/v1/peers?known=&wait=25" => {
-            ok(&json!({ "version": "7", "api": "10.0.0.5:6443", "nodes": [] }))
-        }
-        _ => (204, None, String::new()),
+    let play = |_: &Asked| {
+        accepted(&[nodewire::ServerFrame::Peers(nodewire::Peers {
+            version: "7".into(),
+            api: Some("10.0.0.5:6443".into()),
+            nodes: Vec::new(),
+        })])
     };
     let known = tokio::sync::watch::channel(None).0;
     let mut news = known.subscribe();
     let work = async {
         tokio::select! {
             () = network::follow(&channel, &known) => {}
-            _ = async {
-                let got = news.wait_for(Option::is_some).await.unwrap().clone();
-                assert_eq!(got.unwrap().api.as_deref(), Some("10.0.0.5:6443"));
-                while heard.lines().len() < 2 {
-                    tokio::task::yield_now().await;
-                }
-            } => {}
+            got = news.wait_for(Option::is_some) => {
+                let got = got.unwrap().clone().unwrap();
+                assert_eq!(got.api.as_deref(), Some("10.0.0.5:6443"));
+            }
         }
     };
-    within(fake, Arc::new(play), work).await;
-    assert_eq!(heard.lines()[1], "GET /bootstrap/v1/peers?known=7&wait=25");
+    within(fake, Arc::new(play), linked(&channel, work)).await;
 }
 
 #[tokio::test]

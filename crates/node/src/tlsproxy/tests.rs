@@ -1,4 +1,4 @@
-//! The proxy in front of a socket that echoes, and the channel's pin.
+//! The proxy in front of a socket that echoes.
 
 use pki::{Ca, Issued, SignOptions, Subject};
 use rustls::ClientConfig;
@@ -9,7 +9,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::channel::Channel;
 
 fn identity(ca: &Ca) -> Identity {
     let issued = ca
@@ -104,80 +103,5 @@ async fn only_the_clusters_clients_pass_and_a_rotation_cuts_them_off() {
         () = serve(listener, current, &socket) => panic!("the proxy ended"),
         () = echo(engine) => panic!("the engine ended"),
         done = timeout(Duration::from_secs(20), clients) => done.unwrap(),
-    }
-}
-
-#[tokio::test]
-async fn the_channel_trusts_its_pin_only() {
-    let own = pki::self_signed("jeroboam", &[], 10).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = listener.local_addr().unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from(own.cert_der.clone())],
-            PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes()).unwrap(),
-        )
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let server = async {
-        loop {
-            let (tcp, _) = listener.accept().await.unwrap();
-            let Ok(mut tls) = acceptor.accept(tcp).await else {
-                continue;
-            };
-            let mut buffer = [0u8; 4096];
-            let length = tls.read(&mut buffer).await.unwrap();
-            let asked = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            let lower = asked.to_ascii_lowercase();
-            assert!(lower.contains("authorization: bearer s-e-c"), "{asked}");
-            let answer: &[u8] = if asked.starts_with("GET /bootstrap/v1/join?wait=1 ") {
-                b"HTTP/1.1 204 No Content\r\n\r\n"
-            } else {
-                b"HTTP/1.1 403 Forbidden\r\ncontent-length: 15\r\n\r\n{\"error\":\"why\"}"
-            };
-            tls.write_all(answer).await.unwrap();
-            let _ = tls.shutdown().await;
-        }
-    };
-    let seed = |pin: String| nodewire::Seed {
-        server: at.to_string(),
-        pin,
-        token: "t".into(),
-        cluster: "c".into(),
-        node: "n".into(),
-        role: nodewire::Role::Worker,
-        index: 0,
-        coe: "swarm".into(),
-    };
-    let right = pki::fingerprint_sha256(&own.cert_der);
-    let client = async {
-        let channel = Channel::new(&seed(right.clone()), "s-e-c").unwrap();
-        let none = channel.poll::<nodewire::JoinTicket>("join", 1).await;
-        assert!(none.unwrap().is_none());
-        let e = channel
-            .post::<serde_json::Value>("ready", &serde_json::json!({}))
-            .await
-            .unwrap_err();
-        assert_eq!(
-            (e.kind, e.message.as_str()),
-            (kernel::Kind::Forbidden, "why")
-        );
-        let wrong = Channel::new(&seed("00".repeat(32)), "s-e-c").unwrap();
-        let e = wrong
-            .poll::<nodewire::JoinTicket>("join", 1)
-            .await
-            .unwrap_err();
-        assert!(
-            e.is_transient() && e.message.contains("is not the pinned"),
-            "{e}"
-        );
-    };
-    tokio::select! {
-        () = server => panic!("the server ended"),
-        done = timeout(Duration::from_secs(20), client) => done.unwrap(),
     }
 }

@@ -1,5 +1,6 @@
 //! The life of one simulated agent.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use infra::ContainerSpec;
 use infra::sim::{SimMember, Simulator};
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{
-    CsrAsk, CsrGrant, Hello, JoinTicket, LONG_POLL_SECONDS, Observed, ObservedNode, Published,
-    Purpose, Ready, Role, Seed, Step, StepStatus, Steps, Task, TaskKind, TaskResult, Welcome,
+    AGENT_PROTOCOLS, CsrAsk, CsrGrant, Hello, Observed, ObservedNode, Published, Purpose, Ready,
+    Received, Role, Seed, ServerFrame, Step, StepStatus, Steps, TaskKind, TaskResult,
 };
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -85,12 +86,17 @@ impl Agent {
             session: self.channel.session.clone(),
             addresses: vec![self.address.clone()],
             boot: 1,
+            protocols: AGENT_PROTOCOLS,
+            software: "simulator".into(),
+            peers: None,
         };
-        let welcome: Welcome = self
-            .channel
-            .post("hello", &hello)
-            .await?
-            .ok_or_else(|| Error::internal("hello without a welcome"))?;
+        let mut session = self.channel.session(&hello).await?;
+        let Received::Frame(ServerFrame::Accepted(accepted)) = session.next().await? else {
+            return Err(Error::internal(
+                "a session that does not begin with its welcome",
+            ));
+        };
+        let welcome = accepted.welcome;
         let manager = self.seed.role == Role::Manager;
         let mut steps = vec![
             done("prepare"),
@@ -108,7 +114,10 @@ impl Agent {
             steps.push(done("certificate"));
         }
         if !welcome.first_manager {
-            self.wait_for_ticket().await?;
+            while !matches!(
+                session.next().await?,
+                Received::Frame(ServerFrame::Ticket(_))
+            ) {}
         }
         sleep(JOIN).await;
         if manager {
@@ -162,12 +171,6 @@ impl Agent {
             )
             .await
             .map(|_| ())
-    }
-
-    async fn wait_for_ticket(&self) -> Result<()> {
-        let path = format!("join?wait={LONG_POLL_SECONDS}");
-        while self.channel.get::<JoinTicket>(&path).await?.is_none() {}
-        Ok(())
     }
 
     async fn report(&self, steps: &mut Vec<Step>) -> Result<()> {
@@ -225,26 +228,33 @@ impl Agent {
     }
 
     async fn duties(&self) {
-        let path = format!("tasks?wait={LONG_POLL_SECONDS}");
         loop {
-            match self.channel.get::<Task>(&path).await {
-                Ok(None) => {}
-                Ok(Some(task)) => {
-                    let result = self.act(&task.kind).await;
-                    let result = TaskResult {
-                        ok: result.is_ok(),
-                        log: result.err().map(|e| e.message).unwrap_or_default(),
-                    };
-                    let path = format!("tasks/{}", task.id);
-                    // The task comes again where its end was not heard.
-                    if let Err(e) = self.channel.post::<Value>(&path, &result).await {
-                        tracing::debug!(error = %e, "simulated task");
-                    }
-                    self.changed.notify_one();
-                }
+            match self.tasks().await {
                 Err(e) if e.kind == Kind::Unauthenticated => return,
                 Err(_) => sleep(RETRY).await,
+                Ok(never) => match never {},
             }
+        }
+    }
+
+    /// Does tasks until the stream of them ends.
+    async fn tasks(&self) -> Result<Infallible> {
+        let mut stream = self.channel.tasks().await?;
+        loop {
+            let (id, result) = match stream.next().await? {
+                Received::Frame(ServerFrame::Task(task)) => (task.id, self.act(&task.kind).await),
+                Received::UnsupportedTask { id, why } => (id, Err(Error::internal(why))),
+                _ => continue,
+            };
+            let result = TaskResult {
+                ok: result.is_ok(),
+                unsupported: false,
+                log: result.err().map(|e| e.message).unwrap_or_default(),
+            };
+            self.channel
+                .post::<Value>(&format!("tasks/{id}"), &result)
+                .await?;
+            self.changed.notify_one();
         }
     }
 

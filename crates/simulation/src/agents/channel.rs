@@ -1,9 +1,14 @@
 //! The bootstrap protocol without a wire.
 
+use std::collections::VecDeque;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use axum::response::Response;
+use http_body_util::BodyExt as _;
 use kernel::{Error, Kind, Result};
+use nodewire::{Hello, Lines, Received};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
@@ -27,8 +32,17 @@ impl Channel {
         self.call(Method::POST, path, body).await
     }
 
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
-        self.call(Method::GET, path, Body::empty()).await
+    /// Opens the session; its first frame accepts it.
+    pub(super) async fn session(&self, hello: &Hello) -> Result<Frames> {
+        let body = Body::from(serde_json::to_vec(hello)?);
+        let answer = self.send(Method::POST, "session", body).await?;
+        Ok(Frames::of(answer.into_body()))
+    }
+
+    /// Opens the stream of tasks.
+    pub(super) async fn tasks(&self) -> Result<Frames> {
+        let answer = self.send(Method::GET, "tasks", Body::empty()).await?;
+        Ok(Frames::of(answer.into_body()))
     }
 
     async fn call<T: DeserializeOwned>(
@@ -37,9 +51,22 @@ impl Channel {
         path: &str,
         body: Body,
     ) -> Result<Option<T>> {
+        let answer = self.send(method, path, body).await?;
+        if answer.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        let bytes = axum::body::to_bytes(answer.into_body(), BODY)
+            .await
+            .map_err(Error::internal)?;
+        Ok(Some(serde_json::from_slice(&bytes)?))
+    }
+
+    /// # Errors
+    /// As the server says in its answer.
+    async fn send(&self, method: Method, path: &str, body: Body) -> Result<Response> {
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}/{path}", nodewire::PREFIX))
+            .uri(format!("{}/{path}", nodewire::SESSION_PREFIX))
             .header("authorization", format!("Bearer {}", self.session))
             .header("content-type", "application/json")
             .body(body)
@@ -49,20 +76,53 @@ impl Channel {
             Err(never) => match never {},
         };
         let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
         let bytes = axum::body::to_bytes(response.into_body(), BODY)
             .await
             .map_err(Error::internal)?;
-        if status.is_success() {
-            if status == StatusCode::NO_CONTENT {
-                return Ok(None);
-            }
-            return Ok(Some(serde_json::from_slice(&bytes)?));
-        }
         let why = String::from_utf8_lossy(&bytes).into_owned();
         let kind = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Kind::Unauthenticated,
             _ => Kind::Unavailable { retry_after: 1 },
         };
         Err(Error::new(kind, why))
+    }
+}
+
+/// The frames of a body that has no end.
+pub(super) struct Frames {
+    body: Body,
+    lines: Lines,
+    ready: VecDeque<Received>,
+}
+
+impl Frames {
+    fn of(body: Body) -> Self {
+        Self {
+            body,
+            lines: Lines::default(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Waits for the next one.
+    ///
+    /// # Errors
+    /// Unavailable: the server has ended the stream.
+    pub(super) async fn next(&mut self) -> Result<Received> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Ok(frame);
+            }
+            let ended = || Error::unavailable("the stream has ended");
+            let part = self.body.frame().await.ok_or_else(ended)?;
+            let part = part.map_err(|_| ended())?;
+            if let Some(bytes) = part.data_ref() {
+                let lines = self.lines.add(bytes).map_err(|_| ended())?;
+                self.ready.extend(lines.iter().map(|l| Received::read(l)));
+            }
+        }
     }
 }

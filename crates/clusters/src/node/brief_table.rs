@@ -1,0 +1,120 @@
+//! What the bootstrap has to know of nodes, without the logs of their steps:
+//! a cluster's nodes are read whenever one of them changes.
+
+use std::collections::BTreeMap;
+
+use db::{Db, Row, Value, values};
+use kernel::Result;
+
+use super::model::{NodeStatus, Task};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeBrief {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) index: i64,
+    pub(crate) is_master: bool,
+    pub(crate) is_balancer: bool,
+    pub(crate) status: NodeStatus,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) pod_cidr: Option<String>,
+    pub(crate) token_hash: String,
+    pub(crate) token_expires: i64,
+    pub(crate) session_hash: Option<String>,
+    /// Whether its server is another one than its first.
+    pub(crate) is_fresh: bool,
+}
+
+const COLUMNS: &str = "id, name, idx, is_master, is_balancer, status, addresses, pod_cidr, \
+    token_hash, token_expires, session_hash, fresh_sealed";
+
+fn read(row: &Row) -> Result<NodeBrief> {
+    Ok(NodeBrief {
+        id: row.text("id")?,
+        name: row.text("name")?,
+        index: row.int("idx")?,
+        is_master: row.flag("is_master")?,
+        is_balancer: row.flag("is_balancer")?,
+        status: NodeStatus::parse(&row.text("status")?),
+        addresses: serde_json::from_str(&row.text("addresses")?)?,
+        pod_cidr: row.opt_text("pod_cidr")?,
+        token_hash: row.text("token_hash")?,
+        token_expires: row.int("token_expires")?,
+        session_hash: row.opt_text("session_hash")?,
+        is_fresh: row.opt_text("fresh_sealed")?.is_some(),
+    })
+}
+
+async fn find(db: &Db, condition: &str, args: Vec<Value>) -> Result<Vec<NodeBrief>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM magnum_node WHERE cluster_id = ?{condition} \
+         ORDER BY is_master DESC, idx"
+    );
+    db.query(&sql, args).await?.iter().map(read).collect()
+}
+
+/// All nodes of a cluster, masters first.
+pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<NodeBrief>> {
+    find(db, "", values![cluster]).await
+}
+
+/// Its masters, and the node of this name.
+pub(crate) async fn masters_and(db: &Db, cluster: &str, name: &str) -> Result<Vec<NodeBrief>> {
+    let condition = " AND (is_master = ? OR name = ?)";
+    find(db, condition, values![cluster, true, name]).await
+}
+
+/// Tasks of a cluster, oldest first, without what agents wrote at their end.
+pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
+    let sql = "SELECT id, kind, node, status, taken_by, taken_until, deadline, generation, \
+               created_at FROM magnum_task WHERE cluster_id = ? ORDER BY created_at, id";
+    let read = |row: &Row| {
+        Ok(Task {
+            id: row.text("id")?,
+            cluster_id: cluster.to_owned(),
+            kind: row.text("kind")?,
+            node: row.text("node")?,
+            status: row.text("status")?,
+            taken_by: row.opt_text("taken_by")?,
+            taken_until: row.int("taken_until")?,
+            deadline: row.int("deadline")?,
+            log: String::new(),
+            generation: row.int("generation")?,
+            created_at: row.int("created_at")?,
+        })
+    };
+    db.query(sql, values![cluster])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+/// What a cluster's agents are told beside its nodes and tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ClusterBrief {
+    pub(crate) coe: String,
+    pub(crate) api_address: Option<String>,
+    pub(crate) join_sealed: Option<String>,
+}
+
+/// `None` where the cluster is gone.
+pub(crate) async fn cluster(db: &Db, cluster: &str) -> Result<Option<ClusterBrief>> {
+    let sql = "SELECT c.coe AS coe, c.api_address AS api_address, s.join_sealed AS join_sealed \
+               FROM magnum_cluster c LEFT JOIN magnum_swarm s ON s.cluster_id = c.uuid \
+               WHERE c.uuid = ?";
+    let row = db.query_opt(sql, values![cluster]).await?;
+    row.map(|r| {
+        Ok(ClusterBrief {
+            coe: r.text("coe")?,
+            api_address: r.opt_text("api_address")?,
+            join_sealed: r.opt_text("join_sealed")?,
+        })
+    })
+    .transpose()
+}
+
+/// By id.
+pub(crate) fn by_id(nodes: Vec<NodeBrief>) -> BTreeMap<String, NodeBrief> {
+    nodes.into_iter().map(|n| (n.id.clone(), n)).collect()
+}

@@ -1,0 +1,44 @@
+//! A cheap answer to "has anything happened to these keys?", for what must
+//! not depend on wakes alone.
+
+use std::collections::BTreeMap;
+
+use kernel::Result;
+
+use crate::{Db, Value, values};
+
+/// Keys in one statement.
+const CHUNK: usize = 500;
+
+/// Differs after each mark of a key, each claim and each end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyStamp {
+    generation: i64,
+    epoch: i64,
+    running: bool,
+}
+
+/// The stamps of keys of one kind; a key that nobody marked has none.
+///
+/// # Errors
+/// As [`Db::query`].
+pub async fn key_stamps(db: &Db, kind: &str, ids: &[String]) -> Result<BTreeMap<String, KeyStamp>> {
+    let mut stamps = BTreeMap::new();
+    for chunk in ids.chunks(CHUNK) {
+        let marks = vec!["?"; chunk.len()].join(", ");
+        let mut args = values![kind];
+        args.extend(chunk.iter().map(|id| Value::from(id.as_str())));
+        let sql = format!(
+            "SELECT id, generation, epoch, owner FROM flow_key WHERE kind = ? AND id IN ({marks})"
+        );
+        for row in db.query(&sql, args).await? {
+            let stamp = KeyStamp {
+                generation: row.int("generation")?,
+                epoch: row.int("epoch")?,
+                running: row.opt_text("owner")?.is_some(),
+            };
+            stamps.insert(row.text("id")?, stamp);
+        }
+    }
+    Ok(stamps)
+}

@@ -1,0 +1,22 @@
+//! File descriptors: each connection, listener and database connection is
+//! one, and the usual soft limit of 1024 is for programs that use `select`.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Where the system does not say.
+const ASSUMED: u64 = 1024;
+
+/// Raises the soft limit to the hard one; answers what holds then.
+pub fn raise_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if limit.current != limit.maximum
+        && let Err(e) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(error = %e, "the limit of open files is not raised");
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(ASSUMED)
+}

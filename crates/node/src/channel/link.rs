@@ -1,0 +1,228 @@
+//! Keeps the connection: dials, says hello, hears what the server pushes,
+//! and begins anew when it breaks off.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Method;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use kernel::{Error, Kind, Result, clock};
+use nodewire::{
+    AGENT_PROTOCOLS, Hello, PROTOCOL_CALLS, Protocols, Received, ServerFrame, Step, StepStatus,
+    Steps, Unsupported, no_common_protocol,
+};
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::client::TlsStream;
+
+use super::frames::Frames;
+use super::{ANSWER, Channel, State, Up, is_refusal, is_unsupported, older, pinned};
+use crate::drive::beside;
+use crate::report::{plain, say};
+use crate::retry::{Backoff, FullJitter};
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// A PING is sent on a connection that has been idle so long, and its answer
+/// has to come in time: a server that is gone without a word is noticed.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// A member that the server has forgotten or does not understand serves on,
+/// and asks again so often.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// Before the first attempt after a session, and at most: all agents of a
+/// server lose it at the same moment.
+const RECONNECT_FIRST: Duration = Duration::from_secs(1);
+const RECONNECT_MOST: Duration = Duration::from_secs(10);
+
+impl Channel {
+    /// Keeps the session from the hello on, until dropped. A node that was
+    /// never `ready` gives up when it is refused.
+    pub(crate) async fn run(&self, ready: bool) {
+        let mut hello = self.inner.hello.subscribe();
+        let Ok(Some(hello)) = hello.wait_for(Option::is_some).await.map(|h| h.clone()) else {
+            return;
+        };
+        let mut first = Backoff::new(50, 5_000);
+        let mut again = FullJitter::new(RECONNECT_FIRST, RECONNECT_MOST);
+        let (mut welcomed, mut said) = (false, String::new());
+        loop {
+            let ended = self.attempt(&hello, ready).await;
+            let was_up = matches!(self.inner.state.send_replace(State::Down), State::Up(_));
+            welcomed |= was_up;
+            let now = plain(&ended);
+            if was_up || now != said {
+                say(format_args!("session: {now}"));
+                said = now;
+            }
+            if is_refusal(&ended) || is_unsupported(&ended) {
+                if !ready && !welcomed {
+                    self.inner.state.send_replace(State::Refused(ended));
+                    return std::future::pending().await;
+                }
+                sleep(REFUSED_PAUSE).await;
+            }
+            if was_up {
+                again = FullJitter::new(RECONNECT_FIRST, RECONNECT_MOST);
+            }
+            if welcomed {
+                again.pause().await;
+            } else {
+                first.pause().await;
+            }
+        }
+    }
+
+    /// One connection from its beginning to its end.
+    async fn attempt(&self, hello: &Hello, ready: bool) -> Error {
+        let tls = match self.dial().await {
+            Ok(tls) => tls,
+            Err(e) => return e,
+        };
+        if tls.get_ref().1.alpn_protocol() != Some(pinned::ALPN_H2) {
+            let server = Protocols {
+                min: PROTOCOL_CALLS,
+                max: PROTOCOL_CALLS,
+            };
+            let why = no_common_protocol(AGENT_PROTOCOLS, server);
+            if !ready {
+                let told = older::tell(tls, self.inner.server, hello, &why);
+                if let Ok(Err(e)) | Err(e) = timeout(ANSWER, told)
+                    .await
+                    .map_err(|_| Error::timeout("an older server did not answer in time"))
+                {
+                    return e;
+                }
+            }
+            return Error::new(Kind::NotSupported { status: 426 }, why);
+        }
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(true);
+        match builder.handshake(TokioIo::new(tls)).await {
+            Ok((sender, connection)) => beside(connection, self.session(sender, hello)).await,
+            Err(e) => self.away(&e),
+        }
+    }
+
+    pub(super) async fn dial(&self) -> Result<TlsStream<TcpStream>> {
+        let server = self.inner.server;
+        let connect = async {
+            let tcp = TcpStream::connect(server).await?;
+            tcp.set_nodelay(true)?;
+            let name = ServerName::IpAddress(server.ip().into());
+            self.inner.connector.connect(name, tcp).await
+        };
+        timeout(CONNECT, connect)
+            .await
+            .map_err(|_| self.away(&"no connection within 5 s"))?
+            .map_err(|e| self.away(&e))
+    }
+
+    /// Says hello and hears the server until the session ends.
+    async fn session(&self, mut sender: SendRequest<Full<Bytes>>, hello: &Hello) -> Error {
+        let known = self
+            .inner
+            .peers
+            .borrow()
+            .as_ref()
+            .map(|p| p.version.clone());
+        let hello = Hello {
+            peers: known,
+            ..hello.clone()
+        };
+        let opened = async {
+            let body = Bytes::from(serde_json::to_vec(&hello)?);
+            let answer = self
+                .send(&mut sender, Method::POST, "session", body)
+                .await?;
+            let mut frames = Frames::of(answer.into_body());
+            let accepted = frames.next().await?;
+            Ok((frames, accepted))
+        };
+        let late = |_| Error::timeout(format!("{} did not answer in time", self.inner.server));
+        let (mut frames, accepted) = match timeout(ANSWER, opened).await.map_err(late) {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(e)) | Err(e) => return e,
+        };
+        let accepted = match accepted {
+            Received::Frame(ServerFrame::Accepted(accepted)) => accepted,
+            Received::Unsupported(u) => return self.cannot_begin(&mut sender, u).await,
+            _ => return Error::unavailable("the server did not begin with a welcome"),
+        };
+        say(format_args!(
+            "session with {}, release {}, protocol {}",
+            self.inner.server, accepted.software, accepted.protocol
+        ));
+        self.inner.state.send_replace(State::Up(Box::new(Up {
+            sender: sender.clone(),
+            welcome: accepted.welcome,
+        })));
+        loop {
+            match frames.next().await {
+                Ok(Received::Frame(frame)) => self.hear(frame),
+                Ok(Received::UnsupportedTask { .. }) => {}
+                Ok(Received::Unsupported(u)) => {
+                    say(format_args!("frame '{}': {}", u.frame, u.why));
+                    if let Err(e) = self.report(&mut sender, "unsupported", &u).await {
+                        say(format_args!("unsupported: {}", plain(&e)));
+                    }
+                }
+                Err(e) => return e,
+            }
+        }
+    }
+
+    fn hear(&self, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Ticket(ticket) => {
+                self.inner.ticket.send_replace(Some(ticket));
+            }
+            ServerFrame::Peers(peers) => {
+                self.inner.peers.send_replace(Some(peers));
+            }
+            // Said again, or said on the other stream.
+            ServerFrame::Accepted(_) | ServerFrame::Task(_) | ServerFrame::Cancel(_) => {}
+        }
+    }
+
+    /// The welcome holds something that this release does not know: this node
+    /// cannot be what the server wants. It says so and stops.
+    async fn cannot_begin(&self, sender: &mut SendRequest<Full<Bytes>>, u: Unsupported) -> Error {
+        let why = format!(
+            "this agent does not understand what the server wants it to be ({}): rebuild the node image",
+            u.why
+        );
+        let steps = Steps {
+            steps: vec![Step {
+                name: "hello".into(),
+                status: StepStatus::Failed,
+                at_micros: clock::now_micros(),
+                log: why.clone(),
+            }],
+        };
+        match self.report(sender, "steps", &steps).await {
+            Ok(()) => Error::new(Kind::NotSupported { status: 426 }, why),
+            // Nobody has heard it: once more.
+            Err(e) => e,
+        }
+    }
+
+    async fn report(
+        &self,
+        sender: &mut SendRequest<Full<Bytes>>,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<()> {
+        let body = Bytes::from(serde_json::to_vec(body)?);
+        timeout(ANSWER, self.send(sender, Method::POST, path, body))
+            .await
+            .map_err(|_| Error::timeout("the server did not answer in time"))?
+            .map(|_| ())
+    }
+}

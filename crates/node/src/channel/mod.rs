@@ -1,0 +1,252 @@
+//! The way to the server: one HTTP/2 connection to one address, trusted by
+//! the fingerprint of its certificate and by nothing else. It is kept by
+//! [`Channel::run`]; everything else waits for it.
+
+mod frames;
+mod link;
+mod older;
+mod orders;
+mod pinned;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use hyper::{Method, Request, Response, StatusCode, header};
+use kernel::{Error, Kind, Result};
+use nodewire::{Hello, JoinTicket, Peers, Problem, SESSION_PREFIX, Seed, Welcome};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio_rustls::TlsConnector;
+
+pub(crate) use orders::Order;
+
+/// An answer beyond this is none of ours.
+const MAX_ANSWER: usize = 1024 * 1024;
+/// For an answer, the time until there is a connection included.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// A client of the bootstrap routes. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Channel {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    server: SocketAddr,
+    session: String,
+    connector: TlsConnector,
+    /// What the session begins with, once this node knows its address.
+    hello: watch::Sender<Option<Hello>>,
+    state: watch::Sender<State>,
+    ticket: watch::Sender<Option<JoinTicket>>,
+    peers: watch::Sender<Option<Peers>>,
+    /// Tasks that the server waits for; true: it does not any more.
+    orders: Mutex<BTreeMap<String, watch::Sender<bool>>>,
+}
+
+/// How the connection is.
+#[derive(Clone)]
+enum State {
+    Down,
+    Up(Box<Up>),
+    /// For good: nothing is tried any more.
+    Refused(Error),
+}
+
+#[derive(Clone)]
+struct Up {
+    sender: SendRequest<Full<Bytes>>,
+    welcome: Welcome,
+}
+
+impl Channel {
+    /// # Errors
+    /// Invalid `seed`: the server is no address.
+    pub(crate) fn new(seed: &Seed, session: &str) -> Result<Self> {
+        let server = seed
+            .server
+            .parse()
+            .map_err(|_| Error::invalid("seed", "server is not an address with a port"))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                server,
+                session: session.to_owned(),
+                connector: TlsConnector::from(Arc::new(pinned::config(&seed.pin)?)),
+                hello: watch::channel(None).0,
+                state: watch::channel(State::Down).0,
+                ticket: watch::channel(None).0,
+                peers: watch::channel(None).0,
+                orders: Mutex::default(),
+            }),
+        })
+    }
+
+    /// The server's address.
+    pub(crate) fn server(&self) -> SocketAddr {
+        self.inner.server
+    }
+
+    /// Says who this node is, in this session and in each that follows it;
+    /// answers what it is to be.
+    ///
+    /// # Errors
+    /// What the server refuses this node for, for good.
+    pub(crate) async fn hello(&self, hello: Hello) -> Result<Welcome> {
+        self.inner.hello.send_replace(Some(hello));
+        self.up().await.map(|up| up.welcome)
+    }
+
+    /// Waits until somebody has published how to join.
+    ///
+    /// # Errors
+    /// As [`Channel::hello`].
+    pub(crate) async fn ticket(&self) -> Result<JoinTicket> {
+        let mut ticket = self.inner.ticket.subscribe();
+        let mut state = self.inner.state.subscribe();
+        let there = |t: &Option<JoinTicket>| t.is_some();
+        let refused = |s: &State| matches!(s, State::Refused(_));
+        loop {
+            tokio::select! {
+                found = ticket.wait_for(there) => {
+                    if let Some(ticket) = found.ok().and_then(|t| t.clone()) {
+                        return Ok(ticket);
+                    }
+                }
+                _ = state.wait_for(refused) => {}
+            }
+            if let State::Refused(e) = &*state.borrow() {
+                return Err(e.clone());
+            }
+        }
+    }
+
+    /// The nodes of the cluster, as the server tells of them.
+    pub(crate) fn peers(&self) -> watch::Receiver<Option<Peers>> {
+        self.inner.peers.subscribe()
+    }
+
+    /// The peers of an earlier boot: the server sends them only if they have
+    /// changed.
+    pub(crate) fn know_peers(&self, peers: Option<Peers>) {
+        self.inner.peers.send_replace(peers);
+    }
+
+    /// Posts a body; `None` where the answer is 204.
+    ///
+    /// # Errors
+    /// Unauthenticated and Forbidden: refused for good. Unavailable,
+    /// Timeout: may work later. Others as the server said.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Option<T>> {
+        let body = Bytes::from(serde_json::to_vec(body)?);
+        let work = async {
+            let mut up = self.up().await?;
+            let answer = self.send(&mut up.sender, Method::POST, path, body).await?;
+            let body = Limited::new(answer.into_body(), MAX_ANSWER)
+                .collect()
+                .await
+                .map_err(|e| self.away(&e))?
+                .to_bytes();
+            if body.is_empty() {
+                return Ok(None);
+            }
+            serde_json::from_slice(&body)
+                .map(Some)
+                .map_err(|e| Error::unavailable(format!("{path}: answer not understood: {e}")))
+        };
+        let late = |_| Error::timeout(format!("{} did not answer in time", self.inner.server));
+        tokio::time::timeout(ANSWER, work).await.map_err(late)?
+    }
+
+    /// Waits for a session.
+    async fn up(&self) -> Result<Up> {
+        let mut state = self.inner.state.subscribe();
+        let decided = |s: &State| !matches!(s, State::Down);
+        // Held by `self`: it cannot close.
+        let found = state.wait_for(decided).await.map_err(Error::internal)?;
+        match &*found {
+            State::Up(up) => Ok(up.as_ref().clone()),
+            State::Refused(e) => Err(e.clone()),
+            State::Down => Err(Error::internal("no session")),
+        }
+    }
+
+    /// One request on a connection; the answer's body is still to come.
+    async fn send(
+        &self,
+        sender: &mut SendRequest<Full<Bytes>>,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>> {
+        let server = self.inner.server;
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("https://{server}{SESSION_PREFIX}/{path}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(
+                header::AUTHORIZATION,
+                format!("Bearer {}", self.inner.session),
+            )
+            .body(Full::new(body))
+            .map_err(Error::internal)?;
+        let answer = sender
+            .send_request(request)
+            .await
+            .map_err(|e| self.away(&e))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|e| self.away(&e))?;
+        Err(refusal(path, status, &body.to_bytes()))
+    }
+
+    fn away(&self, e: &dyn std::fmt::Display) -> Error {
+        Error::unavailable(format!("{}: {e}", self.inner.server))
+    }
+}
+
+/// What an answer says that is not a success.
+fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Error {
+    let said = serde_json::from_slice::<Problem>(body)
+        .map(|p| p.error)
+        .unwrap_or_else(|_| format!("HTTP {status}"));
+    let kind = match status.as_u16() {
+        401 => Kind::Unauthenticated,
+        403 => Kind::Forbidden,
+        404 | 410 => Kind::NotFound,
+        409 => Kind::Conflict,
+        400 | 422 => Kind::Invalid {
+            field: path.to_owned(),
+        },
+        426 => Kind::NotSupported { status: 426 },
+        _ => Kind::Unavailable { retry_after: 1 },
+    };
+    Error::new(kind, said)
+}
+
+/// Whether the server refused this node for good.
+pub(crate) fn is_refusal(e: &Error) -> bool {
+    matches!(e.kind, Kind::Unauthenticated | Kind::Forbidden)
+}
+
+/// Whether the two sides do not speak the same language.
+pub(crate) fn is_unsupported(e: &Error) -> bool {
+    matches!(e.kind, Kind::NotSupported { .. })
+}

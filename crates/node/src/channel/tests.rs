@@ -1,0 +1,418 @@
+//! The channel against a server that follows a script: what it trusts, what
+//! it does with what it does not understand, and how it comes back.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use futures_util::{StreamExt as _, stream};
+use http_body_util::{Either, StreamBody};
+use hyper::body::Frame;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use nodewire::{AGENT_PROTOCOLS, Accepted, Cancel, Role, ServerFrame, Task, TaskKind, TaskResult};
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+
+/// What a script says to a request: status and text, and whether the body has
+/// no end.
+type Said = (u16, Vec<u8>, bool);
+type Script = Arc<dyn Fn(&str, &Value) -> Said + Send + Sync>;
+
+fn fine() -> Said {
+    (204, Vec::new(), false)
+}
+
+fn endless(frames: &[ServerFrame]) -> Said {
+    (
+        200,
+        frames.iter().flat_map(ServerFrame::line).collect(),
+        true,
+    )
+}
+
+fn welcome() -> ServerFrame {
+    ServerFrame::Accepted(Box::new(Accepted {
+        protocol: 2,
+        software: "test".into(),
+        welcome: Welcome {
+            role: Role::Manager,
+            first_manager: true,
+            swarm: None,
+            kubernetes: None,
+        },
+    }))
+}
+
+/// A server that can be stopped with all its connections, and started again
+/// at the same port.
+struct Stage {
+    acceptor: TlsAcceptor,
+    pin: String,
+    at: SocketAddr,
+    script: Script,
+    heard: Arc<Mutex<Vec<(String, Value)>>>,
+    running: Option<JoinSet<()>>,
+}
+
+impl Stage {
+    async fn new(alpn: &[&[u8]], script: Script) -> Self {
+        let own = pki::self_signed("jeroboam", &[], 10).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from(own.cert_der.clone())],
+                PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes()).unwrap(),
+            )
+            .unwrap();
+        config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+        let mut stage = Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            pin: pki::fingerprint_sha256(&own.cert_der),
+            at: ([127, 0, 0, 1], 0).into(),
+            script,
+            heard: Arc::default(),
+            running: None,
+        };
+        stage.start().await;
+        stage
+    }
+
+    async fn start(&mut self) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(self.at).unwrap();
+        let listener: TcpListener = socket.listen(64).unwrap();
+        self.at = listener.local_addr().unwrap();
+        let (acceptor, script, heard) = (
+            self.acceptor.clone(),
+            self.script.clone(),
+            self.heard.clone(),
+        );
+        let mut running = JoinSet::new();
+        running.spawn(async move {
+            let mut all = JoinSet::new();
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                let (acceptor, script, heard) = (acceptor.clone(), script.clone(), heard.clone());
+                all.spawn(serve(tcp, acceptor, script, heard));
+            }
+        });
+        self.running = Some(running);
+    }
+
+    /// As a server that is killed.
+    async fn stop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            running.shutdown().await;
+        }
+    }
+
+    fn channel(&self) -> Channel {
+        Channel::new(&self.seed(&self.pin), "s-e-c").unwrap()
+    }
+
+    fn seed(&self, pin: &str) -> Seed {
+        Seed {
+            server: self.at.to_string(),
+            pin: pin.to_owned(),
+            token: "t".into(),
+            cluster: "c".into(),
+            node: "n".into(),
+            role: Role::Manager,
+            index: 0,
+            coe: "swarm".into(),
+        }
+    }
+
+    fn heard(&self, line: &str) -> Vec<Value> {
+        let all = self.heard.lock().unwrap();
+        let of = |(l, _): &&(String, Value)| l == line;
+        all.iter()
+            .filter(of)
+            .map(|(_, body)| body.clone())
+            .collect()
+    }
+}
+
+async fn serve(
+    tcp: tokio::net::TcpStream,
+    acceptor: TlsAcceptor,
+    script: Script,
+    heard: Arc<Mutex<Vec<(String, Value)>>>,
+) {
+    let Ok(tls) = acceptor.accept(tcp).await else {
+        return;
+    };
+    let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    let answer = move |request: Request<Incoming>| {
+        let (script, heard) = (script.clone(), heard.clone());
+        async move {
+            let line = format!("{} {}", request.method(), request.uri().path());
+            let session = format!("Bearer {}", "s-e-c");
+            assert_eq!(request.headers()["authorization"], session, "{line}");
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            let (status, text, endless) = script(&line, &body);
+            heard.lock().unwrap().push((line, body));
+            let first = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from(text)))]);
+            let body = if endless {
+                Either::Left(StreamBody::new(first.chain(stream::pending())))
+            } else {
+                Either::Right(StreamBody::new(first))
+            };
+            Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
+        }
+    };
+    let io = TokioIo::new(tls);
+    let _ = if h2 {
+        http2::Builder::new(TokioExecutor::new())
+            .serve_connection(io, service_fn(answer))
+            .await
+    } else {
+        http1::Builder::new()
+            .serve_connection(io, service_fn(answer))
+            .await
+    };
+}
+
+fn hello() -> Hello {
+    Hello {
+        cluster: "c".into(),
+        node: "n".into(),
+        token: "t".into(),
+        session: "s-e-c".into(),
+        addresses: Vec::new(),
+        boot: 1,
+        protocols: AGENT_PROTOCOLS,
+        software: "test".into(),
+        peers: None,
+    }
+}
+
+async fn limited<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), work)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn it_trusts_its_pin_only_and_understands_refusals() {
+    let script = |line: &str, _: &Value| match line {
+        "POST /bootstrap/v2/session" => endless(&[welcome()]),
+        "POST /bootstrap/v2/ready" => (403, br#"{"error":"why"}"#.to_vec(), false),
+        _ => fine(),
+    };
+    let stage = Stage::new(&[b"h2"], Arc::new(script)).await;
+    let channel = stage.channel();
+    let work = async {
+        channel.hello(hello()).await.unwrap();
+        let none = channel.post::<Value>("steps", &Value::Null).await;
+        assert!(none.unwrap().is_none());
+        let e = channel
+            .post::<Value>("ready", &Value::Null)
+            .await
+            .unwrap_err();
+        assert_eq!((e.kind, e.message.as_str()), (Kind::Forbidden, "why"));
+    };
+    limited(async {
+        tokio::select! { () = channel.run(false) => panic!(), () = work => {} }
+    })
+    .await;
+    let hellos = stage.heard("POST /bootstrap/v2/session");
+    assert_eq!(hellos.len(), 1, "one connection");
+    assert_eq!(
+        hellos[0]["protocols"],
+        serde_json::json!({"min": 2, "max": 2})
+    );
+
+    let wrong = Channel::new(&stage.seed(&"00".repeat(32)), "s-e-c").unwrap();
+    let e = wrong.dial().await.unwrap_err();
+    assert!(
+        e.is_transient() && e.message.contains("is not the pinned"),
+        "{e}"
+    );
+}
+
+/// What the user sees in each case where the two do not understand each
+/// other; nothing is tried again.
+#[tokio::test]
+async fn who_is_not_understood_is_told_and_left_alone() {
+    // A newer server refuses this release.
+    let script = |_: &str, _: &Value| {
+        let why =
+            nodewire::no_common_protocol(AGENT_PROTOCOLS, nodewire::Protocols { min: 3, max: 4 });
+        let body = serde_json::json!({ "error": why }).to_string();
+        (426, body.into_bytes(), false)
+    };
+    let stage = Stage::new(&[b"h2"], Arc::new(script)).await;
+    let e = refused(&stage).await;
+    assert!(is_unsupported(&e));
+    assert_eq!(
+        e.message,
+        "agent speaks protocol 2, this server 3..4: rebuild the node image"
+    );
+    assert_eq!(stage.heard.lock().unwrap().len(), 1);
+
+    // A newer server wants it to be something that it does not know.
+    let script = |line: &str, _: &Value| match line {
+        "POST /bootstrap/v2/session" => {
+            let line = br#"{"type":"accepted","body":{"protocol":2,"software":"9","welcome":{"role":"arbiter","first_manager":false}}}"#;
+            (200, [line.as_slice(), b"\n"].concat(), true)
+        }
+        _ => fine(),
+    };
+    let stage = Stage::new(&[b"h2"], Arc::new(script)).await;
+    let e = refused(&stage).await;
+    assert!(is_unsupported(&e) && e.message.contains("arbiter"), "{e}");
+    let told = stage.heard("POST /bootstrap/v2/steps");
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["steps"][0]["status"], "failed");
+    let log = told[0]["steps"][0]["log"].as_str().unwrap();
+    assert!(log.contains("arbiter") && log.contains("rebuild the node image"));
+
+    // A server of the release before: it knows calls only.
+    let script = |line: &str, _: &Value| match line {
+        "POST /bootstrap/v1/hello" => (200, b"{}".to_vec(), false),
+        "POST /bootstrap/v1/steps" => fine(),
+        other => panic!("{other}"),
+    };
+    let stage = Stage::new(&[], Arc::new(script)).await;
+    let e = refused(&stage).await;
+    assert!(is_unsupported(&e));
+    let told = stage.heard("POST /bootstrap/v1/steps");
+    assert_eq!(told[0]["steps"][0]["name"], "hello");
+    assert_eq!(
+        told[0]["steps"][0]["log"],
+        "agent speaks protocol 2, this server 1: upgrade the server, or use a node image of its \
+         release"
+    );
+}
+
+async fn refused(stage: &Stage) -> Error {
+    let channel = stage.channel();
+    limited(async {
+        tokio::select! {
+            () = channel.run(false) => panic!(),
+            done = channel.hello(hello()) => done.unwrap_err(),
+        }
+    })
+    .await
+}
+
+fn drain(id: &str) -> ServerFrame {
+    ServerFrame::Task(Task {
+        id: id.into(),
+        kind: TaskKind::Remove { node: "w".into() },
+        deadline: None,
+    })
+}
+
+/// The server is killed while a task is done, and gives it again: it is not
+/// begun twice, and its result is told once.
+#[tokio::test]
+async fn a_task_is_begun_once_however_often_the_server_dies() {
+    let open = Arc::new(Mutex::new(true));
+    let pending = open.clone();
+    let script = move |line: &str, _: &Value| match line {
+        "POST /bootstrap/v2/session" => endless(&[welcome()]),
+        "GET /bootstrap/v2/tasks" if *pending.lock().unwrap() => endless(&[drain("1"), drain("1")]),
+        "GET /bootstrap/v2/tasks" => endless(&[]),
+        "POST /bootstrap/v2/tasks/1" => {
+            *pending.lock().unwrap() = false;
+            fine()
+        }
+        other => panic!("{other}"),
+    };
+    let mut stage = Stage::new(&[b"h2"], Arc::new(script)).await;
+    let channel = stage.channel();
+    let (sender, mut orders) = mpsc::unbounded_channel();
+    let work = async {
+        channel.hello(hello()).await.unwrap();
+        let first: Order = orders.recv().await.unwrap();
+        assert_eq!(first.task.id, "1");
+        stage.stop().await;
+        stage.start().await;
+        // It is given again in the second session.
+        while stage.heard("GET /bootstrap/v2/tasks").len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stage.stop().await;
+        // It ends while there is no server.
+        let told = channel.answer("1", Ok("done".into()));
+        let back = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stage.start().await;
+        };
+        tokio::join!(told, back);
+        while stage.heard("GET /bootstrap/v2/tasks").len() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    limited(async {
+        tokio::select! {
+            () = channel.run(false) => panic!(),
+            () = channel.take_tasks(sender) => panic!(),
+            () = work => {}
+        }
+    })
+    .await;
+    assert!(orders.try_recv().is_err(), "it is begun once");
+    let results = stage.heard("POST /bootstrap/v2/tasks/1");
+    assert_eq!(results.len(), 1);
+    assert_eq!(results[0]["ok"], true);
+}
+
+#[tokio::test]
+async fn tasks_are_cancelled_and_unknown_ones_are_refused() {
+    let lines: VecDeque<Vec<u8>> = [
+        drain("1").line(),
+        br#"{"type":"task","body":{"id":"2","kind":"dance"}}"#.to_vec(),
+        b"\n".to_vec(),
+        br#"{"type":"stream","body":{}}"#.to_vec(),
+        b"\n".to_vec(),
+        ServerFrame::Cancel(Cancel { task: "1".into() }).line(),
+    ]
+    .into();
+    let text: Vec<u8> = lines.into_iter().flatten().collect();
+    let script = move |line: &str, _: &Value| match line {
+        "POST /bootstrap/v2/session" => endless(&[welcome()]),
+        "GET /bootstrap/v2/tasks" => (200, text.clone(), true),
+        _ => fine(),
+    };
+    let stage = Stage::new(&[b"h2"], Arc::new(script)).await;
+    let channel = stage.channel();
+    let (sender, mut orders) = mpsc::unbounded_channel();
+    let work = async {
+        channel.hello(hello()).await.unwrap();
+        let order: Order = orders.recv().await.unwrap();
+        order.cancelled().await;
+        channel.forget(&order.task.id);
+    };
+    limited(async {
+        tokio::select! {
+            () = channel.run(false) => panic!(),
+            () = channel.take_tasks(sender) => panic!(),
+            () = work => {}
+        }
+    })
+    .await;
+    let result = &stage.heard("POST /bootstrap/v2/tasks/2")[0];
+    let result: TaskResult = serde_json::from_value(result.clone()).unwrap();
+    assert!(!result.ok && result.unsupported);
+    assert!(result.log.contains("'dance'"), "{}", result.log);
+    let frame = &stage.heard("POST /bootstrap/v2/unsupported")[0];
+    assert_eq!(frame["frame"], "stream");
+}

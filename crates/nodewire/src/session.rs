@@ -1,0 +1,361 @@
+//! The session: one HTTP/2 connection for each agent, kept as long as the
+//! agent runs, and the frames that the server sends on it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{JoinTicket, Peers, Task, Welcome};
+
+/// Prefix of the routes of a session.
+pub const SESSION_PREFIX: &str = "/bootstrap/v2";
+/// The first protocol: one HTTP call per question, below [`crate::PREFIX`].
+pub const PROTOCOL_CALLS: u32 = 1;
+/// The second protocol: a session, below [`SESSION_PREFIX`].
+pub const PROTOCOL_SESSION: u32 = 2;
+/// What the agent of this release speaks.
+pub const AGENT_PROTOCOLS: Protocols = Protocols {
+    min: PROTOCOL_SESSION,
+    max: PROTOCOL_SESSION,
+};
+/// What the server of this release speaks: its own agents' protocol, and that
+/// of the agents of the release before it.
+pub const SERVER_PROTOCOLS: Protocols = Protocols {
+    min: PROTOCOL_CALLS,
+    max: PROTOCOL_SESSION,
+};
+
+/// A range of protocol versions, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protocols {
+    pub min: u32,
+    pub max: u32,
+}
+
+impl Protocols {
+    /// The newest version that both sides speak.
+    #[must_use]
+    pub fn common(self, other: Self) -> Option<u32> {
+        let newest = self.max.min(other.max);
+        (newest >= self.min.max(other.min)).then_some(newest)
+    }
+}
+
+/// Agents of the first release do not say what they speak.
+impl Default for Protocols {
+    fn default() -> Self {
+        Self {
+            min: PROTOCOL_CALLS,
+            max: PROTOCOL_CALLS,
+        }
+    }
+}
+
+impl fmt::Display for Protocols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.min == self.max {
+            write!(f, "{}", self.min)
+        } else {
+            write!(f, "{}..{}", self.min, self.max)
+        }
+    }
+}
+
+/// Why an agent and a server do not understand each other, and what to do.
+#[must_use]
+pub fn no_common_protocol(agent: Protocols, server: Protocols) -> String {
+    let cure = if agent.max < server.min {
+        "rebuild the node image"
+    } else {
+        "upgrade the server, or use a node image of its release"
+    };
+    format!("agent speaks protocol {agent}, this server {server}: {cure}")
+}
+
+/// The first frame of every session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The version that this session uses.
+    pub protocol: u32,
+    /// The server's release, for people.
+    pub software: String,
+    pub welcome: Welcome,
+}
+
+/// The server does not wait for this task any more; its result is not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    pub task: String,
+}
+
+/// What the server says on the streams of a session: one JSON object
+/// `{"type": …, "body": …}` per line. What is pushed again replaces what was
+/// pushed before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", content = "body", rename_all = "kebab-case")]
+pub enum ServerFrame {
+    Accepted(Box<Accepted>),
+    /// How to join; sent once it is known and when it changes.
+    Ticket(JoinTicket),
+    /// The nodes of the cluster; sent when they differ from those that the
+    /// agent knows.
+    Peers(Peers),
+    /// Something to do. Sent again in the next session where no result came.
+    Task(Task),
+    Cancel(Cancel),
+}
+
+/// A line of the session as an agent understands it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    Frame(ServerFrame),
+    /// A task whose kind or arguments this agent does not know. Its result
+    /// says so.
+    UnsupportedTask {
+        id: String,
+        why: String,
+    },
+    /// Any other frame that this agent does not know; it says so with
+    /// [`Unsupported`].
+    Unsupported(Unsupported),
+}
+
+/// What an agent answers to a frame that it does not understand
+/// (`POST unsupported`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsupported {
+    /// The frame's type; empty where the line is no frame at all.
+    pub frame: String,
+    pub why: String,
+}
+
+impl ServerFrame {
+    /// The frame as it is sent, with the end of its line.
+    #[must_use]
+    pub fn line(&self) -> Vec<u8> {
+        // Every body is a struct of strings, numbers and lists: it cannot fail.
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+}
+
+impl Received {
+    /// Reads one line. What this release does not know is told apart from
+    /// what it knows, so that it can be refused and not only dropped.
+    #[must_use]
+    pub fn read(line: &[u8]) -> Self {
+        let mut frame = match serde_json::from_slice::<Value>(line) {
+            Ok(frame) => frame,
+            Err(e) => return unsupported("", e),
+        };
+        let kind = frame["type"].as_str().unwrap_or_default().to_owned();
+        let body = frame["body"].take();
+        let read = match kind.as_str() {
+            "accepted" => serde_json::from_value(body).map(ServerFrame::Accepted),
+            "ticket" => serde_json::from_value(body).map(ServerFrame::Ticket),
+            "peers" => serde_json::from_value(body).map(ServerFrame::Peers),
+            "cancel" => serde_json::from_value(body).map(ServerFrame::Cancel),
+            "task" => return read_task(body),
+            other => return unsupported(other, "this agent does not know frames of this type"),
+        };
+        match read {
+            Ok(frame) => Self::Frame(frame),
+            Err(e) => unsupported(&kind, e),
+        }
+    }
+}
+
+fn unsupported(frame: &str, why: impl fmt::Display) -> Received {
+    Received::Unsupported(Unsupported {
+        frame: frame.to_owned(),
+        why: why.to_string(),
+    })
+}
+
+fn read_task(body: Value) -> Received {
+    let id = body["id"].as_str().unwrap_or_default().to_owned();
+    let kind = body["kind"].as_str().unwrap_or_default().to_owned();
+    let unknown = |why: String| {
+        if id.is_empty() {
+            return unsupported("task", why);
+        }
+        let why = format!("this agent does not support the task '{kind}': {why}");
+        Received::UnsupportedTask {
+            id: id.clone(),
+            why,
+        }
+    };
+    match serde_json::from_value::<Task>(body) {
+        Ok(task) if task.kind == crate::TaskKind::Unknown => {
+            unknown("its kind is not known; rebuild the node image".into())
+        }
+        Ok(task) => Received::Frame(ServerFrame::Task(task)),
+        Err(e) => unknown(e.to_string()),
+    }
+}
+
+/// Cuts a stream of bytes into lines.
+#[derive(Debug, Default)]
+pub struct Lines {
+    buffer: Vec<u8>,
+}
+
+/// A line that is longer than any frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineTooLong;
+
+impl Lines {
+    /// Longest line, bytes: the peers of a cluster of ten thousand nodes.
+    pub const LONGEST: usize = 4 * 1024 * 1024;
+
+    /// Adds what came and gives the lines that are complete.
+    ///
+    /// # Errors
+    /// Where a line without an end grows beyond [`Lines::LONGEST`].
+    pub fn add(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, LineTooLong> {
+        let mut lines = Vec::new();
+        let mut parts = bytes.split(|b| *b == b'\n');
+        // What follows the last end of a line is the start of the next one.
+        let rest = parts.next_back().unwrap_or_default();
+        for part in parts {
+            self.buffer.extend_from_slice(part);
+            if !self.buffer.is_empty() {
+                lines.push(std::mem::take(&mut self.buffer));
+            }
+        }
+        self.buffer.extend_from_slice(rest);
+        if self.buffer.is_empty() {
+            // A session is idle for most of its life.
+            self.buffer = Vec::new();
+        }
+        if self.buffer.len() > Self::LONGEST {
+            return Err(LineTooLong);
+        }
+        Ok(lines)
+    }
+}
+
+/// The body of the answer that refuses an agent for its protocol (status
+/// 426).
+#[must_use]
+pub fn refusal(agent: Protocols, server: Protocols) -> Value {
+    json!({ "error": no_common_protocol(agent, server), "protocols": server })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Role, TaskKind};
+
+    fn span(min: u32, max: u32) -> Protocols {
+        Protocols { min, max }
+    }
+
+    #[test]
+    fn the_newest_common_version_is_chosen() {
+        assert_eq!(span(1, 2).common(span(1, 2)), Some(2));
+        assert_eq!(span(1, 2).common(span(2, 5)), Some(2));
+        assert_eq!(span(1, 1).common(span(1, 2)), Some(1));
+        assert_eq!(span(1, 2).common(span(3, 4)), None);
+        assert_eq!(span(5, 6).common(span(3, 4)), None);
+        // The agents of the release before, and this release's own.
+        assert_eq!(Protocols::default().common(SERVER_PROTOCOLS), Some(1));
+        assert_eq!(AGENT_PROTOCOLS.common(SERVER_PROTOCOLS), Some(2));
+    }
+
+    #[test]
+    fn a_refusal_says_which_side_is_old() {
+        assert_eq!(
+            no_common_protocol(span(1, 2), span(3, 4)),
+            "agent speaks protocol 1..2, this server 3..4: rebuild the node image"
+        );
+        assert_eq!(
+            no_common_protocol(span(3, 3), span(1, 2)),
+            "agent speaks protocol 3, this server 1..2: upgrade the server, or use a node image \
+             of its release"
+        );
+    }
+
+    fn welcome() -> Welcome {
+        Welcome {
+            role: Role::Manager,
+            first_manager: true,
+            swarm: None,
+            kubernetes: None,
+        }
+    }
+
+    #[test]
+    fn frames_survive_the_wire() {
+        let frames = [
+            ServerFrame::Accepted(Box::new(Accepted {
+                protocol: 2,
+                software: "0.1.0".into(),
+                welcome: welcome(),
+            })),
+            ServerFrame::Ticket(JoinTicket {
+                remote_addrs: vec!["10.0.0.2:2377".into()],
+                token: "t".into(),
+            }),
+            ServerFrame::Peers(Peers {
+                version: "7".into(),
+                api: None,
+                nodes: Vec::new(),
+            }),
+            ServerFrame::Task(Task {
+                id: "1".into(),
+                kind: TaskKind::Remove { node: "w-0".into() },
+                deadline: Some(9),
+            }),
+            ServerFrame::Cancel(Cancel { task: "1".into() }),
+        ];
+        let wire: Vec<u8> = frames.iter().flat_map(ServerFrame::line).collect();
+        // However the bytes are cut, the frames are the same.
+        for size in [1, 7, wire.len()] {
+            let mut lines = Lines::default();
+            let read: Vec<Received> = wire
+                .chunks(size)
+                .flat_map(|part| lines.add(part).unwrap())
+                .map(|line| Received::read(&line))
+                .collect();
+            let sent: Vec<Received> = frames.iter().cloned().map(Received::Frame).collect();
+            assert_eq!(read, sent);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name() {
+        let read = |line: &str| Received::read(line.as_bytes());
+        let Received::Unsupported(frame) = read(r#"{"type":"stream","body":{"id":"9"}}"#) else {
+            panic!("a frame of a newer server");
+        };
+        assert_eq!(frame.frame, "stream");
+        let role = r#"{"type":"accepted","body":{"protocol":2,"software":"9","welcome":
+            {"role":"arbiter","first_manager":false}}}"#;
+        let Received::Unsupported(frame) = read(role) else {
+            panic!("a role of a newer server");
+        };
+        assert_eq!(frame.frame, "accepted");
+        assert!(frame.why.contains("arbiter"), "{}", frame.why);
+        let Received::UnsupportedTask { id, why } =
+            read(r#"{"type":"task","body":{"id":"3","kind":"dance","node":"x"}}"#)
+        else {
+            panic!("a task of a newer server");
+        };
+        assert_eq!(id, "3");
+        assert!(why.contains("'dance'"), "{why}");
+        // A known kind with other arguments.
+        let drain = r#"{"type":"task","body":{"id":"4","kind":"drain"}}"#;
+        assert!(matches!(read(drain), Received::UnsupportedTask { .. }));
+        assert!(matches!(read("torn"), Received::Unsupported(_)));
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused() {
+        let mut lines = Lines::default();
+        assert!(lines.add(&vec![b'x'; Lines::LONGEST]).is_ok());
+        assert_eq!(lines.add(b"xx"), Err(LineTooLong));
+    }
+}
