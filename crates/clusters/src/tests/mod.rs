@@ -9,5 +9,7 @@ mod kube_release;
 mod kube_resize;
 mod nodes;
 mod pure;
+mod races;
 mod rollback;
+mod stored;
 pub(crate) mod world;

@@ -463,6 +463,7 @@ pub(crate) struct World {
     pub(crate) things: Arc<Things>,
     pub(crate) router: Router,
     pub(crate) bootstrap: Router,
+    pub(crate) deps: Arc<ClustersDeps>,
     reconciler: Arc<dyn Reconciler>,
     _dir: tempfile::TempDir,
 }
@@ -482,6 +483,11 @@ impl World {
             .await
             .unwrap();
         db.migrate(&crate::migrations()).await.unwrap();
+        Self::on(db, dir)
+    }
+
+    /// On a database with the schema; the directory holds the secrets.
+    pub(crate) fn on(db: Db, dir: tempfile::TempDir) -> Self {
         let heat = Fake::default();
         let things = Arc::new(Things::default());
         let (network, compute) = faces(&things);
@@ -511,6 +517,7 @@ impl World {
             router,
             bootstrap: clusters.bootstrap_routes(),
             reconciler: clusters.reconcilers().remove(0),
+            deps: clusters.0.clone(),
             _dir: dir,
         }
     }
@@ -596,6 +603,24 @@ impl World {
             }
         }
         panic!("never at rest");
+    }
+
+    /// Marks a cluster and claims its key.
+    pub(crate) async fn claim(&self, id: &str) -> db::Lease {
+        db::write!(self.db, |tx| db::mark_now(tx, "cluster", id).await).unwrap();
+        let lease = std::time::Duration::from_secs(5);
+        let leases = db::claim_for(&self.db, &["cluster"], "test", 1, lease).await;
+        leases.unwrap().remove(0)
+    }
+
+    /// One run of the reconciler, whatever comes of it.
+    pub(crate) async fn run_once(&self, id: &str) -> Result<()> {
+        let lease = self.claim(id).await;
+        let next = self.reconciler.run(&lease).await;
+        db::complete(&self.db, &lease, &db::Dirty::Clean)
+            .await
+            .unwrap();
+        next.map(|_| ())
     }
 
     /// The stack changes and wakes its owner, as the engine does.
