@@ -146,7 +146,7 @@ impl NewImage {
 
 impl std::fmt::Display for NodeFlavour {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(crate::image::flavour_word(*self))
+        f.write_str(self.word())
     }
 }
 
@@ -159,8 +159,11 @@ pub trait Servers: Send + Sync {
     /// Starts the removal; it is over when `show` says `NotFound`.
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
     /// Makes the server anew, empty, with the same id, name, host and ports
-    /// and this user data; what it held is gone. One that is being built is
-    /// left alone.
+    /// and this user data; what it held is gone. One that is being built, or
+    /// that was rebuilt for the same generation of the caller, is left alone.
+    ///
+    /// # Errors
+    /// `Conflict` where a newer generation has called, or it is being removed.
     async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server>;
     /// Last lines of the console.
     async fn console(&self, ctx: &Ctx, id: &str, lines: u32) -> Result<String>;

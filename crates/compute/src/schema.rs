@@ -79,4 +79,22 @@ const STEPS: &[Migration] = &[
         name: "compute-012-server-flavour",
         sql: "ALTER TABLE server ADD COLUMN flavour varchar(16) NOT NULL DEFAULT 'own'",
     },
+    // Counts the builds of a server; its objects say which one they are of.
+    Migration {
+        name: "compute-013-server-build",
+        sql: "ALTER TABLE server ADD COLUMN build bigint NOT NULL DEFAULT 1",
+    },
+    // The generation of the caller's last rebuild.
+    Migration {
+        name: "compute-014-server-rebuilt",
+        sql: "ALTER TABLE server ADD COLUMN rebuilt_generation bigint",
+    },
+    Migration {
+        name: "compute-015-ledger-build",
+        sql: "ALTER TABLE ledger ADD COLUMN build bigint NOT NULL DEFAULT 1",
+    },
+    Migration {
+        name: "compute-016-host-engine",
+        sql: "ALTER TABLE host ADD COLUMN engine_id varchar(128)",
+    },
 ];

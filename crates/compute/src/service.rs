@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use db::Db;
 use flow::{Reconciler, Tasks};
-use infra::{ContainerHost, Leak};
+use infra::{ContainerHost, LateCalls, Leak};
 use kernel::Result;
 use network::NetworkFace;
+use tokio::sync::watch;
 
-use crate::server::{self, Servers};
+use crate::host::Engine;
+use crate::server::{self, Pulls, Servers};
 use crate::{ComputeFace, flavor, keypair, ledger};
 
 /// Keeps secrets unreadable at rest.
@@ -55,6 +57,9 @@ pub struct Compute {
     pub(crate) network: NetworkFace,
     pub(crate) config: Arc<ComputeConfig>,
     pub(crate) sealer: Arc<dyn Sealer>,
+    pub(crate) engine: Arc<watch::Sender<Engine>>,
+    pub(crate) pulls: Pulls,
+    pub(crate) late: LateCalls,
 }
 
 impl Compute {
@@ -72,6 +77,9 @@ impl Compute {
             network,
             config: Arc::new(config),
             sealer,
+            engine: Arc::new(watch::channel(Engine::default()).0),
+            pulls: Pulls::default(),
+            late: LateCalls::default(),
         }
     }
 
@@ -96,7 +104,8 @@ impl Compute {
     /// its row from [`Compute::watch`].
     ///
     /// # Errors
-    /// As the database.
+    /// As the database; `Conflict` where this server is connected to another
+    /// engine than the one that holds the objects of the database.
     pub async fn seed(&self) -> Result<()> {
         flavor::seed(&self.db).await?;
         keypair::seed(&self.db).await?;
@@ -105,13 +114,15 @@ impl Compute {
                 tracing::warn!(error = %e, "the container host does not answer yet");
                 Ok(())
             }
-            done => done.map(|_| ()),
+            done => done,
         }
     }
 
     /// Follows the host's events in `tasks`: a server's status follows its
-    /// container.
+    /// container, and what was made too late is removed. Images are pulled in
+    /// `tasks` as well.
     pub fn watch(&self, tasks: &Tasks) {
+        self.pulls.run_in(tasks);
         server::watch(self.clone(), tasks);
     }
 
@@ -121,5 +132,14 @@ impl Compute {
     /// As the host and the database.
     pub async fn leaks(&self) -> Result<Vec<Leak>> {
         ledger::leaks(self).await
+    }
+
+    /// Removes containers and volumes that calls without an answer have made
+    /// too late; [`Compute::watch`] does so whenever there is reason to.
+    ///
+    /// # Errors
+    /// As the host and the database.
+    pub async fn sweep(&self) -> Result<()> {
+        ledger::sweep(self).await.map(|_| ())
     }
 }

@@ -2,6 +2,7 @@
 //! real engine with `JEROBOAM_TEST_DOCKER=1`.
 
 mod crash;
+mod faults;
 mod flavours;
 mod real;
 mod story;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use db::Db;
 use flow::{Driver, Tasks};
-use infra::sim::{SimConfig, Simulator};
+use infra::sim::{Oracle, SimConfig, Simulator};
 use infra::{ContainerHost, NetworkPlane};
 use kernel::{Ctx, OwnerKey, Result, ids};
 use network::face::{NewNetwork, NewSubnet};
@@ -56,9 +57,14 @@ fn small() -> SimConfig {
 
 impl World {
     async fn new() -> Self {
+        Self::under(small(), Arc::new(faults::Script::default())).await
+    }
+
+    /// A world in which `oracle` decides about the calls of the engine.
+    async fn under(config: SimConfig, oracle: Arc<dyn Oracle>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
-        let sim = Simulator::open_with(&path("sim.db"), small())
+        let sim = Simulator::open_under(&path("sim.db"), config, oracle)
             .await
             .unwrap();
         sim.add_image("jeroboam/swarm:1", &[]).await.unwrap();
@@ -126,6 +132,7 @@ impl World {
             driver = driver.with(r);
         }
         driver.start(&self.tasks);
+        self.network.watch(&self.tasks);
         self.compute.watch(&self.tasks);
     }
 

@@ -72,8 +72,8 @@ impl Engine {
         &self.url
     }
 
-    /// A turn for a change; it ends with the guard.
-    pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+    /// Permits one more change at the same time, until it is dropped.
+    pub(crate) async fn change_permit(&self) -> Result<SemaphorePermit<'_>> {
         self.changes.acquire().await.map_err(Error::internal)
     }
 

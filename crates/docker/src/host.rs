@@ -1,28 +1,27 @@
 //! The container host.
 
 use std::collections::{BTreeMap, HashMap};
-use std::pin::Pin;
 
 use async_trait::async_trait;
 use bollard::container::LogOutput;
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum as S, ContainerSummary,
-    ContainerSummaryStateEnum as L, EndpointSettings, EventMessage, NetworkConnectRequest,
+    ContainerSummaryStateEnum as L, EndpointSettings, EventMessage,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
-    ListImagesOptions, ListVolumesOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveVolumeOptions, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    EventsOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptions, ListVolumesOptions,
+    LogsOptionsBuilder, RemoveVolumeOptions, StopContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 use infra::{
-    ContainerHost, ContainerSpec, ContainerState, ContainerView, HostInfo, ImageView, LABEL,
-    Observed, PREFIX, VolumeView,
+    Actor, ContainerHost, ContainerSpec, ContainerState, ContainerView, Events, HostInfo,
+    ImageStore, ImageView, LABEL, Observed, PREFIX, VolumeStore, VolumeView, stamped,
 };
-use kernel::{Error, Result};
+use kernel::Result;
 
-use crate::fault::{no_image, says, status};
-use crate::{Engine, spec};
+use crate::Engine;
+use crate::create::{Found, registering};
+use crate::fault::status;
 
 #[async_trait]
 impl ContainerHost for Engine {
@@ -36,6 +35,7 @@ impl ContainerHost for Engine {
         let _ = self.name.set(name.clone());
         Ok(HostInfo {
             name,
+            engine_id: info.id.unwrap_or_default(),
             cpus: info.ncpu.unwrap_or(1),
             memory: info.mem_total.unwrap_or(0),
             version: info.server_version.unwrap_or_default(),
@@ -56,137 +56,75 @@ impl ContainerHost for Engine {
         Ok(all.into_iter().map(listed).filter(ours).collect())
     }
 
-    async fn inspect(&self, name: &str) -> Result<Option<ContainerView>> {
-        match self.docker().await?.inspect_container(name, None).await {
+    async fn inspect(&self, name_or_id: &str) -> Result<Option<ContainerView>> {
+        match self
+            .docker()
+            .await?
+            .inspect_container(name_or_id, None)
+            .await
+        {
             Ok(found) => Ok(Some(inspected(found))),
             Err(e) if status(&e) == Some(404) => Ok(None),
-            Err(e) => Err(self.fault(&format!("inspect container {name}"), &e)),
+            Err(e) => Err(self.fault(&format!("inspect container {name_or_id}"), &e)),
         }
     }
 
-    async fn create(&self, spec: &ContainerSpec) -> Result<()> {
-        let mut turn = self.turn().await?;
-        let docker = self.docker().await?;
-        let step = format!("create container {}", spec.name);
-        let make = || {
-            let options = CreateContainerOptionsBuilder::new().name(&spec.name);
-            docker.create_container(Some(options.build()), spec::body(spec))
+    async fn create(&self, actor: Actor, spec: &ContainerSpec) -> Result<String> {
+        let _permit = self.change_permit().await?;
+        let spec = ContainerSpec {
+            labels: stamped(&spec.labels, actor),
+            ..spec.clone()
         };
-        let mut made = make().await;
-        if let Err(e) = &made
-            && spec.foreign.pull
-            && status(e) == Some(404)
-            && says(e, "No such image")
-        {
-            // Minutes, in which others have their turn.
-            drop(turn);
-            self.pull(&spec.image).await?;
-            turn = self.turn().await?;
-            made = make().await;
-        }
-        let _turn = turn;
-        match made {
-            Ok(_) => {}
-            Err(e) if status(&e) == Some(404) && says(&e, "No such image") => {
-                return Err(no_image(&spec.image, self.host_name().await));
-            }
-            Err(e) if status(&e) == Some(409) && says(&e, "is already in use by container") => {
-                // Somebody has started it already: then its files are complete.
-                let state = self.inspect(&spec.name).await?.map(|v| v.state);
-                if state != Some(ContainerState::Created) {
-                    return Ok(());
-                }
-            }
-            Err(e) => return Err(self.fault(&step, &e)),
-        }
-        for end in spec.endpoints.iter().skip(1) {
-            let request = NetworkConnectRequest {
-                container: spec.name.clone(),
-                endpoint_config: Some(spec::endpoint(end)),
-            };
-            match docker.connect_network(&end.network, request).await {
-                Err(e) if !says(&e, "already exists in network") => {
-                    return Err(self.fault(&format!("connect it to {}", end.network), &e));
-                }
-                _ => {}
-            }
-        }
-        if let Some(program) = &spec.foreign.program {
-            self.put_program(&spec.name, program).await?;
-        }
-        if spec.files.is_empty() {
-            return Ok(());
-        }
-        let options = UploadToContainerOptionsBuilder::new().path("/").build();
-        let tar = bollard::body_full(spec::archive(&spec.files)?.into());
-        docker
-            .upload_to_container(&spec.name, Some(options), tar)
-            .await
-            .map_err(|e| self.fault(&format!("put files into container {}", spec.name), &e))
+        let id = match self.make_container(&spec).await? {
+            Some(id) => id,
+            None => match self.found(actor, &spec).await? {
+                Found::Complete(id) => return Ok(id),
+                Found::Incomplete(id) => id,
+                Found::Removed => self
+                    .make_container(&spec)
+                    .await?
+                    .ok_or_else(|| registering(&spec.name))?,
+            },
+        };
+        self.furnish(&id, &spec).await?;
+        Ok(id)
     }
 
-    async fn start(&self, name: &str) -> Result<()> {
-        let _turn = self.turn().await?;
+    async fn start(&self, _actor: Actor, id: &str) -> Result<()> {
+        let _permit = self.change_permit().await?;
         self.docker()
             .await?
-            .start_container(name, None)
+            .start_container(id, None)
             .await
-            .map_err(|e| self.fault(&format!("start container {name}"), &e))
+            .map_err(|e| self.fault(&format!("start container {id}"), &e))
     }
 
-    async fn stop(&self, name: &str, seconds: i64) -> Result<()> {
+    async fn stop(&self, _actor: Actor, id: &str, seconds: i64) -> Result<()> {
         let options = StopContainerOptionsBuilder::new()
             .t(i32::try_from(seconds).unwrap_or(10))
             .build();
         self.docker()
             .await?
-            .stop_container(name, Some(options))
+            .stop_container(id, Some(options))
             .await
-            .map_err(|e| self.fault(&format!("stop container {name}"), &e))
+            .map_err(|e| self.fault(&format!("stop container {id}"), &e))
     }
 
-    async fn remove(&self, name: &str, volumes: &[String]) -> Result<()> {
-        let _turn = self.turn().await?;
-        let docker = self.docker().await?;
-        // With `v` go anonymous volumes that the image asks for.
-        let options = RemoveContainerOptionsBuilder::new()
-            .force(true)
-            .v(true)
-            .build();
-        match docker.remove_container(name, Some(options)).await {
-            Ok(()) => {}
-            Err(e) if status(&e) == Some(404) => {}
-            Err(e) if says(&e, "already in progress") => {
-                return Err(Error::unavailable(format!(
-                    "container {name} is being removed"
-                )));
-            }
-            Err(e) => return Err(self.fault(&format!("remove container {name}"), &e)),
-        }
-        for volume in volumes {
-            match docker
-                .remove_volume(volume, None::<RemoveVolumeOptions>)
-                .await
-            {
-                Err(e) if status(&e) != Some(404) => {
-                    return Err(self.fault(&format!("remove volume {volume}"), &e));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+    async fn remove(&self, _actor: Actor, id: &str) -> Result<()> {
+        let _permit = self.change_permit().await?;
+        self.remove_container(id).await
     }
 
-    async fn logs(&self, name: &str, lines: u32) -> Result<String> {
+    async fn logs(&self, name_or_id: &str, lines: u32) -> Result<String> {
         let options = LogsOptionsBuilder::new()
             .stdout(true)
             .stderr(true)
             .tail(&lines.to_string())
             .build();
-        let mut stream = self.docker().await?.logs(name, Some(options));
+        let mut stream = self.docker().await?.logs(name_or_id, Some(options));
         let mut out = Vec::new();
         while let Some(part) = stream.next().await {
-            match part.map_err(|e| self.fault(&format!("read the log of {name}"), &e))? {
+            match part.map_err(|e| self.fault(&format!("read the log of {name_or_id}"), &e))? {
                 LogOutput::StdOut { message }
                 | LogOutput::StdErr { message }
                 | LogOutput::Console { message }
@@ -196,6 +134,14 @@ impl ContainerHost for Engine {
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
+    async fn events(&self) -> Result<Events> {
+        let filters = HashMap::from([("type", vec!["container"]), ("label", vec![LABEL])]);
+        self.follow(&filters, observed).await
+    }
+}
+
+#[async_trait]
+impl VolumeStore for Engine {
     async fn volumes(&self) -> Result<Vec<VolumeView>> {
         let all = self
             .docker()
@@ -213,6 +159,24 @@ impl ContainerHost for Engine {
             .collect())
     }
 
+    async fn remove_volume(&self, _actor: Actor, name: &str) -> Result<()> {
+        let _permit = self.change_permit().await?;
+        match self
+            .docker()
+            .await?
+            .remove_volume(name, None::<RemoveVolumeOptions>)
+            .await
+        {
+            Err(e) if status(&e) != Some(404) => {
+                Err(self.fault(&format!("remove volume {name}"), &e))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl ImageStore for Engine {
     async fn images(&self) -> Result<Vec<ImageView>> {
         let all = self
             .docker()
@@ -231,10 +195,28 @@ impl ContainerHost for Engine {
             .collect())
     }
 
-    async fn events(&self) -> Result<Pin<Box<dyn futures_util::Stream<Item = Observed> + Send>>> {
+    async fn has_image(&self, reference: &str) -> Result<bool> {
+        match self.docker().await?.inspect_image(reference).await {
+            Ok(_) => Ok(true),
+            Err(e) if status(&e) == Some(404) => Ok(false),
+            Err(e) => Err(self.fault(&format!("inspect image {reference}"), &e)),
+        }
+    }
+
+    async fn pull(&self, reference: &str) -> Result<()> {
+        self.pull_image(reference).await
+    }
+}
+
+impl Engine {
+    /// The engine's events that pass the filters, from now on.
+    pub(crate) async fn follow(
+        &self,
+        filters: &HashMap<&str, Vec<&str>>,
+        observed: fn(EventMessage) -> Option<Observed>,
+    ) -> Result<Events> {
         let docker = self.docker().await?.clone();
-        let filters = HashMap::from([("type", vec!["container"]), ("label", vec![LABEL])]);
-        let mut options = EventsOptionsBuilder::new().filters(&filters);
+        let mut options = EventsOptionsBuilder::new().filters(filters);
         // The request is sent when the stream is first polled; by the engine's
         // own clock nothing is missed until then. This call also finds out
         // whether the engine answers at all.
@@ -258,12 +240,10 @@ impl ContainerHost for Engine {
             stream
                 // The first error ends it: the caller lists again.
                 .take_while(|e| std::future::ready(e.is_ok()))
-                .filter_map(|e| std::future::ready(e.ok().and_then(observed))),
+                .filter_map(move |e| std::future::ready(e.ok().and_then(observed))),
         ))
     }
-}
 
-impl Engine {
     /// The host's name for messages; its address while it is unknown.
     pub(crate) async fn host_name(&self) -> &str {
         if self.name.get().is_none() {

@@ -16,6 +16,40 @@ pub(crate) async fn on(device: &str) -> Result<()> {
     run("-I", device).await?.map_err(|why| failed(device, &why))
 }
 
+/// Inserts the rules of these devices that are not there. The chain is read
+/// once: most are there.
+pub(crate) async fn restore(devices: &[&str]) -> Result<()> {
+    let Some(first) = devices.first() else {
+        return Ok(());
+    };
+    let out = Command::new("iptables")
+        .args(["-w", "-S", "DOCKER-USER"])
+        .output()
+        .await
+        .map_err(|e| failed(first, &e.to_string()))?;
+    if !out.status.success() {
+        return Err(failed(first, String::from_utf8_lossy(&out.stderr).trim()));
+    }
+    let chain = String::from_utf8_lossy(&out.stdout).into_owned();
+    for device in missing(&chain, devices) {
+        on(device).await?;
+    }
+    Ok(())
+}
+
+/// The devices that have no rule in the chain as iptables prints it.
+fn missing<'a>(chain: &str, devices: &[&'a str]) -> Vec<&'a str> {
+    let has = |device: &str| {
+        let part = format!("-i {device} ! -o {device} -j REJECT");
+        // iptables prints the negation before or after the option's name.
+        let other = format!("-i {device} -o ! {device} -j REJECT");
+        chain
+            .lines()
+            .any(|line| line.contains(&part) || line.contains(&other))
+    };
+    devices.iter().copied().filter(|d| !has(d)).collect()
+}
+
 /// Deletes the rule, however often it is there.
 pub(crate) async fn off(device: &str) -> Result<()> {
     while run("-C", device).await?.is_ok() {
@@ -48,4 +82,18 @@ fn failed(device: &str, why: &str) -> Error {
              install iptables and run as root, or switch isolation off"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_inserted() {
+        let chain = "-N DOCKER-USER\n\
+            -A DOCKER-USER -i br-a ! -o br-a -j REJECT --reject-with icmp-port-unreachable\n\
+            -A DOCKER-USER -j RETURN\n";
+        assert_eq!(missing(chain, &["br-a", "br-b", "br"]), ["br-b", "br"]);
+        assert_eq!(missing("", &["br-a"]), ["br-a"]);
+    }
 }

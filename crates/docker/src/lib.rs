@@ -1,6 +1,7 @@
 //! The infrastructure ports over the Docker Engine API: a container host and
 //! a network plane that makes one user-defined bridge per network.
 
+mod create;
 mod engine;
 mod fault;
 mod host;

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
+use bollard::models::{EventMessage, Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder};
-use infra::{BridgeSpec, BridgeView, LABEL, NetworkPlane, PREFIX};
-use kernel::{Error, Result};
+use infra::{
+    Actor, BridgeSpec, BridgeView, Events, LABEL, NetworkPlane, Observed, PREFIX, Relation,
+    foreign, relation, stale, stamped,
+};
+use kernel::{Error, Kind, Result};
 
 use crate::fault::{says, status};
 use crate::{Engine, isolate};
@@ -40,10 +43,21 @@ impl NetworkPlane for Engine {
         Ok(used)
     }
 
-    async fn ensure(&self, spec: &BridgeSpec) -> Result<BridgeView> {
-        let found = match self.by_name(&spec.name).await? {
+    async fn named(&self, name: &str) -> Result<Vec<BridgeView>> {
+        // The engine's filter matches parts of names.
+        let mut found = self.networks(Some(name)).await?;
+        found.retain(|v| v.name == name);
+        Ok(found)
+    }
+
+    async fn ensure(&self, actor: Actor, spec: &BridgeSpec) -> Result<BridgeView> {
+        let spec = BridgeSpec {
+            labels: stamped(&spec.labels, actor),
+            ..spec.clone()
+        };
+        let found = match self.usable(actor, &spec).await? {
             Some(found) => found,
-            None => self.make(spec).await?,
+            None => self.make(actor, &spec).await?,
         };
         if self.isolate
             && let Some(device) = &found.device
@@ -53,39 +67,48 @@ impl NetworkPlane for Engine {
         Ok(found)
     }
 
-    async fn remove(&self, name: &str) -> Result<()> {
-        let Some(found) = self.by_name(name).await? else {
-            return Ok(());
-        };
-        if let Some(device) = found.device.as_deref().filter(|_| self.isolate) {
-            // First the rule: a crash in between must not leave one behind.
-            isolate::off(device).await?;
-        }
-        match self.docker().await?.remove_network(&found.id).await {
-            Ok(()) => Ok(()),
-            Err(e) if status(&e) == Some(404) => Ok(()),
-            Err(e) => {
-                if let Some(device) = found.device.as_deref().filter(|_| self.isolate) {
-                    isolate::on(device).await?;
-                }
-                if says(&e, "active endpoints") {
-                    return Err(self.attached(name, &found.id).await);
-                }
-                Err(self.fault(&format!("remove network {name}"), &e))
-            }
-        }
+    async fn remove(&self, _actor: Actor, id: &str) -> Result<()> {
+        self.remove_bridge(id).await
     }
+
+    async fn restore(&self, networks: &[BridgeView]) -> Result<()> {
+        if !self.isolate {
+            return Ok(());
+        }
+        let devices: Vec<&str> = networks
+            .iter()
+            .filter_map(|n| n.device.as_deref())
+            .collect();
+        isolate::restore(&devices).await
+    }
+
+    async fn events(&self) -> Result<Events> {
+        let filters = HashMap::from([("type", vec!["network"])]);
+        self.follow(&filters, observed).await
+    }
+}
+
+/// The engine tells no labels of networks.
+fn observed(e: EventMessage) -> Option<Observed> {
+    let mut attributes = e.actor?.attributes?;
+    let name = attributes.remove("name")?;
+    name.starts_with(PREFIX).then_some(Observed {
+        id: String::new(),
+        name,
+        action: e.action?,
+    })
 }
 
 impl Engine {
     /// Why a network cannot go, with the names of what holds it.
-    async fn attached(&self, name: &str, id: &str) -> Error {
+    async fn attached(&self, id: &str) -> Error {
         let found = match self.docker().await {
             Ok(docker) => docker.inspect_network(id, None).await.ok(),
             Err(_) => None,
         };
-        let mut guests: Vec<String> = found
-            .and_then(|n| n.containers)
+        let (name, containers) = found.map(|n| (n.name, n.containers)).unwrap_or_default();
+        let name = name.unwrap_or_else(|| id.to_owned());
+        let mut guests: Vec<String> = containers
             .into_iter()
             .flatten()
             .map(|(id, c)| c.name.unwrap_or(id))
@@ -112,13 +135,51 @@ impl Engine {
         Ok(all.into_iter().map(view).collect())
     }
 
-    async fn by_name(&self, name: &str) -> Result<Option<BridgeView>> {
-        // The engine's filter matches parts of names.
-        let found = self.networks(Some(name)).await?;
-        Ok(found.into_iter().find(|v| v.name == name))
+    /// The bridge of this name that can be used; one of an older build is
+    /// removed.
+    async fn usable(&self, actor: Actor, spec: &BridgeSpec) -> Result<Option<BridgeView>> {
+        let mut usable = None;
+        for found in self.named(&spec.name).await? {
+            let what = format!("network {}", spec.name);
+            match relation(&found.labels, &spec.labels, actor) {
+                Relation::Newer => return Err(stale(&what)),
+                Relation::Foreign => {
+                    return Err(foreign(&what, &format!("docker network rm {}", found.id)));
+                }
+                Relation::Same => usable = Some(found),
+                Relation::Older => match self.remove_bridge(&found.id).await {
+                    // What is attached to it is being removed as well.
+                    Err(e) if e.kind == Kind::Conflict => {
+                        return Err(Error::unavailable(e.message));
+                    }
+                    done => done?,
+                },
+            }
+        }
+        Ok(usable)
     }
 
-    async fn make(&self, spec: &BridgeSpec) -> Result<BridgeView> {
+    async fn remove_bridge(&self, id: &str) -> Result<()> {
+        if self.isolate {
+            // First the rule: a crash in between must not leave one behind.
+            isolate::off(&device(id)).await?;
+        }
+        match self.docker().await?.remove_network(id).await {
+            Ok(()) => Ok(()),
+            Err(e) if status(&e) == Some(404) => Ok(()),
+            Err(e) => {
+                if self.isolate {
+                    isolate::on(&device(id)).await?;
+                }
+                if says(&e, "active endpoints") {
+                    return Err(self.attached(id).await);
+                }
+                Err(self.fault(&format!("remove network {id}"), &e))
+            }
+        }
+    }
+
+    async fn make(&self, actor: Actor, spec: &BridgeSpec) -> Result<BridgeView> {
         let options = spec
             .mtu
             .map(|m| HashMap::from([("com.docker.network.driver.mtu".to_owned(), m.to_string())]));
@@ -155,7 +216,7 @@ impl Engine {
             Err(e) => {
                 // Names need not be unique in the engine but subnets must, so
                 // the second of two creators comes here and finds the first's.
-                if let Some(found) = self.by_name(&spec.name).await? {
+                if let Some(found) = self.usable(actor, spec).await? {
                     return Ok(found);
                 }
                 Err(self.fault(&format!("make network {} ({})", spec.name, spec.cidr), &e))

@@ -24,7 +24,7 @@ pub(crate) struct Archive {
 
 impl Engine {
     /// Has the engine pull an image from the registry that its name says.
-    pub(crate) async fn pull(&self, image: &str) -> Result<()> {
+    pub(crate) async fn pull_image(&self, image: &str) -> Result<()> {
         let docker = self.docker().await?;
         let (name, tag) = parts(image);
         let mut options = CreateImageOptionsBuilder::new().from_image(&name);

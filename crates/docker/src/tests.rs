@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use infra::{
-    BridgeSpec, ContainerHost, ContainerSpec, ContainerState, Endpoint, FileSpec, LABEL,
-    NetworkPlane, NodeAccess, VolumeSpec,
+    Actor, BridgeSpec, ContainerHost, ContainerSpec, ContainerState, Endpoint, FileSpec, LABEL,
+    LABEL_BUILD, LABEL_EPOCH, NetworkPlane, NodeAccess, VolumeSpec, VolumeStore, is_stale,
 };
 use kernel::{Kind, ids};
 
 use crate::{Engine, spec};
+
+const ACTOR: Actor = Actor::Lease(7);
 
 fn node(name: &str) -> ContainerSpec {
     ContainerSpec {
@@ -126,10 +128,17 @@ async fn a_real_engine_tells_the_whole_story() {
     let (net, name) = (format!("jb-net-{id}"), format!("jb-srv-{id}"));
     let story = tokio::time::timeout(Duration::from_secs(60), tell(&engine, &net, &name)).await;
     let volume = format!("{name}-docker");
-    ContainerHost::remove(&engine, &name, &[volume])
-        .await
-        .unwrap();
-    NetworkPlane::remove(&engine, &net).await.unwrap();
+    if let Some(left) = engine.inspect(&name).await.unwrap() {
+        ContainerHost::remove(&engine, ACTOR, &left.id)
+            .await
+            .unwrap();
+    }
+    engine.remove_volume(ACTOR, &volume).await.unwrap();
+    for left in engine.named(&net).await.unwrap() {
+        NetworkPlane::remove(&engine, ACTOR, &left.id)
+            .await
+            .unwrap();
+    }
     assert!(engine.inspect(&name).await.unwrap().is_none());
     let done = Command::new("docker")
         .args(["image", "rm", "jeroboam-test/busybox:1"])
@@ -153,19 +162,36 @@ async fn tell(engine: &Engine, net: &str, name: &str) {
         internal: false,
         mtu: None,
     };
-    let made = engine.ensure(&bridge).await.unwrap();
-    let again = engine.ensure(&bridge).await.unwrap();
-    assert_eq!((made.id.clone(), made.device), (again.id, again.device));
+    let made = engine.ensure(ACTOR, &bridge).await.unwrap();
+    let again = engine.ensure(ACTOR, &bridge).await.unwrap();
+    assert_eq!((&made.id, &made.device), (&again.id, &again.device));
+    // A restart of the machine loses the rule.
+    let device = made.device.clone().unwrap();
+    let rule = ["-i", &device, "!", "-o", &device, "-j", "REJECT"];
+    let iptables = |verb: &str| {
+        Command::new("iptables")
+            .args(["-w", verb, "DOCKER-USER"])
+            .args(rule)
+            .stderr(Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    };
+    assert!(iptables("-D") && !iptables("-C"));
+    for _ in 0..2 {
+        engine.restore(&[made.clone()]).await.unwrap();
+    }
+    assert!(iptables("-C"));
     let used = engine.used_cidrs().await.unwrap();
     assert!(used.contains(&"10.251.77.0/24".to_owned()), "{used:?}");
     let twin = BridgeSpec {
         name: format!("{net}-twin"),
         ..bridge.clone()
     };
-    let e = engine.ensure(&twin).await.unwrap_err();
+    let e = engine.ensure(ACTOR, &twin).await.unwrap_err();
     assert!(e.message.contains("choose another cidr"), "{e}");
 
-    let mut events = engine.events().await.unwrap();
+    let mut events = ContainerHost::events(engine).await.unwrap();
     let mut spec = node(name);
     spec.endpoints.push(Endpoint {
         network: net.into(),
@@ -177,15 +203,22 @@ async fn tell(engine: &Engine, net: &str, name: &str) {
         image: "jeroboam-test/absent:1".into(),
         ..spec.clone()
     };
-    let e = engine.create(&missing).await.unwrap_err();
+    let e = engine.create(ACTOR, &missing).await.unwrap_err();
     assert_eq!(e.kind, Kind::NotFound);
     assert!(e.message.contains("jeroboam image build"), "{e}");
 
-    engine.create(&spec).await.unwrap();
-    engine.create(&spec).await.unwrap();
-    engine.start(name).await.unwrap();
-    engine.start(name).await.unwrap();
-    engine.create(&spec).await.unwrap();
+    let id = engine.create(ACTOR, &spec).await.unwrap();
+    assert_eq!(engine.create(ACTOR, &spec).await.unwrap(), id);
+    engine.start(ACTOR, &id).await.unwrap();
+    engine.start(ACTOR, &id).await.unwrap();
+    assert_eq!(engine.create(ACTOR, &spec).await.unwrap(), id);
+    let e = engine.create(Actor::Lease(6), &spec).await.unwrap_err();
+    assert!(is_stale(&e), "{e}");
+    let e = engine
+        .remove_volume(ACTOR, &spec.volumes[0].name)
+        .await
+        .unwrap_err();
+    assert_eq!(e.kind, Kind::Conflict, "{e}");
     let event = events.next().await.unwrap();
     assert_eq!((event.id.as_str(), event.name.as_str()), (name, name));
     while events.next().await.unwrap().action != "start" {}
@@ -195,7 +228,10 @@ async fn tell(engine: &Engine, net: &str, name: &str) {
         view.addresses.get(net).map(String::as_str),
         Some("10.251.77.9")
     );
-    let e = NetworkPlane::remove(engine, net).await.unwrap_err();
+    assert_eq!(view.labels.get(LABEL_EPOCH).map(String::as_str), Some("7"));
+    let e = NetworkPlane::remove(engine, ACTOR, &made.id)
+        .await
+        .unwrap_err();
     assert_eq!(e.kind, Kind::Conflict);
     let listed = ContainerHost::list(engine).await.unwrap();
     assert!(listed.iter().any(|v| v.name == name));
@@ -204,6 +240,14 @@ async fn tell(engine: &Engine, net: &str, name: &str) {
         log = engine.logs(name, 5).await.unwrap();
     }
     assert_eq!(log.trim(), "600:10");
-    engine.stop(name, 0).await.unwrap();
+    engine.stop(ACTOR, &id, 0).await.unwrap();
     while events.next().await.unwrap().action != "die" {}
+
+    // The next build replaces it, whoever made it.
+    spec.labels.insert(LABEL_BUILD.into(), "2".into());
+    let next = engine.create(Actor::Lease(1), &spec).await.unwrap();
+    assert_ne!(next, id);
+    ContainerHost::remove(engine, ACTOR, &id).await.unwrap();
+    let view = engine.inspect(name).await.unwrap().unwrap();
+    assert_eq!(view.id, next);
 }

@@ -198,13 +198,7 @@ impl Driver {
     /// which goes on until the last run has ended.
     pub fn start(self, tasks: &Tasks) {
         let driver = Arc::new(self);
-        renewal::start(
-            &driver.db,
-            &driver.owner,
-            driver.runs.clone(),
-            driver.counts.clone(),
-            tasks,
-        );
+        renewal::start(&driver.db, &driver.owner, driver.runs.clone(), tasks);
         let inner = tasks.clone();
         tasks.spawn("flow driver", async move { driver.work(&inner).await });
     }
@@ -328,6 +322,13 @@ impl Driver {
         });
     }
 
+    /// Another worker has the key, and looks after it.
+    fn lost(&self, lease: &Lease) -> Option<Duration> {
+        tracing::info!(kind = lease.kind, id = lease.id, "a run lost its lease");
+        self.counts.count_lost(1);
+        None
+    }
+
     /// Runs the reconciler; answers after which pause the key is due again.
     async fn run(&self, lease: &Lease) -> Option<Duration> {
         let reconciler = self.reconcilers.get(lease.kind.as_str())?;
@@ -335,12 +336,11 @@ impl Driver {
         self.counts.count_run(reconciler.kind());
         let outcome = match lease.guard(run).await {
             Ok(Ok(Ok(next))) => next,
+            // A write found out that another worker has the key.
+            Ok(Ok(Err(_))) if !lease.validity().holds() => return self.lost(lease),
             Ok(Ok(Err(e))) => failed(lease, &e),
             Ok(Err(_)) => failed(lease, &Error::internal("the run panicked")),
-            Err(db::LeaseLost) => {
-                tracing::info!(kind = lease.kind, id = lease.id, "a run lost its lease");
-                return None;
-            }
+            Err(db::LeaseLost) => return self.lost(lease),
         };
         if let Dirty::Failed(..) = outcome {
             self.counts.count_failure(reconciler.kind());

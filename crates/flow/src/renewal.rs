@@ -6,8 +6,8 @@ use std::time::Duration;
 use db::Db;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::Tasks;
 use crate::driver::Runs;
-use crate::{Counts, Tasks};
 
 /// Lease duration.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
@@ -17,10 +17,10 @@ const RENEW: Duration = Duration::from_millis(2500);
 const MAINTAIN: Duration = Duration::from_secs(60);
 
 /// Starts the two tasks beside a driver.
-pub(crate) fn start(db: &Db, owner: &str, runs: Arc<Runs>, counts: Counts, tasks: &Tasks) {
+pub(crate) fn start(db: &Db, owner: &str, runs: Arc<Runs>, tasks: &Tasks) {
     let (store, owner, inner) = (db.clone(), owner.to_owned(), tasks.clone());
     tasks.spawn("lease renewal", async move {
-        renew(&store, &owner, &runs, &counts, &inner).await;
+        renew(&store, &owner, &runs, &inner).await;
     });
     let (store, stopping) = (db.clone(), tasks.token());
     tasks.spawn("flow maintenance", async move {
@@ -37,7 +37,7 @@ pub(crate) fn start(db: &Db, owner: &str, runs: Arc<Runs>, counts: Counts, tasks
     });
 }
 
-async fn renew(db: &Db, owner: &str, runs: &Runs, counts: &Counts, tasks: &Tasks) {
+async fn renew(db: &Db, owner: &str, runs: &Runs, tasks: &Tasks) {
     let (stopping, aborted) = (tasks.token(), tasks.aborted());
     let mut ended = runs.ended.subscribe();
     let mut tick = tokio::time::interval_at(Instant::now() + RENEW, RENEW);
@@ -57,9 +57,9 @@ async fn renew(db: &Db, owner: &str, runs: &Runs, counts: &Counts, tasks: &Tasks
         }
         let alive = runs.leases();
         if !alive.is_empty() && db.safeguards().renewal {
-            match db::renew(db, owner, &alive, LEASE).await {
-                Ok(lost) => counts.count_lost(lost),
-                Err(e) => tracing::warn!(error = %e, "leases were not renewed"),
+            // The driver counts the runs that it ends.
+            if let Err(e) = db::renew(db, owner, &alive, LEASE).await {
+                tracing::warn!(error = %e, "leases were not renewed");
             }
         }
         for lease in alive.iter().filter(|l| !l.validity().holds()) {

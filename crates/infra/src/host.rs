@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use kernel::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::Actor;
+
 /// How much of the machine a container may touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum NodeAccess {
@@ -59,7 +61,7 @@ pub struct ProgramSpec {
 /// A container to be made.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ContainerSpec {
-    /// Derived from the row's id; the key of idempotency.
+    /// Derived from the id of the row: repeating a call finds what exists.
     pub name: String,
     pub hostname: String,
     pub image: String,
@@ -153,6 +155,9 @@ pub struct ImageView {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HostInfo {
     pub name: String,
+    /// The engine's own identity: it stays the same when the engine or its
+    /// machine restarts, and differs between any two engines.
+    pub engine_id: String,
     pub cpus: i64,
     /// Bytes.
     pub memory: i64,
@@ -161,49 +166,87 @@ pub struct HostInfo {
     pub architecture: String,
 }
 
-/// Something happened to a container of this host: look again.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Something happened to a container or a network of this host: look again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
-    /// Value of [`crate::LABEL`].
+    /// Value of [`crate::LABEL`]; empty where the host does not tell labels.
     pub id: String,
     pub name: String,
     /// The host's word, such as `die`, `start`, `oom`.
     pub action: String,
 }
 
+/// Events of a host; the stream ends when events may have been missed.
+pub type Events = Pin<Box<dyn futures_util::Stream<Item = Observed> + Send>>;
+
 /// A host that runs containers.
+///
+/// Containers are made under a name that is derived from a row's id and are
+/// changed and removed by the id that the host gave them: a name may belong
+/// to a successor when a delayed call arrives, an id never does.
 #[async_trait]
-pub trait ContainerHost: Send + Sync {
+pub trait ContainerHost: VolumeStore + ImageStore + Send + Sync {
     async fn info(&self) -> Result<HostInfo>;
 
     /// All containers with our label or our name prefix: with `inspect` the
     /// one way to conclude absence.
     async fn list(&self) -> Result<Vec<ContainerView>>;
 
-    /// `None` where the host says that there is none of this name.
-    async fn inspect(&self, name: &str) -> Result<Option<ContainerView>>;
+    /// By name or by the host's id. `None` where the host says that there is
+    /// none.
+    async fn inspect(&self, name_or_id: &str) -> Result<Option<ContainerView>>;
 
-    /// Makes the container (with its volumes and files) unless one of this
-    /// name exists. Does not start it.
-    async fn create(&self, spec: &ContainerSpec) -> Result<()>;
+    /// Makes the container (with its volumes and files) and answers the id
+    /// that the host gave it. Does not start it. Where one of this name
+    /// exists, [`crate::relation`] decides: one of the same build is
+    /// continued, one of an older build is removed first.
+    ///
+    /// # Errors
+    /// [`crate::is_stale`]: a newer build or epoch has made it. `NotFound`:
+    /// the host lacks the image. `Unavailable` while the host still registers
+    /// a container of this name.
+    async fn create(&self, actor: Actor, spec: &ContainerSpec) -> Result<String>;
 
-    /// Starts it; a running one stays as it is.
-    async fn start(&self, name: &str) -> Result<()>;
+    /// Starts the container of this id; a running one stays as it is.
+    async fn start(&self, actor: Actor, id: &str) -> Result<()>;
 
-    async fn stop(&self, name: &str, seconds: i64) -> Result<()>;
+    async fn stop(&self, actor: Actor, id: &str, seconds: i64) -> Result<()>;
 
-    /// Removes the container by force, with the named volumes; absent is done.
-    async fn remove(&self, name: &str, volumes: &[String]) -> Result<()>;
+    /// Removes the container of this id by force; absent is done.
+    async fn remove(&self, actor: Actor, id: &str) -> Result<()>;
 
     /// The last lines of its output.
-    async fn logs(&self, name: &str, lines: u32) -> Result<String>;
+    async fn logs(&self, name_or_id: &str, lines: u32) -> Result<String>;
 
+    /// Events of our containers.
+    async fn events(&self) -> Result<Events>;
+}
+
+/// The named volumes of a host. A volume has no id of its own, so its name
+/// has to be different for each build of its container.
+#[async_trait]
+pub trait VolumeStore: Send + Sync {
     /// All named volumes with our label or our name prefix.
     async fn volumes(&self) -> Result<Vec<VolumeView>>;
 
-    /// Images of the host.
+    /// Removes it; absent is done.
+    ///
+    /// # Errors
+    /// `Conflict` while a container uses it.
+    async fn remove_volume(&self, actor: Actor, name: &str) -> Result<()>;
+}
+
+/// The images of a host.
+#[async_trait]
+pub trait ImageStore: Send + Sync {
     async fn images(&self) -> Result<Vec<ImageView>>;
 
-    /// Events of our containers; ends when the host goes away.
-    async fn events(&self) -> Result<Pin<Box<dyn futures_util::Stream<Item = Observed> + Send>>>;
+    /// Whether the host has this image.
+    async fn has_image(&self, reference: &str) -> Result<bool>;
+
+    /// Has the host pull an image from its registry: this takes minutes.
+    ///
+    /// # Errors
+    /// `NotFound` where it could not be pulled, with the reason and a remedy.
+    async fn pull(&self, reference: &str) -> Result<()>;
 }

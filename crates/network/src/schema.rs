@@ -70,4 +70,9 @@ const STEPS: &[Migration] = &[
             id varchar(36) NOT NULL PRIMARY KEY, project_id varchar(64) NOT NULL, name varchar(255) NOT NULL,
             description {text} NOT NULL, rules {text} NOT NULL, created_at bigint NOT NULL)",
     },
+    // A bridge made by an earlier release counts as the first build.
+    Migration {
+        name: "network-012-network-build",
+        sql: "ALTER TABLE network ADD COLUMN build bigint NOT NULL DEFAULT 1",
+    },
 ];

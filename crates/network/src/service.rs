@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use db::Db;
-use flow::Reconciler;
-use infra::{Leak, NetworkPlane};
+use flow::{Reconciler, Tasks};
+use infra::{LateCalls, Leak, NetworkPlane};
 use ipnet::Ipv4Net;
 use kernel::Result;
 use tokio::sync::watch;
@@ -41,6 +41,7 @@ pub struct NetworkService {
     pub(crate) plane: Arc<dyn NetworkPlane>,
     pub(crate) config: Arc<NetworkConfig>,
     pub(crate) gateways: Arc<watch::Sender<BTreeSet<Ipv4Addr>>>,
+    pub(crate) late: LateCalls,
 }
 
 impl NetworkService {
@@ -51,6 +52,7 @@ impl NetworkService {
             plane,
             config: Arc::new(config),
             gateways: Arc::new(watch::channel(BTreeSet::new()).0),
+            late: LateCalls::default(),
         }
     }
 
@@ -69,6 +71,12 @@ impl NetworkService {
     #[must_use]
     pub fn reconcilers(&self) -> Vec<Arc<dyn Reconciler>> {
         vec![Arc::new(Bridges::new(self.clone()))]
+    }
+
+    /// Follows the engine's events in `tasks`: bridges that were made too late
+    /// are removed, firewall rules are restored.
+    pub fn watch(&self, tasks: &Tasks) {
+        network::watch(self.clone(), tasks);
     }
 
     /// The gateway addresses of bridges that exist: an address can be bound

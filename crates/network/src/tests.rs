@@ -1,13 +1,15 @@
 //! Stories on SQLite and the simulator; one on a real engine with
 //! `JEROBOAM_TEST_DOCKER=1`.
 
+mod faults;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use db::{Db, values};
 use flow::{Driver, Tasks};
 use infra::NetworkPlane;
-use infra::sim::{SimConfig, SimFault, Simulator, Step};
+use infra::sim::{Oracle, SimConfig, SimFault, Simulator, Step};
 use kernel::{Ctx, Kind, OwnerKey, ids};
 use tempfile::TempDir;
 
@@ -25,14 +27,19 @@ struct World {
 }
 
 async fn world() -> World {
+    world_under(Arc::new(faults::Script::default())).await
+}
+
+async fn world_under(oracle: Arc<dyn Oracle>) -> World {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::connect(&format!("sqlite:{}", dir.path().join("j.db").display()))
         .await
         .unwrap();
     db.migrate(migrations()).await.unwrap();
-    let sim = Simulator::open_with(
+    let sim = Simulator::open_under(
         &dir.path().join("sim.db").display().to_string(),
         SimConfig::instant(),
+        oracle,
     )
     .await
     .unwrap();
@@ -60,6 +67,7 @@ impl World {
             driver = driver.with(r);
         }
         driver.start(&self.tasks);
+        self.service.watch(&self.tasks);
     }
 
     async fn net(&self, name: &str) -> String {

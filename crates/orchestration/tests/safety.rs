@@ -298,10 +298,9 @@ async fn a_stack_of_a_newer_release_is_left_alone() {
     w.sql("UPDATE stack SET status = 'PAUSED'").await;
     let e = w.stacks.show(&w.ctx, &id).await.unwrap_err();
     assert!(e.message.contains("newer version"), "{e}");
-    let claim = db::claim(&w.db, &["stack"], "me", 1, 5_000_000)
-        .await
-        .unwrap();
-    let ran = w.engine.run(&claim.leases[0]).await.map(|_| ());
+    let lease = std::time::Duration::from_secs(5);
+    let leases = db::claim_for(&w.db, &["stack"], "me", 1, lease).await;
+    let ran = w.engine.run(&leases.unwrap()[0]).await.map(|_| ());
     assert!(ran.unwrap_err().message.contains("newer version"));
     assert!(w.cloud.things().is_empty());
 }

@@ -1,6 +1,6 @@
 //! SQL of flavors.
 
-use db::{Db, Row, values};
+use db::{Db, Table as _, values};
 use kernel::{Kind, Result};
 
 use crate::face::Flavor;
@@ -14,14 +14,30 @@ const SEED: [(&str, &str, i64, i64, i64); 4] = [
     ("4", "m1.large", 4, 8192, 80),
 ];
 
-fn flavor(row: &Row) -> Result<Flavor> {
-    Ok(Flavor {
-        id: row.text("id")?,
-        name: row.text("name")?,
-        vcpus: row.int("vcpus")?,
-        ram: row.int("ram")?,
-        disk: row.int("disk")?,
-    })
+db::table! {
+    /// A flavor's row.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct FlavorRow in "flavor" {
+        pub id: String,
+        pub name: String,
+        pub vcpus: i64,
+        /// MiB.
+        pub ram: i64,
+        /// GiB.
+        pub disk: i64,
+    }
+}
+
+impl FlavorRow {
+    fn shown(self) -> Flavor {
+        Flavor {
+            id: self.id,
+            name: self.name,
+            vcpus: self.vcpus,
+            ram: self.ram,
+            disk: self.disk,
+        }
+    }
 }
 
 /// Makes the seeded flavors that are not there.
@@ -34,42 +50,35 @@ pub(crate) async fn seed(db: &Db) -> Result<()> {
         if known.iter().any(|f| f.id == id || f.name == name) {
             continue;
         }
-        let mut tx = db.begin().await?;
-        let made = tx
-            .execute(
-                "INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES (?, ?, ?, ?, ?)",
-                values![id, name, vcpus, ram, disk],
-            )
-            .await;
-        match made {
-            Ok(_) => tx.commit().await?,
+        let row = FlavorRow {
+            id: id.into(),
+            name: name.into(),
+            vcpus,
+            ram,
+            disk,
+        };
+        match db::write!(db, |tx| row.insert(tx).await) {
             // Another server was faster.
-            Err(e) if e.kind == Kind::AlreadyExists => drop(tx),
-            Err(e) => return Err(e),
+            Err(e) if e.kind == Kind::AlreadyExists => {}
+            done => done?,
         }
     }
     Ok(())
 }
 
 pub(super) async fn list(db: &Db) -> Result<Vec<Flavor>> {
-    let rows = db
-        .query(
-            "SELECT id, name, vcpus, ram, disk FROM flavor ORDER BY ram, name",
-            vec![],
-        )
-        .await?;
-    rows.iter().map(flavor).collect()
+    let sql = format!("{} ORDER BY ram, name", FlavorRow::select());
+    let rows = db.query(&sql, vec![]).await?;
+    rows.iter()
+        .map(|r| FlavorRow::read(r).map(FlavorRow::shown))
+        .collect()
 }
 
 pub(super) async fn find(db: &Db, id_or_name: &str) -> Result<Option<Flavor>> {
-    let rows = db
-        .query(
-            "SELECT id, name, vcpus, ram, disk FROM flavor WHERE id = ? OR name = ?",
-            values![id_or_name, id_or_name],
-        )
-        .await?;
-    let mut found: Vec<Flavor> = rows.iter().map(flavor).collect::<Result<_>>()?;
+    let sql = format!("{} WHERE id = ? OR name = ?", FlavorRow::select());
+    let rows = db.query(&sql, values![id_or_name, id_or_name]).await?;
+    let mut found: Vec<FlavorRow> = rows.iter().map(FlavorRow::read).collect::<Result<_>>()?;
     // An id wins over another flavor's name.
     found.sort_by_key(|f| f.id != id_or_name);
-    Ok(found.into_iter().next())
+    Ok(found.into_iter().next().map(FlavorRow::shown))
 }

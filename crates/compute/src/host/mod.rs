@@ -6,5 +6,7 @@ mod ops;
 mod table;
 
 pub(crate) use model::Ask;
-pub(crate) use ops::{Placement, place};
+#[cfg(test)]
+pub(crate) use model::HostRow;
+pub(crate) use ops::{Engine, Placement, place};
 pub(crate) use table::release;

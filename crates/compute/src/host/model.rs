@@ -1,14 +1,24 @@
-//! Filter and weigh: pure.
+//! Filter, weigh, identify: pure.
 
-/// A host's row.
-#[derive(Debug, Clone)]
-pub(crate) struct Host {
-    pub name: String,
-    pub vcpus: i64,
-    /// MiB.
-    pub ram: i64,
-    pub vcpus_used: i64,
-    pub ram_used: i64,
+use infra::HostInfo;
+
+db::table! {
+    /// A host's row.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct HostRow in "host" {
+        pub name: String,
+        pub vcpus: i64,
+        /// MiB.
+        pub ram: i64,
+        pub vcpus_used: i64,
+        pub ram_used: i64,
+        /// Of its engine.
+        pub version: String,
+        /// When it last told what it can hold, microseconds.
+        pub seen_at: i64,
+        /// Identity of its engine; `None` for a row of an earlier release.
+        pub engine_id: Option<String>,
+    }
 }
 
 /// What a server asks for.
@@ -26,7 +36,7 @@ pub(crate) struct Ratios {
     pub memory: f64,
 }
 
-impl Host {
+impl HostRow {
     /// Most that may be claimed: vCPUs and MiB.
     pub(crate) fn limits(&self, ratios: Ratios) -> (i64, i64) {
         // Hosts have far fewer than 2^52 MiB: exact as floats.
@@ -52,20 +62,20 @@ impl Host {
 }
 
 /// Hosts that can take it, the emptiest first.
-pub(crate) fn candidates(mut hosts: Vec<Host>, ask: Ask, ratios: Ratios) -> Vec<Host> {
+pub(crate) fn candidates(mut hosts: Vec<HostRow>, ask: Ask, ratios: Ratios) -> Vec<HostRow> {
     hosts.retain(|h| {
         let (vcpus, ram) = h.free(ratios);
         vcpus >= ask.vcpus && ram >= ask.ram
     });
     hosts.sort_by(|a, b| {
-        let key = |h: &Host| (-h.free(ratios).1, -h.free(ratios).0);
+        let key = |h: &HostRow| (-h.free(ratios).1, -h.free(ratios).0);
         key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
     });
     hosts
 }
 
 /// Why nothing fits, in Nova's words and with the figures.
-pub(crate) fn no_valid_host(hosts: &[Host], ask: Ask, ratios: Ratios) -> String {
+pub(crate) fn no_valid_host(hosts: &[HostRow], ask: Ask, ratios: Ratios) -> String {
     let free: Vec<String> = hosts
         .iter()
         .take(3)
@@ -87,6 +97,44 @@ pub(crate) fn no_valid_host(hosts: &[Host], ask: Ask, ratios: Ratios) -> String 
     )
 }
 
+/// Which row an engine that answers belongs to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// The row of this name.
+    Known(String),
+    /// None; these rows are of engines that nothing of ours is on.
+    New(Vec<String>),
+    /// It is another engine than the one that holds our objects; why.
+    Refused(String),
+}
+
+/// All objects of one database are on one engine. `used` are the hosts that
+/// objects are on.
+pub(crate) fn identify(hosts: &[HostRow], used: &[String], info: &HostInfo) -> Identity {
+    let same = |h: &&HostRow| match &h.engine_id {
+        Some(id) => *id == info.engine_id,
+        None => h.name == info.name,
+    };
+    if let Some(known) = hosts.iter().find(same) {
+        return Identity::Known(known.name.clone());
+    }
+    match hosts.iter().find(|h| used.contains(&h.name)) {
+        None => Identity::New(hosts.iter().map(|h| h.name.clone()).collect()),
+        Some(other) => Identity::Refused(format!(
+            "The containers of this database are on engine {} (host {}), but this server is \
+             connected to engine {} (host {}). Connect it to the same engine. If that engine was \
+             lost with everything on it, see \"A host that was lost\" in the operator guide.",
+            other
+                .engine_id
+                .as_deref()
+                .unwrap_or("of an unknown identity"),
+            other.name,
+            info.engine_id,
+            info.name
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,13 +144,59 @@ mod tests {
         memory: 2.0,
     };
 
-    fn host(name: &str, vcpus_used: i64, ram_used: i64) -> Host {
-        Host {
+    fn host(name: &str, vcpus_used: i64, ram_used: i64) -> HostRow {
+        HostRow {
             name: name.into(),
             vcpus: 2,
             ram: 1000,
             vcpus_used,
             ram_used,
+            version: String::new(),
+            seen_at: 0,
+            engine_id: None,
+        }
+    }
+
+    fn info(name: &str, engine_id: &str) -> HostInfo {
+        HostInfo {
+            name: name.into(),
+            engine_id: engine_id.into(),
+            cpus: 1,
+            memory: 1 << 30,
+            version: String::new(),
+            api_version: String::new(),
+            architecture: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_engine_is_known_by_its_identity() {
+        let known = |id: Option<&str>| HostRow {
+            engine_id: id.map(str::to_owned),
+            ..host("a", 0, 0)
+        };
+        let used = ["a".to_owned()];
+        let update = Identity::Known("a".into());
+        assert_eq!(identify(&[], &[], &info("a", "A")), Identity::New(vec![]));
+        let rows = [known(Some("A"))];
+        assert_eq!(identify(&rows, &used, &info("a", "A")), update);
+        // Its machine got another name.
+        assert_eq!(identify(&rows, &used, &info("b", "A")), update);
+        // A row of an earlier release takes the identity over.
+        assert_eq!(identify(&[known(None)], &used, &info("a", "A")), update);
+        // Nothing of ours is on the engine that was there before.
+        assert_eq!(
+            identify(&rows, &[], &info("a", "B")),
+            Identity::New(vec!["a".into()])
+        );
+        for name in ["a", "b"] {
+            let Identity::Refused(why) = identify(&rows, &used, &info(name, "B")) else {
+                panic!("another engine was accepted");
+            };
+            assert!(
+                why.contains("engine A") && why.contains("engine B"),
+                "{why}"
+            );
         }
     }
 

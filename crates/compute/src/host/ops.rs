@@ -2,9 +2,9 @@
 
 use db::Tx;
 use infra::HostInfo;
-use kernel::{Kind, Result};
+use kernel::{Error, Kind, Result};
 
-use super::model::{Ask, Ratios, candidates, no_valid_host};
+use super::model::{Ask, Identity, Ratios, candidates, identify, no_valid_host};
 use super::table;
 use crate::Compute;
 use crate::service::ComputeConfig;
@@ -40,20 +40,70 @@ pub(crate) async fn place(tx: &mut Tx, config: &ComputeConfig, ask: Ask) -> Resu
     Ok(Placement::Full(no_valid_host(&hosts, ask, ratios)))
 }
 
+/// What this process knows about the engine that it is connected to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// Not asked since the connection was made.
+    #[default]
+    Unknown,
+    /// It is the one that holds the objects of this database.
+    Confirmed,
+    /// It is another one; why that was concluded.
+    Refused(String),
+}
+
 impl Compute {
     /// Asks the host what it can hold and writes it down.
     ///
     /// # Errors
-    /// As the host and the database.
-    pub(crate) async fn refresh_host(&self) -> Result<HostInfo> {
+    /// As the host and the database; `Conflict` where it is
+    /// another engine than the one that holds our objects.
+    pub(crate) async fn refresh_host(&self) -> Result<()> {
         let info = self.host.info().await?;
-        let mut tx = self.db.begin().await?;
-        match table::put(&mut tx, &info).await {
-            Ok(()) => tx.commit().await?,
-            // Another server was faster.
-            Err(e) if e.kind == Kind::AlreadyExists => drop(tx),
+        let written = db::write!(self.db, |tx| write_down(tx, &info).await);
+        let refused = match written {
+            Ok(refused) => refused,
+            // Another server was faster, and asked the same engine.
+            Err(e) if e.kind == Kind::AlreadyExists => None,
             Err(e) => return Err(e),
+        };
+        match refused {
+            None => {
+                self.engine.send_replace(Engine::Confirmed);
+                Ok(())
+            }
+            Some(why) => {
+                self.engine.send_replace(Engine::Refused(why.clone()));
+                Err(Error::conflict(why))
+            }
         }
-        Ok(info)
+    }
+
+    /// Nothing is done on an engine before it is known to be ours.
+    ///
+    /// # Errors
+    /// As [`Compute::refresh_host`].
+    pub(crate) async fn confirm_engine(&self) -> Result<()> {
+        let known = self.engine.borrow().clone();
+        match known {
+            Engine::Confirmed => Ok(()),
+            Engine::Unknown => self.refresh_host().await,
+            Engine::Refused(why) => Err(Error::conflict(why)),
+        }
+    }
+}
+
+/// Answers why the engine is refused, if it is.
+async fn write_down(tx: &mut Tx, info: &HostInfo) -> Result<Option<String>> {
+    let (hosts, used) = (table::all(tx).await?, table::in_use(tx).await?);
+    match identify(&hosts, &used, info) {
+        Identity::Known(name) => table::update(tx, &name, info).await.map(|()| None),
+        Identity::New(unused) => {
+            for name in unused {
+                table::drop_row(tx, &name).await?;
+            }
+            table::insert(tx, info).await.map(|()| None)
+        }
+        Identity::Refused(why) => Ok(Some(why)),
     }
 }

@@ -1,49 +1,60 @@
 //! SQL of hosts.
 
-use db::{Tx, values};
+use db::{Table as _, Tx, values};
 use infra::HostInfo;
 use kernel::{Result, clock};
 
-use super::model::{Ask, Host};
+use super::model::{Ask, HostRow};
 
-pub(super) async fn all(tx: &mut Tx) -> Result<Vec<Host>> {
+pub(super) async fn all(tx: &mut Tx) -> Result<Vec<HostRow>> {
+    let sql = format!("{} ORDER BY name", HostRow::select());
+    let rows = tx.query(&sql, vec![]).await?;
+    rows.iter().map(HostRow::read).collect()
+}
+
+/// The hosts that objects of ours are on.
+pub(super) async fn in_use(tx: &mut Tx) -> Result<Vec<String>> {
     let rows = tx
-        .query(
-            "SELECT name, vcpus, ram, vcpus_used, ram_used FROM host ORDER BY name",
-            vec![],
-        )
+        .query("SELECT DISTINCT host FROM ledger ORDER BY host", vec![])
         .await?;
-    rows.iter()
-        .map(|r| {
-            Ok(Host {
-                name: r.text("name")?,
-                vcpus: r.int("vcpus")?,
-                ram: r.int("ram")?,
-                vcpus_used: r.int("vcpus_used")?,
-                ram_used: r.int("ram_used")?,
-            })
-        })
-        .collect()
+    rows.iter().map(|r| r.text("host")).collect()
+}
+
+pub(super) async fn insert(tx: &mut Tx, info: &HostInfo) -> Result<()> {
+    let row = HostRow {
+        name: info.name.clone(),
+        vcpus: info.cpus,
+        ram: info.memory >> 20,
+        vcpus_used: 0,
+        ram_used: 0,
+        version: info.version.clone(),
+        seen_at: clock::now_micros(),
+        engine_id: Some(info.engine_id.clone()).filter(|id| !id.is_empty()),
+    };
+    row.insert(tx).await
 }
 
 /// Writes what a host says of itself; its claims stay.
-pub(super) async fn put(tx: &mut Tx, info: &HostInfo) -> Result<()> {
-    let (ram, now) = (info.memory >> 20, clock::now_micros());
-    let n = tx
-        .execute(
-            "UPDATE host SET vcpus = ?, ram = ?, version = ?, seen_at = ? WHERE name = ?",
-            values![info.cpus, ram, &info.version, now, &info.name],
-        )
-        .await?;
-    if n > 0 {
-        return Ok(());
-    }
+pub(super) async fn update(tx: &mut Tx, name: &str, info: &HostInfo) -> Result<()> {
     tx.execute(
-        "INSERT INTO host (name, vcpus, ram, vcpus_used, ram_used, version, seen_at) VALUES (?, ?, ?, 0, 0, ?, ?)",
-        values![&info.name, info.cpus, ram, &info.version, now],
+        "UPDATE host SET vcpus = ?, ram = ?, version = ?, seen_at = ?, engine_id = ? WHERE name = ?",
+        values![
+            info.cpus,
+            info.memory >> 20,
+            &info.version,
+            clock::now_micros(),
+            Some(info.engine_id.clone()).filter(|id| !id.is_empty()),
+            name
+        ],
     )
     .await
     .map(|_| ())
+}
+
+pub(super) async fn drop_row(tx: &mut Tx, name: &str) -> Result<()> {
+    tx.execute("DELETE FROM host WHERE name = ?", values![name])
+        .await
+        .map(|_| ())
 }
 
 /// Takes a share of a host unless that would exceed its limits; whether it

@@ -9,20 +9,7 @@ use crate::face::{Image, NodeFlavour};
 /// The image property that says how its nodes are brought up.
 const FLAVOUR: &str = "node_flavour";
 
-pub(crate) fn flavour_word(flavour: NodeFlavour) -> &'static str {
-    match flavour {
-        NodeFlavour::Own => "own",
-        NodeFlavour::Kindest => "kindest",
-        NodeFlavour::K3s => "k3s",
-    }
-}
-
-/// By its word; `None` where there is no such flavour.
-pub(crate) fn flavour_of(word: &str) -> Option<NodeFlavour> {
-    [NodeFlavour::Own, NodeFlavour::Kindest, NodeFlavour::K3s]
-        .into_iter()
-        .find(|f| flavour_word(*f) == word)
-}
+db::words! { NodeFlavour: Own = "own", Kindest = "kindest", K3s = "k3s" }
 
 /// What the property says, else what the reference is known for.
 ///
@@ -33,7 +20,7 @@ pub(crate) fn flavour(
     reference: &str,
 ) -> Result<NodeFlavour> {
     match properties.get(FLAVOUR).map(String::as_str) {
-        Some(word) => flavour_of(word).ok_or_else(|| {
+        Some(word) => NodeFlavour::of_word(word).map_err(|_| {
             Error::invalid(
                 FLAVOUR,
                 format!(

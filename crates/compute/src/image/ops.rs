@@ -40,9 +40,7 @@ impl Images for Compute {
             }
         }
         new.flavour()?;
-        let mut tx = self.db.begin().await?;
-        table::put(&mut tx, &new).await?;
-        tx.commit().await?;
+        db::write!(self.db, |tx| table::put(tx, &new).await)?;
         Images::find(self, ctx, &new.name).await
     }
 }

@@ -1,50 +1,65 @@
 //! SQL of images.
 
-use db::{Db, Row, Tx, values};
+use std::collections::BTreeMap;
+
+use db::{Db, Json, Table as _, Tx, values};
 use kernel::{Result, clock, ids};
 
 use crate::face::{Image, NewImage};
 
-const COLUMNS: &str = "SELECT id, name, os_distro, properties, reference FROM image";
+db::table! {
+    /// An image's row.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct ImageRow in "image" {
+        pub id: String,
+        pub name: String,
+        pub os_distro: Option<String>,
+        pub properties: Json<BTreeMap<String, String>>,
+        pub reference: String,
+        pub created_at: i64,
+        pub updated_at: i64,
+    }
+}
 
-fn image(row: &Row) -> Result<Image> {
-    Ok(Image {
-        id: row.text("id")?,
-        name: row.text("name")?,
-        status: "active".into(),
-        os_distro: row.opt_text("os_distro")?,
-        properties: serde_json::from_str(&row.text("properties")?)?,
-        reference: row.text("reference")?,
-    })
+impl ImageRow {
+    fn shown(self) -> Image {
+        Image {
+            id: self.id,
+            name: self.name,
+            status: "active".into(),
+            os_distro: self.os_distro,
+            properties: self.properties.0,
+            reference: self.reference,
+        }
+    }
 }
 
 pub(super) async fn list(db: &Db) -> Result<Vec<Image>> {
-    let rows = db
-        .query(&format!("{COLUMNS} ORDER BY name"), vec![])
-        .await?;
-    rows.iter().map(image).collect()
+    let sql = format!("{} ORDER BY name", ImageRow::select());
+    let rows = db.query(&sql, vec![]).await?;
+    rows.iter()
+        .map(|r| ImageRow::read(r).map(ImageRow::shown))
+        .collect()
 }
 
-/// By id or name, ids first.
+/// By id or name.
 pub(super) async fn find(db: &Db, id_or_name: &str) -> Result<Vec<Image>> {
-    let rows = db
-        .query(
-            &format!("{COLUMNS} WHERE id = ? OR name = ?"),
-            values![id_or_name, id_or_name],
-        )
-        .await?;
-    rows.iter().map(image).collect()
+    let sql = format!("{} WHERE id = ? OR name = ?", ImageRow::select());
+    let rows = db.query(&sql, values![id_or_name, id_or_name]).await?;
+    rows.iter()
+        .map(|r| ImageRow::read(r).map(ImageRow::shown))
+        .collect()
 }
 
 /// Replaces what the name stands for, keeping its id.
 pub(super) async fn put(tx: &mut Tx, new: &NewImage) -> Result<()> {
-    let (properties, now) = (serde_json::to_string(&new.properties)?, clock::now_micros());
+    let now = clock::now_micros();
     let n = tx
         .execute(
             "UPDATE image SET os_distro = ?, properties = ?, reference = ?, updated_at = ? WHERE name = ?",
             values![
                 new.os_distro.clone(),
-                &properties,
+                serde_json::to_string(&new.properties)?,
                 &new.reference,
                 now,
                 &new.name
@@ -54,19 +69,14 @@ pub(super) async fn put(tx: &mut Tx, new: &NewImage) -> Result<()> {
     if n > 0 {
         return Ok(());
     }
-    tx.execute(
-        "INSERT INTO image (id, name, os_distro, properties, reference, created_at, updated_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
-        values![
-            ids::uuid(),
-            &new.name,
-            new.os_distro.clone(),
-            &properties,
-            &new.reference,
-            now,
-            now
-        ],
-    )
-    .await
-    .map(|_| ())
+    let row = ImageRow {
+        id: ids::uuid(),
+        name: new.name.clone(),
+        os_distro: new.os_distro.clone(),
+        properties: Json(new.properties.clone()),
+        reference: new.reference.clone(),
+        created_at: now,
+        updated_at: now,
+    };
+    row.insert(tx).await
 }

@@ -3,4 +3,6 @@
 mod ops;
 mod table;
 
+#[cfg(test)]
+pub(crate) use table::KeypairRow;
 pub(crate) use table::seed;

@@ -1,6 +1,6 @@
 //! SQL of keypairs.
 
-use db::{Db, values};
+use db::{Db, Table as _, values};
 use kernel::{Kind, Result};
 
 use crate::face::Keypair;
@@ -13,6 +13,17 @@ const DEFAULT: (&str, &str, &str) = (
     "55:f7:92:3f:43:66:1f:50:d9:09:5e:10:d8:eb:d6:75",
 );
 
+db::table! {
+    /// A keypair's row; an empty project: everybody's.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct KeypairRow in "keypair" {
+        pub name: String,
+        pub project_id: String,
+        pub public_key: String,
+        pub fingerprint: String,
+    }
+}
+
 /// Makes the keypair `default` unless it is there.
 ///
 /// # Errors
@@ -22,37 +33,30 @@ pub(crate) async fn seed(db: &Db) -> Result<()> {
     if find(db, "", name).await?.is_some() {
         return Ok(());
     }
-    let mut tx = db.begin().await?;
-    let made = tx
-        .execute(
-            "INSERT INTO keypair (name, project_id, public_key, fingerprint) VALUES (?, '', ?, ?)",
-            values![name, public_key, fingerprint],
-        )
-        .await;
-    match made {
-        Ok(_) => tx.commit().await,
+    let row = KeypairRow {
+        name: name.into(),
+        project_id: String::new(),
+        public_key: public_key.into(),
+        fingerprint: fingerprint.into(),
+    };
+    match db::write!(db, |tx| row.insert(tx).await) {
         // Another server was faster.
         Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
-        Err(e) => Err(e),
+        done => done,
     }
 }
 
 /// A project's own keypair, else everybody's.
 pub(super) async fn find(db: &Db, project_id: &str, name: &str) -> Result<Option<Keypair>> {
-    let rows = db
-        .query(
-            "SELECT name, public_key, fingerprint FROM keypair WHERE name = ? AND project_id IN (?, '') \
-             ORDER BY project_id DESC",
-            values![name, project_id],
-        )
-        .await?;
-    rows.first()
-        .map(|r| {
-            Ok(Keypair {
-                name: r.text("name")?,
-                public_key: r.text("public_key")?,
-                fingerprint: r.text("fingerprint")?,
-            })
-        })
-        .transpose()
+    let sql = format!(
+        "{} WHERE name = ? AND project_id IN (?, '') ORDER BY project_id DESC",
+        KeypairRow::select()
+    );
+    let row = db.query_opt(&sql, values![name, project_id]).await?;
+    let row = row.as_ref().map(KeypairRow::read).transpose()?;
+    Ok(row.map(|r| Keypair {
+        name: r.name,
+        public_key: r.public_key,
+        fingerprint: r.fingerprint,
+    }))
 }

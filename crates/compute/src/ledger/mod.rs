@@ -2,6 +2,8 @@
 //! made and dropped after it is gone.
 
 mod leaks;
+mod sweep;
 pub(crate) mod table;
 
 pub(crate) use leaks::leaks;
+pub(crate) use sweep::sweep;

@@ -1,7 +1,24 @@
 //! SQL of the ledger.
 
-use db::{Db, Tx, values};
+use std::collections::BTreeMap;
+
+use db::{Db, Fenced, Table as _, Tx, values};
 use kernel::{Result, clock};
+
+db::table! {
+    /// An object of a host. It can outlive everything else.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct LedgerRow in "ledger" {
+        pub name: String,
+        /// `container`, `volume`.
+        pub object: String,
+        pub server_id: String,
+        pub host: String,
+        pub created_at: i64,
+        /// The build of the server that it belongs to.
+        pub build: i64,
+    }
+}
 
 /// An entry, with the status of its server if that exists.
 #[derive(Debug, Clone)]
@@ -14,25 +31,82 @@ pub(super) struct Entry {
     pub launched: bool,
 }
 
+/// Writes the objects of one build down before any of them is made. The
+/// container keeps its name from build to build.
 pub(crate) async fn add(
     tx: &mut Tx,
-    name: &str,
-    object: &str,
-    server_id: &str,
+    (server_id, build): (&str, i64),
     host: &str,
+    container: &str,
+    volumes: &[String],
+) -> Result<()> {
+    let row = |name: &str, object: &str| LedgerRow {
+        name: name.to_owned(),
+        object: object.to_owned(),
+        server_id: server_id.to_owned(),
+        host: host.to_owned(),
+        created_at: clock::now_micros(),
+        build,
+    };
+    let n = tx
+        .execute(
+            "UPDATE ledger SET build = ? WHERE name = ?",
+            values![build, container],
+        )
+        .await?;
+    if n == 0 {
+        row(container, "container").insert(tx).await?;
+    }
+    for volume in volumes {
+        row(volume, "volume").insert(tx).await?;
+    }
+    Ok(())
+}
+
+/// The volumes of a server that were made, or were to be made, for builds
+/// before `build`.
+pub(crate) async fn volumes_before(db: &Db, server_id: &str, build: i64) -> Result<Vec<String>> {
+    let rows = db
+        .query(
+            "SELECT name FROM ledger WHERE server_id = ? AND object = 'volume' AND build < ? ORDER BY name",
+            values![server_id, build],
+        )
+        .await?;
+    rows.iter().map(|r| r.text("name")).collect()
+}
+
+pub(crate) async fn drop_volumes_before(
+    tx: &mut Fenced,
+    server_id: &str,
+    build: i64,
 ) -> Result<()> {
     tx.execute(
-        "INSERT INTO ledger (name, object, server_id, host, created_at) VALUES (?, ?, ?, ?, ?)",
-        values![name, object, server_id, host, clock::now_micros()],
+        "DELETE FROM ledger WHERE server_id = ? AND object = 'volume' AND build < ?",
+        values![server_id, build],
     )
     .await
     .map(|_| ())
 }
 
-pub(crate) async fn drop_of(tx: &mut Tx, server_id: &str) -> Result<()> {
+pub(crate) async fn drop_of(tx: &mut Fenced, server_id: &str) -> Result<()> {
     tx.execute("DELETE FROM ledger WHERE server_id = ?", values![server_id])
         .await
         .map(|_| ())
+}
+
+/// The builds of all objects by name.
+pub(crate) async fn builds(db: &Db) -> Result<BTreeMap<String, i64>> {
+    let rows = db.query("SELECT name, build FROM ledger", vec![]).await?;
+    rows.iter()
+        .map(|r| Ok((r.text("name")?, r.int("build")?)))
+        .collect()
+}
+
+pub(crate) async fn has(db: &Db, name: &str) -> Result<bool> {
+    let found = db
+        .query_opt("SELECT name FROM ledger WHERE name = ?", values![name])
+        .await?;
+    Ok(found.is_some())
 }
 
 pub(super) async fn all(db: &Db) -> Result<Vec<Entry>> {

@@ -1,29 +1,39 @@
 //! From a row to a running container.
 
+use std::time::Duration;
+
 use flow::{Lease, Next};
+use infra::{Actor, ContainerSpec, ContainerView};
 use kernel::{Error, OwnerKey, Result};
 use network::face::{NewPort, Port, Status};
 
-use super::model::{Nic, Srv, container};
+use super::model::{Nic, ServerRow, container};
 use super::plan::{Verdict, judge};
+use super::pulls::Pull;
 use super::reconcile::{KIND, RETRY, Servers, Trouble, of_face};
 use super::table;
+use crate::ledger;
+
+/// A wait whose end marks the server: looked at again in case the mark is
+/// lost.
+const MARKED: Duration = Duration::from_secs(30);
 
 impl Servers {
     /// One run of a build: everything that is ready, up to ACTIVE.
-    pub(super) async fn build(&self, lease: &Lease, s: &Srv) -> Result<Next, Trouble> {
+    pub(super) async fn build(&self, lease: &Lease, s: &ServerRow) -> Result<Next, Trouble> {
+        self.confirm_engine().await?;
         if s.host.is_none() && !self.find_host(lease, s).await? {
             return Ok(Next::Done);
         }
         if s.launched_at.is_some() {
             self.clear(lease, s).await?;
         }
-        let mut ports = Vec::with_capacity(s.nics.len());
-        for nic in &s.nics {
-            ports.push(self.port(s, nic).await?);
+        let mut ports = Vec::with_capacity(s.networks.0.len());
+        for nic in &s.networks.0 {
+            ports.push(self.port(lease, s, nic).await?);
         }
         if let Some(port) = ports.iter().find(|p| p.status != Status::Active) {
-            return self.wait_for(lease, s, port).await;
+            return self.wait_for_network(lease, s, port).await;
         }
         let compute = &self.compute;
         let seed = s
@@ -32,52 +42,88 @@ impl Servers {
             .map(|sealed| compute.sealer.open(sealed))
             .transpose()?;
         let spec = container(s, &ports, seed, &compute.config);
-        compute.host.create(&spec).await.map_err(Trouble::World)?;
-        compute
-            .host
-            .start(&spec.name)
-            .await
-            .map_err(Trouble::World)?;
-        let view = compute
-            .host
-            .inspect(&spec.name)
-            .await
-            .map_err(Trouble::World)?
-            .ok_or_else(|| {
-                Trouble::World(Error::conflict(format!(
-                    "container {} was removed while it was being started",
-                    spec.name
-                )))
-            })?;
+        let Some(id) = self.create(lease, s, &spec).await? else {
+            return self.wait_for_image(lease, s).await;
+        };
+        let view = self.start(lease, &id).await?;
         match judge(&view, None) {
             Verdict::Is(_) => Ok(self.launched(lease, s, &ports).await?),
-            Verdict::Failed(why) => Ok(self.died(lease, s, &why).await?),
+            Verdict::Failed(why) => Ok(self.died(lease, s, &view, &why).await?),
         }
     }
 
-    /// Takes what a rebuilt server has left on its host away; its ports and
-    /// its place stay.
-    async fn clear(&self, lease: &Lease, s: &Srv) -> Result<(), Trouble> {
-        let host = &self.compute.host;
-        let done = host.remove(&s.container(), &s.volumes()).await;
-        done.map_err(Trouble::World)?;
-        let mut tx = self.fenced(lease).await?;
-        table::set_cleared(&mut tx, &s.id).await?;
-        tx.commit().await?;
+    /// Takes away what earlier builds have left on the host; ports and place
+    /// stay.
+    async fn clear(&self, lease: &Lease, s: &ServerRow) -> Result<(), Trouble> {
+        let compute = &self.compute;
+        let volumes = ledger::table::volumes_before(&compute.db, &s.id, s.build).await?;
+        self.take_away(lease, s, &volumes, |labels| !s.is_of_build(labels))
+            .await?;
+        db::fenced!(compute.db, lease, |tx| {
+            ledger::table::drop_volumes_before(tx, &s.id, s.build).await?;
+            table::set_cleared(tx, &s.id).await
+        })?;
         Ok(())
     }
 
     /// Places a server that was made before any host had answered.
-    async fn find_host(&self, lease: &Lease, s: &Srv) -> Result<bool, Trouble> {
-        self.compute.refresh_host().await.map_err(Trouble::World)?;
-        let mut tx = self.fenced(lease).await?;
-        let placed = self.compute.place(&mut tx, s).await?;
-        tx.commit().await?;
+    async fn find_host(&self, lease: &Lease, s: &ServerRow) -> Result<bool, Trouble> {
+        let compute = &self.compute;
+        let placed = db::fenced!(compute.db, lease, |tx| compute.place(tx, s).await)?;
         Ok(placed)
     }
 
-    async fn port(&self, s: &Srv, nic: &Nic) -> Result<Port, Trouble> {
-        let (ctx, ports) = (Self::ctx(s), &self.compute.network.ports);
+    /// `None`: the image is pulled first.
+    async fn create(
+        &self,
+        lease: &Lease,
+        s: &ServerRow,
+        spec: &ContainerSpec,
+    ) -> Result<Option<String>, Trouble> {
+        let (compute, actor) = (&self.compute, Actor::Lease(lease.epoch));
+        let e = match compute.host.create(actor, spec).await {
+            Ok(id) => return Ok(Some(id)),
+            Err(e) => e,
+        };
+        let host = &compute.host;
+        let absent = spec.foreign.pull
+            && e.is_not_found()
+            && !host.has_image(&spec.image).await.map_err(Trouble::World)?;
+        if !absent {
+            return Err(self.of_engine(e));
+        }
+        match compute.pulls.begin(compute, &spec.image, &s.id).await {
+            Ok(Pull::Running) => Ok(None),
+            Ok(Pull::Ended) => {
+                let made = host.create(actor, spec).await;
+                made.map(Some).map_err(|e| self.of_engine(e))
+            }
+            Err(e) => Err(Trouble::World(e)),
+        }
+    }
+
+    /// Starts a container and looks at it.
+    async fn start(&self, lease: &Lease, id: &str) -> Result<ContainerView, Trouble> {
+        let host = &self.compute.host;
+        let started = host.start(Actor::Lease(lease.epoch), id).await;
+        match started {
+            Err(e) if !e.is_not_found() => return Err(self.of_engine(e)),
+            _ => {}
+        }
+        let view = host.inspect(id).await.map_err(Trouble::World)?;
+        match (view, started) {
+            (Some(view), Ok(())) => Ok(view),
+            // Something else that the start needs is missing.
+            (Some(_), Err(e)) => Err(Trouble::World(e)),
+            // It is made anew at the next try.
+            (None, _) => Err(Trouble::World(Error::unavailable(format!(
+                "container {id} was removed while it was being started"
+            )))),
+        }
+    }
+
+    async fn port(&self, lease: &Lease, s: &ServerRow, nic: &Nic) -> Result<Port, Trouble> {
+        let (ctx, ports) = (Self::ctx(lease, s), &self.compute.network.ports);
         let owner = OwnerKey::new(KIND, &s.id);
         let port = match &nic.network_id {
             None => ports.bind(&ctx, &nic.port_id, &s.id, owner).await,
@@ -97,13 +143,18 @@ impl Servers {
         port.map_err(of_face)
     }
 
-    /// The network's reconciler marks us; the retry is for a lost mark only.
-    async fn wait_for(&self, lease: &Lease, s: &Srv, port: &Port) -> Result<Next, Trouble> {
+    /// The network's reconciler marks us.
+    async fn wait_for_network(
+        &self,
+        lease: &Lease,
+        s: &ServerRow,
+        port: &Port,
+    ) -> Result<Next, Trouble> {
         let net = self
             .compute
             .network
             .networks
-            .show(&Self::ctx(s), &port.network_id)
+            .show(&Self::ctx(lease, s), &port.network_id)
             .await
             .map_err(of_face)?;
         let reason = net
@@ -117,53 +168,54 @@ impl Servers {
             ))));
         }
         let text = format!("waits for network {}{reason}", net.name);
-        self.say(lease, s, &text, None).await?;
+        self.report(lease, s, &text, None).await?;
         Ok(Next::After(RETRY))
     }
 
-    async fn launched(&self, lease: &Lease, s: &Srv, ports: &[Port]) -> Result<Next> {
+    /// The end of the pull marks us.
+    async fn wait_for_image(&self, lease: &Lease, s: &ServerRow) -> Result<Next, Trouble> {
+        let text = format!(
+            "host {} pulls image {}",
+            s.host.as_deref().unwrap_or("?"),
+            s.reference
+        );
+        self.report(lease, s, &text, None).await?;
+        Ok(Next::After(MARKED))
+    }
+
+    async fn launched(&self, lease: &Lease, s: &ServerRow, ports: &[Port]) -> Result<Next> {
         let addresses: Vec<String> = ports.iter().map(|p| p.ip.clone()).collect();
-        let mut tx = match self.fenced(lease).await {
-            Ok(tx) => tx,
-            Err(e) => {
-                self.undo_if_gone(s).await;
-                return Err(e);
+        db::fenced!(self.compute.db, lease, |tx| {
+            if table::set_active(tx, &s.id, &addresses).await? {
+                self.mark_owner(tx, s).await?;
             }
-        };
-        if table::set_active(&mut tx, &s.id, &addresses).await? {
-            self.mark_owner(&mut tx, s).await?;
-        }
-        tx.commit().await?;
+            Ok(())
+        })?;
         Ok(Next::Done)
     }
 
-    /// We lost the lease: where the one who has it removed the server, our
-    /// container came after its removal and would stay for ever.
-    async fn undo_if_gone(&self, s: &Srv) {
-        if matches!(table::get(&self.compute.db, &s.id).await, Ok(None)) {
-            let done = self.compute.host.remove(&s.container(), &s.volumes()).await;
-            if let Err(e) = done {
-                tracing::error!(server = s.id, error = %e, "a late container stays: see `jeroboam leaks`");
-            }
-        }
-    }
-
     /// The container died while starting: stop it from being started again,
-    /// keep it for reading, and tell its last words.
-    pub(super) async fn died(&self, lease: &Lease, s: &Srv, why: &str) -> Result<Next> {
-        let (host, name) = (&self.compute.host, s.container());
-        if let Err(e) = host.stop(&name, 0).await {
+    /// keep it for reading, and show the end of its log.
+    pub(super) async fn died(
+        &self,
+        lease: &Lease,
+        s: &ServerRow,
+        view: &ContainerView,
+        why: &str,
+    ) -> Result<Next> {
+        let host = &self.compute.host;
+        if let Err(e) = host.stop(Actor::Lease(lease.epoch), &view.id, 0).await {
             tracing::debug!(server = s.id, error = %e, "a dead container was not stopped");
         }
-        let log = host.logs(&name, 5).await.unwrap_or_default();
+        let log = host.logs(&view.id, 5).await.unwrap_or_default();
         let last = match log.trim() {
             "" => "it wrote nothing".to_owned(),
             text => format!("its last lines: {}", text.replace('\n', " | ")),
         };
         let on = s.host.as_deref().unwrap_or("its host");
         let text = format!(
-            "server {}: container {name} on host {on} {why}; {last}",
-            s.name
+            "server {}: container {} on host {on} {why}; {last}",
+            s.name, view.name
         );
         self.fail(lease, s, &text).await
     }

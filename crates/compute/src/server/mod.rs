@@ -6,11 +6,13 @@ pub(crate) mod model;
 mod observe;
 mod ops;
 mod plan;
+mod pulls;
 mod reconcile;
 mod remove;
 pub(crate) mod table;
 mod watch;
 
-pub use model::{container_name, volume_name};
+pub use model::container_name;
+pub(crate) use pulls::Pulls;
 pub(crate) use reconcile::Servers;
 pub(crate) use watch::watch;

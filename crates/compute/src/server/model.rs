@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use db::Json;
 use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec};
 use kernel::OwnerKey;
 use network::face::Port;
@@ -24,31 +25,54 @@ pub(crate) struct Nic {
     pub network_id: Option<String>,
 }
 
-/// A server's row.
-#[derive(Debug, Clone)]
-pub(crate) struct Srv {
-    pub id: String,
-    pub project_id: String,
-    pub name: String,
-    pub status: ServerStatus,
-    pub progress: Option<String>,
-    pub fault: Option<Fault>,
-    pub image_id: String,
-    pub reference: String,
-    pub node: bool,
-    pub flavour: NodeFlavour,
-    pub flavor_id: String,
-    pub ask: Ask,
-    pub host: Option<String>,
-    pub nics: Vec<Nic>,
-    pub addresses: Vec<String>,
-    /// Sealed; gone once the server is ACTIVE.
-    pub user_data: Option<String>,
-    pub metadata: BTreeMap<String, String>,
-    /// Since when the host has not answered, microseconds.
-    pub trouble_since: Option<i64>,
-    pub launched_at: Option<i64>,
-    pub owner: Option<OwnerKey>,
+db::table! {
+    /// A server's row.
+    #[derive(Debug, Clone)]
+    pub(crate) struct ServerRow in "server" {
+        pub id: String,
+        pub project_id: String,
+        pub user_id: String,
+        pub name: String,
+        pub status: ServerStatus,
+        /// What a build or a removal is doing or waiting for.
+        pub progress: Option<String>,
+        pub fault_code: Option<i64>,
+        pub fault: Option<String>,
+        pub image_id: String,
+        pub reference: String,
+        pub is_node: bool,
+        pub flavour: NodeFlavour,
+        pub flavor_id: String,
+        pub vcpus: i64,
+        /// MiB.
+        pub ram: i64,
+        pub host: Option<String>,
+        pub networks: Json<Vec<Nic>>,
+        pub addresses: Json<Vec<String>>,
+        /// Sealed; gone once the server is ACTIVE.
+        pub user_data: Option<String>,
+        pub metadata: Json<BTreeMap<String, String>>,
+        /// Since when the host has not answered, or refuses, microseconds.
+        pub trouble_since: Option<i64>,
+        pub launched_at: Option<i64>,
+        pub owner_kind: Option<String>,
+        pub owner_id: Option<String>,
+        pub created_at: i64,
+        /// Counts the builds; the first is 1.
+        pub build: i64,
+        /// The caller's generation of the last rebuild.
+        pub rebuilt_generation: Option<i64>,
+    }
+}
+
+db::words! {
+    ServerStatus:
+    Build = "BUILD",
+    Active = "ACTIVE",
+    Shutoff = "SHUTOFF",
+    Paused = "PAUSED",
+    Error = "ERROR",
+    Deleting = "DELETING",
 }
 
 /// The name of a server's container.
@@ -57,30 +81,49 @@ pub fn container_name(server_id: &str) -> String {
     format!("{}srv-{server_id}", infra::PREFIX)
 }
 
-/// The name of the volume of a node's nested engine.
-#[must_use]
-pub fn volume_name(server_id: &str) -> String {
-    volume(server_id, "docker")
+/// Each build has volumes of its own: a delayed removal of an earlier one
+/// never meets what a later one keeps.
+fn volume(server_id: &str, build: i64, what: &str) -> String {
+    let name = format!("{}srv-{server_id}-{what}", infra::PREFIX);
+    match build {
+        1 => name,
+        _ => format!("{name}-{build}"),
+    }
 }
 
-fn volume(server_id: &str, what: &str) -> String {
-    format!("{}srv-{server_id}-{what}", infra::PREFIX)
-}
+impl ServerRow {
+    pub(crate) fn owner(&self) -> Option<OwnerKey> {
+        let both = self.owner_kind.as_ref().zip(self.owner_id.as_ref());
+        both.map(|(kind, id)| OwnerKey::new(kind, id))
+    }
 
-impl Srv {
+    pub(crate) fn ask(&self) -> Ask {
+        Ask {
+            vcpus: self.vcpus,
+            ram: self.ram,
+        }
+    }
+
+    /// Whether a container is one of this build; one of an earlier release
+    /// says no build and counts as the first.
+    pub(crate) fn is_of_build(&self, labels: &BTreeMap<String, String>) -> bool {
+        let build = labels.get(infra::LABEL_BUILD).and_then(|b| b.parse().ok());
+        labels.get(infra::LABEL) == Some(&self.id) && build.unwrap_or(1) == self.build
+    }
+
     pub(crate) fn shown(self) -> Server {
         Server {
             id: self.id,
             project_id: self.project_id,
             name: self.name,
             status: self.status,
-            fault: self.fault,
+            fault: self.fault.map(|message| Fault { code: 500, message }),
             progress: self.progress,
             image_id: self.image_id,
             flavor_id: self.flavor_id,
             host: self.host,
-            addresses: self.addresses,
-            metadata: self.metadata,
+            addresses: self.addresses.0,
+            metadata: self.metadata.0,
         }
     }
 
@@ -94,13 +137,13 @@ impl Srv {
 
     /// Named volumes: an anonymous one could not be attributed after a crash.
     fn mounts(&self) -> Vec<VolumeSpec> {
-        let places = if self.node {
+        let places = if self.is_node {
             flavour::places(self.flavour)
         } else {
             &[]
         };
         let mount = |(what, target): &(&str, &str)| VolumeSpec {
-            name: volume(&self.id, what),
+            name: volume(&self.id, self.build, what),
             target: (*target).into(),
         };
         places.iter().map(mount).collect()
@@ -109,13 +152,15 @@ impl Srv {
 
 /// The container of a server; `seed` is its user data in the clear.
 pub(crate) fn container(
-    s: &Srv,
+    s: &ServerRow,
     ports: &[Port],
     seed: Option<String>,
     config: &ComputeConfig,
 ) -> ContainerSpec {
+    let build = s.build.to_string();
     let labels = [
         (infra::LABEL, s.id.as_str()),
+        (infra::LABEL_BUILD, build.as_str()),
         (infra::LABEL_INSTALLATION, config.installation.as_str()),
         ("io.jeroboam.name", s.name.as_str()),
         ("io.jeroboam.project", s.project_id.as_str()),
@@ -125,9 +170,9 @@ pub(crate) fn container(
         hostname: hostname(&s.name),
         image: s.reference.clone(),
         labels: labels.map(|(k, v)| (k.into(), v.into())).into(),
-        cpu_shares: Some(s.ask.vcpus * 1024),
-        memory: Some(s.ask.ram << 20),
-        access: if s.node {
+        cpu_shares: Some(s.vcpus * 1024),
+        memory: Some(s.ram << 20),
+        access: if s.is_node {
             NodeAccess::Node
         } else {
             NodeAccess::Plain
@@ -150,11 +195,11 @@ pub(crate) fn container(
             })
             .collect(),
         volumes: s.mounts(),
-        stop_timeout: if s.node { 30 } else { 10 },
+        stop_timeout: if s.is_node { 30 } else { 10 },
         restart: true,
         ..ContainerSpec::default()
     };
-    if s.node {
+    if s.is_node {
         flavour::dress(&mut spec, s.flavour, &config.agent);
     }
     spec
@@ -176,27 +221,5 @@ fn hostname(name: &str) -> String {
     match clean.trim_matches('-') {
         "" => "server".into(),
         trimmed => trimmed.into(),
-    }
-}
-
-pub(crate) fn status_word(status: ServerStatus) -> &'static str {
-    match status {
-        ServerStatus::Build => "BUILD",
-        ServerStatus::Active => "ACTIVE",
-        ServerStatus::Shutoff => "SHUTOFF",
-        ServerStatus::Paused => "PAUSED",
-        ServerStatus::Error => "ERROR",
-        ServerStatus::Deleting => "DELETING",
-    }
-}
-
-pub(crate) fn status_of(word: &str) -> ServerStatus {
-    match word {
-        "BUILD" => ServerStatus::Build,
-        "ACTIVE" => ServerStatus::Active,
-        "SHUTOFF" => ServerStatus::Shutoff,
-        "PAUSED" => ServerStatus::Paused,
-        "DELETING" => ServerStatus::Deleting,
-        _ => ServerStatus::Error,
     }
 }

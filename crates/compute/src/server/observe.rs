@@ -1,51 +1,76 @@
 //! A launched server follows its container.
 
 use flow::{Lease, Next};
-use kernel::{Result, clock};
+use infra::backoff;
+use kernel::{Error, Result, clock, ids};
 
-use super::model::Srv;
+use super::model::ServerRow;
 use super::plan::{Verdict, judge};
-use super::reconcile::Servers;
+use super::reconcile::{RETRY, Servers};
 use super::table;
 use crate::face::ServerStatus;
 
 impl Servers {
-    pub(super) async fn observe(&self, lease: &Lease, s: &Srv) -> Result<Next> {
-        let view = match self.compute.host.inspect(&s.container()).await {
-            Ok(Some(view)) => view,
-            Ok(None) if s.status == ServerStatus::Error => return Ok(Next::Done),
-            Ok(None) => {
-                let text = format!(
-                    "server {}: its container {} was removed from host {} by somebody else; delete the server",
-                    s.name,
-                    s.container(),
-                    s.host.as_deref().unwrap_or("?")
-                );
-                return self.fail(lease, s, &text).await;
-            }
-            // Unknown is not gone. When the host is back the watch lists
-            // everything and marks what changed.
-            Err(e) if e.is_transient() => return Ok(Next::Done),
+    pub(super) async fn observe(&self, lease: &Lease, s: &ServerRow) -> Result<Next> {
+        let seen = match self.compute.confirm_engine().await {
+            Ok(()) => self.compute.host.inspect(&s.container()).await,
+            Err(e) => Err(e),
+        };
+        let view = match seen {
+            Ok(view) => view.filter(|v| s.is_of_build(&v.labels)),
+            // Unknown is neither gone nor alive: asked again until it is known.
+            Err(e) if e.is_transient() => return self.unseen(lease, s, &e).await,
             Err(e) => return Err(e),
+        };
+        let Some(view) = view else {
+            if s.status == ServerStatus::Error {
+                return self.seen(lease, s).await;
+            }
+            let text = format!(
+                "server {}: its container {} was removed from host {} by somebody else; delete the server",
+                s.name,
+                s.container(),
+                s.host.as_deref().unwrap_or("?")
+            );
+            return self.fail(lease, s, &text).await;
         };
         let age = clock::now_micros() - s.launched_at.unwrap_or(0);
         match judge(&view, Some(age)) {
-            Verdict::Is(status) if status == s.status => Ok(Next::Done),
+            Verdict::Is(status) if status == s.status => self.seen(lease, s).await,
             // The fault stays until it runs again.
             Verdict::Is(ServerStatus::Shutoff) | Verdict::Failed(_)
                 if s.status == ServerStatus::Error =>
             {
-                Ok(Next::Done)
+                self.seen(lease, s).await
             }
             Verdict::Is(status) => {
-                let mut tx = self.fenced(lease).await?;
-                if table::set_status(&mut tx, &s.id, status).await? {
-                    self.mark_owner(&mut tx, s).await?;
-                }
-                tx.commit().await?;
+                db::fenced!(self.compute.db, lease, |tx| {
+                    if table::set_status(tx, &s.id, status).await? {
+                        self.mark_owner(tx, s).await?;
+                    }
+                    Ok(())
+                })?;
                 Ok(Next::Done)
             }
-            Verdict::Failed(why) => self.died(lease, s, &why).await,
+            Verdict::Failed(why) => self.died(lease, s, &view, &why).await,
         }
+    }
+
+    async fn unseen(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
+        let now = clock::now_micros();
+        let since = s.trouble_since.unwrap_or(now);
+        let text = format!("the state of the server is not known: {}", e.message);
+        self.report(lease, s, &text, Some(since)).await?;
+        Ok(Next::After(backoff(now - since, RETRY, ids::jitter())))
+    }
+
+    /// Nothing has changed; the host answers again if it did not.
+    async fn seen(&self, lease: &Lease, s: &ServerRow) -> Result<Next> {
+        if s.trouble_since.is_some() {
+            db::fenced!(self.compute.db, lease, |tx| {
+                table::set_progress(tx, &s.id, None, None).await
+            })?;
+        }
+        Ok(Next::Done)
     }
 }

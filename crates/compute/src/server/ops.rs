@@ -1,17 +1,17 @@
 //! Servers as the face offers them.
 
 use async_trait::async_trait;
-use db::Tx;
-use kernel::{Ctx, Error, Kind, OwnerKey, Result, ids};
+use db::{Json, Table as _, Tx};
+use kernel::{Ctx, Error, Kind, OwnerKey, Result, clock, ids};
 use network::access::{may_own, sees};
 
-use super::model::{Nic, Srv};
+use super::model::{Nic, ServerRow};
 use super::{reconcile::KIND, table};
 use crate::Compute;
 use crate::face::{
     Attach, Flavors, Images, Keypairs, NewServer, Server, ServerStatus, Servers as Face,
 };
-use crate::host::{Ask, Placement, place};
+use crate::host::{Placement, place};
 use crate::image::is_node;
 use crate::ledger;
 
@@ -20,61 +20,83 @@ impl Face for Compute {
     async fn create(&self, ctx: &Ctx, new: NewServer) -> Result<Server> {
         may_own(ctx, &new.project_id)?;
         if let Some(found) = table::get(&self.db, &new.id).await? {
-            return mine(ctx, Some(found), &new.id).map(Srv::shown);
+            return mine(ctx, Some(found), &new.id).map(ServerRow::shown);
         }
         let server = self.checked(ctx, &new).await?;
-        let mut tx = self.db.begin().await?;
-        match table::insert(&mut tx, &server, &new.user_id).await {
-            Ok(()) => {}
-            Err(e) if e.kind == Kind::AlreadyExists => {
-                drop(tx);
-                return Face::show(self, ctx, &new.id).await;
-            }
-            Err(e) => return Err(e),
+        let made = db::write!(self.db, |tx| {
+            db::mark_for(tx, KIND, &new.id, &new.project_id).await?;
+            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            server.insert(tx).await?;
+            self.place(tx, &server).await?;
+            table::get_in(tx, &new.id).await
+        });
+        match made {
+            Err(e) if e.kind == Kind::AlreadyExists => Face::show(self, ctx, &new.id).await,
+            made => mine(ctx, made?, &new.id).map(ServerRow::shown),
         }
-        self.place(&mut tx, &server).await?;
-        let made = table::get_in(&mut tx, &new.id).await?;
-        tx.commit().await?;
-        mine(ctx, made, &new.id).map(Srv::shown)
     }
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Server> {
-        mine(ctx, table::get(&self.db, id).await?, id).map(Srv::shown)
+        mine(ctx, table::get(&self.db, id).await?, id).map(ServerRow::shown)
     }
 
     async fn of_owner(&self, ctx: &Ctx, owner: &OwnerKey) -> Result<Vec<Server>> {
         let found = table::of_owner(&self.db, owner).await?;
-        let own = |s: &Srv| sees(ctx, &s.project_id);
-        Ok(found.into_iter().filter(own).map(Srv::shown).collect())
+        let own = |s: &ServerRow| sees(ctx, &s.project_id);
+        Ok(found
+            .into_iter()
+            .filter(own)
+            .map(ServerRow::shown)
+            .collect())
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
         match table::get(&self.db, id).await? {
             Some(s) if sees(ctx, &s.project_id) && s.status != ServerStatus::Deleting => {}
+            // A delayed create must not make it afterwards.
+            None if ctx.generation().is_some() => {}
             _ => return Ok(()),
         }
-        let mut tx = self.db.begin().await?;
-        table::set_deleting(&mut tx, id).await?;
-        db::mark(&mut tx, KIND, id).await?;
-        tx.commit().await
+        db::write!(self.db, |tx| {
+            db::mark_now(tx, KIND, id).await?;
+            db::bury(tx, KIND, id, ctx.generation()).await?;
+            table::set_deleting(tx, id).await
+        })
     }
 
     async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server> {
-        let s = mine(ctx, table::get(&self.db, id).await?, id)?;
-        if s.status == ServerStatus::Build {
-            return Ok(s.shown());
-        }
-        let mut tx = self.db.begin().await?;
-        if !table::set_rebuild(&mut tx, id, &self.sealer.seal(user_data)?).await? {
-            return Err(Error::conflict(format!(
-                "server {} is being removed and cannot be rebuilt",
-                s.name
-            )));
-        }
-        db::mark(&mut tx, KIND, id).await?;
-        let made = table::get_in(&mut tx, id).await?;
-        tx.commit().await?;
-        mine(ctx, made, id).map(Srv::shown)
+        mine(ctx, table::get(&self.db, id).await?, id)?;
+        let sealed = self.sealer.seal(user_data)?;
+        let made = db::write!(self.db, |tx| {
+            db::mark_now(tx, KIND, id).await?;
+            db::admit(tx, KIND, id, ctx.generation()).await?;
+            let s = mine(ctx, table::get_in(tx, id).await?, id)?;
+            let repeated = ctx.generation().is_some() && s.rebuilt_generation == ctx.generation();
+            match s.status {
+                _ if repeated => return Ok(Some(s)),
+                ServerStatus::Build => return Ok(Some(s)),
+                ServerStatus::Deleting => {
+                    return Err(Error::conflict(format!(
+                        "server {} is being removed and cannot be rebuilt",
+                        s.name
+                    )));
+                }
+                ServerStatus::Active
+                | ServerStatus::Shutoff
+                | ServerStatus::Paused
+                | ServerStatus::Error => {}
+            }
+            table::set_rebuild(tx, id, &sealed, ctx.generation()).await?;
+            if let Some(host) = &s.host {
+                let next = ServerRow {
+                    build: s.build + 1,
+                    ..s.clone()
+                };
+                self.record(tx, &next, host).await?;
+            }
+            table::get_in(tx, id).await
+        })?;
+        mine(ctx, made, id).map(ServerRow::shown)
     }
 
     async fn console(&self, ctx: &Ctx, id: &str, lines: u32) -> Result<String> {
@@ -83,7 +105,7 @@ impl Face for Compute {
     }
 }
 
-fn mine(ctx: &Ctx, found: Option<Srv>, id: &str) -> Result<Srv> {
+fn mine(ctx: &Ctx, found: Option<ServerRow>, id: &str) -> Result<ServerRow> {
     match found {
         Some(s) if sees(ctx, &s.project_id) => Ok(s),
         _ => Err(Error::not_found("Server", id)),
@@ -92,7 +114,7 @@ fn mine(ctx: &Ctx, found: Option<Srv>, id: &str) -> Result<Srv> {
 
 impl Compute {
     /// The row of a new server, everything it names looked up.
-    async fn checked(&self, ctx: &Ctx, new: &NewServer) -> Result<Srv> {
+    async fn checked(&self, ctx: &Ctx, new: &NewServer) -> Result<ServerRow> {
         if new.name.is_empty() || new.name.len() > 255 {
             return Err(Error::invalid(
                 "name",
@@ -132,60 +154,65 @@ impl Compute {
                 network_id: Some(id.clone()),
             },
         });
-        Ok(Srv {
+        Ok(ServerRow {
             id: new.id.clone(),
             project_id: new.project_id.clone(),
+            user_id: new.user_id.clone(),
             name: new.name.clone(),
             status: ServerStatus::Build,
             progress: None,
+            fault_code: None,
             fault: None,
-            node: is_node(&image),
+            is_node: is_node(&image),
             flavour: image.flavour()?,
             image_id: image.id,
             reference: image.reference,
             flavor_id: flavor.id,
-            ask: Ask {
-                vcpus: flavor.vcpus,
-                ram: flavor.ram,
-            },
+            vcpus: flavor.vcpus,
+            ram: flavor.ram,
             host: None,
-            nics: nics.collect(),
-            addresses: vec![],
+            networks: Json(nics.collect()),
+            addresses: Json(vec![]),
             user_data: new
                 .user_data
                 .as_deref()
                 .map(|text| self.sealer.seal(text))
                 .transpose()?,
-            metadata: new.metadata.clone(),
+            metadata: Json(new.metadata.clone()),
             trouble_since: None,
             launched_at: None,
-            owner: new.owner.clone(),
+            owner_kind: new.owner.as_ref().map(|o| o.kind.clone()),
+            owner_id: new.owner.as_ref().map(|o| o.id.clone()),
+            created_at: clock::now_micros(),
+            build: 1,
+            rebuilt_generation: None,
         })
     }
 
     /// Places a server and writes its objects to the ledger, or ends it in
     /// ERROR where no host can take it. Whether it is placed.
-    pub(super) async fn place(&self, tx: &mut Tx, s: &Srv) -> Result<bool> {
-        let placed = match place(tx, &self.config, s.ask).await? {
+    pub(super) async fn place(&self, tx: &mut Tx, s: &ServerRow) -> Result<bool> {
+        match place(tx, &self.config, s.ask()).await? {
             Placement::On(host) => {
                 table::set_host(tx, &s.id, &host).await?;
-                ledger::table::add(tx, &s.container(), "container", &s.id, &host).await?;
-                for volume in s.volumes() {
-                    ledger::table::add(tx, &volume, "volume", &s.id, &host).await?;
-                }
-                true
+                self.record(tx, s, &host).await?;
+                Ok(true)
             }
             // Nothing to claim from: the first run asks the host.
-            Placement::NoHost => false,
+            Placement::NoHost => Ok(false),
             Placement::Full(why) => {
-                table::set_fault(tx, &s.id, &why).await?;
-                if let Some(owner) = &s.owner {
+                table::set_unplaced(tx, &s.id, &why).await?;
+                if let Some(owner) = s.owner() {
                     db::mark(tx, &owner.kind, &owner.id).await?;
                 }
-                return Ok(false);
+                Ok(false)
             }
-        };
-        db::mark(tx, KIND, &s.id).await?;
-        Ok(placed)
+        }
+    }
+
+    /// Writes the objects of a build to the ledger.
+    async fn record(&self, tx: &mut Tx, s: &ServerRow, host: &str) -> Result<()> {
+        let (container, volumes) = (s.container(), s.volumes());
+        ledger::table::add(tx, (&s.id, s.build), host, &container, &volumes).await
     }
 }

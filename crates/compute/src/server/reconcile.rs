@@ -5,18 +5,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use db::Tx;
 use flow::{Lease, Next, Reconciler};
-use kernel::{Ctx, Error, Kind, Result, clock};
+use infra::{backoff, is_stale};
+use kernel::{Ctx, Error, Kind, Result, clock, ids};
 
-use super::model::Srv;
+use super::model::ServerRow;
 use super::table;
 use crate::Compute;
 use crate::face::ServerStatus;
 
 /// The reconciler's kind.
 pub(crate) const KIND: &str = "server";
-/// A host that does not answer for so long fails a build, microseconds.
-const PATIENCE: i64 = 60_000_000;
-/// How soon a host that did not answer is asked again.
+/// A host that did not answer is asked again after this at the earliest.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// Why a run could not go on.
@@ -52,58 +51,77 @@ impl Servers {
         Self { compute }
     }
 
-    pub(super) fn ctx(s: &Srv) -> Ctx {
-        Ctx::for_project(format!("req-{}", s.id), &s.project_id)
+    pub(super) fn ctx(lease: &Lease, s: &ServerRow) -> Ctx {
+        Ctx::for_project(format!("req-{}", s.id), &s.project_id).with_generation(lease.epoch)
     }
 
-    pub(super) async fn fenced(&self, lease: &Lease) -> Result<Tx> {
-        let mut tx = self.compute.db.begin().await?;
-        tx.fence(lease).await?;
-        Ok(tx)
+    /// Nothing is done on an engine that is not known to be ours. One that is
+    /// another is a matter of this process: the row is left to those that are
+    /// connected to the right one.
+    pub(super) async fn confirm_engine(&self) -> Result<(), Trouble> {
+        self.compute.confirm_engine().await.map_err(|e| {
+            if e.is_transient() {
+                Trouble::World(e)
+            } else {
+                Trouble::Own(e)
+            }
+        })
+    }
+
+    /// Sorts an error of the engine: a stale worker changes nothing, and a
+    /// call without an answer may still take place.
+    pub(super) fn of_engine(&self, e: Error) -> Trouble {
+        self.compute.late.note(&e);
+        if is_stale(&e) {
+            return Trouble::Own(e);
+        }
+        Trouble::World(e)
     }
 
     /// Writes the end of a step and wakes who waits for the server.
-    pub(super) async fn mark_owner(&self, tx: &mut Tx, s: &Srv) -> Result<()> {
-        match &s.owner {
+    pub(super) async fn mark_owner(&self, tx: &mut Tx, s: &ServerRow) -> Result<()> {
+        match s.owner() {
             Some(owner) => db::mark(tx, &owner.kind, &owner.id).await,
             None => Ok(()),
         }
     }
 
-    /// Tells what is waited for, once per text.
-    pub(super) async fn say(
+    /// Writes what is waited for, once per text.
+    pub(super) async fn report(
         &self,
         lease: &Lease,
-        s: &Srv,
+        s: &ServerRow,
         text: &str,
         trouble: Option<i64>,
     ) -> Result<()> {
         if s.progress.as_deref() == Some(text) && s.trouble_since == trouble {
             return Ok(());
         }
-        let mut tx = self.fenced(lease).await?;
-        table::set_progress(&mut tx, &s.id, text, trouble).await?;
-        self.mark_owner(&mut tx, s).await?;
-        tx.commit().await
+        db::fenced!(self.compute.db, lease, |tx| {
+            table::set_progress(tx, &s.id, Some(text), trouble).await?;
+            self.mark_owner(tx, s).await
+        })
     }
 
-    pub(super) async fn fail(&self, lease: &Lease, s: &Srv, message: &str) -> Result<Next> {
-        let mut tx = self.fenced(lease).await?;
-        if table::set_fault(&mut tx, &s.id, message).await? {
-            self.mark_owner(&mut tx, s).await?;
-        }
-        tx.commit().await?;
+    pub(super) async fn fail(&self, lease: &Lease, s: &ServerRow, message: &str) -> Result<Next> {
+        db::fenced!(self.compute.db, lease, |tx| {
+            if table::set_fault(tx, &s.id, message).await? {
+                self.mark_owner(tx, s).await?;
+            }
+            Ok(())
+        })?;
         Ok(Next::Done)
     }
 
-    /// A build's error of the world: told and repeated for a while where the
-    /// host does not answer, else the end.
-    async fn troubled(&self, lease: &Lease, s: &Srv, e: &Error) -> Result<Next> {
-        let now = clock::now_micros();
-        let since = s.trouble_since.unwrap_or(now);
-        if e.is_transient() && now - since < PATIENCE {
-            self.say(lease, s, &e.message, Some(since)).await?;
-            return Ok(Next::After(RETRY));
+    /// A build's error of the world: a host that does not answer is waited
+    /// for, until the deadline of whoever wants the server; all else ends the
+    /// build.
+    async fn troubled(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
+        if e.is_transient() {
+            let now = clock::now_micros();
+            let since = s.trouble_since.unwrap_or(now);
+            self.report(lease, s, &e.message, Some(since)).await?;
+            return Ok(Next::After(backoff(now - since, RETRY, ids::jitter())));
         }
         tracing::warn!(server = s.id, error = %e, "server could not be built");
         let text = format!("server {} could not be built: {}", s.name, e.message);

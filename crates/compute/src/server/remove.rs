@@ -1,52 +1,110 @@
 //! Takes everything of a server away, then its row.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flow::{Lease, Next};
-use kernel::{Kind, Result};
+use infra::{Actor, backoff};
+use kernel::{Error, Kind, Result, clock, ids};
 
-use super::model::Srv;
-use super::reconcile::{RETRY, Servers};
+use super::model::ServerRow;
+use super::reconcile::{RETRY, Servers, Trouble};
 use super::table;
 use crate::{host, ledger};
 
-/// Where the engine is still busy removing it.
+/// The engine is still busy with a container or a volume.
 const BUSY: Duration = Duration::from_millis(200);
+/// Something that the engine refuses to remove for so long, such as a volume
+/// that a container of somebody else uses, ends the removal; microseconds.
+const REFUSED: i64 = 600_000_000;
 
 impl Servers {
-    pub(super) async fn remove(&self, lease: &Lease, s: &Srv) -> Result<Next> {
+    pub(super) async fn remove(&self, lease: &Lease, s: &ServerRow) -> Result<Next> {
         // A server that was never placed has nothing on any host.
         if s.host.is_some() {
-            let done = self.compute.host.remove(&s.container(), &s.volumes()).await;
-            if let Err(e) = done {
-                let text = format!(
-                    "the removal of container {} waits: {}",
-                    s.container(),
-                    e.message
-                );
-                self.say(lease, s, &text, None).await?;
-                return Ok(Next::After(if e.kind == Kind::Conflict {
-                    BUSY
-                } else {
-                    RETRY
-                }));
+            match self.remove_objects(lease, s).await {
+                Ok(()) => {}
+                Err(Trouble::Own(e)) => return Err(e),
+                Err(Trouble::World(e)) => return self.not_removed(lease, s, &e).await,
             }
         }
-        let (ctx, ports) = (Self::ctx(s), &self.compute.network.ports);
-        for nic in &s.nics {
+        let (ctx, ports) = (Self::ctx(lease, s), &self.compute.network.ports);
+        for nic in &s.networks.0 {
             match nic.network_id {
                 Some(_) => ports.delete(&ctx, &nic.port_id).await?,
                 None => ports.unbind(&ctx, &nic.port_id, &s.id).await?,
             }
         }
-        let mut tx = self.fenced(lease).await?;
-        ledger::table::drop_of(&mut tx, &s.id).await?;
-        if let Some(name) = &s.host {
-            host::release(&mut tx, name, s.ask).await?;
-        }
-        table::drop_row(&mut tx, &s.id).await?;
-        self.mark_owner(&mut tx, s).await?;
-        tx.commit().await?;
+        db::fenced!(self.compute.db, lease, |tx| {
+            ledger::table::drop_of(tx, &s.id).await?;
+            if let Some(name) = &s.host {
+                host::release(tx, name, s.ask()).await?;
+            }
+            table::drop_row(tx, &s.id).await?;
+            self.mark_owner(tx, s).await
+        })?;
         Ok(Next::Gone)
+    }
+
+    async fn remove_objects(&self, lease: &Lease, s: &ServerRow) -> Result<(), Trouble> {
+        let compute = &self.compute;
+        self.confirm_engine().await?;
+        let volumes = ledger::table::volumes_before(&compute.db, &s.id, i64::MAX).await?;
+        self.take_away(lease, s, &volumes, |_| true).await
+    }
+
+    /// Removes the server's container, by the id that the engine gave it,
+    /// where `which` says so of its labels, and volumes.
+    pub(super) async fn take_away(
+        &self,
+        lease: &Lease,
+        s: &ServerRow,
+        volumes: &[String],
+        which: impl Fn(&BTreeMap<String, String>) -> bool + Send,
+    ) -> Result<(), Trouble> {
+        let (host, actor) = (&self.compute.host, Actor::Lease(lease.epoch));
+        let found = host.inspect(&s.container()).await.map_err(Trouble::World)?;
+        let own = |c: &infra::ContainerView| c.labels.get(infra::LABEL) == Some(&s.id);
+        if let Some(container) = found.filter(|c| own(c) && which(&c.labels)) {
+            let done = host.remove(actor, &container.id).await;
+            done.map_err(|e| self.of_engine(e))?;
+        }
+        for volume in volumes {
+            let done = host.remove_volume(actor, volume).await;
+            done.map_err(|e| self.of_engine(e))?;
+        }
+        Ok(())
+    }
+
+    /// An engine that is away is waited for, until the deadline of whoever
+    /// wants the server gone; what it refuses ends the removal after a while.
+    async fn not_removed(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
+        let now = clock::now_micros();
+        let since = s.trouble_since.unwrap_or(now);
+        let refused = !e.is_transient();
+        if refused && now - since > REFUSED {
+            let text = format!(
+                "server {} could not be removed: {}; delete it again once that is resolved",
+                s.name, e.message
+            );
+            tracing::warn!(server = s.id, error = %e, "server could not be removed");
+            db::fenced!(self.compute.db, lease, |tx| {
+                table::set_not_removed(tx, &s.id, &text).await?;
+                self.mark_owner(tx, s).await
+            })?;
+            return Ok(Next::Done);
+        }
+        let text = format!(
+            "the removal of container {} waits: {}",
+            s.container(),
+            e.message
+        );
+        self.report(lease, s, &text, Some(since)).await?;
+        let least = if e.kind == Kind::Conflict {
+            BUSY
+        } else {
+            RETRY
+        };
+        Ok(Next::After(backoff(now - since, least, ids::jitter())))
     }
 }

@@ -1,20 +1,27 @@
 //! Listens to the host: what happens to a container wakes its server.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flow::Tasks;
 use futures_util::StreamExt as _;
 use infra::{ContainerState, Observed};
 use kernel::{Error, Result};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::reconcile::KIND;
 use super::table;
 use crate::Compute;
 use crate::face::ServerStatus;
+use crate::host::Engine;
+use crate::ledger;
 
 /// How soon a host that went away is asked again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Everything is compared this often although no event says so: an engine
+/// drops events of a listener that is slow.
+const RESYNC_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Follows the host's events until the tasks are stopped.
 pub(crate) fn watch(compute: Compute, tasks: &Tasks) {
@@ -23,75 +30,102 @@ pub(crate) fn watch(compute: Compute, tasks: &Tasks) {
         let mut silent = false;
         loop {
             let ended = tokio::select! {
+                biased;
                 () = token.cancelled() => return,
                 ended = follow(&compute) => ended,
             };
-            let answers = !matches!(&ended, Err(e) if e.is_transient());
-            match ended {
-                Err(e) if answers || !silent => {
-                    tracing::warn!(error = %e, "the host is not watched")
-                }
-                _ => {}
+            // Another engine may answer next.
+            compute.engine.send_replace(Engine::Unknown);
+            let away = matches!(&ended, Err(e) if e.is_transient());
+            if let Err(e) = ended
+                && !(away && silent)
+            {
+                tracing::warn!(error = %e, "the host is not watched");
             }
-            silent = !answers;
+            silent = away;
             tokio::select! {
+                biased;
                 () = token.cancelled() => return,
-                () = tokio::time::sleep(RETRY) => {}
+                () = sleep(RETRY) => {}
             }
         }
     });
 }
 
-/// Listens first and lists then: nothing falls between.
+/// Listens first and lists then: nothing is missed in between.
 async fn follow(compute: &Compute) -> Result<()> {
     let mut events = compute.host.events().await?;
+    let mut looks = compute.late.looks();
     compute.refresh_host().await?;
-    relist(compute).await?;
-    while let Some(event) = events.next().await {
-        heard(compute, &event).await?;
+    let waiting = table::in_trouble(&compute.db).await?;
+    mark_all(compute, waiting).await?;
+    loop {
+        resync(compute).await?;
+        let resync_at = Instant::now() + RESYNC_INTERVAL;
+        loop {
+            tokio::select! {
+                biased;
+                event = events.next() => match event {
+                    Some(event) => heard(compute, &event).await?,
+                    None => return Err(Error::unavailable("the host closed its stream of events")),
+                },
+                () = looks.due() => compute.sweep().await?,
+                () = sleep_until(resync_at) => break,
+            }
+        }
     }
-    Err(Error::unavailable("the host closed its stream of events"))
 }
 
-/// Marks every server whose container is in another state than its row says.
-async fn relist(compute: &Compute) -> Result<()> {
-    let states: HashMap<String, ContainerState> = compute
-        .host
-        .list()
+/// Removes what no row knows, and marks every server whose container is in
+/// another state than its row says.
+async fn resync(compute: &Compute) -> Result<()> {
+    let states: BTreeMap<String, ContainerState> = ledger::sweep(compute)
         .await?
         .into_iter()
         .map(|v| (v.name, v.state))
         .collect();
     let mut changed = Vec::new();
     for (id, status) in table::followed(&compute.db).await? {
+        let state = states.get(&super::container_name(&id));
         let expected = match status {
-            ServerStatus::Active => {
-                states.get(&super::container_name(&id)) == Some(&ContainerState::Running)
-            }
-            ServerStatus::Paused => {
-                states.get(&super::container_name(&id)) == Some(&ContainerState::Paused)
-            }
-            _ => states
-                .get(&super::container_name(&id))
+            ServerStatus::Active => state == Some(&ContainerState::Running),
+            ServerStatus::Paused => state == Some(&ContainerState::Paused),
+            // Its container may have gone as well.
+            ServerStatus::Error => !matches!(
+                state,
+                Some(ContainerState::Running | ContainerState::Paused)
+            ),
+            _ => state
                 .is_some_and(|s| !matches!(s, ContainerState::Running | ContainerState::Paused)),
         };
         if !expected {
             changed.push(id);
         }
     }
-    if changed.is_empty() {
+    mark_all(compute, changed).await
+}
+
+async fn mark_all(compute: &Compute, ids: Vec<String>) -> Result<()> {
+    if ids.is_empty() {
         return Ok(());
     }
-    let mut tx = compute.db.begin().await?;
-    for id in changed {
-        db::mark(&mut tx, KIND, &id).await?;
-    }
-    tx.commit().await
+    db::write!(compute.db, |tx| {
+        for id in &ids {
+            db::mark(tx, KIND, id).await?;
+        }
+        Ok(())
+    })
 }
 
 async fn heard(compute: &Compute, event: &Observed) -> Result<()> {
     // Most events are echoes of what a reconciler does: ignored by status.
     let wanted: &[ServerStatus] = match event.action.as_str() {
+        "create" => {
+            if !ledger::table::has(&compute.db, &event.name).await? {
+                compute.sweep().await?;
+            }
+            return Ok(());
+        }
         // Also in BUILD: it may die between the last look and ACTIVE.
         "die" | "oom" => &[
             ServerStatus::Build,
@@ -109,11 +143,11 @@ async fn heard(compute: &Compute, event: &Observed) -> Result<()> {
         ],
         _ => return Ok(()),
     };
-    let status = table::status(&compute.db, &event.id).await?;
-    if !status.is_some_and(|s| wanted.contains(&s)) {
-        return Ok(());
+    match table::status(&compute.db, &event.id).await? {
+        None if event.action == "start" => compute.sweep().await,
+        Some(word) if wanted.iter().any(|s| s.word() == word) => {
+            db::write!(compute.db, |tx| db::mark(tx, KIND, &event.id).await)
+        }
+        _ => Ok(()),
     }
-    let mut tx = compute.db.begin().await?;
-    db::mark(&mut tx, KIND, &event.id).await?;
-    tx.commit().await
 }

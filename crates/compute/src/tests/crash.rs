@@ -1,7 +1,6 @@
 //! The world stops before and after every call to the host; the next one
 //! carries on and nothing is left over or doubled.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -10,7 +9,8 @@ use async_trait::async_trait;
 use flow::Reconciler;
 use infra::sim::Simulator;
 use infra::{
-    ContainerHost, ContainerSpec, ContainerView, HostInfo, ImageView, Observed, VolumeView,
+    Actor, ContainerHost, ContainerSpec, ContainerView, Events, HostInfo, ImageStore, ImageView,
+    VolumeStore, VolumeView,
 };
 use kernel::{Result, ids};
 use tokio::sync::Notify;
@@ -54,41 +54,60 @@ impl ContainerHost for Stopping {
     async fn list(&self) -> Result<Vec<ContainerView>> {
         ContainerHost::list(&self.inner).await
     }
-    async fn inspect(&self, name: &str) -> Result<Option<ContainerView>> {
+    async fn inspect(&self, name_or_id: &str) -> Result<Option<ContainerView>> {
         self.gate().await;
-        self.inner.inspect(name).await
+        self.inner.inspect(name_or_id).await
     }
-    async fn create(&self, spec: &ContainerSpec) -> Result<()> {
+    async fn create(&self, actor: Actor, spec: &ContainerSpec) -> Result<String> {
         self.gate().await;
-        self.inner.create(spec).await?;
+        let id = self.inner.create(actor, spec).await?;
         self.gate().await;
-        Ok(())
+        Ok(id)
     }
-    async fn start(&self, name: &str) -> Result<()> {
-        self.inner.start(name).await?;
-        self.gate().await;
-        Ok(())
-    }
-    async fn stop(&self, name: &str, seconds: i64) -> Result<()> {
-        self.inner.stop(name, seconds).await
-    }
-    async fn remove(&self, name: &str, volumes: &[String]) -> Result<()> {
-        self.gate().await;
-        ContainerHost::remove(&self.inner, name, volumes).await?;
+    async fn start(&self, actor: Actor, id: &str) -> Result<()> {
+        self.inner.start(actor, id).await?;
         self.gate().await;
         Ok(())
     }
-    async fn logs(&self, name: &str, lines: u32) -> Result<String> {
-        self.inner.logs(name, lines).await
+    async fn stop(&self, actor: Actor, id: &str, seconds: i64) -> Result<()> {
+        self.inner.stop(actor, id, seconds).await
     }
+    async fn remove(&self, actor: Actor, id: &str) -> Result<()> {
+        self.gate().await;
+        ContainerHost::remove(&self.inner, actor, id).await?;
+        self.gate().await;
+        Ok(())
+    }
+    async fn logs(&self, name_or_id: &str, lines: u32) -> Result<String> {
+        self.inner.logs(name_or_id, lines).await
+    }
+    async fn events(&self) -> Result<Events> {
+        ContainerHost::events(&self.inner).await
+    }
+}
+
+#[async_trait]
+impl VolumeStore for Stopping {
     async fn volumes(&self) -> Result<Vec<VolumeView>> {
         self.inner.volumes().await
     }
+    async fn remove_volume(&self, actor: Actor, name: &str) -> Result<()> {
+        self.inner.remove_volume(actor, name).await?;
+        self.gate().await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ImageStore for Stopping {
     async fn images(&self) -> Result<Vec<ImageView>> {
         self.inner.images().await
     }
-    async fn events(&self) -> Result<Pin<Box<dyn futures_util::Stream<Item = Observed> + Send>>> {
-        self.inner.events().await
+    async fn has_image(&self, reference: &str) -> Result<bool> {
+        self.inner.has_image(reference).await
+    }
+    async fn pull(&self, reference: &str) -> Result<()> {
+        self.inner.pull(reference).await
     }
 }
 
@@ -208,6 +227,7 @@ async fn a_late_container_of_a_dead_lease_goes() {
     host.resume.notify_one();
     let e = late.await.unwrap().unwrap_err();
     assert!(e.message.contains("lease"), "{e}");
+    w.compute.sweep().await.unwrap();
     assert!(ContainerHost::list(&w.sim).await.unwrap().is_empty());
     w.assert_clean().await;
 }

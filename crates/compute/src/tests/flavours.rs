@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use db::Json;
 use docker::Engine;
-use infra::ContainerHost as _;
+use infra::{Actor, ContainerHost as _, ImageStore as _};
 use kernel::Kind;
 use network::face::{Port, Status};
 use serde_json::{Value, json};
@@ -18,10 +19,11 @@ use tokio::net::{TcpListener, TcpStream};
 use super::World;
 use crate::ComputeConfig;
 use crate::face::{NewImage, NodeFlavour, ServerStatus};
-use crate::host::Ask;
-use crate::server::model::{Srv, container};
+use crate::server::model::{ServerRow, container};
 
 const REFERENCE: &str = "127.0.0.1:5000/kindest/node:v1.36.1";
+
+const ACTOR: Actor = Actor::Lease(3);
 
 /// An engine that has no image until it was asked to pull one.
 #[derive(Default)]
@@ -30,6 +32,8 @@ struct Notes {
     pulled: bool,
     /// What a pull fails with.
     refusal: Option<&'static str>,
+    /// The name of a container is in use, but no container bears it yet.
+    registering: bool,
 }
 
 type Shared = Arc<Mutex<Notes>>;
@@ -116,6 +120,13 @@ fn answer(notes: &Shared, line: &str, body: &[u8]) -> (u16, String) {
         notes.pulled = true;
         return (200, json!({"status": "Pulling"}).to_string());
     }
+    if notes.registering && line.contains("/containers/create") {
+        let text = "Conflict. The container name \"/x\" is already in use by container \"c\".";
+        return (409, json!({"message": text}).to_string());
+    }
+    if notes.registering && line.ends_with("/json") {
+        return (404, json!({"message": "No such container"}).to_string());
+    }
     if line.contains("/containers/create") {
         if !notes.pulled {
             let none = json!({"message": format!("No such image: {REFERENCE}")});
@@ -162,31 +173,35 @@ fn sorted(value: Value) -> Value {
     }
 }
 
-fn server(flavour: NodeFlavour, reference: &str) -> Srv {
-    Srv {
+fn server(flavour: NodeFlavour, reference: &str) -> ServerRow {
+    ServerRow {
         id: "5b9e5b2c-0000-4000-8000-000000000001".into(),
         project_id: "p".into(),
+        user_id: "u".into(),
         name: "k-master-0".into(),
         status: ServerStatus::Build,
         progress: None,
+        fault_code: None,
         fault: None,
         image_id: "i".into(),
         reference: reference.into(),
-        node: true,
+        is_node: true,
         flavour,
         flavor_id: "f".into(),
-        ask: Ask {
-            vcpus: 2,
-            ram: 2048,
-        },
+        vcpus: 2,
+        ram: 2048,
         host: Some("h".into()),
-        nics: Vec::new(),
-        addresses: Vec::new(),
+        networks: Json(Vec::new()),
+        addresses: Json(Vec::new()),
         user_data: None,
-        metadata: BTreeMap::new(),
+        metadata: Json(BTreeMap::new()),
         trouble_since: None,
         launched_at: None,
-        owner: None,
+        owner_kind: None,
+        owner_id: None,
+        created_at: 0,
+        build: 1,
+        rebuilt_generation: None,
     }
 }
 
@@ -225,8 +240,12 @@ async fn made(flavour: NodeFlavour, reference: &str) -> String {
         seed,
         &config(dir.path()),
     );
-    engine.create(&spec).await.unwrap();
-    engine.start(&spec.name).await.unwrap();
+    // As compute does it: pull where the image is missing, and create again.
+    let e = engine.create(ACTOR, &spec).await.unwrap_err();
+    assert_eq!(e.kind, Kind::NotFound);
+    engine.pull(&spec.image).await.unwrap();
+    let id = engine.create(ACTOR, &spec).await.unwrap();
+    engine.start(ACTOR, &id).await.unwrap();
     serving.abort();
     std::mem::take(&mut notes.lock().unwrap().text)
 }
@@ -259,7 +278,7 @@ async fn what_cannot_be_pulled_is_named_with_the_cure() {
     let (engine, serving) = engine(notes).await;
     let s = server(NodeFlavour::Kindest, REFERENCE);
     let spec = container(&s, &[port()], None, &config(dir.path()));
-    let e = engine.create(&spec).await.unwrap_err();
+    let e = engine.pull(&spec.image).await.unwrap_err();
     serving.abort();
     assert_eq!(e.kind, Kind::NotFound);
     for part in [
@@ -272,6 +291,20 @@ async fn what_cannot_be_pulled_is_named_with_the_cure() {
 }
 
 #[tokio::test]
+async fn a_container_that_is_being_registered_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let notes = Shared::default();
+    notes.lock().unwrap().registering = true;
+    let (engine, serving) = engine(notes).await;
+    let s = server(NodeFlavour::Own, "jeroboam/swarm:1");
+    let spec = container(&s, &[port()], None, &config(dir.path()));
+    let e = engine.create(ACTOR, &spec).await.unwrap_err();
+    serving.abort();
+    assert!(e.is_transient(), "{e}");
+    assert!(e.message.contains("still registers"), "{e}");
+}
+
+#[tokio::test]
 async fn an_agent_that_needs_a_loader_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let notes = Shared::default();
@@ -281,10 +314,10 @@ async fn an_agent_that_needs_a_loader_is_refused() {
     // Every test is linked dynamically.
     config.agent = std::env::current_exe().unwrap().display().to_string();
     let spec = container(&server(NodeFlavour::K3s, "k3s"), &[port()], None, &config);
-    let e = engine.create(&spec).await.unwrap_err();
+    let e = engine.create(ACTOR, &spec).await.unwrap_err();
     config.agent = dir.path().join("absent").display().to_string();
     let spec = container(&server(NodeFlavour::K3s, "k3s"), &[port()], None, &config);
-    let absent = engine.create(&spec).await.unwrap_err();
+    let absent = engine.create(ACTOR, &spec).await.unwrap_err();
     serving.abort();
     assert!(e.message.contains("is linked dynamically"), "{e}");
     assert!(e.message.contains("crt-static"), "{e}");

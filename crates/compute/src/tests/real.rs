@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use db::Db;
 use infra::sim::Simulator;
-use infra::{ContainerHost, ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec};
+use infra::{
+    Actor, ContainerHost, ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec, VolumeStore,
+};
 use kernel::ids;
 use network::NetworkConfig;
 
@@ -70,17 +72,18 @@ async fn by_hand(engine: &docker::Engine, net: &str) -> Duration {
         })
         .collect();
     let begin = Instant::now();
-    futures_util::future::join_all(specs.iter().map(|spec| async move {
-        engine.create(spec).await.unwrap();
-        engine.start(&spec.name).await.unwrap();
+    let actor = Actor::Lease(1);
+    let ids = futures_util::future::join_all(specs.iter().map(|spec| async move {
+        let id = engine.create(actor, spec).await.unwrap();
+        engine.start(actor, &id).await.unwrap();
+        id
     }))
     .await;
     let took = begin.elapsed();
-    for spec in &specs {
-        let volumes = [spec.volumes[0].name.clone()];
-        ContainerHost::remove(engine, &spec.name, &volumes)
-            .await
-            .unwrap();
+    for (spec, id) in specs.iter().zip(ids) {
+        ContainerHost::remove(engine, actor, &id).await.unwrap();
+        let volume = &spec.volumes[0].name;
+        engine.remove_volume(actor, volume).await.unwrap();
     }
     took
 }
@@ -110,12 +113,12 @@ async fn a_real_engine_runs_servers() {
     w.work();
     let net = w.net().await;
     let servers: Vec<NewServer> = (0..10).map(|_| w.server(&net)).collect();
-    let mut wakes = w.db.wakes().subscribe();
     let begin = Instant::now();
-    let active = |n: network::face::Network| n.status == network::face::Status::Active;
-    while !active(w.network.face().networks.show(&w.ctx, &net).await.unwrap()) {
-        wakes.changed().await.unwrap();
-    }
+    testkit::eventually("the network is ACTIVE", Duration::from_secs(30), || async {
+        let found = w.network.face().networks.show(&w.ctx, &net).await;
+        found.unwrap().status == network::face::Status::Active
+    })
+    .await;
     eprintln!("network ACTIVE after {:?}", begin.elapsed());
     let begin = Instant::now();
     for new in &servers {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra::sim::{SimConfig, SimFault, Simulator, Step};
-use infra::{ContainerHost, NodeAccess, Side};
+use infra::{Actor, ContainerHost, NodeAccess, Side};
 use kernel::{Ctx, Kind};
 use network::NetworkConfig;
 
@@ -217,11 +217,15 @@ async fn the_status_follows_the_container() {
     let name = container_name(&new.id);
     w.sim.kill(&name, 0, false).await.unwrap();
     w.status(&new.id, ServerStatus::Shutoff).await;
-    w.sim.start(&name).await.unwrap();
+    let id = w.sim.inspect(&name).await.unwrap().unwrap().id;
+    let somebody = Actor::Lease(99);
+    w.sim.start(somebody, &id).await.unwrap();
     w.status(&new.id, ServerStatus::Active).await;
 
-    ContainerHost::remove(&w.sim, &name, &[]).await.unwrap();
-    // The event is sent before the container is gone: listing finds the rest.
+    ContainerHost::remove(&w.sim, somebody, &id).await.unwrap();
+    let s = w.status(&new.id, ServerStatus::Error).await;
+    let why = s.fault.unwrap().message;
+    assert!(why.contains("was removed from host"), "{why}");
     let leaks = w.compute.leaks().await.unwrap();
     assert!(leaks.iter().all(|l| l.side == Side::Ledger));
     w.tasks.stop(Duration::from_secs(5)).await;

@@ -1,21 +1,33 @@
 //! The simulator: a host and a network plane whose world is a SQLite database
 //! of its own, shared by all server processes and surviving their death. It
-//! has latencies (the measured ones by default) and faults on demand.
+//! has latencies (the measured ones by default) and faults on demand. A
+//! simulation gives it an [`Oracle`] that decides about every call and event.
+//!
+//! It waits with `tokio::time` and draws from `kernel::ids` only, so that a
+//! simulation on one thread with a paused clock and a seed is repeatable.
 
 mod agents;
+mod engine;
 mod host;
 mod net;
+mod oracle;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 pub use agents::SimMember;
+pub use engine::{Effect, Restart};
+pub use oracle::{Call, CallKind, Delivery, Fate, Oracle, Outcome};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use db::{Db, values};
+use db::{Db, Tx, values};
 use kernel::{Error, Kind, Result, ids};
-use tokio::sync::broadcast;
+
+use engine::Machine;
+use oracle::Calm;
 
 use crate::{ContainerSpec, Observed};
 
@@ -35,6 +47,8 @@ pub struct SimConfig {
     pub remove: Duration,
     /// To make or to remove a network.
     pub network: Duration,
+    /// To pull an image that the host lacks.
+    pub pull: Duration,
 }
 
 impl Default for SimConfig {
@@ -49,6 +63,7 @@ impl Default for SimConfig {
             start: (Duration::from_millis(700), Duration::from_millis(900)),
             remove: Duration::from_millis(200),
             network: Duration::from_millis(100),
+            pull: Duration::from_secs(20),
         }
     }
 }
@@ -62,6 +77,7 @@ impl SimConfig {
             start: (Duration::ZERO, Duration::ZERO),
             remove: Duration::ZERO,
             network: Duration::ZERO,
+            pull: Duration::ZERO,
             ..Self::default()
         }
     }
@@ -71,9 +87,12 @@ impl SimConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Info,
+    Inspect,
     Create,
     Start,
     Remove,
+    RemoveVolume,
+    Pull,
     NetworkEnsure,
     NetworkRemove,
 }
@@ -99,7 +118,8 @@ pub struct Simulator {
     /// Who plays the agents of what is started here.
     process: Arc<str>,
     on_start: Arc<OnceLock<OnStart>>,
-    events: broadcast::Sender<Observed>,
+    oracle: Arc<dyn Oracle>,
+    machine: Arc<Machine>,
 }
 
 impl Simulator {
@@ -116,15 +136,53 @@ impl Simulator {
     /// # Errors
     /// As [`Simulator::open`].
     pub async fn open_with(path: &str, config: SimConfig) -> Result<Self> {
-        let db = Db::connect(&format!("sqlite:{path}")).await?;
+        Self::open_under(path, config, Arc::new(Calm)).await
+    }
+
+    /// As [`Simulator::open_with`]; `oracle` decides about calls and events.
+    ///
+    /// # Errors
+    /// As [`Simulator::open`].
+    pub async fn open_under(
+        path: &str,
+        config: SimConfig,
+        oracle: Arc<dyn Oracle>,
+    ) -> Result<Self> {
+        let db = Db::scratch(path)?;
         db.migrate(schema::STEPS).await?;
+        let mut tx = db.begin().await?;
+        // Another process may have opened the world first.
+        tx.execute(
+            "INSERT OR IGNORE INTO sim_engine (one, id) VALUES (1, ?)",
+            values![ids::uuid()],
+        )
+        .await?;
+        tx.commit().await?;
         Ok(Self {
             db,
             config,
             process: ids::uuid().into(),
             on_start: Arc::default(),
-            events: broadcast::channel(4096).0,
+            oracle,
+            machine: Arc::default(),
         })
+    }
+
+    /// The same engine as another server process sees it: with agents and a
+    /// hook of its own.
+    #[must_use]
+    pub fn process(&self) -> Self {
+        Self {
+            process: ids::uuid().into(),
+            on_start: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Name of this process, as the oracle is told it.
+    #[must_use]
+    pub fn process_name(&self) -> &str {
+        &self.process
     }
 
     /// Sets what is called after each start; only the first call counts.
@@ -205,28 +263,12 @@ impl Simulator {
                 values![exit_code, oom, name],
             )
             .await?;
-        tx.commit().await?;
         if n == 0 {
             return Err(Error::not_found("Container", name));
         }
-        self.tell(name, "die").await
-    }
-
-    async fn tell(&self, name: &str, action: &str) -> Result<()> {
-        let row = self
-            .db
-            .query_opt(
-                "SELECT label FROM sim_container WHERE name = ?",
-                values![name],
-            )
-            .await?;
-        let id = row.map(|r| r.text("label")).transpose()?;
-        // Nobody listening is no error.
-        let _ = self.events.send(Observed {
-            id: id.unwrap_or_default(),
-            name: name.into(),
-            action: action.into(),
-        });
+        let id = label_of(&mut tx, name).await?;
+        tx.commit().await?;
+        self.tell(false, &observed(&id, name, "die"));
         Ok(())
     }
 
@@ -260,5 +302,27 @@ impl Simulator {
             return Err(Error::new(kind, row.text("message")?));
         }
         Ok(())
+    }
+}
+
+/// The label of a container.
+async fn label_of(tx: &mut Tx, name: &str) -> Result<String> {
+    let row = tx
+        .query_opt(
+            "SELECT label FROM sim_container WHERE name = ?",
+            values![name],
+        )
+        .await?;
+    Ok(row
+        .map(|r| r.text("label"))
+        .transpose()?
+        .unwrap_or_default())
+}
+
+fn observed(id: &str, name: &str, action: &str) -> Observed {
+    Observed {
+        id: id.into(),
+        name: name.into(),
+        action: action.into(),
     }
 }

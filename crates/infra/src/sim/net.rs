@@ -1,17 +1,23 @@
 //! The simulated network plane.
 
 use async_trait::async_trait;
-use db::{Row, values};
+use db::{Row, Tx, values};
 use kernel::{Error, Result, ids};
 
-use super::{Simulator, Step};
-use crate::{BridgeSpec, BridgeView, NetworkPlane};
+use super::engine::note;
+use super::oracle::CallKind;
+use super::{Simulator, Step, observed};
+use crate::{
+    Actor, BridgeSpec, BridgeView, Events, LABEL, NetworkPlane, Relation, foreign, relation, stale,
+    stamped,
+};
 
 const COLUMNS: &str = "SELECT name, id, spec FROM sim_network";
 
 #[async_trait]
 impl NetworkPlane for Simulator {
     async fn list(&self) -> Result<Vec<BridgeView>> {
+        self.asked(CallKind::NetworkList, "").await?;
         let rows = self
             .db
             .query(&format!("{COLUMNS} ORDER BY name"), vec![])
@@ -19,80 +25,140 @@ impl NetworkPlane for Simulator {
         rows.iter().map(view).collect()
     }
 
+    async fn named(&self, name: &str) -> Result<Vec<BridgeView>> {
+        self.asked(CallKind::NetworkList, name).await?;
+        let rows = self
+            .db
+            .query(&format!("{COLUMNS} WHERE name = ?"), values![name])
+            .await?;
+        rows.iter().map(view).collect()
+    }
+
     async fn used_cidrs(&self) -> Result<Vec<String>> {
+        self.asked(CallKind::NetworkList, "").await?;
         // Its networks are rows of the network service as well; nothing else
         // lives on a simulated machine.
         Ok(vec![])
     }
 
-    async fn ensure(&self, spec: &BridgeSpec) -> Result<BridgeView> {
-        self.strike(Step::NetworkEnsure, &spec.name).await?;
-        if let Some(found) = self.network(&spec.name).await? {
-            return Ok(found);
-        }
-        tokio::time::sleep(self.config.network).await;
-        let mut tx = self.db.begin().await?;
-        let made = tx
-            .execute(
-                "INSERT INTO sim_network (name, id, spec) VALUES (?, ?, ?)",
-                values![
-                    &spec.name,
-                    ids::secret_hex(32),
-                    serde_json::to_string(spec)?
-                ],
-            )
-            .await;
-        match made {
-            Ok(_) => tx.commit().await?,
-            // Another process was faster.
-            Err(e) if e.kind == kernel::Kind::AlreadyExists => drop(tx),
-            Err(e) => return Err(e),
-        }
-        self.network(&spec.name)
-            .await?
-            .ok_or_else(|| Error::not_found("Network", &spec.name))
-    }
-
-    async fn remove(&self, name: &str) -> Result<()> {
-        self.strike(Step::NetworkRemove, name).await?;
-        tokio::time::sleep(self.config.network).await;
-        let mut tx = self.db.begin().await?;
-        let user = tx
-            .query_opt(
-                "SELECT container FROM sim_endpoint WHERE network = ?",
-                values![name],
-            )
-            .await?;
-        if let Some(user) = user {
-            return Err(Error::conflict(format!(
-                "network {name} still has the container {}",
-                user.text("container")?
+    async fn ensure(&self, actor: Actor, spec: &BridgeSpec) -> Result<BridgeView> {
+        if self.machine.is_registering(&spec.name) {
+            return Err(Error::unavailable(format!(
+                "network {} is still being made",
+                spec.name
             )));
         }
-        tx.execute("DELETE FROM sim_network WHERE name = ?", values![name])
-            .await?;
-        tx.commit().await
+        let spec = spec.clone();
+        self.perform(
+            (CallKind::NetworkEnsure, &spec.name.clone(), Some(actor)),
+            Some(Step::NetworkEnsure),
+            self.config.network,
+            move |engine| async move { engine.bridge(actor, spec).await },
+        )
+        .await
+    }
+
+    async fn remove(&self, actor: Actor, id: &str) -> Result<()> {
+        let engine_id = id.to_owned();
+        self.perform(
+            (CallKind::NetworkRemove, id, Some(actor)),
+            Some(Step::NetworkRemove),
+            self.config.network,
+            move |engine| async move { engine.remove_bridge(actor, &engine_id).await },
+        )
+        .await
+    }
+
+    async fn restore(&self, _networks: &[BridgeView]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn events(&self) -> Result<Events> {
+        self.asked(CallKind::NetworkEvents, "").await?;
+        Ok(self.listen(true))
     }
 }
 
 impl Simulator {
-    async fn network(&self, name: &str) -> Result<Option<BridgeView>> {
-        let row = self
-            .db
-            .query_opt(&format!("{COLUMNS} WHERE name = ?"), values![name])
+    async fn bridge(&self, actor: Actor, mut spec: BridgeSpec) -> Result<BridgeView> {
+        let mut tx = self.db.begin().await?;
+        let found = tx
+            .query_opt(&format!("{COLUMNS} WHERE name = ?"), values![&spec.name])
             .await?;
-        row.as_ref().map(view).transpose()
+        if let Some(found) = found.as_ref().map(view).transpose()? {
+            let what = format!("network {}", spec.name);
+            match relation(&found.labels, &spec.labels, actor) {
+                Relation::Same => return Ok(found),
+                Relation::Newer => return Err(stale(&what)),
+                Relation::Foreign => {
+                    return Err(foreign(&what, &format!("docker network rm {}", found.id)));
+                }
+                Relation::Older => drop_bridge(&mut tx, actor, &found).await?,
+            }
+        }
+        spec.labels = stamped(&spec.labels, actor);
+        let id = ids::secret_hex(32);
+        tx.execute(
+            "INSERT INTO sim_network (name, id, spec) VALUES (?, ?, ?)",
+            values![&spec.name, &id, serde_json::to_string(&spec)?],
+        )
+        .await?;
+        let label = spec.labels.get(LABEL).cloned().unwrap_or_default();
+        let object = (spec.name.as_str(), label.as_str(), id.as_str());
+        note(&mut tx, ("create", "network"), object, actor).await?;
+        tx.commit().await?;
+        self.tell(true, &observed("", &spec.name, "create"));
+        Ok(of_spec(spec, id))
+    }
+
+    async fn remove_bridge(&self, actor: Actor, id: &str) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        let found = tx
+            .query_opt(&format!("{COLUMNS} WHERE id = ?"), values![id])
+            .await?;
+        let Some(found) = found.as_ref().map(view).transpose()? else {
+            return Ok(());
+        };
+        drop_bridge(&mut tx, actor, &found).await?;
+        tx.commit().await?;
+        self.tell(true, &observed("", &found.name, "destroy"));
+        Ok(())
     }
 }
 
+async fn drop_bridge(tx: &mut Tx, actor: Actor, found: &BridgeView) -> Result<()> {
+    let user = tx
+        .query_opt(
+            "SELECT container FROM sim_endpoint WHERE network = ?",
+            values![&found.name],
+        )
+        .await?;
+    if let Some(user) = user {
+        return Err(Error::conflict(format!(
+            "network {} still has the container {}",
+            found.name,
+            user.text("container")?
+        )));
+    }
+    tx.execute("DELETE FROM sim_network WHERE id = ?", values![&found.id])
+        .await?;
+    let label = found.labels.get(LABEL).cloned().unwrap_or_default();
+    let object = (found.name.as_str(), label.as_str(), found.id.as_str());
+    note(tx, ("remove", "network"), object, actor).await
+}
+
 fn view(row: &Row) -> Result<BridgeView> {
-    let spec: BridgeSpec = serde_json::from_str(&row.text("spec")?)?;
-    Ok(BridgeView {
+    let spec = serde_json::from_str(&row.text("spec")?)?;
+    Ok(of_spec(spec, row.text("id")?))
+}
+
+fn of_spec(spec: BridgeSpec, id: String) -> BridgeView {
+    BridgeView {
         name: spec.name,
-        id: row.text("id")?,
+        id,
         labels: spec.labels,
         cidr: Some(spec.cidr),
         gateway: Some(spec.gateway),
         device: None,
-    })
+    }
 }

@@ -53,4 +53,21 @@ pub(super) const STEPS: &[Migration] = &[
             availability varchar(16) NOT NULL, address varchar(64) NOT NULL,
             PRIMARY KEY (cluster, node))",
     },
+    Migration {
+        name: "sim-010-mount",
+        sql: "CREATE TABLE IF NOT EXISTS sim_mount (
+            container varchar(128) NOT NULL, volume varchar(128) NOT NULL, PRIMARY KEY (container, volume))",
+    },
+    Migration {
+        name: "sim-011-engine",
+        sql: "CREATE TABLE IF NOT EXISTS sim_engine (one bigint NOT NULL PRIMARY KEY, id varchar(64) NOT NULL)",
+    },
+    // Only SQLite carries this world; it numbers the rows by itself.
+    Migration {
+        name: "sim-012-effect",
+        sql: "CREATE TABLE IF NOT EXISTS sim_effect (
+            seq integer PRIMARY KEY AUTOINCREMENT, at bigint NOT NULL, call varchar(16) NOT NULL,
+            object varchar(16) NOT NULL, name varchar(128) NOT NULL, id varchar(64) NOT NULL,
+            engine_id varchar(64) NOT NULL, epoch bigint)",
+    },
 ];

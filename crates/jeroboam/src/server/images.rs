@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use compute::face::{ComputeFace, NewImage, NodeFlavour};
-use infra::ContainerHost;
+use infra::ImageStore;
 use kernel::{Ctx, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ pub async fn register(ctx: &Ctx, compute: &ComputeFace, given: Given) -> Result<
 }
 
 /// Registers what is there; answers the names.
-pub async fn refresh(host: &dyn ContainerHost, compute: &ComputeFace) -> Result<Vec<String>> {
+pub async fn refresh(host: &dyn ImageStore, compute: &ComputeFace) -> Result<Vec<String>> {
     let ctx = Ctx::service(kernel::ids::request_id());
     let mut names = Vec::new();
     for image in host.images().await? {

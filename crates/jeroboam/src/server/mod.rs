@@ -4,9 +4,9 @@ mod bootstrap;
 mod dialect;
 mod images;
 mod installation;
+mod metrics;
 mod own;
 mod sealing;
-mod simulated;
 mod state_dir;
 mod wiring;
 

@@ -20,7 +20,7 @@ use super::installation::{check_keys, installation, listener, migrations as inst
 use super::own::{self, Own};
 use super::sealing::Seals;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, dialect, images, simulated};
+use super::{bootstrap, dialect, images, metrics};
 use crate::config::{Config, Driver};
 
 /// The start waits so long for the engine's list of images.
@@ -98,6 +98,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     if database.dialect() != Dialect::Sqlite && plant.simulator.is_none() {
         follow_gateways(&database, &network, tasks);
     }
+    network.watch(tasks);
     compute.watch(tasks);
 
     let orchestration = Orchestration::new(
@@ -124,7 +125,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     });
     // Simulated networks have no gateway that one could listen on.
     match plant.simulator {
-        Some(simulator) => simulated::start(simulator, clusters.bootstrap_routes(), tasks),
+        Some(simulator) => simulation::agents::start(simulator, clusters.bootstrap_routes(), tasks),
         None => listener.start(
             clusters.bootstrap_routes(),
             config.bootstrap_port,
@@ -153,8 +154,13 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         db: database.clone(),
     });
     let own = rest::require_auth(own, auth, Arc::new(dialect::Own), &[]);
+    let figures = metrics::Sources {
+        db: database.clone(),
+        counts: driver.counts(),
+    };
     let router = Router::new()
         .merge(own::health(database))
+        .merge(metrics::routes(figures))
         .merge(identity.routes())
         .nest("/container-infra", clusters.routes())
         .nest("/jeroboam/v1", own.merge(clusters.own_routes()));

@@ -13,10 +13,10 @@ pub(crate) async fn leaks(service: &NetworkService) -> Result<Vec<Leak>> {
     // The engine first: a row is there before its bridge and goes after it,
     // so nothing that is just being made or removed looks leaked.
     let bridges = service.plane.list().await?;
-    let rows = table::ids(&service.db).await?;
-    let mut known: BTreeMap<String, (String, Status)> = rows
+    let rows = table::realised(&service.db).await?;
+    let mut known: BTreeMap<String, (String, String)> = rows
         .into_iter()
-        .map(|(id, status)| (model::host_name(&id), (id, status)))
+        .map(|(id, (_, status))| (model::host_name(&id), (id, status)))
         .collect();
     let mut out = Vec::new();
     for bridge in bridges {
@@ -34,7 +34,7 @@ pub(crate) async fn leaks(service: &NetworkService) -> Result<Vec<Leak>> {
         });
     }
     for (name, (id, status)) in known {
-        if status == Status::Active {
+        if status == Status::Active.word() {
             out.push(Leak {
                 side: Side::Ledger,
                 object: "network",

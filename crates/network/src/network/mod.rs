@@ -6,8 +6,10 @@ pub(crate) mod model;
 mod ops;
 mod reconcile;
 pub(crate) mod table;
+mod watch;
 
 pub(crate) use leaks::leaks;
 pub use model::host_name;
 pub use ops::{PUBLIC_ID, seed};
 pub(crate) use reconcile::{Bridges, KIND};
+pub(crate) use watch::watch;

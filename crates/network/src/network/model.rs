@@ -7,32 +7,56 @@ use kernel::OwnerKey;
 
 use crate::face::{Network, Status};
 
-/// A network's row.
-#[derive(Debug, Clone)]
-pub(crate) struct Net {
-    pub id: String,
-    pub project_id: String,
-    pub name: String,
-    pub external: bool,
-    pub status: Status,
-    pub status_reason: Option<String>,
-    /// When the status was last set, microseconds: a build has a deadline.
-    pub changed_at: i64,
-    pub owner: Option<OwnerKey>,
+db::table! {
+    /// A network's row.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct NetworkRow in "network" {
+        pub id: String,
+        pub project_id: String,
+        pub name: String,
+        pub is_external: bool,
+        pub status: Status,
+        pub status_reason: Option<String>,
+        /// When the status was last set, microseconds.
+        pub changed_at: i64,
+        pub owner_kind: Option<String>,
+        pub owner_id: Option<String>,
+        pub created_at: i64,
+        /// Counts the subnets that it has had: each gets a bridge of its own.
+        pub build: i64,
+    }
 }
 
-impl Net {
+db::words! {
+    Status:
+    Build = "BUILD",
+    Active = "ACTIVE",
+    Deleting = "DELETING",
+    Down = "DOWN",
+    Error = "ERROR",
+}
+
+impl NetworkRow {
+    pub(crate) fn owner(&self) -> Option<OwnerKey> {
+        owner_key(self.owner_kind.as_ref(), self.owner_id.as_ref())
+    }
+
     pub(crate) fn shown(self, subnets: Vec<String>) -> Network {
         Network {
             id: self.id,
             project_id: self.project_id,
             name: self.name,
-            external: self.external,
+            external: self.is_external,
             status: self.status,
             status_reason: self.status_reason,
             subnets,
         }
     }
+}
+
+/// Two columns as one key.
+pub(crate) fn owner_key(kind: Option<&String>, id: Option<&String>) -> Option<OwnerKey> {
+    kind.zip(id).map(|(kind, id)| OwnerKey::new(kind, id))
 }
 
 /// The name of a network's bridge on the host.
@@ -41,41 +65,30 @@ pub fn host_name(network_id: &str) -> String {
     format!("{}net-{network_id}", infra::PREFIX)
 }
 
+/// The network whose bridge has this name.
+pub(crate) fn id_of(host_name: &str) -> Option<&str> {
+    host_name.strip_prefix(infra::PREFIX)?.strip_prefix("net-")
+}
+
 /// The bridge of a network and its subnet.
-pub(crate) fn bridge(net: &Net, cidr: &str, gateway: &str, installation: &str) -> BridgeSpec {
+pub(crate) fn bridge(
+    net: &NetworkRow,
+    cidr: &str,
+    gateway: &str,
+    installation: &str,
+) -> BridgeSpec {
+    let labels = [
+        (infra::LABEL, net.id.clone()),
+        (infra::LABEL_INSTALLATION, installation.to_owned()),
+        (infra::LABEL_BUILD, net.build.to_string()),
+    ];
     BridgeSpec {
         name: host_name(&net.id),
-        labels: BTreeMap::from([
-            (infra::LABEL.to_owned(), net.id.clone()),
-            (
-                infra::LABEL_INSTALLATION.to_owned(),
-                installation.to_owned(),
-            ),
-        ]),
+        labels: BTreeMap::from(labels.map(|(k, v)| (k.to_owned(), v))),
         cidr: cidr.into(),
         gateway: gateway.into(),
         internal: false,
         mtu: None,
-    }
-}
-
-pub(crate) fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Build => "BUILD",
-        Status::Active => "ACTIVE",
-        Status::Deleting => "DELETING",
-        Status::Down => "DOWN",
-        Status::Error => "ERROR",
-    }
-}
-
-pub(crate) fn status_of(word: &str) -> Status {
-    match word {
-        "BUILD" => Status::Build,
-        "ACTIVE" => Status::Active,
-        "DELETING" => Status::Deleting,
-        "DOWN" => Status::Down,
-        _ => Status::Error,
     }
 }
 

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use db::Db;
 use kernel::{Ctx, Error, Kind, Result};
 
-use super::model::Net;
+use super::model::NetworkRow;
 use super::{KIND, table};
 use crate::access::{may_own, sees};
-use crate::face::{Network, Networks, NewNetwork, Status};
+use crate::face::{Network, Networks, NewNetwork};
 use crate::{NetworkService, subnet};
 
 /// Id of the seeded external network: the same everywhere, so that seeding
@@ -28,17 +28,15 @@ pub async fn seed(db: &Db) -> Result<()> {
         external: true,
         ..NewNetwork::default()
     };
-    let mut tx = db.begin().await?;
-    match table::insert(&mut tx, &new).await {
-        Ok(()) => tx.commit().await,
+    match db::write!(db, |tx| table::insert(tx, &new).await) {
         // Another server was faster.
         Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
-        Err(e) => Err(e),
+        done => done.map(|_| ()),
     }
 }
 
 impl NetworkService {
-    async fn shown(&self, net: Net) -> Result<Network> {
+    async fn shown(&self, net: NetworkRow) -> Result<Network> {
         let subnets = subnet::table::of_network(&self.db, &net.id).await?;
         let ids = subnets.into_iter().filter(|s| !s.deleting);
         Ok(net.shown(ids.map(|s| s.id).collect()))
@@ -49,24 +47,19 @@ impl NetworkService {
 impl Networks for NetworkService {
     async fn create(&self, ctx: &Ctx, new: NewNetwork) -> Result<Network> {
         may_own(ctx, &new.project_id)?;
-        let mut tx = self.db.begin().await?;
-        match table::insert(&mut tx, &new).await {
-            Ok(()) => {
-                let net = table::get_in(&mut tx, &new.id).await?;
-                tx.commit().await?;
-                Ok(net.shown(vec![]))
-            }
-            Err(e) if e.kind == Kind::AlreadyExists => {
-                drop(tx);
-                Networks::show(self, ctx, &new.id).await
-            }
-            Err(e) => Err(e),
+        let made = db::write!(self.db, |tx| {
+            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            table::insert(tx, &new).await
+        });
+        match made {
+            Err(e) if e.kind == Kind::AlreadyExists => Networks::show(self, ctx, &new.id).await,
+            made => Ok(made?.shown(vec![])),
         }
     }
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Network> {
         match table::get(&self.db, id).await? {
-            Some(net) if net.external || sees(ctx, &net.project_id) => self.shown(net).await,
+            Some(net) if net.is_external || sees(ctx, &net.project_id) => self.shown(net).await,
             _ => Err(Error::not_found("Network", id)),
         }
     }
@@ -77,7 +70,7 @@ impl Networks for NetworkService {
             found => return found,
         }
         let mut found = table::named(&self.db, id_or_name).await?;
-        found.retain(|n| n.external || sees(ctx, &n.project_id));
+        found.retain(|n| n.is_external || sees(ctx, &n.project_id));
         match (found.len(), found.pop()) {
             (1, Some(net)) => self.shown(net).await,
             (0, _) | (_, None) => Err(Error::not_found("Network", id_or_name)),
@@ -90,17 +83,19 @@ impl Networks for NetworkService {
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
         match table::get(&self.db, id).await? {
             Some(net) if sees(ctx, &net.project_id) => {}
-            Some(net) if net.external => {
+            Some(net) if net.is_external => {
                 return Err(Error::forbidden(format!(
                     "network {} is shared and not yours to delete",
                     net.name
                 )));
             }
+            None if ctx.generation().is_some() => {}
             _ => return Ok(()),
         }
-        let mut tx = self.db.begin().await?;
-        table::set_status(&mut tx, id, Status::Deleting, None).await?;
-        db::mark(&mut tx, KIND, id).await?;
-        tx.commit().await
+        db::write!(self.db, |tx| {
+            db::mark_now(tx, KIND, id).await?;
+            db::bury(tx, KIND, id, ctx.generation()).await?;
+            table::begin_removal(tx, id, true).await
+        })
     }
 }

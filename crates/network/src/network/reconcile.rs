@@ -5,22 +5,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow::{Lease, Next, Reconciler};
-use kernel::{Error, Kind, OwnerKey, Result, clock};
+use infra::{Actor, LABEL, backoff, is_stale};
+use kernel::{Error, OwnerKey, Result, clock, ids};
 
-use super::model::{Net, bridge, host_name, waits_for};
+use super::model::{NetworkRow, bridge, host_name, waits_for};
 use super::table;
 use crate::face::Status;
-use crate::subnet::Sub;
+use crate::subnet::SubnetRow;
 use crate::{NetworkService, port, router, subnet};
 
 /// The reconciler's kind.
 pub(crate) const KIND: &str = "network";
-/// An engine that does not answer for so long fails a build.
-const PATIENCE: i64 = 60_000_000;
-/// How soon an engine that did not answer is asked again.
-const RETRY: Duration = Duration::from_secs(1);
-/// Where no event tells that a container has left the bridge.
-const DETACH: Duration = Duration::from_millis(200);
+/// An engine that did not answer, or that could not remove a bridge, is asked
+/// again after this at the earliest.
+const RETRY: Duration = Duration::from_millis(200);
 
 pub(crate) struct Bridges {
     service: NetworkService,
@@ -57,21 +55,26 @@ impl Reconciler for Bridges {
 }
 
 impl Bridges {
-    async fn realise(&self, lease: &Lease, net: &Net, sub: &Sub) -> Result<Next> {
-        let installation = &self.service.config.installation;
-        let spec = bridge(net, &sub.cidr, &sub.gateway_ip, installation);
-        match self.service.plane.ensure(&spec).await {
+    async fn realise(&self, lease: &Lease, net: &NetworkRow, sub: &SubnetRow) -> Result<Next> {
+        let service = &self.service;
+        let spec = bridge(
+            net,
+            &sub.cidr,
+            &sub.gateway_ip,
+            &service.config.installation,
+        );
+        match service.plane.ensure(Actor::Lease(lease.epoch), &spec).await {
             Ok(_) => {
-                self.settle(lease, net, sub, Status::Active, None).await?;
+                // It can be bound from now on, also by who sees ACTIVE at once.
                 if let Ok(ip) = sub.gateway_ip.parse::<Ipv4Addr>() {
-                    self.service.gateways.send_if_modified(|g| g.insert(ip));
+                    service.gateways.send_if_modified(|g| g.insert(ip));
                 }
+                self.settle(lease, net, sub, Status::Active, None).await?;
                 Ok(Next::Done)
             }
-            Err(e) if e.is_transient() && clock::now_micros() - net.changed_at < PATIENCE => {
-                self.say(lease, net, &e.message).await?;
-                Ok(Next::After(RETRY))
-            }
+            Err(e) if is_stale(&e) => Err(e),
+            // Until the deadline of whoever waits for the network.
+            Err(e) if e.is_transient() => self.wait(lease, net, &e).await,
             Err(e) => {
                 self.settle(lease, net, sub, Status::Error, Some(&e.message))
                     .await?;
@@ -84,28 +87,31 @@ impl Bridges {
     async fn settle(
         &self,
         lease: &Lease,
-        net: &Net,
-        sub: &Sub,
+        net: &NetworkRow,
+        sub: &SubnetRow,
         status: Status,
         reason: Option<&str>,
     ) -> Result<()> {
-        let mut tx = self.service.db.begin().await?;
-        tx.fence(lease).await?;
-        if table::set_status(&mut tx, &net.id, status, reason).await? {
-            mark_all(&mut tx, [&net.owner, &sub.owner]).await?;
-            for owner in port::table::owners(&mut tx, &net.id).await? {
-                db::mark(&mut tx, &owner.kind, &owner.id).await?;
+        db::fenced!(self.service.db, lease, |tx| {
+            if table::set_status(tx, &net.id, status, reason).await? {
+                let mut owners = port::table::owners(tx, &net.id).await?;
+                owners.extend(net.owner().into_iter().chain(sub.owner()));
+                mark_all(tx, owners).await?;
             }
-        }
-        tx.commit().await
+            Ok(())
+        })
     }
 
-    async fn unrealise(&self, lease: &Lease, net: &Net, sub: Option<&Sub>) -> Result<Next> {
-        let db = &self.service.db;
-        let ports = port::table::names(db, &net.id).await?;
+    async fn unrealise(
+        &self,
+        lease: &Lease,
+        net: &NetworkRow,
+        sub: Option<&SubnetRow>,
+    ) -> Result<Next> {
+        let ports = port::table::names(&self.service.db, &net.id).await?;
         if !ports.is_empty() {
             // The last port to go marks this key.
-            self.say(lease, net, &waits_for(&ports)).await?;
+            self.report(lease, net, &waits_for(&ports)).await?;
             return Ok(Next::Done);
         }
         if let Some(sub) = sub {
@@ -113,57 +119,73 @@ impl Bridges {
                 // Before the bridge: who listens there stops first.
                 self.service.gateways.send_if_modified(|g| g.remove(&ip));
             }
-            match self.service.plane.remove(&host_name(&net.id)).await {
-                Ok(()) => {}
-                Err(e) => return self.wait_for_engine(lease, net, &e).await,
+            if let Err(e) = self.remove_bridges(lease, net).await {
+                return self.wait(lease, net, &e).await;
             }
         }
-        let mut tx = db.begin().await?;
-        tx.fence(lease).await?;
-        let current = table::lock(&mut tx, &net.id).await?;
-        if !port::table::names_in(&mut tx, &net.id).await?.is_empty() {
-            return Ok(Next::Again);
-        }
-        if let Some(sub) = sub {
-            router::table::drop_interfaces(&mut tx, &sub.id).await?;
-            subnet::table::drop_row(&mut tx, &sub.id).await?;
-        }
-        let gone = current.status == Status::Deleting;
-        if gone {
-            table::drop_row(&mut tx, &net.id).await?;
-        } else {
-            // A network without a subnet is a row only.
-            table::set_status(&mut tx, &net.id, Status::Active, None).await?;
-        }
-        mark_all(&mut tx, [&net.owner, &sub.and_then(|s| s.owner.clone())]).await?;
-        tx.commit().await?;
-        Ok(if gone { Next::Gone } else { Next::Done })
+        db::fenced!(self.service.db, lease, |tx| {
+            let current = table::lock(tx, &net.id).await?;
+            if !port::table::names_in(tx, &net.id).await?.is_empty() {
+                return Ok(Next::Again);
+            }
+            if let Some(sub) = sub {
+                router::table::drop_interfaces(tx, &sub.id).await?;
+                subnet::table::drop_row(tx, &sub.id).await?;
+            }
+            let gone = current.status == Status::Deleting;
+            if gone {
+                table::drop_row(tx, &net.id).await?;
+            } else {
+                // A network without a subnet is a row only.
+                table::set_status(tx, &net.id, Status::Active, None).await?;
+            }
+            let owners = net
+                .owner()
+                .into_iter()
+                .chain(sub.and_then(SubnetRow::owner));
+            mark_all(tx, owners.collect()).await?;
+            Ok(if gone { Next::Gone } else { Next::Done })
+        })
     }
 
-    async fn wait_for_engine(&self, lease: &Lease, net: &Net, e: &Error) -> Result<Next> {
-        self.say(lease, net, &e.message).await?;
-        Ok(Next::After(if e.kind == Kind::Conflict {
-            DETACH
-        } else {
-            RETRY
-        }))
+    /// By the engine's ids: a bridge that bears the name later stays.
+    async fn remove_bridges(&self, lease: &Lease, net: &NetworkRow) -> Result<()> {
+        let plane = &self.service.plane;
+        for bridge in plane.named(&host_name(&net.id)).await? {
+            if bridge.labels.get(LABEL) == Some(&net.id) {
+                plane.remove(Actor::Lease(lease.epoch), &bridge.id).await?;
+            }
+        }
+        Ok(())
     }
 
-    /// Tells what is waited for; the owner shows it.
-    async fn say(&self, lease: &Lease, net: &Net, reason: &str) -> Result<()> {
+    /// The engine does not answer, or containers are still attached: events
+    /// wake this key, the retry is for events that were lost.
+    async fn wait(&self, lease: &Lease, net: &NetworkRow, e: &Error) -> Result<Next> {
+        self.service.late.note(e);
+        self.report(lease, net, &e.message).await?;
+        let elapsed = clock::now_micros() - net.changed_at;
+        Ok(Next::After(backoff(elapsed, RETRY, ids::jitter())))
+    }
+
+    /// Writes what is waited for; the owner shows it.
+    async fn report(&self, lease: &Lease, net: &NetworkRow, reason: &str) -> Result<()> {
         if net.status_reason.as_deref() == Some(reason) {
             return Ok(());
         }
-        let mut tx = self.service.db.begin().await?;
-        tx.fence(lease).await?;
-        table::set_reason(&mut tx, &net.id, reason).await?;
-        mark_all(&mut tx, [&net.owner]).await?;
-        tx.commit().await
+        db::fenced!(self.service.db, lease, |tx| {
+            table::set_reason(tx, &net.id, reason).await?;
+            mark_all(tx, net.owner().into_iter().collect()).await
+        })
     }
 }
 
-async fn mark_all<const N: usize>(tx: &mut db::Tx, owners: [&Option<OwnerKey>; N]) -> Result<()> {
-    for owner in owners.into_iter().flatten() {
+/// In one order everywhere, so that two transactions never wait for each
+/// other.
+async fn mark_all(tx: &mut db::Tx, mut owners: Vec<OwnerKey>) -> Result<()> {
+    owners.sort_by(|a, b| (&a.kind, &a.id).cmp(&(&b.kind, &b.id)));
+    owners.dedup();
+    for owner in owners {
         db::mark(tx, &owner.kind, &owner.id).await?;
     }
     Ok(())

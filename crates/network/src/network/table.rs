@@ -1,114 +1,123 @@
 //! SQL of networks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use db::{Db, Row, Tx, values};
-use kernel::{Error, OwnerKey, Result, clock};
+use db::{Db, Fenced, Table as _, Tx, values};
+use kernel::{Error, Result, clock};
 
-use super::model::{Net, status_of, status_word};
+use super::model::NetworkRow;
 use crate::face::{NewNetwork, Status};
 
-const COLUMNS: &str = "SELECT id, project_id, name, is_external, status, status_reason, changed_at, \
-                       owner_kind, owner_id FROM network";
-
-pub(crate) fn owner(row: &Row) -> Result<Option<OwnerKey>> {
-    let (kind, id) = (row.opt_text("owner_kind")?, row.opt_text("owner_id")?);
-    Ok(kind.zip(id).map(|(kind, id)| OwnerKey { kind, id }))
-}
-
-fn net(row: &Row) -> Result<Net> {
-    Ok(Net {
-        id: row.text("id")?,
-        project_id: row.text("project_id")?,
-        name: row.text("name")?,
-        external: row.flag("is_external")?,
-        status: status_of(&row.text("status")?),
-        status_reason: row.opt_text("status_reason")?,
-        changed_at: row.int("changed_at")?,
-        owner: owner(row)?,
-    })
-}
-
-pub(crate) async fn insert(tx: &mut Tx, new: &NewNetwork) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, new: &NewNetwork) -> Result<NetworkRow> {
     let now = clock::now_micros();
-    let (kind, owner_id) = match &new.owner {
-        Some(o) => (Some(o.kind.clone()), Some(o.id.clone())),
-        None => (None, None),
+    let row = NetworkRow {
+        id: new.id.clone(),
+        project_id: new.project_id.clone(),
+        name: new.name.clone(),
+        is_external: new.external,
+        status: Status::Active,
+        status_reason: None,
+        changed_at: now,
+        owner_kind: new.owner.as_ref().map(|o| o.kind.clone()),
+        owner_id: new.owner.as_ref().map(|o| o.id.clone()),
+        created_at: now,
+        build: 0,
     };
+    row.insert(tx).await?;
+    Ok(row)
+}
+
+pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<NetworkRow>> {
+    let sql = format!("{} WHERE id = ?", NetworkRow::select());
+    let row = db.query_opt(&sql, values![id]).await?;
+    row.as_ref().map(NetworkRow::read).transpose()
+}
+
+/// Reads the row and keeps other writers of this network (and of what is in
+/// it) out until the commit: who counts or binds ports must not miss one.
+pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<NetworkRow> {
+    let sql = format!("{} WHERE id = ?", NetworkRow::select());
+    let row = tx.lock_opt(&sql, values![id]).await?;
+    row.as_ref()
+        .map(NetworkRow::read)
+        .transpose()?
+        .ok_or_else(|| Error::not_found("Network", id))
+}
+
+pub(crate) async fn named(db: &Db, name: &str) -> Result<Vec<NetworkRow>> {
+    let sql = format!("{} WHERE name = ? ORDER BY id", NetworkRow::select());
+    let rows = db.query(&sql, values![name]).await?;
+    rows.iter().map(NetworkRow::read).collect()
+}
+
+/// The networks that have, or had, a bridge: their builds and their statuses
+/// as stored.
+pub(crate) async fn realised(db: &Db) -> Result<BTreeMap<String, (i64, String)>> {
+    let rows = db
+        .query(
+            "SELECT n.id AS id, n.build AS build, n.status AS status FROM network n \
+             JOIN subnet s ON s.network_id = n.id",
+            vec![],
+        )
+        .await?;
+    rows.iter()
+        .map(|r| Ok((r.text("id")?, (r.int("build")?, r.text("status")?))))
+        .collect()
+}
+
+/// Networks whose reconciler waits for the engine.
+pub(crate) async fn waiting(db: &Db) -> Result<Vec<String>> {
+    let rows = db
+        .query(
+            "SELECT n.id AS id FROM network n JOIN subnet s ON s.network_id = n.id \
+             WHERE n.status IN ('BUILD', 'DELETING') OR s.deleting = ? ORDER BY n.id",
+            values![true],
+        )
+        .await?;
+    rows.iter().map(|r| r.text("id")).collect()
+}
+
+/// Whether the network waits for its bridge to lose its last container.
+pub(crate) async fn is_leaving(db: &Db, id: &str) -> Result<bool> {
+    let row = db
+        .query_opt(
+            "SELECT n.id AS id FROM network n LEFT JOIN subnet s ON s.network_id = n.id \
+             WHERE n.id = ? AND (n.status = 'DELETING' OR s.deleting = ?)",
+            values![id, true],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Begins the build of the network's next bridge.
+pub(crate) async fn begin_build(tx: &mut Tx, id: &str) -> Result<()> {
     tx.execute(
-        "INSERT INTO network (id, project_id, name, is_external, status, status_reason, changed_at, \
-         owner_kind, owner_id, created_at) VALUES (?, ?, ?, ?, ?, NULL, ?, ?, ?, ?)",
-        values![
-            &new.id,
-            &new.project_id,
-            &new.name,
-            new.external,
-            status_word(Status::Active),
-            now,
-            kind,
-            owner_id,
-            now
-        ],
+        "UPDATE network SET status = 'BUILD', status_reason = NULL, changed_at = ?, build = build + 1 \
+         WHERE id = ?",
+        values![clock::now_micros(), id],
     )
     .await
     .map(|_| ())
 }
 
-pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Net>> {
-    let row = db
-        .query_opt(&format!("{COLUMNS} WHERE id = ?"), values![id])
-        .await?;
-    row.as_ref().map(net).transpose()
-}
-
-/// Reads the row and keeps other writers of this network (and of what is in
-/// it) out until the commit: who counts or binds ports must not miss one.
-pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Net> {
-    let row = tx
-        .lock_opt(&format!("{COLUMNS} WHERE id = ?"), values![id])
-        .await?;
-    row.as_ref()
-        .map(net)
-        .transpose()?
-        .ok_or_else(|| Error::not_found("Network", id))
-}
-
-pub(crate) async fn get_in(tx: &mut Tx, id: &str) -> Result<Net> {
-    let row = tx
-        .query_opt(&format!("{COLUMNS} WHERE id = ?"), values![id])
-        .await?;
-    row.as_ref()
-        .map(net)
-        .transpose()?
-        .ok_or_else(|| Error::not_found("Network", id))
-}
-
-pub(crate) async fn named(db: &Db, name: &str) -> Result<Vec<Net>> {
-    let rows = db
-        .query(
-            &format!("{COLUMNS} WHERE name = ? ORDER BY id"),
-            values![name],
-        )
-        .await?;
-    rows.iter().map(net).collect()
-}
-
-pub(crate) async fn ids(db: &Db) -> Result<Vec<(String, Status)>> {
-    let rows = db
-        .query(
-            "SELECT n.id AS id, n.status AS status FROM network n JOIN subnet s ON s.network_id = n.id",
-            vec![],
-        )
-        .await?;
-    rows.iter()
-        .map(|r| Ok((r.text("id")?, status_of(&r.text("status")?))))
-        .collect()
+/// Begins a removal, of the network or of its subnet.
+pub(crate) async fn begin_removal(tx: &mut Tx, id: &str, whole: bool) -> Result<()> {
+    let status = if whole { "'DELETING'" } else { "status" };
+    tx.execute(
+        &format!(
+            "UPDATE network SET status = {status}, status_reason = NULL, changed_at = ? \
+             WHERE id = ? AND status <> 'DELETING'"
+        ),
+        values![clock::now_micros(), id],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// Sets the status unless a removal has begun meanwhile; whether it did.
 pub(crate) async fn set_status(
-    tx: &mut Tx,
+    tx: &mut Fenced,
     id: &str,
     status: Status,
     reason: Option<&str>,
@@ -116,14 +125,14 @@ pub(crate) async fn set_status(
     let n = tx
         .execute(
             "UPDATE network SET status = ?, status_reason = ?, changed_at = ? WHERE id = ? AND status <> 'DELETING'",
-            values![status_word(status), reason, clock::now_micros(), id],
+            values![status.word(), reason, clock::now_micros(), id],
         )
         .await?;
     Ok(n == 1)
 }
 
 /// What a build or a removal is waiting for.
-pub(crate) async fn set_reason(tx: &mut Tx, id: &str, reason: &str) -> Result<()> {
+pub(crate) async fn set_reason(tx: &mut Fenced, id: &str, reason: &str) -> Result<()> {
     tx.execute(
         "UPDATE network SET status_reason = ? WHERE id = ?",
         values![reason, id],
@@ -132,7 +141,7 @@ pub(crate) async fn set_reason(tx: &mut Tx, id: &str, reason: &str) -> Result<()
     .map(|_| ())
 }
 
-pub(crate) async fn drop_row(tx: &mut Tx, id: &str) -> Result<()> {
+pub(crate) async fn drop_row(tx: &mut Fenced, id: &str) -> Result<()> {
     tx.execute("DELETE FROM network WHERE id = ?", values![id])
         .await
         .map(|_| ())

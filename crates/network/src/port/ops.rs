@@ -10,6 +10,8 @@ use crate::access::{may_own, sees};
 use crate::face::{NewPort, Port, Ports, Status};
 use crate::{NetworkService, network, subnet};
 
+/// For generations and tombstones.
+const KIND: &str = "port";
 /// How often two servers may choose the same address before we give up.
 const TRIES: usize = 64;
 
@@ -43,22 +45,22 @@ impl Ports for NetworkService {
     }
 
     async fn bind(&self, ctx: &Ctx, id: &str, device_id: &str, owner: OwnerKey) -> Result<Port> {
-        let mut tx = self.db.begin().await?;
-        let found = self.mine(ctx, table::get_in(&mut tx, id).await?, id)?;
-        // Either we see the network ACTIVE, or its reconciler sees our owner.
-        network::table::lock(&mut tx, &found.network_id).await?;
-        let mut port = self.mine(ctx, table::get_in(&mut tx, id).await?, id)?;
-        match &port.device_id {
-            Some(other) if other != device_id => {
-                return Err(Error::conflict(format!(
-                    "port {id} belongs to {other} already; give each server its own port"
-                )));
+        db::write!(self.db, |tx| {
+            let found = self.mine(ctx, table::get_in(tx, id).await?, id)?;
+            // Either we see the network ACTIVE, or its reconciler sees our owner.
+            network::table::lock(tx, &found.network_id).await?;
+            let mut port = self.mine(ctx, table::get_in(tx, id).await?, id)?;
+            match &port.device_id {
+                Some(other) if other != device_id => {
+                    return Err(Error::conflict(format!(
+                        "port {id} belongs to {other} already; give each server its own port"
+                    )));
+                }
+                _ => table::bind(tx, id, device_id, &owner).await?,
             }
-            _ => table::bind(&mut tx, id, device_id, &owner).await?,
-        }
-        tx.commit().await?;
-        port.device_id = Some(device_id.to_owned());
-        Ok(port)
+            port.device_id = Some(device_id.to_owned());
+            Ok(port)
+        })
     }
 
     async fn unbind(&self, ctx: &Ctx, id: &str, device_id: &str) -> Result<()> {
@@ -67,9 +69,7 @@ impl Ports for NetworkService {
                 if sees(ctx, &p.project_id) && p.port.device_id.as_deref() == Some(device_id) => {}
             _ => return Ok(()),
         }
-        let mut tx = self.db.begin().await?;
-        table::unbind(&mut tx, id, device_id).await?;
-        tx.commit().await
+        db::write!(self.db, |tx| table::unbind(tx, id, device_id).await)
     }
 
     async fn of_device(&self, ctx: &Ctx, device_id: &str) -> Result<Vec<Port>> {
@@ -82,17 +82,26 @@ impl Ports for NetworkService {
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let Some(found) = table::get(&self.db, id).await? else {
-            return Ok(());
+        let network = match table::get(&self.db, id).await? {
+            Some(found) if sees(ctx, &found.project_id) => Some(found.port.network_id),
+            None if ctx.generation().is_some() => None,
+            _ => return Ok(()),
         };
-        if !sees(ctx, &found.project_id) {
-            return Ok(());
-        }
-        let mut tx = self.db.begin().await?;
-        table::drop_row(&mut tx, id).await?;
-        // A removal of the network or of its subnet may wait for this port.
-        db::mark(&mut tx, network::KIND, &found.port.network_id).await?;
-        tx.commit().await
+        db::write!(self.db, |tx| {
+            if let Some(network) = &network {
+                // A removal of the network or of its subnet may wait for this
+                // port.
+                db::mark_now(tx, network::KIND, network).await?;
+            }
+            db::bury(tx, KIND, id, ctx.generation()).await?;
+            // It may have been made since we looked.
+            if network.is_none()
+                && let Some(found) = table::get_in(tx, id).await?
+            {
+                db::mark_now(tx, network::KIND, &found.port.network_id).await?;
+            }
+            table::drop_row(tx, id).await
+        })
     }
 }
 
@@ -105,44 +114,44 @@ impl NetworkService {
     }
 
     async fn try_port(&self, ctx: &Ctx, new: &NewPort) -> Result<Port> {
-        let mut tx = self.db.begin().await?;
-        let net = network::table::lock(&mut tx, &new.network_id).await?;
-        if !net.external && !sees(ctx, &net.project_id) {
-            return Err(Error::not_found("Network", &new.network_id));
-        }
-        let sub = subnet::table::of_network_in(&mut tx, &net.id).await?;
-        let Some(sub) = sub.filter(|s| !s.deleting && net.status != Status::Deleting) else {
-            return Err(Error::conflict(format!(
-                "network {} has no subnet to take an address from; create one first",
-                net.id
-            )));
-        };
-        let cidr: Ipv4Net = sub.cidr.parse().map_err(Error::internal)?;
-        let gateway = parse_ip(&cidr, &sub.gateway_ip)?;
-        let ip = match &new.ip {
-            Some(text) => parse_ip(&cidr, text)?,
-            None => {
-                let mut taken = table::taken(&mut tx, &net.id).await?;
-                taken.push(u32::from(gateway));
-                taken.sort_unstable();
-                next_free(&cidr, &taken).ok_or_else(|| {
-                    Error::conflict(format!(
-                        "No more IP addresses available on network {}.",
-                        net.id
-                    ))
-                })?
+        db::write!(self.db, |tx| {
+            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            let net = network::table::lock(tx, &new.network_id).await?;
+            if !net.is_external && !sees(ctx, &net.project_id) {
+                return Err(Error::not_found("Network", &new.network_id));
             }
-        };
-        if ip == gateway {
-            return Err(Error::conflict(format!(
-                "ip_address: {ip} is the gateway of network {}; choose another, or leave it out",
-                net.id
-            )));
-        }
-        let mac = mac(&new.id);
-        table::insert(&mut tx, new, &sub.id, ip, &mac).await?;
-        let made = table::get_in(&mut tx, &new.id).await?;
-        tx.commit().await?;
-        self.mine(ctx, made, &new.id)
+            let sub = subnet::table::of_network_in(tx, &net.id).await?;
+            let Some(sub) = sub.filter(|s| !s.deleting && net.status != Status::Deleting) else {
+                return Err(Error::conflict(format!(
+                    "network {} has no subnet to take an address from; create one first",
+                    net.id
+                )));
+            };
+            let cidr: Ipv4Net = sub.cidr.parse().map_err(Error::internal)?;
+            let gateway = parse_ip(&cidr, &sub.gateway_ip)?;
+            let ip = match &new.ip {
+                Some(text) => parse_ip(&cidr, text)?,
+                None => {
+                    let mut taken = table::taken(tx, &net.id).await?;
+                    taken.push(u32::from(gateway));
+                    taken.sort_unstable();
+                    next_free(&cidr, &taken).ok_or_else(|| {
+                        Error::conflict(format!(
+                            "No more IP addresses available on network {}.",
+                            net.id
+                        ))
+                    })?
+                }
+            };
+            if ip == gateway {
+                return Err(Error::conflict(format!(
+                    "ip_address: {ip} is the gateway of network {}; choose another, or leave it out",
+                    net.id
+                )));
+            }
+            table::insert(tx, new, &sub.id, ip, mac(&new.id)).await?;
+            let made = table::get_in(tx, &new.id).await?;
+            self.mine(ctx, made, &new.id)
+        })
     }
 }

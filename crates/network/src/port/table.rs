@@ -2,18 +2,44 @@
 
 use std::net::Ipv4Addr;
 
-use db::{Db, Row, Tx, values};
+use db::{Column as _, Db, Json, Row, Table as _, Tx, values};
 use kernel::{OwnerKey, Result, clock};
 
-use crate::face::{NewPort, Port};
+use crate::face::{NewPort, Port, Status};
 use crate::network::host_name;
-use crate::network::model::status_of;
-use crate::network::table::owner;
+use crate::network::model::owner_key;
+
+db::table! {
+    /// A port's row.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct PortRow in "port" {
+        pub id: String,
+        pub project_id: String,
+        pub network_id: String,
+        pub subnet_id: String,
+        pub name: String,
+        pub ip: String,
+        pub ip_number: i64,
+        pub mac: String,
+        pub security_groups: Json<Vec<String>>,
+        pub device_id: Option<String>,
+        pub owner_kind: Option<String>,
+        pub owner_id: Option<String>,
+        pub created_at: i64,
+    }
+}
 
 /// A port has the status of its network: it is realised with the bridge.
-const COLUMNS: &str = "SELECT p.id AS id, p.project_id AS project_id, p.network_id AS network_id, \
-    p.subnet_id AS subnet_id, p.name AS name, p.ip AS ip, p.mac AS mac, p.device_id AS device_id, \
-    n.status AS status FROM port p JOIN network n ON n.id = p.network_id";
+fn select() -> String {
+    let columns: Vec<String> = PortRow::COLUMNS
+        .iter()
+        .map(|c| format!("p.{c} AS {c}"))
+        .collect();
+    let columns = columns.join(", ");
+    format!(
+        "SELECT {columns}, n.status AS status FROM port p JOIN network n ON n.id = p.network_id"
+    )
+}
 
 /// A port with the project that owns it.
 pub(crate) struct Owned {
@@ -22,19 +48,20 @@ pub(crate) struct Owned {
 }
 
 fn port(row: &Row) -> Result<Owned> {
-    let network_id = row.text("network_id")?;
+    let status = Status::read(row, "status")?;
+    let row = PortRow::read(row)?;
     Ok(Owned {
-        project_id: row.text("project_id")?,
+        project_id: row.project_id,
         port: Port {
-            id: row.text("id")?,
-            host_network: host_name(&network_id),
-            network_id,
-            subnet_id: row.text("subnet_id")?,
-            name: row.text("name")?,
-            ip: row.text("ip")?,
-            mac: row.text("mac")?,
-            status: status_of(&row.text("status")?),
-            device_id: row.opt_text("device_id")?,
+            id: row.id,
+            host_network: host_name(&row.network_id),
+            network_id: row.network_id,
+            subnet_id: row.subnet_id,
+            name: row.name,
+            ip: row.ip,
+            mac: row.mac,
+            status,
+            device_id: row.device_id,
         },
     })
 }
@@ -44,41 +71,36 @@ pub(crate) async fn insert(
     new: &NewPort,
     subnet_id: &str,
     ip: Ipv4Addr,
-    mac: &str,
+    mac: String,
 ) -> Result<()> {
-    tx.execute(
-        "INSERT INTO port (id, project_id, network_id, subnet_id, name, ip, ip_number, mac, security_groups, \
-         device_id, owner_kind, owner_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        values![
-            &new.id,
-            &new.project_id,
-            &new.network_id,
-            subnet_id,
-            &new.name,
-            ip.to_string(),
-            i64::from(u32::from(ip)),
-            mac,
-            serde_json::to_string(&new.security_groups)?,
-            new.device_id.clone(),
-            new.owner.as_ref().map(|o| o.kind.clone()),
-            new.owner.as_ref().map(|o| o.id.clone()),
-            clock::now_micros()
-        ],
-    )
-    .await
-    .map(|_| ())
+    let row = PortRow {
+        id: new.id.clone(),
+        project_id: new.project_id.clone(),
+        network_id: new.network_id.clone(),
+        subnet_id: subnet_id.to_owned(),
+        name: new.name.clone(),
+        ip: ip.to_string(),
+        ip_number: i64::from(u32::from(ip)),
+        mac,
+        security_groups: Json(new.security_groups.clone()),
+        device_id: new.device_id.clone(),
+        owner_kind: new.owner.as_ref().map(|o| o.kind.clone()),
+        owner_id: new.owner.as_ref().map(|o| o.id.clone()),
+        created_at: clock::now_micros(),
+    };
+    row.insert(tx).await
 }
 
 pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Owned>> {
     let row = db
-        .query_opt(&format!("{COLUMNS} WHERE p.id = ?"), values![id])
+        .query_opt(&format!("{} WHERE p.id = ?", select()), values![id])
         .await?;
     row.as_ref().map(port).transpose()
 }
 
 pub(crate) async fn get_in(tx: &mut Tx, id: &str) -> Result<Option<Owned>> {
     let row = tx
-        .query_opt(&format!("{COLUMNS} WHERE p.id = ?"), values![id])
+        .query_opt(&format!("{} WHERE p.id = ?", select()), values![id])
         .await?;
     row.as_ref().map(port).transpose()
 }
@@ -86,7 +108,10 @@ pub(crate) async fn get_in(tx: &mut Tx, id: &str) -> Result<Option<Owned>> {
 pub(crate) async fn of_device(db: &Db, device_id: &str) -> Result<Vec<Owned>> {
     let rows = db
         .query(
-            &format!("{COLUMNS} WHERE p.device_id = ? ORDER BY p.created_at, p.id"),
+            &format!(
+                "{} WHERE p.device_id = ? ORDER BY p.created_at, p.id",
+                select()
+            ),
             values![device_id],
         )
         .await?;
@@ -134,7 +159,8 @@ pub(crate) async fn owners(tx: &mut Tx, network_id: &str) -> Result<Vec<OwnerKey
         .await?;
     let mut out = Vec::new();
     for row in rows {
-        out.extend(owner(&row)?);
+        let (kind, id) = (row.opt_text("owner_kind")?, row.opt_text("owner_id")?);
+        out.extend(owner_key(kind.as_ref(), id.as_ref()));
     }
     Ok(out)
 }

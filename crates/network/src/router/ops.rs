@@ -8,10 +8,19 @@ use crate::NetworkService;
 use crate::access::{may_own, sees};
 use crate::face::{Networks, NewRouter, Router, Routers, Subnets};
 
+/// For generations and tombstones.
+const KIND: &str = "router";
+/// For generations only: a subnet may be added again after it was removed.
+const INTERFACE: &str = "router_interface";
+
+fn interface(router_id: &str, subnet_id: &str) -> String {
+    format!("{router_id}/{subnet_id}")
+}
+
 impl NetworkService {
     async fn router(&self, ctx: &Ctx, id: &str) -> Result<Router> {
         match table::get(&self.db, id).await? {
-            Some(r) if sees(ctx, &r.project_id) => Ok(r.router),
+            Some(r) if sees(ctx, &r.project_id) => Ok(r.shown()),
             _ => Err(Error::not_found("Router", id)),
         }
     }
@@ -36,13 +45,14 @@ impl Routers for NetworkService {
                 Some(net.id)
             }
         };
-        let mut tx = self.db.begin().await?;
-        match table::insert(&mut tx, &new, external.as_deref()).await {
-            Ok(()) => tx.commit().await?,
-            Err(e) if e.kind == Kind::AlreadyExists => drop(tx),
-            Err(e) => return Err(e),
+        let made = db::write!(self.db, |tx| {
+            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            table::insert(tx, &new, external.as_deref()).await
+        });
+        match made {
+            Err(e) if e.kind != Kind::AlreadyExists => Err(e),
+            _ => self.router(ctx, &new.id).await,
         }
-        self.router(ctx, &new.id).await
     }
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Router> {
@@ -52,33 +62,39 @@ impl Routers for NetworkService {
     async fn add_interface(&self, ctx: &Ctx, router_id: &str, subnet_id: &str) -> Result<()> {
         self.router(ctx, router_id).await?;
         Subnets::show(self, ctx, subnet_id).await?;
-        let mut tx = self.db.begin().await?;
-        match table::add_interface(&mut tx, router_id, subnet_id).await {
-            Ok(()) => tx.commit().await,
-            Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
-            Err(e) => Err(e),
+        let id = interface(router_id, subnet_id);
+        let added = db::write!(self.db, |tx| {
+            db::admit(tx, INTERFACE, &id, ctx.generation()).await?;
+            table::add_interface(tx, router_id, subnet_id).await
+        });
+        match added {
+            Err(e) if e.kind != Kind::AlreadyExists => Err(e),
+            _ => Ok(()),
         }
     }
 
     async fn remove_interface(&self, ctx: &Ctx, router_id: &str, subnet_id: &str) -> Result<()> {
         match self.router(ctx, router_id).await {
-            Ok(_) => {}
-            Err(e) if e.is_not_found() => return Ok(()),
-            Err(e) => return Err(e),
+            Err(e) if !e.is_not_found() => return Err(e),
+            Err(_) if ctx.generation().is_none() => return Ok(()),
+            _ => {}
         }
-        let mut tx = self.db.begin().await?;
-        table::remove_interface(&mut tx, router_id, subnet_id).await?;
-        tx.commit().await
+        let id = interface(router_id, subnet_id);
+        db::write!(self.db, |tx| {
+            db::admit(tx, INTERFACE, &id, ctx.generation()).await?;
+            table::remove_interface(tx, router_id, subnet_id).await
+        })
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        match self.router(ctx, id).await {
-            Ok(_) => {}
-            Err(e) if e.is_not_found() => return Ok(()),
-            Err(e) => return Err(e),
+        match table::get(&self.db, id).await? {
+            Some(found) if sees(ctx, &found.project_id) => {}
+            None if ctx.generation().is_some() => {}
+            _ => return Ok(()),
         }
-        let mut tx = self.db.begin().await?;
-        table::drop_row(&mut tx, id).await?;
-        tx.commit().await
+        db::write!(self.db, |tx| {
+            db::bury(tx, KIND, id, ctx.generation()).await?;
+            table::drop_row(tx, id).await
+        })
     }
 }

@@ -1,59 +1,65 @@
 //! SQL of routers and their interfaces.
 
-use db::{Db, Tx, values};
+use db::{Db, Table as _, Tx, values};
 use kernel::{Result, clock};
 
 use crate::face::{NewRouter, Router, Status};
 
-/// A router with the project that owns it.
-pub(crate) struct Owned {
-    pub project_id: String,
-    pub router: Router,
+db::table! {
+    /// A router's row.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct RouterRow in "router" {
+        pub id: String,
+        pub project_id: String,
+        pub name: String,
+        pub external_network: Option<String>,
+        pub created_at: i64,
+    }
+}
+
+db::table! {
+    /// A subnet of a router.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct InterfaceRow in "router_interface" {
+        pub router_id: String,
+        pub subnet_id: String,
+    }
+}
+
+impl RouterRow {
+    pub(super) fn shown(self) -> Router {
+        Router {
+            id: self.id,
+            name: self.name,
+            external_network: self.external_network,
+            status: Status::Active,
+        }
+    }
 }
 
 pub(crate) async fn insert(tx: &mut Tx, new: &NewRouter, external: Option<&str>) -> Result<()> {
-    tx.execute(
-        "INSERT INTO router (id, project_id, name, external_network, created_at) VALUES (?, ?, ?, ?, ?)",
-        values![
-            &new.id,
-            &new.project_id,
-            &new.name,
-            external,
-            clock::now_micros()
-        ],
-    )
-    .await
-    .map(|_| ())
+    let row = RouterRow {
+        id: new.id.clone(),
+        project_id: new.project_id.clone(),
+        name: new.name.clone(),
+        external_network: external.map(str::to_owned),
+        created_at: clock::now_micros(),
+    };
+    row.insert(tx).await
 }
 
-pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Owned>> {
-    let row = db
-        .query_opt(
-            "SELECT id, project_id, name, external_network FROM router WHERE id = ?",
-            values![id],
-        )
-        .await?;
-    row.map(|r| {
-        Ok(Owned {
-            project_id: r.text("project_id")?,
-            router: Router {
-                id: r.text("id")?,
-                name: r.text("name")?,
-                external_network: r.opt_text("external_network")?,
-                status: Status::Active,
-            },
-        })
-    })
-    .transpose()
+pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<RouterRow>> {
+    let sql = format!("{} WHERE id = ?", RouterRow::select());
+    let row = db.query_opt(&sql, values![id]).await?;
+    row.as_ref().map(RouterRow::read).transpose()
 }
 
 pub(crate) async fn add_interface(tx: &mut Tx, router: &str, subnet: &str) -> Result<()> {
-    tx.execute(
-        "INSERT INTO router_interface (router_id, subnet_id) VALUES (?, ?)",
-        values![router, subnet],
-    )
-    .await
-    .map(|_| ())
+    let row = InterfaceRow {
+        router_id: router.to_owned(),
+        subnet_id: subnet.to_owned(),
+    };
+    row.insert(tx).await
 }
 
 pub(crate) async fn remove_interface(tx: &mut Tx, router: &str, subnet: &str) -> Result<()> {

@@ -1,4 +1,4 @@
 //! Security groups: rows only on the `docker-bridge` fabric.
 
 mod ops;
-mod table;
+pub(crate) mod table;

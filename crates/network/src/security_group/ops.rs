@@ -8,22 +8,26 @@ use crate::NetworkService;
 use crate::access::{may_own, sees};
 use crate::face::{NewSecurityGroup, SecurityGroup, SecurityGroups};
 
+/// For generations and tombstones.
+const KIND: &str = "security_group";
+
 #[async_trait]
 impl SecurityGroups for NetworkService {
     async fn create(&self, ctx: &Ctx, new: NewSecurityGroup) -> Result<SecurityGroup> {
         may_own(ctx, &new.project_id)?;
-        let mut tx = self.db.begin().await?;
-        match table::insert(&mut tx, &new).await {
-            Ok(()) => tx.commit().await?,
-            Err(e) if e.kind == Kind::AlreadyExists => drop(tx),
-            Err(e) => return Err(e),
+        let made = db::write!(self.db, |tx| {
+            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            table::insert(tx, &new).await
+        });
+        match made {
+            Err(e) if e.kind != Kind::AlreadyExists => Err(e),
+            _ => SecurityGroups::show(self, ctx, &new.id).await,
         }
-        SecurityGroups::show(self, ctx, &new.id).await
     }
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<SecurityGroup> {
         match table::get(&self.db, id).await? {
-            Some(g) if sees(ctx, &g.project_id) => Ok(g.group),
+            Some(g) if sees(ctx, &g.project_id) => Ok(g.shown()),
             _ => Err(Error::not_found("Security group", id)),
         }
     }
@@ -31,10 +35,12 @@ impl SecurityGroups for NetworkService {
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
         match table::get(&self.db, id).await? {
             Some(g) if sees(ctx, &g.project_id) => {}
+            None if ctx.generation().is_some() => {}
             _ => return Ok(()),
         }
-        let mut tx = self.db.begin().await?;
-        table::drop_row(&mut tx, id).await?;
-        tx.commit().await
+        db::write!(self.db, |tx| {
+            db::bury(tx, KIND, id, ctx.generation()).await?;
+            table::drop_row(tx, id).await
+        })
     }
 }

@@ -1,50 +1,49 @@
 //! SQL of security groups.
 
-use db::{Db, Tx, values};
+use db::{Db, Json, Table as _, Tx, values};
 use kernel::{Result, clock};
 
-use crate::face::{NewSecurityGroup, SecurityGroup};
+use crate::face::{NewSecurityGroup, SecurityGroup, SecurityRule};
 
-/// A group with the project that owns it.
-pub(super) struct Owned {
-    pub project_id: String,
-    pub group: SecurityGroup,
+db::table! {
+    /// A security group's row.
+    #[derive(Debug, Clone)]
+    pub(crate) struct SecurityGroupRow in "security_group" {
+        pub id: String,
+        pub project_id: String,
+        pub name: String,
+        pub description: String,
+        pub rules: Json<Vec<SecurityRule>>,
+        pub created_at: i64,
+    }
+}
+
+impl SecurityGroupRow {
+    pub(super) fn shown(self) -> SecurityGroup {
+        SecurityGroup {
+            id: self.id,
+            name: self.name,
+            rules: self.rules.0,
+        }
+    }
 }
 
 pub(super) async fn insert(tx: &mut Tx, new: &NewSecurityGroup) -> Result<()> {
-    tx.execute(
-        "INSERT INTO security_group (id, project_id, name, description, rules, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-        values![
-            &new.id,
-            &new.project_id,
-            &new.name,
-            &new.description,
-            serde_json::to_string(&new.rules)?,
-            clock::now_micros()
-        ],
-    )
-    .await
-    .map(|_| ())
+    let row = SecurityGroupRow {
+        id: new.id.clone(),
+        project_id: new.project_id.clone(),
+        name: new.name.clone(),
+        description: new.description.clone(),
+        rules: Json(new.rules.clone()),
+        created_at: clock::now_micros(),
+    };
+    row.insert(tx).await
 }
 
-pub(super) async fn get(db: &Db, id: &str) -> Result<Option<Owned>> {
-    let row = db
-        .query_opt(
-            "SELECT id, project_id, name, rules FROM security_group WHERE id = ?",
-            values![id],
-        )
-        .await?;
-    row.map(|r| {
-        Ok(Owned {
-            project_id: r.text("project_id")?,
-            group: SecurityGroup {
-                id: r.text("id")?,
-                name: r.text("name")?,
-                rules: serde_json::from_str(&r.text("rules")?)?,
-            },
-        })
-    })
-    .transpose()
+pub(super) async fn get(db: &Db, id: &str) -> Result<Option<SecurityGroupRow>> {
+    let sql = format!("{} WHERE id = ?", SecurityGroupRow::select());
+    let row = db.query_opt(&sql, values![id]).await?;
+    row.as_ref().map(SecurityGroupRow::read).transpose()
 }
 
 pub(super) async fn drop_row(tx: &mut Tx, id: &str) -> Result<()> {

@@ -6,4 +6,4 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use model::Sub;
+pub(crate) use model::SubnetRow;

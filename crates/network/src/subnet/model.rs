@@ -2,27 +2,37 @@
 
 use std::net::Ipv4Addr;
 
+use db::Json;
 use ipnet::Ipv4Net;
 use kernel::{Error, OwnerKey, Result};
 
 use crate::face::Subnet;
+use crate::network::model::owner_key;
 
-/// A subnet's row.
-#[derive(Debug, Clone)]
-pub(crate) struct Sub {
-    pub id: String,
-    pub project_id: String,
-    pub network_id: String,
-    pub name: String,
-    pub cidr: String,
-    pub gateway_ip: String,
-    pub dns: Vec<String>,
-    /// It goes with its bridge; nobody sees it any more.
-    pub deleting: bool,
-    pub owner: Option<OwnerKey>,
+db::table! {
+    /// A subnet's row.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct SubnetRow in "subnet" {
+        pub id: String,
+        pub project_id: String,
+        pub network_id: String,
+        pub name: String,
+        pub cidr: String,
+        pub gateway_ip: String,
+        pub dns: Json<Vec<String>>,
+        /// It goes with its bridge; nobody sees it any more.
+        pub deleting: bool,
+        pub owner_kind: Option<String>,
+        pub owner_id: Option<String>,
+        pub created_at: i64,
+    }
 }
 
-impl Sub {
+impl SubnetRow {
+    pub(crate) fn owner(&self) -> Option<OwnerKey> {
+        owner_key(self.owner_kind.as_ref(), self.owner_id.as_ref())
+    }
+
     pub(crate) fn shown(self) -> Subnet {
         Subnet {
             id: self.id,
@@ -30,7 +40,7 @@ impl Sub {
             name: self.name,
             cidr: self.cidr,
             gateway_ip: self.gateway_ip,
-            dns_nameservers: self.dns,
+            dns_nameservers: self.dns.0,
         }
     }
 }

@@ -1,15 +1,18 @@
 //! Subnets as the face offers them.
 
 use async_trait::async_trait;
+use db::{Json, Table as _};
 use ipnet::Ipv4Net;
-use kernel::{Ctx, Error, Kind, Result};
+use kernel::{Ctx, Error, Kind, Result, clock};
 
-use super::model::{Sub, choose, gateway, overlap, parse_cidr};
+use super::model::{SubnetRow, choose, gateway, overlap, parse_cidr};
 use super::table;
 use crate::access::{may_own, sees};
 use crate::face::{NewSubnet, Status, Subnet, Subnets};
 use crate::{NetworkService, network};
 
+/// For generations and tombstones.
+const KIND: &str = "subnet";
 /// How often two servers may choose the same block before we give up.
 const TRIES: usize = 16;
 
@@ -50,16 +53,26 @@ impl Subnets for NetworkService {
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let Some(sub) = table::get(&self.db, id).await? else {
-            return Ok(());
+        let network = match table::get(&self.db, id).await? {
+            Some(sub) if sees(ctx, &sub.project_id) => Some(sub.network_id),
+            None if ctx.generation().is_some() => None,
+            _ => return Ok(()),
         };
-        if !sees(ctx, &sub.project_id) {
-            return Ok(());
-        }
-        let mut tx = self.db.begin().await?;
-        table::set_deleting(&mut tx, id).await?;
-        db::mark(&mut tx, network::KIND, &sub.network_id).await?;
-        tx.commit().await
+        db::write!(self.db, |tx| {
+            if let Some(network) = &network {
+                db::mark_now(tx, network::KIND, network).await?;
+            }
+            db::bury(tx, KIND, id, ctx.generation()).await?;
+            // It may have been made since we looked.
+            if let Some(sub) = table::get_in(tx, id).await? {
+                if network.is_none() {
+                    db::mark_now(tx, network::KIND, &sub.network_id).await?;
+                }
+                network::table::begin_removal(tx, &sub.network_id, false).await?;
+                table::set_deleting(tx, id).await?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -72,45 +85,48 @@ impl NetworkService {
         machine: &[Ipv4Net],
         skip: usize,
     ) -> Result<Subnet> {
-        let mut tx = self.db.begin().await?;
-        let net = network::table::lock(&mut tx, &new.network_id).await?;
-        if !sees(ctx, &net.project_id) {
-            return Err(Error::not_found("Network", &new.network_id));
-        }
-        if net.status == Status::Deleting {
-            return Err(Error::conflict(format!(
-                "network {} is being deleted",
-                net.id
-            )));
-        }
-        if let Some(other) = table::of_network_in(&mut tx, &net.id).await? {
-            if other.id == new.id {
-                return Ok(other.shown());
+        db::write!(self.db, |tx| {
+            db::mark_for(tx, network::KIND, &new.network_id, &new.project_id).await?;
+            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            let net = network::table::lock(tx, &new.network_id).await?;
+            if !sees(ctx, &net.project_id) {
+                return Err(Error::not_found("Network", &new.network_id));
             }
-            return Err(Error::conflict(format!(
-                "network {} has the subnet {} already; on docker-bridge a network has one",
-                net.id, other.id
-            )));
-        }
-        let mut used = table::cidrs(&mut tx).await?;
-        used.extend_from_slice(machine);
-        let cidr = self.pick(asked, &used, skip)?;
-        let sub = Sub {
-            id: new.id.clone(),
-            project_id: new.project_id.clone(),
-            network_id: net.id.clone(),
-            name: new.name.clone(),
-            cidr: cidr.to_string(),
-            gateway_ip: gateway(&cidr, new.gateway_ip.as_deref())?.to_string(),
-            dns: new.dns_nameservers.clone(),
-            deleting: false,
-            owner: new.owner.clone(),
-        };
-        table::insert(&mut tx, &sub).await?;
-        network::table::set_status(&mut tx, &net.id, Status::Build, None).await?;
-        db::mark(&mut tx, network::KIND, &net.id).await?;
-        tx.commit().await?;
-        Ok(sub.shown())
+            if net.status == Status::Deleting {
+                return Err(Error::conflict(format!(
+                    "network {} is being deleted",
+                    net.id
+                )));
+            }
+            if let Some(other) = table::of_network_in(tx, &net.id).await? {
+                if other.id == new.id {
+                    return Ok(other.shown());
+                }
+                return Err(Error::conflict(format!(
+                    "network {} has the subnet {} already; on docker-bridge a network has one",
+                    net.id, other.id
+                )));
+            }
+            let mut used = table::cidrs(tx).await?;
+            used.extend_from_slice(machine);
+            let cidr = self.pick(asked, &used, skip)?;
+            let sub = SubnetRow {
+                id: new.id.clone(),
+                project_id: new.project_id.clone(),
+                network_id: net.id.clone(),
+                name: new.name.clone(),
+                cidr: cidr.to_string(),
+                gateway_ip: gateway(&cidr, new.gateway_ip.as_deref())?.to_string(),
+                dns: Json(new.dns_nameservers.clone()),
+                deleting: false,
+                owner_kind: new.owner.as_ref().map(|o| o.kind.clone()),
+                owner_id: new.owner.as_ref().map(|o| o.id.clone()),
+                created_at: clock::now_micros(),
+            };
+            sub.insert(tx).await?;
+            network::table::begin_build(tx, &net.id).await?;
+            Ok(sub.shown())
+        })
     }
 
     fn pick(&self, asked: Option<Ipv4Net>, used: &[Ipv4Net], skip: usize) -> Result<Ipv4Net> {

@@ -22,13 +22,13 @@ struct Kept {
 
 impl Cache {
     /// Takes what the run before this one left. Its writes were fenced by the
-    /// epoch before this one: nobody else has written since.
+    /// epoch before this one, or by the same: nobody else has written since.
     pub(super) fn take(&self, id: &str, epoch: i64, traversal: i64) -> Option<World> {
         let mut kept = self.0.lock().ok()?;
         let (_, world) = kept.worlds.remove(id)?;
         kept.resources -= world.parts.len();
-        let fresh = world.epoch + 1 == epoch && world.stack.traversal == traversal;
-        fresh.then_some(world)
+        let next = world.epoch == epoch || world.epoch + 1 == epoch;
+        (next && world.stack.traversal == traversal).then_some(world)
     }
 
     pub(super) fn put(&self, world: World) {

@@ -12,11 +12,12 @@ use lang::{Node, Path};
 use serde_json::{Map, Value};
 
 use super::graph::Graph;
+use super::group::GroupRun;
 use super::parts::Place;
 use super::world::{Effect, Model, Seed, World};
 use crate::face::{Action, Status};
-use crate::resource::{self, GroupProps, Role, Type};
-use crate::stack::{Part, resolve};
+use crate::resource::{self, Role, Type};
+use crate::stack::resolve;
 
 /// A resource of the graph by number, and which of its members: 0 is the
 /// resource itself, member `i` of a group is `i + 1`.
@@ -30,22 +31,11 @@ pub(super) struct Forward {
     /// Found as wanted: nothing that it depends on changes in this traversal.
     settled: Vec<bool>,
     left: usize,
-    queue: BTreeSet<Step>,
+    pub(super) queue: BTreeSet<Step>,
     /// Steps that were taken.
     pub(super) steps: usize,
-    groups: HashMap<usize, GroupRun>,
-}
-
-/// A group whose members are being brought to what they should be.
-struct GroupRun {
-    place: Place,
-    names: Vec<String>,
-    numbers: HashMap<String, usize>,
-    settled: Vec<bool>,
-    left: usize,
-    index_var: String,
-    /// Whether the group itself has been set IN_PROGRESS, or was.
-    begun: bool,
+    /// Groups that were stepped, by number.
+    pub(super) groups: HashMap<usize, GroupRun>,
 }
 
 impl Forward {
@@ -62,7 +52,7 @@ impl Forward {
         }
     }
 
-    fn settle(&mut self, graph: &Graph, number: usize) {
+    pub(super) fn settle(&mut self, graph: &Graph, number: usize) {
         if std::mem::replace(&mut self.settled[number], true) {
             return;
         }
@@ -74,23 +64,17 @@ impl Forward {
             }
         }
     }
-
-    /// Whether a group should have a member; `None` before it was looked at.
-    pub(super) fn wants(&self, group: usize, member: &str) -> Option<bool> {
-        let run = self.groups.get(&group)?;
-        Some(run.numbers.contains_key(member))
-    }
 }
 
 /// A resource as the template wants it.
-struct Wish<'a> {
-    name: &'a str,
-    parent: Option<&'a str>,
-    resource_type: &'a str,
-    properties: &'a Node,
-    variable: Option<Variable<'a>>,
-    requires: &'a [String],
-    retain: bool,
+pub(super) struct Wish<'a> {
+    pub name: &'a str,
+    pub parent: Option<&'a str>,
+    pub resource_type: &'a str,
+    pub properties: &'a Node,
+    pub variable: Option<Variable<'a>>,
+    pub requires: &'a [String],
+    pub retain: bool,
 }
 
 impl World {
@@ -131,12 +115,6 @@ impl World {
         self.forward.queue.extend(step);
     }
 
-    /// Whether a group that is not doomed should have this member.
-    pub(super) fn wants_member(&self, group: &Part, member: &str) -> Option<bool> {
-        let number = self.model.as_ref()?.graph.number(&group.name)?;
-        self.forward.wants(number, member)
-    }
-
     fn step_resource(&mut self, model: &Model, number: usize) {
         let name = model.graph.name(number);
         let Some(def) = model.bound.template.resources.get(name) else {
@@ -162,7 +140,7 @@ impl World {
     }
 
     /// Row ids of what a resource needs.
-    fn requires(&self, graph: &Graph, number: usize) -> Vec<String> {
+    pub(super) fn requires(&self, graph: &Graph, number: usize) -> Vec<String> {
         let needs = graph.needs(number).iter();
         needs
             .filter_map(|n| self.parts.current(None, graph.name(*n)))
@@ -171,7 +149,7 @@ impl World {
     }
 
     /// One resource, one step; answers whether it is as wanted.
-    fn step(&mut self, model: &Model, wish: &Wish<'_>) -> bool {
+    pub(super) fn step(&mut self, model: &Model, wish: &Wish<'_>) -> bool {
         let Some(kind) = resource::find(wish.resource_type) else {
             return false;
         };
@@ -212,7 +190,7 @@ impl World {
     }
 
     /// Properties that cannot be resolved are the failure of the resource.
-    fn broken(&mut self, wish: &Wish<'_>, why: &str) {
+    pub(super) fn broken(&mut self, wish: &Wish<'_>, why: &str) {
         let existing = self.place_of(wish);
         let update = existing.is_some();
         let place = existing.unwrap_or_else(|| self.add(wish.seed(Map::new(), None)));
@@ -231,7 +209,7 @@ impl World {
         }
     }
 
-    fn place_of(&self, wish: &Wish<'_>) -> Option<Place> {
+    pub(super) fn place_of(&self, wish: &Wish<'_>) -> Option<Place> {
         let part = self.parts.current(wish.parent, wish.name)?;
         self.parts.place(&part.id)
     }
@@ -296,7 +274,7 @@ impl World {
     }
 
     /// Keeps the order of removal true to the present template.
-    fn relink(&mut self, wish: &Wish<'_>, place: Place) {
+    pub(super) fn relink(&mut self, wish: &Wish<'_>, place: Place) {
         let stale = self
             .parts
             .at(place)
@@ -307,160 +285,6 @@ impl World {
                 p.retain = wish.retain;
             });
         }
-    }
-
-    /// Decides once per traversal and load which members a group has, and
-    /// queues them.
-    fn step_group(&mut self, model: &Model, number: usize, wish: &Wish<'_>, kind: Type) {
-        if self.forward.groups.contains_key(&number) {
-            return;
-        }
-        if let Some(part) = self.parts.current(None, wish.name)
-            && part.resource_type == wish.resource_type
-            && self.failed_now(part)
-        {
-            return;
-        }
-        let props = match resolve(&model.bound, kind.schema, wish.properties, self, None) {
-            Ok(props) => props,
-            Err(why) => return self.broken(wish, &why),
-        };
-        let existing = self
-            .place_of(wish)
-            .and_then(|p| Some((p, self.parts.at(p)?)));
-        let place = match existing {
-            Some((old, part)) if part.resource_type != wish.resource_type => {
-                let id = part.id.clone();
-                self.change(old, |p| p.doomed = true);
-                self.add(wish.seed(props.clone(), Some(id)))
-            }
-            Some((place, _)) => place,
-            None => self.add(wish.seed(props.clone(), None)),
-        };
-        let Some(group) = self.parts.at(place) else {
-            return;
-        };
-        let blacklist = self.blacklist(group, &props);
-        let names = GroupProps(&props).names(&blacklist);
-        let differs = !kind.schema.changes(&group.props, &props).is_empty()
-            || group.data.blacklist != blacklist;
-        let begun = group.status == Status::InProgress;
-        let index_var = props.get("index_var").and_then(Value::as_str);
-        let run = GroupRun {
-            place,
-            numbers: names.iter().cloned().zip(0..).collect(),
-            settled: vec![false; names.len()],
-            left: names.len(),
-            index_var: index_var.unwrap_or("%index%").to_owned(),
-            begun: begun || differs,
-            names,
-        };
-        let steps = (1..=run.names.len()).map(|i| (number, i));
-        self.forward.queue.extend(steps);
-        let empty = run.left == 0;
-        self.forward.groups.insert(number, run);
-        if differs {
-            self.change(place, |p| {
-                p.start_group(begun);
-                p.props = props;
-                p.data.blacklist = blacklist;
-                p.requires = wish.requires.to_vec();
-            });
-        }
-        if empty {
-            self.finish_group(&model.graph, number, wish);
-        }
-    }
-
-    /// One member, which evaluates the definition for its index.
-    fn step_member(&mut self, model: &Model, number: usize, member: usize) {
-        let name = model.graph.name(number);
-        let Some(run) = self.forward.groups.get(&number) else {
-            return;
-        };
-        if run.settled[member] {
-            return;
-        }
-        let (place, begun) = (run.place, run.begun);
-        let (index, index_var) = (run.names[member].clone(), run.index_var.clone());
-        let parent = self.parts.at(place).map(|g| g.id.clone());
-        let template = model.bound.template.resources.get(name);
-        let (Some(parent), Some(template)) = (parent, template) else {
-            return;
-        };
-        let null = Node::default();
-        let Some(def) = template.properties.get("resource_def") else {
-            return;
-        };
-        let variable = Variable {
-            name: &index_var,
-            value: &index,
-        };
-        let kind = def.get("type").and_then(Node::as_text).unwrap_or_default();
-        let kind = variable.substitute(kind);
-        let requires = self.requires(&model.graph, number);
-        let wish = Wish {
-            name: &index,
-            parent: Some(&parent),
-            resource_type: &kind,
-            properties: def.get("properties").unwrap_or(&null),
-            variable: Some(variable),
-            requires: &requires,
-            retain: template.retain,
-        };
-        let done = self.step(model, &wish);
-        if !done && !begun {
-            self.change(place, |p| p.start_group(false));
-        }
-        let Some(run) = self.forward.groups.get_mut(&number) else {
-            return;
-        };
-        if !done {
-            run.begun = true;
-            return;
-        }
-        run.settled[member] = true;
-        run.left -= 1;
-        if run.left == 0 {
-            let wish = Wish {
-                name,
-                parent: None,
-                ..wish
-            };
-            self.finish_group(&model.graph, number, &wish);
-        }
-    }
-
-    fn finish_group(&mut self, graph: &Graph, number: usize, wish: &Wish<'_>) {
-        let Some(place) = self.forward.groups.get(&number).map(|run| run.place) else {
-            return;
-        };
-        if !self.is_complete(place) {
-            self.change(place, |p| {
-                p.status = Status::Complete;
-                p.reason = "state changed".into();
-            });
-        }
-        self.relink(wish, place);
-        self.forward.settle(graph, number);
-    }
-
-    fn blacklist(&self, group: &Part, props: &Map<String, Value>) -> BTreeSet<String> {
-        // What a word of a removal policy may mean: a member's index, its
-        // name or its physical id.
-        let mut meanings: HashMap<&str, Vec<&str>> = HashMap::new();
-        for (_, p) in self.parts.members(&group.id) {
-            let named = p.attrs.get("name").or_else(|| p.props.get("name"));
-            let words = [
-                Some(p.name.as_str()),
-                p.physical_id.as_deref(),
-                named.and_then(Value::as_str),
-            ];
-            for word in words.into_iter().flatten() {
-                meanings.entry(word).or_default().push(&p.name);
-            }
-        }
-        GroupProps(props).blacklist(&group.data.blacklist, &meanings)
     }
 
     /// Outputs of a finished stack; one that fails is null.
@@ -485,19 +309,8 @@ impl World {
     }
 }
 
-impl Part {
-    /// A group works as long as its members do.
-    fn start_group(&mut self, begun: bool) {
-        if !begun {
-            self.action = Action::Update;
-            self.status = Status::InProgress;
-            self.reason = "state changed".into();
-        }
-    }
-}
-
 impl Wish<'_> {
-    fn seed(&self, props: Map<String, Value>, replaces: Option<String>) -> Seed {
+    pub(super) fn seed(&self, props: Map<String, Value>, replaces: Option<String>) -> Seed {
         Seed {
             name: self.name.to_owned(),
             parent: self.parent.map(str::to_owned),

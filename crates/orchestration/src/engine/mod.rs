@@ -9,6 +9,7 @@ mod cleanup;
 mod conclude;
 mod forward;
 mod graph;
+mod group;
 mod outcome;
 mod parts;
 mod run;

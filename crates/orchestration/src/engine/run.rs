@@ -61,9 +61,9 @@ impl Reconciler for Engine {
             // Something that the stack holds has changed by itself: whoever
             // owns the stack may want to look.
             if let Some(owner) = &head.owner {
-                let mut tx = self.store.db.begin().await?;
-                db::mark(&mut tx, &owner.kind, &owner.id).await?;
-                tx.commit().await?;
+                db::fenced!(self.store.db, lease, |tx| {
+                    db::mark(tx, &owner.kind, &owner.id).await
+                })?;
             }
             return Ok(Next::Done);
         }
@@ -244,7 +244,7 @@ impl Run<'_> {
                 // The stack has another aim: nothing more is started for
                 // this one, and what came back is kept.
                 while let Some(answer) = flights.join_next().await {
-                    self.apply(answer.map_err(Error::internal)?);
+                    self.apply(answer.map_err(Error::internal)??);
                 }
                 self.flush().await?;
                 return Ok(Next::Again);
@@ -262,7 +262,8 @@ impl Run<'_> {
             while flights.len() < PARALLEL
                 && let Some(call) = waiting.pop_front()
             {
-                flights.spawn(perform(self.engine.remotes.clone(), call));
+                let (lease, remotes) = (self.lease.clone(), self.engine.remotes.clone());
+                flights.spawn(async move { lease.guard(perform(remotes, call)).await });
             }
             if flights.is_empty() {
                 return Ok(match verdict {
@@ -273,10 +274,10 @@ impl Run<'_> {
             }
             // Results that are ready together are written together.
             if let Some(answer) = flights.join_next().await {
-                self.apply(answer.map_err(Error::internal)?);
+                self.apply(answer.map_err(Error::internal)??);
             }
             while let Some(answer) = flights.try_join_next() {
-                self.apply(answer.map_err(Error::internal)?);
+                self.apply(answer.map_err(Error::internal)??);
             }
         }
     }
@@ -305,43 +306,47 @@ impl Run<'_> {
         let mut changes = std::mem::take(&mut self.world.changes);
         let rows = self.rows(&changes)?;
         let mut events = std::mem::take(&mut changes.events);
-        let own = turned.then(|| s.event());
         // Events above the limit would be pruned at once.
         let excess = events.len().saturating_sub(stack::MAX_EVENTS);
         events.drain(..excess);
+        let with_own: Vec<EventRow> = events
+            .iter()
+            .cloned()
+            .chain(turned.then(|| s.event()))
+            .collect();
         let seq = self.seq + 1;
-        self.seq += i64::try_from(events.len() + 1).unwrap_or(0);
+        self.seq += i64::try_from(with_own.len()).unwrap_or(0);
         let at = clock::now_micros();
-        let mut tx = store.db.begin().await?;
-        tx.fence(self.lease).await?;
-        // Locks the stack: an operation that comes now waits for this commit.
-        let ours = if turned || aimed {
-            stack::save_stack(&mut tx, store.sealer.as_ref(), s, self.traversal).await?
-        } else if now.2 == self.saved.2 {
-            stack::hold_stack(&mut tx, &s.id, s.traversal).await?
-        } else {
-            stack::touch_stack(&mut tx, s).await?
-        };
-        stack::upsert_parts(&mut tx, &rows).await?;
-        stack::remove_parts(&mut tx, &changes.removed).await?;
-        if changes.reports_taken {
-            stack::drop_reports(&mut tx, &s.id, self.traversal).await?;
-        }
-        let own: Vec<EventRow> = own.filter(|_| ours).into_iter().collect();
-        let told = events.iter().chain(&own);
-        stack::insert_events(&mut tx, &s.id, told, at, seq).await?;
         let over = turned && s.status != Status::InProgress;
         let prune = over || self.unpruned + events.len() > stack::MAX_EVENTS;
-        if prune {
-            stack::prune_events(&mut tx, &s.id).await?;
-        }
-        if ours
-            && turned
-            && let Some(owner) = &s.owner
-        {
-            db::mark(&mut tx, &owner.kind, &owner.id).await?;
-        }
-        tx.commit().await?;
+        let (saved, traversal) = (&self.saved, self.traversal);
+        let ours = db::fenced!(store.db, self.lease, |tx| {
+            // Locks the stack: an operation that comes now waits for this commit.
+            let ours = if turned || aimed {
+                stack::conclude_stack(tx, store.sealer.as_ref(), s, traversal).await?
+            } else if now.2 == saved.2 {
+                stack::hold_stack(tx, &s.id, s.traversal).await?
+            } else {
+                stack::touch_stack(tx, s).await?
+            };
+            stack::upsert_parts(tx, &rows).await?;
+            stack::remove_parts(tx, &changes.removed).await?;
+            if changes.reports_taken {
+                stack::drop_reports(tx, &s.id, traversal).await?;
+            }
+            let told = if ours { &with_own } else { &events };
+            stack::insert_events(tx, &s.id, told, at, seq).await?;
+            if prune {
+                stack::prune_events(tx, &s.id).await?;
+            }
+            if ours
+                && turned
+                && let Some(owner) = &s.owner
+            {
+                db::mark(tx, &owner.kind, &owner.id).await?;
+            }
+            Ok(ours)
+        })?;
         self.unpruned = if prune {
             0
         } else {
@@ -366,16 +371,16 @@ impl Run<'_> {
 
     /// The stack goes, and its owner is told in the same transaction.
     async fn vanish(&mut self) -> Result<Next> {
-        let s = &self.world.stack;
-        let mut tx = self.engine.store.db.begin().await?;
-        tx.fence(self.lease).await?;
-        if !stack::remove_stack(&mut tx, &s.id, self.traversal).await? {
-            return Ok(Next::Again);
-        }
-        if let Some(owner) = &s.owner {
-            db::mark(&mut tx, &owner.kind, &owner.id).await?;
-        }
-        tx.commit().await?;
-        Ok(Next::Gone)
+        let (s, traversal) = (&self.world.stack, self.traversal);
+        let gone = db::fenced!(self.engine.store.db, self.lease, |tx| {
+            if !stack::remove_stack(tx, &s.id, traversal).await? {
+                return Ok(false);
+            }
+            if let Some(owner) = &s.owner {
+                db::mark(tx, &owner.kind, &owner.id).await?;
+            }
+            Ok(true)
+        })?;
+        Ok(if gone { Next::Gone } else { Next::Again })
     }
 }

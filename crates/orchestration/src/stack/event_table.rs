@@ -1,6 +1,6 @@
 //! SQL of the table `stack_event`.
 
-use db::{Row, Tx, Value, values};
+use db::{Fenced, Row, Tx, Value, values};
 use kernel::{Result, ids};
 
 use super::model::{EventRow, action_of, action_word, status_of, status_word};
@@ -24,14 +24,15 @@ const COLUMNS: [&str; 10] = [
 ];
 
 /// Writes events of one moment; `seq` orders them from here on.
-pub(crate) async fn insert<'e>(
+pub(crate) async fn insert(
     tx: &mut Tx,
     stack_id: &str,
-    events: impl Iterator<Item = &'e EventRow>,
+    events: &[EventRow],
     at: i64,
     seq: i64,
 ) -> Result<()> {
     let rows: Vec<Vec<Value>> = events
+        .iter()
         .zip(seq..)
         .map(|(e, seq)| {
             values![
@@ -76,7 +77,7 @@ fn read(row: &Row) -> Result<StackEvent> {
 }
 
 /// Drops the oldest events above the limit.
-pub(crate) async fn prune(tx: &mut Tx, stack_id: &str) -> Result<()> {
+pub(crate) async fn prune(tx: &mut Fenced, stack_id: &str) -> Result<()> {
     let limit = i64::try_from(MAX_EVENTS).unwrap_or(i64::MAX);
     let oldest = tx
         .query_opt(

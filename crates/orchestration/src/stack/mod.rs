@@ -28,8 +28,8 @@ pub(crate) use report_table::{load as load_reports, remove as drop_reports};
 pub(crate) use schema::MIGRATIONS;
 pub(crate) use signal_table::load as load_signals;
 pub(crate) use stack_table::{
-    hold as hold_stack, load as load_stack, peek as peek_stack, remove as remove_stack,
-    save as save_stack, touch as touch_stack,
+    conclude as conclude_stack, hold as hold_stack, load as load_stack, peek as peek_stack,
+    remove as remove_stack, touch as touch_stack,
 };
 pub(crate) use templates::Templates;
 pub(crate) use validate::{bind, resolve, validate};

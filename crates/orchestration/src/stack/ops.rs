@@ -90,35 +90,35 @@ impl Ops {
     /// Writes a new aim, wakes the engine and the owner. `false`: the stack
     /// has another traversal meanwhile.
     async fn save(&self, ctx: &Ctx, s: &StackRow, traversal: i64) -> Result<bool> {
-        let mut tx = self.0.db.begin().await?;
-        db::mark(&mut tx, KIND, &s.id).await?;
-        if s.action == Action::Delete {
-            db::bury(&mut tx, KIND, &s.id, ctx.generation()).await?;
-        } else {
-            db::admit(&mut tx, KIND, &s.id, ctx.generation()).await?;
-        }
-        if !stack_table::save(&mut tx, self.0.sealer.as_ref(), s, traversal).await? {
-            return Ok(false);
-        }
-        let event = [s.event()];
-        event_table::insert(&mut tx, &s.id, event.iter(), clock::now_micros(), 0).await?;
-        if let Some(owner) = &s.owner {
-            db::mark(&mut tx, &owner.kind, &owner.id).await?;
-        }
-        tx.commit().await?;
-        Ok(true)
+        let (sealer, event, now) = (self.0.sealer.as_ref(), [s.event()], clock::now_micros());
+        db::write!(self.0.db, |tx| {
+            db::mark_now(tx, KIND, &s.id).await?;
+            if let Some(owner) = &s.owner {
+                db::mark(tx, &owner.kind, &owner.id).await?;
+            }
+            if s.action == Action::Delete {
+                db::bury(tx, KIND, &s.id, ctx.generation()).await?;
+            } else {
+                db::admit(tx, KIND, &s.id, ctx.generation()).await?;
+            }
+            let saved = stack_table::save(tx, sealer, s, traversal).await?;
+            if saved {
+                event_table::insert(tx, &s.id, &event, now, 0).await?;
+            }
+            Ok(saved)
+        })
     }
 
     /// # Errors
     /// `AlreadyExists` for a taken id or name.
     async fn insert(&self, ctx: &Ctx, s: &StackRow) -> Result<()> {
-        let mut tx = self.0.db.begin().await?;
-        db::mark(&mut tx, KIND, &s.id).await?;
-        db::admit(&mut tx, KIND, &s.id, ctx.generation()).await?;
-        stack_table::insert(&mut tx, self.0.sealer.as_ref(), s).await?;
-        let event = [s.event()];
-        event_table::insert(&mut tx, &s.id, event.iter(), s.created_at, 0).await?;
-        tx.commit().await
+        let (sealer, event) = (self.0.sealer.as_ref(), [s.event()]);
+        db::write!(self.0.db, |tx| {
+            db::mark_for(tx, KIND, &s.id, &s.project_id).await?;
+            db::admit(tx, KIND, &s.id, ctx.generation()).await?;
+            stack_table::insert(tx, sealer, s).await?;
+            event_table::insert(tx, &s.id, &event, s.created_at, 0).await
+        })
     }
 
     fn busy(id: &str) -> Error {
@@ -278,7 +278,7 @@ impl Stacks for Ops {
             )));
         }
         let parts = part_table::names(&self.0.db, id).await?;
-        let mut reports = Vec::new();
+        let (mut reports, mut events) = (Vec::new(), Vec::new());
         for r in resources {
             let part = current(&parts, r.group.as_deref(), &r.name)
                 .ok_or_else(|| no_resource(&r.name, &s.name))?;
@@ -297,20 +297,21 @@ impl Stacks for Ops {
                 incident: r.incident.clone(),
                 reason: format!("marked unhealthy: {reason}"),
             };
-            reports.push((part.event(&report.reason), report));
+            events.push(part.event(&report.reason));
+            reports.push(report);
         }
-        let mut tx = self.0.db.begin().await?;
-        db::mark(&mut tx, KIND, id).await?;
-        db::admit(&mut tx, KIND, id, ctx.generation()).await?;
-        let Some(traversal) = stack_table::lock(&mut tx, id).await? else {
-            return Err(not_found(id));
-        };
-        for (_, report) in &reports {
-            report_table::put(&mut tx, id, traversal, report).await?;
-        }
-        let events = reports.iter().map(|(event, _)| event);
-        event_table::insert(&mut tx, id, events, clock::now_micros(), 0).await?;
-        tx.commit().await
+        let now = clock::now_micros();
+        db::write!(self.0.db, |tx| {
+            db::mark(tx, KIND, id).await?;
+            db::admit(tx, KIND, id, ctx.generation()).await?;
+            let Some(traversal) = stack_table::lock(tx, id).await? else {
+                return Err(not_found(id));
+            };
+            for report in &reports {
+                report_table::put(tx, id, traversal, report).await?;
+            }
+            event_table::insert(tx, id, &events, now, 0).await
+        })
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
@@ -388,17 +389,16 @@ impl Stacks for Ops {
             data: signal.data,
             at: clock::now_micros(),
         };
-        let mut tx = self.0.db.begin().await?;
-        db::mark(&mut tx, KIND, id).await?;
-        let sealer = self.0.sealer.as_ref();
-        if !signal_table::put(&mut tx, sealer, id, &row, ctx.generation()).await? {
-            // A newer call has said something else; this one was delayed.
-            return Ok(());
-        }
         let told = format!("Signal: status:{} reason:{}", status.word(), row.reason);
-        let event = [part.event(&told)];
-        event_table::insert(&mut tx, id, event.iter(), row.at, 0).await?;
-        tx.commit().await
+        let (sealer, event) = (self.0.sealer.as_ref(), [part.event(&told)]);
+        db::write!(self.0.db, |tx| {
+            db::mark(tx, KIND, id).await?;
+            // A newer call may have said something else: this one was delayed.
+            if signal_table::put(tx, sealer, id, &row, ctx.generation()).await? {
+                event_table::insert(tx, id, &event, row.at, 0).await?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -408,9 +408,9 @@ impl Ops {
     async fn delete_absent(&self, ctx: &Ctx, id: &str) -> Result<()> {
         let unseen = stack_table::peek(&self.0.db, id).await?.is_none();
         if unseen && ctx.is_admin() && ctx.generation().is_some() {
-            let mut tx = self.0.db.begin().await?;
-            db::bury(&mut tx, KIND, id, ctx.generation()).await?;
-            tx.commit().await?;
+            db::write!(self.0.db, |tx| {
+                db::bury(tx, KIND, id, ctx.generation()).await
+            })?;
         }
         Err(not_found(id))
     }

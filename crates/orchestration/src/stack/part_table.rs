@@ -1,6 +1,6 @@
 //! SQL of the table `resource`.
 
-use db::{Db, Dialect, Row, Tx, Value, values};
+use db::{Db, Dialect, Fenced, Row, Value, values};
 use kernel::Result;
 
 use super::model::{Part, PartName, action_of, action_word, newer, status_of, status_word};
@@ -135,7 +135,7 @@ pub(crate) fn row(sealer: &dyn Sealer, stack_id: &str, p: &Part) -> Result<Vec<V
 }
 
 /// Writes resources that are new or changed, many in one statement.
-pub(crate) async fn upsert(tx: &mut Tx, rows: &[Vec<Value>]) -> Result<()> {
+pub(crate) async fn upsert(tx: &mut Fenced, rows: &[Vec<Value>]) -> Result<()> {
     let dialect = tx.dialect();
     let set: Vec<String> = COLUMNS
         .iter()
@@ -154,7 +154,7 @@ pub(crate) async fn upsert(tx: &mut Tx, rows: &[Vec<Value>]) -> Result<()> {
 }
 
 /// Removes resources by row id.
-pub(crate) async fn remove(tx: &mut Tx, ids: &[String]) -> Result<()> {
+pub(crate) async fn remove(tx: &mut Fenced, ids: &[String]) -> Result<()> {
     for ids in batches::of(ids) {
         let marks = vec!["?"; ids.len()].join(", ");
         tx.execute(

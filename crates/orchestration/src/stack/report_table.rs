@@ -1,7 +1,7 @@
 //! SQL of the table `stack_unhealthy`: resources that somebody has found
 //! unhealthy, until the next update of their stack takes the reports.
 
-use db::{Db, Row, Tx, values};
+use db::{Db, Fenced, Row, Tx, values};
 use kernel::Result;
 
 use super::model::Unhealthy;
@@ -43,7 +43,7 @@ pub(super) async fn put(tx: &mut Tx, stack_id: &str, traversal: i64, u: &Unhealt
 }
 
 /// Drops the reports that an action of this traversal has taken.
-pub(crate) async fn remove(tx: &mut Tx, stack_id: &str, traversal: i64) -> Result<()> {
+pub(crate) async fn remove(tx: &mut Fenced, stack_id: &str, traversal: i64) -> Result<()> {
     tx.execute(
         "DELETE FROM stack_unhealthy WHERE stack_id = ? AND traversal < ?",
         values![stack_id, traversal],

@@ -1,6 +1,6 @@
 //! SQL of the table `stack`.
 
-use db::{Db, Row, Tx, values};
+use db::{Db, Fenced, Row, Tx, values};
 use kernel::{OwnerKey, Result};
 
 use super::Store;
@@ -119,9 +119,20 @@ pub(super) async fn insert(tx: &mut Tx, sealer: &dyn Sealer, s: &StackRow) -> Re
     .map(|_| ())
 }
 
-/// Writes the stack while its traversal is still `traversal`; answers whether
-/// it was. The update locks the row, so a later one waits for this commit.
-pub(crate) async fn save(
+/// Writes what an action has come to while the stack's traversal is still
+/// `traversal`; answers whether it was. The update locks the row, so a later
+/// one waits for this commit.
+pub(crate) async fn conclude(
+    tx: &mut Fenced,
+    sealer: &dyn Sealer,
+    s: &StackRow,
+    traversal: i64,
+) -> Result<bool> {
+    save(tx, sealer, s, traversal).await
+}
+
+/// As [`conclude`] for an operation, which gives the stack a new aim.
+pub(super) async fn save(
     tx: &mut Tx,
     sealer: &dyn Sealer,
     s: &StackRow,
@@ -146,7 +157,7 @@ pub(crate) async fn save(
 }
 
 /// As [`save`] for what changes while an action runs: the reason only.
-pub(crate) async fn touch(tx: &mut Tx, s: &StackRow) -> Result<bool> {
+pub(crate) async fn touch(tx: &mut Fenced, s: &StackRow) -> Result<bool> {
     let n = tx
         .execute(
             "UPDATE stack SET status_reason = ? WHERE id = ? AND traversal = ?",
@@ -158,7 +169,7 @@ pub(crate) async fn touch(tx: &mut Tx, s: &StackRow) -> Result<bool> {
 
 /// Locks the stack while its traversal is still `traversal`, without writing
 /// its row, which holds the whole template; answers whether it was.
-pub(crate) async fn hold(tx: &mut Tx, id: &str, traversal: i64) -> Result<bool> {
+pub(crate) async fn hold(tx: &mut Fenced, id: &str, traversal: i64) -> Result<bool> {
     Ok(lock(tx, id).await? == Some(traversal))
 }
 
@@ -172,7 +183,7 @@ pub(super) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<i64>> {
 
 /// Removes the stack with its events and signals while its traversal is still
 /// `traversal`; answers whether it was.
-pub(crate) async fn remove(tx: &mut Tx, id: &str, traversal: i64) -> Result<bool> {
+pub(crate) async fn remove(tx: &mut Fenced, id: &str, traversal: i64) -> Result<bool> {
     let n = tx
         .execute(
             "DELETE FROM stack WHERE id = ? AND traversal = ?",

@@ -27,6 +27,8 @@ pub struct Thing {
     pub fault: Option<String>,
     pub owner: Option<OwnerKey>,
     pub user_data: Option<String>,
+    /// Generation of the caller of the last rebuild.
+    pub rebuilt: Option<i64>,
     pub made: usize,
 }
 
@@ -270,8 +272,9 @@ impl Cloud {
         Ok(made)
     }
 
-    /// Makes a server anew; one that is being built is left alone.
-    async fn rebuild(&self, id: &str, user_data: &str) -> Result<Thing> {
+    /// Makes a server anew; one that is being built is left alone, and a
+    /// repeat of the same call finds it done.
+    async fn rebuild(&self, id: &str, user_data: &str, generation: Option<i64>) -> Result<Thing> {
         let slow = self.state.lock().unwrap().slow;
         let shown = self
             .call(|s| {
@@ -279,9 +282,10 @@ impl Cloud {
                 let Some(t) = s.things.get_mut(id) else {
                     return Err(Error::not_found("Server", id));
                 };
-                if t.status == ServerStatus::Build {
+                if t.status == ServerStatus::Build || t.rebuilt == generation {
                     return Ok(t.clone());
                 }
+                t.rebuilt = generation;
                 t.status = ServerStatus::Build;
                 t.fault = None;
                 t.user_data = Some(user_data.to_owned());
@@ -364,6 +368,7 @@ fn thing(kind: &'static str, name: String, uses: Vec<String>) -> Thing {
         fault: None,
         owner: None,
         user_data: None,
+        rebuilt: None,
         made: 0,
     }
 }
@@ -581,8 +586,9 @@ impl Servers for Handle {
     async fn delete(&self, _: &Ctx, id: &str) -> Result<()> {
         self.0.drop_thing(id).await
     }
-    async fn rebuild(&self, _: &Ctx, id: &str, user_data: &str) -> Result<Server> {
-        Ok(server(id, self.0.rebuild(id, user_data).await?))
+    async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server> {
+        let generation = ctx.generation();
+        Ok(server(id, self.0.rebuild(id, user_data, generation).await?))
     }
     async fn console(&self, _: &Ctx, _: &str, _: u32) -> Result<String> {
         Ok(String::new())

@@ -1,0 +1,108 @@
+//! Calls whose outcome is unknown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::{Error, Kind};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// First look after a call without an answer; then twice as late each time.
+const FIRST: Duration = Duration::from_secs(1);
+/// Afterwards the regular look at everything finds what comes still later.
+const LAST: Duration = Duration::from_secs(60);
+
+/// Tells the sweep that a call got no answer and may still take place; cheap
+/// to clone.
+#[derive(Debug, Clone, Default)]
+pub struct LateCalls(Arc<Notify>);
+
+impl LateCalls {
+    /// To be called with the error of every change.
+    pub fn note(&self, e: &Error) {
+        if e.kind == Kind::Timeout {
+            self.0.notify_one();
+        }
+    }
+
+    /// For the one task that sweeps.
+    #[must_use]
+    pub fn looks(&self) -> Looks {
+        Looks {
+            calls: self.0.clone(),
+            next: None,
+        }
+    }
+}
+
+/// When the sweep has to look again.
+#[derive(Debug)]
+pub struct Looks {
+    calls: Arc<Notify>,
+    next: Option<(Instant, Duration)>,
+}
+
+impl Looks {
+    /// Returns when it is time to look. May be dropped and called again.
+    pub async fn due(&mut self) {
+        loop {
+            let Some((at, wait)) = self.next else {
+                self.calls.notified().await;
+                self.next = Some((Instant::now() + FIRST, FIRST));
+                continue;
+            };
+            tokio::select! {
+                biased;
+                () = self.calls.notified() => {
+                    self.next = Some((Instant::now() + FIRST, FIRST));
+                }
+                () = sleep_until(at) => {
+                    let wait = wait * 2;
+                    self.next = (wait < LAST).then(|| (Instant::now() + wait, wait));
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// How long to wait before the next try when something has not answered, or
+/// has been in the way, for `elapsed` microseconds: about as long again,
+/// within bounds. `jitter` is a fraction from 0 to 1.
+#[must_use]
+pub fn backoff(elapsed: i64, least: Duration, jitter: f64) -> Duration {
+    let elapsed = Duration::from_micros(u64::try_from(elapsed).unwrap_or(0));
+    elapsed
+        .clamp(least, Duration::from_secs(15))
+        .mul_f64(0.75 + jitter / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_become_rare_and_end() {
+        let calls = LateCalls::default();
+        let mut looks = calls.looks();
+        calls.note(&Error::timeout("x"));
+        calls.note(&Error::internal("not a timeout"));
+        let begin = Instant::now();
+        let mut seen = Vec::new();
+        while tokio::time::timeout(Duration::from_secs(600), looks.due())
+            .await
+            .is_ok()
+        {
+            seen.push(begin.elapsed().as_secs());
+        }
+        assert_eq!(seen, [1, 3, 7, 15, 31, 63]);
+    }
+
+    #[test]
+    fn waits_grow_with_the_trouble_and_are_bounded() {
+        let least = Duration::from_millis(200);
+        assert_eq!(backoff(0, least, 0.5), least);
+        assert_eq!(backoff(3_000_000, least, 0.5), Duration::from_secs(3));
+        assert_eq!(backoff(i64::MAX, least, 0.5), Duration::from_secs(15));
+    }
+}

@@ -1,0 +1,257 @@
+//! The engine behaves as Docker does, and as the oracle says.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use kernel::{Error, Kind};
+use tokio::time::{sleep, timeout};
+
+use super::{
+    Call, CallKind, Delivery, Effect, Fate, Oracle, Outcome, Restart, SimConfig, Simulator,
+};
+use crate::{
+    Actor, BridgeSpec, ContainerHost, ContainerSpec, ContainerState, Endpoint, LABEL, LABEL_BUILD,
+    NetworkPlane, Observed, VolumeSpec, VolumeStore, is_stale,
+};
+
+const FIRST: Actor = Actor::Lease(1);
+const SECOND: Actor = Actor::Lease(2);
+
+#[derive(Default)]
+struct Script {
+    fates: Mutex<VecDeque<(CallKind, Fate)>>,
+    events: Mutex<VecDeque<Delivery>>,
+}
+
+impl Script {
+    fn then(&self, kind: CallKind, outcome: Outcome) {
+        let fate = Fate {
+            outcome,
+            ..Fate::default()
+        };
+        self.fates.lock().unwrap().push_back((kind, fate));
+    }
+}
+
+impl Oracle for Script {
+    fn fate(&self, call: &Call) -> Fate {
+        let mut fates = self.fates.lock().unwrap();
+        match fates.front() {
+            Some((kind, _)) if *kind == call.kind => fates.pop_front().unwrap().1,
+            _ => Fate::default(),
+        }
+    }
+
+    fn delivery(&self, _event: &Observed, _process: &str) -> Delivery {
+        self.events.lock().unwrap().pop_front().unwrap_or_default()
+    }
+}
+
+async fn engine() -> (Simulator, Arc<Script>) {
+    let script = Arc::new(Script::default());
+    let sim = Simulator::open_under(":memory:", SimConfig::instant(), script.clone())
+        .await
+        .unwrap();
+    sim.add_image("image", &[]).await.unwrap();
+    (sim, script)
+}
+
+fn spec(build: i64) -> ContainerSpec {
+    ContainerSpec {
+        name: "jb-srv-1".into(),
+        image: "image".into(),
+        labels: BTreeMap::from([
+            (LABEL.to_owned(), "1".to_owned()),
+            (LABEL_BUILD.to_owned(), build.to_string()),
+        ]),
+        volumes: vec![VolumeSpec {
+            name: format!("jb-srv-1-docker-{build}"),
+            target: "/var/lib/docker".into(),
+        }],
+        restart: true,
+        ..ContainerSpec::default()
+    }
+}
+
+fn told(effects: &[Effect]) -> Vec<(&str, &str, Option<i64>)> {
+    effects
+        .iter()
+        .map(|e| (e.call.as_str(), e.object.as_str(), e.epoch))
+        .collect()
+}
+
+async fn effects(sim: &Simulator, number: usize) -> Vec<Effect> {
+    let look = async {
+        loop {
+            let found = sim.effects().await.unwrap();
+            if found.len() >= number {
+                return found;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), look).await.unwrap()
+}
+
+#[tokio::test]
+async fn objects_are_continued_replaced_or_left_alone_by_build_and_epoch() {
+    let (sim, _script) = engine().await;
+    let first = sim.create(SECOND, &spec(1)).await.unwrap();
+    assert_eq!(sim.create(SECOND, &spec(1)).await.unwrap(), first);
+    assert!(is_stale(&sim.create(FIRST, &spec(1)).await.unwrap_err()));
+    let next = sim.create(FIRST, &spec(2)).await.unwrap();
+    assert_ne!(next, first);
+    assert!(is_stale(&sim.create(SECOND, &spec(1)).await.unwrap_err()));
+    // A delayed removal of the one that is gone.
+    ContainerHost::remove(&sim, SECOND, &first).await.unwrap();
+    assert_eq!(sim.inspect("jb-srv-1").await.unwrap().unwrap().id, next);
+    assert!(
+        sim.start(FIRST, "jb-srv-1")
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    let e = sim
+        .remove_volume(SECOND, "jb-srv-1-docker-2")
+        .await
+        .unwrap_err();
+    assert_eq!(e.kind, Kind::Conflict);
+    sim.remove_volume(Actor::Sweep, "jb-srv-1-docker-1")
+        .await
+        .unwrap();
+    let all = sim.effects().await.unwrap();
+    assert_eq!(
+        told(&all),
+        [
+            ("create", "container", Some(2)),
+            ("remove", "container", Some(1)),
+            ("create", "container", Some(1)),
+            ("remove", "volume", None),
+        ]
+    );
+    assert_eq!((&all[0].engine_id, &all[2].engine_id), (&first, &next));
+}
+
+#[tokio::test]
+async fn answers_are_lost_or_late_as_the_oracle_says() {
+    let (sim, script) = engine().await;
+    let refused = Outcome::Refused(Error::unavailable("no"));
+    script.then(CallKind::Create, refused);
+    assert!(sim.create(FIRST, &spec(1)).await.is_err());
+    assert!(sim.effects().await.unwrap().is_empty());
+
+    let later = Duration::from_millis(150);
+    script.then(CallKind::Create, Outcome::Registering(later));
+    let e = sim.create(FIRST, &spec(1)).await.unwrap_err();
+    assert_eq!(e.kind, Kind::Timeout);
+    let e = sim.create(FIRST, &spec(1)).await.unwrap_err();
+    assert!(e.is_transient() && e.message.contains("registers"), "{e}");
+    assert!(sim.inspect("jb-srv-1").await.unwrap().is_none());
+    let id = effects(&sim, 1).await.remove(0).engine_id;
+
+    script.then(CallKind::Start, Outcome::AnswerLost);
+    assert_eq!(sim.start(FIRST, &id).await.unwrap_err().kind, Kind::Timeout);
+    sim.start(FIRST, &id).await.unwrap();
+    script.then(CallKind::Remove, Outcome::Late(later));
+    assert!(ContainerHost::remove(&sim, FIRST, &id).await.is_err());
+    assert!(sim.inspect(&id).await.unwrap().is_some());
+    let all = effects(&sim, 3).await;
+    assert_eq!(
+        told(&all),
+        [
+            ("create", "container", Some(1)),
+            ("start", "container", Some(1)),
+            ("remove", "container", Some(1)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_call_takes_place_although_its_caller_is_gone() {
+    let config = SimConfig {
+        create: Duration::from_millis(100),
+        ..SimConfig::instant()
+    };
+    let sim = Simulator::open_with(":memory:", config).await.unwrap();
+    sim.add_image("image", &[]).await.unwrap();
+    let gone = timeout(Duration::from_millis(20), sim.create(FIRST, &spec(1))).await;
+    assert!(gone.is_err());
+    assert_eq!(effects(&sim, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_restart_ends_streams_and_what_is_under_way() {
+    let (sim, script) = engine().await;
+    let id = sim.create(FIRST, &spec(1)).await.unwrap();
+    sim.start(FIRST, &id).await.unwrap();
+    let mut events = ContainerHost::events(&sim).await.unwrap();
+    let other = sim.process();
+    assert_ne!(other.process_name(), sim.process_name());
+    let late = Outcome::Late(Duration::from_millis(50));
+    script.then(CallKind::Stop, late);
+    assert!(sim.stop(FIRST, &id, 0).await.is_err());
+    let engine = sim.clone();
+    let restart = tokio::spawn(async move {
+        let away = Duration::from_millis(200);
+        engine.restart_engine(away, Restart::Stop).await
+    });
+    assert!(events.next().await.is_none());
+    assert!(other.info().await.unwrap_err().is_transient());
+    restart.await.unwrap().unwrap();
+    let view = other.inspect(&id).await.unwrap().unwrap();
+    assert_eq!(view.state, ContainerState::Running);
+    assert_eq!(sim.effects().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn events_reach_all_processes_and_can_be_lost_or_delayed() {
+    let (sim, script) = engine().await;
+    let other = sim.process();
+    let mut here = ContainerHost::events(&sim).await.unwrap();
+    let mut there = ContainerHost::events(&other).await.unwrap();
+    let delay = Delivery::After(Duration::from_millis(20));
+    script
+        .events
+        .lock()
+        .unwrap()
+        .extend([Delivery::Lost, delay]);
+    let id = sim.create(FIRST, &spec(1)).await.unwrap();
+    let event = there.next().await.unwrap();
+    assert_eq!((event.id.as_str(), event.action.as_str()), ("1", "create"));
+    sim.start(FIRST, &id).await.unwrap();
+    assert_eq!(here.next().await.unwrap().action, "start");
+}
+
+#[tokio::test]
+async fn a_network_with_containers_stays() {
+    let (sim, _script) = engine().await;
+    let bridge = BridgeSpec {
+        name: "jb-net-1".into(),
+        labels: BTreeMap::from([(LABEL.to_owned(), "1".to_owned())]),
+        cidr: "10.0.0.0/24".into(),
+        gateway: "10.0.0.1".into(),
+        internal: false,
+        mtu: None,
+    };
+    let made = sim.ensure(SECOND, &bridge).await.unwrap();
+    assert!(is_stale(&sim.ensure(FIRST, &bridge).await.unwrap_err()));
+    let mut events = NetworkPlane::events(&sim).await.unwrap();
+    let mut guest = spec(1);
+    guest.endpoints.push(Endpoint {
+        network: "jb-net-1".into(),
+        ipv4: None,
+        mac: None,
+        aliases: vec![],
+    });
+    let id = sim.create(FIRST, &guest).await.unwrap();
+    let e = NetworkPlane::remove(&sim, SECOND, &made.id)
+        .await
+        .unwrap_err();
+    assert_eq!(e.kind, Kind::Conflict);
+    ContainerHost::remove(&sim, FIRST, &id).await.unwrap();
+    assert_eq!(events.next().await.unwrap().action, "disconnect");
+    NetworkPlane::remove(&sim, SECOND, &made.id).await.unwrap();
+    assert!(sim.named("jb-net-1").await.unwrap().is_empty());
+}

@@ -1,0 +1,280 @@
+//! What holds when the faults have ended: one function for each invariant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use db::{Db, Row};
+use infra::sim::Simulator;
+use infra::{ContainerHost, ContainerState, ContainerView, NetworkPlane, VolumeStore as _};
+use tokio::time::{Instant, sleep};
+
+use crate::server::Server;
+use crate::users::{self, Story, Wanted};
+
+/// A violated invariant, with what was seen.
+pub type Violation = String;
+
+/// How long everything may take to come to rest after the last fault.
+const SETTLE: Duration = Duration::from_secs(900);
+/// How long the API may be behind the engine.
+const BEHIND: Duration = Duration::from_secs(2);
+
+async fn rows(db: &Db, sql: &str) -> Result<Vec<Row>, Violation> {
+    db.query(sql, vec![]).await.map_err(|e| e.to_string())
+}
+
+async fn containers(engine: &Simulator) -> Result<Vec<ContainerView>, Violation> {
+    ContainerHost::list(engine).await.map_err(|e| e.to_string())
+}
+
+fn text(row: &Row, column: &str) -> String {
+    row.opt_text(column).ok().flatten().unwrap_or_default()
+}
+
+/// 1. Every row that is in progress has a due key or a living run, and comes
+///    to rest within a bound.
+///
+/// # Errors
+/// The rows that do not.
+pub async fn settles(db: &Db) -> Result<(), Violation> {
+    let end = Instant::now() + SETTLE;
+    loop {
+        let busy = in_progress(db).await?;
+        if busy.is_empty() {
+            return Ok(());
+        }
+        for (kind, id, state) in &busy {
+            let key = rows(
+                db,
+                &format!(
+                    "SELECT due_at, owner FROM flow_key WHERE kind = '{kind}' AND id = '{id}'"
+                ),
+            )
+            .await?;
+            let watched = key.iter().any(|k| {
+                k.opt_int("due_at").ok().flatten().is_some() || !text(k, "owner").is_empty()
+            });
+            // A cluster waits for its stack, a server's end for its port: their
+            // own keys are due. Only what nothing is due for is forgotten.
+            if !watched && busy.len() == 1 {
+                return Err(format!(
+                    "invariant 1: {kind} {id} is {state} and nothing will look at it again"
+                ));
+            }
+        }
+        if Instant::now() >= end {
+            return Err(format!("invariant 1: still in progress: {busy:?}"));
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn in_progress(db: &Db) -> Result<Vec<(String, String, String)>, Violation> {
+    let mut busy = Vec::new();
+    for (kind, sql) in [
+        (
+            "cluster",
+            "SELECT uuid AS id, status AS state FROM magnum_cluster WHERE status LIKE '%IN_PROGRESS'",
+        ),
+        (
+            "stack",
+            "SELECT id, action AS state FROM stack WHERE status = 'IN_PROGRESS'",
+        ),
+        (
+            "server",
+            "SELECT id, status AS state FROM server WHERE status IN ('BUILD', 'DELETING')",
+        ),
+        (
+            "network",
+            "SELECT id, status AS state FROM network WHERE status IN ('BUILD', 'DELETING')",
+        ),
+    ] {
+        for row in rows(db, sql).await? {
+            busy.push((kind.to_owned(), text(&row, "id"), text(&row, "state")));
+        }
+    }
+    Ok(busy)
+}
+
+/// 2. The objects of the engine are those of the ledger: none is doubled, none
+///    is left behind.
+///
+/// # Errors
+/// The difference.
+pub async fn ledger(db: &Db, engine: &Simulator) -> Result<(), Violation> {
+    // A late call may still be under way; the sweep follows it.
+    let end = Instant::now() + Duration::from_secs(180);
+    loop {
+        let difference = difference(db, engine).await?;
+        if difference.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            return Err(format!("invariant 2: {}", difference.join("; ")));
+        }
+        sleep(Duration::from_secs(5)).await;
+    }
+}
+
+async fn difference(db: &Db, engine: &Simulator) -> Result<Vec<String>, Violation> {
+    let mut has: BTreeSet<(String, String)> = BTreeSet::new();
+    let fail = |e: kernel::Error| e.to_string();
+    for c in containers(engine).await? {
+        has.insert(("container".into(), c.name));
+    }
+    for v in engine.volumes().await.map_err(fail)? {
+        has.insert(("volume".into(), v.name));
+    }
+    for n in NetworkPlane::list(engine).await.map_err(fail)? {
+        has.insert(("network".into(), n.name));
+    }
+    let mut knows = BTreeSet::new();
+    for row in rows(db, "SELECT object, name FROM ledger").await? {
+        knows.insert((text(&row, "object"), text(&row, "name")));
+    }
+    for row in rows(
+        db,
+        "SELECT n.id AS id FROM network n JOIN subnet s ON s.network_id = n.id WHERE n.status = 'ACTIVE'",
+    )
+    .await?
+    {
+        knows.insert(("network".into(), format!("jb-net-{}", text(&row, "id"))));
+    }
+    let only = |a: &BTreeSet<(String, String)>, b: &BTreeSet<(String, String)>, who: &str| {
+        a.difference(b)
+            .map(|(object, name)| format!("only {who} has {object} {name}"))
+            .collect::<Vec<_>>()
+    };
+    let mut all = only(&has, &knows, "the engine");
+    all.extend(only(&knows, &has, "the ledger"));
+    Ok(all)
+}
+
+/// 3. The last accepted operation on each cluster wins.
+///
+/// # Errors
+/// The clusters of which it does not.
+pub async fn last_wins(
+    server: &Server,
+    engine: &Simulator,
+    stories: &[Story],
+) -> Result<(), Violation> {
+    let running = engine.running().await.map_err(|e| e.to_string())?;
+    let mut nodes: u64 = 0;
+    for story in stories {
+        let (Some(uuid), Some(wanted)) = (&story.uuid, &story.wanted) else {
+            continue;
+        };
+        let shown = users::show(server, &story.project, uuid).await?;
+        match (wanted, shown) {
+            (Wanted::Removed, None) => {}
+            (Wanted::Removed, Some(c)) => {
+                return Err(format!(
+                    "invariant 3: {} was removed and is {}",
+                    story.name, c["status"]
+                ));
+            }
+            (Wanted::Workers(n), Some(c)) => {
+                let status = c["status"].as_str().unwrap_or_default();
+                let workers = c["node_addresses"].as_array().map_or(0, Vec::len) as u64;
+                if !status.ends_with("_COMPLETE") || c["node_count"] != *n || workers != *n {
+                    return Err(format!(
+                        "invariant 3: {} should have {n} workers: {status}, node_count {}, {workers} addresses: {}",
+                        story.name, c["node_count"], c["status_reason"]
+                    ));
+                }
+                nodes += n + 1;
+            }
+            (Wanted::Workers(n), None) => {
+                return Err(format!(
+                    "invariant 3: {} should have {n} workers and does not exist",
+                    story.name
+                ));
+            }
+        }
+    }
+    if running.len() as u64 != nodes {
+        return Err(format!(
+            "invariant 3: {} containers run, {nodes} nodes were asked for",
+            running.len()
+        ));
+    }
+    Ok(())
+}
+
+/// 4. No effect on an object comes from an older epoch than the effect before
+///    it, and none is made twice.
+///
+/// # Errors
+/// The first that does.
+pub async fn order(engine: &Simulator) -> Result<(), Violation> {
+    let mut newest: BTreeMap<(String, String), i64> = BTreeMap::new();
+    let mut lives: BTreeMap<(String, String), String> = BTreeMap::new();
+    for effect in engine.effects().await.map_err(|e| e.to_string())? {
+        let key = (effect.object.clone(), effect.name.clone());
+        if let Some(epoch) = effect.epoch {
+            let before = newest.entry(key.clone()).or_insert(epoch);
+            if epoch < *before {
+                return Err(format!(
+                    "invariant 4: {} of {} {} by epoch {epoch} after one by epoch {before}",
+                    effect.call, effect.object, effect.name
+                ));
+            }
+            *before = epoch;
+        }
+        match effect.call.as_str() {
+            "create" => {
+                if let Some(other) = lives.insert(key, effect.engine_id.clone()) {
+                    return Err(format!(
+                        "invariant 4: {} {} was created twice: {other} and {}",
+                        effect.object, effect.name, effect.engine_id
+                    ));
+                }
+            }
+            "remove" => {
+                lives.remove(&key);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// 5. What the API says is what an observer of the engine sees, two seconds
+///    after a container has died.
+///
+/// # Errors
+/// The server that says otherwise.
+pub async fn truth(db: &Db, engine: &Simulator) -> Result<(), Violation> {
+    let Some(victim) = containers(engine)
+        .await?
+        .into_iter()
+        .find(|c| c.state == ContainerState::Running)
+    else {
+        return Ok(());
+    };
+    engine
+        .kill(&victim.name, 137, false)
+        .await
+        .map_err(|e| e.to_string())?;
+    sleep(BEHIND).await;
+    let views: BTreeMap<String, ContainerState> = containers(engine)
+        .await?
+        .into_iter()
+        .map(|c| (c.name, c.state))
+        .collect();
+    for row in rows(db, "SELECT id, status FROM server").await? {
+        let (id, status) = (text(&row, "id"), text(&row, "status"));
+        let state = views
+            .iter()
+            .find(|(name, _)| name.contains(&id))
+            .map(|(_, state)| *state);
+        let runs = state == Some(ContainerState::Running);
+        if runs != (status == "ACTIVE") {
+            return Err(format!(
+                "invariant 5: server {id} is {status}, its container {state:?}"
+            ));
+        }
+    }
+    Ok(())
+}

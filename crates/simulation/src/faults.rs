@@ -1,0 +1,191 @@
+//! What goes wrong while the faults last: in the database, in the engine, and
+//! on the way of calls from one service to another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use db::{Interference, Point};
+use infra::Observed;
+use infra::sim::{Call, CallKind, Delivery, Fate, Oracle, Outcome};
+use kernel::{Error, Kind, Result};
+
+use crate::chance::Chance;
+use crate::trace::Trace;
+
+/// How often each fault happens in this simulation, as a share of all cases.
+#[derive(Debug, Clone, Copy)]
+pub struct Shares {
+    pub aborted: f64,
+    pub answer_of_commit_lost: f64,
+    pub database_away: f64,
+    pub notification_lost: f64,
+    pub engine_refuses: f64,
+    pub engine_answer_lost: f64,
+    pub engine_late: f64,
+    pub engine_slow: f64,
+    pub event_lost: f64,
+    pub call_delayed: f64,
+}
+
+impl Shares {
+    /// Drawn for a seed: each simulation has its own mixture, and some have
+    /// none of a kind.
+    #[must_use]
+    pub fn draw(chance: &Chance) -> Self {
+        let some = |most: u64| {
+            let most = if chance.hits(0.6) { most } else { 0 };
+            // Per mille, as a share.
+            f64::from(u32::try_from(chance.number(0, most)).unwrap_or(0)) / 1000.0
+        };
+        Self {
+            aborted: some(30),
+            answer_of_commit_lost: some(15),
+            database_away: some(4),
+            notification_lost: some(300),
+            engine_refuses: some(100),
+            engine_answer_lost: some(100),
+            engine_late: some(120),
+            engine_slow: some(250),
+            event_lost: some(300),
+            call_delayed: some(120),
+        }
+    }
+}
+
+/// The faults of one simulation; cheap to clone.
+#[derive(Clone)]
+pub struct Faults(Arc<State>);
+
+struct State {
+    active: AtomicBool,
+    shares: Shares,
+    chance: Chance,
+    trace: Trace,
+}
+
+impl Faults {
+    #[must_use]
+    pub fn new(seed: u64, trace: &Trace) -> Self {
+        let chance = Chance::of(seed, 1);
+        Self(Arc::new(State {
+            active: AtomicBool::new(true),
+            shares: Shares::draw(&chance),
+            chance,
+            trace: trace.clone(),
+        }))
+    }
+
+    /// From now on nothing goes wrong by chance.
+    pub fn end(&self) {
+        self.0.active.store(false, Ordering::SeqCst);
+    }
+
+    fn hits(&self, share: f64) -> bool {
+        self.0.active.load(Ordering::SeqCst) && self.0.chance.hits(share)
+    }
+
+    /// Whether a call between services is delayed, and for how long: its
+    /// caller sees a timeout, and the call takes place afterwards.
+    #[must_use]
+    pub fn delays_call(&self, what: &str) -> Option<Duration> {
+        if !self.hits(self.0.shares.call_delayed) {
+            return None;
+        }
+        let delay = self.0.chance.seconds(1, 40);
+        self.0
+            .trace
+            .tell(format!("fault: {what} is delayed by {delay:?}"));
+        Some(delay)
+    }
+}
+
+#[async_trait]
+impl Interference for Faults {
+    async fn at(&self, point: Point<'_>) -> Result<()> {
+        let State {
+            shares,
+            chance,
+            trace,
+            ..
+        } = &*self.0;
+        trace.note(format!("{point:?}"));
+        if chance.hits(0.25) {
+            tokio::time::sleep(chance.time(Duration::ZERO, Duration::from_millis(3))).await;
+        } else {
+            tokio::task::yield_now().await;
+        }
+        if self.hits(shares.database_away) {
+            trace.tell(format!("fault: the database does not answer at {point:?}"));
+            return Err(Error::unavailable("The database does not answer."));
+        }
+        match point {
+            Point::Statement(sql) if self.hits(shares.aborted / 4.0) => {
+                trace.tell(format!("fault: deadlock at {sql}"));
+                Err(Error::new(Kind::Aborted, "deadlock"))
+            }
+            Point::Commit if self.hits(shares.aborted) => {
+                trace.tell("fault: serialization failure at commit");
+                Err(Error::new(Kind::Aborted, "serialization failure"))
+            }
+            Point::Committed if self.hits(shares.answer_of_commit_lost) => {
+                trace.tell("fault: the answer of a commit is lost");
+                Err(Error::unavailable("the connection is gone"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_heard(&self) -> bool {
+        !self.hits(self.0.shares.notification_lost)
+    }
+}
+
+impl Oracle for Faults {
+    fn fate(&self, call: &Call) -> Fate {
+        let State { shares, chance, .. } = &*self.0;
+        let mut fate = Fate {
+            delay: chance.time(Duration::ZERO, Duration::from_millis(30)),
+            outcome: Outcome::Answered,
+        };
+        if matches!(call.kind, CallKind::Events | CallKind::NetworkEvents) {
+            return fate;
+        }
+        if self.hits(shares.engine_slow) {
+            fate.delay = chance.seconds(1, 18);
+        }
+        let changes = call.actor.is_some();
+        if self.hits(shares.engine_refuses) {
+            fate.outcome = Outcome::Refused(Error::unavailable("The engine does not answer."));
+        } else if changes && self.hits(shares.engine_answer_lost) {
+            fate.outcome = Outcome::AnswerLost;
+        } else if changes && self.hits(shares.engine_late) {
+            let later = chance.seconds(1, 25);
+            let created = matches!(call.kind, CallKind::Create | CallKind::NetworkEnsure);
+            fate.outcome = if created && chance.hits(0.5) {
+                Outcome::Registering(later)
+            } else {
+                Outcome::Late(later)
+            };
+        }
+        if !matches!(fate.outcome, Outcome::Answered) || fate.delay > Duration::from_secs(1) {
+            self.0.trace.tell(format!(
+                "fault: {:?} {} after {:?}: {:?}",
+                call.kind, call.object, fate.delay, fate.outcome
+            ));
+        }
+        fate
+    }
+
+    fn delivery(&self, event: &Observed, _: &str) -> Delivery {
+        if self.hits(self.0.shares.event_lost) {
+            self.0.trace.tell(format!(
+                "fault: event {} of {} is lost",
+                event.action, event.name
+            ));
+            return Delivery::Lost;
+        }
+        Delivery::Now
+    }
+}

@@ -1,0 +1,182 @@
+//! A simulated server process: everything that it polls can be stopped, go
+//! on, or end at any await, as by SIGSTOP, SIGCONT and SIGKILL.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use kernel::clock;
+use tokio::time::Instant;
+
+/// Microseconds since the epoch at which every simulation begins.
+const BEGIN: i64 = 1_790_000_000_000_000;
+
+thread_local! {
+    /// Which process is polled now; `None`: the database, the engine, users.
+    static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
+    /// What each process's clock shows above the true time, microseconds.
+    static SKEW: RefCell<Vec<i64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The clock of the simulated world: tokio's virtual time, and for each
+/// process its own error.
+struct WorldClock(Instant);
+
+impl clock::Simulated for WorldClock {
+    fn now_micros(&self) -> i64 {
+        let skew = CURRENT.get().map_or(0, |process| {
+            SKEW.with_borrow(|s| s.get(process).copied().unwrap_or(0))
+        });
+        self.database_micros() + skew
+    }
+
+    fn database_micros(&self) -> i64 {
+        let elapsed = self.0.elapsed().as_micros();
+        BEGIN + i64::try_from(elapsed).unwrap_or(i64::MAX)
+    }
+
+    fn advance(&self, micros: i64) {
+        if let Some(process) = CURRENT.get() {
+            SKEW.with_borrow_mut(|s| {
+                if let Some(skew) = s.get_mut(process) {
+                    *skew += micros;
+                }
+            });
+        }
+    }
+}
+
+/// Puts this thread's clock and ids under the simulation.
+pub fn enter(seed: u64) {
+    SKEW.with_borrow_mut(Vec::clear);
+    CURRENT.set(None);
+    clock::simulate(Some(Rc::new(WorldClock(Instant::now()))));
+    kernel::ids::simulate(Some(seed));
+}
+
+/// Gives this thread its own clock and randomness back.
+pub fn leave() {
+    clock::simulate(None);
+    kernel::ids::simulate(None);
+}
+
+/// A process that can be stopped and killed; cheap to clone.
+#[derive(Clone)]
+pub struct Process(Arc<State>);
+
+struct State {
+    /// Position in the list of skews.
+    number: usize,
+    stopped: AtomicBool,
+    killed: AtomicBool,
+    /// Futures that wait for the process to go on.
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Process {
+    /// A process whose clock is `skew` microseconds off.
+    #[must_use]
+    pub fn new(skew: i64) -> Self {
+        let number = SKEW.with_borrow_mut(|s| {
+            s.push(skew);
+            s.len() - 1
+        });
+        Self(Arc::new(State {
+            number,
+            stopped: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        }))
+    }
+
+    /// As SIGSTOP and SIGCONT.
+    pub fn stop(&self, stopped: bool) {
+        self.0.stopped.store(stopped, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// As SIGKILL: nothing of it is polled again.
+    pub fn kill(&self) {
+        self.0.killed.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.0.killed.load(Ordering::SeqCst)
+    }
+
+    fn wake(&self) {
+        let waiting = std::mem::take(
+            &mut *self
+                .0
+                .waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Runs a future as part of the process; `None` where it was killed.
+    pub fn within<F>(&self, work: F) -> Within<F>
+    where
+        F: Future,
+    {
+        Within {
+            process: self.clone(),
+            work: Some(Box::pin(work)),
+        }
+    }
+
+    /// For [`flow::Tasks::within`].
+    #[must_use]
+    pub fn wrap(&self) -> flow::Wrap {
+        let process = self.clone();
+        Arc::new(move |task| {
+            let within = process.within(task);
+            Box::pin(async move {
+                within.await;
+            })
+        })
+    }
+}
+
+/// See [`Process::within`].
+pub struct Within<F> {
+    process: Process,
+    work: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let state = self.process.0.clone();
+        if state.killed.load(Ordering::SeqCst) {
+            let outer = CURRENT.replace(Some(state.number));
+            self.work = None;
+            CURRENT.set(outer);
+            return Poll::Ready(None);
+        }
+        let mut waiting = state.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Woken by the kill too, whatever else it waits for.
+        if !waiting.iter().any(|w| w.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        drop(waiting);
+        if state.stopped.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        let Some(work) = self.work.as_mut() else {
+            return Poll::Ready(None);
+        };
+        let outer = CURRENT.replace(Some(state.number));
+        let polled = work.as_mut().poll(cx);
+        CURRENT.set(outer);
+        polled.map(Some)
+    }
+}

@@ -1,0 +1,284 @@
+//! One simulation from its seed to its verdict, and many of them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use db::{Db, Safeguards};
+use infra::sim::{Restart, SimConfig, Simulator};
+use kernel::Result;
+use tokio::time::sleep;
+
+use crate::chance::Chance;
+use crate::check::{self, Violation};
+use crate::faults::Faults;
+use crate::process;
+use crate::server::{Server, Shared, migrations};
+use crate::trace::Trace;
+use crate::users::{Servers, Story, User};
+
+/// Users and faults are busy for so long.
+const BUSY: Duration = Duration::from_secs(150);
+
+/// A safeguard that can be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Without {
+    Fence,
+    Tombstone,
+    Generation,
+    Renewal,
+    Sweep,
+    Retry,
+}
+
+impl Without {
+    fn safeguards(without: Option<Self>) -> Safeguards {
+        let mut s = Safeguards::default();
+        match without {
+            None => {}
+            Some(Self::Fence) => s.fence = false,
+            Some(Self::Tombstone) => s.tombstone = false,
+            Some(Self::Generation) => s.generation = false,
+            Some(Self::Renewal) => s.renewal = false,
+            Some(Self::Sweep) => s.sweep = false,
+            Some(Self::Retry) => s.retry = false,
+        }
+        s
+    }
+}
+
+/// How simulations are run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    pub without: Option<Without>,
+    /// Prints what happens.
+    pub trace: bool,
+}
+
+/// What a simulation came to.
+#[derive(Debug)]
+pub struct Outcome {
+    pub seed: u64,
+    pub verdict: Result<(), Violation>,
+    /// Digest of everything that happened: the same seed gives the same.
+    pub digest: u64,
+    /// Scheduling points.
+    pub events: u64,
+    pub lines: Vec<String>,
+}
+
+/// Runs one simulation on this thread.
+#[must_use]
+pub fn run(seed: u64, options: Options) -> Outcome {
+    let trace = Trace::new(options.trace);
+    let verdict = match tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+    {
+        Ok(runtime) => runtime.block_on(async {
+            process::enter(seed);
+            let verdict = simulate(seed, options, &trace).await;
+            if let Err(violation) = &verdict {
+                trace.tell(violation);
+            }
+            verdict
+        }),
+        Err(e) => Err(e.to_string()),
+    };
+    process::leave();
+    let (digest, events) = trace.digest();
+    Outcome {
+        seed,
+        verdict,
+        digest,
+        events,
+        lines: trace.lines(),
+    }
+}
+
+/// Runs these seeds, prints the failures and a summary; whether all passed.
+#[must_use]
+pub fn run_all(seeds: &[u64], options: Options, threads: usize) -> bool {
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    let events = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, seeds.len().max(1)) {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let outcome = run(*seed, options);
+                    events.fetch_add(outcome.events, Ordering::SeqCst);
+                    if let Err(violation) = outcome.verdict {
+                        println!("seed {seed}: {violation}");
+                        failed
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(*seed);
+                    } else if seeds.len() == 1 {
+                        println!("seed {seed}: digest {:016x}", outcome.digest);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!(
+        "{} scheduling points; {} passed, {} failed",
+        events.load(Ordering::SeqCst),
+        seeds.len() - failed.len(),
+        failed.len()
+    );
+    if let Some(seed) = failed.iter().min() {
+        println!("repeat one with: ./x sim --seed {seed} --trace");
+    }
+    failed.is_empty()
+}
+
+async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Violation> {
+    let broken = |e: kernel::Error| format!("the simulation itself: {e}");
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let faults = Faults::new(seed, trace);
+    let path = dir.path().join("world.sqlite");
+    let db = Db::scratch(&path.display().to_string()).map_err(broken)?;
+    db.migrate(&migrations()).await.map_err(broken)?;
+    let engine = Simulator::open_under(":memory:", SimConfig::default(), Arc::new(faults.clone()))
+        .await
+        .map_err(broken)?;
+    engine
+        .add_image("jeroboam/swarm:latest", &[])
+        .await
+        .map_err(broken)?;
+    let shared = Shared {
+        db: db.clone(),
+        engine: engine.clone(),
+        faults: faults.clone(),
+        sealer: Arc::new(pki::Sealer::open(&dir.path().join("keys")).map_err(broken)?),
+        safeguards: Without::safeguards(options.without),
+    };
+    let chance = Chance::of(seed, 2);
+    let count = usize::try_from(chance.number(1, 3)).unwrap_or(1);
+    let servers: Servers = Arc::new(Mutex::new(vec![None; count]));
+    for number in 0..count {
+        boot(&shared, &servers, number, &chance, trace).await;
+    }
+    let mut users = Vec::new();
+    let first = User::new(0, &servers, &chance, trace);
+    first.template().await;
+    User::new(1, &servers, &chance, trace).template().await;
+    for number in 0..chance.number(1, 4) {
+        let user = User::new(number, &servers, &Chance::of(seed, 10 + number), trace);
+        users.push(tokio::spawn(user.live(BUSY)));
+    }
+    operate(&shared, &servers, &Chance::of(seed, 3), trace).await;
+    faults.end();
+    trace.tell("the faults end");
+    for number in 0..count {
+        let running = get(&servers, number);
+        match running {
+            Some(server) => server.process.stop(false),
+            None => boot(&shared, &servers, number, &chance, trace).await,
+        }
+    }
+    let mut stories: Vec<Story> = Vec::new();
+    for user in users {
+        stories.push(user.await.map_err(|e| e.to_string())?);
+    }
+    check::settles(&db).await?;
+    check::ledger(&db, &engine).await?;
+    check::order(&engine).await?;
+    let server = get(&servers, 0).ok_or("no server runs")?;
+    check::last_wins(&server, &engine, &stories).await?;
+    check::truth(&db, &engine).await?;
+    for number in 0..count {
+        if let Some(server) = take(&servers, number) {
+            server.kill();
+        }
+    }
+    Ok(())
+}
+
+fn get(servers: &Servers, number: usize) -> Option<Arc<Server>> {
+    servers.lock().unwrap_or_else(PoisonError::into_inner)[number].clone()
+}
+
+fn take(servers: &Servers, number: usize) -> Option<Arc<Server>> {
+    servers.lock().unwrap_or_else(PoisonError::into_inner)[number].take()
+}
+
+/// Starts a server, again and again where the database does not let it.
+async fn boot(shared: &Shared, servers: &Servers, number: usize, chance: &Chance, trace: &Trace) {
+    loop {
+        let skew = if chance.hits(0.5) {
+            i64::try_from(chance.number(0, 40_000_000)).unwrap_or(0) - 20_000_000
+        } else {
+            0
+        };
+        trace.tell(format!(
+            "server {number} starts, its clock off by {skew} us"
+        ));
+        let mut safeguards = shared.safeguards;
+        // A virtual machine that is suspended: its clocks stand still, so that
+        // it does not know how long it was away.
+        safeguards.validity = chance.hits(0.5);
+        match Server::start(shared, skew, safeguards).await {
+            Ok(server) => {
+                servers.lock().unwrap_or_else(PoisonError::into_inner)[number] =
+                    Some(Arc::new(server));
+                return;
+            }
+            Err(e) => trace.tell(format!("server {number} did not start: {e}")),
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Kills, stops and starts servers, and restarts the engine.
+async fn operate(shared: &Shared, servers: &Servers, chance: &Chance, trace: &Trace) {
+    let end = tokio::time::Instant::now() + BUSY;
+    let count = servers.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let quiet = chance.hits(0.2);
+    while tokio::time::Instant::now() < end {
+        sleep(chance.seconds(3, 30)).await;
+        if quiet {
+            continue;
+        }
+        let number = chance.index(count);
+        let server = get(servers, number);
+        match (chance.number(0, 9), server) {
+            (0..=2, Some(server)) => {
+                trace.tell(format!("fault: server {number} is killed"));
+                take(servers, number);
+                server.kill();
+            }
+            (3..=6, Some(server)) => {
+                let pause = chance.seconds(2, 40);
+                trace.tell(format!("fault: server {number} is stopped for {pause:?}"));
+                server.process.stop(true);
+                sleep(pause).await;
+                trace.tell(format!("server {number} goes on"));
+                server.process.stop(false);
+            }
+            (7, Some(server)) => {
+                trace.tell(format!("server {number} is terminated"));
+                take(servers, number);
+                server.terminate().await;
+            }
+            (8, _) => {
+                let pause = chance.seconds(1, 20);
+                trace.tell(format!("fault: the engine is away for {pause:?}"));
+                let how = if chance.hits(0.5) {
+                    Restart::Keep
+                } else {
+                    Restart::Stop
+                };
+                if let Err(e) = shared.engine.restart_engine(pause, how).await {
+                    trace.tell(format!("the engine: {e}"));
+                }
+            }
+            (_, None) => boot(shared, servers, number, chance, trace).await,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One server process: the same services in the same order as in the binary,
+//! besides identity and the listeners.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use clusters::{BootstrapParams, Clusters, ClustersDeps};
+use compute::face::NewImage;
+use compute::{Compute, ComputeConfig};
+use db::{Db, Safeguards};
+use flow::{Counts, Driver, Tasks};
+use infra::sim::Simulator;
+use kernel::{Ctx, Error, Result, Scope};
+use network::{NetworkConfig, NetworkService};
+use orchestration::Orchestration;
+
+use crate::delayed;
+use crate::faults::Faults;
+use crate::process::Process;
+
+/// Written on each object of the engine.
+pub const INSTALLATION: &str = "simulation";
+
+/// What all servers of a simulation share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The database, without faults.
+    pub db: Db,
+    /// The engine.
+    pub engine: Simulator,
+    pub faults: Faults,
+    pub sealer: Arc<pki::Sealer>,
+    pub safeguards: Safeguards,
+}
+
+/// A running server.
+pub struct Server {
+    pub process: Process,
+    pub tasks: Tasks,
+    /// Magnum's API.
+    pub api: Router,
+    pub counts: Counts,
+}
+
+/// A token is the name of a project; its user is a member there.
+struct Tokens;
+
+#[async_trait]
+impl rest::Authenticator for Tokens {
+    async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx> {
+        Ok(Ctx {
+            request_id: request_id.into(),
+            user_id: format!("user-of-{token}"),
+            user_name: "user".into(),
+            scope: Scope::Project {
+                id: token.into(),
+                name: token.into(),
+                domain_id: "default".into(),
+            },
+            roles: vec!["member".into(), "reader".into()],
+            ..Ctx::default()
+        })
+    }
+}
+
+/// The rows are not read by strangers.
+struct Plain;
+
+impl compute::Sealer for Plain {
+    fn seal(&self, plain: &str) -> Result<String> {
+        Ok(plain.to_owned())
+    }
+
+    fn open(&self, sealed: &str) -> Result<String> {
+        Ok(sealed.to_owned())
+    }
+}
+
+/// All tables of the services.
+#[must_use]
+pub fn migrations() -> Vec<db::Migration> {
+    [
+        network::migrations(),
+        compute::migrations(),
+        orchestration::migrations(),
+        &clusters::migrations(),
+    ]
+    .concat()
+}
+
+impl Server {
+    /// Starts a server whose clock is `skew` microseconds off.
+    ///
+    /// # Errors
+    /// As the database: the process ends, and is started again.
+    pub async fn start(shared: &Shared, skew: i64, safeguards: Safeguards) -> Result<Self> {
+        let process = Process::new(skew);
+        let tasks = Tasks::within(process.wrap());
+        let db = shared.db.peer(Arc::new(shared.faults.clone()), safeguards);
+        let wired = process.within(wire(shared, db, &tasks)).await;
+        let (api, counts) = wired.ok_or_else(|| Error::unavailable("killed"))??;
+        Ok(Self {
+            process,
+            tasks,
+            api,
+            counts,
+        })
+    }
+
+    /// As SIGKILL.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// As SIGTERM.
+    pub async fn terminate(&self) {
+        self.tasks.stop(Duration::from_secs(10)).await;
+        self.process.kill();
+    }
+}
+
+async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)> {
+    db.align_clock().await?;
+    let engine = shared.engine.process();
+    let host = Arc::new(engine.clone());
+    let network = NetworkService::new(
+        db.clone(),
+        host.clone(),
+        NetworkConfig {
+            pool: ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 0, 0, 0), 8),
+            installation: INSTALLATION.into(),
+        },
+    );
+    let compute = Compute::new(
+        db.clone(),
+        host.clone(),
+        network.face(),
+        ComputeConfig::new(INSTALLATION),
+        Arc::new(Plain),
+    );
+    network::seed(&db).await?;
+    compute.seed().await?;
+    let ctx = Ctx::service(kernel::ids::request_id());
+    compute.face().images.register(&ctx, image()).await?;
+    compute.watch(tasks);
+    network.watch(tasks);
+    let orchestration = Orchestration::new(
+        db.clone(),
+        network.face(),
+        delayed::compute(compute.face(), &shared.faults),
+        Arc::new(orchestration::PlainSealer),
+    );
+    let clusters = Clusters::new(ClustersDeps {
+        db: db.clone(),
+        enforcer: Arc::new(rest::policy::Policies::new(clusters::policies())?),
+        auth: Arc::new(Tokens),
+        network: network.face(),
+        compute: compute.face(),
+        orchestration: delayed::orchestration(orchestration.face(), &shared.faults),
+        sealer: shared.sealer.clone(),
+        bootstrap: BootstrapParams {
+            port: 9512,
+            pin: "0".repeat(64),
+        },
+        node_certificate_seconds: 86_400,
+    });
+    crate::agents::start(Arc::new(engine), clusters.bootstrap_routes(), tasks);
+    let mut driver = Driver::new(db);
+    for reconciler in [
+        network.reconcilers(),
+        compute.reconcilers(),
+        orchestration.reconcilers(),
+        clusters.reconcilers(),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        driver = driver.with(reconciler);
+    }
+    let counts = driver.counts();
+    driver.start(tasks);
+    Ok((clusters.routes(), counts))
+}
+
+fn image() -> NewImage {
+    NewImage {
+        name: "swarm".into(),
+        os_distro: Some("debian".into()),
+        properties: [("jeroboam_node".to_owned(), "true".to_owned())].into(),
+        reference: "jeroboam/swarm:latest".into(),
+    }
+}

@@ -1,0 +1,78 @@
+//! What happened, in order: a running digest of everything, and lines for
+//! people where they are asked for.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kernel::clock;
+
+/// The record of one simulation; cheap to clone.
+#[derive(Clone)]
+pub struct Trace(Arc<Mutex<Record>>);
+
+struct Record {
+    digest: u64,
+    events: u64,
+    printed: bool,
+    lines: Vec<String>,
+}
+
+impl Trace {
+    /// `printed`: also to standard output, while it happens.
+    #[must_use]
+    pub fn new(printed: bool) -> Self {
+        Self(Arc::new(Mutex::new(Record {
+            digest: 0xcbf2_9ce4_8422_2325,
+            events: 0,
+            printed,
+            lines: Vec::new(),
+        })))
+    }
+
+    fn add(&self, shown: bool, what: &dyn Display) {
+        let at = clock::database_micros();
+        let line = format!("{at} {what}");
+        let mut record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // FNV-1a: the same on every machine.
+        for byte in line.bytes() {
+            record.digest = (record.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        record.events += 1;
+        if shown {
+            let seconds = at.rem_euclid(100_000_000_000);
+            let text = format!(
+                "{:>6}.{:06} {what}",
+                seconds / 1_000_000,
+                seconds % 1_000_000
+            );
+            if record.printed {
+                println!("{text}");
+            }
+            record.lines.push(text);
+        }
+    }
+
+    /// Something that people want to read: an operation, a fault, an effect.
+    pub fn tell(&self, what: impl Display) {
+        self.add(true, &what);
+    }
+
+    /// A scheduling point: counts for the digest only.
+    pub fn note(&self, what: impl Display) {
+        self.add(false, &what);
+    }
+
+    /// The digest of everything so far, and how many events it covers.
+    #[must_use]
+    pub fn digest(&self) -> (u64, u64) {
+        let record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (record.digest, record.events)
+    }
+
+    /// The lines that were told.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        record.lines.clone()
+    }
+}

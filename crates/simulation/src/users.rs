@@ -1,0 +1,264 @@
+//! What users do, and what they may expect afterwards.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+use tower::ServiceExt as _;
+
+use crate::chance::Chance;
+use crate::server::Server;
+use crate::trace::Trace;
+
+/// Users try again for so long.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// A request that takes longer is given up.
+const REQUEST: Duration = Duration::from_secs(60);
+
+/// The servers that run, as users reach them.
+pub type Servers = Arc<Mutex<Vec<Option<Arc<Server>>>>>;
+
+/// What the last accepted operation on a cluster asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    Workers(u64),
+    Removed,
+}
+
+/// One cluster and its user.
+#[derive(Debug, Clone)]
+pub struct Story {
+    pub name: String,
+    pub project: String,
+    pub uuid: Option<String>,
+    pub wanted: Option<Wanted>,
+}
+
+/// A user of one cluster.
+pub struct User {
+    pub story: Story,
+    servers: Servers,
+    chance: Chance,
+    trace: Trace,
+}
+
+/// What a request came to.
+enum Answer {
+    Said(StatusCode, Value),
+    /// The server died, hung, or answered that it does not know.
+    Unknown,
+}
+
+impl User {
+    #[must_use]
+    pub fn new(number: u64, servers: &Servers, chance: &Chance, trace: &Trace) -> Self {
+        Self {
+            story: Story {
+                name: format!("c{number}"),
+                project: format!("p{}", number % 2),
+                uuid: None,
+                wanted: None,
+            },
+            servers: servers.clone(),
+            chance: chance.clone(),
+            trace: trace.clone(),
+        }
+    }
+
+    /// Creates a cluster, changes its size some times, and perhaps removes it.
+    pub async fn live(mut self, busy: Duration) -> Story {
+        let end = Instant::now() + busy;
+        sleep(self.chance.time(Duration::ZERO, busy / 2)).await;
+        self.create().await;
+        while Instant::now() < end {
+            sleep(self.chance.seconds(1, 40)).await;
+            if self.story.uuid.is_none() {
+                break;
+            }
+            if self.chance.hits(0.3) {
+                self.remove().await;
+                break;
+            }
+            let workers = self.chance.number(0, 3);
+            self.resize(workers).await;
+        }
+        self.story
+    }
+
+    /// The template that all clusters of a project are made from.
+    pub async fn template(&self) {
+        let body = json!({"name": "t", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
+            "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.tiny"});
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            match self.ask("POST", "/v1/clustertemplates", Some(&body)).await {
+                Answer::Said(status, _) if status.is_success() => return,
+                _ => sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    async fn create(&mut self) {
+        let workers = self.chance.number(0, 3);
+        let body =
+            json!({"name": self.story.name, "cluster_template_id": "t", "node_count": workers});
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end && self.story.uuid.is_none() {
+            match self.ask("POST", "/v1/clusters", Some(&body)).await {
+                Answer::Said(StatusCode::ACCEPTED, made) => {
+                    self.story.uuid = made["uuid"].as_str().map(str::to_owned);
+                }
+                Answer::Said(status, said) if status.is_client_error() => {
+                    self.trace.tell(format!(
+                        "{}: create is refused: {status} {said}",
+                        self.story.name
+                    ));
+                    return;
+                }
+                // It may have been created: only the list tells.
+                _ => self.find().await,
+            }
+        }
+        if self.story.uuid.is_some() {
+            self.accepted(Wanted::Workers(workers));
+        }
+    }
+
+    async fn find(&mut self) {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            sleep(Duration::from_secs(1)).await;
+            if let Answer::Said(StatusCode::OK, list) = self.ask("GET", "/v1/clusters", None).await
+            {
+                let all = list["clusters"].as_array();
+                let mine = all
+                    .into_iter()
+                    .flatten()
+                    .find(|c| c["name"] == self.story.name.as_str());
+                self.story.uuid = mine.and_then(|c| c["uuid"].as_str()).map(str::to_owned);
+                return;
+            }
+        }
+    }
+
+    async fn resize(&mut self, workers: u64) {
+        let Some(uuid) = self.story.uuid.clone() else {
+            return;
+        };
+        let path = format!("/v1/clusters/{uuid}/actions/resize");
+        let body = json!({ "node_count": workers });
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            match self.ask("POST", &path, Some(&body)).await {
+                Answer::Said(StatusCode::ACCEPTED, _) => {
+                    return self.accepted(Wanted::Workers(workers));
+                }
+                // In progress: it can be resized later.
+                Answer::Said(status, _) if status.is_client_error() => {
+                    if self.chance.hits(0.3) {
+                        return;
+                    }
+                    sleep(Duration::from_secs(3)).await;
+                }
+                // Repeating it asks for the same.
+                _ => sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    async fn remove(&mut self) {
+        let Some(uuid) = self.story.uuid.clone() else {
+            return;
+        };
+        let path = format!("/v1/clusters/{uuid}");
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            match self.ask("DELETE", &path, None).await {
+                Answer::Said(StatusCode::NO_CONTENT | StatusCode::NOT_FOUND, _) => {
+                    return self.accepted(Wanted::Removed);
+                }
+                _ => sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    fn accepted(&mut self, wanted: Wanted) {
+        self.trace
+            .tell(format!("{}: accepted: {wanted:?}", self.story.name));
+        self.story.wanted = Some(wanted);
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let running: Vec<Arc<Server>> = self
+            .servers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .flatten()
+            .cloned()
+            .collect();
+        if running.is_empty() {
+            return Answer::Unknown;
+        }
+        let server = &running[self.chance.index(running.len())];
+        ask(server, &self.story.project, method, path, body).await
+    }
+}
+
+async fn ask(
+    server: &Server,
+    project: &str,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Answer {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("x-auth-token", project)
+        .header("content-type", "application/json")
+        .header("openstack-api-version", "container-infra 1.11")
+        .body(body.map_or_else(Body::empty, |b| Body::from(b.to_string())));
+    let Ok(request) = request else {
+        return Answer::Unknown;
+    };
+    let api = server.api.clone();
+    let call = server.process.within(async move {
+        let response = api.oneshot(request).await.ok()?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.ok()?.to_bytes();
+        Some((
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        ))
+    });
+    match timeout(REQUEST, call).await {
+        Ok(Some(Some((status, said)))) if status.as_u16() < 500 => Answer::Said(status, said),
+        _ => Answer::Unknown,
+    }
+}
+
+/// What the API says of a cluster; `None`: there is none.
+///
+/// # Errors
+/// What it said instead.
+pub async fn show(server: &Server, project: &str, uuid: &str) -> Result<Option<Value>, String> {
+    match ask(
+        server,
+        project,
+        "GET",
+        &format!("/v1/clusters/{uuid}"),
+        None,
+    )
+    .await
+    {
+        Answer::Said(StatusCode::OK, cluster) => Ok(Some(cluster)),
+        Answer::Said(StatusCode::NOT_FOUND, _) => Ok(None),
+        Answer::Said(status, said) => Err(format!("{status} {said}")),
+        Answer::Unknown => Err("no answer".into()),
+    }
+}

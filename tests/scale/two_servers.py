@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Two servers on one database make many simulated clusters; one is stopped
+(SIGSTOP) and goes on, the other ends (SIGTERM) and is started again meanwhile,
+their clocks are apart. Every cluster completes, no effect on the engine is made
+twice, nothing in a log is an error.
+two_servers.py [--clusters 20] [--nodes 4] [--pause 12] [--only postgres|mariadb]"""
+
+import argparse
+import collections
+import glob
+import os
+import re
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from mariadb import MariaDb  # noqa: E402
+from postgres import Postgres  # noqa: E402
+from simulated import Simulated, complete, create, delete_all, statuses  # noqa: E402
+from world import Failed, Stories, expect  # noqa: E402
+
+SKEW = 20
+# What a server may log as an error: nothing.
+ERROR = re.compile(r"\bERROR\b|panicked|An internal error")
+
+
+def faketime():
+    """The library that shifts the wall clock of a process."""
+    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    if not found:
+        raise Failed("libfaketime is not installed: apt-get install faketime")
+    return found[0]
+
+
+class Skewed(Simulated):
+    """A server whose wall clock is ahead; its monotonic clock is not."""
+
+    def start(self, seconds=30):
+        ahead = {"LD_PRELOAD": faketime(), "FAKETIME": f"+{SKEW}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                 "FAKETIME_DONT_RESET": "1"}
+        before = {name: os.environ.get(name) for name in ahead}
+        os.environ.update(ahead)
+        try:
+            return super().start(seconds)
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+def doubled(server):
+    """Objects on which an effect took place more often than it may: each life
+    of a container begins and ends once."""
+    lives = collections.defaultdict(list)
+    for call, kind, name in server.world("SELECT call, object, name FROM sim_effect ORDER BY seq"):
+        lives[(kind, name)].append(call)
+    wrong = {}
+    for key, calls in lives.items():
+        alive = False
+        for call in calls:
+            if call == "create":
+                if alive:
+                    wrong[key] = calls
+                alive = True
+            elif call == "remove":
+                if not alive:
+                    wrong[key] = calls
+                alive = False
+        if calls.count("start") > calls.count("create"):
+            wrong[key] = calls
+    return wrong
+
+
+def disturbed(first, second, pause):
+    """The first stands still; the second ends and comes back meanwhile."""
+    time.sleep(1)
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(pause / 3)
+        second.stop()
+        second.start()
+        time.sleep(pause * 2 / 3)
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+
+
+def run(url, clusters, nodes, pause):
+    first = Simulated(url)
+    second = Skewed(url, with_=first)
+    try:
+        first.start()
+        first.template()
+        second.start()
+        for cloud in ("jeroboam-demo", "jeroboam"):
+            second.tokens[cloud] = first.token(cloud)
+        begun = time.monotonic()
+        # While one stands still and the other is away nobody can be called.
+        create([first, second], clusters, nodes - 1)
+        seen = statuses(second)
+        trouble = threading.Thread(target=disturbed, args=(first, second, pause))
+        trouble.start()
+        trouble.join()
+        complete(second, clusters, 300)
+        took = time.monotonic() - begun
+        expect(not doubled(first), f"doubled effects: {list(doubled(first).items())[:3]}")
+        count = first.world("SELECT count(*) FROM sim_container")[0][0]
+        expect(count == clusters * nodes, f"{count} containers for {clusters * nodes} nodes")
+        gone = delete_all(second, 180)
+        expect(not doubled(first), f"doubled effects: {list(doubled(first).items())[:3]}")
+        for name, server in (("stopped", first), ("restarted", second)):
+            lines = [line for line in server.log(10**6).splitlines() if ERROR.search(line)]
+            expect(not lines, f"log of the {name} server: {lines[:3]}")
+        return f"disturbed when they were {seen}; {took:.1f} s, of which {pause} s disturbed; deleted in {gone:.1f} s"
+    finally:
+        second.close()
+        first.close()
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--clusters", type=int, default=20)
+    args.add_argument("--nodes", type=int, default=4)
+    args.add_argument("--pause", type=int, default=12)
+    args.add_argument("--only", choices=["postgres", "mariadb"])
+    args = args.parse_args()
+    stories = Stories()
+    try:
+        for name, kind in (("postgres", Postgres), ("mariadb", MariaDb)):
+            if args.only not in (None, name):
+                continue
+            database = kind()
+            try:
+                stories.tell(f"{args.clusters} clusters of {args.nodes} nodes on {name}, one server stopped, one restarted",
+                             lambda d=database: run(d.database(), args.clusters, args.nodes, args.pause))
+            finally:
+                database.close()
+    except KeyboardInterrupt:
+        stories.failed.append("interrupted: the time was over")
+    except Failed as e:
+        stories.failed.append(str(e))
+    return stories.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
