@@ -1,6 +1,7 @@
 //! Accepting a new cluster: checks in the order of the real service, then one
 //! transaction for everything that the cluster is made of.
 
+use db::Table as _;
 use kernel::{Ctx, Error, Kind, Result, clock, ids};
 use pki::Ca;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::coe::kubernetes::networks::Networks;
 use crate::errors::{as_bad_request, bad};
 use crate::kube::{self, Kube};
 use crate::node;
-use crate::nodegroup::{self, Group, MASTER, WORKER};
+use crate::nodegroup::{Group, MASTER, WORKER};
 use crate::notify::{self, Outcome};
 use crate::template::ops::{own, project};
 use crate::template::{self, Template};
@@ -218,10 +219,10 @@ async fn store(
         }
         table::insert(tx, c, &ca.cert_pem, &key).await?;
         for group in &groups {
-            nodegroup::table::insert(tx, group).await?;
+            group.insert(tx).await?;
         }
         for n in &nodes {
-            node::table::insert(tx, n).await?;
+            n.insert(tx).await?;
         }
         node::table::insert_swarm(tx, &c.uuid).await?;
         if let Some(kube) = &kube {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::Result;
+use kernel::{Error, Kind, Result};
 use serde_json::Value;
 
 use crate::coe::Coe;
@@ -56,6 +56,10 @@ pub(crate) struct Cluster {
     pub(crate) cause: Option<String>,
     pub(crate) created_at: i64,
     pub(crate) updated_at: Option<i64>,
+    /// Set where the row holds a word that this release does not know, and
+    /// says so. Such a row is shown, and nothing else is done with it: what
+    /// the word stands for is not known here.
+    pub(crate) newer: Option<String>,
 }
 
 /// What an operation in progress wants.
@@ -70,27 +74,16 @@ pub(crate) enum Intent {
     Delete,
 }
 
+db::words! {
+    Intent:
+        Create = "create",
+        Resize = "resize",
+        Rollback = "rollback",
+        RotateCa = "rotate-ca",
+        Delete = "delete",
+}
+
 impl Intent {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Resize => "resize",
-            Self::Rollback => "rollback",
-            Self::RotateCa => "rotate-ca",
-            Self::Delete => "delete",
-        }
-    }
-
-    pub(crate) fn parse(word: &str) -> Self {
-        match word {
-            "resize" => Self::Resize,
-            "rollback" => Self::Rollback,
-            "rotate-ca" => Self::RotateCa,
-            "delete" => Self::Delete,
-            _ => Self::Create,
-        }
-    }
-
     /// The verb of the status words.
     pub(crate) fn verb(self) -> &'static str {
         match self {
@@ -111,10 +104,34 @@ impl Intent {
     }
 }
 
+/// Verbs and results that the status of a cluster is made of.
+const VERBS: [&str; 4] = ["CREATE", "UPDATE", "ROLLBACK", "DELETE"];
+const RESULTS: [&str; 3] = ["IN_PROGRESS", "COMPLETE", "FAILED"];
+
+/// # Errors
+/// As [`db::unknown_word`].
+pub(crate) fn check_status(word: &str) -> Result<()> {
+    match word.split_once('_') {
+        Some((verb, result)) if VERBS.contains(&verb) && RESULTS.contains(&result) => Ok(()),
+        _ => Err(db::unknown_word("status of a cluster", word)),
+    }
+}
+
 impl Cluster {
     /// The engine that it is built with.
     pub(crate) fn engine(&self) -> Result<Coe> {
-        Coe::parse(&self.coe)
+        Coe::of_word(&self.coe)
+    }
+
+    /// The row, unless a newer release has written it.
+    ///
+    /// # Errors
+    /// As [`db::unknown_word`].
+    pub(crate) fn known(self) -> Result<Self> {
+        match self.newer {
+            Some(why) => Err(Error::new(Kind::Unavailable { retry_after: 30 }, why)),
+            None => Ok(self),
+        }
     }
 
     pub(crate) fn in_progress(&self) -> bool {

@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 
 use super::{ops, wire};
 use crate::ClustersDeps;
-use crate::node::{self, Node, NodeStatus};
+use crate::node::table::Shown;
+use crate::node::{self, NodeStatus};
 
 /// Answers status, nodes with their steps, the resources of the stack, and
 /// the add-ons that labels asked for.
 pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value> {
     let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
     d.enforcer.check("cluster:get", ctx, &ops::target(&c))?;
-    let nodes = node::table::of_cluster(&d.db, &c.uuid).await?;
+    let nodes = node::table::shown(&d.db, &c.uuid).await?;
     let inside = Ctx::for_project(&ctx.request_id, &c.project_id);
     let resources = match d.orchestration.stacks.resources(&inside, &c.stack_id).await {
         Ok(all) => all,
@@ -23,7 +24,7 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value
     let mut body = wire::brief(&c);
     let shown: Vec<Value> = nodes
         .iter()
-        .filter(|n| n.status != NodeStatus::Removed)
+        .filter(|n| n.status != NodeStatus::Removed.word())
         .map(node_body)
         .collect();
     body.insert("nodes".into(), Value::Array(shown));
@@ -43,15 +44,16 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value
     Ok(Value::Object(body))
 }
 
-fn node_body(n: &Node) -> Value {
+fn node_body(n: &Shown) -> Value {
     let steps: Vec<Value> = n
         .steps
+        .0
         .iter()
         .map(|s| {
             json!({ "name": s.name, "status": s.status, "at": clock::iso_micros_z(s.started_micros),
                 "log": s.log, "ms": (s.at_micros - s.started_micros) / 1000 })
         })
         .collect();
-    json!({ "name": n.name, "role": n.role(), "status": n.status.as_str(),
-        "addresses": n.addresses, "steps": steps })
+    json!({ "name": n.name, "role": node::model::role(n.is_master, n.is_balancer), "status": n.status,
+        "addresses": n.addresses.0, "steps": steps })
 }

@@ -1,6 +1,6 @@
 //! Changing the number of workers: which nodes go, which come.
 
-use db::{Lease, Tx};
+use db::{Lease, Table as _, Tx};
 use kernel::{Ctx, Error, Result, clock};
 use serde_json::Value;
 
@@ -207,7 +207,7 @@ pub(super) async fn come(
     for _ in 0..count {
         let mut fresh = tokens::new_node(&d.sealer, cluster, g)?;
         fresh.pod_cidr = ranges.next();
-        node::table::insert(tx, &fresh).await?;
+        fresh.insert(tx).await?;
     }
     nodegroup::table::set_size(tx, g).await
 }

@@ -2,11 +2,12 @@
 //! API call, a report of a node and the reconciler never undo each other.
 //! What only the reconciler writes asks for its lease (`Fenced`).
 
-use db::{Db, Fenced, Migration, Row, Tx, Value, values};
+use db::{Db, Fenced, Migration, Row, Table as _, Tx, Value, values};
 use kernel::{Page, Result, clock};
 use serde_json::Value as Json;
 
-use super::model::{Cluster, Intent};
+use super::model::{Cluster, Intent, check_status};
+use crate::coe::Coe;
 use crate::listing::{self, Column, Kind};
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
@@ -77,93 +78,55 @@ pub(crate) const SORT: &[Column] = &[
     ("updated_at", Kind::Int),
 ];
 
-const COLUMNS: &str = "uuid, project_id, user_id, name, cluster_template_id, coe, keypair, \
-    docker_volume_size, labels, master_flavor_id, flavor_id, create_timeout, stack_id, status, \
-    status_reason, health_status, health_status_reason, discovery_url, api_address, coe_version, \
-    container_version, fixed_network, fixed_subnet, floating_ip_enabled, master_lb_enabled, intent, \
-    generation, sent_generation, rollback_count, rollback_cause, created_at, updated_at";
+db::columns! {
+    Cluster in "magnum_cluster" {
+        uuid, project_id, user_id, name, cluster_template_id, coe, keypair, docker_volume_size,
+        labels as json, master_flavor_id, flavor_id, create_timeout, stack_id, status,
+        status_reason, health_status, health_status_reason as json, discovery_url, api_address,
+        coe_version, container_version, fixed_network, fixed_subnet, floating_ip_enabled,
+        master_lb_enabled, intent via shown_intent, generation, sent_generation,
+        rollback = "rollback_count", cause = "rollback_cause", created_at, updated_at,
+    }
+    also |row| { newer: newer(row)? }
+}
 
-fn read(row: &Row) -> Result<Cluster> {
-    Ok(Cluster {
-        uuid: row.text("uuid")?,
-        project_id: row.text("project_id")?,
-        user_id: row.text("user_id")?,
-        name: row.text("name")?,
-        cluster_template_id: row.text("cluster_template_id")?,
-        coe: row.text("coe")?,
-        keypair: row.opt_text("keypair")?,
-        docker_volume_size: row.opt_int("docker_volume_size")?,
-        labels: serde_json::from_str(&row.text("labels")?)?,
-        master_flavor_id: row.opt_text("master_flavor_id")?,
-        flavor_id: row.opt_text("flavor_id")?,
-        create_timeout: row.int("create_timeout")?,
-        stack_id: row.text("stack_id")?,
-        status: row.text("status")?,
-        status_reason: row.opt_text("status_reason")?,
-        health_status: row.opt_text("health_status")?,
-        health_status_reason: row.json("health_status_reason")?,
-        discovery_url: row.opt_text("discovery_url")?,
-        api_address: row.opt_text("api_address")?,
-        coe_version: row.opt_text("coe_version")?,
-        container_version: row.opt_text("container_version")?,
-        fixed_network: row.opt_text("fixed_network")?,
-        fixed_subnet: row.opt_text("fixed_subnet")?,
-        floating_ip_enabled: row.flag("floating_ip_enabled")?,
-        master_lb_enabled: row.flag("master_lb_enabled")?,
-        intent: Intent::parse(&row.text("intent")?),
-        generation: row.int("generation")?,
-        sent_generation: row.int("sent_generation")?,
-        rollback: row.opt_int("rollback_count")?,
-        cause: row.opt_text("rollback_cause")?,
-        created_at: row.int("created_at")?,
-        updated_at: row.opt_int("updated_at")?,
-    })
+/// The columns that are not read with the others.
+pub(crate) const CA: [&str; 2] = ["ca_cert", "ca_key"];
+
+/// Where the word is not known `newer` says so.
+fn shown_intent(row: &Row, column: &str) -> Result<Intent> {
+    Ok(Intent::of_word(&row.text(column)?).unwrap_or_default())
+}
+
+/// What a newer release has written.
+fn newer(row: &Row) -> Result<Option<String>> {
+    let (intent, coe) = (row.text("intent")?, row.text("coe")?);
+    let known = Intent::of_word(&intent)
+        .and_then(|_| Coe::of_word(&coe))
+        .and_then(|_| check_status(&row.text("status")?));
+    Ok(known.err().map(|e| e.message))
+}
+
+fn select(condition: &str) -> String {
+    format!("{} WHERE {condition}", Cluster::select())
 }
 
 /// `ca_key` is sealed.
 pub(crate) async fn insert(tx: &mut Tx, c: &Cluster, ca_cert: &str, ca_key: &str) -> Result<()> {
-    let marks = vec!["?"; COLUMNS.split(',').count() + 2].join(", ");
-    let args = values![
-        &c.uuid,
-        &c.project_id,
-        &c.user_id,
-        &c.name,
-        &c.cluster_template_id,
-        &c.coe,
-        c.keypair.clone(),
-        c.docker_volume_size,
-        serde_json::to_string(&c.labels)?,
-        c.master_flavor_id.clone(),
-        c.flavor_id.clone(),
-        c.create_timeout,
-        &c.stack_id,
-        &c.status,
-        c.status_reason.clone(),
-        c.health_status.clone(),
-        c.health_status_reason.to_string(),
-        c.discovery_url.clone(),
-        c.api_address.clone(),
-        c.coe_version.clone(),
-        c.container_version.clone(),
-        c.fixed_network.clone(),
-        c.fixed_subnet.clone(),
-        c.floating_ip_enabled,
-        c.master_lb_enabled,
-        c.intent.as_str(),
-        c.generation,
-        c.sent_generation,
-        c.rollback,
-        c.cause.clone(),
-        c.created_at,
-        c.updated_at,
-        ca_cert,
-        ca_key,
-    ];
-    let sql = format!("INSERT INTO magnum_cluster ({COLUMNS}, ca_cert, ca_key) VALUES ({marks})");
+    let columns = [Cluster::COLUMNS, &CA].concat();
+    let mut args = c.values()?;
+    args.extend(values![ca_cert, ca_key]);
+    let sql = format!(
+        "INSERT INTO {} ({}) VALUES ({})",
+        Cluster::TABLE,
+        columns.join(", "),
+        vec!["?"; columns.len()].join(", ")
+    );
     tx.execute(&sql, args).await.map(|_| ())
 }
 
-/// By uuid or name within a project (`None`: all); at most two.
+/// By uuid or name within a project (`None`: all); at most two. Rows of a
+/// newer release are shown as well.
 pub(crate) async fn find(
     db: &Db,
     key: &str,
@@ -171,34 +134,31 @@ pub(crate) async fn find(
     project: Option<&str>,
 ) -> Result<Vec<Cluster>> {
     let column = if by_name { "name" } else { "uuid" };
-    let mut sql = format!("SELECT {COLUMNS} FROM magnum_cluster WHERE {column} = ?");
+    let mut sql = select(&format!("{column} = ?"));
     let mut args = values![key];
     if let Some(project) = project {
         sql.push_str(" AND project_id = ?");
         args.push(project.into());
     }
     sql.push_str(" LIMIT 2");
-    db.query(&sql, args).await?.iter().map(read).collect()
+    db.query(&sql, args)
+        .await?
+        .iter()
+        .map(Cluster::read)
+        .collect()
 }
 
+/// For whoever acts on it.
 pub(crate) async fn load(db: &Db, uuid: &str) -> Result<Option<Cluster>> {
-    let sql = format!("SELECT {COLUMNS} FROM magnum_cluster WHERE uuid = ?");
-    db.query_opt(&sql, values![uuid])
-        .await?
-        .as_ref()
-        .map(read)
-        .transpose()
+    let row = db.query_opt(&select("uuid = ?"), values![uuid]).await?;
+    row.map(|r| Cluster::read(&r)?.known()).transpose()
 }
 
 /// Reads the row for an operation that decides by it, and keeps others off.
 /// The key of the cluster's reconciler comes first where it is marked, too.
 pub(crate) async fn lock(tx: &mut Tx, uuid: &str) -> Result<Option<Cluster>> {
-    let sql = format!("SELECT {COLUMNS} FROM magnum_cluster WHERE uuid = ?");
-    tx.lock_opt(&sql, values![uuid])
-        .await?
-        .as_ref()
-        .map(read)
-        .transpose()
+    let row = tx.lock_opt(&select("uuid = ?"), values![uuid]).await?;
+    row.map(|r| Cluster::read(&r)?.known()).transpose()
 }
 
 pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<Vec<Cluster>> {
@@ -206,8 +166,19 @@ pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<
         Some(p) => ("project_id = ?", values![p]),
         None => ("1 = 1", vec![]),
     };
-    let (sql, args) = listing::select(COLUMNS, "magnum_cluster", scope, args, page, SORT)?;
-    db.query(&sql, args).await?.iter().map(read).collect()
+    let (sql, args) = listing::select(
+        &Cluster::COLUMNS.join(", "),
+        Cluster::TABLE,
+        scope,
+        args,
+        page,
+        SORT,
+    )?;
+    db.query(&sql, args)
+        .await?
+        .iter()
+        .map(Cluster::read)
+        .collect()
 }
 
 /// The CA: certificate and sealed key.
@@ -246,7 +217,7 @@ pub(crate) async fn start(
             values![
                 format!("{}_IN_PROGRESS", intent.verb()),
                 reason,
-                intent.as_str(),
+                intent.word(),
                 clock::now_micros(),
                 &c.uuid,
                 c.generation

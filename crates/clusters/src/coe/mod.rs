@@ -42,6 +42,14 @@ impl Coe {
         }
     }
 
+    /// As [`Coe::parse`] for the word of a stored row.
+    ///
+    /// # Errors
+    /// As [`db::unknown_word`].
+    pub(crate) fn of_word(word: &str) -> Result<Self> {
+        Self::parse(word).map_err(|_| db::unknown_word("COE", word))
+    }
+
     /// The first is the default.
     pub(crate) fn network_drivers(self) -> &'static [&'static str] {
         match self {

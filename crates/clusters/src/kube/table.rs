@@ -1,9 +1,10 @@
 //! SQL of `magnum_kube`.
 
-use db::{Db, Migration, Tx, values};
+use db::{Db, Json, Migration, Table as _, Tx, values};
 use kernel::{Error, Result};
 
 use super::model::{Kube, StoredCa};
+use crate::coe::kubernetes::networks::Networks;
 
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     name: "clusters-040-kube",
@@ -14,44 +15,50 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
         token_key {text} NOT NULL)",
 }];
 
+db::table! {
+    /// As stored; the keys are sealed.
+    #[derive(Debug)]
+    pub(crate) struct KubeRow in "magnum_kube" {
+        pub(crate) cluster_id: String,
+        pub(crate) networks: Json<Networks>,
+        pub(crate) etcd_ca_cert: String,
+        pub(crate) etcd_ca_key: String,
+        pub(crate) front_ca_cert: String,
+        pub(crate) front_ca_key: String,
+        pub(crate) token_key: String,
+    }
+}
+
 pub(crate) async fn insert(tx: &mut Tx, cluster: &str, k: &Kube) -> Result<()> {
-    tx.execute(
-        "INSERT INTO magnum_kube (cluster_id, networks, etcd_ca_cert, etcd_ca_key, \
-         front_ca_cert, front_ca_key, token_key) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        values![
-            cluster,
-            serde_json::to_string(&k.networks)?,
-            &k.etcd.cert,
-            &k.etcd.key_sealed,
-            &k.front_proxy.cert,
-            &k.front_proxy.key_sealed,
-            &k.token_key_sealed
-        ],
-    )
-    .await
-    .map(|_| ())
+    let row = KubeRow {
+        cluster_id: cluster.to_owned(),
+        networks: Json(k.networks.clone()),
+        etcd_ca_cert: k.etcd.cert.clone(),
+        etcd_ca_key: k.etcd.key_sealed.clone(),
+        front_ca_cert: k.front_proxy.cert.clone(),
+        front_ca_key: k.front_proxy.key_sealed.clone(),
+        token_key: k.token_key_sealed.clone(),
+    };
+    row.insert(tx).await
 }
 
 /// Of a cluster that is one of Kubernetes.
 pub(crate) async fn load(db: &Db, cluster: &str) -> Result<Kube> {
-    let row = db
-        .query_opt(
-            "SELECT networks, etcd_ca_cert, etcd_ca_key, front_ca_cert, front_ca_key, token_key \
-             FROM magnum_kube WHERE cluster_id = ?",
-            values![cluster],
-        )
-        .await?
-        .ok_or_else(|| Error::internal("a Kubernetes cluster without its ranges and CAs"))?;
+    let sql = format!("{} WHERE cluster_id = ?", KubeRow::select());
+    let row = db.query_opt(&sql, values![cluster]).await?;
+    let row =
+        row.ok_or_else(|| Error::internal("a Kubernetes cluster without its ranges and CAs"))?;
+    let row = KubeRow::read(&row)?;
     Ok(Kube {
-        networks: serde_json::from_str(&row.text("networks")?)?,
+        networks: row.networks.0,
         etcd: StoredCa {
-            cert: row.text("etcd_ca_cert")?,
-            key_sealed: row.text("etcd_ca_key")?,
+            cert: row.etcd_ca_cert,
+            key_sealed: row.etcd_ca_key,
         },
         front_proxy: StoredCa {
-            cert: row.text("front_ca_cert")?,
-            key_sealed: row.text("front_ca_key")?,
+            cert: row.front_ca_cert,
+            key_sealed: row.front_ca_key,
         },
-        token_key_sealed: row.text("token_key")?,
+        token_key_sealed: row.token_key,
     })
 }

@@ -35,7 +35,7 @@ fn read(row: &Row) -> Result<NodeBrief> {
         index: row.int("idx")?,
         is_master: row.flag("is_master")?,
         is_balancer: row.flag("is_balancer")?,
-        status: NodeStatus::parse(&row.text("status")?),
+        status: NodeStatus::of_word(&row.text("status")?)?,
         addresses: serde_json::from_str(&row.text("addresses")?)?,
         pod_cidr: row.opt_text("pod_cidr")?,
         token_hash: row.text("token_hash")?,

@@ -1,6 +1,6 @@
 //! A node of a cluster and what its agent has told.
 
-use kernel::ids;
+use kernel::{Result, ids};
 use serde::{Deserialize, Serialize};
 
 use crate::coe::Coe;
@@ -23,31 +23,18 @@ pub(crate) enum NodeStatus {
     Removed,
 }
 
+db::words! {
+    NodeStatus:
+        Waiting = "waiting",
+        Running = "running",
+        Ready = "ready",
+        Failed = "failed",
+        Lost = "lost",
+        Leaving = "leaving",
+        Removed = "removed",
+}
+
 impl NodeStatus {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Ready => "ready",
-            Self::Failed => "failed",
-            Self::Lost => "lost",
-            Self::Leaving => "leaving",
-            Self::Removed => "removed",
-        }
-    }
-
-    pub(crate) fn parse(word: &str) -> Self {
-        match word {
-            "running" => Self::Running,
-            "ready" => Self::Ready,
-            "failed" => Self::Failed,
-            "lost" => Self::Lost,
-            "leaving" => Self::Leaving,
-            "removed" => Self::Removed,
-            _ => Self::Waiting,
-        }
-    }
-
     /// Whether the cluster wants the node.
     pub(crate) fn wanted(self) -> bool {
         !matches!(self, Self::Leaving | Self::Removed)
@@ -143,15 +130,6 @@ impl Node {
         ))
     }
 
-    /// The role in the words of the seed.
-    pub(crate) fn role(&self) -> &'static str {
-        match (self.is_master, self.is_balancer) {
-            (true, _) => "manager",
-            (_, true) => "balancer",
-            _ => "worker",
-        }
-    }
-
     /// Whether a name, id, address or index of a request means this node.
     pub(crate) fn answers_to(&self, key: &str) -> bool {
         self.name == key
@@ -161,17 +139,25 @@ impl Node {
     }
 }
 
+/// The role in the words of the seed.
+pub(crate) fn role(is_master: bool, is_balancer: bool) -> &'static str {
+    match (is_master, is_balancer) {
+        (true, _) => "manager",
+        (_, true) => "balancer",
+        _ => "worker",
+    }
+}
+
 /// Something that an agent has to do inside the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Task {
     pub(crate) id: String,
     pub(crate) cluster_id: String,
-    /// `drain`, `remove`, `activate`, `promote`, `reload-ca`, `add-member` or
-    /// `promote-member`.
+    /// One of [`KINDS`].
     pub(crate) kind: String,
     /// Name of the node that it is about.
     pub(crate) node: String,
-    /// `pending`, `done` or `failed`.
+    /// One of [`STATUSES`].
     pub(crate) status: String,
     /// The node that has taken it, and until when it is left alone.
     pub(crate) taken_by: Option<String>,
@@ -183,7 +169,32 @@ pub(crate) struct Task {
     pub(crate) created_at: i64,
 }
 
+const KINDS: [&str; 7] = [
+    "drain",
+    "remove",
+    "activate",
+    "promote",
+    "reload-ca",
+    "add-member",
+    "promote-member",
+];
+const STATUSES: [&str; 3] = ["pending", "done", "failed"];
+
 impl Task {
+    /// The row, unless a newer release has written it.
+    ///
+    /// # Errors
+    /// As [`db::unknown_word`].
+    pub(crate) fn known(self) -> Result<Self> {
+        if !KINDS.contains(&self.kind.as_str()) {
+            return Err(db::unknown_word("kind of task", &self.kind));
+        }
+        if !STATUSES.contains(&self.status.as_str()) {
+            return Err(db::unknown_word("status of a task", &self.status));
+        }
+        Ok(self)
+    }
+
     pub(crate) fn new(cluster: &str, kind: &str, node: &str, now: i64, seconds: i64) -> Self {
         Self {
             id: ids::uuid(),

@@ -1,41 +1,32 @@
 //! SQL of `magnum_swarm`: how nodes join, and what the masters have told.
 
-use db::{Db, Tx, values};
+use db::{Db, Table as _, Tx, values};
 use kernel::Result;
 
-/// Sealed join secrets and the last observation.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Swarm {
-    pub(crate) join_sealed: Option<String>,
-    /// JSON, `{}` before the first.
-    pub(crate) observed: String,
+db::table! {
+    /// Sealed join secrets and the last observation.
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    pub(crate) struct Swarm in "magnum_swarm" {
+        pub(crate) cluster_id: String,
+        pub(crate) join_sealed: Option<String>,
+        /// JSON, `{}` before the first.
+        pub(crate) observed: String,
+    }
 }
 
 pub(crate) async fn insert_swarm(tx: &mut Tx, cluster: &str) -> Result<()> {
-    tx.execute(
-        "INSERT INTO magnum_swarm (cluster_id, join_sealed, observed) VALUES (?, NULL, '{}')",
-        values![cluster],
-    )
-    .await
-    .map(|_| ())
+    let row = Swarm {
+        cluster_id: cluster.to_owned(),
+        join_sealed: None,
+        observed: "{}".to_owned(),
+    };
+    row.insert(tx).await
 }
 
 pub(crate) async fn swarm(db: &Db, cluster: &str) -> Result<Swarm> {
-    let row = db
-        .query_opt(
-            "SELECT join_sealed, observed FROM magnum_swarm WHERE cluster_id = ?",
-            values![cluster],
-        )
-        .await?;
-    row.map_or_else(
-        || Ok(Swarm::default()),
-        |r| {
-            Ok(Swarm {
-                join_sealed: r.opt_text("join_sealed")?,
-                observed: r.text("observed")?,
-            })
-        },
-    )
+    let sql = format!("{} WHERE cluster_id = ?", Swarm::select());
+    let row = db.query_opt(&sql, values![cluster]).await?;
+    row.map_or_else(|| Ok(Swarm::default()), |r| Swarm::read(&r))
 }
 
 /// The sealed join secrets, inside of a transaction that replaces them.

@@ -1,9 +1,11 @@
 //! SQL of `magnum_node` and `magnum_task`.
 
-use db::{Db, Fenced, Migration, Row, Tx, values};
+use db::{Db, Fenced, Json, Migration, Table as _, Tx, values};
 use kernel::Result;
 
-use super::model::{Node, NodeStatus, Task};
+use super::model::{Node, NodeStatus, Step, Task};
+#[cfg(test)]
+pub(crate) use super::swarm_table::Swarm;
 pub(crate) use super::swarm_table::{
     insert_swarm, join_tx, observed_tx, set_join, set_observed, swarm,
 };
@@ -64,85 +66,64 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
 ];
 
-const COLUMNS: &str = "id, cluster_id, nodegroup, idx, name, is_master, status, steps, addresses, \
-    token_sealed, token_hash, token_expires, session_hash, signal_status, signalled, generation, \
-    created_at, pod_cidr, is_balancer, fresh_sealed";
-
-fn read(row: &Row) -> Result<Node> {
-    Ok(Node {
-        id: row.text("id")?,
-        cluster_id: row.text("cluster_id")?,
-        nodegroup: row.text("nodegroup")?,
-        index: row.int("idx")?,
-        name: row.text("name")?,
-        is_master: row.flag("is_master")?,
-        status: NodeStatus::parse(&row.text("status")?),
-        steps: serde_json::from_str(&row.text("steps")?)?,
-        addresses: serde_json::from_str(&row.text("addresses")?)?,
-        token_sealed: row.text("token_sealed")?,
-        token_hash: row.text("token_hash")?,
-        token_expires: row.int("token_expires")?,
-        session_hash: row.opt_text("session_hash")?,
-        signal: row.opt_text("signal_status")?,
-        signalled: row.flag("signalled")?,
-        generation: row.int("generation")?,
-        created_at: row.int("created_at")?,
-        pod_cidr: row.opt_text("pod_cidr")?,
-        is_balancer: row.flag("is_balancer")?,
-        fresh_sealed: row.opt_text("fresh_sealed")?,
-    })
+db::columns! {
+    Node in "magnum_node" {
+        id, cluster_id, nodegroup, index = "idx", name, is_master, status, steps as json,
+        addresses as json, token_sealed, token_hash, token_expires, session_hash,
+        signal = "signal_status", signalled, generation, created_at, pod_cidr, is_balancer,
+        fresh_sealed,
+    }
 }
 
-pub(crate) async fn insert(tx: &mut Tx, n: &Node) -> Result<()> {
-    let marks = vec!["?"; COLUMNS.split(',').count()].join(", ");
-    tx.execute(
-        &format!("INSERT INTO magnum_node ({COLUMNS}) VALUES ({marks})"),
-        values![
-            &n.id,
-            &n.cluster_id,
-            &n.nodegroup,
-            n.index,
-            &n.name,
-            n.is_master,
-            n.status.as_str(),
-            serde_json::to_string(&n.steps)?,
-            serde_json::to_string(&n.addresses)?,
-            &n.token_sealed,
-            &n.token_hash,
-            n.token_expires,
-            n.session_hash.clone(),
-            n.signal.clone(),
-            n.signalled,
-            n.generation,
-            n.created_at,
-            n.pod_cidr.clone(),
-            n.is_balancer,
-            n.fresh_sealed.clone()
-        ],
-    )
-    .await
-    .map(|_| ())
+db::columns! {
+    Task in "magnum_task" {
+        id, cluster_id, kind, node, status, taken_by, taken_until, deadline, log, generation,
+        created_at,
+    }
+}
+
+db::table! {
+    /// A node for people: its status may be a word of a newer release.
+    pub(crate) struct Shown in "magnum_node" {
+        pub(crate) name: String,
+        pub(crate) is_master: bool,
+        pub(crate) is_balancer: bool,
+        pub(crate) status: String,
+        pub(crate) steps: Json<Vec<Step>>,
+        pub(crate) addresses: Json<Vec<String>>,
+    }
+}
+
+pub(crate) async fn shown(db: &Db, cluster: &str) -> Result<Vec<Shown>> {
+    let sql = format!(
+        "{} WHERE cluster_id = ? ORDER BY is_master DESC, idx",
+        Shown::select()
+    );
+    let rows = db.query(&sql, values![cluster]).await?;
+    rows.iter().map(Shown::read).collect()
 }
 
 pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<Node>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM magnum_node WHERE cluster_id = ? ORDER BY is_master DESC, idx"
+        "{} WHERE cluster_id = ? ORDER BY is_master DESC, idx",
+        Node::select()
     );
     db.query(&sql, values![cluster])
         .await?
         .iter()
-        .map(read)
+        .map(Node::read)
         .collect()
 }
 
 pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Node>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM magnum_node WHERE cluster_id = ? ORDER BY is_master DESC, idx"
+        "{} WHERE cluster_id = ? ORDER BY is_master DESC, idx",
+        Node::select()
     );
     tx.query(&sql, values![cluster])
         .await?
         .iter()
-        .map(read)
+        .map(Node::read)
         .collect()
 }
 
@@ -154,21 +135,21 @@ pub(crate) async fn forget(tx: &mut Tx, id: &str) -> Result<()> {
 }
 
 pub(crate) async fn by_session(db: &Db, session_hash: &str) -> Result<Option<Node>> {
-    let sql = format!("SELECT {COLUMNS} FROM magnum_node WHERE session_hash = ?");
+    let sql = format!("{} WHERE session_hash = ?", Node::select());
     db.query_opt(&sql, values![session_hash])
         .await?
         .as_ref()
-        .map(read)
+        .map(Node::read)
         .transpose()
 }
 
 pub(crate) async fn load_tx(tx: &mut Tx, id: &str) -> Result<Option<Node>> {
     // Two reports of one node must not overwrite each other's steps.
-    let sql = format!("SELECT {COLUMNS} FROM magnum_node WHERE id = ?");
+    let sql = format!("{} WHERE id = ?", Node::select());
     tx.lock_opt(&sql, values![id])
         .await?
         .as_ref()
-        .map(read)
+        .map(Node::read)
         .transpose()
 }
 
@@ -181,7 +162,7 @@ pub(crate) async fn bind(tx: &mut Tx, node: &Node, session_hash: &str) -> Result
             values![
                 session_hash,
                 serde_json::to_string(&node.addresses)?,
-                node.status.as_str(),
+                node.status.word(),
                 &node.id,
                 session_hash
             ],
@@ -205,7 +186,7 @@ pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
         "UPDATE magnum_node SET status = ?, steps = ?, signal_status = ?, signalled = ?, \
          pod_cidr = ? WHERE id = ?",
         values![
-            n.status.as_str(),
+            n.status.word(),
             serde_json::to_string(&n.steps)?,
             n.signal.clone(),
             n.signalled,
@@ -228,7 +209,7 @@ pub(crate) async fn set_status(tx: &mut Tx, n: &Node) -> Result<()> {
     tx.wake(crate::cluster::KIND, &n.cluster_id);
     tx.execute(
         "UPDATE magnum_node SET status = ? WHERE id = ?",
-        values![n.status.as_str(), &n.id],
+        values![n.status.word(), &n.id],
     )
     .await
     .map(|_| ())
@@ -277,68 +258,27 @@ pub(crate) async fn set_signalled(tx: &mut Tx, id: &str, signal: &str) -> Result
     .map(|_| ())
 }
 
-fn read_task(row: &Row) -> Result<Task> {
-    Ok(Task {
-        id: row.text("id")?,
-        cluster_id: row.text("cluster_id")?,
-        kind: row.text("kind")?,
-        node: row.text("node")?,
-        status: row.text("status")?,
-        taken_by: row.opt_text("taken_by")?,
-        taken_until: row.int("taken_until")?,
-        deadline: row.int("deadline")?,
-        log: row.text("log")?,
-        generation: row.int("generation")?,
-        created_at: row.int("created_at")?,
-    })
-}
-
-const TASK: &str = "id, cluster_id, kind, node, status, taken_by, taken_until, deadline, log, \
-    generation, created_at";
-
 /// Also wakes the agents that wait for work.
 pub(crate) async fn insert_task(tx: &mut Tx, t: &Task) -> Result<()> {
     tx.wake(crate::cluster::KIND, &t.cluster_id);
-    let sql = format!("INSERT INTO magnum_task ({TASK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    tx.execute(
-        &sql,
-        values![
-            &t.id,
-            &t.cluster_id,
-            &t.kind,
-            &t.node,
-            &t.status,
-            t.taken_by.clone(),
-            t.taken_until,
-            t.deadline,
-            &t.log,
-            t.generation,
-            t.created_at
-        ],
-    )
-    .await
-    .map(|_| ())
+    t.insert(tx).await
 }
 
 /// All tasks of a cluster, oldest first; finished ones are few, they go with
 /// the operation that they belong to.
 pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
-    let sql =
-        format!("SELECT {TASK} FROM magnum_task WHERE cluster_id = ? ORDER BY created_at, id");
-    db.query(&sql, values![cluster])
-        .await?
-        .iter()
-        .map(read_task)
-        .collect()
+    let sql = format!(
+        "{} WHERE cluster_id = ? ORDER BY created_at, id",
+        Task::select()
+    );
+    let rows = db.query(&sql, values![cluster]).await?;
+    rows.iter().map(|r| Task::read(r)?.known()).collect()
 }
 
 pub(crate) async fn task_tx(tx: &mut Tx, cluster: &str, id: &str) -> Result<Option<Task>> {
-    let sql = format!("SELECT {TASK} FROM magnum_task WHERE cluster_id = ? AND id = ?");
-    tx.query_opt(&sql, values![cluster, id])
-        .await?
-        .as_ref()
-        .map(read_task)
-        .transpose()
+    let sql = format!("{} WHERE cluster_id = ? AND id = ?", Task::select());
+    let row = tx.query_opt(&sql, values![cluster, id]).await?;
+    row.map(|r| Task::read(&r)?.known()).transpose()
 }
 
 /// Takes a task for a node; `false` where another was quicker.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use db::{Db, Fenced, Migration, Row, Tx, Value, values};
+use db::{Db, Fenced, Migration, Table as _, Tx, Value, values};
 use kernel::{Result, clock};
 
 use super::model::Group;
@@ -19,80 +19,30 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
         updated_at bigint, PRIMARY KEY (cluster_id, name))",
 }];
 
-const COLUMNS: &str = "cluster_id, id, uuid, name, project_id, docker_volume_size, labels, \
-    flavor_id, image_id, node_addresses, node_count, role, min_node_count, max_node_count, status, \
-    status_reason, next_index, created_at, updated_at";
-
-fn read(row: &Row) -> Result<Group> {
-    Ok(Group {
-        id: row.int("id")?,
-        uuid: row.text("uuid")?,
-        name: row.text("name")?,
-        cluster_id: row.text("cluster_id")?,
-        project_id: row.text("project_id")?,
-        docker_volume_size: row.opt_int("docker_volume_size")?,
-        labels: serde_json::from_str(&row.text("labels")?)?,
-        flavor_id: row.opt_text("flavor_id")?,
-        image_id: row.text("image_id")?,
-        node_addresses: serde_json::from_str(&row.text("node_addresses")?)?,
-        node_count: row.int("node_count")?,
-        role: row.text("role")?,
-        min_node_count: row.int("min_node_count")?,
-        max_node_count: row.opt_int("max_node_count")?,
-        status: row.text("status")?,
-        status_reason: row.opt_text("status_reason")?,
-        next_index: row.int("next_index")?,
-        created_at: row.int("created_at")?,
-        updated_at: row.opt_int("updated_at")?,
-    })
-}
-
-pub(crate) async fn insert(tx: &mut Tx, g: &Group) -> Result<()> {
-    let marks = vec!["?"; COLUMNS.split(',').count()].join(", ");
-    tx.execute(
-        &format!("INSERT INTO magnum_nodegroup ({COLUMNS}) VALUES ({marks})"),
-        values![
-            &g.cluster_id,
-            g.id,
-            &g.uuid,
-            &g.name,
-            &g.project_id,
-            g.docker_volume_size,
-            serde_json::to_string(&g.labels)?,
-            g.flavor_id.clone(),
-            &g.image_id,
-            serde_json::to_string(&g.node_addresses)?,
-            g.node_count,
-            &g.role,
-            g.min_node_count,
-            g.max_node_count,
-            &g.status,
-            g.status_reason.clone(),
-            g.next_index,
-            g.created_at,
-            g.updated_at
-        ],
-    )
-    .await
-    .map(|_| ())
+db::columns! {
+    Group in "magnum_nodegroup" {
+        cluster_id, id, uuid, name, project_id, docker_volume_size, labels as json, flavor_id,
+        image_id, node_addresses as json, node_count, role, min_node_count, max_node_count,
+        status, status_reason, next_index, created_at, updated_at,
+    }
 }
 
 /// Of one cluster, masters first.
 pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<Group>> {
-    let sql = format!("SELECT {COLUMNS} FROM magnum_nodegroup WHERE cluster_id = ? ORDER BY id");
+    let sql = format!("{} WHERE cluster_id = ? ORDER BY id", Group::select());
     db.query(&sql, values![cluster])
         .await?
         .iter()
-        .map(read)
+        .map(Group::read)
         .collect()
 }
 
 pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Group>> {
-    let sql = format!("SELECT {COLUMNS} FROM magnum_nodegroup WHERE cluster_id = ? ORDER BY id");
+    let sql = format!("{} WHERE cluster_id = ? ORDER BY id", Group::select());
     tx.query(&sql, values![cluster])
         .await?
         .iter()
-        .map(read)
+        .map(Group::read)
         .collect()
 }
 
@@ -106,13 +56,15 @@ pub(crate) async fn of_clusters(
         return Ok(out);
     }
     let marks = vec!["?"; clusters.len()].join(", ");
-    let sql =
-        format!("SELECT {COLUMNS} FROM magnum_nodegroup WHERE cluster_id IN ({marks}) ORDER BY id");
+    let sql = format!(
+        "{} WHERE cluster_id IN ({marks}) ORDER BY id",
+        Group::select()
+    );
     for row in db
         .query(&sql, clusters.iter().map(Value::from).collect())
         .await?
     {
-        let group = read(&row)?;
+        let group = Group::read(&row)?;
         out.entry(group.cluster_id.clone()).or_default().push(group);
     }
     Ok(out)

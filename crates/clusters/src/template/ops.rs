@@ -1,5 +1,6 @@
 //! Operations on cluster templates.
 
+use db::Table as _;
 use kernel::{Ctx, Error, Page, Result, Target, clock, ids};
 use serde_json::Value;
 
@@ -66,7 +67,7 @@ pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> 
     }
     db::write!(d.db, |tx| {
         tx.leave_receipt().await?;
-        table::insert(tx, &t).await
+        t.insert(tx).await
     })
     .map_err(|e| match e.kind {
         kernel::Kind::AlreadyExists => Error::exists(format!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use db::{Db, Migration, Row, Tx, Value, values};
+use db::{Db, Migration, Table as _, Tx, Value, values};
 use kernel::{Page, Result};
 
 use super::model::Template;
@@ -71,107 +71,28 @@ pub(crate) const SORT: &[Column] = &[
     ("updated_at", Kind::Int),
 ];
 
-const COLUMNS: &str = "uuid, project_id, user_id, name, coe, image_id, flavor_id, \
-    master_flavor_id, dns_nameserver, keypair_id, external_network_id, fixed_network, fixed_subnet, \
-    network_driver, apiserver_port, docker_volume_size, cluster_distro, http_proxy, https_proxy, \
-    no_proxy, volume_driver, registry_enabled, labels, tls_disabled, public, server_type, \
-    insecure_registry, docker_storage_driver, master_lb_enabled, floating_ip_enabled, hidden, tags, \
-    driver, created_at, updated_at";
-
-fn read(row: &Row) -> Result<Template> {
-    Ok(Template {
-        uuid: row.text("uuid")?,
-        project_id: row.text("project_id")?,
-        user_id: row.text("user_id")?,
-        name: row.text("name")?,
-        coe: row.text("coe")?,
-        image_id: row.text("image_id")?,
-        flavor_id: row.opt_text("flavor_id")?,
-        master_flavor_id: row.opt_text("master_flavor_id")?,
-        dns_nameserver: row.opt_text("dns_nameserver")?,
-        keypair_id: row.opt_text("keypair_id")?,
-        external_network_id: row.opt_text("external_network_id")?,
-        fixed_network: row.opt_text("fixed_network")?,
-        fixed_subnet: row.opt_text("fixed_subnet")?,
-        network_driver: row.opt_text("network_driver")?,
-        apiserver_port: row.opt_int("apiserver_port")?,
-        docker_volume_size: row.opt_int("docker_volume_size")?,
-        cluster_distro: row.opt_text("cluster_distro")?,
-        http_proxy: row.opt_text("http_proxy")?,
-        https_proxy: row.opt_text("https_proxy")?,
-        no_proxy: row.opt_text("no_proxy")?,
-        volume_driver: row.opt_text("volume_driver")?,
-        registry_enabled: row.flag("registry_enabled")?,
-        labels: serde_json::from_str(&row.text("labels")?)?,
-        tls_disabled: row.flag("tls_disabled")?,
-        public: row.flag("public")?,
-        server_type: row.text("server_type")?,
-        insecure_registry: row.opt_text("insecure_registry")?,
-        docker_storage_driver: row.opt_text("docker_storage_driver")?,
-        master_lb_enabled: row.flag("master_lb_enabled")?,
-        floating_ip_enabled: row.flag("floating_ip_enabled")?,
-        hidden: row.flag("hidden")?,
-        tags: row.opt_text("tags")?,
-        driver: row.opt_text("driver")?,
-        created_at: row.int("created_at")?,
-        updated_at: row.opt_int("updated_at")?,
-    })
-}
-
-fn bound(t: &Template) -> Result<Vec<Value>> {
-    Ok(values![
-        &t.uuid,
-        &t.project_id,
-        &t.user_id,
-        &t.name,
-        &t.coe,
-        &t.image_id,
-        t.flavor_id.clone(),
-        t.master_flavor_id.clone(),
-        t.dns_nameserver.clone(),
-        t.keypair_id.clone(),
-        t.external_network_id.clone(),
-        t.fixed_network.clone(),
-        t.fixed_subnet.clone(),
-        t.network_driver.clone(),
-        t.apiserver_port,
-        t.docker_volume_size,
-        t.cluster_distro.clone(),
-        t.http_proxy.clone(),
-        t.https_proxy.clone(),
-        t.no_proxy.clone(),
-        t.volume_driver.clone(),
-        t.registry_enabled,
-        serde_json::to_string(&t.labels)?,
-        t.tls_disabled,
-        t.public,
-        &t.server_type,
-        t.insecure_registry.clone(),
-        t.docker_storage_driver.clone(),
-        t.master_lb_enabled,
-        t.floating_ip_enabled,
-        t.hidden,
-        t.tags.clone(),
-        t.driver.clone(),
-        t.created_at,
-        t.updated_at,
-    ])
-}
-
-pub(crate) async fn insert(tx: &mut Tx, t: &Template) -> Result<()> {
-    let marks = vec!["?"; COLUMNS.split(',').count()].join(", ");
-    let sql = format!("INSERT INTO magnum_template ({COLUMNS}) VALUES ({marks})");
-    tx.execute(&sql, bound(t)?).await.map(|_| ())
+db::columns! {
+    Template in "magnum_template" {
+        uuid, project_id, user_id, name, coe, image_id, flavor_id, master_flavor_id,
+        dns_nameserver, keypair_id, external_network_id, fixed_network, fixed_subnet,
+        network_driver, apiserver_port, docker_volume_size, cluster_distro, http_proxy,
+        https_proxy, no_proxy, volume_driver, registry_enabled, labels as json, tls_disabled,
+        public, server_type, insecure_registry, docker_storage_driver, master_lb_enabled,
+        floating_ip_enabled, hidden, tags, driver, created_at, updated_at,
+    }
 }
 
 /// Writes every column of a row that is locked.
 pub(crate) async fn update(tx: &mut Tx, t: &Template) -> Result<()> {
-    let set: Vec<_> = COLUMNS.split(", ").map(|c| format!("{c} = ?")).collect();
+    let set: Vec<_> = Template::COLUMNS
+        .iter()
+        .map(|c| format!("{c} = ?"))
+        .collect();
     let sql = format!(
         "UPDATE magnum_template SET {} WHERE uuid = ?",
         set.join(", ")
     );
-    let mut args = bound(t)?;
+    let mut args = t.values()?;
     args.push(Value::from(&t.uuid));
     tx.execute(&sql, args).await.map(|_| ())
 }
@@ -190,14 +111,18 @@ pub(crate) async fn find(
     project: Option<&str>,
 ) -> Result<Vec<Template>> {
     let column = if by_name { "name" } else { "uuid" };
-    let mut sql = format!("SELECT {COLUMNS} FROM magnum_template WHERE {column} = ?");
+    let mut sql = format!("{} WHERE {column} = ?", Template::select());
     let mut args = values![key];
     if let Some(project) = project {
         sql.push_str(" AND (project_id = ? OR (public = ? AND hidden = ?))");
         args.extend(values![project, true, false]);
     }
     sql.push_str(" ORDER BY created_at LIMIT 2");
-    db.query(&sql, args).await?.iter().map(read).collect()
+    db.query(&sql, args)
+        .await?
+        .iter()
+        .map(Template::read)
+        .collect()
 }
 
 /// The clusters that use it.
@@ -220,8 +145,19 @@ pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<
         ),
         None => ("1 = 1", vec![]),
     };
-    let (sql, args) = listing::select(COLUMNS, "magnum_template", scope, args, page, SORT)?;
-    db.query(&sql, args).await?.iter().map(read).collect()
+    let (sql, args) = listing::select(
+        &Template::COLUMNS.join(", "),
+        Template::TABLE,
+        scope,
+        args,
+        page,
+        SORT,
+    )?;
+    db.query(&sql, args)
+        .await?
+        .iter()
+        .map(Template::read)
+        .collect()
 }
 
 /// The labels of several templates, for the comparison in cluster details.
@@ -247,7 +183,7 @@ pub(crate) async fn labels_of(
 /// Reads it and keeps others off: it is neither changed nor deleted while a
 /// cluster of it is made.
 pub(crate) async fn lock(tx: &mut Tx, uuid: &str) -> Result<Option<Template>> {
-    let sql = format!("SELECT {COLUMNS} FROM magnum_template WHERE uuid = ?");
+    let sql = format!("{} WHERE uuid = ?", Template::select());
     let row = tx.lock_opt(&sql, values![uuid]).await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(Template::read).transpose()
 }

@@ -10,6 +10,8 @@ mod kube_release;
 mod kube_resize;
 mod nodes;
 mod pure;
+mod races;
 mod rollback;
 mod sessions;
+mod stored;
 pub(crate) mod world;

@@ -465,6 +465,7 @@ pub(crate) struct World {
     pub(crate) bootstrap: Router,
     clusters: Clusters,
     tasks: flow::Tasks,
+    pub(crate) deps: Arc<ClustersDeps>,
     reconciler: Arc<dyn Reconciler>,
     _dir: tempfile::TempDir,
 }
@@ -484,6 +485,11 @@ impl World {
             .await
             .unwrap();
         db.migrate(&crate::migrations()).await.unwrap();
+        Self::on(db, dir)
+    }
+
+    /// On a database with the schema; the directory holds the secrets.
+    pub(crate) fn on(db: Db, dir: tempfile::TempDir) -> Self {
         let heat = Fake::default();
         let things = Arc::new(Things::default());
         let (network, compute) = faces(&things);
@@ -514,6 +520,7 @@ impl World {
             router,
             bootstrap: clusters.bootstrap(&tasks).routes(),
             reconciler: clusters.reconcilers().remove(0),
+            deps: clusters.0.clone(),
             clusters,
             tasks,
             _dir: dir,
@@ -630,6 +637,24 @@ impl World {
             }
         }
         panic!("never at rest");
+    }
+
+    /// Marks a cluster and claims its key.
+    pub(crate) async fn claim(&self, id: &str) -> db::Lease {
+        db::write!(self.db, |tx| db::mark_now(tx, "cluster", id).await).unwrap();
+        let lease = std::time::Duration::from_secs(5);
+        let leases = db::claim_for(&self.db, &["cluster"], "test", 1, lease).await;
+        leases.unwrap().remove(0)
+    }
+
+    /// One run of the reconciler, whatever comes of it.
+    pub(crate) async fn run_once(&self, id: &str) -> Result<()> {
+        let lease = self.claim(id).await;
+        let next = self.reconciler.run(&lease).await;
+        db::complete(&self.db, &lease, &db::Dirty::Clean)
+            .await
+            .unwrap();
+        next.map(|_| ())
     }
 
     /// The stack changes and wakes its owner, as the engine does.

@@ -1,0 +1,202 @@
+//! Rows: every column is named once, and a word of a newer release is never
+//! taken for another one.
+
+use std::collections::BTreeMap;
+
+use db::{Db, Table, values};
+use serde_json::json;
+
+use super::world::*;
+use crate::cluster::model::{Cluster, Intent, check_status};
+use crate::cluster::table;
+use crate::coe::Coe;
+use crate::coe::kubernetes::networks::Networks;
+use crate::kube::table::KubeRow;
+use crate::node::table::Swarm;
+use crate::node::{Node, NodeStatus, Task};
+use crate::nodegroup::Group;
+use crate::template::Template;
+
+async fn named<T: Table>(db: &Db, besides: &[&str]) {
+    let mut named = [T::COLUMNS, besides].concat();
+    named.sort_unstable();
+    let there = db::columns_of(db, T::TABLE).await.unwrap();
+    assert_eq!(named, there, "{}", T::TABLE);
+}
+
+async fn same<T: Table + std::fmt::Debug>(db: &Db, row: T) {
+    named::<T>(db, &[]).await;
+    db::write!(db, |tx| row.insert(tx).await).unwrap();
+    let found = db.query(&T::select(), values![]).await.unwrap();
+    let read = T::read(&found[0]).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{row:?}"));
+}
+
+#[tokio::test]
+async fn every_column_is_named_and_comes_back() {
+    for test in testkit::every_database(&crate::migrations()).await {
+        let db = &test.db;
+        let labels = BTreeMap::from([("a".to_owned(), "1".to_owned())]);
+        let cluster = Cluster {
+            uuid: "c".into(),
+            labels: labels.clone(),
+            keypair: Some("k".into()),
+            status: "UPDATE_FAILED".into(),
+            coe: "kubernetes".into(),
+            health_status_reason: json!({ "api": "ok" }),
+            floating_ip_enabled: true,
+            intent: Intent::Rollback,
+            generation: 3,
+            rollback: Some(2),
+            cause: Some("because".into()),
+            updated_at: Some(4),
+            ..Cluster::default()
+        };
+        named::<Cluster>(db, &table::CA).await;
+        db::write!(db, |tx| table::insert(tx, &cluster, "cert", "key").await).unwrap();
+        assert_eq!(table::load(db, "c").await.unwrap(), Some(cluster));
+        let ca = table::ca(db, "c").await.unwrap();
+        assert_eq!(ca, Some(("cert".into(), "key".into())));
+        let group = Group {
+            id: 2,
+            uuid: "g".into(),
+            cluster_id: "c".into(),
+            labels: labels.clone(),
+            node_addresses: vec!["10.0.0.1".into()],
+            max_node_count: Some(9),
+            ..Group::default()
+        };
+        same(db, group).await;
+        let mut node = Node {
+            id: "n".into(),
+            cluster_id: "c".into(),
+            index: 7,
+            is_balancer: true,
+            status: NodeStatus::Leaving,
+            signal: Some("SUCCESS".into()),
+            pod_cidr: Some("10.0.1.0/24".into()),
+            ..Node::default()
+        };
+        node.report("join", "done", 5, "log");
+        same(db, node).await;
+        let mut task = Task::new("c", "drain", "n", 1, 2);
+        task.taken_by = Some("m".into());
+        same(db, task).await;
+        let template = Template {
+            uuid: "t".into(),
+            labels,
+            apiserver_port: Some(6443),
+            public: true,
+            ..Template::default()
+        };
+        same(db, template).await;
+        let row = KubeRow {
+            cluster_id: "c".into(),
+            networks: db::Json(Networks::of(&BTreeMap::new(), None).unwrap()),
+            etcd_ca_cert: "1".into(),
+            etcd_ca_key: "2".into(),
+            front_ca_cert: "3".into(),
+            front_ca_key: "4".into(),
+            token_key: "5".into(),
+        };
+        same(db, row).await;
+        let swarm = Swarm {
+            cluster_id: "c".into(),
+            join_sealed: Some("sealed".into()),
+            observed: "{}".into(),
+        };
+        same(db, swarm).await;
+    }
+}
+
+#[test]
+fn a_word_that_is_not_known_is_an_error() {
+    let newer = |e: kernel::Error| {
+        assert!(e.is_transient(), "{e}");
+        assert!(e.message.contains("was written by a newer version"), "{e}");
+    };
+    newer(Intent::of_word("upgrade").unwrap_err());
+    newer(NodeStatus::of_word("hibernated").unwrap_err());
+    newer(Coe::of_word("nomad").unwrap_err());
+    newer(check_status("ADOPT_COMPLETE").unwrap_err());
+    newer(check_status("UPDATE").unwrap_err());
+    newer(Task::new("c", "upgrade", "n", 0, 0).known().unwrap_err());
+    let mut task = Task::new("c", "drain", "n", 0, 0);
+    task.status = "skipped".into();
+    newer(task.known().unwrap_err());
+    for intent in ["create", "resize", "rollback", "rotate-ca", "delete"] {
+        assert_eq!(Intent::of_word(intent).unwrap().word(), intent);
+    }
+    for verb in ["CREATE", "UPDATE", "ROLLBACK", "DELETE"] {
+        for result in ["IN_PROGRESS", "COMPLETE", "FAILED"] {
+            check_status(&format!("{verb}_{result}")).unwrap();
+        }
+    }
+}
+
+async fn set(w: &World, table: &str, column: &str, word: &str) {
+    let sql = format!("UPDATE {table} SET {column} = ?");
+    db::write!(w.db, |tx| tx.execute(&sql, values![word]).await).unwrap();
+}
+
+async fn everything(w: &World) -> String {
+    let mut out = String::new();
+    for (table, columns) in [
+        ("magnum_cluster", "status, intent, coe"),
+        ("magnum_node", "status, '' AS intent, name AS coe"),
+        ("magnum_task", "status, kind AS intent, node AS coe"),
+    ] {
+        let sql = format!("SELECT {columns} FROM {table}");
+        for row in w.db.query(&sql, vec![]).await.unwrap() {
+            for column in ["status", "intent", "coe"] {
+                out.push_str(&row.text(column).unwrap());
+                out.push(' ');
+            }
+        }
+    }
+    out
+}
+
+#[tokio::test]
+async fn what_a_newer_release_has_written_is_shown_and_left_alone() {
+    for (table, column, word) in [
+        ("magnum_cluster", "status", "HIBERNATE_IN_PROGRESS"),
+        ("magnum_cluster", "intent", "upgrade"),
+        ("magnum_cluster", "coe", "nomad"),
+        ("magnum_node", "status", "hibernated"),
+        ("magnum_task", "kind", "upgrade"),
+        ("magnum_task", "status", "skipped"),
+    ] {
+        let w = World::new().await;
+        let id = w.cluster().await;
+        let task = Task::new(&id, "drain", "n", 0, 1);
+        db::write!(w.db, |tx| task.insert(tx).await).unwrap();
+        set(&w, table, column, word).await;
+        let before = everything(&w).await;
+        let told = w.heat.lock().parameters.clone();
+        // The reconciler backs off and says why.
+        let failure = w.run_once(&id).await.unwrap_err();
+        assert!(failure.message.contains("newer version"), "{failure}");
+        assert!(failure.message.contains(word), "{failure}");
+        let list = w.call(ALICE, "GET", "/v1/clusters", None).await;
+        assert_eq!(list.status, 200, "{}", list.body);
+        let own = w.own(ALICE, &format!("/clusters/{id}/progress")).await;
+        assert_eq!(own.status, 200, "{}", own.body);
+        if column == "status" && table == "magnum_cluster" {
+            assert_eq!(list.body["clusters"][0]["status"], word);
+            assert_eq!(own.body["status"], word);
+        }
+        if table == "magnum_node" {
+            assert_eq!(own.body["nodes"][0]["status"], word);
+        }
+        if table == "magnum_cluster" {
+            let path = format!("/v1/clusters/{id}");
+            let got = w.call(ALICE, "DELETE", &path, None).await;
+            assert_eq!(got.status, 503, "{}", got.body);
+            let why = got.body["errors"][0]["detail"].as_str().unwrap();
+            assert!(why.contains("newer version"), "{why}");
+        }
+        assert_eq!(everything(&w).await, before);
+        assert_eq!(w.heat.lock().parameters, told);
+    }
+}
