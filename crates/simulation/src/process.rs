@@ -105,11 +105,6 @@ impl Process {
         self.wake();
     }
 
-    #[must_use]
-    pub fn is_killed(&self) -> bool {
-        self.0.killed.load(Ordering::SeqCst)
-    }
-
     fn wake(&self) {
         let waiting = std::mem::take(
             &mut *self

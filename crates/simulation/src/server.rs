@@ -10,7 +10,7 @@ use clusters::{BootstrapParams, Clusters, ClustersDeps};
 use compute::face::NewImage;
 use compute::{Compute, ComputeConfig};
 use db::{Db, Safeguards};
-use flow::{Counts, Driver, Tasks};
+use flow::{Driver, Tasks};
 use infra::sim::Simulator;
 use kernel::{Ctx, Error, Result, Scope};
 use network::{NetworkConfig, NetworkService};
@@ -41,7 +41,6 @@ pub struct Server {
     pub tasks: Tasks,
     /// Magnum's API.
     pub api: Router,
-    pub counts: Counts,
 }
 
 /// A token is the name of a project; its user is a member there.
@@ -100,12 +99,11 @@ impl Server {
         let tasks = Tasks::within(process.wrap());
         let db = shared.db.peer(Arc::new(shared.faults.clone()), safeguards);
         let wired = process.within(wire(shared, db, &tasks)).await;
-        let (api, counts) = wired.ok_or_else(|| Error::unavailable("killed"))??;
+        let api = wired.ok_or_else(|| Error::unavailable("killed"))??;
         Ok(Self {
             process,
             tasks,
             api,
-            counts,
         })
     }
 
@@ -121,7 +119,7 @@ impl Server {
     }
 }
 
-async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)> {
+async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<Router> {
     db.align_clock().await?;
     let engine = shared.engine.process();
     let host = Arc::new(engine.clone());
@@ -166,7 +164,7 @@ async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)
         },
         node_certificate_seconds: 86_400,
     });
-    crate::agents::start(Arc::new(engine), clusters.bootstrap_routes(), tasks);
+    crate::agents::start(Arc::new(engine), clusters.bootstrap(tasks).routes(), tasks);
     let mut driver = Driver::new(db);
     for reconciler in [
         network.reconcilers(),
@@ -179,9 +177,8 @@ async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)
     {
         driver = driver.with(reconciler);
     }
-    let counts = driver.counts();
     driver.start(tasks);
-    Ok((clusters.routes(), counts))
+    Ok(clusters.routes())
 }
 
 fn image() -> NewImage {

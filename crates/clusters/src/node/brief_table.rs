@@ -69,7 +69,7 @@ pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
     let sql = "SELECT id, kind, node, status, taken_by, taken_until, deadline, generation, \
                created_at FROM magnum_task WHERE cluster_id = ? ORDER BY created_at, id";
     let read = |row: &Row| {
-        Ok(Task {
+        Task {
             id: row.text("id")?,
             cluster_id: cluster.to_owned(),
             kind: row.text("kind")?,
@@ -81,7 +81,8 @@ pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
             log: String::new(),
             generation: row.int("generation")?,
             created_at: row.int("created_at")?,
-        })
+        }
+        .known()
     };
     db.query(sql, values![cluster])
         .await?

@@ -68,6 +68,7 @@ impl Agent {
         }
         if self.seed.role == Role::Manager {
             tokio::select! {
+                biased;
                 () = self.duties() => {}
                 () = self.observe() => {}
             }

@@ -54,6 +54,7 @@ pub fn start(simulator: Arc<Simulator>, router: Router, tasks: &Tasks) {
         let mut beat = tokio::time::interval(BEAT);
         loop {
             tokio::select! {
+                biased;
                 () = token.cancelled() => return,
                 _ = beat.tick() => {}
             }
@@ -76,6 +77,7 @@ fn play(stage: &Stage, spec: &ContainerSpec, tasks: &Tasks) {
     let token = tasks.token();
     tasks.spawn("simulated agent", async move {
         tokio::select! {
+            biased;
             () = token.cancelled() => {}
             () = agent.live() => {}
         }
