@@ -1,4 +1,5 @@
 //! What the façade promises, on every database that can be had here.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use db::{Dirty, Migration, Tx, values};
 use std::time::Duration;
