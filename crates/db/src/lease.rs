@@ -104,7 +104,7 @@ pub async fn next_due(db: &Db, kinds: &[&str]) -> Result<Option<Duration>> {
 /// Ends the validity of those that are lost; answers how many were.
 ///
 /// # Errors
-/// As [`Tx::execute`].
+/// As [`crate::Tx::execute`].
 pub async fn renew(db: &Db, owner: &str, alive: &[Lease], duration: Duration) -> Result<usize> {
     let db = &db.for_leases();
     let now = db.now_sql();
@@ -173,7 +173,7 @@ pub async fn renew(db: &Db, owner: &str, alive: &[Lease], duration: Duration) ->
 /// failed waits for its backoff unless a user's operation marked the key.
 ///
 /// # Errors
-/// As [`Tx::execute`].
+/// As [`crate::Tx::execute`].
 pub async fn complete(db: &Db, lease: &Lease, outcome: &Dirty) -> Result<()> {
     let now = db.now_sql();
     let free = "owner = NULL, lease_until = 0";
@@ -235,7 +235,7 @@ pub async fn complete(db: &Db, lease: &Lease, outcome: &Dirty) -> Result<()> {
 /// its start belongs to the dead one before it.
 ///
 /// # Errors
-/// As [`Tx::execute`].
+/// As [`crate::Tx::execute`].
 pub async fn release_all(db: &Db) -> Result<()> {
     let now = db.now_sql();
     crate::write!(db, |tx| {
@@ -258,7 +258,7 @@ pub async fn release_all(db: &Db) -> Result<()> {
 /// forgets old receipts and tombstones.
 ///
 /// # Errors
-/// As [`Tx::execute`].
+/// As [`crate::Tx::execute`].
 pub async fn maintain(db: &Db) -> Result<()> {
     let now = db.now_sql();
     let far = micros(FARTHEST);

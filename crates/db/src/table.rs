@@ -57,7 +57,7 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned> Column for Json<T> {
 }
 
 /// A row of a table whose columns are the fields of a struct; implemented by
-/// [`table!`].
+/// [`crate::table!`].
 #[async_trait]
 pub trait Table: Sized + Sync {
     const TABLE: &'static str;

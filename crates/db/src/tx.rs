@@ -133,7 +133,7 @@ impl Tx {
         self.events = true;
     }
 
-    /// Leaves a row by which [`write!`] finds out whether the transaction took
+    /// Leaves a row by which [`crate::write!`] finds out whether the transaction took
     /// place when the answer of its commit was lost. For operations of users,
     /// who cannot look as easily as a reconciler.
     ///
@@ -202,7 +202,7 @@ pub struct Fenced {
 }
 
 impl Fenced {
-    /// Begins a transaction under a lease; [`fenced!`] is the usual way.
+    /// Begins a transaction under a lease; [`crate::fenced!`] is the usual way.
     ///
     /// # Errors
     /// `Conflict` where another worker has taken the key.
@@ -243,7 +243,7 @@ impl DerefMut for Fenced {
     }
 }
 
-/// How often a transaction was tried; used by [`write!`] and [`fenced!`].
+/// How often a transaction was tried; used by [`crate::write!`] and [`crate::fenced!`].
 #[derive(Debug, Default)]
 pub struct Attempts(u32);
 
@@ -261,7 +261,7 @@ impl Attempts {
     }
 }
 
-/// Ends a transaction whose body succeeded; used by [`write!`]. An unknown
+/// Ends a transaction whose body succeeded; used by [`crate::write!`]. An unknown
 /// outcome is resolved by the receipt where there is one.
 ///
 /// # Errors
@@ -331,7 +331,7 @@ macro_rules! write {
     }};
 }
 
-/// As [`write!`] under a lease: `$tx` is a `&mut` [`Fenced`].
+/// As [`crate::write!`] under a lease: `$tx` is a `&mut` [`Fenced`].
 #[macro_export]
 macro_rules! fenced {
     ($db:expr, $lease:expr, |$tx:ident| $body:expr) => {{
