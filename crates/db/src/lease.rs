@@ -5,14 +5,14 @@
 //! which raises the epoch; every write of the run is fenced by it. All times
 //! are the database's own, so that the clocks of servers do not matter.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
 use kernel::Result;
 use tokio::time::Instant;
 
-use crate::{Db, Dialect, LeaseLost, Row, Tx, Validity, Value, values};
+use crate::{Db, Dialect, LeaseLost, Validity, Value, values};
 
 /// A key that is due later than this from now was scheduled by a clock that
 /// has since been set back; so was a lease that ends later.
@@ -38,7 +38,7 @@ pub struct Lease {
     pub attempts: i64,
     /// The project whose object the key is, where it is known.
     pub tenant: Option<String>,
-    validity: Validity,
+    pub(crate) validity: Validity,
 }
 
 impl PartialEq for Lease {
@@ -65,32 +65,6 @@ impl Lease {
     }
 }
 
-/// What a claim is to find.
-#[derive(Debug, Clone)]
-pub struct Wanted<'a> {
-    /// Kinds with the number of keys that may be claimed of each.
-    pub kinds: &'a [(&'a str, u32)],
-    pub owner: &'a str,
-    /// Most keys that are claimed in all.
-    pub limit: u32,
-    /// Lease duration.
-    pub duration: Duration,
-    /// Keys that this process is still running.
-    pub running: &'a BTreeSet<(String, String)>,
-    /// The runs of each project.
-    pub tenants: &'a BTreeMap<String, u32>,
-    /// Most runs of one project.
-    pub per_tenant: u32,
-}
-
-/// What a claim found.
-#[derive(Debug, Default)]
-pub struct Claim {
-    pub leases: Vec<Lease>,
-    /// Whether more is due than the limits allow.
-    pub more: bool,
-}
-
 /// What remains to do when a run has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dirty {
@@ -102,315 +76,6 @@ pub enum Dirty {
     Gone,
     /// The run failed: run again after this time; the text is kept.
     Failed(Duration, String),
-}
-
-/// How a mark treats a key that waits because its last run failed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Urgency {
-    /// It goes on waiting.
-    Event,
-    /// It runs at once, and its failures are forgotten.
-    Operation,
-}
-
-/// Marks a key dirty: a worker runs it as soon as the transaction commits, or
-/// when its backoff ends where the last run failed. For events: something that
-/// the row depends on has changed.
-///
-/// # Errors
-/// As [`Tx::execute`].
-pub async fn mark(tx: &mut Tx, kind: &str, id: &str) -> Result<()> {
-    upsert(tx, kind, id, None, Urgency::Event).await
-}
-
-/// As [`mark`] for operations of users: the key runs at once, whatever failed
-/// before.
-///
-/// # Errors
-/// As [`Tx::execute`].
-pub async fn mark_now(tx: &mut Tx, kind: &str, id: &str) -> Result<()> {
-    upsert(tx, kind, id, None, Urgency::Operation).await
-}
-
-/// As [`mark_now`] where a row is created: says whose it is, so that the keys
-/// of one project cannot keep those of others waiting.
-///
-/// # Errors
-/// As [`Tx::execute`].
-pub async fn mark_for(tx: &mut Tx, kind: &str, id: &str, project_id: &str) -> Result<()> {
-    upsert(tx, kind, id, Some(project_id), Urgency::Operation).await
-}
-
-async fn upsert(
-    tx: &mut Tx,
-    kind: &str,
-    id: &str,
-    tenant: Option<&str>,
-    urgency: Urgency,
-) -> Result<()> {
-    let now = tx.db().now_sql();
-    let (new, old) = match tx.dialect() {
-        Dialect::Mysql => ("VALUES(due_at)", "due_at"),
-        _ => ("excluded.due_at", "flow_key.due_at"),
-    };
-    let (least, old_attempts, old_generation, old_tenant) = match tx.dialect() {
-        Dialect::Mysql => ("LEAST", "attempts", "generation", "tenant"),
-        Dialect::Sqlite => (
-            "min",
-            "flow_key.attempts",
-            "flow_key.generation",
-            "flow_key.tenant",
-        ),
-        Dialect::Postgres => (
-            "LEAST",
-            "flow_key.attempts",
-            "flow_key.generation",
-            "flow_key.tenant",
-        ),
-    };
-    let at_once = format!("{least}(COALESCE({old}, {new}), {new})");
-    // MySQL assigns from left to right: `attempts` is changed last.
-    let change = match urgency {
-        Urgency::Event => format!(
-            "due_at = CASE WHEN {old_attempts} > 0 THEN COALESCE({old}, {new}) ELSE {at_once} END"
-        ),
-        Urgency::Operation => format!("due_at = {at_once}, urgent = ?, attempts = 0"),
-    };
-    let conflict = match tx.dialect() {
-        Dialect::Mysql => "ON DUPLICATE KEY UPDATE",
-        _ => "ON CONFLICT (kind, id) DO UPDATE SET",
-    };
-    let sql = format!(
-        "INSERT INTO flow_key (kind, id, due_at, generation, owner, lease_until, epoch, attempts, tenant, urgent) \
-         VALUES (?, ?, {now}, 1, NULL, 0, 0, 0, ?, ?) \
-         {conflict} generation = {old_generation} + 1, tenant = COALESCE({old_tenant}, ?), {change}"
-    );
-    let mut args = values![
-        kind,
-        id,
-        tenant.map(str::to_owned),
-        false,
-        tenant.map(str::to_owned)
-    ];
-    if urgency == Urgency::Operation {
-        args.push(true.into());
-    }
-    tx.execute(&sql, args).await?;
-    tx.woken.add(kind, id, true);
-    Ok(())
-}
-
-fn marks(n: usize) -> String {
-    vec!["?"; n].join(", ")
-}
-
-const CANDIDATE: &str = "kind, id, generation, epoch, attempts, tenant";
-
-/// Claims due keys, those of each project in turn.
-///
-/// # Errors
-/// As [`Db::query`].
-pub async fn claim(db: &Db, wanted: &Wanted<'_>) -> Result<Claim> {
-    let kinds: Vec<&str> = open_kinds(wanted);
-    if kinds.is_empty() || wanted.limit == 0 {
-        return Ok(Claim {
-            leases: Vec::new(),
-            more: true,
-        });
-    }
-    let now = db.now_sql();
-    let mut args: Vec<Value> = kinds.iter().map(|k| Value::from(*k)).collect();
-    // What runs here is due as well where it was marked meanwhile.
-    let running = u32::try_from(wanted.running.len()).unwrap_or(u32::MAX);
-    let full: Vec<&String> = wanted
-        .tenants
-        .iter()
-        .filter(|(_, runs)| **runs >= wanted.per_tenant)
-        .map(|(tenant, _)| tenant)
-        .collect();
-    let others = if full.is_empty() {
-        String::new()
-    } else {
-        args.extend(full.iter().map(|t| Value::from(t.as_str())));
-        format!(
-            " AND (tenant IS NULL OR tenant NOT IN ({}))",
-            marks(full.len())
-        )
-    };
-    args.push(wanted.limit.saturating_add(running).into());
-    let rows = db
-        .query(
-            &format!(
-                "SELECT {CANDIDATE} FROM (\
-                 SELECT {CANDIDATE}, due_at, ROW_NUMBER() OVER (PARTITION BY kind, tenant ORDER BY due_at, id) AS place \
-                 FROM flow_key WHERE kind IN ({}) AND due_at <= {now} AND (owner IS NULL OR lease_until < {now}){others}\
-                 ) AS due ORDER BY place, due_at, kind, id LIMIT ?",
-                marks(kinds.len())
-            ),
-            args,
-        )
-        .await?;
-    let mut claim = take(db, wanted, &rows).await?;
-    claim.more |= !full.is_empty() || kinds.len() < wanted.kinds.len();
-    Ok(claim)
-}
-
-/// Claims due keys of these kinds for somebody who runs nothing else.
-///
-/// # Errors
-/// As [`Db::query`].
-pub async fn claim_for(
-    db: &Db,
-    kinds: &[&str],
-    owner: &str,
-    limit: u32,
-    duration: Duration,
-) -> Result<Vec<Lease>> {
-    let kinds: Vec<(&str, u32)> = kinds.iter().map(|k| (*k, limit)).collect();
-    let wanted = Wanted {
-        kinds: &kinds,
-        owner,
-        limit,
-        duration,
-        running: &BTreeSet::new(),
-        tenants: &BTreeMap::new(),
-        per_tenant: limit,
-    };
-    Ok(claim(db, &wanted).await?.leases)
-}
-
-/// As [`claim`] for keys that are known to be marked: no search.
-///
-/// # Errors
-/// As [`Db::query`].
-pub async fn claim_keys(
-    db: &Db,
-    wanted: &Wanted<'_>,
-    keys: &BTreeSet<(String, String)>,
-) -> Result<Claim> {
-    let now = db.now_sql();
-    let mut rows = Vec::new();
-    for kind in open_kinds(wanted) {
-        let ids: Vec<&String> = keys
-            .iter()
-            .filter(|key| key.0 == kind && !wanted.running.contains(*key))
-            .map(|(_, id)| id)
-            .collect();
-        for some in ids.chunks(100) {
-            let mut args = values![kind];
-            args.extend(some.iter().map(|id| Value::from(id.as_str())));
-            rows.extend(
-                db.query(
-                    &format!(
-                        "SELECT {CANDIDATE} FROM flow_key WHERE kind = ? AND id IN ({}) \
-                         AND due_at <= {now} AND (owner IS NULL OR lease_until < {now}) ORDER BY id",
-                        marks(some.len())
-                    ),
-                    args,
-                )
-                .await?,
-            );
-        }
-    }
-    let mut claim = take(db, wanted, &rows).await?;
-    claim.more |= wanted.kinds.iter().any(|(_, room)| *room == 0);
-    Ok(claim)
-}
-
-fn open_kinds<'a>(wanted: &Wanted<'a>) -> Vec<&'a str> {
-    let open = wanted.kinds.iter().filter(|(_, room)| *room > 0);
-    open.map(|(kind, _)| *kind).collect()
-}
-
-/// Leases the candidates that nobody else has taken meanwhile.
-async fn take(db: &Db, wanted: &Wanted<'_>, rows: &[Row]) -> Result<Claim> {
-    let mut room: Vec<(&str, u32)> = wanted.kinds.to_vec();
-    let mut tenants = wanted.tenants.clone();
-    let mut candidates = Vec::new();
-    let mut more = false;
-    for row in rows {
-        let (kind, id) = (row.text("kind")?, row.text("id")?);
-        let tenant = row.opt_text("tenant")?;
-        if wanted.running.contains(&(kind.clone(), id.clone())) {
-            continue;
-        }
-        let runs = tenant
-            .as_ref()
-            .map_or(0, |t| tenants.get(t).copied().unwrap_or(0));
-        let left = room.iter_mut().find(|(k, left)| *k == kind && *left > 0);
-        let Some((_, left)) =
-            left.filter(|_| runs < wanted.per_tenant && candidates.len() < wanted.limit as usize)
-        else {
-            more = true;
-            continue;
-        };
-        *left -= 1;
-        if let Some(tenant) = &tenant {
-            tenants.insert(tenant.clone(), runs + 1);
-        }
-        candidates.push(Lease {
-            kind,
-            id,
-            owner: wanted.owner.to_owned(),
-            epoch: row.int("epoch")? + 1,
-            generation: row.int("generation")?,
-            attempts: row.int("attempts")?,
-            tenant,
-            validity: Validity::default(),
-        });
-    }
-    // The search ended at its limit: there may be more than was found.
-    more |= candidates.len() >= wanted.limit as usize;
-    if candidates.is_empty() {
-        return Ok(Claim {
-            leases: candidates,
-            more,
-        });
-    }
-    // One order for all servers, or two claims would wait for each other.
-    candidates.sort_by(|a, b| (&a.kind, &a.id).cmp(&(&b.kind, &b.id)));
-    let now = db.now_sql();
-    let sql = format!(
-        "UPDATE flow_key SET owner = ?, epoch = ?, urgent = ?, lease_until = {now} + ? \
-         WHERE kind = ? AND id = ? AND epoch = ? AND generation = ? AND (owner IS NULL OR lease_until < {now})"
-    );
-    let micros = micros(wanted.duration);
-    crate::write!(db, |tx| {
-        let asked = Instant::now();
-        let mut taken = Vec::with_capacity(candidates.len());
-        for lease in &candidates {
-            let won = tx
-                .execute(
-                    &sql,
-                    values![
-                        wanted.owner,
-                        lease.epoch,
-                        false,
-                        micros,
-                        &lease.kind,
-                        &lease.id,
-                        lease.epoch - 1,
-                        lease.generation
-                    ],
-                )
-                .await?;
-            if won == 1 {
-                let validity = if db.safeguards().validity {
-                    Validity::since(asked, wanted.duration)
-                } else {
-                    Validity::default()
-                };
-                taken.push(Lease {
-                    validity,
-                    ..lease.clone()
-                });
-            }
-        }
-        Ok(Claim {
-            leases: taken,
-            more,
-        })
-    })
 }
 
 /// How long until the next key of these kinds is due or its lease ends;
@@ -630,6 +295,11 @@ pub async fn maintain(db: &Db) -> Result<()> {
     })
 }
 
-fn micros(d: Duration) -> i64 {
+/// Placeholders of a list of `n` values.
+pub(crate) fn marks(n: usize) -> String {
+    vec!["?"; n].join(", ")
+}
+
+pub(crate) fn micros(d: Duration) -> i64 {
     i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
 }

@@ -5,11 +5,13 @@
 //! Schema rules: ids `varchar(36)`, times `bigint` microseconds, JSON `text`,
 //! no RETURNING, no auto-increment, every DDL step can be run again.
 
+mod claim;
 mod columns;
 mod connect;
 mod fault;
 mod generation;
 mod lease;
+mod mark;
 mod migrate;
 mod outbox;
 mod row;
@@ -21,13 +23,12 @@ mod validity;
 mod value;
 mod wake;
 
+pub use claim::{Claim, Wanted, claim, claim_for, claim_keys};
 pub use connect::{Db, Dialect};
 pub use fault::{Interference, Point, Safeguards};
 pub use generation::{admit, bury};
-pub use lease::{
-    Claim, Dirty, Lease, Wanted, claim, claim_for, claim_keys, complete, maintain, mark, mark_for,
-    mark_now, next_due, release_all, renew,
-};
+pub use lease::{Dirty, Lease, complete, maintain, next_due, release_all, renew};
+pub use mark::{mark, mark_for, mark_now};
 pub use migrate::{Migration, SCHEMA};
 pub use outbox::{OutboxRow, outbox_after, outbox_drop, outbox_push};
 pub use row::Row;

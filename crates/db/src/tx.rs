@@ -101,11 +101,9 @@ impl Tx {
         }
     }
 
-    /// Ties this transaction to a lease; [`Fenced`] does so by its type.
-    ///
-    /// # Errors
-    /// `Conflict` where another worker has taken the key.
-    pub async fn fence(&mut self, lease: &Lease) -> Result<()> {
+    /// Ties this transaction to a lease; fails with `Conflict` where another
+    /// worker has taken the key.
+    async fn fence(&mut self, lease: &Lease) -> Result<()> {
         if !self.db.safeguards().fence {
             return Ok(());
         }

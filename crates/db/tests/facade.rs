@@ -1,4 +1,5 @@
 //! What the façade promises, on every database that can be had here.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use db::{Dirty, Migration, Tx, values};
 use std::time::Duration;
@@ -121,16 +122,11 @@ async fn a_worker_that_lost_its_lease_cannot_write() {
         let second = claim(&t, "b", 60).await.remove(0);
         assert!(second.epoch > first.epoch);
 
-        let mut stale = t.db.begin().await.unwrap();
-        let refused = stale.fence(&first).await.unwrap_err();
+        let refused = db::fenced!(t.db, first, |tx| add(tx, "one").await).unwrap_err();
         assert_eq!(refused.kind, Kind::Conflict, "{}", t.name);
-        drop(stale);
         db::complete(&t.db, &first, &Dirty::Gone).await.unwrap();
 
-        let mut tx = t.db.begin().await.unwrap();
-        tx.fence(&second).await.unwrap();
-        add(&mut tx, "one").await.unwrap();
-        tx.commit().await.unwrap();
+        db::fenced!(t.db, second, |tx| add(tx, "one").await).unwrap();
         // A third finds nothing: the key is held.
         assert!(claim(&t, "c", 60).await.is_empty());
     }

@@ -1,5 +1,4 @@
 //! Late calls are refused, aborted transactions repeated, lost answers found.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

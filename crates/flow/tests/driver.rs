@@ -1,5 +1,9 @@
 //! Stories of the driver: takeover, retries, wake by event.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and a run of a reconciler that panics is one of the stories"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,29 +37,27 @@ impl Reconciler for Count {
             self.fails.fetch_sub(1, Ordering::SeqCst);
             return Err(Error::unavailable("not yet"));
         }
-        let mut tx = self.db.begin().await?;
-        tx.fence(lease).await?;
-        tx.execute(
-            "UPDATE tally SET n = n + 1 WHERE id = ?",
-            values![&lease.id],
-        )
-        .await?;
-        let row = tx
-            .query_opt("SELECT n FROM tally WHERE id = ?", values![&lease.id])
+        let row = db::fenced!(self.db, lease, |tx| {
+            tx.execute(
+                "UPDATE tally SET n = n + 1 WHERE id = ?",
+                values![&lease.id],
+            )
             .await?;
-        tx.commit().await?;
+            tx.query_opt("SELECT n FROM tally WHERE id = ?", values![&lease.id])
+                .await
+        })?;
         let n = row.map_or(Ok(0), |r| r.int("n"))?;
         Ok(if n < 3 { Next::Again } else { Next::Done })
     }
 }
 
 async fn add(db: &Db, id: &str) {
-    let mut tx = db.begin().await.unwrap();
-    tx.execute("INSERT INTO tally (id, n) VALUES (?, 0)", values![id])
-        .await
-        .unwrap();
-    flow::mark(&mut tx, "tally", id).await.unwrap();
-    tx.commit().await.unwrap();
+    db::write!(db, |tx| {
+        flow::mark(tx, "tally", id).await?;
+        tx.execute("INSERT INTO tally (id, n) VALUES (?, 0)", values![id])
+            .await
+    })
+    .unwrap();
 }
 
 async fn sum(db: &Db) -> i64 {

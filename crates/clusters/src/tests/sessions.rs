@@ -120,9 +120,11 @@ async fn a_task_that_is_given_up_is_cancelled() {
     let mut duties = tasks(&w).await;
     resize(&w, &id, 1).await;
     let task = duties.expect("task").await;
-    let mut tx = w.db.begin().await.unwrap();
-    crate::node::table::drop_drains(&mut tx, &id).await.unwrap();
-    tx.commit().await.unwrap();
+    let lease = w.claim(&id).await;
+    db::fenced!(w.db, lease, |tx| {
+        crate::node::table::drop_drains(tx, &id).await
+    })
+    .unwrap();
     assert_eq!(duties.expect("cancel").await["task"], task["id"]);
 }
 

@@ -33,21 +33,22 @@ impl Simulator {
     /// As the database.
     pub async fn beat(&self) -> Result<()> {
         let until = clock::now_micros() + i64::try_from(ALIVE.as_micros()).unwrap_or(i64::MAX);
-        let mut tx = self.db.begin().await?;
-        let n = tx
-            .execute(
-                "UPDATE sim_process SET alive_until = ? WHERE id = ?",
-                values![until, &*self.process],
-            )
-            .await?;
-        if n == 0 {
-            tx.execute(
-                "INSERT INTO sim_process (id, alive_until) VALUES (?, ?)",
-                values![&*self.process, until],
-            )
-            .await?;
-        }
-        tx.commit().await
+        db::write!(self.db, |tx| {
+            let n = tx
+                .execute(
+                    "UPDATE sim_process SET alive_until = ? WHERE id = ?",
+                    values![until, &*self.process],
+                )
+                .await?;
+            if n == 0 {
+                tx.execute(
+                    "INSERT INTO sim_process (id, alive_until) VALUES (?, ?)",
+                    values![&*self.process, until],
+                )
+                .await?;
+            }
+            Ok(())
+        })
     }
 
     /// Running containers whose agent nobody plays: from now on it is ours.
@@ -63,21 +64,21 @@ impl Simulator {
         if self.db.query_opt(orphans, values![now]).await?.is_none() {
             return Ok(Vec::new());
         }
-        let mut tx = self.db.begin().await?;
-        let rows = tx.query(orphans, values![now]).await?;
-        let mut adopted = Vec::with_capacity(rows.len());
-        for row in rows {
-            let name = row.text("name")?;
-            self.play(&mut tx, &name).await?;
-            adopted.push(serde_json::from_str(&row.text("spec")?)?);
-        }
-        tx.execute(
-            "DELETE FROM sim_process WHERE alive_until < ?",
-            values![now],
-        )
-        .await?;
-        tx.commit().await?;
-        Ok(adopted)
+        db::write!(self.db, |tx| {
+            let rows = tx.query(orphans, values![now]).await?;
+            let mut adopted = Vec::with_capacity(rows.len());
+            for row in rows {
+                let name = row.text("name")?;
+                self.play(tx, &name).await?;
+                adopted.push(serde_json::from_str::<ContainerSpec>(&row.text("spec")?)?);
+            }
+            tx.execute(
+                "DELETE FROM sim_process WHERE alive_until < ?",
+                values![now],
+            )
+            .await?;
+            Ok(adopted)
+        })
     }
 
     /// This process plays the agent of a container.
@@ -100,26 +101,27 @@ impl Simulator {
     /// # Errors
     /// As the database.
     pub async fn join(&self, cluster: &str, container: &str, member: &SimMember) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        tx.execute(
-            "DELETE FROM sim_member WHERE cluster = ? AND node = ?",
-            values![cluster, &member.node],
-        )
-        .await?;
-        tx.execute(
-            "INSERT INTO sim_member (cluster, node, container, role, availability, address) \
+        db::write!(self.db, |tx| {
+            tx.execute(
+                "DELETE FROM sim_member WHERE cluster = ? AND node = ?",
+                values![cluster, &member.node],
+            )
+            .await?;
+            tx.execute(
+                "INSERT INTO sim_member (cluster, node, container, role, availability, address) \
              VALUES (?, ?, ?, ?, ?, ?)",
-            values![
-                cluster,
-                &member.node,
-                container,
-                &member.role,
-                &member.availability,
-                &member.address
-            ],
-        )
-        .await?;
-        tx.commit().await
+                values![
+                    cluster,
+                    &member.node,
+                    container,
+                    &member.role,
+                    &member.availability,
+                    &member.address
+                ],
+            )
+            .await?;
+            Ok(())
+        })
     }
 
     /// Changes what a member is given to do: `drain` or `active`.
@@ -127,13 +129,14 @@ impl Simulator {
     /// # Errors
     /// As the database.
     pub async fn set_availability(&self, cluster: &str, node: &str, word: &str) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        tx.execute(
-            "UPDATE sim_member SET availability = ? WHERE cluster = ? AND node = ?",
-            values![word, cluster, node],
-        )
-        .await?;
-        tx.commit().await
+        db::write!(self.db, |tx| {
+            tx.execute(
+                "UPDATE sim_member SET availability = ? WHERE cluster = ? AND node = ?",
+                values![word, cluster, node],
+            )
+            .await?;
+            Ok(())
+        })
     }
 
     /// Takes a member off the list.
@@ -141,13 +144,14 @@ impl Simulator {
     /// # Errors
     /// As the database.
     pub async fn leave(&self, cluster: &str, node: &str) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        tx.execute(
-            "DELETE FROM sim_member WHERE cluster = ? AND node = ?",
-            values![cluster, node],
-        )
-        .await?;
-        tx.commit().await
+        db::write!(self.db, |tx| {
+            tx.execute(
+                "DELETE FROM sim_member WHERE cluster = ? AND node = ?",
+                values![cluster, node],
+            )
+            .await?;
+            Ok(())
+        })
     }
 
     /// The members of a cluster, by name.

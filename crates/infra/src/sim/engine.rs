@@ -206,13 +206,14 @@ impl Simulator {
             state.listeners.clear();
         }
         if containers == Restart::Stop {
-            let mut tx = self.db.begin().await?;
-            tx.execute(
+            db::write!(self.db, |tx| {
+                tx.execute(
                 "UPDATE sim_container SET state = 'stopped', exit_code = 137 WHERE state = 'running'",
                 vec![],
             )
             .await?;
-            tx.commit().await?;
+                Ok(())
+            })?;
         }
         sleep(away).await;
         self.machine.state().down = false;

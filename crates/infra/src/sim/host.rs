@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use db::{Row, Tx, values};
-use kernel::{Error, Kind, Result, ids};
+use db::{Row, values};
+use kernel::{Error, Result, ids};
 
-use super::engine::note;
 use super::oracle::CallKind;
-use super::{Simulator, Step, observed};
+use super::{Simulator, Step};
 use crate::{
     Actor, ContainerHost, ContainerSpec, ContainerState, ContainerView, Events, HostInfo,
-    ImageStore, ImageView, LABEL, Relation, VolumeStore, VolumeView, foreign, relation, stale,
-    stamped,
+    ImageStore, ImageView, VolumeStore, VolumeView,
 };
 
-const COLUMNS: &str = "SELECT name, id, state, exit_code, oom, spec FROM sim_container";
+pub(super) const COLUMNS: &str = "SELECT name, id, state, exit_code, oom, spec FROM sim_container";
 
 #[async_trait]
 impl ContainerHost for Simulator {
@@ -209,14 +207,6 @@ impl ImageStore for Simulator {
     }
 }
 
-/// A container as the effects need it.
-struct Found {
-    name: String,
-    label: String,
-    state: String,
-    spec: ContainerSpec,
-}
-
 impl Simulator {
     /// For the oracle and for latencies; the id where there is no container.
     async fn name_and_state(&self, id: &str) -> Result<(String, Option<String>)> {
@@ -232,249 +222,9 @@ impl Simulator {
             None => Ok((id.to_owned(), None)),
         }
     }
-
-    async fn make(&self, actor: Actor, mut spec: ContainerSpec) -> Result<String> {
-        let mut tx = self.db.begin().await?;
-        let found = tx
-            .query_opt(&format!("{COLUMNS} WHERE name = ?"), values![&spec.name])
-            .await?;
-        if let Some(found) = found.as_ref().map(view).transpose()? {
-            let what = format!("container {}", spec.name);
-            match relation(&found.labels, &spec.labels, actor) {
-                Relation::Same => return Ok(found.id),
-                Relation::Newer => return Err(stale(&what)),
-                Relation::Foreign => {
-                    return Err(foreign(&what, &format!("docker rm -f {}", found.id)));
-                }
-                Relation::Older => {
-                    drop_container(&mut tx, actor, &found.id).await?;
-                }
-            }
-        }
-        let image = tx
-            .query_opt(
-                "SELECT id FROM sim_image WHERE reference = ?",
-                values![&spec.image],
-            )
-            .await?;
-        if image.is_none() {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!(
-                    "image {} is not on host {}; run `jeroboam image build` for it",
-                    spec.image, self.config.host
-                ),
-            ));
-        }
-        spec.labels = stamped(&spec.labels, actor);
-        let id = ids::secret_hex(32);
-        insert(&mut tx, &spec, &id).await?;
-        let label = spec.labels.get(LABEL).cloned().unwrap_or_default();
-        let object = (spec.name.as_str(), label.as_str(), id.as_str());
-        note(&mut tx, ("create", "container"), object, actor).await?;
-        tx.commit().await?;
-        self.tell(false, &observed(&label, &spec.name, "create"));
-        Ok(id)
-    }
-
-    async fn run(&self, actor: Actor, id: &str) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        let found = by_id(&mut tx, id).await?;
-        if found.state == "running" {
-            return Ok(());
-        }
-        set_state(&mut tx, id, "running").await?;
-        self.play(&mut tx, &found.name).await?;
-        let object = (found.name.as_str(), found.label.as_str(), id);
-        note(&mut tx, ("start", "container"), object, actor).await?;
-        tx.commit().await?;
-        self.tell(false, &observed(&found.label, &found.name, "start"));
-        if let Some(hook) = self.on_start.get() {
-            hook(&found.spec);
-        }
-        Ok(())
-    }
-
-    async fn end(&self, actor: Actor, id: &str) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        let found = by_id(&mut tx, id).await?;
-        set_state(&mut tx, id, "exited").await?;
-        let object = (found.name.as_str(), found.label.as_str(), id);
-        note(&mut tx, ("stop", "container"), object, actor).await?;
-        tx.commit().await?;
-        self.tell(false, &observed(&found.label, &found.name, "die"));
-        Ok(())
-    }
-
-    async fn take(&self, actor: Actor, id: &str) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        let Some(found) = drop_container(&mut tx, actor, id).await? else {
-            return Ok(());
-        };
-        tx.commit().await?;
-        self.tell(false, &observed(&found.label, &found.name, "destroy"));
-        for end in found.spec.endpoints {
-            self.tell(true, &observed("", &end.network, "disconnect"));
-        }
-        Ok(())
-    }
-
-    async fn drop_volume(&self, actor: Actor, name: &str) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        let user = tx
-            .query_opt(
-                "SELECT container FROM sim_mount WHERE volume = ? ORDER BY container",
-                values![name],
-            )
-            .await?;
-        if let Some(user) = user {
-            return Err(Error::conflict(format!(
-                "volume {name} is in use by container {}",
-                user.text("container")?
-            )));
-        }
-        let n = tx
-            .execute("DELETE FROM sim_volume WHERE name = ?", values![name])
-            .await?;
-        if n > 0 {
-            note(&mut tx, ("remove", "volume"), (name, "", ""), actor).await?;
-        }
-        tx.commit().await
-    }
-
-    /// Containers that end with the engine and are to be restarted.
-    pub(super) async fn start_again(&self) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        let rows = tx
-            .query(
-                "SELECT id, name, label, state, spec FROM sim_container WHERE state = 'stopped' ORDER BY name",
-                vec![],
-            )
-            .await?;
-        let mut started = Vec::new();
-        for row in rows {
-            let id = row.text("id")?;
-            let found = of_row(&row)?;
-            let state = if found.spec.restart {
-                "running"
-            } else {
-                "exited"
-            };
-            tx.execute(
-                "UPDATE sim_container SET state = ? WHERE id = ?",
-                values![state, &id],
-            )
-            .await?;
-            if found.spec.restart {
-                started.push(found);
-            }
-        }
-        tx.commit().await?;
-        for found in started {
-            self.tell(false, &observed(&found.label, &found.name, "start"));
-        }
-        Ok(())
-    }
 }
 
-async fn insert(tx: &mut Tx, spec: &ContainerSpec, id: &str) -> Result<()> {
-    for end in &spec.endpoints {
-        let known = tx
-            .query_opt(
-                "SELECT name FROM sim_network WHERE name = ?",
-                values![&end.network],
-            )
-            .await?;
-        if known.is_none() {
-            return Err(Error::not_found("Network", &end.network));
-        }
-        tx.execute(
-            "INSERT INTO sim_endpoint (container, network) VALUES (?, ?)",
-            values![&spec.name, &end.network],
-        )
-        .await?;
-    }
-    let label = spec.labels.get(LABEL).cloned().unwrap_or_default();
-    tx.execute(
-        "INSERT INTO sim_container (name, id, label, state, exit_code, oom, spec) \
-         VALUES (?, ?, ?, 'created', NULL, ?, ?)",
-        values![&spec.name, id, label, false, serde_json::to_string(spec)?],
-    )
-    .await?;
-    for volume in &spec.volumes {
-        tx.execute(
-            "INSERT INTO sim_volume (name, labels) SELECT ?, ? \
-             WHERE NOT EXISTS (SELECT name FROM sim_volume WHERE name = ?)",
-            values![
-                &volume.name,
-                serde_json::to_string(&spec.labels)?,
-                &volume.name
-            ],
-        )
-        .await?;
-        tx.execute(
-            "INSERT INTO sim_mount (container, volume) VALUES (?, ?)",
-            values![&spec.name, &volume.name],
-        )
-        .await?;
-    }
-    Ok(())
-}
-
-async fn drop_container(tx: &mut Tx, actor: Actor, id: &str) -> Result<Option<Found>> {
-    let Some(found) = find(tx, id).await? else {
-        return Ok(None);
-    };
-    tx.execute("DELETE FROM sim_container WHERE id = ?", values![id])
-        .await?;
-    for table in ["sim_endpoint", "sim_mount", "sim_agent", "sim_member"] {
-        tx.execute(
-            &format!("DELETE FROM {table} WHERE container = ?"),
-            values![&found.name],
-        )
-        .await?;
-    }
-    let object = (found.name.as_str(), found.label.as_str(), id);
-    note(tx, ("remove", "container"), object, actor).await?;
-    Ok(Some(found))
-}
-
-async fn find(tx: &mut Tx, id: &str) -> Result<Option<Found>> {
-    let row = tx
-        .query_opt(
-            "SELECT name, label, state, spec FROM sim_container WHERE id = ?",
-            values![id],
-        )
-        .await?;
-    row.as_ref().map(of_row).transpose()
-}
-
-async fn by_id(tx: &mut Tx, id: &str) -> Result<Found> {
-    find(tx, id)
-        .await?
-        .ok_or_else(|| Error::not_found("Container", id))
-}
-
-async fn set_state(tx: &mut Tx, id: &str, state: &str) -> Result<()> {
-    tx.execute(
-        "UPDATE sim_container SET state = ?, exit_code = CASE WHEN ? = 'exited' THEN 0 ELSE NULL END \
-         WHERE id = ?",
-        values![state, state, id],
-    )
-    .await
-    .map(|_| ())
-}
-
-fn of_row(row: &Row) -> Result<Found> {
-    Ok(Found {
-        name: row.text("name")?,
-        label: row.text("label")?,
-        state: row.text("state")?,
-        spec: serde_json::from_str(&row.text("spec")?)?,
-    })
-}
-
-fn view(row: &Row) -> Result<ContainerView> {
+pub(super) fn view(row: &Row) -> Result<ContainerView> {
     let spec: ContainerSpec = serde_json::from_str(&row.text("spec")?)?;
     let state = match row.text("state")?.as_str() {
         "created" => ContainerState::Created,

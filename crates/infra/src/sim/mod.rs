@@ -7,6 +7,7 @@
 //! simulation on one thread with a paused clock and a seed is repeatable.
 
 mod agents;
+mod containers;
 mod engine;
 mod host;
 mod net;
@@ -150,14 +151,15 @@ impl Simulator {
     ) -> Result<Self> {
         let db = Db::scratch(path)?;
         db.migrate(schema::STEPS).await?;
-        let mut tx = db.begin().await?;
-        // Another process may have opened the world first.
-        tx.execute(
-            "INSERT OR IGNORE INTO sim_engine (one, id) VALUES (1, ?)",
-            values![ids::uuid()],
-        )
-        .await?;
-        tx.commit().await?;
+        db::write!(db, |tx| {
+            // Another process may have opened the world first.
+            tx.execute(
+                "INSERT OR IGNORE INTO sim_engine (one, id) VALUES (1, ?)",
+                values![ids::uuid()],
+            )
+            .await?;
+            Ok(())
+        })?;
         Ok(Self {
             db,
             config,
@@ -196,22 +198,23 @@ impl Simulator {
     /// As the database.
     pub async fn add_image(&self, reference: &str, labels: &[(&str, &str)]) -> Result<()> {
         let labels: BTreeMap<_, _> = labels.iter().copied().collect();
-        let mut tx = self.db.begin().await?;
-        tx.execute(
-            "DELETE FROM sim_image WHERE reference = ?",
-            values![reference],
-        )
-        .await?;
-        tx.execute(
-            "INSERT INTO sim_image (reference, id, labels) VALUES (?, ?, ?)",
-            values![
-                reference,
-                format!("sha256:{}", ids::secret_hex(32)),
-                serde_json::to_string(&labels)?
-            ],
-        )
-        .await?;
-        tx.commit().await
+        db::write!(self.db, |tx| {
+            tx.execute(
+                "DELETE FROM sim_image WHERE reference = ?",
+                values![reference],
+            )
+            .await?;
+            tx.execute(
+                "INSERT INTO sim_image (reference, id, labels) VALUES (?, ?, ?)",
+                values![
+                    reference,
+                    format!("sha256:{}", ids::secret_hex(32)),
+                    serde_json::to_string(&labels)?
+                ],
+            )
+            .await?;
+            Ok(())
+        })
     }
 
     /// Makes a step fail.
@@ -219,20 +222,21 @@ impl Simulator {
     /// # Errors
     /// As the database.
     pub async fn inject(&self, fault: SimFault) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        tx.execute(
+        db::write!(self.db, |tx| {
+            tx.execute(
             "INSERT INTO sim_fault (id, step, name, transient, message, times) VALUES (?, ?, ?, ?, ?, ?)",
             values![
                 ids::uuid(),
                 format!("{:?}", fault.step),
-                fault.name,
+                &fault.name,
                 fault.transient,
-                fault.message,
+                &fault.message,
                 fault.times
             ],
         )
         .await?;
-        tx.commit().await
+            Ok(())
+        })
     }
 
     /// The specs of all running containers.
@@ -256,18 +260,18 @@ impl Simulator {
     /// # Errors
     /// `NotFound` where there is none of this name.
     pub async fn kill(&self, name: &str, exit_code: i64, oom: bool) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        let n = tx
+        let id = db::write!(self.db, |tx| {
+            let n = tx
             .execute(
                 "UPDATE sim_container SET state = 'exited', exit_code = ?, oom = ? WHERE name = ?",
                 values![exit_code, oom, name],
             )
             .await?;
-        if n == 0 {
-            return Err(Error::not_found("Container", name));
-        }
-        let id = label_of(&mut tx, name).await?;
-        tx.commit().await?;
+            if n == 0 {
+                return Err(Error::not_found("Container", name));
+            }
+            label_of(tx, name).await
+        })?;
         self.tell(false, &observed(&id, name, "die"));
         Ok(())
     }
@@ -285,15 +289,16 @@ impl Simulator {
             if !name.contains(&row.text("name")?) {
                 continue;
             }
-            let mut tx = self.db.begin().await?;
-            tx.execute(
-                "UPDATE sim_fault SET times = times - 1 WHERE id = ?",
-                values![row.text("id")?],
-            )
-            .await?;
-            tx.execute("DELETE FROM sim_fault WHERE times <= 0", vec![])
+            db::write!(self.db, |tx| {
+                tx.execute(
+                    "UPDATE sim_fault SET times = times - 1 WHERE id = ?",
+                    values![row.text("id")?],
+                )
                 .await?;
-            tx.commit().await?;
+                tx.execute("DELETE FROM sim_fault WHERE times <= 0", vec![])
+                    .await?;
+                Ok(())
+            })?;
             let kind = if row.flag("transient")? {
                 Kind::Unavailable { retry_after: 1 }
             } else {

@@ -81,47 +81,54 @@ impl NetworkPlane for Simulator {
 
 impl Simulator {
     async fn bridge(&self, actor: Actor, mut spec: BridgeSpec) -> Result<BridgeView> {
-        let mut tx = self.db.begin().await?;
-        let found = tx
-            .query_opt(&format!("{COLUMNS} WHERE name = ?"), values![&spec.name])
-            .await?;
-        if let Some(found) = found.as_ref().map(view).transpose()? {
-            let what = format!("network {}", spec.name);
-            match relation(&found.labels, &spec.labels, actor) {
-                Relation::Same => return Ok(found),
-                Relation::Newer => return Err(stale(&what)),
-                Relation::Foreign => {
-                    return Err(foreign(&what, &format!("docker network rm {}", found.id)));
-                }
-                Relation::Older => drop_bridge(&mut tx, actor, &found).await?,
-            }
-        }
+        let what = format!("network {}", spec.name);
+        let wanted = spec.labels.clone();
         spec.labels = stamped(&spec.labels, actor);
-        let id = ids::secret_hex(32);
-        tx.execute(
-            "INSERT INTO sim_network (name, id, spec) VALUES (?, ?, ?)",
-            values![&spec.name, &id, serde_json::to_string(&spec)?],
-        )
-        .await?;
         let label = spec.labels.get(LABEL).cloned().unwrap_or_default();
-        let object = (spec.name.as_str(), label.as_str(), id.as_str());
-        note(&mut tx, ("create", "network"), object, actor).await?;
-        tx.commit().await?;
-        self.tell(true, &observed("", &spec.name, "create"));
-        Ok(of_spec(spec, id))
+        let (bridge, made) = db::write!(self.db, |tx| {
+            let found = tx
+                .query_opt(&format!("{COLUMNS} WHERE name = ?"), values![&spec.name])
+                .await?;
+            if let Some(found) = found.as_ref().map(view).transpose()? {
+                match relation(&found.labels, &wanted, actor) {
+                    Relation::Same => return Ok((found, false)),
+                    Relation::Newer => return Err(stale(&what)),
+                    Relation::Foreign => {
+                        return Err(foreign(&what, &format!("docker network rm {}", found.id)));
+                    }
+                    Relation::Older => drop_bridge(tx, actor, &found).await?,
+                }
+            }
+            let id = ids::secret_hex(32);
+            tx.execute(
+                "INSERT INTO sim_network (name, id, spec) VALUES (?, ?, ?)",
+                values![&spec.name, &id, serde_json::to_string(&spec)?],
+            )
+            .await?;
+            let object = (spec.name.as_str(), label.as_str(), id.as_str());
+            note(tx, ("create", "network"), object, actor).await?;
+            Ok((of_spec(spec.clone(), id), true))
+        })?;
+        if made {
+            self.tell(true, &observed("", &bridge.name, "create"));
+        }
+        Ok(bridge)
     }
 
     async fn remove_bridge(&self, actor: Actor, id: &str) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        let found = tx
-            .query_opt(&format!("{COLUMNS} WHERE id = ?"), values![id])
-            .await?;
-        let Some(found) = found.as_ref().map(view).transpose()? else {
-            return Ok(());
-        };
-        drop_bridge(&mut tx, actor, &found).await?;
-        tx.commit().await?;
-        self.tell(true, &observed("", &found.name, "destroy"));
+        let gone = db::write!(self.db, |tx| {
+            let found = tx
+                .query_opt(&format!("{COLUMNS} WHERE id = ?"), values![id])
+                .await?;
+            let found = found.as_ref().map(view).transpose()?;
+            if let Some(found) = &found {
+                drop_bridge(tx, actor, found).await?;
+            }
+            Ok(found)
+        })?;
+        if let Some(found) = gone {
+            self.tell(true, &observed("", &found.name, "destroy"));
+        }
         Ok(())
     }
 }

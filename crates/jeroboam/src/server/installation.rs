@@ -66,20 +66,16 @@ async fn first(db: &Db, name: &str, mine: String) -> Result<String> {
     if let Some(row) = db.query_opt(sql, values![name]).await? {
         return Ok(row.text("value")?);
     }
-    let mut tx = db.begin().await?;
-    let put = tx
-        .execute(
+    let put = db::write!(db, |tx| {
+        tx.execute(
             "INSERT INTO installation (name, value) VALUES (?, ?)",
             values![name, &mine],
         )
-        .await;
+        .await
+    });
     match put {
-        Ok(_) => {
-            tx.commit().await?;
-            Ok(mine)
-        }
+        Ok(_) => Ok(mine),
         Err(e) if e.kind == Kind::AlreadyExists => {
-            drop(tx);
             let row = db.query_opt(sql, values![name]).await?;
             Ok(row
                 .map(|r| r.text("value"))

@@ -203,6 +203,7 @@ fn follow_gateways(database: &Db, network: &NetworkService, tasks: &Tasks) {
     tasks.spawn("follow gateways", async move {
         loop {
             tokio::select! {
+                biased;
                 () = token.cancelled() => return,
                 _ = wakes.changed() => {}
                 () = tokio::time::sleep(Duration::from_secs(5)) => {}
@@ -212,6 +213,7 @@ fn follow_gateways(database: &Db, network: &NetworkService, tasks: &Tasks) {
             }
             // A burst of commits is looked at once.
             tokio::select! {
+                biased;
                 () = token.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_millis(250)) => {}
             }
@@ -278,6 +280,7 @@ async fn seed(compute: &Compute, plant: &Plant, tasks: &Tasks) -> Result<()> {
                 Err(e) => tracing::warn!(error = %e, "node images are not listed yet"),
             }
             tokio::select! {
+                biased;
                 () = token.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_secs(2)) => {}
             }

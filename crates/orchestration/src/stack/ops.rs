@@ -7,6 +7,7 @@ use kernel::{Ctx, Error, Result, clock};
 use lang::hot::Pseudo;
 
 use super::model::{self, PartName, Previous, SignalRow, SignalStatus, StackRow};
+use super::validate::{check_name, timeout};
 use super::{Store, event_table, part_table, report_table, signal_table, stack_table, validate};
 use crate::KIND;
 use crate::face::{
@@ -17,7 +18,6 @@ use crate::face::{
 const GROUP: &str = "OS::Heat::ResourceGroup";
 
 const DEFAULT_TIMEOUT_MINS: i64 = 60;
-const MAX_TIMEOUT_MINS: i64 = 10_080;
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 /// How often an operation tries again where the engine was faster.
 const TRIES: u32 = 8;
@@ -30,35 +30,6 @@ fn not_found(id: &str) -> Error {
         kernel::Kind::NotFound,
         format!("The Stack ({id}) could not be found."),
     )
-}
-
-fn timeout(given: Option<i64>, kept: i64) -> Result<i64> {
-    match given {
-        None => Ok(kept),
-        Some(m) if (1..=MAX_TIMEOUT_MINS).contains(&m) => Ok(m),
-        Some(m) => Err(Error::invalid(
-            "timeout_mins",
-            format!("timeout_mins: {m} is out of range (min: 1, max: {MAX_TIMEOUT_MINS})"),
-        )),
-    }
-}
-
-fn check_name(name: &str) -> Result<()> {
-    let ok = name.len() <= 255
-        && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    if ok {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        "stack_name",
-        format!(
-            "Invalid stack name {name} must contain only alphanumeric or \"_-.\" characters, \
-             must start with alpha and must be 255 characters or less."
-        ),
-    ))
 }
 
 impl StackRow {

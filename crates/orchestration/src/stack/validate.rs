@@ -1,5 +1,5 @@
-//! Validation of a template with its parameters: all problems at once, each
-//! with its path and line.
+//! Validation of what a stack is made of. A template with its parameters is
+//! told all problems at once, each with its path and line.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,41 @@ use crate::resource::{self, Role, Schema};
 /// Resources of a template; members of groups are counted by the group.
 const MAX_RESOURCES: usize = 10_000;
 
+const MAX_TIMEOUT_MINS: i64 = 10_080;
+
 fn invalid(problems: &[Problem]) -> Error {
     Error::invalid("template", describe(problems))
+}
+
+/// The minutes that a caller asked for, or those that are `kept`.
+pub(super) fn timeout(given: Option<i64>, kept: i64) -> Result<i64> {
+    match given {
+        None => Ok(kept),
+        Some(m) if (1..=MAX_TIMEOUT_MINS).contains(&m) => Ok(m),
+        Some(m) => Err(Error::invalid(
+            "timeout_mins",
+            format!("timeout_mins: {m} is out of range (min: 1, max: {MAX_TIMEOUT_MINS})"),
+        )),
+    }
+}
+
+/// Whether a stack may be called so.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    let ok = name.len() <= 255
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if ok {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "stack_name",
+        format!(
+            "Invalid stack name {name} must contain only alphanumeric or \"_-.\" characters, \
+             must start with alpha and must be 255 characters or less."
+        ),
+    ))
 }
 
 /// Parses and binds without looking at resource types.

@@ -124,6 +124,13 @@ fn printing_and_unsafe() {
         )
         .is_empty()
     );
+    assert!(
+        rules_of(
+            "crates/orchestration/examples/x.rs",
+            "fn main() { println!(\"a\"); }"
+        )
+        .is_empty()
+    );
     assert_eq!(
         rules_of("crates/docker/src/x.rs", "unsafe { a() }"),
         ["unsafe"]
