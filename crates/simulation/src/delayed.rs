@@ -39,20 +39,28 @@ struct Slow<T: ?Sized> {
 
 impl<T: ?Sized + Send + Sync + 'static> Slow<T> {
     /// Makes the call now, or later and on its own.
-    async fn call<R, F, Fut>(&self, what: &str, make: F) -> Result<R>
+    async fn call<R, F, Fut>(&self, what: &str, ctx: &Ctx, make: F) -> Result<R>
     where
         R: Send + 'static,
         F: FnOnce(Arc<T>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<R>> + Send + 'static,
     {
-        let Some(delay) = self.faults.delays_call(what) else {
-            return make(self.inner.clone()).await;
+        let what = match ctx.generation() {
+            Some(generation) => format!("{what} of generation {generation}"),
+            None => what.to_owned(),
         };
-        let inner = self.inner.clone();
+        let Some(delay) = self.faults.delays_call(&what) else {
+            let answer = make(self.inner.clone()).await;
+            let refused = answer.as_ref().err().map(ToString::to_string);
+            self.faults.tell(&what, refused);
+            return answer;
+        };
+        let (inner, faults) = (self.inner.clone(), self.faults.clone());
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             // The answer reaches nobody.
-            let _ = make(inner).await;
+            let refused = make(inner).await.err().map(|e| e.to_string());
+            faults.tell(&format!("delayed {what}"), refused);
         });
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         Err(Error::timeout("The service did not answer in time."))
@@ -62,11 +70,10 @@ impl<T: ?Sized + Send + Sync + 'static> Slow<T> {
 #[async_trait]
 impl Stacks for Slow<dyn Stacks> {
     async fn create(&self, ctx: &Ctx, new: NewStack) -> Result<Stack> {
-        let ctx = ctx.clone();
-        self.call(
-            "stacks.create",
-            |s| async move { s.create(&ctx, new).await },
-        )
+        let own = ctx.clone();
+        self.call("stacks.create", ctx, |s| async move {
+            s.create(&own, new).await
+        })
         .await
     }
 
@@ -75,19 +82,18 @@ impl Stacks for Slow<dyn Stacks> {
     }
 
     async fn update(&self, ctx: &Ctx, id: &str, update: StackUpdate) -> Result<Stack> {
-        let (ctx, id) = (ctx.clone(), id.to_owned());
-        self.call("stacks.update", |s| async move {
-            s.update(&ctx, &id, update).await
+        let (own, id) = (ctx.clone(), id.to_owned());
+        self.call("stacks.update", ctx, |s| async move {
+            s.update(&own, &id, update).await
         })
         .await
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let (ctx, id) = (ctx.clone(), id.to_owned());
-        self.call(
-            "stacks.delete",
-            |s| async move { s.delete(&ctx, &id).await },
-        )
+        let (own, id) = (ctx.clone(), id.to_owned());
+        self.call("stacks.delete", ctx, |s| async move {
+            s.delete(&own, &id).await
+        })
         .await
     }
 
@@ -98,10 +104,10 @@ impl Stacks for Slow<dyn Stacks> {
         resources: &[Unhealthy],
         reason: &str,
     ) -> Result<()> {
-        let (ctx, id, reason) = (ctx.clone(), id.to_owned(), reason.to_owned());
+        let (own, id, reason) = (ctx.clone(), id.to_owned(), reason.to_owned());
         let resources = resources.to_vec();
-        self.call("stacks.mark_unhealthy", |s| async move {
-            s.mark_unhealthy(&ctx, &id, &resources, &reason).await
+        self.call("stacks.mark_unhealthy", ctx, |s| async move {
+            s.mark_unhealthy(&own, &id, &resources, &reason).await
         })
         .await
     }
@@ -115,9 +121,9 @@ impl Stacks for Slow<dyn Stacks> {
     }
 
     async fn signal(&self, ctx: &Ctx, id: &str, resource: &str, signal: Signal) -> Result<()> {
-        let (ctx, id, resource) = (ctx.clone(), id.to_owned(), resource.to_owned());
-        self.call("stacks.signal", |s| async move {
-            s.signal(&ctx, &id, &resource, signal).await
+        let (own, id, resource) = (ctx.clone(), id.to_owned(), resource.to_owned());
+        self.call("stacks.signal", ctx, |s| async move {
+            s.signal(&own, &id, &resource, signal).await
         })
         .await
     }
@@ -126,11 +132,10 @@ impl Stacks for Slow<dyn Stacks> {
 #[async_trait]
 impl Servers for Slow<dyn Servers> {
     async fn create(&self, ctx: &Ctx, new: NewServer) -> Result<Server> {
-        let ctx = ctx.clone();
-        self.call(
-            "servers.create",
-            |s| async move { s.create(&ctx, new).await },
-        )
+        let own = ctx.clone();
+        self.call("servers.create", ctx, |s| async move {
+            s.create(&own, new).await
+        })
         .await
     }
 
@@ -143,18 +148,17 @@ impl Servers for Slow<dyn Servers> {
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let (ctx, id) = (ctx.clone(), id.to_owned());
-        self.call(
-            "servers.delete",
-            |s| async move { s.delete(&ctx, &id).await },
-        )
+        let (own, id) = (ctx.clone(), id.to_owned());
+        self.call("servers.delete", ctx, |s| async move {
+            s.delete(&own, &id).await
+        })
         .await
     }
 
     async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server> {
-        let (ctx, id, data) = (ctx.clone(), id.to_owned(), user_data.to_owned());
-        self.call("servers.rebuild", |s| async move {
-            s.rebuild(&ctx, &id, &data).await
+        let (own, id, data) = (ctx.clone(), id.to_owned(), user_data.to_owned());
+        self.call("servers.rebuild", ctx, |s| async move {
+            s.rebuild(&own, &id, &data).await
         })
         .await
     }

@@ -13,6 +13,7 @@ use kernel::{Error, Kind, Result};
 
 use crate::chance::Chance;
 use crate::trace::Trace;
+use crate::users::ABORTED;
 
 /// How often each fault happens in this simulation, as a share of all cases.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +47,28 @@ impl Shares {
             notification_lost: some(300),
             engine_refuses: some(100),
             engine_answer_lost: some(100),
-            engine_late: some(120),
+            engine_late: some(300),
             engine_slow: some(250),
             event_lost: some(300),
-            call_delayed: some(120),
+            call_delayed: some(350),
+        }
+    }
+
+    /// Nothing fails and nobody is stopped, but every call of the engine takes
+    /// longer than a lease.
+    #[must_use]
+    pub fn slow_engine() -> Self {
+        Self {
+            aborted: 0.0,
+            answer_of_commit_lost: 0.0,
+            database_away: 0.0,
+            notification_lost: 0.0,
+            engine_refuses: 0.0,
+            engine_answer_lost: 0.0,
+            engine_late: 0.0,
+            engine_slow: 1.0,
+            event_lost: 0.0,
+            call_delayed: 0.0,
         }
     }
 }
@@ -60,6 +79,7 @@ pub struct Faults(Arc<State>);
 
 struct State {
     active: AtomicBool,
+    calm: bool,
     shares: Shares,
     chance: Chance,
     trace: Trace,
@@ -69,12 +89,25 @@ impl Faults {
     #[must_use]
     pub fn new(seed: u64, trace: &Trace) -> Self {
         let chance = Chance::of(seed, 1);
+        let calm = chance.hits(0.1);
+        let shares = if calm {
+            Shares::slow_engine()
+        } else {
+            Shares::draw(&chance)
+        };
         Self(Arc::new(State {
             active: AtomicBool::new(true),
-            shares: Shares::draw(&chance),
+            calm,
+            shares,
             chance,
             trace: trace.clone(),
         }))
+    }
+
+    /// Whether only the engine is slow: then no lease may be lost.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        self.0.calm
     }
 
     /// From now on nothing goes wrong by chance.
@@ -84,6 +117,12 @@ impl Faults {
 
     fn hits(&self, share: f64) -> bool {
         self.0.active.load(Ordering::SeqCst) && self.0.chance.hits(share)
+    }
+
+    /// A call between services has been answered.
+    pub fn tell(&self, what: &str, refused: Option<String>) {
+        let answer = refused.unwrap_or_else(|| "done".into());
+        self.0.trace.tell(format!("{what}: {answer}"));
     }
 
     /// Whether a call between services is delayed, and for how long: its
@@ -123,11 +162,11 @@ impl Interference for Faults {
         match point {
             Point::Statement(sql) if self.hits(shares.aborted / 4.0) => {
                 trace.tell(format!("fault: deadlock at {sql}"));
-                Err(Error::new(Kind::Aborted, "deadlock"))
+                Err(Error::new(Kind::Aborted, ABORTED))
             }
             Point::Commit if self.hits(shares.aborted) => {
                 trace.tell("fault: serialization failure at commit");
-                Err(Error::new(Kind::Aborted, "serialization failure"))
+                Err(Error::new(Kind::Aborted, ABORTED))
             }
             Point::Committed if self.hits(shares.answer_of_commit_lost) => {
                 trace.tell("fault: the answer of a commit is lost");
@@ -153,7 +192,7 @@ impl Oracle for Faults {
             return fate;
         }
         if self.hits(shares.engine_slow) {
-            fate.delay = chance.seconds(1, 18);
+            fate.delay = chance.seconds(if self.0.calm { 8 } else { 1 }, 18);
         }
         let changes = call.actor.is_some();
         if self.hits(shares.engine_refuses) {

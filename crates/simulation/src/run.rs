@@ -164,9 +164,11 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
         boot(&shared, &servers, number, &chance, trace).await;
     }
     let mut users = Vec::new();
-    let first = User::new(0, &servers, &chance, trace);
-    first.template().await;
-    User::new(1, &servers, &chance, trace).template().await;
+    for project in 0..2 {
+        User::new(project, &servers, &chance, trace)
+            .template()
+            .await;
+    }
     for number in 0..chance.number(1, 4) {
         let user = User::new(number, &servers, &Chance::of(seed, 10 + number), trace);
         users.push(tokio::spawn(user.live(BUSY)));
@@ -185,9 +187,14 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
     for user in users {
         stories.push(user.await.map_err(|e| e.to_string())?);
     }
+    check::not_aborted(&stories)?;
     check::settles(&db).await?;
     check::ledger(&db, &engine).await?;
     check::order(&engine).await?;
+    if faults.is_calm() {
+        let running = (0..count).filter_map(|n| get(&servers, n));
+        check::no_lease_lost(running.map(|s| s.counts.figures().lost_leases).sum())?;
+    }
     let server = get(&servers, 0).ok_or("no server runs")?;
     check::last_wins(&server, &engine, &stories).await?;
     check::truth(&db, &engine).await?;
@@ -238,10 +245,10 @@ async fn boot(shared: &Shared, servers: &Servers, number: usize, chance: &Chance
 async fn operate(shared: &Shared, servers: &Servers, chance: &Chance, trace: &Trace) {
     let end = tokio::time::Instant::now() + BUSY;
     let count = servers.lock().unwrap_or_else(PoisonError::into_inner).len();
-    let quiet = chance.hits(0.2);
+    let busy = chance.seconds(4, 40);
     while tokio::time::Instant::now() < end {
-        sleep(chance.seconds(3, 30)).await;
-        if quiet {
+        sleep(chance.time(Duration::from_secs(1), busy)).await;
+        if shared.faults.is_calm() {
             continue;
         }
         let number = chance.index(count);
@@ -253,7 +260,7 @@ async fn operate(shared: &Shared, servers: &Servers, chance: &Chance, trace: &Tr
                 server.kill();
             }
             (3..=6, Some(server)) => {
-                let pause = chance.seconds(2, 40);
+                let pause = chance.seconds(4, 45);
                 trace.tell(format!("fault: server {number} is stopped for {pause:?}"));
                 server.process.stop(true);
                 sleep(pause).await;

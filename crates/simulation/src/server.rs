@@ -10,7 +10,7 @@ use clusters::{BootstrapParams, Clusters, ClustersDeps};
 use compute::face::NewImage;
 use compute::{Compute, ComputeConfig};
 use db::{Db, Safeguards};
-use flow::{Driver, Tasks};
+use flow::{Counts, Driver, Tasks};
 use infra::sim::Simulator;
 use kernel::{Ctx, Error, Result, Scope};
 use network::{NetworkConfig, NetworkService};
@@ -41,6 +41,7 @@ pub struct Server {
     pub tasks: Tasks,
     /// Magnum's API.
     pub api: Router,
+    pub counts: Counts,
 }
 
 /// A token is the name of a project; its user is a member there.
@@ -99,11 +100,12 @@ impl Server {
         let tasks = Tasks::within(process.wrap());
         let db = shared.db.peer(Arc::new(shared.faults.clone()), safeguards);
         let wired = process.within(wire(shared, db, &tasks)).await;
-        let api = wired.ok_or_else(|| Error::unavailable("killed"))??;
+        let (api, counts) = wired.ok_or_else(|| Error::unavailable("killed"))??;
         Ok(Self {
             process,
             tasks,
             api,
+            counts,
         })
     }
 
@@ -119,7 +121,7 @@ impl Server {
     }
 }
 
-async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<Router> {
+async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)> {
     db.align_clock().await?;
     let engine = shared.engine.process();
     let host = Arc::new(engine.clone());
@@ -177,8 +179,9 @@ async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<Router> {
     {
         driver = driver.with(reconciler);
     }
+    let counts = driver.counts();
     driver.start(tasks);
-    Ok(clusters.routes())
+    Ok((clusters.routes(), counts))
 }
 
 fn image() -> NewImage {

@@ -16,6 +16,8 @@ use crate::trace::Trace;
 
 /// Users try again for so long.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// What the database says where it aborts a transaction.
+pub const ABORTED: &str = "conflicting transactions";
 /// A request that takes longer is given up.
 const REQUEST: Duration = Duration::from_secs(60);
 
@@ -36,11 +38,15 @@ pub struct Story {
     pub project: String,
     pub uuid: Option<String>,
     pub wanted: Option<Wanted>,
+    /// A request that failed because the database aborted a transaction.
+    pub aborted: Option<String>,
 }
 
 /// A user of one cluster.
 pub struct User {
     pub story: Story,
+    /// Does not wait for one operation to end before the next.
+    hasty: bool,
     servers: Servers,
     chance: Chance,
     trace: Trace,
@@ -51,6 +57,8 @@ enum Answer {
     Said(StatusCode, Value),
     /// The server died, hung, or answered that it does not know.
     Unknown,
+    /// The database aborted the transaction and nobody repeated it.
+    Aborted(String),
 }
 
 impl User {
@@ -62,7 +70,9 @@ impl User {
                 project: format!("p{}", number % 2),
                 uuid: None,
                 wanted: None,
+                aborted: None,
             },
+            hasty: chance.hits(0.5),
             servers: servers.clone(),
             chance: chance.clone(),
             trace: trace.clone(),
@@ -75,11 +85,12 @@ impl User {
         sleep(self.chance.time(Duration::ZERO, busy / 2)).await;
         self.create().await;
         while Instant::now() < end {
-            sleep(self.chance.seconds(1, 40)).await;
+            let longest = if self.hasty { 6 } else { 40 };
+            sleep(self.chance.seconds(0, longest)).await;
             if self.story.uuid.is_none() {
                 break;
             }
-            if self.chance.hits(0.3) {
+            if self.chance.hits(0.25) {
                 self.remove().await;
                 break;
             }
@@ -90,7 +101,7 @@ impl User {
     }
 
     /// The template that all clusters of a project are made from.
-    pub async fn template(&self) {
+    pub async fn template(&mut self) {
         let body = json!({"name": "t", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
             "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.tiny"});
         let end = Instant::now() + PATIENCE;
@@ -192,7 +203,15 @@ impl User {
         self.story.wanted = Some(wanted);
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    async fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let answer = self.call(method, path, body).await;
+        if let Answer::Aborted(said) = &answer {
+            self.story.aborted = Some(format!("{method} {path}: {said}"));
+        }
+        answer
+    }
+
+    async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let running: Vec<Arc<Server>> = self
             .servers
             .lock()
@@ -238,6 +257,9 @@ async fn ask(
     });
     match timeout(REQUEST, call).await {
         Ok(Some(Some((status, said)))) if status.as_u16() < 500 => Answer::Said(status, said),
+        Ok(Some(Some((_, said)))) if said.to_string().contains(ABORTED) => {
+            Answer::Aborted(said.to_string())
+        }
         _ => Answer::Unknown,
     }
 }
@@ -259,6 +281,7 @@ pub async fn show(server: &Server, project: &str, uuid: &str) -> Result<Option<V
         Answer::Said(StatusCode::OK, cluster) => Ok(Some(cluster)),
         Answer::Said(StatusCode::NOT_FOUND, _) => Ok(None),
         Answer::Said(status, said) => Err(format!("{status} {said}")),
+        Answer::Aborted(said) => Err(said),
         Answer::Unknown => Err("no answer".into()),
     }
 }

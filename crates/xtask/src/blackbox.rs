@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{check, demo, shell};
+use crate::{check, demo, shell, sim};
 
 /// Scripts and their arguments in the order of their runs, with the seconds that each may take.
 const SCRIPTS: &[(&str, u32)] = &[
@@ -25,6 +25,7 @@ const SCRIPTS: &[(&str, u32)] = &[
     ("tests/real/crash.py --coe kubernetes --moments 5", 900),
     ("tests/real/engine.py", 600),
     ("tests/scale/simulated.py", 900),
+    ("tests/scale/two_servers.py", 600),
     ("tests/real/speed.py", 300),
 ];
 
@@ -51,6 +52,7 @@ pub fn test(args: &[String]) -> Result<()> {
             )),
         );
         note("check", check::check(&[]));
+        note("sim", sim::test());
     }
     let mut count = Count::default();
     if let Some(mut base) = base {

@@ -7,6 +7,7 @@ mod demo;
 mod edges;
 mod server;
 mod shell;
+mod sim;
 mod sizes;
 mod tidy;
 
@@ -21,6 +22,8 @@ const USAGE: &str = "usage: ./x COMMAND
   test [quick|all]        cargo tests and checks; with all (default) also the black-box tests
   check [--full]          fmt, clippy, tidy, cargo-deny (--full installs cargo-deny)
   tidy                    the house rules and the edges between crates
+  sim [--seeds N] [--seed S] [--trace] [--without MECHANISM]
+                          the whole control plane on a virtual clock, with faults (--help says more)
   sizes                   lines per crate, bytes per binary and image
   bench                   cluster create against the by-hand floor (report only)
   help                    this text";
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Some("tidy") => check::tidy(),
         Some("sizes") => sizes::sizes(),
         Some("bench") => blackbox::bench(rest),
+        Some("sim") => sim::sim(rest),
         None | Some("help" | "-h" | "--help") => {
             println!("{USAGE}");
             Ok(())

@@ -17,7 +17,7 @@ use super::parts::Place;
 use super::world::{Effect, Model, Seed, World};
 use crate::face::{Action, Status};
 use crate::resource::{self, Role, Type};
-use crate::stack::resolve;
+use crate::stack::{Part, resolve};
 
 /// A resource of the graph by number, and which of its members: 0 is the
 /// resource itself, member `i` of a group is `i + 1`.
@@ -162,6 +162,9 @@ impl World {
                 return false;
             }
             if part.status == Status::InProgress {
+                if let Some(props) = self.overtaken(model, wish, kind, part) {
+                    return self.step_leaf(wish, kind, props);
+                }
                 let rebuild = part.data.rebuild.is_some();
                 let effect = if rebuild {
                     Effect::Rebuild
@@ -187,6 +190,32 @@ impl World {
                 false
             }
         }
+    }
+
+    /// The new properties of a resource that only waits, where the template
+    /// has changed them meanwhile: it would wait for what nobody wants any
+    /// more. What another service works on has to end first.
+    fn overtaken(
+        &self,
+        model: &Model,
+        wish: &Wish<'_>,
+        kind: Type,
+        part: &Part,
+    ) -> Option<Map<String, Value>> {
+        if !matches!(kind.role, Role::Local(_)) {
+            return None;
+        }
+        let props = resolve(
+            &model.bound,
+            kind.schema,
+            wish.properties,
+            self,
+            wish.variable,
+        )
+        .ok()?;
+        let changed = kind.schema.changes(&part.props, &props);
+        let updatable = changed.iter().all(|name| kind.schema.can_update(name));
+        (!changed.is_empty() && updatable).then_some(props)
     }
 
     /// Properties that cannot be resolved are the failure of the resource.
