@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from postgres import Postgres  # noqa: E402
-from world import Failed, Server, Stories, expect, wait_for  # noqa: E402
+from world import Failed, Gone, Server, Stories, expect, wait_for  # noqa: E402
 
 TEMPLATE = {"name": "simulated", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
             "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.tiny"}
@@ -119,7 +119,10 @@ def complete(server, count, seconds):
 
     def probe():
         seen = statuses(server)
-        expect(not seen.get("CREATE_FAILED"), f"{seen}")
+        if seen.get("CREATE_FAILED"):
+            rows = server.magnum("GET", "/clusters/detail?limit=1000").body["clusters"]
+            reasons = [r["status_reason"] for r in rows if r["status"] == "CREATE_FAILED"]
+            raise Gone(f"{seen}: {reasons[:3]}")
         if time.monotonic() - shown[0] > 15:
             shown[0] = time.monotonic()
             print(f"        {seen}")

@@ -7,7 +7,7 @@ use flow::{Reconciler, Tasks};
 use infra::{ContainerHost, LateCalls, Leak};
 use kernel::Result;
 use network::NetworkFace;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::host::Engine;
 use crate::server::{self, Pulls, Servers};
@@ -60,6 +60,10 @@ pub struct Compute {
     pub(crate) engine: Arc<watch::Sender<Engine>>,
     pub(crate) pulls: Pulls,
     pub(crate) late: LateCalls,
+    /// One placement at a time claims from the rows of hosts: those of a
+    /// server that is stopped do not queue for the same row one after the
+    /// other, each holding it until the database gives it up.
+    pub(crate) placing: Arc<Semaphore>,
 }
 
 impl Compute {
@@ -78,6 +82,7 @@ impl Compute {
             config: Arc::new(config),
             sealer,
             engine: Arc::new(watch::channel(Engine::default()).0),
+            placing: Arc::new(Semaphore::new(1)),
             pulls: Pulls::default(),
             late: LateCalls::default(),
         }

@@ -65,7 +65,7 @@ const OWN: &[Migration] = &[
     Migration {
         name: "db-008-generation",
         sql: "CREATE TABLE IF NOT EXISTS object_generation (
-            kind varchar(40) NOT NULL, id varchar(64) NOT NULL, generation bigint NOT NULL,
+            kind varchar(40) NOT NULL, id varchar(128) NOT NULL, generation bigint NOT NULL,
             removed_at bigint, PRIMARY KEY (kind, id))",
     },
     Migration {

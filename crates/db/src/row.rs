@@ -194,13 +194,14 @@ pub(crate) fn failed_commit(e: sqlx::Error) -> Error {
     failed("COMMIT", e)
 }
 
-/// PostgreSQL: serialization failure, deadlock. MariaDB: deadlock, lock wait
+/// PostgreSQL: serialization failure, deadlock, idle transaction. MariaDB: deadlock, lock wait
 /// timeout, row changed since it was read.
 fn is_abort(e: &dyn sqlx::error::DatabaseError) -> bool {
     if let Some(e) = e.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
         return matches!(e.number(), 1205 | 1213 | 1020);
     }
-    matches!(e.code().as_deref(), Some("40001" | "40P01"))
+    // 25P03: the transaction was idle for too long, and is rolled back.
+    matches!(e.code().as_deref(), Some("40001" | "40P01" | "25P03"))
 }
 
 /// No answer came, or the server is going away (PostgreSQL's class 57P,

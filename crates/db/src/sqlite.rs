@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use kernel::{Error, Result, clock, ids};
+use kernel::{Error, Kind, Result, clock, ids};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value as Cell, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
@@ -203,7 +203,10 @@ impl Sqlite {
         tokio::task::spawn_blocking(move || log.sync_data())
             .await
             .map_err(Error::internal)?
-            .map_err(|e| Error::unavailable("The database cannot be written.").context(e))?;
+            .map_err(|e| {
+                // The transaction is committed; whether it survives is open.
+                Error::new(Kind::OutcomeUnknown, "The database cannot be written.").context(e)
+            })?;
         self.flushed.fetch_max(served, Ordering::SeqCst);
         Ok(())
     }

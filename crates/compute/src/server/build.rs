@@ -69,7 +69,9 @@ impl Servers {
     /// Places a server that was made before any host had answered.
     async fn find_host(&self, lease: &Lease, s: &ServerRow) -> Result<bool, Trouble> {
         let compute = &self.compute;
+        let turn = compute.placing.acquire().await.map_err(Error::internal)?;
         let placed = db::fenced!(compute.db, lease, |tx| compute.place(tx, s).await)?;
+        drop(turn);
         Ok(placed)
     }
 

@@ -23,6 +23,7 @@ impl Face for Compute {
             return mine(ctx, Some(found), &new.id).map(ServerRow::shown);
         }
         let server = self.checked(ctx, &new).await?;
+        let _turn = self.placing.acquire().await.map_err(Error::internal)?;
         let made = db::write!(self.db, |tx| {
             db::mark_for(tx, KIND, &new.id, &new.project_id).await?;
             db::admit(tx, KIND, &new.id, ctx.generation()).await?;
