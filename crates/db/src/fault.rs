@@ -17,6 +17,12 @@ pub enum Point<'a> {
     Commit,
     /// After a commit: an error here means that its answer was lost.
     Committed,
+    /// A worker's transaction has committed under this lease.
+    Fenced {
+        kind: &'a str,
+        id: &'a str,
+        epoch: i64,
+    },
 }
 
 /// Decides what happens at each point.

@@ -225,7 +225,14 @@ impl Fenced {
     /// # Errors
     /// As [`Tx::commit`].
     pub async fn commit(self) -> Result<()> {
-        self.tx.commit().await
+        let (db, lease) = (self.tx.db.clone(), self.lease);
+        self.tx.commit().await?;
+        db.point(Point::Fenced {
+            kind: &lease.kind,
+            id: &lease.id,
+            epoch: lease.epoch,
+        })
+        .await
     }
 }
 

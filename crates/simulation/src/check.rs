@@ -258,6 +258,17 @@ pub fn no_lease_lost(lost: u64) -> Result<(), Violation> {
     ))
 }
 
+/// 4. No worker writes after a worker with a newer epoch has.
+///
+/// # Errors
+/// The first that did.
+pub fn no_stale_write(stale: &[String]) -> Result<(), Violation> {
+    match stale.first() {
+        Some(what) => Err(format!("invariant 4: a stale worker wrote: {what}")),
+        None => Ok(()),
+    }
+}
+
 /// 4. No effect on an object comes from an older epoch than the effect before
 ///    it, and none is made twice.
 ///

@@ -1,8 +1,9 @@
 //! What goes wrong while the faults last: in the database, in the engine, and
 //! on the way of calls from one service to another.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -77,8 +78,17 @@ impl Shares {
 #[derive(Clone)]
 pub struct Faults(Arc<State>);
 
+/// The writes of workers, as an observer of the database sees them.
+#[derive(Default)]
+struct Written {
+    /// The newest epoch that has written for a key.
+    epochs: BTreeMap<(String, String), i64>,
+    stale: Vec<String>,
+}
+
 struct State {
     active: AtomicBool,
+    written: Mutex<Written>,
     calm: bool,
     shares: Shares,
     chance: Chance,
@@ -97,6 +107,7 @@ impl Faults {
         };
         Self(Arc::new(State {
             active: AtomicBool::new(true),
+            written: Mutex::default(),
             calm,
             shares,
             chance,
@@ -117,6 +128,30 @@ impl Faults {
 
     fn hits(&self, share: f64) -> bool {
         self.0.active.load(Ordering::SeqCst) && self.0.chance.hits(share)
+    }
+
+    /// Which writes of workers came after those of a newer epoch.
+    #[must_use]
+    pub fn stale_writes(&self) -> Vec<String> {
+        let written = self.0.written.lock();
+        written
+            .unwrap_or_else(PoisonError::into_inner)
+            .stale
+            .clone()
+    }
+
+    fn wrote(&self, kind: &str, id: &str, epoch: i64) {
+        let written = self.0.written.lock();
+        let mut written = written.unwrap_or_else(PoisonError::into_inner);
+        let key = (kind.to_owned(), id.to_owned());
+        let newest = written.epochs.entry(key).or_insert(epoch);
+        if epoch < *newest {
+            let what = format!("{kind} {id} by epoch {epoch} after epoch {newest}");
+            self.0.trace.tell(format!("stale write: {what}"));
+            written.stale.push(what);
+        } else {
+            *newest = epoch;
+        }
     }
 
     /// A call between services has been answered.
@@ -150,6 +185,10 @@ impl Interference for Faults {
             ..
         } = &*self.0;
         trace.note(format!("{point:?}"));
+        if let Point::Fenced { kind, id, epoch } = point {
+            self.wrote(kind, id, epoch);
+            return Ok(());
+        }
         if chance.hits(0.25) {
             tokio::time::sleep(chance.time(Duration::ZERO, Duration::from_millis(3))).await;
         } else {

@@ -5,12 +5,19 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use std::time::Duration;
+
 use kernel::clock;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::chance::Chance;
+
+/// The tasks of a suspended machine go on within this time after it.
+const RESUME: Duration = Duration::from_millis(2500);
 
 /// Microseconds since the epoch at which every simulation begins.
 const BEGIN: i64 = 1_790_000_000_000_000;
@@ -73,6 +80,11 @@ struct State {
     number: usize,
     stopped: AtomicBool,
     killed: AtomicBool,
+    /// How often it has gone on after it was stopped.
+    stops: AtomicU64,
+    /// Draws when each task goes on, where the machine is suspended with all
+    /// its clocks: its timers do not know how long it was away.
+    suspended: Option<Chance>,
     /// Futures that wait for the process to go on.
     waiting: Mutex<Vec<Waker>>,
 }
@@ -80,7 +92,7 @@ struct State {
 impl Process {
     /// A process whose clock is `skew` microseconds off.
     #[must_use]
-    pub fn new(skew: i64) -> Self {
+    pub fn new(skew: i64, suspended: Option<Chance>) -> Self {
         let number = SKEW.with_borrow_mut(|s| {
             s.push(skew);
             s.len() - 1
@@ -89,13 +101,18 @@ impl Process {
             number,
             stopped: AtomicBool::new(false),
             killed: AtomicBool::new(false),
+            stops: AtomicU64::new(0),
+            suspended,
             waiting: Mutex::default(),
         }))
     }
 
     /// As SIGSTOP and SIGCONT.
     pub fn stop(&self, stopped: bool) {
-        self.0.stopped.store(stopped, Ordering::SeqCst);
+        let was = self.0.stopped.swap(stopped, Ordering::SeqCst);
+        if was && !stopped {
+            self.0.stops.fetch_add(1, Ordering::SeqCst);
+        }
         self.wake();
     }
 
@@ -124,6 +141,8 @@ impl Process {
         Within {
             process: self.clone(),
             work: Some(Box::pin(work)),
+            stops: self.0.stops.load(Ordering::SeqCst),
+            pause: None,
         }
     }
 
@@ -144,6 +163,10 @@ impl Process {
 pub struct Within<F> {
     process: Process,
     work: Option<Pin<Box<F>>>,
+    /// The stops of the process that this future has seen.
+    stops: u64,
+    /// Until it goes on after one.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<F: Future> Future for Within<F> {
@@ -165,6 +188,20 @@ impl<F: Future> Future for Within<F> {
         drop(waiting);
         if state.stopped.load(Ordering::SeqCst) {
             return Poll::Pending;
+        }
+        let stops = state.stops.load(Ordering::SeqCst);
+        if self.stops != stops {
+            self.stops = stops;
+            self.pause = state
+                .suspended
+                .as_ref()
+                .map(|chance| Box::pin(sleep(chance.time(Duration::ZERO, RESUME))));
+        }
+        if let Some(pause) = &mut self.pause {
+            if pause.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.pause = None;
         }
         let Some(work) = self.work.as_mut() else {
             return Poll::Ready(None);

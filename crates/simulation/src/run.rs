@@ -191,6 +191,7 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
     check::settles(&db).await?;
     check::ledger(&db, &engine).await?;
     check::order(&engine).await?;
+    check::no_stale_write(&faults.stale_writes())?;
     if faults.is_calm() {
         let running = (0..count).filter_map(|n| get(&servers, n));
         check::no_lease_lost(running.map(|s| s.counts.figures().lost_leases).sum())?;
@@ -225,11 +226,9 @@ async fn boot(shared: &Shared, servers: &Servers, number: usize, chance: &Chance
         trace.tell(format!(
             "server {number} starts, its clock off by {skew} us"
         ));
-        let mut safeguards = shared.safeguards;
-        // A virtual machine that is suspended: its clocks stand still, so that
-        // it does not know how long it was away.
-        safeguards.validity = chance.hits(0.5);
-        match Server::start(shared, skew, safeguards).await {
+        // As a virtual machine.
+        let suspended = chance.hits(0.5).then(|| chance.clone());
+        match Server::start(shared, skew, suspended).await {
             Ok(server) => {
                 servers.lock().unwrap_or_else(PoisonError::into_inner)[number] =
                     Some(Arc::new(server));

@@ -16,6 +16,7 @@ use kernel::{Ctx, Error, Result, Scope};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
 
+use crate::chance::Chance;
 use crate::delayed;
 use crate::faults::Faults;
 use crate::process::Process;
@@ -91,12 +92,16 @@ pub fn migrations() -> Vec<db::Migration> {
 }
 
 impl Server {
-    /// Starts a server whose clock is `skew` microseconds off.
+    /// Starts a server whose clock is `skew` microseconds off. `suspended`:
+    /// when it is stopped, its clocks stand still.
     ///
     /// # Errors
     /// As the database: the process ends, and is started again.
-    pub async fn start(shared: &Shared, skew: i64, safeguards: Safeguards) -> Result<Self> {
-        let process = Process::new(skew);
+    pub async fn start(shared: &Shared, skew: i64, suspended: Option<Chance>) -> Result<Self> {
+        let mut safeguards = shared.safeguards;
+        // It cannot know by its own clock that its leases have ended.
+        safeguards.validity = suspended.is_none();
+        let process = Process::new(skew, suspended);
         let tasks = Tasks::within(process.wrap());
         let db = shared.db.peer(Arc::new(shared.faults.clone()), safeguards);
         let wired = process.within(wire(shared, db, &tasks)).await;

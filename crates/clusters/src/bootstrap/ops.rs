@@ -273,7 +273,9 @@ pub(crate) async fn observed(d: &ClustersDeps, who: &Who, seen: &Observed) -> Re
         }
     }
     // The agent says it again.
-    Err(Error::unavailable("the masters tell too much at once"))
+    Err(Error::unavailable(
+        "Too many concurrent status reports; retry.",
+    ))
 }
 
 /// `false` where the stored observation changed while it was judged.

@@ -160,7 +160,9 @@ pub(crate) async fn follow(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Resu
             return Ok(());
         }
     }
-    Err(Error::unavailable("the masters tell too much at once"))
+    Err(Error::unavailable(
+        "Too many concurrent status reports; retry.",
+    ))
 }
 
 /// `false` where a master has told something meanwhile.
