@@ -138,7 +138,10 @@ pub fn run_all(seeds: &[u64], options: Options, threads: usize) -> bool {
 
 async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Violation> {
     let broken = |e: kernel::Error| format!("the simulation itself: {e}");
-    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    // In memory where there is such a file system: nothing needs a disk.
+    let dir = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .map_err(|e| e.to_string())?;
     let faults = Faults::new(seed, trace);
     let path = dir.path().join("world.sqlite");
     let db = Db::scratch(&path.display().to_string()).map_err(broken)?;
