@@ -10,6 +10,7 @@ mod columns;
 mod connect;
 mod fault;
 mod generation;
+mod head;
 mod lease;
 mod mark;
 mod migrate;

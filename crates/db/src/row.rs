@@ -6,6 +6,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor, MySql, Postgres, Row as _};
 
 use crate::Value;
+use crate::head::head;
 use crate::sqlite::{FromCell as _, SqliteRow};
 
 /// A row of a result; columns are read by name.
@@ -156,12 +157,6 @@ macro_rules! runners {
 
 runners!(Postgres, pg_all, pg_exec, Postgres, dollars);
 runners!(MySql, mysql_all, mysql_exec, Mysql, str::to_owned);
-
-/// The beginning of a statement, for the log.
-pub(crate) fn head(sql: &str) -> String {
-    let words: Vec<&str> = sql.split_whitespace().take(12).collect();
-    words.join(" ")
-}
 
 /// Unique violations are `AlreadyExists`, deadlocks and serialization
 /// failures `Aborted`, lost connections `Unavailable`.

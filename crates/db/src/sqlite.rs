@@ -332,7 +332,7 @@ fn failed(sql: &str, e: rusqlite::Error) -> Error {
     } else {
         Error::internal(e)
     };
-    error.context(crate::row::head(sql))
+    error.context(crate::head::head(sql))
 }
 
 fn unreachable(e: rusqlite::Error) -> Error {

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use db::{Db, Dirty, Lease, Wanted};
 use futures_util::FutureExt as _;
 use kernel::{Error, Result, ids};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::renewal::{self, LEASE};
+use crate::runs::{Key, Runs};
 use crate::{Counts, Tasks};
 
 /// Between two searches for keys where no event says that there is one.
@@ -84,44 +84,6 @@ pub struct Driver {
     runs: Arc<Runs>,
 }
 
-/// Kind and id.
-type Key = (String, String);
-
-/// The runs of this process that are alive.
-#[derive(Default)]
-pub(crate) struct Runs {
-    alive: Mutex<BTreeMap<Key, Lease>>,
-    later: Mutex<Later>,
-    /// Moves when a run has ended.
-    pub(crate) ended: watch::Sender<u64>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Runs {
-    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<Key, Lease>) -> T) -> T {
-        act(&mut lock(&self.alive))
-    }
-
-    /// A run is over; its key is due again after the pause.
-    fn end(&self, key: &Key, pause: Option<Duration>) {
-        lock(&self.later).put(key.clone(), pause.map(|p| Instant::now() + p));
-        self.with(|alive| alive.remove(key));
-        self.ended.send_modify(|n| *n += 1);
-    }
-
-    /// The leases of all runs that are alive.
-    pub(crate) fn leases(&self) -> Vec<Lease> {
-        self.with(|alive| alive.values().cloned().collect())
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.with(|alive| alive.is_empty())
-    }
-}
-
 /// What the driver knows between two searches.
 struct Search {
     /// Marked keys that wait for a free slot.
@@ -130,43 +92,6 @@ struct Search {
     scan: bool,
     /// When to search although nothing happened.
     next: Instant,
-}
-
-/// Keys that this process has run and that are due again at a known time.
-#[derive(Default)]
-struct Later {
-    by_time: BTreeSet<(Instant, Key)>,
-    by_key: BTreeMap<Key, Instant>,
-}
-
-impl Later {
-    fn put(&mut self, key: Key, at: Option<Instant>) {
-        if let Some(old) = self.by_key.remove(&key) {
-            self.by_time.remove(&(old, key.clone()));
-        }
-        if let Some(at) = at {
-            self.by_key.insert(key.clone(), at);
-            self.by_time.insert((at, key));
-        }
-    }
-
-    /// Takes those that are due.
-    fn due(&mut self, now: Instant) -> Vec<Key> {
-        let mut due = Vec::new();
-        while let Some((at, _)) = self.by_time.first()
-            && *at <= now
-        {
-            if let Some((_, key)) = self.by_time.pop_first() {
-                self.by_key.remove(&key);
-                due.push(key);
-            }
-        }
-        due
-    }
-
-    fn next(&self) -> Option<Instant> {
-        self.by_time.first().map(|(at, _)| *at)
-    }
 }
 
 impl Driver {
@@ -218,15 +143,13 @@ impl Driver {
             let news = self.db.wakes().marked();
             search.scan |= news.overflow;
             search.marked.extend(news.keys);
-            search
-                .marked
-                .extend(lock(&self.runs.later).due(Instant::now()));
+            search.marked.extend(self.runs.due());
             if let Err(e) = self.start_runs(&mut search, tasks).await {
                 tracing::warn!(error = %e, "keys were not claimed");
                 search.scan = true;
                 search.next = Instant::now() + RESYNC.mul_f64(0.1 + 0.1 * ids::jitter());
             }
-            let later = lock(&self.runs.later).next();
+            let later = self.runs.next_due();
             let wake = later.map_or(search.next, |at| at.min(search.next));
             tokio::select! {
                 biased;

@@ -4,6 +4,7 @@
 mod counts;
 mod driver;
 mod renewal;
+mod runs;
 mod tasks;
 
 pub use counts::{Counts, Figures};

@@ -7,7 +7,7 @@ use db::Db;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::Tasks;
-use crate::driver::Runs;
+use crate::runs::Runs;
 
 /// Lease duration.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
