@@ -96,7 +96,15 @@ class Renewal:
                                              DOCKER_HOST=docker.env["DOCKER_HOST"]))
 
     def away(self):
-        """A worker that is stopped while its certificates end."""
+        """A worker that is stopped while its certificates end. The cluster's
+        DNS stood on whichever nodes were Ready first, perhaps on this one only:
+        a rollout spreads it over all."""
+        dns = ("-n", "kube-system", "rollout")
+        self.kubectl(*dns, "restart", "deployment/coredns").ok()
+        self.kubectl(*dns, "status", "deployment/coredns", "--timeout=60s").ok()
+        places = {p["spec"]["nodeName"] for p in self.kubectl.items("pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")
+                  if kube.available(p)}
+        expect(any(not place.endswith("-node-1") for place in places), f"DNS stands on {places}")
         container = self.container(KUBE, "-node-1")
         run(["docker", "stop", "-t", "15", container]).ok()
         self.stopped = time.monotonic()
