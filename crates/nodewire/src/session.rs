@@ -76,7 +76,7 @@ pub fn no_common_protocol(agent: Protocols, server: Protocols) -> String {
 /// The first frame of every session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
-    /// The version that this session uses.
+    /// The protocol version that was agreed upon.
     pub protocol: u32,
     /// The server's release, for people.
     pub software: String,

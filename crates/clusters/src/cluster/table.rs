@@ -148,7 +148,7 @@ pub(crate) async fn find(
         .collect()
 }
 
-/// For whoever acts on it.
+/// Reads the row for an operation that acts on it.
 pub(crate) async fn load(db: &Db, uuid: &str) -> Result<Option<Cluster>> {
     let row = db.query_opt(&select("uuid = ?"), values![uuid]).await?;
     row.map(|r| Cluster::read(&r)?.known()).transpose()

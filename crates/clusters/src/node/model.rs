@@ -139,7 +139,7 @@ impl Node {
     }
 }
 
-/// The role in the words of the seed.
+/// The role as the seed file names it.
 pub(crate) fn role(is_master: bool, is_balancer: bool) -> &'static str {
     match (is_master, is_balancer) {
         (true, _) => "manager",

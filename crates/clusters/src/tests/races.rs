@@ -25,7 +25,7 @@ async fn of_operations_at_the_same_time_the_loser_is_told() {
         let resize = |n: i64| w.call(ALICE, "POST", &path, Some(json!({ "node_count": n })));
         let (a, b, c) = tokio::join!(resize(3), resize(4), resize(5));
         let all = [(3, a), (4, b), (5, c)];
-        // Whoever looked after the first had begun may follow it.
+        // An operation that looked after the first had begun may follow it.
         assert!(
             all.iter().any(|(_, got)| got.status == 202),
             "{}",

@@ -1,4 +1,4 @@
-//! Sessions: what is pushed, when nothing is read, and who is refused.
+//! Sessions: what is pushed, when nothing is read, and which agents are refused.
 
 use nodewire::Protocols;
 use serde_json::{Value, json};

@@ -95,7 +95,7 @@ impl Channel {
         self.inner.server
     }
 
-    /// Says who this node is, in this session and in each that follows it;
+    /// Says who this node is, for this connection and each that follows it;
     /// answers what it is to be.
     ///
     /// # Errors
