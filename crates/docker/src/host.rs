@@ -21,7 +21,7 @@ use kernel::Result;
 
 use crate::Engine;
 use crate::create::{Found, registering};
-use crate::fault::status;
+use crate::fault::{says, status};
 
 #[async_trait]
 impl ContainerHost for Engine {
@@ -96,7 +96,16 @@ impl ContainerHost for Engine {
             .await?
             .start_container(id, None)
             .await
-            .map_err(|e| self.fault(&format!("start container {id}"), &e))
+            .map_err(|e| {
+                let fault = self.fault(&format!("start container {id}"), &e);
+                // An engine that was killed while it started the container has
+                // lost the process that containerd still has; no later start
+                // of this container succeeds.
+                if says(&e, "task ") && says(&e, ": already exists") {
+                    return infra::unusable(fault.message);
+                }
+                fault
+            })
     }
 
     async fn stop(&self, _actor: Actor, id: &str, seconds: i64) -> Result<()> {

@@ -208,6 +208,9 @@ pub trait ContainerHost: VolumeStore + ImageStore + Send + Sync {
     async fn create(&self, actor: Actor, spec: &ContainerSpec) -> Result<String>;
 
     /// Starts the container of this id; a running one stays as it is.
+    ///
+    /// # Errors
+    /// [`crate::is_unusable`]: it can never be started again.
     async fn start(&self, actor: Actor, id: &str) -> Result<()>;
 
     async fn stop(&self, actor: Actor, id: &str, seconds: i64) -> Result<()>;

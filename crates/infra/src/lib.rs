@@ -19,7 +19,9 @@ pub use host::{
 pub use late::{LateCalls, Looks, backoff};
 pub use leak::{Leak, Side, owned};
 pub use net::{BridgeSpec, BridgeView, NetworkPlane};
-pub use origin::{Actor, Relation, foreign, is_stale, relation, stale, stamped};
+pub use origin::{
+    Actor, Relation, foreign, is_stale, is_unusable, relation, stale, stamped, unusable,
+};
 
 /// Label key on every container, network and volume that we make; its value
 /// is the id of the row it belongs to.

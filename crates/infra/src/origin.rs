@@ -91,6 +91,22 @@ pub fn is_stale(e: &Error) -> bool {
     e.kind == Kind::Precondition
 }
 
+/// What an error carries that says [`unusable`].
+const UNUSABLE: &str = "the container cannot be used any more";
+
+/// The error for a container that its host can never start again, as after an
+/// engine was killed while it started it: only another one helps.
+#[must_use]
+pub fn unusable(message: impl Into<String>) -> Error {
+    Error::conflict(message).context(UNUSABLE)
+}
+
+/// Whether an error says that only another container helps.
+#[must_use]
+pub fn is_unusable(e: &Error) -> bool {
+    e.kind == Kind::Conflict && e.context.as_deref() == Some(UNUSABLE)
+}
+
 /// The error for an object that belongs to something else.
 #[must_use]
 pub fn foreign(object: &str, command: &str) -> Error {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flow::{Lease, Next};
-use infra::{Actor, ContainerSpec, ContainerView};
+use infra::{Actor, ContainerSpec, ContainerView, is_unusable};
 use kernel::{Error, OwnerKey, Result};
 use network::face::{NewPort, Port, Status};
 
@@ -45,7 +45,12 @@ impl Servers {
         let Some(id) = self.create(lease, s, &spec).await? else {
             return self.wait_for_image(lease, s).await;
         };
-        let view = self.start(lease, &id).await?;
+        let view = match self.start(lease, &id).await {
+            Err(Trouble::World(e)) if is_unusable(&e) => {
+                return Ok(self.build_anew(lease, s, &e).await?);
+            }
+            other => other?,
+        };
         match judge(&view, None) {
             Verdict::Is(_) => Ok(self.launched(lease, s, &ports).await?),
             Verdict::Failed(why) => Ok(self.died(lease, s, &view, &why).await?),
@@ -64,6 +69,25 @@ impl Servers {
             table::set_cleared(tx, &s.id).await
         })?;
         Ok(())
+    }
+
+    /// Gives up the container of this build: the next build gets one of its
+    /// own, with volumes of its own.
+    async fn build_anew(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
+        tracing::warn!(server = s.id, error = %e, "the container is replaced by another one");
+        let text = format!("{}; another container is made", e.message);
+        db::fenced!(self.compute.db, lease, |tx| {
+            table::set_build_anew(tx, &s.id, &text).await?;
+            if let Some(host) = &s.host {
+                let next = ServerRow {
+                    build: s.build + 1,
+                    ..s.clone()
+                };
+                self.compute.record(tx, &next, host).await?;
+            }
+            self.mark_owner(tx, s).await
+        })?;
+        Ok(Next::After(RETRY))
     }
 
     /// Places a server that was made before any host had answered.

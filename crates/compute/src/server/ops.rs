@@ -212,7 +212,7 @@ impl Compute {
     }
 
     /// Writes the objects of a build to the ledger.
-    async fn record(&self, tx: &mut Tx, s: &ServerRow, host: &str) -> Result<()> {
+    pub(super) async fn record(&self, tx: &mut Tx, s: &ServerRow, host: &str) -> Result<()> {
         let (container, volumes) = (s.container(), s.volumes());
         ledger::table::add(tx, (&s.id, s.build), host, &container, &volumes).await
     }

@@ -164,6 +164,18 @@ pub(crate) async fn set_rebuild(
     .map(|_| ())
 }
 
+/// Begins the next build of a server whose container is of no use. As in a
+/// rebuild `launched_at` tells that what is there goes first.
+pub(crate) async fn set_build_anew(tx: &mut Fenced, id: &str, progress: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE server SET progress = ?, launched_at = COALESCE(launched_at, ?), build = build + 1 \
+         WHERE id = ? AND status = 'BUILD'",
+        values![progress, clock::now_micros(), id],
+    )
+    .await
+    .map(|_| ())
+}
+
 /// Nothing of earlier builds is left on its host.
 pub(crate) async fn set_cleared(tx: &mut Fenced, id: &str) -> Result<()> {
     tx.execute(

@@ -126,6 +126,26 @@ async fn a_container_that_is_made_after_its_server_is_gone_is_removed() {
 }
 
 #[tokio::test]
+async fn a_container_that_can_never_be_started_is_replaced() {
+    let (w, script) = world().await;
+    let net = w.net().await;
+    let broken = infra::unusable("task 17: already exists");
+    script.then(CallKind::Start, Outcome::Refused(broken));
+    let new = w.server(&net);
+    w.create(&new).await;
+    w.work();
+    w.status(&new.id, ServerStatus::Active).await;
+    let effects = w.sim.effects().await.unwrap();
+    assert_eq!(of(&effects, "create", "container").len(), 2);
+    assert_eq!(of(&effects, "remove", "container").len(), 1);
+    assert_eq!(ContainerHost::list(&w.sim).await.unwrap().len(), 1);
+    assert!(w.compute.leaks().await.unwrap().is_empty());
+    w.gone(&new.id).await;
+    w.assert_clean().await;
+    w.tasks.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn a_name_that_is_still_being_registered_is_tried_again() {
     let (w, script) = world().await;
     let net = w.net().await;
