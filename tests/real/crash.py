@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Kills the server (SIGKILL) at moments of create, resize and delete that are
 drawn from a printed seed over the measured duration of each, starts it again,
-and wants: the operation complete or cleanly failed, nothing left, nothing
-doubled.  crash.py [--coe swarm|kubernetes] [--seed N] [--moments N]"""
+and wants: the operation complete, nothing left, nothing doubled. With --engine
+the Docker Engine is killed as well: each moment draws whether the server, dockerd,
+both, or dockerd with all containers die. The engine is then one of the test's
+own in a network namespace.
+crash.py [--coe swarm|kubernetes] [--seed N] [--moments N] [--engine]"""
 
 import argparse
 import os
@@ -14,17 +17,19 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import Failed, expect, names, play  # noqa: E402
+from own_engine import INSIDE, inside_or_outside  # noqa: E402
+from world import Failed, expect, names, play, run, wait_for  # noqa: E402
 
 WORKERS, MORE, FEWER = 2, 3, 1
+VICTIMS = ("server", "engine", "server and engine", "engine and containers")
 SIZES = {"create": WORKERS, "resize": MORE, "shrink": FEWER}
 TEMPLATE = {"name": "crash", "external_network_id": "public", "keypair_id": "default", "flavor_id": "m1.tiny",
             "master_flavor_id": "m1.small"}
 
 
 class Crashes:
-    def __init__(self, server, coe):
-        self.s, self.coe = server, coe
+    def __init__(self, server, coe, engine=None):
+        self.s, self.coe, self.engine = server, coe, engine
         self.duration = {}
         # Per number of workers, as a cluster without a crash has it.
         self.volumes = {}
@@ -73,18 +78,32 @@ class Crashes:
         volumes = names("volume", mark)
         expect(len(volumes) == self.volumes.setdefault(workers, len(volumes)), f"volumes: {volumes}")
         expect(self.s.leaks() == [], f"leaks: {self.s.leaks()}")
-        if self.coe == "kubernetes":
-            self.members_are(set(kube.containers(self.s)))
+        wanted = set(kube.containers(self.s))
 
-    def members_are(self, wanted):
-        """The cluster itself has these nodes, all Ready, and no others."""
+        def members():
+            nodes = self.kubernetes_nodes() if self.coe == "kubernetes" else self.swarm_nodes()
+            expect(set(nodes) == wanted and all(nodes.values()), f"nodes are {nodes}, containers {wanted}")
+            return True
+        if self.engine:
+            # Containers that have started again with the engine are not Ready at once.
+            wait_for("all nodes Ready, asked inside", 60, members, 0.5)
+        else:
+            members()
+
+    def kubernetes_nodes(self):
+        """Whether each node of the cluster is Ready, by name."""
         directory = tempfile.mkdtemp(prefix="jeroboam-kube-")
         try:
             self.s.openstack("coe", "cluster", "config", self.name, "--dir", directory).ok()
-            nodes = kube.Kubectl(directory).nodes()
+            return kube.Kubectl(directory).nodes()
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        expect(set(nodes) == wanted and all(nodes.values()), f"nodes are {nodes}, containers {wanted}")
+
+    def swarm_nodes(self):
+        """The same of a swarm, asked at its manager."""
+        manager = next(c for name, c in kube.containers(self.s).items() if "-master-" in name)
+        said = run(["docker", "exec", manager, "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}}"]).ok()
+        return {name: status == "Ready" for name, status in map(str.split, said.out.splitlines())}
 
     def nothing_left(self):
         left = self.s.left()
@@ -122,7 +141,19 @@ class Crashes:
                 for n in got.body.get("nodes") or [] for s in n.get("steps") or []]
         return f"{got.body.get('status')} {max(last)[1] if last else 'no step yet'}"
 
-    def crash(self, operation, fraction):
+    def die(self, victim, away):
+        """The victim is killed, is away for some seconds, and is started again."""
+        if "server" in victim:
+            self.s.kill9()
+        if "engine" in victim:
+            self.engine.vanish() if "containers" in victim else self.engine.die()
+            # How long the engine is away is a part of what was drawn.
+            time.sleep(away)
+            self.engine.start()
+        if "server" in victim:
+            self.s.start(60)
+
+    def crash(self, operation, fraction, victim, away):
         if operation != "create":
             self.create()
             self.s.until(self.uuid, "CREATE_COMPLETE", 180)
@@ -134,19 +165,14 @@ class Crashes:
             time.sleep(max(0.0, begun + moment - 0.02 - time.monotonic()))
         hit = self.step()
         at = (time.monotonic() - begun) * 1000
-        self.s.kill9()
-        self.s.start(60)
+        self.die(victim, away)
         status, reason = self.settled()
-        if operation == "delete":
-            expect(status == "GONE", f"killed at {at:.0f} ms ({hit}): {status} {reason}")
-        elif status.endswith("_FAILED"):
-            expect(reason, f"killed at {at:.0f} ms ({hit}): {status} without a reason")
-        else:
-            final = "CREATE_COMPLETE" if operation == "create" else "UPDATE_COMPLETE"
-            expect(status == final, f"killed at {at:.0f} ms ({hit}): {status} {reason}")
+        final = {"create": "CREATE_COMPLETE", "delete": "GONE"}.get(operation, "UPDATE_COMPLETE")
+        expect(status == final, f"{victim} killed at {at:.0f} ms ({hit}): {status} {reason}")
+        if operation != "delete":
             self.nodes_are(SIZES[operation])
         self.clear()
-        return f"at {at:.0f} ms, {hit}: then {status}"
+        return f"at {at:.0f} ms, {hit}: then {status} after {time.monotonic() - begun:.1f} s"
 
     def tell(self, stories, plan):
         if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
@@ -155,9 +181,9 @@ class Crashes:
         if not (stories.tell("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}"))
                 and stories.tell("each operation without a crash", self.measure)):
             return
-        for number, (operation, fraction) in enumerate(plan, 1):
-            name = f"{number}: kill -9 during {operation} at {fraction * 100:.0f} %"
-            if not stories.tell(name, lambda o=operation, f=fraction: self.crash(o, f)):
+        for number, (operation, fraction, victim, away) in enumerate(plan, 1):
+            name = f"{number}: kill -9 of the {victim} during {operation} at {fraction * 100:.0f} %"
+            if not stories.tell(name, lambda m=(operation, fraction, victim, away): self.crash(*m)):
                 # The next moment needs a world without this one's remains.
                 if not self.s.process or self.s.process.poll() is not None:
                     self.s.start(60)
@@ -169,10 +195,18 @@ def main():
     args.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     args.add_argument("--moments", type=int, default=10)
     args.add_argument("--coe", choices=("swarm", "kubernetes"), default="swarm")
+    args.add_argument("--engine", action="store_true", help="kill the Docker Engine, too")
+    args.add_argument(INSIDE, action="store_true", help=argparse.SUPPRESS)
     args = args.parse_args()
     print(f"seed {args.seed}")
+    # Beside an engine of its own this program is started again.
+    sys.argv += ["--seed", str(args.seed)]
     draw = random.Random(args.seed)
-    plan = [(("create", "resize", "shrink", "delete")[i % 4], draw.random()) for i in range(args.moments)]
+    plan = [(("create", "resize", "shrink", "delete")[i % 4], draw.random(),
+             draw.choice(VICTIMS) if args.engine else "server", draw.uniform(0, 5)) for i in range(args.moments)]
+    if args.engine:
+        return inside_or_outside(__file__, [f"jeroboam/{args.coe}:latest"], lambda stories, server, engine: stories.tell(
+            "the images are loaded", engine.load) and Crashes(server, args.coe, engine).tell(stories, plan))
     return play(lambda stories, server: Crashes(server, args.coe).tell(stories, plan))
 
 

@@ -5,95 +5,15 @@ network namespace with an engine of its own, so that nobody else notices."""
 
 import json
 import os
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from world import Failed, expect, play, run, wait_for  # noqa: E402
+from own_engine import inside_or_outside  # noqa: E402
+from world import Failed, expect, run, wait_for  # noqa: E402
 
-INSIDE = "--inside"
 IMAGES = ["jeroboam/swarm:latest", "jeroboam/kubernetes:latest"]
 COES = ("swarm", "kubernetes")
-
-
-class Engine:
-    """A dockerd of the test's own, while the stories last."""
-
-    def __init__(self):
-        self.dir = os.environ["ENGINE_DIR"]
-        self.socket = f"{self.dir}/docker.sock"
-        self.process = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def start(self):
-        pid = f"{self.dir}/pid"
-        if os.path.exists(pid):
-            os.unlink(pid)
-        with open(f"{self.dir}/log", "ab") as log:
-            self.process = subprocess.Popen(
-                ["dockerd", "--bridge=none", "--host", f"unix://{self.socket}", "--data-root", f"{self.dir}/data",
-                 "--exec-root", f"{self.dir}/exec", "--pidfile", pid], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True)
-        try:
-            wait_for("the engine answers", 60, lambda: run(["docker", "version"]).code == 0)
-        except Failed as e:
-            with open(f"{self.dir}/log", errors="replace") as log:
-                raise Failed(f"{e}\n{''.join(log.readlines()[-15:])}") from None
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(90)
-
-    def die(self):
-        """dockerd and the containerd that it has started are killed; what
-        runs in containers lives on."""
-        self.kill([self.process.pid, *found("-P", str(self.process.pid), "-x", "containerd")])
-
-    def vanish(self):
-        """Everything is killed, the containers, too."""
-        self.kill(processes(self.dir))
-
-    def kill(self, pids):
-        kill(pids)
-        self.process.wait()
-        # A dead containerd that init has not yet buried would be taken for one
-        # that runs.
-        wait_for("the dead are buried", 60, lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
-
-
-def found(*how):
-    said = subprocess.run(["pgrep", *how], stdout=subprocess.PIPE, text=True, check=False).stdout
-    return [int(pid) for pid in said.split()]
-
-
-def processes(directory):
-    """Ids of an engine's processes, then of the first ones of its containers:
-    children of the shims."""
-    own = found("-f", directory)
-    return own + [pid for pid in found("-P", ",".join(map(str, own))) if pid not in own] if own else []
-
-
-def kill(pids):
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 class Clusters:
@@ -104,8 +24,7 @@ class Clusters:
         self.made, self.stood = {}, None
 
     def up(self):
-        with open(f"{self.engine.dir}/images.tar") as tar:
-            subprocess.run(["docker", "load"], stdin=tar, check=True, capture_output=True)
+        self.engine.load()
         self.s.start()
 
     def create(self):
@@ -190,35 +109,5 @@ class Clusters:
             stories.tell("delete leaves nothing", self.gone)
 
 
-def inside():
-    engine = Engine()
-    settings = f'[infra]\ndocker = "unix://{engine.socket}"\n'
-    return play(lambda stories, server: Clusters(server, engine).tell(stories), settings, around=engine)
-
-
-def outside():
-    """Saves the images, then runs the stories where nobody else lives."""
-    dir_ = tempfile.mkdtemp(prefix="jeroboam-engine-", dir="/var/tmp")
-    # Without an end of this kind nothing would be taken away.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    try:
-        subprocess.run(["docker", "save", "-o", f"{dir_}/images.tar", *IMAGES], check=True, stdout=subprocess.DEVNULL)
-        env = dict(os.environ, ENGINE_DIR=dir_, DOCKER_HOST=f"unix://{dir_}/docker.sock")
-        args = ["unshare", "--net", "--mount", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable,
-                os.path.abspath(__file__), INSIDE]
-        with subprocess.Popen(args, env=env) as stories:
-            # They end first, then what they have left is taken away.
-            signal.signal(signal.SIGTERM, lambda *_: stories.terminate())
-            return stories.wait()
-    finally:
-        # What an engine that broke off leaves running and mounted.
-        kill(processes(dir_))
-        with open("/proc/mounts") as f:
-            mounts = [line.split()[1] for line in f if line.split()[1].startswith(dir_)]
-        for mount in sorted(mounts, reverse=True):
-            subprocess.run(["umount", "-l", mount], check=False)
-        shutil.rmtree(dir_, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    sys.exit(inside() if INSIDE in sys.argv else outside())
+    sys.exit(inside_or_outside(__file__, IMAGES, lambda stories, server, engine: Clusters(server, engine).tell(stories)))
