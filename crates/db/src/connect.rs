@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use kernel::{Error, Result, clock};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::fault::{Interference, Point, Safeguards};
 use crate::sqlite::Sqlite;
-use crate::{Row, Tx, Value, Wakes, row};
+use crate::{Row, SCHEMA, Tx, Value, Wakes, row};
 
 /// Which database is behind the façade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,9 @@ pub struct Db {
     counts: Arc<Counts>,
     interference: Option<Arc<dyn Interference>>,
     safeguards: Safeguards,
+    /// The schema that the database needs since a newer release has taken it
+    /// over; 0: this release's is enough.
+    outdated: Arc<AtomicI64>,
 }
 
 impl Db {
@@ -124,6 +127,7 @@ impl Db {
             counts: Arc::default(),
             interference: None,
             safeguards: Safeguards::default(),
+            outdated: Arc::default(),
         }
     }
 
@@ -138,6 +142,7 @@ impl Db {
             counts: Arc::default(),
             interference: Some(interference),
             safeguards,
+            outdated: Arc::default(),
         }
     }
 
@@ -293,6 +298,36 @@ impl Db {
             clock::align(before, row.int("now")?, after);
         }
         Ok(())
+    }
+
+    /// Looks whether a newer release has migrated the database so that this
+    /// one can share it no longer: from then on no transaction begins.
+    ///
+    /// # Errors
+    /// As [`Db::query`].
+    pub async fn check_schema(&self) -> Result<()> {
+        let sql = "SELECT shared_with FROM schema_release WHERE id = 1";
+        let rows = self.query_leases(sql, vec![]).await?;
+        let needs = rows.first().map(|r| r.int("shared_with")).transpose()?;
+        let needs = needs.filter(|needs| *needs > SCHEMA).unwrap_or(0);
+        if self.outdated.swap(needs, Ordering::Relaxed) != needs
+            && let Err(e) = self.admits_writes()
+        {
+            tracing::error!(error = %e, "this server writes nothing any more");
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// `Unavailable` since a newer release has taken the database over.
+    pub(crate) fn admits_writes(&self) -> Result<()> {
+        match self.outdated.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            needs => Err(Error::unavailable(format!(
+                "A newer release has migrated the database, which needs servers of schema {needs} \
+                 or later now; this server has schema {SCHEMA}. Start the newer release instead."
+            ))),
+        }
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Tx {
 
 impl Tx {
     pub(crate) async fn begin(db: &Db) -> Result<Self> {
+        db.admits_writes()?;
         db.point(Point::Begin).await?;
         let inner = match &db.pools {
             Pools::Sqlite(sqlite) => Inner::Sqlite(sqlite.begin().await?),

@@ -147,6 +147,7 @@ async fn a_database_of_a_release_that_is_too_new_is_refused() {
             .await
             .unwrap();
         t.db.migrate(TABLES).await.unwrap();
+        t.db.check_schema().await.unwrap();
         // … the one after it does not.
         t.db.migrate_as(TABLES, db::SCHEMA + 2, db::SCHEMA + 1)
             .await
@@ -154,5 +155,15 @@ async fn a_database_of_a_release_that_is_too_new_is_refused() {
         let refused = t.db.migrate(TABLES).await.unwrap_err();
         assert_eq!(refused.kind, Kind::Precondition, "{}", t.name);
         assert!(refused.message.contains("newer release"), "{refused}");
+        // A server that runs meanwhile writes nothing once it has looked.
+        t.db.check_schema().await.unwrap();
+        let insert = "INSERT INTO pair (id, n) VALUES ('late', 0)";
+        let late = async || db::write!(t.db, |tx| tx.execute(insert, values![]).await);
+        let refused = late().await.unwrap_err();
+        let unavailable = matches!(refused.kind, Kind::Unavailable { .. });
+        assert!(unavailable, "{}: {refused}", t.name);
+        assert!(refused.message.contains("newer release"), "{refused}");
+        let rows = t.db.query("SELECT id FROM pair", vec![]).await.unwrap();
+        assert!(rows.is_empty(), "{}", t.name);
     }
 }

@@ -69,5 +69,8 @@ async fn renew(db: &Db, owner: &str, runs: &Runs, tasks: &Tasks) {
         if let Err(e) = db.align_clock().await {
             tracing::debug!(error = %e, "the clock was not aligned with the database");
         }
+        if let Err(e) = db.check_schema().await {
+            tracing::debug!(error = %e, "the schema of the database was not read");
+        }
     }
 }
