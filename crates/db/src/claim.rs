@@ -10,81 +10,82 @@ use tokio::time::Instant;
 use crate::lease::{marks, micros};
 use crate::{Db, Lease, Row, Validity, Value, values};
 
-/// What a claim is to find.
-#[derive(Debug, Clone)]
-pub struct Wanted<'a> {
-    /// Kinds with the number of keys that may be claimed of each.
-    pub kinds: &'a [(&'a str, u32)],
-    pub owner: &'a str,
-    /// Most keys that are claimed in all.
-    pub limit: u32,
-    /// Lease duration.
-    pub duration: Duration,
-    /// Keys that this process is still running.
-    pub running: &'a BTreeSet<(String, String)>,
-    /// The runs of each project.
-    pub tenants: &'a BTreeMap<String, u32>,
-    /// Most runs of one project.
-    pub per_tenant: u32,
-}
-
-/// What a claim found.
-#[derive(Debug, Default)]
-pub struct Claim {
-    pub leases: Vec<Lease>,
-    /// Whether more is due than the limits allow.
-    pub more: bool,
+/// A due key, and the project whose object it is, where it is known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due {
+    pub kind: String,
+    pub id: String,
+    pub tenant: Option<String>,
 }
 
 const CANDIDATE: &str = "kind, id, generation, epoch, attempts, tenant";
 
-/// Claims due keys, those of each project in turn.
+/// Finds due keys of these kinds that nobody has leased, those of each kind and
+/// project in turn, at most `limit`. It reads all that is due: callers keep
+/// what it finds.
 ///
 /// # Errors
 /// As [`Db::query`].
-pub async fn claim(db: &Db, wanted: &Wanted<'_>) -> Result<Claim> {
-    let kinds: Vec<&str> = open_kinds(wanted);
-    if kinds.is_empty() || wanted.limit == 0 {
-        return Ok(Claim {
-            leases: Vec::new(),
-            more: true,
-        });
-    }
+pub async fn search(db: &Db, kinds: &[&str], limit: u32) -> Result<Vec<Due>> {
     let now = db.now_sql();
     let mut args: Vec<Value> = kinds.iter().map(|k| Value::from(*k)).collect();
-    // What runs here is due as well where it was marked meanwhile.
-    let running = u32::try_from(wanted.running.len()).unwrap_or(u32::MAX);
-    let full: Vec<&String> = wanted
-        .tenants
-        .iter()
-        .filter(|(_, runs)| **runs >= wanted.per_tenant)
-        .map(|(tenant, _)| tenant)
-        .collect();
-    let others = if full.is_empty() {
-        String::new()
-    } else {
-        args.extend(full.iter().map(|t| Value::from(t.as_str())));
-        format!(
-            " AND (tenant IS NULL OR tenant NOT IN ({}))",
-            marks(full.len())
-        )
-    };
-    args.push(wanted.limit.saturating_add(running).into());
+    args.push(limit.into());
     let rows = db
         .query(
             &format!(
-                "SELECT {CANDIDATE} FROM (\
-                 SELECT {CANDIDATE}, due_at, ROW_NUMBER() OVER (PARTITION BY kind, tenant ORDER BY due_at, id) AS place \
-                 FROM flow_key WHERE kind IN ({}) AND due_at <= {now} AND (owner IS NULL OR lease_until < {now}){others}\
+                "SELECT kind, id, tenant FROM (\
+                 SELECT kind, id, tenant, due_at, ROW_NUMBER() OVER (PARTITION BY kind, tenant ORDER BY due_at, id) AS place \
+                 FROM flow_key WHERE kind IN ({}) AND due_at <= {now} AND (owner IS NULL OR lease_until < {now})\
                  ) AS due ORDER BY place, due_at, kind, id LIMIT ?",
                 marks(kinds.len())
             ),
             args,
         )
         .await?;
-    let mut claim = take(db, wanted, &rows).await?;
-    claim.more |= !full.is_empty() || kinds.len() < wanted.kinds.len();
-    Ok(claim)
+    rows.iter().map(due).collect()
+}
+
+/// Whose these keys are; keys that do not exist are left out.
+///
+/// # Errors
+/// As [`Db::query`].
+pub async fn tenants(db: &Db, keys: &BTreeSet<(String, String)>) -> Result<Vec<Due>> {
+    let rows = rows_of(db, "kind, id, tenant", "", keys).await?;
+    rows.iter().map(due).collect()
+}
+
+fn due(row: &Row) -> Result<Due> {
+    Ok(Due {
+        kind: row.text("kind")?,
+        id: row.text("id")?,
+        tenant: row.opt_text("tenant")?,
+    })
+}
+
+/// The rows of these keys, read by key in one order.
+async fn rows_of(
+    db: &Db,
+    columns: &str,
+    only: &str,
+    keys: &BTreeSet<(String, String)>,
+) -> Result<Vec<Row>> {
+    let mut kinds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (kind, id) in keys {
+        kinds.entry(kind).or_default().push(id);
+    }
+    let mut rows = Vec::new();
+    for (kind, ids) in kinds {
+        for some in ids.chunks(100) {
+            let mut args = values![kind];
+            args.extend(some.iter().map(|id| Value::from(*id)));
+            let sql = format!(
+                "SELECT {columns} FROM flow_key WHERE kind = ? AND id IN ({}){only} ORDER BY id",
+                marks(some.len())
+            );
+            rows.extend(db.query(&sql, args).await?);
+        }
+    }
+    Ok(rows)
 }
 
 /// Claims due keys of these kinds for somebody who runs nothing else.
@@ -98,115 +99,46 @@ pub async fn claim_for(
     limit: u32,
     duration: Duration,
 ) -> Result<Vec<Lease>> {
-    let kinds: Vec<(&str, u32)> = kinds.iter().map(|k| (*k, limit)).collect();
-    let wanted = Wanted {
-        kinds: &kinds,
-        owner,
-        limit,
-        duration,
-        running: &BTreeSet::new(),
-        tenants: &BTreeMap::new(),
-        per_tenant: limit,
-    };
-    Ok(claim(db, &wanted).await?.leases)
+    let found = search(db, kinds, limit).await?;
+    let keys = found.into_iter().map(|d| (d.kind, d.id)).collect();
+    claim(db, owner, duration, &keys).await
 }
 
-/// As [`claim`] for keys that are known to be marked: no search.
+/// Leases those of these keys that are due and that nobody else has taken
+/// meanwhile.
 ///
 /// # Errors
 /// As [`Db::query`].
-pub async fn claim_keys(
+pub async fn claim(
     db: &Db,
-    wanted: &Wanted<'_>,
+    owner: &str,
+    duration: Duration,
     keys: &BTreeSet<(String, String)>,
-) -> Result<Claim> {
+) -> Result<Vec<Lease>> {
     let now = db.now_sql();
-    let mut rows = Vec::new();
-    for kind in open_kinds(wanted) {
-        let ids: Vec<&String> = keys
-            .iter()
-            .filter(|key| key.0 == kind && !wanted.running.contains(*key))
-            .map(|(_, id)| id)
-            .collect();
-        for some in ids.chunks(100) {
-            let mut args = values![kind];
-            args.extend(some.iter().map(|id| Value::from(id.as_str())));
-            rows.extend(
-                db.query(
-                    &format!(
-                        "SELECT {CANDIDATE} FROM flow_key WHERE kind = ? AND id IN ({}) \
-                         AND due_at <= {now} AND (owner IS NULL OR lease_until < {now}) ORDER BY id",
-                        marks(some.len())
-                    ),
-                    args,
-                )
-                .await?,
-            );
-        }
-    }
-    let mut claim = take(db, wanted, &rows).await?;
-    claim.more |= wanted.kinds.iter().any(|(_, room)| *room == 0);
-    Ok(claim)
-}
-
-fn open_kinds<'a>(wanted: &Wanted<'a>) -> Vec<&'a str> {
-    let open = wanted.kinds.iter().filter(|(_, room)| *room > 0);
-    open.map(|(kind, _)| *kind).collect()
-}
-
-/// Leases the candidates that nobody else has taken meanwhile.
-async fn take(db: &Db, wanted: &Wanted<'_>, rows: &[Row]) -> Result<Claim> {
-    let mut room: Vec<(&str, u32)> = wanted.kinds.to_vec();
-    let mut tenants = wanted.tenants.clone();
+    let free = format!(" AND due_at <= {now} AND (owner IS NULL OR lease_until < {now})");
+    // In one order for all servers, or two claims would wait for each other.
     let mut candidates = Vec::new();
-    let mut more = false;
-    for row in rows {
-        let (kind, id) = (row.text("kind")?, row.text("id")?);
-        let tenant = row.opt_text("tenant")?;
-        if wanted.running.contains(&(kind.clone(), id.clone())) {
-            continue;
-        }
-        let runs = tenant
-            .as_ref()
-            .map_or(0, |t| tenants.get(t).copied().unwrap_or(0));
-        let left = room.iter_mut().find(|(k, left)| *k == kind && *left > 0);
-        let Some((_, left)) =
-            left.filter(|_| runs < wanted.per_tenant && candidates.len() < wanted.limit as usize)
-        else {
-            more = true;
-            continue;
-        };
-        *left -= 1;
-        if let Some(tenant) = &tenant {
-            tenants.insert(tenant.clone(), runs + 1);
-        }
+    for row in rows_of(db, CANDIDATE, &free, keys).await? {
         candidates.push(Lease {
-            kind,
-            id,
-            owner: wanted.owner.to_owned(),
+            kind: row.text("kind")?,
+            id: row.text("id")?,
+            owner: owner.to_owned(),
             epoch: row.int("epoch")? + 1,
             generation: row.int("generation")?,
             attempts: row.int("attempts")?,
-            tenant,
+            tenant: row.opt_text("tenant")?,
             validity: Validity::default(),
         });
     }
-    // The search ended at its limit: there may be more than was found.
-    more |= candidates.len() >= wanted.limit as usize;
     if candidates.is_empty() {
-        return Ok(Claim {
-            leases: candidates,
-            more,
-        });
+        return Ok(candidates);
     }
-    // One order for all servers, or two claims would wait for each other.
-    candidates.sort_by(|a, b| (&a.kind, &a.id).cmp(&(&b.kind, &b.id)));
-    let now = db.now_sql();
     let sql = format!(
         "UPDATE flow_key SET owner = ?, epoch = ?, urgent = ?, lease_until = {now} + ? \
          WHERE kind = ? AND id = ? AND epoch = ? AND generation = ? AND (owner IS NULL OR lease_until < {now})"
     );
-    let micros = micros(wanted.duration);
+    let micros = micros(duration);
     crate::write!(db, |tx| {
         let asked = Instant::now();
         let mut taken = Vec::with_capacity(candidates.len());
@@ -215,7 +147,7 @@ async fn take(db: &Db, wanted: &Wanted<'_>, rows: &[Row]) -> Result<Claim> {
                 .execute(
                     &sql,
                     values![
-                        wanted.owner,
+                        owner,
                         lease.epoch,
                         false,
                         micros,
@@ -228,7 +160,7 @@ async fn take(db: &Db, wanted: &Wanted<'_>, rows: &[Row]) -> Result<Claim> {
                 .await?;
             if won == 1 {
                 let validity = if db.safeguards().validity {
-                    Validity::since(asked, wanted.duration)
+                    Validity::since(asked, duration)
                 } else {
                     Validity::default()
                 };
@@ -238,9 +170,6 @@ async fn take(db: &Db, wanted: &Wanted<'_>, rows: &[Row]) -> Result<Claim> {
                 });
             }
         }
-        Ok(Claim {
-            leases: taken,
-            more,
-        })
+        Ok(taken)
     })
 }

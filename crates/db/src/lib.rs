@@ -24,7 +24,7 @@ mod validity;
 mod value;
 mod wake;
 
-pub use claim::{Claim, Wanted, claim, claim_for, claim_keys};
+pub use claim::{Due, claim, claim_for, search, tenants};
 pub use connect::{Db, Dialect};
 pub use fault::{Interference, Point, Safeguards};
 pub use generation::{admit, bury};

@@ -20,6 +20,10 @@ use crate::Value;
 
 /// Prepared statements that a connection keeps: all that we have.
 const STATEMENTS: usize = 512;
+/// Of each connection. Every commit of the writer empties the readers' caches:
+/// pages that are read again come from the mapped file without a copy.
+const PRAGMAS: &str =
+    "PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA mmap_size = 268435456;";
 /// Another process may hold the file's write lock for this long.
 const BUSY: Duration = Duration::from_secs(30);
 /// Connections that are kept for reading; more are opened while all are used.
@@ -271,9 +275,7 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection
         .create_scalar_function("now_micros", 0, flags, |_| Ok(clock::database_micros()))
         .map_err(unreachable)?;
-    connection
-        .execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = memory;")
-        .map_err(unreachable)?;
+    connection.execute_batch(PRAGMAS).map_err(unreachable)?;
     // A reader meets a lock only where another process recovers the file.
     connection
         .busy_timeout(Duration::from_secs(5))

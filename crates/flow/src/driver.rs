@@ -6,17 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use db::{Db, Dirty, Lease, Wanted};
+use db::{Db, Dirty, Lease};
 use futures_util::FutureExt as _;
 use kernel::{Error, Result, ids};
 use tokio::time::Instant;
 
+use crate::backlog::{Backlog, Room};
 use crate::renewal::{self, LEASE};
 use crate::runs::{Key, Runs};
 use crate::{Counts, Tasks};
 
 /// Between two searches for keys where no event says that there is one.
 const RESYNC: Duration = Duration::from_secs(5);
+/// Due keys that are kept in memory: a search reads all that is due.
+const BACKLOG: u32 = 4096;
+/// Where fewer slots than this are free, a claim waits for more.
+const TOGETHER: usize = 16;
 /// Shortest pause between two searches.
 const PAUSE: Duration = Duration::from_millis(5);
 /// A run that has more to do goes on under its lease so many times.
@@ -84,14 +89,42 @@ pub struct Driver {
     runs: Arc<Runs>,
 }
 
-/// What the driver knows between two searches.
+/// What the driver knows between two rounds.
 struct Search {
-    /// Marked keys that wait for a free slot.
+    /// Marked keys of which it is not known whose they are.
     marked: BTreeSet<Key>,
+    /// Due keys that wait for a free slot.
+    backlog: Backlog,
+    /// Whether a search has put keys there.
+    filled: bool,
     /// Whether only a search finds all that is due.
     scan: bool,
     /// When to search although nothing happened.
     next: Instant,
+    /// When to look again at what could not be started.
+    again: Option<Instant>,
+    /// Until when a claim waits for more free slots.
+    waits: Option<Instant>,
+}
+
+impl Search {
+    /// Where few slots are free and keys wait, whether to wait for more slots:
+    /// a claim of each alone costs a commit for each.
+    fn waits_for_slots(&mut self, slots: usize) -> bool {
+        let keys = !self.marked.is_empty() || !self.backlog.is_empty();
+        if !keys || slots >= TOGETHER {
+            self.waits = None;
+            return false;
+        }
+        let now = Instant::now();
+        let until = *self.waits.get_or_insert(now + PAUSE);
+        if now >= until {
+            self.waits = None;
+            return false;
+        }
+        self.again = Some(until);
+        true
+    }
 }
 
 impl Driver {
@@ -134,8 +167,12 @@ impl Driver {
         let mut ended = self.runs.ended.subscribe();
         let mut search = Search {
             marked: BTreeSet::new(),
+            backlog: Backlog::default(),
+            filled: false,
             scan: true,
             next: Instant::now(),
+            again: None,
+            waits: None,
         };
         loop {
             due.mark_unchanged();
@@ -149,8 +186,8 @@ impl Driver {
                 search.scan = true;
                 search.next = Instant::now() + RESYNC.mul_f64(0.1 + 0.1 * ids::jitter());
             }
-            let later = self.runs.next_due();
-            let wake = later.map_or(search.next, |at| at.min(search.next));
+            let later = [self.runs.next_due(), search.again.take()];
+            let wake = later.into_iter().flatten().fold(search.next, Instant::min);
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
@@ -166,66 +203,99 @@ impl Driver {
 
     /// Claims what is due as far as there are free slots, and runs it.
     async fn start_runs(self: &Arc<Self>, search: &mut Search, tasks: &Tasks) -> Result<()> {
-        let (running, tenants) = self.running();
+        let (running, mut room) = self.room();
         // What runs already is looked at when its run has ended.
-        search.marked.retain(|key| !running.contains(key));
-        let free = PARALLEL.saturating_sub(running.len());
-        if free == 0 || !search.scan && search.marked.is_empty() {
-            search.next = search.next.max(Instant::now() + PAUSE);
+        search
+            .marked
+            .retain(|key| !running.contains(key) && room.kinds.contains_key(key.0.as_str()));
+        if search.marked.len() > BACKLOG as usize {
+            search.marked.clear();
+            search.scan = true;
+        }
+        if room.slots == 0 {
             return Ok(());
         }
-        let kinds: Vec<(&str, u32)> = self
-            .reconcilers
-            .values()
-            .map(|r| {
-                let busy = running.iter().filter(|(kind, _)| kind == r.kind()).count();
-                (r.kind(), count(r.limit().saturating_sub(busy)))
-            })
-            .collect();
-        let wanted = Wanted {
-            kinds: &kinds,
-            owner: &self.owner,
-            limit: count(free),
-            duration: LEASE,
-            running: &running,
-            tenants: &tenants,
-            per_tenant: count(PER_TENANT),
-        };
-        // More than there is room for is drawn fairly, by a search.
-        search.scan |= search.marked.len() > free;
-        let leases = if search.scan {
-            search.marked.clear();
-            let claim = db::claim(&self.db, &wanted).await?;
-            search.scan = claim.more;
-            search.next = Instant::now() + RESYNC;
-            if !claim.more {
-                let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
-                if let Some(pause) = db::next_due(&self.db, &kinds).await? {
-                    search.next = Instant::now() + pause.clamp(PAUSE, RESYNC);
-                }
+        if search.scan && (search.backlog.is_empty() || Instant::now() >= search.next) {
+            self.search(search).await?;
+        }
+        if search.waits_for_slots(room.slots) {
+            return Ok(());
+        }
+        let mut keys = std::mem::take(&mut search.marked);
+        let direct = search.backlog.is_empty()
+            && running.len() + keys.len() <= PER_TENANT
+            && room.fits(&keys);
+        if !direct {
+            for due in db::tenants(&self.db, &keys).await? {
+                search.backlog.put(due);
             }
-            claim.leases
-        } else {
-            let keys = std::mem::take(&mut search.marked);
-            let claim = db::claim_keys(&self.db, &wanted, &keys).await?;
-            search.scan = claim.more;
-            claim.leases
-        };
-        for lease in leases {
-            self.spawn(lease, tasks);
+            keys = search.backlog.take(&mut room);
+            if search.filled && search.backlog.is_empty() {
+                // The last search has not seen what became due since.
+                search.filled = false;
+                search.scan = true;
+            }
+        }
+        keys.retain(|key| !running.contains(key));
+        if !keys.is_empty() {
+            for lease in db::claim(&self.db, &self.owner, LEASE, &keys).await? {
+                self.spawn(lease, tasks);
+            }
+        }
+        if search.scan && search.backlog.is_empty() {
+            search.again = Some(Instant::now() + PAUSE);
         }
         Ok(())
     }
 
-    /// The keys that run, and how many of each project.
-    fn running(&self) -> (BTreeSet<Key>, BTreeMap<String, u32>) {
-        self.runs.with(|alive| {
-            let mut tenants: BTreeMap<String, u32> = BTreeMap::new();
-            for tenant in alive.values().filter_map(|l| l.tenant.as_ref()) {
-                *tenants.entry(tenant.clone()).or_default() += 1;
+    /// Fills the backlog with what is due.
+    async fn search(&self, search: &mut Search) -> Result<()> {
+        let kinds: Vec<&str> = self.reconcilers.keys().copied().collect();
+        let found = db::search(&self.db, &kinds, BACKLOG).await?;
+        search.scan = found.len() >= BACKLOG as usize;
+        if !search.scan {
+            // Whatever was marked is among them.
+            search.marked.clear();
+        }
+        search.next = Instant::now() + RESYNC;
+        if found.is_empty()
+            && let Some(pause) = db::next_due(&self.db, &kinds).await?
+        {
+            search.next = Instant::now() + pause.clamp(PAUSE, RESYNC);
+        }
+        search.filled |= !found.is_empty();
+        for due in found {
+            search.backlog.put(due);
+        }
+        Ok(())
+    }
+
+    /// The keys that run, and the room beside them.
+    fn room(&self) -> (BTreeSet<Key>, Room) {
+        let mut kinds: BTreeMap<&'static str, usize> = self
+            .reconcilers
+            .values()
+            .map(|r| (r.kind(), r.limit()))
+            .collect();
+        let mut tenants: BTreeMap<String, usize> = BTreeMap::new();
+        let running = self.runs.with(|alive| {
+            for lease in alive.values() {
+                if let Some(n) = kinds.get_mut(lease.kind.as_str()) {
+                    *n = n.saturating_sub(1);
+                }
+                if let Some(tenant) = &lease.tenant {
+                    *tenants.entry(tenant.clone()).or_default() += 1;
+                }
             }
-            (alive.keys().cloned().collect(), tenants)
-        })
+            alive.keys().cloned().collect::<BTreeSet<Key>>()
+        });
+        let room = Room {
+            slots: PARALLEL.saturating_sub(running.len()),
+            kinds,
+            tenants,
+            per_tenant: PER_TENANT,
+        };
+        (running, room)
     }
 
     fn spawn(self: &Arc<Self>, lease: Lease, tasks: &Tasks) {
@@ -289,10 +359,6 @@ async fn steps(reconciler: &dyn Reconciler, lease: &Lease) -> Result<Dirty> {
         }
     }
     Ok(Next::Again.into())
-}
-
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 fn failed(lease: &Lease, e: &Error) -> Dirty {

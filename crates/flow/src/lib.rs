@@ -1,6 +1,7 @@
 //! The one way in which anything slow happens: a key is leased, its
 //! reconciler runs one step, the outcome says when to look again.
 
+mod backlog;
 mod counts;
 mod driver;
 mod renewal;

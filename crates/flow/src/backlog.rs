@@ -1,0 +1,159 @@
+//! Due keys that wait for a free slot, by project: what one search has found is
+//! not searched for again.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use db::Due;
+
+use crate::runs::Key;
+
+/// What may be claimed in one round.
+pub(crate) struct Room {
+    /// Free slots.
+    pub slots: usize,
+    /// Free slots of each kind that the driver runs.
+    pub kinds: BTreeMap<&'static str, usize>,
+    /// Runs of each project.
+    pub tenants: BTreeMap<String, usize>,
+    /// Most runs of one project.
+    pub per_tenant: usize,
+}
+
+impl Room {
+    /// Whether all these keys can be started now, whosever they are.
+    pub(crate) fn fits(&self, keys: &BTreeSet<Key>) -> bool {
+        let mut kinds = self.kinds.clone();
+        keys.len() <= self.slots
+            && keys.iter().all(|(kind, _)| {
+                let room = kinds.get_mut(kind.as_str()).filter(|n| **n > 0);
+                room.map(|n| *n -= 1).is_some()
+            })
+    }
+}
+
+/// The keys of each project in the order in which they came, without
+/// duplicates.
+#[derive(Default)]
+pub(crate) struct Backlog {
+    queues: BTreeMap<Option<String>, VecDeque<Key>>,
+    keys: BTreeSet<Key>,
+    /// The project whose turn was the last one.
+    last: Option<Option<String>>,
+}
+
+impl Backlog {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    pub(crate) fn put(&mut self, due: Due) {
+        let key = (due.kind, due.id);
+        if self.keys.insert(key.clone()) {
+            self.queues.entry(due.tenant).or_default().push_back(key);
+        }
+    }
+
+    /// Takes keys as far as there is room, one of each project in turn. Keys
+    /// of a kind or a project without room stay.
+    pub(crate) fn take(&mut self, room: &mut Room) -> BTreeSet<Key> {
+        let mut taken = BTreeSet::new();
+        // Those that had no turn in the last round come first.
+        let mut turns: VecDeque<Option<String>> = self.queues.keys().cloned().collect();
+        if let Some(last) = &self.last {
+            let passed = turns.iter().filter(|t| *t <= last).count();
+            turns.rotate_left(passed % turns.len().max(1));
+        }
+        while room.slots > 0
+            && let Some(tenant) = turns.pop_front()
+        {
+            if let Some(key) = self.next(&tenant, room) {
+                room.slots -= 1;
+                self.keys.remove(&key);
+                taken.insert(key);
+                self.last = Some(tenant.clone());
+                turns.push_back(tenant);
+            }
+        }
+        self.queues.retain(|_, queue| !queue.is_empty());
+        taken
+    }
+
+    /// The first key of the project that there is room for.
+    fn next(&mut self, tenant: &Option<String>, room: &mut Room) -> Option<Key> {
+        let runs = tenant
+            .as_ref()
+            .map(|t| room.tenants.entry(t.clone()).or_default());
+        if runs.as_ref().is_some_and(|runs| **runs >= room.per_tenant) {
+            return None;
+        }
+        let queue = self.queues.get_mut(tenant)?;
+        let fits = |key: &Key| room.kinds.get(key.0.as_str()).is_some_and(|n| *n > 0);
+        let key = queue.remove(queue.iter().position(fits)?)?;
+        if let Some(n) = room.kinds.get_mut(key.0.as_str()) {
+            *n -= 1;
+        }
+        if let Some(runs) = runs {
+            *runs += 1;
+        }
+        Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(slots: usize, servers: usize, per_tenant: usize) -> Room {
+        Room {
+            slots,
+            kinds: BTreeMap::from([("server", servers), ("stack", 9)]),
+            tenants: BTreeMap::new(),
+            per_tenant,
+        }
+    }
+
+    fn backlog(keys: &[(&str, &str, &str)]) -> Backlog {
+        let mut backlog = Backlog::default();
+        for (kind, id, tenant) in keys {
+            backlog.put(Due {
+                kind: (*kind).into(),
+                id: (*id).into(),
+                tenant: Some((*tenant).into()),
+            });
+        }
+        backlog
+    }
+
+    fn ids(keys: &BTreeSet<Key>) -> String {
+        keys.iter().map(|(_, id)| id.as_str()).collect()
+    }
+
+    #[test]
+    fn projects_take_turns_also_from_one_round_to_the_next() {
+        let mut backlog = backlog(&[
+            ("server", "a", "busy"),
+            ("server", "b", "busy"),
+            ("server", "c", "busy"),
+            ("server", "c", "busy"),
+            ("server", "z", "other"),
+        ]);
+        assert_eq!(ids(&backlog.take(&mut room(1, 9, 9))), "a");
+        assert_eq!(ids(&backlog.take(&mut room(1, 9, 9))), "z");
+        assert_eq!(ids(&backlog.take(&mut room(5, 9, 9))), "bc");
+        assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn kinds_and_projects_without_room_stay() {
+        let mut backlog = backlog(&[
+            ("server", "a", "p"),
+            ("server", "b", "p"),
+            ("stack", "s", "p"),
+            ("unknown", "u", "q"),
+        ]);
+        assert_eq!(ids(&backlog.take(&mut room(5, 1, 9))), "as");
+        assert_eq!(ids(&backlog.take(&mut room(5, 9, 0))), "");
+        assert_eq!(ids(&backlog.take(&mut room(5, 9, 1))), "b");
+        assert!(!backlog.is_empty());
+    }
+}
