@@ -6,6 +6,7 @@ reported, only facts can fail.
 simulated.py [--clusters 1000] [--nodes 10] [--pair 50] [--only size|pair|back]"""
 
 import argparse
+import contextlib
 import os
 import sqlite3
 import sys
@@ -64,6 +65,17 @@ class Simulated(Server):
         with open(f"/proc/{self.process.pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def statements(self):
+        return self.call("GET", "/jeroboam/v1/stats", cloud="jeroboam").body["queries"]
+
+    def commits(self):
+        """As the figures say; none from a server without figures."""
+        with contextlib.suppress(OSError, Failed):
+            for line in self.call("GET", "/metrics", cloud=None).raw.decode().splitlines():
+                if line.startswith("jeroboam_db_commits_total "):
+                    return int(float(line.split()[1]))
+        return None
 
     def template(self):
         got = self.magnum("POST", "/clustertemplates", TEMPLATE)
@@ -133,13 +145,10 @@ def complete(server, count, seconds):
 def asked(server, act):
     """The fewest queries between two looks at the count: what agents ask
     meanwhile is left out."""
-    def count():
-        return server.call("GET", "/jeroboam/v1/stats", cloud="jeroboam").body["queries"]
-
     def once():
-        before = count()
+        before = server.statements()
         act()
-        return count() - before
+        return server.statements() - before
     return min(once() for _ in range(20))
 
 
@@ -169,13 +178,17 @@ def size(stories, clusters, nodes):
         return f"ready after {took:.0f} ms, {server.empty / 1024:.1f} MiB resident"
 
     def make():
-        begun, cpu = time.monotonic(), server.cpu()
+        begun, cpu, statements, commits = time.monotonic(), server.cpu(), server.statements(), server.commits()
         accepted = create([server], clusters, nodes - 1)
         complete(server, clusters, 60 + clusters * nodes * 0.2)
         took = time.monotonic() - begun
         made[0] = True
+        each = f"{(server.statements() - statements) / clusters / nodes:.1f} statements"
+        if commits is not None:
+            each += f" and {(server.commits() - commits) / clusters / nodes:.1f} commits"
         return (f"accepted in {accepted:.1f} s ({clusters / accepted:.0f}/s), complete after {took:.1f} s: "
-                f"{clusters / took:.2f} clusters/s, {clusters * nodes / took:.1f} nodes/s, {server.cpu() - cpu:.1f} s of processor")
+                f"{clusters / took:.2f} clusters/s, {clusters * nodes / took:.1f} nodes/s, {server.cpu() - cpu:.1f} s of processor, "
+                f"{each} for each node")
 
     def weigh():
         files = [os.path.join(server.state, "jeroboam.sqlite" + end) for end in ("", "-wal")]

@@ -269,6 +269,19 @@ pub fn no_stale_write(stale: &[String]) -> Result<(), Violation> {
     }
 }
 
+/// 4. No call of an older generation takes effect after one of a newer one.
+///
+/// # Errors
+/// The first that did.
+pub fn no_stale_call(stale: &[String]) -> Result<(), Violation> {
+    match stale.first() {
+        Some(what) => Err(format!(
+            "invariant 4: a call came too late and was accepted: {what}"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// 4. No effect on an object comes from an older epoch than the effect before
 ///    it, and none is made twice.
 ///

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use db::{Interference, Point};
 use infra::Observed;
 use infra::sim::{Call, CallKind, Delivery, Fate, Oracle, Outcome};
 use kernel::{Error, Kind, Result};
+use tokio::time::Instant;
 
 use crate::chance::Chance;
 use crate::trace::Trace;
@@ -78,17 +79,22 @@ impl Shares {
 #[derive(Clone)]
 pub struct Faults(Arc<State>);
 
-/// The writes of workers, as an observer of the database sees them.
+/// What workers have written and called, as an observer sees it.
 #[derive(Default)]
-struct Written {
+struct Seen {
     /// The newest epoch that has written for a key.
     epochs: BTreeMap<(String, String), i64>,
-    stale: Vec<String>,
+    /// The newest generation of which a call for an object was answered.
+    generations: BTreeMap<String, i64>,
+    stale_writes: Vec<String>,
+    stale_calls: Vec<String>,
 }
 
 struct State {
     active: AtomicBool,
-    written: Mutex<Written>,
+    /// The database fails over until then: nobody reaches it.
+    failover: Mutex<Option<Instant>>,
+    seen: Mutex<Seen>,
     calm: bool,
     shares: Shares,
     chance: Chance,
@@ -107,7 +113,8 @@ impl Faults {
         };
         Self(Arc::new(State {
             active: AtomicBool::new(true),
-            written: Mutex::default(),
+            failover: Mutex::default(),
+            seen: Mutex::default(),
             calm,
             shares,
             chance,
@@ -126,32 +133,77 @@ impl Faults {
         self.0.active.store(false, Ordering::SeqCst);
     }
 
+    /// The database is away for all servers, as while a standby takes over:
+    /// open transactions are lost.
+    pub fn fail_over(&self, pause: Duration) {
+        let mut until = self
+            .0
+            .failover
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *until = Some(Instant::now() + pause);
+    }
+
+    fn fails_over(&self) -> bool {
+        let until = self
+            .0
+            .failover
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
     fn hits(&self, share: f64) -> bool {
         self.0.active.load(Ordering::SeqCst) && self.0.chance.hits(share)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which writes of workers came after those of a newer epoch.
     #[must_use]
     pub fn stale_writes(&self) -> Vec<String> {
-        let written = self.0.written.lock();
-        written
-            .unwrap_or_else(PoisonError::into_inner)
-            .stale
-            .clone()
+        self.seen().stale_writes.clone()
+    }
+
+    /// Which calls between services were accepted after those of a newer
+    /// generation had been.
+    #[must_use]
+    pub fn stale_calls(&self) -> Vec<String> {
+        self.seen().stale_calls.clone()
     }
 
     fn wrote(&self, kind: &str, id: &str, epoch: i64) {
-        let written = self.0.written.lock();
-        let mut written = written.unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen();
         let key = (kind.to_owned(), id.to_owned());
-        let newest = written.epochs.entry(key).or_insert(epoch);
+        let newest = seen.epochs.entry(key).or_insert(epoch);
         if epoch < *newest {
             let what = format!("{kind} {id} by epoch {epoch} after epoch {newest}");
             self.0.trace.tell(format!("stale write: {what}"));
-            written.stale.push(what);
+            seen.stale_writes.push(what);
         } else {
             *newest = epoch;
         }
+    }
+
+    /// The newest generation of which a call for this object was accepted.
+    #[must_use]
+    pub fn newest_call(&self, id: &str) -> Option<i64> {
+        self.seen().generations.get(id).copied()
+    }
+
+    /// A call was accepted. `newest`: of the calls that had been accepted
+    /// before this one was made.
+    pub fn called(&self, what: &str, id: &str, generation: i64, newest: Option<i64>) {
+        let mut seen = self.seen();
+        if let Some(newest) = newest.filter(|newest| generation < *newest) {
+            let what = format!("{what} for {id} after one of generation {newest}");
+            self.0.trace.tell(format!("stale call: {what}"));
+            seen.stale_calls.push(what);
+        }
+        let of_object = seen.generations.entry(id.to_owned()).or_insert(generation);
+        *of_object = generation.max(*of_object);
     }
 
     /// A call between services has been answered.
@@ -188,6 +240,15 @@ impl Interference for Faults {
         if let Point::Fenced { kind, id, epoch } = point {
             self.wrote(kind, id, epoch);
             return Ok(());
+        }
+        if self.fails_over() {
+            // Refused at once, or the pause would pass in no time.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            return match point {
+                // The commit is there already.
+                Point::Committed => Err(Error::unavailable("the connection is gone")),
+                _ => Err(Error::unavailable("The database does not answer.")),
+            };
         }
         if chance.hits(0.25) {
             tokio::time::sleep(chance.time(Duration::ZERO, Duration::from_millis(3))).await;

@@ -195,6 +195,7 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
     check::ledger(&db, &engine).await?;
     check::order(&engine).await?;
     check::no_stale_write(&faults.stale_writes())?;
+    check::no_stale_call(&faults.stale_calls())?;
     if faults.is_calm() {
         let running = (0..count).filter_map(|n| get(&servers, n));
         check::no_lease_lost(running.map(|s| s.counts.figures().lost_leases).sum())?;
@@ -285,6 +286,11 @@ async fn operate(shared: &Shared, servers: &Servers, chance: &Chance, trace: &Tr
                 if let Err(e) = shared.engine.restart_engine(pause, how).await {
                     trace.tell(format!("the engine: {e}"));
                 }
+            }
+            (9, Some(_)) => {
+                let pause = chance.seconds(1, 20);
+                trace.tell(format!("fault: the database fails over for {pause:?}"));
+                shared.faults.fail_over(pause);
             }
             (_, None) => boot(shared, servers, number, chance, trace).await,
             _ => {}

@@ -141,7 +141,7 @@ async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)
     let compute = Compute::new(
         db.clone(),
         host.clone(),
-        network.face(),
+        delayed::network(network.face(), &shared.faults),
         ComputeConfig::new(INSTALLATION),
         Arc::new(Plain),
     );
@@ -153,7 +153,7 @@ async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)
     network.watch(tasks);
     let orchestration = Orchestration::new(
         db.clone(),
-        network.face(),
+        delayed::network(network.face(), &shared.faults),
         delayed::compute(compute.face(), &shared.faults),
         Arc::new(orchestration::PlainSealer),
     );

@@ -1,16 +1,16 @@
 //! Calls from one service to another whose way is slow: the caller sees a
 //! timeout, and the call takes place later, as between two processes.
 
+mod networks;
+mod servers;
+mod stacks;
+
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use compute::ComputeFace;
-use compute::face::{NewServer, Server, Servers};
-use kernel::{Ctx, Error, OwnerKey, Result};
+use kernel::{Ctx, Error, Result};
+use network::NetworkFace;
 use orchestration::OrchestrationFace;
-use orchestration::face::{
-    NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks, Unhealthy,
-};
 
 use crate::faults::Faults;
 
@@ -32,138 +32,80 @@ pub fn orchestration(mut face: OrchestrationFace, faults: &Faults) -> Orchestrat
     face
 }
 
+/// Network as a service that may be slow to reach.
+pub fn network(mut face: NetworkFace, faults: &Faults) -> NetworkFace {
+    face.networks = Arc::new(Slow {
+        inner: face.networks,
+        faults: faults.clone(),
+    });
+    face.ports = Arc::new(Slow {
+        inner: face.ports,
+        faults: faults.clone(),
+    });
+    face
+}
+
 struct Slow<T: ?Sized> {
     inner: Arc<T>,
     faults: Faults,
 }
 
 impl<T: ?Sized + Send + Sync + 'static> Slow<T> {
-    /// Makes the call now, or later and on its own.
-    async fn call<R, F, Fut>(&self, what: &str, ctx: &Ctx, make: F) -> Result<R>
+    /// Makes a call for this object now, or later and on its own.
+    async fn call<R, F, Fut>(&self, what: &str, id: &str, ctx: &Ctx, make: F) -> Result<R>
     where
         R: Send + 'static,
         F: FnOnce(Arc<T>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<R>> + Send + 'static,
     {
-        let what = match ctx.generation() {
-            Some(generation) => format!("{what} of generation {generation}"),
-            None => what.to_owned(),
+        let call = Call {
+            what: match ctx.generation() {
+                Some(generation) => format!("{what} of generation {generation}"),
+                None => what.to_owned(),
+            },
+            id: id.to_owned(),
+            generation: ctx.generation(),
         };
-        let Some(delay) = self.faults.delays_call(&what) else {
-            let answer = make(self.inner.clone()).await;
-            let refused = answer.as_ref().err().map(ToString::to_string);
-            self.faults.tell(&what, refused);
-            return answer;
+        let Some(delay) = self.faults.delays_call(&call.what) else {
+            return call.observed(&self.faults, make(self.inner.clone())).await;
         };
         let (inner, faults) = (self.inner.clone(), self.faults.clone());
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             // The answer reaches nobody.
-            let refused = make(inner).await.err().map(|e| e.to_string());
-            faults.tell(&format!("delayed {what}"), refused);
+            let late = Call {
+                what: format!("delayed {}", call.what),
+                ..call
+            };
+            let _ = late.observed(&faults, make(inner)).await;
         });
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         Err(Error::timeout("The service did not answer in time."))
     }
 }
 
-#[async_trait]
-impl Stacks for Slow<dyn Stacks> {
-    async fn create(&self, ctx: &Ctx, new: NewStack) -> Result<Stack> {
-        let own = ctx.clone();
-        self.call("stacks.create", ctx, |s| async move {
-            s.create(&own, new).await
-        })
-        .await
-    }
-
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Stack> {
-        self.inner.show(ctx, id).await
-    }
-
-    async fn update(&self, ctx: &Ctx, id: &str, update: StackUpdate) -> Result<Stack> {
-        let (own, id) = (ctx.clone(), id.to_owned());
-        self.call("stacks.update", ctx, |s| async move {
-            s.update(&own, &id, update).await
-        })
-        .await
-    }
-
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let (own, id) = (ctx.clone(), id.to_owned());
-        self.call("stacks.delete", ctx, |s| async move {
-            s.delete(&own, &id).await
-        })
-        .await
-    }
-
-    async fn mark_unhealthy(
-        &self,
-        ctx: &Ctx,
-        id: &str,
-        resources: &[Unhealthy],
-        reason: &str,
-    ) -> Result<()> {
-        let (own, id, reason) = (ctx.clone(), id.to_owned(), reason.to_owned());
-        let resources = resources.to_vec();
-        self.call("stacks.mark_unhealthy", ctx, |s| async move {
-            s.mark_unhealthy(&own, &id, &resources, &reason).await
-        })
-        .await
-    }
-
-    async fn resources(&self, ctx: &Ctx, id: &str) -> Result<Vec<StackResource>> {
-        self.inner.resources(ctx, id).await
-    }
-
-    async fn events(&self, ctx: &Ctx, id: &str, limit: u32) -> Result<Vec<StackEvent>> {
-        self.inner.events(ctx, id, limit).await
-    }
-
-    async fn signal(&self, ctx: &Ctx, id: &str, resource: &str, signal: Signal) -> Result<()> {
-        let (own, id, resource) = (ctx.clone(), id.to_owned(), resource.to_owned());
-        self.call("stacks.signal", ctx, |s| async move {
-            s.signal(&own, &id, &resource, signal).await
-        })
-        .await
-    }
+/// A call that is on its way.
+struct Call {
+    what: String,
+    /// Of the object that it creates, changes or removes.
+    id: String,
+    generation: Option<i64>,
 }
 
-#[async_trait]
-impl Servers for Slow<dyn Servers> {
-    async fn create(&self, ctx: &Ctx, new: NewServer) -> Result<Server> {
-        let own = ctx.clone();
-        self.call("servers.create", ctx, |s| async move {
-            s.create(&own, new).await
-        })
-        .await
-    }
-
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Server> {
-        self.inner.show(ctx, id).await
-    }
-
-    async fn of_owner(&self, ctx: &Ctx, owner: &OwnerKey) -> Result<Vec<Server>> {
-        self.inner.of_owner(ctx, owner).await
-    }
-
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let (own, id) = (ctx.clone(), id.to_owned());
-        self.call("servers.delete", ctx, |s| async move {
-            s.delete(&own, &id).await
-        })
-        .await
-    }
-
-    async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server> {
-        let (own, id, data) = (ctx.clone(), id.to_owned(), user_data.to_owned());
-        self.call("servers.rebuild", ctx, |s| async move {
-            s.rebuild(&own, &id, &data).await
-        })
-        .await
-    }
-
-    async fn console(&self, ctx: &Ctx, id: &str, lines: u32) -> Result<String> {
-        self.inner.console(ctx, id, lines).await
+impl Call {
+    /// Makes the call and tells the observer what it came to.
+    async fn observed<R>(
+        &self,
+        faults: &Faults,
+        make: impl Future<Output = Result<R>>,
+    ) -> Result<R> {
+        let newest = faults.newest_call(&self.id);
+        let answer = make.await;
+        let refused = answer.as_ref().err().map(ToString::to_string);
+        if let (None, Some(generation)) = (&refused, self.generation) {
+            faults.called(&self.what, &self.id, generation, newest);
+        }
+        faults.tell(&self.what, refused);
+        answer
     }
 }
