@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -64,6 +65,7 @@ class Release(Simulated):
             return True
         except Exception as e:  # noqa: BLE001 (world.Gone is raised for a server that ends)
             expect("schema" in str(e) and "newer release" in str(e), f"it ended without saying why: {e}")
+            self.said = next(line for line in str(e).splitlines() if "newer release" in line)
             return False
 
     def resize(self, name, count):
@@ -90,18 +92,44 @@ class Mixed:
         complete(self.older, self.clusters // 2, 120)
 
     def upgraded(self):
-        """While the older one is in the middle of work."""
-        for n in range(self.clusters // 2):
-            self.older.resize(f"c{n}", self.nodes)
-        self.newer.start()
+        """While the older one is in the middle of work: a newer one that cannot
+        share the database says so, and starts when the older one has ended."""
         for cloud in ("jeroboam-demo", "jeroboam"):
             self.newer.tokens[cloud] = self.older.token(cloud)
+        over = threading.Event()
+        work = threading.Thread(target=self.at_work, args=(over,))
+        work.start()
+        try:
+            beside = self.newer.started()
+        finally:
+            over.set()
+            work.join()
+        if not beside:
+            self.older.stop()
+            self.newer.start()
         self.at_rest("UPDATE_COMPLETE", self.clusters // 2)
         self.counted(self.clusters // 2, self.nodes + 1)
-        return f"{statuses(self.newer)}"
+        return getattr(self.newer, "said", "beside the older one")
+
+    def at_work(self, over):
+        """The older one resizes its clusters again and again, at last to one
+        node more than they had."""
+        count = self.nodes
+        while not over.is_set() or count != self.nodes:
+            count = 2 * self.nodes - 1 - count
+            for n in range(self.clusters // 2):
+                self.older.resize(f"c{n}", count)
 
     def at_rest(self, status, count):
         wait_for(f"{count} clusters {status}", 120, lambda: statuses(self.newer) == {status: count}, 0.25)
+
+    def gone(self):
+        def probe():
+            rows = self.newer.magnum("GET", "/clusters/detail?limit=1000").body["clusters"]
+            left = [(r["name"], r["status"], r["status_reason"]) for r in rows]
+            expect(not left, f"still there: {left}")
+            return True
+        wait_for("all are gone", 30, probe, 0.25)
 
     def counted(self, clusters, nodes):
         """As many containers as nodes, and the API shows as many."""
@@ -123,7 +151,7 @@ class Mixed:
         self.counted(self.clusters // 2, self.nodes)
         for row in self.newer.magnum("GET", "/clusters?limit=1000").body["clusters"]:
             expect(both[0].magnum("DELETE", f"/clusters/{row['uuid']}").status == 204, "delete")
-        wait_for("all are gone", 120, lambda: not statuses(self.newer), 0.25)
+        self.gone()
         create(both, self.clusters, self.nodes - 1)
         self.at_rest("CREATE_COMPLETE", self.clusters)
         self.counted(self.clusters, self.nodes)

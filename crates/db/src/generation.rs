@@ -39,7 +39,7 @@ async fn remember(
     let safeguards = tx.db().safeguards();
     let found = tx
         .lock_opt(
-            "SELECT generation, removed_at FROM object_generation WHERE kind = ? AND id = ?",
+            "SELECT generation, removed_at FROM call_generation WHERE kind = ? AND id = ?",
             values![kind, id],
         )
         .await?;
@@ -57,7 +57,7 @@ async fn remember(
         let inserted = tx
             .execute(
                 &format!(
-                    "{head} object_generation (kind, id, generation, removed_at) VALUES (?, ?, ?, {at}){tail}"
+                    "{head} call_generation (kind, id, generation, removed_at) VALUES (?, ?, ?, {at}){tail}"
                 ),
                 values![kind, id, generation.unwrap_or(0)],
             )
@@ -89,7 +89,7 @@ async fn remember(
     };
     tx.execute(
         &format!(
-            "UPDATE object_generation SET generation = ?, removed_at = {at} WHERE kind = ? AND id = ?"
+            "UPDATE call_generation SET generation = ?, removed_at = {at} WHERE kind = ? AND id = ?"
         ),
         values![newest.max(generation.unwrap_or(0)), kind, id],
     )

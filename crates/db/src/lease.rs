@@ -287,7 +287,7 @@ pub async fn maintain(db: &Db) -> Result<()> {
         )
         .await?;
         tx.execute(
-            &format!("DELETE FROM object_generation WHERE removed_at < {now} - ?"),
+            &format!("DELETE FROM call_generation WHERE removed_at < {now} - ?"),
             values![micros(TOMBSTONES)],
         )
         .await?;

@@ -1,7 +1,10 @@
 //! Schema steps. Each is one statement that can be run again; a table says
 //! which ran. Additive only.
 
+use std::time::Duration;
+
 use kernel::{Error, Kind, Result, clock};
+use tokio::time::Instant;
 
 use crate::{Db, Dialect, Tx, values};
 
@@ -17,11 +20,14 @@ pub struct Migration {
 
 /// The schema that this release writes. Raised with each release that adds a
 /// migration or a stored word.
-pub const SCHEMA: i64 = 2;
+pub const SCHEMA: i64 = 3;
 /// The oldest schema whose servers can run beside this release on one
 /// database: they ignore columns that they do not know, and leave rows alone
-/// whose words they do not know.
-const SHARED_WITH: i64 = SCHEMA - 1;
+/// whose words they do not know. Servers of schema 2 do not count the builds of
+/// a server and send no generation, so they would undo what this release does.
+const SHARED_WITH: i64 = 3;
+/// The leases of a server that has ended are over after this.
+const LEASES_END: Duration = Duration::from_secs(13);
 /// PostgreSQL's key of the lock of migrations.
 const LOCK: i64 = 5_077_001;
 /// MariaDB's name of it.
@@ -65,7 +71,7 @@ const OWN: &[Migration] = &[
     Migration {
         name: "db-008-generation",
         sql: "CREATE TABLE IF NOT EXISTS object_generation (
-            kind varchar(40) NOT NULL, id varchar(128) NOT NULL, generation bigint NOT NULL,
+            kind varchar(40) NOT NULL, id varchar(64) NOT NULL, generation bigint NOT NULL,
             removed_at bigint, PRIMARY KEY (kind, id))",
     },
     Migration {
@@ -80,6 +86,18 @@ const OWN: &[Migration] = &[
     Migration {
         name: "db-011-receipt-at",
         sql: "CREATE INDEX commit_receipt_at ON commit_receipt (at)",
+    },
+    // The ids of some objects are longer than the columns of the table before,
+    // which databases of schema 2 have.
+    Migration {
+        name: "db-012-call-generation",
+        sql: "CREATE TABLE IF NOT EXISTS call_generation (
+            kind varchar(40) NOT NULL, id varchar(128) NOT NULL, generation bigint NOT NULL,
+            removed_at bigint, PRIMARY KEY (kind, id))",
+    },
+    Migration {
+        name: "db-013-call-generation-removed",
+        sql: "CREATE INDEX call_generation_removed ON call_generation (removed_at)",
     },
 ];
 
@@ -164,6 +182,9 @@ impl Db {
                 ),
             ));
         }
+        if found.is_some_and(|(version, _)| version < shared) {
+            self.older_servers_end().await?;
+        }
         let done: std::collections::HashSet<String> = tx
             .query("SELECT name FROM migration", vec![])
             .await?
@@ -192,6 +213,34 @@ impl Db {
                 .await?;
             }
             Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Servers that cannot share the database with this release must have
+    /// ended: one that works holds leases. On SQLite there is no other server.
+    async fn older_servers_end(&self) -> Result<()> {
+        let sql = format!(
+            "SELECT COUNT(*) AS n FROM flow_key WHERE owner IS NOT NULL AND lease_until > {}",
+            self.now_sql()
+        );
+        let end = Instant::now() + LEASES_END;
+        while self.dialect() != Dialect::Sqlite {
+            let rows = self.query(&sql, vec![]).await?;
+            if rows.first().map(|r| r.int("n")).transpose()? == Some(0) {
+                break;
+            }
+            if Instant::now() >= end {
+                return Err(Error::new(
+                    Kind::Precondition,
+                    format!(
+                        "A server of an older release works on this database, which cannot be shared \
+                         with this newer release of schema {SCHEMA}. Stop all servers of the older \
+                         release first."
+                    ),
+                ));
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use kernel::{Error, Kind, Result, clock, ids};
+use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value as Cell, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
@@ -20,10 +21,8 @@ use crate::Value;
 
 /// Prepared statements that a connection keeps: all that we have.
 const STATEMENTS: usize = 512;
-/// Of each connection. Every commit of the writer empties the readers' caches:
-/// pages that are read again come from the mapped file without a copy.
-const PRAGMAS: &str =
-    "PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA mmap_size = 268435456;";
+/// Of each connection.
+const PRAGMAS: &str = "PRAGMA foreign_keys = ON; PRAGMA temp_store = memory;";
 /// Another process may hold the file's write lock for this long.
 const BUSY: Duration = Duration::from_secs(30);
 /// Connections that are kept for reading; more are opened while all are used.
@@ -172,7 +171,7 @@ impl Sqlite {
         let connection = self.writer.clone().lock_owned().await;
         let end = tokio::time::Instant::now() + BUSY;
         loop {
-            match connection.execute_batch("BEGIN IMMEDIATE") {
+            match run(&connection, "BEGIN IMMEDIATE") {
                 Ok(()) => break,
                 // Another process writes: wait without holding up this thread.
                 Err(e) if is_busy(&e) && tokio::time::Instant::now() < end => {
@@ -250,9 +249,7 @@ impl SqliteTx {
     }
 
     pub(crate) fn commit(mut self, of: &Sqlite) -> Result<()> {
-        self.connection
-            .execute_batch("COMMIT")
-            .map_err(|e| failed("COMMIT", e))?;
+        run(&self.connection, "COMMIT").map_err(|e| failed("COMMIT", e))?;
         self.open = false;
         of.committed.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -262,11 +259,16 @@ impl SqliteTx {
 impl Drop for SqliteTx {
     fn drop(&mut self) {
         if self.open
-            && let Err(e) = self.connection.execute_batch("ROLLBACK")
+            && let Err(e) = run(&self.connection, "ROLLBACK")
         {
             tracing::error!(error = %e, "a transaction was not rolled back");
         }
     }
+}
+
+/// A statement without values, prepared once.
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 
 fn prepare(connection: &Connection) -> Result<()> {
@@ -274,6 +276,11 @@ fn prepare(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
     connection
         .create_scalar_function("now_micros", 0, flags, |_| Ok(clock::database_micros()))
+        .map_err(unreachable)?;
+    // A plan that depended on the values bound to a statement would be made
+    // anew for each of them.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(unreachable)?;
     connection.execute_batch(PRAGMAS).map_err(unreachable)?;
     // A reader meets a lock only where another process recovers the file.

@@ -75,4 +75,8 @@ const STEPS: &[Migration] = &[
         name: "network-012-network-build",
         sql: "ALTER TABLE network ADD COLUMN build bigint NOT NULL DEFAULT 1",
     },
+    Migration {
+        name: "network-013-router-subnet",
+        sql: "CREATE INDEX router_interface_subnet ON router_interface (subnet_id)",
+    },
 ];

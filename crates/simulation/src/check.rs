@@ -319,6 +319,11 @@ pub async fn order(engine: &Simulator) -> Result<(), Violation> {
             }
             "remove" => {
                 lives.remove(&key);
+                // A volume is known by its name only: with its removal that
+                // life of it ends, and a late creation begins another.
+                if effect.engine_id.is_empty() {
+                    newest.remove(&key);
+                }
             }
             _ => {}
         }

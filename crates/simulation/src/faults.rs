@@ -150,7 +150,8 @@ impl Faults {
             .failover
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
+        let active = self.0.active.load(Ordering::SeqCst);
+        active && until.is_some_and(|until| Instant::now() < until)
     }
 
     fn hits(&self, share: f64) -> bool {

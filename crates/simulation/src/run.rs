@@ -21,6 +21,9 @@ use crate::users::{Servers, Story, User};
 /// Users and faults are busy for so long.
 const BUSY: Duration = Duration::from_secs(150);
 
+/// After the last fault, all follow the engine's events again within this.
+const FOLLOWED: Duration = Duration::from_secs(60);
+
 /// A safeguard that can be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Without {
@@ -202,6 +205,9 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
     }
     let server = get(&servers, 0).ok_or("no server runs")?;
     check::last_wins(&server, &engine, &stories).await?;
+    // Those who follow the engine's events and failed last wait before they
+    // try again.
+    sleep(FOLLOWED).await;
     check::truth(&db, &engine).await?;
     for number in 0..count {
         if let Some(server) = take(&servers, number) {

@@ -26,6 +26,10 @@ const SCRIPTS: &[(&str, u32)] = &[
     ("tests/real/engine.py", 600),
     ("tests/scale/simulated.py", 900),
     ("tests/scale/two_servers.py", 600),
+    (
+        "tests/scale/idle_agents.py --agents 100 --made 100 --seconds 5",
+        300,
+    ),
     ("tests/real/speed.py", 300),
 ];
 
@@ -133,6 +137,16 @@ struct World {
 
 fn prepare() -> Result<World> {
     shell::build(&["--debug".to_owned()])?;
+    // The agents of a test, in a process of their own.
+    let agents = [
+        "build",
+        "--locked",
+        "-p",
+        "jeroboam",
+        "--example",
+        "idle_agents",
+    ];
+    shell::run(&mut shell::command("cargo", &agents))?;
     world(true)
 }
 

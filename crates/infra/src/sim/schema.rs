@@ -70,4 +70,21 @@ pub(super) const STEPS: &[Migration] = &[
             object varchar(16) NOT NULL, name varchar(128) NOT NULL, id varchar(64) NOT NULL,
             engine_id varchar(64) NOT NULL, epoch bigint)",
     },
+    // Objects are changed and removed by the engine's ids.
+    Migration {
+        name: "sim-013-container-id",
+        sql: "CREATE INDEX sim_container_id ON sim_container (id)",
+    },
+    Migration {
+        name: "sim-014-network-id",
+        sql: "CREATE INDEX sim_network_id ON sim_network (id)",
+    },
+    Migration {
+        name: "sim-015-mount-volume",
+        sql: "CREATE INDEX sim_mount_volume ON sim_mount (volume)",
+    },
+    Migration {
+        name: "sim-016-endpoint-network",
+        sql: "CREATE INDEX sim_endpoint_network ON sim_endpoint (network)",
+    },
 ];

@@ -45,6 +45,10 @@ pub fn network(mut face: NetworkFace, faults: &Faults) -> NetworkFace {
     face
 }
 
+/// Calls that change an object each time. A late creation is answered with the
+/// object that is there, a late removal or signal with what was done before.
+const CHANGES: [&str; 3] = ["stacks.update", "stacks.mark_unhealthy", "servers.rebuild"];
+
 struct Slow<T: ?Sized> {
     inner: Arc<T>,
     faults: Faults,
@@ -64,7 +68,7 @@ impl<T: ?Sized + Send + Sync + 'static> Slow<T> {
                 None => what.to_owned(),
             },
             id: id.to_owned(),
-            generation: ctx.generation(),
+            generation: ctx.generation().filter(|_| CHANGES.contains(&what)),
         };
         let Some(delay) = self.faults.delays_call(&call.what) else {
             return call.observed(&self.faults, make(self.inner.clone())).await;
@@ -89,6 +93,7 @@ struct Call {
     what: String,
     /// Of the object that it creates, changes or removes.
     id: String,
+    /// Of a call that changes the object.
     generation: Option<i64>,
 }
 

@@ -42,7 +42,7 @@ const PASS: &[(&str, &str)] = &[
     // timed out, and an event may come late.
     ("spawn", "crates/infra/src/sim/engine.rs"),
     // A call to another service takes place after its caller was timed out.
-    ("spawn", "crates/simulation/src/delayed.rs"),
+    ("spawn", "crates/simulation/src/delayed/mod.rs"),
     // The simulated users' tasks are not detached: their handles are awaited.
     ("spawn", "crates/simulation/src/run.rs"),
     // The simulator is a program: it prints verdicts and, on demand, a trace.
