@@ -22,7 +22,6 @@ use agent::Agent;
 const BEAT: Duration = Duration::from_secs(1);
 
 /// What the agents of one process share.
-#[derive(Clone)]
 struct Stage {
     simulator: Arc<Simulator>,
     router: Router,
@@ -42,13 +41,19 @@ impl Stage {
 
 /// Plays agents until the tasks stop.
 pub fn start(simulator: Arc<Simulator>, router: Router, tasks: &Tasks) {
-    let stage = Stage {
+    let stage = Arc::new(Stage {
         simulator: simulator.clone(),
         router,
         changed: Arc::default(),
-    };
-    let (inner, own) = (tasks.clone(), stage.clone());
-    simulator.on_start(Arc::new(move |spec| play(&own, spec, &inner)));
+    });
+    // Both the stage and its router hold the simulator: held by it in turn,
+    // they would never be dropped.
+    let (inner, own) = (tasks.clone(), Arc::downgrade(&stage));
+    simulator.on_start(Arc::new(move |spec| {
+        if let Some(stage) = own.upgrade() {
+            play(&stage, spec, &inner);
+        }
+    }));
     let (inner, token) = (tasks.clone(), tasks.token());
     tasks.spawn("simulated agents", async move {
         let mut beat = tokio::time::interval(BEAT);
