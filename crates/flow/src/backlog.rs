@@ -8,7 +8,7 @@ use db::Due;
 use crate::runs::Key;
 
 /// What may be claimed in one round.
-pub(crate) struct Room {
+pub(crate) struct Capacity {
     /// Free slots.
     pub slots: usize,
     /// Free slots of each kind that the driver runs.
@@ -19,14 +19,14 @@ pub(crate) struct Room {
     pub per_tenant: usize,
 }
 
-impl Room {
+impl Capacity {
     /// Whether all these keys can be started now, whosever they are.
     pub(crate) fn fits(&self, keys: &BTreeSet<Key>) -> bool {
         let mut kinds = self.kinds.clone();
         keys.len() <= self.slots
             && keys.iter().all(|(kind, _)| {
-                let room = kinds.get_mut(kind.as_str()).filter(|n| **n > 0);
-                room.map(|n| *n -= 1).is_some()
+                let capacity = kinds.get_mut(kind.as_str()).filter(|n| **n > 0);
+                capacity.map(|n| *n -= 1).is_some()
             })
     }
 }
@@ -53,9 +53,9 @@ impl Backlog {
         }
     }
 
-    /// Takes keys as far as there is room, one of each project in turn. Keys
-    /// of a kind or a project without room stay.
-    pub(crate) fn take(&mut self, room: &mut Room) -> BTreeSet<Key> {
+    /// Takes keys as far as there is capacity, one of each project in turn. Keys
+    /// of a kind or a project whose capacity is used up stay.
+    pub(crate) fn take(&mut self, capacity: &mut Capacity) -> BTreeSet<Key> {
         let mut taken = BTreeSet::new();
         // Those that had no turn in the last round come first.
         let mut turns: VecDeque<Option<String>> = self.queues.keys().cloned().collect();
@@ -63,11 +63,11 @@ impl Backlog {
             let passed = turns.iter().filter(|t| *t <= last).count();
             turns.rotate_left(passed % turns.len().max(1));
         }
-        while room.slots > 0
+        while capacity.slots > 0
             && let Some(tenant) = turns.pop_front()
         {
-            if let Some(key) = self.next(&tenant, room) {
-                room.slots -= 1;
+            if let Some(key) = self.next(&tenant, capacity) {
+                capacity.slots -= 1;
                 self.keys.remove(&key);
                 taken.insert(key);
                 self.last = Some(tenant.clone());
@@ -78,18 +78,21 @@ impl Backlog {
         taken
     }
 
-    /// The first key of the project that there is room for.
-    fn next(&mut self, tenant: &Option<String>, room: &mut Room) -> Option<Key> {
+    /// The first key of the project that there is capacity for.
+    fn next(&mut self, tenant: &Option<String>, capacity: &mut Capacity) -> Option<Key> {
         let runs = tenant
             .as_ref()
-            .map(|t| room.tenants.entry(t.clone()).or_default());
-        if runs.as_ref().is_some_and(|runs| **runs >= room.per_tenant) {
+            .map(|t| capacity.tenants.entry(t.clone()).or_default());
+        if runs
+            .as_ref()
+            .is_some_and(|runs| **runs >= capacity.per_tenant)
+        {
             return None;
         }
         let queue = self.queues.get_mut(tenant)?;
-        let fits = |key: &Key| room.kinds.get(key.0.as_str()).is_some_and(|n| *n > 0);
+        let fits = |key: &Key| capacity.kinds.get(key.0.as_str()).is_some_and(|n| *n > 0);
         let key = queue.remove(queue.iter().position(fits)?)?;
-        if let Some(n) = room.kinds.get_mut(key.0.as_str()) {
+        if let Some(n) = capacity.kinds.get_mut(key.0.as_str()) {
             *n -= 1;
         }
         if let Some(runs) = runs {
@@ -103,8 +106,8 @@ impl Backlog {
 mod tests {
     use super::*;
 
-    fn room(slots: usize, servers: usize, per_tenant: usize) -> Room {
-        Room {
+    fn capacity(slots: usize, servers: usize, per_tenant: usize) -> Capacity {
+        Capacity {
             slots,
             kinds: BTreeMap::from([("server", servers), ("stack", 9)]),
             tenants: BTreeMap::new(),
@@ -137,9 +140,9 @@ mod tests {
             ("server", "c", "busy"),
             ("server", "z", "other"),
         ]);
-        assert_eq!(ids(&backlog.take(&mut room(1, 9, 9))), "a");
-        assert_eq!(ids(&backlog.take(&mut room(1, 9, 9))), "z");
-        assert_eq!(ids(&backlog.take(&mut room(5, 9, 9))), "bc");
+        assert_eq!(ids(&backlog.take(&mut capacity(1, 9, 9))), "a");
+        assert_eq!(ids(&backlog.take(&mut capacity(1, 9, 9))), "z");
+        assert_eq!(ids(&backlog.take(&mut capacity(5, 9, 9))), "bc");
         assert!(backlog.is_empty());
     }
 
@@ -151,9 +154,9 @@ mod tests {
             ("stack", "s", "p"),
             ("unknown", "u", "q"),
         ]);
-        assert_eq!(ids(&backlog.take(&mut room(5, 1, 9))), "as");
-        assert_eq!(ids(&backlog.take(&mut room(5, 9, 0))), "");
-        assert_eq!(ids(&backlog.take(&mut room(5, 9, 1))), "b");
+        assert_eq!(ids(&backlog.take(&mut capacity(5, 1, 9))), "as");
+        assert_eq!(ids(&backlog.take(&mut capacity(5, 9, 0))), "");
+        assert_eq!(ids(&backlog.take(&mut capacity(5, 9, 1))), "b");
         assert!(!backlog.is_empty());
     }
 }

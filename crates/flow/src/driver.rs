@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use kernel::{Error, Result, ids};
 use tokio::time::Instant;
 
-use crate::backlog::{Backlog, Room};
+use crate::backlog::{Backlog, Capacity};
 use crate::renewal::{self, LEASE};
 use crate::runs::{Key, Runs};
 use crate::{Counts, Tasks};
@@ -35,7 +35,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Runs at the same time in one process.
 const PARALLEL: usize = 256;
-/// Runs of one project at the same time: the others always find room.
+/// Runs of one project at the same time: the others always find capacity.
 const PER_TENANT: usize = PARALLEL * 3 / 4;
 
 /// What a run wants next.
@@ -203,33 +203,33 @@ impl Driver {
 
     /// Claims what is due as far as there are free slots, and runs it.
     async fn start_runs(self: &Arc<Self>, search: &mut Search, tasks: &Tasks) -> Result<()> {
-        let (running, mut room) = self.room();
+        let (running, mut capacity) = self.capacity();
         // What runs already is looked at when its run has ended.
         search
             .marked
-            .retain(|key| !running.contains(key) && room.kinds.contains_key(key.0.as_str()));
+            .retain(|key| !running.contains(key) && capacity.kinds.contains_key(key.0.as_str()));
         if search.marked.len() > BACKLOG as usize {
             search.marked.clear();
             search.scan = true;
         }
-        if room.slots == 0 {
+        if capacity.slots == 0 {
             return Ok(());
         }
         if search.scan && (search.backlog.is_empty() || Instant::now() >= search.next) {
             self.search(search).await?;
         }
-        if search.waits_for_slots(room.slots) {
+        if search.waits_for_slots(capacity.slots) {
             return Ok(());
         }
         let mut keys = std::mem::take(&mut search.marked);
         let direct = search.backlog.is_empty()
             && running.len() + keys.len() <= PER_TENANT
-            && room.fits(&keys);
+            && capacity.fits(&keys);
         if !direct {
             for due in db::tenants(&self.db, &keys).await? {
                 search.backlog.put(due);
             }
-            keys = search.backlog.take(&mut room);
+            keys = search.backlog.take(&mut capacity);
             if search.filled && search.backlog.is_empty() {
                 // The last search has not seen what became due since.
                 search.filled = false;
@@ -270,8 +270,8 @@ impl Driver {
         Ok(())
     }
 
-    /// The keys that run, and the room beside them.
-    fn room(&self) -> (BTreeSet<Key>, Room) {
+    /// The keys that run, and the capacity beside them.
+    fn capacity(&self) -> (BTreeSet<Key>, Capacity) {
         let mut kinds: BTreeMap<&'static str, usize> = self
             .reconcilers
             .values()
@@ -289,13 +289,13 @@ impl Driver {
             }
             alive.keys().cloned().collect::<BTreeSet<Key>>()
         });
-        let room = Room {
+        let capacity = Capacity {
             slots: PARALLEL.saturating_sub(running.len()),
             kinds,
             tenants,
             per_tenant: PER_TENANT,
         };
-        (running, room)
+        (running, capacity)
     }
 
     fn spawn(self: &Arc<Self>, lease: Lease, tasks: &Tasks) {

@@ -78,13 +78,7 @@ impl Servers {
         let text = format!("{}; another container is made", e.message);
         db::fenced!(self.compute.db, lease, |tx| {
             table::set_build_anew(tx, &s.id, &text).await?;
-            if let Some(host) = &s.host {
-                let next = ServerRow {
-                    build: s.build + 1,
-                    ..s.clone()
-                };
-                self.compute.record(tx, &next, host).await?;
-            }
+            self.compute.record_next(tx, s).await?;
             self.mark_owner(tx, s).await
         })?;
         Ok(Next::After(RETRY))

@@ -88,13 +88,7 @@ impl Face for Compute {
                 | ServerStatus::Error => {}
             }
             table::set_rebuild(tx, id, &sealed, ctx.generation()).await?;
-            if let Some(host) = &s.host {
-                let next = ServerRow {
-                    build: s.build + 1,
-                    ..s.clone()
-                };
-                self.record(tx, &next, host).await?;
-            }
+            self.record_next(tx, &s).await?;
             table::get_in(tx, id).await
         })?;
         mine(ctx, made, id).map(ServerRow::shown)
@@ -211,8 +205,20 @@ impl Compute {
         }
     }
 
+    /// Writes the objects of a server's next build to the ledger.
+    pub(super) async fn record_next(&self, tx: &mut Tx, s: &ServerRow) -> Result<()> {
+        let Some(host) = &s.host else {
+            return Ok(());
+        };
+        let next = ServerRow {
+            build: s.build + 1,
+            ..s.clone()
+        };
+        self.record(tx, &next, host).await
+    }
+
     /// Writes the objects of a build to the ledger.
-    pub(super) async fn record(&self, tx: &mut Tx, s: &ServerRow, host: &str) -> Result<()> {
+    async fn record(&self, tx: &mut Tx, s: &ServerRow, host: &str) -> Result<()> {
         let (container, volumes) = (s.container(), s.volumes());
         ledger::table::add(tx, (&s.id, s.build), host, &container, &volumes).await
     }
