@@ -33,8 +33,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// No key waits longer before it is looked at again: a clock of the database
 /// that was set back delays nothing for longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// Runs at the same time in one process.
-const PARALLEL: usize = 256;
+/// Runs at the same time in one process: most of them wait for an engine, which
+/// has a limit of its own for calls that change something.
+const PARALLEL: usize = 512;
 /// Runs of one project at the same time: the others always find capacity.
 const PER_TENANT: usize = PARALLEL * 3 / 4;
 

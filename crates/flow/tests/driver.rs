@@ -245,7 +245,7 @@ async fn a_run_that_panics_frees_its_key() {
 #[tokio::test]
 async fn keys_are_drawn_from_each_project_in_turn() {
     for t in every_database(TABLES).await {
-        for n in 0..400 {
+        for n in 0..800 {
             let id = format!("flood-{n:03}");
             db::write!(t.db, |tx| flow::mark_for(tx, "tally", &id, "many").await).unwrap();
         }
@@ -261,11 +261,11 @@ async fn keys_are_drawn_from_each_project_in_turn() {
         );
         let (tasks, _) = drive(&t.db, &slow);
         eventually("many run", Duration::from_secs(5), || async {
-            slow.now.load(Ordering::SeqCst) >= 190
+            slow.now.load(Ordering::SeqCst) >= 380
         })
         .await;
         // A quarter of the slots is kept for others.
-        assert!(slow.most.load(Ordering::SeqCst) <= 192, "{}", t.name);
+        assert!(slow.most.load(Ordering::SeqCst) <= 384, "{}", t.name);
         tasks.stop(Duration::from_secs(10)).await;
     }
 }

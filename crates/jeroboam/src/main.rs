@@ -11,6 +11,10 @@ mod server;
 
 use clap::Parser as _;
 
+/// Lists and stacks are many small allocations (docs/adr/0015).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     // One provider for every TLS user in the process, before the first of them.
     if rustls::crypto::aws_lc_rs::default_provider()
