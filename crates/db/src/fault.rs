@@ -46,7 +46,8 @@ pub trait Interference: Send + Sync {
 pub struct Safeguards {
     /// A worker's transaction fails when its lease is lost.
     pub fence: bool,
-    /// What was removed is remembered, and not created again by a late call.
+    /// What was removed is remembered with its generation, and not created again
+    /// by a late call.
     pub tombstone: bool,
     /// A call of an older generation than one that was seen is refused.
     pub generation: bool,

@@ -44,6 +44,13 @@ async fn remember(
         )
         .await?;
     let now = tx.db().now_sql();
+    let newest = found.as_ref().map_or(Ok(0), |row| row.int("generation"))?;
+    let late = safeguards.generation && generation.is_some_and(|g| g < newest);
+    if removed && !safeguards.tombstone && !late {
+        // Nothing remembers that the object was there.
+        let sql = "DELETE FROM call_generation WHERE kind = ? AND id = ?";
+        return tx.execute(sql, values![kind, id]).await.map(|_| ());
+    }
     let Some(row) = found else {
         let at = if removed { now } else { "NULL" };
         let head = match tx.dialect() {
@@ -71,13 +78,12 @@ async fn remember(
             "Another call for the same object was faster; try again.",
         ));
     };
-    let newest = row.int("generation")?;
-    if safeguards.generation && generation.is_some_and(|g| g < newest) {
+    if late {
         return Err(Error::conflict(format!(
             "The {kind} {id} has been changed by a newer call; this one came too late."
         )));
     }
-    if safeguards.tombstone && !removed && row.opt_int("removed_at")?.is_some() {
+    if !removed && row.opt_int("removed_at")?.is_some() {
         return Err(Error::conflict(format!(
             "The {kind} {id} was removed; this call came too late."
         )));

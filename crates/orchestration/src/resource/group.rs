@@ -38,6 +38,11 @@ pub(super) const SCHEMA: Schema = Schema {
     ..PLAIN
 };
 
+/// The index that a word spells, in the form in which members are named.
+fn index(word: &str) -> Option<u64> {
+    word.parse().ok().filter(|i: &u64| i.to_string() == word)
+}
+
 /// The resolved properties of a group.
 pub(crate) struct GroupProps<'a>(pub &'a Map<String, Value>);
 
@@ -60,6 +65,10 @@ impl GroupProps<'_> {
 
     /// The indices that are never used again: those stored, and those that the
     /// policies name now. `meanings`: the members that a word may mean.
+    ///
+    /// Heat ignores a word that means no member. Here that holds for indices
+    /// which the group does not reach: an update may replace another one before
+    /// any member of that one exists, and the caller counts on its indices.
     pub(crate) fn blacklist(
         &self,
         stored: &BTreeSet<String>,
@@ -71,12 +80,17 @@ impl GroupProps<'_> {
         } else {
             BTreeSet::new()
         };
-        for word in self.removals() {
-            let members = meanings.get(word).into_iter().flatten();
-            out.extend(members.map(|m| (*m).to_owned()));
+        let words: BTreeSet<&str> = self.removals().collect();
+        let reached = (self.count() + out.len() + words.len()) as u64;
+        for word in words {
             // Without its member a word still counts as long as it was taken before.
-            if stored.contains(word) {
-                out.insert(word.to_owned());
+            let unused = index(word).is_some_and(|i| i < reached) || stored.contains(word);
+            match meanings.get(word) {
+                Some(members) => out.extend(members.iter().map(|m| (*m).to_owned())),
+                None if unused => {
+                    out.insert(word.to_owned());
+                }
+                None => {}
             }
         }
         out
@@ -89,5 +103,36 @@ impl GroupProps<'_> {
             .filter(|n| !blacklist.contains(n))
             .take(self.count())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn blacklist(count: u64, words: &[&str], stored: &[&str], members: &[&str]) -> String {
+        let props = json!({"count": count, "removal_policies": [{"resource_list": words}]});
+        let meanings = members.iter().map(|m| (*m, vec![*m])).collect();
+        let stored = stored.iter().map(|s| (*s).to_owned()).collect();
+        let out = GroupProps(props.as_object().unwrap()).blacklist(&stored, &meanings);
+        out.into_iter().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_removed_index_is_not_used_though_its_member_was_never_made() {
+        assert_eq!(
+            blacklist(0, &["1", "2", "3"], &["0"], &["1", "2"]),
+            "0 1 2 3"
+        );
+        assert_eq!(blacklist(1, &["1", "2"], &[], &[]), "1 2");
+        assert_eq!(blacklist(2, &["0"], &[], &["0", "1"]), "0");
+    }
+
+    #[test]
+    fn words_that_mean_nothing_are_ignored() {
+        let words = ["8", "01", "-1", "x", "99999999999999999999"];
+        assert_eq!(blacklist(2, &words, &["0"], &["1", "2"]), "0");
     }
 }
