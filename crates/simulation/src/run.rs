@@ -237,7 +237,7 @@ async fn boot(shared: &Shared, servers: &Servers, number: usize, chance: &Chance
             "server {number} starts, its clock off by {skew} us"
         ));
         // As a virtual machine.
-        let suspended = chance.hits(0.5).then(|| chance.clone());
+        let suspended = chance.hits(0.7).then(|| chance.clone());
         match Server::start(shared, skew, suspended).await {
             Ok(server) => {
                 servers.lock().unwrap_or_else(PoisonError::into_inner)[number] =
