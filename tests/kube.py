@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 
-from world import CACHE, Failed, expect, names, run, wait_for
+from environment import CACHE, Failed, expect, names, run, wait_for
 
 ECHO = "docker.io/jeroboam/echo:1"
 
@@ -116,9 +116,9 @@ def budget(name, least):
             "spec": {"minAvailable": least, "selector": {"matchLabels": {"app": name}}}}
 
 
-class Watched:
-    """Looks at a Deployment's pods and calls its service all the time, in two
-    threads of its own; `end` tells the fewest that were available."""
+class AvailabilityProbe:
+    """Watches the pods of a Deployment and calls its service continuously, in two
+    threads; `end` returns the minimum number of available pods."""
 
     def __init__(self, kubectl, name, url=None):
         self.host, self.context = kubectl.api()
@@ -175,7 +175,7 @@ class Watched:
     def kept(self, least):
         expect(self.least is not None and self.least >= least,
                f"the budget wants {least}, but only {self.least} pods were available at a time")
-        expect(self.longest < 5, f"nobody looked for {self.longest:.1f} s")
+        expect(self.longest < 5, f"no check for {self.longest:.1f} s")
         return f"never below {self.least} in {self.looks} looks; {len(self.missed)} of {self.calls} calls failed {self.missed[:2] or ''}"
 
 

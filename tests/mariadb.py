@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 
-from world import Failed, run, wait_for
+from environment import Failed, run, wait_for
 
 # The kernel's queues for asynchronous writing are few.
 OPTIONS = ["--innodb-use-native-aio=0", "--innodb-buffer-pool-size=128M", "--bind-address=127.0.0.1",

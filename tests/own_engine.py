@@ -1,8 +1,8 @@
-"""A Docker Engine of a test's own, in a network namespace of its own, which the
-test may stop, kill and start while nobody else notices.
+"""A private Docker Engine in a separate network namespace, which a test may
+stop, kill and start without affecting other tests.
 
-A script calls `inside_or_outside`: outside, the images are saved and the script
-is started again where the engine lives; there it tells its stories."""
+A script calls `run_with_private_engine`: outside of the namespace the images are
+saved and the script is started again inside, where it runs its scenarios."""
 
 import os
 import shutil
@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 
-from world import Failed, play, run, wait_for
+from environment import Failed, run_scenarios, run, wait_for
 
 INSIDE = "--inside"
 
 
 class Engine:
-    """A dockerd of the test's own, while the stories last."""
+    """A private dockerd, running while the scenarios run."""
 
     def __init__(self):
         self.dir = os.environ["ENGINE_DIR"]
@@ -61,20 +61,20 @@ class Engine:
             self.process.wait(90)
 
     def die(self):
-        """dockerd and the containerd that it has started are killed; what
-        runs in containers lives on."""
+        """Kills dockerd and its containerd; processes in containers keep
+        running."""
         self.kill([self.process.pid, *found("-P", str(self.process.pid), "-x", "containerd")])
 
-    def vanish(self):
-        """Everything is killed, the containers, too."""
+    def kill_all(self):
+        """Kills everything, including the containers."""
         self.kill(processes(self.dir))
 
     def kill(self, pids):
         kill(pids)
         self.process.wait()
-        # A dead containerd that init has not yet buried would be taken for one
-        # that runs.
-        wait_for("the dead are buried", 60, lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+        # A zombie containerd that init has not reaped yet would look like a
+        # running one.
+        wait_for("the killed processes are reaped", 60, lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
 
 
 def found(*how):
@@ -97,33 +97,33 @@ def kill(pids):
             pass
 
 
-def inside_or_outside(script, images, tell):
-    """Tells `tell(stories, server, engine)` beside an engine of its own that
-    has the images; the exit code. `script`: the caller's `__file__`; it is run
-    again with the same arguments."""
+def run_with_private_engine(script, images, run_all):
+    """Runs `run_all(scenarios, server, engine)` with a private engine that has
+    the images; returns the exit code. `script`: the caller's `__file__`, which
+    is run again with the same arguments."""
     if INSIDE not in sys.argv:
         return outside(script, images)
     engine = Engine()
     settings = f'[infra]\ndocker = "unix://{engine.socket}"\n'
-    return play(lambda stories, server: tell(stories, server, engine), settings, around=engine)
+    return run_scenarios(lambda scenarios, server: run_all(scenarios, server, engine), settings, around=engine)
 
 
 def outside(script, images):
-    """Saves the images, then runs the script where nobody else lives."""
+    """Saves the images, then runs the script in a separate namespace."""
     dir_ = tempfile.mkdtemp(prefix="jeroboam-engine-", dir="/var/tmp")
-    # Without an end of this kind nothing would be taken away.
+    # Without this exit nothing would be cleaned up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         subprocess.run(["docker", "save", "-o", f"{dir_}/images.tar", *images], check=True, stdout=subprocess.DEVNULL)
         env = dict(os.environ, ENGINE_DIR=dir_, DOCKER_HOST=f"unix://{dir_}/docker.sock")
         args = ["unshare", "--net", "--mount", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable,
                 os.path.abspath(script), INSIDE, *sys.argv[1:]]
-        with subprocess.Popen(args, env=env) as stories:
-            # They end first, then what they have left is taken away.
-            signal.signal(signal.SIGTERM, lambda *_: stories.terminate())
-            return stories.wait()
+        with subprocess.Popen(args, env=env) as scenarios:
+            # The scenarios end first, then their remains are removed.
+            signal.signal(signal.SIGTERM, lambda *_: scenarios.terminate())
+            return scenarios.wait()
     finally:
-        # What an engine that broke off leaves running and mounted.
+        # Processes and mounts that an interrupted engine has left.
         kill(processes(dir_))
         with open("/proc/mounts") as f:
             mounts = [line.split()[1] for line in f if line.split()[1].startswith(dir_)]

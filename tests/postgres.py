@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 
-from world import Failed, run, wait_for
+from environment import Failed, run, wait_for
 
 OPTIONS = ["-c", "fsync=on", "-c", "max_connections=60", "-c", "shared_buffers=64MB"]
 

@@ -1,6 +1,6 @@
 """A registry that answers for another: it gives out the images of an archive
-in `docker save` form, uncompressed, to whoever pulls them. No authentication;
-it listens where it is told and nowhere else. Python's standard library only."""
+in `docker save` form, uncompressed. No authentication;
+it listens only on the given address. Python's standard library only."""
 
 import hashlib
 import http.server

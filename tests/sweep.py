@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Removes what test runs that were cut off have left: the containers, networks
-and volumes of installations whose state directory nobody holds any more, and
+and volumes of installations whose state directory is not locked any more, and
 those directories. An engine that starts again would start such nodes again."""
 
 import fcntl
@@ -13,10 +13,10 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from world import KINDS  # noqa: E402
+from environment import KINDS  # noqa: E402
 
 LABEL = "io.jeroboam.installation"
-# What world.py and readme.py make.
+# Directories created by environment.py and readme.py.
 STATES = ("jeroboam-test-*", "jeroboam-home-*/.local/share/jeroboam")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The unmodified `openstack` client (python-openstackclient and
 python-magnumclient from PyPI) against a server of its own, on a real Docker
-Engine. Texts of errors are Magnum's. Each story prints a line; the last line
+Engine. Texts of errors are Magnum's. Each scenario prints a line; the last line
 counts."""
 
 import os
@@ -9,7 +9,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from world import Docker, expect, play, run, wait_for  # noqa: E402
+from environment import Docker, expect, run_scenarios, run, wait_for  # noqa: E402
 
 TEMPLATE = ("coe", "cluster", "template")
 BASE = ("--coe", "swarm", "--image", "swarm", "--external-network", "public", "--keypair", "default",
@@ -17,7 +17,7 @@ BASE = ("--coe", "swarm", "--image", "swarm", "--external-network", "public", "-
 
 
 class Client:
-    """The stories, in the order in which a user lives them."""
+    """The scenarios, in the order in which a user experiences them."""
 
     def __init__(self, server):
         self.s = server
@@ -33,7 +33,7 @@ class Client:
 
     def wrong_password(self):
         env = dict(self.s.env, OS_CLOUD="jeroboam-demo")
-        from world import VENV
+        from environment import VENV
         run([f"{VENV}/bin/openstack", "--os-password", "wrong", "token", "issue"], env=env).refused("401")
 
     def catalogue(self):
@@ -47,7 +47,7 @@ class Client:
         self.s.openstack("role", "add", "--project", "harbour", "--user", "pilot", "member", **admin).ok()
         rows = self.s.openstack("role", "assignment", "list", "--user", "pilot", "--names", "-f", "json", **admin).json()
         expect(any(r["Role"] == "member" for r in rows), f"assignments: {rows}")
-        # The new user logs in and sees a project of its own.
+        # The new user logs in and sees the new project.
         path = os.path.join(self.s.state, "clouds.yaml")
         with open(path) as f:
             base = f.read()
@@ -320,10 +320,10 @@ class Client:
     def server_stops(self):
         self.s.stop()
 
-    def tell(self, stories):
-        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+    def run_all(self, scenarios):
+        if not scenarios.run("the server starts", lambda: f"{self.s.start():.0f} ms"):
             return
-        for name, story in [
+        for name, scenario in [
             ("both clouds of clouds.yaml log in", self.log_in),
             ("a wrong password is refused", self.wrong_password),
             ("the catalogue names the services", self.catalogue),
@@ -337,15 +337,15 @@ class Client:
             ("no token, no answer", self.no_token),
             ("wrong paging is refused", self.wrong_paging),
         ]:
-            stories.tell(name, story)
-        if stories.tell("a cluster of 1 manager and 2 workers is created", self.create_a_cluster):
-            for name, story in [
+            scenarios.run(name, scenario)
+        if scenarios.run("a cluster of 1 manager and 2 workers is created", self.create_a_cluster):
+            for name, scenario in [
                 ("another project does not see it", self.another_tenant),
                 ("its template cannot be deleted", self.a_template_in_use),
             ]:
-                stories.tell(name, story)
-            if stories.tell("cluster config: docker --tlsverify node ls, all Ready", self.config):
-                for name, story in [
+                scenarios.run(name, scenario)
+            if scenarios.run("cluster config: docker --tlsverify node ls, all Ready", self.config):
+                for name, scenario in [
                     ("without a certificate there is no entry", self.no_certificate_no_entry),
                     ("a service runs on each node", self.a_service_on_each_node),
                     ("ca show, ca sign", self.ca_show_and_sign),
@@ -354,13 +354,13 @@ class Client:
                     ("resize to 1 worker", lambda: self.resize(1)),
                     ("update node_count to 2 by JSON Patch", self.update),
                 ]:
-                    stories.tell(name, story)
-            stories.tell("wrong changes are refused", self.wrong_changes)
-        stories.tell("delete leaves nothing", self.delete)
-        stories.tell("delete while creating leaves nothing", self.delete_while_creating)
-        stories.tell("the template goes when its clusters are gone", self.template_of_the_past)
-        stories.tell("the server stops on SIGTERM", self.server_stops)
+                    scenarios.run(name, scenario)
+            scenarios.run("wrong changes are refused", self.wrong_changes)
+        scenarios.run("delete leaves nothing", self.delete)
+        scenarios.run("delete while creating leaves nothing", self.delete_while_creating)
+        scenarios.run("the template goes when its clusters are gone", self.template_of_the_past)
+        scenarios.run("the server stops on SIGTERM", self.server_stops)
 
 
 if __name__ == "__main__":
-    sys.exit(play(lambda stories, server: Client(server).tell(stories)))
+    sys.exit(run_scenarios(lambda scenarios, server: Client(server).run_all(scenarios)))

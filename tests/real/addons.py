@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Add-ons by label, on a real Docker Engine with the unmodified `openstack`
 and `kubectl` clients: metrics-server, Prometheus with its exporters, the
-ingress where the node image holds it; what it does not hold is told.
+ingress controller if the node image contains it; missing images are reported.
 addons.py [--image NAME]"""
 
 import argparse
@@ -12,7 +12,7 @@ import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import Failed, expect, play, run, wait_for  # noqa: E402
+from environment import Failed, expect, run_scenarios, run, wait_for  # noqa: E402
 
 NAME, NODES = "a1", 3
 LABELS = "monitoring_enabled=true,monitoring_interval_seconds=5,ingress_controller=traefik,kube_dashboard_enabled=true"
@@ -52,15 +52,15 @@ class Cluster:
         return f"CREATE_COMPLETE {self.complete - self.begun:.1f} s after the client's return"
 
     def ready(self):
-        """Nobody asked for metrics-server: it is Magnum's default."""
+        """metrics-server was not requested: it is Magnum's default."""
         now = self.become({"coredns": "ready", "metrics-server": "ready", "monitoring": "ready"}, 180)
         return f"{time.monotonic() - self.complete:.1f} s after CREATE_COMPLETE: {now}"
 
     def absent(self):
-        """Told, and the cluster is complete and healthy all the same."""
+        """Reported, although the cluster is complete and healthy."""
         now = self.become({"dashboard": "failed"}, 10)
         expect(f"label kube_dashboard_enabled: {ABSENT} dashboard" in now["dashboard"][1], str(now))
-        expect("autoscaler" not in now, f"nobody asked for it: {now}")
+        expect("autoscaler" not in now, f"it was not requested: {now}")
         kube.healthy(self.s, NAME, 30)
         status, _ = self.s.status(NAME)
         expect(status == "CREATE_COMPLETE", status)
@@ -119,7 +119,7 @@ class Cluster:
         return str(found)
 
     def ingress(self):
-        """Where the image holds Traefik; else its absence is told."""
+        """If the image contains Traefik; otherwise its absence is reported."""
         state, reason = self.addons()["ingress"]
         if state == "failed":
             expect(reason == f"label ingress_controller: {ABSENT} traefik", reason)
@@ -142,7 +142,7 @@ class Cluster:
         expect(other == "404", f"another host gets {other}")
         return f"on {len(said)} workers"
 
-    def mended(self):
+    def repaired(self):
         """A broken one says why; the master's next start applies it again,
         and leaves alone what is as it should be."""
         def marks():
@@ -154,14 +154,14 @@ class Cluster:
         self.kubectl("-n", "monitoring", "set", "image", "deployment/prometheus", "prometheus=docker.io/jeroboam/none:1").ok()
         begun = time.monotonic()
         reason = self.become({"monitoring": "failed"}, 30)["monitoring"][1]
-        told = time.monotonic() - begun
+        reported_after = time.monotonic() - begun
         expect("ErrImageNeverPull" in reason and "jeroboam/none:1" in reason, reason)
         master = next(c for n, c in kube.containers(self.s).items() if "master" in n)
         run(["docker", "restart", "-t", "10", master], timeout=60).ok()
         begun = time.monotonic()
         self.become({"monitoring": "ready", "metrics-server": "ready"}, 120)
         expect(marks() == before, f"{before} and now {marks()}")
-        return f"told after {told:.1f} s: {reason}; ready {time.monotonic() - begun:.1f} s after the restart"
+        return f"told after {reported_after:.1f} s: {reason}; ready {time.monotonic() - begun:.1f} s after the restart"
 
     def delete(self):
         self.s.openstack("coe", "cluster", "delete", NAME).ok()
@@ -169,28 +169,28 @@ class Cluster:
         left = self.s.left()
         expect(not left, f"left behind: {left}")
 
-    def tell(self, stories):
-        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+    def run_all(self, scenarios):
+        if not scenarios.run("the server starts", lambda: f"{self.s.start():.0f} ms"):
             return
-        if stories.tell("a cluster with add-ons is created", self.create):
-            for name, story in [
+        if scenarios.run("a cluster with add-ons is created", self.create):
+            for name, scenario in [
                 ("what the node image lacks is told", self.absent),
                 ("metrics-server and monitoring are ready", self.ready),
                 ("kubectl top nodes and pods", self.top),
                 ("metrics-server verifies and is verified", self.verified),
                 ("Prometheus reaches every target", self.up),
                 ("the ingress answers", self.ingress),
-                ("a broken add-on says why and is mended", self.mended),
+                ("a broken add-on says why and is mended", self.repaired),
             ]:
-                stories.tell(name, story)
-        stories.tell("delete leaves nothing", self.delete)
+                scenarios.run(name, scenario)
+        scenarios.run("delete leaves nothing", self.delete)
 
 
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--image", default="kubernetes")
     args = args.parse_args()
-    return play(lambda stories, server: Cluster(server, args.image).tell(stories))
+    return run_scenarios(lambda scenarios, server: Cluster(server, args.image).run_all(scenarios))
 
 
 if __name__ == "__main__":

@@ -27,13 +27,13 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import conformance_page  # noqa: E402
 import kube  # noqa: E402
 import registry  # noqa: E402
-from world import CACHE, ROOT, expect, play, run  # noqa: E402
+from environment import CACHE, ROOT, expect, run_scenarios, run  # noqa: E402
 
 NAME, MARK, SERIAL = "conformance", r"\[Conformance\]", r"\[Serial\]"
 HOME = os.path.join(os.environ.get("JEROBOAM_CACHE") or CACHE, "conformance")
 SETTINGS = """[infra]
 pool = "172.20.0.0/16"
-# What a test sends to an address that nobody has must not find one outside.
+# Packets of a test to an unused address must not reach a host outside.
 isolate = true
 """
 FLAVOR = "m1.medium"
@@ -70,7 +70,7 @@ class Reader:
         state = (head.group(1) or "passed").lower()
         verdict = {"passed": "passed", "skipped": "skipped"}.get(state, "failed")
         reason = "" if verdict == "passed" else self.reason(block, state)
-        self.tell(name, verdict, float(head.group(2)), reason)
+        self.report(name, verdict, float(head.group(2)), reason)
 
     @staticmethod
     def reason(block, state):
@@ -85,7 +85,7 @@ class Reader:
             words.append(text.strip().removeprefix(f"[{state.upper()}]").strip())
         return " ".join(words)[:1500]
 
-    def tell(self, name, verdict, seconds, reason):
+    def report(self, name, verdict, seconds, reason):
         self.verdicts[name] = verdict
         with open(self.results, "a") as f:
             f.write(json.dumps({"name": name, "verdict": verdict, "seconds": seconds, "reason": reason}) + "\n")
@@ -248,43 +248,43 @@ def main():
     os.makedirs(os.path.join(HOME, "results"), exist_ok=True)
     results = os.path.join(HOME, "results", time.strftime("%Y%m%d-%H%M%S.jsonl", time.gmtime()))
 
-    def tell(stories, server):
+    def run_all(scenarios, server):
         cluster = Cluster(server, args.image, results)
         try:
-            if (stories.tell("the tests and their images are built", cluster.build)
-                    and stories.tell("the server starts", lambda: f"{server.start():.0f} ms")
-                    and stories.tell("a cluster of 1 master and 2 workers is created", cluster.create)
-                    and stories.tell("the nodes have a registry", lambda: cluster.images(not (args.sample or args.focus)))):
+            if (scenarios.run("the tests and their images are built", cluster.build)
+                    and scenarios.run("the server starts", lambda: f"{server.start():.0f} ms")
+                    and scenarios.run("a cluster of 1 master and 2 workers is created", cluster.create)
+                    and scenarios.run("the nodes have a registry", lambda: cluster.images(not (args.sample or args.focus)))):
                 known = cluster.listed()
                 with open(results, "w") as f:
                     f.write(json.dumps(cluster.describe()) + "\n")
                     f.write(json.dumps({"known": known}) + "\n")
                 for names, *how in wanted(args, known):
                     reader = Reader(known, results)
-                    judge(stories, names, reader.verdicts, lambda r=reader, h=how: cluster.tests(r, *h))
+                    report_verdicts(scenarios, names, reader.verdicts, lambda r=reader, h=how: cluster.tests(r, *h))
             if server.address:
-                stories.tell("delete leaves nothing", cluster.delete)
+                scenarios.run("delete leaves nothing", cluster.delete)
         finally:
             if cluster.registry:
                 cluster.registry.stop()
 
-    code = play(tell, SETTINGS)
+    code = run_scenarios(run_all, SETTINGS)
     print(f"results: {results}")
     if args.report and os.path.exists(results):
         conformance_page.write(args.report, [results])
     return code
 
 
-def judge(stories, names, verdicts, story):
+def report_verdicts(scenarios, names, verdicts, scenario):
     """Every test is one of the script's own; one without a verdict failed."""
     try:
-        stories.tell(f"{len(names)} conformance tests come to their end", story)
+        scenarios.run(f"{len(names)} conformance tests complete", scenario)
     finally:
         for name in names:
             if verdicts.get(name) == "passed":
-                stories.passed += 1
+                scenarios.passed += 1
             elif verdicts.get(name) != "skipped":
-                stories.failed.append(name if name in verdicts else f"{name}: no verdict")
+                scenarios.failed.append(name if name in verdicts else f"{name}: no verdict")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from own_engine import INSIDE, inside_or_outside  # noqa: E402
-from world import Failed, expect, names, play, run, wait_for  # noqa: E402
+from own_engine import INSIDE, run_with_private_engine  # noqa: E402
+from environment import Failed, expect, names, run_scenarios, run, wait_for  # noqa: E402
 
 WORKERS, MORE, FEWER = 2, 3, 1
 VICTIMS = ("server", "engine", "server and engine", "engine and containers")
@@ -133,7 +133,7 @@ class Crashes:
         return ", ".join(f"{k} {v * 1000:.0f} ms" for k, v in self.duration.items())
 
     def step(self):
-        """What the server is doing, in its own words."""
+        """The current activity, as reported by the server."""
         got = self.s.call("GET", f"/jeroboam/v1/clusters/{self.uuid}/progress")
         if got.status != 200 or not isinstance(got.body, dict):
             return self.s.status(self.uuid)[0]
@@ -146,7 +146,7 @@ class Crashes:
         if "server" in victim:
             self.s.kill9()
         if "engine" in victim:
-            self.engine.vanish() if "containers" in victim else self.engine.die()
+            self.engine.kill_all() if "containers" in victim else self.engine.die()
             # How long the engine is away is a part of what was drawn.
             time.sleep(away)
             self.engine.start()
@@ -174,20 +174,20 @@ class Crashes:
         self.clear()
         return f"at {at:.0f} ms, {hit}: then {status} after {time.monotonic() - begun:.1f} s"
 
-    def tell(self, stories, plan):
-        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+    def run_all(self, scenarios, plan):
+        if not scenarios.run("the server starts", lambda: f"{self.s.start():.0f} ms"):
             return
         got = self.s.magnum("POST", "/clustertemplates", dict(TEMPLATE, coe=self.coe, image_id=self.coe))
-        if not (stories.tell("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}"))
-                and stories.tell("each operation without a crash", self.measure)):
+        if not (scenarios.run("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}"))
+                and scenarios.run("each operation without a crash", self.measure)):
             return
         for number, (operation, fraction, victim, away) in enumerate(plan, 1):
             name = f"{number}: kill -9 of the {victim} during {operation} at {fraction * 100:.0f} %"
-            if not stories.tell(name, lambda m=(operation, fraction, victim, away): self.crash(*m)):
-                # The next moment needs a world without this one's remains.
+            if not scenarios.run(name, lambda m=(operation, fraction, victim, away): self.crash(*m)):
+                # The next crash needs an environment without remains of this one.
                 if not self.s.process or self.s.process.poll() is not None:
                     self.s.start(60)
-                stories.tell(f"{number}: the cluster can be deleted", self.clear)
+                scenarios.run(f"{number}: the cluster can be deleted", self.clear)
 
 
 def main():
@@ -199,15 +199,15 @@ def main():
     args.add_argument(INSIDE, action="store_true", help=argparse.SUPPRESS)
     args = args.parse_args()
     print(f"seed {args.seed}")
-    # Beside an engine of its own this program is started again.
+    # With a private engine this program is started again.
     sys.argv += ["--seed", str(args.seed)]
     draw = random.Random(args.seed)
     plan = [(("create", "resize", "shrink", "delete")[i % 4], draw.random(),
              draw.choice(VICTIMS) if args.engine else "server", draw.uniform(0, 5)) for i in range(args.moments)]
     if args.engine:
-        return inside_or_outside(__file__, [f"jeroboam/{args.coe}:latest"], lambda stories, server, engine: stories.tell(
-            "the images are loaded", engine.load) and Crashes(server, args.coe, engine).tell(stories, plan))
-    return play(lambda stories, server: Crashes(server, args.coe).tell(stories, plan))
+        return run_with_private_engine(__file__, [f"jeroboam/{args.coe}:latest"], lambda scenarios, server, engine: scenarios.run(
+            "the images are loaded", engine.load) and Crashes(server, args.coe, engine).run_all(scenarios, plan))
+    return run_scenarios(lambda scenarios, server: Crashes(server, args.coe).run_all(scenarios, plan))
 
 
 if __name__ == "__main__":

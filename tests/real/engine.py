@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The Docker Engine itself goes down and comes back, in order or by SIGKILL.
+"""The Docker Engine is stopped and started, in order or by SIGKILL.
 Each cluster is healthy again by itself, with the containers that it had. In a
-network namespace with an engine of its own, so that nobody else notices."""
+network namespace with a private engine, so that other tests are not affected."""
 
 import json
 import os
@@ -9,8 +9,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from own_engine import inside_or_outside  # noqa: E402
-from world import Failed, expect, run, wait_for  # noqa: E402
+from own_engine import run_with_private_engine  # noqa: E402
+from environment import Failed, expect, run, wait_for  # noqa: E402
 
 IMAGES = ["jeroboam/swarm:latest", "jeroboam/kubernetes:latest"]
 COES = ("swarm", "kubernetes")
@@ -96,18 +96,18 @@ class Clusters:
         expect(not self.s.leaks(), f"leaks: {self.s.leaks()}")
         expect(not self.containers(), f"left: {self.containers()}")
 
-    def tell(self, stories):
-        if (stories.tell("an engine of our own and a server", self.up)
-                and stories.tell("a swarm and a Kubernetes cluster are healthy", self.create)):
+    def run_all(self, scenarios):
+        if (scenarios.run("an engine of our own and a server", self.up)
+                and scenarios.run("a swarm and a Kubernetes cluster are healthy", self.create)):
             for name, end in [
                 ("the engine is stopped and started", self.engine.stop),
                 ("and once more", self.engine.stop),
                 ("dockerd and containerd are killed (SIGKILL) and started", self.engine.die),
-                ("all is killed, what runs in containers, too, and started", self.engine.vanish),
+                ("all is killed, what runs in containers, too, and started", self.engine.kill_all),
             ]:
-                stories.tell(name, lambda e=end: self.again(e))
-            stories.tell("delete leaves nothing", self.gone)
+                scenarios.run(name, lambda e=end: self.again(e))
+            scenarios.run("delete leaves nothing", self.gone)
 
 
 if __name__ == "__main__":
-    sys.exit(inside_or_outside(__file__, IMAGES, lambda stories, server, engine: Clusters(server, engine).tell(stories)))
+    sys.exit(run_with_private_engine(__file__, IMAGES, lambda scenarios, server, engine: Clusters(server, engine).run_all(scenarios)))

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""Node images of others: what is registered, refused, and said where an image
-cannot be had. No registry is asked: the address of the one that is named
-refuses connections.
+"""Images not built by Jeroboam: registration, refusals, and errors for missing
+images. No registry is used: the address of the named one refuses connections.
 
 JEROBOAM_KINDEST and JEROBOAM_K3S name images in the way of kindest/node and
 rancher/k3s that the engine holds: then clusters are made of them, too. Where no
@@ -14,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from kube import Kubectl  # noqa: E402
-from world import expect, names, play, run, wait_for  # noqa: E402
+from environment import expect, names, run_scenarios, run, wait_for  # noqa: E402
 
 ABSENT = "127.0.0.1:1/kindest/node:v1.36.1"
 
@@ -127,7 +126,7 @@ class Flavours:
         kubectl = Kubectl(os.path.join(self.s.state, name))
 
         def back():
-            # What an earlier kubelet said still stands there.
+            # The status of the previous kubelet is still stored.
             fresh = [c for n in kubectl.items("nodes") for c in n["status"]["conditions"]
                      if c["type"] == "Ready" and c["status"] == "True" and c["lastHeartbeatTime"] >= before]
             return len(fresh) == 2
@@ -135,26 +134,26 @@ class Flavours:
         wait_for("both nodes Ready again", 180, back, 0.5)
         return f"after {time.monotonic() - begun:.1f} s"
 
-    def tell(self, stories):
-        if not stories.tell("a server starts", self.start):
+    def run_all(self, scenarios):
+        if not scenarios.run("a server starts", self.start):
             return
-        for title, story in [
+        for title, scenario in [
             ("images of others are registered", self.registered),
             ("what they cannot do is refused", self.refused),
             ("an image that cannot be pulled", self.unpullable),
         ]:
-            stories.tell(title, story)
+            scenarios.run(title, scenario)
         kindest, k3s = os.environ.get("JEROBOAM_KINDEST"), os.environ.get("JEROBOAM_K3S")
         if kindest:
-            if stories.tell("a cluster by kubeadm", lambda: self.kindest(kindest)):
-                stories.tell("no node holds a CA's key", self.no_key)
-                stories.tell("kubeadm's nodes come back", lambda: self.restarted("kindest"))
-            stories.tell("nothing is left of it", lambda: self.gone("kindest"))
+            if scenarios.run("a cluster by kubeadm", lambda: self.kindest(kindest)):
+                scenarios.run("no node holds a CA's key", self.no_key)
+                scenarios.run("kubeadm's nodes come back", lambda: self.restarted("kindest"))
+            scenarios.run("nothing is left of it", lambda: self.gone("kindest"))
         if k3s:
-            if stories.tell("a cluster by k3s", lambda: self.k3s(k3s)):
-                stories.tell("k3s' nodes come back", lambda: self.restarted("k3s"))
-            stories.tell("nothing is left of it", lambda: self.gone("k3s"))
+            if scenarios.run("a cluster by k3s", lambda: self.k3s(k3s)):
+                scenarios.run("k3s' nodes come back", lambda: self.restarted("k3s"))
+            scenarios.run("nothing is left of it", lambda: self.gone("k3s"))
 
 
 if __name__ == "__main__":
-    sys.exit(play(lambda stories, server: Flavours(server).tell(stories)))
+    sys.exit(run_scenarios(lambda scenarios, server: Flavours(server).run_all(scenarios)))

@@ -118,7 +118,7 @@ def golden(name, i):
     with open(os.path.join(GOLDEN, name)) as f:
         text = f.read()
     old = "k-master-0" if name.startswith("master") else "k-node-0"
-    # In the golden files a worker's own address stands for the master's too.
+    # In the golden files the address of a worker also represents that of the master.
     text = text.replace("https://10.0.0.5:6443", f"https://{IPS[0]}:6443")
     return text.replace(old, NODES[i]).replace("10.0.0.5", IPS[i]).replace("10.100.3.0/24", f"10.100.{i}.0/24")
 

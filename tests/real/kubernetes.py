@@ -11,13 +11,13 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import expect, play, run, wait_for  # noqa: E402
+from environment import expect, run_scenarios, run, wait_for  # noqa: E402
 
 NAME, REPLICAS, LEAST = "k1", 4, 3
 
 
 class Cluster:
-    """The stories, in the order in which a user lives them."""
+    """The scenarios, in the order in which a user experiences them."""
 
     def __init__(self, server, image):
         self.s, self.image = server, image
@@ -156,7 +156,7 @@ class Cluster:
     def resize_under_a_budget(self):
         self.kubectl.apply(kube.budget("web", LEAST))
         master = f"{self.shown()['master_addresses'][0]}:{self.port()}"
-        with kube.Watched(self.kubectl, "web", master) as watched:
+        with kube.AvailabilityProbe(self.kubectl, "web", master) as watched:
             said = [self.resize(4), self.resize(1)]
             self.pods()
         return "; ".join([*said, watched.kept(LEAST)])
@@ -268,13 +268,13 @@ class Cluster:
         run(["docker", "kill", container]).ok()
         begun = time.monotonic()
 
-        def told():
+        def reported_after():
             shown = self.shown()
             return shown["health_status"] == "UNHEALTHY" and shown["health_status_reason"].get(f"{worker}.Ready") == "False" and shown
 
-        shown = wait_for(f"UNHEALTHY naming {worker}", 10, told, 0.02)
+        shown = wait_for(f"UNHEALTHY naming {worker}", 10, reported_after, 0.02)
         took = time.monotonic() - begun
-        expect(took < 2, f"told only after {took:.1f} s")
+        expect(took < 2, f"reported only after {took:.1f} s")
         run(["docker", "start", container]).ok()
         begun = time.monotonic()
         kube.healthy(self.s, NAME, 60)
@@ -295,15 +295,15 @@ class Cluster:
         self.s.openstack("coe", "cluster", "template", "delete", "kt").ok()
         return f"{took:.1f} s"
 
-    def tell(self, stories):
-        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+    def run_all(self, scenarios):
+        if not scenarios.run("the server starts", lambda: f"{self.s.start():.0f} ms"):
             return
-        if (stories.tell("a cluster of 1 master and 2 workers is created", self.create)
-                and stories.tell("cluster config: kubectl get nodes, all Ready", self.config)):
-            stories.tell("show: addresses, version, health", self.show)
-            stories.tell("without a certificate there is no entry", self.no_certificate_no_entry)
-            if stories.tell("a Deployment of 4 runs on both workers", self.deploy):
-                for name, story in [
+        if (scenarios.run("a cluster of 1 master and 2 workers is created", self.create)
+                and scenarios.run("cluster config: kubectl get nodes, all Ready", self.config)):
+            scenarios.run("show: addresses, version, health", self.show)
+            scenarios.run("without a certificate there is no entry", self.no_certificate_no_entry)
+            if scenarios.run("a Deployment of 4 runs on both workers", self.deploy):
+                for name, scenario in [
                     ("pods reach pods on other nodes", self.pod_to_pod),
                     ("the service's address leads to all of them", self.cluster_ip),
                     ("names resolve, short and full", self.names),
@@ -319,15 +319,15 @@ class Cluster:
                     ("docker restart of the master", lambda: self.restart("master")),
                     ("docker restart of all nodes at once", lambda: self.restart("")),
                 ]:
-                    stories.tell(name, story)
-        stories.tell("delete leaves nothing", self.delete)
+                    scenarios.run(name, scenario)
+        scenarios.run("delete leaves nothing", self.delete)
 
 
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--image", default="kubernetes")
     args = args.parse_args()
-    return play(lambda stories, server: Cluster(server, args.image).tell(stories))
+    return run_scenarios(lambda scenarios, server: Cluster(server, args.image).run_all(scenarios))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Workers that cannot start: for each cause the cluster fails within a
-deadline, the reason names node, step, last words and the cure, and the
+deadline, the reason names node, step, last output and the remedy, and the
 cluster can be deleted.  kubernetes_failures.py [--image TAG]"""
 
 import argparse
@@ -12,10 +12,10 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from world import expect, play, run  # noqa: E402
+from environment import expect, run_scenarios, run  # noqa: E402
 
 DEADLINE = 90
-# A node's name tells what it is; the other nodes of the cluster are well.
+# The name of a node shows its role; the other nodes of the cluster are healthy.
 ONLY = '#!/bin/sh\ncase "$(hostname)" in\n*{where}*) {what} ;;\nesac\n{then}\n'
 CAUSES = [
     # Image, path that is replaced, script, what the node is.
@@ -53,7 +53,7 @@ def derive(base, name, path, where, what, then):
 
 
 class Images:
-    """Of all faults, while the stories last."""
+    """Images of all faults, while the scenarios run."""
 
     def __init__(self, base):
         self.base, self.made = base, []
@@ -141,11 +141,11 @@ class Failures:
         left = self.s.left()
         expect(not left and self.s.leaks() == [], f"left behind: {left} {self.s.leaks()}")
 
-    def tell(self, stories):
-        if not (stories.tell("images of all faults are made", self.images.make)
-                and stories.tell("flavors that are too small", self.cramped_flavor)):
+    def run_all(self, scenarios):
+        if not (scenarios.run("images of all faults are made", self.images.make)
+                and scenarios.run("flavors that are too small", self.cramped_flavor)):
             return
-        for title, story in [
+        for title, scenario in [
             ("a kubelet that cannot run", lambda: self.fails(
                 "broken", ["step kubelet failed", "libfrost.so.1", "jeroboam image build kubernetes"], "kubernetes-broken")),
             ("the kubelet's port is taken", lambda: self.fails(
@@ -159,7 +159,7 @@ class Failures:
             ("a worker that runs out of memory", lambda: self.fails(
                 "hungry", ["memory", "larger flavor"], "kubernetes-hungry", flavor="least")),
         ]:
-            stories.tell(title, story)
+            scenarios.run(title, scenario)
 
 
 def main():
@@ -167,7 +167,7 @@ def main():
     args.add_argument("--image", default="jeroboam/kubernetes:latest")
     images = Images(args.parse_args().image)
     # They are in use until the server is closed.
-    return play(lambda stories, server: Failures(server, images).tell(stories), around=images)
+    return run_scenarios(lambda scenarios, server: Failures(server, images).run_all(scenarios), around=images)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import OWN_POOL, expect, play, run  # noqa: E402
+from environment import OWN_POOL, expect, run_scenarios, run  # noqa: E402
 
 NAME = "labelled"
 # Magnum's own default of long ago, and one that is off by default.
@@ -73,7 +73,7 @@ class Labels:
         enabled = next(w for w in said if w.startswith("--enable-admission-plugins="))
         expect("DenyServiceExternalIPs" in enabled and "PodSecurityPolicy" not in enabled, enabled)
         shown = self.s.cli("cluster", "show", NAME, cloud="jeroboam-demo").ok().out
-        expect("PodSecurityPolicy" in shown, f"nobody is told what was left out: {shown}")
+        expect("PodSecurityPolicy" in shown, f"omitted plug-ins are not reported: {shown}")
         service = kube.service("outside", "ClusterIP")
         service["spec"]["externalIPs"] = ["192.0.2.1"]
         said = self.kubectl("apply", "-f", "-", data=json.dumps(service))
@@ -85,14 +85,14 @@ class Labels:
         self.s.until(NAME, "GONE", 90)
         expect(not self.s.left() and self.s.leaks() == [], f"left: {self.s.left()} {self.s.leaks()}")
 
-    def tell(self, stories):
-        if stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms") and stories.tell(
+    def run_all(self, scenarios):
+        if scenarios.run("the server starts", lambda: f"{self.s.start():.0f} ms") and scenarios.run(
                 "a release that is not here is refused with those that are", self.known):
-            stories.tell("what is no flag, or a node's own, is refused", self.refused)
-            if stories.tell("a cluster with labels for every component", self.built):
-                stories.tell("the labels are honoured", self.honoured)
-                stories.tell("delete leaves nothing", self.gone)
+            scenarios.run("invalid and reserved flags are refused", self.refused)
+            if scenarios.run("a cluster with labels for every component", self.built):
+                scenarios.run("the labels are honoured", self.honoured)
+                scenarios.run("delete leaves nothing", self.gone)
 
 
 if __name__ == "__main__":
-    sys.exit(play(lambda stories, server: Labels(server).tell(stories), OWN_POOL))
+    sys.exit(run_scenarios(lambda scenarios, server: Labels(server).run_all(scenarios), OWN_POOL))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Three Kubernetes masters behind the balancer: each is killed in turn while
 reads and writes go through the API's address; etcd keeps its quorum, health
-tells, the master comes back as the member that it was. Masters, workers and
-the balancer that are deleted with their volumes are made anew under their
-names and addresses.  masters.py"""
+reports it, and the master rejoins as the same member. Masters, workers and
+the balancer that are deleted with their volumes are rebuilt with their names
+and addresses.  masters.py"""
 
 import http.client
 import json
@@ -14,17 +14,17 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import OWN_POOL, Failed, expect, play, run, wait_for  # noqa: E402
+from environment import OWN_POOL, Failed, expect, run_scenarios, run, wait_for  # noqa: E402
 
 NAME, MASTERS = "m3", 3
 # What a user may notice of a dead master, and how soon health says it.
-GAP, TOLD = 5.0, 2.0
+GAP, REPORT_LIMIT = 5.0, 2.0
 PKI = "/etc/kubernetes/pki"
 
 
 class Traffic:
     """Reads and writes through the balancer all the time, a new connection
-    for each; the longest time without an answer tells what a user notices."""
+    for each; the longest time without an answer is what a user notices."""
 
     def __init__(self, kubectl):
         self.host, self.context = kubectl.api()
@@ -131,7 +131,7 @@ class Masters:
         held = {x["metadata"]["name"]: x["spec"].get("holderIdentity") or "" for x in leases}
         return {name: held.get(name, "").split("_")[0] for name in ("kube-controller-manager", "kube-scheduler")}
 
-    def tells(self, key, word, seconds=TOLD, since=None):
+    def wait_for_report(self, key, word, seconds=REPORT_LIMIT, since=None):
         """Waits until health names it; the seconds since the event."""
         since = since or time.monotonic()
 
@@ -147,7 +147,7 @@ class Masters:
         expect(took < seconds, f"health told after {took:.1f} s")
         return took
 
-    # --- the stories ------------------------------------------------------------
+    # --- scenarios --------------------------------------------------------------
 
     def refused(self):
         got = self.s.magnum("POST", "/clusters", {"name": "no", "cluster_template_id": "k3", "master_count": MASTERS,
@@ -207,12 +207,12 @@ class Masters:
         with Traffic(self.kubectl) as traffic:
             run(["docker", how, container]).ok()
             killed = time.monotonic()
-            told = self.tells(f"{host}.Ready", "False", since=killed)
-            self.tells(f"{host}.Server", "SHUTOFF" if how == "kill" else "PAUSED", 1)
+            reported_after = self.wait_for_report(f"{host}.Ready", "False", since=killed)
+            self.wait_for_report(f"{host}.Server", "SHUTOFF" if how == "kill" else "PAUSED", 1)
             expect(self.shown()["health_status_reason"]["api"] == "ok", "the API is said to be away")
             run([self.kubectl.bin, "get", "nodes", "--request-timeout=5s"], env=self.kubectl.env, timeout=10).ok()
             asked = time.monotonic() - killed
-            expect(asked < GAP + TOLD, f"kubectl got its answer {asked:.1f} s after the kill")
+            expect(asked < GAP + REPORT_LIMIT, f"kubectl got its answer {asked:.1f} s after the kill")
             # Longer than the checks of the balancer and an election take.
             expect(not traffic.over.wait(4), "over")
             down = traffic.longest()
@@ -229,7 +229,7 @@ class Masters:
         expect(self.list_members(end) == self.members, f"members: {self.list_members(end)}, were {self.members}")
         nodes = self.kubectl.nodes()
         expect(all(nodes.values()), f"nodes: {nodes}")
-        return f"{' and '.join(was) or 'a follower'}; told after {told:.1f} s, {down}; healthy {healed:.1f} s after its start, {up}"
+        return f"{' and '.join(was) or 'a follower'}; told after {reported_after:.1f} s, {down}; healthy {healed:.1f} s after its start, {up}"
 
     def own_api(self, end):
         said = run(["docker", "exec", self.container(end)[1], "curl", "-sk", "https://127.0.0.1:6443/readyz"]).out
@@ -245,20 +245,20 @@ class Masters:
         host, container = self.container("-balancer")
         before = self.shown()["api_address"]
         run(["docker", "kill", container]).ok()
-        told = self.tells("api", "the balancer does not run")
-        self.tells(f"{host}.Server", "SHUTOFF", 1)
+        reported_after = self.wait_for_report("api", "the balancer does not run")
+        self.wait_for_report(f"{host}.Server", "SHUTOFF", 1)
         run(["docker", "start", container]).ok()
         begun = time.monotonic()
         healed = kube.healthy(self.s, NAME, 30)
         wait_for("the API through it", 10, lambda: self.kubectl("get", "nodes", "--request-timeout=2s").ok().out)
         asked = time.monotonic() - begun
         expect(self.shown()["api_address"] == before, "the address has changed")
-        return f"told after {told:.1f} s, healthy {healed:.1f} s and reached {asked:.1f} s after its start"
+        return f"told after {reported_after:.1f} s, healthy {healed:.1f} s and reached {asked:.1f} s after its start"
 
     def all_die(self):
         all_of_them = list(kube.containers(self.s).values())
         run(["docker", "kill", *all_of_them]).ok()
-        self.tells("api", "unreachable")
+        self.wait_for_report("api", "unreachable")
         run(["docker", "start", *all_of_them]).ok()
         begun = time.monotonic()
         kube.healthy(self.s, NAME, 90)
@@ -298,7 +298,7 @@ class Masters:
         run(["docker", "run", "--rm", "--network", "none", "--volumes-from", container, "jeroboam/echo:1",
              "rm", "-rf", "/var/lib/etcd/data"]).ok()
         run(["docker", "start", container]).ok()
-        self.tells(f"{host}.api", "is empty although this etcd had a quorum", 30)
+        self.wait_for_report(f"{host}.api", "is empty although this etcd had a quorum", 30)
         running = run(["docker", "exec", container, "pgrep", "-x", "etcd"])
         expect(running.code != 0, f"etcd runs: {running.out}")
         self.quorum(without=(end,))
@@ -318,7 +318,7 @@ class Masters:
         volumes = [v for _, c in found for v in self.volumes(c)]
         expect(len(volumes) >= len(ends), f"volumes: {volumes}")
         run(["docker", "rm", "-fv", *[c for _, c in found]]).ok()
-        # Those with names; the newcomer may have its own by now.
+        # Members with names; the new member may have one by now.
         run(["docker", "volume", "rm", "-f", *volumes])
         return [h for h, _ in found]
 
@@ -372,7 +372,7 @@ class Masters:
         """etcd's leader, with its volume."""
         end = wait_for("etcd's leader", 10, self.leader)
         said = self.replaced(end)
-        # The newcomer is as good as the others: it carries the quorum.
+        # The new member is equivalent to the others: it provides the quorum.
         others = next(f"-master-{i}" for i in range(MASTERS) if f"-master-{i}" != end)
         return f"{end.lstrip('-')}: {said}; then {others.lstrip('-')} is killed: {self.kill(others, 'kill')}"
 
@@ -382,11 +382,11 @@ class Masters:
     def two_masters_lost(self):
         """Without a majority nothing is touched."""
         hosts, containers = zip(*[self.container(f"-master-{i}") for i in (1, 2)])
-        # Dead is not yet lost: else the first would be replaced while the second goes.
+        # A stopped master is not lost yet, since otherwise the first would be replaced now.
         run(["docker", "kill", *containers]).ok()
         self.delete(*hosts)
         for host in hosts:
-            self.tells(f"{host}.Server", "was removed", 10)
+            self.wait_for_report(f"{host}.Server", "was removed", 10)
         count = self.shown()["node_count"]
         got = self.s.magnum("POST", f"/clusters/{NAME}/actions/resize", {"node_count": count})
         expect(got.status == 202, f"{got.status} {got.detail}")
@@ -400,32 +400,32 @@ class Masters:
         self.s.until(NAME, "GONE", 120)
         expect(not self.s.left() and self.s.leaks() == [], f"left: {self.s.left()} {self.s.leaks()}")
 
-    def tell(self, stories):
-        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+    def run_all(self, scenarios):
+        if not scenarios.run("the server starts", lambda: f"{self.s.start():.0f} ms"):
             return
         template = {"name": "k3", "coe": "kubernetes", "image_id": "kubernetes", "external_network_id": "public",
                     "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.medium",
                     "master_lb_enabled": True, "labels": {"auto_healing_enabled": "true"}}
         got = self.s.magnum("POST", "/clustertemplates", template)
         expect(got.status == 201, f"template: {got.status} {got.detail}")
-        stories.tell("several masters want a balancer, and are odd", self.refused)
-        if stories.tell("three masters and a worker", self.create):
-            stories.tell("the API's address is the balancer's", self.address)
-            if stories.tell("kubectl sees four nodes through it", self.nodes):
+        scenarios.run("several masters want a balancer, and are odd", self.refused)
+        if scenarios.run("three masters and a worker", self.create):
+            scenarios.run("the API's address is the balancer's", self.address)
+            if scenarios.run("kubectl sees four nodes through it", self.nodes):
                 for i in range(MASTERS):
-                    stories.tell(f"master {i} is killed and comes back", lambda i=i: self.kill(f"-master-{i}", "kill"))
-                stories.tell("etcd's leader is killed and comes back", self.leader_dies)
-                stories.tell("a master hangs and goes on", lambda: self.kill("-master-0", "pause"))
-                stories.tell("the balancer is killed and comes back", self.balancer_dies)
-                stories.tell("everything is killed and comes back", self.all_die)
-                stories.tell("masters stay three, workers come and go", self.resizes)
-                stories.tell("etcd's leader is deleted with its volume and replaced", self.lost_master)
-                stories.tell("a worker and the balancer are deleted and replaced", self.lost_others)
-                stories.tell("an etcd without its data is not started", self.lost_data)
-                stories.tell("and its container, once deleted, is replaced", self.lost_again)
-                stories.tell("without a majority nothing is replaced", self.two_masters_lost)
-        stories.tell("delete leaves nothing", self.gone)
+                    scenarios.run(f"master {i} is killed and comes back", lambda i=i: self.kill(f"-master-{i}", "kill"))
+                scenarios.run("etcd's leader is killed and comes back", self.leader_dies)
+                scenarios.run("a master hangs and goes on", lambda: self.kill("-master-0", "pause"))
+                scenarios.run("the balancer is killed and comes back", self.balancer_dies)
+                scenarios.run("everything is killed and comes back", self.all_die)
+                scenarios.run("masters stay three, workers come and go", self.resizes)
+                scenarios.run("etcd's leader is deleted with its volume and replaced", self.lost_master)
+                scenarios.run("a worker and the balancer are deleted and replaced", self.lost_others)
+                scenarios.run("an etcd without its data is not started", self.lost_data)
+                scenarios.run("and its container, once deleted, is replaced", self.lost_again)
+                scenarios.run("without a majority nothing is replaced", self.two_masters_lost)
+        scenarios.run("delete leaves nothing", self.gone)
 
 
 if __name__ == "__main__":
-    sys.exit(play(lambda stories, server: Masters(server).tell(stories), OWN_POOL))
+    sys.exit(run_scenarios(lambda scenarios, server: Masters(server).run_all(scenarios), OWN_POOL))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What a newcomer does: `./x up`, the README's tour word by word, `./x down`;
-then nothing is left. In a home directory of its own, on a port of its own."""
+"""The steps of a new user: `./x up`, the README's tour verbatim, `./x down`;
+then nothing is left. In a private home directory, on a private port."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from world import BIN, KINDS, ROOT, Failed, Stories, expect, names, run  # noqa: E402
+from environment import BIN, KINDS, ROOT, Failed, Scenarios, expect, names, run  # noqa: E402
 
 
 class Home:
@@ -34,7 +34,7 @@ class Home:
         }
         os.makedirs(os.path.join(self.dir, ".cache"))
         os.symlink(os.path.join(self.env["XDG_CACHE_HOME"], "jeroboam"), os.path.join(self.dir, ".cache", "jeroboam"))
-        # The tour names the release build; here the build under test stands for it.
+        # The tour names the release build; here the build under test replaces it.
         os.makedirs(os.path.join(self.dir, "work", "target"))
         os.symlink(os.path.dirname(BIN), os.path.join(self.dir, "work", "target", "release"))
 
@@ -88,7 +88,7 @@ def walk(home):
 
 
 def main():
-    stories, home = Stories(), Home()
+    scenarios, home = Scenarios(), Home()
     flags = ["--debug"] if os.path.basename(os.path.dirname(BIN)) == "debug" else []
 
     def up():
@@ -104,19 +104,19 @@ def main():
         expect(not home.left(), f"left: {home.left()}")
 
     try:
-        if stories.tell("./x up ends with a cluster that runs a service", up):
-            stories.tell("./x up again finds it", again)
-            stories.tell("the README's tour works as written", lambda: walk(home))
-        stories.tell("./x down leaves nothing", down)
-        stories.tell("./x down again has nothing to do", down)
+        if scenarios.run("./x up ends with a cluster that runs a service", up):
+            scenarios.run("./x up again finds it", again)
+            scenarios.run("the README's tour works as written", lambda: walk(home))
+        scenarios.run("./x down leaves nothing", down)
+        scenarios.run("./x down again has nothing to do", down)
     except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
+        scenarios.failed.append("interrupted: the time was over")
         home.x("down")
     except Failed as e:
-        stories.failed.append(str(e))
+        scenarios.failed.append(str(e))
     finally:
         shutil.rmtree(home.dir, ignore_errors=True)
-    return stories.end()
+    return scenarios.end()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Certificates of nodes that live 90 seconds: after two minutes every serving
-certificate was replaced while API server, etcd, kubelets and pods ran on; the
-door of a swarm's Docker API keeps its open connections; a node that was away
-for longer than its certificates lived comes back.  renewal.py"""
+certificate was replaced while API server, etcd, kubelets and pods kept running; the
+Docker API of a swarm keeps its open connections; a node that was off for longer
+than the lifetime of its certificates rejoins.  renewal.py"""
 
 import json
 import os
@@ -13,12 +13,12 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kube  # noqa: E402
-from world import OWN_POOL, Docker, Failed, expect, play, run, wait_for  # noqa: E402
+from environment import OWN_POOL, Docker, Failed, expect, run_scenarios, run, wait_for  # noqa: E402
 
 LIFE = 90
 SETTINGS = f"[clusters]\nnode_certificate_seconds = {LIFE}\n\n{OWN_POOL}"
 KUBE, SWARM = "renewed", "swarmed"
-# Before the stories end so much time has passed since the clusters stood.
+# The scenarios end at least this long after the clusters were complete.
 WATCHED = 120
 
 
@@ -70,7 +70,7 @@ class Renewal:
         pods = self.kubectl.items("pods", "-A")
         return {p["metadata"]["name"]: sum(c["restartCount"] for c in p["status"].get("containerStatuses", [])) for p in pods}
 
-    # --- the stories ------------------------------------------------------------
+    # --- scenarios --------------------------------------------------------------
 
     def create(self):
         for name, coe, body in ((KUBE, "kubernetes", {"node_count": 2}), (SWARM, "swarm", {"node_count": 0})):
@@ -153,7 +153,7 @@ class Renewal:
         for name in ("etcd", "kube-apiserver", "containerd"):
             expect(starts.count(name) == 1, f"{name} was started {starts.count(name)} times:\n{said}")
 
-    def comes_back(self):
+    def rejoins(self):
         wait_for("its certificates are over", LIFE + 10, lambda: time.monotonic() - self.stopped > LIFE, 1)
         container = self.container(KUBE, "-node-1")
         begun = time.monotonic()
@@ -170,7 +170,7 @@ class Renewal:
         kube.healthy(self.s, KUBE, 30)
         return f"Ready {took:.1f} s after its start"
 
-    def anew(self):
+    def rebuilt(self):
         container = self.container(KUBE, "-node-0")
         before = self.shown(KUBE)["node_addresses"]
         run(["docker", "rm", "-fv", container]).ok()
@@ -194,18 +194,18 @@ class Renewal:
             self.s.until(name, "GONE", 120)
         expect(not self.s.left() and self.s.leaks() == [], f"left: {self.s.left()} {self.s.leaks()}")
 
-    def tell(self, stories):
-        if not stories.tell("the server starts", lambda: f"{self.s.start():.0f} ms"):
+    def run_all(self, scenarios):
+        if not scenarios.run("the server starts", lambda: f"{self.s.start():.0f} ms"):
             return
         try:
-            if stories.tell("two clusters whose nodes' certificates live 90 s", self.create):
-                stories.tell("a worker is stopped", self.away)
-                stories.tell("every serving certificate is replaced", self.replaced)
-                stories.tell("after two minutes the clusters work", self.works)
-                stories.tell("nothing that serves was started again", self.undisturbed)
-                stories.tell("a worker whose certificates are over comes back", self.comes_back)
-                stories.tell("a worker that is deleted comes back by a resize", self.anew)
-            stories.tell("delete leaves nothing", self.gone)
+            if scenarios.run("two clusters whose nodes' certificates live 90 s", self.create):
+                scenarios.run("a worker is stopped", self.away)
+                scenarios.run("every serving certificate is replaced", self.replaced)
+                scenarios.run("after two minutes the clusters work", self.works)
+                scenarios.run("nothing that serves was started again", self.undisturbed)
+                scenarios.run("a worker with expired certificates rejoins", self.rejoins)
+                scenarios.run("a deleted worker is rebuilt by a resize", self.rebuilt)
+            scenarios.run("delete leaves nothing", self.gone)
         finally:
             if self.follower:
                 self.follower.kill()
@@ -214,4 +214,4 @@ class Renewal:
 
 
 if __name__ == "__main__":
-    sys.exit(play(lambda stories, server: Renewal(server).tell(stories), SETTINGS))
+    sys.exit(run_scenarios(lambda scenarios, server: Renewal(server).run_all(scenarios), SETTINGS))

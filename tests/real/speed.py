@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from world import expect, play, run  # noqa: E402
+from environment import expect, run_scenarios, run  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEMPLATES = {
@@ -87,18 +87,18 @@ def main():
     args = args.parse_args()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
-    def tell(stories, server):
-        if not stories.tell("the server starts", lambda: f"{server.start():.0f} ms on an empty state directory"):
+    def run_all(scenarios, server):
+        if not scenarios.run("the server starts", lambda: f"{server.start():.0f} ms on an empty state directory"):
             return
         got = server.magnum("POST", "/clustertemplates", {
             "name": args.coe, "coe": args.coe, "external_network_id": "public", "keypair_id": "default",
             **TEMPLATES[args.coe]})
-        if stories.tell("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}")):
+        if scenarios.run("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}")):
             for workers in map(int, args.sizes.split(",")):
-                stories.tell(f"1+{workers}", lambda n=workers: compare(server, args.coe, n, args.rounds))
-        stories.tell("weight", lambda: weight(server))
+                scenarios.run(f"1+{workers}", lambda n=workers: compare(server, args.coe, n, args.rounds))
+        scenarios.run("weight", lambda: weight(server))
 
-    return play(tell)
+    return run_scenarios(run_all)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from world import Failed, expect, play, run, wait_for  # noqa: E402
+from environment import Failed, expect, run_scenarios, run, wait_for  # noqa: E402
 
 TEMPLATE = {"coe": "swarm", "image_id": "swarm", "external_network_id": "public",
             "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.small"}
@@ -16,7 +16,7 @@ TEMPLATE = {"coe": "swarm", "image_id": "swarm", "external_network_id": "public"
 LAG = 2.0
 
 
-class World:
+class Environment:
     def __init__(self, server):
         self.server = server
 
@@ -60,8 +60,8 @@ class World:
         return time.monotonic() - begun
 
 
-def tell(stories, server):
-    w = World(server)
+def run_all(scenarios, server):
+    w = Environment(server)
     made = {}
 
     def start():
@@ -139,13 +139,13 @@ def tell(stories, server):
         try:
             expect(w.server.magnum("DELETE", f"/clusters/{uuid}").status == 204, "delete")
 
-            def told():
+            def reported_after():
                 status, reason = w.server.status(uuid)
                 expect(status == "DELETE_IN_PROGRESS", f"{status}: {reason}")
                 if "truth-guest" not in (reason or ""):
                     raise Failed(f"{status}: {reason}")
                 return reason
-            reason = wait_for("the reason names the guest", 30, told)
+            reason = wait_for("the reason names the guest", 30, reported_after)
         finally:
             run(["docker", "rm", "-f", "truth-guest"])
         w.server.until(uuid, "GONE", 60)
@@ -162,17 +162,17 @@ def tell(stories, server):
         expect(not w.server.leaks(), f"leaks: {w.server.leaks()}")
         return reason[:200]
 
-    if stories.tell("a cluster is complete and healthy", start):
-        stories.tell("a killed worker is told at once and recovers", dies)
-        stories.tell("a paused worker is told at once and recovers", pauses)
-        stories.tell("a removed worker is told, and leaks name it", removed)
-        stories.tell("a dead manager is told", manager)
-        stories.tell("a foreign container is a leak of the engine's side", foreign)
-        stories.tell("delete works on the ruin", gone)
-        stories.tell("a delete says what it waits for", waits)
-        stories.tell("a full host is the first cause", causes)
-    stories.tell("nothing is left", lambda: expect(not server.left(), f"left: {server.left()}"))
+    if scenarios.run("a cluster is complete and healthy", start):
+        scenarios.run("a killed worker is reported at once and recovers", dies)
+        scenarios.run("a paused worker is reported at once and recovers", pauses)
+        scenarios.run("a removed worker is reported, also as a leak", removed)
+        scenarios.run("a stopped manager is reported", manager)
+        scenarios.run("a foreign container is a leak of the engine's side", foreign)
+        scenarios.run("a broken cluster can be deleted", gone)
+        scenarios.run("a delete reports what it waits for", waits)
+        scenarios.run("a full host is the first cause", causes)
+    scenarios.run("nothing is left", lambda: expect(not server.left(), f"left: {server.left()}"))
 
 
 if __name__ == "__main__":
-    sys.exit(play(tell))
+    sys.exit(run_scenarios(run_all))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Idle agents on one server: what they cost while nothing happens. The nodes
-are simulated; their agents are played by one process of their own, over real
+are simulated; their agents run in one separate process, over real
 connections. Queries, descriptors and lost sessions can fail; processor and
 memory are reported, and held against the limit where it is given.
 idle_agents.py [--agents 200] [--nodes 20] [--made 200] [--seconds 20] [--limit PERCENT]
@@ -21,7 +21,7 @@ import uuid
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from simulated import Simulated, complete, create  # noqa: E402
-from world import BIN, Failed, Stories, expect, wait_for  # noqa: E402
+from environment import BIN, Failed, Scenarios, expect, wait_for  # noqa: E402
 
 PROGRAM = os.environ.get("IDLE_AGENTS") or os.path.join(os.path.dirname(BIN), "examples", "idle_agents")
 
@@ -53,7 +53,7 @@ class Host(Simulated):
     def seeds(self):
         """What the nodes were given at their start."""
         found = []
-        for (spec,) in self.world("SELECT spec FROM sim_container"):
+        for (spec,) in self.environment("SELECT spec FROM sim_container"):
             files = json.loads(spec)["files"]
             found += [json.loads(bytes(f["content"])) for f in files if f["path"].endswith("/seed.json")]
         return found
@@ -61,7 +61,7 @@ class Host(Simulated):
     def copy(self, seeds, times):
         """As many clusters more, by rows beside those of the made ones: to
         make ten thousand nodes takes longer than to look at them. Of a copy
-        nobody has published how to join. Their seeds."""
+        the join secrets are not published yet. Their seeds."""
         db = sqlite3.connect(os.path.join(self.state, "jeroboam.sqlite"))
         db.row_factory = sqlite3.Row
 
@@ -139,7 +139,7 @@ def main():
     args.add_argument("--seconds", type=float, default=20)
     args.add_argument("--limit", type=float, help="percent of one processor")
     args = args.parse_args()
-    stories = Stories()
+    scenarios = Scenarios()
     server, agents, alone = Host(), None, {}
     nodes = min(args.nodes, args.agents)
     made = max(1, min(args.made, args.agents) // nodes)
@@ -202,20 +202,20 @@ def main():
         return f"{server.descriptors()} descriptors, {server.memory() / 1024:.1f} MiB"
 
     try:
-        if stories.tell(f"{clusters} simulated clusters of {nodes} nodes", make) \
-                and stories.tell("the server without agents", without) \
-                and stories.tell(f"{count} agents come", come):
-            stories.tell(f"{count} agents are idle", idle)
-            stories.tell("they go, and nothing of them stays", restart)
+        if scenarios.run(f"{clusters} simulated clusters of {nodes} nodes", make) \
+                and scenarios.run("the server without agents", without) \
+                and scenarios.run(f"{count} agents connect", come):
+            scenarios.run(f"{count} agents are idle", idle)
+            scenarios.run("the agents disconnect and all resources are released", restart)
     except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
+        scenarios.failed.append("interrupted: timeout")
     except Failed as e:
-        stories.failed.append(str(e))
+        scenarios.failed.append(str(e))
     finally:
         if agents:
             agents.stop()
         server.close()
-    return stories.end()
+    return scenarios.end()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Many simulated clusters through the API: how fast one server makes them,
-what they weigh, what listing them costs; two servers on one PostgreSQL of
-which one is killed; and updates that fail and are taken back. Figures are
-reported, only facts can fail.
+the size of the database, the cost of lists; two servers on one PostgreSQL of
+which one is killed; and failed updates that are rolled back. Measurements are
+only reported.
 simulated.py [--clusters 1000] [--nodes 10] [--pair 50] [--only size|pair|back]"""
 
 import argparse
@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from postgres import Postgres  # noqa: E402
-from world import Failed, Gone, Server, Stories, expect, wait_for  # noqa: E402
+from environment import Failed, Gone, Server, Scenarios, expect, wait_for  # noqa: E402
 
 TEMPLATE = {"name": "simulated", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
             "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.tiny"}
@@ -29,7 +29,7 @@ simulator = "{world}"
 
 
 class Simulated(Server):
-    """A server whose containers are simulated, in a world that others may
+    """A server whose containers are simulated, in a simulator that others may
     share."""
 
     def __init__(self, database=None, with_=None):
@@ -39,9 +39,9 @@ class Simulated(Server):
         top = f'key_dir = "{home.state}/keys"\n' + (f'database = "{database}"' if database else "")
         self.config = os.path.join(self.state, "simulated.toml")
         with open(self.config, "w") as f:
-            f.write(CONFIG.format(top=top, world=os.path.join(home.state, "world.sqlite")))
+            f.write(CONFIG.format(top=top, environment=os.path.join(home.state, "world.sqlite")))
 
-    def world(self, statement, *values):
+    def environment(self, statement, *values):
         """Reads or changes the simulated world."""
         db = sqlite3.connect(os.path.join(self.state, "world.sqlite"), timeout=10)
         try:
@@ -52,7 +52,7 @@ class Simulated(Server):
 
     def break_next(self, message):
         """The next container that starts fails; a repeat does not help."""
-        self.world("INSERT INTO sim_fault (id, step, name, transient, message, times) VALUES (?, 'Start', '', 0, ?, 1)",
+        self.environment("INSERT INTO sim_fault (id, step, name, transient, message, times) VALUES (?, 'Start', '', 0, ?, 1)",
                    os.urandom(16).hex(), message)
 
     def memory(self):
@@ -168,7 +168,7 @@ def delete_all(server, seconds):
     return time.monotonic() - begun
 
 
-def size(stories, clusters, nodes):
+def size(scenarios, clusters, nodes):
     server = Simulated()
     made = [False]
 
@@ -220,18 +220,18 @@ def size(stories, clusters, nodes):
         return f"ready after {took:.0f} ms, {server.memory() / 1024:.1f} MiB resident 3 s later"
 
     try:
-        if stories.tell("a server with the simulator", start):
-            stories.tell(f"{clusters} clusters of {nodes} nodes", make)
+        if scenarios.run("a server with the simulator", start):
+            scenarios.run(f"{clusters} clusters of {nodes} nodes", make)
             if made[0]:
-                stories.tell("what they weigh", weigh)
-                stories.tell(f"the list of {min(clusters, 1000)}", listing)
-                stories.tell("a restart on them", restart)
-                stories.tell("all are deleted, nothing is left", lambda: f"{delete_all(server, 60 + clusters):.1f} s")
+                scenarios.run("their database size", weigh)
+                scenarios.run(f"the list of {min(clusters, 1000)}", listing)
+                scenarios.run("a restart on them", restart)
+                scenarios.run("all are deleted, nothing is left", lambda: f"{delete_all(server, 60 + clusters):.1f} s")
     finally:
         server.close()
 
 
-def pair(stories, clusters, nodes):
+def pair(scenarios, clusters, nodes):
     postgres = Postgres()
     alone = [0.0]
 
@@ -274,22 +274,22 @@ def pair(stories, clusters, nodes):
             first.close()
 
     try:
-        stories.tell(f"one server on PostgreSQL makes {clusters} clusters of {nodes} nodes", one)
+        scenarios.run(f"one server on PostgreSQL makes {clusters} clusters of {nodes} nodes", one)
         if alone[0]:
-            stories.tell("two servers, of which one is killed, make as many", two)
+            scenarios.run("two servers, of which one is killed, make as many", two)
     finally:
         postgres.close()
 
 
-def back(stories):
+def back(scenarios):
     """Of two workers that are to come one cannot start."""
     server = Simulated()
     broken = "OCI runtime create failed"
 
     def nodes():
-        """What there is of the cluster in the simulated world: containers
+        """The objects of the cluster in the simulator: containers
         and members of the swarm."""
-        return [server.world(f"SELECT count(*) FROM sim_{table}")[0][0] for table in ("container", "member")]
+        return [server.environment(f"SELECT count(*) FROM sim_{table}")[0][0] for table in ("container", "member")]
 
     def update(*more):
         """By the unmodified client."""
@@ -339,12 +339,12 @@ def back(stories):
         expect(nodes() == [5, 5], f"containers and members: {nodes()}")
 
     try:
-        if stories.tell("a simulated cluster of one and two", start):
-            stories.tell("an update that fails is taken back", by_the_client)
+        if scenarios.run("a simulated cluster of one and two", start):
+            scenarios.run("a failed update is rolled back", by_the_client)
             for moment in ("UPDATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"):
-                stories.tell(f"also where the server is killed in {moment}", lambda: killed(moment))
-            stories.tell("without --rollback what is there stays", kept)
-            stories.tell("it is deleted, nothing is left", lambda: f"{delete_all(server, 60):.1f} s")
+                scenarios.run(f"also where the server is killed in {moment}", lambda: killed(moment))
+            scenarios.run("without --rollback what is there stays", kept)
+            scenarios.run("it is deleted, nothing is left", lambda: f"{delete_all(server, 60):.1f} s")
     finally:
         server.close()
 
@@ -357,19 +357,19 @@ def main():
     args.add_argument("--pair-nodes", type=int, default=3)
     args.add_argument("--only", choices=["size", "pair", "back"])
     args = args.parse_args()
-    stories = Stories()
+    scenarios = Scenarios()
     try:
         if args.only in (None, "size"):
-            size(stories, args.clusters, args.nodes)
+            size(scenarios, args.clusters, args.nodes)
         if args.only in (None, "pair"):
-            pair(stories, args.pair, args.pair_nodes)
+            pair(scenarios, args.pair, args.pair_nodes)
         if args.only in (None, "back"):
-            back(stories)
+            back(scenarios)
     except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
+        scenarios.failed.append("interrupted: the time was over")
     except Failed as e:
-        stories.failed.append(str(e))
-    return stories.end()
+        scenarios.failed.append(str(e))
+    return scenarios.end()
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from mariadb import MariaDb  # noqa: E402
-from own_engine import INSIDE, inside_or_outside  # noqa: E402
+from own_engine import INSIDE, run_with_private_engine  # noqa: E402
 from postgres import Postgres  # noqa: E402
 from simulated import Simulated, complete, create, delete_all, statuses  # noqa: E402
-from world import BIN, CACHE, ROOT, Failed, Stories, expect, run, wait_for  # noqa: E402
+from environment import BIN, CACHE, ROOT, Failed, Scenarios, expect, run, wait_for  # noqa: E402
 
 FIRST = "0428d07"
 ERROR = re.compile(r"\bERROR\b|panicked|An internal error")
@@ -63,7 +63,7 @@ class Release(Simulated):
         try:
             self.start()
             return True
-        except Exception as e:  # noqa: BLE001 (world.Gone is raised for a server that ends)
+        except Exception as e:  # noqa: BLE001 (environment.Gone is raised for a server that ends)
             expect("schema" in str(e) and "newer release" in str(e), f"it ended without saying why: {e}")
             self.said = next(line for line in str(e).splitlines() if "newer release" in line)
             return False
@@ -82,7 +82,7 @@ class Mixed:
         self.clusters, self.nodes = clusters, nodes
         self.older = Release(os.path.join(old, "jeroboam"), url)
         self.newer = Release(BIN, url, with_=self.older)
-        # Whether the older one still works beside the newer one.
+        # Whether the older one still works concurrently with the newer one.
         self.together = True
 
     def alone(self):
@@ -133,7 +133,7 @@ class Mixed:
 
     def counted(self, clusters, nodes):
         """As many containers as nodes, and the API shows as many."""
-        have = self.older.world("SELECT count(*) FROM sim_container")[0][0]
+        have = self.older.environment("SELECT count(*) FROM sim_container")[0][0]
         expect(have == clusters * nodes, f"{have} containers for {clusters * nodes} nodes")
         wait_for("no leaks", 30, lambda: not self.newer.leaks(), 0.5)
         for row in self.newer.magnum("GET", "/clusters/detail?limit=1000").body["clusters"]:
@@ -172,7 +172,7 @@ class Mixed:
 
     def emptied(self):
         took = delete_all(self.newer, 180)
-        expect(self.older.world("SELECT count(*) FROM sim_container")[0][0] == 0, "containers are left")
+        expect(self.older.environment("SELECT count(*) FROM sim_container")[0][0] == 0, "containers are left")
         for name, server in (("older", self.older), ("newer", self.newer)):
             lines = [line for line in server.log(10**6).splitlines() if ERROR.search(line)]
             # A refusal to start is one.
@@ -183,15 +183,15 @@ class Mixed:
         self.newer.close()
         self.older.close()
 
-    def tell(self, stories, database):
-        return (stories.tell(f"{database}: the older release makes clusters", self.alone)
-                and stories.tell("the newer one starts on them while they are resized", self.upgraded)
-                and stories.tell("the older one is started beside it", self.side_by_side)
-                and stories.tell("one is killed in the middle of its work", self.handed_over)
-                and stories.tell("all is deleted, nothing is left", self.emptied))
+    def run_all(self, scenarios, database):
+        return (scenarios.run(f"{database}: the older release makes clusters", self.alone)
+                and scenarios.run("the newer one starts on them while they are resized", self.upgraded)
+                and scenarios.run("the older one is started beside it", self.side_by_side)
+                and scenarios.run("one is killed in the middle of its work", self.handed_over)
+                and scenarios.run("all is deleted, nothing is left", self.emptied))
 
 
-def agent(stories, server, engine):
+def agent(scenarios, server, engine):
     """Real nodes with the older agent."""
     engine.load()
     run(["docker", "tag", "jeroboam/swarm:older", "jeroboam/swarm:latest"]).ok()
@@ -225,8 +225,8 @@ def agent(stories, server, engine):
         server.until("c", "GONE", 120)
         expect(not server.leaks() and not server.left(), f"left: {server.leaks()} {server.left()}")
 
-    if stories.tell("a swarm of the older node image under the newer server", made):
-        stories.tell("it is deleted, nothing is left", gone)
+    if scenarios.run("a swarm of the older node image under the newer server", made):
+        scenarios.run("it is deleted, nothing is left", gone)
 
 
 def older_image(old):
@@ -243,9 +243,9 @@ def main():
     args.add_argument(INSIDE, action="store_true", help=argparse.SUPPRESS)
     args = args.parse_args()
     if INSIDE in sys.argv:
-        return inside_or_outside(__file__, [], agent)
+        return run_with_private_engine(__file__, [], agent)
     old = built(args.old)
-    stories = Stories()
+    scenarios = Scenarios()
     begun = time.monotonic()
     try:
         for name, kind in (("postgres", Postgres), ("mariadb", MariaDb)):
@@ -253,19 +253,19 @@ def main():
                 database = kind()
                 mixed = Mixed(old, database.database(), args.clusters, args.nodes)
                 try:
-                    mixed.tell(stories, name)
+                    mixed.run_all(scenarios, name)
                 finally:
                     mixed.close()
                     database.close()
     except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
+        scenarios.failed.append("interrupted: the time was over")
     except Failed as e:
-        stories.failed.append(str(e))
-    code = stories.end() if args.only != "agent" else 0
+        scenarios.failed.append(str(e))
+    code = scenarios.end() if args.only != "agent" else 0
     print(f"{time.monotonic() - begun:.0f} s")
     if args.only in (None, "agent"):
         older_image(old)
-        code = inside_or_outside(__file__, ["jeroboam/swarm:older"], agent) or code
+        code = run_with_private_engine(__file__, ["jeroboam/swarm:older"], agent) or code
     return code
 
 

@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from mariadb import MariaDb  # noqa: E402
 from postgres import Postgres  # noqa: E402
 from simulated import Simulated, complete, create, delete_all, statuses  # noqa: E402
-from world import Failed, Stories, expect  # noqa: E402
+from environment import Failed, Scenarios, expect  # noqa: E402
 
 SKEW = 20
 # What a server may log as an error: nothing.
@@ -58,7 +58,7 @@ def doubled(server):
     of a container begins and ends once."""
     lives = collections.defaultdict(list)
     # A volume is made with its container.
-    for call, kind, name in server.world("SELECT call, object, name FROM sim_effect WHERE object <> 'volume' ORDER BY seq"):
+    for call, kind, name in server.environment("SELECT call, object, name FROM sim_effect WHERE object <> 'volume' ORDER BY seq"):
         lives[(kind, name)].append(call)
     wrong = {}
     for key, calls in lives.items():
@@ -103,7 +103,7 @@ def run(url, clusters, nodes, pause):
         for cloud in ("jeroboam-demo", "jeroboam"):
             second.tokens[cloud] = first.token(cloud)
         begun = time.monotonic()
-        # While one stands still and the other is away nobody can be called.
+        # While one is stopped and the other is down, no server can be called.
         create([first, second], clusters, nodes - 1)
         seen = statuses(second)
         trouble = threading.Thread(target=disturbed, args=(first, second, pause))
@@ -112,7 +112,7 @@ def run(url, clusters, nodes, pause):
         complete(second, clusters, 300)
         took = time.monotonic() - begun
         expect(not doubled(first), f"doubled effects: {list(doubled(first).items())[:3]}")
-        count = first.world("SELECT count(*) FROM sim_container")[0][0]
+        count = first.environment("SELECT count(*) FROM sim_container")[0][0]
         expect(count == clusters * nodes, f"{count} containers for {clusters * nodes} nodes")
         gone = delete_all(second, 180)
         expect(not doubled(first), f"doubled effects: {list(doubled(first).items())[:3]}")
@@ -134,22 +134,22 @@ def main():
     args.add_argument("--pause", type=int, default=12)
     args.add_argument("--only", choices=["postgres", "mariadb"])
     args = args.parse_args()
-    stories = Stories()
+    scenarios = Scenarios()
     try:
         for name, kind in (("postgres", Postgres), ("mariadb", MariaDb)):
             if args.only not in (None, name):
                 continue
             database = kind()
             try:
-                stories.tell(f"{args.clusters} clusters of {args.nodes} nodes on {name}, one server stopped, one restarted",
+                scenarios.run(f"{args.clusters} clusters of {args.nodes} nodes on {name}, one server stopped, one restarted",
                              lambda d=database: run(d.database(), args.clusters, args.nodes, args.pause))
             finally:
                 database.close()
     except KeyboardInterrupt:
-        stories.failed.append("interrupted: the time was over")
+        scenarios.failed.append("interrupted: the time was over")
     except Failed as e:
-        stories.failed.append(str(e))
-    return stories.end()
+        scenarios.failed.append(str(e))
+    return scenarios.end()
 
 
 if __name__ == "__main__":

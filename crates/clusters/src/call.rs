@@ -1,36 +1,36 @@
-//! A request after authentication and version negotiation, and its answer.
+//! An authenticated request with a negotiated version, and its answer.
 
 use kernel::{Ctx, Result};
 use serde_json::Value;
 
-use crate::errors::bad;
+use crate::errors::bad_request;
 
-/// What handlers see of a request.
+/// Input of the route handlers.
 pub(crate) struct Call {
     pub(crate) ctx: Ctx,
-    /// Minor version asked for.
+    /// Requested minor version.
     pub(crate) minor: u16,
     pub(crate) query: Vec<(String, String)>,
-    /// `None` where the body is empty.
+    /// `None` if the body is empty.
     pub(crate) body: Option<Value>,
     /// Root of the service, as `http://HOST/container-infra`.
     pub(crate) base: String,
 }
 
 impl Call {
-    /// Refuses query parameters of endpoints that know none.
-    pub(crate) fn no_query(&self) -> Result<()> {
-        self.only(&[])
+    /// Rejects all query parameters.
+    pub(crate) fn reject_query(&self) -> Result<()> {
+        self.allow_query_keys(&[])
     }
 
-    /// Refuses all query parameters but these.
-    pub(crate) fn only(&self, known: &[&str]) -> Result<()> {
+    /// Rejects query parameters that are not in the list.
+    pub(crate) fn allow_query_keys(&self, known: &[&str]) -> Result<()> {
         match self
             .query
             .iter()
             .find(|(k, _)| !known.contains(&k.as_str()))
         {
-            Some((k, _)) => Err(bad(k, format!("Unknown argument: \"{k}\""))),
+            Some((k, _)) => Err(bad_request(k, format!("Unknown argument: \"{k}\""))),
             None => Ok(()),
         }
     }
@@ -44,7 +44,7 @@ impl Call {
     }
 }
 
-/// What a handler answers.
+/// Result of a route handler.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Option<Value>,

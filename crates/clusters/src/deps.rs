@@ -1,15 +1,15 @@
-//! What the service stands on.
+//! Dependencies of the service.
 
 use std::sync::Arc;
 
-use compute::ComputeFace;
+use compute::ComputeApi;
 use db::Db;
 use kernel::Enforcer;
-use network::NetworkFace;
-use orchestration::OrchestrationFace;
+use network::NetworkApi;
+use orchestration::OrchestrationApi;
 use pki::Sealer;
 
-/// Where nodes find the bootstrap listener, beside its address.
+/// Address of the bootstrap listener for nodes, apart from its host.
 #[derive(Debug, Clone)]
 pub struct BootstrapParams {
     pub port: u16,
@@ -17,14 +17,14 @@ pub struct BootstrapParams {
     pub pin: String,
 }
 
-/// What the service stands on.
+/// Dependencies of the service.
 pub struct ClustersDeps {
     pub db: Db,
     pub enforcer: Arc<dyn Enforcer>,
     pub auth: Arc<dyn rest::Authenticator>,
-    pub network: NetworkFace,
-    pub compute: ComputeFace,
-    pub orchestration: OrchestrationFace,
+    pub network: NetworkApi,
+    pub compute: ComputeApi,
+    pub orchestration: OrchestrationApi,
     pub sealer: Arc<Sealer>,
     pub bootstrap: BootstrapParams,
     /// How long a node's certificates are valid, seconds; its agent renews

@@ -1,4 +1,4 @@
-//! Errors as Magnum words them: a list with one entry.
+//! Magnum's error bodies: a list with one entry.
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -63,7 +63,7 @@ pub(crate) fn routing(status: u16, title: &str, request_id: &str) -> Response {
     )
 }
 
-/// 401 comes from in front of the real service and has a form of its own.
+/// In the real service 401 is answered by middleware and has its own format.
 fn unauthenticated(request_id: &str) -> Response {
     answer(
         401,

@@ -1,15 +1,15 @@
-//! Magnum's error texts that more than one room needs. The status follows
-//! from the kind; `dialect.rs` renders the body.
+//! Magnum's error texts that are used in several files. The status follows from
+//! the kind; `dialect.rs` renders the body.
 
 use kernel::{Error, Kind};
 
-/// 400 with a text of Magnum's own.
-pub(crate) fn bad(field: &str, text: impl Into<String>) -> Error {
+/// 400 with one of Magnum's texts.
+pub(crate) fn bad_request(field: &str, text: impl Into<String>) -> Error {
     Error::invalid(field, text)
 }
 
-/// 400 in the words of Magnum's body validation. `value` is already printed.
-pub(crate) fn bad_field(field: &str, value: &str, why: &str) -> Error {
+/// 400 with the text of Magnum's body validation. `value` is already formatted.
+pub(crate) fn invalid_field(field: &str, value: &str, why: &str) -> Error {
     Error::invalid(
         field,
         format!("Invalid input for field/attribute {field}. Value: '{value}'. {why}"),
@@ -27,7 +27,8 @@ pub(crate) fn not_in_version(version: (u16, u16), api: &str) -> Error {
     )
 }
 
-/// A lookup that fails as a fault of the request (400), not of the path.
+/// Converts a failed lookup to an error of the request body (400) instead of
+/// the path.
 pub(crate) fn as_bad_request(e: Error, field: &str) -> Error {
     if e.is_not_found() {
         Error::invalid(field, e.message)

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kernel::{Result, ids};
 use serde_json::{Map, Value};
 
-use crate::errors::{bad, bad_field};
+use crate::errors::{bad_request, invalid_field};
 
 /// The body of one request.
 pub(crate) struct Fields {
@@ -14,8 +14,8 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    /// `arg` is the name of the body in the error texts; `read_only` keys are
-    /// refused when they carry a value, `ignored` ones are dropped.
+    /// `arg` is the name of the body in error texts; `read_only` keys are
+    /// rejected if they have a value, `ignored` keys are dropped.
     pub(crate) fn new(
         arg: &str,
         body: Option<Value>,
@@ -24,14 +24,14 @@ impl Fields {
         ignored: &[&str],
     ) -> Result<Self> {
         let Some(body) = body else {
-            return Err(bad(arg, format!("Missing argument: \"{arg}\"")));
+            return Err(bad_request(arg, format!("Missing argument: \"{arg}\"")));
         };
         let Value::Object(mut map) = body else {
             let why = format!(
                 "Wrong type. Expected '<class 'dict'>', got '{}'",
                 python_type(&body)
             );
-            return Err(bad_field(arg, &python(&body), &why));
+            return Err(invalid_field(arg, &python(&body), &why));
         };
         for key in ignored {
             map.remove(*key);
@@ -39,14 +39,14 @@ impl Fields {
         for (key, value) in &map {
             if read_only.contains(&key.as_str()) {
                 if !value.is_null() {
-                    return Err(bad_field(
+                    return Err(invalid_field(
                         key,
                         &python(value),
                         "Cannot set read only field.",
                     ));
                 }
             } else if !known.contains(&key.as_str()) {
-                return Err(bad(
+                return Err(bad_request(
                     key,
                     format!("Unknown attribute for argument {arg}: {key}"),
                 ));
@@ -69,7 +69,7 @@ impl Fields {
     /// As [`Fields::text`], mandatory.
     pub(crate) fn need_text(&self, name: &str, min: usize, max: usize) -> Result<String> {
         self.text(name, min, max)?
-            .ok_or_else(|| bad_field(name, "None", "Mandatory field missing."))
+            .ok_or_else(|| invalid_field(name, "None", "Mandatory field missing."))
     }
 
     /// An integer, also as numeric text.
@@ -96,14 +96,14 @@ impl Fields {
         };
         let Some(items) = value.as_array() else {
             let why = format!("Value not a valid list: {}", python(value));
-            return Err(bad_field(name, &python(value), &why));
+            return Err(invalid_field(name, &python(value), &why));
         };
         items
             .iter()
             .map(|v| match v {
                 Value::String(s) => Ok(s.clone()),
                 Value::Number(n) => Ok(n.to_string()),
-                _ => Err(bad_field(name, &python(v), "Every entry must be text.")),
+                _ => Err(invalid_field(name, &python(v), "Every entry must be text.")),
             })
             .collect()
     }
@@ -118,7 +118,7 @@ impl Fields {
         } else {
             let why =
                 format!("unable to convert to uuid. Error: Expected a uuid but received {text}.");
-            Err(bad_field(name, &text, &why))
+            Err(invalid_field(name, &text, &why))
         }
     }
 }
@@ -129,16 +129,16 @@ pub(crate) fn check_text(name: &str, value: &Value, min: usize, max: usize) -> R
             "Wrong type. Expected '<class 'str'>', got '{}'",
             python_type(value)
         );
-        return Err(bad_field(name, &python(value), &why));
+        return Err(invalid_field(name, &python(value), &why));
     };
     let length = text.chars().count();
     if length < min {
         let why = format!("Value should have a minimum character requirement of {min}");
-        return Err(bad_field(name, text, &why));
+        return Err(invalid_field(name, text, &why));
     }
     if length > max {
         let why = format!("Value should have a maximum character requirement of {max}");
-        return Err(bad_field(name, text, &why));
+        return Err(invalid_field(name, text, &why));
     }
     Ok(text.clone())
 }
@@ -154,15 +154,15 @@ pub(crate) fn check_int(name: &str, value: &Value, min: i64, max: i64) -> Result
             "Wrong type. Expected '<class 'int'>', got '{}'",
             python_type(value)
         );
-        return Err(bad_field(name, &python(value), &why));
+        return Err(invalid_field(name, &python(value), &why));
     };
     if number < min {
         let why = format!("Value should be greater or equal to {min}");
-        return Err(bad_field(name, &number.to_string(), &why));
+        return Err(invalid_field(name, &number.to_string(), &why));
     }
     if number > max {
         let why = format!("Value should be lower or equal to {max}");
-        return Err(bad_field(name, &number.to_string(), &why));
+        return Err(invalid_field(name, &number.to_string(), &why));
     }
     Ok(number)
 }
@@ -180,7 +180,7 @@ pub(crate) fn check_flag(name: &str, value: &Value) -> Result<bool> {
         _ => {
             let why = "Unrecognized value, acceptable values are: '0', '1', 'f', 'false', 'n', \
                        'no', 'off', 'on', 't', 'true', 'y', 'yes'";
-            Err(bad_field(name, &python(value), why))
+            Err(invalid_field(name, &python(value), why))
         }
     }
 }
@@ -191,7 +191,7 @@ pub(crate) fn check_labels(name: &str, value: &Value) -> Result<BTreeMap<String,
             "Wrong type. Expected '<class 'dict'>', got '{}'",
             python_type(value)
         );
-        return Err(bad_field(name, &python(value), &why));
+        return Err(invalid_field(name, &python(value), &why));
     };
     map.iter()
         .map(|(k, v)| {
@@ -203,7 +203,7 @@ pub(crate) fn check_labels(name: &str, value: &Value) -> Result<BTreeMap<String,
                         "The value of label '{k}' must be text, a number or a boolean, got '{}'",
                         python_type(v)
                     );
-                    return Err(bad_field(name, &python(value), &why));
+                    return Err(invalid_field(name, &python(value), &why));
                 }
             };
             Ok((k.clone(), text))
@@ -211,7 +211,8 @@ pub(crate) fn check_labels(name: &str, value: &Value) -> Result<BTreeMap<String,
         .collect()
 }
 
-/// A value as Python prints it, because the texts of the real service do.
+/// Formats a value like Python, because the texts of the real service contain
+/// such values.
 pub(crate) fn python(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),

@@ -1,6 +1,7 @@
 //! Magnum-compatible cluster templates, clusters and certificates, and the
-//! server side of the nodes' bootstrap. A cluster is a stack: this crate
-//! renders it, hands it to orchestration and follows it by event.
+//! server side of the bootstrap protocol. A cluster is a stack: this crate
+//! renders its template, creates it through orchestration, and reconciles it on
+//! events.
 
 mod bootstrap;
 mod call;
@@ -17,10 +18,10 @@ mod links;
 mod listing;
 mod lookups;
 mod names;
+mod native_api;
 mod node;
 mod nodegroup;
 mod notify;
-mod own;
 mod patch;
 mod policies;
 mod router;
@@ -51,24 +52,23 @@ impl Clusters {
         Self(Arc::new(deps))
     }
 
-    /// Magnum's API; nest it at `/container-infra`. It authenticates itself.
+    /// Magnum's API, to be nested at `/container-infra`. It authenticates
+    /// requests itself.
     pub fn routes(&self) -> axum::Router {
         router::routes(self.0.clone())
     }
 
-    /// Our own routes; nest them at `/jeroboam/v1`. They authenticate
-    /// themselves.
-    pub fn own_routes(&self) -> axum::Router {
-        own::routes(self.0.clone())
+    /// Native routes below `/jeroboam/v1`; they authenticate requests themselves.
+    pub fn native_routes(&self) -> axum::Router {
+        native_api::routes(self.0.clone())
     }
 
-    /// What agents call, for the nodes' own TLS listener and no other; the
-    /// tasks keep what they are told.
+    /// Routes for agents, for the TLS listener of nodes; `tasks` update views.
     pub fn bootstrap(&self, tasks: &Tasks) -> Bootstrap {
         Bootstrap::new(self.0.clone(), tasks)
     }
 
-    /// What has to run in a [`flow::Driver`].
+    /// Reconcilers to register in a [`flow::Driver`].
     #[must_use]
     pub fn reconcilers(&self) -> Vec<Arc<dyn Reconciler>> {
         vec![Arc::new(cluster::reconcile::Clusters(self.0.clone()))]

@@ -4,12 +4,13 @@
 use db::{Value, values};
 use kernel::{Page, Result, SortDir, ids};
 
-use crate::errors::{bad, bad_field};
+use crate::errors::{bad_request, invalid_field};
 
-/// Items of a page unless the caller asks for fewer, and at most.
+/// Default and maximum page size.
 pub(crate) const MAX_LIMIT: u32 = 1000;
 
-/// How a column is compared; nulls sort first everywhere, by these defaults.
+/// How a column is compared; nulls are replaced by these defaults, so that they
+/// sort first on every database.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Text,
@@ -34,12 +35,12 @@ pub(crate) fn select(
         .as_deref()
         .filter(|k| !k.is_empty())
         .unwrap_or("id");
-    // Ids of rows are the order of creation here.
+    // Row ids are in the order of creation.
     let expr = if key == "id" {
         "created_at".to_owned()
     } else {
         let Some((column, kind)) = sortable.iter().find(|(c, _)| *c == key) else {
-            return Err(bad(
+            return Err(bad_request(
                 "sort_key",
                 format!("The sort_key value \"{key}\" is an invalid field for sorting"),
             ));
@@ -69,8 +70,7 @@ pub(crate) fn select(
     Ok((sql, args))
 }
 
-/// The query parameters of a list, checked. `extra` names the filters that
-/// the list knows besides.
+/// Parses the query parameters of a list. `extra` names the additional filters.
 pub(crate) fn parse(
     query: &[(String, String)],
     extra: &[&str],
@@ -88,7 +88,7 @@ pub(crate) fn parse(
                     let why = format!(
                         "unable to convert to uuid. Error: Expected a uuid but received {value}."
                     );
-                    return Err(bad_field("marker", value, &why));
+                    return Err(invalid_field("marker", value, &why));
                 }
                 page.marker = Some(value.clone());
             }
@@ -96,7 +96,7 @@ pub(crate) fn parse(
             "sort_dir" => page.sort_dir = direction(value)?,
             other if extra.contains(&other) => filters.push((name.clone(), value.clone())),
             other => {
-                return Err(bad(other, format!("Unknown argument: \"{other}\"")));
+                return Err(bad_request(other, format!("Unknown argument: \"{other}\"")));
             }
         }
     }
@@ -105,14 +105,14 @@ pub(crate) fn parse(
 
 fn limit(text: &str) -> Result<u32> {
     let Ok(limit) = text.trim().parse::<i64>() else {
-        return Err(bad_field(
+        return Err(invalid_field(
             "limit",
             text,
             "Wrong type. Expected '<class 'int'>', got '<class 'str'>'",
         ));
     };
     if limit <= 0 {
-        return Err(bad("limit", "Limit must be positive"));
+        return Err(bad_request("limit", "Limit must be positive"));
     }
     Ok(u32::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT))
 }
@@ -121,14 +121,14 @@ fn direction(text: &str) -> Result<SortDir> {
     match text {
         "asc" | "" => Ok(SortDir::Asc),
         "desc" => Ok(SortDir::Desc),
-        _ => Err(bad(
+        _ => Err(bad_request(
             "sort_dir",
             format!("Invalid sort direction: {text}. Acceptable values are 'asc' or 'desc'"),
         )),
     }
 }
 
-/// The `next` link of a page that is full; the filters stay.
+/// The `next` link after a full page; filters are kept.
 pub(crate) fn next(
     base: &str,
     page: &Page,

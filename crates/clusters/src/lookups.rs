@@ -1,19 +1,20 @@
-//! What a body names in other services: it has to exist, in Magnum's words.
+//! Checks that objects named in a body exist in other services, with Magnum's
+//! error texts.
 
 use std::collections::BTreeMap;
 
-use compute::face::Image;
+use compute::api::Image;
 use kernel::{Ctx, Error, Kind, Result};
 
 use crate::ClustersDeps;
-use crate::errors::bad;
+use crate::errors::bad_request;
 
-/// The property of a node image that says its release, `v1.36.3`.
+/// Image property with the Kubernetes release, such as `v1.36.3`.
 const RELEASE: &str = "kube_version";
 
-/// The id of the node image of the release that a label asks for: the
-/// template's own, or one that is registered beside it. Images that do not
-/// say their release are nobody's to exchange.
+/// Returns the id of the node image for the release in the labels: the image of
+/// the template or another registered one. An image without a release is never
+/// replaced by another one.
 pub(crate) async fn release(
     d: &ClustersDeps,
     ctx: &Ctx,
@@ -28,7 +29,7 @@ pub(crate) async fn release(
     let (Some((label, value)), Some(there)) = (given, own.properties.get(RELEASE)) else {
         return Ok(image.to_owned());
     };
-    // Magnum's tags end in the name of who built it: v1.23.3-rancher1.
+    // Magnum's tags end in the name of the vendor: v1.23.3-rancher1.
     let plain = value.split('-').next().unwrap_or_default();
     let asked = format!("v{}", plain.trim_start_matches('v'));
     if *there == asked {
@@ -45,7 +46,7 @@ pub(crate) async fn release(
         return Ok(found.id.clone());
     }
     let known: Vec<&str> = known.into_keys().collect();
-    Err(bad(
+    Err(bad_request(
         "labels",
         format!(
             "property \"labels/{label}\" with value \"{value}\" is not supported, \
@@ -55,7 +56,7 @@ pub(crate) async fn release(
     ))
 }
 
-/// The image, which has to say its `os_distro`.
+/// Returns the image, which must have an `os_distro`.
 pub(crate) async fn image(d: &ClustersDeps, ctx: &Ctx, id: &str) -> Result<(Image, String)> {
     let image = d
         .compute
@@ -63,7 +64,7 @@ pub(crate) async fn image(d: &ClustersDeps, ctx: &Ctx, id: &str) -> Result<(Imag
         .find(ctx, id)
         .await
         .map_err(|e| match e.kind {
-            Kind::NotFound => bad("image_id", format!("Image {id} could not be found.")),
+            Kind::NotFound => bad_request("image_id", format!("Image {id} could not be found.")),
             Kind::Forbidden => Error::forbidden(format!("Not authorized for image {id}.")),
             Kind::Conflict | Kind::AlreadyExists => Error::conflict(format!(
                 "Multiple images exist with same name '{id}'. Please use the image ID instead."
@@ -72,7 +73,7 @@ pub(crate) async fn image(d: &ClustersDeps, ctx: &Ctx, id: &str) -> Result<(Imag
         })?;
     match image.os_distro.clone().filter(|d| !d.is_empty()) {
         Some(distro) => Ok((image, distro)),
-        None => Err(bad(
+        None => Err(bad_request(
             "image_id",
             format!("Image {id} doesn't contain os_distro field."),
         )),
@@ -83,12 +84,15 @@ pub(crate) async fn flavor(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Res
     let Some(id) = id else { return Ok(()) };
     match d.compute.flavors.find(ctx, id).await {
         Ok(_) => Ok(()),
-        Err(e) if e.is_not_found() => Err(bad("flavor_id", format!("Unable to find flavor {id}."))),
+        Err(e) if e.is_not_found() => Err(bad_request(
+            "flavor_id",
+            format!("Unable to find flavor {id}."),
+        )),
         Err(e) => Err(e),
     }
 }
 
-/// The same for nodes, which need a memory of `least` MiB.
+/// As [`flavor`] for nodes, which need at least `least` MiB of memory.
 pub(crate) async fn node_flavor(
     d: &ClustersDeps,
     ctx: &Ctx,
@@ -103,13 +107,13 @@ pub(crate) async fn node_flavor(
     if ram >= least {
         return Ok(());
     }
-    Err(bad(
+    Err(bad_request(
         field,
         format!("Flavor {id} has {ram} MiB of memory; a {what} needs at least {least} MiB."),
     ))
 }
 
-/// The range of a network that exists, where the nodes come into one.
+/// The range of an existing network that nodes are attached to.
 pub(crate) async fn fixed_range(
     d: &ClustersDeps,
     ctx: &Ctx,
@@ -134,7 +138,7 @@ pub(crate) async fn fixed_range(
 pub(crate) async fn external_network(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Result<()> {
     let Some(id) = id else { return Ok(()) };
     let missing = || {
-        bad(
+        bad_request(
             "external_network_id",
             format!("Unable to find external network {id}."),
         )
@@ -155,7 +159,7 @@ pub(crate) async fn fixed_network(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>)
     let Some(id) = id else { return Ok(()) };
     match d.network.networks.find(ctx, id).await {
         Ok(_) => Ok(()),
-        Err(e) if e.is_not_found() => Err(bad(
+        Err(e) if e.is_not_found() => Err(bad_request(
             "fixed_network",
             format!("Unable to find fixed network {id}."),
         )),
@@ -170,7 +174,7 @@ pub(crate) async fn fixed_subnet(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) 
     let Some(id) = id else { return Ok(()) };
     match d.network.subnets.show(ctx, id).await {
         Ok(_) => Ok(()),
-        Err(e) if e.is_not_found() => Err(bad(
+        Err(e) if e.is_not_found() => Err(bad_request(
             "fixed_subnet",
             format!("Unable to find fixed subnet {id}."),
         )),

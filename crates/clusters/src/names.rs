@@ -1,4 +1,4 @@
-//! Names that the server invents where the caller gives none.
+//! Generated names, used if the caller gives none.
 
 use kernel::ids;
 

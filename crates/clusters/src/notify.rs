@@ -18,8 +18,8 @@ pub(crate) enum Outcome {
     Failure,
 }
 
-/// Writes the event of one activity. `ctx` is the caller; without one the
-/// cluster's own project and user stand in.
+/// Writes the event of one activity. `ctx` is the caller; without a caller the
+/// project and the user of the cluster are used.
 pub(crate) async fn push(
     tx: &mut Tx,
     ctx: Option<&Ctx>,
@@ -89,7 +89,8 @@ fn payload(
                 "created_at": clock::iso_z(c.created_at),
                 "updated_at": c.updated_at.map(clock::iso_z),
                 "cluster_template_id": c.cluster_template_id, "keypair": c.keypair,
-                // The colon is the real service's; readers of its events know it.
+                // The real service writes this colon, and consumers of its
+                // events expect it.
                 "docker_volume_size:": c.docker_volume_size,
                 "docker_volume_size": c.docker_volume_size,
                 "labels": c.labels, "master_flavor_id": c.master_flavor_id,

@@ -4,10 +4,10 @@
 use kernel::{Error, Result};
 use serde_json::{Map, Value};
 
-use crate::errors::{bad, bad_field};
+use crate::errors::{bad_request, invalid_field};
 use crate::fields::python;
 
-/// Paths that no patch may touch, besides those of the resource.
+/// Paths that no patch may change, in addition to those of the resource.
 const INTERNAL: &[&str] = &[
     "created_at",
     "id",
@@ -32,7 +32,7 @@ pub(crate) enum Op {
     Remove,
 }
 
-/// One checked operation.
+/// One validated operation.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) op: Op,
@@ -43,27 +43,27 @@ pub(crate) struct Change {
     pub(crate) value: Value,
 }
 
-/// What a resource adds to the rules.
+/// Rules of a resource.
 pub(crate) struct Rules<'a> {
     pub(crate) internal: &'a [&'a str],
     pub(crate) mandatory: &'a [&'a str],
 }
 
-/// Checks the form of a patch; an empty list is no change.
+/// Validates the format of a patch; an empty list changes nothing.
 pub(crate) fn parse(body: Option<Value>, rules: &Rules<'_>) -> Result<Vec<Change>> {
     let Some(body) = body else {
-        return Err(bad("patch", "Missing argument: \"patch\""));
+        return Err(bad_request("patch", "Missing argument: \"patch\""));
     };
     let Value::Array(items) = body else {
         let why = format!("Value not a valid list: {}", python(&body));
-        return Err(bad_field("patch", &python(&body), &why));
+        return Err(invalid_field("patch", &python(&body), &why));
     };
     items.iter().map(|item| change(item, rules)).collect()
 }
 
 fn change(item: &Value, rules: &Rules<'_>) -> Result<Change> {
     let Some(map) = item.as_object() else {
-        return Err(bad_field(
+        return Err(invalid_field(
             "patch",
             &python(item),
             "Every operation must be an object.",
@@ -71,7 +71,7 @@ fn change(item: &Value, rules: &Rules<'_>) -> Result<Change> {
     };
     for key in map.keys() {
         if !matches!(key.as_str(), "op" | "path" | "value") {
-            return Err(bad(
+            return Err(bad_request(
                 key,
                 format!("Unknown attribute for argument patch: {key}"),
             ));
@@ -84,7 +84,7 @@ fn change(item: &Value, rules: &Rules<'_>) -> Result<Change> {
         "replace" => Op::Replace,
         "remove" => Op::Remove,
         _ => {
-            return Err(bad_field(
+            return Err(invalid_field(
                 "op",
                 &op,
                 "Value should be one of: add, remove, replace",
@@ -97,13 +97,14 @@ fn change(item: &Value, rules: &Rules<'_>) -> Result<Change> {
                 !part.is_empty()
                     && part
                         .chars()
-                        // Dots and tildes: label keys such as `a.b` occur, upstream's pattern
-                        // refuses them; a client can then not name such a label at all.
+                        // Label keys such as `a.b` occur, but the pattern of
+                        // the real service rejects dots and tildes, so its
+                        // clients cannot name such labels.
                         .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '~'))
             })
         });
     if !good {
-        return Err(bad_field(
+        return Err(invalid_field(
             "path",
             &path,
             r"Value should match the pattern ^(/[\w-]+)+$",
@@ -115,7 +116,7 @@ fn change(item: &Value, rules: &Rules<'_>) -> Result<Change> {
         .next()
         .map(|e| e.replace("~1", "/").replace("~0", "~"));
     if INTERNAL.contains(&root.as_str()) || rules.internal.contains(&root.as_str()) {
-        return Err(bad(
+        return Err(bad_request(
             &root,
             format!("'{path}' is an internal attribute and can not be updated"),
         ));
@@ -123,18 +124,21 @@ fn change(item: &Value, rules: &Rules<'_>) -> Result<Change> {
     let value = map.get("value").cloned().unwrap_or(Value::Null);
     if op == Op::Remove {
         if element.is_none() && rules.mandatory.contains(&root.as_str()) {
-            return Err(bad(
+            return Err(bad_request(
                 &root,
                 format!("'{path}' is a mandatory attribute and can not be removed"),
             ));
         }
     } else {
         if value.is_null() {
-            return Err(bad(&root, "'add' and 'replace' operations needs value"));
+            return Err(bad_request(
+                &root,
+                "'add' and 'replace' operations needs value",
+            ));
         }
         let dictionary = element.is_none() && DICTIONARIES.contains(&root.as_str());
         if (value.is_object() || value.is_array()) && !dictionary {
-            return Err(bad_field(
+            return Err(invalid_field(
                 "value",
                 &python(&value),
                 "Value should be text or a number.",
@@ -152,8 +156,8 @@ fn change(item: &Value, rules: &Rules<'_>) -> Result<Change> {
 fn text(map: &Map<String, Value>, name: &str) -> Result<String> {
     match map.get(name) {
         Some(Value::String(s)) => Ok(s.clone()),
-        None | Some(Value::Null) => Err(bad_field(name, "None", "Mandatory field missing.")),
-        Some(other) => Err(bad_field(
+        None | Some(Value::Null) => Err(invalid_field(name, "None", "Mandatory field missing.")),
+        Some(other) => Err(invalid_field(
             name,
             &python(other),
             "Wrong type. Expected '<class 'str'>'",
@@ -161,8 +165,8 @@ fn text(map: &Map<String, Value>, name: &str) -> Result<String> {
     }
 }
 
-/// Applies checked changes to an object: `current` holds every attribute, the
-/// unset ones as null. A removed root becomes null.
+/// Applies validated changes to an object. `current` contains every attribute,
+/// unset ones as null. A removed root attribute becomes null.
 pub(crate) fn apply(current: &mut Map<String, Value>, changes: &[Change]) -> Result<()> {
     for change in changes {
         let Some(slot) = current.get_mut(&change.root) else {
@@ -179,7 +183,7 @@ pub(crate) fn apply(current: &mut Map<String, Value>, changes: &[Change]) -> Res
 fn unknown(change: &Change) -> Error {
     let root = &change.root;
     if change.op == Op::Add {
-        bad(
+        bad_request(
             root,
             format!("Adding a new attribute /{root} to the root of the resource is not allowed."),
         )
@@ -194,7 +198,7 @@ fn unknown(change: &Change) -> Error {
 fn root(slot: &mut Value, change: &Change) -> Result<()> {
     let set = !(slot.is_null() || slot.as_object().is_some_and(Map::is_empty));
     match change.op {
-        Op::Add if set => Err(bad(
+        Op::Add if set => Err(bad_request(
             &change.root,
             format!(
                 "The attribute /{} has existed, please use 'replace' operation instead.",
@@ -246,10 +250,10 @@ fn dictionary(name: &str, value: &Value) -> Result<Value> {
         return Ok(parsed);
     }
     serde_json::from_str(&json_of_literal(text))
-        .map_err(|_| bad_field(name, text, "Value is neither JSON nor a Python literal."))
+        .map_err(|_| invalid_field(name, text, "Value is neither JSON nor a Python literal."))
 }
 
-/// Turns the quotes and words of a Python literal into those of JSON.
+/// Converts the quotes and constants of a Python literal to JSON.
 fn json_of_literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut quote = None;
@@ -312,7 +316,7 @@ fn failed(change: &Change, why: &str) -> Error {
         Some(e) => format!("/{}/{e}", change.root),
         None => format!("/{}", change.root),
     };
-    bad(
+    bad_request(
         &change.root,
         format!(
             "Couldn't apply patch '[{{'op': '{}', 'path': '{path}'}}]'. Reason: {why}",

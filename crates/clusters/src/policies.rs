@@ -32,8 +32,9 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("cluster:get", "rule:admin_or_project_reader"),
     ("cluster:get_all", "rule:admin_or_project_reader"),
     ("cluster:detail", "rule:admin_or_project_reader"),
-    // The real default also wants the caller to be the cluster's user, which
-    // makes PATCH fail for every other member of the project.
+    // The default of the real service also requires that the caller is the user
+    // of the cluster, so that PATCH fails for every other member of the
+    // project.
     (
         "cluster:update_health_status",
         "rule:admin_or_project_member",

@@ -1,7 +1,7 @@
-//! Magnum's paths: one place that says which method on which path is whose.
+//! Routing of Magnum's API: one place that maps methods and paths to handlers.
 //! The real service routes any path whose first segment is not `v1` as if it
-//! were, and puts version headers only on answers that reached a handler; a
-//! match over segments says that more plainly than two route trees.
+//! were, and sends version headers only if a handler was reached; a match over
+//! path segments expresses this more clearly than two route trees.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ use crate::call::{Answer, Call};
 use crate::dialect;
 use crate::{ClustersDeps, certificate, cluster, discovery, nodegroup, service, template};
 
-/// Magnum's versions; the first word is the one for clients that send none.
+/// Magnum's versions; the first service name is used for clients that send
+/// none.
 pub(crate) const VERSIONS: Negotiator = Negotiator {
     services: &[
         "container-infrastructure-management",
@@ -102,7 +103,7 @@ async fn serve(d: Arc<ClustersDeps>, request: Request) -> Response {
     versioned(response, &used)
 }
 
-/// What a path means.
+/// A parsed path.
 enum Route<'a> {
     Templates,
     TemplatesDetail,
@@ -203,7 +204,7 @@ fn segments(path: &str) -> Vec<String> {
         return Vec::new();
     }
     let path = path.strip_suffix(".json").unwrap_or(path);
-    // A `+` is itself in a path; only queries use it for a blank.
+    // A `+` in a path is literal; only queries use it for a space.
     path.split('/')
         .map(|s| rest::query::decode(&s.replace('+', "%2B")))
         .collect()
@@ -249,7 +250,8 @@ fn write(answer: Answer, id: &str) -> Response {
     response
 }
 
-/// One log line for what is our fault, then the body without its context.
+/// Writes one log line for internal errors, then renders the body without the
+/// context.
 pub(crate) fn render(e: &Error, id: &str) -> Response {
     match e.kind {
         Kind::Internal => tracing::error!(request_id = id, error = %e, "request failed"),
@@ -314,7 +316,7 @@ fn version_error(e: &VersionError, id: &str) -> Response {
         VersionError::Minor(asked) => format!(
             "Version {asked} was requested but the minor version is not supported by this service. {range}"
         ),
-        // No blank after the first full stop, as the real service.
+        // The real service has no space after the first full stop either.
         VersionError::Major(asked) => format!(
             "Mutually exclusive versions requested. Version {asked} requested but not supported by this service.{range}"
         ),

@@ -1,4 +1,4 @@
-//! The tables of this crate, from the rooms that own them.
+//! The tables of this crate, collected from the modules that own them.
 
 use db::Migration;
 

@@ -1,4 +1,4 @@
-//! Small read-only answers beside the resources: services, stats, quotas.
+//! Read-only resources: services, stats, quotas.
 
 use kernel::{Error, Result, clock};
 use serde_json::json;
@@ -6,14 +6,14 @@ use serde_json::json;
 use crate::ClustersDeps;
 use crate::call::{Answer, Call};
 use crate::cluster::table;
-use crate::errors::bad;
-use crate::template::ops::{own, project};
+use crate::errors::bad_request;
+use crate::template::ops::{own_target, project};
 
-/// `GET /mservices`: this server is its only conductor.
+/// `GET /mservices`: lists this server as the only conductor.
 pub(crate) fn services(d: &ClustersDeps, call: &Call) -> Result<Answer> {
-    call.no_query()?;
+    call.reject_query()?;
     d.enforcer
-        .check("magnum-service:get_all", &call.ctx, &own(&call.ctx))?;
+        .check("magnum-service:get_all", &call.ctx, &own_target(&call.ctx))?;
     let now = clock::iso_offset(clock::now_micros());
     Ok(Answer::json(
         200,
@@ -25,17 +25,17 @@ pub(crate) fn services(d: &ClustersDeps, call: &Call) -> Result<Answer> {
 
 /// `GET /stats`: clusters and nodes, masters included.
 pub(crate) async fn stats(d: &ClustersDeps, call: &Call) -> Result<Answer> {
-    call.only(&["project_id", "type"])?;
+    call.allow_query_keys(&["project_id", "type"])?;
     if let Some(kind) = call.query_value("type")
         && kind != "cluster"
     {
-        return Err(bad(
+        return Err(bad_request(
             "type",
             "Invalid stats type. Allowed values are 'cluster'",
         ));
     }
     d.enforcer
-        .check("stats:get_all", &call.ctx, &own(&call.ctx))?;
+        .check("stats:get_all", &call.ctx, &own_target(&call.ctx))?;
     let asked = call.query_value("project_id");
     let scope = if call.ctx.is_admin() {
         asked
@@ -53,7 +53,7 @@ pub(crate) async fn stats(d: &ClustersDeps, call: &Call) -> Result<Answer> {
     ))
 }
 
-/// `GET /quotas`: none are set until the quota service is there.
+/// `GET /quotas`: empty, because quotas are not implemented yet.
 pub(crate) fn quotas(d: &ClustersDeps, call: &Call) -> Result<Answer> {
     crate::listing::parse(
         &call
@@ -65,19 +65,20 @@ pub(crate) fn quotas(d: &ClustersDeps, call: &Call) -> Result<Answer> {
         &["all_tenants"],
     )?;
     d.enforcer
-        .check("quota:get_all", &call.ctx, &own(&call.ctx))?;
+        .check("quota:get_all", &call.ctx, &own_target(&call.ctx))?;
     Ok(Answer::json(200, json!({ "quotas": [] })))
 }
 
-/// `GET /quotas/{project}/{resource}`: -1 says that there is no limit.
+/// `GET /quotas/{project}/{resource}`: -1 means no limit.
 pub(crate) fn quota(
     d: &ClustersDeps,
     call: &Call,
     project_id: &str,
     resource: &str,
 ) -> Result<Answer> {
-    call.no_query()?;
-    d.enforcer.check("quota:get", &call.ctx, &own(&call.ctx))?;
+    call.reject_query()?;
+    d.enforcer
+        .check("quota:get", &call.ctx, &own_target(&call.ctx))?;
     if !call.ctx.is_admin() && call.ctx.project_id() != Some(project_id) {
         return Err(Error::forbidden("Not authorized."));
     }

@@ -1,12 +1,12 @@
 //! Servers as containers, flavors, keypairs, images and hosts.
 //!
-//! A server's container and volumes are written to the ledger in the
-//! transaction that places the server, or begins to rebuild it, before they
-//! are made; the entries go with the server's row, after they are removed.
-//! What the engine has and the ledger does not know was made too late by a
-//! call that got no answer, and is removed.
+//! The container and the volumes of a server are written to the ledger in the
+//! transaction that places or rebuilds the server, before they are created; the
+//! entries are deleted with the row of the server, after the objects are
+//! removed. An object without an entry was created by a call whose answer was
+//! lost, and is removed.
 
-pub mod face;
+pub mod api;
 mod flavor;
 mod host;
 mod image;
@@ -18,7 +18,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use face::ComputeFace;
+pub use api::ComputeApi;
 pub use schema::migrations;
 pub use server::container_name;
 pub use service::{Compute, ComputeConfig, Sealer};

@@ -2,7 +2,7 @@
 
 use db::Migration;
 
-/// The steps of this crate, in order.
+/// The migrations of this crate, in order.
 #[must_use]
 pub fn migrations() -> &'static [Migration] {
     STEPS
@@ -19,7 +19,7 @@ const STEPS: &[Migration] = &[
         name: "compute-002-flavor-name",
         sql: "CREATE UNIQUE INDEX flavor_name ON flavor (name)",
     },
-    // An empty project: everybody's.
+    // An empty project means that the keypair is shared.
     Migration {
         name: "compute-003-keypair",
         sql: "CREATE TABLE IF NOT EXISTS keypair (
@@ -59,7 +59,7 @@ const STEPS: &[Migration] = &[
         name: "compute-008-server-project",
         sql: "CREATE INDEX server_project ON server (project_id)",
     },
-    // No foreign key: an entry must be able to outlive everything else.
+    // No foreign key, because an entry may outlive all other rows.
     Migration {
         name: "compute-009-ledger",
         sql: "CREATE TABLE IF NOT EXISTS ledger (
@@ -74,17 +74,18 @@ const STEPS: &[Migration] = &[
         name: "compute-011-server-owner",
         sql: "CREATE INDEX server_owner ON server (owner_kind, owner_id)",
     },
-    // As the image said when the server was made.
+    // Copied from the image when the server was created.
     Migration {
         name: "compute-012-server-flavour",
         sql: "ALTER TABLE server ADD COLUMN flavour varchar(16) NOT NULL DEFAULT 'own'",
     },
-    // Counts the builds of a server; its objects say which one they are of.
+    // Number of the current build; labels of objects contain the number of
+    // their build.
     Migration {
         name: "compute-013-server-build",
         sql: "ALTER TABLE server ADD COLUMN build bigint NOT NULL DEFAULT 1",
     },
-    // The generation of the caller's last rebuild.
+    // The generation of the caller in the last rebuild.
     Migration {
         name: "compute-014-server-rebuilt",
         sql: "ALTER TABLE server ADD COLUMN rebuilt_generation bigint",

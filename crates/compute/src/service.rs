@@ -1,4 +1,4 @@
-//! The service: its handles, and what the binary gets from it.
+//! The service: its handles and its public methods.
 
 use std::sync::Arc;
 
@@ -6,34 +6,34 @@ use db::Db;
 use flow::{Reconciler, Tasks};
 use infra::{ContainerHost, LateCalls, Leak};
 use kernel::Result;
-use network::NetworkFace;
+use network::NetworkApi;
 use tokio::sync::{Semaphore, watch};
 
 use crate::host::Engine;
 use crate::server::{self, Pulls, Servers};
-use crate::{ComputeFace, flavor, keypair, ledger};
+use crate::{ComputeApi, flavor, keypair, ledger};
 
-/// Keeps secrets unreadable at rest.
+/// Seals secrets at rest.
 pub trait Sealer: Send + Sync {
     /// # Errors
-    /// `Internal` where the key is not usable.
+    /// `Internal` if the key is unusable.
     fn seal(&self, plain: &str) -> Result<String>;
     /// # Errors
-    /// `Internal` where the text was not sealed by this key.
+    /// `Internal` if the text was not sealed with this key.
     fn open(&self, sealed: &str) -> Result<String>;
 }
 
-/// What an operator sets.
+/// Configuration by the operator.
 #[derive(Debug, Clone)]
 pub struct ComputeConfig {
     /// Written on each object as [`infra::LABEL_INSTALLATION`].
     pub installation: String,
-    /// vCPUs handed out per CPU of a host: CPU is shared by weight.
+    /// Overcommit ratio of CPUs; CPU is shared by weight.
     pub cpu_ratio: f64,
-    /// Memory handed out per memory of a host: the limits' sum.
+    /// Overcommit ratio of memory, for the sum of all limits.
     pub memory_ratio: f64,
-    /// The agent on this machine, statically linked: what is put into nodes
-    /// of images that others have made.
+    /// Path of the statically linked agent on this machine, which is copied
+    /// into nodes of images that were not built by Jeroboam.
     pub agent: String,
 }
 
@@ -54,15 +54,15 @@ impl ComputeConfig {
 pub struct Compute {
     pub(crate) db: Db,
     pub(crate) host: Arc<dyn ContainerHost>,
-    pub(crate) network: NetworkFace,
+    pub(crate) network: NetworkApi,
     pub(crate) config: Arc<ComputeConfig>,
     pub(crate) sealer: Arc<dyn Sealer>,
     pub(crate) engine: Arc<watch::Sender<Engine>>,
     pub(crate) pulls: Pulls,
     pub(crate) late: LateCalls,
-    /// One placement at a time claims from the rows of hosts: those of a
-    /// server that is stopped do not queue for the same row one after the
-    /// other, each holding it until the database gives it up.
+    /// Serialises placements of this process, so that those of a stopped server
+    /// do not queue for the same row, each holding it until the database aborts
+    /// the transaction.
     pub(crate) placing: Arc<Semaphore>,
 }
 
@@ -71,7 +71,7 @@ impl Compute {
     pub fn new(
         db: Db,
         host: Arc<dyn ContainerHost>,
-        network: NetworkFace,
+        network: NetworkApi,
         config: ComputeConfig,
         sealer: Arc<dyn Sealer>,
     ) -> Self {
@@ -88,10 +88,10 @@ impl Compute {
         }
     }
 
-    /// The face, embedded.
+    /// Returns the interface of this embedded service.
     #[must_use]
-    pub fn face(&self) -> ComputeFace {
-        ComputeFace {
+    pub fn api(&self) -> ComputeApi {
+        ComputeApi {
             servers: Arc::new(self.clone()),
             flavors: Arc::new(self.clone()),
             keypairs: Arc::new(self.clone()),
@@ -104,13 +104,13 @@ impl Compute {
         vec![Arc::new(Servers::new(self.clone()))]
     }
 
-    /// Makes the flavors and the keypair that a newcomer's first template
-    /// names, and the row of the host. A host that does not answer yet gets
-    /// its row from [`Compute::watch`].
+    /// Inserts the flavors and the keypair that the default template uses, and
+    /// the row of the host. The row of a host that does not answer yet is
+    /// inserted by [`Compute::watch`].
     ///
     /// # Errors
-    /// As the database; `Conflict` where this server is connected to another
-    /// engine than the one that holds the objects of the database.
+    /// As the database; `Conflict` if this server is connected to a different
+    /// engine than the one with the objects of the database.
     pub async fn seed(&self) -> Result<()> {
         flavor::seed(&self.db).await?;
         keypair::seed(&self.db).await?;
@@ -123,27 +123,28 @@ impl Compute {
         }
     }
 
-    /// Follows the host's events in `tasks`: a server's status follows its
-    /// container, and what was made too late is removed. Images are pulled in
+    /// Watches host events in `tasks`: statuses of servers follow their
+    /// containers, and orphaned objects are removed. Images are pulled in
     /// `tasks` as well.
     pub fn watch(&self, tasks: &Tasks) {
         self.pulls.run_in(tasks);
         server::watch(self.clone(), tasks);
     }
 
-    /// Compares containers and volumes of the host with the ledger, both ways.
+    /// Compares containers and volumes of the host with the ledger in both
+    /// directions.
     ///
     /// # Errors
-    /// As the host and the database.
+    /// Fails if the host or the database fails.
     pub async fn leaks(&self) -> Result<Vec<Leak>> {
         ledger::leaks(self).await
     }
 
-    /// Removes containers and volumes that calls without an answer have made
-    /// too late; [`Compute::watch`] does so whenever there is reason to.
+    /// Removes containers and volumes created by calls whose answer was lost;
+    /// [`Compute::watch`] calls it when needed.
     ///
     /// # Errors
-    /// As the host and the database.
+    /// Fails if the host or the database fails.
     pub async fn sweep(&self) -> Result<()> {
         ledger::sweep(self).await.map(|_| ())
     }

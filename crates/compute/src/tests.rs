@@ -1,31 +1,31 @@
-//! Stories on SQLite and the simulator, with crashes at every call; one on a
+//! Scenarios on SQLite and the simulator, with crashes at every call; one on a
 //! real engine with `JEROBOAM_TEST_DOCKER=1`.
 
 mod crash;
 mod faults;
 mod flavours;
+mod lifecycle;
 mod real;
-mod story;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use db::Db;
 use flow::{Driver, Tasks};
-use infra::sim::{Oracle, SimConfig, Simulator};
-use infra::{ContainerHost, NetworkPlane};
+use infra::sim::{FaultInjector, SimConfig, Simulator};
+use infra::{ContainerHost, NetworkFabric};
 use kernel::{Ctx, OwnerKey, Result, ids};
-use network::face::{NewNetwork, NewSubnet};
+use network::api::{NewNetwork, NewSubnet};
 use network::{NetworkConfig, NetworkService};
 use tempfile::TempDir;
 
-use crate::face::{Attach, NewImage, NewServer, Server, ServerStatus};
-use crate::{Compute, ComputeConfig, ComputeFace, Sealer};
+use crate::api::{Attach, NewImage, NewServer, Server, ServerStatus};
+use crate::{Compute, ComputeApi, ComputeConfig, Sealer};
 
-/// Reverses the text: unreadable enough to see that it was sealed.
-struct Mirror;
+/// Reverses the text, which is sufficient to recognise sealed texts.
+struct ReversingSealer;
 
-impl Sealer for Mirror {
+impl Sealer for ReversingSealer {
     fn seal(&self, plain: &str) -> Result<String> {
         Ok(plain.chars().rev().collect())
     }
@@ -35,13 +35,13 @@ impl Sealer for Mirror {
     }
 }
 
-struct World {
+struct Fixture {
     _dir: TempDir,
     db: Db,
     sim: Simulator,
     network: NetworkService,
     compute: Compute,
-    face: ComputeFace,
+    api: ComputeApi,
     tasks: Tasks,
     ctx: Ctx,
 }
@@ -55,31 +55,31 @@ fn small() -> SimConfig {
     }
 }
 
-impl World {
+impl Fixture {
     async fn new() -> Self {
         Self::under(small(), Arc::new(faults::Script::default())).await
     }
 
-    /// A world in which `oracle` decides about the calls of the engine.
-    async fn under(config: SimConfig, oracle: Arc<dyn Oracle>) -> Self {
+    /// A fixture in which `oracle` decides about the calls of the engine.
+    async fn under(config: SimConfig, fault_injector: Arc<dyn FaultInjector>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
-        let sim = Simulator::open_under(&path("sim.db"), config, oracle)
+        let sim = Simulator::open_under(&path("sim.db"), config, fault_injector)
             .await
             .unwrap();
         sim.add_image("jeroboam/swarm:1", &[]).await.unwrap();
         let db = Db::connect(&format!("sqlite:{}", path("j.db")))
             .await
             .unwrap();
-        let (plane, host) = (Arc::new(sim.clone()), Arc::new(sim.clone()));
-        Self::on(dir, db, sim, plane, host, NetworkConfig::new("test")).await
+        let (fabric, host) = (Arc::new(sim.clone()), Arc::new(sim.clone()));
+        Self::on(dir, db, sim, fabric, host, NetworkConfig::new("test")).await
     }
 
     async fn on(
         dir: TempDir,
         db: Db,
         sim: Simulator,
-        plane: Arc<dyn NetworkPlane>,
+        fabric: Arc<dyn NetworkFabric>,
         host: Arc<dyn ContainerHost>,
         config: NetworkConfig,
     ) -> Self {
@@ -87,19 +87,19 @@ impl World {
         steps.extend_from_slice(crate::migrations());
         db.migrate(&steps).await.unwrap();
         let installation = config.installation.clone();
-        let network = NetworkService::new(db.clone(), plane, config);
+        let network = NetworkService::new(db.clone(), fabric, config);
         let compute = Compute::new(
             db.clone(),
             host,
-            network.face(),
+            network.api(),
             ComputeConfig::new(installation),
-            Arc::new(Mirror),
+            Arc::new(ReversingSealer),
         );
         compute.seed().await.unwrap();
         compute.seed().await.unwrap();
         let w = Self {
             _dir: dir,
-            face: compute.face(),
+            api: compute.api(),
             db,
             sim,
             network,
@@ -118,7 +118,7 @@ impl World {
             reference: reference.into(),
             ..NewImage::default()
         };
-        self.face.images.register(&self.ctx, new).await.unwrap();
+        self.api.images.register(&self.ctx, new).await.unwrap();
     }
 
     fn work(&self) {
@@ -137,21 +137,21 @@ impl World {
     }
 
     async fn net(&self) -> String {
-        let face = self.network.face();
+        let api = self.network.api();
         let net = NewNetwork {
             id: ids::uuid(),
             project_id: "p1".into(),
             name: "private".into(),
             ..NewNetwork::default()
         };
-        let net = face.networks.create(&self.ctx, net).await.unwrap();
+        let net = api.networks.create(&self.ctx, net).await.unwrap();
         let sub = NewSubnet {
             id: ids::uuid(),
             project_id: "p1".into(),
             network_id: net.id.clone(),
             ..NewSubnet::default()
         };
-        face.subnets.create(&self.ctx, sub).await.unwrap();
+        api.subnets.create(&self.ctx, sub).await.unwrap();
         net.id
     }
 
@@ -172,7 +172,7 @@ impl World {
     }
 
     async fn create(&self, new: &NewServer) -> Server {
-        self.face
+        self.api
             .servers
             .create(&self.ctx, new.clone())
             .await
@@ -180,7 +180,7 @@ impl World {
     }
 
     async fn show(&self, id: &str) -> Option<Server> {
-        match self.face.servers.show(&self.ctx, id).await {
+        match self.api.servers.show(&self.ctx, id).await {
             Ok(s) => Some(s),
             Err(e) if e.is_not_found() => None,
             Err(e) => panic!("show: {e}"),
@@ -196,7 +196,7 @@ impl World {
                 if what(found.as_ref()) {
                     return found;
                 }
-                // Every change that counts marks a key, which wakes us.
+                // Every relevant change marks a key, which ends the wait.
                 wakes.changed().await.unwrap();
             }
         };
@@ -213,7 +213,7 @@ impl World {
     }
 
     async fn gone(&self, id: &str) {
-        self.face.servers.delete(&self.ctx, id).await.unwrap();
+        self.api.servers.delete(&self.ctx, id).await.unwrap();
         self.until(id, |s| s.is_none()).await;
     }
 
@@ -227,7 +227,7 @@ impl World {
             .unwrap()
     }
 
-    /// Nothing of any server is left, and no share of the host is taken.
+    /// Asserts that no objects of servers remain and no capacity is claimed.
     async fn assert_clean(&self) {
         for table in ["server", "ledger", "port"] {
             assert_eq!(self.count(table).await, 0, "rows in {table}");

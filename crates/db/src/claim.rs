@@ -7,10 +7,10 @@ use std::time::Duration;
 use kernel::Result;
 use tokio::time::Instant;
 
-use crate::lease::{marks, micros};
+use crate::lease::{micros, placeholders};
 use crate::{Db, Lease, Row, Validity, Value, values};
 
-/// A due key, and the project whose object it is, where it is known.
+/// A due key, and the project of its object, if known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Due {
     pub kind: String,
@@ -20,12 +20,12 @@ pub struct Due {
 
 const CANDIDATE: &str = "kind, id, generation, epoch, attempts, tenant";
 
-/// Finds due keys of these kinds that nobody has leased, those of each kind and
-/// project in turn, at most `limit`. It reads all that is due: callers keep
-/// what it finds.
+/// Finds due keys of these kinds without a lease, alternating between projects
+/// within each kind, at most `limit`. It reads all due keys, so callers keep
+/// the result.
 ///
 /// # Errors
-/// As [`Db::query`].
+/// Same errors as [`Db::query`].
 pub async fn search(db: &Db, kinds: &[&str], limit: u32) -> Result<Vec<Due>> {
     let now = db.now_sql();
     let mut args: Vec<Value> = kinds.iter().map(|k| Value::from(*k)).collect();
@@ -37,7 +37,7 @@ pub async fn search(db: &Db, kinds: &[&str], limit: u32) -> Result<Vec<Due>> {
                  SELECT kind, id, tenant, due_at, ROW_NUMBER() OVER (PARTITION BY kind, tenant ORDER BY due_at, id) AS place \
                  FROM flow_key WHERE kind IN ({}) AND due_at <= {now} AND (owner IS NULL OR lease_until < {now})\
                  ) AS due ORDER BY place, due_at, kind, id LIMIT ?",
-                marks(kinds.len())
+                placeholders(kinds.len())
             ),
             args,
         )
@@ -45,10 +45,10 @@ pub async fn search(db: &Db, kinds: &[&str], limit: u32) -> Result<Vec<Due>> {
     rows.iter().map(due).collect()
 }
 
-/// Whose these keys are; keys that do not exist are left out.
+/// Returns the projects of these keys; missing keys are omitted.
 ///
 /// # Errors
-/// As [`Db::query`].
+/// Same errors as [`Db::query`].
 pub async fn tenants(db: &Db, keys: &BTreeSet<(String, String)>) -> Result<Vec<Due>> {
     let rows = rows_of(db, "kind, id, tenant", "", keys).await?;
     rows.iter().map(due).collect()
@@ -62,7 +62,7 @@ fn due(row: &Row) -> Result<Due> {
     })
 }
 
-/// The rows of these keys, read by key in one order.
+/// The rows of these keys, in key order.
 async fn rows_of(
     db: &Db,
     columns: &str,
@@ -80,7 +80,7 @@ async fn rows_of(
             args.extend(some.iter().map(|id| Value::from(*id)));
             let sql = format!(
                 "SELECT {columns} FROM flow_key WHERE kind = ? AND id IN ({}){only} ORDER BY id",
-                marks(some.len())
+                placeholders(some.len())
             );
             rows.extend(db.query(&sql, args).await?);
         }
@@ -88,10 +88,10 @@ async fn rows_of(
     Ok(rows)
 }
 
-/// Claims due keys of these kinds for somebody who runs nothing else.
+/// Claims due keys of these kinds for an owner that runs nothing else.
 ///
 /// # Errors
-/// As [`Db::query`].
+/// Same errors as [`Db::query`].
 pub async fn claim_for(
     db: &Db,
     kinds: &[&str],
@@ -104,11 +104,10 @@ pub async fn claim_for(
     claim(db, owner, duration, &keys).await
 }
 
-/// Leases those of these keys that are due and that nobody else has taken
-/// meanwhile.
+/// Leases those of these keys that are still due and not leased.
 ///
 /// # Errors
-/// As [`Db::query`].
+/// Same errors as [`Db::query`].
 pub async fn claim(
     db: &Db,
     owner: &str,
@@ -117,7 +116,8 @@ pub async fn claim(
 ) -> Result<Vec<Lease>> {
     let now = db.now_sql();
     let free = format!(" AND due_at <= {now} AND (owner IS NULL OR lease_until < {now})");
-    // In one order for all servers, or two claims would wait for each other.
+    // All servers use the same order, since otherwise two claims could
+    // deadlock.
     let mut candidates = Vec::new();
     for row in rows_of(db, CANDIDATE, &free, keys).await? {
         candidates.push(Lease {

@@ -1,9 +1,9 @@
-//! Tables whose rows are structs of the domain.
+//! Tables whose rows are domain structs.
 
-/// Names the columns of an existing struct once; implements [`Table`] for it.
-/// A column has the name of its field unless another one is given. `json`: its
-/// text is the field as JSON. `via`: a function reads it. What is no column
-/// comes from the row under `also`.
+/// Lists the columns of an existing struct once and implements [`Table`] for
+/// it. A column has the name of its field unless another name is given. `json`:
+/// the column holds the field as JSON. `via`: a function reads the column.
+/// Fields without a column are read by the expression after `also`.
 ///
 /// ```ignore
 /// db::columns! {

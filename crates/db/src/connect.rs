@@ -8,11 +8,11 @@ use kernel::{Error, Result, clock};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-use crate::fault::{Interference, Point, Safeguards};
+use crate::fault::{DatabaseFaults, Point, Safeguards};
 use crate::sqlite::Sqlite;
 use crate::{Row, SCHEMA, Tx, Value, Wakes, row};
 
-/// Which database is behind the façade.
+/// The database behind the façade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     Sqlite,
@@ -20,8 +20,8 @@ pub enum Dialect {
     Mysql,
 }
 
-/// Connections. Leases are renewed over connections of their own: a pool that
-/// is busy with work must not cost a lease.
+/// Connection pools. Leases are renewed over separate connections, so that a
+/// busy pool never costs a lease.
 #[derive(Clone)]
 pub(crate) enum Pools {
     Sqlite(Arc<Sqlite>),
@@ -29,10 +29,11 @@ pub(crate) enum Pools {
     Mysql { work: MySqlPool, leases: MySqlPool },
 }
 
-/// Prepared statements that a connection keeps: all that we have.
+/// Number of prepared statements that a connection caches: all statements of
+/// the product.
 const STATEMENTS: usize = 512;
-/// A server that was stopped in a transaction holds its locks no longer than
-/// this; PostgreSQL's and MariaDB's way to write ten seconds.
+/// PostgreSQL and MariaDB settings that end an idle transaction after ten
+/// seconds, so that a suspended server does not hold locks for longer.
 const IDLE_TRANSACTION: &str = "10s";
 const IDLE_TRANSACTION_SQL: &str = "SET SESSION idle_transaction_timeout = 10";
 /// Connections for work.
@@ -40,7 +41,7 @@ const WORK: u32 = 16;
 /// Connections for the renewal of leases and for notifications.
 const LEASES: u32 = 2;
 
-/// Figures of a database handle since its start.
+/// Counters of a database handle since its start.
 #[derive(Debug, Default)]
 struct Counts {
     statements: AtomicU64,
@@ -54,10 +55,10 @@ pub struct Db {
     pub(crate) pools: Pools,
     pub(crate) wakes: Wakes,
     counts: Arc<Counts>,
-    interference: Option<Arc<dyn Interference>>,
+    database_faults: Option<Arc<dyn DatabaseFaults>>,
     safeguards: Safeguards,
-    /// The schema that the database needs since a newer release has taken it
-    /// over; 0: this release's is enough.
+    /// The schema that the database requires after a migration by a newer
+    /// release; 0: the schema of this release is sufficient.
     outdated: Arc<AtomicI64>,
 }
 
@@ -65,7 +66,8 @@ impl Db {
     /// Opens `sqlite:PATH`, `postgres://…` or `mysql://…`.
     ///
     /// # Errors
-    /// `Invalid` for another scheme, `Unavailable` where it does not answer.
+    /// `Invalid` for another scheme, `Unavailable` if the database does not
+    /// answer.
     pub async fn connect(url: &str) -> Result<Self> {
         let pools = if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.trim_start_matches("//");
@@ -104,43 +106,48 @@ impl Db {
                 ),
             ));
         };
-        let db = Self::over(pools);
+        let db = Self::with_pools(pools);
         db.align_clock().await?;
         db.listen().await?;
         Ok(db)
     }
 
-    /// A SQLite file (or `:memory:`) that need not survive a power failure.
+    /// Opens a SQLite file (or `:memory:`) that need not survive a power
+    /// failure.
     ///
     /// # Errors
-    /// `Unavailable` where it cannot be opened.
-    pub fn scratch(path: &str) -> Result<Self> {
-        Ok(Self::over(Pools::Sqlite(Arc::new(Sqlite::open(
+    /// `Unavailable` if it cannot be opened.
+    pub fn open_volatile(path: &str) -> Result<Self> {
+        Ok(Self::with_pools(Pools::Sqlite(Arc::new(Sqlite::open(
             path, false,
         )?))))
     }
 
-    fn over(pools: Pools) -> Self {
+    fn with_pools(pools: Pools) -> Self {
         Self {
             pools,
             wakes: Wakes::default(),
             counts: Arc::default(),
-            interference: None,
+            database_faults: None,
             safeguards: Safeguards::default(),
             outdated: Arc::default(),
         }
     }
 
-    /// Another server's handle to the same database, for simulations: with
-    /// wakes of its own that hear of the commits of the others, and with its
-    /// own faults.
+    /// Returns the handle of another simulated server to the same database,
+    /// with separate notifications (which receive the commits of all servers)
+    /// and separate faults.
     #[must_use]
-    pub fn peer(&self, interference: Arc<dyn Interference>, safeguards: Safeguards) -> Self {
+    pub fn for_simulated_server(
+        &self,
+        database_faults: Arc<dyn DatabaseFaults>,
+        safeguards: Safeguards,
+    ) -> Self {
         Self {
             pools: self.pools.clone(),
-            wakes: self.wakes.peer(),
+            wakes: self.wakes.for_simulated_server(),
             counts: Arc::default(),
-            interference: Some(interference),
+            database_faults: Some(database_faults),
             safeguards,
             outdated: Arc::default(),
         }
@@ -155,13 +162,13 @@ impl Db {
         }
     }
 
-    /// What wakes the workers; see [`Wakes`].
+    /// Notifications about commits; see [`Wakes`].
     #[must_use]
     pub fn wakes(&self) -> &Wakes {
         &self.wakes
     }
 
-    /// The safeguards in force: all, outside of simulations.
+    /// The enabled safeguards: all, except in simulations.
     #[must_use]
     pub fn safeguards(&self) -> Safeguards {
         self.safeguards
@@ -179,8 +186,8 @@ impl Db {
         self.counts.commits.load(Ordering::Relaxed)
     }
 
-    /// Transactions repeated since the start because the database aborted
-    /// them.
+    /// Number of transactions repeated since the start because the database
+    /// aborted them.
     #[must_use]
     pub fn retries(&self) -> u64 {
         self.counts.retries.load(Ordering::Relaxed)
@@ -195,8 +202,8 @@ impl Db {
     }
 
     pub(crate) async fn point(&self, point: Point<'_>) -> Result<()> {
-        match &self.interference {
-            Some(interference) => interference.at(point).await,
+        match &self.database_faults {
+            Some(database_faults) => database_faults.at(point).await,
             None => Ok(()),
         }
     }
@@ -206,13 +213,15 @@ impl Db {
         self.point(Point::Statement(sql)).await
     }
 
-    pub(crate) fn hears(&self) -> bool {
-        self.interference.as_ref().is_none_or(|i| i.is_heard())
+    pub(crate) fn delivers_notifications(&self) -> bool {
+        self.database_faults
+            .as_ref()
+            .is_none_or(|i| i.delivers_notification())
     }
 
     /// Runs a SELECT outside of a transaction.
     ///
-    /// # Errors
+    /// `Unavailable` if the database does not answer, otherwise `Internal`.
     /// `Unavailable` where the database does not answer, else `Internal`.
     pub async fn query(&self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
         self.counts.statements.fetch_add(1, Ordering::Relaxed);
@@ -230,12 +239,12 @@ impl Db {
     /// As [`Db::query`], the first row.
     ///
     /// # Errors
-    /// As [`Db::query`].
+    /// Same errors as [`Db::query`].
     pub async fn query_opt(&self, sql: &str, args: Vec<Value>) -> Result<Option<Row>> {
         Ok(self.query(sql, args).await?.into_iter().next())
     }
 
-    /// As [`Db::query`] over the connections that are kept for leases.
+    /// As [`Db::query`] over the connections for leases.
     pub(crate) async fn query_leases(&self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
         match &self.pools {
             Pools::Sqlite(_) => self.query(sql, args).await,
@@ -244,7 +253,7 @@ impl Db {
         }
     }
 
-    /// A handle whose transactions use the connections kept for leases.
+    /// A handle whose transactions use the connections for leases.
     pub(crate) fn for_leases(&self) -> Self {
         let pools = match &self.pools {
             Pools::Sqlite(sqlite) => Pools::Sqlite(sqlite.clone()),
@@ -263,17 +272,17 @@ impl Db {
         }
     }
 
-    /// Opens a write transaction; [`crate::write!`] is the usual way, which
-    /// repeats what the database aborts. Dropped without commit it is rolled
+    /// Opens a write transaction. Use [`crate::write!`], which repeats aborted
+    /// transactions. A transaction that is dropped without a commit is rolled
     /// back.
     ///
     /// # Errors
-    /// `Unavailable` where the database does not answer.
+    /// `Unavailable` if the database does not answer.
     pub async fn begin(&self) -> Result<Tx> {
         Tx::begin(self).await
     }
 
-    /// The SQL expression of the database's own time, microseconds.
+    /// The SQL expression of the database time, microseconds.
     #[must_use]
     pub(crate) fn now_sql(&self) -> &'static str {
         match self.dialect() {
@@ -283,11 +292,11 @@ impl Db {
         }
     }
 
-    /// Sets this process's clock by the database's: what several servers write
-    /// is comparable whatever their own clocks show.
+    /// Aligns the clock of this process with the database, so that times
+    /// written by several servers are comparable.
     ///
     /// # Errors
-    /// As [`Db::query`].
+    /// Same errors as [`Db::query`].
     pub async fn align_clock(&self) -> Result<()> {
         let before = clock::now_micros();
         let rows = self
@@ -300,18 +309,18 @@ impl Db {
         Ok(())
     }
 
-    /// Looks whether a newer release has migrated the database so that this
-    /// one can share it no longer: from then on no transaction begins.
+    /// Checks whether a newer release has migrated the database in a way that
+    /// this release cannot share it. If so, no transaction can begin any more.
     ///
     /// # Errors
-    /// As [`Db::query`].
+    /// Same errors as [`Db::query`].
     pub async fn check_schema(&self) -> Result<()> {
         let sql = "SELECT shared_with FROM schema_release WHERE id = 1";
         let rows = self.query_leases(sql, vec![]).await?;
         let needs = rows.first().map(|r| r.int("shared_with")).transpose()?;
         let needs = needs.filter(|needs| *needs > SCHEMA).unwrap_or(0);
         if self.outdated.swap(needs, Ordering::Relaxed) != needs
-            && let Err(e) = self.admits_writes()
+            && let Err(e) = self.check_writable()
         {
             tracing::error!(error = %e, "this server writes nothing any more");
         }
@@ -319,8 +328,8 @@ impl Db {
     }
 
     /// # Errors
-    /// `Unavailable` since a newer release has taken the database over.
-    pub(crate) fn admits_writes(&self) -> Result<()> {
+    /// `Unavailable` after an incompatible migration by a newer release.
+    pub(crate) fn check_writable(&self) -> Result<()> {
         match self.outdated.load(Ordering::Relaxed) {
             0 => Ok(()),
             needs => Err(Error::unavailable(format!(

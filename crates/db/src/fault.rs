@@ -1,10 +1,10 @@
-//! What a simulation may do to a database, and which safeguards it may take
-//! away to show that it would notice. Nothing of this exists in a server.
+//! Database faults in simulations, and safeguards that a simulation can disable
+//! to prove that it detects their absence. Servers use none of this.
 
 use async_trait::async_trait;
 use kernel::Result;
 
-/// A moment at which the database can be slow, fail or lose its answer.
+/// A point at which the database can be slow, fail, or lose its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point<'a> {
     /// Before a SELECT outside of a transaction.
@@ -15,9 +15,9 @@ pub enum Point<'a> {
     Statement(&'a str),
     /// Before a commit: an error here means that nothing was written.
     Commit,
-    /// After a commit: an error here means that its answer was lost.
+    /// After a commit: an error here means that the answer was lost.
     Committed,
-    /// A worker's transaction has committed under this lease.
+    /// A transaction of a worker has committed under this lease.
     Fenced {
         kind: &'a str,
         id: &'a str,
@@ -27,38 +27,38 @@ pub enum Point<'a> {
 
 /// Decides what happens at each point.
 #[async_trait]
-pub trait Interference: Send + Sync {
-    /// Waits as long as the database takes.
+pub trait DatabaseFaults: Send + Sync {
+    /// Waits for the simulated duration of the operation.
     ///
     /// # Errors
-    /// What the database answers instead.
+    /// The simulated error of the database.
     async fn at(&self, point: Point<'_>) -> Result<()>;
 
-    /// Whether another server hears of a commit.
-    fn is_heard(&self) -> bool {
+    /// Whether another server receives the notification of a commit.
+    fn delivers_notification(&self) -> bool {
         true
     }
 }
 
-/// The mechanisms that keep delayed and doubled work harmless. All are on
-/// except in a simulation that shows what happens without one.
+/// Mechanisms that make delayed and duplicate work harmless. All are enabled
+/// except in a simulation that shows the effect of their absence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Safeguards {
-    /// A worker's transaction fails when its lease is lost.
+    /// A transaction of a worker fails when its lease is lost.
     pub fence: bool,
     /// What was removed is remembered with its generation, and not created again
     /// by a late call.
     pub tombstone: bool,
-    /// A call of an older generation than one that was seen is refused.
+    /// A call with an older generation than a previous call is refused.
     pub generation: bool,
-    /// Leases of living runs are renewed.
+    /// Leases of active runs are renewed.
     pub renewal: bool,
-    /// Objects that the infrastructure made too late are removed.
+    /// Orphaned objects of the infrastructure are removed.
     pub sweep: bool,
-    /// A transaction that the database aborts is repeated.
+    /// Transactions aborted by the database are repeated.
     pub retry: bool,
-    /// A process notices by its own clock that a lease has ended. It does not
-    /// where the machine was suspended together with its clocks.
+    /// A process detects the end of a lease by its monotonic clock. This does
+    /// not work on a machine whose clocks were suspended too.
     pub validity: bool,
 }
 

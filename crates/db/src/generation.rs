@@ -1,31 +1,40 @@
-//! Calls across services: an older one cannot undo a newer one, and what was
-//! removed stays removed.
+//! Ordering of calls between services: an older call cannot undo a newer one,
+//! and removed objects stay removed.
 //!
-//! The caller gives each object its id before it calls, and sends its own
+//! The caller generates the id of each object before it calls, and sends its
 //! generation, which grows with each run of the reconciler that owns the
-//! object. The service that is called remembers the newest generation of each
-//! object that it has seen, and for a while the ids of removed objects.
+//! object. The called service stores the newest generation of each object, and
+//! for a limited time the ids of removed objects.
 
 use kernel::{Error, Result};
 
 use crate::{Dialect, Tx, values};
 
-/// Admits a call that creates or changes an object. `generation`: of the
-/// caller; `None` where a person calls.
+/// Checks a call that creates or changes an object. `generation`: of the
+/// caller; `None` for a user.
 ///
 /// # Errors
-/// `Conflict` where a newer call was admitted before, or where the object was
-/// removed.
-pub async fn admit(tx: &mut Tx, kind: &str, id: &str, generation: Option<i64>) -> Result<()> {
+/// `Conflict` if a newer call was accepted before, or the object was removed.
+pub async fn check_generation(
+    tx: &mut Tx,
+    kind: &str,
+    id: &str,
+    generation: Option<i64>,
+) -> Result<()> {
     remember(tx, kind, id, generation, false).await
 }
 
-/// Admits a call that removes an object; from now on it cannot be created
-/// again. Also of an object that was never seen: its creation may be delayed.
+/// Records the removal of an object, which cannot be created again afterwards.
+/// Also for unknown objects, because their creation may be delayed.
 ///
 /// # Errors
-/// `Conflict` where a newer call was admitted before.
-pub async fn bury(tx: &mut Tx, kind: &str, id: &str, generation: Option<i64>) -> Result<()> {
+/// `Conflict` if a newer call was accepted before.
+pub async fn record_tombstone(
+    tx: &mut Tx,
+    kind: &str,
+    id: &str,
+    generation: Option<i64>,
+) -> Result<()> {
     remember(tx, kind, id, generation, true).await
 }
 
@@ -72,7 +81,7 @@ async fn remember(
         if inserted == 1 {
             return Ok(());
         }
-        // Another call was faster: now its row is there.
+        // Another call inserted the row concurrently.
         return Err(Error::new(
             kernel::Kind::Aborted,
             "Another call for the same object was faster; try again.",

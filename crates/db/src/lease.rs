@@ -1,9 +1,9 @@
 //! Dirty keys and leases with epochs.
 //!
-//! A key is made dirty in the transaction of the change that needs work. A
-//! worker claims it by compare-and-swap (row locks do not exist on SQLite),
-//! which raises the epoch; every write of the run is fenced by it. All times
-//! are the database's own, so that the clocks of servers do not matter.
+//! A key is marked dirty in the transaction of a change that needs work. A
+//! worker claims it by compare-and-swap (SQLite has no row locks), which
+//! increments the epoch; every write of the run is fenced by the epoch. All
+//! times are times of the database, so that clocks of servers do not matter.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -14,29 +14,29 @@ use tokio::time::Instant;
 
 use crate::{Db, Dialect, LeaseLost, Validity, Value, values};
 
-/// A key that is due later than this from now was scheduled by a clock that
-/// has since been set back; so was a lease that ends later.
+/// A key that is due later than this was scheduled by a clock that has since
+/// been set back; the same holds for leases that end later.
 const FARTHEST: Duration = Duration::from_secs(15 * 60);
-/// Receipts of commits are kept so long.
+/// Retention of commit receipts.
 const RECEIPTS: Duration = Duration::from_secs(3600);
-/// Events that nobody delivered are kept so long.
+/// Retention of undelivered events.
 const EVENTS: Duration = Duration::from_secs(24 * 3600);
-/// Removed objects are remembered so long: no call is delayed longer.
+/// Retention of tombstones, which exceeds the delay of any call.
 const TOMBSTONES: Duration = Duration::from_secs(24 * 3600);
 
-/// A key that is leased to one worker.
+/// A key leased to one worker.
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub kind: String,
     pub id: String,
     pub owner: String,
-    /// Grows at each claim; a write with an old epoch fails.
+    /// Incremented with each claim; a write with an old epoch fails.
     pub epoch: i64,
-    /// The generation of the key that this run answers.
+    /// The generation of the key that this run handles.
     pub generation: i64,
-    /// Failed runs in a row before this one.
+    /// Number of consecutive failed runs before this one.
     pub attempts: i64,
-    /// The project whose object the key is, where it is known.
+    /// The project of the object, if known.
     pub tenant: Option<String>,
     pub(crate) validity: Validity,
 }
@@ -56,33 +56,34 @@ impl Lease {
     }
 
     /// Polls `work` only while the lease is held. The driver wraps each run in
-    /// it; a future that a run spawns as a task of its own needs its own guard.
+    /// it; a future that a run spawns as a separate task needs a separate
+    /// guard.
     ///
     /// # Errors
-    /// `LeaseLost` where it ended first; `work` is dropped.
+    /// `LeaseLost` if the lease ended first; `work` is dropped.
     pub async fn guard<F: Future>(&self, work: F) -> Result<F::Output, LeaseLost> {
         self.validity.guard(work).await
     }
 }
 
-/// What remains to do when a run has ended.
+/// The next action for a key after a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Dirty {
-    /// Nothing until somebody marks the key.
+pub enum RunOutcome {
+    /// Nothing until the key is marked.
     Clean,
     /// Run again after this time or when marked.
     After(Duration),
-    /// The row is gone: forget the key.
+    /// The row was deleted: delete the key.
     Gone,
-    /// The run failed: run again after this time; the text is kept.
+    /// The run failed: run again after this time; the text is stored.
     Failed(Duration, String),
 }
 
-/// How long until the next key of these kinds is due or its lease ends;
-/// `None`: nothing waits.
+/// Time until the next key of these kinds is due or its lease ends; `None`:
+/// there is none.
 ///
 /// # Errors
-/// As [`Db::query`].
+/// Same errors as [`Db::query`].
 pub async fn next_due(db: &Db, kinds: &[&str]) -> Result<Option<Duration>> {
     let now = db.now_sql();
     let row = db
@@ -91,7 +92,7 @@ pub async fn next_due(db: &Db, kinds: &[&str]) -> Result<Option<Duration>> {
                 "SELECT MIN(CASE WHEN owner IS NULL OR lease_until < {now} OR due_at > lease_until \
                  THEN due_at ELSE lease_until END) - {now} AS pause \
                  FROM flow_key WHERE due_at IS NOT NULL AND kind IN ({})",
-                marks(kinds.len())
+                placeholders(kinds.len())
             ),
             kinds.iter().map(|k| Value::from(*k)).collect(),
         )
@@ -100,16 +101,16 @@ pub async fn next_due(db: &Db, kinds: &[&str]) -> Result<Option<Duration>> {
     Ok(pause.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))))
 }
 
-/// Extends the leases of runs that are alive, over connections of its own.
-/// Ends the validity of those that are lost; answers how many were.
+/// Extends the leases of active runs, over separate connections. Ends the
+/// validity of lost leases and returns their number.
 ///
 /// # Errors
-/// As [`crate::Tx::execute`].
+/// Same errors as [`crate::Tx::execute`].
 pub async fn renew(db: &Db, owner: &str, alive: &[Lease], duration: Duration) -> Result<usize> {
     let db = &db.for_leases();
     let now = db.now_sql();
     let asked = Instant::now();
-    // A key that one of its own transactions has locked is renewed next time.
+    // A key locked by a transaction of its run is renewed next time.
     let skip = match db.dialect() {
         Dialect::Sqlite => "",
         Dialect::Postgres | Dialect::Mysql => " FOR UPDATE SKIP LOCKED",
@@ -121,8 +122,8 @@ pub async fn renew(db: &Db, owner: &str, alive: &[Lease], duration: Duration) ->
         for row in rows {
             let key = (row.text("kind")?, row.text("id")?, row.int("epoch")?);
             let lives = |l: &&Lease| (&l.kind, &l.id, l.epoch) == (&key.0, &key.1, key.2);
-            // Another run's lease is not ours to renew, though it is ours by
-            // name: the run may have died.
+            // A lease of the same owner with another epoch is not renewed,
+            // because its run may have ended.
             if alive.iter().any(|l| lives(&l)) {
                 held.push(key);
             }
@@ -154,7 +155,7 @@ pub async fn renew(db: &Db, owner: &str, alive: &[Lease], duration: Duration) ->
     if rest.is_empty() {
         return Ok(0);
     }
-    // Locked or lost: only reading tells.
+    // The key is locked or the lease is lost; a read distinguishes the two.
     let mut owned = BTreeSet::new();
     for row in db.query(select, values![owner]).await? {
         owned.insert((row.text("kind")?, row.text("id")?, row.int("epoch")?));
@@ -169,31 +170,31 @@ pub async fn renew(db: &Db, owner: &str, alive: &[Lease], duration: Duration) ->
     Ok(lost)
 }
 
-/// Ends a run. A key that was marked again meanwhile stays due, but a run that
-/// failed waits for its backoff unless a user's operation marked the key.
+/// Ends a run. A key that was marked during the run stays due; after a failed
+/// run it waits for the backoff, unless a user operation marked it.
 ///
 /// # Errors
-/// As [`crate::Tx::execute`].
-pub async fn complete(db: &Db, lease: &Lease, outcome: &Dirty) -> Result<()> {
+/// Same errors as [`crate::Tx::execute`].
+pub async fn complete(db: &Db, lease: &Lease, outcome: &RunOutcome) -> Result<()> {
     let now = db.now_sql();
     let free = "owner = NULL, lease_until = 0";
     let own = "WHERE kind = ? AND id = ? AND owner = ? AND epoch = ?";
-    // As long as nobody marked the key meanwhile …
+    // If the key was not marked meanwhile …
     let (quiet, mut args) = match outcome {
-        Dirty::Gone => (format!("DELETE FROM flow_key {own}"), vec![]),
-        Dirty::Clean => (
+        RunOutcome::Gone => (format!("DELETE FROM flow_key {own}"), vec![]),
+        RunOutcome::Clean => (
             format!(
                 "UPDATE flow_key SET {free}, due_at = NULL, attempts = 0, last_error = NULL {own}"
             ),
             vec![],
         ),
-        Dirty::After(pause) => (
+        RunOutcome::After(pause) => (
             format!(
                 "UPDATE flow_key SET {free}, due_at = {now} + ?, attempts = 0, last_error = NULL {own}"
             ),
             values![micros(*pause)],
         ),
-        Dirty::Failed(pause, why) => (
+        RunOutcome::Failed(pause, why) => (
             format!(
                 "UPDATE flow_key SET {free}, due_at = {now} + ?, attempts = ?, last_error = ? {own}"
             ),
@@ -203,7 +204,7 @@ pub async fn complete(db: &Db, lease: &Lease, outcome: &Dirty) -> Result<()> {
     let key = values![&lease.kind, &lease.id, &lease.owner, lease.epoch];
     args.extend(key.clone());
     let unchanged = match outcome {
-        Dirty::Failed(..) => {
+        RunOutcome::Failed(..) => {
             args.push(true.into());
             "AND urgent <> ?"
         }
@@ -220,7 +221,7 @@ pub async fn complete(db: &Db, lease: &Lease, outcome: &Dirty) -> Result<()> {
         {
             return Ok(());
         }
-        // … else it is still due.
+        // … otherwise it is still due.
         let rest = format!("UPDATE flow_key SET {free}, attempts = 0, last_error = NULL {own}");
         if tx.execute(&rest, key.clone()).await? == 1 {
             tx.woken.add(&lease.kind, &lease.id, true);
@@ -231,11 +232,11 @@ pub async fn complete(db: &Db, lease: &Lease, outcome: &Dirty) -> Result<()> {
     done
 }
 
-/// Voids every lease: on SQLite there is one process, so all that is held at
-/// its start belongs to the dead one before it.
+/// Releases every lease. SQLite has one process, so all leases at its start
+/// belong to its predecessor.
 ///
 /// # Errors
-/// As [`crate::Tx::execute`].
+/// Same errors as [`crate::Tx::execute`].
 pub async fn release_all(db: &Db) -> Result<()> {
     let now = db.now_sql();
     crate::write!(db, |tx| {
@@ -244,7 +245,7 @@ pub async fn release_all(db: &Db) -> Result<()> {
             vec![],
         )
         .await?;
-        // The machine's clock may have been set back while nobody ran.
+        // The clock of the machine may have been set back while no server ran.
         tx.execute(
             &format!("UPDATE flow_key SET due_at = {now} WHERE due_at > {now}"),
             vec![],
@@ -254,11 +255,11 @@ pub async fn release_all(db: &Db) -> Result<()> {
     })
 }
 
-/// Once in a while: repairs what a clock that was set back has left, and
-/// forgets old receipts and tombstones.
+/// Periodic maintenance: repairs the effects of a clock that was set back, and
+/// deletes old receipts and tombstones.
 ///
 /// # Errors
-/// As [`crate::Tx::execute`].
+/// Same errors as [`crate::Tx::execute`].
 pub async fn maintain(db: &Db) -> Result<()> {
     let now = db.now_sql();
     let far = micros(FARTHEST);
@@ -280,7 +281,7 @@ pub async fn maintain(db: &Db) -> Result<()> {
             values![micros(RECEIPTS)],
         )
         .await?;
-        // Nobody consumes events later than this.
+        // No event is consumed after this time.
         tx.execute(
             &format!("DELETE FROM outbox WHERE seq < {now} - ?"),
             values![micros(EVENTS)],
@@ -296,7 +297,7 @@ pub async fn maintain(db: &Db) -> Result<()> {
 }
 
 /// Placeholders of a list of `n` values.
-pub(crate) fn marks(n: usize) -> String {
+pub(crate) fn placeholders(n: usize) -> String {
     vec!["?"; n].join(", ")
 }
 

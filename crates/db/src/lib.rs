@@ -1,16 +1,15 @@
-//! One small façade over SQLite (embedded), PostgreSQL (scale-out) and
-//! MariaDB. SQL is text with `?` placeholders in `table.rs` files; there is
-//! no trait over the database, so three real servers are the test doubles.
+//! A small façade over SQLite (embedded), PostgreSQL (scale-out) and MariaDB.
+//! SQL is text with `?` placeholders in `table.rs` files. There is no trait
+//! over the database; tests run on the three real databases.
 //!
 //! Schema rules: ids `varchar(36)`, times `bigint` microseconds, JSON `text`,
-//! no RETURNING, no auto-increment, every DDL step can be run again.
+//! no RETURNING, no auto-increment, every DDL step can be repeated.
 
 mod claim;
 mod columns;
 mod connect;
 mod fault;
 mod generation;
-mod head;
 mod lease;
 mod mark;
 mod migrate;
@@ -18,6 +17,7 @@ mod outbox;
 mod row;
 mod sqlite;
 mod stamp;
+mod statement_name;
 mod table;
 mod tx;
 mod validity;
@@ -26,17 +26,17 @@ mod wake;
 
 pub use claim::{Due, claim, claim_for, search, tenants};
 pub use connect::{Db, Dialect};
-pub use fault::{Interference, Point, Safeguards};
-pub use generation::{admit, bury};
-pub use lease::{Dirty, Lease, complete, maintain, next_due, release_all, renew};
+pub use fault::{DatabaseFaults, Point, Safeguards};
+pub use generation::{check_generation, record_tombstone};
+pub use lease::{Lease, RunOutcome, complete, maintain, next_due, release_all, renew};
 pub use mark::{mark, mark_for, mark_now};
 pub use migrate::{Migration, SCHEMA};
 pub use outbox::{OutboxRow, outbox_after, outbox_drop, outbox_push};
 pub use row::Row;
 pub use sqlite::SqliteRow;
 pub use stamp::{KeyStamp, key_stamps};
-pub use table::{Column, Json, Table, columns_of, unknown_word};
-pub use tx::{Attempts, Fenced, Tx, conclude};
+pub use table::{Column, Json, Table, columns_of, unknown_stored_value};
+pub use tx::{Attempts, Fenced, Tx, commit_with_receipt};
 pub use validity::{LeaseLost, Validity};
 pub use value::Value;
 pub use wake::{Marked, Wakes};

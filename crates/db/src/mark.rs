@@ -1,42 +1,41 @@
-//! Makes keys dirty, in the transaction of the change that needs work.
+//! Marks keys dirty in the transaction of a change that needs work.
 
 use kernel::Result;
 
 use crate::{Dialect, Tx, values};
 
-/// How a mark treats a key that waits because its last run failed.
+/// How a mark affects a key that waits for its backoff.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Urgency {
-    /// It goes on waiting.
+    /// The backoff continues.
     Event,
-    /// It runs at once, and its failures are forgotten.
+    /// The key runs at once, and its failures are reset.
     Operation,
 }
 
-/// Marks a key dirty: a worker runs it as soon as the transaction commits, or
-/// when its backoff ends where the last run failed. For events: something that
-/// the row depends on has changed.
+/// Marks a key dirty: a worker runs it as soon as the transaction has
+/// committed, or after the backoff if the last run failed. Used for events:
+/// something that the row depends on has changed.
 ///
 /// # Errors
-/// As [`Tx::execute`].
+/// Same errors as [`Tx::execute`].
 pub async fn mark(tx: &mut Tx, kind: &str, id: &str) -> Result<()> {
     upsert(tx, kind, id, None, Urgency::Event).await
 }
 
-/// As [`mark`] for operations of users: the key runs at once, whatever failed
-/// before.
+/// As [`mark`] for user operations: the key runs at once, even after failures.
 ///
 /// # Errors
-/// As [`Tx::execute`].
+/// Same errors as [`Tx::execute`].
 pub async fn mark_now(tx: &mut Tx, kind: &str, id: &str) -> Result<()> {
     upsert(tx, kind, id, None, Urgency::Operation).await
 }
 
-/// As [`mark_now`] where a row is created: says whose it is, so that the keys
-/// of one project cannot keep those of others waiting.
+/// As [`mark_now`] for a new row: stores its project, so that the keys of one
+/// project cannot delay those of others.
 ///
 /// # Errors
-/// As [`Tx::execute`].
+/// Same errors as [`Tx::execute`].
 pub async fn mark_for(tx: &mut Tx, kind: &str, id: &str, project_id: &str) -> Result<()> {
     upsert(tx, kind, id, Some(project_id), Urgency::Operation).await
 }
@@ -69,7 +68,8 @@ async fn upsert(
         ),
     };
     let at_once = format!("{least}(COALESCE({old}, {new}), {new})");
-    // MySQL assigns from left to right: `attempts` is changed last.
+    // MySQL evaluates assignments from left to right, so `attempts` is changed
+    // last.
     let change = match urgency {
         Urgency::Event => format!(
             "due_at = CASE WHEN {old_attempts} > 0 THEN COALESCE({old}, {new}) ELSE {at_once} END"

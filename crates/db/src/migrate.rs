@@ -1,5 +1,5 @@
-//! Schema steps. Each is one statement that can be run again; a table says
-//! which ran. Additive only.
+//! Schema migrations. Each is one repeatable statement; a table records which
+//! ones ran. Migrations only add.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use tokio::time::Instant;
 
 use crate::{Db, Dialect, Tx, values};
 
-/// One schema step.
+/// One migration.
 #[derive(Debug, Clone, Copy)]
 pub struct Migration {
-    /// Unique and sorted, as `identity-001-users`.
+    /// Unique and sorted, such as `identity-001-users`.
     pub name: &'static str,
-    /// DDL in the portable subset; `{blob}` stands for the dialect's binary
-    /// type and `{text}` for long text.
+    /// Portable DDL; `{blob}` is replaced by the binary type of the database
+    /// and `{text}` by its type for long text.
     pub sql: &'static str,
 }
 
-/// The schema that this release writes. Raised with each release that adds a
-/// migration or a stored word.
+/// The schema version of this release. Incremented with each release that adds
+/// a migration or a stored value.
 pub const SCHEMA: i64 = 3;
-/// The oldest schema whose servers can run beside this release on one
-/// database: they ignore columns that they do not know, and leave rows alone
-/// whose words they do not know. Servers of schema 2 do not count the builds of
-/// a server and send no generation, so they would undo what this release does.
+/// The oldest schema version whose servers can run concurrently with this
+/// release: they ignore unknown columns and leave rows with unknown values
+/// unchanged. Servers of schema 2 do not count the builds of a server and send
+/// no generation, so they would undo changes of this release.
 const SHARED_WITH: i64 = 3;
-/// The leases of a server that has ended are over after this.
+/// The leases of a stopped server have ended after this time.
 const LEASES_END: Duration = Duration::from_secs(13);
-/// PostgreSQL's key of the lock of migrations.
+/// PostgreSQL's advisory lock of migrations.
 const LOCK: i64 = 5_077_001;
-/// MariaDB's name of it.
+/// The name of the lock in MariaDB.
 const LOCK_NAME: &str = "jeroboam.migration";
 
 const OWN: &[Migration] = &[
@@ -87,7 +87,7 @@ const OWN: &[Migration] = &[
         name: "db-011-receipt-at",
         sql: "CREATE INDEX commit_receipt_at ON commit_receipt (at)",
     },
-    // The ids of some objects are longer than the columns of the table before,
+    // Ids of some objects are longer than the columns of the previous table,
     // which databases of schema 2 have.
     Migration {
         name: "db-012-call-generation",
@@ -102,13 +102,11 @@ const OWN: &[Migration] = &[
 ];
 
 impl Db {
-    /// Runs the steps that have not run, in order, while other servers that
-    /// start at the same time wait.
+    /// Runs missing migrations in order, while other starting servers wait.
     ///
     /// # Errors
-    /// `Precondition` where a newer release, with which this one cannot share a
-    /// database, has migrated it; `Internal` with the step's name where one
-    /// fails.
+    /// `Precondition` if a newer, incompatible release has migrated the
+    /// database; `Internal` with the name of a failed migration.
     pub async fn migrate(&self, steps: &[Migration]) -> Result<()> {
         self.migrate_as(steps, SCHEMA, SHARED_WITH).await
     }
@@ -116,7 +114,7 @@ impl Db {
     /// As [`Db::migrate`] for a release with another schema.
     ///
     /// # Errors
-    /// As [`Db::migrate`].
+    /// Same errors as [`Db::migrate`].
     pub async fn migrate_as(&self, steps: &[Migration], schema: i64, shared: i64) -> Result<()> {
         let mut tx = self.begin().await?;
         let locked = match self.dialect() {
@@ -125,7 +123,7 @@ impl Db {
                 .query("SELECT pg_advisory_xact_lock(?)", values![LOCK])
                 .await
                 .map(|_| ()),
-            // Of the session: data definition commits each time.
+            // A session setting, because DDL commits each time.
             Dialect::Mysql => tx
                 .query("SELECT GET_LOCK(?, 120) AS got", values![LOCK_NAME])
                 .await
@@ -183,7 +181,7 @@ impl Db {
             ));
         }
         if found.is_some_and(|(version, _)| version < shared) {
-            self.older_servers_end().await?;
+            self.check_no_older_servers().await?;
         }
         let done: std::collections::HashSet<String> = tx
             .query("SELECT name FROM migration", vec![])
@@ -204,7 +202,7 @@ impl Db {
                 )
                 .await?;
             }
-            // An older server beside a newer one takes nothing back.
+            // An older server next to a newer one does not lower the version.
             Some((version, _)) if version < schema => {
                 tx.execute(
                     "UPDATE schema_release SET version = ?, shared_with = ? WHERE id = 1",
@@ -217,9 +215,10 @@ impl Db {
         Ok(())
     }
 
-    /// Servers that cannot share the database with this release must have
-    /// ended: one that works holds leases. On SQLite there is no other server.
-    async fn older_servers_end(&self) -> Result<()> {
+    /// Waits until servers that cannot share the database with this release
+    /// have stopped: an active server holds leases. On SQLite there is no other
+    /// server.
+    async fn check_no_older_servers(&self) -> Result<()> {
         let sql = format!(
             "SELECT COUNT(*) AS n FROM flow_key WHERE owner IS NOT NULL AND lease_until > {}",
             self.now_sql()
@@ -258,7 +257,8 @@ impl Db {
         let ran = tx.execute(&sql, vec![]).await;
         match ran {
             Ok(_) => {}
-            // MySQL commits DDL at once: a crash between DDL and the mark.
+            // MySQL commits DDL immediately: a crash can occur between the DDL
+            // and its record.
             Err(e) if self.dialect() == Dialect::Mysql && repeated(&e) => {}
             Err(e) => return Err(e),
         }

@@ -1,11 +1,11 @@
-//! The outbox: events written in the transaction of the change, delivered
-//! afterwards by a dispatcher, at least once, in order.
+//! The outbox: events written in the transaction of a change and delivered
+//! later by a dispatcher, at least once and in order.
 
 use kernel::{Event, Result, clock, ids};
 
 use crate::{Db, Tx, values};
 
-/// An event that waits for delivery.
+/// An undelivered event.
 #[derive(Debug, Clone)]
 pub struct OutboxRow {
     pub id: String,
@@ -13,10 +13,10 @@ pub struct OutboxRow {
     pub event: Event,
 }
 
-/// Writes an event with the change that it tells of.
+/// Inserts an event in the transaction of the change that it describes.
 ///
 /// # Errors
-/// As [`Tx::execute`].
+/// Same errors as [`Tx::execute`].
 pub async fn outbox_push(tx: &mut Tx, event: &Event) -> Result<()> {
     tx.execute(
         "INSERT INTO outbox (seq, id, event_type, project_id, payload) VALUES (?, ?, ?, ?, ?)",
@@ -33,10 +33,10 @@ pub async fn outbox_push(tx: &mut Tx, event: &Event) -> Result<()> {
     Ok(())
 }
 
-/// The oldest events, at most `limit`.
+/// The oldest undelivered events, at most `limit`.
 ///
 /// # Errors
-/// As [`Db::query`].
+/// Same errors as [`Db::query`].
 pub async fn outbox_after(db: &Db, limit: u32) -> Result<Vec<OutboxRow>> {
     let rows = db
         .query(
@@ -59,10 +59,10 @@ pub async fn outbox_after(db: &Db, limit: u32) -> Result<Vec<OutboxRow>> {
         .collect()
 }
 
-/// Removes a delivered event.
+/// Deletes a delivered event.
 ///
 /// # Errors
-/// As [`Tx::execute`].
+/// Same errors as [`Tx::execute`].
 pub async fn outbox_drop(tx: &mut Tx, id: &str) -> Result<()> {
     tx.execute("DELETE FROM outbox WHERE id = ?", values![id])
         .await

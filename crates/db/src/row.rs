@@ -6,8 +6,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor, MySql, Postgres, Row as _};
 
 use crate::Value;
-use crate::head::head;
 use crate::sqlite::{FromCell as _, SqliteRow};
+use crate::statement_name::statement_name;
 
 /// A row of a result; columns are read by name.
 pub enum Row {
@@ -31,7 +31,7 @@ impl Row {
     /// A text column that is never null.
     ///
     /// # Errors
-    /// `Internal` where the column is missing, null or of another type.
+    /// `Internal` if the column is missing, null or of another type.
     pub fn text(&self, name: &str) -> Result<String> {
         get!(self, String, name)
     }
@@ -39,7 +39,7 @@ impl Row {
     /// A text column that may be null.
     ///
     /// # Errors
-    /// As [`Row::text`].
+    /// Same errors as [`Row::text`].
     pub fn opt_text(&self, name: &str) -> Result<Option<String>> {
         get!(self, Option<String>, name)
     }
@@ -47,7 +47,7 @@ impl Row {
     /// A `bigint` column that is never null.
     ///
     /// # Errors
-    /// As [`Row::text`].
+    /// Same errors as [`Row::text`].
     pub fn int(&self, name: &str) -> Result<i64> {
         get!(self, i64, name)
     }
@@ -55,7 +55,7 @@ impl Row {
     /// A `bigint` column that may be null.
     ///
     /// # Errors
-    /// As [`Row::text`].
+    /// Same errors as [`Row::text`].
     pub fn opt_int(&self, name: &str) -> Result<Option<i64>> {
         get!(self, Option<i64>, name)
     }
@@ -63,7 +63,7 @@ impl Row {
     /// A boolean column.
     ///
     /// # Errors
-    /// As [`Row::text`].
+    /// Same errors as [`Row::text`].
     pub fn flag(&self, name: &str) -> Result<bool> {
         get!(self, bool, name)
     }
@@ -71,7 +71,7 @@ impl Row {
     /// A boolean column that may be null.
     ///
     /// # Errors
-    /// As [`Row::text`].
+    /// Same errors as [`Row::text`].
     pub fn opt_flag(&self, name: &str) -> Result<Option<bool>> {
         get!(self, Option<bool>, name)
     }
@@ -79,7 +79,7 @@ impl Row {
     /// A binary column.
     ///
     /// # Errors
-    /// As [`Row::text`].
+    /// Same errors as [`Row::text`].
     pub fn blob(&self, name: &str) -> Result<Vec<u8>> {
         get!(self, Vec<u8>, name)
     }
@@ -87,14 +87,14 @@ impl Row {
     /// A text column that holds JSON.
     ///
     /// # Errors
-    /// As [`Row::text`], and where the text is not JSON.
+    /// As [`Row::text`], and if the text is not JSON.
     pub fn json(&self, name: &str) -> Result<serde_json::Value> {
         Ok(serde_json::from_str(&self.text(name)?)?)
     }
 }
 
-/// `?` becomes `$1`, `$2`, … outside of quotes, as PostgreSQL wants it.
-pub(crate) fn dollars(sql: &str) -> String {
+/// Replaces `?` by `$1`, `$2`, … outside of quotes, for PostgreSQL.
+pub(crate) fn numbered_placeholders(sql: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(sql.len() + 16);
     let (mut n, mut quoted) = (0, false);
@@ -155,7 +155,7 @@ macro_rules! runners {
     };
 }
 
-runners!(Postgres, pg_all, pg_exec, Postgres, dollars);
+runners!(Postgres, pg_all, pg_exec, Postgres, numbered_placeholders);
 runners!(MySql, mysql_all, mysql_exec, Mysql, str::to_owned);
 
 /// Unique violations are `AlreadyExists`, deadlocks and serialization
@@ -170,12 +170,13 @@ pub(crate) fn failed(sql: &str, e: sqlx::Error) -> Error {
             "The database was busy with conflicting changes; try again.",
         ),
         e if is_lost(e) => Error::unavailable("The database does not answer."),
-        _ => return Error::internal(e).context(head(sql)),
+        _ => return Error::internal(e).context(statement_name(sql)),
     };
-    error.context(e).context(head(sql))
+    error.context(e).context(statement_name(sql))
 }
 
-/// As [`failed`] for a commit: a lost connection leaves its outcome open.
+/// As [`failed`] for a commit, whose outcome is unknown after a lost
+/// connection.
 pub(crate) fn failed_commit(e: sqlx::Error) -> Error {
     if is_lost(&e) {
         return Error::new(
@@ -199,8 +200,8 @@ fn is_abort(e: &dyn sqlx::error::DatabaseError) -> bool {
     matches!(e.code().as_deref(), Some("40001" | "40P01" | "25P03"))
 }
 
-/// No answer came, or the server is going away (PostgreSQL's class 57P,
-/// MariaDB's errors of shutdown).
+/// No answer was received, or the server is shutting down (PostgreSQL's class
+/// 57P, MariaDB's shutdown errors).
 fn is_lost(e: &sqlx::Error) -> bool {
     match e {
         sqlx::Error::Io(_)

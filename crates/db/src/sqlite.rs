@@ -1,9 +1,9 @@
 //! SQLite in this process, on the calling thread.
 //!
-//! There is one connection that writes and some that read. Writers queue in
-//! order of arrival. A commit does not force the write-ahead log to the disk
-//! by itself: one flush serves all transactions that committed before it
-//! began, and [`Sqlite::flushed`] returns once such a flush has ended.
+//! There is one connection for writing and several for reading. Writers queue
+//! in order of arrival. A commit does not flush the write-ahead log itself: one
+//! flush covers all transactions that committed before it started, and
+//! [`Sqlite::flushed`] returns after such a flush.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,23 +19,25 @@ use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
 
 use crate::Value;
 
-/// Prepared statements that a connection keeps: all that we have.
+/// Number of prepared statements that a connection caches: all statements of
+/// the product.
 const STATEMENTS: usize = 512;
-/// Of each connection.
+/// Settings of each connection.
 const PRAGMAS: &str = "PRAGMA foreign_keys = ON; PRAGMA temp_store = memory;";
-/// Another process may hold the file's write lock for this long.
+/// Another process may hold the write lock of the file for this long.
 const BUSY: Duration = Duration::from_secs(30);
-/// Connections that are kept for reading; more are opened while all are used.
+/// Number of idle read connections that are kept; more are opened when all are
+/// in use.
 const READERS: usize = 8;
 
 /// A database file that this process has opened.
 pub(crate) struct Sqlite {
-    /// `None`: in memory, with the writer as its only connection.
+    /// `None` for an in-memory database, whose writer is its only connection.
     path: Option<PathBuf>,
     writer: Arc<Queue<Connection>>,
     readers: Mutex<Vec<Connection>>,
     durable: bool,
-    /// Transactions that have committed, and how many of them are on the disk.
+    /// Number of committed transactions, and how many of them are on disk.
     committed: AtomicU64,
     flushed: AtomicU64,
     flush: Queue<()>,
@@ -57,7 +59,7 @@ impl SqliteRow {
     }
 }
 
-/// A Rust value from a stored one.
+/// Conversion of a stored value to a Rust value.
 pub(crate) trait FromCell: Sized {
     fn from_cell(cell: &Cell) -> Result<Self>;
 }
@@ -109,8 +111,8 @@ impl<T: FromCell> FromCell for Option<T> {
 }
 
 impl Sqlite {
-    /// `durable: false` leaves it to the operating system when changes reach
-    /// the disk: for worlds that need not survive a power failure.
+    /// With `durable: false` the operating system decides when changes reach
+    /// the disk, for data that need not survive a power failure.
     pub(crate) fn open(path: &str, durable: bool) -> Result<Self> {
         let memory = path.is_empty() || path == ":memory:";
         let path = (!memory).then(|| PathBuf::from(path));
@@ -125,7 +127,8 @@ impl Sqlite {
         writer
             .execute_batch(&format!("PRAGMA synchronous = {level}"))
             .map_err(unreachable)?;
-        // [`Sqlite::begin`] waits on its own, without holding up a thread.
+        // [`Sqlite::begin`] waits asynchronously instead of blocking the
+        // thread.
         writer.busy_timeout(Duration::ZERO).map_err(unreachable)?;
         Ok(Self {
             durable: durable && path.is_some(),
@@ -173,7 +176,7 @@ impl Sqlite {
         loop {
             match run(&connection, "BEGIN IMMEDIATE") {
                 Ok(()) => break,
-                // Another process writes: wait without holding up this thread.
+                // Another process writes: wait without blocking this thread.
                 Err(e) if is_busy(&e) && tokio::time::Instant::now() < end => {
                     let pause = 0.5 + ids::jitter() * 2.0;
                     tokio::time::sleep(Duration::from_secs_f64(pause / 1000.0)).await;
@@ -187,7 +190,7 @@ impl Sqlite {
         })
     }
 
-    /// Until everything that has committed so far is on the disk.
+    /// Waits until everything committed so far is on disk.
     pub(crate) async fn flushed(&self) -> Result<()> {
         if !self.durable {
             return Ok(());
@@ -200,14 +203,14 @@ impl Sqlite {
         if self.flushed.load(Ordering::SeqCst) >= mine {
             return Ok(());
         }
-        // Whoever has committed until now is served by this flush.
+        // This flush covers everything committed until now.
         let served = self.committed.load(Ordering::SeqCst);
         let log = self.log()?.try_clone().map_err(Error::internal)?;
         tokio::task::spawn_blocking(move || log.sync_data())
             .await
             .map_err(Error::internal)?
             .map_err(|e| {
-                // The transaction is committed; whether it survives is open.
+                // The transaction is committed, but its durability is unknown.
                 Error::new(Kind::OutcomeUnknown, "The database cannot be written.").context(e)
             })?;
         self.flushed.fetch_max(served, Ordering::SeqCst);
@@ -266,7 +269,7 @@ impl Drop for SqliteTx {
     }
 }
 
-/// A statement without values, prepared once.
+/// Runs a statement without values, prepared once.
 fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
@@ -277,13 +280,13 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection
         .create_scalar_function("now_micros", 0, flags, |_| Ok(clock::database_micros()))
         .map_err(unreachable)?;
-    // A plan that depended on the values bound to a statement would be made
-    // anew for each of them.
+    // A plan that depends on bound values would be prepared again for each of
+    // them.
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(unreachable)?;
     connection.execute_batch(PRAGMAS).map_err(unreachable)?;
-    // A reader meets a lock only where another process recovers the file.
+    // A reader is locked only while another process recovers the file.
     connection
         .busy_timeout(Duration::from_secs(5))
         .map_err(unreachable)
@@ -341,7 +344,7 @@ fn failed(sql: &str, e: rusqlite::Error) -> Error {
     } else {
         Error::internal(e)
     };
-    error.context(crate::head::head(sql))
+    error.context(crate::statement_name::statement_name(sql))
 }
 
 fn unreachable(e: rusqlite::Error) -> Error {

@@ -1,5 +1,5 @@
-//! A cheap answer to "has anything happened to these keys?", for what must
-//! not depend on wakes alone.
+//! A cheap check whether keys have changed, for code that must not depend on
+//! notifications alone.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use kernel::Result;
 
 use crate::{Db, Value, values};
 
-/// Keys in one statement.
+/// Maximum number of keys in one statement.
 const CHUNK: usize = 500;
 
-/// Differs after each mark of a key, each claim and each end of a run.
+/// Differs after each mark, claim and end of a run of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyStamp {
     generation: i64,
@@ -18,10 +18,10 @@ pub struct KeyStamp {
     running: bool,
 }
 
-/// The stamps of keys of one kind; a key that nobody marked has none.
+/// The stamps of keys of one kind; unmarked keys have none.
 ///
 /// # Errors
-/// As [`Db::query`].
+/// Same errors as [`Db::query`].
 pub async fn key_stamps(db: &Db, kind: &str, ids: &[String]) -> Result<BTreeMap<String, KeyStamp>> {
     let mut stamps = BTreeMap::new();
     for chunk in ids.chunks(CHUNK) {

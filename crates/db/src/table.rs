@@ -1,5 +1,5 @@
-//! Tables whose columns are named once: the struct is the list of columns,
-//! and insert, read and select come from it.
+//! Tables whose columns are listed once: the struct is the list of columns,
+//! from which insert, read and select are derived.
 
 use async_trait::async_trait;
 use kernel::{Error, Kind, Result};
@@ -9,11 +9,11 @@ use crate::{Db, Dialect, Row, Tx, Value, values};
 /// A type that a column can hold.
 pub trait Column: Sized {
     /// # Errors
-    /// As [`Row::text`]; for stored words also [`unknown_word`].
+    /// As [`Row::text`]; for stored enums also [`unknown_stored_value`].
     fn read(row: &Row, name: &str) -> Result<Self>;
 
     /// # Errors
-    /// `Internal` where the value cannot be written as JSON.
+    /// `Internal` if the value cannot be written as JSON.
     fn value(&self) -> Result<Value>;
 }
 
@@ -64,13 +64,13 @@ pub trait Table: Sized + Sync {
     const COLUMNS: &'static [&'static str];
 
     /// # Errors
-    /// As [`Column::read`].
+    /// Same errors as [`Column::read`].
     fn read(row: &Row) -> Result<Self>;
 
-    /// In the order of the columns.
+    /// The values in the order of the columns.
     ///
     /// # Errors
-    /// As [`Column::value`].
+    /// Same errors as [`Column::value`].
     fn values(&self) -> Result<Vec<Value>>;
 
     /// `SELECT` of all columns of the table, without a condition.
@@ -80,7 +80,7 @@ pub trait Table: Sized + Sync {
     }
 
     /// # Errors
-    /// As [`Tx::execute`].
+    /// Same errors as [`Tx::execute`].
     async fn insert(&self, tx: &mut Tx) -> Result<()> {
         let sql = format!(
             "INSERT INTO {} ({}) VALUES ({})",
@@ -133,61 +133,61 @@ macro_rules! table {
     };
 }
 
-/// Gives an enum its stored words. A word that none of them is was written by
-/// a newer release: reading it is an error, never a default.
+/// Assigns stored values to the variants of an enum. An unknown value was
+/// written by a newer release: reading it is an error, never a default.
 ///
 /// ```ignore
 /// db::words! { Status: Build = "BUILD", Active = "ACTIVE" }
 /// ```
 #[macro_export]
-macro_rules! words {
+macro_rules! stored_enum {
     ($type:ty: $($variant:ident = $word:literal),* $(,)?) => {
         impl $type {
-            /// The word that is stored and shown.
+            /// The value that is stored and shown.
             #[must_use]
-            pub fn word(self) -> &'static str {
+            pub fn as_stored(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word),*
                 }
             }
 
             /// # Errors
-            /// See [`db::unknown_word`].
-            pub fn of_word(word: &str) -> ::kernel::Result<Self> {
+            /// See [`db::unknown_stored_value`].
+            pub fn from_stored(word: &str) -> ::kernel::Result<Self> {
                 match word {
                     $($word => Ok(Self::$variant),)*
-                    _ => Err($crate::unknown_word(stringify!($type), word)),
+                    _ => Err($crate::unknown_stored_value(stringify!($type), word)),
                 }
             }
         }
 
         impl $crate::Column for $type {
             fn read(row: &$crate::Row, name: &str) -> ::kernel::Result<Self> {
-                Self::of_word(&row.text(name)?)
+                Self::from_stored(&row.text(name)?)
             }
 
             fn value(&self) -> ::kernel::Result<$crate::Value> {
-                Ok(self.word().into())
+                Ok(self.as_stored().into())
             }
         }
     };
 }
 
-/// The error for a stored word that this release does not know: the row is
+/// The error for a stored value that this release does not know. The row is
 /// left to the newer release that wrote it.
 #[must_use]
-pub fn unknown_word(what: &str, word: &str) -> Error {
+pub fn unknown_stored_value(what: &str, word: &str) -> Error {
     Error::new(
         Kind::Unavailable { retry_after: 30 },
         format!("The {what} '{word}' was written by a newer version of this server."),
     )
 }
 
-/// The columns that a table has in the database, sorted: what a test compares
-/// with [`Table::COLUMNS`].
+/// The columns of a table in the database, sorted. Tests compare them with
+/// [`Table::COLUMNS`].
 ///
 /// # Errors
-/// As [`Db::query`].
+/// Same errors as [`Db::query`].
 pub async fn columns_of(db: &Db, table: &str) -> Result<Vec<String>> {
     let sql = match db.dialect() {
         Dialect::Sqlite => "SELECT name AS name FROM pragma_table_info(?)",

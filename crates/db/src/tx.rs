@@ -9,12 +9,12 @@ use sqlx::{MySql, Postgres, Transaction};
 use crate::connect::Pools;
 use crate::fault::Point;
 use crate::sqlite::SqliteTx;
-use crate::wake::Woken;
+use crate::wake::WokenKeys;
 use crate::{Db, Lease, Row, Value, row};
 
-/// An aborted transaction is repeated at most so often.
+/// Maximum number of attempts of an aborted transaction.
 const TRIES: u32 = 12;
-/// Pause before the first repeat; doubles up to 32 times this.
+/// Delay before the first repeat; doubles up to 32 times this value.
 const PAUSE: Duration = Duration::from_millis(4);
 
 enum Inner {
@@ -27,15 +27,15 @@ enum Inner {
 pub struct Tx {
     inner: Inner,
     db: Db,
-    /// What a commit wakes, and whether it wrote events.
-    pub(crate) woken: Woken,
+    /// Keys that the commit notifies, and whether events were written.
+    pub(crate) woken: WokenKeys,
     events: bool,
     receipt: Option<String>,
 }
 
 impl Tx {
     pub(crate) async fn begin(db: &Db) -> Result<Self> {
-        db.admits_writes()?;
+        db.check_writable()?;
         db.point(Point::Begin).await?;
         let inner = match &db.pools {
             Pools::Sqlite(sqlite) => Inner::Sqlite(sqlite.begin().await?),
@@ -49,7 +49,7 @@ impl Tx {
         Ok(Self {
             inner,
             db: db.clone(),
-            woken: Woken::default(),
+            woken: WokenKeys::default(),
             events: false,
             receipt: None,
         })
@@ -71,16 +71,16 @@ impl Tx {
     /// As [`Tx::query`], the first row.
     ///
     /// # Errors
-    /// As [`Tx::query`].
+    /// Same errors as [`Tx::query`].
     pub async fn query_opt(&mut self, sql: &str, args: Vec<Value>) -> Result<Option<Row>> {
         Ok(self.query(sql, args).await?.into_iter().next())
     }
 
-    /// As [`Tx::query_opt`], and keeps other writers off the row until the
-    /// end. On SQLite a write transaction is alone from its begin.
+    /// As [`Tx::query_opt`], and locks the row until the end of the
+    /// transaction. On SQLite a write transaction is exclusive from its start.
     ///
     /// # Errors
-    /// As [`Tx::query`].
+    /// Same errors as [`Tx::query`].
     pub async fn lock_opt(&mut self, sql: &str, args: Vec<Value>) -> Result<Option<Row>> {
         if self.dialect() == crate::Dialect::Sqlite {
             return self.query_opt(sql, args).await;
@@ -88,11 +88,11 @@ impl Tx {
         self.query_opt(&format!("{sql} FOR UPDATE"), args).await
     }
 
-    /// Runs a statement; answers the number of matched rows. Never branch on
-    /// the count of an upsert: MariaDB says 2.
+    /// Runs a statement and returns the number of matched rows. Never branch on
+    /// the count of an upsert: MariaDB returns 2.
     ///
     /// # Errors
-    /// `AlreadyExists` for a unique violation, else as [`Tx::query`].
+    /// `AlreadyExists` for a unique violation, otherwise as [`Tx::query`].
     pub async fn execute(&mut self, sql: &str, args: Vec<Value>) -> Result<u64> {
         self.db.statement(sql).await?;
         match &mut self.inner {
@@ -102,7 +102,7 @@ impl Tx {
         }
     }
 
-    /// Ties this transaction to a lease; fails with `Conflict` where another
+    /// Fences this transaction by a lease; fails with `Conflict` if another
     /// worker has taken the key.
     async fn fence(&mut self, lease: &Lease) -> Result<()> {
         if !self.db.safeguards().fence {
@@ -124,8 +124,7 @@ impl Tx {
         )))
     }
 
-    /// Wakes who waits for this key once the transaction has committed,
-    /// without making it dirty.
+    /// Notifies waiters of this key after the commit, without marking it dirty.
     pub fn wake(&mut self, kind: &str, id: &str) {
         self.woken.add(kind, id, false);
     }
@@ -134,13 +133,13 @@ impl Tx {
         self.events = true;
     }
 
-    /// Leaves a row by which [`crate::write!`] finds out whether the transaction took
-    /// place when the answer of its commit was lost. For operations of users,
-    /// who cannot look as easily as a reconciler.
+    /// Inserts a row by which [`crate::write!`] detects whether the transaction
+    /// was committed if the answer of the commit was lost. For user operations,
+    /// which cannot check as easily as a reconciler.
     ///
     /// # Errors
-    /// As [`Tx::execute`].
-    pub async fn leave_receipt(&mut self) -> Result<()> {
+    /// Same errors as [`Tx::execute`].
+    pub async fn write_receipt(&mut self) -> Result<()> {
         let id = ids::uuid();
         let now = self.db.now_sql();
         self.execute(
@@ -157,20 +156,20 @@ impl Tx {
         self.db.dialect()
     }
 
-    /// The database that the transaction belongs to.
+    /// The database of the transaction.
     #[must_use]
     pub fn db(&self) -> &Db {
         &self.db
     }
 
-    /// Commits, then wakes whoever waits for what it wrote.
+    /// Commits, then notifies waiters of the written keys.
     ///
     /// # Errors
     /// `Aborted`, `Unavailable` or `Internal`: nothing was written.
-    /// `OutcomeUnknown`: nobody knows.
+    /// `OutcomeUnknown`: the transaction may be committed or not.
     pub async fn commit(mut self) -> Result<()> {
         if self.events {
-            // Dispatchers wait for nothing more exact.
+            // Dispatchers need no more precise notification.
             self.wake("outbox", "");
         }
         self.db.point(Point::Commit).await?;
@@ -194,19 +193,19 @@ impl Tx {
     }
 }
 
-/// A worker's transaction: it can only commit while the lease is held, because
-/// the row of the lease is locked by its first statement. Writes to columns
-/// that belong to a worker ask for this type.
+/// A transaction of a worker. It can commit only while the lease is held,
+/// because its first statement locks the row of the lease. Writes to columns of
+/// workers require this type.
 pub struct Fenced {
     tx: Tx,
     lease: Lease,
 }
 
 impl Fenced {
-    /// Begins a transaction under a lease; [`crate::fenced!`] is the usual way.
+    /// Begins a transaction under a lease; use [`crate::fenced!`].
     ///
     /// # Errors
-    /// `Conflict` where another worker has taken the key.
+    /// `Conflict` if another worker has taken the key.
     pub async fn begin(db: &Db, lease: &Lease) -> Result<Self> {
         let mut tx = Tx::begin(db).await?;
         tx.fence(lease).await?;
@@ -224,7 +223,7 @@ impl Fenced {
     /// As [`Tx::commit`].
     ///
     /// # Errors
-    /// As [`Tx::commit`].
+    /// Same errors as [`Tx::commit`].
     pub async fn commit(self) -> Result<()> {
         let (db, lease) = (self.tx.db.clone(), self.lease);
         self.tx.commit().await?;
@@ -251,13 +250,14 @@ impl DerefMut for Fenced {
     }
 }
 
-/// How often a transaction was tried; used by [`crate::write!`] and [`crate::fenced!`].
+/// Counts attempts of a transaction; used by [`crate::write!`] and
+/// [`crate::fenced!`].
 #[derive(Debug, Default)]
 pub struct Attempts(u32);
 
 impl Attempts {
-    /// Whether a failed transaction is to be repeated; pauses before it.
-    pub async fn again(&mut self, db: &Db, e: &Error) -> bool {
+    /// Returns whether a failed transaction should be repeated, after a delay.
+    pub async fn should_retry(&mut self, db: &Db, e: &Error) -> bool {
         if e.kind != Kind::Aborted || self.0 >= TRIES || !db.safeguards().retry {
             return false;
         }
@@ -269,12 +269,12 @@ impl Attempts {
     }
 }
 
-/// Ends a transaction whose body succeeded; used by [`crate::write!`]. An unknown
-/// outcome is resolved by the receipt where there is one.
+/// Commits a transaction whose body succeeded; used by [`crate::write!`]. An
+/// unknown outcome is resolved by the receipt, if there is one.
 ///
 /// # Errors
-/// As [`Tx::commit`]; `Aborted` where the receipt says that nothing happened.
-pub async fn conclude(db: &Db, tx: Tx) -> Result<()> {
+/// As [`Tx::commit`]; `Aborted` if the receipt shows that nothing was written.
+pub async fn commit_with_receipt(db: &Db, tx: Tx) -> Result<()> {
     let receipt = tx.receipt.clone();
     let woken = tx.woken.clone();
     let unknown = match (tx.commit().await, receipt) {
@@ -304,9 +304,9 @@ pub async fn conclude(db: &Db, tx: Tx) -> Result<()> {
     Err(error)
 }
 
-/// Runs a write transaction and repeats it as a whole where the database
-/// aborts it (deadlock, serialization failure). The body is an async block: it
-/// may use `?`, may run several times, and must have no effect but SQL.
+/// Runs a write transaction and repeats it as a whole if the database aborts it
+/// (deadlock, serialization failure). The body is an async block: it may use
+/// `?`, may run several times, and must have no effect other than SQL.
 ///
 /// ```ignore
 /// db::write!(db, |tx| {
@@ -327,12 +327,12 @@ macro_rules! write {
                     async { $body }.await
                 };
                 let value = value?;
-                $crate::conclude(database, transaction).await?;
+                $crate::commit_with_receipt(database, transaction).await?;
                 Ok(value)
             }
             .await;
             match outcome {
-                Err(e) if attempts.again(database, &e).await => {}
+                Err(e) if attempts.should_retry(database, &e).await => {}
                 done => break done,
             }
         }
@@ -359,7 +359,7 @@ macro_rules! fenced {
             }
             .await;
             match outcome {
-                Err(e) if attempts.again(database, &e).await => {}
+                Err(e) if attempts.should_retry(database, &e).await => {}
                 done => break done,
             }
         }

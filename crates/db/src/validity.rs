@@ -1,4 +1,4 @@
-//! Until when this process may act for a key that it has leased.
+//! Validity of a lease in this process.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,9 +20,9 @@ impl From<LeaseLost> for kernel::Error {
     }
 }
 
-/// Shared by the run, the futures that it spawned and the task that renews
-/// the lease. Counts by the monotonic clock from before the lease was last
-/// renewed: a process that was stopped finds it ended when it goes on.
+/// Shared by the run, the futures that it spawned and the renewal task.
+/// Measured by the monotonic clock, starting before the last renewal was sent:
+/// a suspended process finds it ended when it resumes.
 #[derive(Debug, Clone, Default)]
 pub struct Validity(Arc<Inner>);
 
@@ -35,7 +35,7 @@ struct Inner {
 }
 
 impl Validity {
-    /// A lease that was asked for at `asked` and lasts `duration` from then.
+    /// A lease that was requested at `asked` for the given `duration`.
     #[must_use]
     pub fn since(asked: Instant, duration: Duration) -> Self {
         let validity = Self::default();
@@ -44,7 +44,7 @@ impl Validity {
         validity
     }
 
-    /// The lease was renewed by a statement that was sent at `asked`.
+    /// Extends the validity; the renewal was sent at `asked`.
     pub fn extend(&self, asked: Instant, duration: Duration) {
         let Some(origin) = self.0.origin.get() else {
             return;
@@ -54,7 +54,7 @@ impl Validity {
         self.0.until.fetch_max(micros, Ordering::SeqCst);
     }
 
-    /// Nobody may act under it any more.
+    /// Ends the validity.
     pub fn end(&self) {
         self.0.ended.cancel();
     }
@@ -66,7 +66,7 @@ impl Validity {
             return false;
         }
         let Some(origin) = self.0.origin.get() else {
-            // A lease that was made by hand, in a test.
+            // A lease created manually in a test.
             return true;
         };
         let until = Duration::from_micros(self.0.until.load(Ordering::SeqCst));
@@ -76,7 +76,7 @@ impl Validity {
     /// Polls `work` only while the lease is held.
     ///
     /// # Errors
-    /// `LeaseLost` where it ended first; `work` is dropped.
+    /// `LeaseLost` if the lease ended first; `work` is dropped.
     pub async fn guard<F: Future>(&self, work: F) -> Result<F::Output, LeaseLost> {
         let mut work = pin!(work);
         let mut ended = pin!(self.0.ended.cancelled());
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn work_stops_when_the_lease_ends_and_goes_on_where_it_is_renewed() {
+    async fn work_stops_when_the_lease_ends_and_continues_if_renewed() {
         let second = Duration::from_secs(1);
         let lease = Validity::since(Instant::now(), second * 2);
         let renewed = lease.clone();
@@ -106,7 +106,7 @@ mod tests {
             "done"
         });
         assert_eq!(work.await, Ok("done"));
-        // A process that was stopped wakes up after the end of its lease.
+        // A suspended process resumes after the end of its lease.
         let late = lease.guard(tokio::time::sleep(second * 5)).await;
         assert_eq!(late, Err(LeaseLost));
         let ended = Validity::since(Instant::now(), second * 9);

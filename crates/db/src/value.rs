@@ -1,4 +1,4 @@
-//! Bound values: typed also when null, because PostgreSQL wants to know.
+//! Bound values, typed also when null, because PostgreSQL requires the type.
 
 /// One bound parameter.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,6 @@
-//! Waking by event: in process by watch channels, across servers by
-//! LISTEN/NOTIFY on PostgreSQL. MariaDB is woken by the slow scan only.
+//! Notifications about commits: watch channels within the process,
+//! LISTEN/NOTIFY between servers on PostgreSQL. On MariaDB other servers find
+//! changes only by the periodic scan.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -14,25 +15,25 @@ use crate::connect::Pools;
 
 /// A notification of PostgreSQL must be shorter than 8000 bytes.
 const PAYLOAD: usize = 7000;
-/// Fewer keys than this are never searched for ones without waiters.
+/// Below this number, keys without waiters are not removed.
 const FEW: usize = 64;
-/// More marked keys than this are found by a scan instead.
+/// With more marked keys than this, only a scan finds all of them.
 const MARKED: usize = 10_000;
-/// Commits within this time are announced to other servers together:
-/// PostgreSQL lets only one transaction with a notification commit at a time.
+/// Commits within this time are announced to other servers together, because
+/// PostgreSQL commits only one transaction with a notification at a time.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// Kind and id of what changed.
+/// Kind and id of a changed key.
 pub(crate) type Key = (String, String);
 
-/// What a transaction wakes once it has committed.
+/// Keys that a transaction notifies after its commit.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Woken {
+pub(crate) struct WokenKeys {
     /// Whether the key was made dirty.
     keys: Vec<(Key, bool)>,
 }
 
-impl Woken {
+impl WokenKeys {
     pub(crate) fn add(&mut self, kind: &str, id: &str, marked: bool) {
         let known = self
             .keys
@@ -45,36 +46,36 @@ impl Woken {
     }
 }
 
-/// Keys that were marked and that the driver has not looked at.
+/// Marked keys that the driver has not taken yet.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Marked {
     /// Kind and id.
     pub keys: BTreeSet<(String, String)>,
-    /// More were marked than are listed: only a scan finds all.
+    /// More keys were marked than are listed: only a scan finds all.
     pub overflow: bool,
 }
 
-/// A counter that moves whenever a commit made keys dirty or wrote events,
-/// and one for each key that somebody waits for.
+/// A counter that changes whenever a commit marked keys or wrote events, and
+/// one counter for each key with waiters.
 #[derive(Clone)]
 pub struct Wakes(Arc<Inner>);
 
 struct Inner {
     all: watch::Sender<u64>,
-    /// Moves with `marked`.
+    /// Changes with `marked`.
     due: watch::Sender<u64>,
     keys: Mutex<Keys>,
     marked: Mutex<Marked>,
-    /// Handles of other servers in this process, in a simulation.
+    /// Handles of other simulated servers in this process.
     peers: Mutex<Vec<Weak<Inner>>>,
-    /// To the task that notifies other servers.
+    /// Channel to the task that notifies other servers.
     notify: Mutex<Option<mpsc::UnboundedSender<Key>>>,
 }
 
 #[derive(Default)]
 struct Keys {
     waiting: HashMap<Key, watch::Sender<u64>>,
-    /// Above this number those without waiters are dropped.
+    /// Above this number, keys without waiters are removed.
     limit: usize,
 }
 
@@ -96,13 +97,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Wakes {
-    /// Moves the counter: everybody who waits looks again.
+    /// Increments the counter, so that all waiters check again.
     pub fn wake(&self) {
         lock(&self.0.marked).overflow = true;
         self.0.wake(&[]);
     }
 
-    /// A receiver whose `changed()` resolves at the next wake.
+    /// A receiver whose `changed()` resolves at the next notification.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.0.all.subscribe()
@@ -114,15 +115,15 @@ impl Wakes {
         self.0.due.subscribe()
     }
 
-    /// Takes the keys that were marked since the last call, here or on
-    /// another server. For one driver per handle.
+    /// Takes the keys marked since the last call, on this or another server.
+    /// Each handle supports one driver.
     #[must_use]
     pub fn marked(&self) -> Marked {
         std::mem::take(&mut *lock(&self.0.marked))
     }
 
-    /// A receiver that resolves only when this key was marked or woken, so
-    /// that a thousand waiters do not all look at each commit.
+    /// A receiver that resolves only when this key was marked or notified, so
+    /// that a thousand waiters do not all react to each commit.
     #[must_use]
     pub fn subscribe_key(&self, kind: &str, id: &str) -> watch::Receiver<u64> {
         let mut keys = lock(&self.0.keys);
@@ -136,15 +137,15 @@ impl Wakes {
             .subscribe()
     }
 
-    pub(crate) fn wake_keys(&self, woken: &Woken) {
+    pub(crate) fn wake_keys(&self, woken: &WokenKeys) {
         let keys: Vec<Key> = woken.keys.iter().map(|(key, _)| key.clone()).collect();
         self.0
             .mark(woken.keys.iter().filter(|(_, m)| *m).map(|(k, _)| k));
         self.0.wake(&keys);
     }
 
-    /// Wakes of another server in this process that hears of all commits.
-    pub(crate) fn peer(&self) -> Self {
+    /// Notifications for another simulated server, which receives all commits.
+    pub(crate) fn for_simulated_server(&self) -> Self {
         let peer = Self::default();
         let mut known = lock(&self.0.peers);
         let mut alive: Vec<Arc<Inner>> = known.iter().filter_map(Weak::upgrade).collect();
@@ -171,7 +172,7 @@ impl Inner {
         }
     }
 
-    /// Without keys: all of them, for what changed is not known.
+    /// Without keys all waiters are notified, because the changes are unknown.
     fn wake(&self, keys: &[Key]) {
         let map = lock(&self.keys);
         let advance = |sender: &watch::Sender<u64>| sender.send_modify(|n| *n += 1);
@@ -193,8 +194,8 @@ impl Inner {
         advance(&self.all);
     }
 
-    /// Another server committed this.
-    fn hear(&self, keys: &[Key]) {
+    /// Handles commits of another server.
+    fn receive(&self, keys: &[Key]) {
         if keys.is_empty() {
             lock(&self.marked).overflow = true;
         } else {
@@ -204,7 +205,7 @@ impl Inner {
     }
 }
 
-/// The text of a notification: keys in lines, or nothing where they are too
+/// The payload of a notification: one key per line, empty if there are too
 /// many.
 fn payload(keys: &BTreeSet<Key>) -> String {
     let lines: Vec<String> = keys.iter().map(|(k, id)| format!("{k} {id}")).collect();
@@ -225,9 +226,9 @@ fn keys_of(payload: &str) -> Vec<Key> {
 }
 
 impl Db {
-    /// Wakes everybody, here and on other servers, who waits for what a
-    /// transaction wrote.
-    pub(crate) fn announce(&self, woken: Woken) {
+    /// Notifies all waiters of the keys that a transaction wrote, on this and
+    /// other servers.
+    pub(crate) fn announce(&self, woken: WokenKeys) {
         if woken.keys.is_empty() {
             return;
         }
@@ -238,20 +239,20 @@ impl Db {
             .filter_map(Weak::upgrade)
             .collect();
         for peer in peers {
-            if self.hears() {
-                peer.hear(&keys);
+            if self.delivers_notifications() {
+                peer.receive(&keys);
             }
         }
         if let Some(notify) = &*lock(&self.wakes.0.notify) {
             for key in keys {
-                // The task ends with the process only.
+                // The task runs until the process ends.
                 let _ = notify.send(key);
             }
         }
     }
 
     /// On PostgreSQL, forwards notifications of all servers to [`Wakes`] and
-    /// sends those of this one. The tasks end with the last handle to the
+    /// sends those of this server. The tasks end with the last handle to the
     /// database.
     pub(crate) async fn listen(&self) -> Result<()> {
         let Pools::Postgres { work, leases } = &self.pools else {
@@ -263,14 +264,15 @@ impl Db {
         listener.listen("jeroboam").await.map_err(Error::internal)?;
         let weak = Arc::downgrade(&self.wakes.0);
         tokio::spawn(async move {
-            // `recv` reconnects by itself; what was missed is found by the scan.
+            // `recv` reconnects by itself; missed notifications are covered by
+            // the scan.
             loop {
                 let heard = listener.recv().await;
                 if heard.is_err() {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 let Some(inner) = weak.upgrade() else { return };
-                inner.hear(&heard.map(|n| keys_of(n.payload())).unwrap_or_default());
+                inner.receive(&heard.map(|n| keys_of(n.payload())).unwrap_or_default());
             }
         });
         let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -301,8 +303,8 @@ impl Db {
 mod tests {
     use super::*;
 
-    fn woken(id: &str, marked: bool) -> Woken {
-        let mut woken = Woken::default();
+    fn woken(id: &str, marked: bool) -> WokenKeys {
+        let mut woken = WokenKeys::default();
         woken.add("cluster", id, marked);
         woken
     }
@@ -321,18 +323,18 @@ mod tests {
             BTreeSet::from([("cluster".into(), "b".into())])
         );
         assert_eq!(wakes.marked(), Marked::default());
-        // Somebody who does not know what changed asks for a scan.
+        // A notification without keys requests a scan.
         wakes.wake();
         assert!(wakes.marked().overflow);
     }
 
     #[test]
-    fn peers_hear_each_other() {
+    fn simulated_servers_receive_each_others_commits() {
         let a = Wakes::default();
-        let (b, c) = (a.peer(), a.peer());
+        let (b, c) = (a.for_simulated_server(), a.for_simulated_server());
         let peers = |w: &Wakes| lock(&w.0.peers).len();
         assert_eq!((peers(&a), peers(&b), peers(&c)), (2, 2, 2));
-        b.0.hear(&[("cluster".into(), "x".into())]);
+        b.0.receive(&[("cluster".into(), "x".into())]);
         assert_eq!(b.marked().keys.len(), 1);
     }
 
@@ -348,7 +350,7 @@ mod tests {
         assert!(mine.has_changed().unwrap());
         mine.mark_unchanged();
         all.mark_unchanged();
-        // Who cannot say what changed wakes all.
+        // A notification without keys wakes all waiters.
         wakes.wake();
         assert!(mine.has_changed().unwrap() && all.has_changed().unwrap());
     }
@@ -361,7 +363,7 @@ mod tests {
             drop(wakes.subscribe_key("k", &i.to_string()));
         }
         assert!(wakes.0.keys.lock().unwrap().waiting.len() <= 2 * FEW + 2);
-        let mut one = Woken::default();
+        let mut one = WokenKeys::default();
         one.add("k", "kept", false);
         wakes.wake_keys(&one);
         assert!(kept.has_changed().unwrap());

@@ -1,7 +1,7 @@
-//! What the façade promises, on every database that can be had here.
+//! Guarantees of the façade, on every available database.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use db::{Dirty, Migration, Tx, values};
+use db::{Migration, RunOutcome, Tx, values};
 use std::time::Duration;
 
 use kernel::Kind;
@@ -35,7 +35,7 @@ async fn add(tx: &mut Tx, id: &str) -> kernel::Result<u64> {
 }
 
 #[tokio::test]
-async fn a_row_comes_back_as_it_was_written() {
+async fn a_row_round_trips() {
     for t in every_database(TABLES).await {
         let mut tx = t.db.begin().await.unwrap();
         add(&mut tx, "one").await.unwrap();
@@ -116,7 +116,8 @@ async fn a_worker_that_lost_its_lease_cannot_write() {
         let mut tx = t.db.begin().await.unwrap();
         db::mark(&mut tx, "thing", "one").await.unwrap();
         tx.commit().await.unwrap();
-        // The first worker's lease ends at once: the second takes the key over.
+        // The lease of the first worker ends at once: the second takes over the
+        // key.
         let first = claim(&t, "a", 0).await.remove(0);
         tokio::time::sleep(Duration::from_millis(2)).await;
         let second = claim(&t, "b", 60).await.remove(0);
@@ -124,10 +125,12 @@ async fn a_worker_that_lost_its_lease_cannot_write() {
 
         let refused = db::fenced!(t.db, first, |tx| add(tx, "one").await).unwrap_err();
         assert_eq!(refused.kind, Kind::Conflict, "{}", t.name);
-        db::complete(&t.db, &first, &Dirty::Gone).await.unwrap();
+        db::complete(&t.db, &first, &RunOutcome::Gone)
+            .await
+            .unwrap();
 
         db::fenced!(t.db, second, |tx| add(tx, "one").await).unwrap();
-        // A third finds nothing: the key is held.
+        // A third worker finds nothing, because the key is leased.
         assert!(claim(&t, "c", 60).await.is_empty());
     }
 }
@@ -142,11 +145,15 @@ async fn a_key_marked_during_a_run_runs_again() {
         let mut tx = t.db.begin().await.unwrap();
         db::mark(&mut tx, "thing", "one").await.unwrap();
         tx.commit().await.unwrap();
-        db::complete(&t.db, &lease, &Dirty::Gone).await.unwrap();
+        db::complete(&t.db, &lease, &RunOutcome::Gone)
+            .await
+            .unwrap();
         let again = claim(&t, "a", 60).await;
         assert_eq!(again.len(), 1, "{}", t.name);
         // Clean now: nothing is due, and a later mark still finds the key.
-        db::complete(&t.db, &again[0], &Dirty::Clean).await.unwrap();
+        db::complete(&t.db, &again[0], &RunOutcome::Clean)
+            .await
+            .unwrap();
         assert!(claim(&t, "a", 60).await.is_empty());
         let next = db::next_due(&t.db, &["thing"]).await.unwrap();
         assert_eq!(next, None, "{}", t.name);
@@ -161,7 +168,7 @@ async fn a_failed_run_waits_for_its_time_and_keeps_its_error() {
         tx.commit().await.unwrap();
         let lease = claim(&t, "a", 60).await.remove(0);
         let hour = Duration::from_secs(3600);
-        db::complete(&t.db, &lease, &Dirty::Failed(hour, "no engine".into()))
+        db::complete(&t.db, &lease, &RunOutcome::Failed(hour, "no engine".into()))
             .await
             .unwrap();
         assert!(claim(&t, "a", 60).await.is_empty());
@@ -171,7 +178,7 @@ async fn a_failed_run_waits_for_its_time_and_keeps_its_error() {
             "{}: {next:?}",
             t.name
         );
-        // An event does not shorten the backoff, an operation of a user does.
+        // An event does not shorten the backoff, a user operation does.
         let mut tx = t.db.begin().await.unwrap();
         db::mark(&mut tx, "thing", "one").await.unwrap();
         tx.commit().await.unwrap();
@@ -194,11 +201,11 @@ async fn a_failed_run_waits_for_its_time_and_keeps_its_error() {
         tx.commit().await.unwrap();
         let lease = claim(&t, "a", 60).await.remove(0);
         assert_eq!(lease.attempts, 0, "{}", t.name);
-        // Marked by a user while it runs and fails: it runs again at once.
+        // A user marked it during the failing run: it runs again at once.
         let mut tx = t.db.begin().await.unwrap();
         db::mark_now(&mut tx, "thing", "one").await.unwrap();
         tx.commit().await.unwrap();
-        db::complete(&t.db, &lease, &Dirty::Failed(hour, "again".into()))
+        db::complete(&t.db, &lease, &RunOutcome::Failed(hour, "again".into()))
             .await
             .unwrap();
         assert_eq!(claim(&t, "a", 60).await.len(), 1, "{}", t.name);
@@ -206,7 +213,7 @@ async fn a_failed_run_waits_for_its_time_and_keeps_its_error() {
 }
 
 #[tokio::test]
-async fn a_commit_wakes_whoever_waits_also_in_another_process() {
+async fn a_commit_wakes_waiters_in_all_processes() {
     for t in every_database(TABLES).await {
         let other = db::Db::connect(&t.url).await.unwrap();
         let mut here = t.db.wakes().subscribe();

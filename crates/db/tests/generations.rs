@@ -1,10 +1,11 @@
-//! Late calls are refused, aborted transactions repeated, lost answers found.
+//! Late calls are refused, aborted transactions repeated, and lost answers
+//! resolved.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use db::{Interference, Point, Safeguards, values};
+use db::{DatabaseFaults, Point, Safeguards, values};
 use kernel::{Error, Kind, Result};
 use testkit::every_database;
 
@@ -16,26 +17,42 @@ const TABLES: &[db::Migration] = &[db::Migration {
 #[tokio::test]
 async fn an_older_generation_is_refused_and_what_was_removed_stays_removed() {
     for t in every_database(&[]).await {
-        let admit =
-            async |generation| db::write!(t.db, |tx| db::admit(tx, "stack", "s", generation).await);
-        admit(Some(3)).await.unwrap();
-        admit(Some(3)).await.unwrap();
-        admit(Some(5)).await.unwrap();
-        let late = admit(Some(4)).await.unwrap_err();
-        assert_eq!(late.kind, Kind::Conflict, "{}: {late}", t.name);
-        // A person has no generation.
-        admit(None).await.unwrap();
-        let bury = async |id: &'static str, generation| {
-            db::write!(t.db, |tx| db::bury(tx, "stack", id, generation).await)
+        let check_generation = async |generation| {
+            db::write!(t.db, |tx| db::check_generation(
+                tx, "stack", "s", generation
+            )
+            .await)
         };
-        assert_eq!(bury("s", Some(4)).await.unwrap_err().kind, Kind::Conflict);
-        bury("s", Some(6)).await.unwrap();
-        bury("s", Some(6)).await.unwrap();
-        assert_eq!(admit(Some(7)).await.unwrap_err().kind, Kind::Conflict);
-        // Its creation is still under way when it is removed.
-        bury("never seen", Some(1)).await.unwrap();
-        let created = db::write!(t.db, |tx| db::admit(tx, "stack", "never seen", Some(0))
-            .await);
+        check_generation(Some(3)).await.unwrap();
+        check_generation(Some(3)).await.unwrap();
+        check_generation(Some(5)).await.unwrap();
+        let late = check_generation(Some(4)).await.unwrap_err();
+        assert_eq!(late.kind, Kind::Conflict, "{}: {late}", t.name);
+        // A user has no generation.
+        check_generation(None).await.unwrap();
+        let record_tombstone = async |id: &'static str, generation| {
+            db::write!(t.db, |tx| db::record_tombstone(tx, "stack", id, generation)
+                .await)
+        };
+        assert_eq!(
+            record_tombstone("s", Some(4)).await.unwrap_err().kind,
+            Kind::Conflict
+        );
+        record_tombstone("s", Some(6)).await.unwrap();
+        record_tombstone("s", Some(6)).await.unwrap();
+        assert_eq!(
+            check_generation(Some(7)).await.unwrap_err().kind,
+            Kind::Conflict
+        );
+        // Its creation is still in progress when it is removed.
+        record_tombstone("never seen", Some(1)).await.unwrap();
+        let created = db::write!(t.db, |tx| db::check_generation(
+            tx,
+            "stack",
+            "never seen",
+            Some(0)
+        )
+        .await);
         assert_eq!(created.unwrap_err().kind, Kind::Conflict, "{}", t.name);
     }
 }
@@ -43,7 +60,10 @@ async fn an_older_generation_is_refused_and_what_was_removed_stays_removed() {
 #[tokio::test]
 async fn two_first_calls_for_one_object_at_once_are_both_admitted() {
     for t in every_database(&[]).await {
-        let call = || async { db::write!(t.db, |tx| db::admit(tx, "stack", "s", Some(1)).await) };
+        let call = || async {
+            db::write!(t.db, |tx| db::check_generation(tx, "stack", "s", Some(1))
+                .await)
+        };
         let (a, b, c) = tokio::join!(call(), call(), call());
         a.unwrap();
         b.unwrap();
@@ -51,8 +71,8 @@ async fn two_first_calls_for_one_object_at_once_are_both_admitted() {
     }
 }
 
-/// Two transactions that lock two rows in opposite order deadlock; both take
-/// place in the end.
+/// Two transactions that lock two rows in opposite order deadlock; both succeed
+/// eventually.
 #[tokio::test]
 async fn a_deadlock_is_repeated_as_a_whole_transaction() {
     for t in every_database(TABLES).await {
@@ -83,14 +103,14 @@ async fn a_deadlock_is_repeated_as_a_whole_transaction() {
     }
 }
 
-/// Fails at each commit, before or after it took place, so many times.
-struct Unlucky {
+/// Fails a number of commits, before or after they took place.
+struct FailingCommits {
     before: AtomicUsize,
     after: AtomicUsize,
 }
 
 #[async_trait]
-impl Interference for Unlucky {
+impl DatabaseFaults for FailingCommits {
     async fn at(&self, point: Point<'_>) -> Result<()> {
         let left = match point {
             Point::Commit => &self.before,
@@ -112,8 +132,8 @@ impl Interference for Unlucky {
 async fn a_commit_whose_answer_was_lost_is_found_by_its_receipt() {
     let t = testkit::TestDb::sqlite(TABLES).await;
     let unlucky = |before, after| {
-        t.db.peer(
-            Arc::new(Unlucky {
+        t.db.for_simulated_server(
+            Arc::new(FailingCommits {
                 before: AtomicUsize::new(before),
                 after: AtomicUsize::new(after),
             }),
@@ -123,7 +143,7 @@ async fn a_commit_whose_answer_was_lost_is_found_by_its_receipt() {
     let insert = async |db: &db::Db, id: &'static str, receipt| {
         db::write!(db, |tx| {
             if receipt {
-                tx.leave_receipt().await?;
+                tx.write_receipt().await?;
             }
             tx.execute("INSERT INTO pair (id, n) VALUES (?, 0)", values![id])
                 .await
@@ -148,14 +168,14 @@ async fn a_database_of_a_release_that_is_too_new_is_refused() {
             .unwrap();
         t.db.migrate(TABLES).await.unwrap();
         t.db.check_schema().await.unwrap();
-        // … the one after it does not.
+        // … the release after it does not.
         t.db.migrate_as(TABLES, db::SCHEMA + 2, db::SCHEMA + 1)
             .await
             .unwrap();
         let refused = t.db.migrate(TABLES).await.unwrap_err();
         assert_eq!(refused.kind, Kind::Precondition, "{}", t.name);
         assert!(refused.message.contains("newer release"), "{refused}");
-        // A server that runs meanwhile writes nothing once it has looked.
+        // A server that runs meanwhile writes nothing after its next check.
         t.db.check_schema().await.unwrap();
         let insert = "INSERT INTO pair (id, n) VALUES ('late', 0)";
         let late = async || db::write!(t.db, |tx| tx.execute(insert, values![]).await);

@@ -1,5 +1,5 @@
-//! From a description to a container with everything that it needs before its
-//! first start.
+//! Creates a container and prepares everything that it needs before its first
+//! start.
 
 use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{
@@ -10,21 +10,21 @@ use infra::{
 };
 use kernel::{Error, Result};
 
-use crate::fault::{no_image, says, status};
+use crate::fault::{message_contains, no_image, status};
 use crate::{Engine, spec};
 
-/// What has the name of a container that is to be made.
+/// State of an existing container with the wanted name.
 pub(crate) enum Found {
-    /// It was started: then its files are in it.
+    /// It was started, so its files are complete.
     Complete(String),
-    /// Made by a run that may not have gone on.
+    /// It was created by a run that may not have continued.
     Incomplete(String),
-    /// It was of an older build and is gone now.
+    /// It belonged to an older build and was removed.
     Removed,
 }
 
-/// The engine has reserved the name, but does not show the container yet: a
-/// creation is under way, perhaps our own that timed out.
+/// The engine has reserved the name but does not show the container yet: a
+/// creation is in progress, possibly our own that timed out.
 pub(crate) fn registering(name: &str) -> Error {
     Error::unavailable(format!(
         "the engine still registers container {name}; trying again"
@@ -32,7 +32,7 @@ pub(crate) fn registering(name: &str) -> Error {
 }
 
 impl Engine {
-    /// `None` where the name is in use.
+    /// Returns `None` if the name is in use.
     pub(crate) async fn make_container(&self, spec: &ContainerSpec) -> Result<Option<String>> {
         let options = CreateContainerOptionsBuilder::new().name(&spec.name);
         let made = self
@@ -42,10 +42,13 @@ impl Engine {
             .await;
         match made {
             Ok(made) => Ok(Some(made.id)),
-            Err(e) if status(&e) == Some(404) && says(&e, "No such image") => {
+            Err(e) if status(&e) == Some(404) && message_contains(&e, "No such image") => {
                 Err(no_image(&spec.image, self.host_name().await))
             }
-            Err(e) if status(&e) == Some(409) && says(&e, "is already in use by container") => {
+            Err(e)
+                if status(&e) == Some(409)
+                    && message_contains(&e, "is already in use by container") =>
+            {
                 Ok(None)
             }
             Err(e) => Err(self.fault(&format!("create container {}", spec.name), &e)),
@@ -72,9 +75,8 @@ impl Engine {
         }
     }
 
-    /// Everything that a container gets before its first start. It can be
-    /// repeated.
-    pub(crate) async fn furnish(&self, id: &str, spec: &ContainerSpec) -> Result<()> {
+    /// Completes a container before its first start. Repeatable.
+    pub(crate) async fn complete_container(&self, id: &str, spec: &ContainerSpec) -> Result<()> {
         let docker = self.docker().await?;
         for end in spec.endpoints.iter().skip(1) {
             let request = NetworkConnectRequest {
@@ -82,7 +84,7 @@ impl Engine {
                 endpoint_config: Some(spec::endpoint(end)),
             };
             match docker.connect_network(&end.network, request).await {
-                Err(e) if !says(&e, "already exists in network") => {
+                Err(e) if !message_contains(&e, "already exists in network") => {
                     return Err(self.fault(&format!("connect it to {}", end.network), &e));
                 }
                 _ => {}
@@ -103,7 +105,7 @@ impl Engine {
     }
 
     pub(crate) async fn remove_container(&self, id: &str) -> Result<()> {
-        // With `v` go anonymous volumes that the image asks for.
+        // `v` also removes anonymous volumes of the image.
         let options = RemoveContainerOptionsBuilder::new()
             .force(true)
             .v(true)
@@ -116,9 +118,9 @@ impl Engine {
         {
             Ok(()) => Ok(()),
             Err(e) if status(&e) == Some(404) => Ok(()),
-            Err(e) if says(&e, "already in progress") => Err(Error::unavailable(format!(
-                "container {id} is being removed"
-            ))),
+            Err(e) if message_contains(&e, "already in progress") => Err(Error::unavailable(
+                format!("container {id} is being removed"),
+            )),
             Err(e) => Err(self.fault(&format!("remove container {id}"), &e)),
         }
     }

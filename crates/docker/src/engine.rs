@@ -1,4 +1,4 @@
-//! The handle to an engine: connected by the first call, shared by all.
+//! The engine handle: connected by the first call, shared by all calls.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,32 +8,32 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use crate::pull;
 
-/// Where the engine is looked for unless told otherwise.
+/// Default address of the engine.
 pub const DEFAULT_URL: &str = "unix:///var/run/docker.sock";
-/// Seconds until a request without answer counts as failed.
+/// Request timeout, seconds.
 const TIMEOUT: u64 = 60;
-/// Changes at the same time: beyond this an engine only gets slower.
+/// Maximum number of concurrent changes; more only slow the engine down.
 const CHANGES: usize = 32;
 
 /// A Docker Engine; cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) url: String,
-    /// Set by the first call that reached the engine: a server starts also
-    /// while its engine is down.
+    /// Set by the first successful call, so that a server can start while its
+    /// engine is down.
     client: Arc<OnceCell<Docker>>,
-    /// The host's name for messages, once learned.
+    /// The name of the host for messages, once known.
     pub(crate) name: Arc<OnceCell<String>>,
     pub(crate) isolate: bool,
     pub(crate) changes: Arc<Semaphore>,
-    /// The archive of the program that was put into a container last: nodes
-    /// that are made together share its bytes.
+    /// The archive of the last copied program, shared by nodes that are created
+    /// together.
     pub(crate) program: Arc<Mutex<Option<pull::Archive>>>,
 }
 
 impl Engine {
-    /// A handle to the engine at `unix://PATH` or `tcp://HOST:PORT`; nothing
-    /// is sent before the first call, which agrees on the API's version.
+    /// Creates a handle to the engine at `unix://PATH` or `tcp://HOST:PORT`.
+    /// The first call connects and negotiates the API version.
     ///
     /// # Errors
     /// `Invalid` for another scheme.
@@ -58,21 +58,21 @@ impl Engine {
         })
     }
 
-    /// Whether what the networks' containers send stays on this machine: a
-    /// rule in the `DOCKER-USER` chain per network. Needs root on the host.
+    /// Whether network traffic of containers is kept on this machine by a rule
+    /// in the `DOCKER-USER` chain for each network. Requires root on the host.
     #[must_use]
     pub fn isolate(mut self, on: bool) -> Self {
         self.isolate = on;
         self
     }
 
-    /// The engine's address, for messages.
+    /// The address of the engine, for messages.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Permits one more change at the same time, until it is dropped.
+    /// Acquires a permit for one concurrent change, released when dropped.
     pub(crate) async fn change_permit(&self) -> Result<SemaphorePermit<'_>> {
         self.changes.acquire().await.map_err(Error::internal)
     }

@@ -1,10 +1,10 @@
-//! Errors of the engine in words that name host, step, cause and fix.
+//! Engine errors with texts that name host, step, cause and fix.
 
 use bollard::errors::Error as Engine;
 use kernel::{Error, Kind};
 
 impl crate::Engine {
-    /// What a failed call means; `step` completes "could not …".
+    /// Converts a failed call; `step` completes "could not …".
     pub(crate) fn fault(&self, step: &str, e: &Engine) -> Error {
         match e {
             Engine::DockerResponseServerError {
@@ -37,7 +37,7 @@ impl crate::Engine {
             503 => Kind::Unavailable { retry_after: 1 },
             _ => Kind::Internal,
         };
-        let fix = fix(message).map(|f| format!("; {f}")).unwrap_or_default();
+        let fix = hint(message).map(|f| format!("; {f}")).unwrap_or_default();
         Error::new(
             kind,
             format!(
@@ -50,7 +50,7 @@ impl crate::Engine {
     }
 }
 
-/// The HTTP status that the engine answered, if it did.
+/// The HTTP status of the engine's answer, if any.
 pub(crate) fn status(e: &Engine) -> Option<u16> {
     match e {
         Engine::DockerResponseServerError { status_code, .. } => Some(*status_code),
@@ -58,13 +58,13 @@ pub(crate) fn status(e: &Engine) -> Option<u16> {
     }
 }
 
-/// The engine's own words about a refusal.
-pub(crate) fn says(e: &Engine, text: &str) -> bool {
+/// Whether the message of the engine contains the text.
+pub(crate) fn message_contains(e: &Engine, text: &str) -> bool {
     matches!(e, Engine::DockerResponseServerError { message, .. } if message.contains(text))
 }
 
-/// What to do about the refusals that people meet.
-fn fix(message: &str) -> Option<&'static str> {
+/// Hints for common refusals.
+fn hint(message: &str) -> Option<&'static str> {
     let known = [
         (
             "unable to apply caps",
@@ -94,7 +94,7 @@ fn fix(message: &str) -> Option<&'static str> {
         .map(|(_, fix)| *fix)
 }
 
-/// The text for an image that a host lacks.
+/// The text for an image that is missing on a host.
 pub(crate) fn no_image(image: &str, host: &str) -> Error {
     let name = ["swarm", "kubernetes"]
         .into_iter()

@@ -1,4 +1,4 @@
-//! The container host.
+//! The container host port.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,7 +21,7 @@ use kernel::Result;
 
 use crate::Engine;
 use crate::create::{Found, registering};
-use crate::fault::{says, status};
+use crate::fault::{message_contains, status};
 
 #[async_trait]
 impl ContainerHost for Engine {
@@ -86,7 +86,7 @@ impl ContainerHost for Engine {
                     .ok_or_else(|| registering(&spec.name))?,
             },
         };
-        self.furnish(&id, &spec).await?;
+        self.complete_container(&id, &spec).await?;
         Ok(id)
     }
 
@@ -99,9 +99,9 @@ impl ContainerHost for Engine {
             .map_err(|e| {
                 let fault = self.fault(&format!("start container {id}"), &e);
                 // An engine that was killed while it started the container has
-                // lost the process that containerd still has; no later start
-                // of this container succeeds.
-                if says(&e, "task ") && says(&e, ": already exists") {
+                // lost the process that containerd still has; this container
+                // cannot be started any more.
+                if message_contains(&e, "task ") && message_contains(&e, ": already exists") {
                     return infra::unusable(fault.message);
                 }
                 fault
@@ -218,7 +218,7 @@ impl ImageStore for Engine {
 }
 
 impl Engine {
-    /// The engine's events that pass the filters, from now on.
+    /// Streams the engine's events that match the filters.
     pub(crate) async fn follow(
         &self,
         filters: &HashMap<&str, Vec<&str>>,
@@ -226,9 +226,9 @@ impl Engine {
     ) -> Result<Events> {
         let docker = self.docker().await?.clone();
         let mut options = EventsOptionsBuilder::new().filters(filters);
-        // The request is sent when the stream is first polled; by the engine's
-        // own clock nothing is missed until then. This call also finds out
-        // whether the engine answers at all.
+        // The request is sent when the stream is first polled, so it starts at
+        // the engine's current time, and no event until then is missed. This
+        // call also checks whether the engine answers.
         let info = docker
             .info()
             .await
@@ -247,16 +247,16 @@ impl Engine {
         let stream = docker.events(Some(options.build()));
         Ok(Box::pin(
             stream
-                // The first error ends it: the caller lists again.
+                // The first error ends the stream; the caller lists again.
                 .take_while(|e| std::future::ready(e.is_ok()))
                 .filter_map(move |e| std::future::ready(e.ok().and_then(observed))),
         ))
     }
 
-    /// The host's name for messages; its address while it is unknown.
+    /// The name of the host for messages; its address if unknown.
     pub(crate) async fn host_name(&self) -> &str {
         if self.name.get().is_none() {
-            // Learned as a side effect; a failure leaves the address.
+            // Learned as a side effect; after a failure the address is used.
             let _ = self.info().await;
         }
         self.name.get().map_or(&self.url, String::as_str)
@@ -284,7 +284,7 @@ fn listed(c: ContainerSummary) -> ContainerView {
             Some(L::REMOVING | L::DEAD) => ContainerState::Dead,
             _ => ContainerState::Exited,
         },
-        // Only an inspection tells.
+        // Only an inspection provides this field.
         exit_code: None,
         oom_killed: false,
         error: None,

@@ -1,5 +1,6 @@
 //! One firewall rule per network that keeps its traffic on this machine. The
-//! one place that runs a program: the engine has no call for `DOCKER-USER`.
+//! only place that runs a program, because the engine has no API for
+//! `DOCKER-USER`.
 
 use kernel::{Error, Result};
 use tokio::process::Command;
@@ -8,16 +9,16 @@ fn rule(device: &str) -> [&str; 7] {
     ["-i", device, "!", "-o", device, "-j", "REJECT"]
 }
 
-/// Inserts the rule unless it is there.
-pub(crate) async fn on(device: &str) -> Result<()> {
+/// Inserts the rule if it is missing.
+pub(crate) async fn add_rule(device: &str) -> Result<()> {
     if run("-C", device).await?.is_ok() {
         return Ok(());
     }
     run("-I", device).await?.map_err(|why| failed(device, &why))
 }
 
-/// Inserts the rules of these devices that are not there. The chain is read
-/// once: most are there.
+/// Inserts missing rules of these devices. The chain is read once, because most
+/// rules exist.
 pub(crate) async fn restore(devices: &[&str]) -> Result<()> {
     let Some(first) = devices.first() else {
         return Ok(());
@@ -32,16 +33,16 @@ pub(crate) async fn restore(devices: &[&str]) -> Result<()> {
     }
     let chain = String::from_utf8_lossy(&out.stdout).into_owned();
     for device in missing(&chain, devices) {
-        on(device).await?;
+        add_rule(device).await?;
     }
     Ok(())
 }
 
-/// The devices that have no rule in the chain as iptables prints it.
+/// The devices without a rule in the output of iptables.
 fn missing<'a>(chain: &str, devices: &[&'a str]) -> Vec<&'a str> {
     let has = |device: &str| {
         let part = format!("-i {device} ! -o {device} -j REJECT");
-        // iptables prints the negation before or after the option's name.
+        // iptables prints the negation before or after the name of the option.
         let other = format!("-i {device} -o ! {device} -j REJECT");
         chain
             .lines()
@@ -50,8 +51,8 @@ fn missing<'a>(chain: &str, devices: &[&'a str]) -> Vec<&'a str> {
     devices.iter().copied().filter(|d| !has(d)).collect()
 }
 
-/// Deletes the rule, however often it is there.
-pub(crate) async fn off(device: &str) -> Result<()> {
+/// Deletes all copies of the rule.
+pub(crate) async fn remove_rule(device: &str) -> Result<()> {
     while run("-C", device).await?.is_ok() {
         run("-D", device)
             .await?
@@ -60,7 +61,7 @@ pub(crate) async fn off(device: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs iptables; the inner error is what it says.
+/// Runs iptables; the inner error is its output.
 async fn run(verb: &str, device: &str) -> Result<std::result::Result<(), String>> {
     let out = Command::new("iptables")
         .args(["-w", verb, "DOCKER-USER"])

@@ -1,12 +1,12 @@
-//! The infrastructure ports over the Docker Engine API: a container host and
-//! a network plane that makes one user-defined bridge per network.
+//! The infrastructure ports over the Docker Engine API: a container host and a
+//! network fabric with one user-defined bridge per network.
 
 mod create;
 mod engine;
+mod fabric;
 mod fault;
 mod host;
 mod isolate;
-mod plane;
 mod pull;
 mod spec;
 #[cfg(test)]

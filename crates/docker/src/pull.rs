@@ -1,5 +1,5 @@
-//! What images of others need: to be pulled, and a program of ours in their
-//! containers.
+//! Support for images that were not built by Jeroboam: pulling, and copying a
+//! program into their containers.
 
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
@@ -12,10 +12,10 @@ use kernel::{Error, Kind, Result};
 
 use crate::{Engine, spec};
 
-/// A node image of others is some hundred MB.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Timeout of a pull; such node images have some hundred MB.
+const PULL_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A program as an archive, and what it was made of.
+/// A program as an archive, with the source that it was created from.
 #[derive(Clone)]
 pub(crate) struct Archive {
     of: (ProgramSpec, Option<SystemTime>),
@@ -23,10 +23,10 @@ pub(crate) struct Archive {
 }
 
 impl Engine {
-    /// Has the engine pull an image from the registry that its name says.
+    /// Pulls an image from the registry in its name.
     pub(crate) async fn pull_image(&self, image: &str) -> Result<()> {
         let docker = self.docker().await?;
-        let (name, tag) = parts(image);
+        let (name, tag) = split_reference(image);
         let mut options = CreateImageOptionsBuilder::new().from_image(&name);
         if let Some(tag) = &tag {
             options = options.tag(tag);
@@ -34,14 +34,14 @@ impl Engine {
         let mut progress = docker.create_image(Some(options.build()), None, None);
         let all = async {
             while let Some(step) = progress.next().await {
-                step.map_err(|e| words(&e))?;
+                step.map_err(|e| error_text(&e))?;
             }
             Ok(())
         };
-        let why = match tokio::time::timeout(PATIENCE, all).await {
+        let why = match tokio::time::timeout(PULL_TIMEOUT, all).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(why)) => why,
-            Err(_) => format!("it took longer than {} s", PATIENCE.as_secs()),
+            Err(_) => format!("it took longer than {} s", PULL_TIMEOUT.as_secs()),
         };
         Err(Error::new(
             Kind::NotFound,
@@ -75,20 +75,20 @@ impl Engine {
     }
 }
 
-/// Name and tag as the engine's call wants them; a digest is part of the
-/// name. Without either the engine would pull every tag there is.
-fn parts(image: &str) -> (String, Option<String>) {
+/// Splits name and tag for the engine API; a digest is part of the name.
+/// Without a tag or digest the engine would pull all tags.
+fn split_reference(image: &str) -> (String, Option<String>) {
     if image.contains('@') {
         return (image.to_owned(), None);
     }
     match image.rsplit_once(':') {
-        // A colon before a slash is a registry's port.
+        // A colon before a slash belongs to the port of a registry.
         Some((name, tag)) if !tag.contains('/') => (name.to_owned(), Some(tag.to_owned())),
         _ => (image.to_owned(), Some("latest".to_owned())),
     }
 }
 
-fn words(e: &bollard::errors::Error) -> String {
+fn error_text(e: &bollard::errors::Error) -> String {
     match e {
         bollard::errors::Error::DockerResponseServerError { message, .. } => {
             message.trim().to_owned()
@@ -98,7 +98,7 @@ fn words(e: &bollard::errors::Error) -> String {
     }
 }
 
-/// What to do where an image is not there and cannot be pulled.
+/// Hint for an image that is missing and cannot be pulled.
 fn no_pull(image: &str, host: &str, why: &str) -> String {
     format!(
         "image {image} is not on host {host} and could not be pulled: {why}; let the host reach \
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_taken_apart_as_the_engine_wants_it() {
+    fn an_image_reference_is_split_for_the_engine() {
         let tag = |tag: &str| Some(tag.to_owned());
         for (image, name, wanted) in [
             ("kindest/node:v1.36.1", "kindest/node", tag("v1.36.1")),
@@ -124,7 +124,7 @@ mod tests {
                 None,
             ),
         ] {
-            assert_eq!(parts(image), (name.to_owned(), wanted), "{image}");
+            assert_eq!(split_reference(image), (name.to_owned(), wanted), "{image}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! From a container as the port describes it to what the engine wants: pure.
+//! Conversion of container specifications to engine requests: pure.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,9 @@ use bollard::models::{
 use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess, ProgramSpec};
 use kernel::{Error, Result};
 
-/// The body of `POST /containers/create`. Only the first endpoint is in it:
-/// engines before API 1.44 take one; the others are connected afterwards.
+/// The body of `POST /containers/create`. It contains only the first endpoint,
+/// because engines before API 1.44 accept one; the others are connected
+/// afterwards.
 pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
     let first = spec.endpoints.first();
     ContainerCreateBody {
@@ -31,7 +32,7 @@ pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
     }
 }
 
-/// One place in a network, with its fixed address.
+/// One network attachment with its fixed address.
 pub(crate) fn endpoint(end: &Endpoint) -> EndpointSettings {
     EndpointSettings {
         ipam_config: end.ipv4.as_ref().map(|ip| EndpointIpamConfig {
@@ -57,7 +58,8 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         source: Some(v.name.clone()),
         typ: Some(MountType::VOLUME),
         volume_options: Some(MountVolumeOptions {
-            // Made with the container: attributable after any crash.
+            // Created with the container, so that they can be attributed after
+            // any crash.
             labels: Some(labels(spec)),
             ..MountVolumeOptions::default()
         }),
@@ -75,8 +77,9 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         init: spec.foreign.init,
         binds: shown(&spec.foreign.shown),
         restart_policy: spec.restart.then_some(RestartPolicy {
-            // An engine that was killed stops at its start what has lived on,
-            // and with "unless-stopped" it takes that for the will of a user.
+            // After it was killed, an engine stops surviving containers at its
+            // next start, and treats this as a stop by the user with
+            // "unless-stopped".
             name: Some(RestartPolicyNameEnum::ALWAYS),
             maximum_retry_count: None,
         }),
@@ -92,7 +95,8 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     config
 }
 
-/// A directory of the host at the same path in the container, read-only.
+/// A directory of the host, mounted read-only at the same path in the
+/// container.
 fn shown(paths: &[String]) -> Option<Vec<String>> {
     let bind = |path: &String| format!("{path}:{path}:ro");
     (!paths.is_empty()).then(|| paths.iter().map(bind).collect())
@@ -104,14 +108,15 @@ fn tmpfs(paths: &[impl AsRef<str>]) -> HashMap<String, String> {
 }
 
 /// `Privileged` fails on machines whose bounding set lacks a capability, so
-/// nodes get everything else that it would have given.
+/// nodes get all of its other effects.
 fn near_privileged(config: HostConfig) -> HostConfig {
     let list = |items: &[&str]| Some(items.iter().map(|s| (*s).to_owned()).collect());
     HostConfig {
         cap_add: list(&["ALL"]),
         cap_drop: list(&["SYS_RESOURCE"]),
         security_opt: list(&["seccomp=unconfined", "apparmor=unconfined"]),
-        // Present and empty: absent means the engine's default list.
+        // Present and empty, because absent means the default list of the
+        // engine.
         masked_paths: Some(vec![]),
         readonly_paths: Some(vec![]),
         device_cgroup_rules: list(&["a *:* rwm"]),
@@ -122,8 +127,8 @@ fn near_privileged(config: HostConfig) -> HostConfig {
     }
 }
 
-/// The files as a tar archive to be unpacked at `/`. Directories are written
-/// only where they are ours, so that no directory of the image changes mode.
+/// The files as a tar archive to be unpacked at `/`. Only our directories are
+/// included, so that no directory of the image changes its mode.
 ///
 /// # Errors
 /// `Invalid` for a path that a tar archive cannot hold.
@@ -157,7 +162,7 @@ pub(crate) fn archive(files: &[FileSpec]) -> Result<Vec<u8>> {
 /// A program of this machine as an archive to be unpacked at `/`.
 ///
 /// # Errors
-/// Invalid `program`: it cannot be read, or its target is no path.
+/// Invalid `program`: it cannot be read, or its target is not a path.
 pub(crate) fn program(spec: &ProgramSpec) -> Result<Vec<u8>> {
     let bad = |e: std::io::Error| {
         Error::invalid(
@@ -189,8 +194,8 @@ pub(crate) fn program(spec: &ProgramSpec) -> Result<Vec<u8>> {
     out.into_inner().map_err(Error::internal)
 }
 
-/// Whether an ELF program of 64 bits asks for a loader of its own: it has a
-/// program header of type `PT_INTERP`.
+/// Whether a 64-bit ELF program requires a loader: it has a program header of
+/// type `PT_INTERP`.
 fn wants_loader(elf: &[u8]) -> bool {
     const PT_INTERP: u64 = 3;
     let number = |at: usize, bytes: usize| -> Option<u64> {
@@ -198,7 +203,7 @@ fn wants_loader(elf: &[u8]) -> bool {
         Some(part.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b)))
     };
     let find = || -> Option<bool> {
-        // 64 bits, least byte first.
+        // 64-bit, little-endian.
         if !elf.starts_with(b"\x7fELF\x02\x01") {
             return None;
         }

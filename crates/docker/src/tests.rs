@@ -1,4 +1,5 @@
-//! Pure translations, and one story on a real engine (`JEROBOAM_TEST_DOCKER=1`).
+//! Pure conversions, and one scenario on a real engine
+//! (`JEROBOAM_TEST_DOCKER=1`).
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -7,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use infra::{
     Actor, BridgeSpec, ContainerHost, ContainerSpec, ContainerState, Endpoint, FileSpec, LABEL,
-    LABEL_BUILD, LABEL_EPOCH, NetworkPlane, NodeAccess, VolumeSpec, VolumeStore, is_stale,
+    LABEL_BUILD, LABEL_EPOCH, NetworkFabric, NodeAccess, VolumeSpec, VolumeStore, is_stale,
 };
 use kernel::{Kind, ids};
 
@@ -118,7 +119,7 @@ fn import_busybox() {
 }
 
 #[tokio::test]
-async fn a_real_engine_tells_the_whole_story() {
+async fn a_real_engine_runs_a_full_lifecycle() {
     if std::env::var_os("JEROBOAM_TEST_DOCKER").is_none() {
         return;
     }
@@ -126,7 +127,8 @@ async fn a_real_engine_tells_the_whole_story() {
     let engine = Engine::connect(None).unwrap().isolate(true);
     let id = ids::secret_hex(6);
     let (net, name) = (format!("jb-net-{id}"), format!("jb-srv-{id}"));
-    let story = tokio::time::timeout(Duration::from_secs(60), tell(&engine, &net, &name)).await;
+    let lifecycle =
+        tokio::time::timeout(Duration::from_secs(60), run_lifecycle(&engine, &net, &name)).await;
     let volume = format!("{name}-docker");
     if let Some(left) = engine.inspect(&name).await.unwrap() {
         ContainerHost::remove(&engine, ACTOR, &left.id)
@@ -135,7 +137,7 @@ async fn a_real_engine_tells_the_whole_story() {
     }
     engine.remove_volume(ACTOR, &volume).await.unwrap();
     for left in engine.named(&net).await.unwrap() {
-        NetworkPlane::remove(&engine, ACTOR, &left.id)
+        NetworkFabric::remove(&engine, ACTOR, &left.id)
             .await
             .unwrap();
     }
@@ -146,14 +148,14 @@ async fn a_real_engine_tells_the_whole_story() {
         .status()
         .unwrap();
     assert!(done.success());
-    story.unwrap();
+    lifecycle.unwrap();
     let left = engine.volumes().await.unwrap();
     assert!(left.iter().all(|v| !v.name.contains(&id)));
-    let left = NetworkPlane::list(&engine).await.unwrap();
+    let left = NetworkFabric::list(&engine).await.unwrap();
     assert!(left.iter().all(|v| v.name != net));
 }
 
-async fn tell(engine: &Engine, net: &str, name: &str) {
+async fn run_lifecycle(engine: &Engine, net: &str, name: &str) {
     let bridge = BridgeSpec {
         name: net.into(),
         labels: BTreeMap::from([(LABEL.to_owned(), net.to_owned())]),
@@ -165,7 +167,7 @@ async fn tell(engine: &Engine, net: &str, name: &str) {
     let made = engine.ensure(ACTOR, &bridge).await.unwrap();
     let again = engine.ensure(ACTOR, &bridge).await.unwrap();
     assert_eq!((&made.id, &made.device), (&again.id, &again.device));
-    // A restart of the machine loses the rule.
+    // The rule does not survive a restart of the machine.
     let device = made.device.clone().unwrap();
     let rule = ["-i", &device, "!", "-o", &device, "-j", "REJECT"];
     let iptables = |verb: &str| {
@@ -229,7 +231,7 @@ async fn tell(engine: &Engine, net: &str, name: &str) {
         Some("10.251.77.9")
     );
     assert_eq!(view.labels.get(LABEL_EPOCH).map(String::as_str), Some("7"));
-    let e = NetworkPlane::remove(engine, ACTOR, &made.id)
+    let e = NetworkFabric::remove(engine, ACTOR, &made.id)
         .await
         .unwrap_err();
     assert_eq!(e.kind, Kind::Conflict);
@@ -243,7 +245,7 @@ async fn tell(engine: &Engine, net: &str, name: &str) {
     engine.stop(ACTOR, &id, 0).await.unwrap();
     while events.next().await.unwrap().action != "die" {}
 
-    // The next build replaces it, whoever made it.
+    // The next build replaces it, regardless of its creator.
     spec.labels.insert(LABEL_BUILD.into(), "2".into());
     let next = engine.create(Actor::Lease(1), &spec).await.unwrap();
     assert_ne!(next, id);

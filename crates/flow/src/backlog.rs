@@ -1,4 +1,4 @@
-//! Due keys that wait for a free slot, by project: what one search has found is
+//! Due keys that wait for a free slot, by project. Keys found by one search are
 //! not searched for again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -7,7 +7,7 @@ use db::Due;
 
 use crate::runs::Key;
 
-/// What may be claimed in one round.
+/// Capacity for one round of claims.
 pub(crate) struct Capacity {
     /// Free slots.
     pub slots: usize,
@@ -15,12 +15,12 @@ pub(crate) struct Capacity {
     pub kinds: BTreeMap<&'static str, usize>,
     /// Runs of each project.
     pub tenants: BTreeMap<String, usize>,
-    /// Most runs of one project.
+    /// Maximum number of runs per project.
     pub per_tenant: usize,
 }
 
 impl Capacity {
-    /// Whether all these keys can be started now, whosever they are.
+    /// Whether all these keys can be started now, in any project.
     pub(crate) fn fits(&self, keys: &BTreeSet<Key>) -> bool {
         let mut kinds = self.kinds.clone();
         keys.len() <= self.slots
@@ -31,13 +31,12 @@ impl Capacity {
     }
 }
 
-/// The keys of each project in the order in which they came, without
-/// duplicates.
+/// The keys of each project in order of arrival, without duplicates.
 #[derive(Default)]
 pub(crate) struct Backlog {
     queues: BTreeMap<Option<String>, VecDeque<Key>>,
     keys: BTreeSet<Key>,
-    /// The project whose turn was the last one.
+    /// The project that was served last.
     last: Option<Option<String>>,
 }
 
@@ -53,11 +52,11 @@ impl Backlog {
         }
     }
 
-    /// Takes keys as far as there is capacity, one of each project in turn. Keys
-    /// of a kind or a project whose capacity is used up stay.
+    /// Takes keys within the capacity, alternating between projects. Keys
+    /// without capacity for their kind or project stay.
     pub(crate) fn take(&mut self, capacity: &mut Capacity) -> BTreeSet<Key> {
         let mut taken = BTreeSet::new();
-        // Those that had no turn in the last round come first.
+        // Projects that were not served in the last round come first.
         let mut turns: VecDeque<Option<String>> = self.queues.keys().cloned().collect();
         if let Some(last) = &self.last {
             let passed = turns.iter().filter(|t| *t <= last).count();
@@ -78,7 +77,7 @@ impl Backlog {
         taken
     }
 
-    /// The first key of the project that there is capacity for.
+    /// The first key of the project with capacity.
     fn next(&mut self, tenant: &Option<String>, capacity: &mut Capacity) -> Option<Key> {
         let runs = tenant
             .as_ref()
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_and_projects_without_room_stay() {
+    fn kinds_and_projects_without_capacity_stay_queued() {
         let mut backlog = backlog(&[
             ("server", "a", "p"),
             ("server", "b", "p"),

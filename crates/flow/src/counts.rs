@@ -1,31 +1,31 @@
-//! Figures of a driver since its start.
+//! Counters of a driver since its start.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Runs, failed runs and lost leases; cheap to clone.
 #[derive(Clone, Default)]
-pub struct Counts(Arc<Mutex<Figures>>);
+pub struct Counts(Arc<Mutex<CounterValues>>);
 
-/// The figures at one moment.
+/// A snapshot of the counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct CounterValues {
     /// Runs that were started, by kind.
     pub runs: BTreeMap<&'static str, u64>,
     /// Runs that ended in an error and are repeated, by kind.
     pub failures: BTreeMap<&'static str, u64>,
-    /// Leases that were lost while their runs were alive.
+    /// Leases that were lost while their runs were active.
     pub lost_leases: u64,
 }
 
 impl Counts {
-    fn with<T>(&self, act: impl FnOnce(&mut Figures) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut CounterValues) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The figures now.
+    /// Returns the current values.
     #[must_use]
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> CounterValues {
         self.with(|f| f.clone())
     }
 

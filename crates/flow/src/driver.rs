@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use db::{Db, Dirty, Lease};
+use db::{Db, Lease, RunOutcome};
 use futures_util::FutureExt as _;
 use kernel::{Error, Result, ids};
 use tokio::time::Instant;
@@ -16,43 +16,45 @@ use crate::renewal::{self, LEASE};
 use crate::runs::{Key, Runs};
 use crate::{Counts, Tasks};
 
-/// Between two searches for keys where no event says that there is one.
+/// Interval of searches without an event.
 const RESYNC: Duration = Duration::from_secs(5);
-/// Due keys that are kept in memory: a search reads all that is due.
+/// Maximum number of due keys kept in memory, because a search reads all due
+/// keys.
 const BACKLOG: u32 = 4096;
-/// Where fewer slots than this are free, a claim waits for more.
+/// With fewer free slots than this, a claim waits for more.
 const TOGETHER: usize = 16;
-/// Shortest pause between two searches.
+/// Minimum interval between two searches.
 const PAUSE: Duration = Duration::from_millis(5);
-/// A run that has more to do goes on under its lease so many times.
+/// Maximum number of consecutive steps of a run under one lease.
 const STEPS: u32 = 16;
-/// First pause before a failing run is repeated; doubles up to the last.
+/// Delay before the first repeat of a failed run; doubles up to the maximum.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
-/// Longest pause before a failing run is repeated.
+/// Maximum delay before a failed run is repeated.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// No key waits longer before it is looked at again: a clock of the database
-/// that was set back delays nothing for longer than this.
+/// Maximum time between two checks of a key, so that a database clock that was
+/// set back cannot delay it for longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// Runs at the same time in one process: most of them wait for an engine, which
-/// has a limit of its own for calls that change something.
+/// Maximum number of concurrent runs in one process: most runs wait for an
+/// engine, which limits concurrent changes itself.
 const PARALLEL: usize = 512;
-/// Runs of one project at the same time: the others always find capacity.
+/// Maximum number of concurrent runs of one project, so that others always have
+/// capacity.
 const PER_TENANT: usize = PARALLEL * 3 / 4;
 
-/// What a run wants next.
+/// Next action requested by a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Nothing until the key is marked again.
     Done,
-    /// Again at once: there is more to do.
+    /// Run again immediately: there is more to do.
     Again,
-    /// Again after this time, or when marked.
+    /// Run again after this time, or when marked.
     After(Duration),
-    /// The row is gone.
+    /// The row was deleted.
     Gone,
 }
 
-impl From<Next> for Dirty {
+impl From<Next> for RunOutcome {
     fn from(next: Next) -> Self {
         match next {
             Next::Done => Self::Clean,
@@ -63,21 +65,22 @@ impl From<Next> for Dirty {
     }
 }
 
-/// Brings one kind of row from what is to what should be.
+/// Reconciles one kind of row: moves the observed state towards the desired
+/// state.
 #[async_trait]
 pub trait Reconciler: Send + Sync {
     /// The kind of key, such as `server`.
     fn kind(&self) -> &'static str;
 
-    /// Runs of this kind at the same time in one process.
+    /// Maximum number of concurrent runs of this kind in one process.
     fn limit(&self) -> usize {
         PARALLEL
     }
 
-    /// One run under a lease. Every write must be fenced by it
-    /// ([`db::fenced!`]). An error is a retry with backoff; a failure that no
-    /// retry mends is a status of the row, not an error. The run is dropped at
-    /// an await when its lease is lost.
+    /// Runs once under a lease. Every write must be fenced by it
+    /// ([`db::fenced!`]). An error causes a retry with backoff; a permanent
+    /// failure is stored as a status of the row instead. The run is dropped at
+    /// an await point when its lease is lost.
     async fn run(&self, lease: &Lease) -> Result<Next>;
 }
 
@@ -90,27 +93,27 @@ pub struct Driver {
     runs: Arc<Runs>,
 }
 
-/// What the driver knows between two rounds.
+/// State of the driver between two rounds.
 struct Search {
-    /// Marked keys of which it is not known whose they are.
+    /// Marked keys whose project is not known yet.
     marked: BTreeSet<Key>,
     /// Due keys that wait for a free slot.
     backlog: Backlog,
-    /// Whether a search has put keys there.
+    /// Whether a search has filled the backlog.
     filled: bool,
-    /// Whether only a search finds all that is due.
+    /// Whether only a search finds all due keys.
     scan: bool,
-    /// When to search although nothing happened.
+    /// Time of the next search without an event.
     next: Instant,
-    /// When to look again at what could not be started.
+    /// When to retry keys that could not be started.
     again: Option<Instant>,
     /// Until when a claim waits for more free slots.
     waits: Option<Instant>,
 }
 
 impl Search {
-    /// Where few slots are free and keys wait, whether to wait for more slots:
-    /// a claim of each alone costs a commit for each.
+    /// Whether to wait for more slots if few are free and keys wait, because a
+    /// separate claim for each costs a commit.
     fn waits_for_slots(&mut self, slots: usize) -> bool {
         let keys = !self.marked.is_empty() || !self.backlog.is_empty();
         if !keys || slots >= TOGETHER {
@@ -153,8 +156,8 @@ impl Driver {
         self.counts.clone()
     }
 
-    /// Starts the worker in `tasks`, and beside it the renewal of its leases,
-    /// which goes on until the last run has ended.
+    /// Starts the worker in `tasks`, and the renewal of its leases, which
+    /// continues until the last run has ended.
     pub fn start(self, tasks: &Tasks) {
         let driver = Arc::new(self);
         renewal::start(&driver.db, &driver.owner, driver.runs.clone(), tasks);
@@ -187,13 +190,16 @@ impl Driver {
                 search.scan = true;
                 search.next = Instant::now() + RESYNC.mul_f64(0.1 + 0.1 * ids::jitter());
             }
-            let later = [self.runs.next_due(), search.again.take()];
-            let wake = later.into_iter().flatten().fold(search.next, Instant::min);
+            let delayed = [self.runs.next_due(), search.again.take()];
+            let wake = delayed
+                .into_iter()
+                .flatten()
+                .fold(search.next, Instant::min);
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
                 _ = due.changed() => {}
-                // A slot is free, or a run says when to look again.
+                // A slot is free, or a run has set its next time.
                 _ = ended.changed() => {}
                 () = tokio::time::sleep_until(wake) => {
                     search.scan |= Instant::now() >= search.next;
@@ -202,10 +208,10 @@ impl Driver {
         }
     }
 
-    /// Claims what is due as far as there are free slots, and runs it.
+    /// Claims due keys within the free slots and runs them.
     async fn start_runs(self: &Arc<Self>, search: &mut Search, tasks: &Tasks) -> Result<()> {
         let (running, mut capacity) = self.capacity();
-        // What runs already is looked at when its run has ended.
+        // Keys that already run are checked again after their runs.
         search
             .marked
             .retain(|key| !running.contains(key) && capacity.kinds.contains_key(key.0.as_str()));
@@ -232,7 +238,7 @@ impl Driver {
             }
             keys = search.backlog.take(&mut capacity);
             if search.filled && search.backlog.is_empty() {
-                // The last search has not seen what became due since.
+                // The last search does not include keys that became due later.
                 search.filled = false;
                 search.scan = true;
             }
@@ -249,13 +255,13 @@ impl Driver {
         Ok(())
     }
 
-    /// Fills the backlog with what is due.
+    /// Fills the backlog with due keys.
     async fn search(&self, search: &mut Search) -> Result<()> {
         let kinds: Vec<&str> = self.reconcilers.keys().copied().collect();
         let found = db::search(&self.db, &kinds, BACKLOG).await?;
         search.scan = found.len() >= BACKLOG as usize;
         if !search.scan {
-            // Whatever was marked is among them.
+            // The search includes all marked keys.
             search.marked.clear();
         }
         search.next = Instant::now() + RESYNC;
@@ -271,7 +277,7 @@ impl Driver {
         Ok(())
     }
 
-    /// The keys that run, and the capacity beside them.
+    /// The running keys, and the remaining capacity.
     fn capacity(&self) -> (BTreeSet<Key>, Capacity) {
         let mut kinds: BTreeMap<&'static str, usize> = self
             .reconcilers
@@ -308,7 +314,7 @@ impl Driver {
         tasks.spawn("reconcile", async move {
             let pause = tokio::select! {
                 biased;
-                // Nobody completes the run: its lease ends by itself.
+                // The run is not completed; its lease expires.
                 () = aborted.cancelled() => None,
                 pause = this.run(&lease) => pause,
             };
@@ -316,43 +322,45 @@ impl Driver {
         });
     }
 
-    /// Another worker has the key, and looks after it.
+    /// Handles a lost lease: another worker has the key.
     fn lost(&self, lease: &Lease) -> Option<Duration> {
         tracing::info!(kind = lease.kind, id = lease.id, "a run lost its lease");
         self.counts.count_lost(1);
         None
     }
 
-    /// Runs the reconciler; answers after which pause the key is due again.
+    /// Runs the reconciler, and returns the delay after which the key is due
+    /// again.
     async fn run(&self, lease: &Lease) -> Option<Duration> {
         let reconciler = self.reconcilers.get(lease.kind.as_str())?;
         let run = AssertUnwindSafe(steps(reconciler.as_ref(), lease)).catch_unwind();
         self.counts.count_run(reconciler.kind());
         let outcome = match lease.guard(run).await {
             Ok(Ok(Ok(next))) => next,
-            // A write found out that another worker has the key.
+            // A write detected that another worker has the key.
             Ok(Ok(Err(_))) if !lease.validity().holds() => return self.lost(lease),
             Ok(Ok(Err(e))) => failed(lease, &e),
             Ok(Err(_)) => failed(lease, &Error::internal("the run panicked")),
             Err(db::LeaseLost) => return self.lost(lease),
         };
-        if let Dirty::Failed(..) = outcome {
+        if let RunOutcome::Failed(..) = outcome {
             self.counts.count_failure(reconciler.kind());
         }
         if let Err(e) = db::complete(&self.db, lease, &outcome).await {
-            // The lease is not renewed any more: its end brings the key back.
+            // The lease is no longer renewed, so the key becomes due when it
+            // expires.
             tracing::warn!(kind = lease.kind, id = lease.id, error = %e, "a run was not completed");
             return Some(LEASE);
         }
         match outcome {
-            Dirty::After(pause) | Dirty::Failed(pause, _) => Some(pause),
-            Dirty::Clean | Dirty::Gone => None,
+            RunOutcome::After(pause) | RunOutcome::Failed(pause, _) => Some(pause),
+            RunOutcome::Clean | RunOutcome::Gone => None,
         }
     }
 }
 
-/// Runs as long as there is more to do at once.
-async fn steps(reconciler: &dyn Reconciler, lease: &Lease) -> Result<Dirty> {
+/// Repeats steps as long as there is more to do immediately.
+async fn steps(reconciler: &dyn Reconciler, lease: &Lease) -> Result<RunOutcome> {
     for _ in 0..STEPS {
         match reconciler.run(lease).await? {
             Next::Again => {}
@@ -362,9 +370,9 @@ async fn steps(reconciler: &dyn Reconciler, lease: &Lease) -> Result<Dirty> {
     Ok(Next::Again.into())
 }
 
-fn failed(lease: &Lease, e: &Error) -> Dirty {
+fn failed(lease: &Lease, e: &Error) -> RunOutcome {
     let doubled = BACKOFF_MIN.saturating_mul(1 << lease.attempts.clamp(0, 10));
     let pause = doubled.min(BACKOFF_MAX).mul_f64(0.75 + ids::jitter() / 2.0);
     tracing::warn!(kind = lease.kind, id = lease.id, attempt = lease.attempts + 1, error = %e, "run failed");
-    Dirty::Failed(pause, e.to_string())
+    RunOutcome::Failed(pause, e.to_string())
 }

@@ -1,5 +1,5 @@
-//! The one way in which anything slow happens: a key is leased, its
-//! reconciler runs one step, the outcome says when to look again.
+//! The single mechanism for slow operations: a key is leased, its reconciler
+//! runs one step, and the outcome determines the next run.
 
 mod backlog;
 mod counts;
@@ -8,7 +8,7 @@ mod renewal;
 mod runs;
 mod tasks;
 
-pub use counts::{Counts, Figures};
+pub use counts::{CounterValues, Counts};
 pub use db::{Lease, mark, mark_for, mark_now};
 pub use driver::{Driver, Next, Reconciler};
 pub use tasks::{Tasks, Wrap};

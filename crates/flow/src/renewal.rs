@@ -1,4 +1,4 @@
-//! Renews the leases of runs that are alive, whatever else the process does.
+//! Renews the leases of active runs, independently of other work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::runs::Runs;
 
 /// Lease duration.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
-/// Between two renewals.
+/// Interval of renewals.
 const RENEW: Duration = Duration::from_millis(2500);
-/// Between two rounds of [`db::maintain`].
+/// Interval of [`db::maintain`].
 const MAINTAIN: Duration = Duration::from_secs(60);
 
-/// Starts the two tasks beside a driver.
+/// Starts the two tasks of a driver.
 pub(crate) fn start(db: &Db, owner: &str, runs: Arc<Runs>, tasks: &Tasks) {
     let (store, owner, inner) = (db.clone(), owner.to_owned(), tasks.clone());
     tasks.spawn("lease renewal", async move {
@@ -44,7 +44,7 @@ async fn renew(db: &Db, owner: &str, runs: &Runs, tasks: &Tasks) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ended.mark_unchanged();
-        // A server that stops holds its leases until the last run has ended.
+        // A stopping server keeps its leases until the last run has ended.
         if stopping.is_cancelled() && runs.is_empty() {
             return;
         }
@@ -63,7 +63,7 @@ async fn renew(db: &Db, owner: &str, runs: &Runs, tasks: &Tasks) {
             }
         }
         for lease in alive.iter().filter(|l| !l.validity().holds()) {
-            // Its run may sleep: nobody else would tell it.
+            // Its run may be idle and would not notice otherwise.
             lease.validity().end();
         }
         if let Err(e) = db.align_clock().await {

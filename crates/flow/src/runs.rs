@@ -1,5 +1,5 @@
-//! The runs of this process that are alive, and when those that have ended are
-//! due again.
+//! The active runs of this process, and the times at which ended ones are due
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -12,12 +12,12 @@ use tokio::time::Instant;
 /// Kind and id.
 pub(crate) type Key = (String, String);
 
-/// The runs of this process that are alive.
+/// The active runs of this process.
 #[derive(Default)]
 pub(crate) struct Runs {
     alive: Mutex<BTreeMap<Key, Lease>>,
-    later: Mutex<Later>,
-    /// Moves when a run has ended.
+    delayed: Mutex<DelayedKeys>,
+    /// Changes when a run has ended.
     pub(crate) ended: watch::Sender<u64>,
 }
 
@@ -30,14 +30,14 @@ impl Runs {
         act(&mut lock(&self.alive))
     }
 
-    /// A run is over; its key is due again after the pause.
+    /// Ends a run; its key is due again after the pause.
     pub(crate) fn end(&self, key: &Key, pause: Option<Duration>) {
-        lock(&self.later).put(key.clone(), pause.map(|p| Instant::now() + p));
+        lock(&self.delayed).put(key.clone(), pause.map(|p| Instant::now() + p));
         self.with(|alive| alive.remove(key));
         self.ended.send_modify(|n| *n += 1);
     }
 
-    /// The leases of all runs that are alive.
+    /// The leases of all active runs.
     pub(crate) fn leases(&self) -> Vec<Lease> {
         self.with(|alive| alive.values().cloned().collect())
     }
@@ -46,25 +46,25 @@ impl Runs {
         self.with(|alive| alive.is_empty())
     }
 
-    /// Takes the keys that are due again by now.
+    /// Takes the keys that are due again now.
     pub(crate) fn due(&self) -> Vec<Key> {
-        lock(&self.later).due(Instant::now())
+        lock(&self.delayed).due(Instant::now())
     }
 
     /// When the next key is due again.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        lock(&self.later).next()
+        lock(&self.delayed).next()
     }
 }
 
-/// Keys that this process has run and that are due again at a known time.
+/// Keys that this process has run, with the times at which they are due again.
 #[derive(Default)]
-struct Later {
+struct DelayedKeys {
     by_time: BTreeSet<(Instant, Key)>,
     by_key: BTreeMap<Key, Instant>,
 }
 
-impl Later {
+impl DelayedKeys {
     fn put(&mut self, key: Key, at: Option<Instant>) {
         if let Some(old) = self.by_key.remove(&key) {
             self.by_time.remove(&(old, key.clone()));
@@ -75,7 +75,7 @@ impl Later {
         }
     }
 
-    /// Takes those that are due.
+    /// Takes the keys that are due.
     fn due(&mut self, now: Instant) -> Vec<Key> {
         let mut due = Vec::new();
         while let Some((at, _)) = self.by_time.first()

@@ -1,5 +1,5 @@
-//! The task registry: every background task has a name, can be told to stop
-//! and is awaited at the end.
+//! The task registry: every background task has a name, can be cancelled, and
+//! is awaited at the end.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Runs a task as part of something that can stop it, in a simulation.
+/// Wraps a task so that a simulation can stop it.
 pub type Wrap = Arc<dyn Fn(BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Background tasks of one process; cheap to clone.
@@ -20,21 +20,21 @@ pub struct Tasks {
     tracker: TaskTracker,
     token: CancellationToken,
     aborted: CancellationToken,
-    running: Names,
+    running: TaskNames,
 }
 
-/// How many tasks of each name run.
+/// Number of running tasks by name.
 #[derive(Clone, Default)]
-struct Names(Arc<Mutex<BTreeMap<&'static str, usize>>>);
+struct TaskNames(Arc<Mutex<BTreeMap<&'static str, usize>>>);
 
-impl Names {
+impl TaskNames {
     fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<&'static str, usize>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Takes the name off the list however the task ends.
-struct Entry(Names, &'static str);
+/// Removes the name from the list however the task ends.
+struct Entry(TaskNames, &'static str);
 
 impl Drop for Entry {
     fn drop(&mut self) {
@@ -50,7 +50,7 @@ impl Drop for Entry {
 }
 
 impl Tasks {
-    /// Tasks that are all wrapped in this.
+    /// A registry that applies this wrapper to all tasks.
     #[must_use]
     pub fn within(wrap: Wrap) -> Self {
         Self {
@@ -59,19 +59,19 @@ impl Tasks {
         }
     }
 
-    /// Cancelled when the process is to stop.
+    /// Cancelled when the process should stop.
     #[must_use]
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
-    /// Cancelled when the time to stop is over: what has not ended is dropped.
+    /// Cancelled when the time to stop is over; remaining tasks are dropped.
     #[must_use]
     pub fn aborted(&self) -> CancellationToken {
         self.aborted.clone()
     }
 
-    /// Runs a task; it must watch [`Tasks::token`] and end when it is
+    /// Runs a task, which must watch [`Tasks::token`] and end when it is
     /// cancelled.
     pub fn spawn<F>(&self, name: &'static str, task: F)
     where
@@ -90,7 +90,7 @@ impl Tasks {
         };
     }
 
-    /// Asks all tasks to stop and waits for them, at most `limit`; then drops
+    /// Cancels all tasks and waits for them for at most `limit`, then drops
     /// those that watch [`Tasks::aborted`].
     pub async fn stop(&self, limit: Duration) {
         self.token.cancel();

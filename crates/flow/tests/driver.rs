@@ -1,4 +1,4 @@
-//! Stories of the driver: takeover, retries, wake by event.
+//! Scenarios of the driver: takeover, retries, notifications.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,7 +20,7 @@ const TABLES: &[Migration] = &[Migration {
     sql: "CREATE TABLE tally (id varchar(36) NOT NULL PRIMARY KEY, n bigint NOT NULL)",
 }];
 
-/// Counts each key to three, one fenced step a run.
+/// Counts each key to three, one fenced step per run.
 struct Count {
     db: Db,
     fails: AtomicUsize,
@@ -106,7 +106,7 @@ async fn a_marked_key_runs_at_once_and_a_failing_one_is_retried() {
             || async { sum(&t.db).await == 3 },
         )
         .await;
-        // Far below the scan: the wake and the back-off did it.
+        // Much faster than the scan, so notification and backoff caused it.
         assert!(
             begun.elapsed() < Duration::from_secs(4),
             "{}: {:?}",
@@ -121,7 +121,7 @@ async fn a_marked_key_runs_at_once_and_a_failing_one_is_retried() {
 async fn the_keys_of_a_dead_worker_are_taken_over() {
     for t in every_database(TABLES).await {
         add(&t.db, "one").await;
-        // A worker that claims and dies.
+        // A worker that claims and then stops.
         let lease = Duration::from_secs(1);
         let dead = db::claim_for(&t.db, &["tally"], "dead", 8, lease)
             .await
@@ -136,7 +136,7 @@ async fn the_keys_of_a_dead_worker_are_taken_over() {
     }
 }
 
-/// Sleeps through each run; counts how many run at once, and panics on demand.
+/// Sleeps in each run, counts concurrent runs, and panics on demand.
 struct Slow {
     now: AtomicUsize,
     most: AtomicUsize,
@@ -185,8 +185,8 @@ fn drive(db: &Db, slow: &Arc<Slow>) -> (Tasks, flow::Counts) {
     (tasks, counts)
 }
 
-/// Runs that take longer than a lease keep it, while claims go on finding
-/// work; nobody runs a key twice at the same time.
+/// Runs that take longer than a lease keep it while claims continue to find
+/// work; no key runs twice concurrently.
 #[tokio::test]
 async fn two_hundred_and_fifty_slow_runs_lose_no_lease() {
     for t in every_database(TABLES).await {
@@ -241,7 +241,7 @@ async fn a_run_that_panics_frees_its_key() {
     tasks.stop(Duration::from_secs(5)).await;
 }
 
-/// A project that floods the queue does not keep another one waiting.
+/// A project with many keys does not delay another project.
 #[tokio::test]
 async fn keys_are_drawn_from_each_project_in_turn() {
     for t in every_database(TABLES).await {
@@ -264,7 +264,7 @@ async fn keys_are_drawn_from_each_project_in_turn() {
             slow.now.load(Ordering::SeqCst) >= 380
         })
         .await;
-        // A quarter of the slots is kept for others.
+        // A quarter of the slots is reserved for others.
         assert!(slow.most.load(Ordering::SeqCst) <= 384, "{}", t.name);
         tasks.stop(Duration::from_secs(10)).await;
     }

@@ -1,4 +1,5 @@
-//! What a new database holds: roles, a domain, two projects, two users.
+//! Initial contents of a new database: roles, a domain, two projects, two
+//! users.
 
 use db::{Db, Table as _, Tx};
 use kernel::{Kind, Result, ids};
@@ -8,15 +9,15 @@ use crate::project::{self, Project};
 use crate::role::{self, Assignment, Role};
 use crate::user::User;
 
-/// The passwords that were drawn; only the server that won the bootstrap has
-/// them.
+/// The generated passwords, which only the server that won the bootstrap has.
 #[derive(Debug, Clone)]
 pub struct Bootstrapped {
     pub admin_password: String,
     pub demo_password: String,
 }
 
-/// Fills a new database in one transaction; `None` where another has done it.
+/// Fills a new database in one transaction; returns `None` if another server
+/// did it.
 pub(crate) async fn run(db: &Db) -> Result<Option<Bootstrapped>> {
     if project::table::by_id(db, "default").await?.is_some() {
         return Ok(None);
@@ -28,8 +29,8 @@ pub(crate) async fn run(db: &Db) -> Result<Option<Bootstrapped>> {
     let admin_hash = password::hash(first.admin_password.clone()).await?;
     let demo_hash = password::hash(first.demo_password.clone()).await?;
     let filled = db::write!(db, |tx| {
-        // The passwords are told once, by the server that knows them.
-        tx.leave_receipt().await?;
+        // The passwords are shown once, by the server that generated them.
+        tx.write_receipt().await?;
         fill(tx, &admin_hash, &demo_hash).await
     });
     match filled {

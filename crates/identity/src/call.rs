@@ -1,4 +1,4 @@
-//! A request to one of the resource routes, and how it is answered.
+//! A request to a resource route, and its answer.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -18,10 +18,10 @@ const BODY: usize = 114_688;
 /// The most items of one list answer.
 const MAX_LIMIT: usize = 1000;
 
-/// What a handler is given.
+/// Input of a handler.
 pub(crate) struct Call {
     pub identity: Identity,
-    /// `None` on a public route only.
+    /// `None` on public routes only.
     caller: Option<Ctx>,
     pub headers: HeaderMap,
     pub query: Vec<(String, String)>,
@@ -30,7 +30,7 @@ pub(crate) struct Call {
     body: Bytes,
 }
 
-/// An error on its way to [`worded`].
+/// An error that [`render_refusals`] renders.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal(Error);
 
@@ -50,8 +50,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The layer that words refusals, with the request's id in the log.
-pub(crate) async fn worded(request: Request, next: Next) -> Response {
+/// Middleware that renders errors and logs the request id.
+pub(crate) async fn render_refusals(request: Request, next: Next) -> Response {
     let id = RequestId::of(request.extensions());
     let response = next.run(request).await;
     match response.extensions().get::<Refusal>() {
@@ -86,7 +86,7 @@ impl Call {
     }
 
     /// # Errors
-    /// `Forbidden` in Keystone's words.
+    /// `Forbidden` with Keystone's text.
     pub(crate) fn allow(&self, rule: &str, target: &Target) -> Result<()> {
         self.identity.allow(rule, self.ctx()?, target)
     }
@@ -100,7 +100,7 @@ impl Call {
         })
     }
 
-    /// The object under `noun` of the body.
+    /// The object with this key in the body.
     pub(crate) fn object(&self, noun: &str) -> Result<Fields> {
         let body = rest::body::json(&self.body, &self.headers)?;
         match body.get(noun) {
@@ -120,13 +120,13 @@ impl Call {
             .map(|(_, v)| v.as_str())
     }
 
-    /// A parameter that is on when present, unless it says 0.
+    /// A flag parameter, which is set when present, unless it is 0.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.asked(name).is_some_and(|v| v != "0")
     }
 
-    /// A list answer: filtered by the exact `filters` and by `name__…`, cut by
-    /// `limit` and `marker`. `path` is below `/identity/v3`.
+    /// A list answer: filtered by the exact `filters` and by `name__…`, limited
+    /// by `limit` and `marker`. `path` is relative to `/identity/v3`.
     pub(crate) fn list(
         &self,
         noun: &str,
@@ -201,14 +201,14 @@ impl Call {
                 return true;
             };
             match item[field].as_str() {
-                Some(have) if filters.contains(&field) => inexact(have, how, wanted),
+                Some(have) if filters.contains(&field) => matches_operator(have, how, wanted),
                 _ => true,
             }
         })
     }
 }
 
-fn inexact(have: &str, how: &str, wanted: &str) -> bool {
+fn matches_operator(have: &str, how: &str, wanted: &str) -> bool {
     let (low, want) = (have.to_lowercase(), wanted.to_lowercase());
     match how {
         "contains" => have.contains(wanted),
@@ -221,7 +221,7 @@ fn inexact(have: &str, how: &str, wanted: &str) -> bool {
     }
 }
 
-/// The fields of a body's object.
+/// The fields of the object in a body.
 pub(crate) struct Fields(pub Map<String, Value>);
 
 impl Fields {
@@ -247,7 +247,7 @@ impl Fields {
         }
     }
 
-    /// A name: not blank.
+    /// A name, which must not be blank.
     pub(crate) fn name(&self, max: usize) -> Result<Option<String>> {
         match self.text("name", max)? {
             Some(name) if name.trim().is_empty() => {
@@ -292,8 +292,8 @@ pub(crate) fn forbidden(action: &str) -> Error {
     ))
 }
 
-/// Words a unique violation; other errors pass.
-pub(crate) fn twice(e: Error, text: String) -> Error {
+/// Converts a unique violation; other errors are unchanged.
+pub(crate) fn as_conflict(e: Error, text: String) -> Error {
     if e.kind == Kind::AlreadyExists {
         Error::exists(text)
     } else {
@@ -313,7 +313,7 @@ pub(crate) fn done() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// Everything else under our prefix.
+/// Handles all other paths under our prefix.
 pub(crate) async fn unknown() -> Refusal {
     Refusal(Error::new(
         Kind::NotFound,

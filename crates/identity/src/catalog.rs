@@ -1,11 +1,11 @@
-//! The catalogue: embedded entries store a path and are rendered on the
-//! public endpoint, else on the request's host.
+//! The service catalogue: embedded entries store a path, which is rendered with
+//! the public endpoint or the host of the request.
 
 use serde_json::{Value, json};
 
 pub(crate) const REGION: &str = "RegionOne";
 
-/// A service of the catalogue.
+/// A service in the catalogue.
 #[derive(Debug, Clone)]
 pub struct CatalogEntry {
     pub service_type: &'static str,
@@ -24,7 +24,7 @@ impl CatalogEntry {
         }
     }
 
-    /// A stable id, so that clients may cache by it.
+    /// A stable id, which clients may cache.
     #[must_use]
     pub fn service_id(&self) -> String {
         stable_id(&format!("service {}", self.service_type))

@@ -1,5 +1,5 @@
-//! Read-only lists of what the catalogue holds: services, endpoints, regions.
-//! Groups are listed here as well, since there are none.
+//! Read-only lists of the catalogue: services, endpoints, regions. Also the
+//! list of groups, which is always empty.
 
 use axum::Router;
 use axum::extract::Path;
@@ -83,7 +83,7 @@ async fn endpoint(Path(id): Path<String>, call: Call) -> Reply {
     ))
 }
 
-fn the_region(call: &Call) -> Value {
+fn region_body(call: &Call) -> Value {
     let link = format!("{}/identity/v3/regions/{REGION}", call.base);
     json!({"id": REGION, "description": "", "parent_region_id": null, "links": {"self": link}})
 }
@@ -92,14 +92,14 @@ async fn regions(call: Call) -> Reply {
     Ok(call.list(
         "regions",
         "/regions",
-        vec![the_region(&call)],
+        vec![region_body(&call)],
         &["parent_region_id"],
     )?)
 }
 
 async fn region(Path(id): Path<String>, call: Call) -> Reply {
     Ok(shown(
-        json!({"region": by_id(vec![the_region(&call)], "region", &id)?}),
+        json!({"region": by_id(vec![region_body(&call)], "region", &id)?}),
     ))
 }
 

@@ -1,6 +1,6 @@
-//! Keystone-compatible identity: users, projects, domains, roles, Fernet
-//! tokens with a catalogue. Validation on the hot path reads a short-lived
-//! cache, not the database.
+//! Keystone-compatible identity: users, projects, domains, roles, Fernet tokens
+//! with a catalogue. Validation uses a short-lived cache instead of the
+//! database.
 
 mod app_credential;
 mod bootstrap;

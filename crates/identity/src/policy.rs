@@ -1,5 +1,5 @@
-//! Who may do what, in the language of oslo.policy. `domain_id` of a target
-//! is set only where actor and target lie in one domain.
+//! Access rules in the language of oslo.policy. `domain_id` of a target is set
+//! only if actor and target are in the same domain.
 
 /// The default rules of identity, by name.
 #[must_use]
@@ -56,7 +56,7 @@ const RULES: &[(&str, &str)] = &[
     ("identity:check_grant", READ),
     ("identity:create_grant", "rule:cloud_admin"),
     ("identity:revoke_grant", "rule:cloud_admin"),
-    // For the roles manager, member and reader only.
+    // Limited to the roles manager, member and reader.
     ("identity:manage_grant", WRITE),
     ("identity:list_system_grants_for_user", "rule:cloud_reader"),
     ("identity:create_system_grant_for_user", "rule:cloud_admin"),

@@ -2,11 +2,11 @@
 
 use db::Migration;
 
-/// Schema steps, in order.
+/// Migrations, in order.
 #[must_use]
 pub fn migrations() -> &'static [Migration] {
     &[
-        // A domain is a project that acts as one, as in Keystone.
+        // A domain is a project with `is_domain`, as in Keystone.
         Migration {
             name: "identity-001-project",
             sql: "CREATE TABLE IF NOT EXISTS project (id varchar(64) NOT NULL PRIMARY KEY,
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_column_is_named_and_comes_back() {
+    async fn every_column_is_listed_and_round_trips() {
         for test in testkit::every_database(migrations()).await {
             let db = &test.db;
             let project = Project {

@@ -1,4 +1,4 @@
-//! The service: what its operations share.
+//! The service: state shared by its operations.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// `key_dir` is a Fernet key repository; it is made at the first start.
+    /// `key_dir` is a Fernet key repository, created at the first start.
     ///
     /// # Errors
-    /// `Internal` where the keys cannot be read or written.
+    /// `Internal` if the keys cannot be read or written.
     pub async fn new(
         db: Db,
         key_dir: &Path,
@@ -50,15 +50,15 @@ impl Identity {
     /// Fills a new database; see [`Bootstrapped`].
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn bootstrap(&self) -> Result<Option<Bootstrapped>> {
         bootstrap::run(&self.db).await
     }
 
-    /// Makes the staged key the primary one and stages a new one.
+    /// Makes the staged key the primary one, and stages a new one.
     ///
     /// # Errors
-    /// `Internal` where the directory cannot be written.
+    /// `Internal` if the directory cannot be written.
     pub fn rotate_keys(&self) -> Result<()> {
         self.keys.rotate()
     }
@@ -75,12 +75,12 @@ impl Identity {
         )
         .merge(
             crate::user::http::public()
-                .layer(from_fn(call::worded))
+                .layer(from_fn(call::render_refusals))
                 .with_state(self.clone()),
         )
     }
 
-    /// Everything but tokens.
+    /// All routes except those of tokens.
     fn resources(&self) -> Router {
         Router::new()
             .merge(crate::user::http::routes())
@@ -92,12 +92,12 @@ impl Identity {
             .merge(crate::app_credential::http::routes())
             .merge(crate::catalog_http::routes())
             .route("/identity/{*path}", any(call::unknown))
-            .layer(from_fn(call::worded))
+            .layer(from_fn(call::render_refusals))
             .with_state(self.clone())
     }
 
     /// # Errors
-    /// `Forbidden` in Keystone's words where the rule denies.
+    /// `Forbidden` with Keystone's text if the rule denies.
     pub(crate) fn allow(&self, rule: &str, ctx: &Ctx, target: &Target) -> Result<()> {
         if self.policies.allows(rule, ctx, target) {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Identity from outside: a real listener, the bodies that clients send.
-#![expect(clippy::unwrap_used, reason = "a test fails where its world does")]
+//! Identity over HTTP: a real listener and the bodies that clients send.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use identity::{CatalogEntry, Identity};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-struct World {
+struct Fixture {
     at: String,
     admin_password: String,
     demo_password: String,
@@ -21,7 +21,7 @@ struct Answer {
     body: Value,
 }
 
-impl World {
+impl Fixture {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", dir.path().join("db.sqlite").display());
@@ -81,7 +81,7 @@ impl World {
         }
     }
 
-    /// A call that must have this status.
+    /// A call that must return this status.
     async fn call(&self, line: &str, token: &str, body: Value, status: u16) -> Value {
         let body = if body.is_null() {
             String::new()
@@ -119,7 +119,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for Fixture {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -163,7 +163,7 @@ fn text(v: &Value) -> String {
 
 #[tokio::test]
 async fn scopes_and_bodies_of_tokens() {
-    let w = World::start().await;
+    let w = Fixture::start().await;
     let secret = w.admin_password.clone();
     let got = w.login("admin", &secret, project("admin")).await;
     let token = &got.body["token"];
@@ -193,7 +193,7 @@ async fn scopes_and_bodies_of_tokens() {
     let unscoped = w.login("admin", &secret, json!("unscoped")).await;
     assert!(unscoped.body["token"].get("roles").is_none());
 
-    // Exchanging a token keeps its expiry and its chain.
+    // Exchanging a token keeps its expiry and its audit chain.
     let source = json!({"methods": ["token"], "token": {"id": unscoped.token()}});
     let again = w.auth(source, project("admin")).await;
     assert_eq!(
@@ -208,7 +208,7 @@ async fn scopes_and_bodies_of_tokens() {
 
 #[tokio::test]
 async fn refusals_are_keystones() {
-    let w = World::start().await;
+    let w = Fixture::start().await;
     let wrong = w.login("admin", "wrong", project("admin")).await;
     assert_eq!(wrong.status, 401);
     assert!(wrong.headers.contains("www-authenticate: Keystone uri="));
@@ -236,8 +236,8 @@ async fn refusals_are_keystones() {
         400
     );
 
-    // No token, foreign token, a token of another cloud's keys.
-    let other = World::start().await;
+    // No token, an invalid token, a token with keys of another cloud.
+    let other = Fixture::start().await;
     let foreign = other.admin().await;
     for token in ["", "nonsense", foreign.as_str()] {
         w.call("GET /v3/users", token, Value::Null, 401).await;
@@ -259,7 +259,7 @@ async fn refusals_are_keystones() {
 
 #[tokio::test]
 async fn a_member_reads_the_own_and_writes_nothing() {
-    let w = World::start().await;
+    let w = Fixture::start().await;
     let got = w.login("demo", &w.demo_password, project("demo")).await;
     let (demo, me) = (got.token(), text(&got.body["token"]["user"]["id"]));
     let mine = text(&got.body["token"]["project"]["id"]);
@@ -316,7 +316,7 @@ async fn a_member_reads_the_own_and_writes_nothing() {
 
 #[tokio::test]
 async fn a_new_user_logs_in_until_the_role_is_taken_away() {
-    let w = World::start().await;
+    let w = Fixture::start().await;
     let admin = w.admin().await;
     let p = w
         .call(
@@ -374,7 +374,7 @@ async fn a_new_user_logs_in_until_the_role_is_taken_away() {
         "Default"
     );
 
-    // Taking the role away ends the token that is out.
+    // Revoking the role invalidates the issued token.
     w.call(&format!("GET /v3/users/{u}"), &ann, Value::Null, 200)
         .await;
     w.call(&format!("DELETE {grant}"), &admin, Value::Null, 204)
@@ -398,7 +398,7 @@ async fn a_new_user_logs_in_until_the_role_is_taken_away() {
 
 #[tokio::test]
 async fn revoked_tokens_and_changed_passwords() {
-    let w = World::start().await;
+    let w = Fixture::start().await;
     let admin = w.admin().await;
     let got = w.login("demo", &w.demo_password, project("demo")).await;
     let (demo, me) = (got.token(), text(&got.body["token"]["user"]["id"]));
@@ -439,8 +439,8 @@ async fn revoked_tokens_and_changed_passwords() {
     w.call(&line, "", change("wrong", "new"), 401).await;
     w.call(&line, "", change(&w.demo_password, "new"), 204)
         .await;
-    // Also a token of the very second of the change is void, and one that is
-    // made after it, in the same second, is good.
+    // A token of the same second as the change is invalid too, and one issued
+    // after the change in that second is valid.
     w.call("GET /v3/auth/projects", &old, Value::Null, 401)
         .await;
     assert_eq!(
@@ -458,7 +458,7 @@ async fn revoked_tokens_and_changed_passwords() {
         .await;
     w.call("GET /v3/auth/projects", &new, Value::Null, 401)
         .await;
-    // Enabling again does not bring old tokens back.
+    // Enabling the user again does not restore old tokens.
     w.call(&line, &admin, json!({"user": {"enabled": true}}), 200)
         .await;
     w.call("GET /v3/auth/projects", &new, Value::Null, 401)
@@ -467,7 +467,7 @@ async fn revoked_tokens_and_changed_passwords() {
 
 #[tokio::test]
 async fn application_credentials_carry_no_more_than_they_were_given() {
-    let w = World::start().await;
+    let w = Fixture::start().await;
     let got = w.login("demo", &w.demo_password, project("demo")).await;
     let (demo, me) = (got.token(), text(&got.body["token"]["user"]["id"]));
     let path = format!("/v3/users/{me}/application_credentials");
@@ -515,7 +515,7 @@ async fn application_credentials_carry_no_more_than_they_were_given() {
     assert_eq!(got.body["token"]["roles"].as_array().unwrap().len(), 1);
     assert_eq!(got.body["token"]["project"]["name"], "demo");
     let token = got.token();
-    // Neither more credentials nor other tokens come from it.
+    // The credential cannot create other credentials or tokens.
     w.call(
         &format!("POST {path}"),
         &token,
@@ -541,7 +541,7 @@ async fn application_credentials_carry_no_more_than_they_were_given() {
 
 #[tokio::test]
 async fn domains_roles_and_lists() {
-    let w = World::start().await;
+    let w = Fixture::start().await;
     let a = w.admin().await;
     let d = w
         .call(

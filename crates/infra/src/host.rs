@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::Actor;
 
-/// How much of the machine a container may touch.
+/// Privilege level of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum NodeAccess {
     /// An ordinary container.
     #[default]
     Plain,
-    /// What a cluster node needs: all capabilities that the machine can give,
-    /// no seccomp, unmasked paths, all devices, private cgroup namespace.
+    /// For cluster nodes: all capabilities that the machine can grant, no
+    /// seccomp, unmasked paths, all devices, private cgroup namespace.
     Node,
 }
 
-/// A file put in place before the container starts.
+/// A file that is written before the container starts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FileSpec {
     /// Absolute path.
@@ -30,7 +30,7 @@ pub struct FileSpec {
     pub content: Vec<u8>,
 }
 
-/// A place in a network.
+/// An attachment to a network.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Name of the network on the host.
@@ -48,20 +48,21 @@ pub struct VolumeSpec {
     pub target: String,
 }
 
-/// A program of the server's machine that is put into a container before it
-/// starts: an image of others does not hold it.
+/// A program of the server's machine that is copied into a container before it
+/// starts, because the image does not contain it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramSpec {
-    /// Where it lies on the server's machine.
+    /// Path on the server's machine.
     pub source: String,
     /// Absolute path in the container; mode 0755.
     pub target: String,
 }
 
-/// A container to be made.
+/// Specification of a container.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ContainerSpec {
-    /// Derived from the id of the row: repeating a call finds what exists.
+    /// Derived from the id of the row, so that a repeated call finds the
+    /// existing container.
     pub name: String,
     pub hostname: String,
     pub image: String,
@@ -78,33 +79,33 @@ pub struct ContainerSpec {
     pub volumes: Vec<VolumeSpec>,
     /// Seconds between SIGTERM and SIGKILL.
     pub stop_timeout: i64,
-    /// Restarted by the engine unless it was stopped on purpose.
+    /// Restarted by the engine unless it was stopped explicitly.
     pub restart: bool,
-    /// What differs for images that others have made.
+    /// Additional settings for images that were not built by Jeroboam.
     #[serde(default)]
     pub foreign: Foreign,
 }
 
-/// What a container of an image that others have made needs beside the rest;
+/// Additional settings of a container whose image was not built by Jeroboam;
 /// the default changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Foreign {
-    /// Instead of the image's own; the image's command goes with it.
+    /// Replaces the entrypoint and the command of the image.
     pub entrypoint: Option<Vec<String>>,
-    /// Whether the engine's own small init is PID 1; `None`: as the engine
-    /// is configured.
+    /// Whether the init of the engine is PID 1; `None`: the default of the
+    /// engine.
     pub init: Option<bool>,
     pub tty: bool,
-    /// Paths with a tmpfs on them, instead of those of [`NodeAccess::Node`].
+    /// Paths with a tmpfs, instead of those of [`NodeAccess::Node`].
     pub tmpfs: Vec<String>,
-    /// Directories of the host that are seen at the same path, read-only.
+    /// Directories of the host that are mounted read-only at the same path.
     pub shown: Vec<String>,
     pub program: Option<ProgramSpec>,
-    /// Whether an image that the host lacks is pulled from its registry.
+    /// Whether a missing image is pulled from its registry.
     pub pull: bool,
 }
 
-/// State of a container as its host tells.
+/// State of a container, as reported by its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContainerState {
     Created,
@@ -115,33 +116,33 @@ pub enum ContainerState {
     Dead,
 }
 
-/// A container as its host tells.
+/// A container, as reported by its host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContainerView {
-    /// The host's own id.
+    /// Id in the engine.
     pub id: String,
     pub name: String,
     pub state: ContainerState,
     pub exit_code: Option<i64>,
     pub oom_killed: bool,
-    /// What the host says why it is in this state, such as a start error.
+    /// Explanation of the state by the host, such as a start error.
     pub error: Option<String>,
     pub labels: BTreeMap<String, String>,
     /// Network name to IPv4 address.
     pub addresses: BTreeMap<String, String>,
-    /// How often the host has started it again by itself.
+    /// Number of automatic restarts by the host.
     #[serde(default)]
     pub restarts: i64,
 }
 
-/// A named volume as its host tells.
+/// A named volume, as reported by its host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VolumeView {
     pub name: String,
     pub labels: BTreeMap<String, String>,
 }
 
-/// An image that a host has.
+/// An image on a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageView {
     pub id: String,
@@ -151,12 +152,12 @@ pub struct ImageView {
     pub labels: BTreeMap<String, String>,
 }
 
-/// What a host can hold.
+/// Properties and capacity of a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HostInfo {
     pub name: String,
-    /// The engine's own identity: it stays the same when the engine or its
-    /// machine restarts, and differs between any two engines.
+    /// Id of the engine, which survives restarts of the engine and the machine
+    /// and differs between any two engines.
     pub engine_id: String,
     pub cpus: i64,
     /// Bytes.
@@ -166,48 +167,48 @@ pub struct HostInfo {
     pub architecture: String,
 }
 
-/// Something happened to a container or a network of this host: look again.
+/// An event of a container or a network: its state should be read again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
-    /// Value of [`crate::LABEL`]; empty where the host does not tell labels.
+    /// Value of [`crate::LABEL`]; empty if the host does not send labels.
     pub id: String,
     pub name: String,
-    /// The host's word, such as `die`, `start`, `oom`.
+    /// The action as named by the host, such as `die`, `start`, `oom`.
     pub action: String,
 }
 
-/// Events of a host; the stream ends when events may have been missed.
+/// Events of a host; the stream ends when events may have been lost.
 pub type Events = Pin<Box<dyn futures_util::Stream<Item = Observed> + Send>>;
 
 /// A host that runs containers.
 ///
-/// Containers are made under a name that is derived from a row's id and are
-/// changed and removed by the id that the host gave them: a name may belong
-/// to a successor when a delayed call arrives, an id never does.
+/// Containers are created under a name derived from the id of a row, and
+/// changed and removed by the id that the host assigned: when a delayed call
+/// arrives, the name may belong to a successor, the id never does.
 #[async_trait]
 pub trait ContainerHost: VolumeStore + ImageStore + Send + Sync {
     async fn info(&self) -> Result<HostInfo>;
 
-    /// All containers with our label or our name prefix: with `inspect` the
-    /// one way to conclude absence.
+    /// All containers with our label or our name prefix. Absence is concluded
+    /// only from this and from `inspect`.
     async fn list(&self) -> Result<Vec<ContainerView>>;
 
-    /// By name or by the host's id. `None` where the host says that there is
-    /// none.
+    /// Finds a container by name or engine id. Returns `None` only if the host
+    /// reports that it does not exist.
     async fn inspect(&self, name_or_id: &str) -> Result<Option<ContainerView>>;
 
-    /// Makes the container (with its volumes and files) and answers the id
-    /// that the host gave it. Does not start it. Where one of this name
-    /// exists, [`crate::relation`] decides: one of the same build is
-    /// continued, one of an older build is removed first.
+    /// Creates the container with its volumes and files, without starting it,
+    /// and returns its engine id. If one of this name exists,
+    /// [`crate::relation`] decides: one of the same build is continued, one of
+    /// an older build is removed first.
     ///
     /// # Errors
-    /// [`crate::is_stale`]: a newer build or epoch has made it. `NotFound`:
-    /// the host lacks the image. `Unavailable` while the host still registers
-    /// a container of this name.
+    /// [`crate::is_stale`]: a newer build or epoch created it. `NotFound`: the
+    /// image is missing on the host. `Unavailable` while the host is still
+    /// registering a container of this name.
     async fn create(&self, actor: Actor, spec: &ContainerSpec) -> Result<String>;
 
-    /// Starts the container of this id; a running one stays as it is.
+    /// Starts the container with this id; succeeds if it already runs.
     ///
     /// # Errors
     /// [`crate::is_unusable`]: it can never be started again.
@@ -215,24 +216,24 @@ pub trait ContainerHost: VolumeStore + ImageStore + Send + Sync {
 
     async fn stop(&self, actor: Actor, id: &str, seconds: i64) -> Result<()>;
 
-    /// Removes the container of this id by force; absent is done.
+    /// Removes the container with this id by force; succeeds if it is absent.
     async fn remove(&self, actor: Actor, id: &str) -> Result<()>;
 
-    /// The last lines of its output.
+    /// The last lines of the output of a container.
     async fn logs(&self, name_or_id: &str, lines: u32) -> Result<String>;
 
     /// Events of our containers.
     async fn events(&self) -> Result<Events>;
 }
 
-/// The named volumes of a host. A volume has no id of its own, so its name
-/// has to be different for each build of its container.
+/// The named volumes of a host. A volume has no engine id, so each build of a
+/// container uses different volume names.
 #[async_trait]
 pub trait VolumeStore: Send + Sync {
     /// All named volumes with our label or our name prefix.
     async fn volumes(&self) -> Result<Vec<VolumeView>>;
 
-    /// Removes it; absent is done.
+    /// Removes a volume; succeeds if it is absent.
     ///
     /// # Errors
     /// `Conflict` while a container uses it.
@@ -247,9 +248,9 @@ pub trait ImageStore: Send + Sync {
     /// Whether the host has this image.
     async fn has_image(&self, reference: &str) -> Result<bool>;
 
-    /// Has the host pull an image from its registry: this takes minutes.
+    /// Pulls an image from its registry, which takes minutes.
     ///
     /// # Errors
-    /// `NotFound` where it could not be pulled, with the reason and a remedy.
+    /// `NotFound` if it could not be pulled, with the reason and a hint.
     async fn pull(&self, reference: &str) -> Result<()>;
 }

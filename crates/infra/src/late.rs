@@ -1,4 +1,4 @@
-//! Calls whose outcome is unknown.
+//! Handling of calls whose outcome is unknown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,43 +7,43 @@ use kernel::{Error, Kind};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// First look after a call without an answer; then twice as late each time.
+/// Delay of the first sweep after a call without an answer; doubles each time.
 const FIRST: Duration = Duration::from_secs(1);
-/// Afterwards the regular look at everything finds what comes still later.
+/// Maximum delay; later effects are found by the periodic resync.
 const LAST: Duration = Duration::from_secs(60);
 
-/// Tells the sweep that a call got no answer and may still take place; cheap
-/// to clone.
+/// Notifies the sweep that a call got no answer and may still take effect;
+/// cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct LateCalls(Arc<Notify>);
 
 impl LateCalls {
-    /// To be called with the error of every change.
+    /// Must be called with the error of every change.
     pub fn note(&self, e: &Error) {
         if e.kind == Kind::Timeout {
             self.0.notify_one();
         }
     }
 
-    /// For the one task that sweeps.
+    /// Returns the schedule for the single sweep task.
     #[must_use]
-    pub fn looks(&self) -> Looks {
-        Looks {
+    pub fn sweep_schedule(&self) -> SweepSchedule {
+        SweepSchedule {
             calls: self.0.clone(),
             next: None,
         }
     }
 }
 
-/// When the sweep has to look again.
+/// Determines when the sweep runs.
 #[derive(Debug)]
-pub struct Looks {
+pub struct SweepSchedule {
     calls: Arc<Notify>,
     next: Option<(Instant, Duration)>,
 }
 
-impl Looks {
-    /// Returns when it is time to look. May be dropped and called again.
+impl SweepSchedule {
+    /// Returns when the next sweep is due. Cancel-safe.
     pub async fn due(&mut self) {
         loop {
             let Some((at, wait)) = self.next else {
@@ -66,9 +66,9 @@ impl Looks {
     }
 }
 
-/// How long to wait before the next try when something has not answered, or
-/// has been in the way, for `elapsed` microseconds: about as long again,
-/// within bounds. `jitter` is a fraction from 0 to 1.
+/// Delay before the next retry after a failure that has lasted `elapsed`
+/// microseconds: about the same time again, within bounds. `jitter` is a
+/// fraction from 0 to 1.
 #[must_use]
 pub fn backoff(elapsed: i64, least: Duration, jitter: f64) -> Duration {
     let elapsed = Duration::from_micros(u64::try_from(elapsed).unwrap_or(0));
@@ -82,14 +82,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn looks_become_rare_and_end() {
+    async fn sweeps_become_rare_and_end() {
         let calls = LateCalls::default();
-        let mut looks = calls.looks();
+        let mut sweep_schedule = calls.sweep_schedule();
         calls.note(&Error::timeout("x"));
         calls.note(&Error::internal("not a timeout"));
         let begin = Instant::now();
         let mut seen = Vec::new();
-        while tokio::time::timeout(Duration::from_secs(600), looks.due())
+        while tokio::time::timeout(Duration::from_secs(600), sweep_schedule.due())
             .await
             .is_ok()
         {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_with_the_trouble_and_are_bounded() {
+    fn waits_grow_with_the_outage_and_are_bounded() {
         let least = Duration::from_millis(200);
         assert_eq!(backoff(0, least, 0.5), least);
         assert_eq!(backoff(3_000_000, least, 0.5), Duration::from_secs(3));

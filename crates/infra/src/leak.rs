@@ -1,4 +1,4 @@
-//! What a comparison of the ledger with the infrastructure finds.
+//! Result of comparing the ledger with the infrastructure.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,18 @@ use serde::Serialize;
 
 use crate::{LABEL, LABEL_INSTALLATION, PREFIX};
 
-/// Where an object is that the other side does not know.
+/// The side on which an object without counterpart exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// The engine has it, the ledger does not: it eats the machine.
+    /// It exists in the engine but not in the ledger, and uses resources.
     Engine,
-    /// The ledger has it, the engine does not: somebody removed it.
+    /// It exists in the ledger but not in the engine, because it was removed
+    /// externally.
     Ledger,
 }
 
-/// One object that only one side knows.
+/// An object that exists on one side only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Leak {
     pub side: Side,
@@ -24,14 +25,14 @@ pub struct Leak {
     pub object: &'static str,
     /// Its name on the host.
     pub name: String,
-    /// Id of the row it belongs or belonged to, as far as known.
+    /// Id of its row, as far as known.
     pub id: Option<String>,
-    /// What to do about it.
+    /// Suggested action.
     pub hint: String,
 }
 
 /// Whether an object of a host belongs to this installation: by its label, or
-/// by our name prefix where it carries no label of another installation.
+/// by our name prefix if it has no label of another installation.
 #[must_use]
 pub fn owned(name: &str, labels: &BTreeMap<String, String>, installation: &str) -> bool {
     match labels.get(LABEL_INSTALLATION) {

@@ -1,8 +1,8 @@
 //! Ports to the infrastructure (traits and plain data) and the simulator that
-//! implements all of them. Every external object is named after an id that
-//! was stored before it is made, and carries the label [`LABEL`]. Every call
-//! that changes one says who acts ([`Actor`]); what exists is changed and
-//! removed by the id that the engine gave it.
+//! implements all of them. Every external object is named after an id that was
+//! stored before its creation, and carries the label [`LABEL`]. Every changing
+//! call states its actor ([`Actor`]); existing objects are changed and removed
+//! by the id that the engine assigned.
 
 mod host;
 mod late;
@@ -16,23 +16,23 @@ pub use host::{
     Foreign, HostInfo, ImageStore, ImageView, NodeAccess, Observed, ProgramSpec, VolumeSpec,
     VolumeStore, VolumeView,
 };
-pub use late::{LateCalls, Looks, backoff};
+pub use late::{LateCalls, SweepSchedule, backoff};
 pub use leak::{Leak, Side, owned};
-pub use net::{BridgeSpec, BridgeView, NetworkPlane};
+pub use net::{BridgeSpec, BridgeView, NetworkFabric};
 pub use origin::{
     Actor, Relation, foreign, is_stale, is_unusable, relation, stale, stamped, unusable,
 };
 
-/// Label key on every container, network and volume that we make; its value
-/// is the id of the row it belongs to.
+/// Label key on all containers, networks and volumes that we create; the value
+/// is the id of the row.
 pub const LABEL: &str = "io.jeroboam.id";
-/// Label key that says which installation (state directory) made it.
+/// Label key with the id of the installation (state directory).
 pub const LABEL_INSTALLATION: &str = "io.jeroboam.installation";
-/// Label key of the build: a server that is rebuilt and a network that gets
-/// another subnet count their builds, so that what an earlier one has left is
-/// told apart although it bears the same name.
+/// Label key with the number of the build: rebuilt servers and networks with a
+/// new subnet count their builds, so that objects of earlier builds can be
+/// distinguished although they have the same name.
 pub const LABEL_BUILD: &str = "io.jeroboam.build";
-/// Label key of the epoch of the lease under which an object was made.
+/// Label key with the epoch of the lease under which an object was created.
 pub const LABEL_EPOCH: &str = "io.jeroboam.epoch";
-/// Every name of an external object starts with this.
+/// Prefix of the names of all external objects.
 pub const PREFIX: &str = "jb-";

@@ -1,4 +1,4 @@
-//! The port of the network plane: what a fabric realises.
+//! The port of the network fabric, which realises networks.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,19 @@ use crate::{Actor, Events};
 /// A layer-2 network with one IPv4 subnet on a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BridgeSpec {
-    /// Derived from the id of the row: repeating a call finds what exists.
+    /// Derived from the id of the row, so that a repeated call finds the
+    /// existing network.
     pub name: String,
     pub labels: BTreeMap<String, String>,
-    /// As `10.0.0.0/24`.
+    /// Such as `10.0.0.0/24`.
     pub cidr: String,
     pub gateway: String,
-    /// No way out of the network.
+    /// Whether the network has no route out.
     pub internal: bool,
     pub mtu: Option<u32>,
 }
 
-/// A network as the plane tells.
+/// A network as reported by the fabric.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BridgeView {
     pub name: String,
@@ -34,35 +35,36 @@ pub struct BridgeView {
     pub device: Option<String>,
 }
 
-/// Networks of a host. As with containers, they are made under a name and
-/// removed by the id that the host gave them.
+/// Networks of a host. Like containers, they are created by name and removed by
+/// the id that the host assigned.
 #[async_trait]
-pub trait NetworkPlane: Send + Sync {
+pub trait NetworkFabric: Send + Sync {
     /// All networks with our label or our name prefix.
     async fn list(&self) -> Result<Vec<BridgeView>>;
 
-    /// All networks of exactly this name: an engine may allow several.
+    /// All networks with exactly this name, of which an engine may have
+    /// several.
     async fn named(&self, name: &str) -> Result<Vec<BridgeView>>;
 
-    /// Subnets (any owner) that a new network must not overlap.
+    /// Subnets of any owner that a new network must not overlap.
     async fn used_cidrs(&self) -> Result<Vec<String>>;
 
-    /// Makes the network. Where one of this name exists, [`crate::relation`]
-    /// decides: one of the same build is used, one of an older build is
-    /// removed first.
+    /// Creates the network. If one of this name exists, [`crate::relation`]
+    /// decides: one of the same build is used, one of an older build is removed
+    /// first.
     ///
     /// # Errors
-    /// [`crate::is_stale`]: a newer build or epoch has made it.
+    /// [`crate::is_stale`]: a newer build or epoch created it.
     async fn ensure(&self, actor: Actor, spec: &BridgeSpec) -> Result<BridgeView>;
 
-    /// Removes the network of this id; absent is done.
+    /// Removes the network with this id; succeeds if it is absent.
     ///
     /// # Errors
     /// `Conflict` while containers are attached.
     async fn remove(&self, actor: Actor, id: &str) -> Result<()>;
 
-    /// Applies again what belongs to these networks outside of the engine and
-    /// does not survive a restart of the machine, such as firewall rules.
+    /// Restores settings of these networks outside of the engine that do not
+    /// survive a restart of the machine, such as firewall rules.
     async fn restore(&self, networks: &[BridgeView]) -> Result<()>;
 
     /// Events of networks with our name prefix.

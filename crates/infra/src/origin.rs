@@ -1,4 +1,5 @@
-//! Who made an object of a host, and whether a worker may go on with it.
+//! The origin of an object on a host, and whether a worker may continue with
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{LABEL, LABEL_BUILD, LABEL_EPOCH};
 
-/// On whose behalf an object is changed.
+/// The actor of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Actor {
-    /// A run of a reconciler, by the epoch of its lease.
+    /// A run of a reconciler, identified by the epoch of its lease.
     Lease(i64),
-    /// The sweep, which removes what no row knows.
+    /// The sweep, which removes objects without a row.
     Sweep,
 }
 
 impl Actor {
-    /// Epochs are compared: that of the sweep is newer than every lease.
+    /// Epochs are compared; the sweep counts as newer than every lease.
     #[must_use]
     pub fn epoch(self) -> i64 {
         match self {
@@ -27,23 +28,22 @@ impl Actor {
     }
 }
 
-/// How an object that was found under a name relates to the one that is
-/// wanted there.
+/// Relation between an existing object and the wanted object of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
-    /// Another run of the same build made it: go on with it.
+    /// Another run of the same build created it: continue with it.
     Same,
-    /// An earlier build left it: it is removed by its id.
+    /// An earlier build created it: it is removed by its id.
     Older,
-    /// A later build, or a later lease of this build, made it: the worker
-    /// that asks is stale and must stop.
+    /// A later build, or a later lease of this build, created it: the calling
+    /// worker is stale and must stop.
     Newer,
-    /// It belongs to something else.
+    /// It does not belong to the wanted object.
     Foreign,
 }
 
-/// Compares the labels of an object with those that are wanted. An object of
-/// a release that wrote neither build nor epoch counts as the first build.
+/// Compares the labels of an object with the wanted ones. An object of a
+/// release that wrote neither build nor epoch counts as the first build.
 #[must_use]
 pub fn relation(
     found: &BTreeMap<String, String>,
@@ -68,7 +68,7 @@ fn number(labels: &BTreeMap<String, String>, key: &str) -> Option<i64> {
     labels.get(key)?.parse().ok()
 }
 
-/// The labels of an object with the epoch of who makes it.
+/// The labels of an object with the epoch of the actor that creates it.
 #[must_use]
 pub fn stamped(labels: &BTreeMap<String, String>, actor: Actor) -> BTreeMap<String, String> {
     let mut labels = labels.clone();
@@ -76,7 +76,7 @@ pub fn stamped(labels: &BTreeMap<String, String>, actor: Actor) -> BTreeMap<Stri
     labels
 }
 
-/// The error of a worker that found the object of a newer one.
+/// The error of a worker that found an object of a newer one.
 #[must_use]
 pub fn stale(object: &str) -> Error {
     Error::new(
@@ -85,29 +85,29 @@ pub fn stale(object: &str) -> Error {
     )
 }
 
-/// Whether an error says that the worker is stale: see [`Relation::Newer`].
+/// Whether an error means that the worker is stale: see [`Relation::Newer`].
 #[must_use]
 pub fn is_stale(e: &Error) -> bool {
     e.kind == Kind::Precondition
 }
 
-/// What an error carries that says [`unusable`].
+/// Context that marks errors of [`unusable`].
 const UNUSABLE: &str = "the container cannot be used any more";
 
-/// The error for a container that its host can never start again, as after an
-/// engine was killed while it started it: only another one helps.
+/// The error for a container that its host can never start again, for example
+/// after the engine was killed during its start; it has to be replaced.
 #[must_use]
 pub fn unusable(message: impl Into<String>) -> Error {
     Error::conflict(message).context(UNUSABLE)
 }
 
-/// Whether an error says that only another container helps.
+/// Whether an error means that the container has to be replaced.
 #[must_use]
 pub fn is_unusable(e: &Error) -> bool {
     e.kind == Kind::Conflict && e.context.as_deref() == Some(UNUSABLE)
 }
 
-/// The error for an object that belongs to something else.
+/// The error for an object that does not belong to the wanted one.
 #[must_use]
 pub fn foreign(object: &str, command: &str) -> Error {
     Error::conflict(format!(
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_goes_on_with_its_own_build_and_leaves_newer_ones_alone() {
+    fn a_worker_continues_its_own_build_and_leaves_newer_ones_alone() {
         let wanted = labels("a", 2, 0);
         let of = |found| relation(&found, &wanted, Actor::Lease(7));
         assert_eq!(of(labels("a", 2, 7)), Relation::Same);
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(of(labels("a", 3, 1)), Relation::Newer);
         assert_eq!(of(labels("a", 1, 9)), Relation::Older);
         assert_eq!(of(labels("b", 2, 7)), Relation::Foreign);
-        // What an earlier release has made.
+        // Created by an earlier release.
         let plain = BTreeMap::from([(LABEL.to_owned(), "a".to_owned())]);
         assert_eq!(of(plain.clone()), Relation::Older);
         let first = labels("a", 1, 0);

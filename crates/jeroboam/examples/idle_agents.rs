@@ -1,7 +1,7 @@
 //! Many idle agents in one process, for `tests/scale/idle_agents.py`:
-//! `idle_agents SERVER PIN < SEEDS`, with the seed of a node in each line.
-//! Each agent has one connection, from an address of its own in 127.0.0.0/8,
-//! with the streams that a real one holds. Prints `up N` when all are there, and a line
+//! `idle_agents SERVER PIN < SEEDS`, with the seed of a node in each line. Each
+//! agent has one connection, from a separate address in 127.0.0.0/8, with the
+//! streams of a real agent. Prints `up N` when all are connected, and a line
 //! whenever a session ends; runs until it is killed.
 
 use std::io::{BufRead as _, Write as _};
@@ -25,9 +25,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-/// Handshakes at the same time.
+/// Maximum number of concurrent handshakes.
 const TOGETHER: usize = 32;
-/// As the agent has it.
+/// As in the agent.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,20 +47,20 @@ async fn main() -> anyhow::Result<()> {
     let connector = connector(pin)?;
     let seeds = seeds()?;
     let count = seeds.len();
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (events, mut received) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(TOGETHER));
     let mut all = JoinSet::new();
     for (number, seed) in (0u32..).zip(seeds) {
-        let (connector, tell, gate) = (connector.clone(), tell.clone(), gate.clone());
+        let (connector, events, gate) = (connector.clone(), events.clone(), gate.clone());
         all.spawn(async move {
             let source = Ipv4Addr::from(0x7f01_0000 + number);
-            let ended = live(server, source, seed, connector, &tell, &gate).await;
-            let _ = tell.send(Err(ended.err().map(|e| e.to_string()).unwrap_or_default()));
+            let ended = live(server, source, seed, connector, &events, &gate).await;
+            let _ = events.send(Err(ended.err().map(|e| e.to_string()).unwrap_or_default()));
         });
     }
     let mut up = 0;
     let mut out = std::io::stdout();
-    while let Some(word) = told.recv().await {
+    while let Some(word) = received.recv().await {
         match word {
             Ok(()) => up += 1,
             Err(why) => writeln!(out, "ended: {why}")?,
@@ -81,13 +81,13 @@ fn seeds() -> anyhow::Result<Vec<Seed>> {
         .collect()
 }
 
-/// One agent, until its session ends.
+/// Runs one agent until its session ends.
 async fn live(
     server: SocketAddr,
     source: Ipv4Addr,
     seed: Seed,
     connector: TlsConnector,
-    tell: &mpsc::UnboundedSender<Result<(), String>>,
+    events: &mpsc::UnboundedSender<Result<(), String>>,
     gate: &Semaphore,
 ) -> anyhow::Result<()> {
     let turn = gate.acquire().await?;
@@ -106,7 +106,8 @@ async fn live(
     let (mut sender, connection) = builder.handshake(TokioIo::new(tls)).await?;
     let mut connections = JoinSet::new();
     connections.spawn(connection);
-    // As the server's own simulated agents draw it, which were here before.
+    // The session of a previous agent of this container, which the server
+    // generated in the same way.
     let session = pki::fingerprint_sha256(format!("session {}", seed.token).as_bytes());
     let hello = Hello {
         cluster: seed.cluster,
@@ -128,7 +129,7 @@ async fn live(
         bodies.push(tasks.into_body());
     }
     drop(turn);
-    let _ = tell.send(Ok(()));
+    let _ = events.send(Ok(()));
     for body in &mut bodies {
         while let Some(frame) = body.frame().await {
             frame?;
@@ -171,7 +172,7 @@ fn connector(pin: String) -> anyhow::Result<TlsConnector> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// As the agent: the pin and nothing else.
+/// Verifies only the pin, as the agent does.
 #[derive(Debug)]
 struct Pinned {
     pin: String,

@@ -6,43 +6,44 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-/// From what a renewal takes on a busy machine to the life of a CA.
+/// From the duration of a renewal on a busy machine to the lifetime of a CA.
 const NODE_CERTIFICATE_SECONDS: std::ops::RangeInclusive<u32> = 60..=157_680_000;
 
-/// What the server needs to know; every value has a default.
+/// Configuration of the server; every value has a default.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Database file, keys and `clouds.yaml` live here.
     pub state_dir: PathBuf,
     pub listen: SocketAddr,
-    /// Keys that seal secrets and make tokens, shared by all servers of one
+    /// Directory of the keys for secrets and tokens, shared by all servers of a
     /// database; `None`: `keys` in the state directory.
     pub key_dir: Option<PathBuf>,
     /// `None`: SQLite in the state directory.
     pub database: Option<String>,
-    /// Address that clients use, such as `https://clusters.example.org`;
+    /// Public address for clients, such as `https://clusters.example.org`;
     /// `None`: the Host of each request.
     pub public_endpoint: Option<String>,
-    /// TCP port of the bootstrap listener on each cluster network's gateway.
+    /// TCP port of the bootstrap listener on the gateway of each cluster
+    /// network.
     pub bootstrap_port: u16,
-    /// Further addresses of the bootstrap listener, for nodes that reach this
-    /// server by another address than their gateway's.
+    /// Additional addresses of the bootstrap listener, for nodes that do not
+    /// reach this server through their gateway.
     pub bootstrap_listen: Vec<SocketAddr>,
     pub clusters: Clusters,
     pub infra: Infra,
 }
 
-/// What holds for all clusters.
+/// Settings for all clusters.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Clusters {
-    /// How long the certificates of nodes are valid, seconds. Agents renew
-    /// them at two thirds of it.
+    /// Lifetime of node certificates, seconds. Agents renew them after two
+    /// thirds of it.
     pub node_certificate_seconds: u32,
 }
 
-/// What stands behind compute and network.
+/// Implementation of the infrastructure ports.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Infra {
@@ -50,15 +51,15 @@ pub struct Infra {
     /// Address of the engine, `DOCKER_HOST` by default; `None`:
     /// `unix:///var/run/docker.sock`.
     pub docker: Option<String>,
-    /// Subnets of cluster networks are cut from this range.
+    /// Range from which subnets of cluster networks are allocated.
     pub pool: ipnet::Ipv4Net,
-    /// Keeps what clusters send on this machine, by firewall rules.
+    /// Keeps traffic of clusters on this machine, by firewall rules.
     pub isolate: bool,
-    /// The simulator's world; `None`: a file in the state directory. Several
-    /// servers that simulate one world share it.
+    /// Database of the simulator; `None`: a file in the state directory.
+    /// Servers that simulate the same infrastructure share it.
     pub simulator: Option<PathBuf>,
-    /// Whether this process plays the agents of simulated nodes; `false`
-    /// where another program does.
+    /// Whether this process runs the agents of simulated nodes; `false` if
+    /// another program does.
     pub simulated_agents: bool,
 }
 

@@ -16,7 +16,7 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    // One provider for every TLS user in the process, before the first of them.
+    // One provider for all TLS users in the process, installed first.
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()

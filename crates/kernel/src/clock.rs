@@ -1,11 +1,11 @@
-//! The one place that reads the wall clock.
+//! The only module that reads the wall clock.
 //!
 //! The wall clock is read once, at the first use. From then on time advances
 //! with the monotonic clock, so that a jump of the wall clock (NTP, an
-//! operator, a virtual machine that was resumed) changes nothing in a running
-//! process. Servers that share a database align themselves with its clock
-//! ([`align`]): rows that they write carry comparable times although the
-//! clocks of their machines differ.
+//! operator, a resumed virtual machine) changes nothing in a running process.
+//! Servers that share a database align themselves with its clock ([`align`]),
+//! so that times in their rows are comparable although the clocks of their
+//! machines differ.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,19 +13,20 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Differences below this are the latency of the question, not an error of
-/// the clock; microseconds.
+/// Smaller differences are caused by latency and are not corrected;
+/// microseconds.
 const TOLERANCE: i64 = 20_000;
 
-/// A clock that replaces the machine's in this thread, for simulations.
+/// A clock that replaces the clock of the machine in this thread, for
+/// simulations.
 pub trait Simulated {
-    /// Microseconds since the Unix epoch as the running server believes.
+    /// Microseconds since the Unix epoch, as seen by the running server.
     fn now_micros(&self) -> i64;
 
-    /// Microseconds since the Unix epoch as the database believes.
+    /// Microseconds since the Unix epoch, as seen by the database.
     fn database_micros(&self) -> i64;
 
-    /// The running server learned that its clock is `micros` behind.
+    /// Corrects the clock of the running server, which is `micros` behind.
     fn advance(&self, micros: i64);
 }
 
@@ -33,7 +34,7 @@ thread_local! {
     static SIMULATED: RefCell<Option<Rc<dyn Simulated>>> = const { RefCell::new(None) };
 }
 
-/// Replaces the clock of this thread; `None` gives the machine's back.
+/// Replaces the clock of this thread; `None` restores the clock of the machine.
 pub fn simulate(clock: Option<Rc<dyn Simulated>>) {
     SIMULATED.with_borrow_mut(|c| *c = clock);
 }
@@ -42,7 +43,7 @@ fn simulated() -> Option<Rc<dyn Simulated>> {
     SIMULATED.with_borrow(Clone::clone)
 }
 
-/// Correction learned from the database, microseconds.
+/// Correction derived from the database clock, microseconds.
 static OFFSET: AtomicI64 = AtomicI64::new(0);
 
 /// Microseconds since the Unix epoch, UTC: the unit of every time column.
@@ -66,14 +67,14 @@ pub fn now_micros() -> i64 {
         .saturating_add(OFFSET.load(Ordering::Relaxed))
 }
 
-/// The time of a database that runs in this process.
+/// The time of a database in this process.
 #[must_use]
 pub fn database_micros() -> i64 {
     simulated().map_or_else(now_micros, |clock| clock.database_micros())
 }
 
-/// Corrects the clock: the database's clock showed `theirs` at a moment that
-/// lies between `before` and `after`, both read from [`now_micros`].
+/// Corrects the clock: the database showed `theirs` at a time between `before`
+/// and `after`, both read from [`now_micros`].
 pub fn align(before: i64, theirs: i64, after: i64) {
     let behind = theirs - (before + (after - before) / 2);
     let latency = (after - before) / 2;
@@ -88,14 +89,13 @@ pub fn align(before: i64, theirs: i64, after: i64) {
     }
 }
 
-/// A moment of a row as the OpenStack services print it:
-/// `2026-11-21T14:22:26+00:00` (Magnum, Heat).
+/// Formats a time like Magnum and Heat: `2026-11-21T14:22:26+00:00`.
 #[must_use]
 pub fn iso_offset(micros: i64) -> String {
     format!("{}+00:00", strftime(micros, "%Y-%m-%dT%H:%M:%S"))
 }
 
-/// A moment as Keystone prints it: `2026-11-21T14:22:26.000000Z`.
+/// Formats a time like Keystone: `2026-11-21T14:22:26.000000Z`.
 #[must_use]
 pub fn iso_micros_z(micros: i64) -> String {
     format!(
@@ -105,13 +105,13 @@ pub fn iso_micros_z(micros: i64) -> String {
     )
 }
 
-/// A moment as Nova, Glance and Neutron print it: `2026-11-21T14:22:26Z`.
+/// Formats a time like Nova, Glance and Neutron: `2026-11-21T14:22:26Z`.
 #[must_use]
 pub fn iso_z(micros: i64) -> String {
     format!("{}Z", strftime(micros, "%Y-%m-%dT%H:%M:%S"))
 }
 
-/// Parses an ISO 8601 moment with `Z` or an offset; `None` where it is none.
+/// Parses an ISO 8601 time with `Z` or an offset; `None` if it is invalid.
 #[must_use]
 pub fn parse_iso(text: &str) -> Option<i64> {
     text.parse::<jiff::Timestamp>()
@@ -150,7 +150,7 @@ mod tests {
         simulate(Some(Rc::new(Fixed(RefCell::new(1_000_000)))));
         align(1_000_000, 6_000_000, 1_000_010);
         assert_eq!(now_micros(), 5_999_995);
-        // An answer that took two seconds says nothing finer than one second.
+        // An answer that took two seconds has no precision below one second.
         align(6_000_000, 6_500_000, 8_000_000);
         assert_eq!(now_micros(), 5_999_995);
         simulate(None);

@@ -1,4 +1,4 @@
-//! Who asks: the result of authentication, carried through every call.
+//! The caller: the result of authentication, passed to every operation.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub enum Scope {
     System,
 }
 
-/// The caller of an operation, as validated by identity.
+/// The authenticated caller of an operation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Ctx {
     pub request_id: String,
@@ -29,13 +29,13 @@ pub struct Ctx {
     pub scope: Scope,
     /// Role names, implied roles included, lower case as stored.
     pub roles: Vec<String>,
-    /// See [`Ctx::generation`]; a person has none.
+    /// See [`Ctx::generation`]; users have none.
     #[serde(skip)]
     pub generation: Option<i64>,
 }
 
 impl Ctx {
-    /// The server itself acting for a row (reconcilers): system scope, admin.
+    /// The server acting for a row (reconcilers): system scope, admin.
     #[must_use]
     pub fn service(request_id: impl Into<String>) -> Self {
         Self {
@@ -49,8 +49,8 @@ impl Ctx {
         }
     }
 
-    /// The same context acting for one run of a reconciler: `generation` is
-    /// the epoch of its lease.
+    /// This context for one run of a reconciler: `generation` is the epoch of
+    /// its lease.
     #[must_use]
     pub fn with_generation(mut self, generation: i64) -> Self {
         self.generation = Some(generation);
@@ -58,9 +58,9 @@ impl Ctx {
     }
 
     /// The generation of the caller, which grows with each run of the
-    /// reconciler that owns the object. The service that is called refuses a
-    /// generation that is older than one it has seen: the call was delayed
-    /// and a newer one has been answered. `None`: a person calls.
+    /// reconciler that owns the object. The called service refuses a generation
+    /// older than the newest one it has seen, because such a call was delayed.
+    /// `None` for a user.
     #[must_use]
     pub fn generation(&self) -> Option<i64> {
         self.generation

@@ -1,11 +1,11 @@
-//! One error type for all crates. Public text and private context are
-//! kept apart; only a service's `dialect.rs` turns an error into a body.
+//! The error type of all crates. Public text and private context are separate;
+//! only the `dialect.rs` of a service converts an error to a body.
 
 use std::fmt;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in words that every dialect can map to a status.
+/// Kinds of errors, which every dialect maps to a status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     NotFound,
@@ -24,7 +24,7 @@ pub enum Kind {
         asked: i64,
     },
     Precondition,
-    /// The API version or the media type does not offer this.
+    /// Not supported by the API version or the media type.
     NotSupported {
         status: u16,
     },
@@ -33,16 +33,16 @@ pub enum Kind {
         retry_after: u32,
     },
     Timeout,
-    /// The connection was lost while a transaction committed: it may or may
-    /// not have taken place. Only reading can tell.
+    /// The connection was lost during a commit, whose outcome is unknown until
+    /// it is read.
     OutcomeUnknown,
-    /// The database aborted the whole transaction (a deadlock, a
-    /// serialization failure): nothing was written, and it can be repeated.
+    /// The database aborted the whole transaction (a deadlock, a serialization
+    /// failure): nothing was written, and it can be repeated.
     Aborted,
     Internal,
 }
 
-/// An error: its kind, the text for people, and context for the log only.
+/// An error: its kind, the public text, and context for the log.
 #[derive(Debug, Clone)]
 pub struct Error {
     pub kind: Kind,
@@ -62,7 +62,7 @@ impl Error {
         }
     }
 
-    /// `what` is the field's noun, as in `Cluster`.
+    /// `what` is the noun of the object, such as `Cluster`.
     #[must_use]
     pub fn not_found(what: &str, id: &str) -> Self {
         Self::new(Kind::NotFound, format!("{what} {id} could not be found."))
@@ -135,7 +135,7 @@ impl Error {
         self.kind == Kind::NotFound
     }
 
-    /// Whether the same step may succeed when repeated.
+    /// Whether repeating the step may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(

@@ -1,10 +1,10 @@
-//! Values that say "something happened" and "wake this key".
+//! Notifications and owner keys.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// An opaque reconciler key of another crate: whoever finishes a row that
-/// carries one marks it dirty in the same transaction.
+/// An opaque reconciler key of another crate: a reconciler that finishes a row
+/// with an owner key marks that key dirty in the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OwnerKey {
     /// The reconciler's kind, such as `stack`.
@@ -25,7 +25,7 @@ impl OwnerKey {
 /// A notification for the outbox. For clusters the payload is a CADF event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
-    /// As in `magnum.cluster.create.end`.
+    /// Such as `magnum.cluster.create.end`.
     pub event_type: String,
     pub project_id: Option<String>,
     pub payload: Value,

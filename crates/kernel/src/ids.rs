@@ -1,4 +1,4 @@
-//! The one place that draws random ids.
+//! The only module that generates random ids.
 
 use std::cell::RefCell;
 
@@ -10,8 +10,8 @@ thread_local! {
     static SEEDED: RefCell<Option<StdRng>> = const { RefCell::new(None) };
 }
 
-/// Draws everything in this thread from a seed, for simulations; `None` gives
-/// the system's randomness back.
+/// Derives all values of this thread from a seed, for simulations; `None`
+/// restores the randomness of the system.
 pub fn simulate(seed: Option<u64>) {
     SEEDED.with_borrow_mut(|r| *r = seed.map(StdRng::seed_from_u64));
 }
@@ -44,7 +44,7 @@ pub fn hex() -> String {
     draw().simple().to_string()
 }
 
-/// A request id as every OpenStack service prints it: `req-<uuid>`.
+/// A request id as in all OpenStack services: `req-<uuid>`.
 #[must_use]
 pub fn request_id() -> String {
     format!("req-{}", draw())

@@ -1,5 +1,5 @@
-//! Ids, clock, errors, request context, policy port, paging: pure values that
-//! every crate speaks. No I/O, no async, no OpenStack resource.
+//! Ids, clock, errors, request context, policy port, paging: pure values used
+//! by all crates. No I/O, no async, no OpenStack resource.
 
 pub mod clock;
 mod ctx;

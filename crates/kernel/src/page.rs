@@ -18,8 +18,8 @@ impl SortDir {
     }
 }
 
-/// What part of a list is asked for. `sort_key` was checked against the
-/// columns that the list offers before it gets here.
+/// The requested part of a list. `sort_key` has been checked against the
+/// columns of the list.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     /// At most so many items; `None`: all.

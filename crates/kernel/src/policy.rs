@@ -1,9 +1,9 @@
-//! The port through which `ops.rs` asks whether a caller may do something.
-//! The language itself (oslo.policy) lives in `rest`.
+//! The port through which `ops.rs` checks permissions. The language itself
+//! (oslo.policy) is implemented in `rest`.
 
 use crate::{Ctx, Result};
 
-/// The object of a policy check: whose it is.
+/// The owner of the object of a policy check.
 #[derive(Debug, Clone, Default)]
 pub struct Target {
     pub project_id: Option<String>,
@@ -29,15 +29,15 @@ impl Target {
     }
 }
 
-/// Decides named rules, such as `cluster:create`.
+/// Evaluates named rules, such as `cluster:create`.
 pub trait Enforcer: Send + Sync {
-    /// Whether the rule allows it. An unknown rule denies.
+    /// Whether the rule allows the operation. An unknown rule denies.
     fn allows(&self, rule: &str, ctx: &Ctx, target: &Target) -> bool;
 
     /// As `allows`.
     ///
     /// # Errors
-    /// `Forbidden` with the text of oslo.policy where the rule denies.
+    /// `Forbidden` with the text of oslo.policy if the rule denies.
     fn check(&self, rule: &str, ctx: &Ctx, target: &Target) -> Result<()> {
         if self.allows(rule, ctx, target) {
             Ok(())

@@ -10,14 +10,14 @@ pub struct Pos {
     pub column: usize,
 }
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Debug, Clone, Default)]
 pub struct Node {
     pub pos: Pos,
     pub kind: Kind,
 }
 
-/// An entry of a map: the value, and where its key stands.
+/// A map entry: the value, and the position of its key.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub key_pos: Pos,
@@ -38,7 +38,7 @@ pub enum Kind {
 }
 
 impl Node {
-    /// A node without a place, for values that were not read from a text.
+    /// A node without a position, for values that were not parsed.
     #[must_use]
     pub fn from_json(value: &Value) -> Self {
         let kind = match value {
@@ -67,7 +67,7 @@ impl Node {
         }
     }
 
-    /// The value as it stands: functions stay literal maps.
+    /// The literal value; functions are not evaluated.
     #[must_use]
     pub fn to_json(&self) -> Value {
         match &self.kind {
@@ -120,7 +120,7 @@ impl Node {
         matches!(self.kind, Kind::Null)
     }
 
-    /// The noun of an error text.
+    /// The noun for error texts.
     #[must_use]
     pub fn noun(&self) -> &'static str {
         match self.kind {
@@ -133,8 +133,8 @@ impl Node {
         }
     }
 
-    /// The same tree with `from` replaced by `to` in every text that is a
-    /// value; keys stay as they are (Heat's ResourceGroup does the same).
+    /// Returns a copy with `from` replaced by `to` in every text value; keys
+    /// are unchanged (as in Heat's ResourceGroup).
     #[must_use]
     pub fn replace_text(&self, from: &str, to: &str) -> Self {
         let kind = match &self.kind {

@@ -1,10 +1,10 @@
-//! What is wrong with a text, and where.
+//! Problems of a text and their positions.
 
 use std::fmt;
 
 use crate::Pos;
 
-/// One thing that is wrong. Shown as `path: line N: message`.
+/// One problem. Shown as `path: line N: message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// As `resources.net.properties.foo`; empty for the whole text.
@@ -18,7 +18,7 @@ impl Problem {
     pub fn new(path: impl fmt::Display, pos: Pos, message: impl Into<String>) -> Self {
         Self {
             path: path.to_string(),
-            // Values that come from elsewhere have no place in the text.
+            // Values that were not parsed have no position.
             pos: (pos.line > 0).then_some(pos),
             message: message.into(),
         }
@@ -44,8 +44,8 @@ pub fn describe(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// The way from the root to a node, kept on the stack while walking so that
-/// it costs nothing until something is wrong.
+/// The path from the root to a node, kept on the stack during the traversal, so
+/// that it costs nothing without a problem.
 #[derive(Clone, Copy)]
 pub struct Path<'a> {
     parent: Option<&'a Path<'a>>,

@@ -1,4 +1,4 @@
-//! The functions of HOT, with the edges that the reference has.
+//! The functions of HOT, with the edge cases of Heat.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! YAML as Heat's loader reads it; the table was taken from PyYAML.
+//! YAML as in Heat's loader; the table was generated with PyYAML.
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 use lang::parse;
@@ -76,7 +76,7 @@ fn mistakes_have_their_line() {
 }
 
 #[test]
-fn bombs_are_refused() {
+fn templates_that_expand_without_bound_are_refused() {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for i in 1..12 {
         let list = vec![format!("*a{}", i - 1); 10].join(", ");
@@ -90,7 +90,7 @@ fn bombs_are_refused() {
 }
 
 proptest::proptest! {
-    /// Whatever is thrown at it, it answers.
+    /// Every input is parsed or rejected without a panic.
     #[test]
     fn no_text_breaks_it(text in "[a-z0-9:{}\\[\\],&*!|>\"' \n<?-]{0,80}") {
         let _ = parse(&text);

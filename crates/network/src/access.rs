@@ -1,11 +1,11 @@
-//! Whose rows a caller sees: pure.
+//! Visibility of rows for a caller: pure.
 
 use kernel::{Ctx, Error, Result, Scope};
 
-/// Whether rows of this project exist for the caller. Roles do not matter:
-/// what acts inside one project carries the admin role, too.
+/// Whether rows of this project are visible to the caller. Roles do not matter,
+/// because service contexts of a project also have the admin role.
 #[must_use]
-pub fn sees(ctx: &Ctx, project_id: &str) -> bool {
+pub fn is_visible(ctx: &Ctx, project_id: &str) -> bool {
     match &ctx.scope {
         Scope::System => true,
         Scope::Project { id, .. } => id == project_id,
@@ -13,12 +13,12 @@ pub fn sees(ctx: &Ctx, project_id: &str) -> bool {
     }
 }
 
-/// Whether the caller may make a row for this project.
+/// Checks whether the caller may create a row for this project.
 ///
 /// # Errors
-/// `Forbidden` where it is another's.
-pub fn may_own(ctx: &Ctx, project_id: &str) -> Result<()> {
-    if sees(ctx, project_id) {
+/// `Forbidden` for another project.
+pub fn check_may_own(ctx: &Ctx, project_id: &str) -> Result<()> {
+    if is_visible(ctx, project_id) {
         return Ok(());
     }
     Err(Error::forbidden(format!(

@@ -3,10 +3,10 @@
 //! the ports of `infra`.
 //!
 //! The row of a network is the ledger entry of its bridge `jb-net-<id>`: it
-//! is there before the bridge and goes after it.
+//! exists before the bridge is created and until after it is removed.
 
 pub mod access;
-pub mod face;
+pub mod api;
 mod network;
 mod port;
 mod router;
@@ -17,7 +17,7 @@ mod subnet;
 #[cfg(test)]
 mod tests;
 
-pub use face::NetworkFace;
+pub use api::NetworkApi;
 pub use network::{PUBLIC_ID, host_name, seed};
 pub use schema::migrations;
 pub use service::{NetworkConfig, NetworkService};

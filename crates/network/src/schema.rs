@@ -2,7 +2,7 @@
 
 use db::Migration;
 
-/// The steps of this crate, in order.
+/// The migrations of this crate, in order.
 #[must_use]
 pub fn migrations() -> &'static [Migration] {
     STEPS
@@ -28,7 +28,7 @@ const STEPS: &[Migration] = &[
             dns {text} NOT NULL, deleting boolean NOT NULL, owner_kind varchar(40), owner_id varchar(128),
             created_at bigint NOT NULL)",
     },
-    // Two bridges of one machine cannot carry the same addresses.
+    // Two bridges of a machine cannot have overlapping ranges.
     Migration {
         name: "network-004-subnet-cidr",
         sql: "CREATE UNIQUE INDEX subnet_cidr ON subnet (cidr)",
@@ -70,7 +70,7 @@ const STEPS: &[Migration] = &[
             id varchar(36) NOT NULL PRIMARY KEY, project_id varchar(64) NOT NULL, name varchar(255) NOT NULL,
             description {text} NOT NULL, rules {text} NOT NULL, created_at bigint NOT NULL)",
     },
-    // A bridge made by an earlier release counts as the first build.
+    // A bridge of an earlier release counts as the first build.
     Migration {
         name: "network-012-network-build",
         sql: "ALTER TABLE network ADD COLUMN build bigint NOT NULL DEFAULT 1",

@@ -1,4 +1,4 @@
-//! The service: its handles, and what the binary gets from it.
+//! The service: its handles and its public methods.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use db::Db;
 use flow::{Reconciler, Tasks};
-use infra::{LateCalls, Leak, NetworkPlane};
+use infra::{LateCalls, Leak, NetworkFabric};
 use ipnet::Ipv4Net;
 use kernel::Result;
 use tokio::sync::watch;
 
-use crate::NetworkFace;
+use crate::NetworkApi;
 use crate::network::{self, Bridges};
 
-/// What an operator sets.
+/// Configuration by the operator.
 #[derive(Debug, Clone)]
 pub struct NetworkConfig {
-    /// Subnets without a `cidr` get a free /24 from here.
+    /// Subnets without a `cidr` get a free /24 of this range.
     pub pool: Ipv4Net,
     /// Written on each bridge as [`infra::LABEL_INSTALLATION`].
     pub installation: String,
@@ -38,7 +38,7 @@ impl NetworkConfig {
 #[derive(Clone)]
 pub struct NetworkService {
     pub(crate) db: Db,
-    pub(crate) plane: Arc<dyn NetworkPlane>,
+    pub(crate) fabric: Arc<dyn NetworkFabric>,
     pub(crate) config: Arc<NetworkConfig>,
     pub(crate) gateways: Arc<watch::Sender<BTreeSet<Ipv4Addr>>>,
     pub(crate) late: LateCalls,
@@ -46,20 +46,20 @@ pub struct NetworkService {
 
 impl NetworkService {
     #[must_use]
-    pub fn new(db: Db, plane: Arc<dyn NetworkPlane>, config: NetworkConfig) -> Self {
+    pub fn new(db: Db, fabric: Arc<dyn NetworkFabric>, config: NetworkConfig) -> Self {
         Self {
             db,
-            plane,
+            fabric,
             config: Arc::new(config),
             gateways: Arc::new(watch::channel(BTreeSet::new()).0),
             late: LateCalls::default(),
         }
     }
 
-    /// The face, embedded.
+    /// Returns the interface of this embedded service.
     #[must_use]
-    pub fn face(&self) -> NetworkFace {
-        NetworkFace {
+    pub fn api(&self) -> NetworkApi {
+        NetworkApi {
             networks: Arc::new(self.clone()),
             subnets: Arc::new(self.clone()),
             ports: Arc::new(self.clone()),
@@ -73,25 +73,25 @@ impl NetworkService {
         vec![Arc::new(Bridges::new(self.clone()))]
     }
 
-    /// Follows the engine's events in `tasks`: bridges that were made too late
-    /// are removed, firewall rules are restored.
+    /// Watches engine events in `tasks`: orphaned bridges are removed, firewall
+    /// rules are restored.
     pub fn watch(&self, tasks: &Tasks) {
         network::watch(self.clone(), tasks);
     }
 
-    /// The gateway addresses of bridges that exist: an address can be bound
-    /// as long as it is in here. Filled by [`Self::load_gateways`] and by the
-    /// reconciler of this process.
+    /// The gateway addresses of existing bridges, which can be bound while they
+    /// are in this set. Filled by [`Self::load_gateways`] and by the reconciler
+    /// of this process.
     #[must_use]
     pub fn gateways(&self) -> watch::Receiver<BTreeSet<Ipv4Addr>> {
         self.gateways.subscribe()
     }
 
-    /// Reads the gateways of all active networks from the rows: to be called
-    /// once at start, and again whenever other servers share the database.
+    /// Loads the gateways of all active networks: called once at start, and
+    /// again when other servers share the database.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn load_gateways(&self) -> Result<()> {
         let found = network::table::gateways(&self.db).await?;
         self.gateways.send_if_modified(|set| {
@@ -102,10 +102,10 @@ impl NetworkService {
         Ok(())
     }
 
-    /// Compares the bridges of the engine with the rows, both ways.
+    /// Compares the bridges of the engine with the rows in both directions.
     ///
     /// # Errors
-    /// As the plane and the database.
+    /// Fails if the fabric or the database fails.
     pub async fn leaks(&self) -> Result<Vec<Leak>> {
         network::leaks(self).await
     }

@@ -1,4 +1,4 @@
-//! Stories on SQLite and the simulator; one on a real engine with
+//! Scenarios on SQLite and the simulator; one on a real engine with
 //! `JEROBOAM_TEST_DOCKER=1`.
 
 mod faults;
@@ -8,29 +8,29 @@ use std::time::Duration;
 
 use db::{Db, values};
 use flow::{Driver, Tasks};
-use infra::NetworkPlane;
-use infra::sim::{Oracle, SimConfig, SimFault, Simulator, Step};
+use infra::NetworkFabric;
+use infra::sim::{FaultInjector, SimConfig, SimFault, Simulator, Step};
 use kernel::{Ctx, Kind, OwnerKey, ids};
 use tempfile::TempDir;
 
-use crate::face::{NewNetwork, NewPort, NewRouter, NewSubnet, Status};
-use crate::{NetworkConfig, NetworkFace, NetworkService, host_name, migrations, seed};
+use crate::api::{NewNetwork, NewPort, NewRouter, NewSubnet, Status};
+use crate::{NetworkApi, NetworkConfig, NetworkService, host_name, migrations, seed};
 
-struct World {
+struct Fixture {
     _dir: TempDir,
     db: Db,
     sim: Simulator,
     service: NetworkService,
-    face: NetworkFace,
+    api: NetworkApi,
     tasks: Tasks,
     ctx: Ctx,
 }
 
-async fn world() -> World {
-    world_under(Arc::new(faults::Script::default())).await
+async fn fixture() -> Fixture {
+    fixture_with_faults(Arc::new(faults::Script::default())).await
 }
 
-async fn world_under(oracle: Arc<dyn Oracle>) -> World {
+async fn fixture_with_faults(fault_injector: Arc<dyn FaultInjector>) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::connect(&format!("sqlite:{}", dir.path().join("j.db").display()))
         .await
@@ -39,7 +39,7 @@ async fn world_under(oracle: Arc<dyn Oracle>) -> World {
     let sim = Simulator::open_under(
         &dir.path().join("sim.db").display().to_string(),
         SimConfig::instant(),
-        oracle,
+        fault_injector,
     )
     .await
     .unwrap();
@@ -49,9 +49,9 @@ async fn world_under(oracle: Arc<dyn Oracle>) -> World {
         NetworkConfig::new("test"),
     );
     let tasks = Tasks::default();
-    World {
+    Fixture {
         _dir: dir,
-        face: service.face(),
+        api: service.api(),
         db,
         sim,
         service,
@@ -60,7 +60,7 @@ async fn world_under(oracle: Arc<dyn Oracle>) -> World {
     }
 }
 
-impl World {
+impl Fixture {
     fn work(&self) {
         let mut driver = Driver::new(self.db.clone());
         for r in self.service.reconcilers() {
@@ -78,12 +78,12 @@ impl World {
             owner: Some(OwnerKey::new("stack", "s-net")),
             ..NewNetwork::default()
         };
-        self.face
+        self.api
             .networks
             .create(&self.ctx, new.clone())
             .await
             .unwrap();
-        self.face.networks.create(&self.ctx, new).await.unwrap().id
+        self.api.networks.create(&self.ctx, new).await.unwrap().id
     }
 
     fn sub(&self, net: &str) -> NewSubnet {
@@ -110,7 +110,7 @@ impl World {
     async fn until(&self, net: &str, what: impl Fn(Option<Status>, Option<&str>) -> bool) {
         let look = async {
             loop {
-                let found = self.face.networks.show(&self.ctx, net).await.ok();
+                let found = self.api.networks.show(&self.ctx, net).await.ok();
                 let reason = found.as_ref().and_then(|n| n.status_reason.clone());
                 if what(found.map(|n| n.status), reason.as_deref()) {
                     return;
@@ -136,20 +136,20 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_network_lives_and_goes() {
-    let w = world().await;
+async fn a_network_is_created_and_deleted() {
+    let w = fixture().await;
     let net = w.net("private").await;
-    let shown = w.face.networks.show(&w.ctx, &net).await.unwrap();
+    let shown = w.api.networks.show(&w.ctx, &net).await.unwrap();
     assert_eq!(shown.status, Status::Active);
     let new = w.sub(&net);
-    let sub = w.face.subnets.create(&w.ctx, new.clone()).await.unwrap();
-    let again = w.face.subnets.create(&w.ctx, new).await.unwrap();
+    let sub = w.api.subnets.create(&w.ctx, new.clone()).await.unwrap();
+    let again = w.api.subnets.create(&w.ctx, new).await.unwrap();
     assert_eq!(
         (sub.cidr.as_str(), sub.gateway_ip.as_str()),
         ("172.30.0.0/24", "172.30.0.1")
     );
     assert_eq!(again.cidr, sub.cidr);
-    let port = w.face.ports.create(&w.ctx, w.port(&net)).await.unwrap();
+    let port = w.api.ports.create(&w.ctx, w.port(&net)).await.unwrap();
     assert_eq!(
         (port.ip.as_str(), port.status),
         ("172.30.0.2", Status::Build)
@@ -164,30 +164,30 @@ async fn a_network_lives_and_goes() {
     gateways.wait_for(|g| g.len() == 1).await.unwrap();
     assert!(w.service.leaks().await.unwrap().is_empty());
 
-    w.face.networks.delete(&w.ctx, &net).await.unwrap();
+    w.api.networks.delete(&w.ctx, &net).await.unwrap();
     w.until(&net, |s, why| {
         s == Some(Status::Deleting) && why.is_some_and(|w| w.contains("waits for ports to go"))
     })
     .await;
-    w.face.ports.delete(&w.ctx, &port.id).await.unwrap();
+    w.api.ports.delete(&w.ctx, &port.id).await.unwrap();
     w.until(&net, |s, _| s.is_none()).await;
-    w.face.networks.delete(&w.ctx, &net).await.unwrap();
+    w.api.networks.delete(&w.ctx, &net).await.unwrap();
     gateways.wait_for(|g| g.is_empty()).await.unwrap();
-    assert!(NetworkPlane::list(&w.sim).await.unwrap().is_empty());
+    assert!(NetworkFabric::list(&w.sim).await.unwrap().is_empty());
     assert!(w.service.leaks().await.unwrap().is_empty());
     w.tasks.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]
-async fn a_subnet_goes_with_its_bridge_and_frees_its_addresses() {
-    let w = world().await;
+async fn a_subnet_is_removed_with_its_bridge_and_frees_its_addresses() {
+    let w = fixture().await;
     w.work();
     let net = w.net("n").await;
-    let sub = w.face.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
+    let sub = w.api.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
     w.until(&net, |s, _| s == Some(Status::Active)).await;
-    w.face.subnets.delete(&w.ctx, &sub.id).await.unwrap();
+    w.api.subnets.delete(&w.ctx, &sub.id).await.unwrap();
     assert!(
-        w.face
+        w.api
             .subnets
             .show(&w.ctx, &sub.id)
             .await
@@ -195,7 +195,7 @@ async fn a_subnet_goes_with_its_bridge_and_frees_its_addresses() {
             .is_not_found()
     );
     let look = async {
-        while !NetworkPlane::list(&w.sim).await.unwrap().is_empty()
+        while !NetworkFabric::list(&w.sim).await.unwrap().is_empty()
             || w.db
                 .query_opt("SELECT id FROM subnet", vec![])
                 .await
@@ -209,14 +209,14 @@ async fn a_subnet_goes_with_its_bridge_and_frees_its_addresses() {
         .await
         .unwrap();
     w.until(&net, |s, _| s == Some(Status::Active)).await;
-    let next = w.face.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
+    let next = w.api.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
     assert_eq!(next.cidr, sub.cidr);
     w.tasks.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]
 async fn concurrent_choices_never_collide() {
-    let w = Arc::new(world().await);
+    let w = Arc::new(fixture().await);
     let mut nets = Vec::new();
     for _ in 0..8 {
         nets.push(w.net("n").await);
@@ -226,8 +226,8 @@ async fn concurrent_choices_never_collide() {
         .map(|net| {
             let (w, new, net) = (w.clone(), w.sub(net), net.clone());
             tokio::spawn(async move {
-                let cidr = w.face.subnets.create(&w.ctx, new).await.unwrap().cidr;
-                let ports = (0..4).map(|_| w.face.ports.create(&w.ctx, w.port(&net)));
+                let cidr = w.api.subnets.create(&w.ctx, new).await.unwrap().cidr;
+                let ports = (0..4).map(|_| w.api.ports.create(&w.ctx, w.port(&net)));
                 let ports: Vec<_> = futures_util::future::join_all(ports).await;
                 let mut ips: Vec<_> = ports.into_iter().map(|p| p.unwrap().ip).collect();
                 ips.sort();
@@ -247,20 +247,20 @@ async fn concurrent_choices_never_collide() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_said_clearly() {
-    let w = world().await;
+async fn impossible_requests_are_refused_clearly() {
+    let w = fixture().await;
     let (a, b) = (w.net("a").await, w.net("b").await);
     let fixed = |net: &str, cidr: &str| NewSubnet {
         cidr: Some(cidr.into()),
         ..w.sub(net)
     };
-    w.face
+    w.api
         .subnets
         .create(&w.ctx, fixed(&a, "10.9.0.0/16"))
         .await
         .unwrap();
     let e = w
-        .face
+        .api
         .subnets
         .create(&w.ctx, fixed(&b, "10.9.1.0/24"))
         .await
@@ -268,34 +268,34 @@ async fn what_cannot_be_is_said_clearly() {
     assert_eq!(e.kind, Kind::Conflict);
     assert!(e.message.contains("overlaps 10.9.0.0/16"), "{e}");
     let second = w
-        .face
+        .api
         .subnets
         .create(&w.ctx, fixed(&a, "10.10.0.0/24"))
         .await;
     assert!(second.unwrap_err().message.contains("already"));
-    let no_subnet = w.face.ports.create(&w.ctx, w.port(&b)).await;
+    let no_subnet = w.api.ports.create(&w.ctx, w.port(&b)).await;
     assert!(no_subnet.unwrap_err().message.contains("no subnet"));
     let port = NewPort {
         ip: Some("10.9.0.5".into()),
         ..w.port(&a)
     };
-    w.face.ports.create(&w.ctx, port.clone()).await.unwrap();
+    w.api.ports.create(&w.ctx, port.clone()).await.unwrap();
     let twin = NewPort {
         id: ids::uuid(),
         ..port
     };
-    let e = w.face.ports.create(&w.ctx, twin).await.unwrap_err();
+    let e = w.api.ports.create(&w.ctx, twin).await.unwrap_err();
     assert!(e.message.contains("10.9.0.5 is in use"), "{e}");
 }
 
 #[tokio::test]
 async fn another_tenant_sees_nothing() {
-    let w = world().await;
+    let w = fixture().await;
     seed(&w.db).await.unwrap();
     seed(&w.db).await.unwrap();
     let net = w.net("private").await;
     let other = Ctx::for_project("req-2", "p2");
-    let nets = &w.face.networks;
+    let nets = &w.api.networks;
     assert!(nets.show(&other, &net).await.unwrap_err().is_not_found());
     assert!(
         nets.find(&other, "private")
@@ -313,7 +313,7 @@ async fn another_tenant_sees_nothing() {
         project_id: "p2".into(),
         ..w.sub(&net)
     };
-    let e = w.face.subnets.create(&other, foreign).await.unwrap_err();
+    let e = w.api.subnets.create(&other, foreign).await.unwrap_err();
     assert!(e.is_not_found());
     let router = NewRouter {
         id: ids::uuid(),
@@ -321,10 +321,10 @@ async fn another_tenant_sees_nothing() {
         name: "r".into(),
         external_network: Some("public".into()),
     };
-    let made = w.face.routers.create(&w.ctx, router).await.unwrap();
+    let made = w.api.routers.create(&w.ctx, router).await.unwrap();
     assert_eq!(made.external_network, Some(public.id));
     assert!(
-        w.face
+        w.api
             .routers
             .show(&other, &made.id)
             .await
@@ -337,8 +337,8 @@ async fn another_tenant_sees_nothing() {
 }
 
 #[tokio::test]
-async fn a_failing_plane_ends_in_error_and_can_be_deleted() {
-    let w = world().await;
+async fn a_failing_fabric_ends_in_error_and_can_be_deleted() {
+    let w = fixture().await;
     let fault = |transient, message: &str| SimFault {
         step: Step::NetworkEnsure,
         name: String::new(),
@@ -351,7 +351,7 @@ async fn a_failing_plane_ends_in_error_and_can_be_deleted() {
         .await
         .unwrap();
     let net = w.net("n").await;
-    w.face.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
+    w.api.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
     w.work();
     w.until(&net, |s, why| {
         s == Some(Status::Build) && why == Some("the engine does not answer")
@@ -359,17 +359,17 @@ async fn a_failing_plane_ends_in_error_and_can_be_deleted() {
     .await;
     w.until(&net, |s, why| s == Some(Status::Active) && why.is_none())
         .await;
-    w.face.networks.delete(&w.ctx, &net).await.unwrap();
+    w.api.networks.delete(&w.ctx, &net).await.unwrap();
     w.until(&net, |s, _| s.is_none()).await;
 
     w.sim.inject(fault(false, "Pool overlaps")).await.unwrap();
     let net = w.net("n").await;
-    w.face.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
+    w.api.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
     w.until(&net, |s, why| {
         s == Some(Status::Error) && why == Some("Pool overlaps")
     })
     .await;
-    w.face.networks.delete(&w.ctx, &net).await.unwrap();
+    w.api.networks.delete(&w.ctx, &net).await.unwrap();
     w.until(&net, |s, _| s.is_none()).await;
     w.tasks.stop(Duration::from_secs(5)).await;
 }
@@ -379,17 +379,17 @@ async fn a_real_engine_carries_a_network() {
     if std::env::var_os("JEROBOAM_TEST_DOCKER").is_none() {
         return;
     }
-    let mut w = world().await;
+    let mut w = fixture().await;
     let engine = docker::Engine::connect(None).unwrap().isolate(true);
     let config = NetworkConfig {
         pool: "172.29.64.0/20".parse().unwrap(),
         ..NetworkConfig::new(ids::hex())
     };
     w.service = NetworkService::new(w.db.clone(), Arc::new(engine.clone()), config);
-    w.face = w.service.face();
+    w.api = w.service.api();
     w.work();
     let net = w.net("real").await;
-    w.face.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
+    w.api.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
     w.until(&net, |s, why| {
         assert_ne!(s, Some(Status::Error), "{why:?}");
         s == Some(Status::Active)
@@ -398,9 +398,9 @@ async fn a_real_engine_carries_a_network() {
     let gateway = *w.service.gateways().borrow().first().unwrap();
     std::net::TcpListener::bind((gateway, 0)).expect("the gateway can be bound");
     assert!(w.service.leaks().await.unwrap().is_empty());
-    w.face.networks.delete(&w.ctx, &net).await.unwrap();
+    w.api.networks.delete(&w.ctx, &net).await.unwrap();
     w.until(&net, |s, _| s.is_none()).await;
-    let left = NetworkPlane::list(&engine).await.unwrap();
+    let left = NetworkFabric::list(&engine).await.unwrap();
     assert!(left.iter().all(|b| b.name != host_name(&net)));
     w.tasks.stop(Duration::from_secs(5)).await;
 }

@@ -1,5 +1,5 @@
-//! The inner engine's API over its unix socket: HTTP/1.1, one connection a
-//! request, no library that would bring an API version of its own.
+//! The API of the nested engine over its unix socket: HTTP/1.1, one connection
+//! per request, without a library that would impose an API version.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,12 +17,12 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
-use crate::drive::beside;
+use crate::connection_driver::run_with_connection;
 
 pub(crate) const SOCKET: &str = "/var/run/docker.sock";
 /// `GET /nodes` of a thousand nodes has about 2 MB.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
-/// Joining may take the engine 20 s by itself.
+/// Joining may take the engine 20 s.
 const ANSWER: Duration = Duration::from_secs(60);
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -33,13 +33,13 @@ pub(crate) struct Engine {
     socket: PathBuf,
 }
 
-/// What `GET /info` says of the swarm and of the engine.
+/// Swarm and engine information of `GET /info`.
 #[derive(Debug, Clone)]
 pub(crate) struct Info {
     /// `inactive`, `pending`, `active`, `error`, `locked`.
     pub state: String,
     pub node_id: String,
-    /// Whether this node answers for the swarm.
+    /// Whether this node has control access to the swarm.
     pub control: bool,
     pub error: String,
     pub version: String,
@@ -52,7 +52,7 @@ impl Engine {
         }
     }
 
-    /// Whether the engine answers now.
+    /// Whether the engine answers.
     pub(crate) async fn ping(&self) -> bool {
         let ask = self.exchange(Method::GET, "/_ping", empty(), read);
         matches!(
@@ -62,14 +62,14 @@ impl Engine {
     }
 
     /// # Errors
-    /// NotFound, Conflict, Invalid and Unavailable by the answer's status,
-    /// with the engine's own words.
+    /// NotFound, Conflict, Invalid and Unavailable by the status of the answer,
+    /// with the message of the engine.
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         self.call(Method::GET, path, empty()).await
     }
 
     /// # Errors
-    /// As `get`.
+    /// Same errors as `get`.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         let body = Full::new(Bytes::from(serde_json::to_vec(body)?));
         let body = body.map_err(|never| match never {}).boxed_unsync();
@@ -77,13 +77,13 @@ impl Engine {
     }
 
     /// # Errors
-    /// As `get`.
+    /// Same errors as `get`.
     pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
         self.call(Method::DELETE, path, empty()).await
     }
 
     /// # Errors
-    /// As `get`.
+    /// Same errors as `get`.
     pub(crate) async fn info(&self) -> Result<Info> {
         let all = self.get("/info").await?;
         let swarm = &all["Swarm"];
@@ -99,8 +99,8 @@ impl Engine {
     /// Loads an archive of `docker save`, streamed.
     ///
     /// # Errors
-    /// Internal: the file. Else as `get`, also where the engine reports the
-    /// failure inside an answer of 200.
+    /// Internal: the file cannot be read. Otherwise as `get`, also if the
+    /// engine reports the failure in an answer with status 200.
     pub(crate) async fn load(&self, archive: &Path) -> Result<()> {
         let file = File::open(archive)
             .await
@@ -126,11 +126,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Opens an endless answer and calls `wake` for each piece of it; ends
-    /// when the engine does.
+    /// Reads an endless answer and calls `wake` for each chunk; returns when
+    /// the engine closes it.
     ///
     /// # Errors
-    /// As `get`.
+    /// Same errors as `get`.
     pub(crate) async fn follow(&self, path: &str, wake: impl Fn()) -> Result<()> {
         self.exchange(Method::GET, path, empty(), |answer| async {
             let status = answer.status();
@@ -185,7 +185,7 @@ impl Engine {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
             .map_err(Error::internal)?;
-        beside(connection, async {
+        run_with_connection(connection, async {
             let answer = send.send_request(request).await.map_err(|e| away(&e))?;
             let status = answer.status();
             Ok((status, receive(answer).await?))
@@ -228,7 +228,7 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Percent-encodes what a query string may not hold.
+/// Percent-encodes a query value.
 pub(crate) fn query(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::new(), |mut out, b| {

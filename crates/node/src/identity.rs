@@ -12,7 +12,7 @@ use crate::channel::Channel;
 use crate::seed::write_private;
 use crate::term::Term;
 
-/// Key, certificate and CA as PEM, in one file so that they never mix.
+/// Key, certificate and CA as PEM, in one file so that they always match.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Identity {
     /// Secret; never leaves the node.
@@ -26,20 +26,21 @@ pub(crate) fn path(home: &Path) -> PathBuf {
     home.join("identity.json")
 }
 
-/// What an earlier boot obtained.
+/// The identity of an earlier boot.
 pub(crate) fn stored(path: &Path) -> Option<Identity> {
     serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
 }
 
-/// How long it lives.
+/// Validity period of the certificate.
 pub(crate) fn term(path: &Path) -> Option<Term> {
     Term::read(path, stored(path)?.cert.as_bytes())
 }
 
-/// Draws a key, has it certified and stores both. One attempt.
+/// Generates a key, requests its certificate, and stores both. A single
+/// attempt.
 ///
 /// # Errors
-/// As the channel.
+/// Fails if the channel fails.
 pub(crate) async fn obtain(channel: &Channel, node: &str, path: &Path) -> Result<Identity> {
     let (key, csr) = request(node)?;
     let grant: CsrGrant = channel
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_house_signs_what_the_node_asks() {
+    fn the_cluster_ca_signs_the_nodes_request() {
         let (key, csr) = request("master-0").unwrap();
         let ca = pki::Ca::generate("c").unwrap();
         let options = pki::SignOptions::node("master-0", vec!["10.0.0.4".into()]);

@@ -1,4 +1,5 @@
-//! Images that the node brings along: there is no registry to pull from.
+//! Images contained in the node image, because there is no registry to pull
+//! from.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,15 +9,17 @@ use kernel::{Error, Result};
 
 use crate::engine::Engine;
 
-/// `docker save` archives, put there by the image's recipe.
+/// Directory of `docker save` archives, written by the recipe of the image.
 pub(crate) const ARCHIVES: &str = "/var/lib/jeroboam/images";
-/// On the engine's own volume: a new volume is an empty engine.
+/// On the volume of the engine, because a new volume is an empty engine.
 pub(crate) const LOADED: &str = "/var/lib/docker/.jeroboam-loaded";
 
-/// Loads every archive that this engine has not loaded yet; says how many.
+/// Loads all archives that this engine has not loaded yet; returns their
+/// number.
 ///
 /// # Errors
-/// Unavailable, with the engine's words; internal: an unreadable directory.
+/// Unavailable, with the message of the engine; internal: an unreadable
+/// directory.
 pub(crate) async fn load(engine: &Engine, archives: &Path, marks: &Path) -> Result<usize> {
     each(archives, marks, async |archive: &Path| {
         engine.load(archive).await
@@ -24,10 +27,10 @@ pub(crate) async fn load(engine: &Engine, archives: &Path, marks: &Path) -> Resu
     .await
 }
 
-/// As `load`, all at once, into whatever `import` imports.
+/// As `load`, concurrently, with `import` for each archive.
 ///
 /// # Errors
-/// As `import`; internal: an unreadable directory.
+/// Same errors as `import`; internal: an unreadable directory.
 pub(crate) async fn each(
     archives: &Path,
     marks: &Path,
@@ -62,7 +65,7 @@ fn find(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Name and size: another archive of the same name is loaded again.
+/// Name and size, so that another archive of the same name is loaded again.
 fn mark_of(archive: &Path) -> Result<String> {
     let size = fs::metadata(archive)
         .map_err(|e| Error::internal(format!("{}: {e}", archive.display())))?

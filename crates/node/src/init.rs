@@ -1,12 +1,12 @@
-//! One boot of a node, from the first mount to the last signal. What
-//! follows is a Swarm node's; a Kubernetes node's is in `kube`.
+//! Boots a node, from the first mount to the shutdown. This file covers Swarm
+//! nodes; Kubernetes nodes are in `kube`.
 //!
 //! ```text
 //! prepare ── dockerd ── engine answers ─┬─ images ──────────┐
 //!        └── hello ─┬─ certificate ── tls │                 ├─ ready ── duties
 //!                   └─ init / join ◄─────┘─────────────────┘
 //! ```
-//! Nothing waits for what it does not need.
+//! Each part waits only for its dependencies.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -24,24 +24,24 @@ use tokio::time::{Instant, sleep};
 use crate::channel::{Channel, is_refusal};
 use crate::engine::{Engine, SOCKET};
 use crate::flavour::{self, Flavour};
-use crate::report::{Reporter, plain, say};
+use crate::report::{Reporter, log_line, plain};
 use crate::retry::Backoff;
 use crate::seed::{HOME, Session, begin_session, load};
 use crate::supervise::Tail;
-use crate::term::nap;
+use crate::term::sleep_duration;
 use crate::tlsproxy::InForce;
 use crate::{identity, images, kube, members, prepare, supervise, swarm, tasks, tlsproxy};
 
-const ENGINE_PATIENCE: Duration = Duration::from_secs(90);
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(90);
 const PING: Duration = Duration::from_millis(20);
-/// What endless work returns.
+/// Result of endless futures.
 pub(crate) type Never = std::convert::Infallible;
 
-/// A piece of work that several wait for and that is done once.
+/// A shared future whose result several parts wait for.
 pub(crate) trait Once<T>: Future<Output = Result<T>> + Clone {}
 impl<T, F: Future<Output = Result<T>> + Clone> Once<T> for F {}
 
-/// Last words on the way out.
+/// Time to deliver final reports at shutdown.
 const FLUSH: Duration = Duration::from_secs(3);
 
 pub(crate) fn main(flavour: Flavour) -> ExitCode {
@@ -55,13 +55,13 @@ pub(crate) fn main(flavour: Flavour) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            say(format_args!("stopped: {}", plain(&e)));
+            log_line(format_args!("stopped: {}", plain(&e)));
             ExitCode::FAILURE
         }
     }
 }
 
-/// What one boot works with.
+/// State of one boot.
 pub(crate) struct Boot {
     pub(crate) seed: Seed,
     pub(crate) home: PathBuf,
@@ -70,18 +70,18 @@ pub(crate) struct Boot {
     pub(crate) reporter: Reporter,
     pub(crate) engine: Engine,
     pub(crate) tail: Tail,
-    /// Turns true when the server knows the session.
+    /// Set to true when the server has the session.
     pub(crate) welcomed: watch::Sender<bool>,
 }
 
 async fn boot(flavour: Flavour) -> Result<()> {
-    // Before anything is started: a signal must always find its handler.
+    // Installed first, so that every signal finds its handler.
     let mut term = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut int = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let home = PathBuf::from(HOME);
     let seed = load(Path::new(SEED_PATH))?;
     let session = begin_session(&home.join("session.json"))?;
-    say(format_args!(
+    log_line(format_args!(
         "node {} of cluster {}, boot {}",
         seed.node, seed.cluster, session.boot
     ));
@@ -111,9 +111,9 @@ async fn boot(flavour: Flavour) -> Result<()> {
             }
         };
         return match flavour {
-            Flavour::Own => kube::live(&boot, delivery, stop).boxed_local().await,
-            Flavour::Kindest => flavour::kindest::live(&boot, delivery, stop).await,
-            Flavour::K3s => flavour::k3s::live(&boot, delivery, stop).await,
+            Flavour::Own => kube::run_node(&boot, delivery, stop).boxed_local().await,
+            Flavour::Kindest => flavour::kindest::run_node(&boot, delivery, stop).await,
+            Flavour::K3s => flavour::k3s::run_node(&boot, delivery, stop).await,
         };
     }
     let (stop, stopping) = watch::channel(false);
@@ -128,15 +128,15 @@ async fn boot(flavour: Flavour) -> Result<()> {
     let work = async {
         tokio::select! {
             done = boot.run() => done,
-            // Never ends by itself: whoever sends steps holds its other end.
+            // Never ends by itself, because the reporter holds the other end.
             () = delivery => std::future::pending().await,
         }
     };
     tokio::pin!(engine, work);
     let outcome = tokio::select! {
         ended = &mut engine => {
-            // The engine cannot be run at all; the reason is reported while
-            // the rest still gets its chance to say hello.
+            // The engine cannot be started at all. The failure is reported
+            // while the other parts still register the node.
             if let Err(e) = &ended {
                 boot.reporter.step("engine", StepStatus::Failed, plain(e));
                 let _ = tokio::time::timeout(FLUSH, async {
@@ -155,15 +155,15 @@ async fn boot(flavour: Flavour) -> Result<()> {
 }
 
 impl Boot {
-    /// Everything but the engine's process. Returns only when the server
-    /// refused a node that never became ready.
+    /// Runs all parts except the process of the engine. Returns only when the
+    /// server has refused a node that never became ready.
     async fn run(&self) -> Result<()> {
         let own = self.own_address().await;
         let hello = self.hello(own).boxed_local().shared();
         let engine = self.engine_up().boxed_local().shared();
         let (opened, open) = oneshot::channel();
-        // The listener serves while the rest goes on or fails: people and
-        // the server need it most when something is wrong.
+        // The listener keeps serving if other parts fail, because users and the
+        // server need it for diagnosis.
         let greet = async {
             hello.clone().await?;
             std::future::pending().await
@@ -175,7 +175,7 @@ impl Boot {
             let (listener, certificates) = self.listener(&hello).await?;
             let current = certificates.subscribe();
             let kept = certificates.clone();
-            // Nobody waits any more where the rest has failed.
+            // No part waits for the engine after a failure.
             let _ = opened.send(certificates);
             tokio::select! {
                 () = tlsproxy::serve(listener, current, Path::new(SOCKET)) => {}
@@ -188,15 +188,21 @@ impl Boot {
                 tokio::try_join!(self.member(&hello, &engine, own), self.images(&engine))?;
             self.duties(&member, open, own).await
         };
-        let (never, _, _): (Never, Never, Never) =
-            tokio::try_join!(self.hold(greet), self.hold(tls), self.hold(life))?;
+        let (never, _, _): (Never, Never, Never) = tokio::try_join!(
+            self.report_failure(greet),
+            self.report_failure(tls),
+            self.report_failure(life)
+        )?;
         match never {}
     }
 
-    /// Lets one strand fail without the others: the failing step is
-    /// reported, the engine runs on, a restart of the container tries again.
-    /// Only a node that was never ready goes when the server refuses it.
-    pub(crate) async fn hold(&self, strand: impl Future<Output = Result<Never>>) -> Result<Never> {
+    /// Reports the failure of one part while the others continue; a restart of
+    /// the container tries again. Only a node that was never ready exits when
+    /// the server refuses it.
+    pub(crate) async fn report_failure(
+        &self,
+        strand: impl Future<Output = Result<Never>>,
+    ) -> Result<Never> {
         match strand.await {
             Ok(never) => match never {},
             Err(e) if is_refusal(&e) && !self.session.ready => Err(Error::new(
@@ -208,14 +214,14 @@ impl Boot {
                 ),
             )),
             Err(e) => {
-                say(format_args!("gave up: {}", plain(&e)));
+                log_line(format_args!("gave up: {}", plain(&e)));
                 std::future::pending().await
             }
         }
     }
 
-    /// Becomes a member, or finds that it is one; managers tell the others
-    /// how to join.
+    /// Joins the swarm, or finds that the node is a member; managers publish
+    /// the join secrets.
     async fn member(
         &self,
         hello: &impl Once<Welcome>,
@@ -245,7 +251,7 @@ impl Boot {
         self.reporter.run("images", work).await.map(|_| ())
     }
 
-    /// Says ready, then does what managers do.
+    /// Reports ready, then performs the duties of managers.
     async fn duties(
         &self,
         member: &swarm::Member,
@@ -261,7 +267,7 @@ impl Boot {
             .map_err(|_| Error::unavailable("the TLS listener did not open"))?;
         self.ready(&member.node_id).await?;
         let identity = identity::path(&self.home);
-        let duty = tasks::Duty {
+        let duty = tasks::ManagerTasks {
             engine: &self.engine,
             channel: &self.channel,
             certificates: &certificates,
@@ -275,7 +281,7 @@ impl Boot {
 
     async fn engine_up(&self) -> Result<()> {
         let work = async {
-            let until = Instant::now() + ENGINE_PATIENCE;
+            let until = Instant::now() + ENGINE_TIMEOUT;
             while !self.engine.ping().await {
                 if Instant::now() >= until {
                     return Err(Error::timeout(format!(
@@ -290,7 +296,7 @@ impl Boot {
         self.reporter.run("engine", work).await
     }
 
-    /// The open port of the Docker API and the handle to its certificates.
+    /// The listener of the Docker API and the handle to its certificates.
     async fn listener(
         &self,
         hello: &impl Once<Welcome>,
@@ -329,10 +335,10 @@ impl Boot {
         Ok((listener, watch::channel(InForce::new(config)).0))
     }
 
-    /// Gives the listener's certificate a successor in time, until dropped.
+    /// Renews the certificate of the listener in time, until dropped.
     async fn renew(&self, certificates: &tlsproxy::Certificates) {
         let mut known = self.welcomed.subscribe();
-        // Held by `self`: it cannot close.
+        // `self` holds the sender, so the channel cannot close.
         let _ = known.wait_for(|yes| *yes).await;
         let (path, early) = (identity::path(&self.home), ids::jitter());
         let mut backoff = Backoff::new(500, 60_000);
@@ -340,7 +346,7 @@ impl Boot {
             let now = clock::now_micros();
             let due = identity::term(&path).map_or(now, |term| term.due(early));
             if due > now {
-                sleep(nap(due, now)).await;
+                sleep(sleep_duration(due, now)).await;
                 continue;
             }
             let renewed = async {
@@ -350,11 +356,11 @@ impl Boot {
             match renewed.await {
                 Ok(config) => {
                     tlsproxy::renew(certificates, config);
-                    say("the certificate is renewed");
+                    log_line("the certificate is renewed");
                     backoff = Backoff::new(500, 60_000);
                 }
                 Err(e) => {
-                    say(format_args!(
+                    log_line(format_args!(
                         "the certificate is not renewed yet: {}",
                         plain(&e)
                     ));

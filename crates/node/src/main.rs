@@ -1,20 +1,20 @@
 //! The agent inside cluster nodes: `jeroboam-node init`, started by tini.
 //!
-//! It makes a near-privileged container fit for an inner engine, runs that
-//! engine, forms the swarm together with the agents of the other nodes,
-//! reports each step to the server that made the node, and afterwards does
-//! on managers what the server asks for. It dials out only, to one address
-//! with one pinned certificate; the one port it listens on is the Docker
-//! API of managers (2376, TLS with the cluster's CA).
+//! It prepares a near-privileged container for a nested engine, runs that
+//! engine, forms the swarm together with the agents of other nodes, reports
+//! each step to the server that created the node, and then runs tasks of the
+//! server on managers. It connects to a single address with a pinned
+//! certificate; the only port that it listens on is the Docker API of managers
+//! (2376, TLS with the cluster's CA).
 //!
-//! Everything can be stopped and started again at any moment: what was done
-//! is found, not remembered.
+//! Every part can be stopped and restarted at any time: completed work is
+//! detected instead of remembered.
 
 mod channel;
-mod drive;
+mod connection_driver;
 mod engine;
 mod flavour;
-mod greet;
+mod handshake;
 mod identity;
 mod images;
 mod init;

@@ -1,4 +1,4 @@
-//! The swarm's list of nodes, as this manager sees it.
+//! The node list of the swarm, as seen by this manager.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::channel::Channel;
 use crate::engine::{Engine, query, text};
-use crate::report::{plain, say};
+use crate::report::{log_line, plain};
 
-/// The safety net below the events.
+/// Resync interval for missed events.
 const SLOW: Duration = Duration::from_secs(10);
 
 /// # Errors
-/// As the engine: Unavailable where this node is no manager, or the swarm
-/// has no leader.
+/// As the engine: Unavailable if this node is not a manager, or the swarm has
+/// no leader.
 pub(crate) async fn list(engine: &Engine) -> Result<Vec<ObservedNode>> {
     let all = engine.get("/nodes").await?;
     let mut nodes: Vec<ObservedNode> = all.as_array().into_iter().flatten().map(read).collect();
@@ -40,16 +40,19 @@ fn read(node: &Value) -> ObservedNode {
     }
 }
 
-/// Whether virtual addresses and ingress publishing can work here.
+/// Whether virtual addresses and ingress publishing work here.
 fn ipvs() -> bool {
     Path::new("/proc/net/ip_vs").exists()
 }
 
-/// Tells the server about every change, until dropped. Events wake it; what
-/// is told is always a fresh list.
+/// Reports every change to the server, until dropped. Events trigger it, and a
+/// fresh list is reported.
 pub(crate) async fn observe(engine: &Engine, channel: &Channel) {
     let changed = Notify::new();
-    tokio::join!(wake(engine, &changed), tell(engine, channel, &changed));
+    tokio::join!(
+        wake(engine, &changed),
+        report_changes(engine, channel, &changed)
+    );
 }
 
 async fn wake(engine: &Engine, changed: &Notify) {
@@ -62,14 +65,15 @@ async fn wake(engine: &Engine, changed: &Notify) {
     }
 }
 
-async fn tell(engine: &Engine, channel: &Channel, changed: &Notify) {
-    let mut told: Option<Observed> = None;
+async fn report_changes(engine: &Engine, channel: &Channel, changed: &Notify) {
+    let mut last_reported: Option<Observed> = None;
     let mut version = String::new();
     loop {
         if version.is_empty() {
             version = engine.info().await.map(|i| i.version).unwrap_or_default();
         }
-        // A manager without a quorum knows nothing: it tells nothing.
+        // A manager without a quorum has no current data, so it reports
+        // nothing.
         if let Ok(nodes) = list(engine).await {
             let now = Observed {
                 nodes,
@@ -78,11 +82,11 @@ async fn tell(engine: &Engine, channel: &Channel, changed: &Notify) {
                 problem: None,
                 addons: Vec::new(),
             };
-            if told.as_ref() != Some(&now) {
+            if last_reported.as_ref() != Some(&now) {
                 match channel.post::<Value>("observed", &now).await {
-                    Ok(_) => told = Some(now),
+                    Ok(_) => last_reported = Some(now),
                     Err(e) => {
-                        say(format_args!("observed: {}", plain(&e)));
+                        log_line(format_args!("observed: {}", plain(&e)));
                         sleep(Duration::from_secs(1)).await;
                         continue;
                     }

@@ -1,6 +1,6 @@
-//! Makes a near-privileged container fit for an inner engine: what Docker's
-//! `--privileged` would have done, and this machine may not allow.
-//! `node-images.md` §1.1 has the measurements behind each step.
+//! Prepares a near-privileged container for a nested engine, as Docker's
+//! `--privileged` would, which this machine may not allow. `node-images.md`
+//! §1.1 has the measurements for each step.
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +11,10 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount_change, mount_remou
 
 const CGROUP: &str = "/sys/fs/cgroup";
 
-/// Prepares mounts, cgroups, devices and the host name. Repeating it is
-/// harmless.
+/// Prepares mounts, cgroups, devices and the host name. Repeatable.
 ///
 /// # Errors
-/// Internal, naming the step that the kernel refused and what it needs.
+/// Internal, naming the step that the kernel refused and its requirements.
 pub(crate) fn prepare(node: &str) -> Result<()> {
     writable()?;
     if is_cgroup2() {
@@ -23,8 +22,8 @@ pub(crate) fn prepare(node: &str) -> Result<()> {
             .map_err(|e| Error::internal(format!("delegating cgroup2 controllers: {e}")))?;
     }
     name(node);
-    // What an earlier run of this container left behind: the numbers in it
-    // belong to other processes now, and the engine would refuse to start.
+    // Files of an earlier run of this container, whose process ids are reused:
+    // the engine would refuse to start.
     for stale in [
         "/var/run/docker.pid",
         "/var/run/docker/containerd/containerd.pid",
@@ -39,11 +38,11 @@ fn is_cgroup2() -> bool {
     Path::new(CGROUP).join("cgroup.controllers").exists()
 }
 
-/// Mounts and devices alone, where another init looks after cgroups and the
+/// Prepares only mounts and devices, if another init handles cgroups and the
 /// host name.
 ///
 /// # Errors
-/// As [`prepare`].
+/// Same errors as [`prepare`].
 pub(crate) fn writable() -> Result<()> {
     let careful = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     step(
@@ -58,7 +57,7 @@ pub(crate) fn writable() -> Result<()> {
     } else {
         for target in mounts_below(CGROUP) {
             // The controllers are read-only bind mounts: without BIND the
-            // kernel answers that the mount point is busy.
+            // kernel reports that the mount point is busy.
             let flags = careful | MountFlags::BIND;
             step(
                 &format!("remounting {target} writable"),
@@ -107,14 +106,14 @@ fn targets_below(mountinfo: &str, prefix: &str) -> Vec<String> {
         .collect()
 }
 
-/// On a cgroup2 host no process may sit in a group that hands controllers
-/// down: ours move to a child first.
+/// On a cgroup2 host a group that delegates controllers must not contain
+/// processes: ours are moved to a child first.
 fn delegate_cgroup2() -> std::io::Result<()> {
     let root = Path::new(CGROUP);
     let own = root.join("init");
     fs::create_dir_all(&own)?;
     for pid in fs::read_to_string(root.join("cgroup.procs"))?.lines() {
-        // A process may end between the listing and the move.
+        // A process may exit between the listing and the move.
         let _ = fs::write(own.join("cgroup.procs"), pid);
     }
     let all = fs::read_to_string(root.join("cgroup.controllers"))?;
@@ -122,7 +121,7 @@ fn delegate_cgroup2() -> std::io::Result<()> {
     fs::write(root.join("cgroup.subtree_control"), wanted.join(" "))
 }
 
-/// Devices are a convenience of workloads; a refusal stops nothing.
+/// Devices are optional for workloads; a refusal is ignored.
 fn device(path: &str, major: u32, minor: u32) {
     if !Path::new(path).exists() {
         let mode = Mode::from_raw_mode(0o660);
@@ -136,7 +135,7 @@ fn device(path: &str, major: u32, minor: u32) {
     }
 }
 
-/// The engine takes its name in the swarm from the host name.
+/// The engine uses the host name as its name in the swarm.
 fn name(node: &str) {
     let current = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if current.trim() != node {

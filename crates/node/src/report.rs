@@ -1,5 +1,5 @@
-//! Steps: said on stderr at once, sent to the server in order, never in the
-//! way of the work itself.
+//! Steps are logged to stderr at once and sent to the server in order, without
+//! blocking the work.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use tokio::time::sleep;
 use crate::channel::{Channel, is_refusal};
 use crate::retry::Backoff;
 
-/// More than this of a log helps nobody and may be a whole engine's output.
+/// Longer logs are not useful and may be the whole output of an engine.
 const MAX_LOG: usize = 8 * 1024;
 
-/// How long steps may gather: each delivery costs the server a transaction.
+/// Delay that collects steps: each delivery costs the server a transaction.
 const TOGETHER: Duration = Duration::from_millis(50);
 
-/// One line on stderr, which is the container's log.
-pub(crate) fn say(text: impl std::fmt::Display) {
+/// Writes one line to stderr, which is the log of the container.
+pub(crate) fn log_line(text: impl std::fmt::Display) {
     let now = kernel::clock::iso_micros_z(clock::now_micros());
     let _ = writeln!(std::io::stderr(), "{now} jeroboam-node: {text}");
 }
 
 enum Item {
     Step(Step),
-    /// Answered when everything before it was delivered.
+    /// Answered when all previous items were delivered.
     Flush(oneshot::Sender<()>),
 }
 
-/// Where steps are reported. Cheap to clone.
+/// Handle for reporting steps. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Reporter {
     sender: mpsc::UnboundedSender<Item>,
@@ -56,7 +56,7 @@ impl Reporter {
             StepStatus::Retrying => "retrying",
             StepStatus::Failed => "FAILED",
         };
-        say(format_args!("{name}: {word} {}", log.trim_end()));
+        log_line(format_args!("{name}: {word} {}", log.trim_end()));
         let _ = self.sender.send(Item::Step(Step {
             name: name.to_owned(),
             status,
@@ -65,7 +65,7 @@ impl Reporter {
         }));
     }
 
-    /// Runs one step and reports its beginning and end.
+    /// Runs one step and reports its start and end.
     pub(crate) async fn run<T>(
         &self,
         name: &str,
@@ -83,7 +83,7 @@ impl Reporter {
         done
     }
 
-    /// Waits until what was reported so far is delivered, or `limit`.
+    /// Waits until all reports so far are delivered, or for `limit`.
     pub(crate) async fn flush(&self, limit: Duration) {
         let (done, wait) = oneshot::channel();
         if self.sender.send(Item::Flush(done)).is_ok() {
@@ -92,8 +92,8 @@ impl Reporter {
     }
 }
 
-/// What the kernel did to this node for lack of memory, to be put behind a
-/// failure: its cause is hardly another one.
+/// Processes of this node that the kernel killed for lack of memory, to be
+/// added to a failure as the probable cause.
 fn lack_of_memory() -> String {
     let count = ["memory/memory.oom_control", "memory.events"]
         .iter()
@@ -110,7 +110,7 @@ fn kills(text: &str) -> Option<u64> {
     count.trim().parse().ok()
 }
 
-/// An error in one line for people; the node has no secrets in contexts.
+/// An error in one line for display; contexts contain no secrets.
 pub(crate) fn plain(e: &Error) -> String {
     match (&e.kind, &e.context) {
         (kernel::Kind::Internal, Some(context)) => context.clone(),
@@ -125,9 +125,9 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Delivers until the process ends; begins when the session is known to
-    /// the server. Steps that the server refuses for good are dropped: they
-    /// were said on stderr.
+    /// Delivers reports until the process ends; starts when the server has the
+    /// session. Steps that the server refuses permanently are dropped, because
+    /// they were logged to stderr.
     pub(crate) async fn run(mut self, channel: Channel, mut welcomed: watch::Receiver<bool>) {
         if welcomed.wait_for(|known| *known).await.is_err() {
             return;
@@ -164,7 +164,7 @@ async fn deliver(channel: &Channel, steps: &Steps) {
         match channel.post::<serde_json::Value>("steps", steps).await {
             Ok(_) => return,
             Err(e) if is_refusal(&e) || matches!(e.kind, kernel::Kind::Invalid { .. }) => {
-                say(format_args!("the server takes no steps: {}", plain(&e)));
+                log_line(format_args!("the server takes no steps: {}", plain(&e)));
                 return;
             }
             Err(_) => backoff.pause().await,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kernel::ids;
 
-/// Doubling pauses with jitter, so that many nodes do not knock in step.
+/// Doubling delays with jitter, so that nodes do not retry simultaneously.
 pub(crate) struct Backoff {
     next: Duration,
     most: Duration,
@@ -24,8 +24,8 @@ impl Backoff {
     }
 }
 
-/// Pauses anywhere between nothing and a bound that doubles: many nodes that
-/// lost the same server at the same moment come back spread over it.
+/// Random delays between zero and a bound that doubles: nodes that lost the
+/// same server at the same time reconnect at different times.
 pub(crate) struct FullJitter {
     first: Duration,
     next: Duration,
@@ -41,12 +41,12 @@ impl FullJitter {
         }
     }
 
-    /// After a success.
+    /// Resets after a success.
     pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
 
-    /// How long to pause this time.
+    /// The next delay.
     fn draw(&mut self) -> Duration {
         let bound = self.next;
         self.next = (bound * 2).min(self.most);
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agents_of_one_server_come_back_spread_over_time() {
+    fn reconnects_are_spread_over_time() {
         let mut all: Vec<FullJitter> = (0..1000)
             .map(|_| FullJitter::new(Duration::from_secs(1), Duration::from_secs(10)))
             .collect();
@@ -72,7 +72,7 @@ mod tests {
             let mut drawn: Vec<Duration> = all.iter_mut().map(FullJitter::draw).collect();
             drawn.sort();
             assert!(drawn[999] <= bound);
-            // A tenth of the time holds about a tenth of them.
+            // About a tenth of the delays falls into each tenth of the time.
             let early = drawn.iter().filter(|d| **d < bound / 10).count();
             assert!((50..=200).contains(&early), "{early}");
         }

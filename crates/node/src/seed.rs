@@ -1,4 +1,4 @@
-//! What the node was told before it started, and what it remembers of itself.
+//! The seed of the node, and its stored session.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -10,18 +10,18 @@ use kernel::{Error, Result, ids};
 use nodewire::Seed;
 use serde::{Deserialize, Serialize};
 
-/// Everything the agent keeps lies here.
+/// Directory of all files of the agent.
 pub(crate) const HOME: &str = "/var/lib/jeroboam";
 
-/// The agent's side of its token: survives restarts of the container, so
-/// that a hello said again is the same hello.
+/// The session of this node: survives restarts of the container, so that a
+/// repeated `hello` is recognised.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Session {
     /// Secret.
     pub session: String,
     pub boot: u32,
-    /// Whether this node was once a ready member. Its engine then runs on
-    /// even where the server does not know the node any more.
+    /// Whether this node was ever a ready member. Its engine then keeps running
+    /// even if the server does not know the node any more.
     #[serde(default)]
     pub ready: bool,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Session {
 /// Reads and checks the seed.
 ///
 /// # Errors
-/// Invalid `seed`, naming the file and what is wrong.
+/// Invalid `seed`, naming the file and the error.
 pub(crate) fn load(path: &Path) -> Result<Seed> {
     let wrong = |why: String| Error::invalid("seed", format!("{}: {why}", path.display()));
     let text = fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
@@ -52,8 +52,8 @@ pub(crate) fn load(path: &Path) -> Result<Seed> {
     Ok(seed)
 }
 
-/// Reads the session, or draws one; counts this boot. On disk before it
-/// returns: the first hello binds the token to it.
+/// Reads or generates the session and counts this boot. Stored before it
+/// returns, because the first `hello` binds the token to it.
 ///
 /// # Errors
 /// Internal: the file cannot be written.
@@ -80,7 +80,7 @@ pub(crate) fn save_session(path: &Path, session: &Session) -> Result<()> {
     write_private(path, serde_json::to_string(session)?.as_bytes())
 }
 
-/// Replaces a file as a whole, mode 0600, on disk when it returns.
+/// Replaces a file atomically, mode 0600, flushed when it returns.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |e: std::io::Error| Error::internal(format!("writing {}: {e}", path.display()));
     let draft = path.with_extension("new");

@@ -1,5 +1,5 @@
-//! The inner engine, or another service that a node is built on, as a child:
-//! started, watched, started again, stopped.
+//! Supervises the nested engine, or another service of a node, as a child:
+//! starts, watches, restarts and stops it.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -15,16 +15,16 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::report::{Reporter, say};
+use crate::report::{Reporter, log_line};
 
-/// Lines of the engine's own log that a failure report quotes.
+/// Number of log lines that a failure report quotes.
 const TAIL: usize = 40;
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
-/// Below `StopTimeout` (30 s) of node containers: what is left then is
-/// killed by us and not by the outer engine.
+/// Below `StopTimeout` (30 s) of node containers, so that remaining processes
+/// are killed by us instead of the outer engine.
 const STOP_LIMIT: Duration = Duration::from_secs(25);
 
-/// The last lines that the engine wrote.
+/// The last lines of output.
 #[derive(Clone, Default)]
 pub(crate) struct Tail {
     lines: Arc<Mutex<VecDeque<String>>>,
@@ -45,22 +45,22 @@ impl Tail {
     }
 }
 
-/// What is run.
+/// Path of the program.
 pub(crate) struct Service {
     pub program: String,
     pub arguments: Vec<String>,
-    /// Added to our own environment; may hold secrets.
+    /// Added to our environment; may contain secrets.
     pub env: Vec<(String, String)>,
-    /// The step that is reported when it ends.
+    /// The step that is reported at an exit.
     pub step: &'static str,
 }
 
 impl Service {
-    /// The inner Docker engine.
+    /// The nested Docker engine.
     pub(crate) fn dockerd() -> Self {
         Self {
             program: "dockerd".into(),
-            // Only the socket: TLS ends in this agent.
+            // Only the socket, because this agent terminates TLS.
             arguments: ["--host=unix:///var/run/docker.sock", "--log-level=warn"]
                 .map(str::to_owned)
                 .to_vec(),
@@ -69,14 +69,14 @@ impl Service {
         }
     }
 
-    /// The program's name, for people.
+    /// The name of the program, for display.
     fn name(&self) -> &str {
         self.program.rsplit('/').next().unwrap_or(&self.program)
     }
 }
 
-/// Runs a service until `stop` turns true; a death in between is reported and
-/// followed by a new start one second later.
+/// Runs a service until `stop` is true; an unexpected exit is reported and
+/// followed by a restart one second later.
 ///
 /// # Errors
 /// Internal: the program cannot be started at all.
@@ -94,8 +94,8 @@ pub(crate) async fn run(
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let ended = async {
             let echo = async { tokio::join!(copy(out, tail), copy(err, tail)) };
-            // The pipes may stay open in containerd's hands after dockerd
-            // died: its exit decides, not their end.
+            // containerd may keep the pipes open after the exit of dockerd:
+            // wait for the exit, not for the end of the pipes.
             tokio::pin!(echo);
             tokio::select! {
                 status = child.wait() => status,
@@ -114,7 +114,7 @@ pub(crate) async fn run(
             format!(
                 "{} ended: {}\n{}",
                 service.name(),
-                words(status),
+                describe_exit(status),
                 tail.text()
             ),
         );
@@ -132,7 +132,7 @@ fn start(service: &Service) -> Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // A signal to our process group is ours to pass on in order.
+        // Signals to our process group are forwarded by us, in order.
         .process_group(0)
         .spawn()
         .map_err(|e| Error::internal(format!("starting {}: {e}", service.program)))
@@ -147,19 +147,19 @@ async fn copy(pipe: Option<impl AsyncRead + Unpin>, tail: &Tail) {
     }
 }
 
-fn words(status: ExitStatus) -> String {
+fn describe_exit(status: ExitStatus) -> String {
     status.to_string()
 }
 
-/// Lets the service end its containers; kills it when that takes too long.
+/// Stops the service, which stops its containers; kills it after a timeout.
 async fn end(name: &str, child: &mut Child) -> Result<()> {
     let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
         return Ok(());
     };
-    say(format_args!("stopping {name}"));
+    log_line(format_args!("stopping {name}"));
     let _ = kill_process(pid, Signal::TERM);
     if timeout(STOP_LIMIT, child.wait()).await.is_err() {
-        say(format_args!("{name} did not stop in 25 s: killing it"));
+        log_line(format_args!("{name} did not stop in 25 s: killing it"));
         child.kill().await.map_err(Error::internal)?;
     }
     Ok(())

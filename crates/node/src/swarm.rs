@@ -1,5 +1,5 @@
-//! Becoming a member of the swarm: the first manager makes it, the others
-//! join it. Every function finds out first what is done already.
+//! Swarm membership: the first manager initialises the swarm, the others join
+//! it. Every function first checks what is already done.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::members;
 use crate::report::{Reporter, plain};
 use crate::retry::Backoff;
 
-/// The port of the swarm's own traffic between managers and members.
+/// The port of swarm traffic between managers and members.
 const PORT: u16 = 2377;
 const LISTEN: &str = "0.0.0.0:2377";
-/// How long a step is tried before the node gives up.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// Between looks at the engine's own state.
+/// Time limit of a step before the node gives up.
+const STEP_TIMEOUT: Duration = Duration::from_secs(180);
+/// Interval of engine state checks.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The node's membership.
@@ -29,10 +29,10 @@ pub(crate) struct Member {
     pub manager: bool,
 }
 
-/// What the engine says, when it is a member already.
+/// The membership that the engine reports, if it is a member.
 ///
 /// # Errors
-/// As the engine.
+/// Fails if the engine request fails.
 pub(crate) async fn membership(engine: &Engine) -> Result<Option<Member>> {
     let info = engine.info().await?;
     Ok((info.state == "active").then_some(Member {
@@ -41,11 +41,11 @@ pub(crate) async fn membership(engine: &Engine) -> Result<Option<Member>> {
     }))
 }
 
-/// Makes the swarm, or joins it; returns when this node is a member, and as
-/// a manager one that the others reach.
+/// Initialises or joins the swarm; returns when this node is a member, and for
+/// a manager when the others reach it.
 ///
 /// # Errors
-/// The last cause, after three minutes of attempts.
+/// The last error, after three minutes of attempts.
 pub(crate) async fn become_member(
     engine: &Engine,
     channel: &Channel,
@@ -60,7 +60,7 @@ pub(crate) async fn become_member(
     };
     reporter
         .run(name, async {
-            let until = Instant::now() + PATIENCE;
+            let until = Instant::now() + STEP_TIMEOUT;
             let mut backoff = Backoff::new(100, 2_000);
             loop {
                 let attempt = if welcome.first_manager {
@@ -118,11 +118,13 @@ async fn join(engine: &Engine, channel: &Channel, own: IpAddr) -> Result<()> {
 /// Waits until there is a swarm to join.
 async fn ticket(channel: &Channel) -> Result<JoinTicket> {
     let late = |_| Error::timeout("no manager published a swarm to join within three minutes");
-    timeout(PATIENCE, channel.ticket()).await.map_err(late)?
+    timeout(STEP_TIMEOUT, channel.ticket())
+        .await
+        .map_err(late)?
 }
 
-/// Whether the engine is in no swarm and not on its way into one. Leaves the
-/// remains of a failed attempt.
+/// Whether the engine is neither in a swarm nor joining one. Leaves the remains
+/// of a failed attempt.
 async fn outside(engine: &Engine) -> Result<bool> {
     let info = engine.info().await?;
     match info.state.as_str() {
@@ -137,7 +139,7 @@ async fn outside(engine: &Engine) -> Result<bool> {
     }
 }
 
-/// Waits until the membership holds.
+/// Waits until the membership is established.
 async fn settle(engine: &Engine, manager: bool, until: Instant) -> Result<Member> {
     loop {
         let info = engine.info().await?;
@@ -168,8 +170,8 @@ async fn settle(engine: &Engine, manager: bool, until: Instant) -> Result<Member
     }
 }
 
-/// A joined manager counts when the raft reaches it: to remove the old
-/// leader before that loses the whole swarm.
+/// A joined manager counts when raft reaches it: removing the old leader
+/// earlier would lose the whole swarm.
 async fn reachable(engine: &Engine, id: &str) -> bool {
     members::list(engine).await.is_ok_and(|nodes| {
         nodes
@@ -178,10 +180,10 @@ async fn reachable(engine: &Engine, id: &str) -> bool {
     })
 }
 
-/// What others need to join by this manager.
+/// The data that others need to join through this manager.
 ///
 /// # Errors
-/// As the engine.
+/// Fails if the engine request fails.
 pub(crate) async fn published(engine: &Engine, own: IpAddr) -> Result<Published> {
     let swarm = engine.get("/swarm").await?;
     Ok(Published {

@@ -1,6 +1,6 @@
-//! What the server asks of a manager: draining, removal, promotion, new
-//! certificates and tokens. Nodes are drained side by side, all else is done
-//! one at a time; each task may come twice.
+//! Tasks of a manager: drain, removal, promotion, new certificates and tokens.
+//! Drains run in parallel, other tasks one at a time; each task may be received
+//! twice.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,37 +14,37 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use crate::channel::{Channel, Order};
+use crate::channel::{Channel, RunningTask};
 use crate::engine::{Engine, query, text};
-use crate::report::{plain, say};
+use crate::report::{log_line, plain};
 use crate::retry::Backoff;
 use crate::{identity, members, swarm, tlsproxy};
 
-/// Where a task names no deadline, seconds.
+/// Default deadline of a task, seconds.
 const DEADLINE: u32 = 120;
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What a manager works with.
-pub(crate) struct Duty<'a> {
+/// The context of the tasks of a manager.
+pub(crate) struct ManagerTasks<'a> {
     pub engine: &'a Engine,
     pub channel: &'a Channel,
     pub certificates: &'a tlsproxy::Certificates,
-    /// This node's own host name and address.
+    /// Host name and address of this node.
     pub node: &'a str,
     pub own: IpAddr,
     pub identity: &'a Path,
 }
 
-impl Duty<'_> {
+impl ManagerTasks<'_> {
     /// Takes tasks until dropped.
     pub(crate) async fn run(&self) {
         let (sender, orders) = mpsc::unbounded_channel();
         tokio::join!(self.channel.take_tasks(sender), self.work(orders));
     }
 
-    /// Drains go on side by side, as each waits for its own containers to
-    /// stop; everything else is done when they are over.
-    async fn work(&self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    /// Drains run in parallel, because each waits for its containers to stop;
+    /// other tasks run after them.
+    async fn work(&self, mut orders: mpsc::UnboundedReceiver<RunningTask>) {
         let mut drains = FuturesUnordered::new();
         loop {
             let order = tokio::select! {
@@ -63,23 +63,23 @@ impl Duty<'_> {
         }
     }
 
-    /// Returns when the server knows the result, or waits for none.
-    async fn one(&self, order: Order) {
+    /// Returns when the server has the result, or has cancelled the task.
+    async fn one(&self, order: RunningTask) {
         let task = &order.task;
-        say(format_args!("task {}: {:?}", task.id, task.kind));
+        log_line(format_args!("task {}: {:?}", task.id, task.kind));
         let limit = Duration::from_secs(task.deadline.unwrap_or(DEADLINE).into());
         let until = Instant::now() + limit;
         tokio::select! {
             biased;
             () = order.cancelled() => {
-                say(format_args!("task {}: cancelled", task.id));
+                log_line(format_args!("task {}: cancelled", task.id));
                 self.channel.forget(&task.id);
             }
-            done = self.act(task, until) => self.channel.answer(&task.id, done).await,
+            done = self.perform(task, until) => self.channel.answer(&task.id, done).await,
         }
     }
 
-    async fn act(&self, task: &Task, until: Instant) -> Result<String> {
+    async fn perform(&self, task: &Task, until: Instant) -> Result<String> {
         match &task.kind {
             TaskKind::Drain { node, .. } => self.drain(&self.known(node).await?, until).await,
             TaskKind::Activate { node } => {
@@ -103,8 +103,8 @@ impl Duty<'_> {
         }
     }
 
-    /// The live entry of a host name: a node that was replaced under its
-    /// name is listed twice, and the dead one is not meant.
+    /// The current entry of a host name: a replaced node is listed twice, and
+    /// the entry that is down is ignored.
     async fn known(&self, hostname: &str) -> Result<ObservedNode> {
         let mut named = self.named(hostname).await?;
         named.sort_by_key(|n| n.state != "ready");
@@ -125,7 +125,7 @@ impl Duty<'_> {
             .await?;
         loop {
             let now = self.engine.get(&format!("/nodes/{}", node.id)).await?;
-            // A node that is down runs nothing that we could wait for.
+            // A node that is down runs nothing that could be waited for.
             if now["Status"]["State"] != "ready" {
                 return Ok(format!("{} is {}", node.hostname, now["Status"]["State"]));
             }
@@ -165,7 +165,7 @@ impl Duty<'_> {
             if node.role == "manager" {
                 self.demote(&node, until).await?;
             }
-            // What does not end in time is ended by the removal.
+            // Tasks that do not stop in time are stopped by the removal.
             if let Err(e) = self.drain(&node, until).await {
                 log.push(plain(&e));
             }
@@ -225,9 +225,9 @@ impl Duty<'_> {
         }
     }
 
-    /// Sets one word of a node's specification. Between reading and writing
-    /// another manager may write: then the engine says that the version is
-    /// out of sequence, and we read again.
+    /// Sets one field of the specification of a node. If another manager writes
+    /// between read and write, the engine reports that the version is out of
+    /// sequence, and the update is repeated.
     async fn change(&self, id: &str, field: &str, value: &str, until: Instant) -> Result<()> {
         let mut backoff = Backoff::new(50, 1_000);
         loop {

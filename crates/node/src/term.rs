@@ -1,4 +1,4 @@
-//! How long a certificate lives, and when its successor is asked for.
+//! Validity periods of certificates, and when they are renewed.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +8,11 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-/// The longest sleep before looking at the clock again: it may be set, and
+/// Maximum sleep before the clock is checked again, because it may be set, and
 /// machines are suspended.
-const NAP: Duration = Duration::from_secs(3600);
+const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
-/// From when to when a certificate is ours to use, microseconds.
+/// The period in which a certificate is used, microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Term {
     from: i64,
@@ -20,8 +20,8 @@ pub(crate) struct Term {
 }
 
 impl Term {
-    /// Of the first certificate in `pem`, which came with the file at `path`:
-    /// signers date certificates back, so the file's age counts.
+    /// Of the first certificate in `pem`, which was stored in the file at
+    /// `path`: signers date certificates back, so the age of the file is used.
     pub(crate) fn read(path: &Path, pem: &[u8]) -> Option<Self> {
         let der = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
         let (_, certificate) = X509Certificate::from_der(&der).ok()?;
@@ -47,14 +47,14 @@ impl Term {
         self.until <= now
     }
 
-    /// What is left of it.
+    /// The remaining lifetime.
     pub(crate) fn left(self, now: i64) -> Duration {
         Duration::from_micros(u64::try_from(self.until - now).unwrap_or(0))
     }
 
-    /// When to ask for the successor: at two thirds, or earlier by up to a
-    /// fifteenth. `early` is 0 to 1, drawn once, so that nodes which were
-    /// made together do not ask together.
+    /// When to renew: after two thirds, or up to a fifteenth earlier. `early`
+    /// is 0 to 1, drawn once, so that nodes created together do not renew
+    /// together.
     pub(crate) fn due(self, early: f64) -> i64 {
         let life = (self.until - self.from).max(0);
         #[expect(
@@ -68,8 +68,8 @@ impl Term {
 }
 
 /// How long to sleep until `due`.
-pub(crate) fn nap(due: i64, now: i64) -> Duration {
-    Duration::from_micros(u64::try_from(due - now).unwrap_or(0)).min(NAP)
+pub(crate) fn sleep_duration(due: i64, now: i64) -> Duration {
+    Duration::from_micros(u64::try_from(due - now).unwrap_or(0)).min(MAX_SLEEP)
 }
 
 #[cfg(test)]
@@ -87,8 +87,8 @@ mod tests {
         assert_eq!(term.left(3_000), Duration::from_micros(1_000));
         assert_eq!(term.left(5_000), Duration::ZERO);
         assert!(term.is_over(4_000) && !term.is_over(3_999));
-        assert_eq!(nap(i64::MAX, 0), NAP);
-        assert_eq!(nap(0, 5), Duration::ZERO);
+        assert_eq!(sleep_duration(i64::MAX, 0), MAX_SLEEP);
+        assert_eq!(sleep_duration(0, 5), Duration::ZERO);
     }
 
     #[test]

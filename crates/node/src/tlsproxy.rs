@@ -1,6 +1,6 @@
-//! The Docker API of managers: TLS on 2376 with the cluster's CA, bytes
-//! copied to the engine's socket. It ends here and not in dockerd so that
-//! certificates change without an engine or a task being restarted.
+//! The Docker API of managers: TLS on 2376 with the cluster's CA, forwarded to
+//! the socket of the engine. TLS is terminated here instead of in dockerd, so
+//! that certificates change without a restart of the engine.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,22 +20,22 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::identity::Identity;
-use crate::report::say;
+use crate::report::log_line;
 
 pub(crate) const LISTEN: &str = "0.0.0.0:2376";
-/// More clients than this wait: each holds two descriptors and a thread's
-/// worth of the engine.
+/// Maximum number of clients; further ones wait, because each uses two
+/// descriptors and a thread of the engine.
 const MAX_CLIENTS: usize = 512;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// The certificates in force; send another value to change them.
+/// The current certificates; a new value replaces them.
 pub(crate) type Certificates = watch::Sender<InForce>;
 
-/// What new connections are served with.
+/// Configuration of new connections.
 #[derive(Clone)]
 pub(crate) struct InForce {
     config: Arc<ServerConfig>,
-    /// Grows with each rotation of the CA.
+    /// Incremented with each rotation of the CA.
     rotation: u32,
 }
 
@@ -46,7 +46,7 @@ impl InForce {
     }
 }
 
-/// Another CA: who was let in by the old one goes.
+/// Switches to another CA and closes connections of clients of the old one.
 pub(crate) fn rotate(certificates: &Certificates, config: Arc<ServerConfig>) {
     certificates.send_modify(|now| {
         now.config = config;
@@ -54,15 +54,15 @@ pub(crate) fn rotate(certificates: &Certificates, config: Arc<ServerConfig>) {
     });
 }
 
-/// A successor of the same CA: who is in stays.
+/// Renews the certificate under the same CA; connections stay.
 pub(crate) fn renew(certificates: &Certificates, config: Arc<ServerConfig>) {
     certificates.send_modify(|now| now.config = config);
 }
 
-/// Makes the TLS side of an identity. Clients need a certificate of the CA.
+/// The TLS configuration of an identity. Clients need a certificate of the CA.
 ///
 /// # Errors
-/// Invalid `certificate`: a part of the identity cannot be used.
+/// Invalid `certificate`: a part of the identity is unusable.
 pub(crate) fn config(identity: &Identity) -> Result<Arc<ServerConfig>> {
     let wrong = |what: &str, e: &dyn std::fmt::Display| {
         Error::invalid("certificate", format!("the {what} cannot be used: {e}"))
@@ -90,28 +90,28 @@ pub(crate) fn config(identity: &Identity) -> Result<Arc<ServerConfig>> {
         .map_err(|e| wrong("certificate", &e))
 }
 
-/// Binds the port: the listener counts as open when this returns.
+/// Binds the port; the listener is open when this returns.
 ///
 /// # Errors
-/// Unavailable: the port is taken.
+/// Unavailable: the port is in use.
 pub(crate) async fn bind(listen: &str) -> Result<TcpListener> {
     TcpListener::bind(listen)
         .await
         .map_err(|e| Error::unavailable(format!("listening on {listen}: {e}")))
 }
 
-/// Serves until dropped. A rotation ends the connections that were made
-/// before it: it takes access away.
+/// Serves until dropped. A rotation closes earlier connections, because it
+/// revokes access.
 pub(crate) async fn serve(
     listener: TcpListener,
     certificates: watch::Receiver<InForce>,
     socket: &Path,
 ) {
-    let room = Arc::new(Semaphore::new(MAX_CLIENTS));
+    let client_slots = Arc::new(Semaphore::new(MAX_CLIENTS));
     let mut clients = JoinSet::new();
     loop {
         while clients.try_join_next().is_some() {}
-        let Ok(permit) = room.clone().acquire_owned().await else {
+        let Ok(permit) = client_slots.clone().acquire_owned().await else {
             return;
         };
         match listener.accept().await {
@@ -122,9 +122,9 @@ pub(crate) async fn serve(
                     drop(permit);
                 });
             }
-            // Out of descriptors: the clients that there are must end first.
+            // Out of descriptors: existing clients must disconnect first.
             Err(e) => {
-                say(format_args!("tls: accepting: {e}"));
+                log_line(format_args!("tls: accepting: {e}"));
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -141,15 +141,16 @@ async fn client(
     let _ = tcp.set_nodelay(true);
     let mut tls = match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(tcp)).await {
         Ok(Ok(tls)) => tls,
-        Ok(Err(e)) => return say(format_args!("tls: {peer}: {e}")),
-        Err(_) => return say(format_args!("tls: {peer}: no handshake in 10 s")),
+        Ok(Err(e)) => return log_line(format_args!("tls: {peer}: {e}")),
+        Err(_) => return log_line(format_args!("tls: {peer}: no handshake in 10 s")),
     };
     let mut engine = match UnixStream::connect(&socket).await {
         Ok(engine) => engine,
-        Err(e) => return say(format_args!("tls: {peer}: the engine: {e}")),
+        Err(e) => return log_line(format_args!("tls: {peer}: the engine: {e}")),
     };
     tokio::select! {
-        // Half-closed ends matter: `docker exec -i` closes its input first.
+        // Half-closed connections matter: `docker exec -i` closes its input
+        // first.
         _ = copy_bidirectional(&mut tls, &mut engine) => {}
         _ = certificates.wait_for(|now| now.rotation != rotation) => {}
     }

@@ -1,4 +1,4 @@
-//! What only nodes of a Kubernetes cluster and the server say to each other.
+//! Messages between Kubernetes nodes and the server.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Role;
 
-/// What a node must know of its cluster before it starts anything.
+/// The data of the cluster that a node needs before it starts components.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KubePlan {
     /// `cluster.local`.
@@ -17,72 +17,73 @@ pub struct KubePlan {
     pub dns_ip: String,
     /// Range of all pods.
     pub pod_cidr: String,
-    /// This node's part of it; never changes, never belongs to another node.
-    /// Empty for a balancer.
+    /// The pod range of this node; never changes and is never shared. Empty for
+    /// a balancer.
     pub node_pod_cidr: String,
-    /// Where the cluster's DNS forwards other names to.
+    /// Upstream servers of the cluster DNS.
     pub upstream_dns: Vec<String>,
-    /// Whether ordinary pods keep off the masters.
+    /// Whether ordinary pods are kept away from the masters.
     pub taint_masters: bool,
     /// The port of the API server.
     pub api_port: u16,
-    /// How many masters there are to be; more than one: etcd has peers, and
-    /// a balancer stands before them.
+    /// The number of masters; with more than one, etcd has peers and a balancer
+    /// runs in front of them.
     pub masters: u32,
-    /// Names of the members of an etcd that this master joins in place of a
-    /// lost one, its own among them; empty: etcd begins with all masters.
+    /// Names of the members of an etcd that this rebuilt master joins,
+    /// including its own; empty: etcd starts with all masters.
     #[serde(default)]
     pub etcd_join: Vec<String>,
     /// Labels of the Node object.
     pub node_labels: BTreeMap<String, String>,
-    /// The cluster's labels as the user gave them.
+    /// The labels of the cluster as given by the user.
     pub options: BTreeMap<String, String>,
-    /// PEM of the key that signs service account tokens; for masters only.
+    /// PEM of the key that signs service account tokens; only for masters.
     #[serde(default)]
     pub service_account_key: Option<String>,
-    /// PEM of the cluster's CA, for who may need it before or without a
-    /// certificate: balancers, and masters.
+    /// PEM of the cluster's CA, for nodes that need it without a certificate:
+    /// balancers, and masters before they have one.
     #[serde(default)]
     pub ca: Option<String>,
 }
 
-/// What a certificate is for; the server says name, groups and addresses.
+/// The purpose of a certificate; the server determines name, groups and
+/// addresses.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
-    /// The TLS door of a node: the Docker API of a Swarm manager.
+    /// The TLS server of a node: the Docker API of a Swarm manager.
     #[default]
     Node,
     /// Client and server: `system:node:NAME` in `system:nodes`.
     Kubelet,
     KubeProxy,
-    /// The rest is for masters only.
+    /// The following purposes are for masters only.
     Apiserver,
     ApiserverKubeletClient,
     ControllerManager,
     Scheduler,
-    /// `system:masters`; the agent's own.
+    /// `system:masters`, for the agent itself.
     Admin,
-    /// Client and server, for peers too; by the etcd CA.
+    /// Client and server, also for peers; signed by the etcd CA.
     Etcd,
     EtcdClient,
-    /// By the front proxy CA.
+    /// Signed by the front proxy CA.
     FrontProxyClient,
-    /// From a newer agent.
+    /// A purpose of a newer agent.
     #[serde(other)]
     Unknown,
 }
 
-/// All nodes that have said hello. `GET peers?known=VERSION&wait=S`: 204
-/// where nothing has changed after S seconds.
+/// All registered nodes. `GET peers?known=VERSION&wait=S`: 204 if nothing
+/// changed within S seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peers {
     /// Changes with the content.
     pub version: String,
-    /// `address:port` where the API is reached, once it is known: the
-    /// balancer's where there is to be one.
+    /// `address:port` of the API, once known: that of the balancer, if there is
+    /// one.
     pub api: Option<String>,
     pub nodes: Vec<Peer>,
 }
@@ -95,14 +96,14 @@ pub struct Peer {
     pub pod_cidr: String,
 }
 
-/// Something that a label asked to be installed.
+/// An add-on requested by a label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addon {
     /// `coredns`, `metrics-server`, …
     pub name: String,
     /// `ready`, `pending`, `failed`.
     pub state: String,
-    /// Why, for people; empty where there is nothing to say.
+    /// The reason, for display; may be empty.
     #[serde(default)]
     pub reason: String,
 }

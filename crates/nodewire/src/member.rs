@@ -1,13 +1,13 @@
-//! What makes a node a member: certificates and joining.
+//! Becoming a member: certificates and joining.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Purpose;
-use crate::shy::shy;
+use crate::redacted::redact_debug;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CsrAsk {
-    /// PEM. Name and addresses are the server's to say.
+    /// PEM. The server determines name and addresses.
     pub csr: String,
     #[serde(default)]
     pub purpose: Purpose,
@@ -17,20 +17,19 @@ pub struct CsrAsk {
 pub struct CsrGrant {
     /// PEM of the certificate.
     pub cert: String,
-    /// PEM of the CAs whose clients the node serves; several in a rotation.
+    /// PEM of the CAs of accepted clients; several during a rotation.
     pub ca: String,
 }
 
-/// From every manager that is a member, the first one first; again after the
-/// tokens were rotated.
+/// Sent by every manager that is a member, starting with the first one, and
+/// again after a rotation of the tokens.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// `ip:2377`.
     pub remote_addr: String,
     pub worker_token: String,
     pub manager_token: String,
-    /// PEM of the CA that vouches for the cluster's API where that is not the
-    /// cluster's own.
+    /// PEM of the CA of the cluster's API if it is not the CA of the cluster.
     #[serde(default)]
     pub ca: Option<String>,
 }
@@ -38,15 +37,15 @@ pub struct Published {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinTicket {
     pub remote_addrs: Vec<String>,
-    /// The one for the asking node's role.
+    /// The token for the role of the requesting node.
     pub token: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
-    /// The swarm's id of the node.
+    /// The id of the node in the swarm.
     pub node_id: String,
 }
 
-shy!(Published, remote_addr);
-shy!(JoinTicket, remote_addrs);
+redact_debug!(Published, remote_addr);
+redact_debug!(JoinTicket, remote_addrs);

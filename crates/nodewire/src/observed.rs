@@ -1,26 +1,26 @@
-//! The cluster as seen from inside.
+//! The state of a cluster as observed from inside.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Addon;
 
-/// The swarm as a manager sees it; sent when it changed.
+/// An observation of a manager; sent when it changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     pub nodes: Vec<ObservedNode>,
-    /// Whether the kernel has IPVS; without it virtual addresses and ingress
-    /// publishing are dead.
+    /// Whether the kernel has IPVS, which virtual addresses and ingress
+    /// publishing require.
     pub ipvs: bool,
     /// The engine's version, `20.10.24`.
     pub version: String,
-    /// What is wrong with the cluster's API; `None`: it is well.
+    /// The problem of the cluster's API; `None`: healthy.
     #[serde(default)]
     pub problem: Option<String>,
     #[serde(default)]
     pub addons: Vec<Addon>,
 }
 
-/// Words as Docker's API has them; Kubernetes' are put into them.
+/// Values of Docker's API; Kubernetes values are converted to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedNode {
     pub hostname: String,

@@ -1,5 +1,5 @@
-//! The session: one HTTP/2 connection for each agent, kept as long as the
-//! agent runs, and the frames that the server sends on it.
+//! The session: one HTTP/2 connection per agent, kept while the agent runs, and
+//! the frames that the server sends on it.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use crate::{JoinTicket, Peers, Task, Welcome};
 
 /// Prefix of the routes of a session.
 pub const SESSION_PREFIX: &str = "/bootstrap/v2";
-/// The first protocol: one HTTP call per question, below [`crate::PREFIX`].
+/// The first protocol: one HTTP call per request, below [`crate::PREFIX`].
 pub const PROTOCOL_CALLS: u32 = 1;
 /// The second protocol: a session, below [`SESSION_PREFIX`].
 pub const PROTOCOL_SESSION: u32 = 2;
-/// What the agent of this release speaks.
+/// Protocol versions of the agent of this release.
 pub const AGENT_PROTOCOLS: Protocols = Protocols {
     min: PROTOCOL_SESSION,
     max: PROTOCOL_SESSION,
 };
-/// What the server of this release speaks: its own agents' protocol, and that
-/// of the agents of the release before it.
+/// Protocol versions of the server of this release: those of this and of the
+/// previous release.
 pub const SERVER_PROTOCOLS: Protocols = Protocols {
     min: PROTOCOL_CALLS,
     max: PROTOCOL_SESSION,
@@ -34,7 +34,7 @@ pub struct Protocols {
 }
 
 impl Protocols {
-    /// The newest version that both sides speak.
+    /// The newest common version.
     #[must_use]
     pub fn common(self, other: Self) -> Option<u32> {
         let newest = self.max.min(other.max);
@@ -42,7 +42,7 @@ impl Protocols {
     }
 }
 
-/// Agents of the first release do not say what they speak.
+/// Agents of the first release do not send their versions.
 impl Default for Protocols {
     fn default() -> Self {
         Self {
@@ -62,76 +62,75 @@ impl fmt::Display for Protocols {
     }
 }
 
-/// Why an agent and a server do not understand each other, and what to do.
+/// Explains why an agent and a server are incompatible, and how to fix it.
 #[must_use]
 pub fn no_common_protocol(agent: Protocols, server: Protocols) -> String {
-    let cure = if agent.max < server.min {
+    let remedy = if agent.max < server.min {
         "rebuild the node image"
     } else {
         "upgrade the server, or use a node image of its release"
     };
-    format!("agent speaks protocol {agent}, this server {server}: {cure}")
+    format!("agent speaks protocol {agent}, this server {server}: {remedy}")
 }
 
 /// The first frame of every session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
-    /// The protocol version that was agreed upon.
+    /// The negotiated protocol version.
     pub protocol: u32,
-    /// The server's release, for people.
+    /// The release of the server, for display.
     pub software: String,
     pub welcome: Welcome,
 }
 
-/// The server does not wait for this task any more; its result is not sent.
+/// The server has cancelled this task; its result is not sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
     pub task: String,
 }
 
-/// What the server says on the streams of a session: one JSON object
-/// `{"type": …, "body": …}` per line. What is pushed again replaces what was
-/// pushed before.
+/// Frames of the server on the streams of a session: one JSON object
+/// `{"type": …, "body": …}` per line. A newer frame replaces an earlier one of
+/// the same type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", content = "body", rename_all = "kebab-case")]
 pub enum ServerFrame {
     Accepted(Box<Accepted>),
-    /// How to join; sent once it is known and when it changes.
+    /// Join secrets; sent once available and after changes.
     Ticket(JoinTicket),
-    /// The nodes of the cluster; sent when they differ from those that the
-    /// agent knows.
+    /// The nodes of the cluster; sent when they differ from the agent's
+    /// version.
     Peers(Peers),
-    /// Something to do. Sent again in the next session where no result came.
+    /// A task. Sent again in the next session if there was no result.
     Task(Task),
     Cancel(Cancel),
 }
 
-/// A line of the session as an agent understands it.
+/// A parsed line of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
     Frame(ServerFrame),
-    /// A task whose kind or arguments this agent does not know. Its result
-    /// says so.
+    /// A task whose kind or arguments are unknown to this agent, which reports
+    /// that as the result.
     UnsupportedTask {
         id: String,
         why: String,
     },
-    /// Any other frame that this agent does not know; it says so with
+    /// Another frame that is unknown to this agent, which reports it with
     /// [`Unsupported`].
     Unsupported(Unsupported),
 }
 
-/// What an agent answers to a frame that it does not understand
-/// (`POST unsupported`).
+/// The answer of an agent to an unknown frame (`POST unsupported`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsupported {
-    /// The frame's type; empty where the line is no frame at all.
+    /// The type of the frame; empty if the line is not a frame.
     pub frame: String,
     pub why: String,
 }
 
 impl ServerFrame {
-    /// The frame as it is sent, with the end of its line.
+    /// The serialised frame, with its line end.
     #[must_use]
     pub fn line(&self) -> Vec<u8> {
         // Every body is a struct of strings, numbers and lists: it cannot fail.
@@ -142,8 +141,8 @@ impl ServerFrame {
 }
 
 impl Received {
-    /// Reads one line. What this release does not know is told apart from
-    /// what it knows, so that it can be refused and not only dropped.
+    /// Parses one line. Unknown frames are distinguished from known ones, so
+    /// that they can be refused instead of dropped.
     #[must_use]
     pub fn read(line: &[u8]) -> Self {
         let mut frame = match serde_json::from_slice::<Value>(line) {
@@ -196,7 +195,7 @@ fn read_task(body: Value) -> Received {
     }
 }
 
-/// Cuts a stream of bytes into lines.
+/// Splits a stream of bytes into lines.
 #[derive(Debug, Default)]
 pub struct Lines {
     buffer: Vec<u8>,
@@ -207,17 +206,18 @@ pub struct Lines {
 pub struct LineTooLong;
 
 impl Lines {
-    /// Longest line, bytes: the peers of a cluster of ten thousand nodes.
+    /// Maximum length of a line, bytes: the peers of a cluster of ten thousand
+    /// nodes.
     pub const LONGEST: usize = 4 * 1024 * 1024;
 
-    /// Adds what came and gives the lines that are complete.
+    /// Adds bytes and returns the complete lines.
     ///
     /// # Errors
-    /// Where a line without an end grows beyond [`Lines::LONGEST`].
+    /// If a line exceeds [`Lines::LONGEST`].
     pub fn add(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, LineTooLong> {
         let mut lines = Vec::new();
         let mut parts = bytes.split(|b| *b == b'\n');
-        // What follows the last end of a line is the start of the next one.
+        // The rest is the start of the next line.
         let rest = parts.next_back().unwrap_or_default();
         for part in parts {
             self.buffer.extend_from_slice(part);
@@ -227,7 +227,7 @@ impl Lines {
         }
         self.buffer.extend_from_slice(rest);
         if self.buffer.is_empty() {
-            // A session is idle for most of its life.
+            // Sessions are mostly idle, so the buffer is released.
             self.buffer = Vec::new();
         }
         if self.buffer.len() > Self::LONGEST {
@@ -237,7 +237,7 @@ impl Lines {
     }
 }
 
-/// The body of the answer that refuses an agent for its protocol (status
+/// The body of an answer that refuses an agent because of its protocol (status
 /// 426).
 #[must_use]
 pub fn refusal(agent: Protocols, server: Protocols) -> Value {
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(span(1, 1).common(span(1, 2)), Some(1));
         assert_eq!(span(1, 2).common(span(3, 4)), None);
         assert_eq!(span(5, 6).common(span(3, 4)), None);
-        // The agents of the release before, and this release's own.
+        // Agents of the previous release and of this release.
         assert_eq!(Protocols::default().common(SERVER_PROTOCOLS), Some(1));
         assert_eq!(AGENT_PROTOCOLS.common(SERVER_PROTOCOLS), Some(2));
     }
@@ -312,7 +312,7 @@ mod tests {
             ServerFrame::Cancel(Cancel { task: "1".into() }),
         ];
         let wire: Vec<u8> = frames.iter().flat_map(ServerFrame::line).collect();
-        // However the bytes are cut, the frames are the same.
+        // The frames are the same for every split of the bytes.
         for size in [1, 7, wire.len()] {
             let mut lines = Lines::default();
             let read: Vec<Received> = wire
@@ -346,7 +346,7 @@ mod tests {
         };
         assert_eq!(id, "3");
         assert!(why.contains("'dance'"), "{why}");
-        // A known kind with other arguments.
+        // A known kind with unknown arguments.
         let drain = r#"{"type":"task","body":{"id":"4","kind":"drain"}}"#;
         assert!(matches!(read(drain), Received::UnsupportedTask { .. }));
         assert!(matches!(read("torn"), Received::Unsupported(_)));

@@ -1,14 +1,14 @@
-//! What the server asks of a manager or master.
+//! Tasks of a manager or master.
 
 use serde::{Deserialize, Serialize};
 
-/// Something to do inside the cluster. Repeating one is harmless.
+/// A task inside the cluster. Repeating one is harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     pub id: String,
     #[serde(flatten)]
     pub kind: TaskKind,
-    /// Seconds after which the agent gives up; its own default where null.
+    /// Seconds until the agent gives up; null: the default of the agent.
     #[serde(default)]
     pub deadline: Option<u32>,
 }
@@ -17,46 +17,46 @@ pub struct Task {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum TaskKind {
-    /// Takes no more work; ends when no task runs on it.
+    /// Cordons the node; completes when no workload runs on it.
     Drain {
         node: String,
-        /// Nodes that are drained after it: they take no more work either,
-        /// or what leaves this one would move twice.
+        /// Nodes that are drained next: they are cordoned too, so that
+        /// workloads do not move twice.
         #[serde(default)]
         others: Vec<String>,
     },
-    /// Takes work again.
+    /// Uncordons the node.
     Activate {
         node: String,
     },
-    /// Demotes where needed, drains, takes it off the list. A node that is
-    /// not on the list is removed already.
+    /// Demotes if needed, drains, removes the node from the list. A node that
+    /// is not on the list counts as removed.
     Remove {
         node: String,
     },
-    /// Ends when it is a reachable member of the raft.
+    /// Completes when the node is a reachable member of raft.
     Promote {
         node: String,
     },
     Demote {
         node: String,
     },
-    /// A new key and certificate for this node's own TLS listener.
+    /// A new key and certificate for the TLS listener of this node.
     ReloadCa,
-    /// New join tokens; `published` follows.
+    /// New join tokens; a `published` call follows.
     RotateTokens,
-    /// etcd forgets the members at these addresses, who are dead, and takes
-    /// a new one that has no vote yet. Its node starts when this is done.
+    /// Removes the dead etcd members at these addresses, and adds a new
+    /// learner, whose node starts when this is done.
     AddMember {
         address: String,
         #[serde(default)]
         lost: Vec<String>,
     },
-    /// Ends when the member at this address has a vote.
+    /// Completes when the member at this address has a vote.
     PromoteMember {
         address: String,
     },
-    /// From a newer server. Refused by the agent, never fatal.
+    /// A kind of a newer server. Refused by the agent, never fatal.
     #[serde(other)]
     Unknown,
 }
@@ -64,8 +64,8 @@ pub enum TaskKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskResult {
     pub ok: bool,
-    /// Whether the agent does not know the kind of task: another attempt
-    /// would end alike.
+    /// Whether the agent does not know the kind of task, so that a retry is
+    /// useless.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsupported: bool,
     pub log: String,

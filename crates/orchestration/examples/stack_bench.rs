@@ -1,9 +1,9 @@
-//! What the engine itself costs: a stack over faces in memory.
+//! Measures the engine itself: a stack over in-memory services.
 //!
-//! `cargo run -p orchestration --example stack_bench -- chained 100`
-//! (or `independent 1000`, or `group 1000`) creates a stack of that many
+//! `cargo run -p orchestration --example stack_bench -- chained 100` (or
+//! `independent 1000`, or `group 1000`) creates a stack with that many
 //! resources, updates it without a change and deletes it, and prints seconds,
-//! seconds of the processor, statements and the peak of the process's memory.
+//! CPU seconds, statements and peak memory.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,14 +12,14 @@
     reason = "a developer's tool"
 )]
 
-#[path = "../tests/world/mod.rs"]
-mod world;
+#[path = "../tests/fixture/mod.rs"]
+mod fixture;
 
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use orchestration::face::{StackUpdate, Status};
-use world::World;
+use fixture::Fixture;
+use orchestration::api::{StackUpdate, Status};
 
 fn template(shape: &str, count: usize) -> String {
     let mut text = "heat_template_version: 2021-04-16\nresources:\n".to_owned();
@@ -60,22 +60,23 @@ fn peak_mib() -> u64 {
     kib.and_then(|k| k.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
-/// Time that the process has spent on the processor, seconds.
+/// CPU time of the process, seconds.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name in parentheses: fields 14 and 15, in hundredths.
+    // After the name in parentheses: fields 14 and 15, in hundredths of a
+    // second.
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let ticks = fields.split_whitespace().skip(11).take(2);
     let ticks: u32 = ticks.filter_map(|t| t.parse::<u32>().ok()).sum();
     f64::from(ticks) / 100.0
 }
 
-/// Turns the engine until the stack is at rest; prints what that took.
-async fn measure(w: &World, id: &str, what: &str) {
+/// Runs the engine until the stack is at rest; prints the cost.
+async fn measure(w: &Fixture, id: &str, what: &str) {
     let (began, before, cpu) = (Instant::now(), w.db.queries(), cpu_seconds());
     let mut runs = 0;
     loop {
-        while w.turn().await {
+        while w.run_once().await {
             runs += 1;
         }
         match w.show(id).await.map(|s| (s.status, s.status_reason)) {
@@ -100,10 +101,10 @@ async fn main() {
     let mut args = std::env::args().skip(1);
     let shape = args.next().unwrap_or_else(|| "independent".into());
     let count = args.next().map_or(1000, |n| n.parse().unwrap());
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let began = Instant::now();
     let id = w
-        .create(World::new_stack(&template(&shape, count)))
+        .create(Fixture::new_stack(&template(&shape, count)))
         .await
         .id;
     println!("accept   {:8.3} s", began.elapsed().as_secs_f64());

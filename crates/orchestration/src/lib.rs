@@ -1,28 +1,28 @@
 //! Heat-compatible stacks: parse, validate, run a graph of resources on `flow`.
 //!
-//! `stack` keeps the rows and the operations, `engine` decides and acts,
-//! `resource` holds one file per resource type. Everything slow happens in
-//! the reconciler of kind [`KIND`]; an operation only writes rows.
+//! `stack` has the rows and the operations, `engine` decides and acts,
+//! `resource` has one file per resource type. All slow work happens in the
+//! reconciler of kind [`KIND`]; an operation only writes rows.
 
+pub mod api;
 mod engine;
-pub mod face;
 mod resource;
 mod sealer;
 mod stack;
 
 use std::sync::Arc;
 
-use compute::face::ComputeFace;
+use compute::api::ComputeApi;
 use db::{Db, Migration};
-use network::face::NetworkFace;
+use network::api::NetworkApi;
 
-pub use face::OrchestrationFace;
+pub use api::OrchestrationApi;
 pub use sealer::{PlainSealer, Sealer};
 
-/// The reconciler's kind; the id of its keys is the stack's id.
+/// Kind of the reconciler; the id of its keys is the id of the stack.
 pub const KIND: &str = "stack";
 
-/// The service: its face and its reconciler.
+/// The service: its interface and its reconciler.
 #[derive(Clone)]
 pub struct Orchestration {
     store: stack::Store,
@@ -30,14 +30,9 @@ pub struct Orchestration {
 }
 
 impl Orchestration {
-    /// `sealer` protects parameters, properties and attributes at rest.
+    /// `sealer` encrypts parameters, properties and attributes at rest.
     #[must_use]
-    pub fn new(
-        db: Db,
-        network: NetworkFace,
-        compute: ComputeFace,
-        sealer: Arc<dyn Sealer>,
-    ) -> Self {
+    pub fn new(db: Db, network: NetworkApi, compute: ComputeApi, sealer: Arc<dyn Sealer>) -> Self {
         Self {
             store: stack::Store {
                 db,
@@ -49,8 +44,8 @@ impl Orchestration {
     }
 
     #[must_use]
-    pub fn face(&self) -> OrchestrationFace {
-        OrchestrationFace {
+    pub fn api(&self) -> OrchestrationApi {
+        OrchestrationApi {
             stacks: Arc::new(stack::Ops(self.store.clone())),
         }
     }

@@ -1,19 +1,19 @@
-//! The port through which secrets are sealed at rest.
+//! The port for sealing secrets at rest.
 
 use kernel::Result;
 
-/// Seals texts before they are stored, and opens them again.
+/// Seals texts before they are stored, and unseals them.
 pub trait Sealer: Send + Sync {
     /// # Errors
-    /// `Internal` where there is no key.
+    /// `Internal` if there is no key.
     fn seal(&self, clear: &str) -> Result<String>;
 
     /// # Errors
-    /// `Internal` where the text was sealed with another key or is damaged.
+    /// `Internal` if the text was sealed with another key or is damaged.
     fn open(&self, sealed: &str) -> Result<String>;
 }
 
-/// Seals nothing: for tests and for looking at rows.
+/// Does not seal: for tests and for inspecting rows.
 pub struct PlainSealer;
 
 impl Sealer for PlainSealer {

@@ -1,6 +1,6 @@
-//! The world stops at every call of a face, before and after its effect, and
-//! at every await of a run: started again it reaches the same end, and
-//! nothing is made twice.
+//! The process stops at every service call, before and after its effect, and at
+//! every await of a run: after a restart it reaches the same result without
+//! duplicates.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,15 +8,15 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod world;
+mod fixture;
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::task::Poll;
 
-use orchestration::face::{Action, NewStack, Status};
+use fixture::{Fixture, parameters};
+use orchestration::api::{Action, NewStack, Status};
 use serde_json::json;
-use world::{World, parameters};
 
 fn small() -> NewStack {
     NewStack {
@@ -24,7 +24,7 @@ fn small() -> NewStack {
             ("count", json!(2)),
             ("worker_tokens", json!({"0": "a", "1": "b", "2": "c"})),
         ]),
-        ..World::new_stack(include_str!("cluster.yaml"))
+        ..Fixture::new_stack(include_str!("cluster.yaml"))
     }
 }
 
@@ -40,8 +40,9 @@ fn expected(servers: usize) -> HashMap<&'static str, usize> {
     ])
 }
 
-/// Nothing was made twice: each creation in the log is of a different thing.
-fn nothing_doubled(w: &World, at: &str) {
+/// No object was created twice: each creation in the log is of a different
+/// object.
+fn nothing_doubled(w: &Fixture, at: &str) {
     let created: Vec<String> = w
         .cloud
         .log()
@@ -60,8 +61,8 @@ enum During {
     Delete,
 }
 
-async fn story(during: During, arm: impl Fn(&World)) -> (World, bool) {
-    let w = World::new().await;
+async fn run_lifecycle(during: During, arm: impl Fn(&Fixture)) -> (Fixture, bool) {
+    let w = Fixture::new().await;
     let id = w.create(small()).await.id;
     if during == During::Create {
         arm(&w);
@@ -98,8 +99,8 @@ async fn story(during: During, arm: impl Fn(&World)) -> (World, bool) {
     (w, fired)
 }
 
-/// A lost worker is rebuilt in place, with its new token.
-async fn heal(w: &World, id: &str) {
+/// A lost worker is rebuilt in place with its new token.
+async fn heal(w: &Fixture, id: &str) {
     let before = w.cloud.things();
     w.cloud.fail("worker-1");
     w.unhealthy(id, Some("workers"), "1", "first").await;
@@ -113,7 +114,7 @@ async fn heal(w: &World, id: &str) {
         "the very same things"
     );
     let worker = after.values().find(|t| t.name == "worker-1").unwrap();
-    assert_eq!(worker.status, compute::face::ServerStatus::Active);
+    assert_eq!(worker.status, compute::api::ServerStatus::Active);
     assert!(worker.user_data.as_deref().unwrap().contains("token=fresh"));
     let rebuilds = w.cloud.log();
     let rebuilds = rebuilds.iter().filter(|l| l.starts_with("rebuild")).count();
@@ -124,7 +125,7 @@ async fn at_every_call(during: During) {
     for after in [false, true] {
         let mut stops = 0;
         for call in 1.. {
-            let (w, fired) = story(during, |w| w.cloud.crash_at(call, after)).await;
+            let (w, fired) = run_lifecycle(during, |w| w.cloud.crash_at(call, after)).await;
             nothing_doubled(&w, &format!("call {call}, after {after}"));
             if !fired {
                 break;
@@ -163,7 +164,7 @@ async fn a_stop_at_any_call_while_deleting() {
     at_every_call(During::Delete).await;
 }
 
-/// Polls a future so often, then drops it where it stands.
+/// Polls a future a number of times, then drops it.
 async fn dropped_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = Box::pin(future);
     let mut left = polls;
@@ -177,12 +178,12 @@ async fn dropped_after<T>(polls: usize, future: impl Future<Output = T>) -> Opti
     .await
 }
 
-/// A run of the engine stops after so many polls, again and again: also in
-/// the middle of transactions.
+/// A run of the engine stops after a number of polls, repeatedly, also within
+/// transactions.
 #[tokio::test]
 async fn a_stop_at_any_await_makes_no_difference() {
     for polls in 1..40_usize {
-        let w = World::new().await;
+        let w = Fixture::new().await;
         let id = w.create(small()).await.id;
         for aim in [Action::Create, Action::Delete] {
             for round in 0..3 {

@@ -1,14 +1,14 @@
-//! The same story on every database: many rows in one statement, signals,
-//! reports, generations, pruning.
+//! The same scenario on every database: batches, signals, reports, generations,
+//! pruning.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod world;
+mod fixture;
 
+use fixture::{Fixture, PROJECT, parameters};
 use kernel::{Ctx, Kind};
-use orchestration::face::{Action, NewStack, Signal, Status};
+use orchestration::api::{Action, NewStack, Signal, Status};
 use serde_json::json;
-use world::{PROJECT, World, parameters};
 
 const TEMPLATE: &str = "heat_template_version: 2021-04-16
 parameters: {count: {type: number}, token: {type: string, default: first}}
@@ -26,15 +26,15 @@ resources:
 ";
 
 #[tokio::test]
-async fn a_stack_lives_on_every_database() {
+async fn a_stack_runs_on_every_database() {
     for test in testkit::every_database(orchestration::migrations()).await {
         let name = test.name;
-        let w = World::over(test);
+        let w = Fixture::over(test);
         let caller =
             |generation| Ctx::for_project("req-owner", PROJECT).with_generation(generation);
         let new = NewStack {
             parameters: parameters(&[("count", json!(87))]),
-            ..World::new_stack(TEMPLATE)
+            ..Fixture::new_stack(TEMPLATE)
         };
         let id = w.stacks.create(&caller(1), new.clone()).await.unwrap().id;
         w.ends(&id, Action::Create, Status::InProgress).await;

@@ -1,13 +1,13 @@
-//! Calls that come late, twice or from another release.
+//! Calls that are late, repeated, or from another release.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod world;
+mod fixture;
 
+use fixture::{Fixture, PROJECT};
 use kernel::{Ctx, Kind};
-use orchestration::face::{Action, Signal, StackUpdate, Status, Unhealthy};
+use orchestration::api::{Action, Signal, StackUpdate, Status, Unhealthy};
 use serde_json::json;
-use world::{PROJECT, World};
 
 const SMALL: &str = "heat_template_version: 2021-04-16
 parameters: {token: {type: string, default: first}, signals: {type: number, default: 0}}
@@ -22,7 +22,7 @@ outputs:
   data: {value: {get_attr: [wait, data]}}
 ";
 
-/// The owner's reconciler in a run with this epoch.
+/// The context of the owner's reconciler in a run with this epoch.
 fn caller(generation: i64) -> Ctx {
     Ctx::for_project("req-owner", PROJECT).with_generation(generation)
 }
@@ -38,8 +38,8 @@ fn signal(status: &str) -> Signal {
 
 #[tokio::test]
 async fn a_delayed_create_does_not_bring_a_removed_stack_back() {
-    let w = World::new().await;
-    let new = World::new_stack(SMALL);
+    let w = Fixture::new().await;
+    let new = Fixture::new_stack(SMALL);
     let s = w.stacks.create(&caller(1), new.clone()).await.unwrap();
     w.ends(&s.id, Action::Create, Status::Complete).await;
     w.stacks.delete(&caller(2), &s.id).await.unwrap();
@@ -53,15 +53,15 @@ async fn a_delayed_create_does_not_bring_a_removed_stack_back() {
 }
 
 #[tokio::test]
-async fn a_removal_comes_before_the_creation_that_was_delayed() {
-    let w = World::new().await;
-    let new = World::new_stack(SMALL);
+async fn a_removal_before_its_delayed_creation() {
+    let w = Fixture::new().await;
+    let new = Fixture::new_stack(SMALL);
     let gone = w.stacks.delete(&caller(2), &new.id).await;
     assert!(gone.unwrap_err().is_not_found());
     let late = w.stacks.create(&caller(1), new.clone()).await;
     assert_eq!(late.unwrap_err().kind, Kind::Conflict);
-    // A person who names an id that is nobody's does not block it.
-    let other = World::new_stack(SMALL);
+    // A user who passes an unused id does not block it.
+    let other = Fixture::new_stack(SMALL);
     let gone = w.stacks.delete(&w.ctx, &other.id).await;
     assert!(gone.unwrap_err().is_not_found());
     w.stacks.create(&caller(1), other).await.unwrap();
@@ -69,15 +69,15 @@ async fn a_removal_comes_before_the_creation_that_was_delayed() {
 
 #[tokio::test]
 async fn a_delayed_update_or_delete_does_not_undo_a_newer_update() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let s = w
         .stacks
-        .create(&caller(1), World::new_stack(SMALL))
+        .create(&caller(1), Fixture::new_stack(SMALL))
         .await
         .unwrap();
     w.ends(&s.id, Action::Create, Status::Complete).await;
     let update = |token: &str| StackUpdate {
-        parameters: world::parameters(&[("token", json!(token))]),
+        parameters: fixture::parameters(&[("token", json!(token))]),
         disable_rollback: true,
         ..StackUpdate::default()
     };
@@ -103,7 +103,7 @@ async fn a_delayed_update_or_delete_does_not_undo_a_newer_update() {
     let things = w.cloud.things();
     let server = things.values().find(|t| t.kind == "server").unwrap();
     assert_eq!(server.user_data.as_deref(), Some("new"));
-    // A repeat of the newest call is welcome.
+    // Repeating the newest call is allowed.
     w.stacks
         .update(&caller(5), &s.id, update("new"))
         .await
@@ -112,18 +112,18 @@ async fn a_delayed_update_or_delete_does_not_undo_a_newer_update() {
 
 #[tokio::test]
 async fn a_delayed_signal_does_not_overwrite_a_newer_one() {
-    let w = World::new().await;
-    let s = w.create(World::new_stack(SMALL)).await;
+    let w = Fixture::new().await;
+    let s = w.create(Fixture::new_stack(SMALL)).await;
     w.ends(&s.id, Action::Create, Status::Complete).await;
-    let tell = async |generation, status| {
+    let send_signal = async |generation, status| {
         let ctx = caller(generation);
         w.stacks
             .signal(&ctx, &s.id, "handle", signal(status))
             .await
             .unwrap();
     };
-    tell(7, "SUCCESS").await;
-    tell(6, "FAILURE").await;
+    send_signal(7, "SUCCESS").await;
+    send_signal(6, "FAILURE").await;
     w.update(&s.id, None, &[("signals", json!(1))]).await;
     let s = w.ends(&s.id, Action::Update, Status::Complete).await;
     assert_eq!(s.outputs["data"], "{\"n\": null}");
@@ -131,23 +131,23 @@ async fn a_delayed_signal_does_not_overwrite_a_newer_one() {
 
 #[tokio::test]
 async fn of_two_equal_creates_both_find_the_stack() {
-    let w = World::new().await;
-    let new = World::new_stack(SMALL);
+    let w = Fixture::new().await;
+    let new = Fixture::new_stack(SMALL);
     let create = || w.stacks.create(&w.ctx, new.clone());
     let (a, b, c) = tokio::join!(create(), create(), create());
     for s in [a, b, c] {
         assert_eq!(s.unwrap().id, new.id);
     }
-    // The same name is another stack, and taken.
-    let twin = World::new_stack(SMALL);
+    // The same name is used by another stack.
+    let twin = Fixture::new_stack(SMALL);
     let e = w.stacks.create(&w.ctx, twin).await.unwrap_err();
     assert_eq!(e.kind, Kind::AlreadyExists);
 }
 
 #[tokio::test]
 async fn calls_to_services_carry_the_epoch_of_the_lease() {
-    let w = World::new().await;
-    let id = w.create(World::new_stack(SMALL)).await.id;
+    let w = Fixture::new().await;
+    let id = w.create(Fixture::new_stack(SMALL)).await.id;
     w.ends(&id, Action::Create, Status::Complete).await;
     let seen = w.cloud.generations();
     assert!(
@@ -159,8 +159,8 @@ async fn calls_to_services_carry_the_epoch_of_the_lease() {
 
 #[tokio::test]
 async fn an_unhealthy_server_is_rebuilt_once_per_incident() {
-    let w = World::new().await;
-    let id = w.create(World::new_stack(SMALL)).await.id;
+    let w = Fixture::new().await;
+    let id = w.create(Fixture::new_stack(SMALL)).await.id;
     w.ends(&id, Action::Create, Status::Complete).await;
     let before: Vec<String> = w.cloud.things().into_keys().collect();
     let rebuilds = || {
@@ -181,7 +181,7 @@ async fn an_unhealthy_server_is_rebuilt_once_per_incident() {
     assert_eq!(things.keys().cloned().collect::<Vec<_>>(), before);
     let server = things.values().find(|t| t.kind == "server").unwrap();
     assert_eq!(server.user_data.as_deref(), Some("second"));
-    // The same report once more, as after a crash of whoever sent it.
+    // The same report again, as after a crash of its sender.
     w.unhealthy(&id, None, "server", "first").await;
     w.update(&id, None, &[("token", json!("second"))]).await;
     w.ends(&id, Action::Update, Status::Complete).await;
@@ -200,8 +200,8 @@ async fn an_unhealthy_server_is_rebuilt_once_per_incident() {
 
 #[tokio::test]
 async fn a_rebuild_that_fails_can_be_tried_again() {
-    let w = World::new().await;
-    let id = w.create(World::new_stack(SMALL)).await.id;
+    let w = Fixture::new().await;
+    let id = w.create(Fixture::new_stack(SMALL)).await.id;
     w.ends(&id, Action::Create, Status::Complete).await;
     w.cloud.bad(Some("s"));
     w.unhealthy(&id, None, "server", "first").await;
@@ -229,8 +229,8 @@ async fn a_rebuild_that_fails_can_be_tried_again() {
 
 #[tokio::test]
 async fn an_unhealthy_resource_that_cannot_be_rebuilt_is_replaced() {
-    let w = World::new().await;
-    let id = w.create(World::new_stack(SMALL)).await.id;
+    let w = Fixture::new().await;
+    let id = w.create(Fixture::new_stack(SMALL)).await.id;
     w.ends(&id, Action::Create, Status::Complete).await;
     let network = || {
         let things = w.cloud.things();
@@ -252,17 +252,17 @@ async fn an_unhealthy_resource_that_cannot_be_rebuilt_is_replaced() {
     assert!(e.unwrap_err().is_not_found());
 }
 
-/// Rows that a newer release wrote: left alone, and the deadline holds.
+/// Rows of a newer release: left unchanged, and the deadline applies.
 #[tokio::test]
-async fn a_word_of_a_newer_release_is_not_taken_for_another() {
+async fn an_unknown_stored_value_of_a_newer_release_is_an_error() {
     for (column, word) in [
         ("action", "ADOPT"),
         ("status", "PAUSED"),
         ("resource_type", "OS::New::Thing"),
     ] {
-        let w = World::new().await;
+        let w = Fixture::new().await;
         w.cloud.slow();
-        let id = w.create(World::new_stack(SMALL)).await.id;
+        let id = w.create(Fixture::new_stack(SMALL)).await.id;
         w.ends(&id, Action::Create, Status::InProgress).await;
         let set = format!("UPDATE resource SET {column} = '{word}' WHERE name = 'server'");
         w.sql(&set).await;
@@ -284,7 +284,7 @@ async fn a_word_of_a_newer_release_is_not_taken_for_another() {
                 .await
                 .unwrap();
         assert_eq!(rows[0].text(column).unwrap(), word, "the row is left alone");
-        // A delete may not forget what it cannot read.
+        // A delete must not drop unreadable rows.
         w.delete(&id).await;
         w.ends(&id, Action::Delete, Status::InProgress).await;
         assert_eq!(w.cloud.count()["server"], 1);
@@ -293,8 +293,8 @@ async fn a_word_of_a_newer_release_is_not_taken_for_another() {
 
 #[tokio::test]
 async fn a_stack_of_a_newer_release_is_left_alone() {
-    let w = World::new().await;
-    let id = w.create(World::new_stack(SMALL)).await.id;
+    let w = Fixture::new().await;
+    let id = w.create(Fixture::new_stack(SMALL)).await.id;
     w.sql("UPDATE stack SET status = 'PAUSED'").await;
     let e = w.stacks.show(&w.ctx, &id).await.unwrap_err();
     assert!(e.message.contains("newer version"), "{e}");
@@ -307,9 +307,9 @@ async fn a_stack_of_a_newer_release_is_left_alone() {
 
 #[tokio::test]
 async fn a_template_that_this_release_rejects_meets_its_deadline_and_can_be_deleted() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     w.cloud.slow();
-    let id = w.create(World::new_stack(SMALL)).await.id;
+    let id = w.create(Fixture::new_stack(SMALL)).await.id;
     w.ends(&id, Action::Create, Status::InProgress).await;
     w.update(&id, None, &[]).await;
     w.sql("UPDATE stack SET template = 'heat_template_version: 2099-01-01'")

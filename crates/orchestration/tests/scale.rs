@@ -1,15 +1,15 @@
-//! Large stacks: what the engine does grows with the size of the stack, not
-//! with its square. Counts only, never times.
+//! Large stacks: the work of the engine grows linearly with the size of the
+//! stack. Counts only, never times.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod world;
+mod fixture;
 
 use std::fmt::Write as _;
 
-use orchestration::face::{Action, NewStack, Status};
+use fixture::{Fixture, parameters};
+use orchestration::api::{Action, NewStack, Status};
 use serde_json::json;
-use world::{World, parameters};
 
 fn independent(count: usize) -> String {
     let mut text = "heat_template_version: 2021-04-16\nresources:\n".to_owned();
@@ -35,9 +35,9 @@ outputs:
   names: {value: {get_attr: [all, name]}}
 ";
 
-/// Statements of the create, an update without a change and the delete.
+/// Statements of the create, an update without a change, and the delete.
 async fn statements(new: NewStack, things: usize) -> [u64; 3] {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = w.create(new).await.id;
     let start = w.db.queries();
     w.ends(&id, Action::Create, Status::Complete).await;
@@ -57,8 +57,8 @@ async fn statements(new: NewStack, things: usize) -> [u64; 3] {
 
 #[tokio::test]
 async fn ten_times_the_resources_take_ten_times_the_statements() {
-    let small = statements(World::new_stack(&independent(1000)), 1000).await;
-    let large = statements(World::new_stack(&independent(10_000)), 10_000).await;
+    let small = statements(Fixture::new_stack(&independent(1000)), 1000).await;
+    let large = statements(Fixture::new_stack(&independent(10_000)), 10_000).await;
     println!("{small:?} {large:?}");
     for (small, large) in small.into_iter().zip(large) {
         assert!(small <= 1000, "{small}");
@@ -72,12 +72,12 @@ async fn ten_times_the_resources_take_ten_times_the_statements() {
 async fn a_group_takes_as_many_statements_as_it_has_members() {
     let group = |count: usize| NewStack {
         parameters: parameters(&[("count", json!(count))]),
-        ..World::new_stack(GROUP)
+        ..Fixture::new_stack(GROUP)
     };
     let small = statements(group(100), 101).await;
     let large = statements(group(1000), 1001).await;
     println!("{small:?} {large:?}");
-    // A server tells its owner when it is there, whatever the engine does.
+    // A server marks its owner when it is active, whatever the engine does.
     for (small, large) in small.into_iter().zip(large) {
         assert!(large <= 12 * small, "{small} {large}");
     }
@@ -85,8 +85,8 @@ async fn a_group_takes_as_many_statements_as_it_has_members() {
 
 #[tokio::test]
 async fn events_of_a_large_stack_are_bounded() {
-    let w = World::new().await;
-    let id = w.create(World::new_stack(&independent(1500))).await.id;
+    let w = Fixture::new().await;
+    let id = w.create(Fixture::new_stack(&independent(1500))).await.id;
     w.ends(&id, Action::Create, Status::Complete).await;
     let rows =
         w.db.query("SELECT id FROM stack_event", vec![])
@@ -100,21 +100,21 @@ async fn events_of_a_large_stack_are_bounded() {
     );
 }
 
-/// What waits is looked at when the stack is woken; what is done is not
-/// loaded, parsed or opened again.
+/// Waiting resources are checked when the stack is marked; completed ones are
+/// not loaded, parsed or unsealed again.
 #[tokio::test]
 async fn a_wake_costs_as_much_as_it_changes() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let text = format!(
         "{}  handle: {{type: OS::Heat::WaitConditionHandle}}\n  wait: {{type: OS::Heat::WaitCondition, properties: {{handle: {{get_resource: handle}}, count: 100, timeout: 600}}}}\n",
         independent(500)
     );
-    let id = w.create(World::new_stack(&text)).await.id;
+    let id = w.create(Fixture::new_stack(&text)).await.id;
     w.ends(&id, Action::Create, Status::InProgress).await;
     let calls = w.cloud.asked();
     let mut costs = Vec::new();
     for i in 0..20 {
-        let signal = orchestration::face::Signal {
+        let signal = orchestration::api::Signal {
             id: i.to_string(),
             status: "SUCCESS".into(),
             reason: String::new(),
@@ -134,11 +134,11 @@ async fn a_wake_costs_as_much_as_it_changes() {
 
 #[tokio::test]
 async fn servers_that_are_still_built_are_not_asked_for_one_by_one() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     w.cloud.slow();
     let new = NewStack {
         parameters: parameters(&[("count", json!(200))]),
-        ..World::new_stack(GROUP)
+        ..Fixture::new_stack(GROUP)
     };
     let id = w.create(new).await.id;
     w.ends(&id, Action::Create, Status::InProgress).await;

@@ -1,4 +1,4 @@
-//! Certificate authorities: made, kept as PEM, used to sign.
+//! Certificate authorities: created, stored as PEM, used for signing.
 
 use aws_lc_rs::encoding::{AsDer as _, EcPrivateKeyRfc5915Der, PublicKeyX509Der};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
@@ -11,8 +11,8 @@ use crate::pem;
 
 const DAY: i64 = 86_400;
 
-/// A certificate authority. `key_pem` is a secret: seal it before it is
-/// stored, never print it.
+/// A certificate authority. `key_pem` is a secret: seal it before storing,
+/// never print it.
 #[derive(Clone)]
 pub struct Ca {
     pub cert_pem: String,
@@ -46,45 +46,45 @@ impl std::fmt::Debug for Issued {
 }
 
 impl Ca {
-    /// Makes a CA with a new EC P-256 key, valid from yesterday for five
-    /// years (Magnum's term). `common_name` is the cluster's name, cut at 64
-    /// characters.
+    /// Creates a CA with a new EC P-256 key, valid from yesterday for five
+    /// years (Magnum's term). `common_name` is the name of the cluster,
+    /// shortened to 64 characters.
     ///
     /// # Errors
-    /// Internal: the system gave no randomness.
+    /// Internal: the system provided no randomness.
     pub fn generate(common_name: &str) -> Result<Self> {
         Self::generate_for(common_name, crate::TERM_DAYS)
     }
 
-    /// The same with a term of one's own, in days.
+    /// As `generate` with a term in days.
     ///
     /// # Errors
-    /// As `generate`.
+    /// Same errors as `generate`.
     pub fn generate_for(common_name: &str, days: u32) -> Result<Self> {
         let new = NewKey::draw()?;
-        let der = new.certify(common_name, days, Use::Authority)?;
+        let der = new.certify(common_name, days, CertificatePurpose::Authority)?;
         Ok(Self {
             cert_pem: pem::encode("CERTIFICATE", &der),
             key_pem: new.pem,
         })
     }
 
-    /// Signs a request in PEM; the answer is one certificate in PEM.
+    /// Signs a request in PEM; returns one certificate in PEM.
     ///
     /// # Errors
-    /// Invalid `csr`: not PEM, broken, wrong signature, key too weak, or it
-    /// asks for what no client gets. Invalid `sans`. Internal: this CA's own
-    /// texts are broken.
+    /// Invalid `csr`: not PEM, malformed, wrong signature, key too weak, or a
+    /// request for forbidden extensions. Invalid `sans`. Internal: this CA is
+    /// malformed.
     pub fn sign_csr(&self, csr_pem: &str, options: &SignOptions) -> Result<String> {
         let request = Request::parse(csr_pem)?;
         let der = self.sign(request, options)?;
         Ok(pem::encode("CERTIFICATE", &der))
     }
 
-    /// Makes a key and its certificate in one.
+    /// Creates a key and its certificate.
     ///
     /// # Errors
-    /// As `sign_csr`.
+    /// Same errors as `sign_csr`.
     pub fn issue(&self, subject: Subject, options: &SignOptions) -> Result<Issued> {
         let new = NewKey::draw()?;
         let request = Request {
@@ -175,8 +175,8 @@ fn body_for(request: Request, options: &SignOptions, issuer: &X509Certificate<'_
     })
 }
 
-/// A server certificate that vouches for itself, for a listener whose
-/// clients know it by `fingerprint_sha256`. Valid for `days`.
+/// A self-signed server certificate for a listener whose clients verify
+/// `fingerprint_sha256`. Valid for `days`.
 ///
 /// # Errors
 /// Invalid `sans`; internal: no randomness.
@@ -186,7 +186,7 @@ pub fn self_signed(common_name: &str, sans: &[String], days: u32) -> Result<Issu
         .map(|text| cert::general_name(text))
         .collect::<Result<Vec<_>>>()?;
     let new = NewKey::draw()?;
-    let cert_der = new.certify(common_name, days, Use::Server(names))?;
+    let cert_der = new.certify(common_name, days, CertificatePurpose::Server(names))?;
     Ok(Issued {
         cert_pem: pem::encode("CERTIFICATE", &cert_der),
         key_pem: new.pem,
@@ -194,12 +194,12 @@ pub fn self_signed(common_name: &str, sans: &[String], days: u32) -> Result<Issu
     })
 }
 
-/// A new EC P-256 key for signing tokens, as the PEM text of RFC 5915
-/// (`EC PRIVATE KEY`): the one form that Kubernetes reads both as a private
-/// key and as a source of the public one. A secret.
+/// A new EC P-256 key for signing tokens, as PEM of RFC 5915 (`EC PRIVATE
+/// KEY`): the only form that Kubernetes reads both as a private key and as the
+/// source of the public key. A secret.
 ///
 /// # Errors
-/// Internal: the system gave no randomness.
+/// Internal: the system provided no randomness.
 pub fn token_key() -> Result<String> {
     let failed = |_| Error::internal("making an EC key failed");
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
@@ -208,8 +208,8 @@ pub fn token_key() -> Result<String> {
     Ok(pem::encode("EC PRIVATE KEY", der.as_ref()))
 }
 
-/// What a certificate that its own key signs is for.
-enum Use {
+/// The use of a self-signed certificate.
+enum CertificatePurpose {
     Authority,
     /// With these GeneralName elements.
     Server(Vec<Vec<u8>>),
@@ -238,13 +238,18 @@ impl NewKey {
         self.pair.public_key().as_ref().to_vec()
     }
 
-    /// Its certificate by itself, as DER; valid from a day ago.
-    fn certify(&self, common_name: &str, days: u32, purpose: Use) -> Result<Vec<u8>> {
+    /// A self-signed certificate as DER; valid from a day ago.
+    fn certify(
+        &self,
+        common_name: &str,
+        days: u32,
+        purpose: CertificatePurpose,
+    ) -> Result<Vec<u8>> {
         let now = clock::now_micros() / 1_000_000;
         let subject = Subject::cn(common_name).encode();
         let (ca, key_usage, extended, names) = match purpose {
-            Use::Authority => (true, cert::KEY_CERT_SIGN, Vec::new(), Vec::new()),
-            Use::Server(names) => {
+            CertificatePurpose::Authority => (true, cert::KEY_CERT_SIGN, Vec::new(), Vec::new()),
+            CertificatePurpose::Server(names) => {
                 let extended = vec![cert::SERVER_AUTH.to_vec()];
                 (false, cert::DIGITAL_SIGNATURE, extended, names)
             }

@@ -1,5 +1,5 @@
-//! The body of a certificate: its fields, its extensions, its signature; and
-//! what can be read back from one.
+//! The body of a certificate (fields, extensions, signature), and reading
+//! certificates.
 
 use std::net::IpAddr;
 
@@ -29,11 +29,11 @@ pub(crate) const NON_REPUDIATION: u8 = 0x40;
 pub(crate) const KEY_ENCIPHERMENT: u8 = 0x20;
 pub(crate) const KEY_CERT_SIGN: u8 = 0x04;
 
-/// openssl and Python refuse to write longer common names (RFC 5280, upper
-/// bounds); a cluster's name may be 242 characters long.
+/// openssl and Python refuse longer common names (RFC 5280, upper bounds); the
+/// name of a cluster may be 242 characters long.
 const COMMON_NAME_MAX: usize = 64;
 
-/// A name of our own making: CN and, where given, O.
+/// A name with CN and optionally O.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     pub common_name: String,
@@ -58,7 +58,7 @@ impl Subject {
         }
     }
 
-    /// The DER form. The common name is cut at 64 characters.
+    /// The DER form. The common name is shortened to 64 characters.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let attribute =
             |kind: &[u8], text: &str| der::set(&[&der::seq(&[&der::oid(kind), &der::utf8(text)])]);
@@ -72,13 +72,13 @@ impl Subject {
     }
 }
 
-/// Everything of a certificate that its signer decides.
+/// All fields of a certificate that its signer sets.
 pub(crate) struct Body {
     /// DER of the subject's name.
     pub subject: Vec<u8>,
     /// DER of the SubjectPublicKeyInfo.
     pub spki: Vec<u8>,
-    /// The bits of the public key alone: what key identifiers hash.
+    /// The bits of the public key, which key identifiers hash.
     pub key_bits: Vec<u8>,
     pub ca: bool,
     pub key_usage: u8,
@@ -91,10 +91,10 @@ pub(crate) struct Body {
     pub not_after: i64,
 }
 
-/// Who signs.
+/// The signer of a certificate.
 pub(crate) struct Signer<'a> {
     pub key: &'a EcdsaKeyPair,
-    /// DER of the issuer's name, as its own certificate has it.
+    /// DER of the name of the issuer, as in its own certificate.
     pub name: &'a [u8],
     /// The issuer's subject key identifier.
     pub key_id: &'a [u8],
@@ -107,7 +107,7 @@ pub(crate) fn sign(body: &Body, signer: &Signer<'_>) -> Result<Vec<u8>> {
     random
         .fill(&mut serial)
         .map_err(|_| Error::internal("no randomness for a serial number"))?;
-    // 127 bits: positive, and far within the 20 octets of RFC 5280.
+    // 127 bits: positive, and within the 20 octets of RFC 5280.
     serial[0] = (serial[0] & 0x7f) | 0x01;
     let algorithm = der::seq(&[&der::oid(ECDSA_WITH_SHA256)]);
     let tbs = der::seq(&[
@@ -163,7 +163,8 @@ fn extensions(body: &Body, signer: &Signer<'_>) -> Vec<u8> {
         ));
     }
     if !body.names.is_empty() {
-        // Without a subject the names are all there is (RFC 5280 §4.2.1.6).
+        // Without a subject the alternative names are the only names (RFC 5280
+        // §4.2.1.6).
         let nameless = body.subject == der::seq(&[]);
         all.push(extension(
             SUBJECT_ALT_NAME,
@@ -174,15 +175,15 @@ fn extensions(body: &Body, signer: &Signer<'_>) -> Vec<u8> {
     der::seq(&[&all.concat()])
 }
 
-/// A subject key identifier: SHA-1 of the key's bits (RFC 5280 §4.2.1.2,
-/// method 1), as Magnum's certificates have it; an identifier, not a proof.
+/// A subject key identifier: SHA-1 of the bits of the key (RFC 5280 §4.2.1.2,
+/// method 1), as in Magnum's certificates; an identifier, not a proof.
 pub(crate) fn key_id(key_bits: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, key_bits)
         .as_ref()
         .to_vec()
 }
 
-/// A GeneralName from text: an address where it is one, else a DNS name.
+/// A GeneralName from text: an IP address, otherwise a DNS name.
 ///
 /// # Errors
 /// Invalid `sans`: the text is neither.
@@ -203,8 +204,8 @@ pub(crate) fn general_name(text: &str) -> Result<Vec<u8>> {
     Ok(der::tlv(0x82, text.as_bytes()))
 }
 
-/// SHA-256 of a certificate's DER as lower-case hex: the pin by which a node
-/// knows its server.
+/// SHA-256 of the DER of a certificate as lower-case hex: the pin by which a
+/// node verifies its server.
 #[must_use]
 pub fn fingerprint_sha256(cert_der: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, cert_der).as_ref())
@@ -218,10 +219,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What can be read from a certificate without trusting it.
+/// Contents of a certificate that has not been verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertInfo {
-    /// As text, for people: `CN=admin, O=system:masters`.
+    /// As text, for display: `CN=admin, O=system:masters`.
     pub subject: String,
     pub issuer: String,
     /// Microseconds since the epoch.
@@ -234,7 +235,7 @@ impl CertInfo {
     /// Reads the first certificate of a PEM text.
     ///
     /// # Errors
-    /// Invalid `certificate`: the text holds none.
+    /// Invalid `certificate`: the text contains none.
     pub fn from_pem(text: &str) -> Result<Self> {
         let bad = || Error::invalid("certificate", "The text holds no PEM certificate.");
         let der = crate::first_der(text, &["CERTIFICATE"]).ok_or_else(bad)?;

@@ -1,8 +1,8 @@
-//! Certificate signing requests: what they may ask and what they get.
+//! Certificate signing requests: permitted contents and results.
 //!
-//! The rules are Magnum's (`magnum/common/x509`): the subject is the
-//! client's, five extensions may be asked for, another one is refused where
-//! the client marked it critical and dropped where not, a CA never comes out.
+//! The rules are Magnum's (`magnum/common/x509`): the client chooses the
+//! subject, five extensions may be requested, other extensions are refused if
+//! critical and dropped otherwise, and a CA is never issued.
 
 use aws_lc_rs::signature::{
     ECDSA_P521_SHA256_ASN1, ECDSA_P521_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, UnparsedPublicKey,
@@ -22,11 +22,11 @@ use x509_parser::public_key::PublicKey;
 use crate::cert::{self, Subject};
 use crate::der;
 
-/// A request larger than this is no request.
+/// Larger requests are rejected.
 const MAX_PEM: usize = 64 * 1024;
 const MIN_RSA_BITS: usize = 2048;
 
-/// What the signer grants, beside what the request itself asks for.
+/// What the signer grants in addition to the request.
 #[derive(Debug, Clone)]
 pub struct SignOptions {
     /// Addresses and DNS names to add.
@@ -35,20 +35,20 @@ pub struct SignOptions {
     pub server_auth: bool,
     /// Grants extendedKeyUsage clientAuth.
     pub client_auth: bool,
-    /// Validity from now on, seconds; the certificate never outlives its CA.
+    /// Validity from now on, seconds; limited by the validity of the CA.
     pub seconds: u32,
-    /// Whether the alternative names of the request are kept.
+    /// Whether to keep the alternative names of the request.
     pub keep_csr_sans: bool,
-    /// Whether keyUsage and extendedKeyUsage of the request are kept.
+    /// Whether to keep keyUsage and extendedKeyUsage of the request.
     pub keep_csr_usages: bool,
-    /// Takes the place of the request's subject. For requests of machines,
-    /// whose name is the server's to say; `None` keeps CN and O as asked.
+    /// Replaces the subject of the request, for machines, whose name the server
+    /// determines; `None` keeps CN and O as requested.
     pub subject: Option<Subject>,
 }
 
 impl SignOptions {
-    /// For a user's `coe ca sign`: names and usages as asked; a request that
-    /// asks for no usage gets clientAuth.
+    /// For `coe ca sign` of a user: names and usages as requested; a request
+    /// without usages gets clientAuth.
     #[must_use]
     pub fn user() -> Self {
         Self {
@@ -62,7 +62,7 @@ impl SignOptions {
         }
     }
 
-    /// For a machine of the cluster: nothing of the request but its key.
+    /// For a machine of the cluster: only the key of the request is used.
     #[must_use]
     pub fn node(name: &str, sans: Vec<String>) -> Self {
         Self {
@@ -73,8 +73,8 @@ impl SignOptions {
         }
     }
 
-    /// For a part of a machine: the given name, nothing of the request but
-    /// its key. Without `server_auth` it gets clientAuth.
+    /// For a component of a machine: the given name, only the key of the
+    /// request is used. Without `server_auth` it gets clientAuth.
     #[must_use]
     pub fn machine(subject: Subject) -> Self {
         Self {
@@ -109,10 +109,10 @@ fn not_allowed(extension: impl std::fmt::Display) -> Error {
 }
 
 impl Request {
-    /// Reads a request and proves that its maker has the key.
+    /// Parses a request and verifies that its author has the key.
     ///
     /// # Errors
-    /// Invalid `csr`, with the reason in words.
+    /// Invalid `csr`, with the reason.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         if text.len() > MAX_PEM {
             return Err(bad("it is longer than 64 KiB"));
@@ -251,7 +251,7 @@ fn check_signature(csr: &X509CertificationRequest<'_>) -> Result<()> {
     })
 }
 
-/// x509-parser knows no P-521.
+/// x509-parser does not support P-521.
 fn verify_p521(
     csr: &X509CertificationRequest<'_>,
 ) -> std::result::Result<(), x509_parser::error::X509Error> {

@@ -1,4 +1,4 @@
-//! Writes DER: only the forms that certificates need.
+//! Writes DER: only the forms needed for certificates.
 
 /// One element: tag, length in the shortest form, content.
 pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
@@ -25,7 +25,7 @@ pub(crate) fn set(parts: &[&[u8]]) -> Vec<u8> {
     tlv(0x31, &parts.concat())
 }
 
-/// `encoded` is the content of an object identifier, already in base 128.
+/// `encoded` is the content of an object identifier in base 128.
 pub(crate) fn oid(encoded: &[u8]) -> Vec<u8> {
     tlv(0x06, encoded)
 }
@@ -59,7 +59,7 @@ pub(crate) fn bits(content: &[u8]) -> Vec<u8> {
 }
 
 /// A named bit list in one byte: bit 0 is the most significant one, and
-/// trailing zeros are cut as DER demands.
+/// trailing zeros are removed as required by DER.
 pub(crate) fn named_bits(byte: u8) -> Vec<u8> {
     if byte == 0 {
         return tlv(0x03, &[0]);
@@ -71,8 +71,8 @@ pub(crate) fn utf8(text: &str) -> Vec<u8> {
     tlv(0x0c, text.as_bytes())
 }
 
-/// A moment in seconds since the epoch: UTCTime to the end of 2049,
-/// GeneralizedTime after (RFC 5280 §4.1.2.5).
+/// A time in seconds since the epoch: UTCTime until the end of 2049,
+/// GeneralizedTime later (RFC 5280 §4.1.2.5).
 pub(crate) fn moment(unix: i64) -> Vec<u8> {
     let t =
         time::OffsetDateTime::from_unix_timestamp(unix).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);

@@ -1,14 +1,13 @@
 //! Certificate authorities, CSR signing, sealing of secrets at rest.
 //!
-//! Certificates are ECDSA P-256 with SHA-256; requests may bring RSA keys of
-//! 2048 bits and more, EC keys on P-256, P-384 and P-521, and Ed25519 keys.
-//! Subjects of requests are copied byte for byte: no list of known attribute
-//! types stands between a client and the name it asked for. That is why the
-//! certificate is assembled here (`der`, `cert`) and not by a library that
-//! knows one value per attribute.
+//! Certificates are ECDSA P-256 with SHA-256; requests may contain RSA keys of
+//! at least 2048 bits, EC keys on P-256, P-384 and P-521, and Ed25519 keys.
+//! Subjects of requests are copied byte for byte, so that any attribute type is
+//! supported. Therefore the certificate is assembled here (`der`, `cert`)
+//! instead of by a library that supports one value per attribute.
 //!
-//! This crate knows no table and no network. It reads and writes one file:
-//! the key file of the [`Sealer`].
+//! This crate uses no tables and no network. It reads and writes one file: the
+//! key file of the [`Sealer`].
 
 mod ca;
 mod cert;

@@ -1,10 +1,10 @@
-//! PEM text, both ways.
+//! Reading and writing PEM.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-/// Text in lines of 64 characters, with a final newline.
+/// Base64 in lines of 64 characters, with a final newline.
 pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     let body = Zeroizing::new(STANDARD.encode(der));
     let mut out = String::with_capacity(body.len() + body.len() / 64 + 2 * label.len() + 40);
@@ -21,7 +21,7 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> String {
 }
 
 /// The DER content of the first block with one of the labels; text around
-/// blocks is ignored, as openssl writes some. `None` where there is none.
+/// blocks (as written by openssl) is ignored. `None` if there is none.
 #[must_use]
 pub fn first_der(text: &str, labels: &[&str]) -> Option<Zeroizing<Vec<u8>>> {
     labels

@@ -1,9 +1,9 @@
-//! Secrets at rest: AES-256-GCM under keys of a file in the state directory.
+//! Secrets at rest: AES-256-GCM with keys of a file in the state directory.
 //!
 //! A sealed text is `jbs1.<key id>.<base64url of nonce and ciphertext>`. Its
-//! purpose (`cluster/<id>/ca-key`) is authenticated with it: a text moved to
-//! another row does not open. The key file holds one key a line, the last one
-//! seals, all of them open; rotation appends a line.
+//! purpose (`cluster/<id>/ca-key`) is authenticated with it, so a text that was
+//! moved to another row cannot be unsealed. The key file contains one key per
+//! line: the last one seals, all of them unseal; rotation appends a line.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -29,7 +29,7 @@ struct SealKey {
     bytes: Zeroizing<Vec<u8>>,
 }
 
-/// Seals and unseals under the keys of one directory.
+/// Seals and unseals with the keys of one directory.
 pub struct Sealer {
     /// Oldest first, never empty; the last one seals.
     keys: Vec<SealKey>,
@@ -46,12 +46,12 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// Reads `dir/sealing.keys`; makes it (mode 0600) where there is none.
-    /// Of several servers that start at once on a shared directory one makes
-    /// the file and the others read it.
+    /// Reads `dir/sealing.keys`, or creates it (mode 0600). If several servers
+    /// start at once on a shared directory, one creates the file and the others
+    /// read it.
     ///
     /// # Errors
-    /// Internal, naming the file: not readable, readable by others, broken.
+    /// Internal, naming the file: not readable, readable by others, malformed.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let failed = |what: &str, e: std::io::Error| {
@@ -60,8 +60,8 @@ impl Sealer {
         if !path.try_exists().map_err(|e| failed("finding", e))? {
             fs::create_dir_all(dir).map_err(|e| failed("making the directory of", e))?;
             let line = new_line()?;
-            // A hard link never replaces: the first maker wins, whole file
-            // or nothing.
+            // A hard link never replaces a file: the first creator wins, with a
+            // complete file.
             let draft = dir.join(format!(".{FILE}.{}", kernel::ids::hex()));
             let made = write_private(&draft, line.as_bytes())
                 .and_then(|()| match fs::hard_link(&draft, &path) {
@@ -94,8 +94,8 @@ impl Sealer {
         })
     }
 
-    /// Seals a secret for a purpose. The same secret gives another text each
-    /// time.
+    /// Seals a secret for a purpose. Sealing the same secret again gives a
+    /// different text.
     ///
     /// # Errors
     /// Internal: the cipher or the system's randomness failed.
@@ -114,10 +114,10 @@ impl Sealer {
         Ok(format!("{VERSION}.{}.{}", key.id, B64.encode(&out)))
     }
 
-    /// Opens what `seal` made for the same purpose.
+    /// Unseals a text that `seal` created for the same purpose.
     ///
     /// # Errors
-    /// Internal: another form, unknown key, another purpose, tampered. The
+    /// Internal: wrong format, unknown key, another purpose, modified text. The
     /// context names the key id and the purpose, never the secret.
     pub fn unseal(&self, purpose: &str, text: &str) -> Result<Zeroizing<Vec<u8>>> {
         let wrong = |why: &str| Error::internal(format!("unsealing '{purpose}': {why}"));
@@ -145,10 +145,10 @@ impl Sealer {
         Ok(data)
     }
 
-    /// The same for secrets that are text.
+    /// As `unseal` for text.
     ///
     /// # Errors
-    /// As `unseal`, or not UTF-8.
+    /// Same errors as `unseal`, or not UTF-8.
     pub fn unseal_text(&self, purpose: &str, text: &str) -> Result<Zeroizing<String>> {
         let bytes = self.unseal(purpose, text)?;
         let plain = std::str::from_utf8(&bytes)
@@ -156,30 +156,30 @@ impl Sealer {
         Ok(Zeroizing::new(plain.to_owned()))
     }
 
-    /// A value for a row that all servers of a database compare: equal only
-    /// where they share the key, and says nothing about it. Of the oldest
-    /// key, so that it stays when keys are rotated.
+    /// A value that all servers of a database compare: equal only if they share
+    /// the key, and revealing nothing about it. Derived from the oldest key, so
+    /// that it survives rotations.
     #[must_use]
     pub fn key_check(&self) -> String {
         self.keys.first().map(check_of).unwrap_or_default()
     }
 
-    /// Whether a `key_check` value stems from any key of this file.
+    /// Whether a `key_check` value was derived from any key of this file.
     #[must_use]
     pub fn knows(&self, key_check: &str) -> bool {
         self.keys.iter().any(|k| check_of(k) == key_check)
     }
 
-    /// Whether the text was sealed under an older key, and should be sealed
-    /// anew when it is next written.
+    /// Whether the text was sealed with an older key and should be sealed again
+    /// when it is next written.
     #[must_use]
     pub fn is_stale(&self, text: &str) -> bool {
         let id = text.split('.').nth(1);
         self.keys.last().map(|k| k.id.as_str()) != id
     }
 
-    /// Adds a key that seals from now on; older ones go on opening. Other
-    /// servers see it when they open the file again.
+    /// Adds a key that seals from now on; older keys still unseal. Other
+    /// servers read it when they open the file again.
     ///
     /// # Errors
     /// Internal: the file cannot be written.

@@ -1,5 +1,4 @@
-//! CAs and requests, with real clients' requests made by openssl where it is
-//! on PATH.
+//! CAs and requests, with requests created by openssl if it is on PATH.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
@@ -189,13 +188,13 @@ fn broken_requests_name_the_field_and_the_reason() {
     let info = parsed.certification_request_info.raw;
     let start = raw.windows(info.len()).position(|w| w == info).unwrap();
     let signed = start..start + info.len();
-    // Any prefix and any flipped byte: an answer, never a panic.
+    // Any prefix and any changed byte gives an error, never a panic.
     for at in 0..raw.len() {
         let _ = ca.sign_csr(&repack(&raw[..at]), &SignOptions::user());
         let mut flipped = raw.to_vec();
         flipped[at] ^= 0x55;
         let answer = ca.sign_csr(&repack(&flipped), &SignOptions::user());
-        // Everything that the certificate is made of is signed.
+        // All inputs of the certificate are signed.
         assert!(answer.is_err() || !signed.contains(&at), "byte {at}");
     }
     let mut options = SignOptions::user();
@@ -237,7 +236,7 @@ fn another_key_is_no_ca_key() {
 }
 
 #[test]
-fn a_listener_vouches_for_itself() {
+fn a_listener_certificate_is_self_signed() {
     let one = self_signed("jeroboam", &["172.30.0.1".into()], 3650).unwrap();
     let two = self_signed("jeroboam", &["172.30.0.1".into()], 3650).unwrap();
     let pin = fingerprint_sha256(&one.cert_der);
@@ -295,7 +294,7 @@ fn openssl_agrees() {
                 .output()
                 .unwrap();
             assert!(!foreign.status.success());
-            // As python-magnumclient uses it: key and certificate fit.
+            // As in python-magnumclient: key and certificate match.
             let of_key = openssl(dir.path(), &["pkey", "-in", "key.pem", "-pubout"]).unwrap();
             let of_cert = openssl(
                 dir.path(),
@@ -319,7 +318,7 @@ fn openssl_agrees() {
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&out.stderr).contains("expired"));
-    // Too short a key.
+    // The key is too short.
     openssl(
         dir.path(),
         &[

@@ -1,4 +1,4 @@
-//! Authentication: every route of a router needs a token unless it is listed
+//! Authentication: every route of a router requires a token unless it is listed
 //! as public.
 
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use kernel::{Ctx, Error, Result};
 
 use crate::{Dialect, RequestId};
 
-/// Turns a token into the caller; implemented by `identity`.
+/// Authenticates a token; implemented by `identity`.
 #[async_trait]
 pub trait Authenticator: Send + Sync {
     /// # Errors
-    /// `Unauthenticated` where the token is unknown, expired or revoked.
+    /// `Unauthenticated` if the token is unknown, expired or revoked.
     async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx>;
 }
 
-/// The authenticated caller, as a handler's argument. Behind
-/// [`require_auth`] it is always there.
+/// The authenticated caller, as a handler argument. Always present behind
+/// [`require_auth`].
 #[derive(Debug, Clone)]
 pub struct Caller(pub Ctx);
 
@@ -46,8 +46,8 @@ struct Guard {
     public: &'static [&'static str],
 }
 
-/// Puts authentication in front of all routes. `public` holds full paths
-/// inside this router (without trailing slash) that need no token.
+/// Adds authentication to all routes. `public` lists full paths inside this
+/// router (without a trailing slash) that need no token.
 pub fn require_auth(
     router: Router,
     auth: Arc<dyn Authenticator>,
@@ -88,7 +88,7 @@ async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     }
 }
 
-/// `X-Auth-Token`, the only way in which OpenStack clients send it.
+/// `X-Auth-Token`, the only header that OpenStack clients use.
 fn token(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("x-auth-token")?.to_str().ok()?.trim();
     (!value.is_empty()).then(|| value.to_owned())

@@ -6,13 +6,13 @@ use axum::http::header::CONTENT_TYPE;
 use kernel::{Error, Kind, Result};
 use serde_json::Value;
 
-/// Bodies of the OpenStack APIs are small; templates are the largest.
+/// Bodies of the OpenStack APIs are small; templates are the largest ones.
 pub const LIMIT: usize = 2 * 1024 * 1024;
 
 /// Reads a whole body.
 ///
 /// # Errors
-/// `Invalid` where it is longer than `limit` bytes or breaks off.
+/// `Invalid` if it is longer than `limit` bytes or incomplete.
 pub async fn bytes(body: Body, limit: usize) -> Result<bytes::Bytes> {
     axum::body::to_bytes(body, limit).await.map_err(|e| {
         Error::invalid(
@@ -23,11 +23,11 @@ pub async fn bytes(body: Body, limit: usize) -> Result<bytes::Bytes> {
     })
 }
 
-/// Parses a JSON body. An absent media type and `application/octet-stream`
-/// are taken as JSON, as the clients send them.
+/// Parses a JSON body. A missing media type and `application/octet-stream` are
+/// accepted, because clients send them.
 ///
 /// # Errors
-/// `NotSupported` 415 for another media type, `Invalid` for what is not JSON.
+/// `NotSupported` 415 for another media type, `Invalid` if it is not JSON.
 pub fn json(bytes: &[u8], headers: &HeaderMap) -> Result<Value> {
     let media = headers
         .get(CONTENT_TYPE)

@@ -1,18 +1,18 @@
-//! How a service words its errors.
+//! Error formats of services.
 
 use axum::response::Response;
 use http::StatusCode;
 use kernel::{Error, Kind};
 
-/// Renders errors as the real service does; one per service.
+/// Renders errors like the real service; one per service.
 pub trait Dialect: Send + Sync + 'static {
-    /// The complete answer: status, headers, body. A 5xx never shows
+    /// Renders the complete answer: status, headers, body. A 5xx never shows
     /// `error.context`.
     fn render(&self, error: &Error, request_id: &str) -> Response;
 
-    /// The answer to an unknown path (404) or method (405); some services
-    /// word these unlike the errors of their handlers. `Allow` is added by
-    /// the router.
+    /// Renders the answer to an unknown path (404) or method (405), whose
+    /// format differs from handler errors in some services. The router adds
+    /// `Allow`.
     fn routing(&self, status: StatusCode, request_id: &str) -> Response {
         let kind = if status == StatusCode::NOT_FOUND {
             Kind::NotFound
@@ -30,8 +30,8 @@ pub trait Dialect: Send + Sync + 'static {
     }
 }
 
-/// The status of an error as most services give it; a dialect names only what
-/// its service does otherwise.
+/// The default status of an error kind; a dialect handles only the differences
+/// of its service.
 #[must_use]
 pub fn status_of(kind: &Kind) -> StatusCode {
     match kind {

@@ -1,13 +1,13 @@
 //! HTTP for every service: listener, request ids, authentication,
-//! microversions, bodies, queries, JSON Patch, and the oslo.policy language.
-//! A service brings its routes and its [`Dialect`]; nothing here knows a
+//! microversions, bodies, queries, JSON Patch, and the oslo.policy language. A
+//! service provides its routes and its [`Dialect`]; this crate knows no
 //! resource.
 
 mod auth;
 pub mod body;
 mod dialect;
 pub mod link;
-mod outer;
+mod middleware;
 pub mod patch;
 pub mod policy;
 pub mod query;
@@ -16,6 +16,6 @@ pub mod version;
 
 pub use auth::{Authenticator, Caller, require_auth};
 pub use dialect::{Dialect, status_of};
-pub use outer::{RequestId, finish};
+pub use middleware::{RequestId, finish};
 pub use serve::serve;
 pub use version::Microversion;

@@ -1,11 +1,11 @@
-//! Addresses in answers: built from the request's own host.
+//! Links in answers, built from the host of the request.
 
 use axum::http::HeaderMap;
 
 use crate::query::encode;
 
 /// `http://HOST` of a request, or the configured public endpoint. Forwarded
-/// headers are not looked at: they count only from configured proxies.
+/// headers are ignored, because they are trusted only from configured proxies.
 #[must_use]
 pub fn base(headers: &HeaderMap, public_endpoint: Option<&str>) -> String {
     match public_endpoint {

@@ -1,14 +1,14 @@
-//! The mechanics of JSON Patch (RFC 6902); each service puts its own rules on
-//! top before it calls [`apply`].
+//! The mechanics of JSON Patch (RFC 6902); each service applies its own rules
+//! before it calls [`apply`].
 
 use json_patch::{Patch, PatchOperation};
 use kernel::{Error, Result};
 use serde_json::Value;
 
-/// Applies a list of operations; on an error the document is unchanged.
+/// Applies a list of operations; the document is unchanged after an error.
 ///
 /// # Errors
-/// `Invalid` on field `patch` with what the engine says.
+/// `Invalid` on field `patch` with the message of the library.
 pub fn apply(document: &mut Value, operations: &Value) -> Result<()> {
     let refuse = |reason: String| {
         Error::invalid(

@@ -1,5 +1,5 @@
-//! Query strings as the raw list of pairs: services decide which keys they
-//! know, in which version.
+//! Query strings as a list of pairs: services decide which keys they support,
+//! in which version.
 
 /// Decodes `a=b&c` into pairs; a key without `=` has an empty value.
 #[must_use]
@@ -15,7 +15,7 @@ pub fn pairs(query: Option<&str>) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Percent-decoding with `+` as blank; what is no valid escape stays.
+/// Percent-decoding with `+` as space; invalid escapes are unchanged.
 #[must_use]
 pub fn decode(text: &str) -> String {
     let bytes = text.as_bytes();

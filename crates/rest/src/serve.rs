@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 /// Serves until `token` is cancelled, then lets running requests end.
 ///
 /// # Errors
-/// `Internal` where the listener breaks.
+/// `Internal` if the listener fails.
 pub async fn serve(listener: TcpListener, router: Router, token: CancellationToken) -> Result<()> {
     axum::serve(listener, router)
         .with_graceful_shutdown(token.cancelled_owned())

@@ -24,18 +24,18 @@ impl fmt::Display for Microversion {
     }
 }
 
-/// What was asked for and cannot be had.
+/// An invalid or unsupported version request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionError {
     /// The header names only other services.
     Service,
-    /// Not `x.y` and not `latest`.
+    /// Neither `x.y` nor `latest`.
     Malformed,
     Minor(Microversion),
     Major(Microversion),
 }
 
-/// A negotiated version, and the service word that the client used.
+/// A negotiated version, and the service name that the client used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiated {
     pub version: Microversion,
@@ -45,7 +45,7 @@ pub struct Negotiated {
 /// The versions of one service.
 #[derive(Debug, Clone, Copy)]
 pub struct Negotiator {
-    /// Accepted service words; the first is used where the client sent none.
+    /// Accepted service names; the first is used if the client sent none.
     pub services: &'static [&'static str],
     pub min: Microversion,
     pub max: Microversion,
@@ -55,7 +55,7 @@ impl Negotiator {
     /// The version of a request; without a header the minimum.
     ///
     /// # Errors
-    /// What is wrong with the header.
+    /// The error in the header.
     pub fn negotiate(&self, headers: &HeaderMap) -> Result<Negotiated, VersionError> {
         let default = Negotiated {
             version: self.min,

@@ -1,22 +1,22 @@
-//! What holds when the faults have ended: one function for each invariant.
+//! Invariants after the end of the faults: one function for each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use db::{Db, Row};
 use infra::sim::Simulator;
-use infra::{ContainerHost, ContainerState, ContainerView, NetworkPlane, VolumeStore as _};
+use infra::{ContainerHost, ContainerState, ContainerView, NetworkFabric, VolumeStore as _};
 use tokio::time::{Instant, sleep};
 
 use crate::server::Server;
-use crate::users::{self, Story, Wanted};
+use crate::users::{self, ClusterHistory, Wanted};
 
-/// A violated invariant, with what was seen.
+/// A violated invariant, with the observation.
 pub type Violation = String;
 
-/// How long everything may take to come to rest after the last fault.
+/// Maximum time to settle after the last fault.
 const SETTLE: Duration = Duration::from_secs(900);
-/// How long the API may be behind the engine.
+/// Maximum delay of the API behind the engine.
 const BEHIND: Duration = Duration::from_secs(2);
 
 async fn rows(db: &Db, sql: &str) -> Result<Vec<Row>, Violation> {
@@ -31,11 +31,11 @@ fn text(row: &Row, column: &str) -> String {
     row.opt_text(column).ok().flatten().unwrap_or_default()
 }
 
-/// 1. Every row that is in progress has a due key or a living run, and comes
-///    to rest within a bound.
+/// Invariant 1: Every row in progress has a due key or an active run, and settles within
+/// a bound.
 ///
 /// # Errors
-/// The rows that do not.
+/// The rows that violate it.
 pub async fn settles(db: &Db) -> Result<(), Violation> {
     let end = Instant::now() + SETTLE;
     loop {
@@ -54,8 +54,8 @@ pub async fn settles(db: &Db) -> Result<(), Violation> {
             let watched = key.iter().any(|k| {
                 k.opt_int("due_at").ok().flatten().is_some() || !text(k, "owner").is_empty()
             });
-            // A cluster waits for its stack, a server's end for its port: their
-            // own keys are due. Only what nothing is due for is forgotten.
+            // A cluster waits for its stack and a server for its port, whose
+            // keys are due. Only rows without any due key are stuck.
             if !watched && busy.len() == 1 {
                 return Err(format!(
                     "invariant 1: {kind} {id} is {state} and nothing will look at it again"
@@ -127,13 +127,13 @@ async fn in_progress(db: &Db) -> Result<Vec<(String, String, String)>, Violation
     Ok(busy)
 }
 
-/// 2. The objects of the engine are those of the ledger: none is doubled, none
-///    is left behind.
+/// Invariant 2: The objects of the engine equal those of the ledger, without duplicates
+/// or leftovers.
 ///
 /// # Errors
-/// The difference.
+/// The differences.
 pub async fn ledger(db: &Db, engine: &Simulator) -> Result<(), Violation> {
-    // A late call may still be under way; the sweep follows it.
+    // A late call may still be in progress; the sweep handles it.
     let end = Instant::now() + Duration::from_secs(180);
     loop {
         let difference = difference(db, engine).await?;
@@ -156,7 +156,7 @@ async fn difference(db: &Db, engine: &Simulator) -> Result<Vec<String>, Violatio
     for v in engine.volumes().await.map_err(fail)? {
         has.insert(("volume".into(), v.name));
     }
-    for n in NetworkPlane::list(engine).await.map_err(fail)? {
+    for n in NetworkFabric::list(engine).await.map_err(fail)? {
         has.insert(("network".into(), n.name));
     }
     let mut knows = BTreeSet::new();
@@ -171,9 +171,9 @@ async fn difference(db: &Db, engine: &Simulator) -> Result<Vec<String>, Violatio
     {
         knows.insert(("network".into(), format!("jb-net-{}", text(&row, "id"))));
     }
-    let only = |a: &BTreeSet<(String, String)>, b: &BTreeSet<(String, String)>, who: &str| {
+    let only = |a: &BTreeSet<(String, String)>, b: &BTreeSet<(String, String)>, side: &str| {
         a.difference(b)
-            .map(|(object, name)| format!("only {who} has {object} {name}"))
+            .map(|(object, name)| format!("only {side} has {object} {name}"))
             .collect::<Vec<_>>()
     };
     let mut all = only(&has, &knows, "the engine");
@@ -181,28 +181,28 @@ async fn difference(db: &Db, engine: &Simulator) -> Result<Vec<String>, Violatio
     Ok(all)
 }
 
-/// 3. The last accepted operation on each cluster wins.
+/// Invariant 3: The last accepted operation on each cluster takes effect.
 ///
 /// # Errors
-/// The clusters of which it does not.
-pub async fn last_wins(
+/// The clusters that violate it.
+pub async fn last_operation_wins(
     server: &Server,
     engine: &Simulator,
-    stories: &[Story],
+    histories: &[ClusterHistory],
 ) -> Result<(), Violation> {
     let running = engine.running().await.map_err(|e| e.to_string())?;
     let mut nodes: u64 = 0;
-    for story in stories {
-        let (Some(uuid), Some(wanted)) = (&story.uuid, &story.wanted) else {
+    for history in histories {
+        let (Some(uuid), Some(wanted)) = (&history.uuid, &history.wanted) else {
             continue;
         };
-        let shown = users::show(server, &story.project, uuid).await?;
+        let shown = users::show(server, &history.project, uuid).await?;
         match (wanted, shown) {
             (Wanted::Removed, None) => {}
             (Wanted::Removed, Some(c)) => {
                 return Err(format!(
                     "invariant 3: {} was removed and is {}",
-                    story.name, c["status"]
+                    history.name, c["status"]
                 ));
             }
             (Wanted::Workers(n), Some(c)) => {
@@ -211,7 +211,7 @@ pub async fn last_wins(
                 if !status.ends_with("_COMPLETE") || c["node_count"] != *n || workers != *n {
                     return Err(format!(
                         "invariant 3: {} should have {n} workers: {status}, node_count {}, {workers} addresses: {}",
-                        story.name, c["node_count"], c["status_reason"]
+                        history.name, c["node_count"], c["status_reason"]
                     ));
                 }
                 nodes += n + 1;
@@ -219,7 +219,7 @@ pub async fn last_wins(
             (Wanted::Workers(n), None) => {
                 return Err(format!(
                     "invariant 3: {} should have {n} workers and does not exist",
-                    story.name
+                    history.name
                 ));
             }
         }
@@ -233,22 +233,22 @@ pub async fn last_wins(
     Ok(())
 }
 
-/// 3. No operation fails because the database aborted its transaction.
+/// Invariant 3: No operation fails because the database aborted its transaction.
 ///
 /// # Errors
-/// The first that did.
-pub fn not_aborted(stories: &[Story]) -> Result<(), Violation> {
-    match stories.iter().find_map(|s| s.aborted.as_ref()) {
+/// The first failed operation.
+pub fn not_aborted(histories: &[ClusterHistory]) -> Result<(), Violation> {
+    match histories.iter().find_map(|s| s.aborted.as_ref()) {
         Some(said) => Err(format!("invariant 3: a user saw a deadlock: {said}")),
         None => Ok(()),
     }
 }
 
-/// 4. No lease is lost while its run lives and its server is well: two epochs
-///    would act at the same time.
+/// Invariant 4: No lease is lost while its run is active and its server is healthy, since
+/// otherwise two epochs would act at the same time.
 ///
 /// # Errors
-/// How many were.
+/// The number of lost leases.
 pub fn no_lease_lost(lost: u64) -> Result<(), Violation> {
     if lost == 0 {
         return Ok(());
@@ -258,10 +258,10 @@ pub fn no_lease_lost(lost: u64) -> Result<(), Violation> {
     ))
 }
 
-/// 4. No worker writes after a worker with a newer epoch has.
+/// Invariant 4: No worker writes after a worker with a newer epoch.
 ///
 /// # Errors
-/// The first that did.
+/// The first such write.
 pub fn no_stale_write(stale: &[String]) -> Result<(), Violation> {
     match stale.first() {
         Some(what) => Err(format!("invariant 4: a stale worker wrote: {what}")),
@@ -269,10 +269,11 @@ pub fn no_stale_write(stale: &[String]) -> Result<(), Violation> {
     }
 }
 
-/// 4. No call of an older generation takes effect after one of a newer one.
+/// Invariant 4: No call of an older generation takes effect after one of a newer
+/// generation.
 ///
 /// # Errors
-/// The first that did.
+/// The first such call.
 pub fn no_stale_call(stale: &[String]) -> Result<(), Violation> {
     match stale.first() {
         Some(what) => Err(format!(
@@ -282,17 +283,17 @@ pub fn no_stale_call(stale: &[String]) -> Result<(), Violation> {
     }
 }
 
-/// 4. No effect on an object comes from an older epoch than the effect before
-///    it, and none is made twice.
+/// Invariant 4: No effect on an object comes from an older epoch than the previous
+/// effect, and no object is created twice.
 ///
 /// # Errors
-/// The first that does.
+/// The first such effect.
 pub async fn order(engine: &Simulator) -> Result<(), Violation> {
     let mut newest: BTreeMap<(String, String), i64> = BTreeMap::new();
     let mut lives: BTreeMap<(String, String), String> = BTreeMap::new();
     for effect in engine.effects().await.map_err(|e| e.to_string())? {
         let key = (effect.object.clone(), effect.name.clone());
-        // A late creation makes an object of its own, which the sweep removes.
+        // A late creation creates a separate object, which the sweep removes.
         let one = if effect.engine_id.is_empty() {
             key.clone()
         } else {
@@ -319,8 +320,8 @@ pub async fn order(engine: &Simulator) -> Result<(), Violation> {
             }
             "remove" => {
                 lives.remove(&key);
-                // A volume is known by its name only: with its removal that
-                // life of it ends, and a late creation begins another.
+                // A volume is identified by its name only: after its removal a
+                // late creation starts a new one.
                 if effect.engine_id.is_empty() {
                     newest.remove(&key);
                 }
@@ -331,11 +332,11 @@ pub async fn order(engine: &Simulator) -> Result<(), Violation> {
     Ok(())
 }
 
-/// 5. What the API says is what an observer of the engine sees, two seconds
-///    after a container has died.
+/// Invariant 5: The API shows the state of the engine, at most two seconds after a
+/// container has died.
 ///
 /// # Errors
-/// The server that says otherwise.
+/// The server with a different state.
 pub async fn truth(db: &Db, engine: &Simulator) -> Result<(), Violation> {
     let Some(victim) = containers(engine)
         .await?

@@ -1,13 +1,13 @@
 //! Agents of simulated nodes, and the deterministic simulation: several
 //! servers, their database, the agents and the engine on one thread, with a
-//! virtual clock and seeded randomness. Whatever goes wrong in it can be
-//! repeated by its seed.
+//! virtual clock and seeded randomness. Every failure can be repeated by its
+//! seed.
 
-mod chance;
 mod check;
 mod delayed;
 mod faults;
 mod process;
+mod rng;
 mod run;
 mod server;
 mod trace;
@@ -15,4 +15,4 @@ mod users;
 
 pub mod agents;
 
-pub use run::{Options, Outcome, Without, run, run_all};
+pub use run::{DisabledSafeguard, Options, Outcome, run, run_all};

@@ -3,16 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use simulation::{Options, Without};
+use simulation::{DisabledSafeguard, Options};
 
 /// Runs the whole control plane on a virtual clock, with faults drawn from a
-/// seed, and checks that nothing is lost and nothing is done twice.
+/// seed, and checks that nothing is lost or done twice.
 #[derive(Parser)]
 #[command(
     after_help = "Examples:\n  ./x sim --seeds 200            seeds 0 to 199\n  ./x sim --seed 17 --trace      one seed, step by step\n  ./x sim --seeds 200 --without fence   show that the missing safeguard is noticed"
 )]
 struct Args {
-    /// How many seeds to run, counted from --first.
+    /// Number of seeds, starting at --first.
     #[arg(long, default_value_t = 200)]
     seeds: u64,
     /// The first seed.
@@ -21,13 +21,13 @@ struct Args {
     /// Runs this seed only.
     #[arg(long)]
     seed: Option<u64>,
-    /// Prints operations, faults and effects while they happen.
+    /// Prints operations, faults and effects as they happen.
     #[arg(long)]
     trace: bool,
-    /// Switches one safeguard off.
+    /// Disables one safeguard.
     #[arg(long, value_enum)]
-    without: Option<Without>,
-    /// Threads; each runs one seed at a time.
+    without: Option<DisabledSafeguard>,
+    /// Number of threads; each runs one seed at a time.
     #[arg(long, default_value_t = 2)]
     threads: usize,
 }

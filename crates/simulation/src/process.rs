@@ -1,5 +1,5 @@
-//! A simulated server process: everything that it polls can be stopped, go
-//! on, or end at any await, as by SIGSTOP, SIGCONT and SIGKILL.
+//! A simulated server process: all of its futures can be stopped, resumed or
+//! killed at any await, as by SIGSTOP, SIGCONT and SIGKILL.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -14,26 +14,26 @@ use std::time::Duration;
 use kernel::clock;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::chance::Chance;
+use crate::rng::SeededRng;
 
-/// The tasks of a suspended machine go on within this time after it.
+/// The tasks of a resumed machine continue within this time.
 const RESUME: Duration = Duration::from_millis(2500);
 
-/// Microseconds since the epoch at which every simulation begins.
+/// Start time of every simulation, microseconds since the epoch.
 const BEGIN: i64 = 1_790_000_000_000_000;
 
 thread_local! {
-    /// Which process is polled now; `None`: the database, the engine, users.
+    /// The process that is currently polled; `None`: the database, the engine,
+    /// users.
     static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
-    /// What each process's clock shows above the true time, microseconds.
+    /// Clock error of each process, microseconds.
     static SKEW: RefCell<Vec<i64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The clock of the simulated world: tokio's virtual time, and for each
-/// process its own error.
-struct WorldClock(Instant);
+/// The simulated clock: tokio's virtual time, with an error for each process.
+struct SimulatedClock(Instant);
 
-impl clock::Simulated for WorldClock {
+impl clock::Simulated for SimulatedClock {
     fn now_micros(&self) -> i64 {
         let skew = CURRENT.get().map_or(0, |process| {
             SKEW.with_borrow(|s| s.get(process).copied().unwrap_or(0))
@@ -57,15 +57,15 @@ impl clock::Simulated for WorldClock {
     }
 }
 
-/// Puts this thread's clock and ids under the simulation.
+/// Replaces the clock and the ids of this thread.
 pub fn enter(seed: u64) {
     SKEW.with_borrow_mut(Vec::clear);
     CURRENT.set(None);
-    clock::simulate(Some(Rc::new(WorldClock(Instant::now()))));
+    clock::simulate(Some(Rc::new(SimulatedClock(Instant::now()))));
     kernel::ids::simulate(Some(seed));
 }
 
-/// Gives this thread its own clock and randomness back.
+/// Restores the clock and the randomness of this thread.
 pub fn leave() {
     clock::simulate(None);
     kernel::ids::simulate(None);
@@ -76,23 +76,23 @@ pub fn leave() {
 pub struct Process(Arc<State>);
 
 struct State {
-    /// Position in the list of skews.
+    /// Index into the list of clock errors.
     number: usize,
     stopped: AtomicBool,
     killed: AtomicBool,
-    /// How often it has gone on after it was stopped.
+    /// Number of resumes.
     stops: AtomicU64,
-    /// Draws when each task goes on, where the machine is suspended with all
-    /// its clocks: its timers do not know how long it was away.
-    suspended: Option<Chance>,
-    /// Futures that wait for the process to go on.
+    /// Draws when each task continues if the machine is suspended with all of
+    /// its clocks, so that its timers do not notice the pause.
+    suspended: Option<SeededRng>,
+    /// Futures that wait for the resume.
     waiting: Mutex<Vec<Waker>>,
 }
 
 impl Process {
-    /// A process whose clock is `skew` microseconds off.
+    /// A process with a clock error of `skew` microseconds.
     #[must_use]
-    pub fn new(skew: i64, suspended: Option<Chance>) -> Self {
+    pub fn new(skew: i64, suspended: Option<SeededRng>) -> Self {
         let number = SKEW.with_borrow_mut(|s| {
             s.push(skew);
             s.len() - 1
@@ -107,7 +107,7 @@ impl Process {
         }))
     }
 
-    /// As SIGSTOP and SIGCONT.
+    /// Stops and resumes like SIGSTOP and SIGCONT.
     pub fn stop(&self, stopped: bool) {
         let was = self.0.stopped.swap(stopped, Ordering::SeqCst);
         if was && !stopped {
@@ -116,7 +116,7 @@ impl Process {
         self.wake();
     }
 
-    /// As SIGKILL: nothing of it is polled again.
+    /// Kills like SIGKILL: nothing of it is polled again.
     pub fn kill(&self) {
         self.0.killed.store(true, Ordering::SeqCst);
         self.wake();
@@ -133,7 +133,7 @@ impl Process {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Runs a future as part of the process; `None` where it was killed.
+    /// Runs a future as part of the process; `None` if it was killed.
     pub fn within<F>(&self, work: F) -> Within<F>
     where
         F: Future,
@@ -146,7 +146,7 @@ impl Process {
         }
     }
 
-    /// For [`flow::Tasks::within`].
+    /// A wrapper for [`flow::Tasks::within`].
     #[must_use]
     pub fn wrap(&self) -> flow::Wrap {
         let process = self.clone();
@@ -163,9 +163,9 @@ impl Process {
 pub struct Within<F> {
     process: Process,
     work: Option<Pin<Box<F>>>,
-    /// The stops of the process that this future has seen.
+    /// The number of stops that this future has handled.
     stops: u64,
-    /// Until it goes on after one.
+    /// The delay after a resume.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
@@ -181,7 +181,7 @@ impl<F: Future> Future for Within<F> {
             return Poll::Ready(None);
         }
         let mut waiting = state.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Woken by the kill too, whatever else it waits for.
+        // Also woken by a kill, whatever it waits for.
         if !waiting.iter().any(|w| w.will_wake(cx.waker())) {
             waiting.push(cx.waker().clone());
         }
@@ -195,7 +195,7 @@ impl<F: Future> Future for Within<F> {
             self.pause = state
                 .suspended
                 .as_ref()
-                .map(|chance| Box::pin(sleep(chance.time(Duration::ZERO, RESUME))));
+                .map(|rng| Box::pin(sleep(rng.time(Duration::ZERO, RESUME))));
         }
         if let Some(pause) = &mut self.pause {
             if pause.as_mut().poll(cx).is_pending() {

@@ -10,23 +10,24 @@ use infra::sim::{Restart, SimConfig, Simulator};
 use kernel::Result;
 use tokio::time::sleep;
 
-use crate::chance::Chance;
 use crate::check::{self, Violation};
 use crate::faults::Faults;
 use crate::process;
+use crate::rng::SeededRng;
 use crate::server::{Server, Shared, migrations};
 use crate::trace::Trace;
-use crate::users::{Servers, Story, User};
+use crate::users::{ClusterHistory, Servers, User};
 
-/// Users and faults are busy for so long.
+/// Duration of user activity and faults.
 const BUSY: Duration = Duration::from_secs(150);
 
-/// After the last fault, all follow the engine's events again within this.
+/// Time after the last fault until all servers watch the events of the engine
+/// again.
 const FOLLOWED: Duration = Duration::from_secs(60);
 
-/// A safeguard that can be switched off.
+/// A safeguard that can be disabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Without {
+pub enum DisabledSafeguard {
     Fence,
     Tombstone,
     Generation,
@@ -35,7 +36,7 @@ pub enum Without {
     Retry,
 }
 
-impl Without {
+impl DisabledSafeguard {
     fn safeguards(without: Option<Self>) -> Safeguards {
         let mut s = Safeguards::default();
         match without {
@@ -51,22 +52,22 @@ impl Without {
     }
 }
 
-/// How simulations are run.
+/// Options of simulations.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    pub without: Option<Without>,
-    /// Prints what happens.
+    pub without: Option<DisabledSafeguard>,
+    /// Prints operations, faults and effects.
     pub trace: bool,
 }
 
-/// What a simulation came to.
+/// Result of a simulation.
 #[derive(Debug)]
 pub struct Outcome {
     pub seed: u64,
     pub verdict: Result<(), Violation>,
-    /// Digest of everything that happened: the same seed gives the same.
+    /// Digest of all events: the same seed gives the same digest.
     pub digest: u64,
-    /// Scheduling points.
+    /// Number of scheduling points.
     pub events: u64,
     pub lines: Vec<String>,
 }
@@ -84,7 +85,7 @@ pub fn run(seed: u64, options: Options) -> Outcome {
             process::enter(seed);
             let verdict = simulate(seed, options, &trace).await;
             if let Err(violation) = &verdict {
-                trace.tell(violation);
+                trace.record_line(violation);
             }
             verdict
         }),
@@ -101,7 +102,7 @@ pub fn run(seed: u64, options: Options) -> Outcome {
     }
 }
 
-/// Runs these seeds, prints the failures and a summary; whether all passed.
+/// Runs these seeds, prints failures and a summary; returns whether all passed.
 #[must_use]
 pub fn run_all(seeds: &[u64], options: Options, threads: usize) -> bool {
     let next = AtomicUsize::new(0);
@@ -141,13 +142,13 @@ pub fn run_all(seeds: &[u64], options: Options, threads: usize) -> bool {
 
 async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Violation> {
     let broken = |e: kernel::Error| format!("the simulation itself: {e}");
-    // In memory where there is such a file system: nothing needs a disk.
+    // On a memory file system if there is one, because no disk is needed.
     let dir = tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .map_err(|e| e.to_string())?;
     let faults = Faults::new(seed, trace);
     let path = dir.path().join("world.sqlite");
-    let db = Db::scratch(&path.display().to_string()).map_err(broken)?;
+    let db = Db::open_volatile(&path.display().to_string()).map_err(broken)?;
     db.migrate(&migrations()).await.map_err(broken)?;
     let engine = Simulator::open_under(":memory:", SimConfig::default(), Arc::new(faults.clone()))
         .await
@@ -161,52 +162,49 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
         engine: engine.clone(),
         faults: faults.clone(),
         sealer: Arc::new(pki::Sealer::open(&dir.path().join("keys")).map_err(broken)?),
-        safeguards: Without::safeguards(options.without),
+        safeguards: DisabledSafeguard::safeguards(options.without),
     };
-    let chance = Chance::of(seed, 2);
-    let count = usize::try_from(chance.number(1, 3)).unwrap_or(1);
+    let rng = SeededRng::of(seed, 2);
+    let count = usize::try_from(rng.number(1, 3)).unwrap_or(1);
     let servers: Servers = Arc::new(Mutex::new(vec![None; count]));
     for number in 0..count {
-        boot(&shared, &servers, number, &chance, trace).await;
+        boot(&shared, &servers, number, &rng, trace).await;
     }
     let mut users = Vec::new();
     for project in 0..2 {
-        User::new(project, &servers, &chance, trace)
-            .template()
-            .await;
+        User::new(project, &servers, &rng, trace).template().await;
     }
-    for number in 0..chance.number(1, 4) {
-        let user = User::new(number, &servers, &Chance::of(seed, 10 + number), trace);
-        users.push(tokio::spawn(user.live(BUSY)));
+    for number in 0..rng.number(1, 4) {
+        let user = User::new(number, &servers, &SeededRng::of(seed, 10 + number), trace);
+        users.push(tokio::spawn(user.run_agent(BUSY)));
     }
-    operate(&shared, &servers, &Chance::of(seed, 3), trace).await;
+    operate(&shared, &servers, &SeededRng::of(seed, 3), trace).await;
     faults.end();
-    trace.tell("the faults end");
+    trace.record_line("the faults end");
     for number in 0..count {
         let running = get(&servers, number);
         match running {
             Some(server) => server.process.stop(false),
-            None => boot(&shared, &servers, number, &chance, trace).await,
+            None => boot(&shared, &servers, number, &rng, trace).await,
         }
     }
-    let mut stories: Vec<Story> = Vec::new();
+    let mut histories: Vec<ClusterHistory> = Vec::new();
     for user in users {
-        stories.push(user.await.map_err(|e| e.to_string())?);
+        histories.push(user.await.map_err(|e| e.to_string())?);
     }
-    check::not_aborted(&stories)?;
+    check::not_aborted(&histories)?;
     check::settles(&db).await?;
     check::ledger(&db, &engine).await?;
     check::order(&engine).await?;
     check::no_stale_write(&faults.stale_writes())?;
     check::no_stale_call(&faults.stale_calls())?;
-    if faults.is_calm() {
+    if faults.is_only_slow() {
         let running = (0..count).filter_map(|n| get(&servers, n));
         check::no_lease_lost(running.map(|s| s.counts.figures().lost_leases).sum())?;
     }
     let server = get(&servers, 0).ok_or("no server runs")?;
-    check::last_wins(&server, &engine, &stories).await?;
-    // Those who follow the engine's events and failed last wait before they
-    // try again.
+    check::last_operation_wins(&server, &engine, &histories).await?;
+    // Watchers of engine events that failed last wait before the next attempt.
     sleep(FOLLOWED).await;
     check::truth(&db, &engine).await?;
     for number in 0..count {
@@ -225,80 +223,80 @@ fn take(servers: &Servers, number: usize) -> Option<Arc<Server>> {
     servers.lock().unwrap_or_else(PoisonError::into_inner)[number].take()
 }
 
-/// Starts a server, again and again where the database does not let it.
-async fn boot(shared: &Shared, servers: &Servers, number: usize, chance: &Chance, trace: &Trace) {
+/// Starts a server, repeatedly if the database refuses.
+async fn boot(shared: &Shared, servers: &Servers, number: usize, rng: &SeededRng, trace: &Trace) {
     loop {
-        let skew = if chance.hits(0.5) {
-            i64::try_from(chance.number(0, 40_000_000)).unwrap_or(0) - 20_000_000
+        let skew = if rng.hits(0.5) {
+            i64::try_from(rng.number(0, 40_000_000)).unwrap_or(0) - 20_000_000
         } else {
             0
         };
-        trace.tell(format!(
+        trace.record_line(format!(
             "server {number} starts, its clock off by {skew} us"
         ));
         // As a virtual machine.
-        let suspended = chance.hits(0.7).then(|| chance.clone());
+        let suspended = rng.hits(0.7).then(|| rng.clone());
         match Server::start(shared, skew, suspended).await {
             Ok(server) => {
                 servers.lock().unwrap_or_else(PoisonError::into_inner)[number] =
                     Some(Arc::new(server));
                 return;
             }
-            Err(e) => trace.tell(format!("server {number} did not start: {e}")),
+            Err(e) => trace.record_line(format!("server {number} did not start: {e}")),
         }
         sleep(Duration::from_secs(1)).await;
     }
 }
 
 /// Kills, stops and starts servers, and restarts the engine.
-async fn operate(shared: &Shared, servers: &Servers, chance: &Chance, trace: &Trace) {
+async fn operate(shared: &Shared, servers: &Servers, rng: &SeededRng, trace: &Trace) {
     let end = tokio::time::Instant::now() + BUSY;
     let count = servers.lock().unwrap_or_else(PoisonError::into_inner).len();
-    let busy = chance.seconds(4, 40);
+    let busy = rng.seconds(4, 40);
     while tokio::time::Instant::now() < end {
-        sleep(chance.time(Duration::from_secs(1), busy)).await;
-        if shared.faults.is_calm() {
+        sleep(rng.time(Duration::from_secs(1), busy)).await;
+        if shared.faults.is_only_slow() {
             continue;
         }
-        let number = chance.index(count);
+        let number = rng.index(count);
         let server = get(servers, number);
-        match (chance.number(0, 9), server) {
+        match (rng.number(0, 9), server) {
             (0..=2, Some(server)) => {
-                trace.tell(format!("fault: server {number} is killed"));
+                trace.record_line(format!("fault: server {number} is killed"));
                 take(servers, number);
                 server.kill();
             }
             (3..=6, Some(server)) => {
-                let pause = chance.seconds(4, 45);
-                trace.tell(format!("fault: server {number} is stopped for {pause:?}"));
+                let pause = rng.seconds(4, 45);
+                trace.record_line(format!("fault: server {number} is stopped for {pause:?}"));
                 server.process.stop(true);
                 sleep(pause).await;
-                trace.tell(format!("server {number} goes on"));
+                trace.record_line(format!("server {number} resumes"));
                 server.process.stop(false);
             }
             (7, Some(server)) => {
-                trace.tell(format!("server {number} is terminated"));
+                trace.record_line(format!("server {number} is terminated"));
                 take(servers, number);
                 server.terminate().await;
             }
             (8, _) => {
-                let pause = chance.seconds(1, 20);
-                trace.tell(format!("fault: the engine is away for {pause:?}"));
-                let how = if chance.hits(0.5) {
+                let pause = rng.seconds(1, 20);
+                trace.record_line(format!("fault: the engine is away for {pause:?}"));
+                let how = if rng.hits(0.5) {
                     Restart::Keep
                 } else {
                     Restart::Stop
                 };
                 if let Err(e) = shared.engine.restart_engine(pause, how).await {
-                    trace.tell(format!("the engine: {e}"));
+                    trace.record_line(format!("the engine: {e}"));
                 }
             }
             (9, Some(_)) => {
-                let pause = chance.seconds(1, 20);
-                trace.tell(format!("fault: the database fails over for {pause:?}"));
+                let pause = rng.seconds(1, 20);
+                trace.record_line(format!("fault: the database fails over for {pause:?}"));
                 shared.faults.fail_over(pause);
             }
-            (_, None) => boot(shared, servers, number, chance, trace).await,
+            (_, None) => boot(shared, servers, number, rng, trace).await,
             _ => {}
         }
     }

@@ -1,5 +1,5 @@
 //! One server process: the same services in the same order as in the binary,
-//! besides identity and the listeners.
+//! except identity and the listeners.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use clusters::{BootstrapParams, Clusters, ClustersDeps};
-use compute::face::NewImage;
+use compute::api::NewImage;
 use compute::{Compute, ComputeConfig};
 use db::{Db, Safeguards};
 use flow::{Counts, Driver, Tasks};
@@ -16,18 +16,18 @@ use kernel::{Ctx, Error, Result, Scope};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
 
-use crate::chance::Chance;
 use crate::delayed;
 use crate::faults::Faults;
 use crate::process::Process;
+use crate::rng::SeededRng;
 
-/// Written on each object of the engine.
+/// Label on each object of the engine.
 pub const INSTALLATION: &str = "simulation";
 
-/// What all servers of a simulation share.
+/// State shared by all servers of a simulation.
 #[derive(Clone)]
 pub struct Shared {
-    /// The database, without faults.
+    /// The database without faults.
     pub db: Db,
     /// The engine.
     pub engine: Simulator,
@@ -45,7 +45,7 @@ pub struct Server {
     pub counts: Counts,
 }
 
-/// A token is the name of a project; its user is a member there.
+/// A token is the name of a project, with a user that is a member.
 struct Tokens;
 
 #[async_trait]
@@ -66,7 +66,7 @@ impl rest::Authenticator for Tokens {
     }
 }
 
-/// The rows are not read by strangers.
+/// A constant key, because no stranger reads the rows.
 struct Plain;
 
 impl compute::Sealer for Plain {
@@ -92,18 +92,20 @@ pub fn migrations() -> Vec<db::Migration> {
 }
 
 impl Server {
-    /// Starts a server whose clock is `skew` microseconds off. `suspended`:
-    /// when it is stopped, its clocks stand still.
+    /// Starts a server with a clock error of `skew` microseconds. `suspended`:
+    /// its clocks stop when it is stopped.
     ///
     /// # Errors
     /// As the database: the process ends, and is started again.
-    pub async fn start(shared: &Shared, skew: i64, suspended: Option<Chance>) -> Result<Self> {
+    pub async fn start(shared: &Shared, skew: i64, suspended: Option<SeededRng>) -> Result<Self> {
         let mut safeguards = shared.safeguards;
-        // It cannot know by its own clock that its leases have ended.
+        // Its own clock cannot detect that its leases have ended.
         safeguards.validity = suspended.is_none();
         let process = Process::new(skew, suspended);
         let tasks = Tasks::within(process.wrap());
-        let db = shared.db.peer(Arc::new(shared.faults.clone()), safeguards);
+        let db = shared
+            .db
+            .for_simulated_server(Arc::new(shared.faults.clone()), safeguards);
         let wired = process.within(wire(shared, db, &tasks)).await;
         let (api, counts) = wired.ok_or_else(|| Error::unavailable("killed"))??;
         Ok(Self {
@@ -114,12 +116,12 @@ impl Server {
         })
     }
 
-    /// As SIGKILL.
+    /// Kills like SIGKILL.
     pub fn kill(&self) {
         self.process.kill();
     }
 
-    /// As SIGTERM.
+    /// Stops like SIGTERM.
     pub async fn terminate(&self) {
         self.tasks.stop(Duration::from_secs(10)).await;
         self.process.kill();
@@ -141,29 +143,29 @@ async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)
     let compute = Compute::new(
         db.clone(),
         host.clone(),
-        delayed::network(network.face(), &shared.faults),
+        delayed::network(network.api(), &shared.faults),
         ComputeConfig::new(INSTALLATION),
         Arc::new(Plain),
     );
     network::seed(&db).await?;
     compute.seed().await?;
     let ctx = Ctx::service(kernel::ids::request_id());
-    compute.face().images.register(&ctx, image()).await?;
+    compute.api().images.register(&ctx, image()).await?;
     compute.watch(tasks);
     network.watch(tasks);
     let orchestration = Orchestration::new(
         db.clone(),
-        delayed::network(network.face(), &shared.faults),
-        delayed::compute(compute.face(), &shared.faults),
+        delayed::network(network.api(), &shared.faults),
+        delayed::compute(compute.api(), &shared.faults),
         Arc::new(orchestration::PlainSealer),
     );
     let clusters = Clusters::new(ClustersDeps {
         db: db.clone(),
         enforcer: Arc::new(rest::policy::Policies::new(clusters::policies())?),
         auth: Arc::new(Tokens),
-        network: network.face(),
-        compute: compute.face(),
-        orchestration: delayed::orchestration(orchestration.face(), &shared.faults),
+        network: network.api(),
+        compute: compute.api(),
+        orchestration: delayed::orchestration(orchestration.api(), &shared.faults),
         sealer: shared.sealer.clone(),
         bootstrap: BootstrapParams {
             port: 9512,

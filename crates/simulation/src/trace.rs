@@ -1,5 +1,5 @@
-//! What happened, in order: a running digest of everything, and lines for
-//! people where they are asked for.
+//! The sequence of events: a running digest of all events, and lines for
+//! display if requested.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ struct Record {
 }
 
 impl Trace {
-    /// `printed`: also to standard output, while it happens.
+    /// `printed`: also to standard output, as it happens.
     #[must_use]
     pub fn new(printed: bool) -> Self {
         Self(Arc::new(Mutex::new(Record {
@@ -52,24 +52,24 @@ impl Trace {
         }
     }
 
-    /// Something that people want to read: an operation, a fault, an effect.
-    pub fn tell(&self, what: impl Display) {
+    /// Records an operation, a fault or an effect for display.
+    pub fn record_line(&self, what: impl Display) {
         self.add(true, &what);
     }
 
-    /// A scheduling point: counts for the digest only.
+    /// Records a scheduling point: only for the digest.
     pub fn note(&self, what: impl Display) {
         self.add(false, &what);
     }
 
-    /// The digest of everything so far, and how many events it covers.
+    /// The digest of all events so far, and their number.
     #[must_use]
     pub fn digest(&self) -> (u64, u64) {
         let record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (record.digest, record.events)
     }
 
-    /// The lines that were told.
+    /// The recorded lines.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let record = self.0.lock().unwrap_or_else(PoisonError::into_inner);

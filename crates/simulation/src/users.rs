@@ -1,4 +1,4 @@
-//! What users do, and what they may expect afterwards.
+//! Actions of users and their expected results.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,21 +10,21 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
-use crate::chance::Chance;
+use crate::rng::SeededRng;
 use crate::server::Server;
 use crate::trace::Trace;
 
-/// Users try again for so long.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// What the database says where it aborts a transaction.
+/// Time limit for retries of users.
+const USER_RETRY_LIMIT: Duration = Duration::from_secs(600);
+/// Error text of the database for an aborted transaction.
 pub const ABORTED: &str = "conflicting transactions";
-/// A request that takes longer is given up.
+/// Timeout of a request.
 const REQUEST: Duration = Duration::from_secs(60);
 
-/// The servers that run, as users reach them.
+/// The running servers, as users reach them.
 pub type Servers = Arc<Mutex<Vec<Option<Arc<Server>>>>>;
 
-/// What the last accepted operation on a cluster asked for.
+/// Desired state of the last accepted operation on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
     Workers(u64),
@@ -33,7 +33,7 @@ pub enum Wanted {
 
 /// One cluster and its user.
 #[derive(Debug, Clone)]
-pub struct Story {
+pub struct ClusterHistory {
     pub name: String,
     pub project: String,
     pub uuid: Option<String>,
@@ -44,67 +44,67 @@ pub struct Story {
 
 /// A user of one cluster.
 pub struct User {
-    pub story: Story,
-    /// Does not wait for one operation to end before the next.
-    hasty: bool,
+    pub history: ClusterHistory,
+    /// Starts the next operation without waiting for the previous one.
+    overlapping: bool,
     servers: Servers,
-    chance: Chance,
+    rng: SeededRng,
     trace: Trace,
 }
 
-/// What a request came to.
+/// Result of a request.
 enum Answer {
     Said(StatusCode, Value),
-    /// The server died, hung, or answered that it does not know.
+    /// The server died, hung, or answered with an unknown outcome.
     Unknown,
-    /// The database aborted the transaction and nobody repeated it.
+    /// The database aborted the transaction, which was not repeated.
     Aborted(String),
 }
 
 impl User {
     #[must_use]
-    pub fn new(number: u64, servers: &Servers, chance: &Chance, trace: &Trace) -> Self {
+    pub fn new(number: u64, servers: &Servers, rng: &SeededRng, trace: &Trace) -> Self {
         Self {
-            story: Story {
+            history: ClusterHistory {
                 name: format!("c{number}"),
                 project: format!("p{}", number % 2),
                 uuid: None,
                 wanted: None,
                 aborted: None,
             },
-            hasty: chance.hits(0.5),
+            overlapping: rng.hits(0.5),
             servers: servers.clone(),
-            chance: chance.clone(),
+            rng: rng.clone(),
             trace: trace.clone(),
         }
     }
 
-    /// Creates a cluster, changes its size some times, and perhaps removes it.
-    pub async fn live(mut self, busy: Duration) -> Story {
+    /// Creates a cluster, resizes it several times, and possibly deletes it.
+    pub async fn run_agent(mut self, busy: Duration) -> ClusterHistory {
         let end = Instant::now() + busy;
-        sleep(self.chance.time(Duration::ZERO, busy / 2)).await;
+        sleep(self.rng.time(Duration::ZERO, busy / 2)).await;
         self.create().await;
         while Instant::now() < end {
-            let longest = if self.hasty { 6 } else { 40 };
-            sleep(self.chance.seconds(0, longest)).await;
-            if self.story.uuid.is_none() {
+            let longest = if self.overlapping { 6 } else { 40 };
+            sleep(self.rng.seconds(0, longest)).await;
+            if self.history.uuid.is_none() {
                 break;
             }
-            if self.chance.hits(0.25) {
+            if self.rng.hits(0.25) {
                 self.remove().await;
                 break;
             }
-            let workers = self.chance.number(0, 3);
+            let workers = self.rng.number(0, 3);
             self.resize(workers).await;
         }
-        self.story
+        self.history
     }
 
-    /// The template that all clusters of a project are made from.
+    /// The template of all clusters of a project.
     pub async fn template(&mut self) {
         let body = json!({"name": "t", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
             "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.tiny"});
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + USER_RETRY_LIMIT;
         while Instant::now() < end {
             match self.ask("POST", "/v1/clustertemplates", Some(&body)).await {
                 Answer::Said(status, _) if status.is_success() => return,
@@ -114,33 +114,33 @@ impl User {
     }
 
     async fn create(&mut self) {
-        let workers = self.chance.number(0, 3);
+        let workers = self.rng.number(0, 3);
         let body =
-            json!({"name": self.story.name, "cluster_template_id": "t", "node_count": workers});
-        let end = Instant::now() + PATIENCE;
-        while Instant::now() < end && self.story.uuid.is_none() {
+            json!({"name": self.history.name, "cluster_template_id": "t", "node_count": workers});
+        let end = Instant::now() + USER_RETRY_LIMIT;
+        while Instant::now() < end && self.history.uuid.is_none() {
             match self.ask("POST", "/v1/clusters", Some(&body)).await {
                 Answer::Said(StatusCode::ACCEPTED, made) => {
-                    self.story.uuid = made["uuid"].as_str().map(str::to_owned);
+                    self.history.uuid = made["uuid"].as_str().map(str::to_owned);
                 }
                 Answer::Said(status, said) if status.is_client_error() => {
-                    self.trace.tell(format!(
+                    self.trace.record_line(format!(
                         "{}: create is refused: {status} {said}",
-                        self.story.name
+                        self.history.name
                     ));
                     return;
                 }
-                // It may have been created: only the list tells.
+                // It may have been created: only the list shows it.
                 _ => self.find().await,
             }
         }
-        if self.story.uuid.is_some() {
+        if self.history.uuid.is_some() {
             self.accepted(Wanted::Workers(workers));
         }
     }
 
     async fn find(&mut self) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + USER_RETRY_LIMIT;
         while Instant::now() < end {
             sleep(Duration::from_secs(1)).await;
             if let Answer::Said(StatusCode::OK, list) = self.ask("GET", "/v1/clusters", None).await
@@ -149,20 +149,20 @@ impl User {
                 let mine = all
                     .into_iter()
                     .flatten()
-                    .find(|c| c["name"] == self.story.name.as_str());
-                self.story.uuid = mine.and_then(|c| c["uuid"].as_str()).map(str::to_owned);
+                    .find(|c| c["name"] == self.history.name.as_str());
+                self.history.uuid = mine.and_then(|c| c["uuid"].as_str()).map(str::to_owned);
                 return;
             }
         }
     }
 
     async fn resize(&mut self, workers: u64) {
-        let Some(uuid) = self.story.uuid.clone() else {
+        let Some(uuid) = self.history.uuid.clone() else {
             return;
         };
         let path = format!("/v1/clusters/{uuid}/actions/resize");
         let body = json!({ "node_count": workers });
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + USER_RETRY_LIMIT;
         while Instant::now() < end {
             match self.ask("POST", &path, Some(&body)).await {
                 Answer::Said(StatusCode::ACCEPTED, _) => {
@@ -170,23 +170,23 @@ impl User {
                 }
                 // In progress: it can be resized later.
                 Answer::Said(status, _) if status.is_client_error() => {
-                    if self.chance.hits(0.3) {
+                    if self.rng.hits(0.3) {
                         return;
                     }
                     sleep(Duration::from_secs(3)).await;
                 }
-                // Repeating it asks for the same.
+                // Repeating it requests the same.
                 _ => sleep(Duration::from_secs(1)).await,
             }
         }
     }
 
     async fn remove(&mut self) {
-        let Some(uuid) = self.story.uuid.clone() else {
+        let Some(uuid) = self.history.uuid.clone() else {
             return;
         };
         let path = format!("/v1/clusters/{uuid}");
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + USER_RETRY_LIMIT;
         while Instant::now() < end {
             match self.ask("DELETE", &path, None).await {
                 Answer::Said(StatusCode::NO_CONTENT | StatusCode::NOT_FOUND, _) => {
@@ -199,14 +199,14 @@ impl User {
 
     fn accepted(&mut self, wanted: Wanted) {
         self.trace
-            .tell(format!("{}: accepted: {wanted:?}", self.story.name));
-        self.story.wanted = Some(wanted);
+            .record_line(format!("{}: accepted: {wanted:?}", self.history.name));
+        self.history.wanted = Some(wanted);
     }
 
     async fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let answer = self.call(method, path, body).await;
         if let Answer::Aborted(said) = &answer {
-            self.story.aborted = Some(format!("{method} {path}: {said}"));
+            self.history.aborted = Some(format!("{method} {path}: {said}"));
         }
         answer
     }
@@ -223,8 +223,8 @@ impl User {
         if running.is_empty() {
             return Answer::Unknown;
         }
-        let server = &running[self.chance.index(running.len())];
-        ask(server, &self.story.project, method, path, body).await
+        let server = &running[self.rng.index(running.len())];
+        ask(server, &self.history.project, method, path, body).await
     }
 }
 
@@ -264,10 +264,10 @@ async fn ask(
     }
 }
 
-/// What the API says of a cluster; `None`: there is none.
+/// The API's view of a cluster; `None` if it does not exist.
 ///
 /// # Errors
-/// What it said instead.
+/// The error of the API.
 pub async fn show(server: &Server, project: &str, uuid: &str) -> Result<Option<Value>, String> {
     match ask(
         server,

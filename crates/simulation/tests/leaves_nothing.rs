@@ -1,9 +1,9 @@
-//! A simulation that has ended holds nothing: thousands of them run in one
-//! process.
+//! An ended simulation releases all resources, because thousands of them run in
+//! one process.
 
 use simulation::{Options, run};
 
-/// Files that this process has open and that have no name any more.
+/// Unnamed files that this process has open.
 fn deleted() -> usize {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
     open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())

@@ -1,4 +1,4 @@
-//! A seed is a run that can be repeated.
+//! A seed gives a reproducible run.
 
 use simulation::{Options, run};
 

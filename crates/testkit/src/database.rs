@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{MariaDb, Postgres};
 
-/// A database and what keeps it alive.
+/// A database with its owned resources.
 pub struct TestDb {
     pub name: &'static str,
     pub db: Db,
@@ -17,7 +17,7 @@ pub struct TestDb {
     _server: Server,
 }
 
-/// Runs as long as its database is used.
+/// Keeps the server running while its database is used.
 enum Server {
     None,
     Postgres(#[allow(dead_code, reason = "stopped when dropped")] Postgres),
@@ -42,8 +42,8 @@ impl TestDb {
         }
     }
 
-    /// A private PostgreSQL with these migrations; `None` where no PostgreSQL
-    /// is installed.
+    /// A private PostgreSQL with these migrations; `None` if PostgreSQL is not
+    /// installed.
     pub async fn postgres(migrations: &[Migration]) -> Option<Self> {
         let server = Postgres::start()?;
         let url = server.url();
@@ -60,7 +60,7 @@ impl TestDb {
         })
     }
 
-    /// A private MariaDB with these migrations; `None` where no MariaDB is
+    /// A private MariaDB with these migrations; `None` if MariaDB is not
     /// installed.
     pub async fn mariadb(migrations: &[Migration]) -> Option<Self> {
         let server = MariaDb::start()?;
@@ -79,7 +79,7 @@ impl TestDb {
     }
 }
 
-/// Each database that can be had here.
+/// Each available database.
 pub async fn every_database(migrations: &[Migration]) -> Vec<TestDb> {
     let mut all = vec![TestDb::sqlite(migrations).await];
     all.extend(TestDb::postgres(migrations).await);

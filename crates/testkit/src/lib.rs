@@ -1,10 +1,5 @@
-//! A private world for a test: databases of its own, started and removed by
-//! the test that uses them.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot set its world up fails"
-)]
+//! Private databases for tests, started and removed by the test that uses them.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod database;
 mod mariadb;

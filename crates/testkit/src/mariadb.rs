@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The kernel's queues for asynchronous writing are few, and all servers on
-/// the machine share them: tests that start several at once run out of them.
+/// The asynchronous I/O queues of the kernel are few and shared by all servers
+/// on the machine, so tests that start several servers exhaust them.
 const AIO: &str = "--innodb-use-native-aio=0";
 
 /// A running server; stopped when dropped.
@@ -19,7 +19,7 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// `None` where no MariaDB server is installed.
+    /// `None` if MariaDB is not installed.
     #[must_use]
     pub fn start() -> Option<Self> {
         let server = PathBuf::from("/usr/sbin/mariadbd");
@@ -28,7 +28,7 @@ impl MariaDb {
         }
         let dir = TempDir::new().expect("a temporary directory");
         let data = dir.path().join("data");
-        // Made and run as ourselves: nobody else has to read it.
+        // Created and run as the current user.
         let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
         install(&user, &data);
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -77,7 +77,7 @@ impl MariaDb {
     }
 }
 
-/// Fills a data directory; three times where the machine was too busy.
+/// Fills a data directory; up to three attempts on a busy machine.
 fn install(user: &str, data: &Path) {
     let mut said = String::new();
     for _ in 0..3 {

@@ -15,7 +15,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// `None` where no PostgreSQL server is installed.
+    /// `None` if PostgreSQL is not installed.
     #[must_use]
     pub fn start() -> Option<Self> {
         let bin = newest_bin()?;

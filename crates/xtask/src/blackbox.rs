@@ -1,5 +1,5 @@
-//! `./x test` and `./x bench`: cargo's tests, then the tests that know the
-//! server only from outside, each a Python script with a summary line.
+//! `./x test` and `./x bench`: cargo's tests, then the black-box tests, each a
+//! Python script with a summary line.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{check, demo, shell, sim};
 
-/// Scripts and their arguments in the order of their runs, with the seconds that each may take.
+/// Scripts with arguments, in the order of execution, with their timeouts in
+/// seconds.
 const SCRIPTS: &[(&str, u32)] = &[
     ("tests/conformance/test_openstack_client.py", 1200),
     ("tests/real/readme.py", 900),
@@ -38,7 +39,8 @@ pub fn test(args: &[String]) -> Result<()> {
     if !matches!(level, "quick" | "all" | "blackbox") {
         bail!("test {level}: quick, all or blackbox");
     }
-    // Compiling Kubernetes takes longest: beside the tests of our own.
+    // Compiling Kubernetes takes longest, so it runs in parallel with our
+    // tests.
     let base = (level != "quick").then(kubernetes_base).transpose()?;
     let mut failed = Vec::new();
     let mut note = |name: &str, done: Result<()>| {
@@ -70,13 +72,13 @@ pub fn test(args: &[String]) -> Result<()> {
             },
         );
         match prepare() {
-            Ok(world) => {
+            Ok(environment) => {
                 note(
                     "sweep",
-                    shell::run(&mut world.python(&shell::root().join("tests/sweep.py"))),
+                    shell::run(&mut environment.python(&shell::root().join("tests/sweep.py"))),
                 );
                 for (script, seconds) in SCRIPTS {
-                    let one = world.run(script, *seconds);
+                    let one = environment.run(script, *seconds);
                     count.passed += one.passed;
                     count.failed += one.failed;
                     if one.failed > 0 {
@@ -97,7 +99,7 @@ pub fn test(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Starts what takes long: the parts of the Kubernetes node image besides the
+/// Starts the long builds: the parts of the Kubernetes node image except the
 /// agent, then the conformance tests and their images.
 fn kubernetes_base() -> Result<std::process::Child> {
     Command::new("nice")
@@ -115,12 +117,12 @@ fn kubernetes_base() -> Result<std::process::Child> {
         .context("the build of the Kubernetes node image does not start")
 }
 
-/// The speed script alone, against the release build.
+/// Runs only the speed script, with the release build.
 pub fn bench(args: &[String]) -> Result<()> {
     shell::build(&[])?;
-    let world = world(false)?;
+    let environment = environment(false)?;
     let script = shell::root().join("tests/real/speed.py");
-    shell::run(world.python(&script).args(args))
+    shell::run(environment.python(&script).args(args))
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -129,15 +131,15 @@ struct Count {
     failed: u32,
 }
 
-/// What the scripts need.
-struct World {
+/// The environment of the scripts.
+struct TestEnvironment {
     bin: PathBuf,
     venv: PathBuf,
 }
 
-fn prepare() -> Result<World> {
+fn prepare() -> Result<TestEnvironment> {
     shell::build(&["--debug".to_owned()])?;
-    // The agents of a test, in a process of their own.
+    // The agents of a test, in a separate process.
     let agents = [
         "build",
         "--locked",
@@ -147,18 +149,18 @@ fn prepare() -> Result<World> {
         "idle_agents",
     ];
     shell::run(&mut shell::command("cargo", &agents))?;
-    world(true)
+    environment(true)
 }
 
-fn world(debug: bool) -> Result<World> {
+fn environment(debug: bool) -> Result<TestEnvironment> {
     let bin = shell::binary(debug);
     for coe in ["swarm", "kubernetes"] {
         demo::image(&bin, coe)?;
     }
-    Ok(World { bin, venv: venv()? })
+    Ok(TestEnvironment { bin, venv: venv()? })
 }
 
-impl World {
+impl TestEnvironment {
     fn python(&self, script: &Path) -> Command {
         let mut command = Command::new(self.venv.join("bin/python"));
         command
@@ -171,14 +173,14 @@ impl World {
         command
     }
 
-    /// Shows what the script prints and reads its summary. A script without
-    /// one counts as a failure: it broke off.
+    /// Runs a script, prints its output and parses the summary. A missing
+    /// summary counts as a failure, because the script was interrupted.
     fn run(&self, script: &str, seconds: u32) -> Count {
         println!("== {script}");
         let mut words = script.split_whitespace();
         let mut python = self.python(&shell::root().join(words.next().unwrap_or_default()));
         python.args(words);
-        // TERM first: the script takes its server and clusters away.
+        // TERM first: the script removes its server and clusters.
         let mut command = Command::new("timeout");
         command
             .arg("-k")
@@ -216,7 +218,7 @@ impl World {
     }
 }
 
-/// Passes the lines on as they come.
+/// Forwards the output line by line.
 fn echo(mut child: std::process::Child) -> std::io::Result<(Vec<String>, bool)> {
     use std::io::{BufRead as _, BufReader};
     let mut lines = Vec::new();
@@ -230,7 +232,7 @@ fn echo(mut child: std::process::Child) -> std::io::Result<(Vec<String>, bool)> 
     Ok((lines, child.wait()?.success()))
 }
 
-/// Reads `3 passed, 0 failed`.
+/// Parses `3 passed, 0 failed`.
 fn summary(line: &str) -> Option<Count> {
     let (passed, rest) = line.trim().split_once(" passed, ")?;
     let failed = rest.strip_suffix(" failed")?;

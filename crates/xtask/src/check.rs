@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{edges, shell, tidy};
 
-/// The house rules and the edges; told on stdout, warnings do not fail.
+/// The house rules and the edges, reported on stdout; warnings do not fail.
 pub fn tidy() -> Result<()> {
     let mut failures = 0usize;
     let mut warnings = 0usize;
@@ -38,7 +38,7 @@ pub fn tidy() -> Result<()> {
     Ok(())
 }
 
-/// Everything that needs no running server: all are run, then the failures told.
+/// All checks without a server: all are run, then failures are reported.
 pub fn check(args: &[String]) -> Result<()> {
     let full = args.iter().any(|a| a == "--full");
     let mut failed = Vec::new();
@@ -79,7 +79,7 @@ pub fn check(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Bans, licences and sources always; advisories where the database is at hand.
+/// Bans, licences and sources always; advisories if the database is available.
 fn deny(full: bool) -> Result<()> {
     let has = shell::command("cargo", &["deny", "--version"])
         .stdout(Stdio::null())

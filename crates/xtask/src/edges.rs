@@ -1,5 +1,5 @@
-//! The legal edges between the crates (`docs/edges.toml`) against those that
-//! `cargo metadata` tells.
+//! Compares the allowed edges between crates (`docs/edges.toml`) with `cargo
+//! metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +13,9 @@ type Edges = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Legal {
+struct AllowedEdges {
     edges: Edges,
-    /// Besides, in tests only.
+    /// Additional edges, only in tests.
     #[serde(default)]
     tests: Edges,
 }
@@ -36,15 +36,15 @@ struct Dependency {
     name: String,
     /// `None`, `dev` or `build`.
     kind: Option<String>,
-    /// Only those of the workspace have one.
+    /// Only set for crates of the workspace.
     path: Option<String>,
 }
 
-/// What is wrong with the edges, a line each.
+/// The violations, one per line.
 pub fn check() -> Result<Vec<String>> {
     let path = shell::root().join("docs/edges.toml");
     let text = std::fs::read_to_string(&path).context("docs/edges.toml does not read")?;
-    let legal: Legal = toml::from_str(&text).context("docs/edges.toml does not parse")?;
+    let legal: AllowedEdges = toml::from_str(&text).context("docs/edges.toml does not parse")?;
     let json = shell::output(&mut shell::command(
         "cargo",
         &[
@@ -56,11 +56,11 @@ pub fn check() -> Result<Vec<String>> {
         ],
     ))?;
     let found: Metadata =
-        serde_json::from_str(&json).context("cargo metadata speaks differently")?;
+        serde_json::from_str(&json).context("unexpected output of cargo metadata")?;
     Ok(compare(&legal, &found))
 }
 
-fn compare(legal: &Legal, found: &Metadata) -> Vec<String> {
+fn compare(legal: &AllowedEdges, found: &Metadata) -> Vec<String> {
     let mut wrong = Vec::new();
     let empty = BTreeSet::new();
     for package in &found.packages {
@@ -74,7 +74,7 @@ fn compare(legal: &Legal, found: &Metadata) -> Vec<String> {
             let to = dependency.name.as_str();
             let test = dependency.kind.as_deref() == Some("dev");
             if !allowed.contains(to) && !(test && (in_tests.contains(to) || to == "testkit")) {
-                wrong.push(format!("{name} -> {to} is not legal; a new edge needs an ADR and a word in docs/edges.toml"));
+                wrong.push(format!("{name} -> {to} is not allowed; a new edge needs an ADR and a line in docs/edges.toml"));
             }
         }
     }
@@ -94,7 +94,7 @@ fn compare(legal: &Legal, found: &Metadata) -> Vec<String> {
     wrong
 }
 
-/// Takes away crates that use nothing more until none or a circle is left.
+/// Removes crates without remaining dependencies until none or a cycle is left.
 fn cycle(edges: &Edges) -> Option<String> {
     let mut left = edges.clone();
     for uses in left.values_mut() {
@@ -122,7 +122,7 @@ fn cycle(edges: &Edges) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn legal(text: &str) -> Legal {
+    fn legal(text: &str) -> AllowedEdges {
         toml::from_str(text).unwrap()
     }
 
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_stale_rows_are_told() {
+    fn missing_and_stale_rows_are_reported() {
         let wrong = compare(&legal("[edges]\na = ['b']\nc = []"), &found(TWO));
         assert_eq!(wrong.len(), 2);
     }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_told() {
+    fn a_cycle_is_reported() {
         assert_eq!(
             cycle(&legal("[edges]\na = ['b']\nb = ['a']").edges),
             Some("a".into())

@@ -1,5 +1,5 @@
-//! Developer commands behind `./x`. Each is a module; the script only installs
-//! what is missing, starts the engine and hands over.
+//! Developer commands of `./x`, one module each. The script only installs
+//! missing tools, starts the engine and calls this program.
 
 mod blackbox;
 mod check;

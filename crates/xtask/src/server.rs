@@ -1,4 +1,4 @@
-//! The server of a state directory, driven from outside.
+//! Controls the server of a state directory.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use crate::shell;
 
-/// One server; whether it runs is in its state directory.
+/// A server; its state directory shows whether it runs.
 pub struct Server {
     pub bin: PathBuf,
     pub state: PathBuf,
 }
 
 impl Server {
-    /// Its process, where it runs.
+    /// Its process, if it runs.
     pub fn pid(&self) -> Option<u32> {
         let pid: u32 = fs::read_to_string(self.state.join("server.pid"))
             .ok()?
@@ -26,12 +26,12 @@ impl Server {
             .parse()
             .ok()?;
         let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        // Pids are given out again: it must still be a server of ours.
+        // Process ids are reused, so it must still be one of our servers.
         let ours = cmdline.split(|b| *b == 0).any(|a| a == b"serve");
         ours.then_some(pid)
     }
 
-    /// Starts it unless it runs; its address.
+    /// Starts it unless it runs; returns its address.
     pub fn start(&self) -> Result<String> {
         let out = self.state.join("server.out");
         if self.pid().is_some()
@@ -54,7 +54,8 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(fs::File::create(&out)?)
             .stderr(errors)
-            // Its own group: an interrupt at the terminal is not for it.
+            // A separate process group, so that an interrupt at the terminal
+            // does not stop it.
             .process_group(0)
             .spawn()
             .with_context(|| {
@@ -74,7 +75,7 @@ impl Server {
         bail!("the server is not ready after 30 s:\n{}", tail(&log))
     }
 
-    /// TERM, and KILL where that does not end it in 20 s.
+    /// Sends TERM, and KILL if it does not exit within 20 s.
     pub fn stop(&self) -> Result<()> {
         let Some(pid) = self.pid() else { return Ok(()) };
         let id = pid.to_string();
@@ -91,7 +92,7 @@ impl Server {
         Ok(())
     }
 
-    /// The command line against this server.
+    /// The command line for this server.
     pub fn cli(&self, cloud: &str, args: &[&str]) -> Command {
         let mut command = Command::new(&self.bin);
         command
@@ -101,14 +102,14 @@ impl Server {
         command
     }
 
-    /// What a command prints with `--json`.
+    /// The output of a command with `--json`.
     pub fn json(&self, cloud: &str, args: &[&str]) -> Result<Value> {
         let text = shell::output(&mut self.cli(cloud, args))?;
         serde_json::from_str(&text).with_context(|| format!("{args:?} printed no JSON"))
     }
 }
 
-/// The address in the line that the server prints when it answers.
+/// The address in the line that the server prints when it is ready.
 fn ready(out: &Path) -> Option<String> {
     let text = fs::read_to_string(out).ok()?;
     text.lines()

@@ -1,11 +1,11 @@
-//! Paths of the checkout and the running of other programs.
+//! Paths of the checkout, and running other programs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The checkout: where the workspace's manifest lies.
+/// The checkout, which contains the manifest of the workspace.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
@@ -19,7 +19,7 @@ pub fn target() -> PathBuf {
     }
 }
 
-/// Where the developer's server keeps its state.
+/// State directory of the developer's server.
 pub fn state_dir() -> PathBuf {
     if let Some(dir) = std::env::var_os("JEROBOAM_STATE") {
         return PathBuf::from(dir);
@@ -27,7 +27,7 @@ pub fn state_dir() -> PathBuf {
     home().join(".local/share/jeroboam")
 }
 
-/// Caches that survive a checkout.
+/// Caches that outlive a checkout.
 pub fn cache_dir() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -46,7 +46,7 @@ pub fn command(program: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Runs to the end with our output; an exit other than 0 is an error.
+/// Runs a program with our output; a non-zero exit is an error.
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     eprintln!("+ {shown}");
@@ -59,8 +59,8 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What it prints on stdout, trimmed; an exit other than 0 is an error that
-/// carries what it said on stderr.
+/// Returns the trimmed standard output; a non-zero exit is an error with its
+/// standard error.
 pub fn output(command: &mut Command) -> Result<String> {
     let shown = show(command);
     let out = command

@@ -4,15 +4,15 @@ use anyhow::Result;
 
 use crate::shell;
 
-/// Seeds that `./x test` runs.
+/// Number of seeds that `./x test` runs.
 const SEEDS: &str = "200";
 
-/// Runs simulations with the release build: many seeds take minutes.
+/// Runs simulations with the release build, because many seeds take minutes.
 pub fn sim(args: &[String]) -> Result<()> {
     run(&["--release"], args)
 }
 
-/// The simulations of `./x test`, with the build that the tests use.
+/// The simulations of `./x test`, with the build of the tests.
 pub fn test() -> Result<()> {
     run(&[], &["--seeds".to_owned(), SEEDS.to_owned()])
 }

@@ -1,4 +1,4 @@
-//! `./x sizes`: what the house weighs.
+//! `./x sizes`: sizes of the project.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{shell, tidy};
 
-/// Lines per crate, bytes per binary, size of the images that are there.
+/// Lines per crate, bytes per binary, sizes of existing images.
 pub fn sizes() -> Result<()> {
     println!(
         "{:<16} {:>8} {:>8} {:>6}",

@@ -1,45 +1,49 @@
-//! Which task a manager gets next. It is taken in the database, so that of
-//! several managers, at several servers, one does it.
+//! Assigns the next task to a manager. A task is claimed in the database, so
+//! that only one of several managers, possibly connected to different servers,
+//! runs it.
 
 use kernel::{Error, Result, clock};
 use nodewire::{Task as WireTask, TaskKind};
 
 use super::feed::View;
 use super::kube;
-use super::ops::Who;
+use super::ops::NodeSession;
 use crate::ClustersDeps;
 use crate::cluster::heal;
 use crate::coe::Coe;
 use crate::coe::kubernetes::drain_seconds;
 use crate::node::{self, NodeStatus, Task};
 
-/// Above the deadline of a task, before another manager may take it.
+/// Time added to the deadline of a task before another manager may claim it,
+/// microseconds.
 const GRACE: i64 = 5_000_000;
 
-/// Takes the next task for this manager, besides those that it has already;
-/// workers have none.
+/// Claims the next task for this manager, except the tasks in `has`. Workers
+/// get no tasks.
 pub(crate) async fn next_task(
     d: &ClustersDeps,
-    who: &Who,
+    caller: &NodeSession,
     view: &View,
     has: &[&str],
 ) -> Result<Option<WireTask>> {
-    let status = view.nodes.get(&who.node.id).map(|n| n.status);
-    if !who.node.is_master || status.is_none_or(|s| s == NodeStatus::Leaving) {
+    let status = view.nodes.get(&caller.node.id).map(|n| n.status);
+    if !caller.node.is_master || status.is_none_or(|s| s == NodeStatus::Leaving) {
         return Ok(None);
     }
     let now = clock::now_micros();
     for t in view.tasks.iter().filter(|t| t.pending(now)) {
-        let own = t.node == who.node.name;
-        // A certificate is the node's own business; leaving is for others.
+        let own = t.node == caller.node.name;
+        // A node reloads only its own certificate, and another node has to
+        // remove it.
         if own != (t.kind == "reload-ca") || has.contains(&t.id.as_str()) {
             continue;
         }
-        let mine = t.taken_by.as_deref() == Some(who.node.name.as_str());
+        let mine = t.taken_by.as_deref() == Some(caller.node.name.as_str());
         if t.taken_until > now && !mine {
             continue;
         }
-        // A drain has failed: the reconciler is about to take the rest back.
+        // A drain has failed: the reconciler is about to cancel the remaining
+        // ones.
         let failed = |o: &Task| o.kind == "drain" && o.status == "failed";
         if t.kind == "drain" && view.tasks.iter().any(failed) {
             continue;
@@ -49,8 +53,8 @@ pub(crate) async fn next_task(
         };
         let until = t.deadline + GRACE;
         if !mine || t.taken_until != until {
-            let name = &who.node.name;
-            let taken = db::write!(d.db, |tx| node::table::take(tx, t, name, until).await)?;
+            let name = &caller.node.name;
+            let taken = db::write!(d.db, |tx| node::table::claim_task(tx, t, name, until).await)?;
             if !taken {
                 continue;
             }
@@ -58,33 +62,34 @@ pub(crate) async fn next_task(
         return Ok(Some(WireTask {
             id: t.id.clone(),
             kind,
-            deadline: u32::try_from(seconds_for(who, t, now)?).ok(),
+            deadline: u32::try_from(time_limit_seconds(caller, t, now)?).ok(),
         }));
     }
     Ok(None)
 }
 
-/// How long an agent may take. The nodes of a Kubernetes cluster that leave
-/// together are drained one after the other, each with the whole time.
-fn seconds_for(who: &Who, t: &Task, now: i64) -> Result<i64> {
+/// Time limit that the agent gets for a task. Kubernetes nodes that leave
+/// together are drained one after the other, and each drain may take its full
+/// time.
+fn time_limit_seconds(caller: &NodeSession, t: &Task, now: i64) -> Result<i64> {
     let left = (t.deadline - now) / 1_000_000;
-    if t.kind == "drain" && who.cluster.engine()? == Coe::Kubernetes {
-        return Ok(left.min(drain_seconds(&who.cluster.labels)));
+    if t.kind == "drain" && caller.cluster.engine()? == Coe::Kubernetes {
+        return Ok(left.min(drain_seconds(&caller.cluster.labels)));
     }
     Ok(left)
 }
 
-/// `None`: nobody has to do it, or a newer server wrote it.
+/// Returns `None` if the task needs no action or was written by a newer server.
 fn kind(t: &Task, view: &View) -> Result<Option<TaskKind>> {
     let node = t.node.clone();
     if [heal::ADD, heal::PROMOTE].contains(&t.kind.as_str()) {
         let ranges = view.networks.as_ref();
         let ranges = ranges.ok_or_else(|| Error::internal("a swarm has no etcd"))?;
-        // A node that has not told its address yet is waited for.
+        // Wait until the node has reported its address.
         let Some((address, lost)) = kube::etcd_addresses(view.nodes.values(), ranges, &node) else {
             return Ok(None);
         };
-        // A task that comes late finds a node that is back: it stays.
+        // If the node is ready again by the time of this task, it stays.
         let late = !lost.contains(&address);
         return Ok(match t.kind.as_str() {
             heal::ADD if late => None,

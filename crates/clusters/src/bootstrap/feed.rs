@@ -1,6 +1,6 @@
-//! What the agents of a cluster are told, in memory: read once for all of
-//! its sessions on this server, and again when the cluster's key wakes.
-//! While nothing happens, nothing is read.
+//! In-memory views of clusters for the agent sessions of this server. A view is
+//! read once for all sessions of a cluster, and again when the key of the
+//! cluster is marked. An idle cluster costs no query.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,46 +15,48 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::kube;
-use super::ops::{self, Joining};
+use super::ops::{self, JoinSecrets};
 use crate::ClustersDeps;
 use crate::cluster::KIND;
 use crate::coe::Coe;
 use crate::coe::kubernetes::networks::Networks;
 use crate::node::{NodeBrief, NodeStatus, Task, brief};
 
-/// However often a cluster changes, it is not read more often than this.
+/// Minimum interval between two reads of the same cluster.
 const GAP: Duration = Duration::from_millis(50);
-/// After a read that failed.
+/// Delay after a failed read.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often one statement asks for the marks of all clusters with sessions:
-/// a wake may get lost with the connection that brings it …
+/// Interval of the resync, which compares the marks of all clusters that have
+/// sessions in one statement: a notification can be lost together with its
+/// database connection, …
 const RESYNC_INTERVAL: Duration = Duration::from_secs(60);
-/// … and on MariaDB no other server wakes this one.
+/// … and on MariaDB servers do not notify each other.
 const RESYNC_INTERVAL_WITHOUT_WAKES: Duration = Duration::from_secs(2);
 
-/// A cluster as its agents have to know it.
+/// The state of one cluster that its agents need.
 #[derive(Clone, Default)]
 pub(crate) struct View {
-    /// The requests for a fresh view that this one answers.
+    /// Number of the last refresh request that this view answers.
     answers: u64,
-    /// `false` once the cluster is gone.
+    /// `false` if the cluster no longer exists.
     pub(crate) exists: bool,
     pub(crate) nodes: BTreeMap<String, NodeBrief>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) peers: Option<Arc<Peers>>,
     pub(crate) networks: Option<Arc<Networks>>,
-    joining: Option<Arc<Joining>>,
+    joining: Option<Arc<JoinSecrets>>,
     join_sealed: Option<String>,
 }
 
 impl View {
-    /// How a node joins, once a master has published it.
+    /// Join secrets of the cluster, available after a master has published
+    /// them.
     pub(crate) fn ticket(&self, is_master: bool) -> Option<JoinTicket> {
         self.joining.as_ref().map(|j| j.ticket(is_master))
     }
 
-    /// Whether a session is still the one of its node.
-    pub(crate) fn holds(&self, node: &str, session_hash: &str) -> bool {
+    /// Returns whether the session is still the current session of the node.
+    pub(crate) fn has_session(&self, node: &str, session_hash: &str) -> bool {
         let found = self.nodes.get(node).filter(|_| self.exists);
         found.is_some_and(|n| {
             n.status != NodeStatus::Removed && n.session_hash.as_deref() == Some(session_hash)
@@ -71,8 +73,7 @@ impl View {
     }
 }
 
-/// The views of all clusters that have sessions on this server. Cheap to
-/// clone.
+/// Views of all clusters that have sessions on this server. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Feeds(Arc<Inner>);
 
@@ -90,7 +91,7 @@ struct Entry {
 struct Feed {
     cluster: String,
     view: watch::Sender<Option<Arc<View>>>,
-    /// Counts requests for a view that is read after the request.
+    /// Requests a new read, and returns the number of the request.
     wanted: watch::Sender<u64>,
     stop: CancellationToken,
 }
@@ -107,7 +108,7 @@ impl Feed {
 }
 
 impl Feeds {
-    /// Starts the one resync of this server.
+    /// Starts the resync task of this server.
     pub(crate) fn new(deps: Arc<ClustersDeps>, tasks: &Tasks) -> Self {
         let inner = Arc::new(Inner {
             deps,
@@ -125,7 +126,7 @@ impl Feeds {
         Self(inner)
     }
 
-    /// How many clusters and subscriptions there are.
+    /// Returns the number of clusters and of subscriptions.
     pub(crate) fn count(&self) -> (usize, usize) {
         self.0.with(|feeds| {
             let all = feeds.values().map(|e| e.subscriptions).sum();
@@ -133,7 +134,7 @@ impl Feeds {
         })
     }
 
-    /// Follows a cluster until the subscription is dropped.
+    /// Keeps the view of a cluster current until the subscription is dropped.
     pub(crate) fn subscribe(&self, cluster: &str) -> Subscription {
         let inner = &self.0;
         let feed = inner.with(|feeds| {
@@ -174,7 +175,7 @@ impl Inner {
     }
 }
 
-/// One session's or call's sight of its cluster.
+/// Access of one session or call to the view of its cluster.
 pub(crate) struct Subscription {
     feeds: Arc<Inner>,
     feed: Arc<Feed>,
@@ -182,7 +183,7 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// A view that was read after this call began.
+    /// Returns a view that was read after this call started.
     pub(crate) async fn fresh(&mut self) -> Option<Arc<View>> {
         let number = self.feed.want();
         loop {
@@ -194,7 +195,7 @@ impl Subscription {
         }
     }
 
-    /// The next view that differs from the last one.
+    /// Returns the next view that differs from the previous one.
     pub(crate) async fn changed(&mut self) -> Option<Arc<View>> {
         loop {
             self.view.changed().await.ok()?;
@@ -226,7 +227,7 @@ async fn follow(d: &ClustersDeps, feed: &Feed) {
     let mut wakes = d.db.wakes().subscribe_key(KIND, &feed.cluster);
     let mut wanted = feed.wanted.subscribe();
     loop {
-        // What happens from now on is not missed.
+        // Subscribe before reading, so that no change is missed.
         wakes.mark_unchanged();
         let answers = *wanted.borrow_and_update();
         let before = feed.view.borrow().clone();
@@ -242,7 +243,7 @@ async fn follow(d: &ClustersDeps, feed: &Feed) {
                 });
             }
             Err(e) => {
-                tracing::warn!(cluster = feed.cluster, error = %e, "what agents are told");
+                tracing::warn!(cluster = feed.cluster, error = %e, "cannot read the cluster");
                 sleep(RETRY).await;
                 continue;
             }
@@ -262,7 +263,7 @@ async fn load(d: &ClustersDeps, cluster: &str, before: Option<&View>) -> Result<
     };
     let nodes = brief::of_cluster(&d.db, cluster).await?;
     let tasks = brief::tasks(&d.db, cluster).await?;
-    // Ranges never change.
+    // The ranges of a cluster never change.
     let mut networks = before.and_then(|v| v.networks.clone());
     let mut peers = None;
     if Coe::parse(&row.coe)? == Coe::Kubernetes {
@@ -279,7 +280,7 @@ async fn load(d: &ClustersDeps, cluster: &str, before: Option<&View>) -> Result<
     }
     let joining = match (&row.join_sealed, before) {
         (Some(sealed), Some(v)) if v.join_sealed.as_ref() == Some(sealed) => v.joining.clone(),
-        (Some(sealed), _) => Some(Arc::new(ops::joining(d, cluster, sealed)?)),
+        (Some(sealed), _) => Some(Arc::new(ops::open_join_secrets(d, cluster, sealed)?)),
         (None, _) => None,
     };
     Ok(View {
@@ -294,12 +295,12 @@ async fn load(d: &ClustersDeps, cluster: &str, before: Option<&View>) -> Result<
     })
 }
 
-/// Has the clusters read again whose keys were marked or run since the last
-/// look.
+/// Requests a new read of each cluster whose key was marked or run since the
+/// last check.
 async fn resync(inner: &Inner) {
     let db = &inner.deps.db;
-    let told = db.dialect() != Dialect::Mysql;
-    let interval = if told {
+    let has_notifications = db.dialect() != Dialect::Mysql;
+    let interval = if has_notifications {
         RESYNC_INTERVAL
     } else {
         RESYNC_INTERVAL_WITHOUT_WAKES
@@ -320,8 +321,9 @@ async fn resync(inner: &Inner) {
         };
         for cluster in clusters {
             let same = match (known.get(&cluster), now.get(&cluster)) {
-                // Read when its first session came; wakes tell of the rest.
-                (None, _) => told,
+                // The first session triggered the first read; later reads
+                // follow notifications.
+                (None, _) => has_notifications,
                 (before, after) => before == after,
             };
             if !same {

@@ -1,27 +1,29 @@
-//! The hello: who an agent is, whether the two sides understand each other,
-//! and what the node is to be.
+//! The `hello` call: identifies the agent, negotiates the protocol version, and
+//! returns the role of the node.
 
 use db::Dialect;
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{Accepted, Hello, Protocols, SERVER_PROTOCOLS, SwarmPlan, Welcome};
 
 use super::kube;
-use super::ops::{Who, fail, refused, tell};
+use super::ops::{NodeSession, fail, refused, signal_wait_condition};
 use crate::cluster::{Cluster, KIND, table};
 use crate::coe::Coe;
 use crate::node::{self, Node, NodeBrief, NodeStatus, brief};
 use crate::{ClustersDeps, tokens};
 
-/// Exchanges a token for a session. The same session may ask again. `spoken`
-/// is what the route that the agent called speaks.
+/// Exchanges a one-time token for a session. The same session may repeat the
+/// call. `spoken` is the range of protocol versions of the route that the agent
+/// called.
 ///
 /// # Errors
-/// NotSupported 426: the agent speaks none of it; the node has failed then.
+/// NotSupported 426: there is no common protocol version; the node is marked as
+/// failed.
 pub(crate) async fn hello(
     d: &ClustersDeps,
     hello: &Hello,
     spoken: Protocols,
-) -> Result<(Accepted, Who)> {
+) -> Result<(Accepted, NodeSession)> {
     let unknown = || refused("The token is not valid for this node.");
     if hello.session.len() < 32 {
         return Err(Error::invalid(
@@ -58,7 +60,8 @@ pub(crate) async fn hello(
         return Err(refuse_protocol(d, &cluster, &found.id, hello.protocols).await?);
     };
     let addresses: Vec<String> = hello.addresses.iter().take(16).cloned().collect();
-    // A reconnect writes nothing: after a restart all agents come at once.
+    // A reconnect writes nothing, because after a restart of the server all
+    // agents reconnect at the same time.
     let known = again && addresses == found.addresses && found.status != NodeStatus::Waiting;
     let n = if known {
         let n = node::table::by_session(&d.db, &session).await?;
@@ -81,10 +84,10 @@ pub(crate) async fn hello(
         software: env!("CARGO_PKG_VERSION").into(),
         welcome,
     };
-    Ok((accepted, Who { node: n, cluster }))
+    Ok((accepted, NodeSession { node: n, cluster }))
 }
 
-/// Binds the token to the session, and stores where the node is reached.
+/// Binds the token to the session, and stores the address of the node.
 async fn bind(
     d: &ClustersDeps,
     cluster: &Cluster,
@@ -95,8 +98,8 @@ async fn bind(
     let kubernetes = cluster.engine()? == Coe::Kubernetes;
     db::write!(d.db, |tx| {
         if kubernetes {
-            // Its peers wait for its address. A new etcd is about to ask for a
-            // vote; and on MariaDB other servers see marks only.
+            // Other nodes wait for this address: a new etcd member requests
+            // votes soon, and on MariaDB other servers only see marks.
             tx.wake(KIND, &cluster.uuid);
             if (found.is_master && found.is_fresh) || tx.dialect() == Dialect::Mysql {
                 db::mark(tx, KIND, &cluster.uuid).await?;
@@ -117,8 +120,8 @@ async fn bind(
     })
 }
 
-/// Fails the node, so that the cluster's status says why; answers what the
-/// agent is told.
+/// Marks the node as failed, so that the status of the cluster shows the
+/// reason; returns the error for the agent.
 async fn refuse_protocol(
     d: &ClustersDeps,
     cluster: &Cluster,
@@ -137,7 +140,7 @@ async fn refuse_protocol(
         Ok(failed.then_some(n))
     })?;
     if let Some(n) = failed {
-        tell(d, cluster, &n).await;
+        signal_wait_condition(d, cluster, &n).await;
     }
     Ok(Error::new(Kind::NotSupported { status: 426 }, why))
 }

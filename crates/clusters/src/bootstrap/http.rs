@@ -20,7 +20,7 @@ use nodewire::{
 use serde::{Deserialize, Serialize};
 
 use super::Bootstrap;
-use super::session::{Duties, Session};
+use super::session::{Session, TaskStream};
 use super::{hello, ops, poll};
 use crate::dialect;
 
@@ -35,7 +35,7 @@ const SESSIONS: Protocols = Protocols {
     max: PROTOCOL_SESSION,
 };
 
-/// An error as agents read it.
+/// An error rendered as the body that agents expect.
 struct Failure(Error);
 
 impl From<Error> for Failure {
@@ -58,10 +58,10 @@ impl IntoResponse for Failure {
     }
 }
 
-type Answered = Result<Response, Failure>;
+type HandlerResult = Result<Response, Failure>;
 
 pub(crate) fn routes(bootstrap: Bootstrap) -> Router {
-    // What agents of both protocols say in the same words.
+    // Routes that are identical in both protocols.
     let both = Router::new()
         .route("/steps", post(steps))
         .route("/csr", post(csr))
@@ -77,7 +77,7 @@ pub(crate) fn routes(bootstrap: Bootstrap) -> Router {
         .route("/tasks", get(tasks));
     let v2 = both
         .route("/session", post(session))
-        .route("/tasks", get(duties))
+        .route("/tasks", get(open_task_stream))
         .route("/unsupported", post(unsupported));
     Router::new()
         .nest(PREFIX, v1)
@@ -92,22 +92,23 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .and_then(|v| v.strip_prefix("Bearer "))
 }
 
-fn done() -> Response {
+fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-fn found<T: Serialize>(found: Option<T>) -> Response {
-    found.map_or_else(done, |body| Json(body).into_response())
+fn json_or_no_content<T: Serialize>(found: Option<T>) -> Response {
+    found.map_or_else(no_content, |body| Json(body).into_response())
 }
 
-/// How long an agent is willing to wait, seconds.
+/// How long the agent waits for an answer, seconds.
 #[derive(Deserialize)]
 struct Wait {
     #[serde(default)]
     wait: u64,
 }
 
-/// What the node knows, and how long it is willing to wait for more.
+/// The version of the peers that the node has, and how long it waits for a
+/// change.
 #[derive(Deserialize)]
 struct Known {
     #[serde(default)]
@@ -116,7 +117,7 @@ struct Known {
     wait: u64,
 }
 
-/// What the manager is at already, ids with commas between them.
+/// Comma-separated ids of the tasks that the manager already runs.
 #[derive(Deserialize)]
 struct Busy {
     #[serde(default)]
@@ -125,29 +126,29 @@ struct Busy {
     wait: u64,
 }
 
-async fn hello(State(b): Deps, Json(body): Json<Hello>) -> Answered {
+async fn hello(State(b): Deps, Json(body): Json<Hello>) -> HandlerResult {
     let (accepted, _) = hello::hello(&b.deps, &body, CALLS).await?;
     Ok(Json(accepted.welcome).into_response())
 }
 
-/// Has no end: a frame per line, when there is something to say.
-async fn session(State(b): Deps, Json(body): Json<Hello>) -> Answered {
-    let (accepted, who) = hello::hello(&b.deps, &body, SESSIONS).await?;
-    let feed = b.feeds.subscribe(&who.cluster.uuid);
-    let session = Session::new(who, accepted, body.peers, feed);
+/// Response body without an end: one line per frame.
+async fn session(State(b): Deps, Json(body): Json<Hello>) -> HandlerResult {
+    let (accepted, caller) = hello::hello(&b.deps, &body, SESSIONS).await?;
+    let feed = b.feeds.subscribe(&caller.cluster.uuid);
+    let session = Session::new(caller, accepted, body.peers, feed);
     let frames = stream::unfold(session, |mut session| async move {
         Some((session.next().await?, session))
     });
     Ok(lines(frames))
 }
 
-/// As a session, for a manager that is able to do something.
-async fn duties(State(b): Deps, headers: HeaderMap) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
-    let feed = b.feeds.subscribe(&who.cluster.uuid);
-    let duties = Duties::new(b.deps, who, feed);
-    let frames = stream::unfold(duties, |mut duties| async move {
-        Some((duties.next().await?, duties))
+/// Opens the stream of tasks of a manager that is ready to run them.
+async fn open_task_stream(State(b): Deps, headers: HeaderMap) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
+    let feed = b.feeds.subscribe(&caller.cluster.uuid);
+    let task_stream = TaskStream::new(b.deps, caller, feed);
+    let frames = stream::unfold(task_stream, |mut task_stream| async move {
+        Some((task_stream.next().await?, task_stream))
     });
     Ok(lines(frames))
 }
@@ -164,57 +165,63 @@ async fn unsupported(
     State(b): Deps,
     headers: HeaderMap,
     Json(body): Json<Unsupported>,
-) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
-    ops::unsupported(&who, &body);
-    Ok(done())
+) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
+    ops::unsupported(&caller, &body);
+    Ok(no_content())
 }
 
-async fn steps(State(b): Deps, headers: HeaderMap, Json(body): Json<Steps>) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
-    ops::steps(&b.deps, &who, &body).await?;
-    Ok(done())
+async fn steps(State(b): Deps, headers: HeaderMap, Json(body): Json<Steps>) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
+    ops::steps(&b.deps, &caller, &body).await?;
+    Ok(no_content())
 }
 
-async fn csr(State(b): Deps, headers: HeaderMap, Json(body): Json<CsrAsk>) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
-    Ok(Json(ops::csr(&b.deps, &who, &body).await?).into_response())
+async fn csr(State(b): Deps, headers: HeaderMap, Json(body): Json<CsrAsk>) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
+    Ok(Json(ops::csr(&b.deps, &caller, &body).await?).into_response())
 }
 
-async fn published(State(b): Deps, headers: HeaderMap, Json(body): Json<Published>) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
-    ops::published(&b.deps, &who, &body).await?;
-    Ok(done())
+async fn published(
+    State(b): Deps,
+    headers: HeaderMap,
+    Json(body): Json<Published>,
+) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
+    ops::published(&b.deps, &caller, &body).await?;
+    Ok(no_content())
 }
 
-async fn join(State(b): Deps, headers: HeaderMap, Query(q): Query<Wait>) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
-    let feed = b.feeds.subscribe(&who.cluster.uuid);
-    Ok(found(
-        poll::join(&who, feed, Duration::from_secs(q.wait)).await,
+async fn join(State(b): Deps, headers: HeaderMap, Query(q): Query<Wait>) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
+    let feed = b.feeds.subscribe(&caller.cluster.uuid);
+    Ok(json_or_no_content(
+        poll::join(&caller, feed, Duration::from_secs(q.wait)).await,
     ))
 }
 
-async fn peers(State(b): Deps, headers: HeaderMap, Query(q): Query<Known>) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
+async fn peers(State(b): Deps, headers: HeaderMap, Query(q): Query<Known>) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
     let wait = Duration::from_secs(q.wait);
-    let feed = b.feeds.subscribe(&who.cluster.uuid);
-    let peers = poll::peers(&who, feed, &q.known, wait).await?;
-    Ok(found(peers.as_deref()))
+    let feed = b.feeds.subscribe(&caller.cluster.uuid);
+    let peers = poll::peers(&caller, feed, &q.known, wait).await?;
+    Ok(json_or_no_content(peers.as_deref()))
 }
 
-async fn ready(State(b): Deps, headers: HeaderMap, Json(_): Json<Ready>) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
-    ops::ready(&b.deps, &who).await?;
-    Ok(done())
+async fn ready(State(b): Deps, headers: HeaderMap, Json(_): Json<Ready>) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
+    ops::ready(&b.deps, &caller).await?;
+    Ok(no_content())
 }
 
-async fn tasks(State(b): Deps, headers: HeaderMap, Query(q): Query<Busy>) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
+async fn tasks(State(b): Deps, headers: HeaderMap, Query(q): Query<Busy>) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
     let busy: Vec<&str> = q.busy.split(',').collect();
     let wait = Duration::from_secs(q.wait);
-    let feed = b.feeds.subscribe(&who.cluster.uuid);
-    Ok(found(poll::task(&b.deps, &who, feed, &busy, wait).await?))
+    let feed = b.feeds.subscribe(&caller.cluster.uuid);
+    Ok(json_or_no_content(
+        poll::task(&b.deps, &caller, feed, &busy, wait).await?,
+    ))
 }
 
 async fn task_done(
@@ -222,14 +229,14 @@ async fn task_done(
     headers: HeaderMap,
     Path(id): Path<String>,
     Json(body): Json<TaskResult>,
-) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
-    ops::task_done(&b.deps, &who, &id, &body).await?;
-    Ok(done())
+) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
+    ops::task_done(&b.deps, &caller, &id, &body).await?;
+    Ok(no_content())
 }
 
-async fn observed(State(b): Deps, headers: HeaderMap, Json(body): Json<Observed>) -> Answered {
-    let who = ops::who(&b.deps, bearer(&headers)).await?;
-    ops::observed(&b.deps, &who, &body).await?;
-    Ok(done())
+async fn observed(State(b): Deps, headers: HeaderMap, Json(body): Json<Observed>) -> HandlerResult {
+    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
+    ops::observed(&b.deps, &caller, &body).await?;
+    Ok(no_content())
 }

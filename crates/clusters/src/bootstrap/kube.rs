@@ -1,5 +1,5 @@
-//! What nodes of a Kubernetes cluster ask: their plan, certificates by
-//! purpose, who else is there.
+//! Requests of Kubernetes nodes: the plan, certificates by purpose, and the
+//! list of peers.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,15 +7,15 @@ use std::net::IpAddr;
 use kernel::{Error, Result};
 use nodewire::{CsrAsk, CsrGrant, KubePlan, Peer, Peers, Role};
 
-use super::ops::Who;
+use super::ops::NodeSession;
 use crate::cluster::Cluster;
 use crate::coe::kubernetes::networks::Networks;
-use crate::coe::kubernetes::profiles::{self, Asker, Authority};
+use crate::coe::kubernetes::profiles::{self, Authority, CertificateRequester};
 use crate::kube;
 use crate::node::{Node, NodeBrief, NodeStatus, brief};
 use crate::{ClustersDeps, certificate, tokens};
 
-/// What a node has to know; the key of the service accounts only for masters.
+/// Builds the plan of a node. Only masters get the key of the service accounts.
 pub(crate) async fn plan(
     d: &ClustersDeps,
     cluster: &Cluster,
@@ -35,7 +35,7 @@ pub(crate) async fn plan(
         service_ip: n.service_ip().to_string(),
         dns_ip: n.dns.to_string(),
         pod_cidr: n.pods.to_string(),
-        node_pod_cidr: pods_of(&node.name, node.is_balancer, node.pod_cidr.as_deref())?,
+        node_pod_cidr: node_pod_range(&node.name, node.is_balancer, node.pod_cidr.as_deref())?,
         upstream_dns: n.upstream_dns.clone(),
         taint_masters: true,
         api_port: n.api_port,
@@ -57,7 +57,7 @@ pub(crate) async fn plan(
     })
 }
 
-/// The members of an etcd that a master joins whose first server is lost.
+/// Returns the etcd members that a rebuilt master joins.
 async fn etcd_join(d: &ClustersDeps, cluster: &Cluster, node: &Node) -> Result<Vec<String>> {
     if !node.is_master || node.fresh_sealed.is_none() {
         return Ok(Vec::new());
@@ -68,7 +68,7 @@ async fn etcd_join(d: &ClustersDeps, cluster: &Cluster, node: &Node) -> Result<V
     Ok(members.map(|n| n.name.clone()).collect())
 }
 
-fn pods_of(name: &str, is_balancer: bool, pod_cidr: Option<&str>) -> Result<String> {
+fn node_pod_range(name: &str, is_balancer: bool, pod_cidr: Option<&str>) -> Result<String> {
     if is_balancer {
         return Ok(String::new());
     }
@@ -77,7 +77,7 @@ fn pods_of(name: &str, is_balancer: bool, pod_cidr: Option<&str>) -> Result<Stri
         .ok_or_else(|| Error::internal(format!("node {name} has no pod range")))
 }
 
-/// As Magnum labels nodes, and as Kubernetes' own tools expect.
+/// Node labels as set by Magnum and as expected by Kubernetes tools.
 fn node_labels(cluster: &Cluster, node: &Node) -> BTreeMap<String, String> {
     let role = if node.is_master { "master" } else { "worker" };
     let mut out = BTreeMap::from([
@@ -99,10 +99,10 @@ fn node_labels(cluster: &Cluster, node: &Node) -> BTreeMap<String, String> {
     out
 }
 
-/// Signs a request for its purpose, whatever name it asks for.
-pub(crate) async fn csr(d: &ClustersDeps, who: &Who, ask: &CsrAsk) -> Result<CsrGrant> {
-    let cluster = &who.cluster;
-    if who.node.is_balancer {
+/// Signs a certificate request for its purpose and ignores the requested name.
+pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, ask: &CsrAsk) -> Result<CsrGrant> {
+    let cluster = &caller.cluster;
+    if caller.node.is_balancer {
         return Err(Error::forbidden("A balancer has no certificates."));
     }
     let kube = kube::table::load(&d.db, &cluster.uuid).await?;
@@ -115,19 +115,19 @@ pub(crate) async fn csr(d: &ClustersDeps, who: &Who, ask: &CsrAsk) -> Result<Csr
             .flat_map(|n| profiles::trusted(&n.addresses, &[], &kube.networks))
             .collect()
     };
-    // A worker has no address of another node; a master's and the balancer's
-    // are their own, whichever worker claims them.
+    // A certificate must not contain the address of another node. Addresses of
+    // masters and of the balancer are reserved even if a worker claims them.
     let ours = |n: &NodeBrief| n.is_master || n.is_balancer;
-    let others = numbers(&|n| n.id != who.node.id && (ours(n) || !who.node.is_master));
-    let asker = Asker {
-        node: &who.node.name,
-        master: who.node.is_master,
-        addresses: profiles::trusted(&who.node.addresses, &others, &kube.networks),
+    let others = numbers(&|n| n.id != caller.node.id && (ours(n) || !caller.node.is_master));
+    let requester = CertificateRequester {
+        node: &caller.node.name,
+        master: caller.node.is_master,
+        addresses: profiles::trusted(&caller.node.addresses, &others, &kube.networks),
         masters: numbers(&ours),
         api: cluster.api_address.as_deref().and_then(host),
         networks: &kube.networks,
     };
-    let (which, mut options) = profiles::profile(ask.purpose, &asker)?;
+    let (which, mut options) = profiles::profile(ask.purpose, &requester)?;
     options.seconds = d.node_certificate_seconds;
     let ca = certificate::ops::authority(d, cluster, which).await?;
     Ok(CsrGrant {
@@ -142,7 +142,7 @@ fn host(address: &str) -> Option<String> {
     Some(rest.rsplit_once(':').map_or(rest, |(h, _)| h).to_owned())
 }
 
-/// Everybody who has said hello and is not gone.
+/// Returns all registered nodes that were not removed.
 pub(crate) fn peers(
     nodes: &[NodeBrief],
     api_address: Option<&str>,
@@ -150,13 +150,13 @@ pub(crate) fn peers(
 ) -> Result<Peers> {
     let present: Vec<(&NodeBrief, String)> = nodes
         .iter()
-        // One whose server is made anew comes back at the address that it had.
+        // A node that is being rebuilt keeps its address.
         .filter(|n| n.session_hash.is_some() || n.is_fresh)
         .filter(|n| n.status != NodeStatus::Removed)
         .filter_map(|n| Some((n, address(n, networks)?)))
         .collect();
     let port = networks.api_port;
-    // Where there is to be a balancer nothing else is the API's address.
+    // In a cluster with a balancer, no other address is the address of the API.
     let balanced = nodes.iter().any(|n| n.is_balancer);
     let front = present
         .iter()
@@ -172,7 +172,7 @@ pub(crate) fn peers(
                 node: n.name.clone(),
                 role: role(n.is_master, n.is_balancer),
                 address: address.clone(),
-                pod_cidr: pods_of(&n.name, n.is_balancer, n.pod_cidr.as_deref())?,
+                pod_cidr: node_pod_range(&n.name, n.is_balancer, n.pod_cidr.as_deref())?,
             })
         })
         .collect();
@@ -186,7 +186,7 @@ pub(crate) fn peers(
     Ok(found)
 }
 
-/// In the words of the wire.
+/// Converts the role to the wire type.
 pub(crate) fn role(is_master: bool, is_balancer: bool) -> Role {
     match (is_master, is_balancer) {
         (true, _) => Role::Manager,
@@ -195,8 +195,8 @@ pub(crate) fn role(is_master: bool, is_balancer: bool) -> Role {
     }
 }
 
-/// Where etcd knows a master and others that are lost; `None` where the
-/// master has not told its address.
+/// Returns the etcd peer addresses of a master and of the lost masters, or
+/// `None` if the master has not reported its address.
 pub(crate) fn etcd_addresses<'a>(
     nodes: impl Iterator<Item = &'a NodeBrief> + Clone,
     networks: &Networks,
@@ -210,7 +210,7 @@ pub(crate) fn etcd_addresses<'a>(
     Some((own, lost.collect()))
 }
 
-/// The address at which other nodes reach this one.
+/// The address at which other nodes reach this node.
 fn address(n: &NodeBrief, networks: &Networks) -> Option<String> {
     profiles::trusted(&n.addresses, &[], networks)
         .first()

@@ -1,5 +1,5 @@
-//! The server side of the bootstrap protocol: what agents inside of nodes
-//! report and ask. It is served on a listener of its own.
+//! Server side of the bootstrap protocol: reports and requests of the agents
+//! inside nodes. It is served on a separate listener.
 
 pub(crate) mod assign;
 pub(crate) mod feed;
@@ -37,8 +37,8 @@ impl Bootstrap {
         http::routes(self.clone())
     }
 
-    /// Clusters with agents at this server, and streams on which agents wait
-    /// for news.
+    /// Returns the number of clusters with connected agents and the number of
+    /// open agent streams.
     #[must_use]
     pub fn sessions(&self) -> (usize, usize) {
         self.feeds.count()

@@ -1,5 +1,5 @@
-//! What agents report. A session is authorised for nothing but its own
-//! cluster, and most of it for its own node.
+//! Operations for agents. A session may only access its own cluster, and in
+//! most operations only its own node.
 
 use kernel::{Ctx, Error, Kind, Result, clock};
 use nodewire::{
@@ -11,22 +11,22 @@ use serde::{Deserialize, Serialize};
 
 use super::kube;
 use crate::ClustersDeps;
-use crate::cluster::told::Told;
+use crate::cluster::master_reports::MasterReports;
 use crate::cluster::{Cluster, KIND, health, resize, signal, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::profiles::Authority;
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::{certificate, tokens};
 
-/// Longest log of a step that is kept, bytes.
+/// Maximum length of the log of a step, bytes.
 const LOG: usize = 4096;
-/// Longest CA that is kept, bytes.
+/// Maximum length of a published CA, bytes.
 const CA: usize = 16 * 1024;
-/// Steps of one node at most; an agent has a dozen.
+/// Maximum number of steps of one node; an agent reports about twelve.
 const STEPS: usize = 200;
 
-/// A node whose session was checked, and its cluster.
-pub(crate) struct Who {
+/// The authenticated node of a session, and its cluster.
+pub(crate) struct NodeSession {
     pub(crate) node: Node,
     pub(crate) cluster: Cluster,
 }
@@ -35,8 +35,11 @@ pub(crate) fn refused(text: &str) -> Error {
     Error::new(Kind::Unauthenticated, text)
 }
 
-/// The node of a session.
-pub(crate) async fn who(d: &ClustersDeps, session: Option<&str>) -> Result<Who> {
+/// Authenticates the session of a node.
+pub(crate) async fn authenticate_session(
+    d: &ClustersDeps,
+    session: Option<&str>,
+) -> Result<NodeSession> {
     let unknown = || refused("The session is not known.");
     let session = session.ok_or_else(unknown)?;
     let found = node::table::by_session(&d.db, &tokens::digest(session)).await?;
@@ -46,10 +49,10 @@ pub(crate) async fn who(d: &ClustersDeps, session: Option<&str>) -> Result<Who> 
     let cluster = table::load(&d.db, &node.cluster_id)
         .await?
         .ok_or_else(unknown)?;
-    Ok(Who { node, cluster })
+    Ok(NodeSession { node, cluster })
 }
 
-/// A step of a node that is not ready yet has failed: so has the node.
+/// Marks a node that is not ready yet as failed after a failed step.
 pub(crate) fn fail(n: &mut Node) -> bool {
     let failed =
         n.failure().is_some() && matches!(n.status, NodeStatus::Waiting | NodeStatus::Running);
@@ -61,13 +64,14 @@ pub(crate) fn fail(n: &mut Node) -> bool {
     failed
 }
 
-/// Keeps reports of steps; a failed one fails the wait condition at once.
-pub(crate) async fn steps(d: &ClustersDeps, who: &Who, reports: &Steps) -> Result<()> {
+/// Stores reports of steps; a failed step signals the wait condition
+/// immediately.
+pub(crate) async fn steps(d: &ClustersDeps, caller: &NodeSession, reports: &Steps) -> Result<()> {
     let failed = db::write!(d.db, |tx| {
         if reports.steps.iter().any(|s| s.status == StepStatus::Failed) {
-            db::mark(tx, KIND, &who.cluster.uuid).await?;
+            db::mark(tx, KIND, &caller.cluster.uuid).await?;
         }
-        let Some(mut n) = node::table::load_tx(tx, &who.node.id).await? else {
+        let Some(mut n) = node::table::load_tx(tx, &caller.node.id).await? else {
             return Ok(None);
         };
         report(&mut n, reports);
@@ -76,7 +80,7 @@ pub(crate) async fn steps(d: &ClustersDeps, who: &Who, reports: &Steps) -> Resul
         Ok(failed.then_some(n))
     })?;
     if let Some(n) = failed {
-        tell(d, &who.cluster, &n).await;
+        signal_wait_condition(d, &caller.cluster, &n).await;
     }
     Ok(())
 }
@@ -96,7 +100,7 @@ fn report(n: &mut Node, reports: &Steps) {
     }
 }
 
-/// The end of a log says more than its start.
+/// The end of a log is more useful than its start.
 fn tail(log: &str) -> &str {
     let mut at = log.len().saturating_sub(LOG);
     while !log.is_char_boundary(at) {
@@ -105,19 +109,20 @@ fn tail(log: &str) -> &str {
     &log[at..]
 }
 
-/// Signals at once; what fails here the reconciler repeats.
-pub(crate) async fn tell(d: &ClustersDeps, cluster: &Cluster, n: &Node) {
+/// Signals the wait condition immediately; the reconciler repeats a failed
+/// signal.
+pub(crate) async fn signal_wait_condition(d: &ClustersDeps, cluster: &Cluster, n: &Node) {
     let ctx = Ctx::for_project(kernel::ids::request_id(), &cluster.project_id);
     if let Err(e) = signal::signal(d, &ctx, cluster, n).await {
         tracing::warn!(node = n.name, error = %e, "the stack was not signalled; it will be");
     }
 }
 
-/// The node is a Ready member of the cluster.
-pub(crate) async fn ready(d: &ClustersDeps, who: &Who) -> Result<()> {
+/// Records that the node is a ready member of the cluster.
+pub(crate) async fn ready(d: &ClustersDeps, caller: &NodeSession) -> Result<()> {
     let news = db::write!(d.db, |tx| {
-        db::mark(tx, KIND, &who.cluster.uuid).await?;
-        let Some(mut n) = node::table::load_tx(tx, &who.node.id).await? else {
+        db::mark(tx, KIND, &caller.cluster.uuid).await?;
+        let Some(mut n) = node::table::load_tx(tx, &caller.node.id).await? else {
             return Ok(None);
         };
         match n.status {
@@ -125,8 +130,8 @@ pub(crate) async fn ready(d: &ClustersDeps, who: &Who) -> Result<()> {
             NodeStatus::Leaving | NodeStatus::Removed => {
                 return Err(Error::conflict("This node is leaving the cluster."));
             }
-            // A node that has told of a failure and got over it: the stack has
-            // failed by then, the node may still be used by the next resize.
+            // The node recovered after it had reported a failure. The stack has
+            // failed already, but the next resize may use the node.
             _ => {}
         }
         n.status = NodeStatus::Ready;
@@ -136,15 +141,16 @@ pub(crate) async fn ready(d: &ClustersDeps, who: &Who) -> Result<()> {
         Ok(Some(n))
     })?;
     if let Some(n) = news {
-        tell(d, &who.cluster, &n).await;
+        signal_wait_condition(d, &caller.cluster, &n).await;
     }
     Ok(())
 }
 
-/// Signs a node's request: its own name and addresses, whatever it asks.
-pub(crate) async fn csr(d: &ClustersDeps, who: &Who, csr: &CsrAsk) -> Result<CsrGrant> {
-    if who.cluster.engine()? == Coe::Kubernetes {
-        return kube::csr(d, who, csr).await;
+/// Signs the certificate request of a node for the name and the addresses of
+/// the node, whatever the request contains.
+pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) -> Result<CsrGrant> {
+    if caller.cluster.engine()? == Coe::Kubernetes {
+        return kube::csr(d, caller, csr).await;
     }
     if csr.purpose != Purpose::Node {
         return Err(Error::invalid(
@@ -152,16 +158,16 @@ pub(crate) async fn csr(d: &ClustersDeps, who: &Who, csr: &CsrAsk) -> Result<Csr
             "purpose: no certificate of this kind exists in a swarm.",
         ));
     }
-    let ca = certificate::ops::authority(d, &who.cluster, Authority::Cluster).await?;
+    let ca = certificate::ops::authority(d, &caller.cluster, Authority::Cluster).await?;
     let mut sans = vec![
-        who.node.name.clone(),
+        caller.node.name.clone(),
         "localhost".into(),
         "127.0.0.1".into(),
     ];
-    sans.extend(who.node.addresses.iter().cloned());
+    sans.extend(caller.node.addresses.iter().cloned());
     let options = SignOptions {
         seconds: d.node_certificate_seconds,
-        ..SignOptions::node(&who.node.name, sans)
+        ..SignOptions::node(&caller.node.name, sans)
     };
     let cert = ca.sign_csr(&csr.csr, &options)?;
     Ok(CsrGrant {
@@ -170,29 +176,34 @@ pub(crate) async fn csr(d: &ClustersDeps, who: &Who, csr: &CsrAsk) -> Result<Csr
     })
 }
 
-fn manager(who: &Who) -> Result<()> {
-    if who.node.is_master {
+fn require_master(caller: &NodeSession) -> Result<()> {
+    if caller.node.is_master {
         Ok(())
     } else {
         Err(Error::forbidden("Only a manager may do this."))
     }
 }
 
-/// Managers tell how others join, the first one first; again when the tokens
-/// were rotated. Every address is kept: any of them may be down later.
-pub(crate) async fn published(d: &ClustersDeps, who: &Who, news: &Published) -> Result<()> {
-    manager(who)?;
-    let cluster = &who.cluster.uuid;
+/// Stores the join secrets that managers publish, starting with the first
+/// manager, and again after a rotation of the tokens. All addresses are kept,
+/// because any manager may be down later.
+pub(crate) async fn published(
+    d: &ClustersDeps,
+    caller: &NodeSession,
+    news: &Published,
+) -> Result<()> {
+    require_master(caller)?;
+    let cluster = &caller.cluster.uuid;
     let purpose = tokens::join_purpose(cluster);
     if let Some(ca) = &news.ca {
-        api_ca_is_one(ca)?;
+        check_api_ca(ca)?;
     }
     db::write!(d.db, |tx| {
-        // The mark wakes the agents that wait for it.
+        // The mark notifies agents that wait for the join secrets.
         db::mark(tx, KIND, cluster).await?;
         let (mut addresses, before) = match node::table::join_tx(tx, cluster).await? {
             Some(sealed) => {
-                let known = joining(d, cluster, &sealed)?;
+                let known = open_join_secrets(d, cluster, &sealed)?;
                 (known.remote_addrs, known.ca)
             }
             None => (Vec::new(), None),
@@ -200,7 +211,7 @@ pub(crate) async fn published(d: &ClustersDeps, who: &Who, news: &Published) -> 
         if !addresses.contains(&news.remote_addr) {
             addresses.push(news.remote_addr.clone());
         }
-        let joining = Joining {
+        let joining = JoinSecrets {
             remote_addrs: addresses,
             worker_token: news.worker_token.clone(),
             manager_token: news.manager_token.clone(),
@@ -211,18 +222,18 @@ pub(crate) async fn published(d: &ClustersDeps, who: &Who, news: &Published) -> 
     })
 }
 
-/// How nodes join, sealed at rest.
+/// Join secrets as stored (sealed).
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Joining {
+pub(crate) struct JoinSecrets {
     remote_addrs: Vec<String>,
     worker_token: String,
     manager_token: String,
-    /// PEM of the CA of the cluster's API where that has its own.
+    /// PEM of the CA of the cluster's API if the cluster has a separate one.
     #[serde(default)]
     ca: Option<String>,
 }
 
-impl Joining {
+impl JoinSecrets {
     pub(crate) fn ticket(&self, is_master: bool) -> JoinTicket {
         let token = if is_master {
             &self.manager_token
@@ -236,16 +247,21 @@ impl Joining {
     }
 }
 
-/// What a master has published, as it is stored.
-pub(crate) fn joining(d: &ClustersDeps, cluster: &str, sealed: &str) -> Result<Joining> {
+/// The published data in stored form.
+pub(crate) fn open_join_secrets(
+    d: &ClustersDeps,
+    cluster: &str,
+    sealed: &str,
+) -> Result<JoinSecrets> {
     let purpose = tokens::join_purpose(cluster);
     Ok(serde_json::from_str(
         &d.sealer.unseal_text(&purpose, sealed)?,
     )?)
 }
 
-/// Clients take it for a file of certificates: it holds nothing else.
-fn api_ca_is_one(pem: &str) -> Result<()> {
+/// Clients treat this text as a file of certificates, so it must contain
+/// exactly one.
+fn check_api_ca(pem: &str) -> Result<()> {
     if pem.len() <= CA && pki::CertInfo::from_pem(pem).is_ok() && !pem.contains("PRIVATE KEY") {
         return Ok(());
     }
@@ -255,40 +271,52 @@ fn api_ca_is_one(pem: &str) -> Result<()> {
     ))
 }
 
-/// PEM of the CA of a cluster's API where that is not the cluster's own.
+/// PEM of the CA of the cluster's API if it is not the CA of the cluster.
 pub(crate) async fn api_ca(d: &ClustersDeps, cluster: &str) -> Result<Option<String>> {
     let Some(sealed) = node::table::swarm(&d.db, cluster).await?.join_sealed else {
         return Ok(None);
     };
-    Ok(joining(d, cluster, &sealed)?.ca)
+    Ok(open_join_secrets(d, cluster, &sealed)?.ca)
 }
 
-/// What a manager sees: health and version follow. Several masters tell at
-/// the same time: what another one said meanwhile is not overwritten.
-pub(crate) async fn observed(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<()> {
-    manager(who)?;
+/// Stores an observation of a manager and derives health and version from it.
+/// Several masters report concurrently, so a report never overwrites the report
+/// of another master.
+pub(crate) async fn observed(
+    d: &ClustersDeps,
+    caller: &NodeSession,
+    seen: &Observed,
+) -> Result<()> {
+    require_master(caller)?;
     for _ in 0..health::RACES {
-        if note(d, who, seen).await? {
+        if record_observation(d, caller, seen).await? {
             return Ok(());
         }
     }
-    // The agent says it again.
+    // The agent repeats the report.
     Err(Error::unavailable(
         "Too many concurrent status reports; retry.",
     ))
 }
 
-/// `false` where the stored observation changed while it was judged.
-async fn note(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<bool> {
-    let coe = who.cluster.engine()?;
-    let before = node::table::swarm(&d.db, &who.cluster.uuid).await?.observed;
-    let mut told = Told::after(Told::read(&before), &who.node.name, seen);
-    let (status, reason) = health::judge(d, &who.cluster, &mut told).await?;
-    let hands_off = health::hands_off(&who.cluster)?;
-    let text = serde_json::to_string(&told)?;
-    let c = &who.cluster;
+/// Returns `false` if the stored observation changed concurrently.
+async fn record_observation(
+    d: &ClustersDeps,
+    caller: &NodeSession,
+    seen: &Observed,
+) -> Result<bool> {
+    let coe = caller.cluster.engine()?;
+    let before = node::table::swarm(&d.db, &caller.cluster.uuid)
+        .await?
+        .observed;
+    let mut reports =
+        MasterReports::with_report(MasterReports::read(&before), &caller.node.name, seen);
+    let (status, reason) = health::evaluate_health(d, &caller.cluster, &mut reports).await?;
+    let is_health_delegated = health::is_health_delegated(&caller.cluster)?;
+    let text = serde_json::to_string(&reports)?;
+    let c = &caller.cluster;
     let same = before == text
-        && (hands_off
+        && (is_health_delegated
             || (c.health_status.as_deref() == Some(status) && c.health_status_reason == reason))
         && c.coe_version.as_deref() == Some(seen.version.as_str());
     if same {
@@ -299,11 +327,11 @@ async fn note(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<bool> {
             return Ok(false);
         }
         node::table::set_observed(tx, &c.uuid, &text).await?;
-        if !hands_off {
+        if !is_health_delegated {
             table::set_health(tx, &c.uuid, Some(status), &reason).await?;
         }
         if !seen.version.is_empty() && c.coe_version.as_deref() != Some(seen.version.as_str()) {
-            // A swarm's version is its container engine's.
+            // The version of a swarm is the version of its container engine.
             let container = (coe == Coe::Swarm).then_some(seen.version.as_str());
             table::set_version(tx, &c.uuid, &seen.version, container).await?;
         }
@@ -311,20 +339,20 @@ async fn note(d: &ClustersDeps, who: &Who, seen: &Observed) -> Result<bool> {
     })
 }
 
-/// The end of a task. In a swarm a drained node is then removed, whether or
-/// not the drain succeeded: its server goes in any case. In Kubernetes the
-/// plan decides what follows from it.
+/// Ends a task. In a swarm a drained node is removed next, even if the drain
+/// failed, because its server is deleted in any case. In Kubernetes the plan
+/// decides the next step.
 pub(crate) async fn task_done(
     d: &ClustersDeps,
-    who: &Who,
+    caller: &NodeSession,
     id: &str,
     done: &TaskResult,
 ) -> Result<()> {
-    manager(who)?;
-    let swarm = who.cluster.engine()? == Coe::Swarm;
+    require_master(caller)?;
+    let swarm = caller.cluster.engine()? == Coe::Swarm;
     db::write!(d.db, |tx| {
-        db::mark(tx, KIND, &who.cluster.uuid).await?;
-        let Some(task) = node::table::task_tx(tx, &who.cluster.uuid, id).await? else {
+        db::mark(tx, KIND, &caller.cluster.uuid).await?;
+        let Some(task) = node::table::task_tx(tx, &caller.cluster.uuid, id).await? else {
             return Ok(());
         };
         if task.status != "pending" {
@@ -343,12 +371,12 @@ pub(crate) async fn task_done(
     })
 }
 
-/// An agent that does not know a frame of its own protocol: one of the two
-/// is wrong, and a person has to look.
-pub(crate) fn unsupported(who: &Who, frame: &Unsupported) {
+/// An agent rejected a frame of the negotiated protocol version. One side has a
+/// bug, which a person has to examine.
+pub(crate) fn unsupported(caller: &NodeSession, frame: &Unsupported) {
     tracing::warn!(
-        node = who.node.name,
-        cluster = who.cluster.uuid,
+        node = caller.node.name,
+        cluster = caller.cluster.uuid,
         frame = frame.frame,
         why = frame.why,
         "an agent does not understand this server"

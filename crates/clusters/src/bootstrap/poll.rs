@@ -1,5 +1,5 @@
-//! Long polls of agents of protocol 1: they sleep until the view of their
-//! cluster changes.
+//! Long polls of protocol 1: a request waits until the view of its cluster
+//! changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use tokio::time::{Instant, timeout_at};
 
 use super::assign;
 use super::feed::{Subscription, View};
-use super::ops::Who;
+use super::ops::NodeSession;
 use crate::ClustersDeps;
 use crate::coe::Coe;
 
-/// Agents may ask to wait so long.
+/// Maximum duration of a long poll.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The views of a cluster until the time of a poll is over.
-struct Patience {
+/// Iterates over views of a cluster until the poll times out.
+struct LongPoll {
     end: Instant,
     feed: Subscription,
     started: bool,
 }
 
-impl Patience {
+impl LongPoll {
     fn new(feed: Subscription, wait: Duration) -> Self {
         Self {
             end: Instant::now() + wait.min(LONGEST),
@@ -33,7 +33,8 @@ impl Patience {
         }
     }
 
-    /// A fresh view, then each that differs; `None` when the time is over.
+    /// Returns the current view first, then each view that differs; `None`
+    /// after the timeout.
     async fn next(&mut self) -> Option<Arc<View>> {
         if !self.started {
             self.started = true;
@@ -43,11 +44,15 @@ impl Patience {
     }
 }
 
-/// How to join, once the first manager has published it.
-pub(crate) async fn join(who: &Who, feed: Subscription, wait: Duration) -> Option<JoinTicket> {
-    let mut patience = Patience::new(feed, wait);
-    while let Some(view) = patience.next().await {
-        let found = view.ticket(who.node.is_master);
+/// Returns the join ticket as soon as the first manager has published it.
+pub(crate) async fn join(
+    caller: &NodeSession,
+    feed: Subscription,
+    wait: Duration,
+) -> Option<JoinTicket> {
+    let mut poll = LongPoll::new(feed, wait);
+    while let Some(view) = poll.next().await {
+        let found = view.ticket(caller.node.is_master);
         if found.is_some() {
             return found;
         }
@@ -55,21 +60,21 @@ pub(crate) async fn join(who: &Who, feed: Subscription, wait: Duration) -> Optio
     None
 }
 
-/// Who else is there, once it is not what the node knows already.
+/// Returns the peers as soon as they differ from the version that the node has.
 pub(crate) async fn peers(
-    who: &Who,
+    caller: &NodeSession,
     feed: Subscription,
     known: &str,
     wait: Duration,
 ) -> Result<Option<Arc<Peers>>> {
-    if who.cluster.engine()? != Coe::Kubernetes {
+    if caller.cluster.engine()? != Coe::Kubernetes {
         return Err(Error::invalid(
             "coe",
             "coe: only nodes of a Kubernetes cluster have peers.",
         ));
     }
-    let mut patience = Patience::new(feed, wait);
-    while let Some(view) = patience.next().await {
+    let mut poll = LongPoll::new(feed, wait);
+    while let Some(view) = poll.next().await {
         if let Some(found) = view.peers.as_ref().filter(|p| p.version != known) {
             return Ok(Some(found.clone()));
         }
@@ -77,22 +82,22 @@ pub(crate) async fn peers(
     Ok(None)
 }
 
-/// The next task for this manager, besides those it is busy with; workers
-/// have none.
+/// Returns the next task for this manager, except the tasks in `busy`. Workers
+/// get no tasks.
 pub(crate) async fn task(
     d: &ClustersDeps,
-    who: &Who,
+    caller: &NodeSession,
     feed: Subscription,
     busy: &[&str],
     wait: Duration,
 ) -> Result<Option<Task>> {
-    if !who.node.is_master {
+    if !caller.node.is_master {
         tokio::time::sleep(wait.min(LONGEST)).await;
         return Ok(None);
     }
-    let mut patience = Patience::new(feed, wait);
-    while let Some(view) = patience.next().await {
-        let found = assign::next_task(d, who, &view, busy).await?;
+    let mut poll = LongPoll::new(feed, wait);
+    while let Some(view) = poll.next().await {
+        let found = assign::next_task(d, caller, &view, busy).await?;
         if found.is_some() {
             return Ok(found);
         }

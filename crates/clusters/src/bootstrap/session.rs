@@ -1,5 +1,5 @@
-//! The server's side of an agent's streams: what the agent has been told, and
-//! what it is told next. Each is driven by the body of its answer, so it ends
+//! Server side of the streams of an agent: tracks what was sent and computes
+//! what to send next. Each stream is driven by its response body, so it ends
 //! with the connection.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,23 +12,23 @@ use tokio::time::sleep;
 
 use super::assign;
 use super::feed::{Subscription, View};
-use super::ops::Who;
+use super::ops::NodeSession;
 use crate::ClustersDeps;
 use crate::coe::Coe;
 
-/// After a task that could not be taken from the database.
+/// Delay after a task could not be claimed because of a database error.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The node of a stream and its sight of the cluster.
+/// The node of a stream, and its subscription to the view of the cluster.
 struct Follower {
-    who: Who,
+    caller: NodeSession,
     feed: Subscription,
     started: bool,
 }
 
 impl Follower {
-    /// A fresh view, then each that differs; `None` once the node is no node
-    /// of the cluster any more, or another session is its session.
+    /// Returns the current view first, then each view that differs; `None` if
+    /// the node was removed from the cluster or has a newer session.
     async fn view(&mut self) -> Option<Arc<View>> {
         let view = if self.started {
             self.feed.changed().await?
@@ -36,32 +36,33 @@ impl Follower {
             self.feed.fresh().await?
         };
         self.started = true;
-        let node = &self.who.node;
+        let node = &self.caller.node;
         let hash = node.session_hash.as_deref().unwrap_or_default();
-        view.holds(&node.id, hash).then_some(view)
+        view.has_session(&node.id, hash).then_some(view)
     }
 }
 
-/// What every agent is told.
+/// The stream of frames that every agent receives.
 pub(crate) struct Session {
     follower: Follower,
     queue: VecDeque<ServerFrame>,
-    /// What the agent knows.
+    /// State that was already sent to the agent.
     ticket: Option<JoinTicket>,
     peers: Option<String>,
 }
 
 impl Session {
-    /// `peers`: the version that the agent knows from before.
+    /// `peers`: the version of the peers that the agent has from an earlier
+    /// session.
     pub(crate) fn new(
-        who: Who,
+        caller: NodeSession,
         accepted: Accepted,
         peers: Option<String>,
         feed: Subscription,
     ) -> Self {
         Self {
             follower: Follower {
-                who,
+                caller,
                 feed,
                 started: false,
             },
@@ -71,14 +72,14 @@ impl Session {
         }
     }
 
-    /// Waits for something to say; `None` once the session is over.
+    /// Returns the next frame; `None` when the session has ended.
     pub(crate) async fn next(&mut self) -> Option<ServerFrame> {
         loop {
             if let Some(frame) = self.queue.pop_front() {
                 return Some(frame);
             }
             let view = self.follower.view().await?;
-            let ticket = view.ticket(self.follower.who.node.is_master);
+            let ticket = view.ticket(self.follower.caller.node.is_master);
             if ticket != self.ticket
                 && let Some(ticket) = ticket
             {
@@ -96,21 +97,21 @@ impl Session {
     }
 }
 
-/// What a manager is asked to do, while it is able to.
-pub(crate) struct Duties {
+/// The stream of tasks of a manager that is ready to run them.
+pub(crate) struct TaskStream {
     d: Arc<ClustersDeps>,
     follower: Follower,
     queue: VecDeque<ServerFrame>,
-    /// Tasks that it has not answered; whether each is a drain.
+    /// Tasks without a result yet; the value says whether the task is a drain.
     given: BTreeMap<String, bool>,
 }
 
-impl Duties {
-    pub(crate) fn new(d: Arc<ClustersDeps>, who: Who, feed: Subscription) -> Self {
+impl TaskStream {
+    pub(crate) fn new(d: Arc<ClustersDeps>, caller: NodeSession, feed: Subscription) -> Self {
         Self {
             d,
             follower: Follower {
-                who,
+                caller,
                 feed,
                 started: false,
             },
@@ -119,15 +120,16 @@ impl Duties {
         }
     }
 
-    /// Waits for a task or the end of one; `None` once the session is over.
+    /// Returns the next task or cancellation; `None` when the session has
+    /// ended.
     pub(crate) async fn next(&mut self) -> Option<ServerFrame> {
         loop {
             if let Some(frame) = self.queue.pop_front() {
                 return Some(frame);
             }
             let view = self.follower.view().await?;
-            if let Err(e) = self.give(&view).await {
-                let node = &self.follower.who.node.name;
+            if let Err(e) = self.queue_tasks(&view).await {
+                let node = &self.follower.caller.node.name;
                 tracing::warn!(node, error = %e, "the next task of an agent");
                 sleep(RETRY).await;
                 self.follower.started = false;
@@ -135,9 +137,9 @@ impl Duties {
         }
     }
 
-    /// In a swarm drains are done side by side; everything else is done one
-    /// at a time, so that several managers share the tasks.
-    async fn give(&mut self, view: &View) -> Result<()> {
+    /// In a swarm drains run in parallel. All other tasks run one at a time, so
+    /// that several managers share them.
+    async fn queue_tasks(&mut self, view: &View) -> Result<()> {
         let (given, queue) = (&mut self.given, &mut self.queue);
         given.retain(|id, _| {
             let task = view.tasks.iter().find(|t| t.id == *id);
@@ -146,16 +148,16 @@ impl Duties {
             }
             task.is_some_and(|t| t.status == "pending")
         });
-        let who = &self.follower.who;
-        let side_by_side = who.cluster.engine()? == Coe::Swarm;
+        let caller = &self.follower.caller;
+        let side_by_side = caller.cluster.engine()? == Coe::Swarm;
         while self.given.is_empty() || (side_by_side && self.given.values().all(|drain| *drain)) {
             let has: Vec<&str> = self.given.keys().map(String::as_str).collect();
-            let Some(task) = assign::next_task(&self.d, who, view, &has).await? else {
+            let Some(task) = assign::next_task(&self.d, caller, view, &has).await? else {
                 break;
             };
             let drain = matches!(task.kind, TaskKind::Drain { .. });
             if !drain && !self.given.is_empty() {
-                // It is taken; it is given when the drains are over.
+                // The task is claimed now and sent when the drains have ended.
                 break;
             }
             self.given.insert(task.id.clone(), drain);

@@ -10,7 +10,7 @@ use crate::{cluster, links};
 
 /// `GET /certificates/{cluster}`.
 pub(crate) async fn show(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
-    call.only(&["ca_cert_type"])?;
+    call.allow_query_keys(&["ca_cert_type"])?;
     let shown = ops::show(d, &call.ctx, key, call.query_value("ca_cert_type")).await?;
     Ok(Answer::json(200, body(&shown, &call.base)))
 }
@@ -23,7 +23,7 @@ fn body(shown: &Pem, base: &str) -> Value {
 
 /// `POST /certificates`.
 pub(crate) async fn sign(d: &ClustersDeps, call: Call) -> Result<Answer> {
-    call.no_query()?;
+    call.reject_query()?;
     let signed = ops::sign(d, &call.ctx, call.body).await?;
     let path = format!("certificates/{}", signed.cluster);
     let mut body = json!({ "cluster_uuid": signed.cluster,
@@ -36,7 +36,7 @@ pub(crate) async fn sign(d: &ClustersDeps, call: Call) -> Result<Answer> {
 
 /// `PATCH /certificates/{cluster}`.
 pub(crate) async fn rotate(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
-    call.no_query()?;
+    call.reject_query()?;
     let uuid = ops::rotate(d, &call.ctx, key).await?;
     Ok(Answer::json(202, cluster::wire::accepted(&uuid)))
 }

@@ -9,14 +9,14 @@ use crate::cluster::model::Intent;
 use crate::cluster::{Cluster, KIND, ops, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::profiles::Authority;
-use crate::errors::{as_bad_request, bad, bad_field, wrong_state};
+use crate::errors::{as_bad_request, bad_request, invalid_field, wrong_state};
 use crate::fields::Fields;
 use crate::kube::{self, Kube};
 use crate::node::{self, NodeStatus, Task};
 use crate::notify::{self, Outcome};
 use crate::{ClustersDeps, bootstrap, nodegroup, tokens};
 
-/// A manager gets so long to take a new CA.
+/// Time limit of a manager for switching to a new CA.
 const RELOAD_SECONDS: i64 = 60;
 
 /// A certificate of a cluster.
@@ -42,7 +42,7 @@ pub(crate) async fn show(
 ) -> Result<Pem> {
     let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
     d.enforcer.check("certificate:get", ctx, &ops::target(&c))?;
-    let pem = match other(d, &c, Authority::parse(kind)).await? {
+    let pem = match kubernetes_authority(d, &c, Authority::parse(kind)).await? {
         Some((kube, which)) => kube.stored(which).map(|ca| ca.cert.clone()),
         None => None,
     };
@@ -50,7 +50,8 @@ pub(crate) async fn show(
         Some(pem) => pem,
         None => {
             let own = stored(d, &c).await?.0;
-            // Who takes this file for the CA has to reach the API with it.
+            // Clients use this file as the only CA, so it has to verify the API
+            // as well.
             match bootstrap::ops::api_ca(d, &c.uuid).await? {
                 Some(more) => format!("{}\n{}\n", own.trim(), more.trim()),
                 None => own,
@@ -69,9 +70,9 @@ async fn stored(d: &ClustersDeps, c: &Cluster) -> Result<(String, String)> {
         .ok_or_else(|| Error::not_found("Cluster", &c.uuid))
 }
 
-/// The CAs that only Kubernetes has, where one of them is meant. A swarm has
-/// one CA, whatever is asked for.
-async fn other(
+/// Selects a CA that only Kubernetes clusters have. A swarm has one CA, which
+/// is returned for every type.
+async fn kubernetes_authority(
     d: &ClustersDeps,
     c: &Cluster,
     which: Authority,
@@ -84,7 +85,7 @@ async fn other(
 
 /// A CA with its key, for signing.
 pub(crate) async fn authority(d: &ClustersDeps, c: &Cluster, which: Authority) -> Result<Ca> {
-    if let Some((kube, which)) = other(d, c, which).await?
+    if let Some((kube, which)) = kubernetes_authority(d, c, which).await?
         && let Some(ca) = kube.authority(&d.sealer, &c.uuid, which)?
     {
         return Ok(ca);
@@ -99,21 +100,24 @@ pub(crate) async fn authority(d: &ClustersDeps, c: &Cluster, which: Authority) -
     })
 }
 
-/// Signs a request of a user.
+/// Signs a certificate request of a user.
 pub(crate) async fn sign(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> Result<Signed> {
     let known = &["cluster_uuid", "bay_uuid", "csr", "ca_cert_type"];
     let f = Fields::new("certificate", body, known, &["pem", "links"], &[])?;
     let key = match (f.text("cluster_uuid", 1, 255)?, f.text("bay_uuid", 1, 255)?) {
         (Some(key), None) | (None, Some(key)) => key,
         (None, None) => {
-            return Err(bad_field(
+            return Err(invalid_field(
                 "cluster_uuid",
                 "None",
                 "Mandatory field missing.",
             ));
         }
         (Some(_), Some(_)) => {
-            return Err(bad("bay_uuid", "Give cluster_uuid or bay_uuid, not both."));
+            return Err(bad_request(
+                "bay_uuid",
+                "Give cluster_uuid or bay_uuid, not both.",
+            ));
         }
     };
     let csr = f.need_text("csr", 1, 64 * 1024)?;
@@ -134,13 +138,14 @@ pub(crate) async fn sign(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> Re
     })
 }
 
-/// Replaces the CA and tells the managers to take certificates of the new.
+/// Replaces the CA, and creates tasks that make managers request new
+/// certificates.
 pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<String> {
     let found = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
     d.enforcer
         .check("certificate:rotate_ca", ctx, &ops::target(&found))?;
     if found.engine()? == Coe::Kubernetes {
-        return Err(bad(
+        return Err(bad_request(
             "ca",
             "Rotating the CA of a kubernetes cluster is not supported by this driver; nothing \
              was changed.",
@@ -152,14 +157,14 @@ pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Str
         .seal(&tokens::ca_purpose(&found.uuid), ca.key_pem.as_bytes())?;
     db::write!(d.db, |tx| {
         db::mark_now(tx, KIND, &found.uuid).await?;
-        tx.leave_receipt().await?;
-        let mut c = ops::unchanged(tx, &found).await?;
+        tx.write_receipt().await?;
+        let mut c = ops::lock_unchanged(tx, &found).await?;
         if !c.complete() {
             return Err(wrong_state("Updating", &c.status));
         }
         let nodes = node::table::of_cluster_tx(tx, &c.uuid).await?;
         let groups = nodegroup::table::of_cluster_tx(tx, &c.uuid).await?;
-        ops::begin(tx, &mut c, Intent::RotateCa, None).await?;
+        ops::start_operation(tx, &mut c, Intent::RotateCa, None).await?;
         table::set_ca(tx, &c.uuid, &ca.cert_pem, &sealed).await?;
         let managers = nodes
             .iter()

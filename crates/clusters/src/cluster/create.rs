@@ -1,5 +1,5 @@
-//! Accepting a new cluster: checks in the order of the real service, then one
-//! transaction for everything that the cluster is made of.
+//! Creates a cluster: checks in the order of the real service, then one
+//! transaction that inserts all rows of the cluster.
 
 use db::Table as _;
 use kernel::{Ctx, Error, Kind, Result, clock, ids};
@@ -11,19 +11,20 @@ use super::{KIND, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::flavour;
 use crate::coe::kubernetes::networks::Networks;
-use crate::errors::{as_bad_request, bad};
+use crate::errors::{as_bad_request, bad_request};
 use crate::kube::{self, Kube};
 use crate::node;
 use crate::nodegroup::{Group, MASTER, WORKER};
 use crate::notify::{self, Outcome};
-use crate::template::ops::{own, project};
+use crate::template::ops::{own_target, project};
 use crate::template::{self, Template};
 use crate::{ClustersDeps, lookups, tokens};
 
-/// From this minor version on a missing template is 404, before it is 400.
+/// From this minor version on a missing template is answered with 404, before
+/// that with 400.
 const TEMPLATE_404: u16 = 10;
 
-/// Accepts a cluster; answers its uuid.
+/// Creates a cluster and returns its uuid.
 pub(crate) async fn create(
     d: &ClustersDeps,
     ctx: &Ctx,
@@ -36,7 +37,7 @@ pub(crate) async fn create(
     let coe = Coe::parse(&t.coe)?;
     let distro = t.cluster_distro.clone().unwrap_or_default();
     if !coe.supports(&t.server_type, &distro) {
-        return Err(bad(
+        return Err(bad_request(
             "cluster_template_id",
             format!(
                 "Cluster type ({}, {distro}, {}) not supported.",
@@ -47,15 +48,17 @@ pub(crate) async fn create(
     let volume = new.docker_volume_size.or(t.docker_volume_size);
     template::model::check_volume(t.docker_storage_driver.as_deref(), volume)?;
     model::check_masters_odd(new.master_count)?;
-    d.enforcer.check("cluster:create", ctx, &own(ctx))?;
-    let admin = d
-        .enforcer
-        .allows("clustertemplate:get_one_all_projects", ctx, &own(ctx));
+    d.enforcer.check("cluster:create", ctx, &own_target(ctx))?;
+    let admin = d.enforcer.allows(
+        "clustertemplate:get_one_all_projects",
+        ctx,
+        &own_target(ctx),
+    );
     if t.hidden && !admin {
         return Err(Error::forbidden("Not authorized."));
     }
     let cluster = merge(&new, &t, ctx, project_id);
-    infrastructure(d, ctx, &cluster, &t).await?;
+    check_infrastructure(d, ctx, &cluster, &t).await?;
     coe.check_labels(&cluster.labels, t.network_driver.as_deref())?;
     if coe == Coe::Kubernetes {
         t.image_id = lookups::release(d, ctx, &cluster.labels, &t.image_id).await?;
@@ -63,7 +66,7 @@ pub(crate) async fn create(
     let networks = networks(d, ctx, &cluster, &t).await?;
     lookups::keypair(d, ctx, cluster.keypair.as_deref()).await?;
     if new.master_count > 1 && !cluster.master_lb_enabled {
-        return Err(bad(
+        return Err(bad_request(
             "master_count",
             "master_count must be 1 when master_lb_enabled is False",
         ));
@@ -119,9 +122,14 @@ fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: String) -> Clust
     }
 }
 
-async fn infrastructure(d: &ClustersDeps, ctx: &Ctx, c: &Cluster, t: &Template) -> Result<()> {
+async fn check_infrastructure(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    c: &Cluster,
+    t: &Template,
+) -> Result<()> {
     lookups::image(d, ctx, &t.image_id).await?;
-    let (masters, workers) = c.engine()?.least_ram();
+    let (masters, workers) = c.engine()?.min_ram();
     let flavor = c.flavor_id.as_deref();
     lookups::node_flavor(d, ctx, ("flavor_id", "worker"), flavor, workers).await?;
     let flavor = c.master_flavor_id.as_deref();
@@ -131,7 +139,7 @@ async fn infrastructure(d: &ClustersDeps, ctx: &Ctx, c: &Cluster, t: &Template) 
     lookups::fixed_subnet(d, ctx, c.fixed_subnet.as_deref()).await
 }
 
-/// The ranges of a Kubernetes cluster; nothing else has some.
+/// The ranges of a Kubernetes cluster; other engines have none.
 async fn networks(
     d: &ClustersDeps,
     ctx: &Ctx,
@@ -147,7 +155,7 @@ async fn networks(
     networks.upstream_dns = t.dns_servers();
     let (network, subnet) = (c.fixed_network.as_deref(), c.fixed_subnet.as_deref());
     if let Some(range) = lookups::fixed_range(d, ctx, network, subnet).await? {
-        networks.apart_from("fixed_subnet", range)?;
+        networks.check_disjoint("fixed_subnet", range)?;
     }
     Ok(Some(networks))
 }
@@ -205,15 +213,16 @@ async fn store(
             n.pod_cidr = Some(range);
         }
         kube = Some(Kube::new(&d.sealer, &c.uuid, networks)?);
-        // One master would only get a second thing that can break.
+        // A single master needs no balancer, which would only be another point
+        // of failure.
         if c.master_lb_enabled && new.master_count > 1 {
             nodes.push(tokens::new_balancer(&d.sealer, c)?);
         }
     }
     db::write!(d.db, |tx| {
         db::mark_for(tx, KIND, &c.uuid, &c.project_id).await?;
-        tx.leave_receipt().await?;
-        // The template may have been deleted since it was read.
+        tx.write_receipt().await?;
+        // The template may have been deleted after it was read.
         if template::table::lock(tx, &t.uuid).await?.is_none() {
             return Err(Error::not_found("ClusterTemplate", &new.template));
         }

@@ -1,7 +1,6 @@
-//! Nodes whose servers are lost come back, at the head of a resize: the same
-//! name, index and address on an empty server. A master's place in etcd is
-//! given to its successor by a living master; where no majority lives nothing
-//! is touched.
+//! Rebuilds lost nodes at the start of a resize: each gets an empty server with
+//! the same name, index and address. A running master replaces the etcd member
+//! of a lost master. Without a majority of running masters nothing is changed.
 //!
 //! ```text
 //! lost ── Node object removed ── member replaced ── server rebuilt ── voter ── ready
@@ -12,12 +11,12 @@ use std::collections::BTreeMap;
 
 use db::Lease;
 use kernel::{Ctx, Result, clock};
-use orchestration::face::{StackUpdate, Unhealthy};
+use orchestration::api::{StackUpdate, Unhealthy};
 use serde_json::{Map, Value};
 
 use super::model::Cluster;
-use super::plan::Move;
-use super::{KIND, leave, lost};
+use super::plan::PlanStep;
+use super::{KIND, failed_servers, node_removal};
 use crate::ClustersDeps;
 use crate::coe::Coe;
 use crate::coe::hot::{BALANCER, MASTERS, WORKERS};
@@ -26,25 +25,32 @@ use crate::tokens;
 
 pub(crate) const ADD: &str = "add-member";
 pub(crate) const PROMOTE: &str = "promote-member";
-/// A living master gets so long for each of the two, seconds: etcd takes no
-/// member before its voters were connected for five.
+/// Time limit for each of the two etcd tasks, seconds: etcd refuses new members
+/// until its voters have been connected for five seconds.
 const MEMBER_SECONDS: i64 = 120;
-/// The safety net below the events that wake a cluster, microseconds.
-const GLANCE: i64 = 5_000_000;
+/// Resync interval for missed events, microseconds.
+const RESYNC_INTERVAL: i64 = 5_000_000;
 
-/// The nodes whose servers can be made anew. `gone`: names of servers in
-/// error; `dead`: of those that do not run, these among them. Pure.
-pub(crate) fn lost<'a>(nodes: &'a [Node], gone: &[String], dead: &[String]) -> Vec<&'a Node> {
+/// Returns the nodes whose servers can be rebuilt. `gone` lists the names of
+/// servers in error; `dead` lists all servers that do not run, including those.
+/// Pure.
+pub(crate) fn nodes_to_rebuild<'a>(
+    nodes: &'a [Node],
+    gone: &[String],
+    dead: &[String],
+) -> Vec<&'a Node> {
     let masters = || nodes.iter().filter(|n| n.is_master && n.status.wanted());
-    let living = masters().filter(|n| n.status == NodeStatus::Ready && !dead.contains(&n.name));
-    // What etcd holds of the others is all that there is of the cluster.
-    let majority = living.count() > masters().count() / 2;
+    let running_masters =
+        masters().filter(|n| n.status == NodeStatus::Ready && !dead.contains(&n.name));
+    // Without a majority, the remaining members hold the only copy of the data
+    // of the cluster.
+    let majority = running_masters.count() > masters().count() / 2;
     nodes
         .iter()
         .filter(|n| match n.status {
             NodeStatus::Lost => true,
             NodeStatus::Ready => gone.contains(&n.name),
-            // It has not come back the last time. A worker is replaced.
+            // The last rebuild failed. A worker is replaced instead.
             NodeStatus::Failed => n.is_master || n.is_balancer,
             _ => false,
         })
@@ -52,8 +58,8 @@ pub(crate) fn lost<'a>(nodes: &'a [Node], gone: &[String], dead: &[String]) -> V
         .collect()
 }
 
-/// The next step for what is lost; `None`: nothing is. Pure.
-pub(crate) fn decide(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> Option<Move> {
+/// The next step for lost nodes; `None` if there are none. Pure.
+pub(crate) fn decide(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> Option<PlanStep> {
     let members = nodes.iter().filter(|n| n.status.wanted());
     let back: Vec<&Node> = members
         .filter(|n| n.status == NodeStatus::Lost || n.fresh_sealed.is_some())
@@ -64,16 +70,17 @@ pub(crate) fn decide(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> O
     }
     if let Some(n) = back.iter().find(|n| n.status == NodeStatus::Failed) {
         let cause = n.cause(Coe::Kubernetes).unwrap_or_default();
-        return Some(Move::Settle(Err(cause)));
+        return Some(PlanStep::Finish(Err(cause)));
     }
-    let until = c.updated_at.unwrap_or(c.created_at) + tokens::patience(c) * 1_000_000;
+    let until =
+        c.updated_at.unwrap_or(c.created_at) + tokens::token_lifetime_seconds(c) * 1_000_000;
     if until <= now {
         let names = names(&back);
-        return Some(Move::Settle(Err(format!(
-            "Lost nodes did not come back in time: {names}. Resize again to try once more."
+        return Some(PlanStep::Finish(Err(format!(
+            "Lost nodes were not rebuilt in time: {names}. Resize again to retry."
         ))));
     }
-    let mut wait = format!("Waiting for {} to come back.", names(&back));
+    let mut wait = format!("Waiting for {} to be rebuilt.", names(&back));
     let able = nodes
         .iter()
         .any(|n| n.is_master && n.status == NodeStatus::Ready);
@@ -83,14 +90,14 @@ pub(crate) fn decide(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> O
             .copied()
     };
     let listed: Vec<&Node> = lost().filter(|n| !n.is_balancer).collect();
-    if able && let Some(step) = leave::unlist(c, &listed, tasks, now) {
+    if able && let Some(step) = node_removal::plan_node_object_removal(c, &listed, tasks, now) {
         return Some(step);
     }
     let mut ready: Vec<String> = lost()
         .filter(|n| !n.is_master)
         .map(|n| n.id.clone())
         .collect();
-    // One after the other: etcd has room for one member without a vote.
+    // One after the other, because etcd allows one member without a vote.
     if let Some(n) = back.iter().find(|n| n.is_master) {
         let kind = if n.status == NodeStatus::Lost {
             Some(ADD)
@@ -100,7 +107,7 @@ pub(crate) fn decide(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> O
         let task = kind.and_then(|kind| task(c, tasks, kind, &n.name));
         match (kind, task) {
             (None, _) => {}
-            (Some(kind), None) => return Some(Move::Member(kind, n.name.clone())),
+            (Some(kind), None) => return Some(PlanStep::ChangeEtcdMember(kind, n.name.clone())),
             (Some(ADD), Some(t)) if t.status == "done" => ready.push(n.id.clone()),
             (_, Some(t)) if t.status == "failed" || t.status == "pending" && !t.pending(now) => {
                 let said = if t.log.is_empty() {
@@ -108,7 +115,7 @@ pub(crate) fn decide(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> O
                 } else {
                     t.log.trim_end_matches('.')
                 };
-                return Some(Move::Settle(Err(format!(
+                return Some(PlanStep::Finish(Err(format!(
                     "Node {}: step {} failed: {said}. Resize again to try once more.",
                     t.node, t.kind
                 ))));
@@ -118,9 +125,9 @@ pub(crate) fn decide(c: &Cluster, nodes: &[Node], tasks: &[Task], now: i64) -> O
         }
     }
     Some(if ready.is_empty() {
-        Move::WaitUntil(until.min(now + GLANCE), wait)
+        PlanStep::WaitUntil(until.min(now + RESYNC_INTERVAL), wait)
     } else {
-        Move::Rebuild(ready)
+        PlanStep::Rebuild(ready)
     })
 }
 
@@ -135,8 +142,8 @@ fn task<'a>(c: &Cluster, tasks: &'a [Task], kind: &str, node: &str) -> Option<&'
         .find(|t| t.kind == kind && t.node == node && t.generation == c.generation)
 }
 
-/// Has a living master change the members of etcd.
-pub(crate) async fn member(
+/// Creates a task in which a running master changes the members of etcd.
+pub(crate) async fn change_etcd_member(
     d: &ClustersDeps,
     lease: &Lease,
     c: &Cluster,
@@ -148,9 +155,9 @@ pub(crate) async fn member(
     db::fenced!(d.db, lease, |tx| node::table::insert_task(tx, &task).await)
 }
 
-/// Has the stack rebuild the servers of lost nodes, each with a token of its
-/// own. A repeat after a crash finds the tokens, and the stack knows the
-/// incidents by them.
+/// Makes the stack rebuild the servers of lost nodes, each with a new token. A
+/// repeat after a crash finds the stored tokens, which also identify the
+/// incidents for the stack.
 pub(crate) async fn rebuild(
     d: &ClustersDeps,
     lease: &Lease,
@@ -168,8 +175,8 @@ pub(crate) async fn rebuild(
             let armed =
                 n.fresh_sealed.is_some() && n.session_hash.is_none() && n.token_expires > now;
             if !armed {
-                tokens::rearm(&d.sealer, c, &mut n)?;
-                node::table::rearm(tx, &n).await?;
+                tokens::replace_token(&d.sealer, c, &mut n)?;
+                node::table::replace_token(tx, &n).await?;
             }
             lost.push(n);
         }
@@ -194,7 +201,7 @@ pub(crate) async fn rebuild(
                 && n.status == NodeStatus::Lost
             {
                 n.status = NodeStatus::Waiting;
-                node::table::conclude(tx, &n).await?;
+                node::table::set_observed_status(tx, &n).await?;
             }
         }
         tx.wake(KIND, &c.uuid);
@@ -202,7 +209,7 @@ pub(crate) async fn rebuild(
     })
 }
 
-/// A node's resource in the stack of its cluster.
+/// The resource of a node in the stack of its cluster.
 fn unhealthy(n: &Node) -> Unhealthy {
     let incident = n.token_hash.clone();
     let group = if n.is_master { MASTERS } else { WORKERS };
@@ -221,8 +228,8 @@ fn unhealthy(n: &Node) -> Unhealthy {
     }
 }
 
-/// The tokens of the nodes that the stack knows. Its sizes stay as they are:
-/// what leaves has yet to be drained.
+/// Token parameters of the nodes that the stack has. Sizes stay unchanged,
+/// because leaving nodes must be drained first.
 fn token_parameters(
     d: &ClustersDeps,
     c: &Cluster,
@@ -234,44 +241,49 @@ fn token_parameters(
         for n in nodes {
             let known = n.generation <= c.sent_generation && n.status != NodeStatus::Removed;
             if known && n.is_master == masters && !n.is_balancer {
-                let token = tokens::of_stack(&d.sealer, n)?;
+                let token = tokens::stack_token(&d.sealer, n)?;
                 all.insert(n.index.to_string(), token.into());
             }
         }
         out.insert(format!("{word}_tokens"), Value::Object(all));
     }
     if let Some(n) = nodes.iter().find(|n| n.is_balancer) {
-        let token = tokens::of_stack(&d.sealer, n)?;
+        let token = tokens::stack_token(&d.sealer, n)?;
         out.insert("balancer_token".into(), token.into());
     }
     Ok(out)
 }
 
-/// Begins a resize to the present size for a cluster at rest that heals
-/// itself: the label `auto_healing_enabled`, unless a controller inside of
-/// the cluster does it. One that failed to heal waits for somebody.
+/// Starts a resize to the current size if the cluster is idle and has
+/// auto-healing (label `auto_healing_enabled`), unless a controller inside the
+/// cluster does the healing. A cluster whose last healing failed waits for an
+/// operator.
 ///
 /// # Errors
-/// As the database and compute.
-pub(crate) async fn follow(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<()> {
+/// Fails if the database or compute fails.
+pub(crate) async fn start_auto_heal(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<()> {
     let on = c.labels.get("auto_healing_enabled").is_some_and(|v| {
         matches!(
             v.trim().to_ascii_lowercase().as_str(),
             "true" | "1" | "yes" | "on" | "t" | "y"
         )
     });
-    if !on || !c.complete() || c.engine()? != Coe::Kubernetes || super::health::hands_off(c)? {
+    if !on
+        || !c.complete()
+        || c.engine()? != Coe::Kubernetes
+        || super::health::is_health_delegated(c)?
+    {
         return Ok(());
     }
-    let (gone, dead) = lost::dead(d, c).await?;
+    let (gone, dead) = failed_servers::unavailable_servers(d, c).await?;
     if gone.is_empty() {
         return Ok(());
     }
     let nodes = node::table::of_cluster(&d.db, &c.uuid).await?;
-    if lost(&nodes, &gone, &dead).is_empty() {
+    if nodes_to_rebuild(&nodes, &gone, &dead).is_empty() {
         return Ok(());
     }
-    super::resize::again(d, lease, c).await
+    super::resize::resize_to_current_size(d, lease, c).await
 }
 
 #[cfg(test)]

@@ -1,66 +1,75 @@
-//! A cluster's health: what its managers observe, and what compute knows of
-//! its servers. Compute hears of a dead container at once, the cluster's own
-//! members only after missed heartbeats; a dead manager tells nothing at all.
+//! Health of a cluster, derived from reports of its managers and from the state
+//! of its servers. Compute notices a stopped container immediately, the members
+//! of the cluster only after missed heartbeats, and a stopped manager reports
+//! nothing.
 
-use compute::face::{Server, ServerStatus};
+use compute::api::{Server, ServerStatus};
 use db::Lease;
 use kernel::{Ctx, Error, OwnerKey, Result};
 use serde_json::Value;
 
-use super::told::Told;
+use super::master_reports::MasterReports;
 use super::{Cluster, table};
 use crate::ClustersDeps;
 use crate::coe::Coe;
 use crate::coe::kubernetes::health::delegated;
 use crate::node::{self, Node};
 
-/// A verdict for the row: `health_status` and `health_status_reason`.
+/// New values of `health_status` and `health_status_reason`.
 pub(crate) type Verdict = (&'static str, Value);
 
-/// Whether somebody inside of the cluster sets its health.
-pub(crate) fn hands_off(c: &Cluster) -> Result<bool> {
+/// Whether a controller inside the cluster sets its health.
+pub(crate) fn is_health_delegated(c: &Cluster) -> Result<bool> {
     Ok(c.engine()? == Coe::Kubernetes && delegated(&c.labels))
 }
 
-/// How often health is judged anew because a master told something meanwhile.
+/// Maximum number of attempts when masters report concurrently.
 pub(crate) const RACES: usize = 8;
-/// Said of a master that runs again, until it tells how it is.
-const UNHEARD: &str = "not heard of since its server stopped";
+/// Problem text of a restarted master that has not reported yet.
+const NOT_REPORTED_YET: &str = "no report since its server stopped";
 
-/// Judges an observation in the light of what compute says now. A master
-/// whose server does not run is taken for ill from then on, until it says
-/// otherwise: its container runs again long before its API server does.
+/// Combines an observation with the current server states. A master whose
+/// server does not run is unhealthy until its next report, because its
+/// container restarts long before its API server.
 ///
 /// # Errors
-/// As compute.
-pub(crate) async fn judge(d: &ClustersDeps, c: &Cluster, told: &mut Told) -> Result<Verdict> {
+/// Fails if compute fails.
+pub(crate) async fn evaluate_health(
+    d: &ClustersDeps,
+    c: &Cluster,
+    reports: &mut MasterReports,
+) -> Result<Verdict> {
     let nodes = node::table::of_cluster(&d.db, &c.uuid).await?;
     let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
     let owner = OwnerKey::new(orchestration::KIND, &c.stack_id);
     let servers = d.compute.servers.of_owner(&ctx, &owner).await?;
     let coe = c.engine()?;
     if coe == Coe::Kubernetes {
-        mark(&nodes, &servers, told);
+        mark_masters_down(&nodes, &servers, reports);
     }
-    Ok(weigh(coe, &nodes, &servers, told))
+    Ok(health_from_reports(coe, &nodes, &servers, reports))
 }
 
-/// A paused master goes on where it was: its agent has nothing new to say.
-fn mark(nodes: &[Node], servers: &[Server], told: &mut Told) {
+/// A paused master resumes where it stopped, so its agent has nothing new to
+/// report.
+fn mark_masters_down(nodes: &[Node], servers: &[Server], reports: &mut MasterReports) {
     let masters = nodes.iter().filter(|n| n.is_master && n.status.wanted());
     for n in masters {
         let ended = |s: &&Server| {
             s.name == n.name && matches!(s.status, ServerStatus::Shutoff | ServerStatus::Error)
         };
         if servers.iter().any(|s| ended(&s)) {
-            let problem = told.problems.entry(n.name.clone());
-            problem.or_insert_with(|| UNHEARD.to_owned());
+            let problem = reports.problems.entry(n.name.clone());
+            problem.or_insert_with(|| NOT_REPORTED_YET.to_owned());
         }
     }
 }
 
-/// The nodes whose servers do not run, and why.
-fn lost<'a>(nodes: &'a [Node], servers: &[Server]) -> Vec<(&'a Node, String)> {
+/// Returns the nodes whose servers do not run, with the reasons.
+fn nodes_without_running_server<'a>(
+    nodes: &'a [Node],
+    servers: &[Server],
+) -> Vec<(&'a Node, String)> {
     nodes
         .iter()
         .filter(|n| n.status.wanted())
@@ -71,29 +80,34 @@ fn lost<'a>(nodes: &'a [Node], servers: &[Server]) -> Vec<(&'a Node, String)> {
         .collect()
 }
 
-/// Pure: members whose server does not run are not ready, whatever the
-/// cluster still believes. A balancer is no member, but without it nobody
-/// reaches the API where `api_address` says it is.
-fn weigh(coe: Coe, nodes: &[Node], servers: &[Server], told: &Told) -> Verdict {
+/// Pure. Members whose server does not run are not ready, even if the cluster
+/// still reports them as ready. The balancer is not a member, but without it
+/// the API is unreachable at `api_address`.
+fn health_from_reports(
+    coe: Coe,
+    nodes: &[Node],
+    servers: &[Server],
+    reports: &MasterReports,
+) -> Verdict {
     let wanted = || nodes.iter().filter(|n| n.status.wanted());
-    let lost = lost(nodes, servers);
+    let lost = nodes_without_running_server(nodes, servers);
     let is_lost = |name: &str| lost.iter().any(|(n, _)| n.name == name);
-    let mut seen = told.seen.clone();
+    let mut seen = reports.seen.clone();
     for member in &mut seen.nodes {
         if is_lost(&member.hostname) {
             member.state = "down".into();
         }
     }
     let masters: Vec<&Node> = wanted().filter(|n| n.is_master).collect();
-    let living = masters.iter().filter(|n| !is_lost(&n.name)).count();
-    let silent = !masters.is_empty() && living == 0;
-    // The words of the dead say nothing about now.
-    let ill: Vec<(&String, &String)> = told
+    let running_masters = masters.iter().filter(|n| !is_lost(&n.name)).count();
+    let silent = !masters.is_empty() && running_masters == 0;
+    // Reports from nodes that are down are stale.
+    let ill: Vec<(&String, &String)> = reports
         .problems
         .iter()
         .filter(|(name, _)| masters.iter().any(|n| n.name == **name) && !is_lost(name))
         .collect();
-    if ill.len() >= living {
+    if ill.len() >= running_masters {
         seen.problem = match ill.as_slice() {
             [] => None,
             [(_, only)] => Some((*only).clone()),
@@ -107,7 +121,7 @@ fn weigh(coe: Coe, nodes: &[Node], servers: &[Server], told: &Told) -> Verdict {
         .filter(|n| !n.is_balancer)
         .map(|n| n.name.clone())
         .collect();
-    let (mut status, mut reason) = coe.judge(&names, &seen);
+    let (mut status, mut reason) = coe.evaluate_health(&names, &seen);
     if let Some(map) = reason.as_object_mut() {
         if seen.problem.is_none() {
             for (name, why) in ill {
@@ -135,7 +149,7 @@ fn weigh(coe: Coe, nodes: &[Node], servers: &[Server], told: &Told) -> Verdict {
     (status, reason)
 }
 
-/// What is wrong with a server; `None`: it runs, or is being built.
+/// Describes the problem of a server; `None` if it runs or is being built.
 fn trouble(server: &Server) -> Option<String> {
     let fault = server.fault.as_ref().map(|f| f.message.clone());
     Some(match server.status {
@@ -147,16 +161,17 @@ fn trouble(server: &Server) -> Option<String> {
     })
 }
 
-/// A cluster at rest whose servers may have changed by themselves.
+/// Refreshes the health of an idle cluster whose servers may have changed.
 ///
 /// # Errors
-/// As the database and compute; unavailable: the masters tell without a pause.
-pub(crate) async fn follow(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<()> {
-    if hands_off(c)? {
+/// As the database and compute; unavailable: too many concurrent reports of
+/// masters.
+pub(crate) async fn refresh_health(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<()> {
+    if is_health_delegated(c)? {
         return Ok(());
     }
     for _ in 0..RACES {
-        if look(d, lease, c).await? {
+        if refresh_once(d, lease, c).await? {
             return Ok(());
         }
     }
@@ -165,15 +180,15 @@ pub(crate) async fn follow(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Resu
     ))
 }
 
-/// `false` where a master has told something meanwhile.
-async fn look(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<bool> {
+/// Returns `false` if a master reported concurrently.
+async fn refresh_once(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<bool> {
     let stored = node::table::swarm(&d.db, &c.uuid).await?.observed;
-    // Nothing was observed yet: there is nothing to correct.
-    let Some(mut told) = Told::read(&stored) else {
+    // There is no observation to correct yet.
+    let Some(mut reports) = MasterReports::read(&stored) else {
         return Ok(true);
     };
-    let (status, reason) = judge(d, c, &mut told).await?;
-    let text = serde_json::to_string(&told)?;
+    let (status, reason) = evaluate_health(d, c, &mut reports).await?;
+    let text = serde_json::to_string(&reports)?;
     if text == stored
         && c.health_status.as_deref() == Some(status)
         && c.health_status_reason == reason
@@ -185,7 +200,7 @@ async fn look(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<bool> {
             return Ok(false);
         }
         node::table::set_observed(tx, &c.uuid, &text).await?;
-        table::conclude_health(tx, &c.uuid, status, &reason).await?;
+        table::set_observed_health(tx, &c.uuid, status, &reason).await?;
         Ok(true)
     })
 }
@@ -211,11 +226,11 @@ mod tests {
     fn server(name: &str, status: ServerStatus) -> Server {
         Server {
             status,
-            ..crate::tests::world::server(name)
+            ..crate::tests::fixture::server(name)
         }
     }
 
-    fn told(names: &[&str]) -> Told {
+    fn reports(names: &[&str]) -> MasterReports {
         let member = |name: &str| ObservedNode {
             hostname: name.into(),
             id: name.into(),
@@ -233,18 +248,19 @@ mod tests {
             problem: None,
             addons: Vec::new(),
         };
-        Told::after(None, "m-0", &seen)
+        MasterReports::with_report(None, "m-0", &seen)
     }
 
     #[test]
-    fn a_dead_server_is_told_before_the_cluster_notices() {
+    fn a_dead_server_is_reported_before_the_cluster_notices() {
         let nodes = [node("m-0", true), node("w-0", false)];
         let mut servers = [
             server("m-0", ServerStatus::Active),
             server("w-0", ServerStatus::Active),
         ];
-        let told = told(&["m-0", "w-0"]);
-        let verdict = |servers: &[Server]| weigh(Coe::Swarm, &nodes, servers, &told);
+        let reports = reports(&["m-0", "w-0"]);
+        let verdict =
+            |servers: &[Server]| health_from_reports(Coe::Swarm, &nodes, servers, &reports);
         assert_eq!(verdict(&servers).0, "HEALTHY");
         servers[1].status = ServerStatus::Shutoff;
         let (status, reason) = verdict(&servers);
@@ -275,45 +291,46 @@ mod tests {
             .iter()
             .map(|n| server(&n.name, ServerStatus::Active))
             .collect();
-        let mut told = told(&masters);
-        let verdict =
-            |servers: &[Server], told: &Told| weigh(Coe::Kubernetes, &nodes, servers, told);
-        let (status, reason) = verdict(&servers, &told);
+        let mut reports = reports(&masters);
+        let verdict = |servers: &[Server], reports: &MasterReports| {
+            health_from_reports(Coe::Kubernetes, &nodes, servers, reports)
+        };
+        let (status, reason) = verdict(&servers, &reports);
         assert_eq!(status, "HEALTHY");
         assert_eq!(reason.as_object().unwrap().len(), 4, "{reason}");
 
         servers[1].status = ServerStatus::Shutoff;
-        let (status, reason) = verdict(&servers, &told);
+        let (status, reason) = verdict(&servers, &reports);
         assert_eq!((status, &reason["api"]), ("UNHEALTHY", &json!("ok")));
         assert_eq!(reason["m-1.Ready"], "False");
-        // What it said before it died is not told any more.
-        told.problems.insert("m-1".into(), "etcd".into());
-        assert_eq!(verdict(&servers, &told).1, reason);
+        // Its last report before the stop is no longer used.
+        reports.problems.insert("m-1".into(), "etcd".into());
+        assert_eq!(verdict(&servers, &reports).1, reason);
         servers[1].status = ServerStatus::Active;
-        let (status, reason) = verdict(&servers, &told);
+        let (status, reason) = verdict(&servers, &reports);
         assert_eq!((status, &reason["api"]), ("UNHEALTHY", &json!("ok")));
         assert_eq!(reason["m-1.api"], "etcd");
         for name in ["m-0", "m-2"] {
-            told.problems.insert(name.into(), "etcd".into());
+            reports.problems.insert(name.into(), "etcd".into());
         }
         let all = "m-0: etcd; m-1: etcd; m-2: etcd";
-        assert_eq!(verdict(&servers, &told).1, json!({ "api": all }));
+        assert_eq!(verdict(&servers, &reports).1, json!({ "api": all }));
 
-        // It runs again long before it serves.
-        told.problems.clear();
+        // Its container runs long before its API server.
+        reports.problems.clear();
         servers[0].status = ServerStatus::Paused;
         servers[2].status = ServerStatus::Shutoff;
-        mark(&nodes, &servers, &mut told);
+        mark_masters_down(&nodes, &servers, &mut reports);
         servers[0].status = ServerStatus::Active;
         servers[2].status = ServerStatus::Active;
-        let (status, reason) = verdict(&servers, &told);
+        let (status, reason) = verdict(&servers, &reports);
         assert_eq!((status, &reason["api"]), ("UNHEALTHY", &json!("ok")));
-        assert_eq!(reason["m-2.api"], UNHEARD);
+        assert_eq!(reason["m-2.api"], NOT_REPORTED_YET);
         assert_eq!(reason.get("m-0.api"), None);
 
-        told.problems.clear();
+        reports.problems.clear();
         servers[3].status = ServerStatus::Shutoff;
-        let (status, reason) = verdict(&servers, &told);
+        let (status, reason) = verdict(&servers, &reports);
         assert_eq!(status, "UNHEALTHY");
         assert_eq!(reason["api"], "unreachable: the balancer does not run");
         assert!(reason["lb.Server"].as_str().unwrap().contains("SHUTOFF"));

@@ -6,10 +6,10 @@ use serde_json::json;
 use super::{create, ops, resize, wire};
 use crate::ClustersDeps;
 use crate::call::{Answer, Call};
-use crate::errors::{bad, not_in_version};
+use crate::errors::{bad_request, not_in_version};
 use crate::listing;
 
-/// `?rollback=` is known from here on.
+/// `?rollback=` is supported from this version on.
 const ROLLBACK: u16 = 3;
 const RESIZE: u16 = 7;
 const UPGRADE: u16 = 8;
@@ -42,13 +42,13 @@ pub(crate) async fn list(d: &ClustersDeps, call: &Call, rule: &str) -> Result<An
 }
 
 pub(crate) async fn create(d: &ClustersDeps, call: Call) -> Result<Answer> {
-    call.no_query()?;
+    call.reject_query()?;
     let uuid = create::create(d, &call.ctx, call.body, call.minor).await?;
     Ok(Answer::json(202, wire::accepted(&uuid)))
 }
 
 pub(crate) async fn show(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
-    call.no_query()?;
+    call.reject_query()?;
     let view = ops::show(d, &call.ctx, key).await?;
     Ok(Answer::json(
         200,
@@ -56,10 +56,10 @@ pub(crate) async fn show(d: &ClustersDeps, call: &Call, key: &str) -> Result<Ans
     ))
 }
 
-/// With `rollback` an update that fails goes back to what was; without it the
-/// nodes that are there stay.
+/// With `rollback` a failed update returns to the previous state; without it
+/// the existing nodes stay.
 pub(crate) async fn update(d: &ClustersDeps, call: Call, key: &str) -> Result<Answer> {
-    call.only(if call.minor >= ROLLBACK {
+    call.allow_query_keys(if call.minor >= ROLLBACK {
         &["rollback"]
     } else {
         &[]
@@ -73,7 +73,7 @@ pub(crate) async fn update(d: &ClustersDeps, call: Call, key: &str) -> Result<An
 }
 
 pub(crate) async fn delete(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
-    call.no_query()?;
+    call.reject_query()?;
     ops::delete(d, &call.ctx, key).await?;
     Ok(Answer::empty(204))
 }
@@ -82,21 +82,21 @@ pub(crate) async fn resize(d: &ClustersDeps, call: Call, key: &str) -> Result<An
     if call.minor < RESIZE {
         return Err(not_in_version((1, call.minor), "resize"));
     }
-    call.no_query()?;
+    call.reject_query()?;
     let uuid = resize::resize(d, &call.ctx, key, call.body).await?;
     Ok(Answer::json(202, wire::accepted(&uuid)))
 }
 
-/// No engine here can be upgraded yet: the checks of the real service, then
-/// its refusal.
+/// No engine supports upgrades yet: performs the checks of the real service,
+/// then refuses.
 pub(crate) async fn upgrade(d: &ClustersDeps, call: Call, key: &str) -> Result<Answer> {
     if call.minor < UPGRADE {
-        return Err(bad(
+        return Err(bad_request(
             "upgrade",
             "Cluster upgrade is not supported in the provided microversion.",
         ));
     }
-    call.no_query()?;
+    call.reject_query()?;
     let known = &["cluster_template", "max_batch_size", "nodegroup"];
     let f = crate::fields::Fields::new("cluster_upgrade_req", call.body, known, &[], &[])?;
     f.need_text("cluster_template", 1, 255)?;
@@ -107,7 +107,7 @@ pub(crate) async fn upgrade(d: &ClustersDeps, call: Call, key: &str) -> Result<A
     if !c.complete() {
         return Err(crate::errors::wrong_state("Upgrading", &c.status));
     }
-    Err(bad(
+    Err(bad_request(
         "upgrade",
         "Upgrading a cluster is not supported by this driver.",
     ))

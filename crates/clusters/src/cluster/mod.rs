@@ -1,26 +1,26 @@
-//! Clusters: accepted by the API, built as a stack, followed by event.
+//! Clusters: accepted by the API, built as stacks, and reconciled on events.
 
 pub(crate) mod create;
+mod failed_servers;
+pub(crate) mod finish;
 pub(crate) mod heal;
 pub(crate) mod health;
 pub(crate) mod http;
-mod leave;
-mod lost;
+pub(crate) mod master_reports;
 pub(crate) mod model;
+mod node_removal;
 pub(crate) mod ops;
 pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod reconcile;
 pub(crate) mod resize;
 pub(crate) mod rollback;
-pub(crate) mod settle;
 pub(crate) mod signal;
 mod stack;
 pub(crate) mod table;
-pub(crate) mod told;
 pub(crate) mod wire;
 
 pub(crate) use model::Cluster;
 
-/// Kind of the reconciler's keys.
+/// Kind of the keys of the reconciler.
 pub(crate) const KIND: &str = "cluster";

@@ -6,14 +6,14 @@ use kernel::{Error, Kind, Result};
 use serde_json::Value;
 
 use crate::coe::Coe;
-use crate::errors::{bad, bad_field};
+use crate::errors::{bad_request, invalid_field};
 use crate::fields::Fields;
 use crate::template::Template;
 
-/// Most nodes of one group.
+/// Maximum number of nodes of a group.
 pub(crate) const MAX_NODES: i64 = 1000;
 
-/// A cluster as stored, without its CA.
+/// A row of a cluster, without its CA.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Cluster {
     pub(crate) uuid: String,
@@ -27,9 +27,9 @@ pub(crate) struct Cluster {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) master_flavor_id: Option<String>,
     pub(crate) flavor_id: Option<String>,
-    /// Minutes; 0: no limit.
+    /// Minutes; 0 means no limit.
     pub(crate) create_timeout: i64,
-    /// Drawn when the cluster is accepted, before the stack is made.
+    /// Generated when the cluster is accepted, before the stack is created.
     pub(crate) stack_id: String,
     pub(crate) status: String,
     pub(crate) status_reason: Option<String>,
@@ -43,38 +43,38 @@ pub(crate) struct Cluster {
     pub(crate) fixed_subnet: Option<String>,
     pub(crate) floating_ip_enabled: bool,
     pub(crate) master_lb_enabled: bool,
-    /// What the current `*_IN_PROGRESS` is about.
+    /// The operation of the current `*_IN_PROGRESS` status.
     pub(crate) intent: Intent,
-    /// Grows with every accepted operation.
+    /// Incremented with every accepted operation.
     pub(crate) generation: i64,
-    /// The generation whose desired state the stack has been told.
+    /// The generation whose desired state was sent to the stack.
     pub(crate) sent_generation: i64,
-    /// Workers to go back to where the operation fails; `None`: nobody asked
-    /// for a way back.
+    /// Number of workers to return to if the operation fails; `None` if no
+    /// rollback was requested.
     pub(crate) rollback: Option<i64>,
-    /// The failure that a rollback answers.
+    /// The failure that caused the rollback.
     pub(crate) cause: Option<String>,
     pub(crate) created_at: i64,
     pub(crate) updated_at: Option<i64>,
-    /// Set where the row holds a word that this release does not know, and
-    /// says so. Such a row is shown, and nothing else is done with it: what
-    /// the word stands for is not known here.
+    /// Error text if the row contains a stored value that this release does not
+    /// know. Such a row is only shown, because the meaning of the value is
+    /// unknown.
     pub(crate) newer: Option<String>,
 }
 
-/// What an operation in progress wants.
+/// Goal of an operation in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Intent {
     #[default]
     Create,
     Resize,
-    /// Back to what was before a resize that failed.
+    /// Return to the previous size after a failed resize.
     Rollback,
     RotateCa,
     Delete,
 }
 
-db::words! {
+db::stored_enum! {
     Intent:
         Create = "create",
         Resize = "resize",
@@ -84,7 +84,7 @@ db::words! {
 }
 
 impl Intent {
-    /// The verb of the status words.
+    /// The action part of the status, such as `CREATE`.
     pub(crate) fn verb(self) -> &'static str {
         match self {
             Self::Create => "CREATE",
@@ -94,7 +94,7 @@ impl Intent {
         }
     }
 
-    /// What notifications call it: the way back is the end of an update.
+    /// The action name in notifications; a rollback is the end of an update.
     pub(crate) fn activity(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -104,30 +104,30 @@ impl Intent {
     }
 }
 
-/// Verbs and results that the status of a cluster is made of.
+/// Actions and results that a cluster status consists of.
 const VERBS: [&str; 4] = ["CREATE", "UPDATE", "ROLLBACK", "DELETE"];
 const RESULTS: [&str; 3] = ["IN_PROGRESS", "COMPLETE", "FAILED"];
 
 /// # Errors
-/// As [`db::unknown_word`].
+/// Same errors as [`db::unknown_stored_value`].
 pub(crate) fn check_status(word: &str) -> Result<()> {
     match word.split_once('_') {
         Some((verb, result)) if VERBS.contains(&verb) && RESULTS.contains(&result) => Ok(()),
-        _ => Err(db::unknown_word("status of a cluster", word)),
+        _ => Err(db::unknown_stored_value("status of a cluster", word)),
     }
 }
 
 impl Cluster {
-    /// The engine that it is built with.
+    /// The container orchestration engine of the cluster.
     pub(crate) fn engine(&self) -> Result<Coe> {
-        Coe::of_word(&self.coe)
+        Coe::from_stored(&self.coe)
     }
 
-    /// The row, unless a newer release has written it.
+    /// Returns the row, unless a newer release has written it.
     ///
     /// # Errors
-    /// As [`db::unknown_word`].
-    pub(crate) fn known(self) -> Result<Self> {
+    /// Same errors as [`db::unknown_stored_value`].
+    pub(crate) fn reject_newer(self) -> Result<Self> {
         match self.newer {
             Some(why) => Err(Error::new(Kind::Unavailable { retry_after: 30 }, why)),
             None => Ok(self),
@@ -146,8 +146,8 @@ impl Cluster {
         self.status.ends_with("_COMPLETE") && self.status != "DELETE_COMPLETE"
     }
 
-    /// The states from which a resize starts. After a rollback that failed
-    /// the real service takes a delete only; here the way out stays open.
+    /// Whether a resize can start. The real service allows only a delete after
+    /// a failed rollback; here a resize is allowed too.
     pub(crate) fn resizable(&self) -> bool {
         self.complete()
             || matches!(
@@ -156,9 +156,9 @@ impl Cluster {
             )
     }
 
-    /// Status and reason with which its operation ends. A rollback names the
-    /// failure that it answers, also where it has succeeded.
-    pub(crate) fn ending(&self, outcome: &Result<(), String>) -> (String, Option<String>) {
+    /// Final status and reason of an operation. The reason of a rollback names
+    /// the original failure even if the rollback succeeded.
+    pub(crate) fn final_status(&self, outcome: &Result<(), String>) -> (String, Option<String>) {
         let verb = self.intent.verb();
         match (outcome, &self.cause) {
             (Ok(()), cause) => (format!("{verb}_COMPLETE"), cause.clone()),
@@ -170,14 +170,14 @@ impl Cluster {
         }
     }
 
-    /// Start of the names of its nodes.
+    /// Prefix of the names of its nodes.
     pub(crate) fn prefix(&self) -> String {
         let short: String = self.uuid.chars().filter(|c| *c != '-').take(8).collect();
         format!("{}-{short}", crate::names::sanitised(&self.name, 24))
     }
 }
 
-/// The body of a POST, before the template fills it.
+/// The body of a POST before defaults from the template are applied.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NewCluster {
     pub(crate) name: Option<String>,
@@ -272,7 +272,8 @@ impl NewCluster {
         })
     }
 
-    /// The labels of the cluster: the template's, the given, or both.
+    /// The labels of the cluster: those of the template, the given ones, or
+    /// both merged.
     pub(crate) fn merged_labels(&self, template: &Template) -> BTreeMap<String, String> {
         match &self.labels {
             Some(given) if !given.is_empty() => {
@@ -296,17 +297,17 @@ fn check_name(name: &str) -> Result<()> {
     if good {
         return Ok(());
     }
-    Err(bad_field(
+    Err(invalid_field(
         "name",
         name,
         "Value should match the pattern ^[a-zA-Z][a-zA-Z0-9_.-]*$",
     ))
 }
 
-/// Sizes of the master group: odd, and more than one only with a balancer.
+/// Checks the number of masters: odd, and more than one only with a balancer.
 pub(crate) fn check_masters_odd(count: i64) -> Result<()> {
     if count % 2 == 0 {
-        return Err(bad(
+        return Err(bad_request(
             "master_count",
             format!("master nodegroup size of {count} is invalid, size cannot be an even number."),
         ));
@@ -314,7 +315,8 @@ pub(crate) fn check_masters_odd(count: i64) -> Result<()> {
     Ok(())
 }
 
-/// How labels differ from their parent's: overridden, added, skipped.
+/// Compares labels with those of the parent: overridden, added and skipped
+/// ones.
 pub(crate) fn compare_labels(
     own: &BTreeMap<String, String>,
     parent: &BTreeMap<String, String>,

@@ -9,15 +9,15 @@ use serde_json::Value;
 use super::model::{Cluster, Intent};
 use super::{KIND, resize, table, wire};
 use crate::ClustersDeps;
-use crate::errors::{bad, bad_field, wrong_state};
+use crate::errors::{bad_request, invalid_field, wrong_state};
 use crate::fields::{check_int, check_text};
 use crate::nodegroup::{self, Group, WORKER};
 use crate::notify::{self, Outcome};
 use crate::patch::{self, Change, Op, Rules};
 use crate::template;
-use crate::template::ops::{own, project, scope};
+use crate::template::ops::{own_target, project, scope};
 
-/// A cluster with what its bodies show beside the row.
+/// A cluster with the rows that its API body needs.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     pub(crate) cluster: Cluster,
@@ -48,11 +48,11 @@ pub(crate) fn target(c: &Cluster) -> Target {
     }
 }
 
-/// Looks a cluster up by uuid or name; another project's only where `rule`
-/// allows it, else it does not exist.
+/// Finds a cluster by uuid or name. Clusters of other projects are found only
+/// if `rule` allows it.
 pub(crate) async fn find(d: &ClustersDeps, ctx: &Ctx, key: &str, rule: &str) -> Result<Cluster> {
     let by_name = !ids::is_uuid_like(key);
-    let everywhere = d.enforcer.allows(rule, ctx, &own(ctx));
+    let everywhere = d.enforcer.allows(rule, ctx, &own_target(ctx));
     let mine = ctx.project_id();
     let mut found = match mine {
         Some(p) => table::find(&d.db, key, by_name, Some(p)).await?,
@@ -110,7 +110,7 @@ pub(crate) async fn list(
         .collect();
     templates.sort_unstable();
     templates.dedup();
-    // Only the full objects compare labels.
+    // Only the full objects contain a comparison of labels.
     let labels = if rule == "detail" {
         template::table::labels_of(&d.db, &templates).await?
     } else {
@@ -129,8 +129,8 @@ pub(crate) async fn list(
         .collect())
 }
 
-/// Applies a JSON Patch: the worker count and the health fields, both or
-/// neither. `rollback`: a change of the count that fails is taken back.
+/// Applies a JSON Patch to the worker count and the health fields, in one
+/// transaction. `rollback`: a failed change of the count is rolled back.
 pub(crate) async fn update(
     d: &ClustersDeps,
     ctx: &Ctx,
@@ -146,15 +146,15 @@ pub(crate) async fn update(
     let sizes = touches(&changes, &["node_count"]);
     let health = touches(&changes, &["health_status", "health_status_reason"]);
     let servers = if sizes {
-        resize::Servers::look(d, &cluster).await?
+        resize::ServerStates::load(d, &cluster).await?
     } else {
-        resize::Servers::default()
+        resize::ServerStates::default()
     };
     db::write!(d.db, |tx| {
-        // A change of health alone gives the reconciler nothing to do.
+        // A change of the health alone needs no reconciliation.
         if sizes {
             db::mark_now(tx, KIND, &cluster.uuid).await?;
-            tx.leave_receipt().await?;
+            tx.write_receipt().await?;
         }
         let Some(row) = table::lock(tx, &cluster.uuid).await? else {
             return Err(Error::not_found("Cluster", &cluster.uuid));
@@ -166,7 +166,7 @@ pub(crate) async fn update(
         };
         let next = patched(&view, &changes)?;
         if health {
-            let (status, reason) = stated_health(&next)?;
+            let (status, reason) = parse_health(&next)?;
             table::set_health(tx, &cluster.uuid, status.as_deref(), &reason).await?;
         }
         if sizes {
@@ -179,27 +179,27 @@ pub(crate) async fn update(
             if !view.cluster.complete() {
                 return Err(wrong_state("Updating", &view.cluster.status));
             }
-            let wish = resize::Wish {
+            let resize_request = resize::ResizeRequest {
                 group: WORKER,
                 count,
                 leave: &[],
                 rollback,
             };
-            resize::begin(tx, d, ctx, view.cluster, &wish, &servers).await?;
+            resize::start_operation(tx, d, ctx, view.cluster, &resize_request, &servers).await?;
         }
         Ok(())
     })?;
     Ok(cluster.uuid)
 }
 
-/// The body after a patch that changes nothing else than it may.
+/// Checks that a patch changes only permitted fields, and returns the new body.
 fn patched(view: &View, changes: &[Change]) -> Result<serde_json::Map<String, Value>> {
     let Value::Object(old) = wire::patchable(view) else {
         return Err(Error::internal("a cluster's body is no object"));
     };
     let mut next = old.clone();
     patch::apply(&mut next, changes)?;
-    refuse_others(changes, &old, &next)?;
+    reject_other_changes(changes, &old, &next)?;
     Ok(next)
 }
 
@@ -207,7 +207,7 @@ fn touches(changes: &[Change], roots: &[&str]) -> bool {
     changes.iter().any(|c| roots.contains(&c.root.as_str()))
 }
 
-fn refuse_others(
+fn reject_other_changes(
     changes: &[Change],
     old: &serde_json::Map<String, Value>,
     next: &serde_json::Map<String, Value>,
@@ -225,20 +225,20 @@ fn refuse_others(
         return Ok(());
     }
     let names = refused.join(", ");
-    Err(bad(
+    Err(bad_request(
         &names,
         format!("cannot change cluster property(ies) {names}."),
     ))
 }
 
-fn stated_health(next: &serde_json::Map<String, Value>) -> Result<(Option<String>, Value)> {
+fn parse_health(next: &serde_json::Map<String, Value>) -> Result<(Option<String>, Value)> {
     let status = match next.get("health_status") {
         None | Some(Value::Null) => None,
         Some(v) => {
             let word = check_text("health_status", v, 0, 20)?;
             if !matches!(word.as_str(), "HEALTHY" | "UNHEALTHY" | "UNKNOWN") {
                 let why = "Value should be one of: HEALTHY, UNHEALTHY, UNKNOWN";
-                return Err(bad_field("health_status", &word, why));
+                return Err(invalid_field("health_status", &word, why));
             }
             Some(word)
         }
@@ -250,13 +250,13 @@ fn stated_health(next: &serde_json::Map<String, Value>) -> Result<(Option<String
     Ok((status, reason))
 }
 
-/// Starts the removal; in any state, as often as one likes.
+/// Starts the deletion; allowed in any state, and repeatable.
 pub(crate) async fn delete(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<()> {
     let found = find(d, ctx, key, "cluster:delete_all_projects").await?;
     d.enforcer.check("cluster:delete", ctx, &target(&found))?;
     db::write!(d.db, |tx| {
         db::mark_now(tx, KIND, &found.uuid).await?;
-        tx.leave_receipt().await?;
+        tx.write_receipt().await?;
         let Some(mut cluster) = table::lock(tx, &found.uuid).await? else {
             return Ok(());
         };
@@ -265,17 +265,18 @@ pub(crate) async fn delete(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<()>
         }
         let why = "Waiting for the stack of the cluster to be removed.";
         let groups = nodegroup::table::of_cluster_tx(tx, &cluster.uuid).await?;
-        begin(tx, &mut cluster, Intent::Delete, Some(why)).await?;
+        start_operation(tx, &mut cluster, Intent::Delete, Some(why)).await?;
         let pending = Outcome::Pending;
         notify::push(tx, Some(ctx), "delete", pending, &cluster, &groups).await
     })
 }
 
-/// Locks a cluster for an operation that was decided upon as it was `found`.
+/// Locks a cluster and checks that it is still as it was when the operation was
+/// checked.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` where another operation was faster.
-pub(crate) async fn unchanged(tx: &mut Tx, found: &Cluster) -> Result<Cluster> {
+/// `NotFound`; `Conflict` if another operation changed the cluster.
+pub(crate) async fn lock_unchanged(tx: &mut Tx, found: &Cluster) -> Result<Cluster> {
     let row = table::lock(tx, &found.uuid).await?;
     let row = row.ok_or_else(|| Error::not_found("Cluster", &found.uuid))?;
     same_generation(found, &row)?;
@@ -286,25 +287,25 @@ fn same_generation(found: &Cluster, now: &Cluster) -> Result<()> {
     if found.generation == now.generation {
         return Ok(());
     }
-    Err(changed(&now.uuid))
+    Err(concurrent_change(&now.uuid))
 }
 
-fn changed(uuid: &str) -> Error {
+fn concurrent_change(uuid: &str) -> Error {
     Error::conflict(format!(
         "Cluster {uuid} was changed at the same time; look at it and try again."
     ))
 }
 
-/// Starts an operation in a transaction that has marked the cluster's key and
-/// locked its row.
-pub(crate) async fn begin(
+/// Starts an operation in a transaction that has marked the key of the cluster
+/// and locked its row.
+pub(crate) async fn start_operation(
     tx: &mut Tx,
     cluster: &mut Cluster,
     intent: Intent,
     reason: Option<&str>,
 ) -> Result<()> {
     if !table::start(tx, cluster, intent, reason).await? {
-        return Err(changed(&cluster.uuid));
+        return Err(concurrent_change(&cluster.uuid));
     }
     cluster.generation += 1;
     cluster.intent = intent;

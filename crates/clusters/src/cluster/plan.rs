@@ -1,43 +1,45 @@
-//! Pure: what a cluster needs next, from its row, its nodes, its tasks and
-//! what the stack says.
+//! Pure planning: computes the next step of a cluster from its row, nodes,
+//! tasks and stack.
 
-use orchestration::face::{Action, Stack, Status};
+use orchestration::api::{Action, Stack, Status};
 
 use super::model::{Cluster, Intent};
-use super::{leave, rollback};
+use super::{node_removal, rollback};
 use crate::coe::Coe;
 use crate::node::{Node, Task};
 
 /// The next step of the reconciler.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Move {
+pub(crate) enum PlanStep {
     CreateStack,
     UpdateStack,
     DeleteStack,
-    /// The masters are to forget these nodes, whose servers are gone.
-    TakeOff(Vec<String>),
-    /// A master is to change the members of etcd: the kind of its task, and
-    /// the node that it is about.
-    Member(&'static str, String),
-    /// The servers of these nodes (ids) are lost and made anew.
+    /// Masters remove the Node objects of these nodes, whose servers are gone.
+    RemoveNodeObjects(Vec<String>),
+    /// A master changes the members of etcd: the kind of the task, and the node
+    /// that it concerns.
+    ChangeEtcdMember(&'static str, String),
+    /// The servers of these nodes (ids) are lost and have to be rebuilt.
     Rebuild(Vec<String>),
-    /// A node could not be drained: the resize ends and nothing has changed.
-    Undo(String),
-    /// The update failed and is to be taken back; the text is the cause.
-    GoBack(String),
-    /// The stack is gone: the rows go.
+    /// A node could not be drained: the resize is cancelled and nothing
+    /// changes.
+    CancelResize(String),
+    /// The update failed and is rolled back; the text is the cause.
+    StartRollback(String),
+    /// The stack is deleted: delete the rows.
     Purge,
-    /// Until an event; the text says for what.
+    /// Wait for an event; the text says for which.
     Wait(Option<String>),
-    /// As `Wait`, but look again at this time (microseconds).
+    /// As `Wait`, but run again at this time (microseconds).
     WaitUntil(i64, String),
-    /// The operation is over; the text is the cause of a failure.
-    Settle(Result<(), String>),
-    /// Nothing is going on.
-    Rest,
+    /// The operation has ended; the text is the cause of a failure.
+    Finish(Result<(), String>),
+    /// There is no operation in progress.
+    Idle,
 }
 
-/// Decides the next step. `stack` is `None` only where a lookup said so.
+/// Plans the next step. `stack` is `None` only if a lookup confirmed its
+/// absence.
 pub(crate) fn decide(
     coe: Coe,
     c: &Cluster,
@@ -45,62 +47,63 @@ pub(crate) fn decide(
     tasks: &[Task],
     stack: Option<&Stack>,
     now: i64,
-) -> Move {
+) -> PlanStep {
     if c.intent == Intent::Delete {
         return delete(stack);
     }
     if !c.in_progress() {
-        return Move::Rest;
+        return PlanStep::Idle;
     }
     let step = match c.intent {
         Intent::RotateCa => rotate(c, tasks, now),
         Intent::Resize | Intent::Rollback if coe == Coe::Kubernetes => {
-            leave::decide(c, nodes, tasks, stack, now)
+            node_removal::decide(c, nodes, tasks, stack, now)
         }
         Intent::Resize | Intent::Rollback => {
             if let Some(wait) = leaving(c, tasks, now) {
                 return wait;
             }
             if c.sent_generation < c.generation && stack.is_some() {
-                return Move::UpdateStack;
+                return PlanStep::UpdateStack;
             }
             follow(stack)
         }
         Intent::Create | Intent::Delete => {
             if stack.is_none() && c.sent_generation < c.generation {
-                return Move::CreateStack;
+                return PlanStep::CreateStack;
             }
             follow(stack)
         }
     };
-    rollback::turn(c, stack, step)
+    rollback::divert_to_rollback(c, stack, step)
 }
 
-pub(crate) fn follow(stack: Option<&Stack>) -> Move {
+pub(crate) fn follow(stack: Option<&Stack>) -> PlanStep {
     let Some(stack) = stack else {
-        return Move::Settle(Err("The stack of the cluster has vanished.".into()));
+        return PlanStep::Finish(Err("The stack of the cluster has vanished.".into()));
     };
     match stack.status {
-        _ if stack.action == Action::Init => Move::Wait(None),
-        Status::InProgress => Move::Wait(None),
-        Status::Complete => Move::Settle(Ok(())),
-        Status::Failed => Move::Settle(Err(stack.status_reason.clone())),
+        _ if stack.action == Action::Init => PlanStep::Wait(None),
+        Status::InProgress => PlanStep::Wait(None),
+        Status::Complete => PlanStep::Finish(Ok(())),
+        Status::Failed => PlanStep::Finish(Err(stack.status_reason.clone())),
     }
 }
 
-fn delete(stack: Option<&Stack>) -> Move {
+fn delete(stack: Option<&Stack>) -> PlanStep {
     let Some(stack) = stack else {
-        return Move::Purge;
+        return PlanStep::Purge;
     };
     if stack.action == Action::Delete && stack.status == Status::InProgress {
         let why = Some(stack.status_reason.clone()).filter(|w| !w.is_empty());
-        return Move::Wait(why);
+        return PlanStep::Wait(why);
     }
-    Move::DeleteStack
+    PlanStep::DeleteStack
 }
 
-/// Draining precedes the update that removes the servers, until its deadline.
-fn leaving(c: &Cluster, tasks: &[Task], now: i64) -> Option<Move> {
+/// Drains happen before the stack update that removes the servers, until their
+/// deadline.
+fn leaving(c: &Cluster, tasks: &[Task], now: i64) -> Option<PlanStep> {
     let waiting: Vec<&Task> = tasks
         .iter()
         .filter(|t| t.generation <= c.generation && matches!(t.kind.as_str(), "drain" | "remove"))
@@ -108,7 +111,7 @@ fn leaving(c: &Cluster, tasks: &[Task], now: i64) -> Option<Move> {
         .collect();
     let until = waiting.iter().map(|t| t.deadline).min()?;
     let names: Vec<&str> = waiting.iter().map(|t| t.node.as_str()).collect();
-    Some(Move::WaitUntil(
+    Some(PlanStep::WaitUntil(
         until,
         format!(
             "Waiting for a manager to drain and remove {}.",
@@ -117,7 +120,7 @@ fn leaving(c: &Cluster, tasks: &[Task], now: i64) -> Option<Move> {
     ))
 }
 
-fn rotate(c: &Cluster, tasks: &[Task], now: i64) -> Move {
+fn rotate(c: &Cluster, tasks: &[Task], now: i64) -> PlanStep {
     let mine: Vec<&Task> = tasks
         .iter()
         .filter(|t| t.kind == "reload-ca" && t.generation == c.generation)
@@ -128,7 +131,7 @@ fn rotate(c: &Cluster, tasks: &[Task], now: i64) -> Move {
         .map(|t| t.deadline)
         .min()
     {
-        return Move::WaitUntil(until, "Waiting for the managers to take the new CA.".into());
+        return PlanStep::WaitUntil(until, "Waiting for the managers to take the new CA.".into());
     }
     let late: Vec<String> = mine
         .iter()
@@ -143,8 +146,8 @@ fn rotate(c: &Cluster, tasks: &[Task], now: i64) -> Move {
         })
         .collect();
     if late.is_empty() {
-        Move::Settle(Ok(()))
+        PlanStep::Finish(Ok(()))
     } else {
-        Move::Settle(Err(late.join("; ")))
+        PlanStep::Finish(Err(late.join("; ")))
     }
 }

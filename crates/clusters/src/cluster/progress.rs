@@ -1,4 +1,4 @@
-//! Our own view of a cluster: every node, every step, every resource.
+//! Progress of a cluster in our native API: every node, step and resource.
 
 use kernel::{Ctx, Result, clock};
 use nodewire::Observed;
@@ -9,8 +9,8 @@ use crate::ClustersDeps;
 use crate::node::table::Shown;
 use crate::node::{self, NodeStatus};
 
-/// Answers status, nodes with their steps, the resources of the stack, and
-/// the add-ons that labels asked for.
+/// Returns status, nodes with their steps, the resources of the stack, and the
+/// requested add-ons.
 pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value> {
     let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
     d.enforcer.check("cluster:get", ctx, &ops::target(&c))?;
@@ -24,7 +24,7 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value
     let mut body = wire::brief(&c);
     let shown: Vec<Value> = nodes
         .iter()
-        .filter(|n| n.status != NodeStatus::Removed.word())
+        .filter(|n| n.status != NodeStatus::Removed.as_stored())
         .map(node_body)
         .collect();
     body.insert("nodes".into(), Value::Array(shown));
@@ -36,7 +36,7 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value
         })
         .collect();
     body.insert("resources".into(), Value::Array(listed));
-    // What a master said last; `{}` before its first word.
+    // The last report of the masters; `{}` before the first report.
     let observed = node::table::swarm(&d.db, &c.uuid).await?.observed;
     let seen: Option<Observed> = serde_json::from_str(&observed).ok();
     let addons = seen.map(|s| s.addons).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! The reconciler of clusters: loads, looks at the stack, takes one step.
+//! The reconciler of clusters: loads the row, reads the stack, performs one
+//! step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +8,14 @@ use async_trait::async_trait;
 use db::Lease;
 use flow::{Next, Reconciler};
 use kernel::{Ctx, Error, Kind, OwnerKey, Result, clock};
-use orchestration::face::{NewStack, Signal, Stack, StackUpdate, Status};
+use orchestration::api::{NewStack, Signal, Stack, StackUpdate, Status};
 use serde_json::{Value, json};
 
 use super::model::{Cluster, Intent};
-use super::plan::{Move, decide};
-use super::{KIND, heal, health, leave, lost, rollback, settle, signal, stack, table};
+use super::plan::{PlanStep, decide};
+use super::{
+    KIND, failed_servers, finish, heal, health, node_removal, rollback, signal, stack, table,
+};
 use crate::ClustersDeps;
 use crate::coe::hot::{self, HANDLE, Sizes};
 use crate::node::{self, Node, NodeStatus, Task};
@@ -20,12 +23,12 @@ use crate::nodegroup;
 use crate::notify::{self, Outcome};
 use crate::{template, tokens};
 
-/// A stack that cannot be made is tried so often before the cluster fails.
+/// Number of attempts to create a stack before the cluster fails.
 const TRIES: i64 = 6;
-/// Between two tries to remove a stack that fails to go.
+/// Delay between attempts to delete a stack whose deletion failed.
 const DELETE_RETRY: Duration = Duration::from_secs(5);
-/// The safety net while an event is awaited.
-const GLANCE: Duration = Duration::from_secs(15);
+/// Resync interval while an event is awaited.
+const RESYNC_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Builds, resizes and removes clusters.
 pub(crate) struct Clusters(pub(crate) Arc<ClustersDeps>);
@@ -42,8 +45,8 @@ impl Reconciler for Clusters {
             return Ok(Next::Gone);
         };
         if !cluster.in_progress() && cluster.intent != Intent::Delete {
-            health::follow(d, lease, &cluster).await?;
-            heal::follow(d, lease, &cluster).await?;
+            health::refresh_health(d, lease, &cluster).await?;
+            heal::start_auto_heal(d, lease, &cluster).await?;
             return Ok(Next::Done);
         }
         let run = Run {
@@ -73,7 +76,16 @@ impl Run<'_> {
             && self.cluster.intent != Intent::Delete
         {
             let (d, lease, c) = (self.d, self.lease, &self.cluster);
-            if lost::blame(d, lease, &self.ctx, c, &self.nodes, stack).await? {
+            if failed_servers::fail_nodes_of_failed_servers(
+                d,
+                lease,
+                &self.ctx,
+                c,
+                &self.nodes,
+                stack,
+            )
+            .await?
+            {
                 return Ok(Next::Again);
             }
             self.repeat_signals().await?;
@@ -82,61 +94,71 @@ impl Run<'_> {
         let now = clock::now_micros();
         let coe = self.cluster.engine()?;
         match decide(coe, &self.cluster, &self.nodes, &tasks, stack.as_ref(), now) {
-            Move::Rest => Ok(Next::Done),
-            Move::CreateStack => {
+            PlanStep::Idle => Ok(Next::Done),
+            PlanStep::CreateStack => {
                 let done = self.create_stack().await;
-                self.told(&tasks, done).await
+                self.finish_stack_update(&tasks, done).await
             }
-            Move::UpdateStack => {
+            PlanStep::UpdateStack => {
                 let done = self.update_stack().await;
-                self.told(&tasks, done).await
+                self.finish_stack_update(&tasks, done).await
             }
-            Move::TakeOff(names) => {
-                leave::take_off(self.d, self.lease, &self.cluster, &names).await?;
+            PlanStep::RemoveNodeObjects(names) => {
+                node_removal::create_removal_tasks(self.d, self.lease, &self.cluster, &names)
+                    .await?;
                 Ok(Next::Again)
             }
-            Move::Member(kind, name) => {
-                heal::member(self.d, self.lease, &self.cluster, kind, &name).await?;
+            PlanStep::ChangeEtcdMember(kind, name) => {
+                heal::change_etcd_member(self.d, self.lease, &self.cluster, kind, &name).await?;
                 Ok(Next::Again)
             }
-            Move::Rebuild(ids) => {
+            PlanStep::Rebuild(ids) => {
                 heal::rebuild(self.d, self.lease, &self.ctx, &self.cluster, &ids).await?;
                 Ok(Next::Again)
             }
-            Move::Undo(why) => {
-                leave::undo(self.d, self.lease, &self.cluster, &tasks, &why).await?;
+            PlanStep::CancelResize(why) => {
+                node_removal::cancel_resize(self.d, self.lease, &self.cluster, &tasks, &why)
+                    .await?;
                 Ok(Next::Done)
             }
-            Move::GoBack(why) => {
-                rollback::go_back(self.d, self.lease, &self.cluster, &tasks, &why).await?;
+            PlanStep::StartRollback(why) => {
+                rollback::start_rollback(self.d, self.lease, &self.cluster, &tasks, &why).await?;
                 Ok(Next::Again)
             }
-            Move::DeleteStack => self.delete_stack(stack.as_ref()).await,
-            Move::Purge => {
-                self.forbid_stack().await?;
+            PlanStep::DeleteStack => self.delete_stack(stack.as_ref()).await,
+            PlanStep::Purge => {
+                self.block_stack_creation().await?;
                 self.purge().await?;
                 Ok(Next::Gone)
             }
-            Move::Wait(why) => {
+            PlanStep::Wait(why) => {
                 if let Some(why) = why {
-                    self.note(&self.cluster.status, &why).await?;
+                    self.set_status_reason(&self.cluster.status, &why).await?;
                 }
-                Ok(Next::After(GLANCE))
+                Ok(Next::After(RESYNC_INTERVAL))
             }
-            Move::WaitUntil(at, why) => {
-                self.note(&self.cluster.status, &why).await?;
+            PlanStep::WaitUntil(at, why) => {
+                self.set_status_reason(&self.cluster.status, &why).await?;
                 let left = u64::try_from(at - now).unwrap_or(0);
                 Ok(Next::After(Duration::from_micros(left)))
             }
-            Move::Settle(outcome) => {
-                settle::settle(self.d, self.lease, &self.cluster, stack.as_ref(), outcome).await?;
-                // A server that was lost meanwhile is looked at now.
+            PlanStep::Finish(outcome) => {
+                finish::finish_operation(
+                    self.d,
+                    self.lease,
+                    &self.cluster,
+                    stack.as_ref(),
+                    outcome,
+                )
+                .await?;
+                // Handle a server that was lost during the operation now.
                 Ok(Next::Again)
             }
         }
     }
 
-    /// `None` only where the engine says that there is none.
+    /// Returns `None` only if orchestration reports that the stack does not
+    /// exist.
     async fn stack(&self) -> Result<Option<Stack>> {
         let stacks = &self.d.orchestration.stacks;
         match stacks.show(&self.ctx, &self.cluster.stack_id).await {
@@ -146,9 +168,9 @@ impl Run<'_> {
         }
     }
 
-    /// Says in `status_reason` what is going on, where it has changed, and
-    /// still what a rollback is for.
-    async fn note(&self, status: &str, why: &str) -> Result<()> {
+    /// Updates `status_reason` with the current wait, keeping the cause of a
+    /// rollback.
+    async fn set_status_reason(&self, status: &str, why: &str) -> Result<()> {
         let both = self.cluster.cause.as_ref();
         let both = both.map(|cause| format!("{cause} (rolling back: {why})"));
         let why = both.as_deref().unwrap_or(why);
@@ -161,18 +183,19 @@ impl Run<'_> {
         .map(|_| ())
     }
 
-    /// After the stack was told: what no retry mends ends the operation.
-    async fn told(&self, tasks: &[Task], done: Result<Next>) -> Result<Next> {
+    /// Handles the result of a stack update: a permanent error ends the
+    /// operation.
+    async fn finish_stack_update(&self, tasks: &[Task], done: Result<Next>) -> Result<Next> {
         match done {
             Err(e) if e.is_transient() => Err(e),
             Err(e) if matches!(e.kind, Kind::Internal) && self.lease.attempts < TRIES => Err(e),
             Err(e) => {
                 tracing::warn!(cluster = self.cluster.uuid, error = %e, "the stack was refused");
                 let (d, lease, c) = (self.d, self.lease, &self.cluster);
-                if rollback::asked(c) {
-                    rollback::go_back(d, lease, c, tasks, &e.message).await?;
+                if rollback::is_requested(c) {
+                    rollback::start_rollback(d, lease, c, tasks, &e.message).await?;
                 } else {
-                    settle::settle(d, lease, c, None, Err(e.message)).await?;
+                    finish::finish_operation(d, lease, c, None, Err(e.message)).await?;
                 }
                 Ok(Next::Done)
             }
@@ -180,7 +203,7 @@ impl Run<'_> {
         }
     }
 
-    async fn sent(&self) -> Result<()> {
+    async fn mark_generation_sent(&self) -> Result<()> {
         let c = &self.cluster;
         db::fenced!(self.d.db, self.lease, |tx| {
             table::set_sent(tx, &c.uuid, c.generation).await
@@ -214,15 +237,15 @@ impl Run<'_> {
             owner: Some(OwnerKey::new(KIND, &c.uuid)),
         };
         self.d.orchestration.stacks.create(&self.ctx, new).await?;
-        self.sent().await?;
-        Ok(Next::After(GLANCE))
+        self.mark_generation_sent().await?;
+        Ok(Next::After(RESYNC_INTERVAL))
     }
 
-    /// Tells the stack the new sizes. Servers that stay keep their tokens, so
-    /// their user data does not change. It never goes back by itself: see
-    /// `rollback`.
+    /// Sends the new sizes to the stack. Existing servers keep their tokens, so
+    /// their user data does not change. The stack never rolls back
+    /// automatically: see `rollback`.
     async fn update_stack(&self) -> Result<Next> {
-        self.absolve().await?;
+        self.clear_failure_signals().await?;
         let update = StackUpdate {
             parameters: hot::size_parameters(&self.sizes()?),
             timeout_mins: Some(self.cluster.create_timeout).filter(|t| *t > 0),
@@ -235,22 +258,22 @@ impl Run<'_> {
             .await
         {
             Ok(_) => {
-                self.sent().await?;
-                Ok(Next::After(GLANCE))
+                self.mark_generation_sent().await?;
+                Ok(Next::After(RESYNC_INTERVAL))
             }
-            // Another action of the stack has to end first; its end wakes us.
+            // The previous action of the stack has to end first; its end marks
+            // this key.
             Err(e) if matches!(e.kind, Kind::Conflict) => Ok(Next::After(Duration::from_secs(1))),
             Err(e) => Err(e),
         }
     }
 
-    /// A creation of the stack that was sent before must not happen after the
-    /// cluster is gone.
-    async fn forbid_stack(&self) -> Result<()> {
+    /// Prevents a delayed creation of the stack after the cluster is deleted.
+    async fn block_stack_creation(&self) -> Result<()> {
         let stacks = &self.d.orchestration.stacks;
         match stacks.delete(&self.ctx, &self.cluster.stack_id).await {
             Err(e) if e.is_not_found() => Ok(()),
-            // The creation was faster: the next run removes it.
+            // The creation took place first: the next run deletes the stack.
             Ok(()) => Err(Error::unavailable("The stack of the cluster is back.")),
             Err(e) => Err(e),
         }
@@ -267,12 +290,13 @@ impl Run<'_> {
 
     async fn delete_stack(&self, stack: Option<&Stack>) -> Result<Next> {
         let failed = stack.filter(|s| {
-            s.status == Status::Failed && s.action == orchestration::face::Action::Delete
+            s.status == Status::Failed && s.action == orchestration::api::Action::Delete
         });
         if let Some(stack) = failed
             && self.cluster.status != "DELETE_FAILED"
         {
-            self.note("DELETE_FAILED", &stack.status_reason).await?;
+            self.set_status_reason("DELETE_FAILED", &stack.status_reason)
+                .await?;
             return Ok(Next::After(DELETE_RETRY));
         }
         let stacks = &self.d.orchestration.stacks;
@@ -281,11 +305,11 @@ impl Run<'_> {
             Some(s) => format!("Trying again after: {}", s.status_reason),
             None => "Waiting for the stack of the cluster to be removed.".to_owned(),
         };
-        self.note("DELETE_IN_PROGRESS", &why).await?;
+        self.set_status_reason("DELETE_IN_PROGRESS", &why).await?;
         Ok(Next::After(DELETE_RETRY))
     }
 
-    /// What nodes told while the stack could not hear it.
+    /// Repeats signals of nodes that the stack did not accept.
     async fn repeat_signals(&self) -> Result<()> {
         for n in self
             .nodes
@@ -297,8 +321,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A node that failed and leaves must not fail the wait condition again.
-    async fn absolve(&self) -> Result<()> {
+    /// A failed node that leaves must not fail the wait condition again.
+    async fn clear_failure_signals(&self) -> Result<()> {
         let leaving = self
             .nodes
             .iter()
@@ -344,7 +368,7 @@ impl Run<'_> {
     }
 
     fn token(&self, n: &Node) -> Result<String> {
-        tokens::of_stack(&self.d.sealer, n)
+        tokens::stack_token(&self.d.sealer, n)
     }
 
     fn balancer(&self) -> Option<&Node> {

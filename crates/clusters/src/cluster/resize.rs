@@ -1,15 +1,15 @@
-//! Changing the number of workers: which nodes go, which come.
+//! Resizing the workers: selects the nodes that leave and adds new ones.
 
 use db::{Lease, Table as _, Tx};
 use kernel::{Ctx, Error, Result, clock};
 use serde_json::Value;
 
 use super::model::{Cluster, Intent, MAX_NODES};
-use super::{KIND, heal, lost, ops, table};
+use super::{KIND, failed_servers, heal, ops, table};
 use crate::ClustersDeps;
 use crate::coe::Coe;
 use crate::coe::kubernetes::drain_seconds;
-use crate::errors::{bad, wrong_state};
+use crate::errors::{bad_request, wrong_state};
 use crate::fields::Fields;
 use crate::kube::{self, Kube};
 use crate::node::{self, Node, NodeStatus, Task};
@@ -17,9 +17,9 @@ use crate::nodegroup::{self, Group, WORKER};
 use crate::notify::{self, Outcome};
 use crate::tokens;
 
-/// A swarm's manager gets so long to drain a node …
+/// Time limit of a swarm manager for draining a node …
 const DRAIN_SECONDS: i64 = 45;
-/// … and so long to take it out of the swarm.
+/// … and for removing it from the swarm.
 pub(crate) const REMOVE_SECONDS: i64 = 15;
 
 /// `POST actions/resize`.
@@ -32,41 +32,41 @@ pub(crate) async fn resize(
     let known = &["node_count", "nodes_to_remove", "nodegroup"];
     let f = Fields::new("cluster_resize_req", body, known, &[], &[])?;
     let count = f.int("node_count", 0, MAX_NODES)?.ok_or_else(|| {
-        crate::errors::bad_field("node_count", "None", "Mandatory field missing.")
+        crate::errors::invalid_field("node_count", "None", "Mandatory field missing.")
     })?;
     let leave = f.texts("nodes_to_remove")?;
     let group = f.text("nodegroup", 1, 255)?;
     let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
     d.enforcer.check("cluster:resize", ctx, &ops::target(&c))?;
     let leave = server_names(d, &c, leave).await?;
-    let wish = Wish {
+    let resize_request = ResizeRequest {
         group: group.as_deref().unwrap_or(WORKER),
         count,
         leave: &leave,
         rollback: false,
     };
-    let servers = Servers::look(d, &c).await?;
+    let servers = ServerStates::load(d, &c).await?;
     db::write!(d.db, |tx| {
         db::mark_now(tx, KIND, &c.uuid).await?;
-        tx.leave_receipt().await?;
-        let cluster = ops::unchanged(tx, &c).await?;
-        begin(tx, d, ctx, cluster, &wish, &servers).await
+        tx.write_receipt().await?;
+        let cluster = ops::lock_unchanged(tx, &c).await?;
+        start_operation(tx, d, ctx, cluster, &resize_request, &servers).await
     })?;
     Ok(c.uuid)
 }
 
-/// What is asked of a group.
-pub(crate) struct Wish<'a> {
+/// Parameters of a resize.
+pub(crate) struct ResizeRequest<'a> {
     /// Name or id.
     pub(crate) group: &'a str,
     pub(crate) count: i64,
-    /// Names, ids, indices or addresses of nodes that are to go.
+    /// Names, ids, indices or addresses of nodes that should leave.
     pub(crate) leave: &'a [String],
-    /// Whether a failure is to be followed by the way back.
+    /// Whether a failure is followed by a rollback.
     pub(crate) rollback: bool,
 }
 
-/// Callers may name nodes by the ids of their servers: the stack knows them.
+/// Callers may pass ids of servers, which are resolved through the stack.
 async fn server_names(d: &ClustersDeps, c: &Cluster, keys: Vec<String>) -> Result<Vec<String>> {
     if !keys.iter().any(|k| kernel::ids::is_uuid_like(k)) {
         return Ok(keys);
@@ -88,26 +88,26 @@ async fn server_names(d: &ClustersDeps, c: &Cluster, keys: Vec<String>) -> Resul
         .collect())
 }
 
-/// What a resize of a Kubernetes cluster has to know beforehand; of a swarm
-/// nothing.
+/// Server states that the resize of a Kubernetes cluster needs; empty for a
+/// swarm.
 #[derive(Default)]
-pub(crate) struct Servers {
+pub(crate) struct ServerStates {
     kube: Option<Kube>,
-    /// Names of servers in error, and of those that do not run, these among
-    /// them.
+    /// Names of servers in error, and of all servers that do not run, including
+    /// those.
     gone: Vec<String>,
     dead: Vec<String>,
 }
 
-impl Servers {
+impl ServerStates {
     /// # Errors
-    /// As the database and compute.
-    pub(crate) async fn look(d: &ClustersDeps, c: &Cluster) -> Result<Self> {
+    /// Fails if the database or compute fails.
+    pub(crate) async fn load(d: &ClustersDeps, c: &Cluster) -> Result<Self> {
         if c.engine()? != Coe::Kubernetes {
             return Ok(Self::default());
         }
         let kube = kube::table::load(&d.db, &c.uuid).await?;
-        let (gone, dead) = lost::dead(d, c).await?;
+        let (gone, dead) = failed_servers::unavailable_servers(d, c).await?;
         Ok(Self {
             kube: Some(kube),
             gone,
@@ -116,33 +116,33 @@ impl Servers {
     }
 }
 
-/// Begins a resize, in a transaction that has locked the cluster: sizes,
-/// leaving and new nodes, tasks, status, event.
+/// Starts a resize in a transaction that has locked the cluster: sizes, leaving
+/// and new nodes, tasks, status, event.
 ///
 /// # Errors
-/// Where the wish or the cluster's state does not allow it.
-pub(crate) async fn begin(
+/// Fails if the request or the state of the cluster does not allow the resize.
+pub(crate) async fn start_operation(
     tx: &mut Tx,
     d: &ClustersDeps,
     ctx: &Ctx,
     mut cluster: Cluster,
-    wish: &Wish<'_>,
-    servers: &Servers,
+    resize_request: &ResizeRequest<'_>,
+    servers: &ServerStates,
 ) -> Result<()> {
-    let count = wish.count;
+    let count = resize_request.count;
     let uuid = &cluster.uuid.clone();
-    let Servers { kube, gone, dead } = servers;
+    let ServerStates { kube, gone, dead } = servers;
     let mut groups = nodegroup::table::of_cluster_tx(tx, uuid).await?;
     let Some(g) = groups
         .iter_mut()
-        .find(|g| g.name == wish.group || g.uuid == wish.group)
+        .find(|g| g.name == resize_request.group || g.uuid == resize_request.group)
     else {
-        return Err(Error::not_found("Nodegroup", wish.group));
+        return Err(Error::not_found("Nodegroup", resize_request.group));
     };
     check(&cluster, g, count)?;
     let mut all = node::table::of_cluster_tx(tx, uuid).await?;
     let lost: Vec<String> = if kube.is_some() {
-        let lost = heal::lost(&all, gone, dead);
+        let lost = heal::nodes_to_rebuild(&all, gone, dead);
         lost.into_iter().map(|n| n.id.clone()).collect()
     } else {
         Vec::new()
@@ -154,37 +154,41 @@ pub(crate) async fn begin(
         .iter()
         .filter(|n| n.nodegroup == g.name && n.status.wanted())
         .collect();
-    // What failed never comes back: it is replaced.
+    // A failed node never recovers: it is replaced.
     let broken = matches!(cluster.status.as_str(), "UPDATE_FAILED" | "ROLLBACK_FAILED");
-    let choice = choose(&nodes, count, wish.leave, broken)?;
-    let ranges = ranges(kube.as_ref(), &all, choice.add)?;
+    let choice = choose(&nodes, count, resize_request.leave, broken)?;
+    let ranges = allocate_pod_ranges(kube.as_ref(), &all, choice.add)?;
     let (unheard, leaving) = split(&nodes, choice.leave, cluster.sent_generation);
     for n in &unheard {
-        node::table::forget(tx, &n.id).await?;
+        node::table::delete_unsent(tx, &n.id).await?;
     }
     let before = g.node_count;
     g.node_count = count;
     g.next_index -= i64::try_from(unheard.len()).unwrap_or(0);
-    ops::begin(tx, &mut cluster, Intent::Resize, None).await?;
-    if wish.rollback {
+    ops::start_operation(tx, &mut cluster, Intent::Resize, None).await?;
+    if resize_request.rollback {
         table::set_rollback(tx, uuid, Some(before), None).await?;
     }
-    come(tx, d, &cluster, g, choice.add, ranges).await?;
+    add_nodes(tx, d, &cluster, g, choice.add, ranges).await?;
     let left: Vec<&str> = leaving.iter().map(|n| n.id.as_str()).collect();
     let stays = |n: &&Node| lost.contains(&n.id) && !left.contains(&n.id.as_str());
     for n in all.iter().filter(stays) {
         node::table::set_status(tx, n).await?;
     }
-    send_off(tx, &cluster, &all, &leaving, dead).await?;
+    mark_nodes_leaving(tx, &cluster, &all, &leaving, dead).await?;
     let pending = Outcome::Pending;
     notify::push(tx, Some(ctx), "update", pending, &cluster, &groups).await
 }
 
-/// The parts of the pod range for so many new nodes; none in a swarm.
+/// Allocates pod ranges for new nodes; none in a swarm.
 ///
 /// # Errors
-/// Where the range has no room for them.
-pub(super) fn ranges(kube: Option<&Kube>, all: &[Node], count: i64) -> Result<Vec<String>> {
+/// Fails if the range is exhausted.
+pub(super) fn allocate_pod_ranges(
+    kube: Option<&Kube>,
+    all: &[Node],
+    count: i64,
+) -> Result<Vec<String>> {
     let taken = all.iter().filter_map(|n| n.pod_cidr.as_deref());
     match kube {
         Some(kube) => kube
@@ -194,8 +198,8 @@ pub(super) fn ranges(kube: Option<&Kube>, all: &[Node], count: i64) -> Result<Ve
     }
 }
 
-/// Has new nodes come, and writes the group's size.
-pub(super) async fn come(
+/// Adds new nodes, and stores the size of the group.
+pub(super) async fn add_nodes(
     tx: &mut Tx,
     d: &ClustersDeps,
     cluster: &Cluster,
@@ -212,9 +216,9 @@ pub(super) async fn come(
     nodegroup::table::set_size(tx, g).await
 }
 
-/// Has nodes leave. Those that have joined are drained, where a master can;
-/// not those whose servers are `dead`.
-pub(super) async fn send_off(
+/// Marks nodes as leaving. Nodes that joined are drained if a master can do it,
+/// except nodes whose servers are `dead`.
+pub(super) async fn mark_nodes_leaving(
     tx: &mut Tx,
     cluster: &Cluster,
     all: &[Node],
@@ -227,13 +231,14 @@ pub(super) async fn send_off(
     let now = clock::now_micros();
     let seconds = match cluster.engine()? {
         Coe::Swarm => DRAIN_SECONDS,
-        // One after the other, in the worst case.
+        // They run one after the other in the worst case.
         Coe::Kubernetes => drain_seconds(&cluster.labels)
             .saturating_mul(i64::try_from(leaving.len()).unwrap_or(i64::MAX).max(1)),
     };
     for n in leaving {
         let mut gone = (*n).clone();
-        // What ran on a dead server has ended; its pods never say so.
+        // Nothing runs on a stopped server any more, although its pods are
+        // still listed.
         let joined = gone.status == NodeStatus::Ready && !dead.contains(&gone.name);
         gone.status = NodeStatus::Leaving;
         node::table::set_status(tx, &gone).await?;
@@ -246,24 +251,28 @@ pub(super) async fn send_off(
     Ok(())
 }
 
-/// A resize to the present size by the reconciler itself: what is lost comes
-/// back. Nothing where an operation has begun meanwhile.
+/// Starts a resize to the current size by the reconciler, which rebuilds lost
+/// nodes. Does nothing if another operation has started.
 ///
 /// # Errors
-/// As [`begin`].
-pub(crate) async fn again(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Result<()> {
+/// Same errors as [`begin`].
+pub(crate) async fn resize_to_current_size(
+    d: &ClustersDeps,
+    lease: &Lease,
+    c: &Cluster,
+) -> Result<()> {
     let groups = nodegroup::table::of_cluster(&d.db, &c.uuid).await?;
     let Some(workers) = groups.iter().find(|g| g.name == WORKER) else {
         return Ok(());
     };
     let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
-    let wish = Wish {
+    let resize_request = ResizeRequest {
         group: WORKER,
         count: workers.node_count,
         leave: &[],
         rollback: false,
     };
-    let servers = Servers::look(d, c).await?;
+    let servers = ServerStates::load(d, c).await?;
     db::fenced!(d.db, lease, |tx| {
         let Some(cluster) = table::lock(tx, &c.uuid).await? else {
             return Ok(());
@@ -272,13 +281,13 @@ pub(crate) async fn again(d: &ClustersDeps, lease: &Lease, c: &Cluster) -> Resul
             return Ok(());
         }
         db::mark(tx, KIND, &c.uuid).await?;
-        begin(tx, d, &ctx, cluster, &wish, &servers).await
+        start_operation(tx, d, &ctx, cluster, &resize_request, &servers).await
     })
 }
 
-/// Nodes that the stack has not heard of are forgotten and their indices are
-/// free again: the stack would not remember that they are gone. They are
-/// alike, so the newest go, which leaves no gap.
+/// Nodes that the stack does not know yet are deleted and their indices are
+/// reused, because the stack would not record them as removed. They are
+/// interchangeable, so the newest are deleted, which leaves no gap.
 fn split<'a>(
     nodes: &[&'a Node],
     leave: Vec<&'a Node>,
@@ -298,7 +307,7 @@ fn split<'a>(
 
 fn check(cluster: &Cluster, g: &Group, count: i64) -> Result<()> {
     if g.is_master() {
-        return Err(bad(
+        return Err(bad_request(
             "nodegroup",
             "Resizing the master nodegroup is not supported by this driver.",
         ));
@@ -307,7 +316,7 @@ fn check(cluster: &Cluster, g: &Group, count: i64) -> Result<()> {
         let max = g
             .max_node_count
             .map_or_else(|| "None".to_owned(), |m| m.to_string());
-        return Err(bad(
+        return Err(bad_request(
             "node_count",
             format!(
                 "Resizing {} outside the allowed range: min_node_count = {}, max_node_count = {max}",
@@ -321,22 +330,22 @@ fn check(cluster: &Cluster, g: &Group, count: i64) -> Result<()> {
     Ok(())
 }
 
-/// Which nodes leave and how many come.
+/// The nodes that leave and the number of nodes to add.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Choice<'a> {
+pub(crate) struct NodeSelection<'a> {
     pub(crate) leave: Vec<&'a Node>,
     pub(crate) add: i64,
 }
 
-/// Failed nodes leave first, then the named ones, then the lost and the
-/// newest. `broken`: the last update failed, so whatever is not ready counts
-/// as failed; what is lost comes back by itself.
+/// Failed nodes leave first, then the named ones, then lost and newest ones.
+/// `broken`: the last update failed, so every node that is not ready counts as
+/// failed; lost nodes are rebuilt.
 pub(crate) fn choose<'a>(
     nodes: &[&'a Node],
     count: i64,
     named: &[String],
     broken: bool,
-) -> Result<Choice<'a>> {
+) -> Result<NodeSelection<'a>> {
     let failed = |n: &Node| match n.status {
         NodeStatus::Failed => true,
         NodeStatus::Ready | NodeStatus::Lost => false,
@@ -347,7 +356,7 @@ pub(crate) fn choose<'a>(
     let mut leave: Vec<&Node> = Vec::new();
     for key in named {
         let Some(node) = nodes.iter().find(|n| n.answers_to(key)) else {
-            return Err(bad(
+            return Err(bad_request(
                 "nodes_to_remove",
                 format!(
                     "nodes_to_remove: {key} is no node of this nodegroup; give names, ids or addresses."
@@ -360,7 +369,7 @@ pub(crate) fn choose<'a>(
     }
     let asked = i64::try_from(leave.len()).unwrap_or(i64::MAX);
     if asked > shrink {
-        return Err(bad(
+        return Err(bad_request(
             "nodes_to_remove",
             format!(
                 "nodes_to_remove names {asked} nodes, but from {size} to {count} only {shrink} can go."
@@ -384,7 +393,7 @@ pub(crate) fn choose<'a>(
         }
     }
     let kept = i64::try_from(rest.len()).unwrap_or(i64::MAX);
-    Ok(Choice {
+    Ok(NodeSelection {
         leave,
         add: count - kept,
     })

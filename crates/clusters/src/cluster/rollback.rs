@@ -1,45 +1,47 @@
-//! The way back from an update that fails, for those who asked for it: who
-//! came leaves again, drained like anybody else, and workers come in place of
-//! those that had gone. The stack is told by an update: a rollback of its own
-//! would remove servers under what runs on them and forget their indices.
+//! Rollback of a failed update, if it was requested: new nodes leave again
+//! after a drain, and new workers replace those that were removed. The stack is
+//! updated instead of rolled back, because a rollback of the stack would remove
+//! servers without a drain and lose their indices.
 //!
 //! ```text
-//! failure ─┬─ before the stack was told: all is as it was ──────── ROLLBACK_COMPLETE
+//! failure ─┬─ not sent to the stack yet: nothing to undo ───────── ROLLBACK_COMPLETE
 //!          └─ afterwards: ROLLBACK_IN_PROGRESS ── drains ── stack ── ROLLBACK_COMPLETE
 //! ```
 
 use db::{Fenced, Lease};
 use kernel::{Error, Result};
-use orchestration::face::Stack;
+use orchestration::api::Stack;
 
 use super::model::{Cluster, Intent};
-use super::plan::Move;
-use super::{KIND, leave, lost, ops, resize, settle, table};
+use super::plan::PlanStep;
+use super::{KIND, failed_servers, finish, node_removal, ops, resize, table};
 use crate::ClustersDeps;
 use crate::coe::Coe;
 use crate::kube::{self, Kube};
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::nodegroup::{self, WORKER};
 
-/// Whether a failure of the operation is followed by the way back. Pure.
-pub(super) fn asked(c: &Cluster) -> bool {
+/// Whether a failed operation is followed by a rollback. Pure.
+pub(super) fn is_requested(c: &Cluster) -> bool {
     c.intent == Intent::Resize && c.rollback.is_some()
 }
 
-/// Turns a failure into the way back where that was asked for. A stack that
-/// has vanished leads nowhere. Pure.
-pub(super) fn turn(c: &Cluster, stack: Option<&Stack>, step: Move) -> Move {
+/// Replaces a failure by a rollback if one was requested. Impossible if the
+/// stack no longer exists. Pure.
+pub(super) fn divert_to_rollback(c: &Cluster, stack: Option<&Stack>, step: PlanStep) -> PlanStep {
     match step {
-        Move::Settle(Err(why)) if asked(c) && stack.is_some() => Move::GoBack(why),
+        PlanStep::Finish(Err(why)) if is_requested(c) && stack.is_some() => {
+            PlanStep::StartRollback(why)
+        }
         step => step,
     }
 }
 
-/// Status and reason once what the stack has not heard of is undone, with so
-/// many workers. Pure.
-pub(super) fn undone(c: &Cluster, workers: i64, why: &str) -> (String, Option<String>) {
-    let Some(count) = c.rollback.filter(|_| asked(c)) else {
-        return c.ending(&Err(why.to_owned()));
+/// Status and reason after a change that was not sent to the stack is
+/// cancelled, with the resulting number of workers. Pure.
+pub(super) fn cancelled_outcome(c: &Cluster, workers: i64, why: &str) -> (String, Option<String>) {
+    let Some(count) = c.rollback.filter(|_| is_requested(c)) else {
+        return c.final_status(&Err(why.to_owned()));
     };
     let back = Cluster {
         intent: Intent::Rollback,
@@ -47,22 +49,26 @@ pub(super) fn undone(c: &Cluster, workers: i64, why: &str) -> (String, Option<St
         ..c.clone()
     };
     if workers == count {
-        back.ending(&Ok(()))
+        back.final_status(&Ok(()))
     } else {
-        back.ending(&Err(format!("{workers} of {count} workers are left")))
+        back.final_status(&Err(format!("{workers} of {count} workers are left")))
     }
 }
 
-/// Who leaves again, and how many have to come. What came with the operation
-/// goes, but for ready ones in place of those that have gone already. Pure.
-pub(crate) fn who<'a>(nodes: &[&'a Node], generation: i64, count: i64) -> (Vec<&'a Node>, i64) {
-    let (came, stayed): (Vec<&Node>, Vec<&Node>) = nodes
+/// Selects the nodes that leave, and the number of nodes to add. Nodes added by
+/// the operation leave, except ready ones that replace removed nodes. Pure.
+pub(crate) fn select_nodes<'a>(
+    nodes: &[&'a Node],
+    generation: i64,
+    count: i64,
+) -> (Vec<&'a Node>, i64) {
+    let (added, kept): (Vec<&Node>, Vec<&Node>) = nodes
         .iter()
         .copied()
         .partition(|n| n.generation == generation);
-    let mut missing = count - i64::try_from(stayed.len()).unwrap_or(i64::MAX);
+    let mut missing = count - i64::try_from(kept.len()).unwrap_or(i64::MAX);
     let mut leave = Vec::new();
-    for n in came {
+    for n in added {
         if missing > 0 && n.status == NodeStatus::Ready {
             missing -= 1;
         } else {
@@ -72,13 +78,13 @@ pub(crate) fn who<'a>(nodes: &[&'a Node], generation: i64, count: i64) -> (Vec<&
     (leave, missing.max(0))
 }
 
-/// Takes the way back: one transaction says who leaves and who comes, then it
-/// is reconciled as a resize is. Nothing is left to do where the stack has not
-/// heard of the update.
+/// Starts a rollback: one transaction selects leaving and new nodes, and the
+/// reconciler continues as for a resize. If the update was not sent to the
+/// stack, nothing else is needed.
 ///
 /// # Errors
-/// As the database and compute.
-pub(super) async fn go_back(
+/// Fails if the database or compute fails.
+pub(super) async fn start_rollback(
     d: &ClustersDeps,
     lease: &Lease,
     c: &Cluster,
@@ -86,28 +92,31 @@ pub(super) async fn go_back(
     why: &str,
 ) -> Result<()> {
     if c.sent_generation < c.generation {
-        return leave::undo(d, lease, c, tasks, why).await;
+        return node_removal::cancel_resize(d, lease, c, tasks, why).await;
     }
     let coe = c.engine()?;
     let (kube, dead) = match coe {
         Coe::Kubernetes => {
             let kube = kube::table::load(&d.db, &c.uuid).await?;
-            (Some(kube), lost::dead(d, c).await?.1)
+            (
+                Some(kube),
+                failed_servers::unavailable_servers(d, c).await?.1,
+            )
         }
         Coe::Swarm => (None, Vec::new()),
     };
-    let seen = Seen {
+    let seen = RollbackInput {
         c,
         coe,
         kube,
         dead,
         why,
     };
-    db::fenced!(d.db, lease, |tx| turn_back(tx, d, &seen).await)
+    db::fenced!(d.db, lease, |tx| begin_rollback(tx, d, &seen).await)
 }
 
-/// What the way back was decided by.
-struct Seen<'a> {
+/// Input of the rollback decision.
+struct RollbackInput<'a> {
     c: &'a Cluster,
     coe: Coe,
     kube: Option<Kube>,
@@ -116,19 +125,19 @@ struct Seen<'a> {
     why: &'a str,
 }
 
-async fn turn_back(tx: &mut Fenced, d: &ClustersDeps, seen: &Seen<'_>) -> Result<()> {
+async fn begin_rollback(tx: &mut Fenced, d: &ClustersDeps, seen: &RollbackInput<'_>) -> Result<()> {
     let c = seen.c;
     let Some(mut cluster) = table::lock(tx, &c.uuid).await? else {
         return Ok(());
     };
     if cluster.generation != c.generation {
-        // Another operation has started: it will end in its own way.
+        // A newer operation has started and will end separately.
         return Ok(());
     }
     db::mark(tx, KIND, &c.uuid).await?;
     let mut groups = nodegroup::table::of_cluster_tx(tx, &c.uuid).await?;
     let all = node::table::of_cluster_tx(tx, &c.uuid).await?;
-    let (_, cause) = settle::causes(seen.coe, &groups, &all, seen.why);
+    let (_, cause) = finish::causes(seen.coe, &groups, &all, seen.why);
     let Some(g) = groups.iter_mut().find(|g| g.name == WORKER) else {
         return Err(Error::internal("a cluster without a group of workers"));
     };
@@ -137,19 +146,19 @@ async fn turn_back(tx: &mut Fenced, d: &ClustersDeps, seen: &Seen<'_>) -> Result
         .iter()
         .filter(|n| n.nodegroup == g.name && n.status.wanted())
         .collect();
-    let (leaving, add) = who(&workers, c.generation, count);
-    let ranges = resize::ranges(seen.kube.as_ref(), &all, add)?;
+    let (leaving, add) = select_nodes(&workers, c.generation, count);
+    let ranges = resize::allocate_pod_ranges(seen.kube.as_ref(), &all, add)?;
     tracing::info!(
         cluster = c.uuid,
         leave = leaving.len(),
         come = add,
-        "an update failed and is taken back: {cause}"
+        "an update failed and is rolled back: {cause}"
     );
     g.node_count = count;
-    ops::begin(tx, &mut cluster, Intent::Rollback, Some(&cause)).await?;
+    ops::start_operation(tx, &mut cluster, Intent::Rollback, Some(&cause)).await?;
     table::set_rollback(tx, &c.uuid, None, Some(&cause)).await?;
-    resize::come(tx, d, &cluster, g, add, ranges).await?;
-    // Of a drain that failed the agents conclude that no other is wanted.
+    resize::add_nodes(tx, d, &cluster, g, add, ranges).await?;
+    // Agents conclude from a failed drain that the other drains are cancelled.
     node::table::drop_drains(tx, &c.uuid).await?;
-    resize::send_off(tx, &cluster, &all, &leaving, &seen.dead).await
+    resize::mark_nodes_leaving(tx, &cluster, &all, &leaving, &seen.dead).await
 }

@@ -1,8 +1,8 @@
-//! What nodes tell, passed on to the wait condition of the stack.
+//! Forwards the results of nodes to the wait condition of the stack.
 
 use db::Lease;
 use kernel::{Ctx, Result};
-use orchestration::face::Signal;
+use orchestration::api::Signal;
 use serde_json::Value;
 
 use super::model::Cluster;
@@ -10,24 +10,24 @@ use crate::ClustersDeps;
 use crate::coe::hot::HANDLE;
 use crate::node::{self, Node};
 
-/// Tells the wait condition what a node has told, and remembers that, in the
-/// request of its agent.
+/// Signals the wait condition with the result of a node and records the signal,
+/// within the request of its agent.
 ///
 /// # Errors
-/// As the stack and the database.
+/// Fails if the stack or the database fails.
 pub(crate) async fn signal(d: &ClustersDeps, ctx: &Ctx, cluster: &Cluster, n: &Node) -> Result<()> {
-    let Some(status) = tell(d, ctx, cluster, n).await? else {
+    let Some(status) = send_signal(d, ctx, cluster, n).await? else {
         return Ok(());
     };
     db::write!(d.db, |tx| node::table::set_signalled(tx, &n.id, status)
         .await)
 }
 
-/// As [`signal`] for the reconciler: what the agent's request has not managed.
-/// `ctx` carries the epoch of its run.
+/// As [`signal`] for the reconciler, which repeats a signal that failed in the
+/// request of the agent. `ctx` carries the epoch of the run.
 ///
 /// # Errors
-/// As the stack and the database.
+/// Fails if the stack or the database fails.
 pub(crate) async fn repeat(
     d: &ClustersDeps,
     lease: &Lease,
@@ -35,7 +35,7 @@ pub(crate) async fn repeat(
     cluster: &Cluster,
     n: &Node,
 ) -> Result<()> {
-    let Some(status) = tell(d, ctx, cluster, n).await? else {
+    let Some(status) = send_signal(d, ctx, cluster, n).await? else {
         return Ok(());
     };
     db::fenced!(d.db, lease, |tx| {
@@ -43,8 +43,8 @@ pub(crate) async fn repeat(
     })
 }
 
-/// Answers what the stack was told, if there is something to tell.
-async fn tell<'a>(
+/// Sends the signal if it is due, and returns it.
+async fn send_signal<'a>(
     d: &ClustersDeps,
     ctx: &Ctx,
     cluster: &Cluster,

@@ -1,4 +1,4 @@
-//! What a cluster's stack is made of, and where its nodes find the server.
+//! Parameters of the stack of a cluster, and the server address for its nodes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::coe::hot::{FixedNetwork, Shape};
 use crate::nodegroup::Group;
 use crate::template::Template;
 
-/// The longest that Heat lets a wait condition wait, seconds.
+/// Maximum timeout of a Heat wait condition, seconds.
 const LONGEST_WAIT: i64 = 43_200;
 
 /// First 30 characters of the name and 12 of the stack's id.

@@ -1,6 +1,6 @@
-//! SQL of `magnum_cluster`. Rows are written by narrow updates, so that an
-//! API call, a report of a node and the reconciler never undo each other.
-//! What only the reconciler writes asks for its lease (`Fenced`).
+//! SQL of `magnum_cluster`. Rows are written by narrow updates, so that API
+//! calls, node reports and the reconciler never overwrite each other's columns.
+//! Columns that only the reconciler writes require its lease (`Fenced`).
 
 use db::{Db, Fenced, Migration, Row, Table as _, Tx, Value, values};
 use kernel::{Page, Result, clock};
@@ -90,19 +90,19 @@ db::columns! {
     also |row| { newer: newer(row)? }
 }
 
-/// The columns that are not read with the others.
+/// Columns that are not read with the others.
 pub(crate) const CA: [&str; 2] = ["ca_cert", "ca_key"];
 
-/// Where the word is not known `newer` says so.
+/// For an unknown value, `newer` holds the error.
 fn shown_intent(row: &Row, column: &str) -> Result<Intent> {
-    Ok(Intent::of_word(&row.text(column)?).unwrap_or_default())
+    Ok(Intent::from_stored(&row.text(column)?).unwrap_or_default())
 }
 
-/// What a newer release has written.
+/// Error text if a newer release has written the row.
 fn newer(row: &Row) -> Result<Option<String>> {
     let (intent, coe) = (row.text("intent")?, row.text("coe")?);
-    let known = Intent::of_word(&intent)
-        .and_then(|_| Coe::of_word(&coe))
+    let known = Intent::from_stored(&intent)
+        .and_then(|_| Coe::from_stored(&coe))
         .and_then(|_| check_status(&row.text("status")?));
     Ok(known.err().map(|e| e.message))
 }
@@ -125,8 +125,8 @@ pub(crate) async fn insert(tx: &mut Tx, c: &Cluster, ca_cert: &str, ca_key: &str
     tx.execute(&sql, args).await.map(|_| ())
 }
 
-/// By uuid or name within a project (`None`: all); at most two. Rows of a
-/// newer release are shown as well.
+/// Finds rows by uuid or name within a project (`None`: all projects); at most
+/// two. Rows of a newer release are included.
 pub(crate) async fn find(
     db: &Db,
     key: &str,
@@ -148,17 +148,17 @@ pub(crate) async fn find(
         .collect()
 }
 
-/// Reads the row for an operation that acts on it.
+/// Reads the row for an operation on the cluster.
 pub(crate) async fn load(db: &Db, uuid: &str) -> Result<Option<Cluster>> {
     let row = db.query_opt(&select("uuid = ?"), values![uuid]).await?;
-    row.map(|r| Cluster::read(&r)?.known()).transpose()
+    row.map(|r| Cluster::read(&r)?.reject_newer()).transpose()
 }
 
-/// Reads the row for an operation that decides by it, and keeps others off.
-/// The key of the cluster's reconciler comes first where it is marked, too.
+/// Reads and locks the row. Wherever the key of the reconciler is marked too,
+/// it is locked first.
 pub(crate) async fn lock(tx: &mut Tx, uuid: &str) -> Result<Option<Cluster>> {
     let row = tx.lock_opt(&select("uuid = ?"), values![uuid]).await?;
-    row.map(|r| Cluster::read(&r)?.known()).transpose()
+    row.map(|r| Cluster::read(&r)?.reject_newer()).transpose()
 }
 
 pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<Vec<Cluster>> {
@@ -201,8 +201,8 @@ pub(crate) async fn set_ca(tx: &mut Tx, uuid: &str, cert: &str, key: &str) -> Re
     .map(|_| ())
 }
 
-/// Starts an operation, which has no way back until `set_rollback`; `false`
-/// where the cluster changed since it was read.
+/// Starts an operation without a rollback (see `set_rollback`); returns `false`
+/// if the cluster changed since it was read.
 pub(crate) async fn start(
     tx: &mut Tx,
     c: &Cluster,
@@ -217,7 +217,7 @@ pub(crate) async fn start(
             values![
                 format!("{}_IN_PROGRESS", intent.verb()),
                 reason,
-                intent.word(),
+                intent.as_stored(),
                 clock::now_micros(),
                 &c.uuid,
                 c.generation
@@ -227,7 +227,7 @@ pub(crate) async fn start(
     Ok(n == 1)
 }
 
-/// Ends an operation, unless another has started meanwhile.
+/// Ends an operation, unless a newer one has started.
 pub(crate) async fn finish(
     tx: &mut Fenced,
     c: &Cluster,
@@ -244,7 +244,8 @@ pub(crate) async fn finish(
     Ok(n == 1)
 }
 
-/// The workers that a failure goes back to, or the failure that is answered.
+/// Stores the number of workers for a rollback, or the failure that caused the
+/// rollback.
 pub(crate) async fn set_rollback(
     tx: &mut Tx,
     uuid: &str,
@@ -259,7 +260,7 @@ pub(crate) async fn set_rollback(
     .map(|_| ())
 }
 
-/// The stack has been told what this generation wants.
+/// Records that the desired state of this generation was sent to the stack.
 pub(crate) async fn set_sent(tx: &mut Fenced, uuid: &str, generation: i64) -> Result<()> {
     tx.execute(
         "UPDATE magnum_cluster SET sent_generation = ? WHERE uuid = ?",
@@ -282,7 +283,7 @@ pub(crate) async fn set_address(
     .map(|_| ())
 }
 
-/// `container` is the version of the container engine, where it is known.
+/// `container` is the version of the container engine, if known.
 pub(crate) async fn set_version(
     tx: &mut Tx,
     uuid: &str,
@@ -297,7 +298,7 @@ pub(crate) async fn set_version(
     .map(|_| ())
 }
 
-/// What a user or a master says.
+/// Stores health set by a user or reported by a master.
 pub(crate) async fn set_health(
     tx: &mut Tx,
     uuid: &str,
@@ -312,8 +313,8 @@ pub(crate) async fn set_health(
     .map(|_| ())
 }
 
-/// What the reconciler concludes from the servers.
-pub(crate) async fn conclude_health(
+/// Stores health that the reconciler derived from server states.
+pub(crate) async fn set_observed_health(
     tx: &mut Fenced,
     uuid: &str,
     status: &str,
@@ -322,7 +323,7 @@ pub(crate) async fn conclude_health(
     set_health(tx, uuid, Some(status), reason).await
 }
 
-/// The row and all that hangs on it.
+/// Deletes the row and all dependent rows.
 pub(crate) async fn purge(tx: &mut Fenced, uuid: &str) -> Result<()> {
     for table in [
         "magnum_task",
@@ -342,7 +343,7 @@ pub(crate) async fn purge(tx: &mut Fenced, uuid: &str) -> Result<()> {
         .map(|_| ())
 }
 
-/// Clusters and nodes of a project, or of all.
+/// Counts clusters and nodes of a project, or of all projects.
 pub(crate) async fn count(db: &Db, project: Option<&str>) -> Result<(i64, i64)> {
     let (scope, args): (&str, Vec<Value>) = match project {
         Some(p) => (" WHERE project_id = ?", values![p]),

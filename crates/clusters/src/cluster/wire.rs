@@ -7,7 +7,7 @@ use super::model::{Cluster, compare_labels};
 use super::ops::View;
 use crate::links;
 
-/// From this minor version on `cluster_id` stands in place of `stack_id`.
+/// From this minor version on `cluster_id` replaces `stack_id`.
 const CLUSTER_ID: u16 = 13;
 
 fn size(v: &View, master: bool) -> i64 {
@@ -62,7 +62,7 @@ pub(crate) fn item(v: &View, base: &str, minor: u16) -> Value {
     Value::Object(map)
 }
 
-/// The full object. `one`: for GET of one, which shows faults.
+/// The full object. `one`: for GET of a single cluster, which includes faults.
 pub(crate) fn full(v: &View, base: &str, minor: u16, one: bool) -> Value {
     let c = &v.cluster;
     let [overridden, added, skipped] = compare_labels(&c.labels, &v.template_labels);

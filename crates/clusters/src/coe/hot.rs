@@ -1,42 +1,42 @@
-//! The HOT template of a cluster: a network, a security group, masters,
-//! workers and a wait condition. It is the same text for our engine and for a
-//! real Heat; only parameters differ over the life of a cluster. What differs
-//! between engines is a [`Flavour`].
+//! The HOT template of a cluster: a network, a security group, masters, workers
+//! and a wait condition. Our engine and a real Heat use the same text; only
+//! parameters change during the life of a cluster. Differences between
+//! container engines are in [`Flavour`].
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// What shapes the template itself; fixed when the cluster is created.
+/// Inputs of the template that are fixed when the cluster is created.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shape {
-    /// Start of every node's name.
+    /// Prefix of the names of all nodes.
     pub(crate) prefix: String,
-    /// A network that exists, instead of one of the cluster's own.
+    /// An existing network, used instead of a new one.
     pub(crate) fixed_network: Option<FixedNetwork>,
     pub(crate) external_network: Option<String>,
     pub(crate) keypair: Option<String>,
     pub(crate) dns: Vec<String>,
-    /// Range of the cluster's own subnet; `None`: one is chosen.
+    /// Range of the new subnet; `None`: one is allocated.
     pub(crate) cidr: Option<String>,
-    /// Whether a server of ours stands before the masters.
+    /// Whether a balancer runs in front of the masters.
     pub(crate) balancer: bool,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FixedNetwork {
     pub(crate) network: String,
-    /// Address of the bootstrap listener as the nodes reach it.
+    /// Address of the bootstrap listener from inside the nodes.
     pub(crate) gateway: String,
 }
 
-/// What one engine's template has of its own.
+/// Parts of the template that depend on the container engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Flavour {
-    /// The `coe` of the nodes' seeds.
+    /// Value of `coe` in the seeds of the nodes.
     pub(crate) coe: &'static str,
     pub(crate) description: &'static str,
-    /// What the security group is for.
+    /// Description of the security group.
     pub(crate) traffic: &'static str,
     pub(crate) rules: Vec<Rule>,
 }
@@ -44,17 +44,17 @@ pub(crate) struct Flavour {
 /// Protocol, first and last port.
 pub(crate) type Rule = (&'static str, i64, i64);
 
-/// Name of the resource that nodes' signals go to.
+/// Name of the resource that receives the signals of nodes.
 pub(crate) const HANDLE: &str = "nodes_handle";
 
-/// Name of the resource of the cluster's own subnet.
+/// Name of the resource of the new subnet.
 const SUBNET: &str = "subnet";
 
 /// Names of the groups of nodes.
 pub(crate) const MASTERS: &str = "masters";
 pub(crate) const WORKERS: &str = "workers";
 
-/// Name of the balancer's resource, end of its server's name.
+/// Name of the balancer resource, which is also the suffix of its server name.
 pub(crate) const BALANCER: &str = "balancer";
 
 /// The template as text.
@@ -185,7 +185,8 @@ impl Member<'_> {
     fn definition(&self) -> Value {
         let word = self.word;
         let prefix = &self.shape.prefix;
-        // There is one balancer; it is small, so a worker's flavor will do.
+        // There is one balancer with little load, so the flavor of workers is
+        // sufficient.
         let (name, index, token, flavor) = if self.role == BALANCER {
             let token = json!({ "get_param": "balancer_token" });
             (format!("{prefix}-{word}"), "0", token, "node")
@@ -206,8 +207,8 @@ impl Member<'_> {
             "networks": [{ "network": self.network }],
             "security_groups": [{ "get_resource": "secgroup" }],
             "user_data_format": "RAW",
-            // A server gets another token when it is rebuilt, never by being
-            // replaced.
+            // A rebuilt server gets a new token; a new token never replaces a
+            // server.
             "user_data_update_policy": "IGNORE",
             "user_data": { "str_replace": { "template": seed, "params": {
                 "$gateway": self.gateway,
@@ -262,25 +263,26 @@ fn declared(shape: &Shape) -> Value {
     Value::Object(parameters)
 }
 
-/// What changes with the size of the cluster.
+/// Parameters that depend on the size of the cluster.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sizes {
     pub(crate) masters: Group,
     pub(crate) workers: Group,
-    /// Signals that the wait condition waits for, over the cluster's life.
+    /// Number of signals that the wait condition expects over the life of the
+    /// cluster.
     pub(crate) wait_count: usize,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Group {
     pub(crate) count: usize,
-    /// Index to one-time token, of the nodes that are wanted.
+    /// One-time tokens of the desired nodes, by index.
     pub(crate) tokens: BTreeMap<String, String>,
-    /// Indices that were issued and are gone.
+    /// Indices that were used and removed.
     pub(crate) removed: Vec<String>,
 }
 
-/// The parameters that follow the size.
+/// Parameters that depend on the size.
 pub(crate) fn size_parameters(sizes: &Sizes) -> BTreeMap<String, Value> {
     let mut out = BTreeMap::new();
     for (word, group) in [("master", &sizes.masters), ("node", &sizes.workers)] {

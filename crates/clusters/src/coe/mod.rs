@@ -1,5 +1,5 @@
-//! Container orchestration engines. Each is a folder of pure code: checks,
-//! the HOT template, health rules; and one arm in the matches here.
+//! Container orchestration engines. Each is a folder of pure code (checks, HOT
+//! template, health rules) and one arm in each match here.
 
 pub(crate) mod hot;
 pub(crate) mod kubernetes;
@@ -11,18 +11,18 @@ use kernel::Result;
 use nodewire::Observed;
 use serde_json::Value;
 
-use crate::errors::bad;
+use crate::errors::bad_request;
 use crate::template::Template;
 use hot::Flavour;
 
-/// The engines that this server can build.
+/// The engines that this server supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coe {
     Kubernetes,
     Swarm,
 }
 
-/// One member of the cluster as a manager or master sees it.
+/// One member of the cluster as a manager or master reports it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Member {
     pub(crate) hostname: String,
@@ -30,24 +30,24 @@ pub(crate) struct Member {
 }
 
 impl Coe {
-    /// `swarm` and `swarm-mode` are one driver.
+    /// `swarm` and `swarm-mode` select the same driver.
     pub(crate) fn parse(word: &str) -> Result<Self> {
         match word {
             "kubernetes" | "k8s" => Ok(Self::Kubernetes),
             "swarm" | "swarm-mode" => Ok(Self::Swarm),
-            other => Err(bad(
+            other => Err(bad_request(
                 "coe",
                 format!("Requested COE type {other} is not supported."),
             )),
         }
     }
 
-    /// As [`Coe::parse`] for the word of a stored row.
+    /// Parses the stored value of a row.
     ///
     /// # Errors
-    /// As [`db::unknown_word`].
-    pub(crate) fn of_word(word: &str) -> Result<Self> {
-        Self::parse(word).map_err(|_| db::unknown_word("COE", word))
+    /// Same errors as [`db::unknown_stored_value`].
+    pub(crate) fn from_stored(word: &str) -> Result<Self> {
+        Self::parse(word).map_err(|_| db::unknown_stored_value("COE", word))
     }
 
     /// The first is the default.
@@ -65,7 +65,7 @@ impl Coe {
         }
     }
 
-    /// The name of the driver, and the legacy names it answers to.
+    /// The name of the driver and its legacy names.
     pub(crate) fn drivers(self) -> &'static [&'static str] {
         match self {
             Self::Kubernetes => &[
@@ -82,7 +82,7 @@ impl Coe {
         }
     }
 
-    /// Rules of this engine over a template, labels included.
+    /// Checks a template for this engine, including its labels.
     pub(crate) fn check_template(self, template: &Template) -> Result<()> {
         match self {
             Self::Kubernetes => kubernetes::check_template(template),
@@ -90,7 +90,7 @@ impl Coe {
         }
     }
 
-    /// Rules over the labels of a cluster; `driver` is its network driver.
+    /// Checks the labels of a cluster; `driver` is its network driver.
     pub(crate) fn check_labels(
         self,
         labels: &BTreeMap<String, String>,
@@ -102,7 +102,7 @@ impl Coe {
         }
     }
 
-    /// Whether nodes can be made from images of this distribution.
+    /// Whether nodes can use images of this distribution.
     pub(crate) fn supports(self, server_type: &str, distro: &str) -> bool {
         let distros = match self {
             Self::Kubernetes => kubernetes::DISTROS,
@@ -111,8 +111,8 @@ impl Coe {
         server_type == "vm" && distros.contains(&distro)
     }
 
-    /// MiB that the flavors of a master and of a worker have at least.
-    pub(crate) fn least_ram(self) -> (u64, u64) {
+    /// Minimum memory of the flavors of a master and of a worker, MiB.
+    pub(crate) fn min_ram(self) -> (u64, u64) {
         match self {
             Self::Kubernetes => (kubernetes::MASTER_RAM, kubernetes::WORKER_RAM),
             Self::Swarm => (0, 0),
@@ -138,7 +138,7 @@ impl Coe {
         }
     }
 
-    /// What the HOT template has of this engine.
+    /// Engine-specific parts of the HOT template.
     pub(crate) fn flavour(self, api_port: u16) -> Flavour {
         match self {
             Self::Kubernetes => kubernetes::render::flavour(api_port),
@@ -146,7 +146,7 @@ impl Coe {
         }
     }
 
-    /// What to do where a bootstrap step failed.
+    /// A hint for a failed bootstrap step.
     pub(crate) fn hint(self, step: &str, log: &str) -> &'static str {
         match self {
             Self::Kubernetes => kubernetes::hints::hint(step, log),
@@ -154,8 +154,12 @@ impl Coe {
         }
     }
 
-    /// `health_status` and `health_status_reason` from an observation.
-    pub(crate) fn judge(self, expected: &[String], seen: &Observed) -> (&'static str, Value) {
+    /// Derives `health_status` and `health_status_reason` from an observation.
+    pub(crate) fn evaluate_health(
+        self,
+        expected: &[String],
+        seen: &Observed,
+    ) -> (&'static str, Value) {
         let members: Vec<Member> = seen
             .nodes
             .iter()
@@ -166,9 +170,9 @@ impl Coe {
             .collect();
         match self {
             Self::Kubernetes => {
-                kubernetes::health::judge(expected, &members, seen.problem.as_deref())
+                kubernetes::health::evaluate_health(expected, &members, seen.problem.as_deref())
             }
-            Self::Swarm => swarm::health::judge(expected, &members, seen.ipvs),
+            Self::Swarm => swarm::health::evaluate_health(expected, &members, seen.ipvs),
         }
     }
 }

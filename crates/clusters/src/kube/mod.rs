@@ -1,5 +1,5 @@
-//! What a Kubernetes cluster has beside its row: ranges, two more CAs, the
-//! key of its service accounts.
+//! Additional data of a Kubernetes cluster: ranges, two more CAs, the key of
+//! its service accounts.
 
 pub(crate) mod model;
 pub(crate) mod table;

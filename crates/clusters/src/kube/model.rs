@@ -18,7 +18,7 @@ pub(crate) struct Kube {
     pub(crate) networks: Networks,
     pub(crate) etcd: StoredCa,
     pub(crate) front_proxy: StoredCa,
-    /// Signs the tokens of service accounts.
+    /// Key that signs the tokens of service accounts.
     pub(crate) token_key_sealed: String,
 }
 
@@ -49,7 +49,7 @@ impl Kube {
         })
     }
 
-    /// One of the CAs that are not the cluster's, as stored.
+    /// Returns one of the additional CAs as stored.
     pub(crate) fn stored(&self, which: Authority) -> Option<&StoredCa> {
         match which {
             Authority::Cluster => None,
@@ -58,7 +58,7 @@ impl Kube {
         }
     }
 
-    /// The same with its key, for signing.
+    /// Returns one of the additional CAs with its key, for signing.
     pub(crate) fn authority(
         &self,
         sealer: &Sealer,

@@ -1,5 +1,6 @@
-//! What the bootstrap has to know of nodes, without the logs of their steps:
-//! a cluster's nodes are read whenever one of them changes.
+//! Reads the parts of nodes that the bootstrap service needs, without the logs
+//! of their steps, because all nodes of a cluster are read whenever one
+//! changes.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ pub(crate) struct NodeBrief {
     pub(crate) token_hash: String,
     pub(crate) token_expires: i64,
     pub(crate) session_hash: Option<String>,
-    /// Whether its server is another one than its first.
+    /// Whether its server was rebuilt.
     pub(crate) is_fresh: bool,
 }
 
@@ -35,7 +36,7 @@ fn read(row: &Row) -> Result<NodeBrief> {
         index: row.int("idx")?,
         is_master: row.flag("is_master")?,
         is_balancer: row.flag("is_balancer")?,
-        status: NodeStatus::of_word(&row.text("status")?)?,
+        status: NodeStatus::from_stored(&row.text("status")?)?,
         addresses: serde_json::from_str(&row.text("addresses")?)?,
         pod_cidr: row.opt_text("pod_cidr")?,
         token_hash: row.text("token_hash")?,
@@ -58,13 +59,13 @@ pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<NodeBrief>>
     find(db, "", values![cluster]).await
 }
 
-/// Its masters, and the node of this name.
+/// Returns the masters and the node of this name.
 pub(crate) async fn masters_and(db: &Db, cluster: &str, name: &str) -> Result<Vec<NodeBrief>> {
     let condition = " AND (is_master = ? OR name = ?)";
     find(db, condition, values![cluster, true, name]).await
 }
 
-/// Tasks of a cluster, oldest first, without what agents wrote at their end.
+/// Tasks of a cluster, oldest first, without the logs of their results.
 pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
     let sql = "SELECT id, kind, node, status, taken_by, taken_until, deadline, generation, \
                created_at FROM magnum_task WHERE cluster_id = ? ORDER BY created_at, id";
@@ -82,7 +83,7 @@ pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
             generation: row.int("generation")?,
             created_at: row.int("created_at")?,
         }
-        .known()
+        .reject_newer()
     };
     db.query(sql, values![cluster])
         .await?
@@ -91,7 +92,7 @@ pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
         .collect()
 }
 
-/// What a cluster's agents are told beside its nodes and tasks.
+/// Data of a cluster that its agents need besides nodes and tasks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ClusterBrief {
     pub(crate) coe: String,
@@ -99,7 +100,7 @@ pub(crate) struct ClusterBrief {
     pub(crate) join_sealed: Option<String>,
 }
 
-/// `None` where the cluster is gone.
+/// Returns `None` if the cluster does not exist.
 pub(crate) async fn cluster(db: &Db, cluster: &str) -> Result<Option<ClusterBrief>> {
     let sql = "SELECT c.coe AS coe, c.api_address AS api_address, s.join_sealed AS join_sealed \
                FROM magnum_cluster c LEFT JOIN magnum_swarm s ON s.cluster_id = c.uuid \

@@ -1,4 +1,4 @@
-//! Nodes as their agents report them: identity, steps, session, tasks.
+//! Nodes as reported by their agents: identity, steps, session, tasks.
 
 pub(crate) mod brief_table;
 pub(crate) mod model;

@@ -1,29 +1,30 @@
-//! A node of a cluster and what its agent has told.
+//! A node of a cluster and the reports of its agent.
 
 use kernel::{Result, ids};
 use serde::{Deserialize, Serialize};
 
 use crate::coe::Coe;
 
-/// Where a node stands in its life.
+/// Lifecycle state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum NodeStatus {
-    /// Its agent has not called yet.
+    /// Its agent has not registered yet.
     #[default]
     Waiting,
-    /// Bootstrap steps run.
+    /// Bootstrap steps are running.
     Running,
     Ready,
     Failed,
-    /// Its server is lost, and is to be made anew under the same name.
+    /// Its server is lost and will be rebuilt under the same name.
     Lost,
     /// Being drained and removed from the cluster.
     Leaving,
-    /// Its server is gone; kept because its index is never used again.
+    /// Its server is deleted; the row is kept because its index is never
+    /// reused.
     Removed,
 }
 
-db::words! {
+db::stored_enum! {
     NodeStatus:
         Waiting = "waiting",
         Running = "running",
@@ -35,7 +36,7 @@ db::words! {
 }
 
 impl NodeStatus {
-    /// Whether the cluster wants the node.
+    /// Whether the node is part of the desired state.
     pub(crate) fn wanted(self) -> bool {
         !matches!(self, Self::Leaving | Self::Removed)
     }
@@ -47,9 +48,9 @@ pub(crate) struct Step {
     pub(crate) name: String,
     /// `running`, `done` or `failed`.
     pub(crate) status: String,
-    /// When it began.
+    /// Start time of the step.
     pub(crate) started_micros: i64,
-    /// When its status was last told.
+    /// Time of the last status report.
     pub(crate) at_micros: i64,
     #[serde(default)]
     pub(crate) log: String,
@@ -64,37 +65,37 @@ pub(crate) struct Node {
     pub(crate) index: i64,
     pub(crate) name: String,
     pub(crate) is_master: bool,
-    /// Stands before the masters: a server of the cluster, no member of it.
+    /// Runs in front of the masters: a server of the cluster, but not a member
+    /// of it.
     pub(crate) is_balancer: bool,
     pub(crate) status: NodeStatus,
     pub(crate) steps: Vec<Step>,
     pub(crate) addresses: Vec<String>,
-    /// Its part of the pod range, in Kubernetes; nobody else's until the
-    /// node is removed.
+    /// Its pod range (Kubernetes only), reserved until the node is removed.
     pub(crate) pod_cidr: Option<String>,
-    /// Sealed: the stack's parameters repeat it at each update, or the
-    /// servers' user data would change. Changes with the server only.
+    /// Sealed. The stack parameters repeat it in each update, since otherwise
+    /// the user data of servers would change. Changes only with the server.
     pub(crate) token_sealed: String,
-    /// Sealed: the token of its latest server, once that is not its first.
-    /// Nodes that an earlier release rebuilt have another `token_sealed`.
+    /// Sealed: the token of the current server if it was rebuilt. For nodes
+    /// that an earlier release rebuilt, `token_sealed` holds the new token.
     pub(crate) fresh_sealed: Option<String>,
-    /// Of the latest.
+    /// Hash of the current token.
     pub(crate) token_hash: String,
-    /// Microseconds; an unused token is void afterwards.
+    /// Microseconds; an unused token expires then.
     pub(crate) token_expires: i64,
-    /// Of the one session that has used the token.
+    /// Hash of the session that used the token.
     pub(crate) session_hash: Option<String>,
-    /// `SUCCESS` or `FAILURE`: what the wait condition has to be told.
+    /// `SUCCESS` or `FAILURE`: the signal for the wait condition.
     pub(crate) signal: Option<String>,
-    /// Whether it has been told.
+    /// Whether the signal was sent.
     pub(crate) signalled: bool,
-    /// The cluster's generation that asked for the node.
+    /// The generation of the cluster that added the node.
     pub(crate) generation: i64,
     pub(crate) created_at: i64,
 }
 
 impl Node {
-    /// Adds a report: the same step again replaces its status.
+    /// Adds a report; a report of an existing step replaces it.
     pub(crate) fn report(&mut self, name: &str, status: &str, at: i64, log: &str) {
         if let Some(step) = self.steps.iter_mut().find(|s| s.name == name) {
             step.status = status.to_owned();
@@ -130,7 +131,7 @@ impl Node {
         ))
     }
 
-    /// Whether a name, id, address or index of a request means this node.
+    /// Whether a name, id, address or index in a request refers to this node.
     pub(crate) fn answers_to(&self, key: &str) -> bool {
         self.name == key
             || self.id == key
@@ -139,7 +140,7 @@ impl Node {
     }
 }
 
-/// The role as the seed file names it.
+/// The role as named in the seed file.
 pub(crate) fn role(is_master: bool, is_balancer: bool) -> &'static str {
     match (is_master, is_balancer) {
         (true, _) => "manager",
@@ -148,21 +149,21 @@ pub(crate) fn role(is_master: bool, is_balancer: bool) -> &'static str {
     }
 }
 
-/// Something that an agent has to do inside the cluster.
+/// A task for an agent inside the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Task {
     pub(crate) id: String,
     pub(crate) cluster_id: String,
     /// One of [`KINDS`].
     pub(crate) kind: String,
-    /// Name of the node that it is about.
+    /// Name of the node that the task concerns.
     pub(crate) node: String,
     /// One of [`STATUSES`].
     pub(crate) status: String,
-    /// The node that has taken it, and until when it is left alone.
+    /// The node that claimed the task, and the end of the claim.
     pub(crate) taken_by: Option<String>,
     pub(crate) taken_until: i64,
-    /// Microseconds; afterwards the cluster goes on without it.
+    /// Microseconds; afterwards the operation continues without the result.
     pub(crate) deadline: i64,
     pub(crate) log: String,
     pub(crate) generation: i64,
@@ -184,13 +185,13 @@ impl Task {
     /// The row, unless a newer release has written it.
     ///
     /// # Errors
-    /// As [`db::unknown_word`].
-    pub(crate) fn known(self) -> Result<Self> {
+    /// Same errors as [`db::unknown_stored_value`].
+    pub(crate) fn reject_newer(self) -> Result<Self> {
         if !KINDS.contains(&self.kind.as_str()) {
-            return Err(db::unknown_word("kind of task", &self.kind));
+            return Err(db::unknown_stored_value("kind of task", &self.kind));
         }
         if !STATUSES.contains(&self.status.as_str()) {
-            return Err(db::unknown_word("status of a task", &self.status));
+            return Err(db::unknown_stored_value("status of a task", &self.status));
         }
         Ok(self)
     }

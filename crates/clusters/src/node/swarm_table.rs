@@ -1,4 +1,4 @@
-//! SQL of `magnum_swarm`: how nodes join, and what the masters have told.
+//! SQL of `magnum_swarm`: join secrets and reports of the masters.
 
 use db::{Db, Table as _, Tx, values};
 use kernel::Result;
@@ -29,7 +29,7 @@ pub(crate) async fn swarm(db: &Db, cluster: &str) -> Result<Swarm> {
     row.map_or_else(|| Ok(Swarm::default()), |r| Swarm::read(&r))
 }
 
-/// The sealed join secrets, inside of a transaction that replaces them.
+/// Returns the sealed join secrets, in a transaction that replaces them.
 pub(crate) async fn join_tx(tx: &mut Tx, cluster: &str) -> Result<Option<String>> {
     let row = tx
         .lock_opt(
@@ -43,7 +43,7 @@ pub(crate) async fn join_tx(tx: &mut Tx, cluster: &str) -> Result<Option<String>
         .flatten())
 }
 
-/// The last observation, inside of a transaction that may replace it.
+/// Returns the last observation, in a transaction that may replace it.
 pub(crate) async fn observed_tx(tx: &mut Tx, cluster: &str) -> Result<String> {
     let row = tx
         .lock_opt(

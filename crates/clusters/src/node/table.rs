@@ -83,7 +83,7 @@ db::columns! {
 }
 
 db::table! {
-    /// A node for people: its status may be a word of a newer release.
+    /// A node for display; its status may be unknown to this release.
     pub(crate) struct Shown in "magnum_node" {
         pub(crate) name: String,
         pub(crate) is_master: bool,
@@ -127,8 +127,8 @@ pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Node
         .collect()
 }
 
-/// Forgets a node that no stack has heard of.
-pub(crate) async fn forget(tx: &mut Tx, id: &str) -> Result<()> {
+/// Deletes a node that was never sent to a stack.
+pub(crate) async fn delete_unsent(tx: &mut Tx, id: &str) -> Result<()> {
     tx.execute("DELETE FROM magnum_node WHERE id = ?", values![id])
         .await
         .map(|_| ())
@@ -144,7 +144,7 @@ pub(crate) async fn by_session(db: &Db, session_hash: &str) -> Result<Option<Nod
 }
 
 pub(crate) async fn load_tx(tx: &mut Tx, id: &str) -> Result<Option<Node>> {
-    // Two reports of one node must not overwrite each other's steps.
+    // Concurrent reports of one node must not overwrite each other's steps.
     let sql = format!("{} WHERE id = ?", Node::select());
     tx.lock_opt(&sql, values![id])
         .await?
@@ -153,7 +153,7 @@ pub(crate) async fn load_tx(tx: &mut Tx, id: &str) -> Result<Option<Node>> {
         .transpose()
 }
 
-/// Binds the token to a session; `false` where another session has it.
+/// Binds the token to a session; returns `false` if another session has it.
 pub(crate) async fn bind(tx: &mut Tx, node: &Node, session_hash: &str) -> Result<bool> {
     let n = tx
         .execute(
@@ -162,7 +162,7 @@ pub(crate) async fn bind(tx: &mut Tx, node: &Node, session_hash: &str) -> Result
             values![
                 session_hash,
                 serde_json::to_string(&node.addresses)?,
-                node.status.word(),
+                node.status.as_stored(),
                 &node.id,
                 session_hash
             ],
@@ -171,9 +171,9 @@ pub(crate) async fn bind(tx: &mut Tx, node: &Node, session_hash: &str) -> Result
     Ok(n == 1)
 }
 
-/// Writes status, steps and signal of a node that `load_tx` has locked. A
-/// removed node has no pods any more, and its session ends; the others have a
-/// peer less.
+/// Writes status, steps and signal of a node that was locked by `load_tx`. A
+/// removed node releases its pod range and session, and the other nodes get a
+/// new list of peers.
 pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
     if !n.status.wanted() || n.status == NodeStatus::Lost {
         tx.wake(crate::cluster::KIND, &n.cluster_id);
@@ -186,7 +186,7 @@ pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
         "UPDATE magnum_node SET status = ?, steps = ?, signal_status = ?, signalled = ?, \
          pod_cidr = ? WHERE id = ?",
         values![
-            n.status.word(),
+            n.status.as_stored(),
             serde_json::to_string(&n.steps)?,
             n.signal.clone(),
             n.signalled,
@@ -198,26 +198,26 @@ pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
     .map(|_| ())
 }
 
-/// What the reconciler reports for a node whose agent cannot.
-pub(crate) async fn conclude_report(tx: &mut Fenced, n: &Node) -> Result<()> {
+/// Stores a report by the reconciler for a node whose agent cannot report.
+pub(crate) async fn save_fenced(tx: &mut Fenced, n: &Node) -> Result<()> {
     save(tx, n).await
 }
 
-/// A status that follows from an operation: the node leaves, or is lost. The
-/// agents are told.
+/// Stores a status set by an operation (leaving or lost), and notifies the
+/// agents.
 pub(crate) async fn set_status(tx: &mut Tx, n: &Node) -> Result<()> {
     tx.wake(crate::cluster::KIND, &n.cluster_id);
     tx.execute(
         "UPDATE magnum_node SET status = ? WHERE id = ?",
-        values![n.status.word(), &n.id],
+        values![n.status.as_stored(), &n.id],
     )
     .await
     .map(|_| ())
 }
 
-/// A status that the reconciler concludes. A removed node has no pods any
-/// more. The agents are told.
-pub(crate) async fn conclude(tx: &mut Fenced, n: &Node) -> Result<()> {
+/// Stores a status set by the reconciler, and notifies the agents. A removed
+/// node releases its pod range.
+pub(crate) async fn set_observed_status(tx: &mut Fenced, n: &Node) -> Result<()> {
     set_status(tx, n).await?;
     if n.status == NodeStatus::Removed {
         tx.execute(
@@ -229,9 +229,9 @@ pub(crate) async fn conclude(tx: &mut Fenced, n: &Node) -> Result<()> {
     Ok(())
 }
 
-/// Another token for another server of the same node: who used the one
-/// before is nobody's session any more.
-pub(crate) async fn rearm(tx: &mut Fenced, n: &Node) -> Result<()> {
+/// Stores a new token for a rebuilt server of the node; the previous session
+/// becomes invalid.
+pub(crate) async fn replace_token(tx: &mut Fenced, n: &Node) -> Result<()> {
     tx.wake(crate::cluster::KIND, &n.cluster_id);
     tx.execute(
         "UPDATE magnum_node SET steps = '[]', session_hash = NULL, token_hash = ?, \
@@ -248,7 +248,7 @@ pub(crate) async fn rearm(tx: &mut Fenced, n: &Node) -> Result<()> {
     .map(|_| ())
 }
 
-/// The wait condition knows this signal of the node.
+/// Records the signal that was sent to the wait condition.
 pub(crate) async fn set_signalled(tx: &mut Tx, id: &str, signal: &str) -> Result<()> {
     tx.execute(
         "UPDATE magnum_node SET signalled = ? WHERE id = ? AND signal_status = ?",
@@ -258,31 +258,31 @@ pub(crate) async fn set_signalled(tx: &mut Tx, id: &str, signal: &str) -> Result
     .map(|_| ())
 }
 
-/// Also wakes the agents that wait for work.
+/// Inserts a task, and notifies agents that wait for one.
 pub(crate) async fn insert_task(tx: &mut Tx, t: &Task) -> Result<()> {
     tx.wake(crate::cluster::KIND, &t.cluster_id);
     t.insert(tx).await
 }
 
-/// All tasks of a cluster, oldest first; finished ones are few, they go with
-/// the operation that they belong to.
+/// All tasks of a cluster, oldest first. Finished tasks are few, because they
+/// are deleted with their operation.
 pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
     let sql = format!(
         "{} WHERE cluster_id = ? ORDER BY created_at, id",
         Task::select()
     );
     let rows = db.query(&sql, values![cluster]).await?;
-    rows.iter().map(|r| Task::read(r)?.known()).collect()
+    rows.iter().map(|r| Task::read(r)?.reject_newer()).collect()
 }
 
 pub(crate) async fn task_tx(tx: &mut Tx, cluster: &str, id: &str) -> Result<Option<Task>> {
     let sql = format!("{} WHERE cluster_id = ? AND id = ?", Task::select());
     let row = tx.query_opt(&sql, values![cluster, id]).await?;
-    row.map(|r| Task::read(&r)?.known()).transpose()
+    row.map(|r| Task::read(&r)?.reject_newer()).transpose()
 }
 
-/// Takes a task for a node; `false` where another was quicker.
-pub(crate) async fn take(tx: &mut Tx, t: &Task, node: &str, until: i64) -> Result<bool> {
+/// Claims a task for a node; returns `false` if another node claimed it first.
+pub(crate) async fn claim_task(tx: &mut Tx, t: &Task, node: &str, until: i64) -> Result<bool> {
     let n = tx
         .execute(
             "UPDATE magnum_task SET taken_by = ?, taken_until = ? \
@@ -302,8 +302,8 @@ pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: &str, log: &str) -> 
     .map(|_| ())
 }
 
-/// Drains of a resize that is given up; an agent's late answer finds none.
-/// The agents that work on them are told.
+/// Deletes the drains of a cancelled resize, and notifies the agents that run
+/// them. A late result finds no task.
 pub(crate) async fn drop_drains(tx: &mut Fenced, cluster: &str) -> Result<()> {
     tx.wake(crate::cluster::KIND, cluster);
     tx.execute(

@@ -1,4 +1,4 @@
-//! Routes of node groups: they are made and resized through their cluster.
+//! Routes of node groups, which are created and resized through their cluster.
 
 use kernel::{Error, Result};
 use serde_json::json;
@@ -26,7 +26,7 @@ async fn cluster(
     Ok((c, groups))
 }
 
-/// `GET /clusters/{id}/nodegroups`: two or few rows, paged in memory.
+/// `GET /clusters/{id}/nodegroups`: few rows, paged in memory.
 pub(crate) async fn list(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
     let (page, filters) = listing::parse(&call.query, &["role"])?;
     let (c, mut groups) = cluster(d, call, key, "get_all").await?;

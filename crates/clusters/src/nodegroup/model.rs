@@ -25,7 +25,7 @@ pub(crate) struct Group {
     pub(crate) max_node_count: Option<i64>,
     pub(crate) status: String,
     pub(crate) status_reason: Option<String>,
-    /// The index that the next new node gets; indices are never used again.
+    /// The index of the next new node; indices are never reused.
     pub(crate) next_index: i64,
     pub(crate) created_at: i64,
     pub(crate) updated_at: Option<i64>,
@@ -36,8 +36,8 @@ impl Group {
         self.role == "master"
     }
 
-    /// Word in the names of its nodes.
-    pub(crate) fn word(&self) -> &'static str {
+    /// Part of the names of its nodes.
+    pub(crate) fn name_part(&self) -> &'static str {
         if self.is_master() { "master" } else { "node" }
     }
 }

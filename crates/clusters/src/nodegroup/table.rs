@@ -70,7 +70,7 @@ pub(crate) async fn of_clusters(
     Ok(out)
 }
 
-/// The wanted size and the next index.
+/// Stores the desired size and the next index.
 pub(crate) async fn set_size(tx: &mut Tx, g: &Group) -> Result<()> {
     tx.execute(
         "UPDATE magnum_nodegroup SET node_count = ?, next_index = ?, updated_at = ? \
@@ -87,7 +87,7 @@ pub(crate) async fn set_size(tx: &mut Tx, g: &Group) -> Result<()> {
     .map(|_| ())
 }
 
-/// All groups of a cluster start the same operation.
+/// Sets the status of all groups at the start of an operation.
 pub(crate) async fn start(tx: &mut Tx, cluster: &str, status: &str) -> Result<()> {
     tx.execute(
         "UPDATE magnum_nodegroup SET status = ?, status_reason = NULL, updated_at = ? WHERE cluster_id = ?",
@@ -97,7 +97,7 @@ pub(crate) async fn start(tx: &mut Tx, cluster: &str, status: &str) -> Result<()
     .map(|_| ())
 }
 
-/// The reconciler has ended an operation.
+/// Sets the status of a group at the end of an operation.
 pub(crate) async fn finish(
     tx: &mut Fenced,
     g: &Group,

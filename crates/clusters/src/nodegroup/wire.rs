@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::model::compare_labels;
 use crate::links;
 
-/// An item of the list, with the true bounds.
+/// An item of the list, with the actual bounds.
 pub(crate) fn item(g: &Group, c: &Cluster) -> Value {
     json!({
         "uuid": g.uuid, "name": g.name, "flavor_id": g.flavor_id, "image_id": g.image_id,

@@ -26,7 +26,7 @@ pub(crate) async fn list(d: &ClustersDeps, call: &Call, rule: &str) -> Result<An
 }
 
 pub(crate) async fn create(d: &ClustersDeps, call: Call) -> Result<Answer> {
-    call.no_query()?;
+    call.reject_query()?;
     let t = ops::create(d, &call.ctx, call.body).await?;
     let mut answer = Answer::json(201, wire::full(&t, &call.base));
     answer.location = Some(format!("{}/v1/clustertemplates/{}", call.base, t.uuid));
@@ -34,19 +34,19 @@ pub(crate) async fn create(d: &ClustersDeps, call: Call) -> Result<Answer> {
 }
 
 pub(crate) async fn show(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
-    call.no_query()?;
+    call.reject_query()?;
     let t = ops::show(d, &call.ctx, key).await?;
     Ok(Answer::json(200, wire::full(&t, &call.base)))
 }
 
 pub(crate) async fn update(d: &ClustersDeps, call: Call, key: &str) -> Result<Answer> {
-    call.no_query()?;
+    call.reject_query()?;
     let t = ops::update(d, &call.ctx, key, call.body).await?;
     Ok(Answer::json(200, wire::full(&t, &call.base)))
 }
 
 pub(crate) async fn delete(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
-    call.no_query()?;
+    call.reject_query()?;
     ops::delete(d, &call.ctx, key).await?;
     Ok(Answer::empty(204))
 }

@@ -1,4 +1,4 @@
-//! Cluster templates: what a cluster is made of.
+//! Cluster templates: defaults for new clusters.
 
 pub(crate) mod http;
 pub(crate) mod model;

@@ -6,7 +6,7 @@ use kernel::{Result, ids};
 use serde_json::{Map, Value, json};
 
 use crate::coe::Coe;
-use crate::errors::{bad, bad_field};
+use crate::errors::{bad_request, invalid_field};
 use crate::fields::Fields;
 use crate::patch::{Change, Rules};
 
@@ -83,10 +83,10 @@ const KNOWN: &[&str] = &[
     "driver",
 ];
 const READ_ONLY: &[&str] = &["links", "project_id", "user_id", "created_at", "updated_at"];
-/// The server takes the distribution from the image.
+/// The distribution is taken from the image.
 const IGNORED: &[&str] = &["cluster_distro"];
 
-/// What a patch of a template may not do.
+/// Attributes that a patch of a template cannot change.
 pub(crate) const PATCH: Rules<'static> = Rules {
     internal: &[],
     mandatory: &[
@@ -104,7 +104,7 @@ pub(crate) const PATCH: Rules<'static> = Rules {
 };
 
 impl Template {
-    /// Reads the body of a POST; what only the server knows stays empty.
+    /// Reads the body of a POST; attributes that the server sets stay empty.
     pub(crate) fn from_body(body: Option<Value>) -> Result<Self> {
         let f = Fields::new("cluster_template", body, KNOWN, READ_ONLY, IGNORED)?;
         let short = |name| f.text(name, 1, 255);
@@ -116,7 +116,7 @@ impl Template {
             coe: {
                 let coe = f.need_text("coe", 1, 255)?;
                 known_coe(&coe)?;
-                // Clients ask for the word that they know.
+                // Return the same name that the client sent.
                 if coe == "k8s" {
                     "kubernetes".into()
                 } else {
@@ -156,12 +156,12 @@ impl Template {
         })
     }
 
-    /// Checks that need nobody else, in the order of the real service; fills
-    /// the network driver.
+    /// Checks that need no other service, in the order of the real service;
+    /// sets the default network driver.
     pub(crate) fn check(&mut self) -> Result<()> {
         let coe = Coe::parse(&self.coe)?;
         if !matches!(self.server_type.as_str(), "vm" | "bm") {
-            return Err(bad(
+            return Err(bad_request(
                 "server_type",
                 format!(
                     "Server type {} is not supported, expecting a vm/bm/unspecified server type.",
@@ -190,7 +190,7 @@ impl Template {
                 .split(',')
                 .all(|ip| ip.trim().parse::<std::net::Ipv4Addr>().is_ok())
         {
-            return Err(bad(
+            return Err(bad_request(
                 "dns_nameserver",
                 format!(
                     "Expected a single dns address or comma separated dns list, but received {dns}."
@@ -252,9 +252,9 @@ impl Template {
     }
 }
 
-/// A patch that passes while clusters use the template: exactly one of these,
-/// and `public` only to true.
-pub(crate) fn harmless(changes: &[Change]) -> bool {
+/// Whether a patch is allowed while clusters use the template: exactly one of
+/// these attributes, and `public` only to true.
+pub(crate) fn is_allowed_while_in_use(changes: &[Change]) -> bool {
     let [change] = changes else {
         return changes.is_empty();
     };
@@ -269,7 +269,7 @@ pub(crate) fn harmless(changes: &[Change]) -> bool {
 pub(crate) fn check_volume(storage_driver: Option<&str>, size: Option<i64>) -> Result<()> {
     if storage_driver == Some("devicemapper") && size.is_none_or(|s| s < 3) {
         let size = size.map_or_else(|| "None".to_owned(), |s| s.to_string());
-        return Err(bad(
+        return Err(bad_request(
             "docker_volume_size",
             format!(
                 "docker volume size {size} GB is not valid, expecting minimum value 3GB for \
@@ -284,7 +284,7 @@ fn known_coe(coe: &str) -> Result<()> {
     if matches!(coe, "kubernetes" | "k8s" | "swarm" | "swarm-mode" | "mesos") {
         return Ok(());
     }
-    Err(bad_field(
+    Err(invalid_field(
         "coe",
         coe,
         "Value should be one of: kubernetes, mesos, swarm, swarm-mode",
@@ -296,7 +296,7 @@ fn one_of(what: &str, value: &mut Option<String>, supported: &[&str], default: b
         None if default => *value = supported.first().map(|s| (*s).to_owned()),
         Some(v) if !supported.contains(&v.as_str()) => {
             let lower = what.to_lowercase();
-            return Err(bad(
+            return Err(bad_request(
                 &format!("{lower}_driver"),
                 format!(
                     "{what} driver type {v} is not supported, expecting a {}/unspecified {lower} driver.",

@@ -8,17 +8,17 @@ use super::model::{self, Template};
 use super::table;
 use crate::coe::Coe;
 use crate::coe::kubernetes::flavour::check_image;
-use crate::errors::bad;
+use crate::errors::bad_request;
 use crate::{ClustersDeps, lookups};
 
-/// The project of the caller: rows belong to projects.
+/// The project of the caller; rows belong to projects.
 pub(crate) fn project(ctx: &Ctx) -> Result<&str> {
     ctx.project_id()
         .ok_or_else(|| Error::forbidden("A project-scoped token is needed for this operation."))
 }
 
-/// The target of a rule over the caller's own things.
-pub(crate) fn own(ctx: &Ctx) -> Target {
+/// The policy target for objects of the caller.
+pub(crate) fn own_target(ctx: &Ctx) -> Target {
     Target {
         project_id: ctx.project_id().map(str::to_owned),
         user_id: Some(ctx.user_id.clone()),
@@ -26,16 +26,16 @@ pub(crate) fn own(ctx: &Ctx) -> Target {
     }
 }
 
-/// Whose rows a list of `kind` shows: the caller's project's, or everybody's
-/// (`None`) where `{rule}_all_projects` allows it. `rule` is `get_all` or
-/// `detail`.
+/// Returns the project whose rows a list of `kind` shows: the project of the
+/// caller, or all (`None`) if `{rule}_all_projects` allows it. `rule` is
+/// `get_all` or `detail`.
 pub(crate) fn scope<'a>(
     d: &ClustersDeps,
     ctx: &'a Ctx,
     kind: &str,
     rule: &str,
 ) -> Result<Option<&'a str>> {
-    let own = own(ctx);
+    let own = own_target(ctx);
     d.enforcer.check(&format!("{kind}:{rule}"), ctx, &own)?;
     let everywhere = format!("{kind}:{rule}_all_projects");
     if d.enforcer.allows(&everywhere, ctx, &own) {
@@ -60,13 +60,14 @@ pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> 
     t.created_at = clock::now_micros();
     t.check()?;
     derive(d, ctx, &mut t).await?;
-    d.enforcer.check("clustertemplate:create", ctx, &own(ctx))?;
-    infrastructure(d, ctx, &t).await?;
+    d.enforcer
+        .check("clustertemplate:create", ctx, &own_target(ctx))?;
+    check_infrastructure(d, ctx, &t).await?;
     if t.public || t.hidden {
         publish(d, ctx)?;
     }
     db::write!(d.db, |tx| {
-        tx.leave_receipt().await?;
+        tx.write_receipt().await?;
         t.insert(tx).await
     })
     .map_err(|e| match e.kind {
@@ -79,7 +80,7 @@ pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> 
     Ok(t)
 }
 
-/// Takes distribution and driver from the image.
+/// Sets distribution and driver from the image.
 async fn derive(d: &ClustersDeps, ctx: &Ctx, t: &mut Template) -> Result<()> {
     let (image, distro) = lookups::image(d, ctx, &t.image_id).await?;
     t.cluster_distro = Some(distro);
@@ -91,7 +92,7 @@ async fn derive(d: &ClustersDeps, ctx: &Ctx, t: &mut Template) -> Result<()> {
         .clone()
         .or_else(|| image.properties.get("magnum_driver").cloned());
     match wanted {
-        Some(name) if !known.contains(&name.as_str()) => Err(bad(
+        Some(name) if !known.contains(&name.as_str()) => Err(bad_request(
             "driver",
             format!("Cluster driver ({name}) not supported."),
         )),
@@ -106,7 +107,7 @@ async fn derive(d: &ClustersDeps, ctx: &Ctx, t: &mut Template) -> Result<()> {
     }
 }
 
-async fn infrastructure(d: &ClustersDeps, ctx: &Ctx, t: &Template) -> Result<()> {
+async fn check_infrastructure(d: &ClustersDeps, ctx: &Ctx, t: &Template) -> Result<()> {
     lookups::flavor(d, ctx, t.flavor_id.as_deref()).await?;
     lookups::flavor(d, ctx, t.master_flavor_id.as_deref()).await?;
     lookups::external_network(d, ctx, t.external_network_id.as_deref()).await?;
@@ -115,7 +116,9 @@ async fn infrastructure(d: &ClustersDeps, ctx: &Ctx, t: &Template) -> Result<()>
 }
 
 fn publish(d: &ClustersDeps, ctx: &Ctx) -> Result<()> {
-    if d.enforcer.allows("clustertemplate:publish", ctx, &own(ctx)) {
+    if d.enforcer
+        .allows("clustertemplate:publish", ctx, &own_target(ctx))
+    {
         Ok(())
     } else {
         Err(Error::forbidden(
@@ -132,13 +135,14 @@ pub(crate) async fn find(
     everywhere: &str,
 ) -> Result<Template> {
     let by_name = !ids::is_uuid_like(key);
-    let scope = if d.enforcer.allows(everywhere, ctx, &own(ctx)) {
+    let scope = if d.enforcer.allows(everywhere, ctx, &own_target(ctx)) {
         None
     } else {
         Some(project(ctx)?)
     };
     let mut found = table::find(&d.db, key, by_name, scope).await?;
-    // An admin's own template wins over another project's of the same name.
+    // The template of the caller's project takes precedence over another
+    // project's template of the same name.
     if found.len() > 1
         && scope.is_none()
         && let Some(own) = ctx.project_id()
@@ -204,13 +208,13 @@ pub(crate) async fn update(
         }
         derive(d, ctx, &mut next).await?;
     }
-    infrastructure(d, ctx, &next).await?;
+    check_infrastructure(d, ctx, &next).await?;
     if next.public != old.public || next.hidden != old.hidden {
         publish(d, ctx)?;
     }
     next.updated_at = Some(clock::now_micros());
     db::write!(d.db, |tx| {
-        // The new row was checked as a whole: it replaces the one that was read.
+        // The new row was validated as a whole, so it replaces the old one.
         match table::lock(tx, &old.uuid).await? {
             Some(row) if row == old => {}
             Some(_) => {
@@ -220,8 +224,8 @@ pub(crate) async fn update(
             }
             None => return Err(Error::not_found("ClusterTemplate", key)),
         }
-        if !model::harmless(&changes) && table::references(tx, &old.uuid).await? {
-            return Err(referenced(key));
+        if !model::is_allowed_while_in_use(&changes) && table::references(tx, &old.uuid).await? {
+            return Err(in_use_error(key));
         }
         table::update(tx, &next).await
     })?;
@@ -237,19 +241,19 @@ pub(crate) async fn delete(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<()>
     d.enforcer
         .check("clustertemplate:delete", ctx, &target(&t))?;
     db::write!(d.db, |tx| {
-        tx.leave_receipt().await?;
+        tx.write_receipt().await?;
         if table::lock(tx, &t.uuid).await?.is_none() {
             return Err(Error::not_found("ClusterTemplate", key));
         }
         if table::references(tx, &t.uuid).await? {
-            return Err(referenced(key));
+            return Err(in_use_error(key));
         }
         table::delete(tx, &t.uuid).await
     })
 }
 
-fn referenced(key: &str) -> Error {
-    bad(
+fn in_use_error(key: &str) -> Error {
+    bad_request(
         "cluster_template",
         format!("ClusterTemplate {key} is referenced by one or multiple clusters."),
     )

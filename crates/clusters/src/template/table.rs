@@ -103,7 +103,7 @@ pub(crate) async fn delete(tx: &mut Tx, uuid: &str) -> Result<()> {
         .map(|_| ())
 }
 
-/// By uuid (`uuid`) or name, whosoever it is; at most two.
+/// Finds templates by uuid (`uuid`) or name in any project; at most two.
 pub(crate) async fn find(
     db: &Db,
     key: &str,
@@ -125,7 +125,7 @@ pub(crate) async fn find(
         .collect()
 }
 
-/// The clusters that use it.
+/// Whether clusters use the template.
 pub(crate) async fn references(tx: &mut Tx, uuid: &str) -> Result<bool> {
     Ok(tx
         .query_opt(
@@ -136,7 +136,7 @@ pub(crate) async fn references(tx: &mut Tx, uuid: &str) -> Result<bool> {
         .is_some())
 }
 
-/// One page of what a project sees; `None`: of everything.
+/// One page of the templates visible to a project; `None`: all templates.
 pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<Vec<Template>> {
     let (scope, args) = match project {
         Some(p) => (
@@ -180,8 +180,8 @@ pub(crate) async fn labels_of(
         .collect()
 }
 
-/// Reads it and keeps others off: it is neither changed nor deleted while a
-/// cluster of it is made.
+/// Reads and locks a template, so that it is neither changed nor deleted while
+/// a cluster is created from it.
 pub(crate) async fn lock(tx: &mut Tx, uuid: &str) -> Result<Option<Template>> {
     let sql = format!("{} WHERE uuid = ?", Template::select());
     let row = tx.lock_opt(&sql, values![uuid]).await?;

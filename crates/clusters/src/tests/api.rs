@@ -1,16 +1,16 @@
-//! The API: forms, errors, versions, paging, tenancy.
+//! Tests of the API: formats, errors, versions, paging, tenancy.
 
 use serde_json::{Value, json};
 
-use super::world::*;
+use super::fixture::*;
 
-fn detail(got: &Got) -> &str {
+fn detail(got: &TestResponse) -> &str {
     got.body["errors"][0]["detail"].as_str().unwrap_or_default()
 }
 
 #[tokio::test]
 async fn a_template_has_the_form_of_the_real_service() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let got = w
         .call(ALICE, "POST", "/v1/clustertemplates", Some(template_body()))
         .await;
@@ -44,7 +44,7 @@ async fn a_template_has_the_form_of_the_real_service() {
 
 #[tokio::test]
 async fn bad_templates_are_refused_with_the_texts_of_the_real_service() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let cases: Vec<(&str, Value, u16, &str)> = vec![
         (
             "coe",
@@ -203,7 +203,7 @@ async fn bad_templates_are_refused_with_the_texts_of_the_real_service() {
 
 #[tokio::test]
 async fn errors_have_exactly_the_keys_of_the_real_service() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let got = w.call(ALICE, "GET", "/v1/clusters/nope", None).await;
     let id = got.headers["x-openstack-request-id"].to_str().unwrap();
     assert_eq!(
@@ -244,7 +244,7 @@ async fn errors_have_exactly_the_keys_of_the_real_service() {
 
 #[tokio::test]
 async fn versions_are_negotiated_and_gate() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let root = w.at("", "", "GET", "", None).await;
     assert_eq!(
         root.body["versions"][0]["links"][0]["href"],
@@ -314,7 +314,7 @@ async fn versions_are_negotiated_and_gate() {
 
 #[tokio::test]
 async fn a_list_is_paged_by_marker_and_costs_a_fixed_number_of_queries() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     w.template().await;
     let mut uuids = Vec::new();
     for i in 0..5 {
@@ -322,7 +322,7 @@ async fn a_list_is_paged_by_marker_and_costs_a_fixed_number_of_queries() {
         let got = w.call(ALICE, "POST", "/v1/clusters", Some(body)).await;
         uuids.push(got.body["uuid"].as_str().unwrap().to_owned());
     }
-    let names = |got: &Got| -> Vec<String> {
+    let names = |got: &TestResponse| -> Vec<String> {
         let list = got.body["clusters"].as_array().unwrap();
         list.iter()
             .map(|c| c["name"].as_str().unwrap().to_owned())
@@ -385,7 +385,7 @@ async fn a_list_is_paged_by_marker_and_costs_a_fixed_number_of_queries() {
 
 #[tokio::test]
 async fn other_projects_see_nothing_and_admins_see_all() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     let cases = [
         ("GET", format!("/v1/clusters/{id}"), None),
@@ -431,7 +431,7 @@ async fn other_projects_see_nothing_and_admins_see_all() {
 
 #[tokio::test]
 async fn bad_clusters_are_refused_and_nothing_is_made() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     w.template().await;
     let cases = [
         (
@@ -502,7 +502,7 @@ async fn bad_clusters_are_refused_and_nothing_is_made() {
 
 #[tokio::test]
 async fn patches_follow_the_rules_of_the_real_service() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let t = w.template().await;
     let path = format!("/v1/clustertemplates/{t}");
     let patch =

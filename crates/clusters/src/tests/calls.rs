@@ -1,14 +1,14 @@
-//! The calls of protocol 1, in the very words of the agents of the first
-//! release: they go on working with this server.
+//! Calls of protocol 1, exactly as agents of the first release send them, which
+//! must keep working with this server.
 
 use serde_json::{Value, json};
 
+use super::fixture::*;
 use super::nodes::{built, node_name, session};
-use super::world::*;
 
 #[tokio::test]
-async fn agents_of_the_first_release_are_answered_in_their_words() {
-    let w = World::new().await;
+async fn agents_of_the_first_release_are_served_with_protocol_1() {
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     let (node, token, s) = (
         node_name(&w, "master", "0"),
@@ -28,7 +28,7 @@ async fn agents_of_the_first_release_are_answered_in_their_words() {
         { "name": "prepare", "status": "ok", "at_micros": 1, "log": "" },
         { "name": "init", "status": "retrying", "at_micros": 2, "log": "once more" }] });
     assert_eq!(w.node(&s, "POST", "steps", steps).await.status, 204);
-    // Nobody has published anything yet.
+    // Nothing was published yet.
     let got = w.node(&s, "GET", "join?wait=0", Value::Null).await;
     assert_eq!((got.status, got.body), (204, Value::Null));
     let published = json!({ "remote_addr": "10.64.0.2:2377", "worker_token": "W",
@@ -56,13 +56,13 @@ async fn agents_of_the_first_release_are_answered_in_their_words() {
         (got.status, got.body),
         (401, json!({ "error": "The session is not known." }))
     );
-    // They do not say what they speak, and are not asked.
+    // They send no protocol range.
     assert_eq!(w.node("", "POST", "hello", hello).await.status, 200);
 }
 
 #[tokio::test]
 async fn their_tasks_are_flat_and_their_results_plain() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = built(&w).await;
     let body = json!([{ "op": "replace", "path": "/node_count", "value": 1 }]);
     let path = format!("/v1/clusters/{id}");

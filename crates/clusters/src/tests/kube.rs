@@ -1,12 +1,13 @@
-//! Kubernetes: from the template to a resize, with nodes that report.
+//! Tests of Kubernetes clusters from the template to a resize, with reporting
+//! nodes.
 
 use std::collections::BTreeSet;
 
-use orchestration::face::Status;
+use orchestration::api::Status;
 use serde_json::{Value, json};
 
+use super::fixture::*;
 use super::nodes::{node_name, session};
-use super::world::*;
 
 fn body() -> Value {
     json!({ "name": "k", "coe": "kubernetes", "image_id": "kube", "external_network_id": "public",
@@ -14,11 +15,11 @@ fn body() -> Value {
         "dns_nameserver": "9.9.9.9,1.1.1.1" })
 }
 
-async fn post(w: &World, path: &str, body: Value) -> Got {
+async fn post(w: &Fixture, path: &str, body: Value) -> TestResponse {
     w.call(ALICE, "POST", path, Some(body)).await
 }
 
-fn detail(got: &Got) -> String {
+fn detail(got: &TestResponse) -> String {
     got.body["errors"][0]["detail"]
         .as_str()
         .unwrap_or_default()
@@ -26,7 +27,7 @@ fn detail(got: &Got) -> String {
 }
 
 /// A cluster of one master and two workers, accepted, with these labels.
-pub(super) async fn accepted(w: &World, labels: Value) -> String {
+pub(super) async fn accepted(w: &Fixture, labels: Value) -> String {
     let got = post(w, "/v1/clustertemplates", body()).await;
     assert_eq!(got.status, 201, "{}", got.body);
     assert_eq!(got.body["network_driver"], "flannel");
@@ -45,7 +46,7 @@ fn address(word: &str, index: &str) -> String {
     format!("10.64.0.{}", base + index.parse::<u8>().unwrap())
 }
 
-pub(super) async fn hello(w: &World, cluster: &str, word: &str, index: &str) -> Got {
+pub(super) async fn hello(w: &Fixture, cluster: &str, word: &str, index: &str) -> TestResponse {
     let body = json!({ "cluster": cluster, "node": node_name(w, word, index),
         "token": w.token(word, index), "session": session(&format!("{word}{index}")),
         "addresses": [address(word, index)], "boot": 1 });
@@ -54,14 +55,14 @@ pub(super) async fn hello(w: &World, cluster: &str, word: &str, index: &str) -> 
     got
 }
 
-pub(super) async fn ready(w: &World, cluster: &str, word: &str, index: &str) {
+pub(super) async fn ready(w: &Fixture, cluster: &str, word: &str, index: &str) {
     hello(w, cluster, word, index).await;
     let s = session(&format!("{word}{index}"));
     let got = w.node(&s, "POST", "ready", json!({ "node_id": "x" })).await;
     assert_eq!(got.status, 204, "{}", got.body);
 }
 
-pub(super) async fn built(w: &World, labels: Value) -> String {
+pub(super) async fn built(w: &Fixture, labels: Value) -> String {
     let id = accepted(w, labels).await;
     for (word, index) in [("master", "0"), ("node", "0"), ("node", "1")] {
         ready(w, &id, word, index).await;
@@ -72,8 +73,8 @@ pub(super) async fn built(w: &World, labels: Value) -> String {
 }
 
 #[tokio::test]
-async fn templates_are_checked_in_the_words_of_magnum() {
-    let w = World::new().await;
+async fn templates_are_checked_with_the_texts_of_magnum() {
+    let w = Fixture::new().await;
     let with = |key: &str, value: Value| {
         let mut b = body();
         b[key] = value;
@@ -152,8 +153,8 @@ async fn templates_are_checked_in_the_words_of_magnum() {
         ),
         (
             new(json!({ "labels": { "kubeapi_options": "--etcd-servers=http://x" } })),
-            "labels/kubeapi_options: the flag --etcd-servers cannot be given: the nodes stand on \
-             it; leave it out.",
+            "labels/kubeapi_options: the flag --etcd-servers cannot be given: it is reserved \
+             for the nodes; leave it out.",
         ),
         (
             new(json!({ "labels": { "admission_control_list": "A B" } })),
@@ -182,8 +183,8 @@ async fn templates_are_checked_in_the_words_of_magnum() {
 }
 
 #[tokio::test]
-async fn a_welcome_holds_the_plan_and_pod_ranges_are_nobody_elses() {
-    let w = World::new().await;
+async fn a_welcome_contains_the_plan_and_a_unique_pod_range() {
+    let w = Fixture::new().await;
     let id = accepted(&w, json!({ "availability_zone": "z1" })).await;
     {
         let heat = w.heat.lock();
@@ -258,7 +259,7 @@ async fn a_welcome_holds_the_plan_and_pod_ranges_are_nobody_elses() {
 
 #[tokio::test]
 async fn labels_shape_the_plan() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let labels = json!({ "service_cluster_ip_range": "10.20.0.0/20", "dns_cluster_domain": "k8s.test",
         "pods_network_cidr": "10.30.0.0/16", "flannel_network_subnetlen": "25" });
     let id = accepted(&w, labels).await;
@@ -276,8 +277,8 @@ async fn labels_shape_the_plan() {
 }
 
 #[tokio::test]
-async fn peers_are_told_as_they_come_and_go() {
-    let w = World::new().await;
+async fn peers_are_reported_when_they_join_and_leave() {
+    let w = Fixture::new().await;
     let id = accepted(&w, json!({})).await;
     hello(&w, &id, "node", "0").await;
     let s = session("node0");
@@ -302,8 +303,8 @@ async fn peers_are_told_as_they_come_and_go() {
 }
 
 #[tokio::test]
-async fn health_is_told_in_the_form_of_magnum() {
-    let w = World::new().await;
+async fn health_has_the_format_of_magnum() {
+    let w = Fixture::new().await;
     let id = built(&w, json!({})).await;
     let shown = w.show(&id).await;
     assert_eq!(shown["api_address"], "https://10.64.0.2:6443");
@@ -338,7 +339,9 @@ async fn health_is_told_in_the_form_of_magnum() {
     );
     assert_eq!(shown["coe_version"], "v1.36.3");
     assert_eq!(shown["container_version"], Value::Null);
-    let own = w.own(ALICE, &format!("/clusters/{id}/progress")).await;
+    let own = w
+        .own_target(ALICE, &format!("/clusters/{id}/progress"))
+        .await;
     assert_eq!(
         own.body["addons"],
         json!([{ "name": "coredns", "state": "ready", "reason": "" }])
@@ -359,7 +362,7 @@ async fn health_is_told_in_the_form_of_magnum() {
 
 #[tokio::test]
 async fn a_delegated_health_is_left_alone() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let labels =
         json!({ "auto_healing_enabled": "True", "auto_healing_controller": "magnum-auto-healer" });
     let id = built(&w, labels).await;
@@ -383,7 +386,7 @@ async fn failures_name_node_step_log_and_what_to_do() {
         ("images", "unexpected EOF", "The node image is incomplete"),
         ("apiserver", "signal: killed", "Choose a larger flavor"),
     ] {
-        let w = World::new().await;
+        let w = Fixture::new().await;
         let id = accepted(&w, json!({})).await;
         hello(&w, &id, "node", "0").await;
         let body =

@@ -4,11 +4,11 @@ use pki::first_der;
 use serde_json::{Value, json};
 use x509_parser::prelude::*;
 
+use super::fixture::*;
 use super::kube::{accepted, hello};
 use super::nodes::{node_name, session};
-use super::world::*;
 
-/// A request that asks for what it must not get.
+/// A request for names that must not be granted.
 fn csr() -> String {
     let mut params = rcgen::CertificateParams::new(vec!["evil.example".to_owned()]).unwrap();
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -19,14 +19,14 @@ fn csr() -> String {
     params.serialize_request(&key).unwrap().pem().unwrap()
 }
 
-struct Seen {
+struct CertificateSummary {
     subject: String,
     names: Vec<String>,
     client: bool,
     server: bool,
 }
 
-fn read(pem: &str, ca: &str) -> Seen {
+fn read(pem: &str, ca: &str) -> CertificateSummary {
     let der = first_der(pem, &["CERTIFICATE"]).unwrap();
     let ca = first_der(ca, &["CERTIFICATE"]).unwrap();
     let (_, cert) = parse_x509_certificate(&der).unwrap();
@@ -49,7 +49,7 @@ fn read(pem: &str, ca: &str) -> Seen {
         })
         .unwrap_or_default();
     names.sort();
-    Seen {
+    CertificateSummary {
         subject: cert.subject().to_string(),
         names,
         client: usage.client_auth,
@@ -57,14 +57,14 @@ fn read(pem: &str, ca: &str) -> Seen {
     }
 }
 
-async fn ask(w: &World, session: &str, purpose: &str) -> Got {
+async fn ask(w: &Fixture, session: &str, purpose: &str) -> TestResponse {
     let body = json!({ "csr": csr(), "purpose": purpose });
     w.node(session, "POST", "csr", body).await
 }
 
 #[tokio::test]
 async fn nodes_get_the_names_of_their_purpose_and_no_other() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = accepted(&w, json!({})).await;
     hello(&w, &id, "master", "0").await;
     hello(&w, &id, "node", "0").await;
@@ -89,7 +89,7 @@ async fn nodes_get_the_names_of_their_purpose_and_no_other() {
     let mut peer = vec!["10.64.0.10", "127.0.0.1", m.as_str(), "localhost"];
     peer.sort_unstable();
     let none: Vec<&str> = Vec::new();
-    // Purpose, who asks, CA, subject, names, client, server.
+    // Columns: purpose, requester, CA, subject, names, client, server.
     let cases = [
         (
             "kubelet",
@@ -174,8 +174,8 @@ async fn nodes_get_the_names_of_their_purpose_and_no_other() {
             false,
         ),
     ];
-    for (purpose, who, ca, subject, names, client, server) in cases {
-        let got = ask(&w, who, purpose).await;
+    for (purpose, requester, ca, subject, names, client, server) in cases {
+        let got = ask(&w, requester, purpose).await;
         assert_eq!(got.status, 200, "{purpose}: {}", got.body);
         let path = format!("/v1/certificates/c1?ca_cert_type={ca}");
         let shown = w.call(ALICE, "GET", &path, None).await;
@@ -196,7 +196,7 @@ async fn nodes_get_the_names_of_their_purpose_and_no_other() {
 
 #[tokio::test]
 async fn a_worker_cannot_pass_for_the_api_server() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = accepted(&w, json!({})).await;
     hello(&w, &id, "master", "0").await;
     let body = json!({ "cluster": id, "node": node_name(&w, "node", "0"),
@@ -209,7 +209,8 @@ async fn a_worker_cannot_pass_for_the_api_server() {
         got.body["ca"].as_str().unwrap(),
     );
     assert_eq!(seen.names, ["10.64.0.20", &node_name(&w, "node", "0")]);
-    // The master's own certificate has its address, whoever else claims it.
+    // The certificate of the master contains its address even if another node
+    // claims it.
     let got = ask(&w, &session("master0"), "apiserver").await;
     let seen = read(
         got.body["cert"].as_str().unwrap(),
@@ -220,7 +221,7 @@ async fn a_worker_cannot_pass_for_the_api_server() {
 
 #[tokio::test]
 async fn users_get_the_name_they_ask_for_from_the_ca_they_name() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     accepted(&w, json!({})).await;
     let mut pems = Vec::new();
     for kind in [
@@ -248,7 +249,7 @@ async fn users_get_the_name_they_ask_for_from_the_ca_they_name() {
 
 #[tokio::test]
 async fn a_rotation_that_cannot_be_done_changes_nothing() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = accepted(&w, json!({})).await;
     w.complete().await;
     let before = w.call(ALICE, "GET", "/v1/certificates/c1", None).await.body;
@@ -266,7 +267,7 @@ async fn a_rotation_that_cannot_be_done_changes_nothing() {
 
 #[tokio::test]
 async fn every_master_and_the_balancer_are_in_the_names_of_the_api_server() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let body = json!({ "name": "k3", "coe": "kubernetes", "image_id": "kube",
         "external_network_id": "public", "apiserver_port": 7443, "master_lb_enabled": true });
     let got = w
@@ -288,7 +289,7 @@ async fn every_master_and_the_balancer_are_in_the_names_of_the_api_server() {
         let s = session("master1");
         w.node(&s, "GET", "peers", Value::Null).await.body
     };
-    // Nobody may take a master's address for the cluster's meanwhile.
+    // No node may claim the address of a master as the cluster address.
     assert_eq!(peers().await["api"], Value::Null);
     let (name, token, parts) = {
         let heat = w.heat.lock();

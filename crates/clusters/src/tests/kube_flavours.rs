@@ -1,11 +1,11 @@
-//! Images that others have made: what is refused, and whose CA is told.
+//! Images that were not built by Jeroboam: refusals, and CAs that are returned.
 
-use compute::face::Image;
+use compute::api::Image;
 use serde_json::{Value, json};
 
+use super::fixture::*;
 use super::kube::{hello, ready};
 use super::nodes::session;
-use super::world::*;
 
 /// Images of others, as an administrator registers them.
 pub(super) fn of_others(name: &str) -> Option<Image> {
@@ -32,17 +32,17 @@ fn template(name: &str, coe: &str, image: &str) -> Value {
         "master_lb_enabled": true })
 }
 
-async fn post(w: &World, path: &str, body: Value) -> Got {
+async fn post(w: &Fixture, path: &str, body: Value) -> TestResponse {
     w.call(ALICE, "POST", path, Some(body)).await
 }
 
-fn detail(got: &Got) -> &str {
+fn detail(got: &TestResponse) -> &str {
     got.body["errors"][0]["detail"].as_str().unwrap_or_default()
 }
 
 #[tokio::test]
-async fn what_an_image_cannot_do_is_said_before_anything_is_made() {
-    let w = World::new().await;
+async fn limits_of_an_image_are_reported_before_anything_is_created() {
+    let w = Fixture::new().await;
     for (coe, image, text) in [
         (
             "kubernetes",
@@ -100,8 +100,8 @@ async fn what_an_image_cannot_do_is_said_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn a_cluster_with_a_ca_of_its_own_tells_both() {
-    let w = World::new().await;
+async fn a_cluster_with_its_own_ca_returns_both_cas() {
+    let w = Fixture::new().await;
     let got = post(
         &w,
         "/v1/clustertemplates",
@@ -121,7 +121,7 @@ async fn a_cluster_with_a_ca_of_its_own_tells_both() {
     };
     let alone = pem().await;
 
-    // The master needs the CA before it can trust anybody.
+    // The master needs the CA before it can verify other nodes.
     let welcome = hello(&w, &id, "master", "0").await;
     let sent = welcome.body["kubernetes"]["ca"].as_str().unwrap();
     assert_eq!(sent.trim(), alone.trim());
@@ -152,7 +152,7 @@ async fn a_cluster_with_a_ca_of_its_own_tells_both() {
         both.trim(),
         format!("{}\n{}", alone.trim(), other.cert_pem.trim())
     );
-    // Told again without it, it stays.
+    // Publishing again without the CA keeps it.
     let mut again = news("");
     again.as_object_mut().unwrap().remove("ca");
     let got = w.node(&m, "POST", "published", again).await;

@@ -1,15 +1,15 @@
 //! Kubernetes: nodes whose servers are lost.
 
-use compute::face::ServerStatus;
-use orchestration::face::Status;
+use compute::api::ServerStatus;
+use orchestration::api::Status;
 use serde_json::{Value, json};
 
+use super::fixture::*;
 use super::kube::{built, hello};
 use super::nodes::{self, node_name, session};
-use super::world::*;
 
 /// Servers for every node; the one of this name is in error.
-fn servers(w: &World, names: &[String], lost: &str) {
+fn servers(w: &Fixture, names: &[String], lost: &str) {
     let mut all: Vec<_> = names.iter().map(|n| server(n)).collect();
     for s in all.iter_mut().filter(|s| s.name == lost) {
         s.status = ServerStatus::Error;
@@ -17,8 +17,8 @@ fn servers(w: &World, names: &[String], lost: &str) {
     *w.things.servers.lock().unwrap() = all;
 }
 
-/// What the stack has rebuilt: group and member.
-fn rebuilt(w: &World) -> Vec<String> {
+/// Resources that the stack rebuilt: group and member.
+fn rebuilt(w: &Fixture) -> Vec<String> {
     let heat = w.heat.lock();
     let names = heat.rebuilt.iter();
     names
@@ -26,15 +26,15 @@ fn rebuilt(w: &World) -> Vec<String> {
         .collect()
 }
 
-/// The master takes the next task and does it.
-async fn work(w: &World, kind: &str, node: &str) {
+/// The master claims the next task and completes it.
+async fn work(w: &Fixture, kind: &str, node: &str) {
     let task = nodes::work(w, true, "").await;
     assert_eq!((&task["kind"], &task["node"]), (&json!(kind), &json!(node)));
 }
 
 #[tokio::test]
-async fn a_lost_worker_comes_back_with_another_token() {
-    let w = World::new().await;
+async fn a_lost_worker_is_rebuilt_with_a_new_token() {
+    let w = Fixture::new().await;
     let id = built(&w, json!({ "auto_healing_enabled": "true" })).await;
     let (master, lost) = (node_name(&w, "master", "0"), node_name(&w, "node", "1"));
     let names = [master, node_name(&w, "node", "0"), lost.clone()];
@@ -44,7 +44,7 @@ async fn a_lost_worker_comes_back_with_another_token() {
     w.stack(|_| {}).await;
     assert_eq!(w.show(&id).await["status"], "CREATE_COMPLETE");
 
-    // The stack passes on what compute has told it.
+    // The stack returns the fault that compute reported.
     servers(&w, &names, &lost);
     w.stack(|_| {}).await;
     assert_eq!(w.show(&id).await["status"], "UPDATE_IN_PROGRESS");
@@ -53,17 +53,20 @@ async fn a_lost_worker_comes_back_with_another_token() {
     let fresh = w.token("node", "1");
     assert_ne!(fresh, token);
     // The servers of all others keep their user data.
-    let told = w.heat.lock().parameters.clone();
-    assert_eq!(told["node_tokens"]["0"], sent["node_tokens"]["0"]);
-    assert_eq!(told["master_tokens"], sent["master_tokens"]);
-    assert_eq!(told["node_count"], sent["node_count"]);
+    let sent_parameters = w.heat.lock().parameters.clone();
+    assert_eq!(
+        sent_parameters["node_tokens"]["0"],
+        sent["node_tokens"]["0"]
+    );
+    assert_eq!(sent_parameters["master_tokens"], sent["master_tokens"]);
+    assert_eq!(sent_parameters["node_count"], sent["node_count"]);
     let why = w.show(&id).await["status_reason"].clone();
-    assert_eq!(why, format!("Waiting for {lost} to come back."));
-    // Its peers know where it will be.
+    assert_eq!(why, format!("Waiting for {lost} to be rebuilt."));
+    // Its peers know its future address.
     let peers = w.node(&session("node0"), "GET", "peers", Value::Null).await;
     assert_eq!(peers.body["nodes"].as_array().unwrap().len(), 3);
 
-    // The server of before is nobody any more, and its token is void.
+    // The previous session and token of the node are invalid.
     let said = json!({ "node_id": "x" });
     let old = w
         .node(&session("node1"), "POST", "ready", said.clone())
@@ -83,10 +86,10 @@ async fn a_lost_worker_comes_back_with_another_token() {
     let ready = w.node(&session("again"), "POST", "ready", said).await;
     assert_eq!(ready.status, 204);
     w.settle().await;
-    // The stack is told nothing else: nothing is made twice.
-    assert_eq!(w.heat.lock().parameters, told);
+    // The stack gets no other update, so nothing is created twice.
+    assert_eq!(w.heat.lock().parameters, sent_parameters);
     assert_eq!(rebuilt(&w).len(), 1);
-    // What is lost while that goes on comes next.
+    // A server that is lost during the rebuild is handled next.
     servers(&w, &names, &names[1]);
     w.stack(|s| s.as_mut().unwrap().status = Status::Complete)
         .await;
@@ -95,8 +98,8 @@ async fn a_lost_worker_comes_back_with_another_token() {
 }
 
 #[tokio::test]
-async fn without_the_label_a_resize_brings_the_lost_back_or_takes_them_first() {
-    let w = World::new().await;
+async fn without_the_label_a_resize_rebuilds_or_removes_lost_nodes() {
+    let w = Fixture::new().await;
     let id = built(&w, json!({})).await;
     let lost = node_name(&w, "node", "0");
     let names = [
@@ -107,7 +110,7 @@ async fn without_the_label_a_resize_brings_the_lost_back_or_takes_them_first() {
     servers(&w, &names, &lost);
     w.stack(|_| {}).await;
     assert_eq!(w.show(&id).await["status"], "CREATE_COMPLETE");
-    // Somebody wants one worker only: the lost one goes, undrained.
+    // With only one desired worker the lost one is removed without a drain.
     let path = format!("/v1/clusters/{id}/actions/resize");
     let body = Some(json!({ "node_count": 1 }));
     assert_eq!(w.call(ALICE, "POST", &path, body).await.status, 202);
@@ -129,8 +132,8 @@ async fn without_the_label_a_resize_brings_the_lost_back_or_takes_them_first() {
 }
 
 #[tokio::test]
-async fn a_lone_master_that_is_lost_is_not_made_anew() {
-    let w = World::new().await;
+async fn a_single_lost_master_is_not_rebuilt() {
+    let w = Fixture::new().await;
     let id = built(&w, json!({ "auto_healing_enabled": "true" })).await;
     let lost = node_name(&w, "master", "0");
     let names = [
@@ -142,6 +145,6 @@ async fn a_lone_master_that_is_lost_is_not_made_anew() {
     w.stack(|_| {}).await;
     assert_eq!(w.show(&id).await["status"], "CREATE_COMPLETE");
     assert!(rebuilt(&w).is_empty());
-    // Its agent is still the one that the server knows.
+    // Its agent keeps its session.
     assert_eq!(hello(&w, &id, "master", "0").await.status, 200);
 }

@@ -1,12 +1,12 @@
-//! Kubernetes: the release that a label chooses.
+//! Kubernetes: the release selected by a label.
 
 use serde_json::{Value, json};
 
-use super::world::*;
+use super::fixture::*;
 
-/// A world with a template of the newest release.
-async fn templated() -> World {
-    let w = World::new().await;
+/// A fixture with a template of the newest release.
+async fn templated() -> Fixture {
+    let w = Fixture::new().await;
     let template = json!({ "name": "k", "coe": "kubernetes", "image_id": "kubernetes",
         "external_network_id": "public", "keypair_id": "kp", "flavor_id": "m1.small",
         "master_flavor_id": "m1.small" });
@@ -17,7 +17,7 @@ async fn templated() -> World {
     w
 }
 
-async fn labelled(w: &World, labels: Value) -> Got {
+async fn labelled(w: &Fixture, labels: Value) -> TestResponse {
     let body = json!({ "name": "c", "cluster_template_id": "k", "labels": labels });
     w.call(ALICE, "POST", "/v1/clusters", Some(body)).await
 }

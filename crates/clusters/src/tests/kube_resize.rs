@@ -1,13 +1,13 @@
-//! Kubernetes: nodes that come, leave, or may not leave.
+//! Kubernetes: nodes that join, leave, or cannot be drained.
 
-use orchestration::face::Status;
+use orchestration::api::Status;
 use serde_json::{Value, json};
 
+use super::fixture::*;
 use super::kube::{built, hello, ready};
 use super::nodes::{node_name, session, work};
-use super::world::*;
 
-async fn resize(w: &World, id: &str, body: Value) {
+async fn resize(w: &Fixture, id: &str, body: Value) {
     let path = format!("/v1/clusters/{id}/actions/resize");
     let got = w.call(ALICE, "POST", &path, Some(body)).await;
     assert_eq!(got.status, 202, "{}", got.body);
@@ -20,7 +20,7 @@ fn is(task: &Value, kind: &str, node: &str) {
 
 #[tokio::test]
 async fn a_shrink_drains_removes_the_server_and_then_the_node_object() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = built(&w, json!({})).await;
     let gone = node_name(&w, "node", "0");
     resize(
@@ -45,9 +45,9 @@ async fn a_shrink_drains_removes_the_server_and_then_the_node_object() {
     assert_eq!(shown["status"], "UPDATE_IN_PROGRESS");
     assert_eq!(
         shown["status_reason"],
-        format!("Waiting for a master to take {gone} off the list of nodes.")
+        format!("Waiting for a master to remove {gone} from the cluster.")
     );
-    // While it leaves, its peers still reach its pods.
+    // While a node leaves, its peers still reach its pods.
     let s = session("node1");
     let peers = w.node(&s, "GET", "peers", Value::Null).await.body;
     assert_eq!(peers["nodes"].as_array().unwrap().len(), 3);
@@ -57,15 +57,15 @@ async fn a_shrink_drains_removes_the_server_and_then_the_node_object() {
     assert_eq!(news.body["nodes"].as_array().unwrap().len(), 2);
     assert_eq!(w.show(&id).await["status"], "UPDATE_COMPLETE");
 
-    // Its range is free again, its index is not.
+    // Its pod range is free again, but its index is not.
     resize(&w, &id, json!({ "node_count": 2 })).await;
     let got = hello(&w, &id, "node", "2").await.body;
     assert_eq!(got["kubernetes"]["node_pod_cidr"], "10.100.1.0/24");
 }
 
 #[tokio::test]
-async fn a_budget_that_forbids_a_drain_leaves_everything_as_it_was() {
-    let w = World::new().await;
+async fn a_blocked_drain_changes_nothing() {
+    let w = Fixture::new().await;
     let id = built(&w, json!({ "node_drain_timeout": "30" })).await;
     let (a, b) = (node_name(&w, "node", "0"), node_name(&w, "node", "1"));
     let sent = w.heat.lock().parameters.clone();
@@ -95,7 +95,7 @@ async fn a_budget_that_forbids_a_drain_leaves_everything_as_it_was() {
     back.sort();
     assert_eq!(back, [a, b.clone()]);
 
-    // The next resize begins afresh.
+    // The next resize starts from the beginning.
     resize(&w, &id, json!({ "node_count": 1 })).await;
     is(&work(&w, true, "").await, "drain", &b);
     w.stack(|s| s.as_mut().unwrap().status = Status::Complete)
@@ -109,10 +109,10 @@ async fn a_budget_that_forbids_a_drain_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_drain_that_fails_forgets_the_nodes_that_were_to_come() {
-    let w = World::new().await;
+async fn a_failed_drain_deletes_the_new_nodes() {
+    let w = Fixture::new().await;
     let id = built(&w, json!({})).await;
-    // One worker tells of a failure: it is replaced beside the shrink.
+    // One worker reports a failure: it is replaced during the scale-down.
     resize(&w, &id, json!({ "node_count": 3 })).await;
     hello(&w, &id, "node", "2").await;
     let failed =
@@ -144,7 +144,7 @@ async fn a_drain_that_fails_forgets_the_nodes_that_were_to_come() {
     ready(&w, &id, "node", "3").await;
     w.stack(|s| s.as_mut().unwrap().status = Status::Complete)
         .await;
-    // The one that never joined may have a Node object all the same.
+    // A node that never registered may still have a Node object.
     is(
         &work(&w, true, "").await,
         "activate",

@@ -1,7 +1,8 @@
-//! Tests of the crate: a world with fakes of the faces and a SQLite file.
+//! Tests of the crate: fakes of the other services and a SQLite file.
 
 mod api;
 mod calls;
+pub(crate) mod fixture;
 mod kube;
 mod kube_certs;
 mod kube_flavours;
@@ -14,4 +15,3 @@ mod races;
 mod rollback;
 mod sessions;
 mod stored;
-pub(crate) mod world;

@@ -1,9 +1,10 @@
-//! Stories: a cluster from its acceptance to its end, with nodes that report.
+//! Scenarios: a cluster from its creation to its deletion, with reporting
+//! nodes.
 
-use orchestration::face::{Action, Status};
+use orchestration::api::{Action, Status};
 use serde_json::{Value, json};
 
-use super::world::*;
+use super::fixture::*;
 
 const S0: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -11,15 +12,15 @@ pub(super) fn session(name: &str) -> String {
     format!("{S0}-{name}")
 }
 
-/// A node says hello with the token of its seed.
-async fn hello(w: &World, cluster: &str, word: &str, index: &str, session: &str) -> Got {
+/// A node registers with the token of its seed.
+async fn hello(w: &Fixture, cluster: &str, word: &str, index: &str, session: &str) -> TestResponse {
     let name = node_name(w, word, index);
     let body = json!({ "cluster": cluster, "node": name, "token": w.token(word, index),
         "session": session, "addresses": [format!("10.64.0.{}", index.len() + 1)], "boot": 1 });
     w.node("", "POST", "hello", body).await
 }
 
-pub(super) fn node_name(w: &World, word: &str, index: &str) -> String {
+pub(super) fn node_name(w: &Fixture, word: &str, index: &str) -> String {
     let prefix = w.heat.lock().parameters["name"]
         .as_str()
         .unwrap()
@@ -27,14 +28,14 @@ pub(super) fn node_name(w: &World, word: &str, index: &str) -> String {
     format!("{prefix}-{word}-{index}")
 }
 
-pub(super) async fn ready(w: &World, cluster: &str, word: &str, index: &str) {
+pub(super) async fn ready(w: &Fixture, cluster: &str, word: &str, index: &str) {
     let s = session(&format!("{word}{index}"));
     assert_eq!(hello(w, cluster, word, index, &s).await.status, 200);
     let got = w.node(&s, "POST", "ready", json!({ "node_id": "x" })).await;
     assert_eq!(got.status, 204, "{}", got.body);
 }
 
-pub(super) async fn built(w: &World) -> String {
+pub(super) async fn built(w: &Fixture) -> String {
     let id = w.cluster().await;
     for (word, index) in [("master", "0"), ("node", "0"), ("node", "1")] {
         ready(w, &id, word, index).await;
@@ -44,8 +45,8 @@ pub(super) async fn built(w: &World) -> String {
     id
 }
 
-/// The master takes the next task and answers it.
-pub(super) async fn work(w: &World, ok: bool, log: &str) -> Value {
+/// The master claims the next task and reports its result.
+pub(super) async fn work(w: &Fixture, ok: bool, log: &str) -> Value {
     let master = session("master0");
     let task = w.node(&master, "GET", "tasks?wait=1", Value::Null).await;
     assert_eq!(task.status, 200, "no task");
@@ -58,7 +59,7 @@ pub(super) async fn work(w: &World, ok: bool, log: &str) -> Value {
 
 #[tokio::test]
 async fn a_cluster_is_built_as_a_stack_and_follows_it() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     {
         let heat = w.heat.lock();
@@ -75,7 +76,7 @@ async fn a_cluster_is_built_as_a_stack_and_follows_it() {
         (&got.body["first_manager"], &got.body["role"]),
         (&json!(false), &json!("worker"))
     );
-    // The same session may come again, another one may not.
+    // The same session may register again, another session may not.
     assert_eq!(hello(&w, &id, "node", "1", &session("n")).await.status, 200);
     assert_eq!(
         hello(&w, &id, "node", "1", &session("thief")).await.status,
@@ -105,16 +106,16 @@ async fn a_cluster_is_built_as_a_stack_and_follows_it() {
     assert_eq!(shown["node_addresses"], json!(["10.64.0.3", "10.64.0.4"]));
     assert_eq!(shown["labels"], json!({ "a": "1" }));
     let events = db::outbox_after(&w.db, 10).await.unwrap();
-    let told: Vec<_> = events
+    let outcomes: Vec<_> = events
         .iter()
         .map(|e| e.event.payload["outcome"].as_str().unwrap())
         .collect();
-    assert_eq!(told, ["pending", "success"]);
+    assert_eq!(outcomes, ["pending", "success"]);
 }
 
 #[tokio::test]
-async fn the_first_cause_of_a_failure_stands_in_status_reason() {
-    let w = World::new().await;
+async fn the_first_cause_of_a_failure_is_in_status_reason() {
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     let s = session("n");
     hello(&w, &id, "node", "0", &s).await;
@@ -140,7 +141,7 @@ async fn the_first_cause_of_a_failure_stands_in_status_reason() {
 
 #[tokio::test]
 async fn a_refused_stack_fails_the_cluster_with_its_text_and_delete_works() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     w.heat.lock().refuse = Some(kernel::Error::invalid("image", "The image is gone."));
     let id = w.cluster().await;
     let shown = w.show(&id).await;
@@ -164,8 +165,8 @@ async fn a_refused_stack_fails_the_cluster_with_its_text_and_delete_works() {
 }
 
 #[tokio::test]
-async fn a_delete_says_what_it_waits_for_and_leaves_no_row() {
-    let w = World::new().await;
+async fn a_delete_reports_what_it_waits_for_and_leaves_no_row() {
+    let w = Fixture::new().await;
     let id = built(&w).await;
     let path = format!("/v1/clusters/{id}");
     assert_eq!(w.call(ALICE, "DELETE", &path, None).await.status, 204);
@@ -210,8 +211,8 @@ async fn a_delete_says_what_it_waits_for_and_leaves_no_row() {
 }
 
 #[tokio::test]
-async fn a_manager_is_given_what_it_is_not_busy_with() {
-    let w = World::new().await;
+async fn a_manager_gets_tasks_that_it_does_not_run_yet() {
+    let w = Fixture::new().await;
     let id = built(&w).await;
     let resize = format!("/v1/clusters/{id}/actions/resize");
     let body = json!({ "node_count": 0 });
@@ -223,7 +224,8 @@ async fn a_manager_is_given_what_it_is_not_busy_with() {
         w.node(&manager, "GET", &path, Value::Null).await
     };
     let one = ask("").await.body["id"].as_str().unwrap().to_owned();
-    // Who does not say so is told again: the answer may have been lost.
+    // A node that does not pass the id gets the task again, because the answer
+    // may be lost.
     assert_eq!(ask("").await.body["id"], one);
     let other = ask(&one).await.body["id"].as_str().unwrap().to_owned();
     assert_ne!(one, other);
@@ -232,7 +234,7 @@ async fn a_manager_is_given_what_it_is_not_busy_with() {
 
 #[tokio::test]
 async fn a_shrink_drains_first_then_removes_and_indices_are_not_reused() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = built(&w).await;
     let tokens = w.heat.lock().parameters["node_tokens"].clone();
     let gone = node_name(&w, "node", "0");
@@ -301,7 +303,7 @@ async fn a_shrink_drains_first_then_removes_and_indices_are_not_reused() {
 
 #[tokio::test]
 async fn resizes_out_of_range_or_in_the_wrong_state_are_refused() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     let resize = format!("/v1/clusters/{id}/actions/resize");
     let post = async |body: Value| {
@@ -347,8 +349,8 @@ async fn resizes_out_of_range_or_in_the_wrong_state_are_refused() {
 }
 
 #[tokio::test]
-async fn managers_tell_health_and_how_to_join() {
-    let w = World::new().await;
+async fn managers_report_health_and_join_secrets() {
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     let (m, n) = (session("m"), session("n"));
     hello(&w, &id, "master", "0", &m).await;
@@ -402,7 +404,7 @@ async fn managers_tell_health_and_how_to_join() {
 
 #[tokio::test]
 async fn certificates_are_shown_signed_and_rotated() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = built(&w).await;
     let ca = w.call(ALICE, "GET", "/v1/certificates/c1", None).await;
     assert_eq!((ca.status, &ca.body["cluster_uuid"]), (200, &json!(id)));

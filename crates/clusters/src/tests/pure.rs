@@ -1,4 +1,4 @@
-//! Pure rules: names, labels, the choice of nodes, the template.
+//! Pure rules: names, labels, the selection of nodes, the template.
 
 use std::collections::BTreeMap;
 
@@ -42,15 +42,15 @@ fn failed_nodes_leave_first_then_named_then_newest() {
     assert!(choose(&nodes, 4, &["n-0".to_owned()], false).is_err());
 }
 
-/// What a resize in Kubernetes does next, over all that tasks may have said.
+/// The next step of a Kubernetes resize, for all possible task results.
 #[test]
 fn removals_are_repeated_until_the_cluster_has_noticed() {
     use crate::cluster::Cluster;
     use crate::cluster::model::Intent;
-    use crate::cluster::plan::{Move, decide};
+    use crate::cluster::plan::{PlanStep, decide};
     use crate::coe::Coe;
     use crate::node::Task;
-    use orchestration::face::{Action, Stack, Status};
+    use orchestration::api::{Action, Stack, Status};
     const SECOND: i64 = 1_000_000;
     let cluster = Cluster {
         status: "UPDATE_IN_PROGRESS".into(),
@@ -81,22 +81,25 @@ fn removals_are_repeated_until_the_cluster_has_noticed() {
     let mut tasks = Vec::new();
     for round in 0..5 {
         let now = round * 20 * SECOND;
-        assert_eq!(step(&tasks, &nodes, now), Move::TakeOff(vec!["n-1".into()]));
+        assert_eq!(
+            step(&tasks, &nodes, now),
+            PlanStep::RemoveNodeObjects(vec!["n-1".into()])
+        );
         let mut task = Task::new("c", "remove", "n-1", now, 15);
         task.generation = 2;
         tasks.push(task.clone());
         assert!(
-            matches!(step(&tasks, &nodes, now), Move::WaitUntil(at, _) if at == now + 15 * SECOND)
+            matches!(step(&tasks, &nodes, now), PlanStep::WaitUntil(at, _) if at == now + 15 * SECOND)
         );
         let last = tasks.last_mut().unwrap();
         last.status = "failed".into();
         last.log = "pod a/b: evicted, but it has not ended yet".into();
         if round < 4 {
             let soon = step(&tasks, &nodes, now + SECOND);
-            assert!(matches!(soon, Move::WaitUntil(at, _) if at == now + 15 * SECOND));
+            assert!(matches!(soon, PlanStep::WaitUntil(at, _) if at == now + 15 * SECOND));
         }
     }
-    let Move::Settle(Err(why)) = step(&tasks, &nodes, 200 * SECOND) else {
+    let PlanStep::Finish(Err(why)) = step(&tasks, &nodes, 200 * SECOND) else {
         panic!("it goes on");
     };
     assert!(
@@ -104,9 +107,9 @@ fn removals_are_repeated_until_the_cluster_has_noticed() {
         "{why}"
     );
     tasks.last_mut().unwrap().status = "done".into();
-    assert_eq!(step(&tasks, &nodes, 200 * SECOND), Move::Settle(Ok(())));
-    // Without a master there is nobody to ask.
-    assert_eq!(step(&[], &nodes[1..], 0), Move::Settle(Ok(())));
+    assert_eq!(step(&tasks, &nodes, 200 * SECOND), PlanStep::Finish(Ok(())));
+    // Without a master no task can be given.
+    assert_eq!(step(&[], &nodes[1..], 0), PlanStep::Finish(Ok(())));
 }
 
 #[test]
@@ -173,14 +176,14 @@ async fn the_engine_accepts_the_template_and_its_updates() {
     let url = format!("sqlite:{}", dir.path().join("t.db").display());
     let db = db::Db::connect(&url).await.unwrap();
     db.migrate(orchestration::migrations()).await.unwrap();
-    let (network, compute) = super::world::faces(&std::sync::Arc::default());
+    let (network, compute) = super::fixture::apis(&std::sync::Arc::default());
     let engine = orchestration::Orchestration::new(
         db,
         network,
         compute,
         std::sync::Arc::new(orchestration::PlainSealer),
     );
-    let stacks = engine.face().stacks;
+    let stacks = engine.api().stacks;
     let ctx = kernel::Ctx::for_project("req-1", "p1");
     let fixed = FixedNetwork {
         network: "net".into(),
@@ -228,7 +231,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
         if balancer {
             parameters.insert("balancer_token".into(), json!("token"));
         }
-        let new = orchestration::face::NewStack {
+        let new = orchestration::api::NewStack {
             id: kernel::ids::uuid(),
             project_id: "p1".into(),
             name: format!("s-{}", kernel::ids::hex()),
@@ -238,7 +241,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
         };
         let stack = stacks.create(&ctx, new).await.unwrap();
         sizes.workers.removed.push("0".into());
-        let update = orchestration::face::StackUpdate {
+        let update = orchestration::api::StackUpdate {
             parameters: size_parameters(&sizes),
             ..Default::default()
         };

@@ -3,29 +3,29 @@
 use kernel::Kind;
 use serde_json::{Value, json};
 
-use super::world::*;
+use super::fixture::*;
 use crate::cluster::{KIND, ops, table};
 
-/// On each database that can be had; the directory outlives the world.
-async fn worlds() -> Vec<(testkit::TestDb, World)> {
+/// Runs on every available database; the directory must outlive the fixture.
+async fn fixtures() -> Vec<(testkit::TestDb, Fixture)> {
     let mut out = Vec::new();
     for test in testkit::every_database(&crate::migrations()).await {
-        let w = World::on(test.db.clone(), tempfile::tempdir().unwrap());
+        let w = Fixture::on(test.db.clone(), tempfile::tempdir().unwrap());
         out.push((test, w));
     }
     out
 }
 
 #[tokio::test]
-async fn of_operations_at_the_same_time_the_loser_is_told() {
-    for (test, w) in worlds().await {
+async fn one_of_two_concurrent_operations_is_refused() {
+    for (test, w) in fixtures().await {
         let id = w.cluster().await;
         w.complete().await;
         let path = format!("/v1/clusters/{id}/actions/resize");
         let resize = |n: i64| w.call(ALICE, "POST", &path, Some(json!({ "node_count": n })));
         let (a, b, c) = tokio::join!(resize(3), resize(4), resize(5));
         let all = [(3, a), (4, b), (5, c)];
-        // An operation that looked after the first had begun may follow it.
+        // An operation that read after the first one had started may follow it.
         assert!(
             all.iter().any(|(_, got)| got.status == 202),
             "{}",
@@ -37,9 +37,9 @@ async fn of_operations_at_the_same_time_the_loser_is_told() {
             assert!(why.contains("was changed at the same time"), "{why}");
         }
         let shown = w.show(&id).await["node_count"].clone();
-        let accepted = |(n, got): &(i64, Got)| got.status == 202 && shown == *n;
+        let accepted = |(n, got): &(i64, TestResponse)| got.status == 202 && shown == *n;
         assert!(all.iter().any(accepted), "{}: {shown}", test.name);
-        // Its rows are those of one resize after the other.
+        // The rows are those of one resize after the other.
         let nodes = crate::node::table::of_cluster(&w.db, &id).await.unwrap();
         let wanted = nodes.iter().filter(|n| n.status.wanted() && !n.is_master);
         assert_eq!(Value::from(wanted.count()), shown, "{}", test.name);
@@ -47,8 +47,8 @@ async fn of_operations_at_the_same_time_the_loser_is_told() {
 }
 
 #[tokio::test]
-async fn an_operation_that_looked_too_early_is_refused() {
-    let w = World::new().await;
+async fn an_operation_with_stale_data_is_refused() {
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     w.complete().await;
     let found = table::load(&w.db, &id).await.unwrap().unwrap();
@@ -57,20 +57,20 @@ async fn an_operation_that_looked_too_early_is_refused() {
         .call(ALICE, "POST", &path, Some(json!({ "node_count": 3 })))
         .await;
     assert_eq!(got.status, 202);
-    let late = db::write!(w.db, |tx| ops::unchanged(tx, &found).await);
+    let late = db::write!(w.db, |tx| ops::lock_unchanged(tx, &found).await);
     assert_eq!(late.unwrap_err().kind, Kind::Conflict);
 }
 
 #[tokio::test]
 async fn a_patch_is_applied_as_a_whole_or_not_at_all() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     let path = format!("/v1/clusters/{id}");
     let body = json!([
         { "op": "replace", "path": "/health_status", "value": "UNHEALTHY" },
         { "op": "replace", "path": "/node_count", "value": 3 },
     ]);
-    // It is still being created: the size cannot be changed.
+    // The cluster is still being created, so its size cannot be changed.
     let got = w.call(ALICE, "PATCH", &path, Some(body.clone())).await;
     assert_eq!(got.status, 400, "{}", got.body);
     assert_eq!(w.show(&id).await["health_status"], Value::Null);
@@ -84,7 +84,7 @@ async fn a_patch_is_applied_as_a_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn a_worker_that_lost_its_lease_writes_nothing() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     let before = w.show(&id).await;
     let old = w.claim(&id).await;
@@ -96,16 +96,18 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
         table::finish(tx, &c, "CREATE_FAILED", Some("late")).await
     });
     assert_eq!(late.unwrap_err().kind, Kind::Conflict);
-    let late = crate::cluster::resize::again(&w.deps, &old, &c).await;
+    let late = crate::cluster::resize::resize_to_current_size(&w.deps, &old, &c).await;
     assert_eq!(late.unwrap_err().kind, Kind::Conflict);
     assert_eq!(w.show(&id).await, before);
-    db::complete(&w.db, &new, &db::Dirty::Clean).await.unwrap();
+    db::complete(&w.db, &new, &db::RunOutcome::Clean)
+        .await
+        .unwrap();
     assert_eq!(new.kind, KIND);
 }
 
 #[tokio::test]
 async fn a_template_is_not_deleted_while_a_cluster_of_it_is_made() {
-    for (test, w) in worlds().await {
+    for (test, w) in fixtures().await {
         let template = w.template().await;
         let body = json!({ "name": "c1", "cluster_template_id": "t1", "node_count": 1 });
         let path = format!("/v1/clustertemplates/{template}");

@@ -1,15 +1,15 @@
-//! Updates that fail and are taken back.
+//! Failed updates that are rolled back.
 
-use orchestration::face::{Action, Status};
+use orchestration::api::{Action, Status};
 use serde_json::{Value, json};
 
+use super::fixture::*;
 use super::kube::{built, hello, ready};
 use super::nodes::{self, node_name, session};
-use super::world::*;
-use crate::cluster::rollback::who;
+use crate::cluster::rollback::select_nodes;
 use crate::node::{Node, NodeStatus};
 
-async fn patch(w: &World, id: &str, query: &str, count: i64) -> Got {
+async fn patch(w: &Fixture, id: &str, query: &str, count: i64) -> TestResponse {
     let body = json!([{ "op": "replace", "path": "/node_count", "value": count }]);
     let path = format!("/v1/clusters/{id}{query}");
     let got = w.call(ALICE, "PATCH", &path, Some(body)).await;
@@ -18,20 +18,20 @@ async fn patch(w: &World, id: &str, query: &str, count: i64) -> Got {
 }
 
 /// Kind and node of the task that the master takes next and answers.
-async fn work(w: &World, ok: bool, log: &str) -> (String, String) {
+async fn work(w: &Fixture, ok: bool, log: &str) -> (String, String) {
     let task = nodes::work(w, ok, log).await;
     let word = |key: &str| task[key].as_str().unwrap().to_owned();
     (word("kind"), word("node"))
 }
 
-async fn no_task(w: &World) {
+async fn no_task(w: &Fixture) {
     let master = session("master0");
     let task = w.node(&master, "GET", "tasks?wait=0", Value::Null).await;
     assert_eq!(task.status, 204, "{}", task.body);
 }
 
-/// The node has said hello and then fails.
-async fn breaks(w: &World, index: &str) {
+/// The node registers and then fails.
+async fn breaks(w: &Fixture, index: &str) {
     let step =
         json!({ "name": "kubelet", "status": "failed", "at_micros": 5, "log": "no space left" });
     let s = session(&format!("node{index}"));
@@ -42,7 +42,7 @@ async fn breaks(w: &World, index: &str) {
     w.settle().await;
 }
 
-async fn fails(w: &World, why: &str) {
+async fn fails(w: &Fixture, why: &str) {
     w.stack(|s| {
         let s = s.as_mut().unwrap();
         s.status = Status::Failed;
@@ -51,18 +51,18 @@ async fn fails(w: &World, why: &str) {
     .await;
 }
 
-fn indices(w: &World) -> Vec<String> {
+fn indices(w: &Fixture) -> Vec<String> {
     let tokens = w.heat.lock().parameters["node_tokens"].clone();
     tokens.as_object().unwrap().keys().cloned().collect()
 }
 
-/// From two workers to four, of which one joins and one fails, and back.
-/// `at`: the server is killed at the n-th of its calls to the stack; answers
-/// whether there were so many.
+/// Resizes from two workers to four, of which one joins and one fails, and
+/// rolls back. The server is killed at the `at`-th call to the stack; returns
+/// whether there were that many calls.
 async fn there_and_back(at: i64) -> bool {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = built(&w, json!({})).await;
-    let (came, broke) = (node_name(&w, "node", "2"), node_name(&w, "node", "3"));
+    let (joined, broke) = (node_name(&w, "node", "2"), node_name(&w, "node", "3"));
     let tokens = w.heat.lock().parameters["node_tokens"].clone();
     w.heat.1.arm(at);
     assert_eq!(patch(&w, &id, "?rollback=true", 4).await.status, 202);
@@ -72,22 +72,22 @@ async fn there_and_back(at: i64) -> bool {
     breaks(&w, "3").await;
     fails(&w, "WaitConditionFailure").await;
 
-    // Who has joined is drained before its server goes.
+    // A node that has joined is drained before its server is deleted.
     let shown = w.show(&id).await;
     assert_eq!(shown["status"], "ROLLBACK_IN_PROGRESS");
     assert_eq!(shown["node_count"], 2);
     let cause = format!("Node {broke}: step kubelet failed: no space left. ");
     let why = shown["status_reason"].as_str().unwrap();
-    let end = format!(" (rolling back: Waiting for a master to drain {came}.)");
+    let end = format!(" (rolling back: Waiting for a master to drain {joined}.)");
     assert!(why.starts_with(&cause) && why.ends_with(&end), "{why}");
     assert_eq!(w.heat.lock().parameters["node_count"], 4);
-    assert_eq!(work(&w, true, "").await, ("drain".into(), came.clone()));
+    assert_eq!(work(&w, true, "").await, ("drain".into(), joined.clone()));
     {
         let heat = w.heat.lock();
         assert_eq!(heat.parameters["node_count"], 2);
         assert_eq!(heat.parameters["node_tokens"], tokens);
         assert_eq!(heat.parameters["node_removed"], json!(["2", "3"]));
-        // What has failed is not held against the way back.
+        // Nodes that failed do not fail the rollback.
         let last = heat.signals.iter().rfind(|s| s.id == broke).unwrap();
         assert_eq!(last.status, "SUCCESS");
         let stack = heat.stack.as_ref().unwrap();
@@ -99,7 +99,7 @@ async fn there_and_back(at: i64) -> bool {
     w.complete().await;
     let mut gone = [work(&w, true, "").await, work(&w, true, "").await];
     gone.sort();
-    assert_eq!(gone, [came, broke].map(|n| ("remove".to_owned(), n)));
+    assert_eq!(gone, [joined, broke].map(|n| ("remove".to_owned(), n)));
     no_task(&w).await;
     let shown = w.show(&id).await;
     assert_eq!(shown["status"], "ROLLBACK_COMPLETE");
@@ -116,7 +116,7 @@ async fn there_and_back(at: i64) -> bool {
         assert_eq!(g["status"], "ROLLBACK_COMPLETE");
     }
     let events = db::outbox_after(&w.db, 10).await.unwrap();
-    let told: Vec<_> = events
+    let outcomes: Vec<_> = events
         .iter()
         .map(|e| {
             let p = &e.event.payload;
@@ -126,9 +126,12 @@ async fn there_and_back(at: i64) -> bool {
             )
         })
         .collect();
-    assert_eq!(told[2..], [("update", "pending"), ("update", "success")]);
+    assert_eq!(
+        outcomes[2..],
+        [("update", "pending"), ("update", "success")]
+    );
 
-    // The next update is one like any other, and asks for itself.
+    // The next update needs its own rollback request.
     assert_eq!(patch(&w, &id, "", 3).await.status, 202);
     assert_eq!(indices(&w), ["0", "1", "4"]);
     fails(&w, "WaitConditionTimeout").await;
@@ -140,12 +143,12 @@ async fn there_and_back(at: i64) -> bool {
 }
 
 #[tokio::test]
-async fn a_growth_that_fails_is_taken_back() {
+async fn a_failed_scale_up_is_rolled_back() {
     assert!(!there_and_back(0).await);
 }
 
 #[tokio::test]
-async fn a_server_killed_on_the_way_there_or_back_goes_on() {
+async fn a_server_killed_during_update_or_rollback_resumes() {
     let mut at = 1;
     while there_and_back(at).await {
         at += 1;
@@ -154,9 +157,9 @@ async fn a_server_killed_on_the_way_there_or_back_goes_on() {
 }
 
 #[tokio::test]
-async fn without_the_flag_what_is_there_stays() {
+async fn without_the_flag_existing_nodes_stay() {
     for query in ["", "?rollback=False"] {
-        let w = World::new().await;
+        let w = Fixture::new().await;
         let id = built(&w, json!({})).await;
         assert_eq!(patch(&w, &id, query, 3).await.status, 202);
         hello(&w, &id, "node", "2").await;
@@ -172,7 +175,7 @@ async fn without_the_flag_what_is_there_stays() {
 
 #[tokio::test]
 async fn the_flag_is_checked_and_known_from_1_3_on() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = built(&w, json!({})).await;
     let got = patch(&w, &id, "?rollback=perhaps", 3).await;
     let text = "Invalid input for field/attribute rollback. Value: 'perhaps'. Unrecognized value, \
@@ -194,8 +197,8 @@ async fn the_flag_is_checked_and_known_from_1_3_on() {
 }
 
 #[tokio::test]
-async fn a_drain_that_is_forbidden_ends_as_a_rollback() {
-    let w = World::new().await;
+async fn a_blocked_drain_ends_as_a_rollback() {
+    let w = Fixture::new().await;
     let id = built(&w, json!({})).await;
     let sent = w.heat.lock().parameters.clone();
     assert_eq!(patch(&w, &id, "?rollback=1", 0).await.status, 202);
@@ -214,8 +217,8 @@ async fn a_drain_that_is_forbidden_ends_as_a_rollback() {
 }
 
 #[tokio::test]
-async fn a_drain_that_is_forbidden_on_the_way_back_fails_it() {
-    let w = World::new().await;
+async fn a_blocked_drain_during_a_rollback_fails_it() {
+    let w = Fixture::new().await;
     let id = built(&w, json!({})).await;
     patch(&w, &id, "?rollback=true", 4).await;
     ready(&w, &id, "node", "2").await;
@@ -234,10 +237,10 @@ async fn a_drain_that_is_forbidden_on_the_way_back_fails_it() {
         assert!(why.contains(word), "{why}");
     }
     assert!(shown["faults"]["default-worker"].is_string());
-    // What has joined stays and takes work again.
+    // A node that has joined stays and is uncordoned.
     assert_eq!(shown["node_count"], 3);
     assert_eq!(work(&w, true, "").await.0, "activate");
-    // A resize is the way out, an update is not.
+    // A resize is possible in this state, an update is not.
     assert_eq!(patch(&w, &id, "", 2).await.status, 400);
     let path = format!("/v1/clusters/{id}/actions/resize");
     let body = Some(json!({ "node_count": 3 }));
@@ -252,8 +255,8 @@ async fn a_drain_that_is_forbidden_on_the_way_back_fails_it() {
 }
 
 #[tokio::test]
-async fn an_update_that_the_stack_refuses_has_not_been() {
-    let w = World::new().await;
+async fn an_update_refused_by_the_stack_changes_nothing() {
+    let w = Fixture::new().await;
     let id = nodes::built(&w).await;
     let sent = w.heat.lock().parameters.clone();
     w.heat.lock().refuse = Some(kernel::Error::invalid("image", "The image is gone."));
@@ -263,15 +266,15 @@ async fn an_update_that_the_stack_refuses_has_not_been() {
     assert_eq!(shown["status_reason"], "The image is gone.");
     assert_eq!(shown["node_count"], 2);
     assert_eq!(w.heat.lock().parameters, sent);
-    // Nobody has heard of the third one: its index is free.
+    // The third node was never sent to the stack, so its index is free.
     w.heat.lock().refuse = None;
     patch(&w, &id, "", 3).await;
     assert_eq!(indices(&w), ["0", "1", "2"]);
 }
 
 #[tokio::test]
-async fn workers_that_had_gone_are_replaced_on_the_way_back() {
-    let w = World::new().await;
+async fn removed_workers_are_replaced_during_a_rollback() {
+    let w = Fixture::new().await;
     let id = nodes::built(&w).await;
     patch(&w, &id, "?rollback=true", 1).await;
     let gone = node_name(&w, "node", "1");
@@ -294,8 +297,8 @@ async fn workers_that_had_gone_are_replaced_on_the_way_back() {
 }
 
 #[tokio::test]
-async fn a_way_back_that_fails_says_both_causes_and_a_delete_works() {
-    let w = World::new().await;
+async fn a_failed_rollback_reports_both_causes_and_can_be_deleted() {
+    let w = Fixture::new().await;
     let id = nodes::built(&w).await;
     patch(&w, &id, "?rollback=true", 3).await;
     fails(&w, "No valid host was found.").await;
@@ -318,8 +321,8 @@ async fn a_way_back_that_fails_says_both_causes_and_a_delete_works() {
 }
 
 #[tokio::test]
-async fn a_resize_that_overtakes_an_update_has_no_way_back() {
-    let w = World::new().await;
+async fn a_resize_during_an_update_has_no_rollback() {
+    let w = Fixture::new().await;
     let id = nodes::built(&w).await;
     patch(&w, &id, "?rollback=true", 3).await;
     let path = format!("/v1/clusters/{id}/actions/resize");
@@ -333,7 +336,7 @@ async fn a_resize_that_overtakes_an_update_has_no_way_back() {
 }
 
 #[test]
-fn who_came_leaves_unless_it_stands_in_for_who_has_gone() {
+fn new_nodes_leave_unless_they_replace_removed_ones() {
     let node = |index: i64, generation: i64, status| Node {
         index,
         generation,
@@ -349,7 +352,7 @@ fn who_came_leaves_unless_it_stands_in_for_who_has_gone() {
     ];
     let nodes: Vec<&Node> = all.iter().collect();
     let pick = |count| {
-        let (leave, add) = who(&nodes, 2, count);
+        let (leave, add) = select_nodes(&nodes, 2, count);
         let leave: Vec<i64> = leave.iter().map(|n| n.index).collect();
         (leave, add)
     };

@@ -1,12 +1,13 @@
-//! Sessions: what is pushed, when nothing is read, and which agents are refused.
+//! Sessions: which changes are pushed, that idle sessions read nothing, and
+//! which agents are refused.
 
 use nodewire::Protocols;
 use serde_json::{Value, json};
 
+use super::fixture::*;
 use super::nodes::{built, node_name, ready, session};
-use super::world::*;
 
-fn hello(w: &World, cluster: &str, word: &str, index: &str) -> Value {
+fn hello(w: &Fixture, cluster: &str, word: &str, index: &str) -> Value {
     let host = if word == "master" { 2 } else { 3 };
     json!({ "cluster": cluster, "node": node_name(w, word, index),
         "token": w.token(word, index), "session": session(&format!("{word}{index}")),
@@ -15,7 +16,7 @@ fn hello(w: &World, cluster: &str, word: &str, index: &str) -> Value {
 }
 
 /// Opens the session of a node; its first frame is taken.
-async fn open(w: &World, cluster: &str, word: &str, index: &str) -> (Stream, Value) {
+async fn open(w: &Fixture, cluster: &str, word: &str, index: &str) -> (Stream, Value) {
     let body = hello(w, cluster, word, index);
     let mut stream = w.stream("", "POST", "session", body).await.unwrap();
     let accepted = stream.expect("accepted").await;
@@ -23,14 +24,14 @@ async fn open(w: &World, cluster: &str, word: &str, index: &str) -> (Stream, Val
     (stream, accepted["welcome"].clone())
 }
 
-async fn tasks(w: &World) -> Stream {
+async fn tasks(w: &Fixture) -> Stream {
     let master = session("master0");
     w.stream(&master, "GET", "tasks", Value::Null)
         .await
         .unwrap()
 }
 
-async fn resize(w: &World, cluster: &str, count: u32) {
+async fn resize(w: &Fixture, cluster: &str, count: u32) {
     let body = json!([{ "op": "replace", "path": "/node_count", "value": count }]);
     let got = w
         .call(
@@ -46,7 +47,7 @@ async fn resize(w: &World, cluster: &str, count: u32) {
 
 #[tokio::test]
 async fn what_changes_is_pushed_and_nothing_is_read_meanwhile() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     let (mut master, welcome) = open(&w, &id, "master", "0").await;
     assert_eq!(welcome["first_manager"], true);
@@ -54,7 +55,7 @@ async fn what_changes_is_pushed_and_nothing_is_read_meanwhile() {
     for index in ["0", "1"] {
         workers.push(open(&w, &id, "node", index).await.0);
     }
-    // Everything that was asked for by the hellos is read by then.
+    // Everything that the calls requested has been read now.
     for stream in workers.iter_mut().chain([&mut master]) {
         assert!(stream.is_silent(150).await);
     }
@@ -77,7 +78,7 @@ async fn what_changes_is_pushed_and_nothing_is_read_meanwhile() {
     assert_eq!(master.expect("ticket").await["token"], "M");
     assert_eq!(w.db.queries() - after, 3, "it is read once for all of them");
 
-    // A second session takes the place of none: the token is bound.
+    // A second session is refused, because the token is bound to the first.
     let mut other = hello(&w, &id, "node", "0");
     other["session"] = json!(session("other"));
     let refused = w.stream("", "POST", "session", other).await.err().unwrap();
@@ -86,7 +87,7 @@ async fn what_changes_is_pushed_and_nothing_is_read_meanwhile() {
 
 #[tokio::test]
 async fn a_task_outlives_the_server_and_its_result_counts_once() {
-    let mut w = World::new().await;
+    let mut w = Fixture::new().await;
     let id = built(&w).await;
     let mut duties = tasks(&w).await;
     resize(&w, &id, 1).await;
@@ -105,7 +106,7 @@ async fn a_task_outlives_the_server_and_its_result_counts_once() {
         let got = w.node(&master, "POST", &path, result.clone()).await;
         assert_eq!(got.status, 204, "{}", got.body);
     }
-    // What follows from it follows once.
+    // The consequences happen only once.
     let next = duties.expect("task").await;
     assert_eq!(next["kind"], "remove");
     assert!(duties.is_silent(200).await);
@@ -115,7 +116,7 @@ async fn a_task_outlives_the_server_and_its_result_counts_once() {
 
 #[tokio::test]
 async fn a_task_that_is_given_up_is_cancelled() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = built(&w).await;
     let mut duties = tasks(&w).await;
     resize(&w, &id, 1).await;
@@ -130,7 +131,7 @@ async fn a_task_that_is_given_up_is_cancelled() {
 
 #[tokio::test]
 async fn an_agent_that_does_not_know_a_task_fails_it() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = built(&w).await;
     let mut duties = tasks(&w).await;
     resize(&w, &id, 1).await;
@@ -153,8 +154,8 @@ async fn an_agent_that_does_not_know_a_task_fails_it() {
 }
 
 #[tokio::test]
-async fn an_agent_of_another_time_is_refused_and_the_cluster_says_so() {
-    let w = World::new().await;
+async fn an_incompatible_agent_is_refused_and_the_cluster_status_says_so() {
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     let mut body = hello(&w, &id, "node", "0");
     body["protocols"] = json!(Protocols { min: 3, max: 4 });
@@ -162,14 +163,17 @@ async fn an_agent_of_another_time_is_refused_and_the_cluster_says_so() {
     assert_eq!(refused.status, 426);
     let said = refused.body["error"].as_str().unwrap().to_owned();
     assert!(said.contains("upgrade the server"), "{said}");
-    // A wrong token learns nothing and fails nothing.
+    // A wrong token reveals nothing and fails no node.
     let mut body = hello(&w, &id, "master", "0");
     body["protocols"] = json!(Protocols { min: 3, max: 4 });
     body["token"] = json!("wrong");
     let refused = w.stream("", "POST", "session", body).await.err().unwrap();
     assert_eq!(refused.status, 401);
 
-    let shown = w.own(ALICE, &format!("/clusters/{id}/progress")).await.body;
+    let shown = w
+        .own_target(ALICE, &format!("/clusters/{id}/progress"))
+        .await
+        .body;
     let node = |name: String| {
         let all = shown["nodes"].as_array().unwrap();
         all.iter().find(|n| n["name"] == name).unwrap().clone()
@@ -178,7 +182,7 @@ async fn an_agent_of_another_time_is_refused_and_the_cluster_says_so() {
     assert_eq!(failed["status"], "failed", "{shown}");
     assert_eq!(failed["steps"][0]["name"], "hello");
     assert_eq!(node(node_name(&w, "master", "0"))["status"], "waiting");
-    // The stack hears of it: its failure is the cluster's.
+    // The stack is signalled, so its failure fails the cluster.
     let signals = w.heat.lock().signals.clone();
     assert_eq!(signals.len(), 1);
     assert_eq!(signals[0].status, "FAILURE");
@@ -193,7 +197,7 @@ async fn an_agent_of_another_time_is_refused_and_the_cluster_says_so() {
 
 #[tokio::test]
 async fn a_session_ends_with_its_node() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = w.cluster().await;
     for (word, index) in [("master", "0"), ("node", "0"), ("node", "1")] {
         ready(&w, &id, word, index).await;
@@ -218,7 +222,7 @@ async fn a_session_ends_with_its_node() {
 
 #[tokio::test]
 async fn peers_are_pushed_when_they_differ_from_what_is_known() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let id = super::kube::accepted(&w, json!({})).await;
     let (mut worker, welcome) = open(&w, &id, "node", "0").await;
     assert_eq!(welcome["kubernetes"]["masters"], 1);
@@ -230,7 +234,7 @@ async fn peers_are_pushed_when_they_differ_from_what_is_known() {
     assert_eq!(both["api"], "10.64.2.0:6443");
     assert!(worker.is_silent(150).await);
     drop(worker);
-    // After a reconnect only what the agent does not know yet.
+    // After a reconnect only changes that the agent lacks are sent.
     let mut body = hello(&w, &id, "node", "0");
     body["peers"] = both["version"].clone();
     let mut worker = w.stream("", "POST", "session", body).await.unwrap();
@@ -238,11 +242,11 @@ async fn peers_are_pushed_when_they_differ_from_what_is_known() {
     assert!(worker.is_silent(200).await);
 }
 
-/// Many agents of one cluster come at once: the cluster is read a few times,
-/// not once for each.
+/// Many agents of one cluster connect at once: the cluster is read a few times,
+/// not once per agent.
 #[tokio::test]
-async fn agents_that_come_together_share_what_is_read() {
-    let w = World::new().await;
+async fn agents_that_connect_together_share_reads() {
+    let w = Fixture::new().await;
     let id = built(&w).await;
     let mut streams = Vec::new();
     for _ in 0..50 {

@@ -1,12 +1,12 @@
-//! Rows: every column is named once, and a word of a newer release is never
-//! taken for another one.
+//! Rows: every column is listed once, and an unknown stored value is never
+//! treated as a known one.
 
 use std::collections::BTreeMap;
 
 use db::{Db, Table, values};
 use serde_json::json;
 
-use super::world::*;
+use super::fixture::*;
 use crate::cluster::model::{Cluster, Intent, check_status};
 use crate::cluster::table;
 use crate::coe::Coe;
@@ -33,7 +33,7 @@ async fn same<T: Table + std::fmt::Debug>(db: &Db, row: T) {
 }
 
 #[tokio::test]
-async fn every_column_is_named_and_comes_back() {
+async fn every_column_is_listed_and_round_trips() {
     for test in testkit::every_database(&crate::migrations()).await {
         let db = &test.db;
         let labels = BTreeMap::from([("a".to_owned(), "1".to_owned())]);
@@ -110,22 +110,26 @@ async fn every_column_is_named_and_comes_back() {
 }
 
 #[test]
-fn a_word_that_is_not_known_is_an_error() {
+fn an_unknown_stored_value_is_an_error() {
     let newer = |e: kernel::Error| {
         assert!(e.is_transient(), "{e}");
         assert!(e.message.contains("was written by a newer version"), "{e}");
     };
-    newer(Intent::of_word("upgrade").unwrap_err());
-    newer(NodeStatus::of_word("hibernated").unwrap_err());
-    newer(Coe::of_word("nomad").unwrap_err());
+    newer(Intent::from_stored("upgrade").unwrap_err());
+    newer(NodeStatus::from_stored("hibernated").unwrap_err());
+    newer(Coe::from_stored("nomad").unwrap_err());
     newer(check_status("ADOPT_COMPLETE").unwrap_err());
     newer(check_status("UPDATE").unwrap_err());
-    newer(Task::new("c", "upgrade", "n", 0, 0).known().unwrap_err());
+    newer(
+        Task::new("c", "upgrade", "n", 0, 0)
+            .reject_newer()
+            .unwrap_err(),
+    );
     let mut task = Task::new("c", "drain", "n", 0, 0);
     task.status = "skipped".into();
-    newer(task.known().unwrap_err());
+    newer(task.reject_newer().unwrap_err());
     for intent in ["create", "resize", "rollback", "rotate-ca", "delete"] {
-        assert_eq!(Intent::of_word(intent).unwrap().word(), intent);
+        assert_eq!(Intent::from_stored(intent).unwrap().as_stored(), intent);
     }
     for verb in ["CREATE", "UPDATE", "ROLLBACK", "DELETE"] {
         for result in ["IN_PROGRESS", "COMPLETE", "FAILED"] {
@@ -134,12 +138,12 @@ fn a_word_that_is_not_known_is_an_error() {
     }
 }
 
-async fn set(w: &World, table: &str, column: &str, word: &str) {
+async fn set(w: &Fixture, table: &str, column: &str, word: &str) {
     let sql = format!("UPDATE {table} SET {column} = ?");
     db::write!(w.db, |tx| tx.execute(&sql, values![word]).await).unwrap();
 }
 
-async fn everything(w: &World) -> String {
+async fn everything(w: &Fixture) -> String {
     let mut out = String::new();
     for (table, columns) in [
         ("magnum_cluster", "status, intent, coe"),
@@ -167,20 +171,22 @@ async fn what_a_newer_release_has_written_is_shown_and_left_alone() {
         ("magnum_task", "kind", "upgrade"),
         ("magnum_task", "status", "skipped"),
     ] {
-        let w = World::new().await;
+        let w = Fixture::new().await;
         let id = w.cluster().await;
         let task = Task::new(&id, "drain", "n", 0, 1);
         db::write!(w.db, |tx| task.insert(tx).await).unwrap();
         set(&w, table, column, word).await;
         let before = everything(&w).await;
-        let told = w.heat.lock().parameters.clone();
-        // The reconciler backs off and says why.
+        let sent_parameters = w.heat.lock().parameters.clone();
+        // The reconciler backs off and reports the reason.
         let failure = w.run_once(&id).await.unwrap_err();
         assert!(failure.message.contains("newer version"), "{failure}");
         assert!(failure.message.contains(word), "{failure}");
         let list = w.call(ALICE, "GET", "/v1/clusters", None).await;
         assert_eq!(list.status, 200, "{}", list.body);
-        let own = w.own(ALICE, &format!("/clusters/{id}/progress")).await;
+        let own = w
+            .own_target(ALICE, &format!("/clusters/{id}/progress"))
+            .await;
         assert_eq!(own.status, 200, "{}", own.body);
         if column == "status" && table == "magnum_cluster" {
             assert_eq!(list.body["clusters"][0]["status"], word);
@@ -197,6 +203,6 @@ async fn what_a_newer_release_has_written_is_shown_and_left_alone() {
             assert!(why.contains("newer version"), "{why}");
         }
         assert_eq!(everything(&w).await, before);
-        assert_eq!(w.heat.lock().parameters, told);
+        assert_eq!(w.heat.lock().parameters, sent_parameters);
     }
 }

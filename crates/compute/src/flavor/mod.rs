@@ -1,4 +1,4 @@
-//! Flavors: how much of a host a server may use.
+//! Flavors: the share of a host that a server may use.
 
 mod ops;
 mod table;

@@ -1,11 +1,11 @@
-//! Flavors as the face offers them.
+//! The flavor operations of the interface.
 
 use async_trait::async_trait;
 use kernel::{Ctx, Error, Result};
 
 use super::table;
 use crate::Compute;
-use crate::face::{Flavor, Flavors};
+use crate::api::{Flavor, Flavors};
 
 #[async_trait]
 impl Flavors for Compute {

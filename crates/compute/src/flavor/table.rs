@@ -3,10 +3,10 @@
 use db::{Db, Table as _, values};
 use kernel::{Kind, Result};
 
-use crate::face::Flavor;
+use crate::api::Flavor;
 
-/// Id, name, vCPUs, MiB, GiB: as Nova's own installers seed them, with the
-/// sizes of containers.
+/// Id, name, vCPUs, MiB, GiB: the flavors that Nova installers create, with
+/// sizes for containers.
 const SEED: [(&str, &str, i64, i64, i64); 4] = [
     ("1", "m1.tiny", 1, 512, 1),
     ("2", "m1.small", 1, 2048, 20),
@@ -15,7 +15,7 @@ const SEED: [(&str, &str, i64, i64, i64); 4] = [
 ];
 
 db::table! {
-    /// A flavor's row.
+    /// A row of a flavor.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct FlavorRow in "flavor" {
         pub id: String,
@@ -40,10 +40,10 @@ impl FlavorRow {
     }
 }
 
-/// Makes the seeded flavors that are not there.
+/// Inserts missing default flavors.
 ///
 /// # Errors
-/// As the database.
+/// Fails if the database fails.
 pub(crate) async fn seed(db: &Db) -> Result<()> {
     let known = list(db).await?;
     for (id, name, vcpus, ram, disk) in SEED {
@@ -58,7 +58,7 @@ pub(crate) async fn seed(db: &Db) -> Result<()> {
             disk,
         };
         match db::write!(db, |tx| row.insert(tx).await) {
-            // Another server was faster.
+            // Another server inserted it concurrently.
             Err(e) if e.kind == Kind::AlreadyExists => {}
             done => done?,
         }
@@ -78,7 +78,7 @@ pub(super) async fn find(db: &Db, id_or_name: &str) -> Result<Option<Flavor>> {
     let sql = format!("{} WHERE id = ? OR name = ?", FlavorRow::select());
     let rows = db.query(&sql, values![id_or_name, id_or_name]).await?;
     let mut found: Vec<FlavorRow> = rows.iter().map(FlavorRow::read).collect::<Result<_>>()?;
-    // An id wins over another flavor's name.
+    // A matching id takes precedence over the name of another flavor.
     found.sort_by_key(|f| f.id != id_or_name);
     Ok(found.into_iter().next().map(FlavorRow::shown))
 }

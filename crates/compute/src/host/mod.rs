@@ -1,12 +1,12 @@
-//! Hosts and their capacity: a server claims its share in the transaction
-//! that places it.
+//! Hosts and their capacity: the transaction that places a server also claims
+//! capacity.
 
 mod model;
 mod ops;
 mod table;
 
-pub(crate) use model::Ask;
 #[cfg(test)]
 pub(crate) use model::HostRow;
+pub(crate) use model::ResourceRequest;
 pub(crate) use ops::{Engine, Placement, place};
 pub(crate) use table::release;

@@ -1,9 +1,9 @@
-//! Filter, weigh, identify: pure.
+//! Filtering, weighing and identification of hosts: pure.
 
 use infra::HostInfo;
 
 db::table! {
-    /// A host's row.
+    /// A row of a host.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct HostRow in "host" {
         pub name: String,
@@ -12,24 +12,24 @@ db::table! {
         pub ram: i64,
         pub vcpus_used: i64,
         pub ram_used: i64,
-        /// Of its engine.
+        /// Version of the engine.
         pub version: String,
-        /// When it last told what it can hold, microseconds.
+        /// When its capacity was last refreshed, microseconds.
         pub seen_at: i64,
-        /// Identity of its engine; `None` for a row of an earlier release.
+        /// Id of its engine; `None` for a row of an earlier release.
         pub engine_id: Option<String>,
     }
 }
 
-/// What a server asks for.
+/// Resources that a server requires.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ask {
+pub(crate) struct ResourceRequest {
     pub vcpus: i64,
     /// MiB.
     pub ram: i64,
 }
 
-/// How much more than it has a host hands out.
+/// Overcommit ratios of a host.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ratios {
     pub cpu: f64,
@@ -37,9 +37,10 @@ pub(crate) struct Ratios {
 }
 
 impl HostRow {
-    /// Most that may be claimed: vCPUs and MiB.
+    /// Maximum claims: vCPUs and MiB.
     pub(crate) fn limits(&self, ratios: Ratios) -> (i64, i64) {
-        // Hosts have far fewer than 2^52 MiB: exact as floats.
+        // Hosts have far less than 2^52 MiB, so the conversion to a float is
+        // exact.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_precision_loss,
@@ -61,11 +62,15 @@ impl HostRow {
     }
 }
 
-/// Hosts that can take it, the emptiest first.
-pub(crate) fn candidates(mut hosts: Vec<HostRow>, ask: Ask, ratios: Ratios) -> Vec<HostRow> {
+/// Hosts with sufficient capacity, the emptiest first.
+pub(crate) fn candidates(
+    mut hosts: Vec<HostRow>,
+    resource_request: ResourceRequest,
+    ratios: Ratios,
+) -> Vec<HostRow> {
     hosts.retain(|h| {
         let (vcpus, ram) = h.free(ratios);
-        vcpus >= ask.vcpus && ram >= ask.ram
+        vcpus >= resource_request.vcpus && ram >= resource_request.ram
     });
     hosts.sort_by(|a, b| {
         let key = |h: &HostRow| (-h.free(ratios).1, -h.free(ratios).0);
@@ -74,8 +79,12 @@ pub(crate) fn candidates(mut hosts: Vec<HostRow>, ask: Ask, ratios: Ratios) -> V
     hosts
 }
 
-/// Why nothing fits, in Nova's words and with the figures.
-pub(crate) fn no_valid_host(hosts: &[HostRow], ask: Ask, ratios: Ratios) -> String {
+/// Error text with Nova's wording and the capacity figures.
+pub(crate) fn no_valid_host(
+    hosts: &[HostRow],
+    resource_request: ResourceRequest,
+    ratios: Ratios,
+) -> String {
     let free: Vec<String> = hosts
         .iter()
         .take(3)
@@ -91,25 +100,26 @@ pub(crate) fn no_valid_host(hosts: &[HostRow], ask: Ask, ratios: Ratios) -> Stri
     format!(
         "No valid host was found. Asked for {} vCPUs and {} MiB of memory; free: {}{more}. \
          Delete servers, choose a smaller flavor, or raise the allocation ratios.",
-        ask.vcpus,
-        ask.ram,
+        resource_request.vcpus,
+        resource_request.ram,
         free.join(", ")
     )
 }
 
-/// Which row an engine that answers belongs to.
+/// The result of matching an engine with the host rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
-    /// The row of this name.
+    /// The row of this name belongs to the engine.
     Known(String),
-    /// None; these rows are of engines that nothing of ours is on.
+    /// No row belongs to it; these rows are of engines without objects of ours.
     New(Vec<String>),
-    /// It is another engine than the one that holds our objects; why.
+    /// A different engine than the one with our objects; the text gives the
+    /// reason.
     Refused(String),
 }
 
-/// All objects of one database are on one engine. `used` are the hosts that
-/// objects are on.
+/// All objects of a database are on one engine. `used` lists the hosts with
+/// objects.
 pub(crate) fn identify(hosts: &[HostRow], used: &[String], info: &HostInfo) -> Identity {
     let same = |h: &&HostRow| match &h.engine_id {
         Some(id) => *id == info.engine_id,
@@ -180,11 +190,11 @@ mod tests {
         assert_eq!(identify(&[], &[], &info("a", "A")), Identity::New(vec![]));
         let rows = [known(Some("A"))];
         assert_eq!(identify(&rows, &used, &info("a", "A")), update);
-        // Its machine got another name.
+        // The machine was renamed.
         assert_eq!(identify(&rows, &used, &info("b", "A")), update);
-        // A row of an earlier release takes the identity over.
+        // A row of an earlier release adopts the id of the engine.
         assert_eq!(identify(&[known(None)], &used, &info("a", "A")), update);
-        // Nothing of ours is on the engine that was there before.
+        // The previous engine has no objects of ours.
         assert_eq!(
             identify(&rows, &[], &info("a", "B")),
             Identity::New(vec!["a".into()])
@@ -208,13 +218,13 @@ mod tests {
             host("c", 32, 0),
             host("d", 0, 1900),
         ];
-        let ask = Ask { vcpus: 1, ram: 500 };
-        let names: Vec<_> = candidates(hosts.clone(), ask, RATIOS)
+        let resource_request = ResourceRequest { vcpus: 1, ram: 500 };
+        let names: Vec<_> = candidates(hosts.clone(), resource_request, RATIOS)
             .into_iter()
             .map(|h| h.name)
             .collect();
         assert_eq!(names, ["b", "a"]);
-        let big = Ask {
+        let big = ResourceRequest {
             vcpus: 4,
             ram: 8192,
         };

@@ -1,29 +1,33 @@
-//! Placing a server, and learning about the host.
+//! Placement of servers, and refreshing the host row.
 
 use db::Tx;
 use infra::HostInfo;
 use kernel::{Error, Kind, Result};
 
-use super::model::{Ask, Identity, Ratios, candidates, identify, no_valid_host};
+use super::model::{Identity, Ratios, ResourceRequest, candidates, identify, no_valid_host};
 use super::table;
 use crate::Compute;
 use crate::service::ComputeConfig;
 
-/// Where a server goes.
+/// Result of a placement.
 #[derive(Debug)]
 pub(crate) enum Placement {
     On(String),
-    /// No host has ever answered.
+    /// No host has registered yet.
     NoHost,
-    /// None can take it; why.
+    /// No host has sufficient capacity; the text gives the reason.
     Full(String),
 }
 
-/// Claims a share of the best host.
+/// Claims capacity on the best host.
 ///
 /// # Errors
-/// As the database.
-pub(crate) async fn place(tx: &mut Tx, config: &ComputeConfig, ask: Ask) -> Result<Placement> {
+/// Fails if the database fails.
+pub(crate) async fn place(
+    tx: &mut Tx,
+    config: &ComputeConfig,
+    resource_request: ResourceRequest,
+) -> Result<Placement> {
     let ratios = Ratios {
         cpu: config.cpu_ratio,
         memory: config.memory_ratio,
@@ -32,38 +36,42 @@ pub(crate) async fn place(tx: &mut Tx, config: &ComputeConfig, ask: Ask) -> Resu
     if hosts.is_empty() {
         return Ok(Placement::NoHost);
     }
-    for host in candidates(hosts.clone(), ask, ratios) {
-        if table::claim(tx, &host.name, ask, host.limits(ratios)).await? {
+    for host in candidates(hosts.clone(), resource_request, ratios) {
+        if table::claim(tx, &host.name, resource_request, host.limits(ratios)).await? {
             return Ok(Placement::On(host.name));
         }
     }
-    Ok(Placement::Full(no_valid_host(&hosts, ask, ratios)))
+    Ok(Placement::Full(no_valid_host(
+        &hosts,
+        resource_request,
+        ratios,
+    )))
 }
 
-/// What this process knows about the engine that it is connected to.
+/// What this process knows about the connected engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Engine {
-    /// Not asked since the connection was made.
+    /// Not checked since the connection was made.
     #[default]
     Unknown,
-    /// It is the one that holds the objects of this database.
+    /// The engine holds the objects of this database.
     Confirmed,
-    /// It is another one; why that was concluded.
+    /// A different engine; the text gives the reason.
     Refused(String),
 }
 
 impl Compute {
-    /// Asks the host what it can hold and writes it down.
+    /// Reads the capacity of the host and stores it.
     ///
     /// # Errors
-    /// As the host and the database; `Conflict` where it is
-    /// another engine than the one that holds our objects.
+    /// As the host and the database; `Conflict` if it is a different engine
+    /// than the one with our objects.
     pub(crate) async fn refresh_host(&self) -> Result<()> {
         let info = self.host.info().await?;
-        let written = db::write!(self.db, |tx| write_down(tx, &info).await);
+        let written = db::write!(self.db, |tx| record_host(tx, &info).await);
         let refused = match written {
             Ok(refused) => refused,
-            // Another server was faster, and asked the same engine.
+            // Another server stored the same engine concurrently.
             Err(e) if e.kind == Kind::AlreadyExists => None,
             Err(e) => return Err(e),
         };
@@ -79,10 +87,10 @@ impl Compute {
         }
     }
 
-    /// Nothing is done on an engine before it is known to be ours.
+    /// Verifies that the engine is ours before any operation on it.
     ///
     /// # Errors
-    /// As [`Compute::refresh_host`].
+    /// Same errors as [`Compute::refresh_host`].
     pub(crate) async fn confirm_engine(&self) -> Result<()> {
         let known = self.engine.borrow().clone();
         match known {
@@ -93,8 +101,8 @@ impl Compute {
     }
 }
 
-/// Answers why the engine is refused, if it is.
-async fn write_down(tx: &mut Tx, info: &HostInfo) -> Result<Option<String>> {
+/// Stores the host, and returns the reason if the engine is refused.
+async fn record_host(tx: &mut Tx, info: &HostInfo) -> Result<Option<String>> {
     let (hosts, used) = (table::all(tx).await?, table::in_use(tx).await?);
     match identify(&hosts, &used, info) {
         Identity::Known(name) => table::update(tx, &name, info).await.map(|()| None),

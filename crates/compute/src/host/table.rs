@@ -4,7 +4,7 @@ use db::{Table as _, Tx, values};
 use infra::HostInfo;
 use kernel::{Result, clock};
 
-use super::model::{Ask, HostRow};
+use super::model::{HostRow, ResourceRequest};
 
 pub(super) async fn all(tx: &mut Tx) -> Result<Vec<HostRow>> {
     let sql = format!("{} ORDER BY name", HostRow::select());
@@ -12,7 +12,7 @@ pub(super) async fn all(tx: &mut Tx) -> Result<Vec<HostRow>> {
     rows.iter().map(HostRow::read).collect()
 }
 
-/// The hosts that objects of ours are on.
+/// The hosts with objects of ours.
 pub(super) async fn in_use(tx: &mut Tx) -> Result<Vec<String>> {
     let rows = tx
         .query("SELECT DISTINCT host FROM ledger ORDER BY host", vec![])
@@ -34,7 +34,7 @@ pub(super) async fn insert(tx: &mut Tx, info: &HostInfo) -> Result<()> {
     row.insert(tx).await
 }
 
-/// Writes what a host says of itself; its claims stay.
+/// Stores the properties of a host; its claims are kept.
 pub(super) async fn update(tx: &mut Tx, name: &str, info: &HostInfo) -> Result<()> {
     tx.execute(
         "UPDATE host SET vcpus = ?, ram = ?, version = ?, seen_at = ?, engine_id = ? WHERE name = ?",
@@ -57,26 +57,42 @@ pub(super) async fn drop_row(tx: &mut Tx, name: &str) -> Result<()> {
         .map(|_| ())
 }
 
-/// Takes a share of a host unless that would exceed its limits; whether it
-/// did. One statement: two claims never both take the last share.
-pub(super) async fn claim(tx: &mut Tx, name: &str, ask: Ask, limits: (i64, i64)) -> Result<bool> {
+/// Claims capacity of a host unless that exceeds its limits; returns whether it
+/// did. A single statement, so that two claims cannot both take the last
+/// capacity.
+pub(super) async fn claim(
+    tx: &mut Tx,
+    name: &str,
+    resource_request: ResourceRequest,
+    limits: (i64, i64),
+) -> Result<bool> {
     let n = tx
         .execute(
             "UPDATE host SET vcpus_used = vcpus_used + ?, ram_used = ram_used + ? \
              WHERE name = ? AND vcpus_used + ? <= ? AND ram_used + ? <= ?",
             values![
-                ask.vcpus, ask.ram, name, ask.vcpus, limits.0, ask.ram, limits.1
+                resource_request.vcpus,
+                resource_request.ram,
+                name,
+                resource_request.vcpus,
+                limits.0,
+                resource_request.ram,
+                limits.1
             ],
         )
         .await?;
     Ok(n == 1)
 }
 
-/// Gives a share back.
-pub(crate) async fn release(tx: &mut Tx, name: &str, ask: Ask) -> Result<()> {
+/// Releases claimed capacity.
+pub(crate) async fn release(
+    tx: &mut Tx,
+    name: &str,
+    resource_request: ResourceRequest,
+) -> Result<()> {
     tx.execute(
         "UPDATE host SET vcpus_used = vcpus_used - ?, ram_used = ram_used - ? WHERE name = ?",
-        values![ask.vcpus, ask.ram, name],
+        values![resource_request.vcpus, resource_request.ram, name],
     )
     .await
     .map(|_| ())

@@ -1,4 +1,4 @@
-//! Images that an operator has built on the hosts.
+//! Images that were built or registered on the hosts.
 
 mod model;
 mod ops;

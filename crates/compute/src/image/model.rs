@@ -1,26 +1,27 @@
-//! What an image's properties decide: pure.
+//! Rules derived from image properties: pure.
 
 use std::collections::BTreeMap;
 
 use kernel::{Error, Result};
 
-use crate::face::{Image, NodeFlavour};
+use crate::api::{Image, NodeFlavour};
 
-/// The image property that says how its nodes are brought up.
+/// The image property that selects the node flavour.
 const FLAVOUR: &str = "node_flavour";
 
-db::words! { NodeFlavour: Own = "own", Kindest = "kindest", K3s = "k3s" }
+db::stored_enum! { NodeFlavour: Own = "own", Kindest = "kindest", K3s = "k3s" }
 
-/// What the property says, else what the reference is known for.
+/// Returns the flavour of the property, otherwise the one derived from the
+/// reference.
 ///
 /// # Errors
-/// Invalid `node_flavour`, naming the value and those that are known.
+/// Invalid `node_flavour`, naming the value and the valid values.
 pub(crate) fn flavour(
     properties: &BTreeMap<String, String>,
     reference: &str,
 ) -> Result<NodeFlavour> {
     match properties.get(FLAVOUR).map(String::as_str) {
-        Some(word) => NodeFlavour::of_word(word).map_err(|_| {
+        Some(word) => NodeFlavour::from_stored(word).map_err(|_| {
             Error::invalid(
                 FLAVOUR,
                 format!(
@@ -37,12 +38,11 @@ pub(crate) fn flavour(
     }
 }
 
-/// `docker.io/kindest/node:v1.36.1@sha256:…` is `kindest/node`, whichever
-/// registry it lies in.
+/// `docker.io/kindest/node:v1.36.1@sha256:…` is `kindest/node` in any registry.
 fn repository(reference: &str) -> &str {
     let name = reference.split('@').next().unwrap_or(reference);
     let name = match name.rsplit_once(':') {
-        // A colon before a slash is a registry's port.
+        // A colon before a slash belongs to the port of a registry.
         Some((name, tag)) if !tag.contains('/') => name,
         _ => name,
     };
@@ -52,7 +52,7 @@ fn repository(reference: &str) -> &str {
     }
 }
 
-/// Whether its containers are cluster nodes, with what a nested engine needs.
+/// Whether its containers are cluster nodes, which need a nested engine.
 pub(crate) fn is_node(image: &Image) -> bool {
     match image.properties.get("jeroboam_node") {
         Some(said) => said.eq_ignore_ascii_case("true"),
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flavour_is_said_or_seen() {
+    fn a_flavour_is_explicit_or_derived() {
         use NodeFlavour::{K3s, Kindest, Own};
         let none = BTreeMap::new();
         for (reference, wanted) in [

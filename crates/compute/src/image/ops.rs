@@ -1,11 +1,12 @@
-//! Images as the face offers them: all are public, operators register them.
+//! The image operations of the interface. All images are public and registered
+//! by operators.
 
 use async_trait::async_trait;
 use kernel::{Ctx, Error, Result};
 
 use super::table;
 use crate::Compute;
-use crate::face::{Image, Images, NewImage};
+use crate::api::{Image, Images, NewImage};
 
 #[async_trait]
 impl Images for Compute {
@@ -14,7 +15,7 @@ impl Images for Compute {
         match (found.len(), found.pop()) {
             (1, Some(image)) => Ok(image),
             (0, _) | (_, None) => Err(Error::not_found("Image", id_or_name)),
-            // Names are unique; an id may be another's name.
+            // Names are unique, but an id may equal the name of another image.
             (_, Some(_)) => Err(Error::conflict(format!(
                 "image: '{id_or_name}' is one image's id and another's name; rename that one"
             ))),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use db::{Db, Json, Table as _, Tx, values};
 use kernel::{Result, clock, ids};
 
-use crate::face::{Image, NewImage};
+use crate::api::{Image, NewImage};
 
 db::table! {
-    /// An image's row.
+    /// A row of an image.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct ImageRow in "image" {
         pub id: String,
@@ -51,7 +51,7 @@ pub(super) async fn find(db: &Db, id_or_name: &str) -> Result<Vec<Image>> {
         .collect()
 }
 
-/// Replaces what the name stands for, keeping its id.
+/// Replaces the image of a name, keeping its id.
 pub(super) async fn put(tx: &mut Tx, new: &NewImage) -> Result<()> {
     let now = clock::now_micros();
     let n = tx

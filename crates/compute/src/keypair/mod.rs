@@ -1,4 +1,4 @@
-//! Keypairs. Containers run no sshd; templates name one all the same.
+//! Keypairs. Containers run no sshd, but templates require a keypair.
 
 mod ops;
 mod table;

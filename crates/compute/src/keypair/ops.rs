@@ -1,11 +1,11 @@
-//! Keypairs as the face offers them.
+//! The keypair operations of the interface.
 
 use async_trait::async_trait;
 use kernel::{Ctx, Error, Result};
 
 use super::table;
 use crate::Compute;
-use crate::face::{Keypair, Keypairs};
+use crate::api::{Keypair, Keypairs};
 
 #[async_trait]
 impl Keypairs for Compute {

@@ -3,10 +3,10 @@
 use db::{Db, Table as _, values};
 use kernel::{Kind, Result};
 
-use crate::face::Keypair;
+use crate::api::Keypair;
 
-/// The seeded keypair, everybody's. Nobody holds its private half: the key
-/// is a hash, not drawn from a secret.
+/// The default keypair, shared by all projects. No private key exists, because
+/// the public key is a hash.
 const DEFAULT: (&str, &str, &str) = (
     "default",
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOshTgwnwTL4pg5LBFyALY69noN6YDvsKg2Rzm3gjh6G default@jeroboam",
@@ -14,7 +14,7 @@ const DEFAULT: (&str, &str, &str) = (
 );
 
 db::table! {
-    /// A keypair's row; an empty project: everybody's.
+    /// A row of a keypair; an empty project means shared.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct KeypairRow in "keypair" {
         pub name: String,
@@ -24,10 +24,10 @@ db::table! {
     }
 }
 
-/// Makes the keypair `default` unless it is there.
+/// Inserts the keypair `default` if it is missing.
 ///
 /// # Errors
-/// As the database.
+/// Fails if the database fails.
 pub(crate) async fn seed(db: &Db) -> Result<()> {
     let (name, public_key, fingerprint) = DEFAULT;
     if find(db, "", name).await?.is_some() {
@@ -40,13 +40,13 @@ pub(crate) async fn seed(db: &Db) -> Result<()> {
         fingerprint: fingerprint.into(),
     };
     match db::write!(db, |tx| row.insert(tx).await) {
-        // Another server was faster.
+        // Another server inserted it concurrently.
         Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
         done => done,
     }
 }
 
-/// A project's own keypair, else everybody's.
+/// Finds a keypair of the project, otherwise a shared one.
 pub(super) async fn find(db: &Db, project_id: &str, name: &str) -> Result<Option<Keypair>> {
     let sql = format!(
         "{} WHERE name = ? AND project_id IN (?, '') ORDER BY project_id DESC",

@@ -1,4 +1,4 @@
-//! The host against the ledger, both ways.
+//! Compares the host with the ledger in both directions.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +11,8 @@ use crate::Compute;
 pub(crate) async fn leaks(compute: &Compute) -> Result<Vec<Leak>> {
     let mut found = look(compute).await?;
     if !found.is_empty() {
-        // What was just being made or removed is settled at a second look.
+        // The second comparison excludes objects that were in transition in the
+        // first.
         let again = look(compute).await?;
         found.retain(|leak| again.contains(leak));
     }
@@ -56,8 +57,8 @@ fn compare(there: impl Iterator<Item = Object>, ledger: Vec<Entry>) -> Vec<Leak>
     let mut missing: Vec<Entry> = known.into_values().collect();
     missing.sort_by(|a, b| a.name.cmp(&b.name));
     for entry in missing {
-        // A server that is being made or removed, or whose build has failed,
-        // need not have all of its objects.
+        // A server in transition or with a failed build need not have all of
+        // its objects.
         match entry.status.as_deref() {
             Some("BUILD" | "DELETING") => continue,
             Some("ERROR") if !entry.launched => continue,
@@ -71,7 +72,7 @@ fn compare(there: impl Iterator<Item = Object>, ledger: Vec<Entry>) -> Vec<Leak>
                 "container"
             },
             hint: format!(
-                "somebody removed it from the host; delete server {}",
+                "it was removed from the host externally; delete server {}",
                 entry.server_id
             ),
             id: Some(entry.server_id),
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sides_are_told() {
+    fn leaks_on_both_sides_are_reported() {
         let there = vec![
             ("container", "jb-srv-1".to_owned(), BTreeMap::new()),
             ("volume", "jb-srv-9-docker".to_owned(), BTreeMap::new()),
@@ -113,9 +114,9 @@ mod tests {
             },
         ];
         let found = compare(there.into_iter(), ledger);
-        let told: Vec<_> = found.iter().map(|l| (l.side, l.name.as_str())).collect();
+        let reported: Vec<_> = found.iter().map(|l| (l.side, l.name.as_str())).collect();
         assert_eq!(
-            told,
+            reported,
             [
                 (Side::Engine, "jb-srv-9-docker"),
                 (Side::Ledger, "jb-srv-3"),

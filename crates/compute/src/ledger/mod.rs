@@ -1,5 +1,5 @@
-//! The ledger: every object of a host that we make, written before it is
-//! made and dropped after it is gone.
+//! The ledger: every object that we create on a host, written before its
+//! creation and deleted after its removal.
 
 mod leaks;
 mod sweep;

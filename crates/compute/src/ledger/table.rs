@@ -6,7 +6,7 @@ use db::{Db, Fenced, Table as _, Tx, values};
 use kernel::{Result, clock};
 
 db::table! {
-    /// An object of a host. It can outlive everything else.
+    /// An object on a host. Its row can outlive all other rows.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct LedgerRow in "ledger" {
         pub name: String,
@@ -15,24 +15,24 @@ db::table! {
         pub server_id: String,
         pub host: String,
         pub created_at: i64,
-        /// The build of the server that it belongs to.
+        /// The build of its server.
         pub build: i64,
     }
 }
 
-/// An entry, with the status of its server if that exists.
+/// A row with the status of its server, if that exists.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub name: String,
     pub object: String,
     pub server_id: String,
     pub status: Option<String>,
-    /// Whether the server once ran: then all of its objects were made.
+    /// Whether the server has run, so that all of its objects existed.
     pub launched: bool,
 }
 
-/// Writes the objects of one build down before any of them is made. The
-/// container keeps its name from build to build.
+/// Inserts the objects of a build before any of them is created. The name of
+/// the container is the same for all builds.
 pub(crate) async fn add(
     tx: &mut Tx,
     (server_id, build): (&str, i64),
@@ -63,8 +63,7 @@ pub(crate) async fn add(
     Ok(())
 }
 
-/// The volumes of a server that were made, or were to be made, for builds
-/// before `build`.
+/// The volumes of a server for builds before `build`, created or not.
 pub(crate) async fn volumes_before(db: &Db, server_id: &str, build: i64) -> Result<Vec<String>> {
     let rows = db
         .query(
@@ -94,7 +93,7 @@ pub(crate) async fn drop_of(tx: &mut Fenced, server_id: &str) -> Result<()> {
         .map(|_| ())
 }
 
-/// The builds of all objects by name.
+/// The builds of all objects, by name.
 pub(crate) async fn builds(db: &Db) -> Result<BTreeMap<String, i64>> {
     let rows = db.query("SELECT name, build FROM ledger", vec![]).await?;
     rows.iter()

@@ -1,32 +1,31 @@
-//! From a row to a running container.
+//! Builds the container of a server.
 
 use std::time::Duration;
 
 use flow::{Lease, Next};
 use infra::{Actor, ContainerSpec, ContainerView, is_unusable};
 use kernel::{Error, OwnerKey, Result};
-use network::face::{NewPort, Port, Status};
+use network::api::{NewPort, Port, Status};
 
 use super::model::{Nic, ServerRow, container};
-use super::plan::{Verdict, judge};
+use super::plan::{Assessment, assess};
 use super::pulls::Pull;
-use super::reconcile::{KIND, RETRY, Servers, Trouble, of_face};
+use super::reconcile::{KIND, RETRY, RunError, Servers, from_service};
 use super::table;
 use crate::ledger;
 
-/// A wait whose end marks the server: looked at again in case the mark is
-/// lost.
+/// Resync interval while waiting for an event that marks the server.
 const MARKED: Duration = Duration::from_secs(30);
 
 impl Servers {
-    /// One run of a build: everything that is ready, up to ACTIVE.
-    pub(super) async fn build(&self, lease: &Lease, s: &ServerRow) -> Result<Next, Trouble> {
+    /// One run of a build: performs all steps that are ready, up to ACTIVE.
+    pub(super) async fn build(&self, lease: &Lease, s: &ServerRow) -> Result<Next, RunError> {
         self.confirm_engine().await?;
         if s.host.is_none() && !self.find_host(lease, s).await? {
             return Ok(Next::Done);
         }
         if s.launched_at.is_some() {
-            self.clear(lease, s).await?;
+            self.remove_earlier_builds(lease, s).await?;
         }
         let mut ports = Vec::with_capacity(s.networks.0.len());
         for nic in &s.networks.0 {
@@ -46,23 +45,23 @@ impl Servers {
             return self.wait_for_image(lease, s).await;
         };
         let view = match self.start(lease, &id).await {
-            Err(Trouble::World(e)) if is_unusable(&e) => {
-                return Ok(self.build_anew(lease, s, &e).await?);
+            Err(RunError::Fixture(e)) if is_unusable(&e) => {
+                return Ok(self.start_replacement_build(lease, s, &e).await?);
             }
             other => other?,
         };
-        match judge(&view, None) {
-            Verdict::Is(_) => Ok(self.launched(lease, s, &ports).await?),
-            Verdict::Failed(why) => Ok(self.died(lease, s, &view, &why).await?),
+        match assess(&view, None) {
+            Assessment::Is(_) => Ok(self.finish_launch(lease, s, &ports).await?),
+            Assessment::Failed(why) => Ok(self.handle_startup_exit(lease, s, &view, &why).await?),
         }
     }
 
-    /// Takes away what earlier builds have left on the host; ports and place
-    /// stay.
-    async fn clear(&self, lease: &Lease, s: &ServerRow) -> Result<(), Trouble> {
+    /// Removes objects of earlier builds from the host; ports and placement are
+    /// kept.
+    async fn remove_earlier_builds(&self, lease: &Lease, s: &ServerRow) -> Result<(), RunError> {
         let compute = &self.compute;
         let volumes = ledger::table::volumes_before(&compute.db, &s.id, s.build).await?;
-        self.take_away(lease, s, &volumes, |labels| !s.is_of_build(labels))
+        self.remove_container_and_volumes(lease, s, &volumes, |labels| !s.is_of_build(labels))
             .await?;
         db::fenced!(compute.db, lease, |tx| {
             ledger::table::drop_volumes_before(tx, &s.id, s.build).await?;
@@ -71,21 +70,26 @@ impl Servers {
         Ok(())
     }
 
-    /// Gives up the container of this build: the next build gets one of its
-    /// own, with volumes of its own.
-    async fn build_anew(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
+    /// Abandons the container of this build. The next build gets a new
+    /// container and new volumes.
+    async fn start_replacement_build(
+        &self,
+        lease: &Lease,
+        s: &ServerRow,
+        e: &Error,
+    ) -> Result<Next> {
         tracing::warn!(server = s.id, error = %e, "the container is replaced by another one");
         let text = format!("{}; another container is made", e.message);
         db::fenced!(self.compute.db, lease, |tx| {
-            table::set_build_anew(tx, &s.id, &text).await?;
+            table::set_replacement_build(tx, &s.id, &text).await?;
             self.compute.record_next(tx, s).await?;
             self.mark_owner(tx, s).await
         })?;
         Ok(Next::After(RETRY))
     }
 
-    /// Places a server that was made before any host had answered.
-    async fn find_host(&self, lease: &Lease, s: &ServerRow) -> Result<bool, Trouble> {
+    /// Places a server that was created before any host had registered.
+    async fn find_host(&self, lease: &Lease, s: &ServerRow) -> Result<bool, RunError> {
         let compute = &self.compute;
         let turn = compute.placing.acquire().await.map_err(Error::internal)?;
         let placed = db::fenced!(compute.db, lease, |tx| compute.place(tx, s).await)?;
@@ -93,13 +97,13 @@ impl Servers {
         Ok(placed)
     }
 
-    /// `None`: the image is pulled first.
+    /// Returns `None` if the image has to be pulled first.
     async fn create(
         &self,
         lease: &Lease,
         s: &ServerRow,
         spec: &ContainerSpec,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, RunError> {
         let (compute, actor) = (&self.compute, Actor::Lease(lease.epoch));
         let e = match compute.host.create(actor, spec).await {
             Ok(id) => return Ok(Some(id)),
@@ -108,7 +112,10 @@ impl Servers {
         let host = &compute.host;
         let absent = spec.foreign.pull
             && e.is_not_found()
-            && !host.has_image(&spec.image).await.map_err(Trouble::World)?;
+            && !host
+                .has_image(&spec.image)
+                .await
+                .map_err(RunError::Fixture)?;
         if !absent {
             return Err(self.of_engine(e));
         }
@@ -118,31 +125,31 @@ impl Servers {
                 let made = host.create(actor, spec).await;
                 made.map(Some).map_err(|e| self.of_engine(e))
             }
-            Err(e) => Err(Trouble::World(e)),
+            Err(e) => Err(RunError::Fixture(e)),
         }
     }
 
-    /// Starts a container and looks at it.
-    async fn start(&self, lease: &Lease, id: &str) -> Result<ContainerView, Trouble> {
+    /// Starts a container and inspects it.
+    async fn start(&self, lease: &Lease, id: &str) -> Result<ContainerView, RunError> {
         let host = &self.compute.host;
         let started = host.start(Actor::Lease(lease.epoch), id).await;
         match started {
             Err(e) if !e.is_not_found() => return Err(self.of_engine(e)),
             _ => {}
         }
-        let view = host.inspect(id).await.map_err(Trouble::World)?;
+        let view = host.inspect(id).await.map_err(RunError::Fixture)?;
         match (view, started) {
             (Some(view), Ok(())) => Ok(view),
-            // Something else that the start needs is missing.
-            (Some(_), Err(e)) => Err(Trouble::World(e)),
-            // It is made anew at the next try.
-            (None, _) => Err(Trouble::World(Error::unavailable(format!(
+            // Another object that the start needs is missing.
+            (Some(_), Err(e)) => Err(RunError::Fixture(e)),
+            // The container is created again in the next attempt.
+            (None, _) => Err(RunError::Fixture(Error::unavailable(format!(
                 "container {id} was removed while it was being started"
             )))),
         }
     }
 
-    async fn port(&self, lease: &Lease, s: &ServerRow, nic: &Nic) -> Result<Port, Trouble> {
+    async fn port(&self, lease: &Lease, s: &ServerRow, nic: &Nic) -> Result<Port, RunError> {
         let (ctx, ports) = (Self::ctx(lease, s), &self.compute.network.ports);
         let owner = OwnerKey::new(KIND, &s.id);
         let port = match &nic.network_id {
@@ -160,29 +167,29 @@ impl Servers {
                 ports.create(&ctx, new).await
             }
         };
-        port.map_err(of_face)
+        port.map_err(from_service)
     }
 
-    /// The network's reconciler marks us.
+    /// The reconciler of the network marks the server.
     async fn wait_for_network(
         &self,
         lease: &Lease,
         s: &ServerRow,
         port: &Port,
-    ) -> Result<Next, Trouble> {
+    ) -> Result<Next, RunError> {
         let net = self
             .compute
             .network
             .networks
             .show(&Self::ctx(lease, s), &port.network_id)
             .await
-            .map_err(of_face)?;
+            .map_err(from_service)?;
         let reason = net
             .status_reason
             .map(|r| format!(": {r}"))
             .unwrap_or_default();
         if matches!(net.status, Status::Error | Status::Deleting) {
-            return Err(Trouble::World(Error::conflict(format!(
+            return Err(RunError::Fixture(Error::conflict(format!(
                 "network {} is {:?}{reason}",
                 net.name, net.status
             ))));
@@ -192,8 +199,8 @@ impl Servers {
         Ok(Next::After(RETRY))
     }
 
-    /// The end of the pull marks us.
-    async fn wait_for_image(&self, lease: &Lease, s: &ServerRow) -> Result<Next, Trouble> {
+    /// The end of the pull marks the server.
+    async fn wait_for_image(&self, lease: &Lease, s: &ServerRow) -> Result<Next, RunError> {
         let text = format!(
             "host {} pulls image {}",
             s.host.as_deref().unwrap_or("?"),
@@ -203,7 +210,7 @@ impl Servers {
         Ok(Next::After(MARKED))
     }
 
-    async fn launched(&self, lease: &Lease, s: &ServerRow, ports: &[Port]) -> Result<Next> {
+    async fn finish_launch(&self, lease: &Lease, s: &ServerRow, ports: &[Port]) -> Result<Next> {
         let addresses: Vec<String> = ports.iter().map(|p| p.ip.clone()).collect();
         db::fenced!(self.compute.db, lease, |tx| {
             if table::set_active(tx, &s.id, &addresses).await? {
@@ -214,9 +221,9 @@ impl Servers {
         Ok(Next::Done)
     }
 
-    /// The container died while starting: stop it from being started again,
-    /// keep it for reading, and show the end of its log.
-    pub(super) async fn died(
+    /// The container exited during startup: disable its restart, keep it for
+    /// inspection, and report the end of its log.
+    pub(super) async fn handle_startup_exit(
         &self,
         lease: &Lease,
         s: &ServerRow,

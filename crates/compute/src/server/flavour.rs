@@ -1,15 +1,15 @@
-//! What the container of a node has of its image's flavour: pure. The
-//! contracts are those of the images' own tools, kind and k3d.
+//! Additional container settings of a node by image flavour: pure. They follow
+//! the contracts of the tools for these images, kind and k3d.
 
 use infra::{ContainerSpec, FileSpec, Foreign, ProgramSpec};
 
-use crate::face::NodeFlavour;
+use crate::api::NodeFlavour;
 
-/// Where our agent is put in an image of others.
+/// Path of the agent in images that were not built by Jeroboam.
 const AGENT: &str = "/opt/jeroboam/jeroboam-node";
 
-/// Starts the agent beside everything else that systemd starts in a kindest
-/// node. Docker has its log through the console.
+/// Unit that starts the agent next to the other systemd units of a kindest
+/// node. Its log is written to the console, which Docker collects.
 const UNIT: &str = "\
 [Unit]
 Description=Agent of Jeroboam
@@ -31,11 +31,11 @@ KillMode=process
 WantedBy=multi-user.target
 ";
 
-/// In the place of the link that `systemctl enable` would make.
+/// Replaces the link that `systemctl enable` would create.
 const WANTS: &str = "[Unit]\nWants=jeroboam-node.service\n";
 
-/// Volumes of a node: end of the name, place in the container.
-pub(super) fn places(flavour: NodeFlavour) -> &'static [(&'static str, &'static str)] {
+/// Volumes of a node: name suffix, path in the container.
+pub(super) fn volume_mounts(flavour: NodeFlavour) -> &'static [(&'static str, &'static str)] {
     match flavour {
         NodeFlavour::Own => &[("docker", "/var/lib/docker")],
         NodeFlavour::Kindest => &[("var", "/var")],
@@ -48,8 +48,9 @@ pub(super) fn places(flavour: NodeFlavour) -> &'static [(&'static str, &'static 
     }
 }
 
-/// Adds to `spec` what the flavour needs; `agent` is a path on our machine.
-pub(super) fn dress(spec: &mut ContainerSpec, flavour: NodeFlavour, agent: &str) {
+/// Adds the settings of the flavour to `spec`; `agent` is a path on this
+/// machine.
+pub(super) fn apply_flavour(spec: &mut ContainerSpec, flavour: NodeFlavour, agent: &str) {
     let program = ProgramSpec {
         source: agent.to_owned(),
         target: AGENT.to_owned(),
@@ -67,9 +68,9 @@ pub(super) fn dress(spec: &mut ContainerSpec, flavour: NodeFlavour, agent: &str)
                 ),
             ]);
             spec.foreign = Foreign {
-                // What `privileged` would have done for systemd is done by
-                // `enter`, which then becomes the image's own entrypoint.
-                entrypoint: Some(words(&[
+                // `enter` does what `privileged` would do for systemd, then
+                // executes the entrypoint of the image.
+                entrypoint: Some(strings(&[
                     AGENT,
                     "enter",
                     "/usr/local/bin/entrypoint",
@@ -77,19 +78,19 @@ pub(super) fn dress(spec: &mut ContainerSpec, flavour: NodeFlavour, agent: &str)
                 ])),
                 init: Some(false),
                 tty: true,
-                tmpfs: words(&["/run", "/tmp"]),
-                shown: words(&["/lib/modules"]),
+                tmpfs: strings(&["/run", "/tmp"]),
+                shown: strings(&["/lib/modules"]),
                 program: Some(program),
                 pull: true,
             };
         }
         NodeFlavour::K3s => {
             spec.foreign = Foreign {
-                entrypoint: Some(words(&[AGENT, "init", "--flavour=k3s"])),
-                // The image has no init of its own to collect dead processes.
+                entrypoint: Some(strings(&[AGENT, "init", "--flavour=k3s"])),
+                // The image has no init that reaps zombie processes.
                 init: Some(true),
                 tty: false,
-                tmpfs: words(&["/run", "/var/run"]),
+                tmpfs: strings(&["/run", "/var/run"]),
                 shown: Vec::new(),
                 program: Some(program),
                 pull: true,
@@ -106,6 +107,6 @@ fn text(path: &str, content: &str) -> FileSpec {
     }
 }
 
-fn words(all: &[&str]) -> Vec<String> {
+fn strings(all: &[&str]) -> Vec<String> {
     all.iter().map(|w| (*w).to_owned()).collect()
 }

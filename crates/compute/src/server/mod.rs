@@ -1,4 +1,4 @@
-//! Servers: a row each, realised as one container.
+//! Servers: one row each, realised as one container.
 
 mod build;
 mod flavour;

@@ -1,32 +1,32 @@
-//! What a server is, and what its container looks like: pure.
+//! Rows of servers and specifications of their containers: pure.
 
 use std::collections::BTreeMap;
 
 use db::Json;
 use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec};
 use kernel::OwnerKey;
-use network::face::Port;
+use network::api::Port;
 use serde::{Deserialize, Serialize};
 
-use crate::face::{Fault, NodeFlavour, Server, ServerStatus};
-use crate::host::Ask;
+use crate::api::{Fault, NodeFlavour, Server, ServerStatus};
+use crate::host::ResourceRequest;
 use crate::service::ComputeConfig;
 
 use super::flavour;
 
-/// Where the seed of a node is put.
+/// Path of the seed in a node.
 const SEED: &str = "/var/lib/jeroboam/seed.json";
-/// One attachment: `port_id` was drawn with the row, also where the port is
-/// ours to make.
+/// One attachment. `port_id` is generated with the row, even if the port is
+/// created with the server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Nic {
     pub port_id: String,
-    /// Makes and removes the port with the server.
+    /// If set, the port is created and removed with the server.
     pub network_id: Option<String>,
 }
 
 db::table! {
-    /// A server's row.
+    /// A row of a server.
     #[derive(Debug, Clone)]
     pub(crate) struct ServerRow in "server" {
         pub id: String,
@@ -34,7 +34,7 @@ db::table! {
         pub user_id: String,
         pub name: String,
         pub status: ServerStatus,
-        /// What a build or a removal is doing or waiting for.
+        /// Current activity of a build or removal, or what it waits for.
         pub progress: Option<String>,
         pub fault_code: Option<i64>,
         pub fault: Option<String>,
@@ -49,23 +49,24 @@ db::table! {
         pub host: Option<String>,
         pub networks: Json<Vec<Nic>>,
         pub addresses: Json<Vec<String>>,
-        /// Sealed; gone once the server is ACTIVE.
+        /// Sealed; deleted when the server is ACTIVE.
         pub user_data: Option<String>,
         pub metadata: Json<BTreeMap<String, String>>,
-        /// Since when the host has not answered, or refuses, microseconds.
+        /// Since when the host does not answer or refuses requests,
+        /// microseconds.
         pub trouble_since: Option<i64>,
         pub launched_at: Option<i64>,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
         pub created_at: i64,
-        /// Counts the builds; the first is 1.
+        /// Number of the build, starting at 1.
         pub build: i64,
-        /// The caller's generation of the last rebuild.
+        /// The generation of the caller in the last rebuild.
         pub rebuilt_generation: Option<i64>,
     }
 }
 
-db::words! {
+db::stored_enum! {
     ServerStatus:
     Build = "BUILD",
     Active = "ACTIVE",
@@ -81,8 +82,8 @@ pub fn container_name(server_id: &str) -> String {
     format!("{}srv-{server_id}", infra::PREFIX)
 }
 
-/// Each build has volumes of its own: a delayed removal of an earlier one
-/// never meets what a later one keeps.
+/// Each build has new volumes, so that a delayed removal for an earlier build
+/// never affects a later one.
 fn volume(server_id: &str, build: i64, what: &str) -> String {
     let name = format!("{}srv-{server_id}-{what}", infra::PREFIX);
     match build {
@@ -97,15 +98,15 @@ impl ServerRow {
         both.map(|(kind, id)| OwnerKey::new(kind, id))
     }
 
-    pub(crate) fn ask(&self) -> Ask {
-        Ask {
+    pub(crate) fn resource_request(&self) -> ResourceRequest {
+        ResourceRequest {
             vcpus: self.vcpus,
             ram: self.ram,
         }
     }
 
-    /// Whether a container is one of this build; one of an earlier release
-    /// says no build and counts as the first.
+    /// Whether a container belongs to this build. Containers of an earlier
+    /// release have no build label and count as the first build.
     pub(crate) fn is_of_build(&self, labels: &BTreeMap<String, String>) -> bool {
         let build = labels.get(infra::LABEL_BUILD).and_then(|b| b.parse().ok());
         labels.get(infra::LABEL) == Some(&self.id) && build.unwrap_or(1) == self.build
@@ -135,10 +136,11 @@ impl ServerRow {
         self.mounts().into_iter().map(|v| v.name).collect()
     }
 
-    /// Named volumes: an anonymous one could not be attributed after a crash.
+    /// Named volumes, because anonymous ones could not be attributed after a
+    /// crash.
     fn mounts(&self) -> Vec<VolumeSpec> {
         let places = if self.is_node {
-            flavour::places(self.flavour)
+            flavour::volume_mounts(self.flavour)
         } else {
             &[]
         };
@@ -150,7 +152,7 @@ impl ServerRow {
     }
 }
 
-/// The container of a server; `seed` is its user data in the clear.
+/// The container of a server; `seed` is its decrypted user data.
 pub(crate) fn container(
     s: &ServerRow,
     ports: &[Port],
@@ -200,12 +202,13 @@ pub(crate) fn container(
         ..ContainerSpec::default()
     };
     if s.is_node {
-        flavour::dress(&mut spec, s.flavour, &config.agent);
+        flavour::apply_flavour(&mut spec, s.flavour, &config.agent);
     }
     spec
 }
 
-/// A server's name as a host name: letters, digits and dashes, at most 63.
+/// Converts a server name to a host name: letters, digits and dashes, at most
+/// 63.
 fn hostname(name: &str) -> String {
     let clean: String = name
         .chars()

@@ -1,14 +1,14 @@
-//! A launched server follows its container.
+//! Updates the status of a launched server from its container.
 
 use flow::{Lease, Next};
 use infra::backoff;
 use kernel::{Error, Result, clock, ids};
 
 use super::model::ServerRow;
-use super::plan::{Verdict, judge};
+use super::plan::{Assessment, assess};
 use super::reconcile::{RETRY, Servers};
 use super::table;
-use crate::face::ServerStatus;
+use crate::api::ServerStatus;
 
 impl Servers {
     pub(super) async fn observe(&self, lease: &Lease, s: &ServerRow) -> Result<Next> {
@@ -18,13 +18,14 @@ impl Servers {
         };
         let view = match seen {
             Ok(view) => view.filter(|v| s.is_of_build(&v.labels)),
-            // Unknown is neither gone nor alive: asked again until it is known.
-            Err(e) if e.is_transient() => return self.unseen(lease, s, &e).await,
+            // An unknown state is neither absent nor running: check again until
+            // it is known.
+            Err(e) if e.is_transient() => return self.handle_unreachable_host(lease, s, &e).await,
             Err(e) => return Err(e),
         };
         let Some(view) = view else {
             if s.status == ServerStatus::Error {
-                return self.seen(lease, s).await;
+                return self.clear_unreachable(lease, s).await;
             }
             let text = format!(
                 "server {}: its container {} was removed from host {} by somebody else; delete the server",
@@ -35,15 +36,15 @@ impl Servers {
             return self.fail(lease, s, &text).await;
         };
         let age = clock::now_micros() - s.launched_at.unwrap_or(0);
-        match judge(&view, Some(age)) {
-            Verdict::Is(status) if status == s.status => self.seen(lease, s).await,
-            // The fault stays until it runs again.
-            Verdict::Is(ServerStatus::Shutoff) | Verdict::Failed(_)
+        match assess(&view, Some(age)) {
+            Assessment::Is(status) if status == s.status => self.clear_unreachable(lease, s).await,
+            // The fault is kept until the container runs again.
+            Assessment::Is(ServerStatus::Shutoff) | Assessment::Failed(_)
                 if s.status == ServerStatus::Error =>
             {
-                self.seen(lease, s).await
+                self.clear_unreachable(lease, s).await
             }
-            Verdict::Is(status) => {
+            Assessment::Is(status) => {
                 db::fenced!(self.compute.db, lease, |tx| {
                     if table::set_status(tx, &s.id, status).await? {
                         self.mark_owner(tx, s).await?;
@@ -52,11 +53,16 @@ impl Servers {
                 })?;
                 Ok(Next::Done)
             }
-            Verdict::Failed(why) => self.died(lease, s, &view, &why).await,
+            Assessment::Failed(why) => self.handle_startup_exit(lease, s, &view, &why).await,
         }
     }
 
-    async fn unseen(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
+    async fn handle_unreachable_host(
+        &self,
+        lease: &Lease,
+        s: &ServerRow,
+        e: &Error,
+    ) -> Result<Next> {
         let now = clock::now_micros();
         let since = s.trouble_since.unwrap_or(now);
         let text = format!("the state of the server is not known: {}", e.message);
@@ -64,8 +70,8 @@ impl Servers {
         Ok(Next::After(backoff(now - since, RETRY, ids::jitter())))
     }
 
-    /// Nothing has changed; the host answers again if it did not.
-    async fn seen(&self, lease: &Lease, s: &ServerRow) -> Result<Next> {
+    /// Nothing has changed; clears the mark of an unreachable host.
+    async fn clear_unreachable(&self, lease: &Lease, s: &ServerRow) -> Result<Next> {
         if s.trouble_since.is_some() {
             db::fenced!(self.compute.db, lease, |tx| {
                 table::set_progress(tx, &s.id, None, None).await

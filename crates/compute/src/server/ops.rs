@@ -1,49 +1,49 @@
-//! Servers as the face offers them.
+//! The server operations of the interface.
 
 use async_trait::async_trait;
 use db::{Json, Table as _, Tx};
 use kernel::{Ctx, Error, Kind, OwnerKey, Result, clock, ids};
-use network::access::{may_own, sees};
+use network::access::{check_may_own, is_visible};
 
 use super::model::{Nic, ServerRow};
 use super::{reconcile::KIND, table};
 use crate::Compute;
-use crate::face::{
-    Attach, Flavors, Images, Keypairs, NewServer, Server, ServerStatus, Servers as Face,
+use crate::api::{
+    Attach, Flavors, Images, Keypairs, NewServer, Server, ServerStatus, Servers as ServersApi,
 };
 use crate::host::{Placement, place};
 use crate::image::is_node;
 use crate::ledger;
 
 #[async_trait]
-impl Face for Compute {
+impl ServersApi for Compute {
     async fn create(&self, ctx: &Ctx, new: NewServer) -> Result<Server> {
-        may_own(ctx, &new.project_id)?;
+        check_may_own(ctx, &new.project_id)?;
         if let Some(found) = table::get(&self.db, &new.id).await? {
-            return mine(ctx, Some(found), &new.id).map(ServerRow::shown);
+            return require_visible(ctx, Some(found), &new.id).map(ServerRow::shown);
         }
-        let server = self.checked(ctx, &new).await?;
+        let server = self.validated(ctx, &new).await?;
         let _turn = self.placing.acquire().await.map_err(Error::internal)?;
         let made = db::write!(self.db, |tx| {
             db::mark_for(tx, KIND, &new.id, &new.project_id).await?;
-            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            db::check_generation(tx, KIND, &new.id, ctx.generation()).await?;
             server.insert(tx).await?;
             self.place(tx, &server).await?;
             table::get_in(tx, &new.id).await
         });
         match made {
-            Err(e) if e.kind == Kind::AlreadyExists => Face::show(self, ctx, &new.id).await,
-            made => mine(ctx, made?, &new.id).map(ServerRow::shown),
+            Err(e) if e.kind == Kind::AlreadyExists => ServersApi::show(self, ctx, &new.id).await,
+            made => require_visible(ctx, made?, &new.id).map(ServerRow::shown),
         }
     }
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Server> {
-        mine(ctx, table::get(&self.db, id).await?, id).map(ServerRow::shown)
+        require_visible(ctx, table::get(&self.db, id).await?, id).map(ServerRow::shown)
     }
 
     async fn of_owner(&self, ctx: &Ctx, owner: &OwnerKey) -> Result<Vec<Server>> {
         let found = table::of_owner(&self.db, owner).await?;
-        let own = |s: &ServerRow| sees(ctx, &s.project_id);
+        let own = |s: &ServerRow| is_visible(ctx, &s.project_id);
         Ok(found
             .into_iter()
             .filter(own)
@@ -53,25 +53,25 @@ impl Face for Compute {
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
         match table::get(&self.db, id).await? {
-            Some(s) if sees(ctx, &s.project_id) && s.status != ServerStatus::Deleting => {}
-            // A delayed create must not make it afterwards.
+            Some(s) if is_visible(ctx, &s.project_id) && s.status != ServerStatus::Deleting => {}
+            // A delayed create must not create it afterwards.
             None if ctx.generation().is_some() => {}
             _ => return Ok(()),
         }
         db::write!(self.db, |tx| {
             db::mark_now(tx, KIND, id).await?;
-            db::bury(tx, KIND, id, ctx.generation()).await?;
+            db::record_tombstone(tx, KIND, id, ctx.generation()).await?;
             table::set_deleting(tx, id).await
         })
     }
 
     async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server> {
-        mine(ctx, table::get(&self.db, id).await?, id)?;
+        require_visible(ctx, table::get(&self.db, id).await?, id)?;
         let sealed = self.sealer.seal(user_data)?;
         let made = db::write!(self.db, |tx| {
             db::mark_now(tx, KIND, id).await?;
-            db::admit(tx, KIND, id, ctx.generation()).await?;
-            let s = mine(ctx, table::get_in(tx, id).await?, id)?;
+            db::check_generation(tx, KIND, id, ctx.generation()).await?;
+            let s = require_visible(ctx, table::get_in(tx, id).await?, id)?;
             let repeated = ctx.generation().is_some() && s.rebuilt_generation == ctx.generation();
             match s.status {
                 _ if repeated => return Ok(Some(s)),
@@ -91,25 +91,25 @@ impl Face for Compute {
             self.record_next(tx, &s).await?;
             table::get_in(tx, id).await
         })?;
-        mine(ctx, made, id).map(ServerRow::shown)
+        require_visible(ctx, made, id).map(ServerRow::shown)
     }
 
     async fn console(&self, ctx: &Ctx, id: &str, lines: u32) -> Result<String> {
-        let s = mine(ctx, table::get(&self.db, id).await?, id)?;
+        let s = require_visible(ctx, table::get(&self.db, id).await?, id)?;
         self.host.logs(&s.container(), lines).await
     }
 }
 
-fn mine(ctx: &Ctx, found: Option<ServerRow>, id: &str) -> Result<ServerRow> {
+fn require_visible(ctx: &Ctx, found: Option<ServerRow>, id: &str) -> Result<ServerRow> {
     match found {
-        Some(s) if sees(ctx, &s.project_id) => Ok(s),
+        Some(s) if is_visible(ctx, &s.project_id) => Ok(s),
         _ => Err(Error::not_found("Server", id)),
     }
 }
 
 impl Compute {
-    /// The row of a new server, everything it names looked up.
-    async fn checked(&self, ctx: &Ctx, new: &NewServer) -> Result<ServerRow> {
+    /// Builds the row of a new server, resolving all references.
+    async fn validated(&self, ctx: &Ctx, new: &NewServer) -> Result<ServerRow> {
         if new.name.is_empty() || new.name.len() > 255 {
             return Err(Error::invalid(
                 "name",
@@ -184,16 +184,17 @@ impl Compute {
         })
     }
 
-    /// Places a server and writes its objects to the ledger, or ends it in
-    /// ERROR where no host can take it. Whether it is placed.
+    /// Places a server and writes its objects to the ledger, or sets it to
+    /// ERROR if no host has capacity. Returns whether it was placed.
     pub(super) async fn place(&self, tx: &mut Tx, s: &ServerRow) -> Result<bool> {
-        match place(tx, &self.config, s.ask()).await? {
+        match place(tx, &self.config, s.resource_request()).await? {
             Placement::On(host) => {
                 table::set_host(tx, &s.id, &host).await?;
                 self.record(tx, s, &host).await?;
                 Ok(true)
             }
-            // Nothing to claim from: the first run asks the host.
+            // Without a host nothing can be claimed; the first run queries the
+            // host.
             Placement::NoHost => Ok(false),
             Placement::Full(why) => {
                 table::set_unplaced(tx, &s.id, &why).await?;
@@ -205,7 +206,7 @@ impl Compute {
         }
     }
 
-    /// Writes the objects of a server's next build to the ledger.
+    /// Writes the objects of the next build of a server to the ledger.
     pub(super) async fn record_next(&self, tx: &mut Tx, s: &ServerRow) -> Result<()> {
         let Some(host) = &s.host else {
             return Ok(());

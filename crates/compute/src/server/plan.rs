@@ -1,38 +1,39 @@
-//! What a container's state means for its server: pure.
+//! Derives the state of a server from its container: pure.
 
 use infra::{ContainerState, ContainerView};
 
-use crate::face::ServerStatus;
+use crate::api::ServerStatus;
 
-/// A container that dies so soon after its start has failed to start, even
-/// where the engine starts it again and again (microseconds).
+/// A container that exits within this time after its start has failed to start,
+/// even if the engine restarts it repeatedly (microseconds).
 const START: i64 = 30_000_000;
 /// Exit code after SIGKILL.
 const KILLED: i64 = 137;
 
-/// What an observation says.
+/// Result of an assessment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Assessment {
     Is(ServerStatus),
-    /// It died while starting; why.
+    /// It exited during startup; the text gives the reason.
     Failed(String),
 }
 
-/// Judges a container of a server that was launched `age` microseconds ago
-/// (`None`: is being built).
-pub(crate) fn judge(view: &ContainerView, age: Option<i64>) -> Verdict {
+/// Assesses the container of a server that was launched `age` microseconds ago
+/// (`None`: it is being built).
+pub(crate) fn assess(view: &ContainerView, age: Option<i64>) -> Assessment {
     let starting = age.is_none_or(|a| a < START);
-    // A KILL that the kernel did not send for lack of memory is somebody's
-    // wish, not a failure of the start.
-    let wished = !view.oom_killed && view.exit_code == Some(KILLED);
+    // A SIGKILL that was not caused by lack of memory was sent on purpose and
+    // is not a failed start.
+    let intended = !view.oom_killed && view.exit_code == Some(KILLED);
     let died = view.oom_killed || view.exit_code.is_some_and(|c| c != 0);
     match view.state {
-        ContainerState::Running if starting && view.restarts > 0 => Verdict::Failed(why(view)),
-        ContainerState::Running => Verdict::Is(ServerStatus::Active),
-        ContainerState::Paused => Verdict::Is(ServerStatus::Paused),
-        // While it is being built any end is a failure; later only a bad one.
-        _ if age.is_none() || (starting && died && !wished) => Verdict::Failed(why(view)),
-        _ => Verdict::Is(ServerStatus::Shutoff),
+        ContainerState::Running if starting && view.restarts > 0 => Assessment::Failed(why(view)),
+        ContainerState::Running => Assessment::Is(ServerStatus::Active),
+        ContainerState::Paused => Assessment::Is(ServerStatus::Paused),
+        // During a build any exit is a failure; later only a non-zero exit
+        // code.
+        _ if age.is_none() || (starting && died && !intended) => Assessment::Failed(why(view)),
+        _ => Assessment::Is(ServerStatus::Shutoff),
     }
 }
 
@@ -82,9 +83,9 @@ mod tests {
         use ContainerState as C;
         use ServerStatus as S;
         let late = Some(START);
-        let is = |v: &ContainerView, age| match judge(v, age) {
-            Verdict::Is(s) => Some(s),
-            Verdict::Failed(_) => None,
+        let is = |v: &ContainerView, age| match assess(v, age) {
+            Assessment::Is(s) => Some(s),
+            Assessment::Failed(_) => None,
         };
         assert_eq!(is(&view(C::Running, 0, 0), None), Some(S::Active));
         assert_eq!(is(&view(C::Running, 0, 3), Some(1)), None);
@@ -100,19 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_names_code_and_cure() {
+    fn the_reason_names_the_exit_code_and_the_remedy() {
         let mut v = view(ContainerState::Exited, 137, 0);
         v.oom_killed = true;
         assert_eq!(
-            judge(&v, None),
-            Verdict::Failed(
+            assess(&v, None),
+            Assessment::Failed(
                 "was killed for lack of memory (exit code 137); choose a larger flavor".into()
             )
         );
         let v = view(ContainerState::Exited, 127, 0);
         assert_eq!(
-            judge(&v, None),
-            Verdict::Failed(
+            assess(&v, None),
+            Assessment::Failed(
                 "exited during its start with code 127; its program could not be run: check the image"
                     .into()
             )

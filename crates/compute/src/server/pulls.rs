@@ -1,5 +1,5 @@
-//! Images that are being pulled: this takes minutes, during which no run of a
-//! reconciler is kept waiting. One pull serves all servers that wait for it.
+//! Image pulls, which take minutes. They run outside of reconciler runs, and
+//! one pull serves all servers that wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,7 +10,7 @@ use kernel::{Error, Kind, Result};
 use super::reconcile::KIND;
 use crate::Compute;
 
-/// The pulls of one process; cheap to clone.
+/// The image pulls of one process; cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Pulls {
     state: Arc<Mutex<State>>,
@@ -19,17 +19,17 @@ pub(crate) struct Pulls {
 
 #[derive(Default)]
 struct State {
-    /// By image: the servers that wait.
+    /// Waiting servers by image.
     running: BTreeMap<String, BTreeSet<String>>,
-    /// By server: why the image that it waited for could not be pulled.
+    /// Error of the pull that a server waited for, by server.
     failed: BTreeMap<String, Error>,
 }
 
-/// How far the image of a server is.
+/// State of the image of a server.
 pub(super) enum Pull {
-    /// The server is marked when it has ended.
+    /// The server is marked when the pull has ended.
     Running,
-    /// There is no task to run it in, so that it has ended here.
+    /// There was no task registry, so the pull has already ended.
     Ended,
 }
 
@@ -42,9 +42,9 @@ impl Pulls {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the host pull an image for a server, or answers why an earlier pull
-    /// for it failed. The task belongs to no lease: it ends the same way for
-    /// every server that waits, and a repeated pull changes nothing.
+    /// Starts pulling an image for a server, or returns the error of an earlier
+    /// pull. The task holds no lease: its result is the same for all waiting
+    /// servers, and repeating a pull is harmless.
     pub(super) async fn begin(
         &self,
         compute: &Compute,

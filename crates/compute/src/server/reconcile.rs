@@ -1,4 +1,4 @@
-//! Brings a server's container to what its row says.
+//! Reconciles the container of a server with its row.
 
 use std::time::Duration;
 
@@ -11,34 +11,35 @@ use kernel::{Ctx, Error, Kind, Result, clock, ids};
 use super::model::ServerRow;
 use super::table;
 use crate::Compute;
-use crate::face::ServerStatus;
+use crate::api::ServerStatus;
 
-/// The reconciler's kind.
+/// Kind of the reconciler.
 pub(crate) const KIND: &str = "server";
-/// A host that did not answer is asked again after this at the earliest.
+/// Minimum delay before a host that did not answer is contacted again.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
-/// Why a run could not go on.
-pub(super) enum Trouble {
-    /// Our own rows: the run is repeated with back-off.
-    Own(Error),
-    /// The world: told in the row, repeated where that may help.
-    World(Error),
+/// Error of a run.
+pub(super) enum RunError {
+    /// A database error: the run is repeated with backoff.
+    Database(Error),
+    /// An external error: stored in the row, and repeated if that may help.
+    Fixture(Error),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for RunError {
     fn from(e: Error) -> Self {
-        Self::Own(e)
+        Self::Database(e)
     }
 }
 
-/// Sorts an error of another service's face: broken rows are its affair.
-pub(super) fn of_face(e: Error) -> Trouble {
+/// Converts an error of another service; internal errors are treated as
+/// database errors.
+pub(super) fn from_service(e: Error) -> RunError {
     match e.kind {
         Kind::Internal | Kind::Unavailable { .. } | Kind::OutcomeUnknown | Kind::Aborted => {
-            Trouble::Own(e)
+            RunError::Database(e)
         }
-        _ => Trouble::World(e),
+        _ => RunError::Fixture(e),
     }
 }
 
@@ -55,30 +56,30 @@ impl Servers {
         Ctx::for_project(format!("req-{}", s.id), &s.project_id).with_generation(lease.epoch)
     }
 
-    /// Nothing is done on an engine that is not known to be ours. One that is
-    /// another is a matter of this process: the row is left to those that are
-    /// connected to the right one.
-    pub(super) async fn confirm_engine(&self) -> Result<(), Trouble> {
+    /// Verifies that the engine is ours. A different engine only concerns this
+    /// process: the row is left to servers that are connected to the right
+    /// engine.
+    pub(super) async fn confirm_engine(&self) -> Result<(), RunError> {
         self.compute.confirm_engine().await.map_err(|e| {
             if e.is_transient() {
-                Trouble::World(e)
+                RunError::Fixture(e)
             } else {
-                Trouble::Own(e)
+                RunError::Database(e)
             }
         })
     }
 
-    /// Sorts an error of the engine: a stale worker changes nothing, and a
-    /// call without an answer may still take place.
-    pub(super) fn of_engine(&self, e: Error) -> Trouble {
+    /// Converts an engine error: a stale worker changes nothing, and a call
+    /// without an answer may still take effect.
+    pub(super) fn of_engine(&self, e: Error) -> RunError {
         self.compute.late.note(&e);
         if is_stale(&e) {
-            return Trouble::Own(e);
+            return RunError::Database(e);
         }
-        Trouble::World(e)
+        RunError::Fixture(e)
     }
 
-    /// Writes the end of a step and wakes who waits for the server.
+    /// Writes the end of a step, and marks the owner of the server.
     pub(super) async fn mark_owner(&self, tx: &mut Tx, s: &ServerRow) -> Result<()> {
         match s.owner() {
             Some(owner) => db::mark(tx, &owner.kind, &owner.id).await,
@@ -86,19 +87,19 @@ impl Servers {
         }
     }
 
-    /// Writes what is waited for, once per text.
+    /// Stores what is waited for, once per text.
     pub(super) async fn report(
         &self,
         lease: &Lease,
         s: &ServerRow,
         text: &str,
-        trouble: Option<i64>,
+        unavailable_since: Option<i64>,
     ) -> Result<()> {
-        if s.progress.as_deref() == Some(text) && s.trouble_since == trouble {
+        if s.progress.as_deref() == Some(text) && s.trouble_since == unavailable_since {
             return Ok(());
         }
         db::fenced!(self.compute.db, lease, |tx| {
-            table::set_progress(tx, &s.id, Some(text), trouble).await?;
+            table::set_progress(tx, &s.id, Some(text), unavailable_since).await?;
             self.mark_owner(tx, s).await
         })
     }
@@ -113,10 +114,9 @@ impl Servers {
         Ok(Next::Done)
     }
 
-    /// A build's error of the world: a host that does not answer is waited
-    /// for, until the deadline of whoever wants the server; all else ends the
-    /// build.
-    async fn troubled(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
+    /// Handles an external error of a build: an unreachable host is retried
+    /// until the deadline of the owner; any other error ends the build.
+    async fn handle_external_error(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
         if e.is_transient() {
             let now = clock::now_micros();
             let since = s.trouble_since.unwrap_or(now);
@@ -142,14 +142,14 @@ impl Reconciler for Servers {
         match s.status {
             ServerStatus::Build => match self.build(lease, &s).await {
                 Ok(next) => Ok(next),
-                Err(Trouble::Own(e)) => Err(e),
-                Err(Trouble::World(e)) => self.troubled(lease, &s, &e).await,
+                Err(RunError::Database(e)) => Err(e),
+                Err(RunError::Fixture(e)) => self.handle_external_error(lease, &s, &e).await,
             },
             ServerStatus::Active | ServerStatus::Shutoff | ServerStatus::Paused => {
                 self.observe(lease, &s).await
             }
             ServerStatus::Deleting => self.remove(lease, &s).await,
-            // Somebody may have started it again.
+            // It may have been started again concurrently.
             ServerStatus::Error if s.launched_at.is_some() => self.observe(lease, &s).await,
             ServerStatus::Error => Ok(Next::Done),
         }

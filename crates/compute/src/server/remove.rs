@@ -1,4 +1,4 @@
-//! Takes everything of a server away, then its row.
+//! Removes all objects of a server, then its row.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use infra::{Actor, backoff};
 use kernel::{Error, Kind, Result, clock, ids};
 
 use super::model::ServerRow;
-use super::reconcile::{RETRY, Servers, Trouble};
+use super::reconcile::{RETRY, RunError, Servers};
 use super::table;
 use crate::{host, ledger};
 
-/// The engine is still busy with a container or a volume.
+/// The engine is still using a container or a volume.
 const BUSY: Duration = Duration::from_millis(200);
-/// Something that the engine refuses to remove for so long, such as a volume
-/// that a container of somebody else uses, ends the removal; microseconds.
+/// The removal fails after this time if the engine keeps refusing, for example
+/// because another container uses a volume; microseconds.
 const REFUSED: i64 = 600_000_000;
 
 impl Servers {
     pub(super) async fn remove(&self, lease: &Lease, s: &ServerRow) -> Result<Next> {
-        // A server that was never placed has nothing on any host.
+        // A server that was never placed has no objects on any host.
         if s.host.is_some() {
             match self.remove_objects(lease, s).await {
                 Ok(()) => {}
-                Err(Trouble::Own(e)) => return Err(e),
-                Err(Trouble::World(e)) => return self.not_removed(lease, s, &e).await,
+                Err(RunError::Database(e)) => return Err(e),
+                Err(RunError::Fixture(e)) => return self.handle_removal_error(lease, s, &e).await,
             }
         }
         let (ctx, ports) = (Self::ctx(lease, s), &self.compute.network.ports);
@@ -38,7 +38,7 @@ impl Servers {
         db::fenced!(self.compute.db, lease, |tx| {
             ledger::table::drop_of(tx, &s.id).await?;
             if let Some(name) = &s.host {
-                host::release(tx, name, s.ask()).await?;
+                host::release(tx, name, s.resource_request()).await?;
             }
             table::drop_row(tx, &s.id).await?;
             self.mark_owner(tx, s).await
@@ -46,24 +46,28 @@ impl Servers {
         Ok(Next::Gone)
     }
 
-    async fn remove_objects(&self, lease: &Lease, s: &ServerRow) -> Result<(), Trouble> {
+    async fn remove_objects(&self, lease: &Lease, s: &ServerRow) -> Result<(), RunError> {
         let compute = &self.compute;
         self.confirm_engine().await?;
         let volumes = ledger::table::volumes_before(&compute.db, &s.id, i64::MAX).await?;
-        self.take_away(lease, s, &volumes, |_| true).await
+        self.remove_container_and_volumes(lease, s, &volumes, |_| true)
+            .await
     }
 
-    /// Removes the server's container, by the id that the engine gave it,
-    /// where `which` says so of its labels, and volumes.
-    pub(super) async fn take_away(
+    /// Removes the container by its engine id if `which` accepts its labels,
+    /// and removes the volumes.
+    pub(super) async fn remove_container_and_volumes(
         &self,
         lease: &Lease,
         s: &ServerRow,
         volumes: &[String],
         which: impl Fn(&BTreeMap<String, String>) -> bool + Send,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RunError> {
         let (host, actor) = (&self.compute.host, Actor::Lease(lease.epoch));
-        let found = host.inspect(&s.container()).await.map_err(Trouble::World)?;
+        let found = host
+            .inspect(&s.container())
+            .await
+            .map_err(RunError::Fixture)?;
         let own = |c: &infra::ContainerView| c.labels.get(infra::LABEL) == Some(&s.id);
         if let Some(container) = found.filter(|c| own(c) && which(&c.labels)) {
             let done = host.remove(actor, &container.id).await;
@@ -76,9 +80,9 @@ impl Servers {
         Ok(())
     }
 
-    /// An engine that is away is waited for, until the deadline of whoever
-    /// wants the server gone; what it refuses ends the removal after a while.
-    async fn not_removed(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
+    /// Retries an unreachable engine until the deadline of the owner; a refusal
+    /// ends the removal after some time.
+    async fn handle_removal_error(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
         let now = clock::now_micros();
         let since = s.trouble_since.unwrap_or(now);
         let refused = !e.is_transient();

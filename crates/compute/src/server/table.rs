@@ -1,10 +1,10 @@
-//! SQL of servers. What a worker decides is written under its lease only.
+//! SQL of servers. Columns of workers are written only under a lease.
 
 use db::{Db, Fenced, Table as _, Tx, values};
 use kernel::{OwnerKey, Result, clock};
 
 use super::model::ServerRow;
-use crate::face::ServerStatus;
+use crate::api::ServerStatus;
 
 pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<ServerRow>> {
     let sql = format!("{} WHERE id = ?", ServerRow::select());
@@ -12,7 +12,7 @@ pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<ServerRow>> {
     row.as_ref().map(ServerRow::read).transpose()
 }
 
-/// The servers of an owner, by name.
+/// The servers of an owner, ordered by name.
 pub(crate) async fn of_owner(db: &Db, owner: &OwnerKey) -> Result<Vec<ServerRow>> {
     let sql = format!(
         "{} WHERE owner_kind = ? AND owner_id = ? ORDER BY name",
@@ -36,7 +36,7 @@ pub(crate) async fn status(db: &Db, id: &str) -> Result<Option<String>> {
     row.map(|r| r.text("status")).transpose()
 }
 
-/// Id and status of all servers that have a container to follow.
+/// Id and status of all servers with a container to observe.
 pub(crate) async fn followed(db: &Db) -> Result<Vec<(String, ServerStatus)>> {
     let rows = db
         .query(
@@ -46,12 +46,17 @@ pub(crate) async fn followed(db: &Db) -> Result<Vec<(String, ServerStatus)>> {
         )
         .await?;
     rows.iter()
-        .map(|r| Ok((r.text("id")?, ServerStatus::of_word(&r.text("status")?)?)))
+        .map(|r| {
+            Ok((
+                r.text("id")?,
+                ServerStatus::from_stored(&r.text("status")?)?,
+            ))
+        })
         .collect()
 }
 
 /// Servers that wait for their host.
-pub(crate) async fn in_trouble(db: &Db) -> Result<Vec<String>> {
+pub(crate) async fn waiting_for_host(db: &Db) -> Result<Vec<String>> {
     let rows = db
         .query(
             "SELECT id FROM server WHERE trouble_since IS NOT NULL ORDER BY id",
@@ -67,7 +72,7 @@ pub(crate) async fn set_host(tx: &mut Tx, id: &str, host: &str) -> Result<()> {
         .map(|_| ())
 }
 
-/// No host can take a new server.
+/// No host can run a new server.
 pub(crate) async fn set_unplaced(tx: &mut Tx, id: &str, message: &str) -> Result<()> {
     tx.execute(
         "UPDATE server SET status = 'ERROR', fault_code = 500, fault = ?, progress = NULL, user_data = NULL \
@@ -78,23 +83,24 @@ pub(crate) async fn set_unplaced(tx: &mut Tx, id: &str, message: &str) -> Result
     .map(|_| ())
 }
 
-/// What a server waits for; `trouble` is since when its host has not answered.
+/// Stores what a server waits for; `trouble` is since when its host does not
+/// answer.
 pub(crate) async fn set_progress(
     tx: &mut Fenced,
     id: &str,
     progress: Option<&str>,
-    trouble: Option<i64>,
+    unavailable_since: Option<i64>,
 ) -> Result<()> {
     tx.execute(
         "UPDATE server SET progress = ?, trouble_since = ? WHERE id = ?",
-        values![progress, trouble, id],
+        values![progress, unavailable_since, id],
     )
     .await
     .map(|_| ())
 }
 
-/// Ends a build well unless a removal has begun meanwhile; whether it did.
-/// The user data holds one-time tokens: it goes.
+/// Ends a successful build unless a removal has started; returns whether it
+/// did. Deletes the user data, which contains one-time tokens.
 pub(crate) async fn set_active(tx: &mut Fenced, id: &str, addresses: &[String]) -> Result<bool> {
     let n = tx
         .execute(
@@ -110,20 +116,21 @@ pub(crate) async fn set_active(tx: &mut Fenced, id: &str, addresses: &[String]) 
     Ok(n == 1)
 }
 
-/// Moves a launched server, out of ERROR too; whether it did.
+/// Changes the status of a launched server (also from ERROR); returns whether
+/// it did.
 pub(crate) async fn set_status(tx: &mut Fenced, id: &str, status: ServerStatus) -> Result<bool> {
     let n = tx
         .execute(
             "UPDATE server SET status = ?, fault_code = NULL, fault = NULL, progress = NULL, \
              trouble_since = NULL WHERE id = ? \
              AND launched_at IS NOT NULL AND status IN ('ACTIVE', 'SHUTOFF', 'PAUSED', 'ERROR')",
-            values![status.word(), id],
+            values![status.as_stored(), id],
         )
         .await?;
     Ok(n == 1)
 }
 
-/// Ends in ERROR unless a removal has begun; whether it did.
+/// Sets ERROR unless a removal has started; returns whether it did.
 pub(crate) async fn set_fault(tx: &mut Fenced, id: &str, message: &str) -> Result<bool> {
     let n = tx
         .execute(
@@ -135,7 +142,7 @@ pub(crate) async fn set_fault(tx: &mut Fenced, id: &str, message: &str) -> Resul
     Ok(n == 1)
 }
 
-/// Ends a removal that did not succeed; it can be asked for again.
+/// Ends a failed removal, which can be requested again.
 pub(crate) async fn set_not_removed(tx: &mut Fenced, id: &str, message: &str) -> Result<()> {
     tx.execute(
         "UPDATE server SET status = 'ERROR', fault_code = 500, fault = ?, progress = NULL, \
@@ -146,8 +153,8 @@ pub(crate) async fn set_not_removed(tx: &mut Fenced, id: &str, message: &str) ->
     .map(|_| ())
 }
 
-/// Begins a build of a server that was there before. That `launched_at` is set
-/// tells that what the build before has left goes first.
+/// Starts a rebuild. A set `launched_at` means that objects of the previous
+/// build are removed first.
 pub(crate) async fn set_rebuild(
     tx: &mut Tx,
     id: &str,
@@ -164,9 +171,9 @@ pub(crate) async fn set_rebuild(
     .map(|_| ())
 }
 
-/// Begins the next build of a server whose container is of no use. As in a
-/// rebuild `launched_at` tells that what is there goes first.
-pub(crate) async fn set_build_anew(tx: &mut Fenced, id: &str, progress: &str) -> Result<()> {
+/// Starts the next build of a server whose container is unusable. As in a
+/// rebuild, a set `launched_at` means that existing objects are removed first.
+pub(crate) async fn set_replacement_build(tx: &mut Fenced, id: &str, progress: &str) -> Result<()> {
     tx.execute(
         "UPDATE server SET progress = ?, launched_at = COALESCE(launched_at, ?), build = build + 1 \
          WHERE id = ? AND status = 'BUILD'",
@@ -176,7 +183,7 @@ pub(crate) async fn set_build_anew(tx: &mut Fenced, id: &str, progress: &str) ->
     .map(|_| ())
 }
 
-/// Nothing of earlier builds is left on its host.
+/// Records that no objects of earlier builds remain on the host.
 pub(crate) async fn set_cleared(tx: &mut Fenced, id: &str) -> Result<()> {
     tx.execute(
         "UPDATE server SET launched_at = NULL WHERE id = ? AND status = 'BUILD'",

@@ -1,4 +1,4 @@
-//! Listens to the host: what happens to a container wakes its server.
+//! Watches the events of the host and marks the servers of changed containers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,18 +12,17 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::reconcile::KIND;
 use super::table;
 use crate::Compute;
-use crate::face::ServerStatus;
+use crate::api::ServerStatus;
 use crate::host::Engine;
 use crate::ledger;
 
-/// How soon a host that went away is asked again.
+/// Delay before an unreachable host is contacted again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Everything is compared this often although no event says so: an engine
-/// drops events of a listener that is slow.
+/// Resync interval: an engine drops events of slow listeners.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Follows the host's events until the tasks are stopped.
+/// Watches the events of the host until the tasks are stopped.
 pub(crate) fn watch(compute: Compute, tasks: &Tasks) {
     let token = tasks.token();
     tasks.spawn("compute watch", async move {
@@ -34,7 +33,7 @@ pub(crate) fn watch(compute: Compute, tasks: &Tasks) {
                 () = token.cancelled() => return,
                 ended = follow(&compute) => ended,
             };
-            // Another engine may answer next.
+            // Another engine may answer next time.
             compute.engine.send_replace(Engine::Unknown);
             let away = matches!(&ended, Err(e) if e.is_transient());
             if let Err(e) = ended
@@ -52,12 +51,12 @@ pub(crate) fn watch(compute: Compute, tasks: &Tasks) {
     });
 }
 
-/// Listens first and lists then: nothing is missed in between.
+/// Subscribes before listing, so that no change is missed.
 async fn follow(compute: &Compute) -> Result<()> {
     let mut events = compute.host.events().await?;
-    let mut looks = compute.late.looks();
+    let mut sweep_schedule = compute.late.sweep_schedule();
     compute.refresh_host().await?;
-    let waiting = table::in_trouble(&compute.db).await?;
+    let waiting = table::waiting_for_host(&compute.db).await?;
     mark_all(compute, waiting).await?;
     loop {
         resync(compute).await?;
@@ -66,18 +65,18 @@ async fn follow(compute: &Compute) -> Result<()> {
             tokio::select! {
                 biased;
                 event = events.next() => match event {
-                    Some(event) => heard(compute, &event).await?,
+                    Some(event) => handle_event(compute, &event).await?,
                     None => return Err(Error::unavailable("the host closed its stream of events")),
                 },
-                () = looks.due() => compute.sweep().await?,
+                () = sweep_schedule.due() => compute.sweep().await?,
                 () = sleep_until(resync_at) => break,
             }
         }
     }
 }
 
-/// Removes what no row knows, and marks every server whose container is in
-/// another state than its row says.
+/// Removes objects without a row, and marks every server whose container is in
+/// a different state than its row.
 async fn resync(compute: &Compute) -> Result<()> {
     let states: BTreeMap<String, ContainerState> = ledger::sweep(compute)
         .await?
@@ -90,7 +89,7 @@ async fn resync(compute: &Compute) -> Result<()> {
         let expected = match status {
             ServerStatus::Active => state == Some(&ContainerState::Running),
             ServerStatus::Paused => state == Some(&ContainerState::Paused),
-            // Its container may have gone as well.
+            // Its container may have been removed too.
             ServerStatus::Error => !matches!(
                 state,
                 Some(ContainerState::Running | ContainerState::Paused)
@@ -117,8 +116,9 @@ async fn mark_all(compute: &Compute, ids: Vec<String>) -> Result<()> {
     })
 }
 
-async fn heard(compute: &Compute, event: &Observed) -> Result<()> {
-    // Most events are echoes of what a reconciler does: ignored by status.
+async fn handle_event(compute: &Compute, event: &Observed) -> Result<()> {
+    // Most events are caused by reconcilers and are ignored because the status
+    // already matches.
     let wanted: &[ServerStatus] = match event.action.as_str() {
         "create" => {
             if !ledger::table::has(&compute.db, &event.name).await? {
@@ -126,7 +126,7 @@ async fn heard(compute: &Compute, event: &Observed) -> Result<()> {
             }
             return Ok(());
         }
-        // Also in BUILD: it may die between the last look and ACTIVE.
+        // Also in BUILD, because it may exit between the last check and ACTIVE.
         "die" | "oom" => &[
             ServerStatus::Build,
             ServerStatus::Active,
@@ -145,7 +145,7 @@ async fn heard(compute: &Compute, event: &Observed) -> Result<()> {
     };
     match table::status(&compute.db, &event.id).await? {
         None if event.action == "start" => compute.sweep().await,
-        Some(word) if wanted.iter().any(|s| s.word() == word) => {
+        Some(word) if wanted.iter().any(|s| s.as_stored() == word) => {
             db::write!(compute.db, |tx| db::mark(tx, KIND, &event.id).await)
         }
         _ => Ok(()),

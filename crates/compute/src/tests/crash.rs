@@ -1,5 +1,5 @@
-//! The world stops before and after every call to the host; the next one
-//! carries on and nothing is left over or doubled.
+//! The process stops before and after every call to the host; the next process
+//! continues without leftovers or duplicates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,20 +15,20 @@ use infra::{
 use kernel::{Result, ids};
 use tokio::sync::Notify;
 
-use super::World;
-use crate::face::ServerStatus;
+use super::Fixture;
+use crate::api::ServerStatus;
 use crate::{Compute, ComputeConfig};
 
-/// A host at whose n-th gate everything stops, as a rule for ever.
-struct Stopping {
+/// A host that stops at the n-th gate, normally for ever.
+struct CrashingHost {
     inner: Simulator,
     left: AtomicI64,
     stopped: Notify,
-    /// Lets the stopped call go on, as a machine that wakes up.
+    /// Resumes the stopped call, like a machine that wakes up.
     resume: Notify,
 }
 
-impl Stopping {
+impl CrashingHost {
     fn new(inner: Simulator, at: i64) -> Arc<Self> {
         Arc::new(Self {
             inner,
@@ -47,7 +47,7 @@ impl Stopping {
 }
 
 #[async_trait]
-impl ContainerHost for Stopping {
+impl ContainerHost for CrashingHost {
     async fn info(&self) -> Result<HostInfo> {
         self.inner.info().await
     }
@@ -87,7 +87,7 @@ impl ContainerHost for Stopping {
 }
 
 #[async_trait]
-impl VolumeStore for Stopping {
+impl VolumeStore for CrashingHost {
     async fn volumes(&self) -> Result<Vec<VolumeView>> {
         self.inner.volumes().await
     }
@@ -99,7 +99,7 @@ impl VolumeStore for Stopping {
 }
 
 #[async_trait]
-impl ImageStore for Stopping {
+impl ImageStore for CrashingHost {
     async fn images(&self) -> Result<Vec<ImageView>> {
         self.inner.images().await
     }
@@ -111,8 +111,8 @@ impl ImageStore for Stopping {
     }
 }
 
-/// Runs due keys one after the other until none is due.
-async fn drain(w: &World, reconcilers: &[Arc<dyn Reconciler>]) {
+/// Runs all due keys one after the other.
+async fn drain(w: &Fixture, reconcilers: &[Arc<dyn Reconciler>]) {
     let owner = ids::uuid();
     let kinds: Vec<&str> = reconcilers.iter().map(|r| r.kind()).collect();
     loop {
@@ -133,14 +133,14 @@ async fn drain(w: &World, reconcilers: &[Arc<dyn Reconciler>]) {
     }
 }
 
-/// One life of a server process: ends when nothing is due or at the gate.
-async fn live(w: &World, at: i64) -> bool {
+/// Runs one server process until nothing is due or the gate is reached.
+async fn live(w: &Fixture, at: i64) -> bool {
     db::release_all(&w.db).await.unwrap();
-    let host = Stopping::new(w.sim.clone(), at);
+    let host = CrashingHost::new(w.sim.clone(), at);
     let compute = Compute::new(
         w.db.clone(),
         host.clone(),
-        w.network.face(),
+        w.network.api(),
         ComputeConfig::new("test"),
         w.compute.sealer.clone(),
     );
@@ -161,7 +161,7 @@ async fn live(w: &World, at: i64) -> bool {
 async fn a_stop_at_any_call_changes_nothing() {
     let (mut gate, mut stopped) = (0, true);
     while stopped {
-        let w = World::new().await;
+        let w = Fixture::new().await;
         let net = w.net().await;
         let new = w.server(&net);
         w.create(&new).await;
@@ -172,7 +172,7 @@ async fn a_stop_at_any_call_changes_nothing() {
         assert_eq!(ContainerHost::list(&w.sim).await.unwrap().len(), 1);
         assert!(w.compute.leaks().await.unwrap().is_empty());
 
-        w.face.servers.delete(&w.ctx, &new.id).await.unwrap();
+        w.api.servers.delete(&w.ctx, &new.id).await.unwrap();
         let in_delete = live(&w, gate).await;
         live(&w, i64::MAX).await;
         assert!(w.show(&new.id).await.is_none());
@@ -186,12 +186,12 @@ async fn a_stop_at_any_call_changes_nothing() {
 #[tokio::test]
 async fn a_delete_during_the_build_wins() {
     for gate in 0..4 {
-        let w = World::new().await;
+        let w = Fixture::new().await;
         let net = w.net().await;
         let new = w.server(&net);
         w.create(&new).await;
         assert!(live(&w, gate).await);
-        w.face.servers.delete(&w.ctx, &new.id).await.unwrap();
+        w.api.servers.delete(&w.ctx, &new.id).await.unwrap();
         live(&w, i64::MAX).await;
         assert!(w.show(&new.id).await.is_none());
         w.assert_clean().await;
@@ -199,18 +199,19 @@ async fn a_delete_during_the_build_wins() {
 }
 
 #[tokio::test]
-async fn a_late_container_of_a_dead_lease_goes() {
-    let w = World::new().await;
+async fn a_late_container_of_a_lost_lease_is_removed() {
+    let w = Fixture::new().await;
     let net = w.net().await;
     let new = w.server(&net);
     w.create(&new).await;
     drain(&w, &w.network.reconcilers()).await;
-    // A worker claims the key, falls asleep before it makes the container …
-    let host = Stopping::new(w.sim.clone(), 0);
+    // A worker claims the key and is suspended before it creates the
+    // container …
+    let host = CrashingHost::new(w.sim.clone(), 0);
     let compute = Compute::new(
         w.db.clone(),
         host.clone(),
-        w.network.face(),
+        w.network.api(),
         ComputeConfig::new("test"),
         w.compute.sealer.clone(),
     );
@@ -220,10 +221,10 @@ async fn a_late_container_of_a_dead_lease_goes() {
     let late = tokio::spawn(async move { compute.reconcilers()[0].run(&claim[0]).await });
     host.stopped.notified().await;
     // … another one removes the server meanwhile …
-    w.face.servers.delete(&w.ctx, &new.id).await.unwrap();
+    w.api.servers.delete(&w.ctx, &new.id).await.unwrap();
     live(&w, i64::MAX).await;
     assert!(w.show(&new.id).await.is_none());
-    // … and the first one wakes up and goes on.
+    // … and the first one resumes.
     host.resume.notify_one();
     let e = late.await.unwrap().unwrap_err();
     assert!(e.message.contains("lease"), "{e}");

@@ -1,18 +1,20 @@
-//! An engine that is slow, loses answers, answers late or is another one than
-//! it was: what a server does then.
+//! Behaviour of a server with an engine that is slow, loses answers, answers
+//! late or was replaced by another engine.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use db::values;
-use infra::sim::{Call, CallKind, Delivery, Effect, Fate, Oracle, Outcome, SimConfig, Simulator};
+use infra::sim::{
+    Call, CallKind, Delivery, Effect, FaultInjector, InjectedFault, Outcome, SimConfig, Simulator,
+};
 use infra::{Actor, ContainerHost, ContainerSpec, ImageStore as _, Observed, VolumeSpec};
 use kernel::{Ctx, Error, Kind, ids};
 use testkit::eventually;
 
-use super::{Mirror, World, small};
-use crate::face::{NewImage, ServerStatus};
+use super::{Fixture, ReversingSealer, small};
+use crate::api::{NewImage, ServerStatus};
 use crate::{Compute, ComputeConfig, container_name};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -39,8 +41,8 @@ impl Script {
     }
 }
 
-impl Oracle for Script {
-    fn fate(&self, call: &Call) -> Fate {
+impl FaultInjector for Script {
+    fn decide_call(&self, call: &Call) -> InjectedFault {
         *self.calls.lock().unwrap().entry(call.kind).or_default() += 1;
         let mut next = self.next.lock().unwrap();
         let outcome = next
@@ -48,13 +50,13 @@ impl Oracle for Script {
             .position(|(kind, _)| *kind == call.kind)
             .map(|i| next.remove(i).1)
             .unwrap_or_default();
-        Fate {
+        InjectedFault {
             outcome,
-            ..Fate::default()
+            ..InjectedFault::default()
         }
     }
 
-    fn delivery(&self, event: &Observed, _process: &str) -> Delivery {
+    fn decide_delivery(&self, event: &Observed, _process: &str) -> Delivery {
         let lost = self.lost.lock().unwrap();
         match lost.contains(&event.action.as_str()) {
             true => Delivery::Lost,
@@ -63,9 +65,9 @@ impl Oracle for Script {
     }
 }
 
-async fn world() -> (World, Arc<Script>) {
+async fn fixture() -> (Fixture, Arc<Script>) {
     let script = Arc::new(Script::default());
-    let w = World::under(small(), script.clone()).await;
+    let w = Fixture::under(small(), script.clone()).await;
     (w, script)
 }
 
@@ -74,7 +76,7 @@ fn of<'a>(effects: &'a [Effect], call: &str, object: &str) -> Vec<&'a Effect> {
     effects.iter().filter(matching).collect()
 }
 
-impl World {
+impl Fixture {
     async fn engine_id(&self, server: &str) -> String {
         let found = self.sim.inspect(&container_name(server)).await.unwrap();
         found.unwrap().id
@@ -93,7 +95,7 @@ impl World {
 #[tokio::test]
 async fn a_container_that_is_made_after_its_server_is_gone_is_removed() {
     for lost in [false, true] {
-        let (w, script) = world().await;
+        let (w, script) = fixture().await;
         if lost {
             script.lose("create");
         }
@@ -127,7 +129,7 @@ async fn a_container_that_is_made_after_its_server_is_gone_is_removed() {
 
 #[tokio::test]
 async fn a_container_that_can_never_be_started_is_replaced() {
-    let (w, script) = world().await;
+    let (w, script) = fixture().await;
     let net = w.net().await;
     let broken = infra::unusable("task 17: already exists");
     script.then(CallKind::Start, Outcome::Refused(broken));
@@ -147,7 +149,7 @@ async fn a_container_that_can_never_be_started_is_replaced() {
 
 #[tokio::test]
 async fn a_name_that_is_still_being_registered_is_tried_again() {
-    let (w, script) = world().await;
+    let (w, script) = fixture().await;
     let net = w.net().await;
     let wait = Duration::from_millis(1500);
     script.then(CallKind::Create, Outcome::Registering(wait));
@@ -166,7 +168,7 @@ async fn a_name_that_is_still_being_registered_is_tried_again() {
 
 #[tokio::test]
 async fn an_engine_that_was_away_for_minutes_is_waited_for() {
-    let (w, script) = world().await;
+    let (w, script) = fixture().await;
     let net = w.net().await;
     let new = w.server(&net);
     w.create(&new).await;
@@ -183,7 +185,7 @@ async fn an_engine_that_was_away_for_minutes_is_waited_for() {
         s.is_some_and(|s| s.progress.as_deref() == Some("the engine does not answer"))
     })
     .await;
-    // It answers again: its events end, and whoever waits goes on.
+    // It answers again: its event stream ends, and waiting runs continue.
     w.sim
         .restart_engine(Duration::from_millis(100), infra::sim::Restart::Keep)
         .await
@@ -194,8 +196,8 @@ async fn an_engine_that_was_away_for_minutes_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_death_that_was_not_seen_is_looked_at_again() {
-    let (w, script) = world().await;
+async fn a_missed_container_exit_is_detected_by_the_resync() {
+    let (w, script) = fixture().await;
     w.work();
     let net = w.net().await;
     let new = w.server(&net);
@@ -224,7 +226,7 @@ async fn a_death_that_was_not_seen_is_looked_at_again() {
 
 #[tokio::test]
 async fn a_death_while_the_node_boots_marks_the_owner_at_once() {
-    let (w, _script) = world().await;
+    let (w, _script) = fixture().await;
     w.work();
     let net = w.net().await;
     let new = w.server(&net);
@@ -252,15 +254,15 @@ async fn a_death_while_the_node_boots_marks_the_owner_at_once() {
 }
 
 #[tokio::test]
-async fn a_delayed_removal_does_not_meet_the_successor() {
-    let (w, _script) = world().await;
+async fn a_delayed_removal_does_not_affect_the_successor() {
+    let (w, _script) = fixture().await;
     w.work();
     let net = w.net().await;
     let new = w.server(&net);
     w.create(&new).await;
     w.status(&new.id, ServerStatus::Active).await;
     let first = w.engine_id(&new.id).await;
-    w.face
+    w.api
         .servers
         .rebuild(&w.ctx, &new.id, "{\"token\":\"two\"}")
         .await
@@ -272,7 +274,7 @@ async fn a_delayed_removal_does_not_meet_the_successor() {
         .await
         .unwrap();
     assert_eq!(w.engine_id(&new.id).await, second);
-    // Each build has volumes of its own.
+    // Each build has new volumes.
     let spec = w.sim.running().await.unwrap().pop().unwrap();
     assert!(spec.volumes[0].name.ends_with("-docker-2"), "{spec:?}");
     assert!(w.compute.leaks().await.unwrap().is_empty());
@@ -283,7 +285,7 @@ async fn a_delayed_removal_does_not_meet_the_successor() {
 
 #[tokio::test]
 async fn a_volume_in_use_is_waited_for_with_its_reason() {
-    let (w, script) = world().await;
+    let (w, script) = fixture().await;
     w.work();
     let net = w.net().await;
     let new = w.server(&net);
@@ -300,7 +302,7 @@ async fn a_volume_in_use_is_waited_for_with_its_reason() {
         ..ContainerSpec::default()
     };
     let guest = w.sim.create(Actor::Lease(1), &guest).await.unwrap();
-    w.face.servers.delete(&w.ctx, &new.id).await.unwrap();
+    w.api.servers.delete(&w.ctx, &new.id).await.unwrap();
     w.until(&new.id, |s| {
         let reason = s.and_then(|s| s.progress.as_deref());
         reason.is_some_and(|p| p.contains("in use by container guest"))
@@ -309,7 +311,7 @@ async fn a_volume_in_use_is_waited_for_with_its_reason() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let tries = script.calls(CallKind::RemoveVolume);
     assert!(tries <= 8, "{tries} tries in 3 s");
-    // What stays refused is told in the end.
+    // A permanent refusal is reported in the end.
     let mut tx = w.db.begin().await.unwrap();
     let long_ago = kernel::clock::now_micros() - 700_000_000;
     tx.execute("UPDATE server SET trouble_since = ?", values![long_ago])
@@ -330,7 +332,7 @@ async fn a_volume_in_use_is_waited_for_with_its_reason() {
 
 #[tokio::test]
 async fn another_engine_on_the_same_database_is_refused() {
-    let (w, _script) = world().await;
+    let (w, _script) = fixture().await;
     let net = w.net().await;
     let new = w.server(&net);
     w.create(&new).await;
@@ -338,9 +340,9 @@ async fn another_engine_on_the_same_database_is_refused() {
         Compute::new(
             w.db.clone(),
             Arc::new(sim.clone()),
-            w.network.face(),
+            w.network.api(),
             ComputeConfig::new("test"),
-            Arc::new(Mirror),
+            Arc::new(ReversingSealer),
         )
     };
     on(&w.sim.process()).seed().await.unwrap();
@@ -354,7 +356,7 @@ async fn another_engine_on_the_same_database_is_refused() {
         let e = second.seed().await.unwrap_err();
         assert_eq!(e.kind, Kind::Conflict);
         assert!(e.message.contains("Connect it to the same engine"), "{e}");
-        // Nor does it act where it found out later.
+        // It does not act either if the mismatch was detected later.
         let leases = db::claim_for(&w.db, &["server"], "second", 1, Duration::ZERO)
             .await
             .unwrap();
@@ -372,7 +374,7 @@ async fn one_pull_serves_all_servers_and_holds_no_run() {
         pull: Duration::from_millis(800),
         ..small()
     };
-    let w = World::under(config, script.clone()).await;
+    let w = Fixture::under(config, script.clone()).await;
     let image = |name: &str, reference: &str| NewImage {
         name: name.into(),
         os_distro: Some("debian".into()),
@@ -381,7 +383,7 @@ async fn one_pull_serves_all_servers_and_holds_no_run() {
     };
     for (name, reference) in [("kind", "kindest/node:v1"), ("lost", "kindest/node:v9")] {
         let new = image(name, reference);
-        w.face.images.register(&w.ctx, new).await.unwrap();
+        w.api.images.register(&w.ctx, new).await.unwrap();
     }
     w.work();
     let net = w.net().await;
@@ -420,11 +422,11 @@ fn generation(n: i64) -> Ctx {
 
 #[tokio::test]
 async fn a_stale_rebuild_does_not_wipe_an_active_server() {
-    let (w, _script) = world().await;
+    let (w, _script) = fixture().await;
     w.work();
     let net = w.net().await;
     let new = w.server(&net);
-    let servers = &w.face.servers;
+    let servers = &w.api.servers;
     servers.create(&generation(3), new.clone()).await.unwrap();
     w.status(&new.id, ServerStatus::Active).await;
     servers
@@ -440,7 +442,7 @@ async fn a_stale_rebuild_does_not_wipe_an_active_server() {
     assert!(stale.is_err());
     assert_eq!(w.show(&new.id).await.unwrap().status, ServerStatus::Active);
     assert_eq!(w.engine_id(&new.id).await, running);
-    // A delayed delete of an older generation changes nothing either.
+    // A delayed delete of an older generation changes nothing.
     assert!(servers.delete(&generation(4), &new.id).await.is_err());
     assert_eq!(w.show(&new.id).await.unwrap().status, ServerStatus::Active);
     servers.delete(&generation(6), &new.id).await.unwrap();
@@ -449,19 +451,19 @@ async fn a_stale_rebuild_does_not_wipe_an_active_server() {
 }
 
 #[tokio::test]
-async fn a_delayed_create_resurrects_nothing() {
-    let (w, _script) = world().await;
+async fn a_delayed_create_creates_nothing() {
+    let (w, _script) = fixture().await;
     w.work();
     let net = w.net().await;
     let new = w.server(&net);
-    let servers = &w.face.servers;
+    let servers = &w.api.servers;
     servers.create(&generation(3), new.clone()).await.unwrap();
     servers.delete(&generation(4), &new.id).await.unwrap();
     w.until(&new.id, |s| s.is_none()).await;
     for ctx in [generation(3), generation(9)] {
         assert!(servers.create(&ctx, new.clone()).await.is_err());
     }
-    // The delete came before the create that it undoes.
+    // The delete arrived before the create that it cancels.
     let unknown = w.server(&net);
     servers.delete(&generation(4), &unknown.id).await.unwrap();
     assert!(servers.create(&generation(3), unknown).await.is_err());
@@ -471,7 +473,7 @@ async fn a_delayed_create_resurrects_nothing() {
 
 #[tokio::test]
 async fn a_status_of_a_newer_release_is_left_alone() {
-    let (w, _script) = world().await;
+    let (w, _script) = fixture().await;
     let net = w.net().await;
     let new = w.server(&net);
     w.create(&new).await;
@@ -480,7 +482,7 @@ async fn a_status_of_a_newer_release_is_left_alone() {
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    let e = w.face.servers.show(&w.ctx, &new.id).await.unwrap_err();
+    let e = w.api.servers.show(&w.ctx, &new.id).await.unwrap_err();
     assert!(
         e.message
             .contains("'SHELVED' was written by a newer version"),
@@ -497,8 +499,7 @@ async fn a_status_of_a_newer_release_is_left_alone() {
     assert_eq!(row.unwrap().text("status").unwrap(), "SHELVED");
 }
 
-/// The columns of every table are those of the schema, and a row comes back as
-/// it was written.
+/// The columns of every table match the schema, and rows round-trip.
 #[tokio::test]
 async fn tables_are_as_the_schema_says_on_every_database() {
     use db::{Json, Table};
@@ -542,7 +543,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 image_id: "i".into(),
                 reference: "r".into(),
                 is_node: true,
-                flavour: crate::face::NodeFlavour::K3s,
+                flavour: crate::api::NodeFlavour::K3s,
                 flavor_id: "f".into(),
                 vcpus: 1,
                 ram: 2,

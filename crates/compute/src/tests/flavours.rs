@@ -1,6 +1,6 @@
-//! Nodes of images that others have made: every request that an engine gets
-//! for one, from the server's row on. The engine is a stand-in that notes
-//! what it is sent. `JEROBOAM_GOLDEN=update` writes the golden files anew.
+//! Nodes of images that were not built by Jeroboam: all engine requests for one
+//! node, starting with the server row. A fake engine records the requests.
+//! `JEROBOAM_GOLDEN=update` rewrites the golden files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,34 +11,34 @@ use db::Json;
 use docker::Engine;
 use infra::{Actor, ContainerHost as _, ImageStore as _};
 use kernel::Kind;
-use network::face::{Port, Status};
+use network::api::{Port, Status};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::World;
+use super::Fixture;
 use crate::ComputeConfig;
-use crate::face::{NewImage, NodeFlavour, ServerStatus};
+use crate::api::{NewImage, NodeFlavour, ServerStatus};
 use crate::server::model::{ServerRow, container};
 
 const REFERENCE: &str = "127.0.0.1:5000/kindest/node:v1.36.1";
 
 const ACTOR: Actor = Actor::Lease(3);
 
-/// An engine that has no image until it was asked to pull one.
+/// An engine that has no image until a pull was requested.
 #[derive(Default)]
-struct Notes {
+struct EngineState {
     text: String,
     pulled: bool,
-    /// What a pull fails with.
+    /// Error of the pull.
     refusal: Option<&'static str>,
-    /// The name of a container is in use, but no container bears it yet.
+    /// The name of a container is reserved, but no container has it yet.
     registering: bool,
 }
 
-type Shared = Arc<Mutex<Notes>>;
+type Shared = Arc<Mutex<EngineState>>;
 
-/// Serves until the test ends; gives the engine's address.
+/// Serves until the test ends; returns the address of the engine.
 async fn engine(notes: Shared) -> (Engine, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());
@@ -137,8 +137,8 @@ fn answer(notes: &Shared, line: &str, body: &[u8]) -> (u16, String) {
     (200, String::new())
 }
 
-/// A body as the golden file has it: JSON with its keys in order, archives as
-/// lists with the texts in them.
+/// A body as in the golden file: JSON with sorted keys, archives as lists with
+/// their texts.
 fn shown(line: &str, body: &[u8]) -> String {
     if line.contains("/archive") {
         let mut out = String::new();
@@ -160,7 +160,7 @@ fn shown(line: &str, body: &[u8]) -> String {
     }
 }
 
-/// Maps have no order of their own on their way to the engine.
+/// Maps have no defined order in requests.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -219,7 +219,7 @@ fn port() -> Port {
     }
 }
 
-/// An agent that asks for no loader, as far as anybody can see.
+/// An agent that appears to need no loader.
 fn config(dir: &std::path::Path) -> ComputeConfig {
     let agent = dir.join("jeroboam-node");
     std::fs::write(&agent, "the agent\n").unwrap();
@@ -240,7 +240,7 @@ async fn made(flavour: NodeFlavour, reference: &str) -> String {
         seed,
         &config(dir.path()),
     );
-    // As compute does it: pull where the image is missing, and create again.
+    // As compute does it: pull a missing image, and create again.
     let e = engine.create(ACTOR, &spec).await.unwrap_err();
     assert_eq!(e.kind, Kind::NotFound);
     engine.pull(&spec.image).await.unwrap();
@@ -262,7 +262,7 @@ fn golden(name: &str, now: &str) {
 }
 
 #[tokio::test]
-async fn an_engine_gets_the_same_requests_for_ever() {
+async fn engine_requests_match_the_golden_files() {
     let digest = "docker.io/kindest/node:v1.36.1@sha256:ab12";
     let text = made(NodeFlavour::Kindest, digest).await;
     golden("kindest.requests.txt", &text);
@@ -271,7 +271,7 @@ async fn an_engine_gets_the_same_requests_for_ever() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_pulled_is_named_with_the_cure() {
+async fn a_failed_pull_is_reported_with_a_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let notes = Shared::default();
     notes.lock().unwrap().refusal = Some("dial tcp 127.0.0.1:5000: connection refused");
@@ -311,7 +311,7 @@ async fn an_agent_that_needs_a_loader_is_refused() {
     notes.lock().unwrap().pulled = true;
     let (engine, serving) = engine(notes).await;
     let mut config = config(dir.path());
-    // Every test is linked dynamically.
+    // Every test binary is linked dynamically.
     config.agent = std::env::current_exe().unwrap().display().to_string();
     let spec = container(&server(NodeFlavour::K3s, "k3s"), &[port()], None, &config);
     let e = engine.create(ACTOR, &spec).await.unwrap_err();
@@ -326,7 +326,7 @@ async fn an_agent_that_needs_a_loader_is_refused() {
 
 #[tokio::test]
 async fn an_unknown_flavour_is_not_registered() {
-    let w = World::new().await;
+    let w = Fixture::new().await;
     let new = |word: &str| NewImage {
         name: "kind".into(),
         os_distro: Some("debian".into()),
@@ -335,7 +335,7 @@ async fn an_unknown_flavour_is_not_registered() {
     };
     let ctx = kernel::Ctx::service("req-1");
     let e = w
-        .face
+        .api
         .images
         .register(&ctx, new("minikube"))
         .await
@@ -348,6 +348,6 @@ async fn an_unknown_flavour_is_not_registered() {
         e.message.contains("'minikube'") && e.message.contains("own, kindest or k3s"),
         "{e}"
     );
-    let made = w.face.images.register(&ctx, new("kindest")).await.unwrap();
+    let made = w.api.images.register(&ctx, new("kindest")).await.unwrap();
     assert_eq!(made.flavour().unwrap(), NodeFlavour::Kindest);
 }

@@ -1,4 +1,4 @@
-//! One story on a real engine.
+//! A scenario on a real engine.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use infra::{
 use kernel::ids;
 use network::NetworkConfig;
 
-use super::World;
+use super::Fixture;
+use crate::api::{NewServer, ServerStatus};
 use crate::container_name;
-use crate::face::{NewServer, ServerStatus};
 
 const IMAGE: &str = "jeroboam-test/node:1";
 
@@ -43,7 +43,7 @@ fn docker(args: &[&str]) {
     assert!(done.success());
 }
 
-/// The same ten containers straight on the engine, in parallel.
+/// The same ten containers directly on the engine, in parallel.
 async fn by_hand(engine: &docker::Engine, net: &str) -> Duration {
     let specs: Vec<ContainerSpec> = (0..10)
         .map(|i| ContainerSpec {
@@ -105,8 +105,8 @@ async fn a_real_engine_runs_servers() {
         pool: "172.29.80.0/20".parse().unwrap(),
         ..NetworkConfig::new(ids::hex())
     };
-    let (plane, host) = (Arc::new(engine.clone()), Arc::new(engine.clone()));
-    let w = World::on(dir, db, sim, plane, host, config).await;
+    let (fabric, host) = (Arc::new(engine.clone()), Arc::new(engine.clone()));
+    let w = Fixture::on(dir, db, sim, fabric, host, config).await;
     w.register("swarm", Some("swarm"), IMAGE).await;
     w.register("bad", Some("swarm"), &format!("{IMAGE}-bad"))
         .await;
@@ -115,8 +115,8 @@ async fn a_real_engine_runs_servers() {
     let servers: Vec<NewServer> = (0..10).map(|_| w.server(&net)).collect();
     let begin = Instant::now();
     testkit::eventually("the network is ACTIVE", Duration::from_secs(30), || async {
-        let found = w.network.face().networks.show(&w.ctx, &net).await;
-        found.unwrap().status == network::face::Status::Active
+        let found = w.network.api().networks.show(&w.ctx, &net).await;
+        found.unwrap().status == network::api::Status::Active
     })
     .await;
     eprintln!("network ACTIVE after {:?}", begin.elapsed());
@@ -155,14 +155,9 @@ async fn a_real_engine_runs_servers() {
 
     let begin = Instant::now();
     for id in servers.iter().chain([&bad]).map(|s| &s.id) {
-        w.face.servers.delete(&w.ctx, id).await.unwrap();
+        w.api.servers.delete(&w.ctx, id).await.unwrap();
     }
-    w.network
-        .face()
-        .networks
-        .delete(&w.ctx, &net)
-        .await
-        .unwrap();
+    w.network.api().networks.delete(&w.ctx, &net).await.unwrap();
     for id in servers.iter().chain([&bad]).map(|s| &s.id) {
         w.until(id, |s| s.is_none()).await;
     }

@@ -27,7 +27,7 @@ pub(crate) fn routes() -> Router<Identity> {
         )
 }
 
-/// The caller's token, where the rule lets them act for this user.
+/// The token of the caller, if the rule allows acting for this user.
 async fn by(call: &Call, rule: &str, user: &str) -> kernel::Result<Arc<Valid>> {
     let target = Target {
         user_id: Some(user.to_owned()),

@@ -1,4 +1,4 @@
-//! Application credentials: secrets of a user that log in to one project.
+//! Application credentials: secrets that authenticate a user for one project.
 
 pub(crate) mod http;
 pub(crate) mod ops;

@@ -6,7 +6,7 @@ use db::Table as _;
 use kernel::{Error, Kind, Result, clock, ids};
 use serde_json::Value;
 
-use crate::call::{Fields, missing, twice, wrong};
+use crate::call::{Fields, as_conflict, missing, wrong};
 use crate::role::Role;
 use crate::token::Valid;
 use crate::user::table::{self, AppCredential};
@@ -19,8 +19,8 @@ pub(crate) async fn get(identity: &Identity, user_id: &str, id: &str) -> Result<
         .ok_or_else(|| missing("Application Credential", id))
 }
 
-/// Creates one in the project of the caller's token; answers the secret,
-/// which nobody can read again.
+/// Creates one in the project of the caller's token; returns the secret, which
+/// cannot be read later.
 pub(crate) async fn create(
     identity: &Identity,
     by: &Valid,
@@ -32,8 +32,8 @@ pub(crate) async fn create(
             "Invalid application credential: a project-scoped token is needed to create one.",
         )
     })?;
-    // The openstack client sends the empty list when no rules are asked for;
-    // rules that we would not enforce are refused.
+    // The openstack client sends an empty list without rules; rules that we
+    // would not enforce are rejected.
     if let Some(rules) = fields.0.get("access_rules")
         && !rules.is_null()
         && rules.as_array().is_none_or(|r| !r.is_empty())
@@ -60,24 +60,24 @@ pub(crate) async fn create(
             return Err(wrong("secret", "***", "it must not be empty."));
         }
         Some(given) => given,
-        None => drawn()?,
+        None => new_secret()?,
     };
     credential.secret_hash = password::hash(secret.clone()).await?;
     db::write!(identity.db, |tx| {
-        // Nobody can read the secret again.
-        tx.leave_receipt().await?;
+        // The secret cannot be read later.
+        tx.write_receipt().await?;
         credential.insert(tx).await
     })
     .map_err(|e| {
         let text = format!("Conflict occurred attempting to store application_credential - Duplicate entry found with name {}.", credential.name);
-        twice(e, text)
+        as_conflict(e, text)
     })?;
     Ok((credential, secret))
 }
 
 pub(crate) async fn delete(identity: &Identity, user_id: &str, id: &str) -> Result<()> {
     let deleted = db::write!(identity.db, |tx| {
-        tx.leave_receipt().await?;
+        tx.write_receipt().await?;
         if table::delete_credential(tx, user_id, id).await? == 0 {
             return Err(missing("Application Credential", id));
         }
@@ -87,15 +87,16 @@ pub(crate) async fn delete(identity: &Identity, user_id: &str, id: &str) -> Resu
     deleted
 }
 
-/// The ids of the asked roles, all held by the token; without a wish all.
+/// The ids of the requested roles, which the token must hold; all roles if none
+/// were requested.
 fn roles(by: &Valid, fields: &Fields) -> Result<Vec<String>> {
-    let wishes = match fields.0.get("roles") {
+    let requested = match fields.0.get("roles") {
         None | Some(Value::Null) => return Ok(by.roles.iter().map(|r| r.id.clone()).collect()),
-        // The openstack client's way to say all.
-        Some(Value::Array(wishes)) if wishes.is_empty() => {
+        // The openstack client's notation for all roles.
+        Some(Value::Array(requested)) if requested.is_empty() => {
             return Ok(by.roles.iter().map(|r| r.id.clone()).collect());
         }
-        Some(Value::Array(wishes)) => wishes,
+        Some(Value::Array(requested)) => requested,
         Some(other) => {
             return Err(wrong(
                 "roles",
@@ -104,8 +105,8 @@ fn roles(by: &Valid, fields: &Fields) -> Result<Vec<String>> {
             ));
         }
     };
-    let one = |wish: &Value| {
-        let is = |r: &&Role| match (wish["id"].as_str(), wish["name"].as_str()) {
+    let one = |item: &Value| {
+        let is = |r: &&Role| match (item["id"].as_str(), item["name"].as_str()) {
             (Some(id), _) => r.id == id,
             (None, Some(name)) => r.name == name,
             _ => false,
@@ -114,14 +115,14 @@ fn roles(by: &Valid, fields: &Fields) -> Result<Vec<String>> {
             Error::invalid("roles", "Invalid application credential: Cannot create an application credential with unassigned role")
         })
     };
-    wishes.iter().map(one).collect()
+    requested.iter().map(one).collect()
 }
 
 fn expiry(fields: &Fields) -> Result<Option<i64>> {
     let Some(text) = fields.nullable("expires_at", 64)?.flatten() else {
         return Ok(None);
     };
-    // Clients send it without a zone, meaning UTC.
+    // Clients send it without a time zone, meaning UTC.
     let at = clock::parse_iso(&text).or_else(|| clock::parse_iso(&format!("{text}Z")));
     match at {
         Some(at) if at > clock::now_micros() => Ok(Some(at)),
@@ -134,14 +135,14 @@ fn expiry(fields: &Fields) -> Result<Option<i64>> {
     }
 }
 
-fn drawn() -> Result<String> {
+fn new_secret() -> Result<String> {
     let mut bytes = [0_u8; 64];
     aws_lc_rs::rand::fill(&mut bytes).map_err(Error::internal)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// A restricted credential's token must not make or see credentials: a leaked
-/// one could else outlive its deletion.
+/// A token of a restricted credential must not create or list credentials,
+/// since otherwise a leaked credential could outlive its deletion.
 pub(crate) async fn unrestricted(identity: &Identity, by: &Valid) -> Result<()> {
     let crate::token::payload::Scope::AppCredential { id, .. } = &by.payload.scope else {
         return Ok(());

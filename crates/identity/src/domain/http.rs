@@ -20,7 +20,7 @@ pub(crate) fn routes() -> Router<Identity> {
         )
 }
 
-/// Everybody sees the domain that they act in.
+/// A domain is visible to its own callers.
 fn visible(call: &Call, domain: &Project) -> bool {
     let target = Target::domain(domain.id.clone());
     call.allow("identity:get_domain", &target).is_ok()

@@ -1,4 +1,4 @@
-//! Domains: the rows of `project` that act as domains.
+//! Domains: rows of `project` with `is_domain`.
 
 pub(crate) mod http;
 pub(crate) mod ops;

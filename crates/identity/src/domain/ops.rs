@@ -4,7 +4,7 @@ use db::Table as _;
 use kernel::{Error, Result, ids};
 
 use crate::Identity;
-use crate::call::{Fields, missing, twice};
+use crate::call::{Fields, as_conflict, missing};
 use crate::project::{self, Project};
 use crate::user;
 
@@ -29,7 +29,7 @@ pub(crate) async fn create(identity: &Identity, fields: &Fields) -> Result<Proje
             .unwrap_or_default(),
     };
     db::write!(identity.db, |tx| {
-        tx.leave_receipt().await?;
+        tx.write_receipt().await?;
         domain.insert(tx).await
     })
     .map_err(|e| duplicate(e, &domain))?;
@@ -45,7 +45,7 @@ pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Re
         domain.description = text.unwrap_or_default();
     }
     if let Some(enabled) = fields.boolean("enabled")? {
-        // Keystone allows it, and locks everybody out for good.
+        // Keystone allows it, although it locks out all users permanently.
         if !enabled && id == "default" {
             return Err(Error::forbidden(
                 "Cannot disable the default domain: nobody could log in to enable it again.",
@@ -90,5 +90,5 @@ fn duplicate(e: Error, d: &Project) -> Error {
         "Conflict occurred attempting to store domain - Duplicate entry found with name {}.",
         d.name
     );
-    twice(e, text)
+    as_conflict(e, text)
 }

@@ -17,7 +17,7 @@ pub(crate) fn routes() -> Router<Identity> {
     Router::new().route("/identity/v3/role_assignments", get(list))
 }
 
-/// All that is named in the answer, read once.
+/// All objects that the answer refers to, read once.
 struct Names {
     users: HashMap<String, User>,
     projects: HashMap<String, Project>,
@@ -66,7 +66,7 @@ async fn list(call: Call) -> Reply {
             }
         }
     }
-    // Two grants may imply the same role: it is held once.
+    // A role implied by two grants is listed once.
     let mut seen = std::collections::HashSet::new();
     items.retain(|(_, a)| {
         seen.insert((
@@ -131,14 +131,14 @@ fn wanted(call: &Call, names: &Names, a: &Assignment) -> bool {
         && project
         && on("scope.domain.id", "domain")
         && call.asked("scope.system").is_none_or(|_| a.kind == "system")
-        // Nothing is inherited and nobody is in a group yet.
+        // Inheritance and groups are not supported yet.
         && call.asked("group.id").is_none()
         && call.asked("scope.OS-INHERIT:inherited_to").is_none()
 }
 
 fn below(names: &Names, id: &str, top: &str) -> bool {
     let mut at = Some(id);
-    // A bounded walk: a circle of parents must not hang the list.
+    // A bounded walk, because a cycle of parents must not hang the list.
     for _ in 0..64 {
         match at {
             Some(id) if id == top => return true,
@@ -157,7 +157,7 @@ fn show(call: &Call, names: &Names, a: &Assignment, role: &Role, granted: &str) 
     };
     let mut user = json!({"id": a.user_id});
     let mut shown_role = json!({"id": role.id});
-    let mut place = json!({"id": a.target_id});
+    let mut grant_target = json!({"id": a.target_id});
     if with_names {
         shown_role["name"] = role.name.as_str().into();
         if let Some(u) = names.users.get(&a.user_id) {
@@ -165,18 +165,21 @@ fn show(call: &Call, names: &Names, a: &Assignment, role: &Role, granted: &str) 
             user["domain"] = domain(&u.domain_id);
         }
         if let Some(p) = names.projects.get(&a.target_id) {
-            place["name"] = p.name.as_str().into();
+            grant_target["name"] = p.name.as_str().into();
             if !p.is_domain {
-                place["domain"] = domain(&p.domain_id);
+                grant_target["domain"] = domain(&p.domain_id);
             }
         }
     }
     let (scope, path) = match a.kind.as_str() {
         "project" => (
-            json!({"project": place}),
+            json!({"project": grant_target}),
             format!("projects/{}", a.target_id),
         ),
-        "domain" => (json!({"domain": place}), format!("domains/{}", a.target_id)),
+        "domain" => (
+            json!({"domain": grant_target}),
+            format!("domains/{}", a.target_id),
+        ),
         _ => (json!({"system": {"all": true}}), "system".to_owned()),
     };
     let base = format!("{}/identity/v3", call.base);

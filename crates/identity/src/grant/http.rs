@@ -5,13 +5,13 @@ use axum::extract::Path;
 use axum::routing::get;
 use serde_json::Value;
 
-use super::ops::{self, Place};
+use super::ops::{self, GrantTarget};
 use crate::Identity;
 use crate::call::{Call, Reply, done};
 use crate::role::{self, Assignment, Role};
 use crate::user::{self, User};
 
-/// A domain manager hands out these, never `admin`.
+/// Roles that a domain manager may grant, never `admin`.
 const DELEGABLE: &[&str] = &["manager", "member", "reader"];
 
 pub(crate) fn routes() -> Router<Identity> {
@@ -55,16 +55,16 @@ async fn list_system(Path(user): Path<String>, call: Call) -> Reply {
 }
 
 async fn list(call: &Call, kind: &str, target: &str, user: &str) -> Reply {
-    let (user, place) = parties(call, kind, target, user).await?;
-    let (rule, path) = match place {
-        Place::System => ("identity:list_system_grants_for_user", "system".to_owned()),
+    let (user, grant_target) = load_user_and_target(call, kind, target, user).await?;
+    let (rule, path) = match grant_target {
+        GrantTarget::System => ("identity:list_system_grants_for_user", "system".to_owned()),
         _ => ("identity:list_grants", format!("{kind}s/{target}")),
     };
-    call.allow(rule, &place.target(&user))?;
+    call.allow(rule, &grant_target.target(&user))?;
     roles(
         call,
         &user,
-        &place,
+        &grant_target,
         &format!("/{path}/users/{}/roles", user.id),
     )
     .await
@@ -114,10 +114,10 @@ enum Verb {
 }
 
 async fn act(call: &Call, verb: Verb, kind: &str, target: &str, user: &str, role: &str) -> Reply {
-    let (user, place) = parties(call, kind, target, user).await?;
+    let (user, grant_target) = load_user_and_target(call, kind, target, user).await?;
     let found = role::ops::get(&call.identity, role).await;
-    permit(call, verb, &place, &user, found.as_ref().ok())?;
-    let a = ops::assignment(&user, &place, &found?.id);
+    permit(call, verb, &grant_target, &user, found.as_ref().ok())?;
+    let a = ops::assignment(&user, &grant_target, &found?.id);
     match verb {
         Verb::Grant => ops::grant(&call.identity, &a).await?,
         Verb::Revoke => ops::revoke(&call.identity, &a).await?,
@@ -127,24 +127,24 @@ async fn act(call: &Call, verb: Verb, kind: &str, target: &str, user: &str, role
     Ok(done())
 }
 
-/// An unknown role is delegable by nobody but who may grant all.
+/// An unknown role can be granted only by callers that may grant all roles.
 fn permit(
     call: &Call,
     verb: Verb,
-    place: &Place,
+    grant_target: &GrantTarget,
     user: &User,
     role: Option<&Role>,
 ) -> kernel::Result<()> {
-    let target = place.target(user);
-    let rule = match (verb, place) {
-        (Verb::Check, Place::System) => "identity:list_system_grants_for_user",
-        (_, Place::System) => "identity:create_system_grant_for_user",
+    let target = grant_target.target(user);
+    let rule = match (verb, grant_target) {
+        (Verb::Check, GrantTarget::System) => "identity:list_system_grants_for_user",
+        (_, GrantTarget::System) => "identity:create_system_grant_for_user",
         (Verb::Check, _) => "identity:check_grant",
         (Verb::Grant, _) => "identity:create_grant",
         (Verb::Revoke, _) => "identity:revoke_grant",
     };
     let delegable = verb != Verb::Check
-        && !matches!(place, Place::System)
+        && !matches!(grant_target, GrantTarget::System)
         && role.is_some_and(|r| DELEGABLE.contains(&r.name.as_str()));
     if delegable && call.allow("identity:manage_grant", &target).is_ok() {
         return Ok(());
@@ -157,8 +157,8 @@ async fn held(call: &Call, a: &Assignment) -> kernel::Result<bool> {
     Ok(roles.contains(&a.role_id))
 }
 
-async fn roles(call: &Call, user: &User, place: &Place, path: &str) -> Reply {
-    let (kind, target) = place.key();
+async fn roles(call: &Call, user: &User, grant_target: &GrantTarget, path: &str) -> Reply {
+    let (kind, target) = grant_target.key();
     let held = role::table::held(&call.identity.db, &user.id, kind, target).await?;
     let all = role::table::list(&call.identity.db).await?;
     let items: Vec<Value> = all
@@ -169,21 +169,21 @@ async fn roles(call: &Call, user: &User, place: &Place, path: &str) -> Reply {
     Ok(call.list("roles", path, items, &["name"])?)
 }
 
-/// The user and the place. Whoever may do nothing here learns nothing of what
-/// exists: they are refused before anything is missing.
-async fn parties(
+/// The user and the target. Unauthorised callers must not learn which objects
+/// exist, so they are refused before any lookup fails.
+async fn load_user_and_target(
     call: &Call,
     kind: &str,
     target: &str,
     user_id: &str,
-) -> kernel::Result<(User, Place)> {
+) -> kernel::Result<(User, GrantTarget)> {
     let found = async {
         let user = user::ops::get(&call.identity, user_id).await?;
-        let place = Place::find(&call.identity, kind, target).await?;
-        Ok::<_, kernel::Error>((user, place))
+        let grant_target = GrantTarget::find(&call.identity, kind, target).await?;
+        Ok::<_, kernel::Error>((user, grant_target))
     };
     match found.await {
-        Ok(parties) => Ok(parties),
+        Ok(load_user_and_target) => Ok(load_user_and_target),
         Err(e) => {
             let own = kernel::Target::domain(call.domain_id()?);
             call.allow("identity:list_grants", &own)?;

@@ -8,15 +8,15 @@ use crate::project::{self, Project};
 use crate::role::{self, Assignment};
 use crate::user::{self, User};
 
-/// What a role is granted on.
+/// The target of a grant.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
+pub(crate) enum GrantTarget {
     Project(Project),
     Domain(Project),
     System,
 }
 
-impl Place {
+impl GrantTarget {
     pub(crate) async fn find(identity: &Identity, kind: &str, id: &str) -> Result<Self> {
         match kind {
             "project" => {
@@ -45,7 +45,7 @@ impl Place {
         }
     }
 
-    /// The target of the policy: a domain only where actor and place share it.
+    /// The policy target; it has a domain only if user and target share it.
     pub(crate) fn target(&self, user: &User) -> Target {
         Target {
             domain_id: self
@@ -57,8 +57,8 @@ impl Place {
     }
 }
 
-pub(crate) fn assignment(user: &User, place: &Place, role_id: &str) -> Assignment {
-    let (kind, target_id) = place.key();
+pub(crate) fn assignment(user: &User, grant_target: &GrantTarget, role_id: &str) -> Assignment {
+    let (kind, target_id) = grant_target.key();
     Assignment {
         user_id: user.id.clone(),
         kind: kind.into(),
@@ -67,8 +67,8 @@ pub(crate) fn assignment(user: &User, place: &Place, role_id: &str) -> Assignmen
     }
 }
 
-/// Granting again is done, as in Keystone; also where somebody else does it
-/// at the same time.
+/// Granting an existing grant succeeds, as in Keystone, also when it is granted
+/// concurrently.
 pub(crate) async fn grant(identity: &Identity, a: &Assignment) -> Result<()> {
     let granted = db::write!(identity.db, |tx| role::table::grant(tx, a).await);
     identity.cache.clear();
@@ -78,11 +78,11 @@ pub(crate) async fn grant(identity: &Identity, a: &Assignment) -> Result<()> {
     }
 }
 
-/// Takes a role away, and with it the application credentials that the user
-/// made in that project.
+/// Revokes a role, and deletes the application credentials of the user in that
+/// project.
 pub(crate) async fn revoke(identity: &Identity, a: &Assignment) -> Result<()> {
     let revoked = db::write!(identity.db, |tx| {
-        tx.leave_receipt().await?;
+        tx.write_receipt().await?;
         if role::table::revoke(tx, a).await? == 0 {
             return Err(absent(a));
         }

@@ -84,8 +84,8 @@ async fn delete(Path(id): Path<String>, call: Call) -> Reply {
     Ok(done())
 }
 
-/// The project, where the caller may do this to it. A domain is changed only
-/// by whoever may change domains.
+/// Returns the project if the rule allows it. A domain can be changed only by
+/// callers that may change domains.
 async fn found(call: &Call, id: &str, rule: &str) -> kernel::Result<Project> {
     match ops::get(&call.identity, id).await {
         Ok(project) => {

@@ -1,4 +1,4 @@
-//! Projects, and domains, which are projects that act as domains.
+//! Projects and domains; a domain is a project with `is_domain`.
 
 pub(crate) mod http;
 pub(crate) mod ops;
@@ -10,7 +10,7 @@ pub(crate) mod wire;
 pub(crate) struct Project {
     pub id: String,
     pub name: String,
-    /// A domain's own domain is the empty text.
+    /// Empty for a domain.
     pub domain_id: String,
     pub parent_id: Option<String>,
     pub is_domain: bool,

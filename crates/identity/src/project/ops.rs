@@ -5,9 +5,9 @@ use kernel::{Error, Result, ids};
 
 use super::{Project, table};
 use crate::Identity;
-use crate::call::{Fields, missing, twice, wrong};
+use crate::call::{Fields, as_conflict, missing, wrong};
 
-/// Projects below each other, the domain not counted.
+/// Maximum depth of the project hierarchy, without the domain.
 const MAX_DEPTH: usize = 5;
 
 pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
@@ -20,7 +20,7 @@ pub(crate) async fn create(
     domain_id: &str,
     fields: &Fields,
 ) -> Result<Project> {
-    refuse_unkept(fields)?;
+    reject_unsupported(fields)?;
     if fields.boolean("is_domain")? == Some(true) {
         return Err(wrong(
             "is_domain",
@@ -31,7 +31,7 @@ pub(crate) async fn create(
     crate::domain::ops::get(identity, domain_id).await?;
     let parent = fields.nullable("parent_id", 64)?.flatten();
     if let Some(parent) = &parent {
-        place(identity, domain_id, parent).await?;
+        check_parent(identity, domain_id, parent).await?;
     }
     let project = Project {
         id: ids::hex(),
@@ -46,7 +46,7 @@ pub(crate) async fn create(
             .unwrap_or_default(),
     };
     db::write!(identity.db, |tx| {
-        tx.leave_receipt().await?;
+        tx.write_receipt().await?;
         project.insert(tx).await
     })
     .map_err(|e| duplicate(e, &project))?;
@@ -54,7 +54,7 @@ pub(crate) async fn create(
 }
 
 /// Whether a project may be put below this parent.
-async fn place(identity: &Identity, domain_id: &str, parent_id: &str) -> Result<()> {
+async fn check_parent(identity: &Identity, domain_id: &str, parent_id: &str) -> Result<()> {
     let mut at = get(identity, parent_id).await?;
     if at.id == domain_id {
         return Ok(());
@@ -87,7 +87,7 @@ async fn place(identity: &Identity, domain_id: &str, parent_id: &str) -> Result<
 }
 
 pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Result<Project> {
-    refuse_unkept(fields)?;
+    reject_unsupported(fields)?;
     let mut project = get(identity, id).await?;
     if fields
         .nullable("parent_id", 64)?
@@ -153,8 +153,8 @@ async fn children(identity: &Identity, id: &str) -> Result<Vec<Project>> {
         .collect())
 }
 
-/// Tags are not kept yet: saying so is better than losing them.
-fn refuse_unkept(fields: &Fields) -> Result<()> {
+/// Tags are not supported yet: an error is better than losing them.
+fn reject_unsupported(fields: &Fields) -> Result<()> {
     match fields.0.get("tags") {
         Some(tags) if tags.as_array().is_none_or(|t| !t.is_empty()) => Err(wrong(
             "tags",
@@ -166,7 +166,7 @@ fn refuse_unkept(fields: &Fields) -> Result<()> {
 }
 
 fn duplicate(e: Error, p: &Project) -> Error {
-    twice(
+    as_conflict(
         e,
         format!(
             "Conflict occurred attempting to store project - it is not permitted to have two projects with either the same name or same id in the same domain: name is {}, project id {}.",

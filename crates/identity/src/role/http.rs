@@ -21,7 +21,7 @@ pub(crate) fn routes() -> Router<Identity> {
         .route("/identity/v3/role_inferences", get(inferences))
 }
 
-/// Roles belong to nobody: a domain manager reads them from the own domain.
+/// Roles belong to no domain; a domain manager may read them.
 fn may_read(call: &Call, rule: &str) -> Result<()> {
     let target = Target::domain(call.domain_id()?);
     call.allow(rule, &target)

@@ -23,7 +23,7 @@ pub(crate) struct Assignment {
     pub role_id: String,
 }
 
-/// Adds to the held roles all that they imply, directly or not.
+/// Adds all directly and indirectly implied roles.
 pub(crate) fn with_implied(
     all: &[Role],
     implied: &[(String, String)],
@@ -45,7 +45,7 @@ pub(crate) fn with_implied(
         .collect()
 }
 
-/// Roles that the default policies name; they are immutable.
+/// Roles of the default policies; they are immutable.
 pub(crate) fn is_built_in(name: &str) -> bool {
     ["admin", "manager", "member", "reader", "service"].contains(&name)
 }

@@ -5,7 +5,7 @@ use kernel::{Error, Result, ids};
 
 use super::{Role, is_built_in, table};
 use crate::Identity;
-use crate::call::{Fields, missing, twice};
+use crate::call::{Fields, as_conflict, missing};
 
 pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Role> {
     let all = table::list(&identity.db).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn create(identity: &Identity, fields: &Fields) -> Result<Role>
             .unwrap_or_default(),
     };
     db::write!(identity.db, |tx| {
-        tx.leave_receipt().await?;
+        tx.write_receipt().await?;
         role.insert(tx).await
     })
     .map_err(|e| duplicate(e, &role))?;
@@ -59,7 +59,7 @@ pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
     deleted.map(|_| ())
 }
 
-/// The rules name these roles: without them nobody could do anything.
+/// The policies refer to these roles: without them no caller could do anything.
 fn mutable(role: &Role, verb: &str) -> Result<()> {
     if !is_built_in(&role.name) {
         return Ok(());
@@ -75,5 +75,5 @@ fn duplicate(e: Error, r: &Role) -> Error {
         "Conflict occurred attempting to store role - Duplicate entry found with name {}.",
         r.name
     );
-    twice(e, text)
+    as_conflict(e, text)
 }

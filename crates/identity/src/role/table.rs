@@ -50,7 +50,7 @@ pub(crate) async fn implied(db: &Db) -> Result<Vec<(String, String)>> {
         .collect()
 }
 
-/// Granting again what is granted is done.
+/// Granting an existing grant succeeds.
 pub(crate) async fn grant(tx: &mut Tx, a: &Assignment) -> Result<()> {
     if granted(tx, a).await? == 0 {
         a.insert(tx).await?;

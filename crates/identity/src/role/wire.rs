@@ -17,7 +17,7 @@ pub(crate) fn show(r: &Role, base: &str) -> Value {
     })
 }
 
-/// The short form inside of inferences.
+/// The short form inside inferences.
 pub(crate) fn short(r: &Role, base: &str) -> Value {
     json!({
         "id": r.id, "name": r.name,

@@ -1,6 +1,6 @@
-//! Validated tokens, kept for two seconds: an API under load asks the
-//! database once for a token, and a revocation on another server is obeyed
-//! within two seconds. On this server it is obeyed at once.
+//! Validated tokens, cached for two seconds: under load an API queries the
+//! database once per token, and a revocation on another server takes effect
+//! within two seconds. On this server it takes effect at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Valid;
 
 const KEEP: Duration = Duration::from_secs(2);
-/// Beyond this the expired ones are thrown out.
+/// Above this number expired entries are removed.
 const MANY: usize = 4096;
 
 #[derive(Default)]
@@ -35,7 +35,7 @@ impl Cache {
         }
     }
 
-    /// After every change of users, projects, roles or revocations.
+    /// Called after every change of users, projects, roles or revocations.
     pub(crate) fn clear(&self) {
         if let Ok(mut map) = self.map.write() {
             map.clear();

@@ -1,4 +1,4 @@
-//! The Fernet container: version, seconds, IV, AES-128-CBC, HMAC-SHA-256.
+//! The Fernet format: version, seconds, IV, AES-128-CBC, HMAC-SHA-256.
 
 use aws_lc_rs::cipher::{
     AES_128, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey,
@@ -13,7 +13,7 @@ const VERSION: u8 = 0x80;
 const HEAD: usize = 1 + 8 + 16;
 const MAC: usize = 32;
 
-/// One key: the first half signs, the second encrypts.
+/// A key: the first half signs, the second half encrypts.
 #[derive(Clone)]
 pub(crate) struct Key([u8; 32]);
 
@@ -24,8 +24,8 @@ impl Key {
         Ok(Self(key))
     }
 
-    /// The text of a key file. A key of zeros is refused: Keystone's own
-    /// tools once wrote it, and everybody knows it.
+    /// Parses a key file. A key of zeros is rejected, because Keystone's tools
+    /// once wrote it and it is publicly known.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE.decode(text.trim()).ok()?;
         let key: [u8; 32] = bytes.try_into().ok()?;
@@ -60,8 +60,8 @@ fn seal_with(key: &Key, issued_at: i64, iv: [u8; 16], payload: &[u8]) -> Result<
     Ok(URL_SAFE_NO_PAD.encode(out))
 }
 
-/// Opens a container: (issued at, payload). `None` where this key did not
-/// make it.
+/// Decrypts a token: (issued at, payload). Returns `None` if it was not created
+/// with this key.
 pub(crate) fn open(key: &Key, token: &str) -> Option<(i64, Vec<u8>)> {
     let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).ok()?;
     if bytes.len() < HEAD + 16 + MAC || bytes[0] != VERSION {
@@ -104,9 +104,9 @@ mod tests {
         }
     }
 
-    /// Tokens that Keystone's own decoder has checked.
+    /// Tokens that were verified with Keystone's decoder.
     #[test]
-    fn tokens_are_keystones_to_the_letter() {
+    fn tokens_match_keystones_exactly() {
         let project = "22222222222242228222222222222222".to_owned();
         let cases = [
             (

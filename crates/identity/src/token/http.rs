@@ -31,7 +31,7 @@ pub(crate) fn routes(identity: Identity) -> Router {
         .with_state(identity)
 }
 
-/// Turns an outcome into an answer in Keystone's dialect.
+/// Renders a result in Keystone's dialect.
 pub(crate) fn answer(result: Result<Response>, request_id: &str) -> Response {
     result.unwrap_or_else(|e| Keystone.render(&e, request_id))
 }
@@ -67,7 +67,7 @@ async fn version(State(identity): State<Identity>, headers: HeaderMap) -> Respon
     Json(json!({"version": document(&identity.base(&headers))})).into_response()
 }
 
-/// One path, four verbs: POST is public, the others prove themselves by
+/// One path with four methods: POST is public, the others authenticate by
 /// `X-Auth-Token` here.
 async fn tokens(State(identity): State<Identity>, request: Request) -> Response {
     let id = RequestId::of(request.extensions());
@@ -117,8 +117,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|v| v.to_str().ok())
 }
 
-/// The caller and the token that they ask about. Everybody may look at their
-/// own token; of others only admins and services learn anything.
+/// The caller and the token that is examined. Callers may examine their own
+/// token; other tokens are visible to admins and services only.
 async fn pair(
     identity: &Identity,
     headers: &HeaderMap,

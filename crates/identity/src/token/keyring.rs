@@ -10,7 +10,7 @@ use kernel::{Error, Result};
 
 use super::fernet::{self, Key};
 
-/// Keys kept; older ones cannot open tokens any more.
+/// Number of keys; tokens of older keys cannot be decrypted any more.
 const MAX_ACTIVE: usize = 3;
 
 /// The Fernet keys of a directory.
@@ -20,10 +20,10 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Reads the directory; an empty one gets its first two keys.
+    /// Reads the directory; an empty one gets two new keys.
     ///
     /// # Errors
-    /// `Internal` where it cannot be read or written.
+    /// `Internal` if it cannot be read or written.
     pub fn open(dir: &Path) -> Result<Self> {
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -80,8 +80,8 @@ impl Keyring {
         Ok(())
     }
 
-    /// The staged key becomes primary, a new one is staged, the oldest beyond
-    /// the limit goes.
+    /// Makes the staged key primary, stages a new one, and deletes the oldest
+    /// keys beyond the limit.
     ///
     /// # Errors
     /// `Internal` where the directory cannot be written.
@@ -98,7 +98,7 @@ impl Keyring {
             .map_err(|e| Error::internal(e).context("fernet keys"))?;
         self.write(0, &Key::generate()?)?;
         let old: Vec<u32> = numbers.into_iter().filter(|n| *n != 0).collect();
-        // One staged and one new primary are kept besides.
+        // One staged and one new primary key are kept in addition.
         let surplus = (old.len() + 2).saturating_sub(MAX_ACTIVE);
         for number in old.iter().take(surplus) {
             std::fs::remove_file(path(*number)).map_err(Error::internal)?;
@@ -116,15 +116,15 @@ impl Keyring {
         fernet::seal(&key, issued_at, payload)
     }
 
-    /// Tries the primary first. A token of a key that another server has
-    /// rotated in is found by reading the directory again.
+    /// Tries the primary key first. Keys that another server has added are
+    /// found by reading the directory again.
     pub(crate) fn open_token(&self, token: &str) -> Option<(i64, Vec<u8>)> {
         let attempt = || {
             let keys = self.keys.read().ok()?;
             keys.values().rev().find_map(|k| fernet::open(k, token))
         };
         attempt().or_else(|| {
-            // Only what looks like a token is worth a look at the disk.
+            // Read the directory only for texts that look like tokens.
             if token.starts_with("gAAAAA") && token.len() > 100 && self.changed() {
                 self.reload().ok()?;
                 return attempt();

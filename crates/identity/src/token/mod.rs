@@ -16,7 +16,7 @@ use crate::role::Role;
 use crate::user::User;
 use payload::Payload;
 
-/// A token that holds, with all that it says.
+/// A valid token with all of its data.
 #[derive(Debug, Clone)]
 pub(crate) struct Valid {
     pub payload: Payload,

@@ -14,7 +14,7 @@ use crate::role;
 use crate::user::{self, User};
 use crate::{Identity, password};
 
-/// Seconds that a token lives.
+/// Lifetime of a token, seconds.
 const LIFETIME: i64 = 3600;
 const MICROS: i64 = 1_000_000;
 
@@ -22,18 +22,18 @@ fn refused(why: &str) -> Error {
     Error::unauthenticated().context(why)
 }
 
-/// What a proof has shown.
+/// Result of an authentication.
 struct Proven {
     user: User,
     methods: u8,
     expires_at: i64,
-    /// Audit ids of the token that this one descends from.
+    /// Audit ids of the ancestors of the token.
     chain: Vec<String>,
     source_scope: Option<Scope>,
     credential: Option<user::table::AppCredential>,
 }
 
-/// Checks the proof, finds the scope, seals a token.
+/// Authenticates, determines the scope, and encrypts a token.
 pub(crate) async fn issue(
     identity: &Identity,
     request: AuthRequest,
@@ -52,8 +52,8 @@ pub(crate) async fn issue(
         expires_at: proven.expires_at,
         audit_ids,
     };
-    // All tokens of the second of a password change are void: one that is
-    // issued after it, in the same second, is dated to the next.
+    // A password change invalidates all tokens issued in the same second, so a
+    // token issued after it in that second is dated to the next second.
     let issued_at = now.max(proven.user.tokens_after);
     let token = identity.keys.seal(issued_at, &payload.encode()?)?;
     let valid = Arc::new(fill(identity, payload, issued_at).await?);
@@ -89,7 +89,7 @@ async fn prove(identity: &Identity, proof: &Proof, now: i64) -> Result<Proven> {
             Ok(Proven {
                 user: source.user.clone(),
                 methods: source.payload.methods | payload::TOKEN,
-                // A token cannot be made to live longer by exchanging it.
+                // Exchanging a token cannot extend its lifetime.
                 expires_at: source.payload.expires_at,
                 chain: source.payload.audit_ids.clone(),
                 source_scope: Some(source.payload.scope.clone()),
@@ -171,7 +171,7 @@ async fn scope(identity: &Identity, proven: &Proven, wanted: &Wanted) -> Result<
     }
 }
 
-/// Opens a token and checks all that it depends on.
+/// Decrypts a token and checks everything that it refers to.
 pub(crate) async fn validate(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
     let now = clock::now_micros() / MICROS;
     if let Some(valid) = identity.cache.get(token)
@@ -198,17 +198,17 @@ pub(crate) async fn validate(identity: &Identity, token: &str) -> Result<Arc<Val
     Ok(valid)
 }
 
-/// Loads what a payload refers to; refuses what is gone or disabled.
+/// Loads the objects of a payload; rejects missing or disabled ones.
 async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<Valid> {
     let db = &identity.db;
     let user = user::table::by_id(db, &payload.user_id).await?;
     let user = user
         .filter(|u| u.enabled)
-        .ok_or_else(|| refused("user is gone or disabled"))?;
+        .ok_or_else(|| refused("user was deleted or is disabled"))?;
     let user_domain = project::table::by_id(db, &user.domain_id).await?;
     let user_domain = user_domain
         .filter(|d| d.enabled)
-        .ok_or_else(|| refused("domain is gone or disabled"))?;
+        .ok_or_else(|| refused("domain was deleted or is disabled"))?;
     let (kind, target_id) = match &payload.scope {
         Scope::Unscoped => {
             return Ok(Valid {
@@ -228,7 +228,7 @@ async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<V
     let mut held = roles(identity, &user.id, kind, &target_id).await?;
     if let Scope::AppCredential { id, .. } = &payload.scope {
         let credential = user::table::credential(db, id).await?;
-        let credential = credential.ok_or_else(|| refused("application credential is gone"))?;
+        let credential = credential.ok_or_else(|| refused("application credential was deleted"))?;
         held.retain(|r| credential.roles.contains(&r.id));
     }
     if held.is_empty() {
@@ -239,7 +239,7 @@ async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<V
         let found = project::table::by_id(db, &target_id).await?;
         let found = found
             .filter(|p| p.enabled)
-            .ok_or_else(|| refused("target is gone or disabled"))?;
+            .ok_or_else(|| refused("target was deleted or is disabled"))?;
         if !found.is_domain {
             let domain = project::table::by_id(db, &found.domain_id).await?;
             let domain = domain
@@ -260,7 +260,7 @@ async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<V
     })
 }
 
-/// Effective roles on a target: those held and those implied.
+/// Effective roles on a target: assigned and implied ones.
 async fn roles(
     identity: &Identity,
     user_id: &str,
@@ -276,7 +276,7 @@ async fn roles(
     Ok(role::with_implied(&all, &implied, &held))
 }
 
-/// Revokes one token at once on this server.
+/// Revokes one token; takes effect on this server at once.
 pub(crate) async fn revoke(identity: &Identity, valid: &Valid) -> Result<()> {
     let now = clock::now_micros() / MICROS;
     let revoked = db::write!(identity.db, |tx| {
@@ -288,7 +288,7 @@ pub(crate) async fn revoke(identity: &Identity, valid: &Valid) -> Result<()> {
     });
     identity.cache.clear();
     match revoked {
-        // The same token is revoked by another request at the same time.
+        // Another request revokes the same token concurrently.
         Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
         other => other,
     }

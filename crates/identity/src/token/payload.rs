@@ -11,7 +11,7 @@ pub(crate) const PASSWORD: u8 = 2;
 pub(crate) const TOKEN: u8 = 4;
 pub(crate) const APPLICATION_CREDENTIAL: u8 = 32;
 
-/// Names of the methods in a bit sum, in Keystone's order.
+/// Names of the methods in the bit mask, in Keystone's order.
 pub(crate) fn method_names(methods: u8) -> Vec<&'static str> {
     [
         (PASSWORD, "password"),
@@ -33,7 +33,7 @@ pub(crate) enum Scope {
     AppCredential { project_id: String, id: String },
 }
 
-/// What a token says of itself.
+/// The contents of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Payload {
     pub user_id: String,
@@ -87,7 +87,7 @@ impl Payload {
         Ok(out)
     }
 
-    /// `None` for a version that we do not issue or what is no payload.
+    /// Returns `None` for a version that we do not issue or an invalid payload.
     #[expect(clippy::cast_possible_truncation, reason = "seconds of this age fit")]
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut r = bytes;
@@ -174,7 +174,7 @@ fn read_id(r: &mut &[u8]) -> Option<String> {
     }
 }
 
-/// Older writers used text where newer ones use binary: both are read.
+/// Older writers used text instead of binary: both are accepted.
 fn read_bytes(r: &mut &[u8]) -> Option<Vec<u8>> {
     let len = match decode::read_marker(r).ok()? {
         Marker::FixStr(n) => usize::from(n),

@@ -17,7 +17,7 @@ pub(crate) async fn revoke(tx: &mut Tx, audit_id: &str, expires_at: i64) -> Resu
     .map(|_| ())
 }
 
-/// What has expired need not be remembered.
+/// Expired revocations are deleted.
 pub(crate) async fn forget(tx: &mut Tx, now: i64) -> Result<()> {
     tx.execute(
         "DELETE FROM revoked_token WHERE expires_at < ?",

@@ -27,7 +27,7 @@ impl Reference {
     }
 }
 
-/// How the caller proves who they are.
+/// Credentials of the caller.
 #[derive(Debug)]
 pub(crate) enum Proof {
     Password {
@@ -42,10 +42,10 @@ pub(crate) enum Proof {
     },
 }
 
-/// What scope is asked for.
+/// Requested scope.
 #[derive(Debug)]
 pub(crate) enum Wanted {
-    /// No scope given: the user's default project, else unscoped.
+    /// No scope given: the default project of the user, otherwise unscoped.
     Default,
     Unscoped,
     Project(Reference),
@@ -85,8 +85,8 @@ pub(crate) fn read(body: &Value) -> Result<AuthRequest> {
         return Err(expecting("methods", "identity"));
     };
     if methods.len() > 1 {
-        // Each would have to be proven; a request that names more than it
-        // needs is refused rather than half checked.
+        // Each method would need verification; a request with more methods than
+        // needed is rejected instead of partly verified.
         return Err(Error::new(
             kernel::Kind::Unauthenticated,
             "Attempted to authenticate with several methods; use one.",
@@ -146,7 +146,7 @@ pub(crate) fn read(body: &Value) -> Result<AuthRequest> {
     Ok(AuthRequest { proof, wanted })
 }
 
-/// The body of a token; `catalog` is rendered for the request's host.
+/// The body of a token; `catalog` is rendered for the host of the request.
 pub(crate) fn token(valid: &Valid, catalog: Option<Value>) -> Value {
     let p = &valid.payload;
     let mut token = json!({

@@ -24,7 +24,7 @@ pub(crate) fn routes() -> Router<Identity> {
         .route("/identity/v3/users/{id}/groups", get(groups))
 }
 
-/// Works without a token: whoever has to change a password has none.
+/// Works without a token, because a user with an expired password has none.
 pub(crate) fn public() -> Router<Identity> {
     Router::new().route("/identity/v3/users/{id}/password", post(password))
 }
@@ -38,7 +38,7 @@ pub(crate) fn target(user: &User) -> Target {
 }
 
 async fn list(call: Call) -> Reply {
-    // A domain reader sees their own domain, whatever they filter by.
+    // A domain reader sees only their own domain, whatever the filter is.
     let own = call.domain_id()?;
     call.allow("identity:list_users", &Target::domain(own.clone()))?;
     let all = call
@@ -96,14 +96,14 @@ async fn projects(Path(id): Path<String>, call: Call) -> Reply {
     Ok(call.list("projects", &format!("/users/{id}/projects"), items, FILTERS)?)
 }
 
-/// Groups are not kept yet: nobody is in one.
+/// Groups are not supported yet, so the list is empty.
 async fn groups(Path(id): Path<String>, call: Call) -> Reply {
     found(&call, &id, "identity:get_user").await?;
     Ok(call.list("groups", &format!("/users/{id}/groups"), vec![], &[])?)
 }
 
-/// The user, where the caller may do this to them. Who may not see users
-/// learns nothing of which exist.
+/// Returns the user if the rule allows it. Callers that may not see users must
+/// not learn which users exist.
 pub(crate) async fn found(call: &Call, id: &str, rule: &str) -> kernel::Result<User> {
     match ops::get(&call.identity, id).await {
         Ok(user) => {

@@ -16,6 +16,6 @@ pub(crate) struct User {
     pub default_project_id: Option<String>,
     pub email: Option<String>,
     pub description: String,
-    /// Tokens issued before this moment (seconds) are void.
+    /// Tokens issued before this time (seconds) are invalid.
     pub tokens_after: i64,
 }

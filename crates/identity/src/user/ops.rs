@@ -4,7 +4,7 @@ use db::Table as _;
 use kernel::{Error, Result, clock, ids};
 
 use super::{User, table};
-use crate::call::{Fields, missing, twice, wrong};
+use crate::call::{Fields, as_conflict, missing, wrong};
 use crate::{Identity, password, project};
 
 const MICROS: i64 = 1_000_000;
@@ -15,7 +15,7 @@ pub(crate) async fn get(identity: &Identity, id: &str) -> Result<User> {
     found.ok_or_else(|| missing("user", id))
 }
 
-/// Creates a user in a domain that exists.
+/// Creates a user in an existing domain.
 pub(crate) async fn create(identity: &Identity, domain_id: &str, fields: &Fields) -> Result<User> {
     let mut user = User {
         id: ids::hex(),
@@ -34,7 +34,7 @@ pub(crate) async fn create(identity: &Identity, domain_id: &str, fields: &Fields
         user.password_hash = Some(password::hash(secret).await?);
     }
     let stored = db::write!(identity.db, |tx| {
-        tx.leave_receipt().await?;
+        tx.write_receipt().await?;
         user.insert(tx).await
     });
     identity.cache.clear();
@@ -42,8 +42,8 @@ pub(crate) async fn create(identity: &Identity, domain_id: &str, fields: &Fields
     Ok(user)
 }
 
-/// Changes what the fields name. A new password and disabling make all
-/// tokens of the user void.
+/// Changes the given fields. A new password and disabling invalidate all tokens
+/// of the user.
 pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Result<User> {
     let mut user = get(identity, id).await?;
     let was_enabled = user.enabled;
@@ -69,7 +69,7 @@ pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Re
 
 pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
     let deleted = db::write!(identity.db, |tx| {
-        tx.leave_receipt().await?;
+        tx.write_receipt().await?;
         if table::delete(tx, id).await? == 0 {
             return Err(missing("user", id));
         }
@@ -79,7 +79,7 @@ pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
     deleted
 }
 
-/// The user's own change, which proves itself by the old password.
+/// Changes the user's own password, authenticated by the old one.
 pub(crate) async fn change_password(identity: &Identity, id: &str, fields: &Fields) -> Result<()> {
     let need = |name: &'static str| -> Result<String> {
         fields
@@ -98,16 +98,16 @@ pub(crate) async fn change_password(identity: &Identity, id: &str, fields: &Fiel
     store(identity, &user).await
 }
 
-/// Tokens hold whole seconds, and are dated to now or to `tokens_after`,
-/// whichever is later: all that are out are before this.
+/// Tokens have whole seconds and are dated to now or to `tokens_after`,
+/// whichever is later: all issued tokens are before this time.
 fn void_from(user: &User) -> i64 {
     user.tokens_after.max(clock::now_micros() / MICROS) + 1
 }
 
 async fn store(identity: &Identity, user: &User) -> Result<()> {
     let stored = db::write!(identity.db, |tx| {
-        // A changed password must not be asked for again.
-        tx.leave_receipt().await?;
+        // A changed password must not be requested again.
+        tx.write_receipt().await?;
         if table::update(tx, user).await? == 0 {
             return Err(missing("user", &user.id));
         }
@@ -117,7 +117,7 @@ async fn store(identity: &Identity, user: &User) -> Result<()> {
     stored.map_err(|e| duplicate(e, user))
 }
 
-/// Applies what create and update share; answers the new password.
+/// Applies fields common to create and update; returns the new password.
 async fn apply(identity: &Identity, user: &mut User, fields: &Fields) -> Result<Option<String>> {
     if let Some(enabled) = fields.boolean("enabled")? {
         user.enabled = enabled;
@@ -141,7 +141,7 @@ async fn apply(identity: &Identity, user: &mut User, fields: &Fields) -> Result<
     }
     match fields.nullable("password", MAX_PASSWORD) {
         Ok(secret) => Ok(secret.flatten()),
-        // The value stays out of the message.
+        // The value must not appear in the message.
         Err(_) => Err(wrong(
             "password",
             "***",
@@ -151,7 +151,7 @@ async fn apply(identity: &Identity, user: &mut User, fields: &Fields) -> Result<
 }
 
 fn duplicate(e: Error, u: &User) -> Error {
-    twice(
+    as_conflict(
         e,
         format!(
             "Conflict occurred attempting to store user - Duplicate entry found with name {} at domain ID {}.",

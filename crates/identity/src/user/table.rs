@@ -127,7 +127,7 @@ pub(crate) async fn delete_credential(tx: &mut Tx, user_id: &str, id: &str) -> R
     .await
 }
 
-/// All that a user has made in a project.
+/// All application credentials of a user in a project.
 pub(crate) async fn delete_credentials(
     tx: &mut Tx,
     user_id: &str,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::User;
 
-/// A user as Keystone shows it; never the password.
+/// A user as Keystone shows it, without the password.
 pub(crate) fn show(u: &User, base: &str) -> Value {
     let mut body = json!({
         "id": u.id, "name": u.name, "domain_id": u.domain_id, "enabled": u.enabled,

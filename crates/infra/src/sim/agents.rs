@@ -1,6 +1,6 @@
-//! Who plays the agents inside of simulated nodes, and what their clusters
-//! look like from inside. It lies in the simulated world: when a process dies,
-//! another one plays its agents on.
+//! Which process runs the agents of simulated nodes, and the membership of
+//! their clusters. Stored in the simulator's database, so that another process
+//! continues the agents of a process that dies.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use kernel::{Result, clock};
 use super::Simulator;
 use crate::ContainerSpec;
 
-/// A process that is not heard of for so long has died.
+/// A process without a heartbeat for this time is considered dead.
 const ALIVE: Duration = Duration::from_secs(3);
 
-/// A member of a simulated cluster, in the words of Docker's swarm.
+/// A member of a simulated cluster, with the values of Docker Swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimMember {
     pub node: String,
@@ -27,11 +27,11 @@ pub struct SimMember {
 }
 
 impl Simulator {
-    /// Says that this process lives.
+    /// Records a heartbeat of this process.
     ///
     /// # Errors
-    /// As the database.
-    pub async fn beat(&self) -> Result<()> {
+    /// Fails if the database fails.
+    pub async fn heartbeat(&self) -> Result<()> {
         let until = clock::now_micros() + i64::try_from(ALIVE.as_micros()).unwrap_or(i64::MAX);
         db::write!(self.db, |tx| {
             let n = tx
@@ -51,10 +51,11 @@ impl Simulator {
         })
     }
 
-    /// Running containers whose agent nobody plays: from now on it is ours.
+    /// Takes over running containers whose agents no process runs, and returns
+    /// them.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn adopt(&self) -> Result<Vec<ContainerSpec>> {
         let now = clock::now_micros();
         let orphans = "SELECT c.name, c.spec FROM sim_container c \
@@ -81,7 +82,7 @@ impl Simulator {
         })
     }
 
-    /// This process plays the agent of a container.
+    /// Records that this process runs the agent of a container.
     pub(super) async fn play(&self, tx: &mut Tx, container: &str) -> Result<()> {
         tx.execute(
             "DELETE FROM sim_agent WHERE container = ?",
@@ -96,10 +97,10 @@ impl Simulator {
         .map(|_| ())
     }
 
-    /// The node in `container` is, from now on, a member of its cluster.
+    /// Records that the node in `container` is a member of its cluster.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn join(&self, cluster: &str, container: &str, member: &SimMember) -> Result<()> {
         db::write!(self.db, |tx| {
             tx.execute(
@@ -124,10 +125,10 @@ impl Simulator {
         })
     }
 
-    /// Changes what a member is given to do: `drain` or `active`.
+    /// Sets the availability of a member: `drain` or `active`.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn set_availability(&self, cluster: &str, node: &str, word: &str) -> Result<()> {
         db::write!(self.db, |tx| {
             tx.execute(
@@ -139,10 +140,10 @@ impl Simulator {
         })
     }
 
-    /// Takes a member off the list.
+    /// Removes a member from the list.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn leave(&self, cluster: &str, node: &str) -> Result<()> {
         db::write!(self.db, |tx| {
             tx.execute(
@@ -157,7 +158,7 @@ impl Simulator {
     /// The members of a cluster, by name.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn members(&self, cluster: &str) -> Result<Vec<SimMember>> {
         self.db
             .query(

@@ -1,14 +1,14 @@
-//! What the simulated host's calls do to its containers and volumes.
+//! Effects of calls on simulated containers and volumes.
 
 use db::{Row, Tx, values};
 use kernel::{Error, Kind, Result, ids};
 
-use super::engine::note;
+use super::engine::record_effect;
 use super::host::{COLUMNS, view};
 use super::{Simulator, observed};
 use crate::{Actor, ContainerSpec, LABEL, Relation, foreign, relation, stale, stamped};
 
-/// A container as the effects need it.
+/// The parts of a container that effects need.
 struct Found {
     name: String,
     label: String,
@@ -56,11 +56,11 @@ impl Simulator {
             let id = ids::secret_hex(32);
             insert(tx, &spec, &id).await?;
             let object = (spec.name.as_str(), label.as_str(), id.as_str());
-            note(tx, ("create", "container"), object, actor).await?;
+            record_effect(tx, ("create", "container"), object, actor).await?;
             Ok((id, true))
         })?;
         if made {
-            self.tell(false, &observed(&label, &spec.name, "create"));
+            self.notify_listeners(false, &observed(&label, &spec.name, "create"));
         }
         Ok(id)
     }
@@ -74,13 +74,13 @@ impl Simulator {
             set_state(tx, id, "running").await?;
             self.play(tx, &found.name).await?;
             let object = (found.name.as_str(), found.label.as_str(), id);
-            note(tx, ("start", "container"), object, actor).await?;
+            record_effect(tx, ("start", "container"), object, actor).await?;
             Ok(Some(found))
         })?;
         let Some(found) = started else {
             return Ok(());
         };
-        self.tell(false, &observed(&found.label, &found.name, "start"));
+        self.notify_listeners(false, &observed(&found.label, &found.name, "start"));
         if let Some(hook) = self.on_start.get() {
             hook(&found.spec);
         }
@@ -92,10 +92,10 @@ impl Simulator {
             let found = by_id(tx, id).await?;
             set_state(tx, id, "exited").await?;
             let object = (found.name.as_str(), found.label.as_str(), id);
-            note(tx, ("stop", "container"), object, actor).await?;
+            record_effect(tx, ("stop", "container"), object, actor).await?;
             Ok(found)
         })?;
-        self.tell(false, &observed(&found.label, &found.name, "die"));
+        self.notify_listeners(false, &observed(&found.label, &found.name, "die"));
         Ok(())
     }
 
@@ -104,9 +104,9 @@ impl Simulator {
         let Some(found) = gone else {
             return Ok(());
         };
-        self.tell(false, &observed(&found.label, &found.name, "destroy"));
+        self.notify_listeners(false, &observed(&found.label, &found.name, "destroy"));
         for end in found.spec.endpoints {
-            self.tell(true, &observed("", &end.network, "disconnect"));
+            self.notify_listeners(true, &observed("", &end.network, "disconnect"));
         }
         Ok(())
     }
@@ -129,13 +129,13 @@ impl Simulator {
                 .execute("DELETE FROM sim_volume WHERE name = ?", values![name])
                 .await?;
             if n > 0 {
-                note(tx, ("remove", "volume"), (name, "", ""), actor).await?;
+                record_effect(tx, ("remove", "volume"), (name, "", ""), actor).await?;
             }
             Ok(())
         })
     }
 
-    /// Containers that end with the engine and are to be restarted.
+    /// Containers that stop with the engine and are restarted by it.
     pub(super) async fn start_again(&self) -> Result<()> {
         let started = db::write!(self.db, |tx| {
             let rows = tx
@@ -165,7 +165,7 @@ impl Simulator {
             Ok(started)
         })?;
         for found in started {
-            self.tell(false, &observed(&found.label, &found.name, "start"));
+            self.notify_listeners(false, &observed(&found.label, &found.name, "start"));
         }
         Ok(())
     }
@@ -229,7 +229,7 @@ async fn drop_container(tx: &mut Tx, actor: Actor, id: &str) -> Result<Option<Fo
         .await?;
     }
     let object = (found.name.as_str(), found.label.as_str(), id);
-    note(tx, ("remove", "container"), object, actor).await?;
+    record_effect(tx, ("remove", "container"), object, actor).await?;
     Ok(Some(found))
 }
 

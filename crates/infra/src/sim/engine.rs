@@ -1,6 +1,6 @@
-//! How the simulated engine carries calls out. It is a machine of its own: a
-//! call that has reached it takes place although its caller has died, timed
-//! out or stopped waiting.
+//! Execution of calls by the simulated engine. It behaves like a separate
+//! machine: a call that has reached it takes effect even if its caller died,
+//! timed out or stopped waiting.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,26 +13,27 @@ use kernel::{Error, Result, clock};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::oracle::{Call, CallKind, Delivery, Outcome};
+use super::fault_injector::{Call, CallKind, Delivery, Outcome};
 use super::{Simulator, Step};
 use crate::{Actor, Events, Observed};
 
-/// A listener that is so many events behind loses its stream.
+/// A listener with more pending events than this loses its stream.
 const BEHIND: usize = 4096;
 
-/// What happens to the containers when the engine restarts.
+/// Effect of an engine restart on the containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restart {
-    /// They go on without it.
+    /// They continue to run.
     Keep,
-    /// They end with it; those that ask for it are started again with it.
+    /// They stop with the engine; those with a restart policy start again with
+    /// it.
     Stop,
 }
 
-/// An effect that took place.
+/// A recorded effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
-    /// Effects are numbered in the order in which they took place.
+    /// Effects are numbered in order.
     pub seq: i64,
     pub at_micros: i64,
     /// `create`, `start`, `stop`, `remove`.
@@ -42,26 +43,26 @@ pub struct Effect {
     pub name: String,
     /// Value of [`crate::LABEL`].
     pub id: String,
-    /// A volume has none.
+    /// Empty for a volume.
     pub engine_id: String,
     /// `None`: the sweep.
     pub epoch: Option<i64>,
 }
 
-/// The parts of an engine that a restart does not keep; shared by all
-/// processes that use it.
+/// The parts of an engine that a restart does not keep, shared by all processes
+/// that use it.
 #[derive(Default)]
-pub(super) struct Machine {
+pub(super) struct EngineProcess {
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     down: bool,
-    /// Counts starts: a call that was under way when the engine stopped has
-    /// no effect afterwards.
+    /// Number of starts: a call that was in progress when the engine stopped
+    /// has no effect.
     boot: u64,
-    /// Names that are reserved by creations under way.
+    /// Names reserved by creations in progress.
     registering: BTreeMap<String, usize>,
     listeners: Vec<Listener>,
 }
@@ -72,7 +73,7 @@ struct Listener {
     sender: mpsc::Sender<Observed>,
 }
 
-impl Machine {
+impl EngineProcess {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,13 +98,15 @@ impl Machine {
 }
 
 impl Simulator {
-    /// A call that changes nothing: its fate and latency, before the answer
-    /// is read.
+    /// Handles a call that changes nothing: applies faults and latency before
+    /// the answer is read.
     pub(super) async fn asked(&self, kind: CallKind, object: &str) -> Result<()> {
         self.boot()?;
-        let fate = self.oracle.fate(&self.call(kind, object, None));
-        sleep(fate.delay).await;
-        match fate.outcome {
+        let injected = self
+            .fault_injector
+            .decide_call(&self.call(kind, object, None));
+        sleep(injected.delay).await;
+        match injected.outcome {
             Outcome::Answered => self.boot().map(|_| ()),
             Outcome::Refused(e) => Err(e),
             Outcome::AnswerLost | Outcome::Late(_) | Outcome::Registering(_) => {
@@ -112,8 +115,8 @@ impl Simulator {
         }
     }
 
-    /// Carries a change out. `effect` runs in a task of the engine after
-    /// `latency` and what the oracle adds.
+    /// Executes a change. `effect` runs in a task of the engine after `latency`
+    /// and the delay added by the fault injector.
     pub(super) async fn perform<T, F, Fut>(
         &self,
         (kind, object, actor): (CallKind, &str, Option<Actor>),
@@ -128,16 +131,18 @@ impl Simulator {
     {
         let boot = self.boot()?;
         if let Some(step) = step {
-            self.strike(step, object).await?;
+            self.fail_if_injected(step, object).await?;
         }
-        let fate = self.oracle.fate(&self.call(kind, object, actor));
-        let (lost, later, reserved) = match fate.outcome {
+        let injected = self
+            .fault_injector
+            .decide_call(&self.call(kind, object, actor));
+        let (lost, later, reserved) = match injected.outcome {
             Outcome::Answered => (false, None, false),
             Outcome::AnswerLost => (true, None, false),
             Outcome::Late(later) => (true, Some(later), false),
             Outcome::Registering(later) => (true, Some(later), true),
             Outcome::Refused(e) => {
-                sleep(fate.delay).await;
+                sleep(injected.delay).await;
                 return Err(e);
             }
         };
@@ -145,7 +150,7 @@ impl Simulator {
             self.machine.reserve(object);
         }
         let (engine, name) = (self.clone(), object.to_owned());
-        let wait = latency + fate.delay + later.unwrap_or_default();
+        let wait = latency + injected.delay + later.unwrap_or_default();
         let work = tokio::spawn(async move {
             sleep(wait).await;
             if reserved {
@@ -157,7 +162,7 @@ impl Simulator {
             effect(engine).await
         });
         if later.is_some() {
-            sleep(fate.delay).await;
+            sleep(injected.delay).await;
             return Err(no_answer(kind, object));
         }
         let done = work.await.map_err(Error::internal)?;
@@ -167,7 +172,7 @@ impl Simulator {
         done
     }
 
-    /// Which start of the engine answers.
+    /// The number of the engine start that answers.
     fn boot(&self) -> Result<u64> {
         let state = self.machine.state();
         if state.down {
@@ -193,11 +198,11 @@ impl Simulator {
         }
     }
 
-    /// Stops the engine and starts it again after `away`: until then every
-    /// call fails, streams of events end, and calls under way have no effect.
+    /// Stops the engine and starts it again after `away`. Until then every call
+    /// fails, event streams end, and calls in progress have no effect.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn restart_engine(&self, away: Duration, containers: Restart) -> Result<()> {
         {
             let mut state = self.machine.state();
@@ -223,7 +228,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Listens from now on.
+    /// Subscribes to events from now on.
     pub(super) fn listen(&self, networks: bool) -> Events {
         let (sender, receiver) = mpsc::channel(BEHIND);
         self.machine.state().listeners.push(Listener {
@@ -236,22 +241,22 @@ impl Simulator {
         }))
     }
 
-    /// Tells listeners of all processes. One that does not keep up loses its
-    /// stream and has to list again.
-    pub(super) fn tell(&self, networks: bool, event: &Observed) {
-        let oracle = self.oracle.clone();
+    /// Sends an event to the listeners of all processes. A listener that does
+    /// not keep up loses its stream and has to list again.
+    pub(super) fn notify_listeners(&self, networks: bool, event: &Observed) {
+        let fault_injector = self.fault_injector.clone();
         self.machine.state().listeners.retain(|l| {
             if l.networks != networks {
                 return !l.sender.is_closed();
             }
-            match oracle.delivery(event, &l.process) {
+            match fault_injector.decide_delivery(event, &l.process) {
                 Delivery::Now => l.sender.try_send(event.clone()).is_ok(),
                 Delivery::Lost => !l.sender.is_closed(),
                 Delivery::After(wait) => {
                     let (sender, event) = (l.sender.clone(), event.clone());
                     tokio::spawn(async move {
                         sleep(wait).await;
-                        // A stream that has ended needs no event.
+                        // A closed stream needs no event.
                         let _ = sender.try_send(event);
                     });
                     true
@@ -260,10 +265,10 @@ impl Simulator {
         });
     }
 
-    /// All effects in their order.
+    /// All effects in order.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn effects(&self) -> Result<Vec<Effect>> {
         let sql =
             "SELECT seq, at, call, object, name, id, engine_id, epoch FROM sim_effect ORDER BY seq";
@@ -272,8 +277,8 @@ impl Simulator {
     }
 }
 
-/// Writes an effect down in the transaction in which it takes place.
-pub(super) async fn note(
+/// Records an effect in its transaction.
+pub(super) async fn record_effect(
     tx: &mut Tx,
     (call, object): (&str, &str),
     (name, id, engine_id): (&str, &str, &str),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use db::{Row, values};
 use kernel::{Error, Result, ids};
 
-use super::oracle::CallKind;
+use super::fault_injector::CallKind;
 use super::{Simulator, Step};
 use crate::{
     Actor, ContainerHost, ContainerSpec, ContainerState, ContainerView, Events, HostInfo,
@@ -19,7 +19,7 @@ pub(super) const COLUMNS: &str = "SELECT name, id, state, exit_code, oom, spec F
 impl ContainerHost for Simulator {
     async fn info(&self) -> Result<HostInfo> {
         self.asked(CallKind::Info, "").await?;
-        self.strike(Step::Info, "").await?;
+        self.fail_if_injected(Step::Info, "").await?;
         let engine = self
             .db
             .query_opt("SELECT id FROM sim_engine", vec![])
@@ -47,7 +47,7 @@ impl ContainerHost for Simulator {
 
     async fn inspect(&self, name_or_id: &str) -> Result<Option<ContainerView>> {
         self.asked(CallKind::Inspect, name_or_id).await?;
-        self.strike(Step::Inspect, name_or_id).await?;
+        self.fail_if_injected(Step::Inspect, name_or_id).await?;
         let row = self
             .db
             .query_opt(
@@ -79,7 +79,7 @@ impl ContainerHost for Simulator {
         let (least, most) = self.config.start;
         let spread = most.saturating_sub(least).mul_f64(ids::jitter());
         let (name, state) = self.name_and_state(id).await?;
-        // One that runs is found at once.
+        // An already running container is found at once.
         let latency = match state.as_deref() {
             Some("running") => Duration::ZERO,
             _ => least + spread,
@@ -125,7 +125,7 @@ impl ContainerHost for Simulator {
 
     async fn events(&self) -> Result<Events> {
         self.asked(CallKind::Events, "").await?;
-        self.strike(Step::Info, "").await?;
+        self.fail_if_injected(Step::Info, "").await?;
         Ok(self.listen(false))
     }
 }
@@ -208,7 +208,8 @@ impl ImageStore for Simulator {
 }
 
 impl Simulator {
-    /// For the oracle and for latencies; the id where there is no container.
+    /// For the fault injector and for latencies; the id if the container does
+    /// not exist.
     async fn name_and_state(&self, id: &str) -> Result<(String, Option<String>)> {
         let row = self
             .db

@@ -1,24 +1,26 @@
-//! The simulator: a host and a network plane whose world is a SQLite database
-//! of its own, shared by all server processes and surviving their death. It
-//! has latencies (the measured ones by default) and faults on demand. A
-//! simulation gives it an [`Oracle`] that decides about every call and event.
+//! The simulator: a host and a network fabric whose state is in a separate
+//! SQLite database, shared by all server processes and independent of their
+//! lifetime. It has latencies (by default the measured ones) and faults on
+//! demand. A simulation passes an [`FaultInjector`] that decides about every call and
+//! event.
 //!
-//! It waits with `tokio::time` and draws from `kernel::ids` only, so that a
-//! simulation on one thread with a paused clock and a seed is repeatable.
+//! It uses only `tokio::time` and `kernel::ids` for waiting and randomness, so
+//! that a simulation on one thread with a paused clock and a seed is
+//! reproducible.
 
 mod agents;
 mod containers;
 mod engine;
+mod fault_injector;
 mod host;
 mod net;
-mod oracle;
 mod schema;
 #[cfg(test)]
 mod tests;
 
 pub use agents::SimMember;
 pub use engine::{Effect, Restart};
-pub use oracle::{Call, CallKind, Delivery, Fate, Oracle, Outcome};
+pub use fault_injector::{Call, CallKind, Delivery, FaultInjector, InjectedFault, Outcome};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -27,15 +29,15 @@ use std::time::Duration;
 use db::{Db, Tx, values};
 use kernel::{Error, Kind, Result, ids};
 
-use engine::Machine;
-use oracle::Calm;
+use engine::EngineProcess;
+use fault_injector::NoFaults;
 
 use crate::{ContainerSpec, Observed};
 
-/// Called after a container has started, in the process that started it.
+/// Called in the process that started a container, after the start.
 pub type OnStart = Arc<dyn Fn(&ContainerSpec) + Send + Sync>;
 
-/// The size and the speed of the simulated world.
+/// Capacity and latencies of the simulated host.
 #[derive(Debug, Clone)]
 pub struct SimConfig {
     pub host: String,
@@ -43,18 +45,18 @@ pub struct SimConfig {
     /// Bytes.
     pub memory: i64,
     pub create: Duration,
-    /// Shortest and longest start; drawn evenly in between.
+    /// Minimum and maximum start time, uniformly distributed.
     pub start: (Duration, Duration),
     pub remove: Duration,
-    /// To make or to remove a network.
+    /// Time to create or remove a network.
     pub network: Duration,
-    /// To pull an image that the host lacks.
+    /// Time to pull a missing image.
     pub pull: Duration,
 }
 
 impl Default for SimConfig {
-    /// Create and start take 0.8–1.0 s together, as measured with a real
-    /// engine that starts a node until its own engine answers.
+    /// Create and start take 0.8–1.0 s together, as measured on a real engine
+    /// for a node until its nested engine answers.
     fn default() -> Self {
         Self {
             host: "sim-1".into(),
@@ -70,7 +72,7 @@ impl Default for SimConfig {
 }
 
 impl SimConfig {
-    /// A world without latency, for tests of decisions.
+    /// No latencies, for tests of decisions.
     #[must_use]
     pub fn instant() -> Self {
         Self {
@@ -84,7 +86,7 @@ impl SimConfig {
     }
 }
 
-/// A step of the simulated host that can be made to fail.
+/// A step of the simulated host at which a fault can be injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Info,
@@ -98,61 +100,61 @@ pub enum Step {
     NetworkRemove,
 }
 
-/// A failure to come.
+/// An injected fault.
 #[derive(Debug, Clone)]
 pub struct SimFault {
     pub step: Step,
     /// Only for objects whose name contains this; empty: all.
     pub name: String,
-    /// Whether a repeat may succeed, as with an engine that does not answer.
+    /// Whether a retry may succeed, as with an engine that does not answer.
     pub transient: bool,
     pub message: String,
-    /// How often it strikes.
+    /// Number of failures.
     pub times: i64,
 }
 
-/// A simulated host with its network plane; cheap to clone.
+/// A simulated host with its network fabric; cheap to clone.
 #[derive(Clone)]
 pub struct Simulator {
     db: Db,
     config: SimConfig,
-    /// Who plays the agents of what is started here.
+    /// Name of the process that runs the agents of containers started here.
     process: Arc<str>,
     on_start: Arc<OnceLock<OnStart>>,
-    oracle: Arc<dyn Oracle>,
-    machine: Arc<Machine>,
+    fault_injector: Arc<dyn FaultInjector>,
+    machine: Arc<EngineProcess>,
 }
 
 impl Simulator {
-    /// Opens (or makes) the world in the file `path`, with default latencies.
+    /// Opens or creates the simulator database `path`, with default latencies.
     ///
     /// # Errors
-    /// `Unavailable` where the file cannot be opened.
+    /// `Unavailable` if the file cannot be opened.
     pub async fn open(path: &str) -> Result<Self> {
         Self::open_with(path, SimConfig::default()).await
     }
 
-    /// As [`Simulator::open`] with another size and speed.
+    /// As [`Simulator::open`] with another capacity and latencies.
     ///
     /// # Errors
-    /// As [`Simulator::open`].
+    /// Same errors as [`Simulator::open`].
     pub async fn open_with(path: &str, config: SimConfig) -> Result<Self> {
-        Self::open_under(path, config, Arc::new(Calm)).await
+        Self::open_under(path, config, Arc::new(NoFaults)).await
     }
 
-    /// As [`Simulator::open_with`]; `oracle` decides about calls and events.
+    /// As [`Simulator::open_with`]; `fault_injector` decides about calls and events.
     ///
     /// # Errors
-    /// As [`Simulator::open`].
+    /// Same errors as [`Simulator::open`].
     pub async fn open_under(
         path: &str,
         config: SimConfig,
-        oracle: Arc<dyn Oracle>,
+        fault_injector: Arc<dyn FaultInjector>,
     ) -> Result<Self> {
-        let db = Db::scratch(path)?;
+        let db = Db::open_volatile(path)?;
         db.migrate(schema::STEPS).await?;
         db::write!(db, |tx| {
-            // Another process may have opened the world first.
+            // Another process may have opened the database first.
             tx.execute(
                 "INSERT OR IGNORE INTO sim_engine (one, id) VALUES (1, ?)",
                 values![ids::uuid()],
@@ -165,13 +167,13 @@ impl Simulator {
             config,
             process: ids::uuid().into(),
             on_start: Arc::default(),
-            oracle,
+            fault_injector,
             machine: Arc::default(),
         })
     }
 
-    /// The same engine as another server process sees it: with agents and a
-    /// hook of its own.
+    /// A handle of another server process to the same engine, with separate
+    /// agents and a separate hook.
     #[must_use]
     pub fn process(&self) -> Self {
         Self {
@@ -181,21 +183,22 @@ impl Simulator {
         }
     }
 
-    /// Name of this process, as the oracle is told it.
+    /// Name of this process, as passed to the fault injector.
     #[must_use]
     pub fn process_name(&self) -> &str {
         &self.process
     }
 
-    /// Sets what is called after each start; only the first call counts.
+    /// Sets the hook called after each start; only the first call has an
+    /// effect.
     pub fn on_start(&self, hook: OnStart) {
         let _ = self.on_start.set(hook);
     }
 
-    /// Puts an image on the host; one of this reference is replaced.
+    /// Adds an image to the host, replacing one with the same reference.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn add_image(&self, reference: &str, labels: &[(&str, &str)]) -> Result<()> {
         let labels: BTreeMap<_, _> = labels.iter().copied().collect();
         db::write!(self.db, |tx| {
@@ -217,10 +220,10 @@ impl Simulator {
         })
     }
 
-    /// Makes a step fail.
+    /// Injects a fault.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn inject(&self, fault: SimFault) -> Result<()> {
         db::write!(self.db, |tx| {
             tx.execute(
@@ -242,7 +245,7 @@ impl Simulator {
     /// The specs of all running containers.
     ///
     /// # Errors
-    /// As the database.
+    /// Fails if the database fails.
     pub async fn running(&self) -> Result<Vec<ContainerSpec>> {
         self.db
             .query(
@@ -255,10 +258,10 @@ impl Simulator {
             .collect()
     }
 
-    /// Ends a container as if its program had ended.
+    /// Stops a container as if its program had exited.
     ///
     /// # Errors
-    /// `NotFound` where there is none of this name.
+    /// `NotFound` if none has this name.
     pub async fn kill(&self, name: &str, exit_code: i64, oom: bool) -> Result<()> {
         let id = db::write!(self.db, |tx| {
             let n = tx
@@ -272,12 +275,12 @@ impl Simulator {
             }
             label_of(tx, name).await
         })?;
-        self.tell(false, &observed(&id, name, "die"));
+        self.notify_listeners(false, &observed(&id, name, "die"));
         Ok(())
     }
 
-    /// Fails where a fault was injected for this step and name.
-    async fn strike(&self, step: Step, name: &str) -> Result<()> {
+    /// Fails if a fault was injected for this step and name.
+    async fn fail_if_injected(&self, step: Step, name: &str) -> Result<()> {
         let rows = self
             .db
             .query(

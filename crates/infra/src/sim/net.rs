@@ -1,21 +1,21 @@
-//! The simulated network plane.
+//! The simulated network fabric.
 
 use async_trait::async_trait;
 use db::{Row, Tx, values};
 use kernel::{Error, Result, ids};
 
-use super::engine::note;
-use super::oracle::CallKind;
+use super::engine::record_effect;
+use super::fault_injector::CallKind;
 use super::{Simulator, Step, observed};
 use crate::{
-    Actor, BridgeSpec, BridgeView, Events, LABEL, NetworkPlane, Relation, foreign, relation, stale,
-    stamped,
+    Actor, BridgeSpec, BridgeView, Events, LABEL, NetworkFabric, Relation, foreign, relation,
+    stale, stamped,
 };
 
 const COLUMNS: &str = "SELECT name, id, spec FROM sim_network";
 
 #[async_trait]
-impl NetworkPlane for Simulator {
+impl NetworkFabric for Simulator {
     async fn list(&self) -> Result<Vec<BridgeView>> {
         self.asked(CallKind::NetworkList, "").await?;
         let rows = self
@@ -36,8 +36,8 @@ impl NetworkPlane for Simulator {
 
     async fn used_cidrs(&self) -> Result<Vec<String>> {
         self.asked(CallKind::NetworkList, "").await?;
-        // Its networks are rows of the network service as well; nothing else
-        // lives on a simulated machine.
+        // Its networks are rows of the network service as well; a simulated
+        // machine has no other networks.
         Ok(vec![])
     }
 
@@ -106,11 +106,11 @@ impl Simulator {
             )
             .await?;
             let object = (spec.name.as_str(), label.as_str(), id.as_str());
-            note(tx, ("create", "network"), object, actor).await?;
+            record_effect(tx, ("create", "network"), object, actor).await?;
             Ok((of_spec(spec.clone(), id), true))
         })?;
         if made {
-            self.tell(true, &observed("", &bridge.name, "create"));
+            self.notify_listeners(true, &observed("", &bridge.name, "create"));
         }
         Ok(bridge)
     }
@@ -127,7 +127,7 @@ impl Simulator {
             Ok(found)
         })?;
         if let Some(found) = gone {
-            self.tell(true, &observed("", &found.name, "destroy"));
+            self.notify_listeners(true, &observed("", &found.name, "destroy"));
         }
         Ok(())
     }
@@ -151,7 +151,7 @@ async fn drop_bridge(tx: &mut Tx, actor: Actor, found: &BridgeView) -> Result<()
         .await?;
     let label = found.labels.get(LABEL).cloned().unwrap_or_default();
     let object = (found.name.as_str(), label.as_str(), found.id.as_str());
-    note(tx, ("remove", "network"), object, actor).await
+    record_effect(tx, ("remove", "network"), object, actor).await
 }
 
 fn view(row: &Row) -> Result<BridgeView> {

@@ -1,4 +1,4 @@
-//! The engine behaves as Docker does, and as the oracle says.
+//! The simulated engine behaves like Docker, with injected faults.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -9,11 +9,12 @@ use kernel::{Error, Kind};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Call, CallKind, Delivery, Effect, Fate, Oracle, Outcome, Restart, SimConfig, Simulator,
+    Call, CallKind, Delivery, Effect, FaultInjector, InjectedFault, Outcome, Restart, SimConfig,
+    Simulator,
 };
 use crate::{
     Actor, BridgeSpec, ContainerHost, ContainerSpec, ContainerState, Endpoint, LABEL, LABEL_BUILD,
-    NetworkPlane, Observed, VolumeSpec, VolumeStore, is_stale,
+    NetworkFabric, Observed, VolumeSpec, VolumeStore, is_stale,
 };
 
 const FIRST: Actor = Actor::Lease(1);
@@ -21,30 +22,30 @@ const SECOND: Actor = Actor::Lease(2);
 
 #[derive(Default)]
 struct Script {
-    fates: Mutex<VecDeque<(CallKind, Fate)>>,
+    call_faults: Mutex<VecDeque<(CallKind, InjectedFault)>>,
     events: Mutex<VecDeque<Delivery>>,
 }
 
 impl Script {
     fn then(&self, kind: CallKind, outcome: Outcome) {
-        let fate = Fate {
+        let injected = InjectedFault {
             outcome,
-            ..Fate::default()
+            ..InjectedFault::default()
         };
-        self.fates.lock().unwrap().push_back((kind, fate));
+        self.call_faults.lock().unwrap().push_back((kind, injected));
     }
 }
 
-impl Oracle for Script {
-    fn fate(&self, call: &Call) -> Fate {
-        let mut fates = self.fates.lock().unwrap();
-        match fates.front() {
-            Some((kind, _)) if *kind == call.kind => fates.pop_front().unwrap().1,
-            _ => Fate::default(),
+impl FaultInjector for Script {
+    fn decide_call(&self, call: &Call) -> InjectedFault {
+        let mut call_faults = self.call_faults.lock().unwrap();
+        match call_faults.front() {
+            Some((kind, _)) if *kind == call.kind => call_faults.pop_front().unwrap().1,
+            _ => InjectedFault::default(),
         }
     }
 
-    fn delivery(&self, _event: &Observed, _process: &str) -> Delivery {
+    fn decide_delivery(&self, _event: &Observed, _process: &str) -> Delivery {
         self.events.lock().unwrap().pop_front().unwrap_or_default()
     }
 }
@@ -75,7 +76,7 @@ fn spec(build: i64) -> ContainerSpec {
     }
 }
 
-fn told(effects: &[Effect]) -> Vec<(&str, &str, Option<i64>)> {
+fn summarise(effects: &[Effect]) -> Vec<(&str, &str, Option<i64>)> {
     effects
         .iter()
         .map(|e| (e.call.as_str(), e.object.as_str(), e.epoch))
@@ -104,7 +105,7 @@ async fn objects_are_continued_replaced_or_left_alone_by_build_and_epoch() {
     let next = sim.create(FIRST, &spec(2)).await.unwrap();
     assert_ne!(next, first);
     assert!(is_stale(&sim.create(SECOND, &spec(1)).await.unwrap_err()));
-    // A delayed removal of the one that is gone.
+    // A delayed removal of the deleted container.
     ContainerHost::remove(&sim, SECOND, &first).await.unwrap();
     assert_eq!(sim.inspect("jb-srv-1").await.unwrap().unwrap().id, next);
     assert!(
@@ -123,7 +124,7 @@ async fn objects_are_continued_replaced_or_left_alone_by_build_and_epoch() {
         .unwrap();
     let all = sim.effects().await.unwrap();
     assert_eq!(
-        told(&all),
+        summarise(&all),
         [
             ("create", "container", Some(2)),
             ("remove", "container", Some(1)),
@@ -135,7 +136,7 @@ async fn objects_are_continued_replaced_or_left_alone_by_build_and_epoch() {
 }
 
 #[tokio::test]
-async fn answers_are_lost_or_late_as_the_oracle_says() {
+async fn answers_are_lost_or_late_as_injected() {
     let (sim, script) = engine().await;
     let refused = Outcome::Refused(Error::unavailable("no"));
     script.then(CallKind::Create, refused);
@@ -159,7 +160,7 @@ async fn answers_are_lost_or_late_as_the_oracle_says() {
     assert!(sim.inspect(&id).await.unwrap().is_some());
     let all = effects(&sim, 3).await;
     assert_eq!(
-        told(&all),
+        summarise(&all),
         [
             ("create", "container", Some(1)),
             ("start", "container", Some(1)),
@@ -237,7 +238,7 @@ async fn a_network_with_containers_stays() {
     };
     let made = sim.ensure(SECOND, &bridge).await.unwrap();
     assert!(is_stale(&sim.ensure(FIRST, &bridge).await.unwrap_err()));
-    let mut events = NetworkPlane::events(&sim).await.unwrap();
+    let mut events = NetworkFabric::events(&sim).await.unwrap();
     let mut guest = spec(1);
     guest.endpoints.push(Endpoint {
         network: "jb-net-1".into(),
@@ -246,20 +247,20 @@ async fn a_network_with_containers_stays() {
         aliases: vec![],
     });
     let id = sim.create(FIRST, &guest).await.unwrap();
-    let e = NetworkPlane::remove(&sim, SECOND, &made.id)
+    let e = NetworkFabric::remove(&sim, SECOND, &made.id)
         .await
         .unwrap_err();
     assert_eq!(e.kind, Kind::Conflict);
     ContainerHost::remove(&sim, FIRST, &id).await.unwrap();
     assert_eq!(events.next().await.unwrap().action, "disconnect");
-    NetworkPlane::remove(&sim, SECOND, &made.id).await.unwrap();
+    NetworkFabric::remove(&sim, SECOND, &made.id).await.unwrap();
     assert!(sim.named("jb-net-1").await.unwrap().is_empty());
 }
 
-/// What a simulation relies on: no real time, and the same run from the same
+/// Requirements of a simulation: no real time, and the same run for the same
 /// seed.
 #[tokio::test(start_paused = true)]
-async fn a_seed_gives_the_same_world_again_without_real_time() {
+async fn a_seed_repeats_a_simulation_without_real_time() {
     async fn run() -> (Vec<String>, Duration) {
         kernel::ids::simulate(Some(7));
         let script = Arc::new(Script::default());

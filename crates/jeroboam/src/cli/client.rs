@@ -1,4 +1,4 @@
-//! A small client of the OpenStack APIs, configured as their own clients are.
+//! A small client of the OpenStack APIs, configured like their own clients.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Where to authenticate and as whom.
+/// Credentials and the address of the identity service.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 struct AuthSection {
@@ -41,13 +41,13 @@ pub struct Api {
     token: String,
     /// Base address of the container-infra service, ending in `/v1`.
     clusters: String,
-    /// Scheme, host and port of the server, for our own routes.
+    /// Scheme, host and port of the server, for native routes.
     server: String,
 }
 
 impl Api {
-    /// Logs in with the cloud named, else `OS_*`, else the only or default
-    /// cloud (`jeroboam`) of the first `clouds.yaml` found.
+    /// Logs in with the named cloud, otherwise with `OS_*`, otherwise with the
+    /// only or default cloud (`jeroboam`) of the first `clouds.yaml` found.
     pub async fn connect(cloud: Option<&str>) -> Result<Self> {
         let auth = settings(cloud)?;
         let url = auth.auth_url.clone().ok_or_else(|| {
@@ -93,7 +93,7 @@ impl Api {
             .await
     }
 
-    /// A call to our own routes.
+    /// A call to a native route.
     pub async fn own(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
         self.call(method, format!("{}/jeroboam/v1{path}", self.server), body)
             .await
@@ -130,7 +130,7 @@ impl Api {
     }
 }
 
-/// An answer that is no success, with the server's text.
+/// An unsuccessful answer with the text of the server.
 #[derive(Debug)]
 pub struct Refused {
     pub status: StatusCode,
@@ -145,7 +145,7 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Whether an error is the server's 404.
+/// Whether an error is a 404 of the server.
 pub fn is_not_found(e: &anyhow::Error) -> bool {
     e.downcast_ref::<Refused>()
         .is_some_and(|r| r.status == StatusCode::NOT_FOUND)
@@ -248,7 +248,7 @@ fn clouds_file() -> Option<PathBuf> {
     places.push(PathBuf::from("clouds.yaml"));
     places.push(home.join(".config/openstack/clouds.yaml"));
     places.push(PathBuf::from("/etc/openstack/clouds.yaml"));
-    // Where `jeroboam serve` without flags writes it.
+    // Path that `jeroboam serve` without flags writes to.
     places.push(home.join(".local/share/jeroboam/clouds.yaml"));
     places.into_iter().find(|p| p.is_file())
 }

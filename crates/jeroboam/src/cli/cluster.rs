@@ -105,7 +105,7 @@ pub async fn create(api: &Api, args: CreateArgs) -> Result<ExitCode> {
     }
 }
 
-/// The template that a newcomer gets: named after the COE, made once.
+/// Returns the default template of a COE, creating it the first time.
 async fn own_template(api: &Api, coe: &str) -> Result<String> {
     match api
         .clusters(Method::GET, &format!("/clustertemplates/{coe}"), None)
@@ -193,7 +193,7 @@ pub async fn show(api: &Api, cluster: &str, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The add-ons as the masters saw them last.
+/// The add-ons in the last report of the masters.
 pub async fn addons(api: &Api, cluster: &str, as_json: bool) -> Result<ExitCode> {
     let shown = api
         .clusters(Method::GET, &format!("/clusters/{cluster}"), None)
@@ -223,7 +223,7 @@ pub async fn delete(api: &Api, cluster: &str, wait: bool, timeout: u64) -> Resul
         .clusters(Method::DELETE, &format!("/clusters/{uuid}"), None)
         .await
     {
-        // Somebody deleted it before, and that has just ended.
+        // It was already being deleted, and that has just finished.
         Err(e) if is_not_found(&e) => {
             println!("{cluster} is deleted");
             return Ok(ExitCode::SUCCESS);
@@ -265,7 +265,7 @@ pub async fn delete(api: &Api, cluster: &str, wait: bool, timeout: u64) -> Resul
     }
 }
 
-/// A field as a person reads it.
+/// Formats a field for display.
 pub fn text(value: &Value, key: &str) -> String {
     match &value[key] {
         Value::Null => String::new(),

@@ -1,5 +1,5 @@
-//! `jeroboam cluster config` and `kubeconfig`: the key is made here and
-//! never leaves.
+//! `jeroboam cluster config` and `kubeconfig`: the key is generated here and
+//! never sent.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -14,14 +14,14 @@ use super::client::Api;
 use super::cluster::text;
 use super::kubeconfig::{self, Credentials, Names};
 
-/// A cluster that can be reached.
-struct Reached {
+/// Address of the API of a cluster.
+struct ClusterEndpoint {
     uuid: String,
     name: String,
     address: String,
 }
 
-impl Reached {
+impl ClusterEndpoint {
     async fn find(api: &Api, cluster: &str) -> Result<Self> {
         let shown = api
             .clusters(Method::GET, &format!("/clusters/{cluster}"), None)
@@ -45,7 +45,7 @@ impl Reached {
         self.address.starts_with("https://")
     }
 
-    /// A new key, and the server's certificate for it.
+    /// Generates a key and requests its certificate from the server.
     async fn credentials(&self, api: &Api) -> Result<Credentials> {
         let key = rcgen::KeyPair::generate()?;
         let mut params = rcgen::CertificateParams::default();
@@ -72,9 +72,9 @@ impl Reached {
     }
 }
 
-/// Writes what a client of the cluster needs, prints the variables to set.
+/// Writes the files of a client of the cluster and prints the variables to set.
 pub async fn write(api: &Api, cluster: &str, dir: &Path, force: bool) -> Result<ExitCode> {
-    let reached = Reached::find(api, cluster).await?;
+    let reached = ClusterEndpoint::find(api, cluster).await?;
     std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
     let dir = dir.canonicalize()?;
     let names: &[&str] = if reached.is_kubernetes() {
@@ -90,7 +90,7 @@ pub async fn write(api: &Api, cluster: &str, dir: &Path, force: bool) -> Result<
     }
     let made = reached.credentials(api).await?;
     if reached.is_kubernetes() {
-        // The names are those that the OpenStack client gives.
+        // File names as written by the OpenStack client.
         let names = Names {
             cluster: &reached.name,
             user: "admin",
@@ -113,7 +113,7 @@ pub async fn write(api: &Api, cluster: &str, dir: &Path, force: bool) -> Result<
 
 /// Prints a kubeconfig, or merges it into the user's own.
 pub async fn kubeconfig(api: &Api, cluster: &str, merge: bool) -> Result<ExitCode> {
-    let reached = Reached::find(api, cluster).await?;
+    let reached = ClusterEndpoint::find(api, cluster).await?;
     if !reached.is_kubernetes() {
         bail!("{cluster} is no Kubernetes cluster; use: jeroboam cluster config {cluster}");
     }
@@ -141,19 +141,19 @@ pub async fn kubeconfig(api: &Api, cluster: &str, merge: bool) -> Result<ExitCod
         std::fs::create_dir_all(dir)
             .with_context(|| format!("{} cannot be made", dir.display()))?;
     }
-    // Whole or not at all: other clusters' keys are in the file.
-    let mut beside = path.clone().into_os_string();
-    beside.push(".jeroboam");
-    let beside = std::path::PathBuf::from(beside);
-    private(&beside, &kubeconfig::yaml(&after))?;
-    std::fs::rename(&beside, &path)
+    // Replaced atomically, because the file contains keys of other clusters.
+    let mut temporary = path.clone().into_os_string();
+    temporary.push(".jeroboam");
+    let temporary = std::path::PathBuf::from(temporary);
+    private(&temporary, &kubeconfig::yaml(&after))?;
+    std::fs::rename(&temporary, &path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
     println!("context {} is in {}", reached.name, path.display());
     println!("next: kubectl --context {} get nodes", reached.name);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a file that nobody else may read.
+/// Writes a file that only its owner may read.
 fn private(path: &Path, content: &str) -> Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .write(true)

@@ -1,4 +1,4 @@
-//! `jeroboam doctor`: what is missing on this machine, and what mends it.
+//! `jeroboam doctor`: checks the prerequisites of this machine.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 struct Check {
     name: &'static str,
-    /// `Err` holds what is wrong and the command that mends it.
+    /// `Err` holds the problem and the command that fixes it.
     found: Result<String, (String, String)>,
 }
 
@@ -28,10 +28,10 @@ pub async fn run() -> Result<ExitCode> {
     for check in &checks {
         match &check.found {
             Ok(text) => println!("ok       {:<12} {text}", check.name),
-            Err((what, mend)) => {
+            Err((what, remedy)) => {
                 missing |= check.name != "ipvs";
                 println!(
-                    "missing  {:<12} {what}\n         {:<12} -> {mend}",
+                    "missing  {:<12} {what}\n         {:<12} -> {remedy}",
                     check.name, ""
                 );
             }
@@ -85,14 +85,14 @@ fn program(name: &'static str, why: &str) -> Check {
     }
 }
 
-fn file(path: &'static str, mend: &str, why: &str) -> Check {
+fn file(path: &'static str, remedy: &str, why: &str) -> Check {
     let there = Path::new(path).is_file();
     Check {
         name: "busybox",
         found: if there {
             Ok(path.to_owned())
         } else {
-            Err((format!("{path} is missing ({why})"), mend.to_owned()))
+            Err((format!("{path} is missing ({why})"), remedy.to_owned()))
         },
     }
 }

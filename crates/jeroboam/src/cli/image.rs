@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::client::Api;
 
-/// A file of a recipe: its path below `images` and its content.
+/// A file of a recipe: its path relative to `images` and its content.
 type RecipeFile = (&'static str, &'static str);
 
 macro_rules! recipe {
@@ -25,8 +25,8 @@ macro_rules! recipe {
     };
 }
 
-// The recipes travel in the binary: nothing but the binary and the agent
-// beside it has to be installed.
+// The recipes are embedded, so that only this binary and the agent next to it
+// have to be installed.
 const SWARM: &[RecipeFile] = recipe!("swarm": "build.sh");
 const KUBERNETES: &[RecipeFile] = recipe!(
     "kubernetes":
@@ -86,11 +86,11 @@ pub struct RegisterArgs {
     os_distro: Option<String>,
 }
 
-/// Registers an image that others have made; whether it can be pulled shows
-/// when a node is made of it.
+/// Registers an image that was not built by Jeroboam; whether it can be pulled
+/// is known when the first node uses it.
 ///
 /// # Errors
-/// As the server answers.
+/// Fails with the error of the server.
 pub async fn register(cloud: Option<&str>, args: RegisterArgs) -> Result<ExitCode> {
     let body = json!({
         "name": args.name,
@@ -110,11 +110,11 @@ pub async fn register(cloud: Option<&str>, args: RegisterArgs) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the image and lets a running server look at it.
+/// Builds the image and makes a running server register it.
 ///
 /// # Errors
-/// When the agent is missing, an option is not for this COE, or the recipe
-/// fails (it has said why).
+/// Fails if the agent is missing, an option is not valid for this COE, or the
+/// recipe fails (which prints its error).
 pub async fn build(cloud: Option<&str>, args: BuildArgs) -> Result<ExitCode> {
     let coe = args.coe.as_str();
     if coe != "kubernetes" && (args.kube_version.is_some() || args.kube_binaries.is_some()) {
@@ -144,7 +144,8 @@ pub async fn build(cloud: Option<&str>, args: BuildArgs) -> Result<ExitCode> {
     if !status.success() {
         bail!("the image was not built ({status}); `jeroboam doctor` says what is missing");
     }
-    // A running server looks again; one that starts later looks by itself.
+    // A running server refreshes its images; a server that starts later does so
+    // by itself.
     match Api::connect(cloud).await {
         Ok(api) => {
             let shown = api.own(Method::POST, "/images/refresh", None).await?;
@@ -173,7 +174,7 @@ fn unpack(recipe: &[RecipeFile], dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The node agent lies beside this binary.
+/// The node agent is next to this binary.
 fn agent() -> Result<PathBuf> {
     let here = std::env::current_exe()?;
     let agent = here.with_file_name("jeroboam-node");
@@ -190,9 +191,9 @@ fn agent() -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    /// A release added below images/kubernetes must be added here, too.
+    /// A release added to images/kubernetes must be added here too.
     #[test]
-    fn every_module_travels_in_the_binary() {
+    fn every_module_is_embedded_in_the_binary() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../images/kubernetes");
         let mut missing = Vec::new();
         let mut dirs = vec![root.clone()];

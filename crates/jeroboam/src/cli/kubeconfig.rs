@@ -1,4 +1,4 @@
-//! Kubeconfigs: made, written as YAML, merged into the user's own.
+//! Kubeconfigs: building, YAML output, merging into the kubeconfig of the user.
 
 use std::path::PathBuf;
 
@@ -14,14 +14,14 @@ pub struct Names<'a> {
     pub context: &'a str,
 }
 
-/// What a client needs to be let in; PEM.
+/// Client credentials; PEM.
 pub struct Credentials {
     pub ca: String,
     pub cert: String,
     pub key: String,
 }
 
-/// A kubeconfig as the OpenStack client writes it: everything inside.
+/// A kubeconfig in the format of the OpenStack client, with embedded data.
 pub fn build(names: &Names<'_>, server: &str, credentials: &Credentials) -> Value {
     let Credentials { ca, cert, key } = credentials;
     json!({
@@ -40,7 +40,7 @@ pub fn build(names: &Names<'_>, server: &str, credentials: &Credentials) -> Valu
     })
 }
 
-/// The first file of `KUBECONFIG`, else `~/.kube/config`.
+/// The first file of `KUBECONFIG`, otherwise `~/.kube/config`.
 pub fn own_path() -> Result<PathBuf> {
     let listed = std::env::var_os("KUBECONFIG")
         .and_then(|list| std::env::split_paths(&list).find(|path| !path.as_os_str().is_empty()));
@@ -51,8 +51,8 @@ pub fn own_path() -> Result<PathBuf> {
     Ok(PathBuf::from(home).join(".kube").join("config"))
 }
 
-/// Puts the entries of `new` into `text`, in place of those of the same
-/// name, and makes its context the current one.
+/// Merges the entries of `new` into `text`, replacing entries of the same name,
+/// and makes its context the current one.
 pub fn merged(text: &str, new: &Value) -> Result<Value> {
     let read: Value = if text.trim().is_empty() {
         Value::Null
@@ -82,8 +82,7 @@ pub fn merged(text: &str, new: &Value) -> Result<Value> {
     Ok(Value::Object(out))
 }
 
-/// YAML in blocks. Texts stand in quotes, as JSON has them: YAML reads them
-/// alike.
+/// YAML in block style. Strings are quoted as in JSON, which YAML accepts.
 pub fn yaml(value: &Value) -> String {
     let mut out = String::new();
     block(value, 0, &mut out);
@@ -108,7 +107,7 @@ fn block(value: &Value, depth: usize, out: &mut String) {
             for value in list {
                 let start = out.len();
                 block(value, depth + 1, out);
-                // The dash takes the place of the first line's indent.
+                // The dash replaces the indentation of the first line.
                 let dash = format!("{indent}- ");
                 out.replace_range(start..start + dash.len(), &dash);
             }
@@ -123,17 +122,17 @@ fn below(value: &Value, depth: usize, out: &mut String) {
             out.push('\n');
             block(value, depth, out);
         }
-        Value::Array(list) if !list.is_empty() && list.iter().all(blocky) => {
+        Value::Array(list) if !list.is_empty() && list.iter().all(needs_block_style) => {
             out.push('\n');
             block(value, depth - 1, out);
         }
-        // Empty ones and lists of plain values stand in one line, as JSON.
+        // Empty and plain lists are written on one line, as in JSON.
         flat => out.push_str(&format!(" {flat}\n")),
     }
 }
 
-/// Whether a list's item fills lines of its own.
-fn blocky(value: &Value) -> bool {
+/// Whether a list item needs several lines.
+fn needs_block_style(value: &Value) -> bool {
     value.as_object().is_some_and(|map| !map.is_empty())
 }
 

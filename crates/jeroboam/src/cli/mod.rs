@@ -36,7 +36,7 @@ pub struct Args {
 enum Command {
     /// Run the server.
     Serve(ServeArgs),
-    /// Say what is missing on this machine, and the command that mends it.
+    /// Check the prerequisites of this machine, and print commands that fix problems.
     Doctor,
     /// Node images.
     #[command(subcommand)]
@@ -126,7 +126,7 @@ enum ClusterCommand {
         #[arg(long)]
         force: bool,
     },
-    /// Print a kubeconfig, or put it into one's own.
+    /// Print a kubeconfig, or merge it into the user's file.
     #[command(
         after_help = "Examples:\n  jeroboam cluster kubeconfig demo > demo.yaml\n  jeroboam cluster kubeconfig demo --merge && kubectl get nodes"
     )]

@@ -13,7 +13,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `nodes`: how many nodes the cluster will have.
+    /// `nodes`: the expected number of nodes.
     pub fn new(nodes: u32) -> Self {
         let bar = ProgressBar::new(u64::from(nodes));
         if let Ok(style) =
@@ -27,7 +27,7 @@ impl Progress {
         }
     }
 
-    /// Prints the steps that are new and moves the bar.
+    /// Prints new steps and updates the bar.
     pub fn show(&mut self, progress: &Value) {
         let mut ready = 0;
         for node in progress["nodes"].as_array().into_iter().flatten() {
@@ -61,7 +61,7 @@ impl Progress {
         self.bar.set_message(text(progress, "status_reason"));
     }
 
-    /// Above the bar on a terminal, plain lines elsewhere.
+    /// Prints a line above the bar on a terminal, a plain line otherwise.
     fn line(&self, line: &str) {
         if self.bar.is_hidden() {
             println!("{line}");

@@ -1,12 +1,13 @@
-//! File descriptors: each connection, listener and database connection is
-//! one, and the usual soft limit of 1024 is for programs that use `select`.
+//! File descriptors: each connection, listener and database connection uses
+//! one, and the default soft limit of 1024 only exists for programs that use
+//! `select`.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Where the system does not say.
+/// Assumed limit if the system reports none.
 const ASSUMED: u64 = 1024;
 
-/// Raises the soft limit to the hard one; answers what holds then.
+/// Raises the soft limit to the hard limit; returns the resulting limit.
 pub fn raise_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -1,13 +1,13 @@
-//! Errors of our own routes: `{"error": {"code", "title", "message"}}`.
+//! Errors of native routes: `{"error": {"code", "title", "message"}}`.
 
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use kernel::{Error, Kind};
 use serde_json::json;
 
-pub struct Own;
+pub struct NativeDialect;
 
-impl Own {
+impl NativeDialect {
     pub fn respond(&self, error: &Error) -> Response {
         let status = rest::status_of(&error.kind);
         let title = status.canonical_reason().unwrap_or_default();
@@ -17,7 +17,7 @@ impl Own {
     }
 }
 
-impl rest::Dialect for Own {
+impl rest::Dialect for NativeDialect {
     fn render(&self, error: &Error, request_id: &str) -> Response {
         if error.kind == Kind::Internal {
             tracing::error!(request_id, error = %error, "request failed");

@@ -1,40 +1,41 @@
-//! Node images that the engine has are registered under their COE's name, an
-//! older release beside it under COE-RELEASE, with their distribution.
+//! Registers node images of the engine under the name of their COE, and images
+//! of older releases as COE-RELEASE, with their distribution.
 
 use std::collections::BTreeMap;
 
-use compute::face::{ComputeFace, NewImage, NodeFlavour};
+use compute::api::{ComputeApi, NewImage, NodeFlavour};
 use infra::ImageStore;
 use kernel::{Ctx, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Label that a node image carries; its value is the COE.
+/// Label of node images; its value is the COE.
 pub const LABEL: &str = "io.jeroboam.image";
 
-/// Label with the release of a Kubernetes node image, `v1.36.3`.
+/// Label with the release of a Kubernetes node image, such as `v1.36.3`.
 const RELEASE: &str = "io.jeroboam.kubernetes.version";
 
-/// What an administrator registers by hand: an image that others have made.
+/// Body of a manual registration of an image that was not built by Jeroboam.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Given {
+pub struct RegisterRequest {
     pub name: String,
-    /// As the engine pulls it, `docker.io/kindest/node:v1.36.1@sha256:…`.
+    /// Reference in the registry, such as
+    /// `docker.io/kindest/node:v1.36.1@sha256:…`.
     pub reference: String,
-    /// `own`, `kindest`, `k3s`; absent: what the reference is known for.
+    /// `own`, `kindest`, `k3s`; absent: derived from the reference.
     #[serde(default)]
     pub node_flavour: Option<String>,
-    /// Absent: that of the flavour.
+    /// Absent: the default of the flavour.
     #[serde(default)]
     pub os_distro: Option<String>,
 }
 
-/// Registers an image; answers it as it is stored.
+/// Registers an image; returns it as stored.
 ///
 /// # Errors
 /// Forbidden; Invalid, naming the field.
-pub async fn register(ctx: &Ctx, compute: &ComputeFace, given: Given) -> Result<Value> {
+pub async fn register(ctx: &Ctx, compute: &ComputeApi, given: RegisterRequest) -> Result<Value> {
     let mut properties = BTreeMap::from([("jeroboam_node".to_owned(), "true".to_owned())]);
     if let Some(word) = given.node_flavour {
         properties.insert("node_flavour".into(), word);
@@ -45,7 +46,7 @@ pub async fn register(ctx: &Ctx, compute: &ComputeFace, given: Given) -> Result<
         properties,
         reference: given.reference,
     };
-    // Written down also where it was seen in the reference.
+    // Stored also if it was derived from the reference.
     let flavour = new.flavour()?;
     new.properties
         .insert("node_flavour".into(), flavour.to_string());
@@ -66,8 +67,8 @@ pub async fn register(ctx: &Ctx, compute: &ComputeFace, given: Given) -> Result<
     }))
 }
 
-/// Registers what is there; answers the names.
-pub async fn refresh(host: &dyn ImageStore, compute: &ComputeFace) -> Result<Vec<String>> {
+/// Registers the existing images; returns their names.
+pub async fn refresh(host: &dyn ImageStore, compute: &ComputeApi) -> Result<Vec<String>> {
     let ctx = Ctx::service(kernel::ids::request_id());
     let mut names = Vec::new();
     for image in host.images().await? {
@@ -93,8 +94,8 @@ pub async fn refresh(host: &dyn ImageStore, compute: &ComputeFace) -> Result<Vec
     Ok(names)
 }
 
-/// `jeroboam/kubernetes:latest` is `kubernetes`, an older release beside it
-/// `kubernetes-v1.35.4`; what others have tagged is theirs.
+/// `jeroboam/kubernetes:latest` is `kubernetes`, an older release
+/// `kubernetes-v1.35.4`; images with other tags are ignored.
 fn name(coe: &str, tag: &str) -> Option<String> {
     let version = tag.strip_prefix(&format!("jeroboam/{coe}:"))?;
     match version {
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn releases_stand_side_by_side() {
+    fn releases_are_registered_side_by_side() {
         let named = |tag| name("kubernetes", tag);
         assert_eq!(named("jeroboam/kubernetes:latest").unwrap(), "kubernetes");
         assert_eq!(

@@ -1,5 +1,5 @@
-//! `GET /metrics` in Prometheus' text format: figures of this process. Public,
-//! for it names no project and no object.
+//! `GET /metrics` in the Prometheus text format: metrics of this process.
+//! Public, because they name no project and no object.
 
 use axum::Router;
 use axum::extract::State;
@@ -18,10 +18,10 @@ use prometheus_client::registry::Registry;
 
 use super::bootstrap::Limits;
 
-/// The media type of the format that is written.
+/// The media type of the output.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the figures are read from.
+/// Sources of the metrics.
 #[derive(Clone)]
 pub struct Sources {
     pub db: Db,
@@ -74,7 +74,7 @@ impl Collector for Sources {
             ),
             (
                 "flow_lost_leases",
-                "Leases lost while their runs were alive",
+                "Leases lost while their runs were active",
                 figures.lost_leases,
             ),
             (

@@ -6,7 +6,7 @@ mod dialect;
 mod images;
 mod installation;
 mod metrics;
-mod own;
+mod native_api;
 mod sealing;
 mod state_dir;
 mod wiring;
@@ -38,7 +38,7 @@ pub async fn run(mut config: Config) -> Result<()> {
         tokio::spawn(async move { rest::serve(listener, router, token).await })
     };
     server.driver.start(&tasks);
-    // Everything is wired: a list with a token answers from here on.
+    // All services are started: authenticated lists are answered from now on.
     println!("ready: http://{}", config.listen);
     stop_signal().await?;
     tracing::info!("stopping");

@@ -1,13 +1,14 @@
-//! The sealing ports of the services, over one [`pki::Sealer`].
+//! The sealing ports of the services, implemented by one [`pki::Sealer`].
 
 use std::sync::Arc;
 
 use kernel::Result;
 
-/// One key ring, a purpose per service: what one sealed no other opens.
-pub struct Seals(Arc<pki::Sealer>);
+/// One key ring with a purpose per service, so that a service cannot open
+/// secrets of another.
+pub struct ServiceSealers(Arc<pki::Sealer>);
 
-impl Seals {
+impl ServiceSealers {
     pub fn new(sealer: Arc<pki::Sealer>) -> Self {
         Self(sealer)
     }
@@ -21,7 +22,7 @@ impl Seals {
     }
 }
 
-impl compute::Sealer for Seals {
+impl compute::Sealer for ServiceSealers {
     fn seal(&self, text: &str) -> Result<String> {
         self.seal_for("compute", text)
     }
@@ -31,7 +32,7 @@ impl compute::Sealer for Seals {
     }
 }
 
-impl orchestration::Sealer for Seals {
+impl orchestration::Sealer for ServiceSealers {
     fn seal(&self, text: &str) -> Result<String> {
         self.seal_for("orchestration", text)
     }

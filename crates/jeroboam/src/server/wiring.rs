@@ -1,5 +1,5 @@
-//! The ordered wiring: what is made, from what, in which order. Read it from
-//! the top to know the whole server.
+//! Creates all parts of the server in dependency order. Read from the top, it
+//! describes the whole server.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,32 +13,32 @@ use db::{Db, Dialect, Migration};
 use flow::{Driver as FlowDriver, Tasks};
 use identity::{CatalogEntry, Identity};
 use infra::sim::Simulator;
-use infra::{ContainerHost, NetworkPlane};
+use infra::{ContainerHost, NetworkFabric};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
 use tokio::sync::watch;
 
 use super::installation::{check_keys, installation, listener, migrations as installation_table};
-use super::own::{self, Own};
-use super::sealing::Seals;
+use super::native_api::{self, NativeApi};
+use super::sealing::ServiceSealers;
 use super::state_dir::{Passwords, StateDir};
 use super::{bootstrap, descriptors, dialect, images, metrics};
 use crate::config::{Config, Driver};
 
-/// The start waits so long for the engine's list of images.
-const IMAGES_PATIENCE: Duration = Duration::from_millis(300);
+/// Maximum time that the start waits for the image list of the engine.
+const IMAGES_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What is to be run.
+/// The parts that have to run.
 pub struct Server {
     pub router: Router,
     pub driver: FlowDriver,
 }
 
-/// What stands behind compute and network.
+/// Implementations of the infrastructure ports.
 #[derive(Clone)]
-struct Plant {
+struct Infrastructure {
     host: Arc<dyn ContainerHost>,
-    plane: Arc<dyn NetworkPlane>,
+    fabric: Arc<dyn NetworkFabric>,
     simulator: Option<Arc<Simulator>>,
 }
 
@@ -52,7 +52,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     let key_dir = config.key_dir.clone().unwrap_or_else(|| state.join("keys"));
     let sealer = Arc::new(pki::Sealer::open(&key_dir.join("sealing"))?);
     check_keys(&database, &sealer).await?;
-    let seals = Arc::new(Seals::new(sealer.clone()));
+    let seals = Arc::new(ServiceSealers::new(sealer.clone()));
 
     let catalog = vec![
         CatalogEntry::new("identity", "keystone", "/identity/v3"),
@@ -73,31 +73,36 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     }
     state.write_clouds(config.listen, config.public_endpoint.as_deref())?;
 
-    let plant = plant(config, state).await?;
+    let infrastructure = connect_infrastructure(config, state).await?;
     let installation = installation(&database).await?;
     state.note_installation(&installation)?;
     let network_config = NetworkConfig {
         pool: config.infra.pool,
         installation: installation.clone(),
     };
-    let network = NetworkService::new(database.clone(), plant.plane.clone(), network_config);
+    let network = NetworkService::new(
+        database.clone(),
+        infrastructure.fabric.clone(),
+        network_config,
+    );
     let mut compute_config = ComputeConfig::new(installation);
-    // It lies beside us; looked for when a node of an image of others is made.
+    // Located next to this binary; used when a node of an image not built by
+    // Jeroboam is created.
     if let Ok(here) = std::env::current_exe() {
         let agent = here.with_file_name(&compute_config.agent);
         compute_config.agent = agent.display().to_string();
     }
     let compute = Compute::new(
         database.clone(),
-        plant.host.clone(),
-        network.face(),
+        infrastructure.host.clone(),
+        network.api(),
         compute_config,
         seals.clone(),
     );
     network::seed(&database).await?;
-    seed(&compute, &plant, tasks).await?;
+    seed(&compute, &infrastructure, tasks).await?;
     network.load_gateways().await?;
-    if database.dialect() != Dialect::Sqlite && plant.simulator.is_none() {
+    if database.dialect() != Dialect::Sqlite && infrastructure.simulator.is_none() {
         follow_gateways(&database, &network, tasks);
     }
     network.watch(tasks);
@@ -105,8 +110,8 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
 
     let orchestration = Orchestration::new(
         database.clone(),
-        network.face(),
-        compute.face(),
+        network.api(),
+        compute.api(),
         seals.clone(),
     );
     let listener = bootstrap::Identity::open(&listener(&database, &sealer).await?)?;
@@ -115,9 +120,9 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         db: database.clone(),
         enforcer: Arc::new(rest::policy::Policies::new(clusters::policies())?),
         auth: auth.clone(),
-        network: network.face(),
-        compute: compute.face(),
-        orchestration: orchestration.face(),
+        network: network.api(),
+        compute: compute.api(),
+        orchestration: orchestration.api(),
         sealer,
         bootstrap: BootstrapParams {
             port: config.bootstrap_port,
@@ -127,8 +132,8 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     });
     let agents = clusters.bootstrap(tasks);
     let limits = bootstrap::Limits::new(descriptors::raise_limit());
-    // Simulated networks have no gateway that one could listen on.
-    let gateways = match &plant.simulator {
+    // Simulated networks have no gateway to listen on.
+    let gateways = match &infrastructure.simulator {
         Some(simulator) if config.infra.simulated_agents => {
             simulation::agents::start(simulator.clone(), agents.routes(), tasks);
             watch::channel(BTreeSet::new()).1
@@ -156,15 +161,15 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         driver = driver.with(reconciler);
     }
 
-    let own = own::routes(Own {
-        host: plant.host,
+    let native_api = native_api::routes(NativeApi {
+        host: infrastructure.host,
         compute,
         network,
         db: database.clone(),
         agents: agents.clone(),
         limits: limits.clone(),
     });
-    let own = rest::require_auth(own, auth, Arc::new(dialect::Own), &[]);
+    let native_api = rest::require_auth(native_api, auth, Arc::new(dialect::NativeDialect), &[]);
     let figures = metrics::Sources {
         db: database.clone(),
         counts: driver.counts(),
@@ -172,13 +177,13 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         limits,
     };
     let router = Router::new()
-        .merge(own::health(database))
+        .merge(native_api::health(database))
         .merge(metrics::routes(figures))
         .merge(identity.routes())
         .nest("/container-infra", clusters.routes())
-        .nest("/jeroboam/v1", own.merge(clusters.own_routes()));
+        .nest("/jeroboam/v1", native_api.merge(clusters.native_routes()));
     Ok(Server {
-        router: rest::finish(router, Arc::new(dialect::Own)),
+        router: rest::finish(router, Arc::new(dialect::NativeDialect)),
         driver,
     })
 }
@@ -195,8 +200,8 @@ fn migrations() -> Vec<Migration> {
     .concat()
 }
 
-/// Networks that another server realised: this one listens on their gateways
-/// too, so that it can take the nodes over.
+/// Gateways of networks that another server realised: this server listens on
+/// them too, so that it can take over their nodes.
 fn follow_gateways(database: &Db, network: &NetworkService, tasks: &Tasks) {
     let (mut wakes, network, token) =
         (database.wakes().subscribe(), network.clone(), tasks.token());
@@ -211,7 +216,7 @@ fn follow_gateways(database: &Db, network: &NetworkService, tasks: &Tasks) {
             if let Err(e) = network.load_gateways().await {
                 tracing::warn!(error = %e, "gateways");
             }
-            // A burst of commits is looked at once.
+            // Handle a burst of commits at once.
             tokio::select! {
                 biased;
                 () = token.cancelled() => return,
@@ -221,16 +226,16 @@ fn follow_gateways(database: &Db, network: &NetworkService, tasks: &Tasks) {
     });
 }
 
-async fn plant(config: &Config, state: &StateDir) -> Result<Plant> {
+async fn connect_infrastructure(config: &Config, state: &StateDir) -> Result<Infrastructure> {
     match config.infra.driver {
         Driver::Docker => {
             let engine = docker::Engine::connect(config.infra.docker.as_deref())
                 .context("infra: Docker")?
                 .isolate(config.infra.isolate);
             let engine = Arc::new(engine);
-            Ok(Plant {
+            Ok(Infrastructure {
                 host: engine.clone(),
-                plane: engine,
+                fabric: engine,
                 simulator: None,
             })
         }
@@ -246,33 +251,34 @@ async fn plant(config: &Config, state: &StateDir) -> Result<Plant> {
                     .add_image(&format!("jeroboam/{coe}:latest"), &[(images::LABEL, coe)])
                     .await?;
             }
-            Ok(Plant {
+            Ok(Infrastructure {
                 host: simulator.clone(),
-                plane: simulator.clone(),
+                fabric: simulator.clone(),
                 simulator: Some(simulator),
             })
         }
     }
 }
 
-/// What a newcomer's first template needs. The engine may be away at this
-/// moment: then what depends on it is seeded when it answers.
-async fn seed(compute: &Compute, plant: &Plant, tasks: &Tasks) -> Result<()> {
+/// Inserts defaults for the first template. If the engine does not answer, the
+/// dependent part is inserted later.
+async fn seed(compute: &Compute, infrastructure: &Infrastructure, tasks: &Tasks) -> Result<()> {
     compute.seed().await?;
-    let (host, face, token) = (plant.host.clone(), compute.face(), tasks.token());
-    // Who asks right after the first `ready` finds the images, unless the
-    // engine is slow; later starts have them in their rows.
+    let (host, api, token) = (infrastructure.host.clone(), compute.api(), tasks.token());
+    // Wait for the image registration, so that images are available right after
+    // the first `ready`, unless the engine is slow. Later starts have them in
+    // the database.
     let ctx = kernel::Ctx::service(kernel::ids::request_id());
-    if face.images.list(&ctx).await?.is_empty()
+    if api.images.list(&ctx).await?.is_empty()
         && let Ok(Ok(names)) =
-            tokio::time::timeout(IMAGES_PATIENCE, images::refresh(host.as_ref(), &face)).await
+            tokio::time::timeout(IMAGES_TIMEOUT, images::refresh(host.as_ref(), &api)).await
     {
         tracing::info!(images = names.join(", "), "node images");
         return Ok(());
     }
     tasks.spawn("register images", async move {
         loop {
-            match images::refresh(host.as_ref(), &face).await {
+            match images::refresh(host.as_ref(), &api).await {
                 Ok(names) => {
                     tracing::info!(images = names.join(", "), "node images");
                     return;

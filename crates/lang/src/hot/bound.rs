@@ -1,4 +1,4 @@
-//! A template with its parameters: what can be evaluated.
+//! A template with its parameters, ready for evaluation.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -11,23 +11,24 @@ use super::template::Template;
 use super::version;
 use crate::{Node, Path, Pos, Problem};
 
-/// What `get_resource` and `get_attr` ask.
+/// Resolves `get_resource` and `get_attr`.
 pub trait Scope {
     /// The reference id of a resource.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason if there is none.
     fn reference(&self, resource: &str) -> Result<Value, String>;
 
-    /// An attribute, or all of them where `path` is empty. The first element
-    /// of the path is the attribute's name.
+    /// An attribute, or all attributes if `path` is empty. The first element of
+    /// the path is the name of the attribute.
     ///
     /// # Errors
-    /// Why there is none; a miss on the way is null, not an error.
+    /// The reason if there is none; a missing element of the path is null, not
+    /// an error.
     fn attribute(&self, resource: &str, path: &[Value]) -> Result<Value, String>;
 }
 
-/// A use of a resource inside a node.
+/// A reference to a resource in a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     pub resource: String,
@@ -40,7 +41,7 @@ pub struct Reference {
 /// A template with values for its parameters and conditions.
 #[derive(Debug, Clone)]
 pub struct Bound {
-    /// Shared: a template is parsed once, however often it is bound.
+    /// Shared: a template is parsed once for any number of parameter sets.
     pub template: Arc<Template>,
     pub(super) params: HashMap<String, Value>,
     pub(super) conditions: HashMap<String, bool>,
@@ -48,7 +49,7 @@ pub struct Bound {
     hidden_outputs: HashSet<String>,
 }
 
-/// Where no resource may be asked: conditions, and values known beforehand.
+/// A scope without resources, for conditions and constant values.
 pub(super) struct NoResources;
 
 impl Scope for NoResources {
@@ -62,11 +63,11 @@ impl Scope for NoResources {
 }
 
 impl Bound {
-    /// Checks the given values, fills in defaults, decides the conditions.
+    /// Checks the given values, adds defaults, evaluates the conditions.
     ///
     /// # Errors
     /// All problems: unknown and missing parameters, values of the wrong type
-    /// or against a constraint, conditions that cannot be decided.
+    /// or violating a constraint, invalid conditions.
     pub fn new(
         template: impl Into<Arc<Template>>,
         given: &BTreeMap<String, Value>,
@@ -150,13 +151,13 @@ impl Bound {
         self.hidden_outputs = hidden;
     }
 
-    /// Whether a resource of the template exists under its condition.
+    /// Whether the condition of a resource holds.
     #[must_use]
     pub fn has(&self, resource: &str) -> bool {
         self.template.resources.contains_key(resource) && !self.disabled.contains(resource)
     }
 
-    /// Whether an output has a value under its condition.
+    /// Whether the condition of an output holds.
     #[must_use]
     pub fn shows(&self, output: &str) -> bool {
         !self.hidden_outputs.contains(output)
@@ -168,8 +169,8 @@ impl Bound {
         self.params.get(name)
     }
 
-    /// Evaluates a node; `None` where an `if` without a third argument makes
-    /// it vanish.
+    /// Evaluates a node; `None` for an `if` without a third argument whose
+    /// condition is false.
     ///
     /// # Errors
     /// The first problem, with path and place.
@@ -182,12 +183,12 @@ impl Bound {
         Eval::new(self, scope, None).node(node, path)
     }
 
-    /// As [`Bound::eval`] for a repeated definition, such as the one of a
-    /// `ResourceGroup`: equal to evaluating the copy that
-    /// [`Node::replace_text`] makes, without the copy.
+    /// As [`Bound::eval`] for a repeated definition, such as in a
+    /// `ResourceGroup`: equivalent to evaluating the copy that
+    /// [`Node::replace_text`] creates, but without the copy.
     ///
     /// # Errors
-    /// As [`Bound::eval`].
+    /// Same errors as [`Bound::eval`].
     pub fn eval_with(
         &self,
         node: &Node,
@@ -201,12 +202,13 @@ impl Bound {
     /// As [`Bound::eval`] for a node that uses no resource.
     ///
     /// # Errors
-    /// As [`Bound::eval`].
+    /// Same errors as [`Bound::eval`].
     pub fn constant(&self, node: &Node, path: &Path<'_>) -> Result<Option<Value>, Problem> {
         self.eval(node, path, &NoResources)
     }
 
-    /// The resources that a node uses; of an `if` only the branch that counts.
+    /// The resources that a node references; of an `if` only the selected
+    /// branch.
     #[must_use]
     pub fn references(&self, node: &Node, path: &Path<'_>) -> Vec<Reference> {
         let mut out = Vec::new();

@@ -1,5 +1,5 @@
-//! What can be said about the functions of a node before anything exists:
-//! names that must be known, calls that are refused, shapes of arguments.
+//! Static checks of the functions of a node: unknown names, unsupported
+//! functions, shapes of arguments.
 
 use super::bound::Bound;
 use super::eval::YAQL;
@@ -34,7 +34,7 @@ pub fn check(bound: &Bound, node: &Node, path: &Path<'_>, bad: &mut Vec<Problem>
     }
 }
 
-/// Of an `if` only the branch that counts is looked at, as in Heat.
+/// Only the selected branch of an `if` is checked, as in Heat.
 fn inside(bound: &Bound, name: &str, args: &Node, path: &Path<'_>, bad: &mut Vec<Problem>) {
     let ("if", Some([condition, branches @ ..])) = (name, args.as_list()) else {
         check(bound, args, path, bad);

@@ -1,4 +1,4 @@
-//! Functions over lists, maps and texts that ask nobody.
+//! Functions of lists, maps and texts that need no scope.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use super::text::{python_text, to_sorted_json};
 /// A call whose arguments are evaluated.
 ///
 /// # Errors
-/// What is wrong with the arguments.
+/// The error in the arguments.
 pub(super) fn call(name: &str, args: Value) -> Result<Value, String> {
     match (name, args) {
         ("list_join", Value::Array(items)) => list_join(&items),
@@ -23,8 +23,8 @@ pub(super) fn call(name: &str, args: Value) -> Result<Value, String> {
     }
 }
 
-/// The place in a list of `len` items that a text means; negative numbers
-/// count from the end.
+/// Parses an index into a list of `len` items; negative numbers count from the
+/// end.
 pub(super) fn place(text: &str, len: usize) -> Option<usize> {
     let i: i64 = text.trim().parse().ok()?;
     let len = i64::try_from(len).ok()?;
@@ -164,7 +164,7 @@ fn contains(items: &[Value]) -> Result<Value, String> {
 }
 
 /// All combinations of the lists (the last variable varies fastest), or the
-/// lists side by side where `permutations` is false.
+/// lists in parallel if `permutations` is false.
 pub(super) fn repeat(
     eval: &Eval<'_>,
     template: &Value,
@@ -203,7 +203,8 @@ pub(super) fn repeat(
             .try_fold(1_usize, |n, l| n.checked_mul(l.len()))
             .unwrap_or(usize::MAX)
     };
-    // Paid for before the list is made, so that no product gets out of hand.
+    // Charged to the budget before the list is built, so that products are
+    // bounded.
     eval.spend(count.saturating_mul(size(template)))?;
     let mut out = Vec::with_capacity(count.min(1024));
     for i in 0..count {

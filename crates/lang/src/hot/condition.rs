@@ -1,4 +1,4 @@
-//! Conditions: names, booleans and the functions that are allowed in them.
+//! Conditions: names, booleans and the functions allowed in them.
 
 use serde_json::Value;
 
@@ -10,14 +10,14 @@ pub(super) fn by_name(bound: &Bound, name: &str) -> Result<bool, Problem> {
     Walk::new(bound).named(name, None)
 }
 
-/// The value of a condition that stands in place.
+/// The value of an inline condition.
 pub(super) fn inline(bound: &Bound, node: &Node, path: &Path<'_>) -> Result<bool, Problem> {
     Walk::new(bound).truth(node, path)
 }
 
 struct Walk<'a> {
     bound: &'a Bound,
-    /// Names that are being decided, to find circles.
+    /// Names being evaluated, to detect cycles.
     open: Vec<String>,
 }
 

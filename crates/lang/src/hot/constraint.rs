@@ -8,7 +8,7 @@ use super::parse::unknown_keys;
 use super::text::python_text;
 use crate::{Kind, Node, Path, Problem};
 
-/// A constraint, with the author's text for its error.
+/// A constraint with the error text of the author.
 #[derive(Debug, Clone)]
 pub(super) struct Constraint {
     rule: Rule,
@@ -34,7 +34,7 @@ enum Rule {
         shown: String,
         regex: Regex,
     },
-    /// Checked where the name is used: lang knows no service.
+    /// Checked where the value is used, because this crate has no services.
     Custom,
 }
 
@@ -181,8 +181,7 @@ fn float(body: &Node, key: &str) -> Result<Option<f64>, String> {
 }
 
 impl Constraint {
-    /// # Errors
-    /// The author's text, or Heat's; a hidden value is not quoted.
+    /// The text of the author, or Heat's text; hidden values are not quoted.
     pub(super) fn check(&self, value: &Value, hidden: bool) -> Result<(), String> {
         let Err(why) = self.rule.check(value) else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Evaluation of nodes: the functions that ask parameters and resources, and
-//! the walk. Depth is bounded by the parser, output by a budget.
+//! Evaluation of nodes: functions that need parameters and resources, and the
+//! traversal. Depth is bounded by the parser, output by a budget.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use super::text::{self, Substitute, python_text};
 use super::{collections, condition, version};
 use crate::{Kind, Node, Path, Problem};
 
-/// Bytes that one evaluation may produce, counting each value as 16.
+/// Maximum output of one evaluation, bytes; each value counts as at least 16.
 pub const MAX_OUTPUT: usize = 8 * 1024 * 1024;
 
 pub(super) const YAQL: &str =
@@ -19,8 +19,8 @@ pub(super) const YAQL: &str =
 const GET_FILE: &str =
     "The function get_file is not supported yet; put the content into the template or a parameter.";
 
-/// A variable of a repeated definition: the texts of the definition are
-/// evaluated with its name replaced by its value.
+/// A variable of a repeated definition: texts of the definition are evaluated
+/// with its name replaced by its value.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable<'a> {
     pub name: &'a str,
@@ -50,7 +50,7 @@ impl<'a> Eval<'a> {
     }
 
     /// # Errors
-    /// Where the evaluation has produced too much.
+    /// Fails if the evaluation has produced too much output.
     pub(super) fn spend(&self, bytes: usize) -> Result<(), String> {
         let spent = self.spent.get().saturating_add(bytes);
         self.spent.set(spent);
@@ -97,7 +97,7 @@ impl<'a> Eval<'a> {
         }))
     }
 
-    /// The truth of a condition that stands in place.
+    /// The value of an inline condition.
     fn condition(&self, node: &Node, path: &Path<'_>) -> Result<bool, Problem> {
         match self.variable {
             Some(v) => condition::inline(self.bound, &node.replace_text(v.name, v.value), path),
@@ -181,8 +181,8 @@ impl<'a> Eval<'a> {
         collections::repeat(self, &template, &for_each, &permutations).map_err(wrong)
     }
 
-    /// A miss on the way is the empty text; text is a sequence of characters.
-    /// A number as text finds keys of maps as well as places in lists.
+    /// A missing element is the empty text; text is a sequence of characters. A
+    /// number as text selects map keys as well as list positions.
     fn get_param(&self, value: &Value) -> Result<Value, String> {
         let (name, rest) = match value {
             Value::String(name) => (name.as_str(), &[][..]),
@@ -264,7 +264,7 @@ impl<'a> Eval<'a> {
 }
 
 impl Variable<'_> {
-    /// The text with the variable replaced.
+    /// Replaces the variable in a text.
     #[must_use]
     pub fn substitute<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if text.contains(self.name) {
@@ -285,7 +285,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// What a value costs of the budget.
+/// The cost of a value in the budget.
 pub(super) fn size(value: &Value) -> usize {
     16 + match value {
         Value::String(s) => s.len(),

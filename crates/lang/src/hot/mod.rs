@@ -1,5 +1,5 @@
 //! The template language of Heat (HOT): sections, parameters, conditions and
-//! functions. What a resource type means is not known here.
+//! functions. Resource types are not interpreted here.
 
 mod bound;
 mod check;

@@ -1,5 +1,4 @@
-//! Parameters: their types, and how a given value becomes the value that
-//! `get_param` sees.
+//! Parameters: their types, and the conversion of given values.
 
 use serde_json::{Number, Value};
 
@@ -25,14 +24,14 @@ pub struct Param {
     pub kind: ParamType,
     /// Already converted to the type.
     pub default: Option<Value>,
-    /// Its value is shown to nobody and stored sealed.
+    /// Its value is never shown and is stored sealed.
     pub hidden: bool,
-    /// An update may not change it.
+    /// Updates cannot change it.
     pub immutable: bool,
     pub(super) constraints: Vec<Constraint>,
 }
 
-/// What every template can ask for without declaring it.
+/// Pseudo parameters, which every template can use without declaring them.
 #[derive(Debug, Clone, Default)]
 pub struct Pseudo {
     pub stack_name: String,
@@ -128,7 +127,7 @@ impl Param {
     /// Converts a given value and checks it against the constraints.
     ///
     /// # Errors
-    /// What is wrong, without the value where the parameter is hidden.
+    /// The error, without the value if the parameter is hidden.
     pub fn accept(&self, given: &Value) -> Result<Value, String> {
         let value = self.kind.convert(given)?;
         self.check(&value)?;
@@ -144,7 +143,7 @@ impl Param {
 
 impl ParamType {
     /// # Errors
-    /// Why the value is none of this type.
+    /// The reason if the value does not match the type.
     pub(super) fn convert(self, given: &Value) -> Result<Value, String> {
         match self {
             Self::Text => match given {

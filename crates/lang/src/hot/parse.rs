@@ -1,4 +1,4 @@
-//! From tree to template: sections and keys, all problems at once.
+//! Converts a tree to a template: sections and keys, reporting all problems.
 
 use indexmap::IndexMap;
 

@@ -1,4 +1,4 @@
-//! The parts of a template, before parameters are known.
+//! The parts of a template without parameter values.
 
 use indexmap::IndexMap;
 
@@ -26,7 +26,7 @@ pub struct ResourceDef {
     pub properties: Node,
     pub metadata: Node,
     pub depends_on: Vec<String>,
-    /// `Retain` keeps the thing when the resource goes.
+    /// `Retain` keeps the object when the resource is deleted.
     pub retain: bool,
     pub update_policy: Option<Pos>,
     pub condition: Option<Node>,
@@ -44,7 +44,7 @@ impl Template {
     /// Parses a template's text.
     ///
     /// # Errors
-    /// All problems of its form, with line and path.
+    /// All problems of its structure, with line and path.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let root = crate::parse(text).map_err(|p| vec![p])?;
         super::parse::template(&root)

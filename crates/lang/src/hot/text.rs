@@ -1,4 +1,4 @@
-//! How values become text, as the reference's host language prints them.
+//! Conversion of values to text, in the format of Python (Heat's language).
 
 use std::fmt::Write as _;
 
@@ -109,20 +109,20 @@ fn hex(bytes: &[u8]) -> String {
 pub(super) struct Substitute {
     pub key: String,
     pub value: String,
-    /// Whether the key stood in the text.
+    /// Whether the key occurred in the text.
     pub found: bool,
 }
 
-/// A piece of a text while it is replaced.
+/// A piece of a text during replacement.
 enum Piece {
-    /// May still be looked at.
+    /// Not replaced yet.
     Open(String),
-    /// Was put in: is never looked at again.
+    /// A replacement, which is not scanned again.
     Put(String),
 }
 
-/// Replaces all keys: the longest first, ties in order of the alphabet, as
-/// the reference does it. `None` where the result has more than `limit` bytes.
+/// Replaces all keys: the longest first, ties in alphabetical order, as Heat
+/// does. `None` if the result has more than `limit` bytes.
 pub(super) fn replace_all(
     template: String,
     params: &mut [Substitute],

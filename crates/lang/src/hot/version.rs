@@ -1,5 +1,5 @@
-//! Which functions a template version has. A name that its version does not
-//! know is no call: the map stays a literal, as in Heat.
+//! Functions by template version. An unknown name is not a call: the map stays
+//! a literal, as in Heat.
 
 use crate::{Entry, Node};
 
@@ -57,7 +57,7 @@ pub(super) fn all() -> String {
     dates.join(", ")
 }
 
-/// The call that a node is: a map with one key that names a function of this
+/// The call in a node: a map with one key that names a function of this
 /// version.
 pub(super) fn call<'n>(node: &'n Node, version: &str) -> Option<(&'static str, &'n Node)> {
     let map = node.as_map().filter(|m| m.len() == 1)?;

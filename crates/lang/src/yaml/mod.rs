@@ -1,9 +1,9 @@
-//! From text to tree: events of the parser, our own resolution of scalars.
+//! Parses text to a tree: parser events with our own scalar resolution.
 //!
-//! PyYAML's YAML 1.1 as Heat's loader uses it, with two differences: a
-//! duplicate key is an error (PyYAML silently takes the last), and keys are
-//! always text. Anchors are copied against a budget, so a text that unfolds
-//! to billions of nodes is refused.
+//! PyYAML's YAML 1.1 as in Heat's loader, with two differences: a duplicate key
+//! is an error (PyYAML silently uses the last one), and keys are always text.
+//! Anchors are copied within a budget, so a text that expands to billions of
+//! nodes is rejected.
 
 mod scalar;
 
@@ -16,18 +16,18 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use crate::{Entry, Kind, Node, Pos, Problem};
 
-/// Texts above this many bytes are refused (Heat's `max_template_size`).
+/// Maximum size of a text, bytes (Heat's `max_template_size`).
 pub const MAX_BYTES: usize = 524_288;
-/// Nodes of the tree, copies of anchors counted.
+/// Maximum number of nodes, including copies of anchors.
 pub const MAX_NODES: usize = 200_000;
-/// Lists and maps inside each other.
+/// Maximum nesting depth of lists and maps.
 pub const MAX_DEPTH: usize = 64;
 
 /// Parses one YAML or JSON document. An empty text is null.
 ///
 /// # Errors
-/// The first problem, with its line: syntax, a duplicate key, an unknown tag,
-/// a text that is too large, too deep or unfolds to too much.
+/// The first problem, with its line: syntax, a duplicate key, an unknown tag, a
+/// text that is too large, too deep or expands to too much.
 pub fn parse(text: &str) -> Result<Node, Problem> {
     if text.len() > MAX_BYTES {
         return Err(Problem::new(
@@ -41,7 +41,7 @@ pub fn parse(text: &str) -> Result<Node, Problem> {
     }
     match Builder::default().run(text) {
         Ok(node) => Ok(node),
-        // JSON's escapes are not all YAML's (surrogate pairs).
+        // Some JSON escapes are invalid in YAML (surrogate pairs).
         Err(problem) if text.trim_start().starts_with('{') => {
             match serde_json::from_str::<serde_json::Value>(text) {
                 Ok(value) if !problem.message.starts_with("Duplicate") => {
@@ -54,13 +54,14 @@ pub fn parse(text: &str) -> Result<Node, Problem> {
     }
 }
 
-/// A list or a map that is not yet closed.
+/// An open list or map.
 enum Open {
     List(Vec<Node>),
     Map {
         entries: IndexMap<String, Entry>,
         key: Option<(String, Pos)>,
-        /// Maps given by `<<`; explicit keys win, earlier ones before later.
+        /// Maps merged by `<<`; explicit keys take precedence, earlier maps
+        /// over later ones.
         merged: Vec<Node>,
     },
 }
@@ -110,7 +111,8 @@ impl Builder {
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.close()?,
                 Event::Alias(anchor) => {
-                    // Absent while its own node is still open: it would hold itself.
+                    // Missing while its own node is still open, because it
+                    // would contain itself.
                     let node = self.anchors.get(&anchor).cloned();
                     let mut node =
                         node.ok_or_else(|| wrong(pos, "An alias refers to a node that holds it."))?;
@@ -240,7 +242,7 @@ impl Builder {
         self.put(node, Some((text.into_owned(), plain)))
     }
 
-    /// Puts a finished node where it belongs; `source` is the text of a scalar.
+    /// Adds a finished node to its parent; `source` is the text of a scalar.
     fn put(&mut self, node: Node, source: Option<(String, bool)>) -> Result<(), Problem> {
         match self.stack.last_mut().map(|f| &mut f.open) {
             None => self.root = Some(node),
@@ -283,7 +285,7 @@ impl Builder {
     }
 }
 
-/// Stands for the merge key; no key of a text can hold a NUL.
+/// Represents the merge key; a key in a text cannot contain a NUL.
 const MERGE: &str = "\0<<";
 
 fn container_tag(tag: Option<&Tag>, own: &str, pos: Pos) -> Result<(), Problem> {

@@ -1,10 +1,10 @@
-//! What a plain scalar means: PyYAML's implicit types (YAML 1.1), with
-//! timestamps left as text, as Heat's loader has it.
+//! Types of plain scalars: PyYAML's implicit types (YAML 1.1), with timestamps
+//! kept as text, as in Heat's loader.
 
 use crate::Kind;
 
-/// The value of a plain scalar; `None` for `.inf` and `.nan`, which no
-/// template can store.
+/// The value of a plain scalar; `None` for `.inf` and `.nan`, which templates
+/// cannot store.
 pub(super) fn implicit(text: &str) -> Option<Kind> {
     if matches!(text, "" | "~" | "null" | "Null" | "NULL") {
         return Some(Kind::Null);
@@ -26,7 +26,8 @@ pub(super) fn implicit(text: &str) -> Option<Kind> {
     )
 }
 
-/// The value of a scalar with an explicit core tag; `None` where they differ.
+/// The value of a scalar with an explicit core tag; `None` if they do not
+/// match.
 pub(super) fn tagged(tag: &str, text: &str) -> Option<Kind> {
     match tag {
         "str" => Some(Kind::Text(text.to_owned())),
@@ -92,7 +93,7 @@ fn int(text: &str) -> Option<Kind> {
 
 fn radix(text: &str, radix: u32) -> Option<i128> {
     let digits: String = text.chars().filter(|c| *c != '_').collect();
-    // from_str_radix would take a second sign.
+    // from_str_radix would accept a second sign.
     if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }

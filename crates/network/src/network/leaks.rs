@@ -1,4 +1,4 @@
-//! Bridges against rows, both ways.
+//! Compares bridges with rows in both directions.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use kernel::Result;
 
 use super::{model, table};
 use crate::NetworkService;
-use crate::face::Status;
+use crate::api::Status;
 
 pub(crate) async fn leaks(service: &NetworkService) -> Result<Vec<Leak>> {
-    // The engine first: a row is there before its bridge and goes after it,
-    // so nothing that is just being made or removed looks leaked.
-    let bridges = service.plane.list().await?;
+    // The engine is listed first: a row exists before its bridge and after it,
+    // so objects in transition never look leaked.
+    let bridges = service.fabric.list().await?;
     let rows = table::realised(&service.db).await?;
     let mut known: BTreeMap<String, (String, String)> = rows
         .into_iter()
@@ -34,13 +34,13 @@ pub(crate) async fn leaks(service: &NetworkService) -> Result<Vec<Leak>> {
         });
     }
     for (name, (id, status)) in known {
-        if status == Status::Active.word() {
+        if status == Status::Active.as_stored() {
             out.push(Leak {
                 side: Side::Ledger,
                 object: "network",
                 name,
                 id: Some(id),
-                hint: "somebody removed it from the engine; delete what uses it".into(),
+                hint: "it was removed externally; delete the resources that use it".into(),
             });
         }
     }

@@ -1,5 +1,5 @@
-//! Networks. One with a subnet is realised as one bridge on the host; one
-//! without is a row only and ACTIVE at once.
+//! Networks. A network with a subnet is realised as one bridge on the host; a
+//! network without a subnet is only a row and immediately ACTIVE.
 
 mod leaks;
 pub(crate) mod model;

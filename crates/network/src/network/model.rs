@@ -1,14 +1,14 @@
-//! What a network is, and its names: pure.
+//! Rows and names of networks: pure.
 
 use std::collections::BTreeMap;
 
 use infra::BridgeSpec;
 use kernel::OwnerKey;
 
-use crate::face::{Network, Status};
+use crate::api::{Network, Status};
 
 db::table! {
-    /// A network's row.
+    /// A row of a network.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct NetworkRow in "network" {
         pub id: String,
@@ -17,17 +17,17 @@ db::table! {
         pub is_external: bool,
         pub status: Status,
         pub status_reason: Option<String>,
-        /// When the status was last set, microseconds.
+        /// Time of the last status change, microseconds.
         pub changed_at: i64,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
         pub created_at: i64,
-        /// Counts the subnets that it has had: each gets a bridge of its own.
+        /// Number of subnets so far: each has a separate bridge.
         pub build: i64,
     }
 }
 
-db::words! {
+db::stored_enum! {
     Status:
     Build = "BUILD",
     Active = "ACTIVE",
@@ -54,7 +54,7 @@ impl NetworkRow {
     }
 }
 
-/// Two columns as one key.
+/// Builds an owner key from two columns.
 pub(crate) fn owner_key(kind: Option<&String>, id: Option<&String>) -> Option<OwnerKey> {
     kind.zip(id).map(|(kind, id)| OwnerKey::new(kind, id))
 }
@@ -92,7 +92,8 @@ pub(crate) fn bridge(
     }
 }
 
-/// What a removal waits for: the first ports by name, and how many more.
+/// Text about what a removal waits for: the first ports by name, and the number
+/// of others.
 pub(crate) fn waits_for(ports: &[String]) -> String {
     let shown = ports.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
     let more = ports.len().saturating_sub(3);

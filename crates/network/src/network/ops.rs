@@ -1,4 +1,4 @@
-//! Networks as the face offers them.
+//! The network operations of the interface.
 
 use async_trait::async_trait;
 use db::Db;
@@ -6,18 +6,18 @@ use kernel::{Ctx, Error, Kind, Result};
 
 use super::model::NetworkRow;
 use super::{KIND, table};
-use crate::access::{may_own, sees};
-use crate::face::{Network, Networks, NewNetwork};
+use crate::access::{check_may_own, is_visible};
+use crate::api::{Network, Networks, NewNetwork};
 use crate::{NetworkService, subnet};
 
-/// Id of the seeded external network: the same everywhere, so that seeding
-/// twice finds it.
+/// Id of the default external network, which is fixed so that it is inserted
+/// only once.
 pub const PUBLIC_ID: &str = "00000000-0000-4000-8000-000000000001";
 
-/// Makes the external network `public` unless it is there.
+/// Inserts the external network `public` if it is missing.
 ///
 /// # Errors
-/// As the database.
+/// Fails if the database fails.
 pub async fn seed(db: &Db) -> Result<()> {
     if table::get(db, PUBLIC_ID).await?.is_some() {
         return Ok(());
@@ -29,7 +29,7 @@ pub async fn seed(db: &Db) -> Result<()> {
         ..NewNetwork::default()
     };
     match db::write!(db, |tx| table::insert(tx, &new).await) {
-        // Another server was faster.
+        // Another server inserted it concurrently.
         Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
         done => done.map(|_| ()),
     }
@@ -46,9 +46,9 @@ impl NetworkService {
 #[async_trait]
 impl Networks for NetworkService {
     async fn create(&self, ctx: &Ctx, new: NewNetwork) -> Result<Network> {
-        may_own(ctx, &new.project_id)?;
+        check_may_own(ctx, &new.project_id)?;
         let made = db::write!(self.db, |tx| {
-            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            db::check_generation(tx, KIND, &new.id, ctx.generation()).await?;
             table::insert(tx, &new).await
         });
         match made {
@@ -59,7 +59,9 @@ impl Networks for NetworkService {
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Network> {
         match table::get(&self.db, id).await? {
-            Some(net) if net.is_external || sees(ctx, &net.project_id) => self.shown(net).await,
+            Some(net) if net.is_external || is_visible(ctx, &net.project_id) => {
+                self.shown(net).await
+            }
             _ => Err(Error::not_found("Network", id)),
         }
     }
@@ -70,7 +72,7 @@ impl Networks for NetworkService {
             found => return found,
         }
         let mut found = table::named(&self.db, id_or_name).await?;
-        found.retain(|n| n.is_external || sees(ctx, &n.project_id));
+        found.retain(|n| n.is_external || is_visible(ctx, &n.project_id));
         match (found.len(), found.pop()) {
             (1, Some(net)) => self.shown(net).await,
             (0, _) | (_, None) => Err(Error::not_found("Network", id_or_name)),
@@ -82,7 +84,7 @@ impl Networks for NetworkService {
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
         match table::get(&self.db, id).await? {
-            Some(net) if sees(ctx, &net.project_id) => {}
+            Some(net) if is_visible(ctx, &net.project_id) => {}
             Some(net) if net.is_external => {
                 return Err(Error::forbidden(format!(
                     "network {} is shared and not yours to delete",
@@ -94,7 +96,7 @@ impl Networks for NetworkService {
         }
         db::write!(self.db, |tx| {
             db::mark_now(tx, KIND, id).await?;
-            db::bury(tx, KIND, id, ctx.generation()).await?;
+            db::record_tombstone(tx, KIND, id, ctx.generation()).await?;
             table::begin_removal(tx, id, true).await
         })
     }

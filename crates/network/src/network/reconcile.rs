@@ -1,4 +1,4 @@
-//! Brings a network's bridge to what the rows say.
+//! Reconciles the bridge of a network with its rows.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use kernel::{Error, OwnerKey, Result, clock, ids};
 
 use super::model::{NetworkRow, bridge, host_name, waits_for};
 use super::table;
-use crate::face::Status;
+use crate::api::Status;
 use crate::subnet::SubnetRow;
 use crate::{NetworkService, port, router, subnet};
 
-/// The reconciler's kind.
+/// Kind of the reconciler.
 pub(crate) const KIND: &str = "network";
-/// An engine that did not answer, or that could not remove a bridge, is asked
-/// again after this at the earliest.
+/// Minimum delay before an engine is contacted again that did not answer or
+/// could not remove a bridge.
 const RETRY: Duration = Duration::from_millis(200);
 
 pub(crate) struct Bridges {
@@ -41,13 +41,15 @@ impl Reconciler for Bridges {
         let Some(net) = table::get(db, &lease.id).await? else {
             return Ok(Next::Gone);
         };
-        // At most one, by the unique index.
+        // At most one, because of the unique index.
         let sub = subnet::table::of_network(db, &net.id).await?.pop();
         match sub {
             Some(sub) if net.status == Status::Deleting || sub.deleting => {
-                self.unrealise(lease, &net, Some(&sub)).await
+                self.remove_realisation(lease, &net, Some(&sub)).await
             }
-            None if net.status == Status::Deleting => self.unrealise(lease, &net, None).await,
+            None if net.status == Status::Deleting => {
+                self.remove_realisation(lease, &net, None).await
+            }
             Some(sub) if net.status == Status::Build => self.realise(lease, &net, &sub).await,
             _ => Ok(Next::Done),
         }
@@ -63,28 +65,33 @@ impl Bridges {
             &sub.gateway_ip,
             &service.config.installation,
         );
-        match service.plane.ensure(Actor::Lease(lease.epoch), &spec).await {
+        match service
+            .fabric
+            .ensure(Actor::Lease(lease.epoch), &spec)
+            .await
+        {
             Ok(_) => {
-                // It can be bound from now on, also by who sees ACTIVE at once.
+                // It can be bound from now on, also by observers of ACTIVE.
                 if let Ok(ip) = sub.gateway_ip.parse::<Ipv4Addr>() {
                     service.gateways.send_if_modified(|g| g.insert(ip));
                 }
-                self.settle(lease, net, sub, Status::Active, None).await?;
+                self.finish_build(lease, net, sub, Status::Active, None)
+                    .await?;
                 Ok(Next::Done)
             }
             Err(e) if is_stale(&e) => Err(e),
-            // Until the deadline of whoever waits for the network.
+            // Retry until the deadline of the owner.
             Err(e) if e.is_transient() => self.wait(lease, net, &e).await,
             Err(e) => {
-                self.settle(lease, net, sub, Status::Error, Some(&e.message))
+                self.finish_build(lease, net, sub, Status::Error, Some(&e.message))
                     .await?;
                 Ok(Next::Done)
             }
         }
     }
 
-    /// Writes the end of a build and wakes everybody who waits for it.
-    async fn settle(
+    /// Writes the end of a build and marks all owners that wait for it.
+    async fn finish_build(
         &self,
         lease: &Lease,
         net: &NetworkRow,
@@ -102,7 +109,7 @@ impl Bridges {
         })
     }
 
-    async fn unrealise(
+    async fn remove_realisation(
         &self,
         lease: &Lease,
         net: &NetworkRow,
@@ -110,13 +117,14 @@ impl Bridges {
     ) -> Result<Next> {
         let ports = port::table::names(&self.service.db, &net.id).await?;
         if !ports.is_empty() {
-            // The last port to go marks this key.
+            // The removal of the last port marks this key.
             self.report(lease, net, &waits_for(&ports)).await?;
             return Ok(Next::Done);
         }
         if let Some(sub) = sub {
             if let Ok(ip) = sub.gateway_ip.parse::<Ipv4Addr>() {
-                // Before the bridge: who listens there stops first.
+                // Notified before the bridge is removed, so that listeners stop
+                // first.
                 self.service.gateways.send_if_modified(|g| g.remove(&ip));
             }
             if let Err(e) = self.remove_bridges(lease, net).await {
@@ -136,7 +144,7 @@ impl Bridges {
             if gone {
                 table::drop_row(tx, &net.id).await?;
             } else {
-                // A network without a subnet is a row only.
+                // A network without a subnet is only a row.
                 table::set_status(tx, &net.id, Status::Active, None).await?;
             }
             let owners = net
@@ -148,19 +156,19 @@ impl Bridges {
         })
     }
 
-    /// By the engine's ids: a bridge that bears the name later stays.
+    /// Removed by engine ids, so that a later bridge of the same name stays.
     async fn remove_bridges(&self, lease: &Lease, net: &NetworkRow) -> Result<()> {
-        let plane = &self.service.plane;
-        for bridge in plane.named(&host_name(&net.id)).await? {
+        let fabric = &self.service.fabric;
+        for bridge in fabric.named(&host_name(&net.id)).await? {
             if bridge.labels.get(LABEL) == Some(&net.id) {
-                plane.remove(Actor::Lease(lease.epoch), &bridge.id).await?;
+                fabric.remove(Actor::Lease(lease.epoch), &bridge.id).await?;
             }
         }
         Ok(())
     }
 
     /// The engine does not answer, or containers are still attached: events
-    /// wake this key, the retry is for events that were lost.
+    /// mark this key, and the retry covers lost events.
     async fn wait(&self, lease: &Lease, net: &NetworkRow, e: &Error) -> Result<Next> {
         self.service.late.note(e);
         self.report(lease, net, &e.message).await?;
@@ -168,7 +176,7 @@ impl Bridges {
         Ok(Next::After(backoff(elapsed, RETRY, ids::jitter())))
     }
 
-    /// Writes what is waited for; the owner shows it.
+    /// Stores what is waited for, for display by the owner.
     async fn report(&self, lease: &Lease, net: &NetworkRow, reason: &str) -> Result<()> {
         if net.status_reason.as_deref() == Some(reason) {
             return Ok(());
@@ -180,8 +188,7 @@ impl Bridges {
     }
 }
 
-/// In one order everywhere, so that two transactions never wait for each
-/// other.
+/// In a fixed order, so that two transactions never deadlock.
 async fn mark_all(tx: &mut db::Tx, mut owners: Vec<OwnerKey>) -> Result<()> {
     owners.sort_by(|a, b| (&a.kind, &a.id).cmp(&(&b.kind, &b.id)));
     owners.dedup();

@@ -7,7 +7,7 @@ use db::{Db, Fenced, Table as _, Tx, values};
 use kernel::{Error, Result, clock};
 
 use super::model::NetworkRow;
-use crate::face::{NewNetwork, Status};
+use crate::api::{NewNetwork, Status};
 
 pub(crate) async fn insert(tx: &mut Tx, new: &NewNetwork) -> Result<NetworkRow> {
     let now = clock::now_micros();
@@ -34,8 +34,9 @@ pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<NetworkRow>> {
     row.as_ref().map(NetworkRow::read).transpose()
 }
 
-/// Reads the row and keeps other writers of this network (and of what is in
-/// it) out until the commit: who counts or binds ports must not miss one.
+/// Reads and locks the row against other writers of this network and its
+/// contents until the commit, so that no port is missed while ports are counted
+/// or bound.
 pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<NetworkRow> {
     let sql = format!("{} WHERE id = ?", NetworkRow::select());
     let row = tx.lock_opt(&sql, values![id]).await?;
@@ -51,8 +52,7 @@ pub(crate) async fn named(db: &Db, name: &str) -> Result<Vec<NetworkRow>> {
     rows.iter().map(NetworkRow::read).collect()
 }
 
-/// The networks that have, or had, a bridge: their builds and their statuses
-/// as stored.
+/// The networks that have, or had, a bridge, with builds and stored statuses.
 pub(crate) async fn realised(db: &Db) -> Result<BTreeMap<String, (i64, String)>> {
     let rows = db
         .query(
@@ -79,7 +79,7 @@ pub(crate) async fn waiting(db: &Db) -> Result<Vec<String>> {
 }
 
 /// Whether the network waits for its bridge to lose its last container.
-pub(crate) async fn is_leaving(db: &Db, id: &str) -> Result<bool> {
+pub(crate) async fn is_being_removed(db: &Db, id: &str) -> Result<bool> {
     let row = db
         .query_opt(
             "SELECT n.id AS id FROM network n LEFT JOIN subnet s ON s.network_id = n.id \
@@ -90,7 +90,7 @@ pub(crate) async fn is_leaving(db: &Db, id: &str) -> Result<bool> {
     Ok(row.is_some())
 }
 
-/// Begins the build of the network's next bridge.
+/// Starts the build of the next bridge of the network.
 pub(crate) async fn begin_build(tx: &mut Tx, id: &str) -> Result<()> {
     tx.execute(
         "UPDATE network SET status = 'BUILD', status_reason = NULL, changed_at = ?, build = build + 1 \
@@ -101,7 +101,7 @@ pub(crate) async fn begin_build(tx: &mut Tx, id: &str) -> Result<()> {
     .map(|_| ())
 }
 
-/// Begins a removal, of the network or of its subnet.
+/// Starts the removal of the network or of its subnet.
 pub(crate) async fn begin_removal(tx: &mut Tx, id: &str, whole: bool) -> Result<()> {
     let status = if whole { "'DELETING'" } else { "status" };
     tx.execute(
@@ -115,7 +115,7 @@ pub(crate) async fn begin_removal(tx: &mut Tx, id: &str, whole: bool) -> Result<
     .map(|_| ())
 }
 
-/// Sets the status unless a removal has begun meanwhile; whether it did.
+/// Sets the status unless a removal has started; returns whether it did.
 pub(crate) async fn set_status(
     tx: &mut Fenced,
     id: &str,
@@ -125,13 +125,13 @@ pub(crate) async fn set_status(
     let n = tx
         .execute(
             "UPDATE network SET status = ?, status_reason = ?, changed_at = ? WHERE id = ? AND status <> 'DELETING'",
-            values![status.word(), reason, clock::now_micros(), id],
+            values![status.as_stored(), reason, clock::now_micros(), id],
         )
         .await?;
     Ok(n == 1)
 }
 
-/// What a build or a removal is waiting for.
+/// Stores what a build or a removal waits for.
 pub(crate) async fn set_reason(tx: &mut Fenced, id: &str, reason: &str) -> Result<()> {
     tx.execute(
         "UPDATE network SET status_reason = ? WHERE id = ?",

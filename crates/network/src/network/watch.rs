@@ -1,5 +1,5 @@
-//! Listens to the engine: a bridge that lost a container wakes its network, and
-//! a bridge that no row knows is removed.
+//! Watches the engine: a network is marked when its bridge loses a container,
+//! and bridges without a row are removed.
 
 use std::time::Duration;
 
@@ -14,13 +14,12 @@ use super::reconcile::KIND;
 use super::table;
 use crate::NetworkService;
 
-/// How soon an engine that went away is asked again.
+/// Delay before an unreachable engine is contacted again.
 const RETRY: Duration = Duration::from_secs(1);
-/// Everything is compared this often although no event says so: an engine
-/// drops events of a listener that is slow.
+/// Resync interval: an engine drops events of slow listeners.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Follows the engine's events until the tasks are stopped.
+/// Watches the events of the engine until the tasks are stopped.
 pub(crate) fn watch(service: NetworkService, tasks: &Tasks) {
     let token = tasks.token();
     tasks.spawn("network watch", async move {
@@ -47,10 +46,10 @@ pub(crate) fn watch(service: NetworkService, tasks: &Tasks) {
     });
 }
 
-/// Listens first and lists then: nothing is missed in between.
+/// Subscribes before listing, so that no change is missed.
 async fn follow(service: &NetworkService) -> Result<()> {
-    let mut events = service.plane.events().await?;
-    let mut looks = service.late.looks();
+    let mut events = service.fabric.events().await?;
+    let mut sweep_schedule = service.late.sweep_schedule();
     let mut connected = true;
     loop {
         resync(service, connected).await?;
@@ -60,22 +59,22 @@ async fn follow(service: &NetworkService) -> Result<()> {
             tokio::select! {
                 biased;
                 event = events.next() => match event {
-                    Some(event) => heard(service, &event).await?,
+                    Some(event) => handle_event(service, &event).await?,
                     None => return Err(Error::unavailable("the engine closed its stream of events")),
                 },
-                () = looks.due() => sweep(service).await.map(|_| ())?,
+                () = sweep_schedule.due() => sweep(service).await.map(|_| ())?,
                 () = sleep_until(resync_at) => break,
             }
         }
     }
 }
 
-/// Removes what no row knows and restores what a restart of the machine has
-/// taken from the others. `connected`: the engine answers again, so networks
-/// that wait for it go on.
+/// Removes bridges without a row, and restores what a restart of the machine
+/// has removed from the others. `connected`: the engine answers again, so
+/// waiting networks continue.
 async fn resync(service: &NetworkService, connected: bool) -> Result<()> {
     let known = sweep(service).await?;
-    service.plane.restore(&known).await?;
+    service.fabric.restore(&known).await?;
     if !connected {
         return Ok(());
     }
@@ -91,7 +90,7 @@ async fn resync(service: &NetworkService, connected: bool) -> Result<()> {
     })
 }
 
-async fn heard(service: &NetworkService, event: &Observed) -> Result<()> {
+async fn handle_event(service: &NetworkService, event: &Observed) -> Result<()> {
     let Some(id) = id_of(&event.name) else {
         return Ok(());
     };
@@ -99,20 +98,20 @@ async fn heard(service: &NetworkService, event: &Observed) -> Result<()> {
         "create" if table::get(&service.db, id).await?.is_none() => {
             sweep(service).await.map(|_| ())
         }
-        "disconnect" | "destroy" if table::is_leaving(&service.db, id).await? => {
+        "disconnect" | "destroy" if table::is_being_removed(&service.db, id).await? => {
             db::write!(service.db, |tx| db::mark(tx, KIND, id).await)
         }
         _ => Ok(()),
     }
 }
 
-/// Removes the bridges of this installation that have no row, or whose row is
-/// at a later build: a call that got no answer has made them. The rows are
-/// read after the bridges were listed, and a row is there before its bridge is
-/// asked for, so none that is wanted is taken for one of these. Answers the
-/// others.
+/// Removes bridges of this installation without a row or of an older build than
+/// their row, which were created by calls whose answer was lost. Rows are read
+/// after the bridges were listed, and a row exists before its bridge is
+/// requested, so a wanted bridge is never removed. Returns the remaining
+/// bridges.
 pub(crate) async fn sweep(service: &NetworkService) -> Result<Vec<BridgeView>> {
-    let mut there = service.plane.list().await?;
+    let mut there = service.fabric.list().await?;
     let ours = |b: &BridgeView| {
         b.labels.get(LABEL_INSTALLATION) == Some(&service.config.installation)
             && b.labels
@@ -133,7 +132,7 @@ pub(crate) async fn sweep(service: &NetworkService) -> Result<Vec<BridgeView>> {
     };
     let (known, late): (Vec<_>, Vec<_>) = there.into_iter().partition(wanted);
     for bridge in late {
-        match service.plane.remove(Actor::Sweep, &bridge.id).await {
+        match service.fabric.remove(Actor::Sweep, &bridge.id).await {
             Ok(()) => tracing::info!(network = bridge.name, "removed a network made too late"),
             Err(e) => {
                 service.late.note(&e);

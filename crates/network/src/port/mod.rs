@@ -1,4 +1,4 @@
-//! Ports: an address in a network, kept for a device.
+//! Ports: an address in a network, reserved for a device.
 
 mod model;
 mod ops;

@@ -20,10 +20,10 @@ pub(crate) fn next_free(net: &Ipv4Net, taken: &[u32]) -> Option<Ipv4Addr> {
     (candidate <= last).then(|| Ipv4Addr::from(candidate))
 }
 
-/// A fixed address as given.
+/// Parses a given fixed address.
 ///
 /// # Errors
-/// `Invalid` where it is no host address of the subnet.
+/// `Invalid` if it is not a host address of the subnet.
 pub(crate) fn parse_ip(net: &Ipv4Net, text: &str) -> Result<Ipv4Addr> {
     text.parse()
         .ok()
@@ -36,7 +36,7 @@ pub(crate) fn parse_ip(net: &Ipv4Net, text: &str) -> Result<Ipv4Addr> {
         })
 }
 
-/// A locally administered address that depends on the id alone.
+/// A locally administered MAC address derived from the id.
 pub(crate) fn mac(id: &str) -> String {
     let digits: String = id
         .chars()

@@ -1,4 +1,4 @@
-//! Ports as the face offers them.
+//! The port operations of the interface.
 
 use async_trait::async_trait;
 use ipnet::Ipv4Net;
@@ -6,24 +6,24 @@ use kernel::{Ctx, Error, Kind, OwnerKey, Result};
 
 use super::model::{mac, next_free, parse_ip};
 use super::table;
-use crate::access::{may_own, sees};
-use crate::face::{NewPort, Port, Ports, Status};
+use crate::access::{check_may_own, is_visible};
+use crate::api::{NewPort, Port, Ports, Status};
 use crate::{NetworkService, network, subnet};
 
-/// For generations and tombstones.
+/// Kind for generations and tombstones.
 const KIND: &str = "port";
-/// How often two servers may choose the same address before we give up.
+/// Number of attempts after another server chose the same address.
 const TRIES: usize = 64;
 
 #[async_trait]
 impl Ports for NetworkService {
     async fn create(&self, ctx: &Ctx, new: NewPort) -> Result<Port> {
-        may_own(ctx, &new.project_id)?;
+        check_may_own(ctx, &new.project_id)?;
         for _ in 0..TRIES {
             match self.try_port(ctx, &new).await {
                 Err(e) if e.kind == Kind::AlreadyExists => {
                     if let Some(found) = table::get(&self.db, &new.id).await? {
-                        return self.mine(ctx, Some(found), &new.id);
+                        return self.require_visible(ctx, Some(found), &new.id);
                     }
                     if let Some(ip) = &new.ip {
                         return Err(Error::conflict(format!(
@@ -41,15 +41,16 @@ impl Ports for NetworkService {
     }
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Port> {
-        self.mine(ctx, table::get(&self.db, id).await?, id)
+        self.require_visible(ctx, table::get(&self.db, id).await?, id)
     }
 
     async fn bind(&self, ctx: &Ctx, id: &str, device_id: &str, owner: OwnerKey) -> Result<Port> {
         db::write!(self.db, |tx| {
-            let found = self.mine(ctx, table::get_in(tx, id).await?, id)?;
-            // Either we see the network ACTIVE, or its reconciler sees our owner.
+            let found = self.require_visible(ctx, table::get_in(tx, id).await?, id)?;
+            // Either the network is seen ACTIVE here, or its reconciler sees
+            // the new owner.
             network::table::lock(tx, &found.network_id).await?;
-            let mut port = self.mine(ctx, table::get_in(tx, id).await?, id)?;
+            let mut port = self.require_visible(ctx, table::get_in(tx, id).await?, id)?;
             match &port.device_id {
                 Some(other) if other != device_id => {
                     return Err(Error::conflict(format!(
@@ -66,7 +67,8 @@ impl Ports for NetworkService {
     async fn unbind(&self, ctx: &Ctx, id: &str, device_id: &str) -> Result<()> {
         match table::get(&self.db, id).await? {
             Some(p)
-                if sees(ctx, &p.project_id) && p.port.device_id.as_deref() == Some(device_id) => {}
+                if is_visible(ctx, &p.project_id)
+                    && p.port.device_id.as_deref() == Some(device_id) => {}
             _ => return Ok(()),
         }
         db::write!(self.db, |tx| table::unbind(tx, id, device_id).await)
@@ -76,14 +78,14 @@ impl Ports for NetworkService {
         let found = table::of_device(&self.db, device_id).await?;
         Ok(found
             .into_iter()
-            .filter(|p| sees(ctx, &p.project_id))
+            .filter(|p| is_visible(ctx, &p.project_id))
             .map(|p| p.port)
             .collect())
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
         let network = match table::get(&self.db, id).await? {
-            Some(found) if sees(ctx, &found.project_id) => Some(found.port.network_id),
+            Some(found) if is_visible(ctx, &found.project_id) => Some(found.port.network_id),
             None if ctx.generation().is_some() => None,
             _ => return Ok(()),
         };
@@ -93,8 +95,8 @@ impl Ports for NetworkService {
                 // port.
                 db::mark_now(tx, network::KIND, network).await?;
             }
-            db::bury(tx, KIND, id, ctx.generation()).await?;
-            // It may have been made since we looked.
+            db::record_tombstone(tx, KIND, id, ctx.generation()).await?;
+            // It may have been created after the check.
             if network.is_none()
                 && let Some(found) = table::get_in(tx, id).await?
             {
@@ -106,18 +108,18 @@ impl Ports for NetworkService {
 }
 
 impl NetworkService {
-    fn mine(&self, ctx: &Ctx, found: Option<table::Owned>, id: &str) -> Result<Port> {
+    fn require_visible(&self, ctx: &Ctx, found: Option<table::Owned>, id: &str) -> Result<Port> {
         match found {
-            Some(p) if sees(ctx, &p.project_id) => Ok(p.port),
+            Some(p) if is_visible(ctx, &p.project_id) => Ok(p.port),
             _ => Err(Error::not_found("Port", id)),
         }
     }
 
     async fn try_port(&self, ctx: &Ctx, new: &NewPort) -> Result<Port> {
         db::write!(self.db, |tx| {
-            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            db::check_generation(tx, KIND, &new.id, ctx.generation()).await?;
             let net = network::table::lock(tx, &new.network_id).await?;
-            if !net.is_external && !sees(ctx, &net.project_id) {
+            if !net.is_external && !is_visible(ctx, &net.project_id) {
                 return Err(Error::not_found("Network", &new.network_id));
             }
             let sub = subnet::table::of_network_in(tx, &net.id).await?;
@@ -151,7 +153,7 @@ impl NetworkService {
             }
             table::insert(tx, new, &sub.id, ip, mac(&new.id)).await?;
             let made = table::get_in(tx, &new.id).await?;
-            self.mine(ctx, made, &new.id)
+            self.require_visible(ctx, made, &new.id)
         })
     }
 }

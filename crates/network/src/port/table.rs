@@ -5,12 +5,12 @@ use std::net::Ipv4Addr;
 use db::{Column as _, Db, Json, Row, Table as _, Tx, values};
 use kernel::{OwnerKey, Result, clock};
 
-use crate::face::{NewPort, Port, Status};
+use crate::api::{NewPort, Port, Status};
 use crate::network::host_name;
 use crate::network::model::owner_key;
 
 db::table! {
-    /// A port's row.
+    /// A row of a port.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct PortRow in "port" {
         pub id: String,
@@ -29,7 +29,8 @@ db::table! {
     }
 }
 
-/// A port has the status of its network: it is realised with the bridge.
+/// A port has the status of its network, because it is realised with the
+/// bridge.
 fn select() -> String {
     let columns: Vec<String> = PortRow::COLUMNS
         .iter()
@@ -41,7 +42,7 @@ fn select() -> String {
     )
 }
 
-/// A port with the project that owns it.
+/// A port with its project.
 pub(crate) struct Owned {
     pub project_id: String,
     pub port: Port,
@@ -149,7 +150,7 @@ pub(crate) async fn unbind(tx: &mut Tx, id: &str, device_id: &str) -> Result<()>
     .map(|_| ())
 }
 
-/// Who waits for the ports of a network.
+/// Owners that wait for the ports of a network.
 pub(crate) async fn owners(tx: &mut Tx, network_id: &str) -> Result<Vec<OwnerKey>> {
     let rows = tx
         .query(
@@ -181,7 +182,7 @@ fn names_of(rows: &[Row]) -> Result<Vec<String>> {
         .collect()
 }
 
-/// The ports of a network as people know them.
+/// Names of the ports of a network, for display.
 pub(crate) async fn names(db: &Db, network_id: &str) -> Result<Vec<String>> {
     names_of(&db.query(NAMES, values![network_id]).await?)
 }

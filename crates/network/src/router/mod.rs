@@ -1,4 +1,5 @@
-//! Routers and their interfaces: rows only, the bridge routes by itself.
+//! Routers and their interfaces: only rows, because the bridge does the
+//! routing.
 
 mod ops;
 pub(crate) mod table;

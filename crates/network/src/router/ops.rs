@@ -1,16 +1,17 @@
-//! Routers as the face offers them.
+//! The router operations of the interface.
 
 use async_trait::async_trait;
 use kernel::{Ctx, Error, Kind, Result};
 
 use super::table;
 use crate::NetworkService;
-use crate::access::{may_own, sees};
-use crate::face::{Networks, NewRouter, Router, Routers, Subnets};
+use crate::access::{check_may_own, is_visible};
+use crate::api::{Networks, NewRouter, Router, Routers, Subnets};
 
-/// For generations and tombstones.
+/// Kind for generations and tombstones.
 const KIND: &str = "router";
-/// For generations only: a subnet may be added again after it was removed.
+/// Kind for generations only, because a subnet may be added again after its
+/// removal.
 const INTERFACE: &str = "router_interface";
 
 fn interface(router_id: &str, subnet_id: &str) -> String {
@@ -20,7 +21,7 @@ fn interface(router_id: &str, subnet_id: &str) -> String {
 impl NetworkService {
     async fn router(&self, ctx: &Ctx, id: &str) -> Result<Router> {
         match table::get(&self.db, id).await? {
-            Some(r) if sees(ctx, &r.project_id) => Ok(r.shown()),
+            Some(r) if is_visible(ctx, &r.project_id) => Ok(r.shown()),
             _ => Err(Error::not_found("Router", id)),
         }
     }
@@ -29,7 +30,7 @@ impl NetworkService {
 #[async_trait]
 impl Routers for NetworkService {
     async fn create(&self, ctx: &Ctx, new: NewRouter) -> Result<Router> {
-        may_own(ctx, &new.project_id)?;
+        check_may_own(ctx, &new.project_id)?;
         let external = match &new.external_network {
             None => None,
             Some(name) => {
@@ -46,7 +47,7 @@ impl Routers for NetworkService {
             }
         };
         let made = db::write!(self.db, |tx| {
-            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            db::check_generation(tx, KIND, &new.id, ctx.generation()).await?;
             table::insert(tx, &new, external.as_deref()).await
         });
         match made {
@@ -64,7 +65,7 @@ impl Routers for NetworkService {
         Subnets::show(self, ctx, subnet_id).await?;
         let id = interface(router_id, subnet_id);
         let added = db::write!(self.db, |tx| {
-            db::admit(tx, INTERFACE, &id, ctx.generation()).await?;
+            db::check_generation(tx, INTERFACE, &id, ctx.generation()).await?;
             table::add_interface(tx, router_id, subnet_id).await
         });
         match added {
@@ -81,19 +82,19 @@ impl Routers for NetworkService {
         }
         let id = interface(router_id, subnet_id);
         db::write!(self.db, |tx| {
-            db::admit(tx, INTERFACE, &id, ctx.generation()).await?;
+            db::check_generation(tx, INTERFACE, &id, ctx.generation()).await?;
             table::remove_interface(tx, router_id, subnet_id).await
         })
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
         match table::get(&self.db, id).await? {
-            Some(found) if sees(ctx, &found.project_id) => {}
+            Some(found) if is_visible(ctx, &found.project_id) => {}
             None if ctx.generation().is_some() => {}
             _ => return Ok(()),
         }
         db::write!(self.db, |tx| {
-            db::bury(tx, KIND, id, ctx.generation()).await?;
+            db::record_tombstone(tx, KIND, id, ctx.generation()).await?;
             table::drop_row(tx, id).await
         })
     }

@@ -3,10 +3,10 @@
 use db::{Db, Table as _, Tx, values};
 use kernel::{Result, clock};
 
-use crate::face::{NewRouter, Router, Status};
+use crate::api::{NewRouter, Router, Status};
 
 db::table! {
-    /// A router's row.
+    /// A row of a router.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct RouterRow in "router" {
         pub id: String,
@@ -18,7 +18,7 @@ db::table! {
 }
 
 db::table! {
-    /// A subnet of a router.
+    /// A row of a router interface.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct InterfaceRow in "router_interface" {
         pub router_id: String,
@@ -71,7 +71,7 @@ pub(crate) async fn remove_interface(tx: &mut Tx, router: &str, subnet: &str) ->
     .map(|_| ())
 }
 
-/// Interfaces into a subnet that goes.
+/// Deletes the interfaces of a deleted subnet.
 pub(crate) async fn drop_interfaces(tx: &mut Tx, subnet: &str) -> Result<()> {
     tx.execute(
         "DELETE FROM router_interface WHERE subnet_id = ?",

@@ -1,4 +1,4 @@
-//! Security groups: rows only on the `docker-bridge` fabric.
+//! Security groups: only rows on the `docker-bridge` fabric.
 
 mod ops;
 pub(crate) mod table;

@@ -3,10 +3,10 @@
 use db::{Db, Json, Table as _, Tx, values};
 use kernel::{Result, clock};
 
-use crate::face::{NewSecurityGroup, SecurityGroup, SecurityRule};
+use crate::api::{NewSecurityGroup, SecurityGroup, SecurityRule};
 
 db::table! {
-    /// A security group's row.
+    /// A row of a security group.
     #[derive(Debug, Clone)]
     pub(crate) struct SecurityGroupRow in "security_group" {
         pub id: String,

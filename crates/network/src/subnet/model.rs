@@ -1,4 +1,4 @@
-//! Which addresses a subnet gets: pure.
+//! Address allocation of subnets: pure.
 
 use std::net::Ipv4Addr;
 
@@ -6,11 +6,11 @@ use db::Json;
 use ipnet::Ipv4Net;
 use kernel::{Error, OwnerKey, Result};
 
-use crate::face::Subnet;
+use crate::api::Subnet;
 use crate::network::model::owner_key;
 
 db::table! {
-    /// A subnet's row.
+    /// A row of a subnet.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct SubnetRow in "subnet" {
         pub id: String,
@@ -20,7 +20,7 @@ db::table! {
         pub cidr: String,
         pub gateway_ip: String,
         pub dns: Json<Vec<String>>,
-        /// It goes with its bridge; nobody sees it any more.
+        /// Being removed with its bridge, and no longer visible.
         pub deleting: bool,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
@@ -45,10 +45,10 @@ impl SubnetRow {
     }
 }
 
-/// Reads a `cidr` as given.
+/// Parses a given `cidr`.
 ///
 /// # Errors
-/// `Invalid` where it is none, has host bits, or holds too few addresses.
+/// `Invalid` if it is malformed, has host bits, or contains too few addresses.
 pub(crate) fn parse_cidr(text: &str) -> Result<Ipv4Net> {
     let wrong = |why: &str| {
         Error::invalid(
@@ -68,10 +68,10 @@ pub(crate) fn parse_cidr(text: &str) -> Result<Ipv4Net> {
     Ok(net)
 }
 
-/// The gateway: as given, or the first address.
+/// The given gateway, or the first address.
 ///
 /// # Errors
-/// `Invalid` where it is no host address of the subnet.
+/// `Invalid` if it is not a host address of the subnet.
 pub(crate) fn gateway(net: &Ipv4Net, given: Option<&str>) -> Result<Ipv4Addr> {
     let first = Ipv4Addr::from(u32::from(net.network()) + 1);
     let Some(given) = given else { return Ok(first) };
@@ -87,14 +87,14 @@ pub(crate) fn gateway(net: &Ipv4Net, given: Option<&str>) -> Result<Ipv4Addr> {
         })
 }
 
-/// The entry of `used` that shares addresses with `net`.
+/// The entry of `used` that overlaps `net`.
 pub(crate) fn overlap(net: &Ipv4Net, used: &[Ipv4Net]) -> Option<Ipv4Net> {
     let shares = |u: &&Ipv4Net| u.contains(net) || net.contains(*u);
     used.iter().find(shares).copied()
 }
 
-/// The `skip`-th free /24 of the pool: concurrent choosers that collided try
-/// again with another `skip`.
+/// The `skip`-th free /24 of the pool; after a collision, concurrent servers
+/// retry with another `skip`.
 pub(crate) fn choose(pool: &Ipv4Net, used: &[Ipv4Net], skip: usize) -> Option<Ipv4Net> {
     let mut taken: Vec<(u32, u32)> = used
         .iter()
@@ -109,8 +109,8 @@ pub(crate) fn choose(pool: &Ipv4Net, used: &[Ipv4Net], skip: usize) -> Option<Ip
             i += 1;
         }
         match taken.get(i) {
-            // A nested smaller range may follow a wider one: ends are checked
-            // again at the next turn.
+            // A smaller nested range may follow a wider one, so the ends are
+            // checked again in the next iteration.
             Some((first, last)) if *first <= next + 255 => {
                 next = next.max((last | 255).checked_add(1)?);
                 i += 1;

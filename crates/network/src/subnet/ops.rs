@@ -1,4 +1,4 @@
-//! Subnets as the face offers them.
+//! The subnet operations of the interface.
 
 use async_trait::async_trait;
 use db::{Json, Table as _};
@@ -7,31 +7,31 @@ use kernel::{Ctx, Error, Kind, Result, clock};
 
 use super::model::{SubnetRow, choose, gateway, overlap, parse_cidr};
 use super::table;
-use crate::access::{may_own, sees};
-use crate::face::{NewSubnet, Status, Subnet, Subnets};
+use crate::access::{check_may_own, is_visible};
+use crate::api::{NewSubnet, Status, Subnet, Subnets};
 use crate::{NetworkService, network};
 
-/// For generations and tombstones.
+/// Kind for generations and tombstones.
 const KIND: &str = "subnet";
-/// How often two servers may choose the same block before we give up.
+/// Number of attempts after another server chose the same range.
 const TRIES: usize = 16;
 
 #[async_trait]
 impl Subnets for NetworkService {
     async fn create(&self, ctx: &Ctx, new: NewSubnet) -> Result<Subnet> {
-        may_own(ctx, &new.project_id)?;
+        check_may_own(ctx, &new.project_id)?;
         let asked = new.cidr.as_deref().map(parse_cidr).transpose()?;
         let machine: Vec<Ipv4Net> = match table::get(&self.db, &new.id).await? {
-            // Repeated: its own bridge may be among what the machine uses.
+            // In a repeated call the own bridge may be among the used ranges.
             Some(_) => return Subnets::show(self, ctx, &new.id).await,
-            None => self.plane.used_cidrs().await?,
+            None => self.fabric.used_cidrs().await?,
         }
         .iter()
         .filter_map(|c| c.parse().ok())
         .collect();
         for skip in 0..TRIES {
             match self.try_subnet(ctx, &new, asked, &machine, skip).await {
-                // On SQLite there is one writer and the first try wins.
+                // SQLite has a single writer, so the first attempt succeeds.
                 Err(e) if e.kind == Kind::AlreadyExists => {
                     if table::get(&self.db, &new.id).await?.is_some() {
                         return Subnets::show(self, ctx, &new.id).await;
@@ -47,14 +47,14 @@ impl Subnets for NetworkService {
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Subnet> {
         match table::get(&self.db, id).await? {
-            Some(s) if !s.deleting && sees(ctx, &s.project_id) => Ok(s.shown()),
+            Some(s) if !s.deleting && is_visible(ctx, &s.project_id) => Ok(s.shown()),
             _ => Err(Error::not_found("Subnet", id)),
         }
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
         let network = match table::get(&self.db, id).await? {
-            Some(sub) if sees(ctx, &sub.project_id) => Some(sub.network_id),
+            Some(sub) if is_visible(ctx, &sub.project_id) => Some(sub.network_id),
             None if ctx.generation().is_some() => None,
             _ => return Ok(()),
         };
@@ -62,8 +62,8 @@ impl Subnets for NetworkService {
             if let Some(network) = &network {
                 db::mark_now(tx, network::KIND, network).await?;
             }
-            db::bury(tx, KIND, id, ctx.generation()).await?;
-            // It may have been made since we looked.
+            db::record_tombstone(tx, KIND, id, ctx.generation()).await?;
+            // It may have been created after the check.
             if let Some(sub) = table::get_in(tx, id).await? {
                 if network.is_none() {
                     db::mark_now(tx, network::KIND, &sub.network_id).await?;
@@ -87,9 +87,9 @@ impl NetworkService {
     ) -> Result<Subnet> {
         db::write!(self.db, |tx| {
             db::mark_for(tx, network::KIND, &new.network_id, &new.project_id).await?;
-            db::admit(tx, KIND, &new.id, ctx.generation()).await?;
+            db::check_generation(tx, KIND, &new.id, ctx.generation()).await?;
             let net = network::table::lock(tx, &new.network_id).await?;
-            if !sees(ctx, &net.project_id) {
+            if !is_visible(ctx, &net.project_id) {
                 return Err(Error::not_found("Network", &new.network_id));
             }
             if net.status == Status::Deleting {

@@ -30,7 +30,7 @@ pub(crate) async fn of_network_in(tx: &mut Tx, network_id: &str) -> Result<Optio
     row.as_ref().map(SubnetRow::read).transpose()
 }
 
-/// All subnets' addresses.
+/// The ranges of all subnets.
 pub(crate) async fn cidrs(tx: &mut Tx) -> Result<Vec<Ipv4Net>> {
     let rows = tx.query("SELECT cidr FROM subnet", vec![]).await?;
     let mut out = Vec::with_capacity(rows.len());

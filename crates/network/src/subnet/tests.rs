@@ -1,4 +1,4 @@
-//! Choice of addresses.
+//! Address allocation.
 
 use ipnet::Ipv4Net;
 

@@ -1,16 +1,15 @@
-//! An engine that answers late, calls that come late, and rows of a newer
-//! release.
+//! An engine that answers late, delayed calls, and rows of a newer release.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use infra::sim::{Call, CallKind, Fate, Oracle, Outcome};
-use infra::{Actor, BridgeSpec, LABEL, LABEL_BUILD, LABEL_INSTALLATION, NetworkPlane};
+use infra::sim::{Call, CallKind, FaultInjector, InjectedFault, Outcome};
+use infra::{Actor, BridgeSpec, LABEL, LABEL_BUILD, LABEL_INSTALLATION, NetworkFabric};
 use kernel::{Ctx, ids};
 use testkit::eventually;
 
-use super::{World, world, world_under};
-use crate::face::{NewRouter, NewSecurityGroup, NewSubnet, Status};
+use super::{Fixture, fixture, fixture_with_faults};
+use crate::api::{NewRouter, NewSecurityGroup, NewSubnet, Status};
 use crate::host_name;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -19,13 +18,13 @@ const SOON: Duration = Duration::from_secs(20);
 #[derive(Default)]
 pub(super) struct Script(Mutex<Vec<(CallKind, Outcome)>>);
 
-impl Oracle for Script {
-    fn fate(&self, call: &Call) -> Fate {
+impl FaultInjector for Script {
+    fn decide_call(&self, call: &Call) -> InjectedFault {
         let mut next = self.0.lock().unwrap();
         let found = next.iter().position(|(kind, _)| *kind == call.kind);
-        Fate {
+        InjectedFault {
             outcome: found.map(|i| next.remove(i).1).unwrap_or_default(),
-            ..Fate::default()
+            ..InjectedFault::default()
         }
     }
 }
@@ -34,14 +33,14 @@ fn generation(n: i64) -> Ctx {
     Ctx::for_project("req-g", "p1").with_generation(n)
 }
 
-async fn bridges(w: &World) -> usize {
-    NetworkPlane::list(&w.sim).await.unwrap().len()
+async fn bridges(w: &Fixture) -> usize {
+    NetworkFabric::list(&w.sim).await.unwrap().len()
 }
 
 #[tokio::test]
 async fn a_bridge_that_is_made_after_its_network_is_gone_is_removed() {
     let script = Arc::new(Script::default());
-    let w = world_under(script.clone()).await;
+    let w = fixture_with_faults(script.clone()).await;
     let late = Outcome::Late(Duration::from_millis(600));
     script
         .0
@@ -49,11 +48,11 @@ async fn a_bridge_that_is_made_after_its_network_is_gone_is_removed() {
         .unwrap()
         .push((CallKind::NetworkEnsure, late));
     let net = w.net("n").await;
-    w.face.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
+    w.api.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
     w.work();
     w.until(&net, |_, why| why.is_some_and(|w| w.contains("no answer")))
         .await;
-    w.face.networks.delete(&w.ctx, &net).await.unwrap();
+    w.api.networks.delete(&w.ctx, &net).await.unwrap();
     w.until(&net, |s, _| s.is_none()).await;
     eventually("it was made and removed", SOON, || async {
         let effects = w.sim.effects().await.unwrap();
@@ -69,9 +68,9 @@ async fn a_bridge_that_is_made_after_its_network_is_gone_is_removed() {
 
 #[tokio::test]
 async fn a_bridge_of_an_earlier_subnet_is_replaced() {
-    let w = world().await;
+    let w = fixture().await;
     let net = w.net("n").await;
-    // What a delayed call for a subnet before has made.
+    // Created by a delayed call for a previous subnet.
     let stale = BridgeSpec {
         name: host_name(&net),
         labels: [
@@ -87,14 +86,14 @@ async fn a_bridge_of_an_earlier_subnet_is_replaced() {
         mtu: None,
     };
     let old = w.sim.ensure(Actor::Lease(50), &stale).await.unwrap();
-    let sub = w.face.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
+    let sub = w.api.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
     w.work();
     w.until(&net, |s, _| s == Some(Status::Active)).await;
-    let now = NetworkPlane::list(&w.sim).await.unwrap().pop().unwrap();
+    let now = NetworkFabric::list(&w.sim).await.unwrap().pop().unwrap();
     assert_ne!(now.id, old.id);
     assert_eq!(now.cidr, Some(sub.cidr));
-    // The delayed call's removal does not meet it.
-    NetworkPlane::remove(&w.sim, Actor::Lease(50), &old.id)
+    // The removal by the delayed call does not affect it.
+    NetworkFabric::remove(&w.sim, Actor::Lease(50), &old.id)
         .await
         .unwrap();
     assert_eq!(bridges(&w).await, 1);
@@ -102,12 +101,12 @@ async fn a_bridge_of_an_earlier_subnet_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_delayed_create_resurrects_nothing() {
-    let w = world().await;
+async fn a_delayed_create_creates_nothing() {
+    let w = fixture().await;
     w.work();
     let net = w.net("n").await;
     let sub = w.sub(&net);
-    w.face
+    w.api
         .subnets
         .create(&generation(2), sub.clone())
         .await
@@ -115,7 +114,7 @@ async fn a_delayed_create_resurrects_nothing() {
     w.until(&net, |s, _| s == Some(Status::Active)).await;
 
     let port = w.port(&net);
-    let ports = &w.face.ports;
+    let ports = &w.api.ports;
     ports.create(&generation(2), port.clone()).await.unwrap();
     assert!(ports.delete(&generation(1), &port.id).await.is_err());
     ports.delete(&generation(3), &port.id).await.unwrap();
@@ -130,7 +129,7 @@ async fn a_delayed_create_resurrects_nothing() {
         name: "r".into(),
         external_network: None,
     };
-    let routers = &w.face.routers;
+    let routers = &w.api.routers;
     routers
         .create(&generation(2), router.clone())
         .await
@@ -162,12 +161,12 @@ async fn a_delayed_create_resurrects_nothing() {
         name: "g".into(),
         ..NewSecurityGroup::default()
     };
-    let groups = &w.face.security_groups;
+    let groups = &w.api.security_groups;
     groups.create(&generation(2), group.clone()).await.unwrap();
     groups.delete(&generation(3), &group.id).await.unwrap();
     assert!(groups.create(&generation(9), group).await.is_err());
 
-    let subnets = &w.face.subnets;
+    let subnets = &w.api.subnets;
     subnets.delete(&generation(3), &sub.id).await.unwrap();
     eventually("the bridge is gone", SOON, || async {
         bridges(&w).await == 0
@@ -180,13 +179,13 @@ async fn a_delayed_create_resurrects_nothing() {
     };
     subnets.create(&generation(2), next).await.unwrap();
 
-    let networks = &w.face.networks;
+    let networks = &w.api.networks;
     networks.delete(&generation(3), &net).await.unwrap();
     w.until(&net, |s, _| s.is_none()).await;
-    let new = crate::face::NewNetwork {
+    let new = crate::api::NewNetwork {
         id: net,
         project_id: "p1".into(),
-        ..crate::face::NewNetwork::default()
+        ..crate::api::NewNetwork::default()
     };
     assert!(networks.create(&generation(2), new).await.is_err());
     assert_eq!(bridges(&w).await, 0);
@@ -195,15 +194,15 @@ async fn a_delayed_create_resurrects_nothing() {
 
 #[tokio::test]
 async fn a_status_of_a_newer_release_is_left_alone() {
-    let w = world().await;
+    let w = fixture().await;
     let net = w.net("n").await;
-    w.face.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
+    w.api.subnets.create(&w.ctx, w.sub(&net)).await.unwrap();
     let mut tx = w.db.begin().await.unwrap();
     tx.execute("UPDATE network SET status = 'MIGRATING'", vec![])
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    let e = w.face.networks.show(&w.ctx, &net).await.unwrap_err();
+    let e = w.api.networks.show(&w.ctx, &net).await.unwrap_err();
     assert!(e.message.contains("written by a newer version"), "{e}");
     let leases = db::claim_for(&w.db, &["network"], "me", 1, Duration::from_secs(1))
         .await
@@ -214,8 +213,7 @@ async fn a_status_of_a_newer_release_is_left_alone() {
     assert_eq!(row.unwrap().unwrap().text("status").unwrap(), "MIGRATING");
 }
 
-/// The columns of every table are those of the schema, and a row comes back as
-/// it was written.
+/// The columns of every table match the schema, and rows round-trip.
 #[tokio::test]
 async fn tables_are_as_the_schema_says_on_every_database() {
     use db::{Json, Table};

@@ -1,4 +1,4 @@
-//! The frames of a stream that has no end.
+//! The frames of an endless response stream.
 
 use std::collections::VecDeque;
 
@@ -22,7 +22,7 @@ impl Frames {
         }
     }
 
-    /// Waits for the next one.
+    /// Waits for the next frame.
     ///
     /// # Errors
     /// Unavailable: the stream or its connection has ended.

@@ -1,5 +1,5 @@
-//! Keeps the connection: dials, says hello, hears what the server pushes,
-//! and begins anew when it breaks off.
+//! Maintains the connection: connects, sends `hello`, handles pushed frames,
+//! and reconnects after a failure.
 
 use std::time::Duration;
 
@@ -19,26 +19,26 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
 use super::frames::Frames;
-use super::{ANSWER, Channel, State, Up, is_refusal, is_unsupported, older, pinned};
-use crate::drive::beside;
-use crate::report::{plain, say};
+use super::{ANSWER, Channel, State, Up, is_refusal, is_unsupported, pinned, protocol_v1};
+use crate::connection_driver::run_with_connection;
+use crate::report::{log_line, plain};
 use crate::retry::{Backoff, FullJitter};
 
 const CONNECT: Duration = Duration::from_secs(5);
-/// A PING is sent on a connection that has been idle so long, and its answer
-/// has to come in time: a server that is gone without a word is noticed.
+/// A PING is sent after this idle time and must be answered in time, so that a
+/// vanished server is detected.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// A member that the server has forgotten or does not understand serves on,
-/// and asks again so often.
+/// Retry interval of a ready node that the server refuses: its workloads keep
+/// running.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
-/// Before the first attempt after a session, and at most: all agents of a
-/// server lose it at the same moment.
+/// Minimum and maximum delay before the first reconnect, because all agents of
+/// a server lose it at the same time.
 const RECONNECT_FIRST: Duration = Duration::from_secs(1);
 const RECONNECT_MOST: Duration = Duration::from_secs(10);
 
 impl Channel {
-    /// Keeps the session from the hello on, until dropped. A node that was
+    /// Maintains the session after `hello`, until dropped. A node that was
     /// never `ready` gives up when it is refused.
     pub(crate) async fn run(&self, ready: bool) {
         let mut hello = self.inner.hello.subscribe();
@@ -54,7 +54,7 @@ impl Channel {
             welcomed |= was_up;
             let now = plain(&ended);
             if was_up || now != said {
-                say(format_args!("session: {now}"));
+                log_line(format_args!("session: {now}"));
                 said = now;
             }
             if is_refusal(&ended) || is_unsupported(&ended) {
@@ -75,7 +75,7 @@ impl Channel {
         }
     }
 
-    /// One connection from its beginning to its end.
+    /// Runs one connection from connect to failure.
     async fn attempt(&self, hello: &Hello, ready: bool) -> Error {
         let tls = match self.dial().await {
             Ok(tls) => tls,
@@ -88,8 +88,8 @@ impl Channel {
             };
             let why = no_common_protocol(AGENT_PROTOCOLS, server);
             if !ready {
-                let told = older::tell(tls, self.inner.server, hello, &why);
-                if let Ok(Err(e)) | Err(e) = timeout(ANSWER, told)
+                let report = protocol_v1::report_failure(tls, self.inner.server, hello, &why);
+                if let Ok(Err(e)) | Err(e) = timeout(ANSWER, report)
                     .await
                     .map_err(|_| Error::timeout("an older server did not answer in time"))
                 {
@@ -105,7 +105,9 @@ impl Channel {
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true);
         match builder.handshake(TokioIo::new(tls)).await {
-            Ok((sender, connection)) => beside(connection, self.session(sender, hello)).await,
+            Ok((sender, connection)) => {
+                run_with_connection(connection, self.session(sender, hello)).await
+            }
             Err(e) => self.away(&e),
         }
     }
@@ -124,7 +126,7 @@ impl Channel {
             .map_err(|e| self.away(&e))
     }
 
-    /// Says hello and hears the server until the session ends.
+    /// Sends `hello` and handles frames until the session ends.
     async fn session(&self, mut sender: SendRequest<Full<Bytes>>, hello: &Hello) -> Error {
         let known = self
             .inner
@@ -155,7 +157,7 @@ impl Channel {
             Received::Unsupported(u) => return self.cannot_begin(&mut sender, u).await,
             _ => return Error::unavailable("the server did not begin with a welcome"),
         };
-        say(format_args!(
+        log_line(format_args!(
             "session with {}, release {}, protocol {}",
             self.inner.server, accepted.software, accepted.protocol
         ));
@@ -165,12 +167,12 @@ impl Channel {
         })));
         loop {
             match frames.next().await {
-                Ok(Received::Frame(frame)) => self.hear(frame),
+                Ok(Received::Frame(frame)) => self.handle_frame(frame),
                 Ok(Received::UnsupportedTask { .. }) => {}
                 Ok(Received::Unsupported(u)) => {
-                    say(format_args!("frame '{}': {}", u.frame, u.why));
+                    log_line(format_args!("frame '{}': {}", u.frame, u.why));
                     if let Err(e) = self.report(&mut sender, "unsupported", &u).await {
-                        say(format_args!("unsupported: {}", plain(&e)));
+                        log_line(format_args!("unsupported: {}", plain(&e)));
                     }
                 }
                 Err(e) => return e,
@@ -178,7 +180,7 @@ impl Channel {
         }
     }
 
-    fn hear(&self, frame: ServerFrame) {
+    fn handle_frame(&self, frame: ServerFrame) {
         match frame {
             ServerFrame::Ticket(ticket) => {
                 self.inner.ticket.send_replace(Some(ticket));
@@ -186,13 +188,13 @@ impl Channel {
             ServerFrame::Peers(peers) => {
                 self.inner.peers.send_replace(Some(peers));
             }
-            // Said again, or said on the other stream.
+            // A repeated frame, or a frame of the other stream.
             ServerFrame::Accepted(_) | ServerFrame::Task(_) | ServerFrame::Cancel(_) => {}
         }
     }
 
-    /// The welcome holds something that this release does not know: this node
-    /// cannot be what the server wants. It says so and stops.
+    /// The welcome contains something that this release does not support, so
+    /// this node cannot take its role. Reports that and stops.
     async fn cannot_begin(&self, sender: &mut SendRequest<Full<Bytes>>, u: Unsupported) -> Error {
         let why = format!(
             "this agent does not understand what the server wants it to be ({}): rebuild the node image",
@@ -208,7 +210,7 @@ impl Channel {
         };
         match self.report(sender, "steps", &steps).await {
             Ok(()) => Error::new(Kind::NotSupported { status: 426 }, why),
-            // Nobody has heard it: once more.
+            // Nothing was received: try again.
             Err(e) => e,
         }
     }

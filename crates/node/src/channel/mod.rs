@@ -1,12 +1,12 @@
-//! The way to the server: one HTTP/2 connection to one address, trusted by
-//! the fingerprint of its certificate and by nothing else. It is kept by
-//! [`Channel::run`]; everything else waits for it.
+//! The connection to the server: one HTTP/2 connection to one address, verified
+//! only by the fingerprint of the certificate. [`Channel::run`] maintains it;
+//! all requests wait for it.
 
 mod frames;
 mod link;
-mod older;
-mod orders;
 mod pinned;
+mod protocol_v1;
+mod task_stream;
 #[cfg(test)]
 mod tests;
 
@@ -27,11 +27,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 
-pub(crate) use orders::Order;
+pub(crate) use task_stream::RunningTask;
 
-/// An answer beyond this is none of ours.
+/// Maximum size of an answer.
 const MAX_ANSWER: usize = 1024 * 1024;
-/// For an answer, the time until there is a connection included.
+/// Timeout of a request, including the wait for a connection.
 const ANSWER: Duration = Duration::from_secs(15);
 
 /// A client of the bootstrap routes. Cheap to clone.
@@ -44,21 +44,21 @@ struct Inner {
     server: SocketAddr,
     session: String,
     connector: TlsConnector,
-    /// What the session begins with, once this node knows its address.
+    /// The `hello` of each session, set once the address of this node is known.
     hello: watch::Sender<Option<Hello>>,
     state: watch::Sender<State>,
     ticket: watch::Sender<Option<JoinTicket>>,
     peers: watch::Sender<Option<Peers>>,
-    /// Tasks that the server waits for; true: it does not any more.
+    /// Tasks that the server waits for; true: cancelled.
     orders: Mutex<BTreeMap<String, watch::Sender<bool>>>,
 }
 
-/// How the connection is.
+/// State of the connection.
 #[derive(Clone)]
 enum State {
     Down,
     Up(Box<Up>),
-    /// For good: nothing is tried any more.
+    /// Refused permanently: no further attempts.
     Refused(Error),
 }
 
@@ -70,7 +70,7 @@ struct Up {
 
 impl Channel {
     /// # Errors
-    /// Invalid `seed`: the server is no address.
+    /// Invalid `seed`: malformed server address.
     pub(crate) fn new(seed: &Seed, session: &str) -> Result<Self> {
         let server = seed
             .server
@@ -95,20 +95,20 @@ impl Channel {
         self.inner.server
     }
 
-    /// Says who this node is, for this connection and each that follows it;
-    /// answers what it is to be.
+    /// Registers this node for this and each following connection; returns its
+    /// role.
     ///
     /// # Errors
-    /// What the server refuses this node for, for good.
+    /// The permanent refusal of the server.
     pub(crate) async fn hello(&self, hello: Hello) -> Result<Welcome> {
         self.inner.hello.send_replace(Some(hello));
         self.up().await.map(|up| up.welcome)
     }
 
-    /// Waits until somebody has published how to join.
+    /// Waits until the join secrets are published.
     ///
     /// # Errors
-    /// As [`Channel::hello`].
+    /// Same errors as [`Channel::hello`].
     pub(crate) async fn ticket(&self) -> Result<JoinTicket> {
         let mut ticket = self.inner.ticket.subscribe();
         let mut state = self.inner.state.subscribe();
@@ -129,22 +129,22 @@ impl Channel {
         }
     }
 
-    /// The nodes of the cluster, as the server tells of them.
+    /// The nodes of the cluster, as pushed by the server.
     pub(crate) fn peers(&self) -> watch::Receiver<Option<Peers>> {
         self.inner.peers.subscribe()
     }
 
-    /// The peers of an earlier boot: the server sends them only if they have
-    /// changed.
-    pub(crate) fn know_peers(&self, peers: Option<Peers>) {
+    /// Sets the peers of an earlier boot: the server sends peers only if they
+    /// have changed.
+    pub(crate) fn set_known_peers(&self, peers: Option<Peers>) {
         self.inner.peers.send_replace(peers);
     }
 
-    /// Posts a body; `None` where the answer is 204.
+    /// Posts a body; `None` if the answer is 204.
     ///
     /// # Errors
-    /// Unauthenticated and Forbidden: refused for good. Unavailable,
-    /// Timeout: may work later. Others as the server said.
+    /// Unauthenticated and Forbidden: refused permanently. Unavailable,
+    /// Timeout: a retry may succeed. Others as answered by the server.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -174,7 +174,7 @@ impl Channel {
     async fn up(&self) -> Result<Up> {
         let mut state = self.inner.state.subscribe();
         let decided = |s: &State| !matches!(s, State::Down);
-        // Held by `self`: it cannot close.
+        // `self` holds the sender, so the channel cannot close.
         let found = state.wait_for(decided).await.map_err(Error::internal)?;
         match &*found {
             State::Up(up) => Ok(up.as_ref().clone()),
@@ -183,7 +183,7 @@ impl Channel {
         }
     }
 
-    /// One request on a connection; the answer's body is still to come.
+    /// Sends a request on a connection; the body of the answer is not read yet.
     async fn send(
         &self,
         sender: &mut SendRequest<Full<Bytes>>,
@@ -222,7 +222,7 @@ impl Channel {
     }
 }
 
-/// What an answer says that is not a success.
+/// Converts an unsuccessful answer.
 fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Error {
     let said = serde_json::from_slice::<Problem>(body)
         .map(|p| p.error)
@@ -241,12 +241,12 @@ fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Error {
     Error::new(kind, said)
 }
 
-/// Whether the server refused this node for good.
+/// Whether the server refused this node permanently.
 pub(crate) fn is_refusal(e: &Error) -> bool {
     matches!(e.kind, Kind::Unauthenticated | Kind::Forbidden)
 }
 
-/// Whether the two sides do not speak the same language.
+/// Whether there is no common protocol version.
 pub(crate) fn is_unsupported(e: &Error) -> bool {
     matches!(e.kind, Kind::NotSupported { .. })
 }

@@ -1,4 +1,4 @@
-//! Trust in one certificate.
+//! TLS verification by a pinned certificate.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest as _, Sha256};
 
-/// HTTP/2; a server of the release before does not know it and says nothing.
+/// HTTP/2; a server of the previous release ignores it.
 pub(crate) const ALPN_H2: &[u8] = b"h2";
 
-/// Trusts the certificate with this SHA-256 and no other.
+/// Accepts only the certificate with this SHA-256.
 ///
 /// # Errors
-/// Internal: the cryptography offers no version of TLS.
+/// Internal: the crypto provider supports no version of TLS.
 pub(crate) fn config(pin: &str) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let pinned = Pinned {
@@ -32,9 +32,9 @@ pub(crate) fn config(pin: &str) -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// Accepts the one certificate whose SHA-256 is the pin; its names and dates
-/// do not matter. The handshake's signature still proves that the server
-/// holds the key.
+/// Accepts only the certificate whose SHA-256 is the pin, regardless of names
+/// and dates. The signature of the handshake still proves that the server has
+/// the key.
 #[derive(Debug)]
 struct Pinned {
     pin: String,

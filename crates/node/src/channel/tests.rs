@@ -1,5 +1,5 @@
-//! The channel against a server that follows a script: what it trusts, what
-//! it does with what it does not understand, and how it comes back.
+//! The channel against a scripted server: certificate verification, unknown
+//! messages, and reconnects.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,8 +23,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// What a script says to a request: status and text, and whether the body has
-/// no end.
+/// The scripted answer to a request: status and text, and whether the body is
+/// endless.
 type Said = (u16, Vec<u8>, bool);
 type Script = Arc<dyn Fn(&str, &Value) -> Said + Send + Sync>;
 
@@ -53,9 +53,9 @@ fn welcome() -> ServerFrame {
     }))
 }
 
-/// A server that can be stopped with all its connections, and started again
-/// at the same port.
-struct Stage {
+/// A server that can be stopped with all its connections and restarted at the
+/// same port.
+struct TestServer {
     acceptor: TlsAcceptor,
     pin: String,
     at: SocketAddr,
@@ -64,7 +64,7 @@ struct Stage {
     running: Option<JoinSet<()>>,
 }
 
-impl Stage {
+impl TestServer {
     async fn new(alpn: &[&[u8]], script: Script) -> Self {
         let own = pki::self_signed("jeroboam", &[], 10).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -113,7 +113,7 @@ impl Stage {
         self.running = Some(running);
     }
 
-    /// As a server that is killed.
+    /// Stops like a killed server.
     async fn stop(&mut self) {
         if let Some(mut running) = self.running.take() {
             running.shutdown().await;
@@ -215,7 +215,7 @@ async fn it_trusts_its_pin_only_and_understands_refusals() {
         "POST /bootstrap/v2/ready" => (403, br#"{"error":"why"}"#.to_vec(), false),
         _ => fine(),
     };
-    let stage = Stage::new(&[b"h2"], Arc::new(script)).await;
+    let stage = TestServer::new(&[b"h2"], Arc::new(script)).await;
     let channel = stage.channel();
     let work = async {
         channel.hello(hello()).await.unwrap();
@@ -246,10 +246,10 @@ async fn it_trusts_its_pin_only_and_understands_refusals() {
     );
 }
 
-/// What the user sees in each case where the two do not understand each
-/// other; nothing is tried again.
+/// Error texts for each incompatibility between agent and server; no attempt is
+/// repeated.
 #[tokio::test]
-async fn who_is_not_understood_is_told_and_left_alone() {
+async fn an_incompatible_server_gets_a_report_and_no_retry() {
     // A newer server refuses this release.
     let script = |_: &str, _: &Value| {
         let why =
@@ -257,7 +257,7 @@ async fn who_is_not_understood_is_told_and_left_alone() {
         let body = serde_json::json!({ "error": why }).to_string();
         (426, body.into_bytes(), false)
     };
-    let stage = Stage::new(&[b"h2"], Arc::new(script)).await;
+    let stage = TestServer::new(&[b"h2"], Arc::new(script)).await;
     let e = refused(&stage).await;
     assert!(is_unsupported(&e));
     assert_eq!(
@@ -266,7 +266,7 @@ async fn who_is_not_understood_is_told_and_left_alone() {
     );
     assert_eq!(stage.heard.lock().unwrap().len(), 1);
 
-    // A newer server wants it to be something that it does not know.
+    // A newer server assigns a role that this release does not support.
     let script = |line: &str, _: &Value| match line {
         "POST /bootstrap/v2/session" => {
             let line = br#"{"type":"accepted","body":{"protocol":2,"software":"9","welcome":{"role":"arbiter","first_manager":false}}}"#;
@@ -274,34 +274,34 @@ async fn who_is_not_understood_is_told_and_left_alone() {
         }
         _ => fine(),
     };
-    let stage = Stage::new(&[b"h2"], Arc::new(script)).await;
+    let stage = TestServer::new(&[b"h2"], Arc::new(script)).await;
     let e = refused(&stage).await;
     assert!(is_unsupported(&e) && e.message.contains("arbiter"), "{e}");
-    let told = stage.heard("POST /bootstrap/v2/steps");
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["steps"][0]["status"], "failed");
-    let log = told[0]["steps"][0]["log"].as_str().unwrap();
+    let reported = stage.heard("POST /bootstrap/v2/steps");
+    assert_eq!(reported.len(), 1);
+    assert_eq!(reported[0]["steps"][0]["status"], "failed");
+    let log = reported[0]["steps"][0]["log"].as_str().unwrap();
     assert!(log.contains("arbiter") && log.contains("rebuild the node image"));
 
-    // A server of the release before: it knows calls only.
+    // A server of the previous release supports only calls.
     let script = |line: &str, _: &Value| match line {
         "POST /bootstrap/v1/hello" => (200, b"{}".to_vec(), false),
         "POST /bootstrap/v1/steps" => fine(),
         other => panic!("{other}"),
     };
-    let stage = Stage::new(&[], Arc::new(script)).await;
+    let stage = TestServer::new(&[], Arc::new(script)).await;
     let e = refused(&stage).await;
     assert!(is_unsupported(&e));
-    let told = stage.heard("POST /bootstrap/v1/steps");
-    assert_eq!(told[0]["steps"][0]["name"], "hello");
+    let reported = stage.heard("POST /bootstrap/v1/steps");
+    assert_eq!(reported[0]["steps"][0]["name"], "hello");
     assert_eq!(
-        told[0]["steps"][0]["log"],
+        reported[0]["steps"][0]["log"],
         "agent speaks protocol 2, this server 1: upgrade the server, or use a node image of its \
          release"
     );
 }
 
-async fn refused(stage: &Stage) -> Error {
+async fn refused(stage: &TestServer) -> Error {
     let channel = stage.channel();
     limited(async {
         tokio::select! {
@@ -320,8 +320,8 @@ fn drain(id: &str) -> ServerFrame {
     })
 }
 
-/// The server is killed while a task is done, and gives it again: it is not
-/// begun twice, and its result is told once.
+/// The server is killed during a task and sends it again: it is not started
+/// twice, and its result is reported once.
 #[tokio::test]
 async fn a_task_is_begun_once_however_often_the_server_dies() {
     let open = Arc::new(Mutex::new(true));
@@ -336,27 +336,27 @@ async fn a_task_is_begun_once_however_often_the_server_dies() {
         }
         other => panic!("{other}"),
     };
-    let mut stage = Stage::new(&[b"h2"], Arc::new(script)).await;
+    let mut stage = TestServer::new(&[b"h2"], Arc::new(script)).await;
     let channel = stage.channel();
     let (sender, mut orders) = mpsc::unbounded_channel();
     let work = async {
         channel.hello(hello()).await.unwrap();
-        let first: Order = orders.recv().await.unwrap();
+        let first: RunningTask = orders.recv().await.unwrap();
         assert_eq!(first.task.id, "1");
         stage.stop().await;
         stage.start().await;
-        // It is given again in the second session.
+        // The task is sent again in the second session.
         while stage.heard("GET /bootstrap/v2/tasks").len() < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         stage.stop().await;
-        // It ends while there is no server.
-        let told = channel.answer("1", Ok("done".into()));
+        // The task ends while the server is down.
+        let reported = channel.answer("1", Ok("done".into()));
         let back = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             stage.start().await;
         };
-        tokio::join!(told, back);
+        tokio::join!(reported, back);
         while stage.heard("GET /bootstrap/v2/tasks").len() < 3 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -392,12 +392,12 @@ async fn tasks_are_cancelled_and_unknown_ones_are_refused() {
         "GET /bootstrap/v2/tasks" => (200, text.clone(), true),
         _ => fine(),
     };
-    let stage = Stage::new(&[b"h2"], Arc::new(script)).await;
+    let stage = TestServer::new(&[b"h2"], Arc::new(script)).await;
     let channel = stage.channel();
     let (sender, mut orders) = mpsc::unbounded_channel();
     let work = async {
         channel.hello(hello()).await.unwrap();
-        let order: Order = orders.recv().await.unwrap();
+        let order: RunningTask = orders.recv().await.unwrap();
         order.cancelled().await;
         channel.forget(&order.task.id);
     };

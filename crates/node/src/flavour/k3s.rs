@@ -1,5 +1,5 @@
-//! One boot of a node of `rancher/k3s`: the agent prepares the container,
-//! runs k3s as its child and does a master's duties.
+//! Boots a node of `rancher/k3s`: the agent prepares the container, runs k3s as
+//! its child, and performs the duties of a master.
 //!
 //! ```text
 //! prepare ── hello ─┬─ (master) k3s server ── token published ─┬─ node ── ready
@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::acts::Hands;
+use super::actions::ActionRunner;
 use super::k3s_plan::{self as plan, Command};
 use super::member;
 use crate::init::{Boot, Never};
@@ -25,37 +25,37 @@ use crate::kube::api::Api;
 use crate::kube::machine;
 use crate::kube::plan::Facts;
 use crate::prepare::prepare as mounts;
-use crate::report::{plain, say};
+use crate::report::{log_line, plain};
 use crate::retry::Backoff;
 use crate::seed::write_private;
 use crate::supervise::{self, Service};
 
-const SERVER_PATIENCE: Duration = Duration::from_secs(180);
-/// How k3s was started, below our home.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(180);
+/// The stored k3s command line, relative to our directory.
 const COMMAND: &str = "k3s.json";
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Runs the node until `stop` ends; k3s ends before it returns.
+/// Runs the node until `stop` resolves; k3s is stopped before it returns.
 ///
 /// # Errors
 /// The server refused a node that was never ready.
-pub(crate) async fn live(
+pub(crate) async fn run_node(
     boot: &Boot,
     delivery: impl Future<Output = ()>,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let prepared = prepare(boot).await;
-    // A node that was started before comes back without the server.
+    // A node that was started before boots without the server.
     let (wanted, command) = watch::channel(kept(boot).filter(|_| prepared.is_ok()));
     let (halt, halting) = watch::channel(false);
     let child = run_child(boot, command, halting);
     tokio::pin!(child);
-    let node = member::live(boot, delivery, stop, |welcome, own, peers| {
-        life(boot, prepared, welcome, own, peers, wanted)
+    let node = member::run_node(boot, delivery, stop, |welcome, own, peers| {
+        run_role(boot, prepared, welcome, own, peers, wanted)
     });
     let outcome = tokio::select! {
         done = node => done,
-        // k3s cannot be run at all.
+        // k3s cannot be started at all.
         ended = &mut child => return ended,
     };
     halt.send_replace(true);
@@ -63,7 +63,7 @@ pub(crate) async fn live(
     outcome
 }
 
-/// Runs k3s as soon as its command line is known.
+/// Starts k3s as soon as its command line is known.
 async fn run_child(
     boot: &Boot,
     mut command: watch::Receiver<Option<Command>>,
@@ -74,7 +74,7 @@ async fn run_child(
         _ = halting.wait_for(|now| *now) => return Ok(()),
     };
     let Some(command) = command else {
-        // The node gave up before; it is kept for being looked at.
+        // The node gave up before; it is kept for inspection.
         let _ = halting.wait_for(|now| *now).await;
         return Ok(());
     };
@@ -87,13 +87,15 @@ async fn run_child(
     supervise::run(&service, &boot.reporter, &boot.tail, halting).await
 }
 
-/// Makes the container fit for k3s; gives the image's release.
+/// Prepares the container for k3s; returns the release of the image.
 async fn prepare(boot: &Boot) -> Result<u16> {
     let work = async {
         mounts(&boot.seed.node)?;
         machine::prepare(&boot.home)?;
         let ask = [plan::PROGRAM, "--version"].map(str::to_owned);
-        let said = Hands::node().run(&ask, "", Duration::from_secs(30)).await?;
+        let said = ActionRunner::node()
+            .run(&ask, "", Duration::from_secs(30))
+            .await?;
         plan::minor(&said)
     };
     boot.reporter.run("prepare", work).await
@@ -105,18 +107,18 @@ fn kept(boot: &Boot) -> Option<Command> {
     serde_json::from_str(&text).ok()
 }
 
-/// Starts k3s, and remembers how.
+/// Starts k3s, and stores its command line.
 fn start(boot: &Boot, wanted: &watch::Sender<Option<Command>>, command: Command) -> Result<()> {
     let text = serde_json::to_string(&command)?;
     write_private(&boot.home.join(COMMAND), text.as_bytes())?;
-    // Who runs already goes on.
+    // A running k3s is not restarted.
     if wanted.borrow().is_none() {
         wanted.send_replace(Some(command));
     }
     Ok(())
 }
 
-async fn life(
+async fn run_role(
     boot: &Boot,
     prepared: Result<u16>,
     welcome: Welcome,
@@ -151,7 +153,8 @@ async fn life(
     std::future::pending().await
 }
 
-/// Lets the API serve clients of the cluster's CA beside those of k3s' own.
+/// Makes the API accept clients of the cluster's CA in addition to those of the
+/// CA of k3s.
 fn trust(facts: &Facts) -> Result<()> {
     let path = Path::new(plan::TLS).join("client-ca.crt");
     if path.exists() {
@@ -163,12 +166,12 @@ fn trust(facts: &Facts) -> Result<()> {
         .as_deref()
         .ok_or_else(|| Error::internal("the server sent no CA with its plan"))?;
     let (own, key) = plan::client_ca()?;
-    // The key first: the certificate says that both are there.
+    // The key is written first, because the certificate marks both as complete.
     write_private(&Path::new(plan::TLS).join("client-ca.key"), key.as_bytes())?;
     write_private(&path, plan::bundle(&own, cluster).as_bytes())
 }
 
-/// The cluster's shared secret, drawn at the first boot.
+/// The shared secret of the cluster, generated at the first boot.
 fn secret(boot: &Boot) -> Result<String> {
     let path = boot.home.join("k3s-token");
     if let Ok(kept) = fs::read_to_string(&path)
@@ -181,8 +184,8 @@ fn secret(boot: &Boot) -> Result<String> {
     Ok(fresh)
 }
 
-/// Waits until k3s has written what names it, and its API answers; keeps the
-/// administrator's certificate where the agent's client looks.
+/// Waits until k3s has written its credentials and its API answers; stores the
+/// administrator's certificate for the client of the agent.
 async fn up(boot: &Boot, dir: &Path) -> Result<()> {
     let tls = Path::new(plan::TLS);
     let files = [
@@ -190,7 +193,7 @@ async fn up(boot: &Boot, dir: &Path) -> Result<()> {
         (tls.join("client-admin.crt"), "admin.crt"),
         (tls.join("client-admin.key"), "admin.key"),
     ];
-    appear(boot, dir, &files, Path::new(plan::NODE_TOKEN)).await
+    wait_for_files(boot, dir, &files, Path::new(plan::NODE_TOKEN)).await
 }
 
 async fn joined(boot: &Boot, dir: &Path) -> Result<()> {
@@ -200,24 +203,24 @@ async fn joined(boot: &Boot, dir: &Path) -> Result<()> {
         (agent.join("client-kubelet.crt"), "kubelet.crt"),
         (agent.join("client-kubelet.key"), "kubelet.key"),
     ];
-    appear(boot, dir, &files, &agent.join("client-kubelet.crt")).await
+    wait_for_files(boot, dir, &files, &agent.join("client-kubelet.crt")).await
 }
 
-/// Copies files once they, and `last`, are there.
-async fn appear(
+/// Copies files when they and `last` exist.
+async fn wait_for_files(
     boot: &Boot,
     dir: &Path,
     files: &[(std::path::PathBuf, &str)],
     last: &Path,
 ) -> Result<()> {
-    let until = Instant::now() + SERVER_PATIENCE;
+    let until = Instant::now() + SERVER_TIMEOUT;
     let there = |path: &Path| fs::metadata(path).is_ok_and(|m| m.len() > 0);
     while !there(last) || !files.iter().all(|(from, _)| there(from)) {
         if Instant::now() >= until {
             return Err(Error::timeout(format!(
                 "k3s has not written {} within {} s; its last lines:\n{}",
                 last.display(),
-                SERVER_PATIENCE.as_secs(),
+                SERVER_TIMEOUT.as_secs(),
                 boot.tail.text()
             )));
         }
@@ -231,7 +234,7 @@ async fn appear(
     Ok(())
 }
 
-/// Tells how others join, and which CA vouches for the API.
+/// Publishes the join secret and the CA of the API.
 async fn publish(boot: &Boot, facts: &Facts) -> Result<()> {
     let read = |path: &Path| {
         fs::read_to_string(path).map_err(|e| Error::internal(format!("{}: {e}", path.display())))
@@ -248,7 +251,7 @@ async fn publish(boot: &Boot, facts: &Facts) -> Result<()> {
         if !e.is_transient() {
             return Err(e);
         }
-        say(format_args!("published: {}", plain(&e)));
+        log_line(format_args!("published: {}", plain(&e)));
         backoff.pause().await;
     }
     Ok(())

@@ -1,9 +1,10 @@
-//! What k3s is given: command line, environment, files. Pure.
+//! Command line, environment and files of k3s. Pure.
 //!
-//! k3s signs with CAs of its own, keys and all, in its first server; it has
-//! no mode for an external CA. The cluster's CA key does not go there. So the
-//! API's certificate is by k3s' CA, which the agent reports and the server
-//! hands out with its own; clients may come with certificates of either.
+//! k3s signs with CAs that it generates in its first server, including their
+//! keys; it does not support an external CA. The key of the cluster's CA is not
+//! copied there. Therefore the certificate of the API is signed by the CA of
+//! k3s, which the agent reports and the server returns together with the CA of
+//! the cluster; client certificates of both CAs are accepted.
 
 use std::fmt::Write as _;
 
@@ -20,19 +21,19 @@ use crate::kube::plan::Facts;
 pub(crate) const PROGRAM: &str = "/bin/k3s";
 pub(crate) const TLS: &str = "/var/lib/rancher/k3s/server/tls";
 pub(crate) const AGENT: &str = "/var/lib/rancher/k3s/agent";
-/// Written by a server that is up: the secret with a digest of its CA before.
+/// Written by a running server: the secret, prefixed with a digest of its CA.
 pub(crate) const NODE_TOKEN: &str = "/var/lib/rancher/k3s/server/node-token";
 pub(crate) const KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";
 
-/// How k3s is started.
+/// Command line and environment of k3s.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Command {
     pub arguments: Vec<String>,
-    /// Holds the token.
+    /// Contains the token.
     pub env: Vec<(String, String)>,
 }
 
-/// The first and only server.
+/// Command line of the first and only server.
 pub(crate) fn server(f: &Facts, token: &str) -> Command {
     let p = &f.plan;
     let mut line = vec!["server".to_owned()];
@@ -48,10 +49,11 @@ pub(crate) fn server(f: &Facts, token: &str) -> Command {
     flag("cluster-domain", &p.cluster_domain);
     // All nodes are in one network.
     flag("flannel-backend", "host-gw");
-    // What publishes ports on every node is not ours to start unasked.
+    // The load balancer publishes ports on all nodes and is not started unless
+    // requested.
     flag("disable", "traefik");
     flag("disable", "servicelb");
-    // The server gives each node its range.
+    // The server assigns the pod range of each node.
     flag("kube-controller-manager-arg", "allocate-node-cidrs=false");
     flag("write-kubeconfig-mode", "600");
     if p.taint_masters {
@@ -68,8 +70,8 @@ pub(crate) fn server(f: &Facts, token: &str) -> Command {
     }
 }
 
-/// A worker; `token` holds the digest of the server's CA, which it is
-/// compared with before anything is said.
+/// Command line of a worker; `token` contains the digest of the server's CA,
+/// which k3s verifies before it sends anything.
 pub(crate) fn agent(f: &Facts, token: &str) -> Command {
     let mut line = vec![
         "agent".to_owned(),
@@ -86,7 +88,7 @@ pub(crate) fn agent(f: &Facts, token: &str) -> Command {
     }
 }
 
-/// What kubelet and kube-proxy of both get.
+/// Common kubelet and kube-proxy arguments.
 fn node(f: &Facts) -> Vec<String> {
     let labels = f.own_labels().into_iter();
     let mut line: Vec<String> = labels.map(|l| format!("--node-label={l}")).collect();
@@ -96,7 +98,7 @@ fn node(f: &Facts) -> Vec<String> {
     if f.minor >= 31 {
         line.push("--kubelet-arg=fail-cgroupv1=false".into());
     }
-    // The limits belong to the host and are read-only here.
+    // The limits belong to the host and are read-only in the container.
     for limit in [
         "conntrack-max-per-core=0",
         "conntrack-min=0",
@@ -108,10 +110,10 @@ fn node(f: &Facts) -> Vec<String> {
     line
 }
 
-/// The release of `k3s --version`: `k3s version v1.33.4+k3s1 (148243c4)`.
+/// Parses the output of `k3s --version`: `k3s version v1.33.4+k3s1 (148243c4)`.
 ///
 /// # Errors
-/// Invalid `image`: another text.
+/// Invalid `image`: unexpected output.
 pub(crate) fn minor(said: &str) -> Result<u16> {
     said.split_whitespace()
         .nth(2)
@@ -127,11 +129,11 @@ pub(crate) fn minor(said: &str) -> Result<u16> {
         })
 }
 
-/// A CA for k3s' own clients, certificate and key as PEM. k3s would make one
-/// itself, but then ours could stand beside it after a restart only.
+/// Generates a CA for the clients of k3s, certificate and key as PEM. k3s would
+/// generate one itself, but then ours could only be added after a restart.
 ///
 /// # Errors
-/// Internal: no key can be made.
+/// Internal: no key can be generated.
 pub(crate) fn client_ca() -> Result<(String, String)> {
     let failed = |e: rcgen::Error| Error::internal(format!("making a CA for k3s: {e}"));
     let key = KeyPair::generate().map_err(failed)?;
@@ -158,7 +160,7 @@ pub(crate) fn client_ca() -> Result<(String, String)> {
     Ok((certificate.pem(), key.serialize_pem()))
 }
 
-/// The CAs whose clients the API serves: k3s' own first, it signs with that.
+/// The CAs of accepted clients: the CA of k3s first, because k3s signs with it.
 pub(crate) fn bundle(own: &str, cluster: &str) -> String {
     format!("{}\n{}\n", own.trim(), cluster.trim())
 }

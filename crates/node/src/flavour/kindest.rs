@@ -1,5 +1,5 @@
-//! One boot of the agent in a node of `kindest/node`: systemd runs containerd
-//! and the kubelet, kubeadm makes the rest, this drives it.
+//! Boots the agent in a node of `kindest/node`: systemd runs containerd and the
+//! kubelet, and the agent runs kubeadm.
 //!
 //! ```text
 //! containerd ── hello ── certificates ─┬─ (masters) kubeadm init, network ─┬─ node ── ready
@@ -16,7 +16,7 @@ use nodewire::{Peers, Role, StepStatus, Welcome};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::acts::{Act, Hands};
+use super::actions::{Action, ActionRunner};
 use super::kubeadm::{self, Material};
 use super::member;
 use crate::init::{Boot, Never};
@@ -26,26 +26,27 @@ use crate::report::plain;
 use crate::retry::Backoff;
 use crate::seed::write_private;
 
-const CONTAINERD_PATIENCE: Duration = Duration::from_secs(90);
-/// A joining node comes before the cluster's configuration is uploaded.
+const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(90);
+/// A joining node may start before the configuration of the cluster is
+/// uploaded.
 const ATTEMPTS: u32 = 10;
 
-/// Runs the node until `stop` ends; what systemd runs goes on.
+/// Runs the node until `stop` resolves; services of systemd continue.
 ///
 /// # Errors
 /// The server refused a node that was never ready.
-pub(crate) async fn live(
+pub(crate) async fn run_node(
     boot: &Boot,
     delivery: impl Future<Output = ()>,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    member::live(boot, delivery, stop, |welcome, own, peers| {
-        life(boot, welcome, own, peers)
+    member::run_node(boot, delivery, stop, |welcome, own, peers| {
+        run_role(boot, welcome, own, peers)
     })
     .await
 }
 
-async fn life(
+async fn run_role(
     boot: &Boot,
     welcome: Welcome,
     own: IpAddr,
@@ -67,8 +68,8 @@ async fn life(
     }
     let material = read(&dir)?;
     if facts.role == Role::Manager {
-        let acts = kubeadm::master(&facts, &version, &material)?;
-        reporter.run("kubeadm", once(boot, &acts, 1)).await?;
+        let actions = kubeadm::master(&facts, &version, &material)?;
+        reporter.run("kubeadm", once(boot, &actions, 1)).await?;
         let ready = async {
             let api = Api::new(&facts.api, &dir, "admin")?;
             let wait = member::node_ready(&api, &facts.node);
@@ -81,8 +82,10 @@ async fn life(
     reporter
         .run("api", member::answers(&api, &facts.api))
         .await?;
-    let acts = kubeadm::worker(&facts, &version, &material)?;
-    reporter.run("kubeadm", once(boot, &acts, ATTEMPTS)).await?;
+    let actions = kubeadm::worker(&facts, &version, &material)?;
+    reporter
+        .run("kubeadm", once(boot, &actions, ATTEMPTS))
+        .await?;
     let wait = member::node_ready(&api, &facts.node);
     let uid = reporter.run("node", wait).await?;
     boot.ready(&uid).await?;
@@ -90,7 +93,7 @@ async fn life(
 }
 
 async fn containerd() -> Result<()> {
-    let until = Instant::now() + CONTAINERD_PATIENCE;
+    let until = Instant::now() + CONTAINERD_TIMEOUT;
     while tokio::net::UnixStream::connect(kubeadm::SOCKET)
         .await
         .is_err()
@@ -99,7 +102,7 @@ async fn containerd() -> Result<()> {
             return Err(Error::timeout(format!(
                 "containerd did not answer within {} s; `systemctl status containerd` in the \
                  node says why",
-                CONTAINERD_PATIENCE.as_secs()
+                CONTAINERD_TIMEOUT.as_secs()
             )));
         }
         sleep(Duration::from_millis(50)).await;
@@ -107,7 +110,7 @@ async fn containerd() -> Result<()> {
     Ok(())
 }
 
-/// Everything PEM in a directory, by file name.
+/// All PEM files in a directory, by file name.
 fn read(dir: &Path) -> Result<Material> {
     let failed = |e: std::io::Error| Error::internal(format!("{}: {e}", dir.display()));
     let mut found = BTreeMap::new();
@@ -122,25 +125,25 @@ fn read(dir: &Path) -> Result<Material> {
     Ok(found)
 }
 
-/// Does `acts` unless an earlier boot has done them; what a broken attempt
-/// left is cleared away before the next.
-async fn once(boot: &Boot, acts: &[Act], attempts: u32) -> Result<()> {
-    let hands = Hands::node();
+/// Executes `actions` unless an earlier boot has done so; remains of a failed
+/// attempt are removed before the next one.
+async fn once(boot: &Boot, actions: &[Action], attempts: u32) -> Result<()> {
+    let action_runner = ActionRunner::node();
     let (begun, done) = (
         boot.home.join("kubeadm-begun"),
         boot.home.join("kubeadm-done"),
     );
     if done.exists() {
-        // systemd has started everything again by itself.
+        // systemd has restarted all services by itself.
         return Ok(());
     }
     let mut backoff = Backoff::new(500, 5_000);
     for attempt in 1.. {
         if begun.exists() {
-            hands.all(&kubeadm::reset()).await?;
+            action_runner.all(&kubeadm::reset()).await?;
         }
         write_private(&begun, b"")?;
-        match hands.all(acts).await {
+        match action_runner.all(actions).await {
             Ok(()) => break,
             Err(e) if attempt < attempts => {
                 boot.reporter

@@ -1,11 +1,11 @@
-//! What kubeadm is given in a node of `kindest/node`: one configuration file,
-//! certificates and kubeconfigs, and the commands in their order. Pure.
+//! Inputs of kubeadm in a node of `kindest/node`: one configuration file,
+//! certificates and kubeconfigs, and the commands in order. Pure.
 //!
-//! The CA's key stays on the server: kubeadm finds `ca.crt` without `ca.key`
-//! and every certificate and kubeconfig that it would have made, its mode for
-//! an external CA. A worker's kubelet has its credentials already, so that
-//! nobody has to sign anything inside of the cluster, and there is no
-//! bootstrap token.
+//! The key of the CA stays on the server: kubeadm finds `ca.crt` without
+//! `ca.key` and all certificates and kubeconfigs that it would have created,
+//! which is its external CA mode. The kubelet of a worker already has
+//! credentials, so that no certificate has to be signed inside the cluster and
+//! no bootstrap token is needed.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use kernel::{Error, Result};
 use serde_json::{Map, Value, json};
 
-use super::acts::Act;
+use super::actions::Action;
 use crate::kube::plan::Facts;
 
 pub(crate) const CONFIG: &str = "/kind/kubeadm.conf";
@@ -22,13 +22,13 @@ pub(crate) const VERSION: &str = "/kind/version";
 pub(crate) const SOCKET: &str = "/run/containerd/containerd.sock";
 const PKI: &str = "/etc/kubernetes/pki";
 const ETC: &str = "/etc/kubernetes";
-/// Where a kubelet looks for its serving certificate by itself.
+/// Default path of the kubelet's serving certificate.
 const KUBELET: &str = "/var/lib/kubelet/pki/kubelet";
 const ADMIN: &str = "--kubeconfig=/etc/kubernetes/admin.conf";
-/// Seconds. kubeadm itself gives the control plane four minutes.
-const PATIENCE: u64 = 300;
+/// Timeout, seconds. kubeadm itself allows four minutes for the control plane.
+const STEP_TIMEOUT: u64 = 300;
 
-/// PEM by the names under which the server's answers are kept.
+/// PEM texts by the names of the stored files.
 pub(crate) type Material = BTreeMap<String, String>;
 
 fn pem<'a>(material: &'a Material, name: &str) -> Result<&'a str> {
@@ -38,18 +38,18 @@ fn pem<'a>(material: &'a Material, name: &str) -> Result<&'a str> {
         .ok_or_else(|| Error::internal(format!("{name} is not among the certificates")))
 }
 
-/// Everything up to a running control plane with a pod network.
+/// Actions up to a running control plane with a pod network.
 ///
 /// # Errors
 /// Internal: a certificate is missing.
-pub(crate) fn master(f: &Facts, version: &str, material: &Material) -> Result<Vec<Act>> {
-    let mut acts = Vec::new();
+pub(crate) fn master(f: &Facts, version: &str, material: &Material) -> Result<Vec<Action>> {
+    let mut actions = Vec::new();
     for (from, to) in [
         ("ca.crt", "ca.crt"),
         ("front-proxy-ca.crt", "front-proxy-ca.crt"),
         ("etcd-ca.crt", "etcd/ca.crt"),
     ] {
-        acts.push(open(format!("{PKI}/{to}"), pem(material, from)?));
+        actions.push(open(format!("{PKI}/{to}"), pem(material, from)?));
     }
     for (from, to) in [
         ("apiserver", "apiserver"),
@@ -60,23 +60,23 @@ pub(crate) fn master(f: &Facts, version: &str, material: &Material) -> Result<Ve
         ("etcd", "etcd/peer"),
         ("etcd-client", "etcd/healthcheck-client"),
     ] {
-        pair(&mut acts, material, from, &format!("{PKI}/{to}"))?;
+        pair(&mut actions, material, from, &format!("{PKI}/{to}"))?;
     }
-    acts.push(private(format!("{PKI}/sa.key"), pem(material, "sa.key")?));
-    acts.push(open(format!("{PKI}/sa.pub"), pem(material, "sa.pub")?));
-    pair(&mut acts, material, "kubelet", KUBELET)?;
+    actions.push(private(format!("{PKI}/sa.key"), pem(material, "sa.key")?));
+    actions.push(open(format!("{PKI}/sa.pub"), pem(material, "sa.pub")?));
+    pair(&mut actions, material, "kubelet", KUBELET)?;
     let api = format!("{}:{}", f.own, f.plan.api_port);
     for (user, file) in [
         ("admin", "admin"),
-        // From 1.29; an older kubeadm does not look.
+        // From 1.29 on; an older kubeadm ignores it.
         ("admin", "super-admin"),
         ("controller-manager", "controller-manager"),
         ("scheduler", "scheduler"),
         ("kubelet", "kubelet"),
     ] {
-        acts.push(kubeconfig(f, material, user, file, &api)?);
+        actions.push(kubeconfig(f, material, user, file, &api)?);
     }
-    acts.push(open(CONFIG.into(), &config(f, version)?));
+    actions.push(open(CONFIG.into(), &config(f, version)?));
     let mut init = vec![
         "kubeadm",
         "init",
@@ -85,15 +85,15 @@ pub(crate) fn master(f: &Facts, version: &str, material: &Material) -> Result<Ve
         "--v=6",
     ];
     if minor(version)? < 23 {
-        // Later in the configuration.
+        // Written later in the configuration.
         init.push("--skip-phases=preflight,bootstrap-token");
     }
-    acts.push(Act::run(&init, PATIENCE));
+    actions.push(Action::run(&init, STEP_TIMEOUT));
     for (manifest, verb) in [
         ("/kind/manifests/default-cni.yaml", "apply"),
         ("/kind/manifests/default-storage.yaml", "apply"),
     ] {
-        acts.push(Act::Feed {
+        actions.push(Action::Feed {
             argv: ["kubectl", ADMIN, verb, "-f", "-"]
                 .map(str::to_owned)
                 .to_vec(),
@@ -101,31 +101,32 @@ pub(crate) fn master(f: &Facts, version: &str, material: &Material) -> Result<Ve
             pods: f.plan.pod_cidr.clone(),
         });
     }
-    Ok(acts)
+    Ok(actions)
 }
 
-/// Everything up to a kubelet that has joined.
+/// Actions up to a joined kubelet.
 ///
 /// # Errors
 /// Internal: a certificate is missing.
-pub(crate) fn worker(f: &Facts, version: &str, material: &Material) -> Result<Vec<Act>> {
-    let mut acts = vec![open(format!("{PKI}/ca.crt"), pem(material, "ca.crt")?)];
-    pair(&mut acts, material, "kubelet", KUBELET)?;
+pub(crate) fn worker(f: &Facts, version: &str, material: &Material) -> Result<Vec<Action>> {
+    let mut actions = vec![open(format!("{PKI}/ca.crt"), pem(material, "ca.crt")?)];
+    pair(&mut actions, material, "kubelet", KUBELET)?;
     for file in ["kubelet", "discovery"] {
-        acts.push(kubeconfig(f, material, "kubelet", file, &f.api)?);
+        actions.push(kubeconfig(f, material, "kubelet", file, &f.api)?);
     }
-    acts.push(open(CONFIG.into(), &config(f, version)?));
+    actions.push(open(CONFIG.into(), &config(f, version)?));
     let mut join = vec!["kubeadm", "join", "--config", CONFIG, "--v=6"];
     if minor(version)? < 23 {
         join.push("--skip-phases=preflight");
     }
-    acts.push(Act::run(&join, PATIENCE));
-    Ok(acts)
+    actions.push(Action::run(&join, STEP_TIMEOUT));
+    Ok(actions)
 }
 
-/// Before a second attempt: kubeadm stumbles over what the first one left.
-pub(crate) fn reset() -> Vec<Act> {
-    vec![Act::run(&["kubeadm", "reset", "--force", "--v=6"], 120)]
+/// Actions before another attempt, because kubeadm fails on remains of the
+/// previous one.
+pub(crate) fn reset() -> Vec<Action> {
+    vec![Action::run(&["kubeadm", "reset", "--force", "--v=6"], 120)]
 }
 
 /// # Errors
@@ -143,32 +144,32 @@ pub(crate) fn minor(version: &str) -> Result<u16> {
         })
 }
 
-fn open(path: String, content: &str) -> Act {
-    Act::Write {
+fn open(path: String, content: &str) -> Action {
+    Action::Write {
         path,
         private: false,
         content: content.to_owned(),
     }
 }
 
-fn private(path: String, content: &str) -> Act {
-    Act::Write {
+fn private(path: String, content: &str) -> Action {
+    Action::Write {
         path,
         private: true,
         content: content.to_owned(),
     }
 }
 
-/// Certificate and key under kubeadm's name.
-fn pair(acts: &mut Vec<Act>, material: &Material, from: &str, to: &str) -> Result<()> {
+/// Certificate and key under the names of kubeadm.
+fn pair(actions: &mut Vec<Action>, material: &Material, from: &str, to: &str) -> Result<()> {
     let part = |end: &str| pem(material, &format!("{from}.{end}"));
-    acts.push(open(format!("{to}.crt"), part("crt")?));
-    acts.push(private(format!("{to}.key"), part("key")?));
+    actions.push(open(format!("{to}.crt"), part("crt")?));
+    actions.push(private(format!("{to}.key"), part("key")?));
     Ok(())
 }
 
-/// Holds its certificates: a static pod sees this file and no other.
-fn kubeconfig(f: &Facts, material: &Material, user: &str, file: &str, api: &str) -> Result<Act> {
+/// Embeds its certificates, because a static pod mounts only this file.
+fn kubeconfig(f: &Facts, material: &Material, user: &str, file: &str, api: &str) -> Result<Action> {
     let data = |name: &str| pem(material, name).map(|text| STANDARD.encode(text));
     let config = json!({
         "apiVersion": "v1",
@@ -199,7 +200,7 @@ fn kubeconfig(f: &Facts, material: &Material, user: &str, file: &str, api: &str)
     ))
 }
 
-/// As kind chooses it.
+/// The same value as in kind.
 fn api_version(minor: u16) -> &'static str {
     match minor {
         ..23 => "kubeadm.k8s.io/v1beta2",
@@ -221,7 +222,7 @@ fn extra(minor: u16, arguments: &[(&str, String)]) -> Value {
     Value::Object(map)
 }
 
-/// All documents of `/kind/kubeadm.conf`; JSON is YAML too.
+/// All documents of `/kind/kubeadm.conf`; JSON is valid YAML.
 pub(crate) fn config(f: &Facts, version: &str) -> Result<String> {
     let minor = minor(version)?;
     let mut documents = vec![
@@ -234,7 +235,7 @@ pub(crate) fn config(f: &Facts, version: &str) -> Result<String> {
     if f.is_master() {
         documents.remove(2);
     } else {
-        // What a joining node takes from the cluster.
+        // Values that a joining node reads from the cluster.
         documents = documents.into_iter().skip(2).take(1).collect();
     }
     let texts: Vec<String> = documents.iter().map(|d| format!("{d:#}\n")).collect();
@@ -255,7 +256,7 @@ fn cluster(f: &Facts, version: &str, minor: u16) -> Value {
             ]),
         },
         "controllerManager": {
-            // The server gives each node its range.
+            // The server assigns the pod range of each node.
             "extraArgs": extra(minor, &[("allocate-node-cidrs", "false".into())]),
         },
         "networking": {
@@ -285,7 +286,7 @@ fn init(f: &Facts, minor: u16) -> Value {
     });
     document["nodeRegistration"]["taints"] = taints;
     if minor >= 23 {
-        // From 1.26 that phase asks for a token.
+        // From 1.26 on this phase requires a token.
         let last: &[&str] = if minor >= 26 {
             &["show-join-command"]
         } else {
@@ -300,7 +301,7 @@ fn join(f: &Facts, minor: u16) -> Value {
     let mut document = json!({
         "apiVersion": api_version(minor),
         "kind": "JoinConfiguration",
-        // The kubelet's own credentials: there is no bootstrap token.
+        // The kubelet has credentials, so there is no bootstrap token.
         "discovery": { "file": { "kubeConfigPath": format!("{ETC}/discovery.conf") } },
         "nodeRegistration": registration(f, minor),
     });
@@ -327,7 +328,8 @@ fn registration(f: &Facts, minor: u16) -> Value {
     })
 }
 
-/// kind's values; the node's certificate lies where a kubelet looks for it.
+/// The values of kind; the certificate of the node is at the default path of
+/// the kubelet.
 fn kubelet(f: &Facts, minor: u16) -> Value {
     let mut document = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -343,7 +345,7 @@ fn kubelet(f: &Facts, minor: u16) -> Value {
             "nodefs.inodesFree": "0%",
             "imagefs.available": "0%",
         },
-        // Nobody in the cluster could sign a renewal.
+        // No component of the cluster could sign a renewal.
         "rotateCertificates": false,
         "serverTLSBootstrap": false,
     });
@@ -360,7 +362,7 @@ fn proxy(f: &Facts) -> Value {
         "mode": "iptables",
         "clusterCIDR": f.plan.pod_cidr,
         "iptables": { "minSyncPeriod": "1s" },
-        // The limits belong to the host and are read-only here.
+        // The limits belong to the host and are read-only in the container.
         "conntrack": {
             "maxPerCore": 0,
             "min": 0,

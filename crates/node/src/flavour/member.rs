@@ -1,5 +1,5 @@
-//! What nodes of all foreign flavours have in common: how they become ready
-//! members, and a master's duties.
+//! Common parts of all foreign flavours: becoming a ready member, and the
+//! duties of a master.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,42 +13,43 @@ use tokio::time::{Instant, sleep};
 
 use crate::engine::{query, text};
 use crate::init::{Boot, Never};
-use crate::kube::addons::Desk;
+use crate::kube::addons::AddonInstaller;
 use crate::kube::api::Api;
 use crate::kube::plan::Facts;
 use crate::kube::{drain, machine, network, observe, tasks};
 use crate::report::plain;
 
-const NODE_PATIENCE: Duration = Duration::from_secs(180);
-const API_PATIENCE: Duration = Duration::from_secs(300);
+const NODE_TIMEOUT: Duration = Duration::from_secs(180);
+const API_TIMEOUT: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(200);
 const MIB: u64 = 1024 * 1024;
-/// What the agent, containerd and the kubelet need.
+/// Memory used by the agent, containerd and the kubelet.
 const OWN_MEMORY: u64 = 250 * MIB;
 
-/// Where what the server has certified is kept.
+/// Directory of the certificates signed by the server.
 pub(super) fn pki(boot: &Boot) -> PathBuf {
     boot.home.join("pki")
 }
 
-/// `--system-reserved` of the kubelet: it sees the whole host, and what is not
-/// this node's is reserved. `None`: no limit is set.
+/// Value of the kubelet's `--system-reserved`: the kubelet sees the memory of
+/// the whole host, so the part that does not belong to this node is reserved.
+/// `None`: no limit is set.
 pub(super) fn reserved(f: &Facts) -> Option<String> {
     let (limit, total) = f.memory?;
     let bytes = (limit < total).then(|| (total - limit + OWN_MEMORY).min(total - 64 * MIB))?;
     Some(format!("memory={}Mi", bytes / MIB))
 }
 
-/// Runs a node until `stop` ends: says hello, follows the peers, and does
-/// `life` with the welcome.
+/// Runs a node until `stop` resolves: registers, follows the peers, and runs
+/// `run_role` with the welcome.
 ///
 /// # Errors
 /// The server refused a node that was never ready.
-pub(super) async fn live<F: Future<Output = Result<Never>>>(
+pub(super) async fn run_node<F: Future<Output = Result<Never>>>(
     boot: &Boot,
     delivery: impl Future<Output = ()>,
     stop: impl Future<Output = ()>,
-    life: impl FnOnce(Welcome, std::net::IpAddr, watch::Receiver<Option<Peers>>) -> F,
+    run_role: impl FnOnce(Welcome, std::net::IpAddr, watch::Receiver<Option<Peers>>) -> F,
 ) -> Result<()> {
     let own = boot.own_address().await;
     let (known, peers) = watch::channel(None);
@@ -58,16 +59,18 @@ pub(super) async fn live<F: Future<Output = Result<Never>>>(
         network::follow(&boot.channel, &known).await;
         Err::<Never, _>(Error::internal("following the peers ended"))
     };
-    let life = async {
+    let run_role = async {
         let welcome = hello.clone().await?;
         if welcome.role == Role::Balancer {
             return Err(Error::internal(
                 "an image of others does not hold a balancer",
             ));
         }
-        life(welcome, own, peers).await
+        run_role(welcome, own, peers).await
     };
-    let both = async { tokio::try_join!(boot.hold(follow), boot.hold(life)).map(|_| ()) };
+    let both = async {
+        tokio::try_join!(boot.report_failure(follow), boot.report_failure(run_role)).map(|_| ())
+    };
     tokio::select! {
         done = both => done,
         () = delivery => Ok(()),
@@ -75,7 +78,7 @@ pub(super) async fn live<F: Future<Output = Result<Never>>>(
     }
 }
 
-/// All that configurations depend on. `minor` is the image's release.
+/// Inputs of all configurations. `minor` is the release of the image.
 ///
 /// # Errors
 /// Internal: the server sent no plan.
@@ -89,7 +92,7 @@ pub(super) fn facts(
         .kubernetes
         .clone()
         .ok_or_else(|| Error::internal("the server sent no plan for Kubernetes"))?;
-    // Add-ons are those of the image; labels install none.
+    // Add-ons belong to the image; labels install none.
     plan.options.clear();
     Ok(Facts {
         node: boot.seed.node.clone(),
@@ -111,24 +114,24 @@ pub(super) async fn api_address(peers: &watch::Receiver<Option<Peers>>) -> Resul
     let known = peers
         .wait_for(|p| p.as_ref().is_some_and(|p| p.api.is_some()))
         .await
-        .map_err(|_| Error::internal("nobody follows the peers"))?;
+        .map_err(|_| Error::internal("the peer updates have ended"))?;
     known
         .as_ref()
         .and_then(|p| p.api.clone())
         .ok_or_else(|| Error::internal("the API has no address"))
 }
 
-/// Waits until the API says anything at all.
+/// Waits until the API answers.
 ///
 /// # Errors
 /// Timeout.
 pub(super) async fn answers(api: &Api, at: &str) -> Result<()> {
-    let until = Instant::now() + API_PATIENCE;
+    let until = Instant::now() + API_TIMEOUT;
     while !api.answers().await {
         if Instant::now() >= until {
             return Err(Error::timeout(format!(
                 "the API at {at} does not answer within {} s",
-                API_PATIENCE.as_secs()
+                API_TIMEOUT.as_secs()
             )));
         }
         sleep(LOOK).await;
@@ -136,12 +139,12 @@ pub(super) async fn answers(api: &Api, at: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits until this node is Ready; gives its uid.
+/// Waits until this node is Ready; returns its uid.
 ///
 /// # Errors
-/// Timeout, with what is in the way in the cluster's words.
+/// Timeout, with the reason that the cluster reports.
 pub(super) async fn node_ready(api: &Api, node: &str) -> Result<String> {
-    let until = Instant::now() + NODE_PATIENCE;
+    let until = Instant::now() + NODE_TIMEOUT;
     let path = format!("/api/v1/nodes/{}", query(node));
     loop {
         let why = match api.get(&path).await {
@@ -153,7 +156,7 @@ pub(super) async fn node_ready(api: &Api, node: &str) -> Result<String> {
         if Instant::now() >= until {
             return Err(Error::timeout(format!(
                 "node {node} is not Ready within {} s: {why}",
-                NODE_PATIENCE.as_secs()
+                NODE_TIMEOUT.as_secs()
             )));
         }
         sleep(LOOK).await;
@@ -167,13 +170,13 @@ fn unready(node: &Value) -> String {
         .flatten()
         .find(|c| c["type"] == "Ready")
         .map_or_else(
-            || "its kubelet has not told yet".to_owned(),
+            || "its kubelet has not reported yet".to_owned(),
             |c| text(&c["message"]),
         )
 }
 
-/// A master from the moment its API answers: tells what it sees, becomes
-/// ready, takes tasks.
+/// Duties of a master once its API answers: reports observations, becomes
+/// ready, runs tasks.
 pub(super) async fn master(
     boot: &Boot,
     facts: &Facts,
@@ -191,12 +194,12 @@ pub(super) async fn master(
             Err::<Never, _>(Error::internal("a master's duties ended"))
         },
         async {
-            let desk = Desk::new();
-            observe::observe(&api, channel, facts, peers, &desk).await;
+            let installer = AddonInstaller::new();
+            observe::observe(&api, channel, facts, peers, &installer).await;
             Err::<Never, _>(Error::internal("observing ended"))
         },
     );
-    // A master that failed still says what it sees.
-    let ready = boot.hold(ready);
+    // A failed master still reports its observations.
+    let ready = boot.report_failure(ready);
     tokio::try_join!(ready, never).map(|(never, _)| never)
 }

@@ -1,12 +1,12 @@
-//! Nodes of images that others have made. The agent was put into the
-//! container from outside; what it says to the server is what it says in
-//! nodes of our own image, what it does in the node is the image's own way
-//! to a cluster: kubeadm, or k3s.
+//! Nodes of images that were not built by Jeroboam. The agent is copied into
+//! the container. It uses the same protocol as in nodes of our image, but
+//! starts the cluster with the tool of the image: kubeadm or k3s.
 //!
-//! None of this is run in our CI, where no image registry is reachable: the
-//! tests hold golden files of all that is written and run.
+//! These flavours are not run in our CI, which has no access to an image
+//! registry: the tests compare everything that is written and run with golden
+//! files.
 
-mod acts;
+mod actions;
 pub(crate) mod k3s;
 mod k3s_plan;
 pub(crate) mod kindest;
@@ -17,9 +17,9 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
 use crate::prepare;
-use crate::report::{plain, say};
+use crate::report::{log_line, plain};
 
-/// Whose image a node is made of.
+/// The origin of the image of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavour {
     Own,
@@ -27,16 +27,16 @@ pub(crate) enum Flavour {
     K3s,
 }
 
-/// Does for the image's own entrypoint what Docker's `--privileged` would have
-/// done, then becomes it: it has to be the first process.
+/// Does for the entrypoint of the image what Docker's `--privileged` would do,
+/// then executes it as PID 1.
 pub(crate) fn enter(program: &str, arguments: &[&str]) -> ExitCode {
     if let Err(e) = prepare::writable() {
-        say(format_args!("stopped: {}", plain(&e)));
+        log_line(format_args!("stopped: {}", plain(&e)));
         return ExitCode::FAILURE;
     }
-    // Returns only where it failed.
+    // Returns only after a failure.
     let e = Command::new(program).args(arguments).exec();
-    say(format_args!("stopped: {program}: {e}"));
+    log_line(format_args!("stopped: {program}: {e}"));
     ExitCode::from(127)
 }
 

@@ -1,5 +1,5 @@
-//! Golden files: everything that is written and run in nodes of other
-//! images, by release. `JEROBOAM_GOLDEN=update` writes them anew.
+//! Golden files: everything that is written and run in nodes of other images,
+//! by release. `JEROBOAM_GOLDEN=update` rewrites them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nodewire::Role;
 
-use super::acts::{Act, Hands};
+use super::actions::{Action, ActionRunner};
 use super::kubeadm::{self, Material};
 use super::{k3s_plan, member};
 use crate::kube::certificates;
@@ -25,7 +25,7 @@ fn golden(name: &str, now: &str) {
     assert_eq!(kept, now, "{name}; JEROBOAM_GOLDEN=update accepts it");
 }
 
-/// What a role's certificates are called, each with a text of its own.
+/// The file names of the certificates of a role, each with a unique text.
 fn material(role: Role) -> Material {
     let mut all = Material::new();
     for (_, name, ca) in certificates::wanted(role) {
@@ -45,8 +45,8 @@ fn material(role: Role) -> Material {
     all
 }
 
-fn shown(acts: &[Act]) -> String {
-    acts.iter().map(Act::shown).collect()
+fn shown(actions: &[Action]) -> String {
+    actions.iter().map(Action::shown).collect()
 }
 
 /// A node with a flavor of 2 GiB on a host of 8.
@@ -58,7 +58,7 @@ fn small(role: Role, minor: u16) -> Facts {
 }
 
 #[test]
-fn a_kindest_node_is_given_the_same_for_ever() {
+fn kindest_nodes_match_the_golden_files() {
     for (minor, version) in [
         (22, "v1.22.17"),
         (25, "v1.25.16"),
@@ -67,13 +67,13 @@ fn a_kindest_node_is_given_the_same_for_ever() {
     ] {
         for (role, word) in [(Role::Manager, "master"), (Role::Worker, "worker")] {
             let f = small(role, minor);
-            let acts = if role == Role::Manager {
+            let actions = if role == Role::Manager {
                 kubeadm::master(&f, version, &material(role))
             } else {
                 kubeadm::worker(&f, version, &material(role))
             };
             let name = format!("kindest-{word}-1.{minor}.txt");
-            golden(&name, &shown(&acts.unwrap()));
+            golden(&name, &shown(&actions.unwrap()));
         }
     }
 }
@@ -81,8 +81,8 @@ fn a_kindest_node_is_given_the_same_for_ever() {
 #[test]
 fn no_key_of_a_ca_is_written() {
     let f = small(Role::Manager, 36);
-    for act in kubeadm::master(&f, "v1.36.1", &material(Role::Manager)).unwrap() {
-        if let Act::Write { path, .. } = act {
+    for action in kubeadm::master(&f, "v1.36.1", &material(Role::Manager)).unwrap() {
+        if let Action::Write { path, .. } = action {
             assert!(!path.ends_with("ca.key"), "{path}");
         }
     }
@@ -117,7 +117,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn a_k3s_node_is_given_the_same_for_ever() {
+fn k3s_nodes_match_the_golden_files() {
     let text = |c: &k3s_plan::Command| {
         let env: String = c.env.iter().map(|(k, v)| format!("{k}={v}\n")).collect();
         let line: String = c.arguments.iter().map(|a| format!("  {a}\n")).collect();
@@ -137,7 +137,7 @@ fn k3s_serves_clients_of_both_cas() {
     let (own, key) = k3s_plan::client_ca().unwrap();
     let bundle = k3s_plan::bundle(&own, &cluster.cert_pem);
     assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
-    // k3s signs with the first.
+    // k3s signs with the first CA.
     assert!(bundle.starts_with(own.trim()));
     assert!(key.contains("PRIVATE KEY") && !bundle.contains("PRIVATE"));
     let info = pki::CertInfo::from_pem(&own).unwrap();
@@ -151,13 +151,13 @@ fn what_is_not_the_nodes_is_reserved() {
     assert_eq!(reserved.as_deref(), Some("memory=6394Mi"));
 }
 
-/// A directory that is a node's root, with programs that only note how they
-/// were called; `kubeadm` fails as often as a file says.
-struct Stage {
+/// A directory used as the root of a node, with programs that record their
+/// calls; `kubeadm` fails as often as a file says.
+struct TestServer {
     dir: tempfile::TempDir,
 }
 
-impl Stage {
+impl TestServer {
     fn new(failures: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("failures"), failures).unwrap();
@@ -192,9 +192,9 @@ impl Stage {
         Self { dir }
     }
 
-    fn hands(&self) -> Hands {
+    fn action_runner(&self) -> ActionRunner {
         let ours = self.dir.path().join("bin");
-        Hands {
+        ActionRunner {
             root: self.dir.path().to_owned(),
             path: Some(format!("{}:/bin:/usr/bin", ours.display())),
         }
@@ -206,11 +206,11 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn acts_are_done_in_order() {
-    let stage = Stage::new("");
+async fn actions_run_in_order() {
+    let stage = TestServer::new("");
     let f = facts(Role::Manager, 36);
-    let acts = kubeadm::master(&f, "v1.36.1", &material(Role::Manager)).unwrap();
-    stage.hands().all(&acts).await.unwrap();
+    let actions = kubeadm::master(&f, "v1.36.1", &material(Role::Manager)).unwrap();
+    stage.action_runner().all(&actions).await.unwrap();
     assert_eq!(
         stage.read("calls"),
         "kubeadm init --config=/kind/kubeadm.conf --skip-token-print --v=6\n\
@@ -231,19 +231,19 @@ async fn acts_are_done_in_order() {
 }
 
 #[tokio::test]
-async fn a_failure_has_the_programs_last_words() {
-    let stage = Stage::new("once");
+async fn a_failure_includes_the_end_of_the_programs_output() {
+    let stage = TestServer::new("once");
     let f = facts(Role::Worker, 36);
-    let acts = kubeadm::worker(&f, "v1.36.1", &material(Role::Worker)).unwrap();
-    let e = stage.hands().all(&acts).await.unwrap_err();
+    let actions = kubeadm::worker(&f, "v1.36.1", &material(Role::Worker)).unwrap();
+    let e = stage.action_runner().all(&actions).await.unwrap_err();
     let said = crate::report::plain(&e);
     assert!(
         said.starts_with("kubeadm join --config /kind/kubeadm.conf --v=6: exit status: 1"),
         "{said}"
     );
     assert!(said.contains("phase wait-control-plane"), "{said}");
-    stage.hands().all(&kubeadm::reset()).await.unwrap();
-    stage.hands().all(&acts).await.unwrap();
+    stage.action_runner().all(&kubeadm::reset()).await.unwrap();
+    stage.action_runner().all(&actions).await.unwrap();
     assert_eq!(
         stage.read("calls"),
         "kubeadm join --config /kind/kubeadm.conf --v=6\n\
@@ -251,7 +251,7 @@ async fn a_failure_has_the_programs_last_words() {
          kubeadm join --config /kind/kubeadm.conf --v=6\n"
     );
     let e = stage
-        .hands()
+        .action_runner()
         .run(
             &["absent-program".into()],
             "",

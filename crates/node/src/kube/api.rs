@@ -1,5 +1,5 @@
 //! A small client of the Kubernetes API: HTTP/1.1 over TLS with a client
-//! certificate, JSON values, one connection a request.
+//! certificate, JSON values, one connection per request.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::drive::beside;
+use crate::connection_driver::run_with_connection;
 
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 const CONNECT: Duration = Duration::from_secs(3);
@@ -38,7 +38,7 @@ pub(crate) struct Api {
     loaded: Arc<Mutex<Loaded>>,
 }
 
-/// Where the client's certificate and key lie, and the CA that it trusts.
+/// Paths of the client certificate, the key and the trusted CA.
 #[derive(Debug, Clone)]
 struct Files {
     dir: PathBuf,
@@ -46,13 +46,13 @@ struct Files {
     ca: &'static str,
 }
 
-/// What was made of the files when they were of this age.
+/// The loaded files and their modification time.
 struct Loaded {
     modified: Option<SystemTime>,
     connector: TlsConnector,
 }
 
-/// An answer as it came.
+/// An unparsed answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub status: u16,
@@ -62,12 +62,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is not JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
 
-    /// What the server said, for people.
+    /// The error message of the server.
     pub(crate) fn message(&self) -> String {
         let said = self.json();
         said["message"]
@@ -137,19 +137,19 @@ impl Files {
 }
 
 impl Api {
-    /// `at` is `address:port`; the files are PEM, `NAME.crt` and `NAME.key`
-    /// beside `ca.crt`.
+    /// `at` is `address:port`; the files are PEM: `NAME.crt` and `NAME.key`
+    /// next to `ca.crt`.
     ///
     /// # Errors
-    /// Invalid `certificate`: a file is missing or cannot be used.
+    /// Invalid `certificate`: a file is missing or unusable.
     pub(crate) fn new(at: &str, dir: &Path, name: &str) -> Result<Self> {
         Self::trusting("ca", at, dir, name)
     }
 
-    /// The same with another CA: its file is `CA.crt`.
+    /// As `new` with another CA in the file `CA.crt`.
     ///
     /// # Errors
-    /// As `new`.
+    /// Same errors as `new`.
     pub(crate) fn trusting(ca: &'static str, at: &str, dir: &Path, name: &str) -> Result<Self> {
         let files = Files {
             dir: dir.to_owned(),
@@ -167,7 +167,7 @@ impl Api {
         })
     }
 
-    /// With the certificate that is there now: it is renewed at times.
+    /// Uses the current certificate, because it is renewed from time to time.
     fn connector(&self) -> TlsConnector {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.modified != self.files.modified()
@@ -179,8 +179,8 @@ impl Api {
     }
 
     /// # Errors
-    /// NotFound, Conflict, Invalid, Forbidden, Unavailable by the status,
-    /// with the server's words.
+    /// NotFound, Conflict, Invalid, Forbidden, Unavailable by the status, with
+    /// the message of the server.
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         self.send(Method::GET, path, JSON, None)
             .await?
@@ -188,27 +188,27 @@ impl Api {
     }
 
     /// # Errors
-    /// As `get`.
+    /// Same errors as `get`.
     pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
         self.send(Method::DELETE, path, JSON, None)
             .await?
             .accepted(path)
     }
 
-    /// Merges `change` into what is there.
+    /// Applies a merge patch.
     ///
     /// # Errors
-    /// As `get`.
+    /// Same errors as `get`.
     pub(crate) async fn merge(&self, path: &str, change: &Value) -> Result<Value> {
         self.send(Method::PATCH, path, MERGE, Some(change))
             .await?
             .accepted(path)
     }
 
-    /// Server-side apply as `jeroboam`, whoever held the fields before.
+    /// Server-side apply as `jeroboam`, taking over fields of other managers.
     ///
     /// # Errors
-    /// As `get`.
+    /// Same errors as `get`.
     pub(crate) async fn apply(&self, path: &str, object: &Value) -> Result<Value> {
         let path = format!("{path}?fieldManager=jeroboam&force=true");
         self.send(Method::PATCH, &path, APPLY, Some(object))
@@ -216,7 +216,7 @@ impl Api {
             .accepted(&path)
     }
 
-    /// Posts, and gives the answer whatever it is.
+    /// Posts, and returns the answer with any status.
     ///
     /// # Errors
     /// Unavailable, Timeout: no answer.
@@ -224,16 +224,16 @@ impl Api {
         self.send(Method::POST, path, JSON, Some(body)).await
     }
 
-    /// Gets, and gives the answer whatever it is.
+    /// Gets, and returns the answer with any status.
     ///
     /// # Errors
-    /// As `post`.
+    /// Same errors as `post`.
     pub(crate) async fn look(&self, path: &str) -> Result<Answer> {
         self.send(Method::GET, path, JSON, None).await
     }
 
-    /// Whether the server says anything at all. Its port is open, and
-    /// accepts what nobody answers yet, long before.
+    /// Whether the server answers. Its port is open and accepts connections
+    /// long before.
     pub(crate) async fn answers(&self) -> bool {
         self.look("/livez").await.is_ok()
     }
@@ -267,11 +267,11 @@ impl Api {
             .map_err(|_| Error::timeout(format!("{path}: no answer from {} in 30 s", self.at)))?
     }
 
-    /// Opens a watch and hands every event's object to `see` until that
-    /// gives something; `None` when the server ended the watch.
+    /// Opens a watch and passes the object of every event to `see` until that
+    /// returns a value; `None` when the server ended the watch.
     ///
     /// # Errors
-    /// As `get`.
+    /// Same errors as `get`.
     pub(crate) async fn watch<T>(
         &self,
         path: &str,
@@ -352,7 +352,7 @@ impl Api {
             .header(header::CONTENT_TYPE, kind)
             .body(Full::new(body))
             .map_err(Error::internal)?;
-        beside(connection, async {
+        run_with_connection(connection, async {
             let answer = send.send_request(request).await.map_err(|e| away(&e))?;
             receive(answer).await
         })

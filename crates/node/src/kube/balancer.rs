@@ -1,6 +1,7 @@
-//! The balancer before the API servers of several masters: HAProxy, whose
-//! list of servers follows the peers. Its container is no node of the
-//! cluster: no kubelet, no key, only the CA to know the API servers by.
+//! The balancer in front of the API servers of several masters: HAProxy, whose
+//! list of servers follows the peers. Its container is not a node of the
+//! cluster: it has no kubelet and no key, only the CA to verify the API
+//! servers.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -19,23 +20,23 @@ use super::plan::{Component, Member};
 use super::{Node, masters, write_all};
 use crate::init::Never;
 use crate::prepare;
-use crate::report::{plain, say};
+use crate::report::{log_line, plain};
 
 const CONFIG: &str = "/etc/haproxy/jeroboam.cfg";
 const CA: &str = "/etc/haproxy/ca.crt";
-/// Answers `show stat`.
+/// Socket that answers `show stat`.
 const STATISTICS: &str = "/run/haproxy-statistics.sock";
-/// Of the process that outlives reloads.
+/// Socket of the master process, which survives reloads.
 const MASTER: &str = "/run/haproxy-master.sock";
-const UP_PATIENCE: Duration = Duration::from_secs(30);
-/// Above what masters take to bring their API servers up.
-const API_PATIENCE: Duration = Duration::from_secs(300);
+const SERVERS_UP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer than masters take to start their API servers.
+const API_TIMEOUT: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Two checks that fail, half a second apart, take a server out, and its
-/// connections with it: a watch to a dead master would hang for an hour
-/// otherwise. Half a minute after a reload the last of the old process's
-/// connections, which nothing checks any more, are closed.
+/// Two failed checks, half a second apart, remove a server and close its
+/// connections, since otherwise a watch to a dead master would hang for an
+/// hour. The remaining connections of the old process, which are not checked
+/// any more, are closed half a minute after a reload.
 fn config(port: u16, masters: &[Member]) -> String {
     let mut out = format!(
         "global
@@ -74,14 +75,15 @@ fall 2 rise 1 on-marked-down shutdown-sessions
 }
 
 fn arguments() -> Vec<String> {
-    // In the foreground, with a process that can load the configuration anew.
+    // In the foreground, with a master process that can reload the
+    // configuration.
     ["-W", "-db", "-S", MASTER, "-f", CONFIG]
         .map(str::to_owned)
         .to_vec()
 }
 
 impl Node<'_> {
-    /// From the welcome to a balancer that follows its masters.
+    /// Runs a balancer after the welcome, following the masters.
     pub(super) async fn balance(&self, welcome: &Welcome) -> Result<Never> {
         let (boot, reporter) = (self.boot, &self.boot.reporter);
         let missing = |what: &str| Error::internal(format!("the server sent no {what}"));
@@ -98,9 +100,11 @@ impl Node<'_> {
         let all = self.all_masters(plan.masters, |_| true);
         let mut before = config(plan.api_port, &reporter.run("peers", all).await?);
         write_all(&[file(CONFIG, before.clone())])?;
-        self.crew.start(Component::Haproxy, arguments());
+        self.supervisor.start(Component::Haproxy, arguments());
         let local = (Ipv4Addr::LOCALHOST, plan.api_port).into();
-        let up = self.crew.answers(Component::Haproxy, local, UP_PATIENCE);
+        let up = self
+            .supervisor
+            .answers(Component::Haproxy, local, SERVERS_UP_TIMEOUT);
         reporter.run("balancer", up).await?;
         let wanted = if boot.session.ready { 1 } else { plan.masters };
         reporter.run("api", self.servers_up(wanted)).await?;
@@ -111,27 +115,27 @@ impl Node<'_> {
                 .filter(|all| !all.is_empty())
                 .map(|all| config(plan.api_port, &all));
             if let Some(now) = now.filter(|now| *now != before) {
-                say("the masters have changed");
+                log_line("the masters have changed");
                 write_all(&[file(CONFIG, now.clone())])?;
                 match ask(MASTER, "reload").await {
                     Ok(_) => before = now,
                     Err(e) => {
-                        // It may just be starting again.
-                        say(format_args!("reload: {}", plain(&e)));
+                        // It may be restarting.
+                        log_line(format_args!("reload: {}", plain(&e)));
                         sleep(RETRY).await;
                         continue;
                     }
                 }
             }
             if peers.changed().await.is_err() {
-                return Err(Error::internal("nobody follows the peers"));
+                return Err(Error::internal("the peer updates have ended"));
             }
         }
     }
 
-    /// Waits until the checks of so many API servers succeed.
+    /// Waits until the checks of this many API servers succeed.
     async fn servers_up(&self, wanted: u32) -> Result<()> {
-        let until = Instant::now() + self.crew.patience(API_PATIENCE);
+        let until = Instant::now() + self.supervisor.step_timeout(API_TIMEOUT);
         loop {
             let words = match ask(STATISTICS, "show stat").await {
                 Ok(table) => {
@@ -150,7 +154,7 @@ impl Node<'_> {
             };
             if Instant::now() >= until {
                 let why = format!("of {wanted} API servers not all are up: {words}");
-                return Err(self.crew.blame(Component::Haproxy, &why));
+                return Err(self.supervisor.component_error(Component::Haproxy, &why));
             }
             sleep(LOOK).await;
         }
@@ -164,8 +168,8 @@ fn file(path: &str, content: String) -> File {
     }
 }
 
-/// Name and state of every master's server in HAProxy's table (CSV, the
-/// first line names the columns).
+/// Name and state of the server of every master in HAProxy's statistics (CSV,
+/// whose first line names the columns).
 fn states(table: &str) -> Vec<(String, String)> {
     let mut lines = table.lines().map(|line| line.trim_start_matches("# "));
     let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
@@ -183,7 +187,7 @@ fn states(table: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// One command to a socket of HAProxy, and its answer.
+/// Sends one command to a socket of HAProxy and returns the answer.
 async fn ask(socket: &str, command: &str) -> Result<String> {
     let failed = |e: std::io::Error| Error::unavailable(format!("{socket}: {e}"));
     let work = async {

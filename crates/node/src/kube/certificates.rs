@@ -1,6 +1,7 @@
-//! Keys made here, certificates by the server: one request per purpose, all
-//! at once. A key is on disk before it is asked about: asked again after a
-//! crash, the server gives the same certificate for the same key only.
+//! Keys are generated here, certificates are signed by the server: one request
+//! per purpose, all concurrently. A key is stored before its request: when the
+//! request is repeated after a crash, the server returns the same certificate
+//! only for the same key.
 
 use std::fs;
 use std::path::Path;
@@ -17,10 +18,10 @@ use crate::retry::Backoff;
 use crate::seed::write_private;
 use crate::term::Term;
 
-/// A purpose, with the name of its files and of the CA's that vouches for it.
+/// A purpose, with the names of its files and of the file of its CA.
 pub(crate) type Wanted = (Purpose, &'static str, &'static str);
 
-/// What a role needs.
+/// The certificates that a role needs.
 pub(crate) fn wanted(role: Role) -> &'static [Wanted] {
     const ALL: &[Wanted] = &[
         (Purpose::Kubelet, "kubelet", "ca"),
@@ -49,12 +50,12 @@ pub(crate) fn wanted(role: Role) -> &'static [Wanted] {
     }
 }
 
-/// Whether an earlier boot obtained everything, and it still holds.
+/// Whether an earlier boot obtained all certificates and they are still valid.
 pub(crate) fn complete(dir: &Path, role: Role) -> bool {
     wanted(role).iter().all(|wanted| there(dir, *wanted))
 }
 
-/// A node that was away for longer than a certificate lives has none.
+/// A node that was off for longer than the lifetime of a certificate has none.
 fn there(dir: &Path, (_, name, ca): Wanted) -> bool {
     let certificate = dir.join(format!("{name}.crt"));
     let now = clock::now_micros();
@@ -63,10 +64,10 @@ fn there(dir: &Path, (_, name, ca): Wanted) -> bool {
         && Term::of(&certificate).is_some_and(|term| !term.is_over(now))
 }
 
-/// Obtains what is missing; tries until it has it or is refused.
+/// Obtains missing certificates; retries until it succeeds or is refused.
 ///
 /// # Errors
-/// The server's refusal, naming the purpose; internal: the files.
+/// The refusal of the server, naming the purpose; internal: file errors.
 pub(crate) async fn obtain(
     channel: &Channel,
     reporter: &Reporter,
@@ -94,10 +95,10 @@ pub(crate) async fn obtain(
     try_join_all(asks).await.map(|_| ())
 }
 
-/// A new certificate for the key that is there. One attempt.
+/// Requests a new certificate for the existing key. A single attempt.
 ///
 /// # Errors
-/// As the channel; internal: the files.
+/// Channel errors; internal: file errors.
 pub(crate) async fn renew(channel: &Channel, node: &str, wanted: &Wanted) -> Result<()> {
     one(channel, Path::new(PKI), node, *wanted).await
 }
@@ -115,13 +116,14 @@ async fn one(channel: &Channel, dir: &Path, node: &str, wanted: Wanted) -> Resul
         .post("csr", &ask)
         .await?
         .ok_or_else(|| Error::unavailable(format!("{name}: an empty answer")))?;
-    // The CA first: a certificate counts as obtained.
+    // The CA is written first, because an existing certificate counts as
+    // complete.
     write_private(&authority, grant.ca.as_bytes())?;
     write_private(&certificate, grant.cert.as_bytes())
 }
 
-/// Writes the key that signs service account tokens, and its public half:
-/// the API server takes no PKCS#8 key of a curve for verifying.
+/// Writes the key that signs service account tokens, and its public key: the
+/// API server accepts no PKCS#8 EC key for verification.
 ///
 /// # Errors
 /// Internal: the key cannot be read, the files cannot be written.
@@ -132,7 +134,7 @@ pub(crate) fn token_keys(dir: &Path, key: &str) -> Result<()> {
     write_private(&dir.join("sa.key"), key.as_bytes())
 }
 
-/// The kept key, or a new one.
+/// The stored key, or a new one.
 fn key(path: &Path) -> Result<KeyPair> {
     let kept = fs::read_to_string(path)
         .ok()

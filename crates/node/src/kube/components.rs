@@ -1,7 +1,6 @@
-//! The components as plain processes: started, watched, started again one
-//! second after an end, stopped in order. One event log names every start
-//! and exit; each component's own words go to a file and, the last of
-//! them, into reports.
+//! The components as plain processes: started, supervised, restarted one second
+//! after an exit, stopped in order. One event log records every start and exit;
+//! the output of each component goes to a file, and its end into reports.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,16 +23,17 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::logs::{EventLog, LogFile, last};
 use super::plan::Component;
-use crate::report::{Reporter, say};
+use crate::report::{Reporter, log_line};
 use crate::supervise::Tail;
 
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
-/// A component that ended this often before it answered will not answer.
+/// Number of exits before its first answer after which a component has failed.
 const DEATHS: u32 = 5;
 const AGAIN: &str = "it ends again and again";
-const LAST_WORDS: Duration = Duration::from_millis(50);
+const LOG_TAIL_LINES: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(20);
-/// What the outer engine sees of a stop stays below 8 s.
+/// Limits of the stop waves: the stop must take less than the 8 s that the
+/// outer engine allows.
 const WAVES: [(&[Component], Duration); 5] = [
     (
         &[Component::Kubelet, Component::Haproxy],
@@ -52,7 +52,7 @@ const WAVES: [(&[Component], Duration); 5] = [
     (&[Component::Containerd], Duration::from_millis(1000)),
 ];
 
-/// Longer than any outage; a month.
+/// Longer than any outage: one month.
 const ENDLESS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Whether a port accepts connections.
@@ -70,31 +70,35 @@ fn wave_of(component: Component) -> usize {
         .unwrap_or(0)
 }
 
-/// What is known of one component.
+/// State of one component.
 #[derive(Default)]
 struct Record {
     tail: Tail,
     deaths: u32,
-    /// How it ended the last time.
+    /// Description of its last exit.
     end: String,
     started: bool,
-    /// Told to end it and start it again.
+    /// Notified to restart it.
     again: Arc<Notify>,
 }
 
 type Records = Arc<Mutex<HashMap<Component, Record>>>;
 
-/// Where components are started and asked about. Cheap to clone.
+/// Handle to start components and to query their state. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Crew {
+pub(crate) struct Supervisor {
     orders: mpsc::UnboundedSender<(Component, Vec<String>)>,
     records: Records,
-    /// Whether nothing may be given up: the node was ready before.
+    /// Whether to wait without a limit, because the node was ready before.
     persistent: bool,
 }
 
-/// Makes a crew and what runs it; logs lie in `logs`.
-pub(crate) fn crew(reporter: Reporter, logs: &Path, persistent: bool) -> (Crew, Runner) {
+/// Creates a supervisor and its task; logs are written to `logs`.
+pub(crate) fn supervisor(
+    reporter: Reporter,
+    logs: &Path,
+    persistent: bool,
+) -> (Supervisor, Runner) {
     let (orders, receiver) = mpsc::unbounded_channel();
     let records = Records::default();
     let runner = Runner {
@@ -103,16 +107,16 @@ pub(crate) fn crew(reporter: Reporter, logs: &Path, persistent: bool) -> (Crew, 
         records: records.clone(),
         events: EventLog::new(logs),
     };
-    let crew = Crew {
+    let supervisor = Supervisor {
         orders,
         records,
         persistent,
     };
-    (crew, runner)
+    (supervisor, runner)
 }
 
-impl Crew {
-    /// Starts a component and keeps it running. A second call is nothing.
+impl Supervisor {
+    /// Starts a component and keeps it running. A second call has no effect.
     pub(crate) fn start(&self, component: Component, arguments: Vec<String>) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let record = records.entry(component).or_default();
@@ -121,8 +125,8 @@ impl Crew {
         }
     }
 
-    /// Ends a component and starts it again; nothing where it was never
-    /// started. It is no death.
+    /// Restarts a component, if it was started. This does not count as a
+    /// failure.
     pub(crate) fn restart(&self, component: Component) {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(record) = records.get(&component).filter(|r| r.started) {
@@ -130,12 +134,12 @@ impl Crew {
         }
     }
 
-    /// How long a step may take: a node that was ready never gives up.
-    pub(crate) fn patience(&self, first_boot: Duration) -> Duration {
+    /// Timeout of a step: unlimited for a node that was ready before.
+    pub(crate) fn step_timeout(&self, first_boot: Duration) -> Duration {
         if self.persistent { ENDLESS } else { first_boot }
     }
 
-    /// How often it ended, and its last words.
+    /// The number of exits, and the end of its output.
     fn record(&self, component: Component) -> (u32, String) {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records
@@ -144,8 +148,8 @@ impl Crew {
             .unwrap_or_default()
     }
 
-    /// `why`, with the component's last lines.
-    pub(crate) fn blame(&self, component: Component, why: &str) -> Error {
+    /// An error with the reason `why` and the last lines of the component.
+    pub(crate) fn component_error(&self, component: Component, why: &str) -> Error {
         let (deaths, words) = self.record(component);
         let name = component.name();
         let end = {
@@ -161,51 +165,51 @@ impl Crew {
         ))
     }
 
-    /// Returns once a component has ended too often since this was asked; in
-    /// a node that was ready before, never.
-    pub(crate) async fn dies(&self, component: Component) -> Error {
+    /// Returns when a component has exited too often since the call; never in a
+    /// node that was ready before.
+    pub(crate) async fn wait_until_failed(&self, component: Component) -> Error {
         let before = self.record(component).0;
         while self.persistent || self.record(component).0 - before < DEATHS {
             sleep(LOOK).await;
         }
-        self.blame(component, AGAIN)
+        self.component_error(component, AGAIN)
     }
 
-    /// Waits until a component's port is open.
+    /// Waits until the port of a component is open.
     ///
     /// # Errors
-    /// Timeout, with its last lines; also where it ended too often.
+    /// Timeout, with its last lines; also if it exited too often.
     pub(crate) async fn answers(
         &self,
         component: Component,
         at: SocketAddr,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<()> {
         let check = async || is_open(at).await;
-        self.until(component, &format!("port {}", at.port()), patience, check)
+        self.until(component, &format!("port {}", at.port()), time_limit, check)
             .await
     }
 
-    /// Waits until `check` is true of a component.
+    /// Waits until `check` succeeds for a component.
     ///
     /// # Errors
-    /// As `answers`.
+    /// Same errors as `answers`.
     pub(crate) async fn until(
         &self,
         component: Component,
         what: &str,
-        patience: Duration,
+        time_limit: Duration,
         check: impl AsyncFn() -> bool,
     ) -> Result<()> {
-        let end = Instant::now() + self.patience(patience);
+        let end = Instant::now() + self.step_timeout(time_limit);
         let before = self.record(component).0;
         while !check().await {
             if !self.persistent && self.record(component).0 - before >= DEATHS {
-                return Err(self.blame(component, AGAIN));
+                return Err(self.component_error(component, AGAIN));
             }
             if Instant::now() >= end {
-                let why = format!("{what} did not answer within {} s", patience.as_secs());
-                return Err(self.blame(component, &why));
+                let why = format!("{what} did not answer within {} s", time_limit.as_secs());
+                return Err(self.component_error(component, &why));
             }
             sleep(LOOK).await;
         }
@@ -213,7 +217,7 @@ impl Crew {
     }
 }
 
-/// The processes. Nothing runs unless this is polled.
+/// The processes, which run only while this is polled.
 pub(crate) struct Runner {
     receiver: mpsc::UnboundedReceiver<(Component, Vec<String>)>,
     reporter: Reporter,
@@ -222,8 +226,8 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Runs what is ordered until `stop` turns true, then ends all, those
-    /// first that need the others.
+    /// Runs requested components until `stop` is true, then stops all in order
+    /// of dependency.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let (level, levels) = watch::channel(0usize);
         let mut waves: Vec<JoinSet<()>> = WAVES.iter().map(|_| JoinSet::new()).collect();
@@ -232,9 +236,9 @@ impl Runner {
                 biased;
                 _ = stop.wait_for(|now| *now) => break,
                 order = self.receiver.recv() => {
-                    // Who orders lives as long as the node does.
+                    // The handles live as long as the node.
                     let Some((component, arguments)) = order else { break };
-                    let keeper = Keeper {
+                    let keeper = ComponentProcess {
                         component,
                         arguments,
                         reporter: self.reporter.clone(),
@@ -247,7 +251,7 @@ impl Runner {
                 }
             }
         }
-        say("stopping the components");
+        log_line("stopping the components");
         for (at, wave) in waves.iter_mut().enumerate() {
             level.send_replace(at + 1);
             while wave.join_next().await.is_some() {}
@@ -255,7 +259,7 @@ impl Runner {
     }
 }
 
-struct Keeper {
+struct ComponentProcess {
     component: Component,
     arguments: Vec<String>,
     reporter: Reporter,
@@ -263,7 +267,7 @@ struct Keeper {
     events: EventLog,
 }
 
-impl Keeper {
+impl ComponentProcess {
     async fn run(self, mut levels: watch::Receiver<usize>) {
         let wave = wave_of(self.component);
         let name = self.component.name();
@@ -284,8 +288,9 @@ impl Keeper {
                     tokio::pin!(echo);
                     let status = loop {
                         tokio::select! {
-                            // Shims keep containerd's pipes open after it
-                            // ended: its exit decides, not their end.
+                            // Shims keep the pipes of containerd open after its
+                            // exit: wait for the exit, not for the end of the
+                            // pipes.
                             status = child.wait() => break Some(status),
                             _ = &mut echo, if !echo.is_terminated() => {}
                             () = reached(&mut levels, wave) => {
@@ -298,9 +303,9 @@ impl Keeper {
                             }
                         }
                     };
-                    // What it wrote last may still be in the pipes.
+                    // Its last output may still be in the pipes.
                     if !echo.is_terminated() {
-                        let _ = timeout(LAST_WORDS, &mut echo).await;
+                        let _ = timeout(LOG_TAIL_LINES, &mut echo).await;
                     }
                     match status {
                         None => continue,
@@ -311,8 +316,8 @@ impl Keeper {
                 Err(e) => e.to_string(),
             };
             self.events.note(name, "exit", &why);
-            let (deaths, words) = self.died(&why);
-            // Who dies every second is not told of every second.
+            let (deaths, words) = self.record_exit(&why);
+            // A component that exits every second is not reported every second.
             if deaths <= DEATHS || deaths.is_multiple_of(30) {
                 self.reporter.step(
                     self.component.step(),
@@ -333,7 +338,7 @@ impl Keeper {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A signal to our process group is ours to pass on in order.
+            // Signals to our process group are forwarded by us, in order.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -349,7 +354,7 @@ impl Keeper {
         records.entry(self.component).or_default().tail.clone()
     }
 
-    fn died(&self, end: &str) -> (u32, String) {
+    fn record_exit(&self, end: &str) -> (u32, String) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let record = records.entry(self.component).or_default();
         record.deaths += 1;
@@ -375,7 +380,7 @@ impl Keeper {
     }
 }
 
-/// Returns when it is this wave's turn to end, or nobody can say so.
+/// Returns when this wave should stop, or the supervisor is gone.
 async fn reached(levels: &mut watch::Receiver<usize>, wave: usize) {
     let _ = levels.wait_for(|level| *level > wave).await;
 }

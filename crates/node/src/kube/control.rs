@@ -1,5 +1,5 @@
-//! What masters and workers do once they have certificates: the order of
-//! the components, the steps with their patience, and the duties after.
+//! Starting masters and workers once they have certificates: the order of the
+//! components, the steps with their timeouts, and the subsequent duties.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -23,18 +23,18 @@ use crate::report::plain;
 use crate::retry::Backoff;
 use crate::seed::write_private;
 
-/// Says that this master's etcd once had a quorum.
+/// Marks that the etcd of this master once had a quorum.
 pub(super) const QUORUM: &str = "etcd-quorum";
 
-/// As etcd's table of flags has it.
+/// Path as in etcd's table of flags.
 const ETCD_METRICS: u16 = 2381;
-const ETCD_PATIENCE: Duration = Duration::from_secs(60);
-/// Above what a living master gets to give this one a vote.
-const JOIN_PATIENCE: Duration = Duration::from_secs(150);
-const APISERVER_PATIENCE: Duration = Duration::from_secs(120);
-const CONTROLLERS_PATIENCE: Duration = Duration::from_secs(60);
-const ADDONS_PATIENCE: Duration = Duration::from_secs(150);
-const ALLOWED_PATIENCE: Duration = Duration::from_secs(20);
+const ETCD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than a running master takes to give this one a vote.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(150);
+const APISERVER_TIMEOUT: Duration = Duration::from_secs(120);
+const CONTROLLERS_TIMEOUT: Duration = Duration::from_secs(60);
+const ADDONS_TIMEOUT: Duration = Duration::from_secs(150);
+const ALLOWED_TIMEOUT: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(30);
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 
@@ -44,7 +44,7 @@ pub(super) fn local(port: u16) -> SocketAddr {
 
 impl Node<'_> {
     pub(super) fn begin(&self, facts: &Facts, component: Component) {
-        self.crew.start(component, facts.arguments(component));
+        self.supervisor.start(component, facts.arguments(component));
     }
 
     pub(super) async fn master(
@@ -55,36 +55,36 @@ impl Node<'_> {
     ) -> Result<Never> {
         let reporter = &self.boot.reporter;
         let etcd = async {
-            if self.had_quorum() && !Path::new(ETCD_DATA).join("member").exists() {
+            if self.had_etcd_quorum() && !Path::new(ETCD_DATA).join("member").exists() {
                 return Err(self.etcd_is_lost(facts).await);
             }
             self.begin(facts, Component::Etcd);
-            // A member that joins serves once it has a vote.
-            let joins = !facts.plan.etcd_join.is_empty() && !self.had_quorum();
-            let (path, patience) = if joins {
-                ("/readyz", JOIN_PATIENCE)
+            // A joining member serves once it has a vote.
+            let joins = !facts.plan.etcd_join.is_empty() && !self.had_etcd_quorum();
+            let (path, time_limit) = if joins {
+                ("/readyz", JOIN_TIMEOUT)
             } else {
-                ("/health", ETCD_PATIENCE)
+                ("/health", ETCD_TIMEOUT)
             };
             let check = async || {
                 if joins {
-                    // Each refusal is some lines of its log.
+                    // Each refusal writes several lines to its log.
                     sleep(LOOK).await;
                 }
-                etcd_is_well(path).await
+                etcd_is_healthy(path).await
             };
-            self.crew
-                .until(Component::Etcd, path, patience, check)
+            self.supervisor
+                .until(Component::Etcd, path, time_limit, check)
                 .await
         };
         reporter.run("etcd", etcd).await?;
-        // On disk before anything is written to this etcd: from now on an
-        // empty directory means a loss, not a beginning.
+        // Stored before anything is written to this etcd: from now on an empty
+        // directory means lost data.
         let mark = self.boot.home.join(QUORUM);
         let mut roles = mark.exists();
         if !roles {
             write_private(&mark, b"")?;
-            // Who joins others finds what they have.
+            // A joining member finds existing objects.
             roles = !facts.plan.etcd_join.is_empty() || self.defaults().await;
         }
         let absent = plan::left_out(facts);
@@ -98,18 +98,18 @@ impl Node<'_> {
         }
         self.begin(facts, Component::Apiserver);
         let api = Api::new(&facts.api, Path::new(PKI), "admin")?;
-        let apiserver = self.crew.until(
+        let apiserver = self.supervisor.until(
             Component::Apiserver,
             "the API",
-            APISERVER_PATIENCE,
+            APISERVER_TIMEOUT,
             async || api.answers().await,
         );
-        // What the kubelet says of itself may reach the API later than it
-        // was true: the node is asked about from here on.
+        // The status of the kubelet may reach the API late, so the node is
+        // queried from this time on.
         let since = clock::iso_z(clock::now_micros());
         // The API server opens its port long before it answers, and lets
-        // clients wait: what a kubelet does before its first question may
-        // be done by then.
+        // clients wait: the kubelet can finish its preparation before its first
+        // request is answered.
         let kubelet = async {
             self.wait_for(&self.containerd).await;
             while !is_open(facts.api.as_str()).await {
@@ -122,7 +122,7 @@ impl Node<'_> {
             done = reporter.run("apiserver", apiserver) => done?,
             () = kubelet => {}
         }
-        handy_kubectl();
+        link_kubectl();
 
         let ready = async {
             let addons = async {
@@ -142,7 +142,7 @@ impl Node<'_> {
         };
         let peers = self.peers.subscribe();
         let channel = &self.boot.channel;
-        // What goes on is told from the first moment; tasks are for members.
+        // Observations are reported from the start; tasks are for members only.
         let (ready, never) = (
             async {
                 ready.await?;
@@ -157,16 +157,16 @@ impl Node<'_> {
                 Err::<Never, _>(Error::internal("observing ended"))
             },
         );
-        // A master that failed still says what it sees.
-        let ready = self.boot.hold(ready);
+        // A failed master still reports its observations.
+        let ready = self.boot.report_failure(ready);
         tokio::try_join!(ready, never).map(|(never, _)| never)
     }
 
-    /// Whether this cluster's etcd has the first objects of its release; else
-    /// the API server makes them, which takes longer.
+    /// Loads the default objects of the release into etcd; otherwise the API
+    /// server creates them, which takes longer.
     async fn defaults(&self) -> bool {
         let work =
-            async { defaults::provide(&etcd::client()?, Path::new(defaults::BROUGHT)).await };
+            async { defaults::load_defaults(&etcd::client()?, Path::new(defaults::BROUGHT)).await };
         let done = work.await;
         let text = match &done {
             Ok(0) => return false,
@@ -178,24 +178,24 @@ impl Node<'_> {
         done.is_ok()
     }
 
-    /// A member that comes back with an empty directory has forgotten its
-    /// votes, and a cluster of one would begin anew without a word: it is
-    /// not started. Tells the server so.
+    /// A member with an empty directory has lost its votes, and a cluster with
+    /// one member would silently start empty, so it is not started. Reports
+    /// that to the server.
     async fn etcd_is_lost(&self, facts: &Facts) -> Error {
-        let (what, cure) = if facts.several_masters() {
+        let (what, remedy) = if facts.several_masters() {
             (
-                "the others go on as long as they are the majority",
+                "the others keep working as long as they are the majority",
                 "delete this container and resize the cluster to its present size",
             )
         } else {
             (
-                "everything that was in this cluster is gone",
-                "make the cluster anew",
+                "all data of this cluster is lost",
+                "create the cluster again",
             )
         };
         let why = format!(
             "{ETCD_DATA} is empty although this etcd had a quorum before; it is not started, {what}. \
-             Put the volume back, or {cure}"
+             Put the volume back, or {remedy}"
         );
         let seen = Observed {
             nodes: Vec::new(),
@@ -205,7 +205,7 @@ impl Node<'_> {
             addons: Vec::new(),
         };
         let mut known = self.boot.welcomed.subscribe();
-        // Held by the boot: it cannot close.
+        // `self` holds the sender, so the channel cannot close.
         let _ = known.wait_for(|yes| *yes).await;
         let mut backoff = Backoff::new(100, 5_000);
         while let Err(e) = self.boot.channel.post::<Value>("observed", &seen).await {
@@ -225,53 +225,53 @@ impl Node<'_> {
         std::future::pending().await
     }
 
-    /// With an API: once that has made the roles.
+    /// With an API: waits until it has created the roles.
     async fn controllers(&self, facts: &Facts, api: Option<&Api>) -> Result<()> {
         let both = async {
-            // Before that it refuses them all, and each refusal doubles the
-            // time until they ask again.
+            // Before that all requests are refused, and each refusal doubles
+            // the delay of the next attempt.
             if let Some(api) = api {
                 self.allowed(api, "/readyz/poststarthook/rbac/bootstrap-roles")
                     .await;
             }
             self.begin(facts, Component::ControllerManager);
             self.begin(facts, Component::Scheduler);
-            let manager = self.crew.answers(
+            let manager = self.supervisor.answers(
                 Component::ControllerManager,
                 local(10257),
-                CONTROLLERS_PATIENCE,
+                CONTROLLERS_TIMEOUT,
             );
             let scheduler =
-                self.crew
-                    .answers(Component::Scheduler, local(10259), CONTROLLERS_PATIENCE);
+                self.supervisor
+                    .answers(Component::Scheduler, local(10259), CONTROLLERS_TIMEOUT);
             tokio::try_join!(manager, scheduler).map(|_| ())
         };
         self.boot.reporter.run("controllers", both).await
     }
 
-    /// Waits, within reason, until the API answers a question with 200.
+    /// Waits, within limits, until a request to the API returns 200.
     pub(super) async fn allowed(&self, api: &Api, path: &str) {
         let asked = async {
             while !api.look(path).await.is_ok_and(|a| a.status == 200) {
                 sleep(SOON).await;
             }
         };
-        let _ = tokio::time::timeout(ALLOWED_PATIENCE, asked).await;
+        let _ = tokio::time::timeout(ALLOWED_TIMEOUT, asked).await;
     }
 
-    /// `/readyz` says ok.
+    /// Waits until `/readyz` is ok.
     async fn healthy(&self, api: &Api) -> Result<()> {
-        let until = Instant::now() + self.crew.patience(APISERVER_PATIENCE);
+        let until = Instant::now() + self.supervisor.step_timeout(APISERVER_TIMEOUT);
         loop {
             let why = match api.look("/readyz?verbose").await {
                 Ok(answer) if answer.status == 200 => return Ok(()),
-                Ok(answer) => observe::unwell(&answer.text),
+                Ok(answer) => observe::failed_checks(&answer.text),
                 Err(e) => plain(&e),
             };
             if Instant::now() >= until {
                 let e = self
-                    .crew
-                    .blame(Component::Apiserver, &format!("/readyz: {why}"));
+                    .supervisor
+                    .component_error(Component::Apiserver, &format!("/readyz: {why}"));
                 self.boot
                     .reporter
                     .step("apiserver", nodewire::StepStatus::Failed, plain(&e));
@@ -281,14 +281,15 @@ impl Node<'_> {
         }
     }
 
-    /// Installs the cluster's DNS; returns when it answers on its address.
+    /// Installs the cluster DNS; returns when it answers at its address.
     async fn addons(&self, api: &Api, facts: &Facts, image: &Image) -> Result<()> {
-        let until = Instant::now() + self.crew.patience(ADDONS_PATIENCE);
+        let until = Instant::now() + self.supervisor.step_timeout(ADDONS_TIMEOUT);
         let objects = addons::coredns(&facts.plan, &image.images.coredns);
         let mut backoff = Backoff::new(50, 1_000);
         while let Err(e) = addons::apply(api, &objects).await {
-            // A young API server has no namespace, no storage of a kind or
-            // no way in yet; what it calls wrong stays wrong.
+            // A new API server lacks namespaces, storage of a kind or
+            // permissions for a while; objects that it rejects as invalid stay
+            // invalid.
             if matches!(e.kind, Kind::Invalid { .. }) || Instant::now() >= until {
                 return Err(e);
             }
@@ -310,25 +311,25 @@ impl Node<'_> {
                         Err(e) => e,
                     }
                 }
-                Ok(false) => addons::pods_words(api).await,
+                Ok(false) => addons::dns_pod_reasons(api).await,
                 Err(e) => plain(&e),
             };
             if Instant::now() >= until {
-                let blamed = if running {
+                let component = if running {
                     Component::Proxy
                 } else {
                     Component::ControllerManager
                 };
                 let what = format!("CoreDNS does not answer on {server}: {why}");
-                return Err(self.crew.blame(blamed, &what));
+                return Err(self.supervisor.component_error(component, &what));
             }
             sleep(LOOK).await;
         }
     }
 }
 
-/// Whether etcd serves: its port is open before its members are enough.
-async fn etcd_is_well(path: &str) -> bool {
+/// Whether etcd serves: its port is open before enough members are connected.
+async fn etcd_is_healthy(path: &str) -> bool {
     let ask = async {
         let mut tcp = TcpStream::connect(local(ETCD_METRICS)).await?;
         let ask = format!("GET {path} HTTP/1.0\r\n\r\n");
@@ -343,8 +344,8 @@ async fn etcd_is_well(path: &str) -> bool {
     )
 }
 
-/// `docker exec MASTER kubectl …` finds the cluster.
-fn handy_kubectl() {
+/// Makes `docker exec MASTER kubectl …` work.
+fn link_kubectl() {
     let dir = Path::new("/root/.kube");
     let _ = std::fs::create_dir_all(dir);
     let _ = std::os::unix::fs::symlink(format!("{ETC}/admin.conf"), dir.join("config"));

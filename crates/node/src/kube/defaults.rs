@@ -1,9 +1,9 @@
-//! The first objects of every Kubernetes: roles, bindings, priorities. An API
-//! server makes them one by one at its first start, and refuses nearly
-//! everybody before the last. The image brings them as the API server of its
-//! release wrote them, and etcd has them before ours starts. What that finds
-//! wrong or missing, for other feature gates have other objects, it mends as
-//! at every start.
+//! The default objects of Kubernetes: roles, bindings, priorities. An API
+//! server creates them one by one at its first start, and refuses most clients
+//! until it has finished. The image contains them as written by the API server
+//! of its release, and they are loaded into etcd before our API server starts.
+//! It corrects differences (feature gates change the set of objects) as at
+//! every start.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 
-/// Answers of etcd to `range`, one a line.
+/// Answers of etcd to `range`, one per line.
 pub(super) const BROUGHT: &str = "/usr/share/jeroboam/etcd/defaults.json";
 /// Below etcd's limit of 128 operations.
 const AT_ONCE: usize = 100;
@@ -26,19 +26,19 @@ struct Range {
     kvs: Vec<Pair>,
 }
 
-/// Key and value in base64, as etcd's JSON gateway has them.
+/// Key and value in base64, as in etcd's JSON gateway.
 #[derive(Deserialize)]
 struct Pair {
     key: String,
     value: String,
 }
 
-/// Writes what the image brought into an etcd that was never used; nothing
-/// of what is there is changed. How many objects were brought.
+/// Writes the objects of the image into an unused etcd without changing
+/// existing ones, and returns their number.
 ///
 /// # Errors
 /// Invalid: the file is damaged; Unavailable: etcd refused.
-pub(super) async fn provide(etcd: &Api, brought: &Path) -> Result<usize> {
+pub(super) async fn load_defaults(etcd: &Api, brought: &Path) -> Result<usize> {
     let text = match fs::read_to_string(brought) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(0),
@@ -63,7 +63,8 @@ fn read(text: &str) -> serde_json::Result<Vec<Pair>> {
     Ok(pairs)
 }
 
-/// All of them where none is there: another master may have been faster.
+/// All objects if none exists, because another master may have written them
+/// first.
 fn transaction(pairs: &[Pair]) -> Value {
     let compare: Vec<Value> = pairs
         .iter()
@@ -96,7 +97,7 @@ mod tests {
         };
         assert_eq!(keys("success", "/requestPut/key"), ["YQ==", "Yg=="]);
         assert_eq!(keys("success", "/requestPut/value"), ["MQ==", "Mg=="]);
-        // Every key that is written is asked about.
+        // Each written key is compared first.
         assert_eq!(keys("compare", "/key"), ["YQ==", "Yg=="]);
         assert_eq!(keys("compare", "/version"), ["0", "0"]);
         assert!(read("{\"kvs\":").is_err());

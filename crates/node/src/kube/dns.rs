@@ -1,4 +1,4 @@
-//! One question to the cluster's DNS: does it answer on its own address?
+//! Sends one query to the cluster DNS, to check that it answers at its address.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 const ANSWER: Duration = Duration::from_secs(1);
 const ID: u16 = 0x4a65;
 
-/// Asks for the address of `name`; says what is wrong otherwise.
+/// Queries the address of `name`; returns the error otherwise.
 pub(crate) async fn ask(server: IpAddr, name: &str) -> Result<(), String> {
     let any: SocketAddr = match server {
         IpAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
@@ -26,7 +26,7 @@ pub(crate) async fn ask(server: IpAddr, name: &str) -> Result<(), String> {
     match timeout(ANSWER, exchange).await {
         Err(_) => Err(format!("no answer for {name} within 1 s")),
         Ok(Err(e)) => Err(e.to_string()),
-        Ok(Ok(answer)) => understand(&answer).map_err(|why| format!("{name}: {why}")),
+        Ok(Ok(answer)) => parse_answer(&answer).map_err(|why| format!("{name}: {why}")),
     }
 }
 
@@ -39,12 +39,12 @@ fn question(name: &str) -> Vec<u8> {
         out.push(u8::try_from(label.len().min(63)).unwrap_or(63));
         out.extend_from_slice(label.get(..label.len().min(63)).unwrap_or_default());
     }
-    // The root; type A, class IN.
+    // The root name; type A, class IN.
     out.extend_from_slice(&[0, 0, 1, 0, 1]);
     out
 }
 
-fn understand(answer: &[u8]) -> Result<(), String> {
+fn parse_answer(answer: &[u8]) -> Result<(), String> {
     let (Some(id), Some(flags), Some(count)) = (answer.get(..2), answer.get(3), answer.get(6..8))
     else {
         return Err("an answer cut short".into());
@@ -67,10 +67,10 @@ mod tests {
         assert_eq!(&q[12..], [1, b'a', 2, b'b', b'c', 0, 0, 1, 0, 1]);
         let mut good = q.clone();
         (good[2], good[7]) = (0x84, 1);
-        assert_eq!(understand(&good), Ok(()));
+        assert_eq!(parse_answer(&good), Ok(()));
         let mut refused = good.clone();
         refused[3] = 3;
-        assert_eq!(understand(&refused), Err("response code 3".into()));
-        assert!(understand(&q).is_err() && understand(&[0]).is_err());
+        assert_eq!(parse_answer(&refused), Err("response code 3".into()));
+        assert!(parse_answer(&q).is_err() && parse_answer(&[0]).is_err());
     }
 }

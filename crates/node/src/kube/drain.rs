@@ -1,6 +1,6 @@
-//! Emptying a node by evictions, which respect disruption budgets. A node
-//! that cannot be emptied in time takes work again, and the pod and the
-//! budget in the way are named.
+//! Drains a node by evictions, which respect disruption budgets. A node that
+//! cannot be drained in time is uncordoned, and the error names the blocking
+//! pod and budget.
 
 use std::time::Duration;
 
@@ -12,34 +12,35 @@ use tokio::time::{Instant, sleep};
 use super::api::{Answer, Api};
 use crate::engine::query;
 
-/// Evictions under way at a time.
+/// Maximum number of concurrent evictions.
 const BREADTH: usize = 16;
 const LOOK: Duration = Duration::from_millis(200);
-/// After a refusal that names no time: a new pod elsewhere is ready in less.
+/// Delay after a refusal without a time; a replacement pod usually needs less
+/// to become ready.
 const AGAIN: Duration = Duration::from_secs(1);
 
 fn node_path(node: &str) -> String {
     format!("/api/v1/nodes/{}", query(node))
 }
 
-/// Whether the node may take pods.
+/// Sets whether the node accepts new pods.
 ///
 /// # Errors
-/// As the API.
+/// Fails if the API request fails.
 pub(crate) async fn cordon(api: &Api, node: &str, unschedulable: bool) -> Result<()> {
     let change = json!({ "spec": { "unschedulable": unschedulable } });
     api.merge(&node_path(node), &change).await.map(|_| ())
 }
 
-/// Cordons and evicts; returns when nothing is left but daemons.
+/// Cordons and evicts; returns when only daemons are left.
 ///
 /// # Errors
-/// NotFound: no such node. Timeout, naming pods and budgets: it takes work
-/// again. Else as the API.
+/// NotFound: no such node. Timeout, naming pods and budgets: the node is
+/// uncordoned. Otherwise API errors.
 pub(crate) async fn drain(api: &Api, node: &str, until: Instant) -> Result<String> {
     let before = api.get(&node_path(node)).await?;
     cordon(api, node, true).await?;
-    // The pods of a dead node never say that they ended.
+    // The pods on a dead node never report their end.
     if !is_ready(&before) {
         return Ok(format!("{node} is down: nothing to wait for"));
     }
@@ -59,7 +60,7 @@ pub(crate) fn is_ready(node: &Value) -> bool {
 }
 
 /// # Errors
-/// As the API.
+/// Fails if the API request fails.
 pub(crate) async fn pods_on(api: &Api, node: &str) -> Result<Vec<Value>> {
     let filter = query(&format!("spec.nodeName={node}"));
     let mut list = api
@@ -75,7 +76,7 @@ async fn evict_all(api: &Api, node: &str, until: Instant) -> Result<String> {
     let pods: Vec<Pod> = pods_on(api, node)
         .await?
         .iter()
-        .filter(|pod| !stays(pod))
+        .filter(|pod| !is_not_evictable(pod))
         .map(Pod::of)
         .collect();
     let count = pods.len();
@@ -95,9 +96,9 @@ async fn evict_all(api: &Api, node: &str, until: Instant) -> Result<String> {
     }
 }
 
-/// Pods that no eviction moves: a daemon comes back at once, a mirror is the
-/// kubelet's own.
-fn stays(pod: &Value) -> bool {
+/// Pods that are not evicted: a daemon pod would be recreated at once, a mirror
+/// pod belongs to the kubelet.
+fn is_not_evictable(pod: &Value) -> bool {
     let meta = &pod["metadata"];
     let mirror = meta["annotations"]
         .get("kubernetes.io/config.mirror")
@@ -135,10 +136,10 @@ impl Pod {
     }
 }
 
-/// What an answer to an eviction asks for.
+/// The next action after an answer to an eviction.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// Until it is gone, or another pod has its name.
+    /// Wait until it is gone, or another pod has its name.
     Wait,
     Again(Duration),
     Done,
@@ -158,9 +159,9 @@ fn next(answer: &Answer) -> Next {
         404 => Next::Done,
         429 => Next::Again(answer.retry_after.map_or(AGAIN, Duration::from_secs)),
         403 if terminating() => Next::Wait,
-        // A pod under two budgets: no waiting helps.
+        // A pod under two budgets can never be evicted.
         500 => Next::GiveUp,
-        // Precondition of a pod that changed meanwhile; a server on its way
+        // The precondition of a changed pod failed, or the server is shutting
         // down.
         409 | 502..=504 => Next::Again(Duration::from_secs(1)),
         _ => Next::GiveUp,
@@ -207,7 +208,7 @@ async fn evict(api: &Api, pod: &Pod, until: Instant) -> Result<()> {
     }
 }
 
-/// The server's words; they name the budget in the causes only.
+/// The message of the server, which names the budget only in the causes.
 fn reason(answer: &Answer) -> String {
     let body = answer.json();
     let causes: Vec<&str> = body["details"]["causes"]
@@ -267,6 +268,8 @@ mod tests {
             "kubernetes.io/config.mirror": "x" } } });
         let plain = json!({ "metadata": { "ownerReferences": [
             { "kind": "ReplicaSet", "controller": true }] } });
-        assert!(stays(&daemon) && stays(&mirror) && !stays(&plain));
+        assert!(
+            is_not_evictable(&daemon) && is_not_evictable(&mirror) && !is_not_evictable(&plain)
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! The members of etcd, changed by a living master when another is lost: the
-//! dead one goes, its successor comes without a vote and gets one when it has
-//! caught up. By etcd's JSON gateway on this master's own member.
+//! Changes of the etcd members by a running master after another one was lost:
+//! removes the dead member, adds its successor as a learner, and promotes it
+//! when it has caught up. Uses etcd's JSON gateway of the local member.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::engine::text;
 const CLIENTS: &str = "127.0.0.1:2379";
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The way to this master's own member.
+/// A client of the local member.
 ///
 /// # Errors
 /// Invalid `certificate`: the files of the client are missing.
@@ -24,7 +24,7 @@ pub(crate) fn client() -> Result<Api> {
     Api::trusting("etcd-ca", CLIENTS, Path::new(PKI), "etcd-client")
 }
 
-/// A member as the list has it; one that never started has no name.
+/// A member in the list; one that never started has no name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Member {
     id: String,
@@ -32,7 +32,7 @@ struct Member {
     learner: bool,
 }
 
-/// As the flags of etcd have it.
+/// As in the flags of etcd.
 fn url(address: &str) -> String {
     format!("https://{address}:2380")
 }
@@ -67,12 +67,12 @@ async fn list(api: &Api) -> Result<Vec<Member>> {
         .collect())
 }
 
-/// Repeats until it works; the reason of the last failure at the deadline.
-async fn insist(until: Instant, work: impl AsyncFn() -> Result<String>) -> Result<String> {
+/// Repeats until it succeeds; the last failure at the deadline.
+async fn retry_until(until: Instant, work: impl AsyncFn() -> Result<String>) -> Result<String> {
     loop {
         match work().await {
             Err(e) if Instant::now() < until => {
-                crate::report::say(format_args!("{}", crate::report::plain(&e)));
+                crate::report::log_line(format_args!("{}", crate::report::plain(&e)));
                 sleep(LOOK).await;
             }
             Err(e) => return Err(Error::timeout(e.message)),
@@ -81,12 +81,12 @@ async fn insist(until: Instant, work: impl AsyncFn() -> Result<String>) -> Resul
     }
 }
 
-/// Forgets the members at the lost addresses and takes one at `address` that
-/// has no vote yet. Its node has not started: what is there under its address
-/// is the dead one, or an attempt before this.
+/// Removes the members at the lost addresses and adds one at `address` as a
+/// learner. Its node has not started, so an existing member with its address is
+/// the dead one or a previous attempt.
 ///
 /// # Errors
-/// Timeout, with etcd's last words: there is no quorum.
+/// Timeout, with etcd's last error: there is no quorum.
 pub(crate) async fn add(
     api: &Api,
     address: &str,
@@ -94,7 +94,7 @@ pub(crate) async fn add(
     until: Instant,
 ) -> Result<String> {
     let own = url(address);
-    insist(until, async || {
+    retry_until(until, async || {
         let gone: Vec<String> = lost.iter().map(|a| url(a)).collect();
         for member in list(api).await? {
             if member.urls.iter().any(|u| *u == own || gone.contains(u)) {
@@ -108,13 +108,13 @@ pub(crate) async fn add(
     .await
 }
 
-/// Gives the member at `address` its vote once it has caught up.
+/// Promotes the member at `address` once it has caught up.
 ///
 /// # Errors
-/// Timeout, with etcd's last words.
+/// Timeout, with etcd's last error.
 pub(crate) async fn promote(api: &Api, address: &str, until: Instant) -> Result<String> {
     let own = url(address);
-    insist(until, async || {
+    retry_until(until, async || {
         let all = list(api).await?;
         let Some(member) = all.iter().find(|m| m.urls.contains(&own)) else {
             return Err(Error::unavailable(format!("etcd: {own} is no member")));

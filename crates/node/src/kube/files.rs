@@ -1,11 +1,11 @@
-//! The files that components read: kubeconfigs, configurations, the CNI
-//! chain. Pure; all but containerd's are JSON, which is YAML too.
+//! Configuration files of components: kubeconfigs, configurations, the CNI
+//! chain. Pure; all except containerd's are JSON, which is valid YAML.
 
 use serde_json::{Value, json};
 
 use super::plan::{CONTAINERD_SOCKET, ETC, Facts, PKI, full_name};
 
-/// Where pods get their resolver from: Docker's own is not reachable there.
+/// The resolver of pods, because Docker's resolver is not reachable from them.
 pub(crate) const RESOLV: &str = "/etc/kubernetes/resolv.conf";
 pub(crate) const CNI_CONF: &str = "/etc/cni/net.d/10-jeroboam.conflist";
 pub(crate) const CONTAINERD_CONF: &str = "/etc/containerd/config.toml";
@@ -29,7 +29,7 @@ fn pretty(path: &str, value: &Value) -> File {
     file(path, format!("{value:#}\n"))
 }
 
-/// Everything that a node of this role reads once certificates are there.
+/// All files that a node of this role reads after the certificates exist.
 pub(crate) fn all(f: &Facts) -> Vec<File> {
     let mut files = vec![
         kubeconfig(f, "kubelet", &f.api),
@@ -40,8 +40,8 @@ pub(crate) fn all(f: &Facts) -> Vec<File> {
         resolv(f),
     ];
     if f.is_master() {
-        // Never through the balancer: a master's controllers live and die
-        // with its own API server.
+        // Never through the balancer: the controllers of a master depend on its
+        // own API server.
         for user in ["admin", "controller-manager", "scheduler"] {
             files.push(kubeconfig(f, user, &f.api));
         }
@@ -49,7 +49,8 @@ pub(crate) fn all(f: &Facts) -> Vec<File> {
     files
 }
 
-/// Names certificate files instead of holding them: renewal writes one place.
+/// Refers to certificate files instead of embedding them, so that a renewal
+/// writes one place.
 fn kubeconfig(f: &Facts, user: &str, server: &str) -> File {
     let config = json!({
         "apiVersion": "v1",
@@ -78,12 +79,13 @@ fn kubeconfig(f: &Facts, user: &str, server: &str) -> File {
 }
 
 const MIB: u64 = 1024 * 1024;
-/// What the agent and containerd need, and a master's components.
+/// Memory used by the agent and containerd, and by the components of a master.
 const OWN_MEMORY: u64 = 150 * MIB;
 const MASTER_MEMORY: u64 = 600 * MIB;
 
-/// The kubelet sees the whole host; what is not this node's is reserved, so
-/// that Allocatable is at most the flavor. `None`: no limit is set.
+/// The kubelet sees the memory of the whole host, so the part that does not
+/// belong to this node is reserved, and Allocatable is at most the flavor.
+/// `None`: no limit is set.
 fn reserved_memory(f: &Facts) -> Option<u64> {
     let (limit, total) = f.memory?;
     let own = if f.is_master() {
@@ -91,7 +93,7 @@ fn reserved_memory(f: &Facts) -> Option<u64> {
     } else {
         OWN_MEMORY
     };
-    // A reservation of everything makes the kubelet exit.
+    // Reserving everything makes the kubelet exit.
     (limit < total).then(|| (total - limit + own).min(total - 64 * MIB))
 }
 
@@ -120,8 +122,8 @@ fn kubelet(f: &Facts) -> File {
             "imagefs.available": "0%",
         },
         "enforceNodeAllocatable": ["pods"],
-        // A kubelet that starts again on a node called Ready looks at itself
-        // no sooner than this; it tells only what changed.
+        // A restarted kubelet of a Ready node checks its status only after this
+        // time, and reports only changes.
         "nodeStatusUpdateFrequency": "2s",
         "nodeStatusReportFrequency": "5m",
     });
@@ -144,8 +146,8 @@ fn kubelet(f: &Facts) -> File {
 }
 
 fn proxy(f: &Facts) -> File {
-    // Beta and on by default from 1.31; refuses by itself what no service
-    // answers for.
+    // Beta and on by default from 1.31; refuses signals that no service
+    // handles.
     let mode = if f.minor >= 31 {
         "nftables"
     } else {
@@ -160,7 +162,7 @@ fn proxy(f: &Facts) -> File {
         "hostnameOverride": f.node,
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
-        // The limits belong to the host and are read-only here.
+        // The limits belong to the host and are read-only in the container.
         "conntrack": {
             "maxPerCore": 0,
             "min": 0,
@@ -171,7 +173,7 @@ fn proxy(f: &Facts) -> File {
     pretty(&format!("{ETC}/kube-proxy.json"), &config)
 }
 
-/// `isDefaultGateway` beside the route would make every ADD fail.
+/// `isDefaultGateway` together with the route would make every ADD fail.
 fn cni(f: &Facts) -> File {
     let config = json!({
         "cniVersion": "1.0.0",
@@ -205,7 +207,8 @@ fn resolv(f: &Facts) -> File {
     file(RESOLV, lines)
 }
 
-/// containerd's configuration needs the image only, not the cluster.
+/// The configuration of containerd depends only on the image, not on the
+/// cluster.
 pub(crate) fn containerd(pause: &str) -> File {
     let pause = full_name(pause);
     file(

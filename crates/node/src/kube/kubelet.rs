@@ -1,5 +1,5 @@
-//! This node's kubelet, from its start until the cluster calls the node
-//! Ready, and the proxy that follows it.
+//! The kubelet of this node, from its start until the node is Ready, and the
+//! service proxy that starts afterwards.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -16,49 +16,51 @@ use crate::engine::{query, text};
 use crate::report::plain;
 use crate::retry::Backoff;
 
-const KUBELET_PATIENCE: Duration = Duration::from_secs(60);
-const PROXY_PATIENCE: Duration = Duration::from_secs(20);
-const NODE_PATIENCE: Duration = Duration::from_secs(180);
+const KUBELET_TIMEOUT: Duration = Duration::from_secs(60);
+const PROXY_TIMEOUT: Duration = Duration::from_secs(20);
+const NODE_TIMEOUT: Duration = Duration::from_secs(180);
 
 impl Node<'_> {
-    /// The kubelet runs and says Ready, `since` (RFC 3339) it may have been
-    /// started; gives the Node's uid.
+    /// Waits until the kubelet reports Ready after `since` (RFC 3339), the time
+    /// of its start; returns the uid of the Node.
     pub(super) async fn node(&self, facts: &Facts, api: &Api, since: &str) -> Result<String> {
         self.wait_for(&self.containerd).await;
         self.begin(facts, Component::Kubelet);
         let reporter = &self.boot.reporter;
         let up = self
-            .crew
-            .answers(Component::Kubelet, local(10248), KUBELET_PATIENCE);
+            .supervisor
+            .answers(Component::Kubelet, local(10248), KUBELET_TIMEOUT);
         reporter.run("kubelet", up).await?;
         let uid = reporter
             .run("node", self.node_ready(facts, api, since))
             .await?;
-        // As everywhere where it is a pod: its start would take processor
-        // time from the kubelet's, and no pod is here before.
+        // Started late, as it would be if it were a pod: its start would
+        // compete with the kubelet for CPU, and no pod runs before.
         if let Ok(proxy) = Api::new(&facts.api, Path::new(PKI), "kube-proxy") {
             self.allowed(&proxy, "/api/v1/services?limit=1").await;
         }
         self.begin(facts, Component::Proxy);
-        // No pod needs them before there is a node to place it on.
+        // No pod needs them before a node can run it.
         self.wait_for(&self.images).await;
         let services = self
-            .crew
-            .answers(Component::Proxy, local(10256), PROXY_PATIENCE);
+            .supervisor
+            .answers(Component::Proxy, local(10256), PROXY_TIMEOUT);
         if let Err(e) = services.await {
-            // A node of the cluster all the same: it is only without services.
+            // The node is a member of the cluster even without the service
+            // proxy.
             reporter.step("kube-proxy", nodewire::StepStatus::Retrying, plain(&e));
         }
         Ok(uid)
     }
 
-    /// Ready since this boot: what an earlier one said still stands there.
+    /// Ready in this boot, because the status of an earlier boot is still
+    /// stored.
     async fn node_ready(&self, facts: &Facts, api: &Api, since: &str) -> Result<String> {
         let path = format!(
             "/api/v1/nodes?watch=true&timeoutSeconds=60&fieldSelector={}",
             query(&format!("metadata.name={}", facts.node))
         );
-        // What is in the way, in the cluster's words.
+        // The reason that the cluster reports.
         let why = Mutex::new(String::from("it has not registered"));
         let note = |words: String| *why.lock().unwrap_or_else(PoisonError::into_inner) = words;
         let watch = async {
@@ -66,7 +68,7 @@ impl Node<'_> {
             loop {
                 let seen = api
                     .watch(&path, |_, node| {
-                        if drain::is_ready(node) && heard_of(node).as_str() >= since {
+                        if drain::is_ready(node) && last_ready_heartbeat(node).as_str() >= since {
                             return Some(text(&node["metadata"]["uid"]));
                         }
                         note(unready(node));
@@ -81,19 +83,19 @@ impl Node<'_> {
                 backoff.pause().await;
             }
         };
-        let patience = self.crew.patience(NODE_PATIENCE);
-        let watch = tokio::time::timeout(patience, watch);
+        let time_limit = self.supervisor.step_timeout(NODE_TIMEOUT);
+        let watch = tokio::time::timeout(time_limit, watch);
         let seen = tokio::select! {
             seen = watch => seen,
-            e = self.crew.dies(Component::Kubelet) => return Err(e),
+            e = self.supervisor.wait_until_failed(Component::Kubelet) => return Err(e),
         };
         seen.map_err(|_| {
             let why = why.lock().unwrap_or_else(PoisonError::into_inner);
-            self.crew.blame(
+            self.supervisor.component_error(
                 Component::Kubelet,
                 &format!(
                     "the node is not Ready within {} s: {why}",
-                    patience.as_secs()
+                    time_limit.as_secs()
                 ),
             )
         })
@@ -105,14 +107,14 @@ fn ready_condition(node: &Value) -> Option<&Value> {
     all.iter().find(|c| c["type"] == "Ready")
 }
 
-/// When the kubelet last said so; RFC 3339 in UTC, whole seconds.
-fn heard_of(node: &Value) -> String {
+/// When the kubelet last reported its status; RFC 3339 in UTC, whole seconds.
+fn last_ready_heartbeat(node: &Value) -> String {
     ready_condition(node)
         .map(|c| text(&c["lastHeartbeatTime"]))
         .unwrap_or_default()
 }
 
-/// Why a node is not Ready, as its kubelet says.
+/// Why a node is not Ready, as reported by its kubelet.
 fn unready(node: &Value) -> String {
     ready_condition(node)
         .map(|c| format!("{}: {}", text(&c["reason"]), text(&c["message"])))

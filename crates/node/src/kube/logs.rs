@@ -1,4 +1,4 @@
-//! Where components' words and the log of their starts and exits lie.
+//! Output files of components and the log of their starts and exits.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::clock;
 
-use crate::report::say;
+use crate::report::log_line;
 
-/// Two files of this size are kept of each.
+/// Maximum size; two files of this size are kept per component.
 const MAX_LOG: u64 = 4 * 1024 * 1024;
 
-/// What a component writes, in two files of bounded size.
+/// The output of a component, in two files of bounded size.
 pub(crate) struct LogFile {
     path: PathBuf,
     open: Mutex<Option<(File, u64)>>,
@@ -33,7 +33,7 @@ impl LogFile {
         }
     }
 
-    /// A log that cannot be written stops nothing.
+    /// A log write error is ignored.
     pub(crate) fn write(&self, line: &str) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.as_ref().is_some_and(|(_, size)| *size > MAX_LOG) {
@@ -47,7 +47,7 @@ impl LogFile {
     }
 }
 
-/// One line per start and end, JSON.
+/// One JSON line per start and exit.
 #[derive(Clone)]
 pub(crate) struct EventLog {
     pub dir: PathBuf,
@@ -68,22 +68,22 @@ impl EventLog {
             "at": at, "component": component, "event": event, "detail": detail,
         });
         self.file.write(&line.to_string());
-        say(format_args!("{component}: {event} {detail}"));
+        log_line(format_args!("{component}: {event} {detail}"));
     }
 }
 
-/// Bytes; the server keeps 4096 of a step's log.
+/// Maximum size, bytes; the server keeps 4096 of the log of a step.
 const WORDS: usize = 3 * 1024;
 
-/// As many of the last lines as a report keeps beside what is said of them.
+/// The last lines that fit into a report together with the description.
 pub(super) fn last(words: &str) -> String {
-    let mut room = WORDS;
+    let mut remaining = WORDS;
     let mut lines: Vec<&str> = words
         .lines()
         .rev()
         .take_while(|line| {
-            room = room.saturating_sub(line.len() + 1);
-            room > 0
+            remaining = remaining.saturating_sub(line.len() + 1);
+            remaining > 0
         })
         .collect();
     lines.reverse();

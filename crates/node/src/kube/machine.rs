@@ -1,5 +1,5 @@
-//! What a Kubernetes node needs of its container beyond what every node
-//! does: kernel knobs that look right, and an identity of its own.
+//! Preparation of a container for a Kubernetes node beyond that of every node:
+//! kernel settings as the kubelet expects them, and a machine id.
 
 use std::fs;
 use std::path::Path;
@@ -7,50 +7,51 @@ use std::path::Path;
 use kernel::{Error, Result, ids};
 use rustix::mount::mount_bind;
 
-/// The kubelet wants these values and would write them through to the host,
-/// whose they are: it reads them from a file of ours instead.
-const KNOBS: [(&str, &str); 3] = [
+/// Settings that the kubelet requires and would otherwise write to the host: it
+/// reads them from a bind-mounted file instead.
+const SYSCTLS: [(&str, &str); 3] = [
     ("vm/overcommit_memory", "1"),
     ("kernel/panic", "10"),
     ("kernel/panic_on_oops", "1"),
 ];
-const ROOM: &str = "/run/jeroboam";
+const RUNTIME_DIR: &str = "/run/jeroboam";
 
-/// Repeating it is harmless.
+/// Repeatable.
 ///
 /// # Errors
-/// Internal, naming what could not be done.
+/// Internal, naming the failed step.
 pub(crate) fn prepare(home: &Path) -> Result<()> {
     for dir in [
-        ROOM,
+        RUNTIME_DIR,
         "/etc/cni/net.d",
         "/etc/containerd",
         "/var/lib/kubelet",
     ] {
         fs::create_dir_all(dir).map_err(|e| Error::internal(format!("{dir}: {e}")))?;
     }
-    // Sockets and states of processes that an earlier run of this container
-    // had: the numbers in them belong to others now.
+    // Sockets and state files of processes of an earlier run of this container,
+    // whose process ids are reused.
     let _ = fs::remove_dir_all("/run/containerd");
-    for (knob, value) in KNOBS {
+    for (knob, value) in SYSCTLS {
         let target = format!("/proc/sys/{knob}");
         let there = fs::read_to_string(&target).unwrap_or_default();
         if there.trim() != value {
-            cover(&target, &format!("{value}\n"))?;
+            bind_mount_file(&target, &format!("{value}\n"))?;
         }
     }
     let id = machine_id(home)?;
     let _ = fs::write("/etc/machine-id", format!("{id}\n"));
     let uuid = "/sys/class/dmi/id/product_uuid";
     if Path::new(uuid).exists() {
-        cover(uuid, &format!("{}\n", dashed(&id)))?;
+        bind_mount_file(uuid, &format!("{}\n", dashed(&id)))?;
     }
     Ok(())
 }
 
-/// Lays a file with this content over another one, in this container only.
-fn cover(target: &str, content: &str) -> Result<()> {
-    let source = format!("{ROOM}/{}", target.replace('/', "_"));
+/// Bind-mounts a file with this content over another one, in this container
+/// only.
+fn bind_mount_file(target: &str, content: &str) -> Result<()> {
+    let source = format!("{RUNTIME_DIR}/{}", target.replace('/', "_"));
     fs::write(&source, content).map_err(|e| Error::internal(format!("{source}: {e}")))?;
     mount_bind(&source, target).map_err(|e| Error::internal(format!("covering {target}: {e}")))
 }
@@ -67,7 +68,7 @@ fn machine_id(home: &Path) -> Result<String> {
     Ok(fresh)
 }
 
-/// 32 hex digits as a UUID is written.
+/// Formats 32 hex digits as a UUID.
 fn dashed(id: &str) -> String {
     let part = |from, to| id.get(from..to).unwrap_or_default();
     [
@@ -80,7 +81,8 @@ fn dashed(id: &str) -> String {
     .join("-")
 }
 
-/// The container's limit and the host's memory, bytes; `None`: no limit.
+/// The memory limit of the container and the memory of the host, bytes; `None`:
+/// no limit.
 pub(crate) fn memory() -> Option<(u64, u64)> {
     let limit = [
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",
@@ -90,7 +92,7 @@ pub(crate) fn memory() -> Option<(u64, u64)> {
     .find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())?;
     let info = fs::read_to_string("/proc/meminfo").ok()?;
     let total = total(&info)?;
-    // Without a limit version 1 shows a huge number.
+    // Version 1 reports a huge number if there is no limit.
     (limit < total).then_some((limit, total))
 }
 

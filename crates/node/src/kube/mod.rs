@@ -1,4 +1,4 @@
-//! One boot of a Kubernetes node.
+//! Boots a Kubernetes node.
 //!
 //! ```text
 //! prepare ─┬─ containerd ─┬───────────── images ─────────────────────────────────┐
@@ -7,8 +7,8 @@
 //!                          (workers) └─ api ───────────────┤                            │
 //!                                                          └─ roles ── controllers, addons
 //! ```
-//! Nothing waits for what it does not need. What the server said is kept:
-//! a node that was a member comes back without it.
+//! Each part waits only for its dependencies. The plan of the server is stored:
+//! a node that was a member boots without the server.
 
 pub(crate) mod addons;
 pub(crate) mod api;
@@ -43,70 +43,72 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::api::Api;
-use self::components::{Crew, crew, is_open};
+use self::components::{Supervisor, is_open, supervisor};
 use self::plan::{Component, Facts, IMAGE_FACTS, Image, Member, PKI};
 use crate::init::{Boot, Never};
-use crate::report::say;
+use crate::report::log_line;
 use crate::retry::Backoff;
 use crate::seed::write_private;
 use crate::{images, prepare};
 
 const LOGS: &str = "/var/log/jeroboam";
-/// How long a worker holds its kubelet back for an API that does not answer.
-const API_PATIENCE: Duration = Duration::from_secs(60);
-const CONTAINERD_PATIENCE: Duration = Duration::from_secs(60);
-/// Above the sum of what the components may take.
+/// How long a worker delays its kubelet if the API does not answer.
+const API_TIMEOUT: Duration = Duration::from_secs(60);
+const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(60);
+/// More than the sum of the times of the components.
 const STOP_LIMIT: Duration = Duration::from_millis(7_800);
 
-/// What the server said, kept for boots without it. Holds the service
-/// account key: as private as the certificates' keys.
+/// The stored answers of the server, for boots without it. Contains the service
+/// account key, so it is as private as the keys of certificates.
 #[derive(Clone, Serialize, Deserialize)]
-struct Kept {
+struct SavedState {
     welcome: Welcome,
     peers: Option<Peers>,
 }
 
-/// A Kubernetes node at work.
+/// A running Kubernetes node.
 pub(crate) struct Node<'a> {
     boot: &'a Boot,
-    crew: Crew,
+    supervisor: Supervisor,
     peers: watch::Sender<Option<Peers>>,
     kept: Option<Welcome>,
-    /// Whether containerd answers, and whether it holds our images.
+    /// Whether containerd answers, and whether it has our images.
     containerd: watch::Sender<bool>,
     images: watch::Sender<bool>,
-    addons: addons::Desk,
+    addons: addons::AddonInstaller,
 }
 
-/// Runs the node until `stop` ends; the components end before it returns.
+/// Runs the node until `stop` resolves; the components are stopped before it
+/// returns.
 ///
 /// # Errors
 /// The server refused a node that was never ready.
-pub(crate) async fn live(
+pub(crate) async fn run_node(
     boot: &Boot,
     delivery: impl Future<Output = ()>,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let (crew, runner) = crew(boot.reporter.clone(), Path::new(LOGS), boot.session.ready);
+    let (supervisor, runner) =
+        supervisor(boot.reporter.clone(), Path::new(LOGS), boot.session.ready);
     let (halt, halting) = watch::channel(false);
-    let kept: Option<Kept> = std::fs::read_to_string(boot.home.join("kubernetes.json"))
+    let kept: Option<SavedState> = std::fs::read_to_string(boot.home.join("kubernetes.json"))
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok());
     let (welcome, peers) = kept.map_or((None, None), |k| (Some(k.welcome), k.peers));
-    boot.channel.know_peers(peers.clone());
+    boot.channel.set_known_peers(peers.clone());
     let node = Node {
         boot,
-        crew,
+        supervisor,
         peers: watch::channel(peers).0,
         kept: welcome,
         containerd: watch::channel(false).0,
         images: watch::channel(false).0,
-        addons: addons::Desk::new(),
+        addons: addons::AddonInstaller::new(),
     };
     let runner = runner.run(halting);
     tokio::pin!(runner);
     let outcome = tokio::select! {
-        // Ends when told to only.
+        // Ends only when it is stopped.
         () = &mut runner => Ok(()),
         done = node.run() => done,
         () = delivery => Ok(()),
@@ -114,7 +116,7 @@ pub(crate) async fn live(
     };
     halt.send_replace(true);
     if timeout(STOP_LIMIT, runner).await.is_err() {
-        say("components are left to the kernel");
+        log_line("components are left to the kernel");
     }
     outcome
 }
@@ -145,31 +147,32 @@ impl Node<'_> {
                     Some(kept) => kept.clone(),
                     None => hello.clone().await?,
                 };
-                // Boxed: the stack holds several copies of what is being built.
+                // Boxed, because the stack would hold several copies of the
+                // value under construction.
                 self.member(&welcome, &image, own).boxed_local().await
             };
             tokio::try_join!(cluster, self.runtime()).map(|(never, ())| never)
         };
         let (never, _): (Never, Never) = tokio::try_join!(
-            boot.hold(greet.boxed_local()),
-            boot.hold(life.boxed_local())
+            boot.report_failure(greet.boxed_local()),
+            boot.report_failure(life.boxed_local())
         )?;
         match never {}
     }
 
-    /// Follows what the server tells of the other nodes, and remembers it.
+    /// Follows the peers that the server sends, and stores them.
     async fn keep(&self, welcome: &Welcome) -> Result<Never> {
         let path = self.boot.home.join("kubernetes.json");
         let remember = async {
             let mut peers = self.peers.subscribe();
             loop {
-                let kept = Kept {
+                let kept = SavedState {
                     welcome: welcome.clone(),
                     peers: peers.borrow_and_update().clone(),
                 };
                 write_private(&path, serde_json::to_string(&kept)?.as_bytes())?;
                 if peers.changed().await.is_err() {
-                    return Err(Error::internal("nobody follows the peers"));
+                    return Err(Error::internal("the peer updates have ended"));
                 }
             }
         };
@@ -180,9 +183,9 @@ impl Node<'_> {
         tokio::try_join!(remember, follow).map(|(never, _): (Never, Never)| never)
     }
 
-    /// Mounts, devices and the image's own facts; starts containerd.
+    /// Prepares mounts, devices and image data; starts containerd.
     async fn prepare(&self) -> Result<Image> {
-        let (boot, crew) = (self.boot, &self.crew);
+        let (boot, supervisor) = (self.boot, &self.supervisor);
         boot.reporter
             .run("prepare", async {
                 prepare::prepare(&boot.seed.node)?;
@@ -191,14 +194,14 @@ impl Node<'_> {
                     .map_err(|e| Error::invalid("image", format!("{IMAGE_FACTS}: {e}")))?;
                 let image = Image::parse(&text)?;
                 write_all(&[files::containerd(&image.images.pause)])?;
-                store::provide(Path::new(store::BROUGHT), Path::new(store::DATA)).await?;
-                crew.start(Component::Containerd, plan::arguments_of_containerd());
+                store::install_store(Path::new(store::BROUGHT), Path::new(store::DATA)).await?;
+                supervisor.start(Component::Containerd, plan::arguments_of_containerd());
                 Ok(image)
             })
             .await
     }
 
-    /// containerd answers and holds the images that the node brought along.
+    /// Waits for containerd and loads the images of the node.
     async fn runtime(&self) -> Result<()> {
         let reporter = &self.boot.reporter;
         let open = async || {
@@ -206,10 +209,10 @@ impl Node<'_> {
                 .await
                 .is_ok()
         };
-        let up = self.crew.until(
+        let up = self.supervisor.until(
             Component::Containerd,
             "its socket",
-            CONTAINERD_PATIENCE,
+            CONTAINERD_TIMEOUT,
             open,
         );
         reporter.run("containerd", up).await?;
@@ -229,9 +232,9 @@ impl Node<'_> {
         Ok(())
     }
 
-    /// Waits until a flag is up; for ever where its strand has failed.
+    /// Waits until a flag is set; for ever if its part has failed.
     async fn wait_for(&self, flag: &watch::Sender<bool>) {
-        // Held by `self`: it cannot close.
+        // `self` holds the sender, so the channel cannot close.
         let _ = flag.subscribe().wait_for(|up| *up).await;
     }
 
@@ -269,7 +272,7 @@ impl Node<'_> {
                 }
             }
         };
-        // It has its own: the life's are changed on the way.
+        // A copy, because the state is changed on the way.
         let renewal = self.renew(&facts);
         tokio::try_join!(
             life.boxed_local(),
@@ -290,24 +293,24 @@ impl Node<'_> {
             own,
             role: welcome.role,
             minor: image.minor(),
-            // A master's own; it lives and dies with its API server.
+            // Each master uses its local API server.
             api: format!("127.0.0.1:{}", plan.api_port),
-            etcd_known: !plan.etcd_join.is_empty() || self.had_quorum(),
+            etcd_known: !plan.etcd_join.is_empty() || self.had_etcd_quorum(),
             plan,
             members: Vec::new(),
             memory: machine::memory(),
         })
     }
 
-    /// Several masters know each other before etcd starts, and the address
-    /// of the balancer before they ask for certificates: it is in the names
-    /// of their API servers.
+    /// Several masters need each other's addresses before etcd starts, and the
+    /// address of the balancer before they request certificates, because it is
+    /// a name of their API servers.
     async fn with_members(&self, mut facts: Facts) -> Result<Facts> {
         if facts.is_master() && facts.several_masters() {
             let wanted = facts.plan.masters;
             let known = self.all_masters(wanted, |p| p.api.is_some());
             facts.members = self.boot.reporter.run("peers", known).await?;
-            // Others may be lost as well, and no members yet.
+            // Other masters may be lost as well and not be members yet.
             let join = &facts.plan.etcd_join;
             if !join.is_empty() {
                 facts.members.retain(|m| join.contains(&m.name));
@@ -316,23 +319,23 @@ impl Node<'_> {
         Ok(facts)
     }
 
-    /// Whether this master's etcd was once one of a quorum.
-    pub(super) fn had_quorum(&self) -> bool {
+    /// Whether the etcd of this master was once part of a quorum.
+    pub(super) fn had_etcd_quorum(&self) -> bool {
         self.boot.home.join(control::QUORUM).exists()
     }
 
-    /// Waits until so many masters have said hello, and `more` holds.
+    /// Waits until this many masters have registered and `more` holds.
     async fn all_masters(&self, wanted: u32, more: fn(&Peers) -> bool) -> Result<Vec<Member>> {
         let mut peers = self.peers.subscribe();
         let enough = |p: &Peers| masters(p).len() >= wanted as usize && more(p);
         let known = peers
             .wait_for(|p| p.as_ref().is_some_and(enough))
             .await
-            .map_err(|_| Error::internal("nobody follows the peers"))?;
+            .map_err(|_| Error::internal("the peer updates have ended"))?;
         Ok(known.as_ref().map(masters).unwrap_or_default())
     }
 
-    /// Waits for the API's address and, within reason, for its answer.
+    /// Waits for the address of the API and, within limits, for its answer.
     async fn with_api(&self, mut facts: Facts) -> Result<Facts> {
         let step = |status, log: &str| self.boot.reporter.step("api", status, log);
         step(StepStatus::Start, "");
@@ -340,15 +343,15 @@ impl Node<'_> {
         let known = peers
             .wait_for(|p| p.as_ref().is_some_and(|p| p.api.is_some()))
             .await
-            .map_err(|_| Error::internal("nobody follows the peers"))?;
+            .map_err(|_| Error::internal("the peer updates have ended"))?;
         if let Some(api) = known.as_ref().and_then(|p| p.api.clone()) {
             facts.api = api;
         }
         drop(known);
         let api = Api::new(&facts.api, Path::new(PKI), "kubelet")?;
-        // An API server opens its port long before it answers, and lets
-        // clients wait: what the kubelet does before its first question may
-        // be done by then. A balancer's is open before all.
+        // An API server opens its port long before it answers, and lets clients
+        // wait: the kubelet can finish its preparation before its first request
+        // is answered. The port of a balancer is open even earlier.
         let balanced = facts.several_masters();
         let open = async {
             let mut backoff = Backoff::new(20, 50);
@@ -356,10 +359,10 @@ impl Node<'_> {
                 backoff.pause().await;
             }
         };
-        if timeout(API_PATIENCE, open).await.is_ok() {
+        if timeout(API_TIMEOUT, open).await.is_ok() {
             step(StepStatus::Ok, "");
         } else {
-            // The kubelet tries by itself; a master may only be slow.
+            // The kubelet retries by itself; a master may only be slow.
             let why = format!("{} does not answer yet", facts.api);
             step(StepStatus::Retrying, &why);
         }
@@ -381,7 +384,7 @@ fn masters(peers: &Peers) -> Vec<Member> {
     all
 }
 
-/// Files that every boot writes anew need not be on disk at once.
+/// Files that are rewritten at every boot need no flush to disk.
 fn write_all(files: &[files::File]) -> Result<()> {
     for file in files {
         let path = Path::new(&file.path);

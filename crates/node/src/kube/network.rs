@@ -1,6 +1,6 @@
-//! The pod network: routes to the other nodes' pods, set anew at every
-//! start and on every change that the server tells of, and the rules that
-//! let pods out.
+//! The pod network: routes to the pods of other nodes, set at every start and
+//! on every change of the peers, and the rules for traffic leaving the pod
+//! range.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::channel::Channel;
-use crate::report::{plain, say};
+use crate::report::{log_line, plain};
 
-/// Marks our routes among others.
+/// Identifies our routes.
 const PROTOCOL: &str = "77";
 
-/// How long news of nodes may gather: each is a change of routes and files.
+/// Delay that collects changes of peers: each change updates routes and files.
 const TOGETHER: Duration = Duration::from_millis(150);
 
-/// Forwarding is allowed, and what pods send beyond the pods' range carries
-/// the node's address. Repeating it is harmless.
+/// Enables forwarding, and masquerades traffic of pods to destinations beyond
+/// the pod range. Repeatable.
 ///
 /// # Errors
-/// Internal, with the program's words.
+/// Internal, with the output of the program.
 pub(crate) async fn rules(plan: &KubePlan) -> Result<()> {
     run("iptables", &["-w", "-P", "FORWARD", "ACCEPT"]).await?;
     let rule = [
@@ -44,30 +44,30 @@ pub(crate) async fn rules(plan: &KubePlan) -> Result<()> {
     Ok(())
 }
 
-/// Follows the server's list of nodes into `known`, until dropped.
+/// Follows the peers of the server into `known`, until dropped.
 pub(crate) async fn follow(channel: &Channel, known: &watch::Sender<Option<Peers>>) {
-    let mut told = channel.peers();
+    let mut updates = channel.peers();
     loop {
-        let peers = told.borrow_and_update().clone();
+        let peers = updates.borrow_and_update().clone();
         if peers.is_some() && peers != *known.borrow() {
             known.send_replace(peers);
         }
-        if told.changed().await.is_err() {
+        if updates.changed().await.is_err() {
             return;
         }
-        // Nodes come together: one change of the routes for several of them.
+        // Nodes join together, so that several changes are applied at once.
         sleep(TOGETHER).await;
     }
 }
 
-/// Keeps the routes as `known` says, until dropped.
+/// Keeps the routes as in `known`, until dropped.
 pub(crate) async fn keep_routes(node: &str, mut known: watch::Receiver<Option<Peers>>) {
     loop {
         let peers = known.borrow_and_update().clone();
         if let Some(peers) = peers
             && let Err(e) = set_routes(node, &peers).await
         {
-            say(format_args!("routes: {}", plain(&e)));
+            log_line(format_args!("routes: {}", plain(&e)));
             sleep(Duration::from_secs(1)).await;
             continue;
         }
@@ -86,7 +86,7 @@ async fn set_routes(node: &str, peers: &Peers) -> Result<()> {
     Ok(())
 }
 
-/// The arguments of `ip` that make the routes that are there those wanted.
+/// The `ip` arguments that convert the existing routes to the desired ones.
 fn changes(node: &str, peers: &Peers, there: &str) -> Vec<String> {
     let wanted: Vec<(&str, &str)> = peers
         .nodes
@@ -114,10 +114,10 @@ fn changes(node: &str, peers: &Peers, there: &str) -> Vec<String> {
     stale.chain(fresh).collect()
 }
 
-/// Runs a small program and gives what it wrote.
+/// Runs a small program and returns its output.
 ///
 /// # Errors
-/// Internal, with its words.
+/// Internal, with its output.
 pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<String> {
     let failed = |why: String| Error::internal(format!("{program} {}: {why}", arguments.join(" ")));
     let done = Command::new(program)

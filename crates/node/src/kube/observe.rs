@@ -1,6 +1,6 @@
-//! The cluster as this master sees it: a watch of the Node objects wakes,
-//! what is told is always a fresh list. The same look gives the nodes what
-//! their kubelets may not give themselves.
+//! Observations of this master: a watch of the Node objects triggers, and a
+//! fresh list is reported. The same loop sets node metadata that kubelets may
+//! not set themselves.
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::addons::{self, Desk};
+use super::addons::{self, AddonInstaller};
 use super::api::Api;
 use super::drain;
 use super::plan::{Facts, is_restricted};
 use crate::channel::Channel;
 use crate::engine::{query, text};
-use crate::report::{plain, say};
+use crate::report::{log_line, plain};
 
-/// Between looks at the API's health.
+/// Interval of API health checks.
 const TICK: Duration = Duration::from_secs(2);
-/// After so many looks without a word from the watch everything is read:
-/// the safety net below it.
+/// Number of checks without an event of the watch after which everything is
+/// read again.
 const QUIET: u32 = 5;
-/// What is old news to this master may have been forgotten, or taken for old
-/// by the server: it is said again so often.
+/// Interval of repeating an unchanged report, because the server may have lost
+/// it or consider it stale.
 const AGAIN: Duration = Duration::from_secs(60);
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 const WORKER: &str = "node-role.kubernetes.io/worker";
 
-/// Tells the server about every change, until dropped.
+/// Reports every change to the server, until dropped.
 pub(crate) async fn observe(
     api: &Api,
     channel: &Channel,
     facts: &Facts,
     peers: &watch::Receiver<Option<Peers>>,
-    desk: &Desk,
+    installer: &AddonInstaller,
 ) {
     let changed = Notify::new();
     let news = async {
@@ -52,11 +52,11 @@ pub(crate) async fn observe(
         wake(api, &deployments, &changed),
         wake(api, &daemons, &changed),
         news,
-        tell(api, channel, facts, peers, desk, &changed).boxed_local()
+        report_changes(api, channel, facts, peers, installer, &changed).boxed_local()
     );
 }
 
-/// A list of the workloads that add-ons are made of.
+/// A list of the workloads of add-ons.
 fn ours(plural: &str) -> String {
     format!("/apis/apps/v1/{plural}?{}&", addons::SELECTOR)
 }
@@ -75,15 +75,15 @@ async fn wake(api: &Api, list: &str, changed: &Notify) {
     }
 }
 
-async fn tell(
+async fn report_changes(
     api: &Api,
     channel: &Channel,
     facts: &Facts,
     peers: &watch::Receiver<Option<Peers>>,
-    desk: &Desk,
+    installer: &AddonInstaller,
     changed: &Notify,
 ) {
-    let mut told: Option<(Observed, Instant)> = None;
+    let mut last_reported: Option<(Observed, Instant)> = None;
     let mut last = Observed {
         nodes: Vec::new(),
         ipvs: std::path::Path::new("/proc/net/ip_vs").exists(),
@@ -96,7 +96,7 @@ async fn tell(
         let known = peers.borrow().clone();
         let looked = async {
             if quiet % QUIET == 0 {
-                look(api, facts, known.as_ref(), desk, &mut last).await?;
+                look(api, facts, known.as_ref(), installer, &mut last).await?;
             }
             health(api).await
         };
@@ -108,37 +108,40 @@ async fn tell(
             }
         };
         let news = |(said, at): &(Observed, Instant)| *said != last || at.elapsed() > AGAIN;
-        if told.as_ref().is_none_or(news) {
+        if last_reported.as_ref().is_none_or(news) {
             match channel.post::<Value>("observed", &last).await {
-                Ok(_) => told = Some((last.clone(), Instant::now())),
+                Ok(_) => last_reported = Some((last.clone(), Instant::now())),
                 Err(e) => {
-                    say(format_args!("observed: {}", plain(&e)));
+                    log_line(format_args!("observed: {}", plain(&e)));
                     sleep(Duration::from_secs(1)).await;
                     continue;
                 }
             }
         }
         let woken = timeout(TICK, changed.notified()).await.is_ok();
-        // What is on its way is looked at until it is there.
+        // Add-ons in transition are checked until they are done.
         let settled = last.problem.is_none() && last.addons.iter().all(|a| a.state != "pending");
         quiet = if woken || !settled { 0 } else { quiet + 1 };
     }
 }
 
-/// Brings `seen` up to date.
+/// Updates `seen`.
 async fn look(
     api: &Api,
     facts: &Facts,
     peers: Option<&Peers>,
-    desk: &Desk,
+    installer: &AddonInstaller,
     seen: &mut Observed,
 ) -> Result<()> {
     let list = api.get("/api/v1/nodes").await?;
     let nodes = list["items"].as_array().map_or(&[][..], |all| all);
-    for (name, change) in nodes.iter().filter_map(|n| wanting(n, facts, peers)) {
+    for (name, change) in nodes
+        .iter()
+        .filter_map(|n| missing_node_metadata(n, facts, peers))
+    {
         let path = format!("/api/v1/nodes/{}", query(&name));
         if let Err(e) = api.merge(&path, &change).await {
-            say(format_args!("node {name}: {}", plain(&e)));
+            log_line(format_args!("node {name}: {}", plain(&e)));
         }
     }
     seen.nodes = nodes.iter().map(|n| read(n, peers)).collect();
@@ -146,18 +149,18 @@ async fn look(
     if seen.version.is_empty() {
         seen.version = text(&api.get("/version").await?["gitVersion"]);
     }
-    seen.addons = desk.states(api, &facts.plan).await?;
+    seen.addons = installer.states(api, &facts.plan).await?;
     Ok(())
 }
 
-/// What the API says is wrong with itself.
+/// The problems that the API reports about itself.
 async fn health(api: &Api) -> Result<Option<String>> {
     let health = api.look("/readyz?verbose").await?;
-    Ok((health.status != 200).then(|| unwell(&health.text)))
+    Ok((health.status != 200).then(|| failed_checks(&health.text)))
 }
 
-/// The checks that fail, of a verbose answer.
-pub(crate) fn unwell(text: &str) -> String {
+/// The failed checks of a verbose answer.
+pub(crate) fn failed_checks(text: &str) -> String {
     let failing: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("[-]"))
@@ -204,10 +207,14 @@ fn role_of(name: &str, peers: Option<&Peers>) -> Option<Role> {
     Some(peer.role)
 }
 
-/// The change that a node still needs: its role's label, on this node the
-/// labels of the plan that its kubelet may not set, and its pods' range,
-/// which can be set once.
-fn wanting(node: &Value, facts: &Facts, peers: Option<&Peers>) -> Option<(String, Value)> {
+/// The metadata that a node still lacks: the label of its role, on this node
+/// the labels of the plan that its kubelet may not set, and its pod range,
+/// which can be set only once.
+fn missing_node_metadata(
+    node: &Value,
+    facts: &Facts,
+    peers: Option<&Peers>,
+) -> Option<(String, Value)> {
     let name = text(&node["metadata"]["name"]);
     let peer = peers?.nodes.iter().find(|p| p.node == name)?;
     let there = &node["metadata"]["labels"];
@@ -248,7 +255,7 @@ pub(crate) mod tests {
     use crate::kube::plan::tests::facts;
     use nodewire::Peer;
 
-    /// One worker.
+    /// A cluster with one worker.
     pub(crate) fn peers() -> Peers {
         Peers {
             version: "1".into(),
@@ -287,21 +294,21 @@ pub(crate) mod tests {
             ("worker", "drain", "ready")
         );
         assert_eq!((seen.addr.as_str(), seen.reachability), ("10.0.0.6", None));
-        let (name, change) = wanting(&node(), &facts, Some(&peers)).unwrap();
+        let (name, change) = missing_node_metadata(&node(), &facts, Some(&peers)).unwrap();
         assert_eq!(name, "k-node-0");
         assert_eq!(change["metadata"]["labels"][WORKER], "");
         assert_eq!(change["spec"]["podCIDRs"][0], "10.100.1.0/24");
         let mut done = node();
         done["metadata"]["labels"] = change["metadata"]["labels"].clone();
         done["spec"] = change["spec"].clone();
-        assert_eq!(wanting(&done, &facts, Some(&peers)), None);
-        assert_eq!(wanting(&node(), &facts, None), None);
+        assert_eq!(missing_node_metadata(&done, &facts, Some(&peers)), None);
+        assert_eq!(missing_node_metadata(&node(), &facts, None), None);
     }
 
     #[test]
     fn failing_checks_are_named() {
         let text = "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed";
-        assert_eq!(unwell(text), "etcd failed: reason withheld");
-        assert_eq!(unwell("no\n"), "no");
+        assert_eq!(failed_checks(text), "etcd failed: reason withheld");
+        assert_eq!(failed_checks("no\n"), "no");
     }
 }

@@ -1,5 +1,5 @@
-//! What each component is started with: one table of flags per component,
-//! each flag with the releases that know it. Pure.
+//! Command lines of components: one table of flags per component, each flag
+//! with the releases that support it. Pure.
 
 mod admission;
 mod tables;
@@ -12,19 +12,20 @@ use serde::Deserialize;
 
 pub(crate) use admission::left_out;
 
-/// Written by the image's recipe: the release and the images it brings.
+/// Written by the recipe of the image: the release and the images that it
+/// contains.
 pub(crate) const IMAGE_FACTS: &str = "/etc/jeroboam/kubernetes.json";
 pub(crate) const BIN: &str = "/usr/local/bin";
 pub(crate) const ETC: &str = "/etc/kubernetes";
 pub(crate) const PKI: &str = "/etc/kubernetes/pki";
-/// Where etcd keeps its members' data; below a volume.
+/// Data directory of etcd, on a volume.
 pub(crate) const ETCD_DATA: &str = "/var/lib/etcd/data";
 pub(crate) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 
 /// The minor number of a 1.x release.
 pub(crate) type Minor = u16;
 
-/// What the node image holds.
+/// Contents of the node image.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Image {
     /// `v1.36.3`.
@@ -40,7 +41,8 @@ pub(crate) struct Images {
 
 impl Image {
     /// # Errors
-    /// Invalid `image`: the text is not the recipe's, or names no 1.x release.
+    /// Invalid `image`: the text was not written by the recipe, or names no 1.x
+    /// release.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let wrong = |why: String| Error::invalid("image", format!("{IMAGE_FACTS}: {why}"));
         let image: Self = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
@@ -62,7 +64,7 @@ fn minor(version: &str) -> Option<Minor> {
     version.strip_prefix("v1.")?.split('.').next()?.parse().ok()
 }
 
-/// containerd knows images by their full names.
+/// containerd requires full image names.
 pub(crate) fn full_name(image: &str) -> String {
     match image.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) => image.to_owned(),
@@ -71,7 +73,7 @@ pub(crate) fn full_name(image: &str) -> String {
     }
 }
 
-/// A component that runs as a process of its own.
+/// A component that runs as a separate process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Component {
     Containerd,
@@ -81,7 +83,7 @@ pub(crate) enum Component {
     Scheduler,
     Kubelet,
     Proxy,
-    /// On the balancer, alone.
+    /// Runs only on the balancer.
     Haproxy,
 }
 
@@ -100,10 +102,10 @@ impl Component {
         }
     }
 
-    /// Where the image has it.
+    /// Path in the image.
     pub(crate) fn program(self) -> String {
         let dir = if self == Self::Haproxy {
-            // Debian's.
+            // From Debian.
             "/usr/sbin"
         } else {
             BIN
@@ -111,7 +113,7 @@ impl Component {
         format!("{dir}/{}", self.name())
     }
 
-    /// The step that brings it up.
+    /// The step that starts it.
     pub(crate) fn step(self) -> &'static str {
         match self {
             Self::Containerd => "containerd",
@@ -124,14 +126,14 @@ impl Component {
     }
 }
 
-/// A member of etcd: a master's name and address.
+/// A member of etcd: name and address of a master.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
     pub name: String,
     pub address: String,
 }
 
-/// All that flags and files depend on.
+/// All inputs of flags and files.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub node: String,
@@ -140,13 +142,13 @@ pub(crate) struct Facts {
     pub role: Role,
     pub minor: Minor,
     pub plan: KubePlan,
-    /// `address:port` of the API as this node reaches it.
+    /// `address:port` of the API for this node.
     pub api: String,
-    /// All masters, in the order of their names; one only: etcd has no peers.
+    /// All masters, ordered by name; with a single one etcd has no peers.
     pub members: Vec<Member>,
-    /// Whether etcd had a quorum before: an empty directory then joins.
+    /// Whether etcd had a quorum before, so that an empty directory joins.
     pub etcd_known: bool,
-    /// Memory that this node may use and that the host has, bytes.
+    /// Memory of this node and of the host, bytes.
     pub memory: Option<(u64, u64)>,
 }
 
@@ -167,8 +169,8 @@ impl Facts {
         self.plan.masters > 1
     }
 
-    /// The arguments of a component, in the order of its table; then the
-    /// user's, of which the last counts where a flag comes twice.
+    /// The arguments of a component, in the order of its table, followed by the
+    /// flags of the user: the last of two equal flags counts.
     pub(crate) fn arguments(&self, component: Component) -> Vec<String> {
         let label = match component {
             Component::Apiserver => "kubeapi_options",
@@ -191,14 +193,14 @@ impl Facts {
     }
 }
 
-/// containerd starts before anything is known of the cluster.
+/// containerd starts before the cluster is known.
 pub(crate) fn arguments_of_containerd() -> Vec<String> {
     ["--config=/etc/containerd/config.toml", "--log-level=warn"]
         .map(str::to_owned)
         .to_vec()
 }
 
-/// The kubelet may not give itself these labels; a master's agent does.
+/// Whether only a master's agent may set the label, not the kubelet.
 pub(crate) fn is_restricted(label: &str) -> bool {
     const ALLOWED: [&str; 3] = [
         "kubelet.kubernetes.io/",

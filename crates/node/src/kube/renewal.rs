@@ -1,12 +1,12 @@
-//! Certificates of a Kubernetes node get their successors in time: the same
-//! key certified anew, by the session of the hello. A file is replaced as a
-//! whole, so key and certificate fit at every moment.
+//! Renews certificates of a Kubernetes node in time: the same key is certified
+//! again in the current session. A file is replaced atomically, so key and
+//! certificate always match.
 //!
-//! Who reads them (source of 1.36 and etcd 3.7): API server, etcd and the
-//! kubelet serve a new file for new connections; what dials by a kubeconfig,
-//! or as the API server does to kubelets, looks at its files every five
-//! minutes and drops connections made under old ones. Restarted is only what
-//! would notice too late.
+//! Readers of the files (source of 1.36 and etcd 3.7): API server, etcd and the
+//! kubelet use a new file for new connections; clients with a kubeconfig, and
+//! the API server as a client of kubelets, check their files every five minutes
+//! and drop connections made with old ones. Only components that would notice
+//! too late are restarted.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,19 +19,19 @@ use tokio::time::sleep;
 use super::plan::{Component, Facts, Minor, PKI};
 use super::{Node, certificates};
 use crate::init::Never;
-use crate::report::{plain, say};
+use crate::report::{log_line, plain};
 use crate::retry::Backoff;
-use crate::term::{Term, nap};
+use crate::term::{Term, sleep_duration};
 
 /// client-go looks at its files every five minutes.
 const NOTICED: Duration = Duration::from_secs(6 * 60);
-/// The first release whose kubelet serves a new certificate by itself.
+/// The first release whose kubelet reloads its serving certificate.
 const KUBELET_RELOADS: Minor = 31;
-/// What becomes due so soon after another is renewed with it.
+/// Certificates that become due within this time are renewed together.
 const TOGETHER: i64 = 1_000_000;
 
-/// The component that would use the old certificate for too long, with so
-/// much of its life left.
+/// The component that would use the old certificate for too long, given its
+/// remaining lifetime.
 fn restarts(purpose: Purpose, minor: Minor, left: Duration) -> Option<Component> {
     let late = left < NOTICED;
     match purpose {
@@ -44,10 +44,10 @@ fn restarts(purpose: Purpose, minor: Minor, left: Duration) -> Option<Component>
 }
 
 impl Node<'_> {
-    /// Renews what is due, until dropped.
+    /// Renews due certificates, until dropped.
     pub(super) async fn renew(&self, facts: &Facts) -> Result<Never> {
         let mut known = self.boot.welcomed.subscribe();
-        // Held by the boot: it cannot close.
+        // `self` holds the sender, so the channel cannot close.
         let _ = known.wait_for(|yes| *yes).await;
         let early = ids::jitter();
         let mut backoff = Backoff::new(500, 60_000);
@@ -66,7 +66,7 @@ impl Node<'_> {
                 }
             }
             if due.is_empty() {
-                sleep(nap(next, now)).await;
+                sleep(sleep_duration(next, now)).await;
                 continue;
             }
             let mut stale = BTreeSet::new();
@@ -78,16 +78,17 @@ impl Node<'_> {
                 }
             }
             for component in &stale {
-                self.crew.restart(*component);
+                self.supervisor.restart(*component);
             }
             match failed {
-                // Refusals, too: a server may have been set back and mended.
+                // Refusals are retried too: a server may have been restored and
+                // repaired.
                 Some(why) => {
-                    say(format_args!("a certificate is not renewed yet: {why}"));
+                    log_line(format_args!("a certificate is not renewed yet: {why}"));
                     backoff.pause().await;
                 }
                 None => {
-                    say("certificates are renewed");
+                    log_line("certificates are renewed");
                     backoff = Backoff::new(500, 60_000);
                 }
             }

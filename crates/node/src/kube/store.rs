@@ -1,10 +1,10 @@
-//! The node image brings containerd's own store, filled when the image was
-//! built: the images need not be unpacked on every node again, which took
-//! more than a second of processor time per node.
+//! The node image contains a containerd store that was filled when the image
+//! was built, so that images need not be unpacked on every node, which took
+//! more than a second of CPU time per node.
 //!
-//! The store's databases are copied into the node's volume; blobs and layers
-//! are links into the image, read-only by nature. Where the kernel refuses a
-//! third overlay on top of the engine's, layers are copied instead.
+//! The databases of the store are copied to the volume of the node; blobs and
+//! layers are links into the read-only image. If the kernel refuses a third
+//! overlay on top of those of the engine, layers are copied instead.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,26 +16,26 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::network;
 
-/// Where the image has the store; below it `id` names its content.
+/// Path of the store in the image; its file `id` identifies the contents.
 pub(super) const BROUGHT: &str = "/usr/share/jeroboam/containerd";
-/// containerd's root, a volume.
+/// The root of containerd, a volume.
 pub(super) const DATA: &str = "/var/lib/containerd";
 
 const META: &str = "io.containerd.metadata.v1.bolt/meta.db";
 const BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
 const INGEST: &str = "io.containerd.content.v1.content/ingest";
 const OVERLAYS: &str = "io.containerd.snapshotter.v1.overlayfs";
-/// Written last: names the store that `data` was filled from.
+/// Written last; identifies the store that filled `data`.
 const MARK: &str = ".jeroboam-store";
 
-/// Fills an empty `data` from what the image brought; leaves one that it
-/// filled before. The store of another image is given up whole: its links
-/// lead nowhere, and its containers died with their node. Nothing is done
-/// where the image brought none. Must end before containerd starts.
+/// Fills an empty `data` from the image, and keeps one that was filled before.
+/// The store of another image is deleted as a whole, because its links are
+/// broken and its containers ended with their node. Does nothing if the image
+/// has no store. Must finish before containerd starts.
 ///
 /// # Errors
-/// Internal, naming the path that failed.
-pub(super) async fn provide(brought: &Path, data: &Path) -> Result<()> {
+/// Internal, naming the path.
+pub(super) async fn install_store(brought: &Path, data: &Path) -> Result<()> {
     let id = match fs::read_to_string(brought.join("id")) {
         Ok(id) => id,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
@@ -69,7 +69,8 @@ async fn layers(brought: &Path, data: &Path) -> Result<()> {
         let own = data.join(OVERLAYS).join("snapshots").join(name);
         make(&own.join("work"))?;
         for dir in [&data.join(OVERLAYS), &own] {
-            // As containerd makes them: layers may hold setuid programs.
+            // The mode that containerd uses, because layers may contain setuid
+            // programs.
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
                 .map_err(|e| failed(dir, &e))?;
         }
@@ -84,8 +85,9 @@ async fn layers(brought: &Path, data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a container's overlay can have `lower` below it. The kernel
-/// stacks two; on an engine that itself lies on an overlay it is one less.
+/// Whether the overlay of a container can have `lower` as a lower directory.
+/// The kernel stacks two overlays; on an engine that is on an overlay itself,
+/// one less is available.
 fn stacks(lower: &Path, data: &Path) -> bool {
     let trial = data.join(".trial");
     let dirs = ["upper", "work", "merged"].map(|name| trial.join(name));
@@ -173,13 +175,13 @@ mod tests {
     async fn an_empty_volume_has_all_images_before_containerd_starts() {
         let dir = tempfile::tempdir().unwrap();
         let (store, data) = (brought(dir.path(), "one"), dir.path().join("data"));
-        provide(&store, &data).await.unwrap();
+        install_store(&store, &data).await.unwrap();
         assert_eq!(
             fs::read_to_string(data.join(BLOBS).join("ab12")).unwrap(),
             "blob"
         );
         assert_eq!(layer(&data), "program");
-        // The databases are the node's own: containerd writes to them.
+        // The databases are copied, because containerd writes to them.
         assert!(!data.join(META).is_symlink());
     }
 
@@ -187,9 +189,9 @@ mod tests {
     async fn a_second_boot_keeps_what_was_added() {
         let dir = tempfile::tempdir().unwrap();
         let (store, data) = (brought(dir.path(), "one"), dir.path().join("data"));
-        provide(&store, &data).await.unwrap();
+        install_store(&store, &data).await.unwrap();
         fs::write(data.join(META), "grown").unwrap();
-        provide(&store, &data).await.unwrap();
+        install_store(&store, &data).await.unwrap();
         assert_eq!(fs::read_to_string(data.join(META)).unwrap(), "grown");
     }
 
@@ -197,9 +199,13 @@ mod tests {
     async fn the_store_of_another_image_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        provide(&brought(dir.path(), "one"), &data).await.unwrap();
+        install_store(&brought(dir.path(), "one"), &data)
+            .await
+            .unwrap();
         fs::write(data.join(META), "grown").unwrap();
-        provide(&brought(dir.path(), "two"), &data).await.unwrap();
+        install_store(&brought(dir.path(), "two"), &data)
+            .await
+            .unwrap();
         assert_eq!(fs::read_to_string(data.join(META)).unwrap(), "meta");
     }
 
@@ -209,7 +215,9 @@ mod tests {
         let data = dir.path().join("data");
         fs::create_dir(&data).unwrap();
         fs::write(data.join("kept"), "").unwrap();
-        provide(&dir.path().join("none"), &data).await.unwrap();
+        install_store(&dir.path().join("none"), &data)
+            .await
+            .unwrap();
         assert!(data.join("kept").exists());
     }
 }

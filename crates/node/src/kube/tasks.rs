@@ -1,5 +1,5 @@
-//! What the server asks of a master: draining, taking work again, removal.
-//! One task at a time; each may come twice.
+//! Tasks of a master: drain, uncordon, removal. One task at a time; each may be
+//! received twice.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use super::api::Api;
 use super::{drain, etcd};
-use crate::channel::{Channel, Order};
+use crate::channel::{Channel, RunningTask};
 use crate::engine::query;
-use crate::report::say;
+use crate::report::log_line;
 use crate::retry::Backoff;
 
-/// Where a task names no deadline, seconds.
+/// Default deadline of a task, seconds.
 const DEADLINE: u32 = 120;
 
 /// Takes tasks until dropped.
@@ -29,17 +29,17 @@ pub(crate) async fn run(api: &Api, channel: &Channel) {
     tokio::join!(channel.take_tasks(sender), work);
 }
 
-async fn one(api: &Api, channel: &Channel, order: &Order) {
+async fn one(api: &Api, channel: &Channel, order: &RunningTask) {
     let task = &order.task;
-    say(format_args!("task {}: {:?}", task.id, task.kind));
+    log_line(format_args!("task {}: {:?}", task.id, task.kind));
     let limit = Duration::from_secs(task.deadline.unwrap_or(DEADLINE).into());
     let until = Instant::now() + limit;
     let work = async {
         let mut backoff = Backoff::new(100, 2_000);
         loop {
-            match act(api, &task.kind, until).await {
-                // The API server may be starting again; a drain that gave up
-                // has had its time.
+            match perform(api, &task.kind, until).await {
+                // The API server may be restarting; a failed drain has already
+                // used its time.
                 Err(e) if matches!(e.kind, Kind::Unavailable { .. }) && Instant::now() < until => {
                     backoff.pause().await;
                 }
@@ -50,14 +50,14 @@ async fn one(api: &Api, channel: &Channel, order: &Order) {
     tokio::select! {
         biased;
         () = order.cancelled() => {
-            say(format_args!("task {}: cancelled", task.id));
+            log_line(format_args!("task {}: cancelled", task.id));
             channel.forget(&task.id);
         }
         done = work => channel.answer(&task.id, done).await,
     }
 }
 
-pub(crate) async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<String> {
+pub(crate) async fn perform(api: &Api, kind: &TaskKind, until: Instant) -> Result<String> {
     match kind {
         TaskKind::Drain { node, others } => {
             for other in others {
@@ -85,8 +85,8 @@ pub(crate) async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<St
             Kind::NotSupported { status: 501 },
             "this agent does not know that kind of task; rebuild the node image",
         )),
-        // Swarm's: here masters are what they were made as, certificates
-        // belong to files, and there are no join tokens.
+        // Swarm tasks: Kubernetes masters keep their role, certificates are
+        // renewed by files, and there are no join tokens.
         TaskKind::Promote { .. }
         | TaskKind::Demote { .. }
         | TaskKind::ReloadCa
@@ -97,13 +97,13 @@ pub(crate) async fn act(api: &Api, kind: &TaskKind, until: Instant) -> Result<St
     }
 }
 
-/// Somebody took the node off the list before: nothing is on it.
+/// The node was already removed, so nothing runs on it.
 fn absent(node: &str) -> String {
     format!("{node} is not on the list")
 }
 
-/// Takes a node off the list whose server is gone, and strikes its pods off:
-/// nobody is left who could end them. It was drained while it lived.
+/// Deletes a Node object whose server is gone, and force-deletes its pods,
+/// because no kubelet is left to stop them. The node was drained before.
 async fn remove(api: &Api, node: &str) -> Result<String> {
     let done = match api.delete(&format!("/api/v1/nodes/{}", query(node))).await {
         Err(e) if e.is_not_found() => absent(node),

@@ -1,5 +1,5 @@
-//! The agent against fakes over the wire: an API server that plays parts of
-//! Kubernetes, and a bootstrap server that signs.
+//! The agent against fakes over the network: an API server that implements
+//! parts of Kubernetes, and a bootstrap server that signs.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -36,11 +36,11 @@ pub(crate) type Asked = (String, String, Value);
 pub(crate) type Said = (u16, Option<(&'static str, &'static str)>, String);
 pub(crate) type Play = dyn Fn(&Asked) -> Said + Send + Sync;
 
-/// What a fake was asked, in order.
+/// Requests received by a fake, in order.
 #[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Vec<Asked>>>);
+pub(crate) struct RecordedRequests(Arc<Mutex<Vec<Asked>>>);
 
-impl Heard {
+impl RecordedRequests {
     pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().iter().map(|a| a.0.clone()).collect()
     }
@@ -55,7 +55,7 @@ impl Heard {
 pub(crate) struct Fake {
     listener: TcpListener,
     acceptor: TlsAcceptor,
-    pub(crate) heard: Heard,
+    pub(crate) heard: RecordedRequests,
 }
 
 impl Fake {
@@ -74,7 +74,7 @@ impl Fake {
         Self {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            heard: Heard::default(),
+            heard: RecordedRequests::default(),
         }
     }
 
@@ -226,7 +226,7 @@ async fn a_drain_waits_for_the_budget_and_leaves_daemons() {
 }
 
 #[tokio::test]
-async fn a_budget_that_forbids_all_is_named_and_the_node_works_on() {
+async fn a_blocking_budget_is_named_and_the_node_keeps_running() {
     let dir = tempfile::tempdir().unwrap();
     let (fake, api) = kubernetes(dir.path()).await;
     let heard = fake.heard.clone();
@@ -316,7 +316,7 @@ async fn server() -> (Fake, Channel) {
     (fake, channel)
 }
 
-/// Keeps the channel's session beside the work.
+/// Keeps the session of the channel during the test.
 async fn linked<T>(channel: &Channel, work: impl Future<Output = T>) -> T {
     let hello = nodewire::Hello {
         cluster: "c".into(),
@@ -339,7 +339,7 @@ async fn linked<T>(channel: &Channel, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// What a server says first; more lines may follow.
+/// The first frames of a server; more lines may follow.
 fn accepted(more: &[nodewire::ServerFrame]) -> Said {
     let first = nodewire::ServerFrame::Accepted(Box::new(nodewire::Accepted {
         protocol: 2,
@@ -444,12 +444,12 @@ async fn a_removed_node_takes_its_pods_along_and_may_be_gone_already() {
         let task = |kind: &str, node: &str| -> Task {
             serde_json::from_value(json!({ "id": "1", "kind": kind, "node": node })).unwrap()
         };
-        let act = async |kind: &str, node: &str| {
-            let done = tasks::act(&api, &task(kind, node).kind, until).await;
+        let perform = async |kind: &str, node: &str| {
+            let done = tasks::perform(&api, &task(kind, node).kind, until).await;
             done.unwrap()
         };
-        assert_eq!(act("remove", "w-0").await, "removed w-0");
-        assert_eq!(act("drain", "w-1").await, "w-1 is not on the list");
+        assert_eq!(perform("remove", "w-0").await, "removed w-0");
+        assert_eq!(perform("drain", "w-1").await, "w-1 is not on the list");
     };
     within(fake, Arc::new(play), work).await;
     let deleted: Vec<String> = heard.lines();

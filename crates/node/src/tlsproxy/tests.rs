@@ -1,4 +1,4 @@
-//! The proxy in front of a socket that echoes.
+//! The proxy in front of an echoing socket.
 
 use pki::{Ca, Issued, SignOptions, Subject};
 use rustls::ClientConfig;
@@ -93,7 +93,7 @@ async fn only_the_clusters_clients_pass_and_a_rotation_cuts_them_off() {
         assert_eq!(open.read_u8().await.unwrap(), b'd', "a renewal cuts off");
         rotate(&certificates, config(&identity(&new)).unwrap());
         let mut rest = Vec::new();
-        // Cut off, in whichever way the end shows.
+        // Closed; the error depends on the timing.
         let _ = open.read_to_end(&mut rest).await;
         assert!(rest.is_empty());
         assert!(talk(at, &new, Some(&before)).await.is_err(), "the old CA");

@@ -1,13 +1,13 @@
-//! Stacks between two runs: what is parsed, opened and indexed once serves
-//! all runs of an action, as long as nobody else had the lease in between.
+//! Stack states between runs: parsed and indexed data is reused by all runs of
+//! an action, unless another process held the lease in between.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use super::world::World;
+use super::stack_state::StackState;
 
-/// Resources of all kept stacks together; the stack that was used least
-/// recently goes first.
+/// Maximum number of cached resources of all stacks; the least recently used
+/// stack is evicted first.
 const MAX_RESOURCES: usize = 32_768;
 
 #[derive(Default)]
@@ -15,37 +15,37 @@ pub(super) struct Cache(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    worlds: HashMap<String, (u64, World)>,
+    states: HashMap<String, (u64, StackState)>,
     resources: usize,
     clock: u64,
 }
 
 impl Cache {
-    /// Takes what the run before this one left. Its writes were fenced by the
-    /// epoch before this one, or by the same: nobody else has written since.
-    pub(super) fn take(&self, id: &str, epoch: i64, traversal: i64) -> Option<World> {
+    /// Takes the state of the previous run. Its writes were fenced by the
+    /// previous or the same epoch, so no other process has written since.
+    pub(super) fn take(&self, id: &str, epoch: i64, traversal: i64) -> Option<StackState> {
         let mut kept = self.0.lock().ok()?;
-        let (_, world) = kept.worlds.remove(id)?;
-        kept.resources -= world.parts.len();
-        let next = world.epoch == epoch || world.epoch + 1 == epoch;
-        (next && world.stack.traversal == traversal).then_some(world)
+        let (_, state) = kept.states.remove(id)?;
+        kept.resources -= state.parts.len();
+        let next = state.epoch == epoch || state.epoch + 1 == epoch;
+        (next && state.stack.traversal == traversal).then_some(state)
     }
 
-    pub(super) fn put(&self, world: World) {
+    pub(super) fn put(&self, state: StackState) {
         let Ok(mut kept) = self.0.lock() else { return };
         kept.clock += 1;
         let clock = kept.clock;
-        kept.resources += world.parts.len();
-        let id = world.stack.id.clone();
-        if let Some((_, old)) = kept.worlds.insert(id, (clock, world)) {
+        kept.resources += state.parts.len();
+        let id = state.stack.id.clone();
+        if let Some((_, old)) = kept.states.insert(id, (clock, state)) {
             kept.resources -= old.parts.len();
         }
         while kept.resources > MAX_RESOURCES {
-            let oldest = kept.worlds.iter().min_by_key(|(_, (used, _))| *used);
+            let oldest = kept.states.iter().min_by_key(|(_, (used, _))| *used);
             let Some(id) = oldest.map(|(id, _)| id.clone()) else {
                 break;
             };
-            if let Some((_, gone)) = kept.worlds.remove(&id) {
+            if let Some((_, gone)) = kept.states.remove(&id) {
                 kept.resources -= gone.parts.len();
             }
         }

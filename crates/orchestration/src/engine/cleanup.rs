@@ -1,32 +1,33 @@
-//! The way back: what is no longer wanted goes, users before what they use.
+//! Cleanup: removes resources that are no longer desired, users before their
+//! dependencies.
 
 use std::collections::BTreeSet;
 
-use super::parts::Place;
-use super::world::{Effect, World};
-use crate::face::{Action, Status};
+use super::resource_index::Slot;
+use super::stack_state::{Effect, StackState};
+use crate::api::{Action, Status};
 use crate::resource::Role;
-use crate::stack::Part;
+use crate::stack::ResourceRow;
 
-/// The resources that are to go, decided when everything that stays is in
-/// place, and those among them that a step may bring further.
+/// The resources to remove, determined after all desired resources are
+/// complete, and the queue of those that a step may advance.
 pub(super) struct Removal {
-    doomed: BTreeSet<Place>,
-    queue: BTreeSet<Place>,
+    to_remove: BTreeSet<Slot>,
+    queue: BTreeSet<Slot>,
 }
 
 impl Removal {
-    pub(super) fn queue(&mut self, place: Place) {
-        if self.doomed.contains(&place) {
-            self.queue.insert(place);
+    pub(super) fn queue(&mut self, slot: Slot) {
+        if self.to_remove.contains(&slot) {
+            self.queue.insert(slot);
         }
     }
 }
 
-impl World {
-    /// Whether a resource is to go.
-    fn is_doomed(&self, part: &Part) -> bool {
-        if self.stack.emptying || part.doomed || part.action == Action::Delete {
+impl StackState {
+    /// Whether a resource has to be removed.
+    fn is_to_be_removed(&self, part: &ResourceRow) -> bool {
+        if self.stack.emptying || part.to_remove || part.action == Action::Delete {
             return true;
         }
         match part.parent.as_deref() {
@@ -35,67 +36,72 @@ impl World {
                 .as_ref()
                 .is_none_or(|m| m.graph.number(&part.name).is_none()),
             Some(group) => self.parts.get(group).is_none_or(|g| {
-                self.is_doomed(g) || self.wants_member(g, &part.name) == Some(false)
+                self.is_to_be_removed(g) || self.wants_member(g, &part.name) == Some(false)
             }),
         }
     }
 
-    /// Takes every removal that is ready; answers whether nothing is left.
+    /// Starts all removals that are ready; returns whether nothing is left.
     pub(super) fn clean(&mut self) -> bool {
         if self.removal.is_none() {
-            let doomed: BTreeSet<Place> = self
+            let to_remove: BTreeSet<Slot> = self
                 .parts
                 .iter()
-                .filter(|(_, p)| self.is_doomed(p))
-                .map(|(place, _)| place)
+                .filter(|(_, p)| self.is_to_be_removed(p))
+                .map(|(slot, _)| slot)
                 .collect();
             self.removal = Some(Removal {
-                queue: doomed.clone(),
-                doomed,
+                queue: to_remove.clone(),
+                to_remove,
             });
         }
-        while let Some(place) = self.removal.as_mut().and_then(|r| r.queue.pop_first()) {
-            let Some(part) = self.parts.at(place) else {
+        while let Some(slot) = self.removal.as_mut().and_then(|r| r.queue.pop_first()) {
+            let Some(part) = self.parts.at(slot) else {
                 continue;
             };
             let stuck = part.action == Action::Delete && self.failed_now(part);
-            // Whatever uses it queues it again when it goes.
+            // It is queued again when its last user is removed.
             if !stuck && !self.is_used(part) {
-                self.start_removal(place);
+                self.start_removal(slot);
             }
         }
-        self.removal.as_ref().is_none_or(|r| r.doomed.is_empty())
+        self.removal.as_ref().is_none_or(|r| r.to_remove.is_empty())
     }
 
-    /// Whether something that still exists uses it, or it has members. What a
-    /// group's users use are its members as well.
-    fn is_used(&self, part: &Part) -> bool {
+    /// Whether an existing resource uses it, or it has members. Users of a
+    /// group also use its members.
+    fn is_used(&self, part: &ResourceRow) -> bool {
         let required = |id: &str| self.parts.is_required(id);
         self.parts.has_members(&part.id)
             || required(&part.id)
             || part.parent.as_deref().is_some_and(|group| {
-                required(group) && self.parts.get(group).is_some_and(|g| self.is_doomed(g))
+                required(group)
+                    && self
+                        .parts
+                        .get(group)
+                        .is_some_and(|g| self.is_to_be_removed(g))
             })
     }
 
-    /// A resource is gone: queues those that it was the last to use.
-    pub(super) fn release(&mut self, place: Place, gone: &Part) {
+    /// Handles a removed resource: queues resources that it was the last to
+    /// use.
+    pub(super) fn release(&mut self, slot: Slot, gone: &ResourceRow) {
         let Some(removal) = &mut self.removal else {
             return;
         };
-        removal.doomed.remove(&place);
+        removal.to_remove.remove(&slot);
         if let Some(group) = gone.parent.as_deref()
             && !self.parts.has_members(group)
-            && let Some(place) = self.parts.place(group)
+            && let Some(slot) = self.parts.slot(group)
         {
-            removal.queue(place);
+            removal.queue(slot);
         }
         for id in &gone.requires {
             if self.parts.is_required(id) {
                 continue;
             }
-            if let Some(place) = self.parts.place(id) {
-                removal.queue(place);
+            if let Some(slot) = self.parts.slot(id) {
+                removal.queue(slot);
                 for (member, _) in self.parts.members(id) {
                     removal.queue(member);
                 }
@@ -103,30 +109,30 @@ impl World {
         }
     }
 
-    fn start_removal(&mut self, place: Place) {
-        let Some(part) = self.parts.at(place) else {
+    fn start_removal(&mut self, slot: Slot) {
+        let Some(part) = self.parts.at(slot) else {
             return;
         };
         let remote = matches!(Self::kind(part).map(|t| t.role), Some(Role::Remote));
         if !remote || part.retain || part.physical_id.is_none() {
-            self.remove(place);
+            self.remove(slot);
             return;
         }
-        if self.tried.contains(&place) && part.action == Action::Delete
-            || self.in_flight.contains(&place)
+        if self.tried.contains(&slot) && part.action == Action::Delete
+            || self.in_flight.contains(&slot)
         {
             return;
         }
         if !part.is(Action::Delete, Status::InProgress) {
-            // It may have been created or checked in this very run.
-            self.tried.remove(&place);
-            self.waits.remove(&place);
-            self.change(place, |p| {
+            // It may have been created or checked in this run.
+            self.tried.remove(&slot);
+            self.waits.remove(&slot);
+            self.change(slot, |p| {
                 p.action = Action::Delete;
                 p.status = Status::InProgress;
                 p.reason = "state changed".into();
             });
         }
-        self.act(place, Effect::Delete);
+        self.act(slot, Effect::Delete);
     }
 }

@@ -1,49 +1,50 @@
-//! What the state of the resources means for the stack: the one place where
-//! its status is decided.
+//! Derives the status of a stack from the state of its resources: the only
+//! place that determines it.
 
 use std::time::Duration;
 
-use super::parts::Place;
-use super::world::{Wake, World};
-use crate::face::{Action, Status};
-use crate::stack::{Part, action_word};
+use super::resource_index::Slot;
+use super::stack_state::{StackState, Wake};
+use crate::api::{Action, Status};
+use crate::stack::{ResourceRow, action_word};
 
-/// Between two tries of a step that is repeated.
+/// Delay between attempts of a repeated step.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
-/// The net below the events that wake a stack.
+/// Resync interval for missed events.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(15);
 
-/// What the run does next.
+/// The next action of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The stack has ended what it does.
+pub(super) enum RunVerdict {
+    /// The action of the stack has ended.
     Over,
-    /// Nothing is left: the stack itself goes.
+    /// Nothing is left: delete the stack.
     Gone,
-    /// A new aim (rollback): start over.
+    /// The stack has a new target (rollback): start over.
     Again,
     Wait(Duration),
 }
 
-impl World {
-    /// Takes the steps that are ready; a verdict when there is nothing to
-    /// wait for in this run.
-    pub(super) fn decide(&mut self) -> Option<Verdict> {
+impl StackState {
+    /// Performs the steps that are ready; returns a verdict when this run has
+    /// nothing left to wait for.
+    pub(super) fn decide(&mut self) -> Option<RunVerdict> {
         if self.blocked.is_some() {
             return Some(self.conclude(false, false));
         }
         let failed = !self.stack.emptying && self.first_failure().is_some();
         let late = self.now >= self.stack.deadline_at;
-        // After a failure nothing new is started; what runs comes back first.
+        // After a failure nothing new is started, and running effects are
+        // awaited.
         let done = !self.stack.emptying && !late && !failed && self.forward();
         let clean = (done || self.stack.emptying) && !late && self.clean();
         let quiet = self.in_flight.is_empty();
         quiet.then(|| self.conclude(done, clean))
     }
 
-    /// Called when no effect is under way and nothing more is ready.
-    /// `done`: all resources are as wanted; `clean`: nothing is left to remove.
-    fn conclude(&mut self, done: bool, clean: bool) -> Verdict {
+    /// Called when no effect is in progress and nothing else is ready. `done`:
+    /// all resources are as desired; `clean`: nothing is left to remove.
+    fn conclude(&mut self, done: bool, clean: bool) -> RunVerdict {
         let failed = self.first_failure();
         let cleaning = done || self.stack.emptying;
         if let Some(cause) = &failed
@@ -69,19 +70,19 @@ impl World {
             }
             self.stack.reason = reason;
         }
-        Verdict::Wait(self.pause())
+        RunVerdict::Wait(self.pause())
     }
 
-    /// The first failure of what the stack does now, in Heat's form.
+    /// The first failure of the current action, in Heat's format.
     fn first_failure(&self) -> Option<String> {
         let first = self.parts.first_failure(self.stack.traversal)?;
         let action = action_word(first.action);
         Some(format!("Resource {action} failed: {}", first.reason))
     }
 
-    fn complete(&mut self) -> Verdict {
+    fn complete(&mut self) -> RunVerdict {
         if self.stack.action == Action::Delete {
-            return Verdict::Gone;
+            return RunVerdict::Gone;
         }
         let s = &mut self.stack;
         s.status = Status::Complete;
@@ -91,69 +92,69 @@ impl World {
         };
         s.previous = None;
         self.stack.outputs = self.outputs();
-        Verdict::Over
+        RunVerdict::Over
     }
 
-    /// Ends with a failure, or turns to the way back. There is none once all
-    /// is as wanted and only a removal failed, nor where the resources are
-    /// unknown.
-    fn fail(&mut self, cause: String, may_return: bool) -> Verdict {
-        self.abort_the_rest(&cause);
-        let blind = self.blocked.as_ref().is_some_and(|b| b.blind);
+    /// Ends with a failure, or starts a rollback. There is no rollback if all
+    /// resources are as desired and only a removal failed, or if the resources
+    /// are unknown.
+    fn fail(&mut self, cause: String, may_return: bool) -> RunVerdict {
+        self.abort_in_progress(&cause);
+        let resources_unknown = self.blocked.as_ref().is_some_and(|b| b.resources_unknown);
         let s = &mut self.stack;
-        let may_roll_back = may_return && !s.disable_rollback && !s.emptying && !blind;
+        let may_roll_back = may_return && !s.disable_rollback && !s.emptying && !resources_unknown;
         match s.action {
             Action::Create if may_roll_back => {
                 s.emptying = true;
-                s.aim(Action::Rollback, self.now);
+                s.set_target(Action::Rollback, self.now);
             }
             Action::Update if may_roll_back && s.previous.is_some() => {
                 if let Some(previous) = s.previous.take() {
                     s.template = previous.template;
                     s.parameters = previous.parameters;
                 }
-                s.aim(Action::Rollback, self.now);
+                s.set_target(Action::Rollback, self.now);
                 self.restore_replaced();
             }
             Action::Rollback => {
                 let first = s.cause.take().unwrap_or_default();
                 s.status = Status::Failed;
                 s.reason = format!("{first} (the rollback failed as well: {cause})");
-                return Verdict::Over;
+                return RunVerdict::Over;
             }
             _ => {
                 s.status = Status::Failed;
                 s.reason = cause;
-                return Verdict::Over;
+                return RunVerdict::Over;
             }
         }
         self.stack.reason.clone_from(&cause);
         self.stack.cause = Some(cause);
-        Verdict::Again
+        RunVerdict::Again
     }
 
-    /// Nothing stays IN_PROGRESS in a stack that does not progress. Groups
-    /// take the reason of their member.
-    fn abort_the_rest(&mut self, cause: &str) {
+    /// No resource stays IN_PROGRESS in a stack without progress. Groups take
+    /// the reason of their member.
+    fn abort_in_progress(&mut self, cause: &str) {
         let traversal = self.stack.traversal;
-        let open = self.parts.open().map(|(place, part)| {
-            let waited = self.waits.get(&place);
+        let open = self.parts.open().map(|(slot, part)| {
+            let waited = self.waits.get(&slot);
             let waited = waited.map(|w| format!(" while waiting for: {}", w.reason));
             let action = action_word(part.action);
             let waited = waited.unwrap_or_default();
-            (place, format!("{action} aborted{waited} ({cause})"))
+            (slot, format!("{action} aborted{waited} ({cause})"))
         });
-        let groups = self.parts.open_groups().map(|(place, group)| {
+        let groups = self.parts.open_groups().map(|(slot, group)| {
             let member = self.parts.failed_member(&group.id, traversal);
             let reason = member.map_or_else(
                 || format!("{} aborted ({cause})", action_word(group.action)),
                 |m| m.reason.clone(),
             );
-            (place, reason)
+            (slot, reason)
         });
-        let reasons: Vec<(Place, String)> = groups.chain(open).collect();
-        for (place, reason) in reasons {
-            self.change(place, |p| {
+        let reasons: Vec<(Slot, String)> = groups.chain(open).collect();
+        for (slot, reason) in reasons {
+            self.change(slot, |p| {
                 p.status = Status::Failed;
                 p.reason = reason;
                 p.data.reviving = false;
@@ -162,27 +163,27 @@ impl World {
         }
     }
 
-    /// Going back prefers what was there: it still exists, because removals
-    /// come after all that is made.
+    /// A rollback prefers the replaced resources, which still exist because
+    /// removals happen after all creations.
     fn restore_replaced(&mut self) {
-        let pairs: Vec<(Place, Place)> = self
+        let pairs: Vec<(Slot, Slot)> = self
             .parts
             .iter()
-            .filter_map(|(new, p)| Some((new, self.parts.place(p.replaces.as_deref()?)?)))
+            .filter_map(|(new, p)| Some((new, self.parts.slot(p.replaces.as_deref()?)?)))
             .collect();
         for (new, old) in pairs {
-            let alive = |p: &Part| p.action != Action::Delete;
+            let alive = |p: &ResourceRow| p.action != Action::Delete;
             if self.parts.at(old).is_some_and(alive) {
-                self.change(old, |p| p.doomed = false);
+                self.change(old, |p| p.to_remove = false);
                 self.change(new, |p| {
-                    p.doomed = true;
+                    p.to_remove = true;
                     p.replaces = None;
                 });
             }
         }
     }
 
-    /// What the stack waits for, in words.
+    /// Text about what the stack waits for.
     fn waiting(&self) -> String {
         const SHOWN: usize = 3;
         if let Some(blocked) = &self.blocked {

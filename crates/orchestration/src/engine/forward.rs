@@ -1,9 +1,9 @@
-//! The way forward: brings each resource of the template to what it should
-//! be, as soon as everything that it needs is there.
+//! Forward pass: moves each resource of the template to its desired state as
+//! soon as its dependencies are complete.
 //!
-//! A queue holds what a step may bring further: a resource enters it when its
-//! last need is settled and when an effect of it comes back. Nothing else is
-//! looked at.
+//! A queue holds the resources that a step may advance: a resource is queued
+//! when its last dependency is settled and when one of its effects returns. No
+//! other resource is examined.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,28 +13,28 @@ use serde_json::{Map, Value};
 
 use super::graph::Graph;
 use super::group::GroupRun;
-use super::parts::Place;
-use super::world::{Effect, Model, Seed, World};
-use crate::face::{Action, Status};
+use super::resource_index::Slot;
+use super::stack_state::{Effect, Model, Seed, StackState};
+use crate::api::{Action, Status};
 use crate::resource::{self, Role, Type};
-use crate::stack::{Part, resolve};
+use crate::stack::{ResourceRow, resolve};
 
-/// A resource of the graph by number, and which of its members: 0 is the
-/// resource itself, member `i` of a group is `i + 1`.
+/// A resource of the graph by number, and one of its members: 0 is the resource
+/// itself, member `i` of a group is `i + 1`.
 type Step = (usize, usize);
 
-/// How far the resources of the template are.
+/// Progress of the resources of the template.
 #[derive(Default)]
 pub(super) struct Forward {
-    /// Needs of each resource that are not settled.
+    /// Number of unsettled dependencies of each resource.
     missing: Vec<usize>,
-    /// Found as wanted: nothing that it depends on changes in this traversal.
+    /// Complete: none of its dependencies changes in this traversal.
     settled: Vec<bool>,
     left: usize,
     pub(super) queue: BTreeSet<Step>,
-    /// Steps that were taken.
+    /// Number of performed steps.
     pub(super) steps: usize,
-    /// Groups that were stepped, by number.
+    /// Groups in progress, by number.
     pub(super) groups: HashMap<usize, GroupRun>,
 }
 
@@ -66,8 +66,8 @@ impl Forward {
     }
 }
 
-/// A resource as the template wants it.
-pub(super) struct Wish<'a> {
+/// The desired state of a resource.
+pub(super) struct DesiredResource<'a> {
     pub name: &'a str,
     pub parent: Option<&'a str>,
     pub resource_type: &'a str,
@@ -77,8 +77,9 @@ pub(super) struct Wish<'a> {
     pub retain: bool,
 }
 
-impl World {
-    /// Takes every step that is ready; answers whether everything is as wanted.
+impl StackState {
+    /// Performs all steps that are ready; returns whether everything is as
+    /// desired.
     pub(super) fn forward(&mut self) -> bool {
         let Some(model) = self.model.clone() else {
             return false;
@@ -96,12 +97,12 @@ impl World {
         self.forward.left == 0
     }
 
-    /// Has a resource of the template looked at by the next [`World::forward`].
-    pub(super) fn queue_forward(&mut self, place: Place) {
+    /// Queues a resource of the template for the next [`StackState::forward`].
+    pub(super) fn queue_forward(&mut self, slot: Slot) {
         let Some(model) = self.model.clone() else {
             return;
         };
-        let Some(part) = self.parts.at(place) else {
+        let Some(part) = self.parts.at(slot) else {
             return;
         };
         let step = match part.parent.as_deref() {
@@ -121,7 +122,7 @@ impl World {
             return;
         };
         let requires = self.requires(&model.graph, number);
-        let wish = Wish {
+        let desired = DesiredResource {
             name,
             parent: None,
             resource_type: &def.resource_type,
@@ -131,15 +132,15 @@ impl World {
             retain: def.retain,
         };
         let group =
-            resource::find(wish.resource_type).filter(|kind| matches!(kind.role, Role::Group));
+            resource::find(desired.resource_type).filter(|kind| matches!(kind.role, Role::Group));
         if let Some(kind) = group {
-            self.step_group(model, number, &wish, kind);
-        } else if self.step(model, &wish) {
+            self.step_group(model, number, &desired, kind);
+        } else if self.step(model, &desired) {
             self.forward.settle(&model.graph, number);
         }
     }
 
-    /// Row ids of what a resource needs.
+    /// Row ids of the dependencies of a resource.
     pub(super) fn requires(&self, graph: &Graph, number: usize) -> Vec<String> {
         let needs = graph.needs(number).iter();
         needs
@@ -148,22 +149,23 @@ impl World {
             .collect()
     }
 
-    /// One resource, one step; answers whether it is as wanted.
-    pub(super) fn step(&mut self, model: &Model, wish: &Wish<'_>) -> bool {
-        let Some(kind) = resource::find(wish.resource_type) else {
+    /// Performs one step of one resource; returns whether it is as desired.
+    pub(super) fn step(&mut self, model: &Model, desired: &DesiredResource<'_>) -> bool {
+        let Some(kind) = resource::find(desired.resource_type) else {
             return false;
         };
-        // What has failed now stays so; what is on its way is looked at first.
-        if let Some(part) = self.parts.current(wish.parent, wish.name)
-            && part.resource_type == wish.resource_type
-            && let Some(place) = self.parts.place(&part.id)
+        // A failed resource stays failed; resources in progress are checked
+        // first.
+        if let Some(part) = self.parts.current(desired.parent, desired.name)
+            && part.resource_type == desired.resource_type
+            && let Some(slot) = self.parts.slot(&part.id)
         {
             if self.failed_now(part) {
                 return false;
             }
             if part.status == Status::InProgress {
-                if let Some(props) = self.overtaken(model, wish, kind, part) {
-                    return self.step_leaf(wish, kind, props);
+                if let Some(props) = self.overtaken(model, desired, kind, part) {
+                    return self.step_leaf(desired, kind, props);
                 }
                 let rebuild = part.data.rebuild.is_some();
                 let effect = if rebuild {
@@ -171,8 +173,8 @@ impl World {
                 } else {
                     Effect::Check
                 };
-                self.act(place, effect);
-                if !self.is_complete(place) {
+                self.act(slot, effect);
+                if !self.is_complete(slot) {
                     return false;
                 }
             }
@@ -180,27 +182,27 @@ impl World {
         match resolve(
             &model.bound,
             kind.schema,
-            wish.properties,
+            desired.properties,
             self,
-            wish.variable,
+            desired.variable,
         ) {
-            Ok(props) => self.step_leaf(wish, kind, props),
+            Ok(props) => self.step_leaf(desired, kind, props),
             Err(why) => {
-                self.broken(wish, &why);
+                self.fail_desired(desired, &why);
                 false
             }
         }
     }
 
-    /// The new properties of a resource that only waits, where the template
-    /// has changed them meanwhile: it would wait for what nobody wants any
-    /// more. What another service works on has to end first.
+    /// The new properties of a resource that is only waiting, if the template
+    /// has changed them: it must not wait for an outdated target. Work of
+    /// another service has to end first.
     fn overtaken(
         &self,
         model: &Model,
-        wish: &Wish<'_>,
+        desired: &DesiredResource<'_>,
         kind: Type,
-        part: &Part,
+        part: &ResourceRow,
     ) -> Option<Map<String, Value>> {
         if !matches!(kind.role, Role::Local(_)) {
             return None;
@@ -208,9 +210,9 @@ impl World {
         let props = resolve(
             &model.bound,
             kind.schema,
-            wish.properties,
+            desired.properties,
             self,
-            wish.variable,
+            desired.variable,
         )
         .ok()?;
         let changed = kind.schema.changes(&part.props, &props);
@@ -218,18 +220,18 @@ impl World {
         (!changed.is_empty() && updatable).then_some(props)
     }
 
-    /// Properties that cannot be resolved are the failure of the resource.
-    pub(super) fn broken(&mut self, wish: &Wish<'_>, why: &str) {
-        let existing = self.place_of(wish);
+    /// Unresolvable properties fail the resource.
+    pub(super) fn fail_desired(&mut self, desired: &DesiredResource<'_>, why: &str) {
+        let existing = self.slot_of(desired);
         let update = existing.is_some();
-        let place = existing.unwrap_or_else(|| self.add(wish.seed(Map::new(), None)));
-        if let Some(part) = self.parts.at(place) {
+        let slot = existing.unwrap_or_else(|| self.add(desired.seed(Map::new(), None)));
+        if let Some(part) = self.parts.at(slot) {
             let reason = format!("StackValidationFailed: {}: {why}", self.path(part));
-            self.change(place, |p| {
+            self.change(slot, |p| {
                 if update {
                     p.action = Action::Update;
                 } else {
-                    // Nothing was made under this id.
+                    // Nothing was created under this id.
                     p.physical_id = None;
                 }
                 p.status = Status::Failed;
@@ -238,49 +240,54 @@ impl World {
         }
     }
 
-    pub(super) fn place_of(&self, wish: &Wish<'_>) -> Option<Place> {
-        let part = self.parts.current(wish.parent, wish.name)?;
-        self.parts.place(&part.id)
+    pub(super) fn slot_of(&self, desired: &DesiredResource<'_>) -> Option<Slot> {
+        let part = self.parts.current(desired.parent, desired.name)?;
+        self.parts.slot(&part.id)
     }
 
-    fn step_leaf(&mut self, wish: &Wish<'_>, kind: Type, props: Map<String, Value>) -> bool {
-        let place = self.place_of(wish);
-        let Some((place, part)) = place.and_then(|p| Some((p, self.parts.at(p)?))) else {
-            let place = self.add(wish.seed(props, None));
-            return self.begin(place, Effect::Create);
+    fn step_leaf(
+        &mut self,
+        desired: &DesiredResource<'_>,
+        kind: Type,
+        props: Map<String, Value>,
+    ) -> bool {
+        let slot = self.slot_of(desired);
+        let Some((slot, part)) = slot.and_then(|p| Some((p, self.parts.at(p)?))) else {
+            let slot = self.add(desired.seed(props, None));
+            return self.begin(slot, Effect::Create);
         };
         let changed = kind.schema.changes(&part.props, &props);
         let unhealthy = part.data.unhealthy;
-        let made_anew = |name: &str| unhealthy && kind.schema.rebuilds == Some(name);
-        let in_place = part.resource_type == wish.resource_type
+        let is_rebuilt = |name: &str| unhealthy && kind.schema.rebuilds == Some(name);
+        let in_place = part.resource_type == desired.resource_type
             && changed
                 .iter()
-                .all(|name| kind.schema.can_update(name) || made_anew(name));
+                .all(|name| kind.schema.can_update(name) || is_rebuilt(name));
         let rebuild = unhealthy && kind.schema.rebuilds.is_some();
         if !in_place || part.physical_id.is_none() || unhealthy && !rebuild {
-            return self.replace(wish, place, props);
+            return self.replace(desired, slot, props);
         }
         if part.status == Status::Complete && changed.is_empty() {
-            self.relink(wish, place);
+            self.update_requires(desired, slot);
             return true;
         }
-        // A resource that failed before is looked at, whatever changed.
+        // A previously failed resource is checked, whatever changed.
         let reviving = part.status == Status::Failed && !rebuild;
         let epoch = self.epoch;
-        self.change(place, |p| {
+        self.change(slot, |p| {
             p.action = Action::Update;
             p.status = Status::InProgress;
             if !rebuild {
                 p.reason = "state changed".into();
             }
             p.props = props;
-            p.requires = wish.requires.to_vec();
+            p.requires = desired.requires.to_vec();
             p.data.reviving = reviving;
             p.data.unhealthy = false;
             p.data.rebuild = rebuild.then_some(epoch);
         });
         self.begin(
-            place,
+            slot,
             if rebuild {
                 Effect::Rebuild
             } else {
@@ -289,34 +296,40 @@ impl World {
         )
     }
 
-    fn begin(&mut self, place: Place, effect: Effect) -> bool {
-        self.act(place, effect);
-        self.is_complete(place)
+    fn begin(&mut self, slot: Slot, effect: Effect) -> bool {
+        self.act(slot, effect);
+        self.is_complete(slot)
     }
 
-    /// The new one is made first; the old one goes when everything is in place.
-    fn replace(&mut self, wish: &Wish<'_>, old: Place, props: Map<String, Value>) -> bool {
-        self.change(old, |p| p.doomed = true);
+    /// The replacement is created first; the old resource is removed when
+    /// everything is complete.
+    fn replace(
+        &mut self,
+        desired: &DesiredResource<'_>,
+        old: Slot,
+        props: Map<String, Value>,
+    ) -> bool {
+        self.change(old, |p| p.to_remove = true);
         let id = self.parts.at(old).map(|p| p.id.clone());
-        let place = self.add(wish.seed(props, id));
-        self.begin(place, Effect::Create)
+        let slot = self.add(desired.seed(props, id));
+        self.begin(slot, Effect::Create)
     }
 
-    /// Keeps the order of removal true to the present template.
-    pub(super) fn relink(&mut self, wish: &Wish<'_>, place: Place) {
+    /// Adapts the order of removal to the current template.
+    pub(super) fn update_requires(&mut self, desired: &DesiredResource<'_>, slot: Slot) {
         let stale = self
             .parts
-            .at(place)
-            .is_some_and(|p| p.requires != wish.requires || p.retain != wish.retain);
+            .at(slot)
+            .is_some_and(|p| p.requires != desired.requires || p.retain != desired.retain);
         if stale {
-            self.change(place, |p| {
-                p.requires = wish.requires.to_vec();
-                p.retain = wish.retain;
+            self.change(slot, |p| {
+                p.requires = desired.requires.to_vec();
+                p.retain = desired.retain;
             });
         }
     }
 
-    /// Outputs of a finished stack; one that fails is null.
+    /// Outputs of a finished stack; a failed output is null.
     pub(super) fn outputs(&self) -> std::collections::BTreeMap<String, Value> {
         let Some(model) = &self.model else {
             return std::collections::BTreeMap::new();
@@ -338,7 +351,7 @@ impl World {
     }
 }
 
-impl Wish<'_> {
+impl DesiredResource<'_> {
     pub(super) fn seed(&self, props: Map<String, Value>, replaces: Option<String>) -> Seed {
         Seed {
             name: self.name.to_owned(),

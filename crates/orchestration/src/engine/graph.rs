@@ -1,12 +1,12 @@
-//! The graph of a template: which resource needs which.
+//! The dependency graph of a template.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use lang::hot::Bound;
 use lang::{Node, Path, Pos, Problem};
 
-/// The resources that exist under their conditions, numbered so that each
-/// comes after everything that it needs.
+/// The resources whose conditions hold, numbered so that each comes after its
+/// dependencies.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Graph {
     names: Vec<String>,
@@ -39,7 +39,7 @@ impl Graph {
                         .map(|r| r.resource),
                 );
             }
-            // A resource that its condition turned off is not waited for.
+            // A resource with a false condition is not waited for.
             needs.retain(|n| bound.has(n));
             deps.insert((*name).clone(), needs);
         }
@@ -99,22 +99,22 @@ impl Graph {
         self.numbers.get(name).copied()
     }
 
-    /// The resources that one needs, by number, in the order of their names.
+    /// The dependencies of a resource by number, ordered by name.
     pub(crate) fn needs(&self, number: usize) -> &[usize] {
         &self.needs[number]
     }
 
-    /// The resources that need one, by number.
+    /// The dependents of a resource, by number.
     pub(crate) fn users(&self, number: usize) -> &[usize] {
         &self.users[number]
     }
 }
 
-/// The names in an order that respects the needs; names that become ready
-/// together keep the order in which they were given.
+/// The names in topological order; names that become ready together keep their
+/// given order.
 ///
 /// # Errors
-/// The names along a circle, the first repeated at the end.
+/// The names along a cycle, with the first repeated at the end.
 pub(super) fn sort(
     names: &[&str],
     deps: &HashMap<String, BTreeSet<String>>,
@@ -125,7 +125,7 @@ pub(super) fn sort(
     for (i, name) in names.iter().enumerate() {
         for need in deps.get(*name).into_iter().flatten() {
             missing[i] += 1;
-            // A need that is not among the names never becomes ready.
+            // A dependency that is not among the names never becomes ready.
             if let Some(n) = numbers.get(need.as_str()) {
                 users[*n].push(i);
             }
@@ -151,12 +151,12 @@ pub(super) fn sort(
         return Ok(order);
     }
     let left = (0..names.len()).filter(|i| missing[*i] > 0);
-    Err(circle(left.map(|i| names[i]).collect(), deps))
+    Err(find_cycle(left.map(|i| names[i]).collect(), deps))
 }
 
-/// Every name of `left` needs another one of it, so following the needs ends
-/// in a circle.
-fn circle(left: Vec<&str>, deps: &HashMap<String, BTreeSet<String>>) -> Vec<String> {
+/// Every name in `left` depends on another one of them, so following the
+/// dependencies ends in a cycle.
+fn find_cycle(left: Vec<&str>, deps: &HashMap<String, BTreeSet<String>>) -> Vec<String> {
     let among: HashSet<&str> = left.iter().copied().collect();
     let mut path: Vec<&str> = left.first().copied().into_iter().collect();
     let mut seen: HashMap<&str, usize> = path.iter().map(|n| (*n, 0)).collect();
@@ -176,16 +176,16 @@ fn circle(left: Vec<&str>, deps: &HashMap<String, BTreeSet<String>>) -> Vec<Stri
     path.into_iter().map(str::to_owned).collect()
 }
 
-/// A resource that is attached to networks: a port, a server, or a group of
-/// them. `None` stands for a network that is not known.
+/// A resource attached to networks: a port, a server, or a group of them.
+/// `None` represents an unknown network.
 struct Attached<'a> {
     name: &'a String,
     networks: Vec<Option<String>>,
 }
 
-/// Heat's implied edges: a port and a server need every subnet of their
-/// networks, and a server whose network is not known every subnet. Compared as
-/// they are written; an edge that would close a circle is left out.
+/// Heat's implicit dependencies: a port and a server depend on every subnet of
+/// their networks, and a server with an unknown network on every subnet.
+/// Compared by their expressions; an edge that would close a cycle is omitted.
 fn implied(bound: &Bound, names: &[&String], deps: &mut HashMap<String, BTreeSet<String>>) {
     let mut all: Vec<&String> = Vec::new();
     let mut by_network: HashMap<Option<String>, Vec<&String>> = HashMap::new();
@@ -212,7 +212,7 @@ fn implied(bound: &Bound, names: &[&String], deps: &mut HashMap<String, BTreeSet
             }
         }
         for subnet in needed {
-            // Only a subnet that needs some port or server can close a circle.
+            // Only a subnet that depends on a port or server can close a cycle.
             if looping.contains(subnet.as_str()) && reaches(subnet, a.name, deps) {
                 continue;
             }
@@ -251,7 +251,7 @@ fn attached<'a>(bound: &Bound, name: &'a String) -> Option<Attached<'a>> {
     Some(Attached { name, networks })
 }
 
-/// Names of everything that needs one of these, directly or not.
+/// Names of everything that depends on one of these, directly or not.
 fn above(attached: &[Attached<'_>], deps: &HashMap<String, BTreeSet<String>>) -> HashSet<String> {
     let mut users: HashMap<&str, Vec<&str>> = HashMap::new();
     for (user, needs) in deps {

@@ -1,5 +1,5 @@
-//! Groups of the template: which members each should have, and bringing them
-//! there side by side.
+//! Groups of the template: determines the desired members and reconciles them
+//! in parallel.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,64 +7,70 @@ use lang::Node;
 use lang::hot::Variable;
 use serde_json::{Map, Value};
 
-use super::forward::Wish;
+use super::forward::DesiredResource;
 use super::graph::Graph;
-use super::parts::Place;
-use super::world::{Model, World};
-use crate::face::{Action, Status};
+use super::resource_index::Slot;
+use super::stack_state::{Model, StackState};
+use crate::api::{Action, Status};
 use crate::resource::{GroupProps, Type};
-use crate::stack::{Part, resolve};
+use crate::stack::{ResourceRow, resolve};
 
-/// A group whose members are being brought to what they should be.
+/// A group whose members are being reconciled.
 pub(super) struct GroupRun {
-    place: Place,
+    slot: Slot,
     names: Vec<String>,
     pub numbers: HashMap<String, usize>,
     settled: Vec<bool>,
     left: usize,
     index_var: String,
-    /// Whether the group itself has been set IN_PROGRESS, or was.
+    /// Whether the group itself has been set IN_PROGRESS.
     begun: bool,
 }
 
-impl World {
-    /// Whether a group that is not doomed should have this member; `None` before
-    /// the group was looked at.
-    pub(super) fn wants_member(&self, group: &Part, member: &str) -> Option<bool> {
+impl StackState {
+    /// Whether a group should have this member; `None` before the group was
+    /// evaluated.
+    pub(super) fn wants_member(&self, group: &ResourceRow, member: &str) -> Option<bool> {
         let number = self.model.as_ref()?.graph.number(&group.name)?;
         let run = self.forward.groups.get(&number)?;
         Some(run.numbers.contains_key(member))
     }
 
-    /// Decides once per traversal and load which members a group has, and
+    /// Determines the members of a group once per traversal and load, and
     /// queues them.
-    pub(super) fn step_group(&mut self, model: &Model, number: usize, wish: &Wish<'_>, kind: Type) {
+    pub(super) fn step_group(
+        &mut self,
+        model: &Model,
+        number: usize,
+        desired: &DesiredResource<'_>,
+        kind: Type,
+    ) {
         if self.forward.groups.contains_key(&number) {
             return;
         }
-        if let Some(part) = self.parts.current(None, wish.name)
-            && part.resource_type == wish.resource_type
+        if let Some(part) = self.parts.current(None, desired.name)
+            && part.resource_type == desired.resource_type
             && self.failed_now(part)
         {
             return;
         }
-        let props = match resolve(&model.bound, kind.schema, wish.properties, self, None) {
+        let props = match resolve(&model.bound, kind.schema, desired.properties, self, None) {
             Ok(props) => props,
-            Err(why) => return self.broken(wish, &why),
+            Err(why) => return self.fail_desired(desired, &why),
         };
         let existing = self
-            .place_of(wish)
+            .slot_of(desired)
             .and_then(|p| Some((p, self.parts.at(p)?)));
-        let place = match existing {
-            Some((old, part)) if part.resource_type != wish.resource_type => {
+        let slot = match existing {
+            Some((old, part)) if part.resource_type != desired.resource_type => {
                 let id = part.id.clone();
-                self.change(old, |p| p.doomed = true);
-                self.add(wish.seed(props.clone(), Some(id)))
+                self.change(old, |p| p.to_remove = true);
+                self.add(desired.seed(props.clone(), Some(id)))
             }
-            Some((place, _)) => place,
-            None => self.add(wish.seed(props.clone(), None)),
+            Some((slot, _)) => slot,
+            None => self.add(desired.seed(props.clone(), None)),
         };
-        let Some(group) = self.parts.at(place) else {
+        let Some(group) = self.parts.at(slot) else {
             return;
         };
         let blacklist = self.blacklist(group, &props);
@@ -74,7 +80,7 @@ impl World {
         let begun = group.status == Status::InProgress;
         let index_var = props.get("index_var").and_then(Value::as_str);
         let run = GroupRun {
-            place,
+            slot,
             numbers: names.iter().cloned().zip(0..).collect(),
             settled: vec![false; names.len()],
             left: names.len(),
@@ -87,19 +93,19 @@ impl World {
         let empty = run.left == 0;
         self.forward.groups.insert(number, run);
         if differs {
-            self.change(place, |p| {
+            self.change(slot, |p| {
                 p.start_group(begun);
                 p.props = props;
                 p.data.blacklist = blacklist;
-                p.requires = wish.requires.to_vec();
+                p.requires = desired.requires.to_vec();
             });
         }
         if empty {
-            self.finish_group(&model.graph, number, wish);
+            self.finish_group(&model.graph, number, desired);
         }
     }
 
-    /// One member, which evaluates the definition for its index.
+    /// One member, which evaluates the definition with its index.
     pub(super) fn step_member(&mut self, model: &Model, number: usize, member: usize) {
         let name = model.graph.name(number);
         let Some(run) = self.forward.groups.get(&number) else {
@@ -108,9 +114,9 @@ impl World {
         if run.settled[member] {
             return;
         }
-        let (place, begun) = (run.place, run.begun);
+        let (slot, begun) = (run.slot, run.begun);
         let (index, index_var) = (run.names[member].clone(), run.index_var.clone());
-        let parent = self.parts.at(place).map(|g| g.id.clone());
+        let parent = self.parts.at(slot).map(|g| g.id.clone());
         let template = model.bound.template.resources.get(name);
         let (Some(parent), Some(template)) = (parent, template) else {
             return;
@@ -126,7 +132,7 @@ impl World {
         let kind = def.get("type").and_then(Node::as_text).unwrap_or_default();
         let kind = variable.substitute(kind);
         let requires = self.requires(&model.graph, number);
-        let wish = Wish {
+        let desired = DesiredResource {
             name: &index,
             parent: Some(&parent),
             resource_type: &kind,
@@ -135,9 +141,9 @@ impl World {
             requires: &requires,
             retain: template.retain,
         };
-        let done = self.step(model, &wish);
+        let done = self.step(model, &desired);
         if !done && !begun {
-            self.change(place, |p| p.start_group(false));
+            self.change(slot, |p| p.start_group(false));
         }
         let Some(run) = self.forward.groups.get_mut(&number) else {
             return;
@@ -149,32 +155,32 @@ impl World {
         run.settled[member] = true;
         run.left -= 1;
         if run.left == 0 {
-            let wish = Wish {
+            let desired = DesiredResource {
                 name,
                 parent: None,
-                ..wish
+                ..desired
             };
-            self.finish_group(&model.graph, number, &wish);
+            self.finish_group(&model.graph, number, &desired);
         }
     }
 
-    fn finish_group(&mut self, graph: &Graph, number: usize, wish: &Wish<'_>) {
-        let Some(place) = self.forward.groups.get(&number).map(|run| run.place) else {
+    fn finish_group(&mut self, graph: &Graph, number: usize, desired: &DesiredResource<'_>) {
+        let Some(slot) = self.forward.groups.get(&number).map(|run| run.slot) else {
             return;
         };
-        if !self.is_complete(place) {
-            self.change(place, |p| {
+        if !self.is_complete(slot) {
+            self.change(slot, |p| {
                 p.status = Status::Complete;
                 p.reason = "state changed".into();
             });
         }
-        self.relink(wish, place);
+        self.update_requires(desired, slot);
         self.forward.settle(graph, number);
     }
 
-    fn blacklist(&self, group: &Part, props: &Map<String, Value>) -> BTreeSet<String> {
-        // What a word of a removal policy may mean: a member's index, its
-        // name or its physical id.
+    fn blacklist(&self, group: &ResourceRow, props: &Map<String, Value>) -> BTreeSet<String> {
+        // An entry of a removal policy may be the index, the name or the
+        // physical id of a member.
         let mut meanings: HashMap<&str, Vec<&str>> = HashMap::new();
         for (_, p) in self.parts.members(&group.id) {
             let named = p.attrs.get("name").or_else(|| p.props.get("name"));
@@ -191,8 +197,8 @@ impl World {
     }
 }
 
-impl Part {
-    /// A group works as long as its members do.
+impl ResourceRow {
+    /// A group is in progress as long as its members are.
     fn start_group(&mut self, begun: bool) {
         if !begun {
             self.action = Action::Update;

@@ -1,8 +1,9 @@
-//! The engine: what is ready, acting on it, what it all means for the stack.
+//! The engine: determines ready steps, performs them, and derives the stack
+//! status.
 //!
-//! `graph` and `world` with its parts (`scope`, `forward`, `cleanup`,
-//! `conclude`) are pure; `run` loads, calls faces and writes. An intent is
-//! committed before its effect, with the id that the effect will use.
+//! `graph` and `stack_state` with its parts (`scope`, `forward`, `cleanup`,
+//! `conclude`) are pure; `run` loads, calls services and writes. An intent is
+//! committed before its effect, with the id that the effect uses.
 
 mod cache;
 mod cleanup;
@@ -11,10 +12,10 @@ mod forward;
 mod graph;
 mod group;
 mod outcome;
-mod parts;
+mod resource_index;
 mod run;
 mod scope;
-mod world;
+mod stack_state;
 
 #[cfg(test)]
 mod tests;

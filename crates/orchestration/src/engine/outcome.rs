@@ -1,50 +1,51 @@
-//! What an effect that came back means for its resource.
+//! Applies the result of an effect to its resource.
 
 use serde_json::{Map, Value};
 
-use super::parts::Place;
-use super::world::{Waiting, Wake, World};
-use crate::face::Status;
-use crate::resource::{Progress, Removal, Trouble};
+use super::resource_index::Slot;
+use super::stack_state::{StackState, Waiting, Wake};
+use crate::api::Status;
+use crate::resource::{Progress, Removal, StepError};
 
-impl World {
-    /// A create, check, rebuild or update came back.
-    pub(super) fn progressed(&mut self, place: Place, result: Result<Progress, Trouble>) {
-        self.in_flight.remove(&place);
-        self.waits.remove(&place);
+impl StackState {
+    /// Handles the result of a create, check, rebuild or update.
+    pub(super) fn apply_progress(&mut self, slot: Slot, result: Result<Progress, StepError>) {
+        self.in_flight.remove(&slot);
+        self.waits.remove(&slot);
         match result {
-            Ok(Progress::Done(attrs)) => self.completed(place, attrs),
+            Ok(Progress::Done(attrs)) => self.completed(slot, attrs),
             Ok(Progress::Wait { reason, until }) => {
-                let rebuilding = |p: &crate::stack::Part| p.data.rebuild.is_some();
-                if self.parts.at(place).is_some_and(rebuilding) {
-                    // The call was taken: from now on it is only looked at.
-                    self.change(place, |p| p.data.rebuild = None);
+                let rebuilding = |p: &crate::stack::ResourceRow| p.data.rebuild.is_some();
+                if self.parts.at(slot).is_some_and(rebuilding) {
+                    // The call was accepted: from now on only its progress is
+                    // checked.
+                    self.change(slot, |p| p.data.rebuild = None);
                 }
-                self.waits_for(place, reason, until.map_or(Wake::Event, Wake::Until));
+                self.waits_for(slot, reason, until.map_or(Wake::Event, Wake::Until));
             }
-            Err(Trouble::Later(why)) => self.retries(place, &why),
-            Err(Trouble::Failed { class, message }) => {
-                let Some(part) = self.parts.at(place) else {
+            Err(StepError::Later(why)) => self.schedule_retry(slot, &why),
+            Err(StepError::Failed { class, message }) => {
+                let Some(part) = self.parts.at(slot) else {
                     return;
                 };
                 let reason = format!("{class}: {}: {message}", self.path(part));
-                // It had its second chance, or is nowhere to be rebuilt:
-                // another takes its place.
+                // The second attempt failed too, or it cannot be rebuilt: it is
+                // replaced.
                 let lost = part.data.rebuild.is_some() && class == "NotFound";
                 let replaced = part.data.reviving || lost;
-                self.change(place, |p| {
+                self.change(slot, |p| {
                     p.status = Status::Failed;
                     p.reason = reason;
                     p.data.reviving = false;
                     p.data.rebuild = None;
-                    p.doomed |= replaced;
+                    p.to_remove |= replaced;
                 });
             }
         }
     }
 
-    fn completed(&mut self, place: Place, attrs: Map<String, Value>) {
-        self.change(place, |p| {
+    fn completed(&mut self, slot: Slot, attrs: Map<String, Value>) {
+        self.change(slot, |p| {
             p.status = Status::Complete;
             p.reason = "state changed".into();
             p.attrs = attrs;
@@ -53,39 +54,39 @@ impl World {
         });
     }
 
-    /// Nothing has changed since the resource was last looked at.
-    pub(super) fn go_on(&mut self, place: Place) {
-        if let Some(part) = self.parts.at(place) {
+    /// Nothing has changed since the last check of the resource.
+    pub(super) fn keep_waiting(&mut self, slot: Slot) {
+        if let Some(part) = self.parts.at(slot) {
             let (reason, wake) = (part.reason.clone(), Wake::Event);
-            self.waits.insert(place, Waiting { reason, wake });
+            self.waits.insert(slot, Waiting { reason, wake });
         }
     }
 
-    fn retries(&mut self, place: Place, why: &str) {
-        self.waits_for(place, format!("{why} (trying again)"), Wake::Retry);
+    fn schedule_retry(&mut self, slot: Slot, why: &str) {
+        self.waits_for(slot, format!("{why} (trying again)"), Wake::Retry);
     }
 
-    fn waits_for(&mut self, place: Place, reason: String, wake: Wake) {
-        if self.parts.at(place).is_some_and(|p| p.reason != reason) {
-            self.change(place, |p| p.reason.clone_from(&reason));
+    fn waits_for(&mut self, slot: Slot, reason: String, wake: Wake) {
+        if self.parts.at(slot).is_some_and(|p| p.reason != reason) {
+            self.change(slot, |p| p.reason.clone_from(&reason));
         }
-        self.waits.insert(place, Waiting { reason, wake });
+        self.waits.insert(slot, Waiting { reason, wake });
     }
 
-    /// A delete came back.
-    pub(super) fn removed(&mut self, place: Place, result: Result<Removal, Trouble>) {
-        self.in_flight.remove(&place);
-        self.waits.remove(&place);
+    /// Handles the result of a delete.
+    pub(super) fn removed(&mut self, slot: Slot, result: Result<Removal, StepError>) {
+        self.in_flight.remove(&slot);
+        self.waits.remove(&slot);
         match result {
-            Ok(Removal::Gone) => self.remove(place),
-            Ok(Removal::Wait(reason)) => self.waits_for(place, reason, Wake::Event),
-            Err(Trouble::Later(why)) => self.retries(place, &why),
-            Err(Trouble::Failed { class, message }) => {
-                let Some(part) = self.parts.at(place) else {
+            Ok(Removal::Gone) => self.remove(slot),
+            Ok(Removal::Wait(reason)) => self.waits_for(slot, reason, Wake::Event),
+            Err(StepError::Later(why)) => self.schedule_retry(slot, &why),
+            Err(StepError::Failed { class, message }) => {
+                let Some(part) = self.parts.at(slot) else {
                     return;
                 };
                 let reason = format!("{class}: {}: {message}", self.path(part));
-                self.change(place, |p| {
+                self.change(slot, |p| {
                     p.status = Status::Failed;
                     p.reason = reason;
                 });

@@ -1,29 +1,29 @@
-//! The reconciler of kind `stack`: load, decide, commit the intents, call the
-//! faces side by side, commit the results.
+//! The reconciler of kind `stack`: loads, decides, commits the intents, calls
+//! the services concurrently, commits the results.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use compute::face::ServerStatus;
+use compute::api::ServerStatus;
 use flow::{Lease, Next, Reconciler};
 use kernel::{Ctx, Error, OwnerKey, Result, clock};
 use lang::hot::Pseudo;
 use tokio::task::JoinSet;
 
 use super::cache::Cache;
-use super::conclude::Verdict;
+use super::conclude::RunVerdict;
 use super::graph::Graph;
-use super::parts::Place;
-use super::world::{Blocked, Changes, Effect, Model, World};
-use crate::face::{Action, Status};
-use crate::resource::{Job, Progress, Remotes, Removal, Trouble};
-use crate::stack::{self, EventRow, Part, StackRow, Store};
+use super::resource_index::Slot;
+use super::stack_state::{Blocked, Changes, Effect, Model, StackState};
+use crate::api::{Action, Status};
+use crate::resource::{Job, Progress, Remotes, Removal, StepError};
+use crate::stack::{self, EventRow, ResourceRow, StackRow, Store};
 
 const SERVER: &str = "OS::Nova::Server";
-/// From so many servers on they are listed.
+/// Number of servers from which they are listed instead of queried one by one.
 const MANY: usize = 8;
-/// Effects of one stack at the same time.
+/// Maximum number of concurrent effects of one stack.
 const PARALLEL: usize = 64;
 
 pub(crate) struct Engine {
@@ -32,15 +32,15 @@ pub(crate) struct Engine {
     cache: Cache,
 }
 
-/// What an effect answered.
+/// The result of an effect.
 enum Answer {
-    Progress(std::result::Result<Progress, Trouble>),
-    Removal(std::result::Result<Removal, Trouble>),
+    Progress(std::result::Result<Progress, StepError>),
+    Removal(std::result::Result<Removal, StepError>),
 }
 
 /// An effect whose intent is committed.
 struct Call {
-    place: Place,
+    slot: Slot,
     effect: Effect,
     resource_type: String,
     job: Job,
@@ -58,8 +58,7 @@ impl Reconciler for Engine {
         };
         let kept = self.cache.take(&lease.id, lease.epoch, head.traversal);
         if head.status != Status::InProgress {
-            // Something that the stack holds has changed by itself: whoever
-            // owns the stack may want to look.
+            // The stack changed without an action: its owner may have to react.
             if let Some(owner) = &head.owner {
                 db::fenced!(self.store.db, lease, |tx| {
                     db::mark(tx, &owner.kind, &owner.id).await
@@ -67,20 +66,20 @@ impl Reconciler for Engine {
             }
             return Ok(Next::Done);
         }
-        let world = match kept {
-            Some(world) => Some(world),
+        let state = match kept {
+            Some(state) => Some(state),
             None => self.load(&lease.id).await?,
         };
-        let Some(mut world) = world else {
+        let Some(mut state) = state else {
             return Ok(Next::Again);
         };
-        if !world.stack.emptying {
-            stack::load_signals(&self.store, &lease.id, &mut world.signals).await?;
+        if !state.stack.emptying {
+            stack::load_signals(&self.store, &lease.id, &mut state.signals).await?;
         }
-        world.stack.deadline_at = head.deadline_at;
-        let still = self.still_at_work(&world).await;
-        world.begin_run(lease.epoch, clock::now_micros(), &still);
-        let s = &world.stack;
+        state.stack.deadline_at = head.deadline_at;
+        let still = self.slots_in_progress(&state).await;
+        state.begin_run(lease.epoch, clock::now_micros(), &still);
+        let s = &state.stack;
         let mut run = Run {
             engine: self,
             lease,
@@ -88,11 +87,11 @@ impl Reconciler for Engine {
             traversal: s.traversal,
             seq: 0,
             unpruned: 0,
-            world,
+            state,
         };
         let next = run.work().await?;
-        if matches!(next, Next::After(_)) && run.world.blocked.is_none() {
-            self.cache.put(run.world);
+        if matches!(next, Next::After(_)) && run.state.blocked.is_none() {
+            self.cache.put(run.state);
         }
         Ok(next)
     }
@@ -107,10 +106,10 @@ impl Engine {
         }
     }
 
-    /// Servers that compute still builds or removes, where there are so many
-    /// that one listing costs less than to ask for each.
-    async fn still_at_work(&self, world: &World) -> BTreeSet<Place> {
-        let servers: Vec<(Place, &Part)> = world
+    /// Servers that compute is still building or removing, if there are so many
+    /// that one list is cheaper than separate queries.
+    async fn slots_in_progress(&self, state: &StackState) -> BTreeSet<Slot> {
+        let servers: Vec<(Slot, &ResourceRow)> = state
             .parts
             .open()
             .filter(|(_, p)| p.resource_type == SERVER && p.data.rebuild.is_none())
@@ -118,7 +117,7 @@ impl Engine {
         if servers.len() < MANY {
             return BTreeSet::new();
         }
-        let s = &world.stack;
+        let s = &state.stack;
         let ctx = Ctx::for_project(format!("req-{}", s.id), &s.project_id);
         let owner = OwnerKey::new(crate::KIND, &s.id);
         let listed = match self.remotes.compute.servers.of_owner(&ctx, &owner).await {
@@ -130,7 +129,7 @@ impl Engine {
         };
         let status: HashMap<&str, ServerStatus> =
             listed.iter().map(|s| (s.id.as_str(), s.status)).collect();
-        let at_work = |p: &Part| {
+        let at_work = |p: &ResourceRow| {
             let now = p.physical_id.as_deref().and_then(|id| status.get(id));
             let expected = if p.action == Action::Delete {
                 ServerStatus::Deleting
@@ -140,11 +139,11 @@ impl Engine {
             now == Some(&expected)
         };
         let waiting = servers.into_iter().filter(|(_, p)| at_work(p));
-        waiting.map(|(place, _)| place).collect()
+        waiting.map(|(slot, _)| slot).collect()
     }
 
-    /// A stack as the database has it.
-    async fn load(&self, id: &str) -> Result<Option<World>> {
+    /// Loads a stack from the database.
+    async fn load(&self, id: &str) -> Result<Option<StackState>> {
         let Some(row) = stack::load_stack(&self.store, id).await? else {
             return Ok(None);
         };
@@ -155,7 +154,7 @@ impl Engine {
                 tracing::warn!(stack = id, error = %e, "the resources cannot be read");
                 blocked = Some(Blocked {
                     why: format!("The resources of the stack cannot be read: {}", e.message),
-                    blind: true,
+                    resources_unknown: true,
                 });
                 Vec::new()
             }
@@ -164,24 +163,24 @@ impl Engine {
         if !row.emptying && blocked.is_none() {
             match self.model(&row) {
                 Ok(bound) => model = Some(bound),
-                // It was valid when it was accepted: by another release.
+                // It was valid when it was accepted by another release.
                 Err(why) => {
                     tracing::warn!(stack = id, error = why, "the template is rejected");
                     blocked = Some(Blocked {
                         why: format!("This release rejects the template of the stack: {why}"),
-                        blind: false,
+                        resources_unknown: false,
                     });
                 }
             }
         }
         let reports = stack::load_reports(&self.store.db, id, row.traversal).await?;
         let now = clock::now_micros();
-        let mut world = World::new(row, model, parts, stack::Signals::default(), now);
-        world.blocked = blocked;
-        if world.blocked.is_none() && !world.stack.emptying {
-            world.take_reports(reports);
+        let mut state = StackState::new(row, model, parts, stack::Signals::default(), now);
+        state.blocked = blocked;
+        if state.blocked.is_none() && !state.stack.emptying {
+            state.take_reports(reports);
         }
-        Ok(Some(world))
+        Ok(Some(state))
     }
 
     fn model(&self, row: &StackRow) -> std::result::Result<Model, String> {
@@ -198,13 +197,13 @@ impl Engine {
     }
 }
 
-/// Runs as a task of its own: an effect may hold the database's one writer
-/// while this run waits for it, so it must go on by itself.
-async fn perform(remotes: Arc<Remotes>, call: Call) -> (Place, Answer) {
+/// Runs as a separate task: an effect may hold the single writer of the
+/// database while this run waits for it, so it must progress independently.
+async fn perform(remotes: Arc<Remotes>, call: Call) -> (Slot, Answer) {
     let Some(worker) = remotes.worker(&call.resource_type) else {
         let why = format!("no worker for {}", call.resource_type);
-        let trouble = Trouble::failed("InternalError", why);
-        return (call.place, Answer::Progress(Err(trouble)));
+        let trouble = StepError::failed("InternalError", why);
+        return (call.slot, Answer::Progress(Err(trouble)));
     };
     let job = &call.job;
     let answer = match call.effect {
@@ -213,20 +212,20 @@ async fn perform(remotes: Arc<Remotes>, call: Call) -> (Place, Answer) {
         Effect::Rebuild => Answer::Progress(worker.rebuild(job).await),
         Effect::Delete => Answer::Removal(worker.delete(job).await),
     };
-    (call.place, answer)
+    (call.slot, answer)
 }
 
 struct Run<'a> {
     engine: &'a Engine,
     lease: &'a Lease,
-    world: World,
-    /// What the row says of the stack.
+    state: StackState,
+    /// The stored state of the stack.
     saved: (Action, Status, String),
-    /// The traversal that this run works for.
+    /// The traversal of this run.
     traversal: i64,
-    /// Orders the events of one moment.
+    /// Orders events with the same time.
     seq: i64,
-    /// Events since the oldest were dropped.
+    /// Number of events since the last pruning.
     unpruned: usize,
 }
 
@@ -235,14 +234,14 @@ impl Run<'_> {
         let mut waiting: VecDeque<Call> = VecDeque::new();
         let mut flights = JoinSet::new();
         loop {
-            let verdict = self.world.decide();
-            if verdict == Some(Verdict::Gone) {
-                return self.vanish().await;
+            let verdict = self.state.decide();
+            if verdict == Some(RunVerdict::Gone) {
+                return self.delete_stack().await;
             }
-            let launches = std::mem::take(&mut self.world.launches);
+            let launches = std::mem::take(&mut self.state.launches);
             if !self.flush().await? {
-                // The stack has another aim: nothing more is started for
-                // this one, and what came back is kept.
+                // The stack has another target: nothing more is started for
+                // this one, and results are kept.
                 while let Some(answer) = flights.join_next().await {
                     self.apply(answer.map_err(Error::internal)??);
                 }
@@ -250,12 +249,12 @@ impl Run<'_> {
                 return Ok(Next::Again);
             }
             for launch in launches {
-                if let Some(part) = self.world.parts.at(launch.place) {
+                if let Some(part) = self.state.parts.at(launch.slot) {
                     waiting.push_back(Call {
-                        place: launch.place,
+                        slot: launch.slot,
                         effect: launch.effect,
                         resource_type: part.resource_type.clone(),
-                        job: self.world.job(part),
+                        job: self.state.job(part),
                     });
                 }
             }
@@ -267,9 +266,9 @@ impl Run<'_> {
             }
             if flights.is_empty() {
                 return Ok(match verdict {
-                    Some(Verdict::Over) => Next::Done,
-                    Some(Verdict::Wait(pause)) => Next::After(pause),
-                    Some(Verdict::Again | Verdict::Gone) | None => Next::Again,
+                    Some(RunVerdict::Over) => Next::Done,
+                    Some(RunVerdict::Wait(pause)) => Next::After(pause),
+                    Some(RunVerdict::Again | RunVerdict::Gone) | None => Next::Again,
                 });
             }
             // Results that are ready together are written together.
@@ -282,31 +281,31 @@ impl Run<'_> {
         }
     }
 
-    fn apply(&mut self, (place, answer): (Place, Answer)) {
-        let world = &mut self.world;
-        world.now = clock::now_micros();
+    fn apply(&mut self, (slot, answer): (Slot, Answer)) {
+        let state = &mut self.state;
+        state.now = clock::now_micros();
         match answer {
-            Answer::Progress(result) => world.progressed(place, result),
-            Answer::Removal(result) => world.removed(place, result),
+            Answer::Progress(result) => state.apply_progress(slot, result),
+            Answer::Removal(result) => state.removed(slot, result),
         }
-        world.look_again(place);
+        state.requeue(slot);
     }
 
-    /// Writes what has gathered, fenced. `false`: the stack has another aim
-    /// meanwhile, so nothing more may be started for this one.
+    /// Writes collected changes under the lease. Returns `false` if the stack
+    /// has another target, so that nothing more may be started for this one.
     async fn flush(&mut self) -> Result<bool> {
-        let s = &self.world.stack;
+        let s = &self.state.stack;
         let now = (s.action, s.status, s.reason.clone());
         let turned = (now.0, now.1) != (self.saved.0, self.saved.1);
         let aimed = s.traversal != self.traversal;
-        if self.world.changes.is_empty() && now == self.saved && !aimed {
+        if self.state.changes.is_empty() && now == self.saved && !aimed {
             return Ok(true);
         }
         let store = &self.engine.store;
-        let mut changes = std::mem::take(&mut self.world.changes);
+        let mut changes = std::mem::take(&mut self.state.changes);
         let rows = self.rows(&changes)?;
         let mut events = std::mem::take(&mut changes.events);
-        // Events above the limit would be pruned at once.
+        // Events beyond the limit would be pruned immediately.
         let excess = events.len().saturating_sub(stack::MAX_EVENTS);
         events.drain(..excess);
         let with_own: Vec<EventRow> = events
@@ -321,7 +320,7 @@ impl Run<'_> {
         let prune = over || self.unpruned + events.len() > stack::MAX_EVENTS;
         let (saved, traversal) = (&self.saved, self.traversal);
         let ours = db::fenced!(store.db, self.lease, |tx| {
-            // Locks the stack: an operation that comes now waits for this commit.
+            // Locks the stack: a concurrent operation waits for this commit.
             let ours = if turned || aimed {
                 stack::conclude_stack(tx, store.sealer.as_ref(), s, traversal).await?
             } else if now.2 == saved.2 {
@@ -334,8 +333,8 @@ impl Run<'_> {
             if changes.reports_taken {
                 stack::drop_reports(tx, &s.id, traversal).await?;
             }
-            let told = if ours { &with_own } else { &events };
-            stack::insert_events(tx, &s.id, told, at, seq).await?;
+            let logged_events = if ours { &with_own } else { &events };
+            stack::insert_events(tx, &s.id, logged_events, at, seq).await?;
             if prune {
                 stack::prune_events(tx, &s.id).await?;
             }
@@ -359,19 +358,19 @@ impl Run<'_> {
         Ok(ours)
     }
 
-    /// The changed resources as rows, their secrets sealed.
+    /// The changed resources as rows, with sealed secrets.
     fn rows(&self, changes: &Changes) -> Result<Vec<Vec<db::Value>>> {
         let sealer = self.engine.store.sealer.as_ref();
         let parts = changes.written.iter();
         parts
-            .filter_map(|place| self.world.parts.at(*place))
-            .map(|part| stack::part_row(sealer, &self.world.stack.id, part))
+            .filter_map(|slot| self.state.parts.at(*slot))
+            .map(|part| stack::part_row(sealer, &self.state.stack.id, part))
             .collect()
     }
 
-    /// The stack goes, and its owner is told in the same transaction.
-    async fn vanish(&mut self) -> Result<Next> {
-        let (s, traversal) = (&self.world.stack, self.traversal);
+    /// Deletes the stack, and marks its owner in the same transaction.
+    async fn delete_stack(&mut self) -> Result<Next> {
+        let (s, traversal) = (&self.state.stack, self.traversal);
         let gone = db::fenced!(self.engine.store.db, self.lease, |tx| {
             if !stack::remove_stack(tx, &s.id, traversal).await? {
                 return Ok(false);

@@ -1,14 +1,14 @@
-//! What `get_resource` and `get_attr` see: the resources of a world.
+//! Resolves `get_resource` and `get_attr` with the resources of a stack.
 
 use lang::hot::Scope;
 use serde_json::{Map, Value};
 
-use super::world::World;
-use crate::face::{Action, Status};
+use super::stack_state::StackState;
+use crate::api::{Action, Status};
 use crate::resource::Role;
-use crate::stack::Part;
+use crate::stack::ResourceRow;
 
-impl Scope for World {
+impl Scope for StackState {
     fn reference(&self, resource: &str) -> Result<Value, String> {
         match self.parts.current(None, resource) {
             Some(part) => Ok(self.reference_of(part)),
@@ -29,18 +29,18 @@ impl Scope for World {
             return Ok(Value::Object(all));
         };
         let name = first.as_str().unwrap_or_default();
-        if matches!(World::kind(part).map(|t| t.role), Some(Role::Group)) {
+        if matches!(StackState::kind(part).map(|t| t.role), Some(Role::Group)) {
             return Ok(self.group_attribute(part, name, rest));
         }
         Ok(part_attribute(part, name, rest))
     }
 }
 
-fn part_attribute(part: &Part, name: &str, rest: &[Value]) -> Value {
+fn part_attribute(part: &ResourceRow, name: &str, rest: &[Value]) -> Value {
     walk(part.attrs.get(name).cloned().unwrap_or_default(), rest)
 }
 
-/// A list is asked by number only; any miss is null.
+/// A list is indexed by number only; a missing element is null.
 fn walk(mut at: Value, path: &[Value]) -> Value {
     for key in path {
         at = match (&mut at, key) {
@@ -63,8 +63,8 @@ fn walk(mut at: Value, path: &[Value]) -> Value {
     at
 }
 
-impl World {
-    pub(super) fn reference_of(&self, part: &Part) -> Value {
+impl StackState {
+    pub(super) fn reference_of(&self, part: &ResourceRow) -> Value {
         let id = part.physical_id.as_deref().unwrap_or_default();
         match Self::kind(part).map(|t| t.role) {
             Some(Role::Local(local)) => local.reference(id, &part.attrs),
@@ -72,21 +72,21 @@ impl World {
         }
     }
 
-    /// The members that count, in order of their indices.
-    fn members(&self, group: &Part) -> Vec<&Part> {
+    /// The counted members, ordered by index.
+    fn members(&self, group: &ResourceRow) -> Vec<&ResourceRow> {
         let members = self.parts.members(&group.id).map(|(_, p)| p);
-        let mut members: Vec<&Part> = members.filter(|p| self.counts(group, p)).collect();
+        let mut members: Vec<&ResourceRow> = members.filter(|p| self.counts(group, p)).collect();
         members.sort_by_cached_key(|p| (p.name.parse::<u64>().unwrap_or(u64::MAX), p.name.clone()));
         members
     }
 
-    fn counts(&self, group: &Part, member: &Part) -> bool {
-        !member.doomed
+    fn counts(&self, group: &ResourceRow, member: &ResourceRow) -> bool {
+        !member.to_remove
             && member.action != Action::Delete
             && self.wants_member(group, &member.name) != Some(false)
     }
 
-    fn group_attribute(&self, group: &Part, name: &str, rest: &[Value]) -> Value {
+    fn group_attribute(&self, group: &ResourceRow, name: &str, rest: &[Value]) -> Value {
         if let Some(inner) = name.strip_prefix("resource.") {
             let (index, attribute) = match inner.split_once('.') {
                 Some((index, attribute)) => (index, Some(attribute)),
@@ -107,7 +107,7 @@ impl World {
             };
         }
         let members = self.members(group);
-        let map = |f: &dyn Fn(&Part) -> Value| -> Map<String, Value> {
+        let map = |f: &dyn Fn(&ResourceRow) -> Value| -> Map<String, Value> {
             members.iter().map(|m| (m.name.clone(), f(m))).collect()
         };
         match name {

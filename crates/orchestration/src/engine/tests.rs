@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use lang::hot::{Bound, Pseudo, Template};
 use proptest::prelude::*;
 
-use super::conclude::Verdict;
+use super::conclude::RunVerdict;
 use super::graph::{Graph, sort};
-use super::world::{Model, World};
-use crate::face::{Action, Status};
+use super::stack_state::{Model, StackState};
+use crate::api::{Action, Status};
 use crate::stack::{Signals, StackRow};
 
 fn graph(text: &str) -> Result<Graph, String> {
@@ -18,7 +18,7 @@ fn graph(text: &str) -> Result<Graph, String> {
 }
 
 proptest! {
-    /// Every name comes once, after all that it needs; a circle is told.
+    /// Every name occurs once, after its dependencies; a cycle is reported.
     #[test]
     fn the_order_respects_every_need(edges in prop::collection::vec((0_usize..12, 0_usize..12), 0..30)) {
         let names: Vec<String> = (0..12).map(|i| format!("r{i}")).collect();
@@ -79,7 +79,7 @@ fn implied_needs_and_conditions_count() {
 }
 
 #[test]
-fn a_circle_is_told_with_its_names() {
+fn a_cycle_is_reported_with_its_names() {
     let text = "heat_template_version: 2021-04-16\nresources:\n  a: {type: OS::Heat::None, depends_on: b}\n  b: {type: OS::Heat::None, depends_on: a}\n";
     assert_eq!(
         graph(text).unwrap_err(),
@@ -87,7 +87,7 @@ fn a_circle_is_told_with_its_names() {
     );
 }
 
-fn stack(text: &str) -> World {
+fn stack(text: &str) -> StackState {
     let template = Template::parse(text).expect("a template");
     let bound = Bound::new(template, &BTreeMap::new(), &Pseudo::default()).expect("bound");
     let graph = Graph::of(&bound).expect("no circle");
@@ -114,8 +114,8 @@ fn stack(text: &str) -> World {
         deadline_at: 0,
         created_at: 0,
     };
-    row.aim(Action::Create, 0);
-    World::new(
+    row.set_target(Action::Create, 0);
+    StackState::new(
         row,
         Some(Model { bound, graph }),
         Vec::new(),
@@ -124,7 +124,8 @@ fn stack(text: &str) -> World {
     )
 }
 
-/// Every resource is stepped when its last need is there, and not before.
+/// Every resource is stepped when its last dependency is complete, and not
+/// before.
 #[test]
 fn a_chain_takes_one_step_per_resource() {
     let mut text = "heat_template_version: 2021-04-16\nresources:\n".to_owned();
@@ -136,29 +137,29 @@ fn a_chain_takes_one_step_per_resource() {
         };
         text.push_str(&format!("  r{i}: {{type: OS::Heat::None{after}}}\n"));
     }
-    let mut world = stack(&text);
-    assert_eq!(world.decide(), Some(Verdict::Over));
-    assert_eq!(world.stack.status, Status::Complete);
-    assert_eq!(world.forward.steps, 1000);
-    assert_eq!(world.changes.written.len(), 1000, "each is written once");
+    let mut state = stack(&text);
+    assert_eq!(state.decide(), Some(RunVerdict::Over));
+    assert_eq!(state.stack.status, Status::Complete);
+    assert_eq!(state.forward.steps, 1000);
+    assert_eq!(state.changes.written.len(), 1000, "each is written once");
 }
 
 #[test]
-fn members_take_one_step_each_and_so_does_what_comes_back() {
-    let mut world = stack(
+fn members_and_results_take_one_step_each() {
+    let mut state = stack(
         "heat_template_version: 2021-04-16\nresources:\n  g: {type: OS::Heat::ResourceGroup, properties: {count: 1000, resource_def: {type: OS::Neutron::Net, properties: {name: n-%index%}}}}\n",
     );
-    assert_eq!(world.decide(), None, "effects are under way");
-    assert_eq!(world.forward.steps, 1001);
-    let launches = std::mem::take(&mut world.launches);
+    assert_eq!(state.decide(), None, "effects are under way");
+    assert_eq!(state.forward.steps, 1001);
+    let launches = std::mem::take(&mut state.launches);
     assert_eq!(launches.len(), 1000);
     for launch in launches {
         let done = crate::resource::Progress::Done(serde_json::Map::new());
-        world.progressed(launch.place, Ok(done));
-        world.look_again(launch.place);
+        state.apply_progress(launch.slot, Ok(done));
+        state.requeue(launch.slot);
     }
-    assert_eq!(world.decide(), Some(Verdict::Over));
-    assert_eq!(world.forward.steps, 2001);
-    let names = world.parts.iter().filter_map(|(_, p)| p.props.get("name"));
+    assert_eq!(state.decide(), Some(RunVerdict::Over));
+    assert_eq!(state.forward.steps, 2001);
+    let names = state.parts.iter().filter_map(|(_, p)| p.props.get("name"));
     assert_eq!(names.filter(|n| *n == "n-7").count(), 1);
 }

@@ -1,5 +1,5 @@
-//! `OS::Heat::ResourceGroup`: its schema, and which members it should have.
-//! Members are resources of their own, made by the engine.
+//! `OS::Heat::ResourceGroup`: its schema and the desired members. Members are
+//! separate resources created by the engine.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,7 +17,7 @@ pub(super) const SCHEMA: Schema = Schema {
         Property::new("index_var", Kind::Text)
             .or(Default::Text("%index%"))
             .check(Check::Length(3, 255)),
-        // Read as it stands: each member evaluates it for itself.
+        // Stored unevaluated, because each member evaluates it.
         Property::new("resource_def", Kind::Any).updatable(),
         Property::new(
             "removal_policies",
@@ -52,7 +52,7 @@ impl GroupProps<'_> {
         usize::try_from(count).unwrap_or(0)
     }
 
-    /// Names, physical ids or indices that are to go.
+    /// Names, physical ids or indices of members to remove.
     fn removals(&self) -> impl Iterator<Item = &str> {
         let policies = self.0.get("removal_policies").and_then(Value::as_array);
         policies
@@ -63,8 +63,8 @@ impl GroupProps<'_> {
             .filter_map(Value::as_str)
     }
 
-    /// The indices that are never used again: those stored, and those that the
-    /// policies name now. `meanings`: the members that a word may mean.
+    /// The indices that are never reused: the stored ones and those that the
+    /// policies name now. `meanings`: the members that an entry may refer to.
     ///
     /// Heat ignores a word that means no member. Here that holds for indices
     /// which the group does not reach: an update may replace another one before
@@ -83,7 +83,7 @@ impl GroupProps<'_> {
         let words: BTreeSet<&str> = self.removals().collect();
         let reached = (self.count() + out.len() + words.len()) as u64;
         for word in words {
-            // Without its member a word still counts as long as it was taken before.
+            // An entry without a member still counts if it was taken before.
             let unused = index(word).is_some_and(|i| i < reached) || stored.contains(word);
             match meanings.get(word) {
                 Some(members) => out.extend(members.iter().map(|m| (*m).to_owned())),
@@ -96,7 +96,7 @@ impl GroupProps<'_> {
         out
     }
 
-    /// The names of the members: the first so many that are not blacklisted.
+    /// The names of the members: the first ones that are not blacklisted.
     pub(crate) fn names(&self, blacklist: &BTreeSet<String>) -> Vec<String> {
         (0_u64..)
             .map(|i| i.to_string())

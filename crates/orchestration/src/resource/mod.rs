@@ -1,7 +1,7 @@
-//! The resource types: one file each, listed in [`find`].
+//! The resource types: one file each, registered in [`find`].
 //!
 //! A local type is a pure function of its properties and of signals; a remote
-//! one calls a face. Ids are given, so that every call can be repeated.
+//! type calls a service. Ids are given, so that every call can be repeated.
 
 mod group;
 mod net;
@@ -19,15 +19,15 @@ mod wait_condition;
 mod wait_handle;
 
 use async_trait::async_trait;
-use compute::face::ComputeFace;
+use compute::api::ComputeApi;
 use kernel::{Ctx, Error, Kind, OwnerKey};
-use network::face::NetworkFace;
+use network::api::NetworkApi;
 use serde_json::{Map, Value};
 
 pub(crate) use group::GroupProps;
 pub(crate) use schema::Schema;
 
-use crate::face::Action;
+use crate::api::Action;
 use crate::stack::Signals;
 
 /// A resource type.
@@ -37,43 +37,43 @@ pub(crate) struct Type {
     pub role: Role,
 }
 
-/// Who does the work of a type.
+/// The implementation of the operations of a type.
 #[derive(Clone, Copy)]
 pub(crate) enum Role {
     Local(&'static dyn Local),
     Remote,
-    /// Members are resources of their own; see the engine.
+    /// Members are separate resources; see the engine.
     Group,
 }
 
-/// Everything that a type may look at when it acts.
+/// Inputs of the operations of a type.
 pub(crate) struct Job {
     pub ctx: Ctx,
     pub project_id: String,
     pub user_id: String,
-    /// Marked dirty by whoever finishes what we asked for.
+    /// Marked dirty by services that finish requested work.
     pub owner: OwnerKey,
-    /// `{stack}-{resource}-{12 digits}`, the default name of things.
+    /// `{stack}-{resource}-{12 digits}`, the default name of objects.
     pub physical_name: String,
     pub physical_id: String,
     pub props: Map<String, Value>,
     pub action: Action,
-    /// When the resource's action started, microseconds.
+    /// Start of the action of the resource, microseconds.
     pub since: i64,
-    /// When the stack's action was accepted, microseconds.
+    /// Acceptance of the action of the stack, microseconds.
     pub stack_since: i64,
     pub now: i64,
 }
 
-/// How far a create or an update is.
+/// Progress of a create or an update.
 #[derive(Debug)]
 pub(crate) enum Progress {
-    /// With the attributes.
+    /// Complete, with the attributes.
     Done(Map<String, Value>),
     Wait {
         reason: String,
-        /// Where only a signal ends the waiting: when it fails, microseconds.
-        /// Otherwise whoever does the work marks the stack.
+        /// If only a signal ends the wait: when it fails, microseconds.
+        /// Otherwise the called service marks the stack.
         until: Option<i64>,
     },
 }
@@ -87,26 +87,26 @@ impl Progress {
     }
 }
 
-/// How far a removal is.
+/// Progress of a removal.
 #[derive(Debug)]
 pub(crate) enum Removal {
     Gone,
     Wait(String),
 }
 
-/// Why a step did not succeed.
+/// Error of a step.
 #[derive(Debug)]
-pub(crate) enum Trouble {
-    /// The same step may succeed when repeated.
+pub(crate) enum StepError {
+    /// Repeating the step may succeed.
     Later(String),
-    /// With the class that Heat's texts lead with.
+    /// Permanent, with the error class of Heat's texts.
     Failed {
         class: &'static str,
         message: String,
     },
 }
 
-impl Trouble {
+impl StepError {
     pub(crate) fn failed(class: &'static str, message: impl Into<String>) -> Self {
         Self::Failed {
             class,
@@ -115,7 +115,7 @@ impl Trouble {
     }
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for StepError {
     fn from(e: Error) -> Self {
         if e.is_transient() {
             return Self::Later(e.message);
@@ -137,44 +137,45 @@ impl From<Error> for Trouble {
 
 /// A type that needs no other service.
 pub(crate) trait Local: Send + Sync {
-    /// Creates, checks and updates: the result follows from what is known.
-    fn run(&self, job: &Job, signals: &Signals) -> Result<Progress, Trouble>;
+    /// Creates, checks and updates: the result depends only on the inputs.
+    fn run(&self, job: &Job, signals: &Signals) -> Result<Progress, StepError>;
 
-    /// What `get_resource` says.
+    /// The value of `get_resource`.
     fn reference(&self, physical_id: &str, attrs: &Map<String, Value>) -> Value {
         let _ = attrs;
         Value::from(physical_id)
     }
 }
 
-/// A type whose thing lives in another service.
+/// A type whose objects belong to another service.
 #[async_trait]
 pub(crate) trait Remote: Send + Sync {
-    /// Makes the thing with the given id; finds it where it exists.
-    async fn create(&self, job: &Job) -> Result<Progress, Trouble>;
+    /// Creates the object with the given id, or finds the existing one.
+    async fn create(&self, job: &Job) -> Result<Progress, StepError>;
 
-    /// Looks at the thing. Where it is missing: while creating, makes it
-    /// (the process died between the intent and the call), else fails.
-    async fn check(&self, job: &Job) -> Result<Progress, Trouble>;
+    /// Checks the object. A missing object is created during a create (the
+    /// process died between the intent and the call), otherwise it is a
+    /// failure.
+    async fn check(&self, job: &Job) -> Result<Progress, StepError>;
 
-    /// Makes the thing anew under its id, with the present properties. Only
-    /// types whose schema says so are asked.
-    async fn rebuild(&self, job: &Job) -> Result<Progress, Trouble> {
+    /// Rebuilds the object under its id with the current properties. Only
+    /// called for types whose schema supports it.
+    async fn rebuild(&self, job: &Job) -> Result<Progress, StepError> {
         let _ = job;
-        Err(Trouble::failed(
+        Err(StepError::failed(
             "InternalError",
             "This type has no rebuild.",
         ))
     }
 
-    /// Starts the removal or looks how far it is. Absent is gone.
-    async fn delete(&self, job: &Job) -> Result<Removal, Trouble>;
+    /// Starts the removal or checks its progress. An absent object is removed.
+    async fn delete(&self, job: &Job) -> Result<Removal, StepError>;
 }
 
-/// The faces that remote types call.
+/// The services that remote types call.
 pub(crate) struct Remotes {
-    pub network: NetworkFace,
-    pub compute: ComputeFace,
+    pub network: NetworkApi,
+    pub compute: ComputeApi,
 }
 
 /// The registration of every type.
@@ -211,7 +212,7 @@ pub(crate) fn find(name: &str) -> Option<Type> {
 }
 
 impl Remotes {
-    /// The worker of a remote type.
+    /// The implementation of a remote type.
     pub(crate) fn worker(&self, name: &str) -> Option<Box<dyn Remote>> {
         let network = self.network.clone();
         Some(match name {
@@ -235,7 +236,8 @@ fn text(props: &Map<String, Value>, name: &str) -> Option<String> {
     props.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// The given name, else the physical name cut to `limit` as Heat does it.
+/// The given name, otherwise the physical name, shortened to `limit` like in
+/// Heat.
 fn name_or_physical(job: &Job, limit: usize) -> String {
     let name = text(&job.props, "name").unwrap_or_else(|| job.physical_name.clone());
     let length = name.chars().count();
@@ -257,12 +259,12 @@ fn texts(props: &Map<String, Value>, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The id of a network that is given by id or name.
-async fn network_id(face: &NetworkFace, ctx: &Ctx, given: &str) -> Result<String, Trouble> {
+/// The id of a network given by id or name.
+async fn network_id(api: &NetworkApi, ctx: &Ctx, given: &str) -> Result<String, StepError> {
     if kernel::ids::is_uuid_like(given) {
         return Ok(given.to_owned());
     }
-    Ok(face.networks.find(ctx, given).await?.id)
+    Ok(api.networks.find(ctx, given).await?.id)
 }
 
 /// Builds the attributes from a JSON object.
@@ -273,16 +275,16 @@ fn attributes(value: Value) -> Map<String, Value> {
     }
 }
 
-/// `NotFound` of a thing that should exist.
-fn vanished(noun: &str, id: &str) -> Trouble {
-    Trouble::failed("NotFound", format!("The {noun} ({id}) could not be found."))
+/// `NotFound` of an object that should exist.
+fn missing_resource(noun: &str, id: &str) -> StepError {
+    StepError::failed("NotFound", format!("The {noun} ({id}) could not be found."))
 }
 
-/// What a delete call and a look afterwards say together.
+/// Combines the results of a delete call and of the following check.
 fn removal<T>(
     shown: kernel::Result<T>,
     waits: impl FnOnce(T) -> String,
-) -> Result<Removal, Trouble> {
+) -> Result<Removal, StepError> {
     match shown {
         Err(e) if e.is_not_found() => Ok(Removal::Gone),
         Err(e) => Err(e.into()),
@@ -290,13 +292,13 @@ fn removal<T>(
     }
 }
 
-/// Starts a removal: absent is gone, a conflict (something is still attached)
-/// goes away by itself.
-fn started(result: kernel::Result<()>) -> Result<bool, Trouble> {
+/// Starts a removal: an absent object is removed, and a conflict (something is
+/// still attached) resolves by itself.
+fn started(result: kernel::Result<()>) -> Result<bool, StepError> {
     match result {
         Ok(()) => Ok(true),
         Err(e) if e.is_not_found() => Ok(false),
-        Err(e) if e.kind == Kind::Conflict => Err(Trouble::Later(e.message)),
+        Err(e) if e.kind == Kind::Conflict => Err(StepError::Later(e.message)),
         Err(e) => Err(e.into()),
     }
 }

@@ -1,15 +1,15 @@
 //! `OS::Neutron::Net`.
 
 use async_trait::async_trait;
-use network::face::{Network, NetworkFace, NewNetwork, Status};
+use network::api::{Network, NetworkApi, NewNetwork, Status};
 use serde_json::json;
 
 use super::schema::{Kind, PLAIN, Property, Schema};
 use super::{
-    Job, Progress, Remote, Removal, Trouble, attributes, name_or_physical, removal, started,
-    vanished,
+    Job, Progress, Remote, Removal, StepError, attributes, missing_resource, name_or_physical,
+    removal, started,
 };
-use crate::face::Action;
+use crate::api::Action;
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Neutron::Net",
@@ -18,11 +18,11 @@ pub(super) const SCHEMA: Schema = Schema {
     ..PLAIN
 };
 
-pub(super) struct Net(pub NetworkFace);
+pub(super) struct Net(pub NetworkApi);
 
 #[async_trait]
 impl Remote for Net {
-    async fn create(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let new = NewNetwork {
             id: job.physical_id.clone(),
             project_id: job.project_id.clone(),
@@ -33,16 +33,16 @@ impl Remote for Net {
         progress(&self.0.networks.create(&job.ctx, new).await?)
     }
 
-    async fn check(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn check(&self, job: &Job) -> Result<Progress, StepError> {
         match self.0.networks.show(&job.ctx, &job.physical_id).await {
             Ok(net) => progress(&net),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
-            Err(e) if e.is_not_found() => Err(vanished("Network", &job.physical_id)),
+            Err(e) if e.is_not_found() => Err(missing_resource("Network", &job.physical_id)),
             Err(e) => Err(e.into()),
         }
     }
 
-    async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {
+    async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
         if !started(self.0.networks.delete(&job.ctx, &job.physical_id).await)? {
             return Ok(Removal::Gone);
         }
@@ -54,7 +54,7 @@ impl Remote for Net {
     }
 }
 
-fn progress(net: &Network) -> Result<Progress, Trouble> {
+fn progress(net: &Network) -> Result<Progress, StepError> {
     match net.status {
         Status::Active | Status::Down => Ok(Progress::Done(attributes(json!({
             "name": net.name, "status": net.status, "subnets": net.subnets,
@@ -64,7 +64,7 @@ fn progress(net: &Network) -> Result<Progress, Trouble> {
                 .clone()
                 .unwrap_or_else(|| "the network is BUILD".into()),
         )),
-        Status::Error | Status::Deleting => Err(Trouble::failed(
+        Status::Error | Status::Deleting => Err(StepError::failed(
             "ResourceInError",
             format!(
                 "Went to status ERROR due to \"{}\"",

@@ -1,9 +1,9 @@
-//! `OS::Heat::None`: takes any property, does nothing.
+//! `OS::Heat::None`: accepts any property, does nothing.
 
 use serde_json::Map;
 
 use super::schema::{PLAIN, Schema};
-use super::{Job, Local, Progress, Trouble};
+use super::{Job, Local, Progress, StepError};
 use crate::stack::Signals;
 
 pub(super) const SCHEMA: Schema = Schema {
@@ -16,7 +16,7 @@ pub(super) const SCHEMA: Schema = Schema {
 pub(super) struct HeatNone;
 
 impl Local for HeatNone {
-    fn run(&self, _: &Job, _: &Signals) -> Result<Progress, Trouble> {
+    fn run(&self, _: &Job, _: &Signals) -> Result<Progress, StepError> {
         Ok(Progress::Done(Map::new()))
     }
 }

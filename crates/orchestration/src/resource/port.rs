@@ -1,15 +1,15 @@
 //! `OS::Neutron::Port`.
 
 use async_trait::async_trait;
-use network::face::{NetworkFace, NewPort, Port as Thing, Status};
+use network::api::{NetworkApi, NewPort, Port as Thing, Status};
 use serde_json::{Value, json};
 
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
 use super::{
-    Job, Progress, Remote, Removal, Trouble, attributes, name_or_physical, network_id, removal,
-    started, text, texts, vanished,
+    Job, Progress, Remote, Removal, StepError, attributes, missing_resource, name_or_physical,
+    network_id, removal, started, text, texts,
 };
-use crate::face::Action;
+use crate::api::Action;
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Neutron::Port",
@@ -37,11 +37,11 @@ pub(super) const SCHEMA: Schema = Schema {
     ..PLAIN
 };
 
-pub(super) struct Port(pub NetworkFace);
+pub(super) struct Port(pub NetworkApi);
 
 #[async_trait]
 impl Remote for Port {
-    async fn create(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let network = text(&job.props, "network").unwrap_or_default();
         let fixed = job.props.get("fixed_ips").and_then(|f| f.get(0));
         let new = NewPort {
@@ -60,16 +60,16 @@ impl Remote for Port {
         progress(&self.0.ports.create(&job.ctx, new).await?)
     }
 
-    async fn check(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn check(&self, job: &Job) -> Result<Progress, StepError> {
         match self.0.ports.show(&job.ctx, &job.physical_id).await {
             Ok(port) => progress(&port),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
-            Err(e) if e.is_not_found() => Err(vanished("Port", &job.physical_id)),
+            Err(e) if e.is_not_found() => Err(missing_resource("Port", &job.physical_id)),
             Err(e) => Err(e.into()),
         }
     }
 
-    async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {
+    async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
         if !started(self.0.ports.delete(&job.ctx, &job.physical_id).await)? {
             return Ok(Removal::Gone);
         }
@@ -78,7 +78,7 @@ impl Remote for Port {
     }
 }
 
-fn progress(port: &Thing) -> Result<Progress, Trouble> {
+fn progress(port: &Thing) -> Result<Progress, StepError> {
     match port.status {
         Status::Active | Status::Down => Ok(Progress::Done(attributes(json!({
             "name": port.name,
@@ -89,7 +89,7 @@ fn progress(port: &Thing) -> Result<Progress, Trouble> {
             "device_id": port.device_id.clone().unwrap_or_default(),
         })))),
         Status::Build => Ok(Progress::wait("the port is BUILD")),
-        Status::Error | Status::Deleting => Err(Trouble::failed(
+        Status::Error | Status::Deleting => Err(StepError::failed(
             "ResourceInError",
             "Went to status ERROR due to \"Unknown\"",
         )),

@@ -4,7 +4,7 @@ use kernel::ids;
 use serde_json::{Map, Value, json};
 
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
-use super::{Job, Local, Progress, Trouble, attributes};
+use super::{Job, Local, Progress, StepError, attributes};
 use crate::stack::Signals;
 
 const CLASSES: &[&str] = &[
@@ -52,7 +52,7 @@ pub(super) const SCHEMA: Schema = Schema {
 pub(super) struct RandomString;
 
 impl Local for RandomString {
-    fn run(&self, job: &Job, _: &Signals) -> Result<Progress, Trouble> {
+    fn run(&self, job: &Job, _: &Signals) -> Result<Progress, StepError> {
         let wanted = job
             .props
             .get("length")
@@ -83,7 +83,7 @@ impl Local for RandomString {
         }
         if sets.iter().map(|(_, min)| *min).sum::<u64>() > wanted {
             let why = "Length property cannot be smaller than combined character class and character sequence minimums";
-            return Err(Trouble::failed("StackValidationFailed", why));
+            return Err(StepError::failed("StackValidationFailed", why));
         }
         let mut out: Vec<char> = Vec::new();
         for (chars, min) in &sets {
@@ -123,7 +123,7 @@ fn class(name: &str) -> String {
     }
 }
 
-/// A random number below `n`; the bias of 64 bits against 512 is nothing.
+/// A random number below `n`; the bias of 64 bits is negligible.
 fn below(n: usize) -> usize {
     let random = u64::from_str_radix(&ids::secret_hex(8), 16).unwrap_or_default();
     usize::try_from(random % (n.max(1) as u64)).unwrap_or_default()

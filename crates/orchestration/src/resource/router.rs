@@ -1,15 +1,15 @@
 //! `OS::Neutron::Router`.
 
 use async_trait::async_trait;
-use network::face::{NetworkFace, NewRouter, Router as Thing, Status};
+use network::api::{NetworkApi, NewRouter, Router as Thing, Status};
 use serde_json::{Value, json};
 
 use super::schema::{Kind, PLAIN, Property, Schema};
 use super::{
-    Job, Progress, Remote, Removal, Trouble, attributes, name_or_physical, removal, started,
-    vanished,
+    Job, Progress, Remote, Removal, StepError, attributes, missing_resource, name_or_physical,
+    removal, started,
 };
-use crate::face::Action;
+use crate::api::Action;
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Neutron::Router",
@@ -27,11 +27,11 @@ pub(super) const SCHEMA: Schema = Schema {
     ..PLAIN
 };
 
-pub(super) struct Router(pub NetworkFace);
+pub(super) struct Router(pub NetworkApi);
 
 #[async_trait]
 impl Remote for Router {
-    async fn create(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let gateway = job.props.get("external_gateway_info");
         let new = NewRouter {
             id: job.physical_id.clone(),
@@ -45,16 +45,16 @@ impl Remote for Router {
         progress(&self.0.routers.create(&job.ctx, new).await?)
     }
 
-    async fn check(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn check(&self, job: &Job) -> Result<Progress, StepError> {
         match self.0.routers.show(&job.ctx, &job.physical_id).await {
             Ok(router) => progress(&router),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
-            Err(e) if e.is_not_found() => Err(vanished("Router", &job.physical_id)),
+            Err(e) if e.is_not_found() => Err(missing_resource("Router", &job.physical_id)),
             Err(e) => Err(e.into()),
         }
     }
 
-    async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {
+    async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
         if !started(self.0.routers.delete(&job.ctx, &job.physical_id).await)? {
             return Ok(Removal::Gone);
         }
@@ -63,7 +63,7 @@ impl Remote for Router {
     }
 }
 
-fn progress(router: &Thing) -> Result<Progress, Trouble> {
+fn progress(router: &Thing) -> Result<Progress, StepError> {
     match router.status {
         Status::Active | Status::Down => Ok(Progress::Done(attributes(json!({
             "name": router.name,
@@ -71,7 +71,7 @@ fn progress(router: &Thing) -> Result<Progress, Trouble> {
             "external_gateway_info": {"network_id": router.external_network},
         })))),
         Status::Build => Ok(Progress::wait("the router is BUILD")),
-        Status::Error | Status::Deleting => Err(Trouble::failed(
+        Status::Error | Status::Deleting => Err(StepError::failed(
             "ResourceInError",
             "Went to status ERROR due to \"Unknown\"",
         )),

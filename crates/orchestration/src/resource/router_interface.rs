@@ -1,11 +1,11 @@
 //! `OS::Neutron::RouterInterface`.
 
 use async_trait::async_trait;
-use network::face::NetworkFace;
+use network::api::NetworkApi;
 use serde_json::Map;
 
 use super::schema::{Kind, PLAIN, Property, Schema};
-use super::{Job, Progress, Remote, Removal, Trouble, started, text};
+use super::{Job, Progress, Remote, Removal, StepError, started, text};
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Neutron::RouterInterface",
@@ -17,7 +17,7 @@ pub(super) const SCHEMA: Schema = Schema {
     ..PLAIN
 };
 
-pub(super) struct RouterInterface(pub NetworkFace);
+pub(super) struct RouterInterface(pub NetworkApi);
 
 fn ends(job: &Job) -> (String, String) {
     let end = |name| text(&job.props, name).unwrap_or_default();
@@ -26,7 +26,7 @@ fn ends(job: &Job) -> (String, String) {
 
 #[async_trait]
 impl Remote for RouterInterface {
-    async fn create(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let (router, subnet) = ends(job);
         self.0
             .routers
@@ -35,12 +35,12 @@ impl Remote for RouterInterface {
         Ok(Progress::Done(Map::new()))
     }
 
-    /// Adding again finds what exists.
-    async fn check(&self, job: &Job) -> Result<Progress, Trouble> {
+    /// Adding an existing interface succeeds.
+    async fn check(&self, job: &Job) -> Result<Progress, StepError> {
         self.create(job).await
     }
 
-    async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {
+    async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
         let (router, subnet) = ends(job);
         started(
             self.0

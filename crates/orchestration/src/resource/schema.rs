@@ -1,30 +1,30 @@
-//! Declarative schemas of properties: validation, defaults and the decision
-//! between update and replacement derive from them.
+//! Declarative schemas of properties, from which validation, defaults and the
+//! choice between update and replacement are derived.
 
 use std::net::IpAddr;
 
 use lang::hot::python_text;
 use serde_json::{Map, Value};
 
-/// A resource type as far as it is data.
+/// The declarative part of a resource type.
 pub(crate) struct Schema {
     pub name: &'static str,
     pub properties: &'static [Property],
-    /// Names that `get_attr` knows; `None`: any.
+    /// Names for `get_attr`; `None`: any.
     pub attributes: Option<&'static [&'static str]>,
-    /// Old names of properties, as `network_id` for `network`.
+    /// Old names of properties, such as `network_id` for `network`.
     pub aliases: &'static [(&'static str, &'static str)],
-    /// Takes any property.
+    /// Accepts any property.
     pub open: bool,
-    /// `(property, policy, word)`: while the property `policy` is `word`, a
-    /// change of `property` is none.
+    /// `(property, policy, as_stored)`: while the property `policy` is `as_stored`,
+    /// changes of `property` are ignored.
     pub ignores: Option<(&'static str, &'static str, &'static str)>,
-    /// An unhealthy resource is made anew in place, which takes this property
-    /// from the update; otherwise it is replaced.
+    /// If set, an unhealthy resource is rebuilt in place with this property of
+    /// the update; otherwise it is replaced.
     pub rebuilds: Option<&'static str>,
 }
 
-/// What most schemas are; used with `..PLAIN`.
+/// Defaults of most schemas; used with `..PLAIN`.
 pub(crate) const PLAIN: Schema = Schema {
     name: "",
     properties: &[],
@@ -44,7 +44,7 @@ pub(crate) struct Property {
     check: Check,
 }
 
-/// What a value may be.
+/// Constraint of a value.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Any,
@@ -68,9 +68,9 @@ pub(crate) enum Default {
 #[derive(Clone, Copy)]
 pub(crate) enum Check {
     Nothing,
-    /// Of a number; the bounds belong to it.
+    /// Range of a number, inclusive.
     Range(i64, i64),
-    /// Of a text.
+    /// Length of a text.
     Length(usize, usize),
     OneOf(&'static [&'static str]),
     Cidr,
@@ -110,7 +110,7 @@ impl Property {
     }
 }
 
-/// A problem of a value: the way to it inside the properties, and why.
+/// A problem of a value: its path in the properties, and the reason.
 pub(crate) type Fault = (String, String);
 
 impl Schema {
@@ -118,7 +118,7 @@ impl Schema {
         self.properties.iter().find(|p| p.name == name)
     }
 
-    /// The present name of a property.
+    /// The current name of a property.
     pub(crate) fn canonical<'a>(&self, name: &'a str) -> &'a str {
         self.aliases
             .iter()
@@ -126,10 +126,10 @@ impl Schema {
             .map_or(name, |(_, new)| *new)
     }
 
-    /// Checks and converts the given values, fills in defaults.
+    /// Checks and converts the given values, adds defaults.
     ///
     /// # Errors
-    /// All faults.
+    /// All problems.
     pub(crate) fn resolve(
         &self,
         given: Map<String, Value>,
@@ -150,14 +150,14 @@ impl Schema {
         }
     }
 
-    /// Converts one value, as [`Schema::resolve`] does it.
+    /// Converts one value like [`Schema::resolve`].
     pub(crate) fn resolve_one(&self, name: &str, value: Value, faults: &mut Vec<Fault>) {
         if let Some(p) = self.property(name) {
             p.convert(value, name, faults);
         }
     }
 
-    /// Names of the properties that differ and matter.
+    /// Names of the properties with relevant differences.
     pub(crate) fn changes(
         &self,
         old: &Map<String, Value>,
@@ -182,7 +182,7 @@ impl Schema {
     }
 }
 
-/// Converts a map by its properties. A null counts as not given.
+/// Converts a map by its properties. A null counts as absent.
 fn object(
     properties: &[Property],
     mut given: Map<String, Value>,
@@ -239,7 +239,7 @@ impl Property {
 
 impl Kind {
     fn convert(self, value: Value, path: &str, faults: &mut Vec<Fault>) -> Option<Value> {
-        // Values are not quoted: they may come from a hidden parameter.
+        // Values are not quoted, because they may come from a hidden parameter.
         let mut wrong = |why: &str| {
             faults.push((path.to_owned(), why.to_owned()));
             None

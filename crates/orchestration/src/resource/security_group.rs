@@ -1,15 +1,15 @@
 //! `OS::Neutron::SecurityGroup`.
 
 use async_trait::async_trait;
-use network::face::{NetworkFace, NewSecurityGroup, SecurityGroup as Thing, SecurityRule};
+use network::api::{NetworkApi, NewSecurityGroup, SecurityGroup as Thing, SecurityRule};
 use serde_json::{Value, json};
 
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
 use super::{
-    Job, Progress, Remote, Removal, Trouble, attributes, name_or_physical, removal, started, text,
-    vanished,
+    Job, Progress, Remote, Removal, StepError, attributes, missing_resource, name_or_physical,
+    removal, started, text,
 };
-use crate::face::Action;
+use crate::api::Action;
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Neutron::SecurityGroup",
@@ -40,11 +40,11 @@ pub(super) const SCHEMA: Schema = Schema {
     ..PLAIN
 };
 
-pub(super) struct SecurityGroup(pub NetworkFace);
+pub(super) struct SecurityGroup(pub NetworkApi);
 
 #[async_trait]
 impl Remote for SecurityGroup {
-    async fn create(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let rules = job.props.get("rules").and_then(Value::as_array);
         let new = NewSecurityGroup {
             id: job.physical_id.clone(),
@@ -56,7 +56,7 @@ impl Remote for SecurityGroup {
         Ok(done(&self.0.security_groups.create(&job.ctx, new).await?))
     }
 
-    async fn check(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn check(&self, job: &Job) -> Result<Progress, StepError> {
         match self
             .0
             .security_groups
@@ -65,12 +65,12 @@ impl Remote for SecurityGroup {
         {
             Ok(group) => Ok(done(&group)),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
-            Err(e) if e.is_not_found() => Err(vanished("SecurityGroup", &job.physical_id)),
+            Err(e) if e.is_not_found() => Err(missing_resource("SecurityGroup", &job.physical_id)),
             Err(e) => Err(e.into()),
         }
     }
 
-    async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {
+    async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
         if !started(
             self.0
                 .security_groups

@@ -1,24 +1,24 @@
 //! `OS::Nova::Server`.
 
 use async_trait::async_trait;
-use compute::face::{Attach, ComputeFace, NewServer, Server as Thing, ServerStatus};
+use compute::api::{Attach, ComputeApi, NewServer, Server as Thing, ServerStatus};
 use lang::hot::python_text;
-use network::face::NetworkFace;
+use network::api::NetworkApi;
 use serde_json::{Value, json};
 
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
 use super::{
-    Job, Progress, Remote, Removal, Trouble, attributes, name_or_physical, network_id, removal,
-    started, text, texts, vanished,
+    Job, Progress, Remote, Removal, StepError, attributes, missing_resource, name_or_physical,
+    network_id, removal, started, text, texts,
 };
-use crate::face::Action;
+use crate::api::Action;
 
-/// Heat's limit on names of servers.
+/// Heat's limit for names of servers.
 const NAME_LIMIT: usize = 53;
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Nova::Server",
-    // Compute changes nothing in place, so every change replaces.
+    // Compute supports no updates in place, so every change replaces.
     properties: &[
         Property::new("name", Kind::Text),
         Property::new("image", Kind::Text).required(),
@@ -56,13 +56,13 @@ pub(super) const SCHEMA: Schema = Schema {
 };
 
 pub(super) struct Server {
-    pub compute: ComputeFace,
-    pub network: NetworkFace,
+    pub compute: ComputeApi,
+    pub network: NetworkApi,
 }
 
 #[async_trait]
 impl Remote for Server {
-    async fn create(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let mut networks = Vec::new();
         let list = job.props.get("networks").and_then(Value::as_array);
         for item in list.into_iter().flatten() {
@@ -74,7 +74,7 @@ impl Remote for Server {
                 }
                 (None, None) => {
                     let why = "An entry of networks needs 'network' or 'port'.";
-                    return Err(Trouble::failed("StackValidationFailed", why));
+                    return Err(StepError::failed("StackValidationFailed", why));
                 }
             });
         }
@@ -101,16 +101,16 @@ impl Remote for Server {
         self.progress(job, &server).await
     }
 
-    async fn check(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn check(&self, job: &Job) -> Result<Progress, StepError> {
         match self.compute.servers.show(&job.ctx, &job.physical_id).await {
             Ok(server) => self.progress(job, &server).await,
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
-            Err(e) if e.is_not_found() => Err(vanished("Server", &job.physical_id)),
+            Err(e) if e.is_not_found() => Err(missing_resource("Server", &job.physical_id)),
             Err(e) => Err(e.into()),
         }
     }
 
-    async fn rebuild(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn rebuild(&self, job: &Job) -> Result<Progress, StepError> {
         let user_data = text(&job.props, "user_data").unwrap_or_default();
         let servers = &self.compute.servers;
         let server = servers
@@ -119,7 +119,7 @@ impl Remote for Server {
         self.progress(job, &server).await
     }
 
-    async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {
+    async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
         if !started(
             self.compute
                 .servers
@@ -137,7 +137,7 @@ impl Remote for Server {
 }
 
 impl Server {
-    async fn progress(&self, job: &Job, server: &Thing) -> Result<Progress, Trouble> {
+    async fn progress(&self, job: &Job, server: &Thing) -> Result<Progress, StepError> {
         match server.status {
             ServerStatus::Active => self.attributes(job, server).await.map(Progress::Done),
             ServerStatus::Error => {
@@ -145,12 +145,12 @@ impl Server {
                     || ("Unknown".to_owned(), 500),
                     |f| (f.message.clone(), f.code),
                 );
-                Err(Trouble::failed(
+                Err(StepError::failed(
                     "ResourceInError",
                     format!("Went to status ERROR due to \"Message: {message}, Code: {code}\""),
                 ))
             }
-            ServerStatus::Deleting => Err(Trouble::failed(
+            ServerStatus::Deleting => Err(StepError::failed(
                 "ResourceInError",
                 "The server is being deleted by somebody else.",
             )),
@@ -167,7 +167,7 @@ impl Server {
         &self,
         job: &Job,
         server: &Thing,
-    ) -> Result<serde_json::Map<String, Value>, Trouble> {
+    ) -> Result<serde_json::Map<String, Value>, StepError> {
         let ports = self.network.ports.of_device(&job.ctx, &server.id).await?;
         let mut addresses = serde_json::Map::new();
         let mut networks = serde_json::Map::new();

@@ -1,15 +1,15 @@
 //! `OS::Neutron::Subnet`.
 
 use async_trait::async_trait;
-use network::face::{NetworkFace, NewSubnet, Subnet as Thing};
+use network::api::{NetworkApi, NewSubnet, Subnet as Thing};
 use serde_json::json;
 
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
 use super::{
-    Job, Progress, Remote, Removal, Trouble, attributes, name_or_physical, network_id, removal,
-    started, text, texts, vanished,
+    Job, Progress, Remote, Removal, StepError, attributes, missing_resource, name_or_physical,
+    network_id, removal, started, text, texts,
 };
-use crate::face::Action;
+use crate::api::Action;
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Neutron::Subnet",
@@ -36,11 +36,11 @@ pub(super) const SCHEMA: Schema = Schema {
     ..PLAIN
 };
 
-pub(super) struct Subnet(pub NetworkFace);
+pub(super) struct Subnet(pub NetworkApi);
 
 #[async_trait]
 impl Remote for Subnet {
-    async fn create(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let network = text(&job.props, "network").unwrap_or_default();
         let new = NewSubnet {
             id: job.physical_id.clone(),
@@ -55,16 +55,16 @@ impl Remote for Subnet {
         Ok(done(self.0.subnets.create(&job.ctx, new).await?))
     }
 
-    async fn check(&self, job: &Job) -> Result<Progress, Trouble> {
+    async fn check(&self, job: &Job) -> Result<Progress, StepError> {
         match self.0.subnets.show(&job.ctx, &job.physical_id).await {
             Ok(subnet) => Ok(done(subnet)),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
-            Err(e) if e.is_not_found() => Err(vanished("Subnet", &job.physical_id)),
+            Err(e) if e.is_not_found() => Err(missing_resource("Subnet", &job.physical_id)),
             Err(e) => Err(e.into()),
         }
     }
 
-    async fn delete(&self, job: &Job) -> Result<Removal, Trouble> {
+    async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
         if !started(self.0.subnets.delete(&job.ctx, &job.physical_id).await)? {
             return Ok(Removal::Gone);
         }

@@ -1,10 +1,10 @@
-//! `OS::Heat::Value`: gives a value a name.
+//! `OS::Heat::Value`: names a value.
 
 use lang::hot::python_text;
 use serde_json::{Value, json};
 
 use super::schema::{Check, Kind, PLAIN, Property, Schema};
-use super::{Job, Local, Progress, Trouble, attributes, text};
+use super::{Job, Local, Progress, StepError, attributes, text};
 use crate::stack::Signals;
 
 pub(super) const SCHEMA: Schema = Schema {
@@ -28,12 +28,12 @@ pub(super) const SCHEMA: Schema = Schema {
 pub(super) struct HeatValue;
 
 impl Local for HeatValue {
-    fn run(&self, job: &Job, _: &Signals) -> Result<Progress, Trouble> {
+    fn run(&self, job: &Job, _: &Signals) -> Result<Progress, StepError> {
         let value = job.props.get("value").cloned().unwrap_or_default();
         let value = match text(&job.props, "type") {
             None => value,
             Some(kind) => coerce(&kind, value).ok_or_else(|| {
-                Trouble::failed(
+                StepError::failed(
                     "StackValidationFailed",
                     format!("value: Value is no {kind}"),
                 )

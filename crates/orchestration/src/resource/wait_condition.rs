@@ -1,4 +1,5 @@
-//! `OS::Heat::WaitCondition`: done when enough distinct signals have come.
+//! `OS::Heat::WaitCondition`: complete when enough distinct signals were
+//! received.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +7,9 @@ use lang::hot::to_sorted_json;
 use serde_json::{Value, json};
 
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
-use super::{Job, Local, Progress, Trouble, attributes, text};
-use crate::face::Action;
-use crate::stack::{SignalRow, SignalStatus, Signals, Told};
+use super::{Job, Local, Progress, StepError, attributes, text};
+use crate::api::Action;
+use crate::stack::{HandleSignals, SignalRow, SignalStatus, Signals};
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Heat::WaitCondition",
@@ -30,32 +31,35 @@ pub(super) const SCHEMA: Schema = Schema {
 pub(super) struct WaitCondition;
 
 impl Local for WaitCondition {
-    fn run(&self, job: &Job, signals: &Signals) -> Result<Progress, Trouble> {
+    fn run(&self, job: &Job, signals: &Signals) -> Result<Progress, StepError> {
         let handle = text(&job.props, "handle").unwrap_or_default();
         let count = job.props.get("count").and_then(Value::as_u64).unwrap_or(1);
-        let nothing = Told::default();
-        let told = signals.of(&handle).unwrap_or(&nothing);
-        if told.has_failures() {
-            // An update gives a condition that failed before another chance.
+        let nothing = HandleSignals::default();
+        let handle_signals = signals.of(&handle).unwrap_or(&nothing);
+        if handle_signals.has_failures() {
+            // An update gives a failed condition another attempt.
             let counts = |s: &&&SignalRow| job.action == Action::Create || s.at >= job.stack_since;
-            let failures = told.all(SignalStatus::Failure);
+            let failures = handle_signals.all(SignalStatus::Failure);
             let failures: Vec<&str> = failures
                 .iter()
                 .filter(counts)
                 .map(|s| s.reason.as_str())
                 .collect();
             if !failures.is_empty() {
-                return Err(Trouble::failed("WaitConditionFailure", failures.join(";")));
+                return Err(StepError::failed(
+                    "WaitConditionFailure",
+                    failures.join(";"),
+                ));
             }
         }
-        if told.successes() as u64 >= count {
-            let successes = told.all(SignalStatus::Success);
+        if handle_signals.successes() as u64 >= count {
+            let successes = handle_signals.all(SignalStatus::Success);
             let data: BTreeMap<&str, &Value> =
                 successes.iter().map(|s| (s.id.as_str(), &s.data)).collect();
             let text = to_sorted_json(&json!(data));
             return Ok(Progress::Done(attributes(json!({ "data": text }))));
         }
-        let received = format!("{} of {count} received", told.successes());
+        let received = format!("{} of {count} received", handle_signals.successes());
         let seconds = job
             .props
             .get("timeout")
@@ -64,14 +68,14 @@ impl Local for WaitCondition {
         #[expect(clippy::cast_possible_truncation, reason = "at most 43,200 seconds")]
         let until = job.since + (seconds * 1_000_000.0) as i64;
         if job.now >= until {
-            let successes = told.all(SignalStatus::Success);
+            let successes = handle_signals.all(SignalStatus::Success);
             let reasons: Vec<&str> = successes.iter().map(|s| s.reason.as_str()).collect();
             let tail = if reasons.is_empty() {
                 String::new()
             } else {
                 format!(" - {}", reasons.join(";"))
             };
-            return Err(Trouble::failed(
+            return Err(StepError::failed(
                 "WaitConditionTimeout",
                 format!("{received}{tail}"),
             ));

@@ -1,9 +1,9 @@
-//! `OS::Heat::WaitConditionHandle`: what signals are sent to.
+//! `OS::Heat::WaitConditionHandle`: the target of signals.
 
 use serde_json::Map;
 
 use super::schema::{PLAIN, Schema};
-use super::{Job, Local, Progress, Trouble};
+use super::{Job, Local, Progress, StepError};
 use crate::stack::Signals;
 
 pub(super) const SCHEMA: Schema = Schema {
@@ -14,7 +14,7 @@ pub(super) const SCHEMA: Schema = Schema {
 pub(super) struct WaitConditionHandle;
 
 impl Local for WaitConditionHandle {
-    fn run(&self, _: &Job, _: &Signals) -> Result<Progress, Trouble> {
+    fn run(&self, _: &Job, _: &Signals) -> Result<Progress, StepError> {
         Ok(Progress::Done(Map::new()))
     }
 }

@@ -1,12 +1,12 @@
-//! Many rows in one statement. A few sizes only, so that the database finds
-//! the prepared statement again.
+//! Batches of rows in one statement. Only a few sizes, so that the database can
+//! reuse prepared statements.
 
 use db::{Tx, Value};
 use kernel::Result;
 
 const SIZES: [usize; 5] = [64, 16, 4, 2, 1];
 
-/// The items in pieces of the known sizes.
+/// Splits the items into batches of the fixed sizes.
 pub(super) fn of<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let size = SIZES.into_iter().find(|s| *s <= items.len())?;
@@ -16,7 +16,7 @@ pub(super) fn of<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// Inserts rows; `tail` says what happens to those that exist.
+/// Inserts rows; `tail` handles existing ones.
 pub(super) async fn insert(
     tx: &mut Tx,
     table: &str,

@@ -5,9 +5,9 @@ use kernel::{Result, ids};
 
 use super::model::{EventRow, action_of, action_word, status_of, status_word};
 use super::{Store, batches};
-use crate::face::StackEvent;
+use crate::api::StackEvent;
 
-/// Events of a stack that are kept.
+/// Maximum number of events kept per stack.
 pub(crate) const MAX_EVENTS: usize = 1000;
 
 const COLUMNS: [&str; 10] = [
@@ -23,7 +23,7 @@ const COLUMNS: [&str; 10] = [
     "reason",
 ];
 
-/// Writes events of one moment; `seq` orders them from here on.
+/// Inserts events with the same time; `seq` is the first sequence number.
 pub(crate) async fn insert(
     tx: &mut Tx,
     stack_id: &str,
@@ -76,7 +76,7 @@ fn read(row: &Row) -> Result<StackEvent> {
     })
 }
 
-/// Drops the oldest events above the limit.
+/// Deletes the oldest events beyond the limit.
 pub(crate) async fn prune(tx: &mut Fenced, stack_id: &str) -> Result<()> {
     let limit = i64::try_from(MAX_EVENTS).unwrap_or(i64::MAX);
     let oldest = tx

@@ -1,4 +1,4 @@
-//! What the rows hold.
+//! Rows of stacks and resources.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use kernel::OwnerKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::face::{Action, Stack, StackResource, Status};
+use crate::api::{Action, Stack, StackResource, Status};
 
-/// What is to be known of a stack before it is worked on.
+/// The state of a stack that decides whether it is processed.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     pub status: Status,
@@ -26,7 +26,7 @@ pub(crate) struct StackRow {
     pub name: String,
     pub template: String,
     pub parameters: BTreeMap<String, Value>,
-    /// What an update that fails goes back to.
+    /// The template and parameters for the rollback of a failed update.
     pub previous: Option<Previous>,
     pub outputs: BTreeMap<String, Value>,
     pub timeout_mins: i64,
@@ -35,20 +35,20 @@ pub(crate) struct StackRow {
     pub action: Action,
     pub status: Status,
     pub reason: String,
-    /// The failure that a rollback answers.
+    /// The failure that caused the rollback.
     pub cause: Option<String>,
-    /// Everything is to go: a delete, or the rollback of a create.
+    /// Everything is removed: a delete, or the rollback of a create.
     pub emptying: bool,
     pub generation: i64,
-    /// Grows with each new aim, rollbacks included. Who works for an older
-    /// one cannot write the stack.
+    /// Incremented with each new target, including rollbacks. Work for an older
+    /// target cannot write the stack.
     pub traversal: i64,
     pub started_at: i64,
     pub deadline_at: i64,
     pub created_at: i64,
 }
 
-/// A template that worked, with its parameters.
+/// The last successful template, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Previous {
     pub template: String,
@@ -57,58 +57,58 @@ pub(crate) struct Previous {
 
 /// A resource of a stack, or a member of a group.
 #[derive(Debug, Clone)]
-pub(crate) struct Part {
+pub(crate) struct ResourceRow {
     pub id: String,
     pub name: String,
-    /// Row id of the group that it is a member of.
+    /// Row id of its group, for a member.
     pub parent: Option<String>,
     pub resource_type: String,
     pub physical_id: Option<String>,
     pub action: Action,
     pub status: Status,
     pub reason: String,
-    /// Resolved properties of the last create or update that was started.
+    /// Resolved properties of the last started create or update.
     pub props: Map<String, Value>,
     pub attrs: Map<String, Value>,
-    /// What the engine remembers of it.
+    /// Additional state of the engine.
     pub data: Data,
-    /// Row ids of what it uses: these go after it.
+    /// Row ids of its dependencies, which are removed after it.
     pub requires: Vec<String>,
-    /// Row id of what it takes the place of.
+    /// Row id of the resource that it replaces.
     pub replaces: Option<String>,
-    /// Is to go though its name is still in the template.
-    pub doomed: bool,
-    /// The thing outlives the resource.
+    /// Has to be removed although its name is in the template.
+    pub to_remove: bool,
+    /// The object outlives the resource.
     pub retain: bool,
-    /// The stack's traversal when its status last changed.
+    /// The traversal of the stack at the last status change.
     pub traversal: i64,
     pub started_at: i64,
     pub updated_at: i64,
 }
 
-/// What the engine remembers of a resource.
+/// Additional state of a resource in the engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Data {
-    /// Indices of a group that are never used again.
+    /// Indices of a group that are never reused.
     #[serde(default, skip_serializing_if = "std::collections::BTreeSet::is_empty")]
     pub blacklist: std::collections::BTreeSet<String>,
-    /// It failed before and is given another chance: failing again replaces it.
+    /// A previously failed resource is retried: another failure replaces it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reviving: bool,
-    /// Somebody has found it unhealthy, and it has not been mended since.
+    /// It was reported as unhealthy and has not been repaired since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unhealthy: bool,
-    /// The last incident that was reported; a repeat of it counts once.
+    /// The last reported incident; a repeated report counts once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<String>,
-    /// Its rebuild has to be asked for, in a call of this generation.
+    /// A rebuild has to be requested, with this generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<i64>,
 }
 
-/// What an operation needs of a resource: no secret is opened.
+/// The columns of a resource that operations need; no secret is unsealed.
 #[derive(Debug, Clone)]
-pub(crate) struct PartName {
+pub(crate) struct ResourceSummary {
     pub id: String,
     pub name: String,
     pub parent: Option<String>,
@@ -117,10 +117,10 @@ pub(crate) struct PartName {
     pub action: Action,
     pub status: Status,
     pub reason: String,
-    pub doomed: bool,
+    pub to_remove: bool,
 }
 
-/// A report that a resource is unhealthy.
+/// A report of an unhealthy resource.
 #[derive(Debug, Clone)]
 pub(crate) struct Unhealthy {
     /// Row id of the resource.
@@ -129,7 +129,7 @@ pub(crate) struct Unhealthy {
     pub reason: String,
 }
 
-/// What a wait condition was told.
+/// A signal to a wait condition.
 #[derive(Debug, Clone)]
 pub(crate) struct SignalRow {
     /// Physical id of the handle.
@@ -141,7 +141,7 @@ pub(crate) struct SignalRow {
     pub at: i64,
 }
 
-/// What a signal says.
+/// The status of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SignalStatus {
     Success,
@@ -149,7 +149,7 @@ pub(crate) enum SignalStatus {
 }
 
 impl SignalStatus {
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn as_stored(self) -> &'static str {
         match self {
             Self::Success => "SUCCESS",
             Self::Failure => "FAILURE",
@@ -157,7 +157,7 @@ impl SignalStatus {
     }
 
     /// # Errors
-    /// A word of a newer version.
+    /// An unknown value of a newer release.
     pub(crate) fn parse(word: &str) -> kernel::Result<Self> {
         match word {
             "SUCCESS" => Ok(Self::Success),
@@ -170,33 +170,33 @@ impl SignalStatus {
 /// The signals of a stack, by handle and id.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
-    handles: BTreeMap<String, Told>,
-    /// Number of the newest signal that was loaded.
+    handles: BTreeMap<String, HandleSignals>,
+    /// Number of the newest loaded signal.
     pub newest: i64,
 }
 
-/// What one handle was told.
+/// The signals of one handle.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct HandleSignals {
     by_id: BTreeMap<String, SignalRow>,
     failures: usize,
 }
 
 impl Signals {
     pub(crate) fn put(&mut self, signal: SignalRow) {
-        let told = self.handles.entry(signal.handle.clone()).or_default();
-        told.failures += usize::from(signal.status == SignalStatus::Failure);
-        if let Some(old) = told.by_id.insert(signal.id.clone(), signal) {
-            told.failures -= usize::from(old.status == SignalStatus::Failure);
+        let handle_signals = self.handles.entry(signal.handle.clone()).or_default();
+        handle_signals.failures += usize::from(signal.status == SignalStatus::Failure);
+        if let Some(old) = handle_signals.by_id.insert(signal.id.clone(), signal) {
+            handle_signals.failures -= usize::from(old.status == SignalStatus::Failure);
         }
     }
 
-    pub(crate) fn of(&self, handle: &str) -> Option<&Told> {
+    pub(crate) fn of(&self, handle: &str) -> Option<&HandleSignals> {
         self.handles.get(handle)
     }
 }
 
-impl Told {
+impl HandleSignals {
     pub(crate) fn successes(&self) -> usize {
         self.by_id.len() - self.failures
     }
@@ -214,7 +214,7 @@ impl Told {
     }
 }
 
-/// Something that happened to a stack or to a resource.
+/// An event of a stack or of a resource.
 #[derive(Debug, Clone)]
 pub(crate) struct EventRow {
     pub resource: String,
@@ -225,7 +225,7 @@ pub(crate) struct EventRow {
     pub reason: String,
 }
 
-impl Part {
+impl ResourceRow {
     pub(crate) fn is(&self, action: Action, status: Status) -> bool {
         self.action == action && self.status == status
     }
@@ -242,8 +242,8 @@ impl Part {
     }
 }
 
-impl PartName {
-    pub(crate) fn face(self, parent: Option<String>) -> StackResource {
+impl ResourceSummary {
+    pub(crate) fn into_api(self, parent: Option<String>) -> StackResource {
         StackResource {
             name: self.name,
             parent,
@@ -279,7 +279,7 @@ impl StackRow {
         }
     }
 
-    pub(crate) fn face(self) -> Stack {
+    pub(crate) fn into_api(self) -> Stack {
         let complete = self.status == Status::Complete && !self.emptying;
         Stack {
             id: self.id,
@@ -336,7 +336,7 @@ pub(super) fn status_of(word: &str) -> kernel::Result<Status> {
     })
 }
 
-/// A stored word that this release does not know. The row is left alone.
+/// The error for an unknown stored value. The row is left unchanged.
 pub(super) fn newer(what: &str, word: &str) -> kernel::Error {
     let why = format!("The {what} '{word}' was written by a newer version of Jeroboam.");
     kernel::Error::new(kernel::Kind::Internal, why)

@@ -1,4 +1,4 @@
-//! The operations of the face: authorise, validate, one transaction.
+//! The operations of the interface: authorise, validate, one transaction.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use kernel::{Ctx, Error, Result, clock};
 use lang::hot::Pseudo;
 
-use super::model::{self, PartName, Previous, SignalRow, SignalStatus, StackRow};
+use super::model::{self, Previous, ResourceSummary, SignalRow, SignalStatus, StackRow};
 use super::validate::{check_name, timeout};
-use super::{Store, event_table, part_table, report_table, signal_table, stack_table, validate};
+use super::{
+    Store, event_table, report_table, resource_table, signal_table, stack_table, validate,
+};
 use crate::KIND;
-use crate::face::{
+use crate::api::{
     Action, NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks, Status,
     Unhealthy,
 };
@@ -19,7 +21,7 @@ const GROUP: &str = "OS::Heat::ResourceGroup";
 
 const DEFAULT_TIMEOUT_MINS: i64 = 60;
 const MICROS_PER_MINUTE: i64 = 60_000_000;
-/// How often an operation tries again where the engine was faster.
+/// Number of attempts of an operation after concurrent changes of the engine.
 const TRIES: u32 = 8;
 
 /// The embedded implementation of [`Stacks`].
@@ -33,8 +35,8 @@ fn not_found(id: &str) -> Error {
 }
 
 impl StackRow {
-    /// Aims the stack at something new: what runs for the old aim is void.
-    pub(crate) fn aim(&mut self, action: Action, now: i64) {
+    /// Gives the stack a new target: work for the old target becomes void.
+    pub(crate) fn set_target(&mut self, action: Action, now: i64) {
         self.action = action;
         self.status = Status::InProgress;
         self.reason = format!("Stack {} started", super::action_word(action));
@@ -58,8 +60,8 @@ impl Ops {
         Ok(found.filter(|s| ctx.is_admin() || ctx.project_id() == Some(&s.project_id)))
     }
 
-    /// Writes a new aim, wakes the engine and the owner. `false`: the stack
-    /// has another traversal meanwhile.
+    /// Stores a new target, marks the stack and its owner. Returns `false` if
+    /// the stack has another traversal.
     async fn save(&self, ctx: &Ctx, s: &StackRow, traversal: i64) -> Result<bool> {
         let (sealer, event, now) = (self.0.sealer.as_ref(), [s.event()], clock::now_micros());
         db::write!(self.0.db, |tx| {
@@ -68,9 +70,9 @@ impl Ops {
                 db::mark(tx, &owner.kind, &owner.id).await?;
             }
             if s.action == Action::Delete {
-                db::bury(tx, KIND, &s.id, ctx.generation()).await?;
+                db::record_tombstone(tx, KIND, &s.id, ctx.generation()).await?;
             } else {
-                db::admit(tx, KIND, &s.id, ctx.generation()).await?;
+                db::check_generation(tx, KIND, &s.id, ctx.generation()).await?;
             }
             let saved = stack_table::save(tx, sealer, s, traversal).await?;
             if saved {
@@ -81,12 +83,12 @@ impl Ops {
     }
 
     /// # Errors
-    /// `AlreadyExists` for a taken id or name.
+    /// `AlreadyExists` for a used id or name.
     async fn insert(&self, ctx: &Ctx, s: &StackRow) -> Result<()> {
         let (sealer, event) = (self.0.sealer.as_ref(), [s.event()]);
         db::write!(self.0.db, |tx| {
             db::mark_for(tx, KIND, &s.id, &s.project_id).await?;
-            db::admit(tx, KIND, &s.id, ctx.generation()).await?;
+            db::check_generation(tx, KIND, &s.id, ctx.generation()).await?;
             stack_table::insert(tx, sealer, s).await?;
             event_table::insert(tx, &s.id, &event, s.created_at, 0).await
         })
@@ -114,13 +116,20 @@ impl Ops {
         for (name, value) in &update.parameters {
             s.parameters.insert(name.clone(), value.clone());
         }
-        let who = pseudo(&s);
+        let pseudo_parameters = pseudo(&s);
         let templates = &self.0.templates;
         let forget = update.template.is_some();
-        let bound = validate(templates, &s.template, &mut s.parameters, &who, forget)?;
+        let bound = validate(
+            templates,
+            &s.template,
+            &mut s.parameters,
+            &pseudo_parameters,
+            forget,
+        )?;
         let (text, parameters) = (&before.template, &before.parameters);
-        super::validate::immutable(templates, text, parameters, &bound, &who)?;
-        // Goes back to what last worked, however many updates came since.
+        super::validate::immutable(templates, text, parameters, &bound, &pseudo_parameters)?;
+        // The rollback returns to the last success, however many updates
+        // followed.
         if s.status == Status::Complete && s.action != Action::Rollback || s.previous.is_none() {
             s.previous =
                 (s.action != Action::Create || s.status == Status::Complete).then_some(before);
@@ -128,18 +137,22 @@ impl Ops {
         s.timeout_mins = minutes;
         s.disable_rollback = update.disable_rollback;
         s.generation += 1;
-        s.aim(Action::Update, clock::now_micros());
+        s.set_target(Action::Update, clock::now_micros());
         Ok(s)
     }
 }
 
-/// The resource that now stands for a name.
-fn current<'p>(parts: &'p [PartName], group: Option<&str>, name: &str) -> Option<&'p PartName> {
+/// The current resource of a name.
+fn current<'p>(
+    parts: &'p [ResourceSummary],
+    group: Option<&str>,
+    name: &str,
+) -> Option<&'p ResourceSummary> {
     let of = |parent: Option<&str>, name: &str| {
-        let own = |p: &&PartName| {
+        let own = |p: &&ResourceSummary| {
             p.name == name
                 && p.parent.as_deref() == parent
-                && !p.doomed
+                && !p.to_remove
                 && p.action != Action::Delete
         };
         parts.iter().rev().find(own)
@@ -172,9 +185,10 @@ impl Stacks for Ops {
             ));
         }
         check_name(&new.name)?;
-        // The caller stored the id first: a repeat finds what exists.
+        // The caller stored the id first, so a repeated call finds the existing
+        // stack.
         if let Some(existing) = self.find(ctx, &new.id).await? {
-            return Ok(existing.face());
+            return Ok(existing.into_api());
         }
         let now = clock::now_micros();
         let mut s = StackRow {
@@ -200,15 +214,21 @@ impl Stacks for Ops {
             deadline_at: now,
             created_at: now,
         };
-        let who = pseudo(&s);
+        let pseudo_parameters = pseudo(&s);
         let templates = &self.0.templates;
-        validate(templates, &s.template, &mut s.parameters, &who, false)?;
-        s.aim(Action::Create, now);
+        validate(
+            templates,
+            &s.template,
+            &mut s.parameters,
+            &pseudo_parameters,
+            false,
+        )?;
+        s.set_target(Action::Create, now);
         match self.insert(ctx, &s).await {
-            Ok(()) => Ok(s.face()),
-            // An equal call was faster, or the name is taken.
+            Ok(()) => Ok(s.into_api()),
+            // An equal call was faster, or the name is used.
             Err(e) if e.kind == kernel::Kind::AlreadyExists => match self.find(ctx, &s.id).await? {
-                Some(existing) => Ok(existing.face()),
+                Some(existing) => Ok(existing.into_api()),
                 None => Err(Error::exists(format!(
                     "The Stack ({}) already exists.",
                     s.name
@@ -219,7 +239,7 @@ impl Stacks for Ops {
     }
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Stack> {
-        Ok(self.load(ctx, id).await?.face())
+        Ok(self.load(ctx, id).await?.into_api())
     }
 
     async fn update(&self, ctx: &Ctx, id: &str, update: StackUpdate) -> Result<Stack> {
@@ -228,7 +248,7 @@ impl Stacks for Ops {
             let traversal = s.traversal;
             let s = self.updated(s, &update)?;
             if self.save(ctx, &s, traversal).await? {
-                return Ok(s.face());
+                return Ok(s.into_api());
             }
         }
         Err(Self::busy(id))
@@ -248,7 +268,7 @@ impl Stacks for Ops {
                 s.name
             )));
         }
-        let parts = part_table::names(&self.0.db, id).await?;
+        let parts = resource_table::names(&self.0.db, id).await?;
         let (mut reports, mut events) = (Vec::new(), Vec::new());
         for r in resources {
             let part = current(&parts, r.group.as_deref(), &r.name)
@@ -274,7 +294,7 @@ impl Stacks for Ops {
         let now = clock::now_micros();
         db::write!(self.0.db, |tx| {
             db::mark(tx, KIND, id).await?;
-            db::admit(tx, KIND, id, ctx.generation()).await?;
+            db::check_generation(tx, KIND, id, ctx.generation()).await?;
             let Some(traversal) = stack_table::lock(tx, id).await? else {
                 return Err(not_found(id));
             };
@@ -296,7 +316,7 @@ impl Stacks for Ops {
             let traversal = s.traversal;
             s.emptying = true;
             s.generation += 1;
-            s.aim(Action::Delete, clock::now_micros());
+            s.set_target(Action::Delete, clock::now_micros());
             if self.save(ctx, &s, traversal).await? {
                 return Ok(());
             }
@@ -306,17 +326,17 @@ impl Stacks for Ops {
 
     async fn resources(&self, ctx: &Ctx, id: &str) -> Result<Vec<StackResource>> {
         self.load(ctx, id).await?;
-        let parts = part_table::names(&self.0.db, id).await?;
+        let parts = resource_table::names(&self.0.db, id).await?;
         let names: HashMap<String, String> = parts
             .iter()
             .map(|p| (p.id.clone(), p.name.clone()))
             .collect();
-        let of = |p: &PartName| p.parent.as_ref().and_then(|id| names.get(id)).cloned();
+        let of = |p: &ResourceSummary| p.parent.as_ref().and_then(|id| names.get(id)).cloned();
         Ok(parts
             .into_iter()
             .map(|p| {
                 let parent = of(&p);
-                p.face(parent)
+                p.into_api(parent)
             })
             .collect())
     }
@@ -343,7 +363,7 @@ impl Stacks for Ops {
                 "id: a signal needs an id of 1 to 128 characters",
             ));
         }
-        let parts = part_table::named(&self.0.db, id, resource).await?;
+        let parts = resource_table::named(&self.0.db, id, resource).await?;
         let part = current(&parts, None, resource).ok_or_else(|| no_resource(resource, &s.name))?;
         let handle = match (&part.physical_id, part.resource_type.as_str()) {
             (Some(id), "OS::Heat::WaitConditionHandle") => id.clone(),
@@ -360,11 +380,15 @@ impl Stacks for Ops {
             data: signal.data,
             at: clock::now_micros(),
         };
-        let told = format!("Signal: status:{} reason:{}", status.word(), row.reason);
-        let (sealer, event) = (self.0.sealer.as_ref(), [part.event(&told)]);
+        let message = format!(
+            "Signal: status:{} reason:{}",
+            status.as_stored(),
+            row.reason
+        );
+        let (sealer, event) = (self.0.sealer.as_ref(), [part.event(&message)]);
         db::write!(self.0.db, |tx| {
             db::mark(tx, KIND, id).await?;
-            // A newer call may have said something else: this one was delayed.
+            // A newer call may have sent another signal: this one was delayed.
             if signal_table::put(tx, sealer, id, &row, ctx.generation()).await? {
                 event_table::insert(tx, id, &event, row.at, 0).await?;
             }
@@ -374,13 +398,12 @@ impl Stacks for Ops {
 }
 
 impl Ops {
-    /// The creation of the stack may be delayed: it is not to happen after
-    /// its removal.
+    /// Prevents a delayed creation of the stack after its deletion.
     async fn delete_absent(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let unseen = stack_table::peek(&self.0.db, id).await?.is_none();
+        let unseen = stack_table::load_head(&self.0.db, id).await?.is_none();
         if unseen && ctx.is_admin() && ctx.generation().is_some() {
             db::write!(self.0.db, |tx| {
-                db::bury(tx, KIND, id, ctx.generation()).await
+                db::record_tombstone(tx, KIND, id, ctx.generation()).await
             })?;
         }
         Err(not_found(id))

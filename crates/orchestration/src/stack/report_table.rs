@@ -1,12 +1,12 @@
-//! SQL of the table `stack_unhealthy`: resources that somebody has found
-//! unhealthy, until the next update of their stack takes the reports.
+//! SQL of the table `stack_unhealthy`: reports of unhealthy resources, until
+//! the next update of their stack takes them.
 
 use db::{Db, Fenced, Row, Tx, values};
 use kernel::Result;
 
 use super::model::Unhealthy;
 
-/// The reports that came before an action of this traversal was accepted.
+/// The reports before the acceptance of the action of this traversal.
 pub(crate) async fn load(db: &Db, stack_id: &str, traversal: i64) -> Result<Vec<Unhealthy>> {
     let rows = db
         .query(
@@ -26,7 +26,7 @@ fn read(row: &Row) -> Result<Unhealthy> {
     })
 }
 
-/// Stores a report; one of the same resource is overwritten.
+/// Stores a report; an existing one of the same resource is overwritten.
 pub(super) async fn put(tx: &mut Tx, stack_id: &str, traversal: i64, u: &Unhealthy) -> Result<()> {
     tx.execute(
         "DELETE FROM stack_unhealthy WHERE stack_id = ? AND resource_id = ?",
@@ -42,7 +42,7 @@ pub(super) async fn put(tx: &mut Tx, stack_id: &str, traversal: i64, u: &Unhealt
     .map(|_| ())
 }
 
-/// Drops the reports that an action of this traversal has taken.
+/// Deletes the reports taken by the action of this traversal.
 pub(crate) async fn remove(tx: &mut Fenced, stack_id: &str, traversal: i64) -> Result<()> {
     tx.execute(
         "DELETE FROM stack_unhealthy WHERE stack_id = ? AND traversal < ?",

@@ -1,5 +1,5 @@
-//! The tables. Columns named `*_sealed` hold JSON that went through the
-//! sealer: parameters, properties and attributes may hold secrets.
+//! The tables. Columns named `*_sealed` hold sealed JSON, because parameters,
+//! properties and attributes may contain secrets.
 
 use db::Migration;
 

@@ -7,9 +7,9 @@ use super::Store;
 use super::model::{SignalRow, SignalStatus, Signals};
 use crate::Sealer;
 
-/// Adds the signals of a stack that came since the last load.
+/// Adds the signals of a stack since the last load.
 pub(crate) async fn load(store: &Store, stack_id: &str, known: &mut Signals) -> Result<()> {
-    // A release that knew no numbers wrote 0.
+    // A release without numbers wrote 0.
     let rows = store
         .db
         .query(
@@ -36,9 +36,10 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<SignalRow> {
     })
 }
 
-/// Stores a signal; one of the same id is overwritten, unless a newer call
-/// (`generation` of the caller) wrote it. Answers whether it was stored. The
-/// stack's key is marked before, so signals of one stack come one by one.
+/// Stores a signal; an existing one of the same id is overwritten, unless a
+/// newer call (`generation` of the caller) wrote it. Returns whether it was
+/// stored. The key of the stack is marked first, which serialises the signals
+/// of a stack.
 pub(super) async fn put(
     tx: &mut Tx,
     sealer: &dyn Sealer,
@@ -75,7 +76,7 @@ pub(super) async fn put(
             stack_id,
             &s.handle,
             &s.id,
-            s.status.word(),
+            s.status.as_stored(),
             &s.reason,
             sealer.seal(&s.data.to_string())?,
             s.at,

@@ -16,8 +16,8 @@ pub(crate) async fn load(store: &Store, id: &str) -> Result<Option<StackRow>> {
     row.map(|r| read(store.sealer.as_ref(), &r)).transpose()
 }
 
-/// What decides whether and how a stack is worked on: opens no secret.
-pub(crate) async fn peek(db: &Db, id: &str) -> Result<Option<Head>> {
+/// The state that decides whether a stack is processed; no secret is unsealed.
+pub(crate) async fn load_head(db: &Db, id: &str) -> Result<Option<Head>> {
     let row = db
         .query_opt(
             "SELECT status, traversal, deadline_at, owner_kind, owner_id FROM stack WHERE id = ?",
@@ -95,7 +95,7 @@ fn sealed(sealer: &dyn Sealer, s: &StackRow) -> Result<Sealed> {
 }
 
 /// # Errors
-/// `AlreadyExists` for a taken id or name.
+/// `AlreadyExists` for a used id or name.
 pub(super) async fn insert(tx: &mut Tx, sealer: &dyn Sealer, s: &StackRow) -> Result<()> {
     let json = sealed(sealer, s)?;
     let (kind, owner) = s
@@ -119,9 +119,9 @@ pub(super) async fn insert(tx: &mut Tx, sealer: &dyn Sealer, s: &StackRow) -> Re
     .map(|_| ())
 }
 
-/// Writes what an action has come to while the stack's traversal is still
-/// `traversal`; answers whether it was. The update locks the row, so a later
-/// one waits for this commit.
+/// Writes the state of an action if the traversal of the stack is still
+/// `traversal`; returns whether it was. The update locks the row, so a
+/// concurrent one waits for this commit.
 pub(crate) async fn conclude(
     tx: &mut Fenced,
     sealer: &dyn Sealer,
@@ -131,7 +131,7 @@ pub(crate) async fn conclude(
     save(tx, sealer, s, traversal).await
 }
 
-/// As [`conclude`] for an operation, which gives the stack a new aim.
+/// As [`conclude`] for an operation that gives the stack a new target.
 pub(super) async fn save(
     tx: &mut Tx,
     sealer: &dyn Sealer,
@@ -156,8 +156,8 @@ pub(super) async fn save(
     Ok(n == 1)
 }
 
-/// As [`save`] for what changes while an action runs: the reason only.
-pub(crate) async fn touch(tx: &mut Fenced, s: &StackRow) -> Result<bool> {
+/// As [`save`] for the status reason, which changes during an action.
+pub(crate) async fn save_reason(tx: &mut Fenced, s: &StackRow) -> Result<bool> {
     let n = tx
         .execute(
             "UPDATE stack SET status_reason = ? WHERE id = ? AND traversal = ?",
@@ -167,13 +167,13 @@ pub(crate) async fn touch(tx: &mut Fenced, s: &StackRow) -> Result<bool> {
     Ok(n == 1)
 }
 
-/// Locks the stack while its traversal is still `traversal`, without writing
-/// its row, which holds the whole template; answers whether it was.
-pub(crate) async fn hold(tx: &mut Fenced, id: &str, traversal: i64) -> Result<bool> {
+/// Locks the stack if its traversal is still `traversal`, without writing its
+/// row, which contains the whole template; returns whether it was.
+pub(crate) async fn lock_traversal(tx: &mut Fenced, id: &str, traversal: i64) -> Result<bool> {
     Ok(lock(tx, id).await? == Some(traversal))
 }
 
-/// Locks the stack; answers its traversal.
+/// Locks the stack; returns its traversal.
 pub(super) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<i64>> {
     let row = tx
         .lock_opt("SELECT traversal FROM stack WHERE id = ?", values![id])
@@ -181,8 +181,8 @@ pub(super) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<i64>> {
     row.map(|r| r.int("traversal")).transpose()
 }
 
-/// Removes the stack with its events and signals while its traversal is still
-/// `traversal`; answers whether it was.
+/// Deletes the stack with its events and signals if its traversal is still
+/// `traversal`; returns whether it was.
 pub(crate) async fn remove(tx: &mut Fenced, id: &str, traversal: i64) -> Result<bool> {
     let n = tx
         .execute(

@@ -1,5 +1,5 @@
-//! Parsed templates: a text is parsed once, however often a stack is looked
-//! at or its parameters change.
+//! Parsed templates: a text is parsed once, however often its stack is
+//! processed or its parameters change.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use lang::Problem;
 use lang::hot::Template;
 
-/// Bytes of the texts of all kept templates together.
+/// Maximum total size of the cached texts, bytes.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
-/// The templates that were used most recently, by their texts.
+/// The most recently used templates, by text.
 #[derive(Default)]
 pub(crate) struct Templates(Mutex<Kept>);
 
@@ -23,7 +23,7 @@ struct Kept {
 
 impl Templates {
     /// # Errors
-    /// As [`Template::parse`].
+    /// Same errors as [`Template::parse`].
     pub(crate) fn parse(&self, text: &str) -> Result<Arc<Template>, Vec<Problem>> {
         if let Ok(mut kept) = self.0.lock() {
             kept.clock += 1;

@@ -1,5 +1,5 @@
-//! Validation of what a stack is made of. A template with its parameters is
-//! told all problems at once, each with its path and line.
+//! Validation of templates and parameters. All problems are reported at once,
+//! each with its path and line.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::Templates;
 use crate::engine::Graph;
 use crate::resource::{self, Role, Schema};
 
-/// Resources of a template; members of groups are counted by the group.
+/// Maximum number of resources of a template; members are counted by groups.
 const MAX_RESOURCES: usize = 10_000;
 
 const MAX_TIMEOUT_MINS: i64 = 10_080;
@@ -21,7 +21,7 @@ fn invalid(problems: &[Problem]) -> Error {
     Error::invalid("template", describe(problems))
 }
 
-/// The minutes that a caller asked for, or those that are `kept`.
+/// The requested timeout in minutes, or the current one (`kept`).
 pub(super) fn timeout(given: Option<i64>, kept: i64) -> Result<i64> {
     match given {
         None => Ok(kept),
@@ -33,7 +33,7 @@ pub(super) fn timeout(given: Option<i64>, kept: i64) -> Result<i64> {
     }
 }
 
-/// Whether a stack may be called so.
+/// Checks the name of a stack.
 pub(super) fn check_name(name: &str) -> Result<()> {
     let ok = name.len() <= 255
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -52,7 +52,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     ))
 }
 
-/// Parses and binds without looking at resource types.
+/// Parses and binds without examining resource types.
 pub(crate) fn bind(
     templates: &Templates,
     template: &str,
@@ -63,8 +63,8 @@ pub(crate) fn bind(
     Bound::new(template, given, pseudo).map_err(|p| invalid(&p))
 }
 
-/// Checks everything that can be known before anything exists. Where the
-/// template is new (`forget`), parameters that it no longer has are dropped.
+/// Checks everything that is known before resources exist. For a new template
+/// (`forget`), parameters that it no longer has are dropped.
 pub(crate) fn validate(
     templates: &Templates,
     text: &str,
@@ -108,7 +108,7 @@ pub(crate) fn validate(
 }
 
 /// # Errors
-/// `Invalid` where an update changes a parameter that says it may not be.
+/// `Invalid` if an update changes an immutable parameter.
 pub(super) fn immutable(
     templates: &Templates,
     old_template: &str,
@@ -248,7 +248,7 @@ impl Typed<'_> {
                 bad.push(Problem::new(path, entry.key_pos, why));
             }
         }
-        // Checked as member 0 would be.
+        // Checked as for member 0.
         let index_var = self.properties.get("index_var").and_then(Node::as_text);
         let first = def.replace_text(index_var.unwrap_or("%index%"), "0");
         let typed = Typed {
@@ -271,8 +271,8 @@ impl Typed<'_> {
 
 const GROUP: &str = "OS::Heat::ResourceGroup";
 
-/// Names and attributes that nobody has. A resource that its condition turned
-/// off may be named in an output, where it is null.
+/// Unknown names and attributes. An output may refer to a resource with a false
+/// condition, and is null then.
 fn check_references(bound: &Bound, node: &Node, path: &Path<'_>, bad: &mut Vec<Problem>) {
     for r in bound.references(node, path) {
         let Some(def) = bound.template.resources.get(&r.resource) else {
@@ -305,7 +305,7 @@ fn check_references(bound: &Bound, node: &Node, path: &Path<'_>, bad: &mut Vec<P
 /// `variable`: of the definition of a member.
 ///
 /// # Errors
-/// All faults as one text.
+/// All problems as one text.
 pub(crate) fn resolve(
     bound: &Bound,
     schema: &Schema,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kernel::{Ctx, Scope, Target};
 
-/// Rules that refer to each other in a circle deny.
+/// Maximum depth of rule references; cycles deny.
 const DEPTH: usize = 32;
 
 /// A parsed expression.
@@ -47,8 +47,8 @@ impl Check {
     }
 }
 
-/// `kind:value`: the credential `kind` equals `value`, which may be taken from
-/// the target. An absent value never matches, not even another absent one.
+/// `kind:value`: the credential `kind` equals `value`, which may refer to the
+/// target. A missing value never matches, not even another missing one.
 fn matches(left: &str, right: &str, ctx: &Ctx, target: &Target) -> bool {
     let wanted = match right.strip_prefix("%(").and_then(|r| r.strip_suffix(")s")) {
         Some(name) => of_target(name, target),
@@ -81,7 +81,7 @@ fn of_caller(name: &str, ctx: &Ctx) -> Option<String> {
         ("domain_id", Scope::Domain { id, .. }) => Some(id.clone()),
         ("system_scope", Scope::System) => Some("all".into()),
         ("user_domain_id", _) => Some(ctx.user_domain_id.clone()),
-        // Python's spelling, as rules write it.
+        // Python's spelling, as used in rules.
         ("is_admin", _) => Some(if ctx.is_admin() {
             "True".into()
         } else {

@@ -1,5 +1,5 @@
-//! Policies in the language of oslo.policy: named rules with defaults that an
-//! operator's file may override.
+//! Policies in the language of oslo.policy: named rules with defaults that a
+//! file of the operator may override.
 
 mod check;
 mod parse;
@@ -20,7 +20,7 @@ impl Policies {
     /// Rules from a table of (name, expression).
     ///
     /// # Errors
-    /// `Invalid` naming the rule that is not well formed.
+    /// `Invalid` naming the malformed rule.
     pub fn new(defaults: &[(&str, &str)]) -> Result<Self> {
         let mut policies = Self {
             rules: BTreeMap::new(),
@@ -34,7 +34,7 @@ impl Policies {
     /// Overrides one rule.
     ///
     /// # Errors
-    /// As [`Policies::new`].
+    /// Same errors as [`Policies::new`].
     pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
         let check = parse::rule(text)
             .map_err(|why| Error::invalid(name, format!("policy {name}: '{text}': {why}")))?;
@@ -42,10 +42,11 @@ impl Policies {
         Ok(())
     }
 
-    /// Overrides rules from a JSON or YAML-as-JSON object of name → text.
+    /// Overrides rules from an object of name → text (JSON, or YAML in JSON
+    /// syntax).
     ///
     /// # Errors
-    /// As [`Policies::new`]; an unknown name is refused, it is a typo.
+    /// As [`Policies::new`]; an unknown name is refused as a typo.
     pub fn override_with(&mut self, rules: &BTreeMap<String, String>) -> Result<()> {
         for (name, text) in rules {
             if !self.rules.contains_key(name) {

@@ -5,7 +5,7 @@ use super::check::Check;
 
 type Parsed = Result<Check, String>;
 
-/// Nesting beyond this is no policy that anybody wrote.
+/// Maximum nesting depth.
 const DEPTH: usize = 64;
 
 pub(super) fn rule(text: &str) -> Parsed {
@@ -25,7 +25,7 @@ pub(super) fn rule(text: &str) -> Parsed {
     }
 }
 
-/// Words and single parentheses; `%(name)s` is part of a word.
+/// Tokens: words and single parentheses; `%(name)s` is part of a word.
 fn tokens(text: &str) -> Vec<String> {
     let mut out = Vec::new();
     for word in text.split_whitespace() {

@@ -1,4 +1,4 @@
-//! The life of one simulated agent.
+//! The lifecycle of one simulated agent.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::Stage;
+use super::AgentHost;
 use super::channel::Channel;
 
-/// To make a swarm or to join one, as measured.
+/// Time to initialise or join a swarm, as measured.
 const JOIN: Duration = Duration::from_millis(300);
-/// Joins that follow each other closely are told in one list.
+/// Joins within this time are reported in one list.
 const CALM: Duration = Duration::from_millis(200);
-/// The list is told again so often where nothing woke the manager.
+/// Interval of repeated reports without an event.
 const SLOW: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -36,26 +36,26 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// `None` where the container is no cluster node.
-    pub(super) fn of(stage: &Stage, spec: &ContainerSpec) -> Option<Self> {
+    /// `None` if the container is not a cluster node.
+    pub(super) fn of(agent_host: &AgentHost, spec: &ContainerSpec) -> Option<Self> {
         let file = spec.files.iter().find(|f| f.path == nodewire::SEED_PATH)?;
         let seed: Seed = serde_json::from_slice(&file.content).ok()?;
         Some(Self {
-            simulator: stage.simulator.clone(),
+            simulator: agent_host.simulator.clone(),
             channel: Channel {
-                router: stage.router.clone(),
-                // Whoever plays this agent has the same session.
+                router: agent_host.router.clone(),
+                // Every process that runs this agent uses the same session.
                 session: pki::fingerprint_sha256(format!("session {}", seed.token).as_bytes()),
             },
             container: spec.name.clone(),
             address: spec.endpoints.first()?.ipv4.clone()?,
-            changed: stage.members(&seed.cluster),
+            changed: agent_host.members(&seed.cluster),
             seed,
         })
     }
 
-    /// Until the node leaves its cluster.
-    pub(super) async fn live(self) {
+    /// Runs until the node leaves its cluster.
+    pub(super) async fn run_agent(self) {
         loop {
             match self.boot().await {
                 Ok(()) => break,
@@ -141,7 +141,7 @@ impl Agent {
             node_id: self.seed.node.clone(),
         };
         self.channel.post::<Value>("ready", &ready).await?;
-        // Last: a member has nothing more to say, whoever plays it.
+        // Reported last, because a member has nothing else to report.
         let member = SimMember {
             node: self.seed.node.clone(),
             role: word(self.seed.role).into(),
@@ -184,14 +184,14 @@ impl Agent {
             .map(|_| ())
     }
 
-    /// Tells what the cluster looks like whenever it changed.
+    /// Reports the state of the cluster whenever it changed.
     async fn observe(&self) {
-        let mut told = None;
+        let mut last_reported = None;
         loop {
             match self.list().await {
-                Ok(now) if told.as_ref() == Some(&now) => {}
+                Ok(now) if last_reported.as_ref() == Some(&now) => {}
                 Ok(now) => match self.channel.post::<Value>("observed", &now).await {
-                    Ok(_) => told = Some(now),
+                    Ok(_) => last_reported = Some(now),
                     Err(e) if e.kind == Kind::Unauthenticated => return,
                     Err(_) => {}
                 },
@@ -238,7 +238,7 @@ impl Agent {
         }
     }
 
-    /// Does tasks until the stream of them ends.
+    /// Runs tasks until their stream ends.
     async fn tasks(&self) -> Result<Infallible> {
         let mut stream = self.channel.tasks().await?;
         loop {

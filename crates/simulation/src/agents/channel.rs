@@ -1,4 +1,4 @@
-//! The bootstrap protocol without a wire.
+//! The bootstrap protocol without a network.
 
 use std::collections::VecDeque;
 
@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
 
-/// Longest body of an answer, bytes.
+/// Maximum size of an answer, bytes.
 const BODY: usize = 1 << 20;
 
-/// One agent's way to the server.
+/// The connection of one agent to the server.
 pub(super) struct Channel {
     pub(super) router: Router,
     pub(super) session: String,
@@ -32,7 +32,7 @@ impl Channel {
         self.call(Method::POST, path, body).await
     }
 
-    /// Opens the session; its first frame accepts it.
+    /// Opens the session; the first frame accepts it.
     pub(super) async fn session(&self, hello: &Hello) -> Result<Frames> {
         let body = Body::from(serde_json::to_vec(hello)?);
         let answer = self.send(Method::POST, "session", body).await?;
@@ -62,7 +62,7 @@ impl Channel {
     }
 
     /// # Errors
-    /// As the server says in its answer.
+    /// The error in the answer of the server.
     async fn send(&self, method: Method, path: &str, body: Body) -> Result<Response> {
         let request = Request::builder()
             .method(method)
@@ -91,7 +91,7 @@ impl Channel {
     }
 }
 
-/// The frames of a body that has no end.
+/// The frames of an endless body.
 pub(super) struct Frames {
     body: Body,
     lines: Lines,
@@ -107,7 +107,7 @@ impl Frames {
         }
     }
 
-    /// Waits for the next one.
+    /// Waits for the next frame.
     ///
     /// # Errors
     /// Unavailable: the server has ended the stream.

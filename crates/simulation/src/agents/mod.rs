@@ -1,7 +1,7 @@
-//! The agents inside of simulated nodes. They say what real ones say, with
-//! the tokens of their seeds, to the same routes; only the TLS in between is
-//! left out. Each process plays the agents of the containers that it started,
-//! and those of processes that died.
+//! The agents inside simulated nodes. They send the same requests as real ones,
+//! with the tokens of their seeds, to the same routes; only TLS is omitted.
+//! Each process runs the agents of the containers that it started, and those of
+//! processes that died.
 
 mod agent;
 mod channel;
@@ -18,18 +18,18 @@ use tokio::sync::Notify;
 
 use agent::Agent;
 
-/// How often a process says that it lives, and looks for orphans.
+/// Interval of heartbeats and of the search for agents of dead processes.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// What the agents of one process share.
-struct Stage {
+/// Shared state of the agents of one process.
+struct AgentHost {
     simulator: Arc<Simulator>,
     router: Router,
-    /// By cluster: wakes its manager to look at the list of members.
+    /// By cluster: notifies its manager about changes of the member list.
     changed: Arc<Mutex<HashMap<String, Arc<Notify>>>>,
 }
 
-impl Stage {
+impl AgentHost {
     fn members(&self, cluster: &str) -> Arc<Notify> {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         if changed.len().is_power_of_two() {
@@ -39,19 +39,19 @@ impl Stage {
     }
 }
 
-/// Plays agents until the tasks stop.
+/// Runs agents until the tasks stop.
 pub fn start(simulator: Arc<Simulator>, router: Router, tasks: &Tasks) {
-    let stage = Arc::new(Stage {
+    let agent_host = Arc::new(AgentHost {
         simulator: simulator.clone(),
         router,
         changed: Arc::default(),
     });
-    // Both the stage and its router hold the simulator: held by it in turn,
-    // they would never be dropped.
-    let (inner, own) = (tasks.clone(), Arc::downgrade(&stage));
+    // Both the agent host and its router hold the simulator: a strong reference
+    // back would leak all of them.
+    let (inner, own) = (tasks.clone(), Arc::downgrade(&agent_host));
     simulator.on_start(Arc::new(move |spec| {
-        if let Some(stage) = own.upgrade() {
-            play(&stage, spec, &inner);
+        if let Some(agent_host) = own.upgrade() {
+            run_agents(&agent_host, spec, &inner);
         }
     }));
     let (inner, token) = (tasks.clone(), tasks.token());
@@ -64,19 +64,21 @@ pub fn start(simulator: Arc<Simulator>, router: Router, tasks: &Tasks) {
                 _ = beat.tick() => {}
             }
             let orphans = async {
-                stage.simulator.beat().await?;
-                stage.simulator.adopt().await
+                agent_host.simulator.heartbeat().await?;
+                agent_host.simulator.adopt().await
             };
             match orphans.await {
-                Ok(specs) => specs.iter().for_each(|spec| play(&stage, spec, &inner)),
+                Ok(specs) => specs
+                    .iter()
+                    .for_each(|spec| run_agents(&agent_host, spec, &inner)),
                 Err(e) => tracing::warn!(error = %e, "simulated agents"),
             }
         }
     });
 }
 
-fn play(stage: &Stage, spec: &ContainerSpec, tasks: &Tasks) {
-    let Some(agent) = Agent::of(stage, spec) else {
+fn run_agents(agent_host: &AgentHost, spec: &ContainerSpec, tasks: &Tasks) {
+    let Some(agent) = Agent::of(agent_host, spec) else {
         return;
     };
     let token = tasks.token();
@@ -84,7 +86,7 @@ fn play(stage: &Stage, spec: &ContainerSpec, tasks: &Tasks) {
         tokio::select! {
             biased;
             () = token.cancelled() => {}
-            () = agent.live() => {}
+            () = agent.run_agent() => {}
         }
     });
 }

@@ -1,5 +1,5 @@
-//! Calls from one service to another whose way is slow: the caller sees a
-//! timeout, and the call takes place later, as between two processes.
+//! Slow calls between services: the caller sees a timeout, and the call takes
+//! effect later, as between two processes.
 
 mod networks;
 mod servers;
@@ -7,55 +7,55 @@ mod stacks;
 
 use std::sync::Arc;
 
-use compute::ComputeFace;
+use compute::ComputeApi;
 use kernel::{Ctx, Error, Result};
-use network::NetworkFace;
-use orchestration::OrchestrationFace;
+use network::NetworkApi;
+use orchestration::OrchestrationApi;
 
 use crate::faults::Faults;
 
-/// Compute as a service that may be slow to reach.
-pub fn compute(mut face: ComputeFace, faults: &Faults) -> ComputeFace {
-    face.servers = Arc::new(Slow {
-        inner: face.servers,
+/// Compute with delayed calls.
+pub fn compute(mut api: ComputeApi, faults: &Faults) -> ComputeApi {
+    api.servers = Arc::new(DelayedService {
+        inner: api.servers,
         faults: faults.clone(),
     });
-    face
+    api
 }
 
-/// Orchestration as a service that may be slow to reach.
-pub fn orchestration(mut face: OrchestrationFace, faults: &Faults) -> OrchestrationFace {
-    face.stacks = Arc::new(Slow {
-        inner: face.stacks,
+/// Orchestration with delayed calls.
+pub fn orchestration(mut api: OrchestrationApi, faults: &Faults) -> OrchestrationApi {
+    api.stacks = Arc::new(DelayedService {
+        inner: api.stacks,
         faults: faults.clone(),
     });
-    face
+    api
 }
 
-/// Network as a service that may be slow to reach.
-pub fn network(mut face: NetworkFace, faults: &Faults) -> NetworkFace {
-    face.networks = Arc::new(Slow {
-        inner: face.networks,
+/// Network with delayed calls.
+pub fn network(mut api: NetworkApi, faults: &Faults) -> NetworkApi {
+    api.networks = Arc::new(DelayedService {
+        inner: api.networks,
         faults: faults.clone(),
     });
-    face.ports = Arc::new(Slow {
-        inner: face.ports,
+    api.ports = Arc::new(DelayedService {
+        inner: api.ports,
         faults: faults.clone(),
     });
-    face
+    api
 }
 
-/// Calls that change an object each time. A late creation is answered with the
-/// object that is there, a late removal or signal with what was done before.
+/// Wraps mutating calls. A late creation returns the existing object, a late
+/// removal or signal the previous result.
 const CHANGES: [&str; 3] = ["stacks.update", "stacks.mark_unhealthy", "servers.rebuild"];
 
-struct Slow<T: ?Sized> {
+struct DelayedService<T: ?Sized> {
     inner: Arc<T>,
     faults: Faults,
 }
 
-impl<T: ?Sized + Send + Sync + 'static> Slow<T> {
-    /// Makes a call for this object now, or later and on its own.
+impl<T: ?Sized + Send + Sync + 'static> DelayedService<T> {
+    /// Executes a call for this object now, or later in a separate task.
     async fn call<R, F, Fut>(&self, what: &str, id: &str, ctx: &Ctx, make: F) -> Result<R>
     where
         R: Send + 'static,
@@ -76,7 +76,7 @@ impl<T: ?Sized + Send + Sync + 'static> Slow<T> {
         let (inner, faults) = (self.inner.clone(), self.faults.clone());
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            // The answer reaches nobody.
+            // The answer is discarded.
             let late = Call {
                 what: format!("delayed {}", call.what),
                 ..call
@@ -88,17 +88,17 @@ impl<T: ?Sized + Send + Sync + 'static> Slow<T> {
     }
 }
 
-/// A call that is on its way.
+/// A call in progress.
 struct Call {
     what: String,
-    /// Of the object that it creates, changes or removes.
+    /// Id of the object that it creates, changes or removes.
     id: String,
-    /// Of a call that changes the object.
+    /// Generation of a call that changes the object.
     generation: Option<i64>,
 }
 
 impl Call {
-    /// Makes the call and tells the observer what it came to.
+    /// Executes the call and passes the result to the observer.
     async fn observed<R>(
         &self,
         faults: &Faults,
@@ -110,7 +110,7 @@ impl Call {
         if let (None, Some(generation)) = (&refused, self.generation) {
             faults.called(&self.what, &self.id, generation, newest);
         }
-        faults.tell(&self.what, refused);
+        faults.record_answer(&self.what, refused);
         answer
     }
 }

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use kernel::{Ctx, OwnerKey, Result};
-use network::face::{Network, Networks, NewNetwork, NewPort, Port, Ports};
+use network::api::{Network, Networks, NewNetwork, NewPort, Port, Ports};
 
-use super::Slow;
+use super::DelayedService;
 
 #[async_trait]
-impl Networks for Slow<dyn Networks> {
+impl Networks for DelayedService<dyn Networks> {
     async fn create(&self, ctx: &Ctx, new: NewNetwork) -> Result<Network> {
         let (own, id) = (ctx.clone(), new.id.clone());
         self.call("networks.create", &id, ctx, |n| async move {
@@ -34,7 +34,7 @@ impl Networks for Slow<dyn Networks> {
 }
 
 #[async_trait]
-impl Ports for Slow<dyn Ports> {
+impl Ports for DelayedService<dyn Ports> {
     async fn create(&self, ctx: &Ctx, new: NewPort) -> Result<Port> {
         let (own, id) = (ctx.clone(), new.id.clone());
         self.call("ports.create", &id, ctx, |p| async move {

@@ -1,13 +1,13 @@
 //! Calls for servers.
 
 use async_trait::async_trait;
-use compute::face::{NewServer, Server, Servers};
+use compute::api::{NewServer, Server, Servers};
 use kernel::{Ctx, OwnerKey, Result};
 
-use super::Slow;
+use super::DelayedService;
 
 #[async_trait]
-impl Servers for Slow<dyn Servers> {
+impl Servers for DelayedService<dyn Servers> {
     async fn create(&self, ctx: &Ctx, new: NewServer) -> Result<Server> {
         let (own, id) = (ctx.clone(), new.id.clone());
         self.call("servers.create", &id, ctx, |s| async move {

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use kernel::{Ctx, Result};
-use orchestration::face::{
+use orchestration::api::{
     NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks, Unhealthy,
 };
 
-use super::Slow;
+use super::DelayedService;
 
 #[async_trait]
-impl Stacks for Slow<dyn Stacks> {
+impl Stacks for DelayedService<dyn Stacks> {
     async fn create(&self, ctx: &Ctx, new: NewStack) -> Result<Stack> {
         let (own, id) = (ctx.clone(), new.id.clone());
         self.call("stacks.create", &id, ctx, |s| async move {

@@ -39,7 +39,8 @@ spec:
   ports: [{ port: 80, nodePort: 30080 }]
 "#;
 
-/// The newest multi-call binary in the cache; it is kubectl by that name.
+/// The newest multi-call binary in the cache, which acts as kubectl under that
+/// name.
 pub(super) fn binaries() -> Option<PathBuf> {
     let dir = fs::read_dir(shell::cache_dir().join("kubernetes")).ok()?;
     let mut found: Vec<PathBuf> = dir
@@ -56,8 +57,8 @@ fn kubeconfig(server: &Server, name: &str) -> PathBuf {
     server.state.join(format!("{name}.kubeconfig"))
 }
 
-/// `kubectl` of the clusters' own release, in the state directory; the
-/// machine's where nothing was compiled here.
+/// A `kubectl` of the release of the clusters, in the state directory; that of
+/// the machine if nothing was compiled here.
 fn kubectl(server: &Server) -> Result<PathBuf> {
     let Some(cached) = binaries() else {
         return shell::output(Command::new("sh").args(["-c", "command -v kubectl"]))
@@ -71,7 +72,7 @@ fn kubectl(server: &Server) -> Result<PathBuf> {
     Ok(own)
 }
 
-/// Runs a Deployment, waits for it, and asks each node.
+/// Runs a Deployment, waits for it, and queries each node.
 pub(super) fn show(server: &Server, name: &str) -> Result<()> {
     let config = kubeconfig(server, name);
     let text = shell::output(&mut server.cli("jeroboam", &["cluster", "kubeconfig", name]))?;
@@ -107,7 +108,7 @@ pub(super) fn show(server: &Server, name: &str) -> Result<()> {
     ask_nodes(&shown, NODE_PORT)
 }
 
-/// What to type next.
+/// Suggested next commands.
 pub(super) fn next(server: &Server, name: &str) {
     println!("  export KUBECONFIG={}", kubeconfig(server, name).display());
     if let Ok(kubectl) = kubectl(server) {

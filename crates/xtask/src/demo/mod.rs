@@ -1,4 +1,4 @@
-//! `./x up` and `./x down`: a server of one's own with a cluster in it.
+//! `./x up` and `./x down`: a private server with a demo cluster.
 
 mod kubernetes;
 mod swarm;
@@ -15,10 +15,10 @@ use crate::server::Server;
 use crate::{blackbox, shell};
 
 const WORKERS: u64 = 2;
-/// The port that the demo service takes on each node.
+/// The port of the demo service on each node.
 const PORT: u16 = 8080;
 
-/// What a demo cluster runs.
+/// The engine of a demo cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coe {
     Kubernetes,
@@ -26,7 +26,7 @@ enum Coe {
 }
 
 impl Coe {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Kubernetes => "kubernetes",
             Self::Swarm => "swarm",
@@ -35,12 +35,12 @@ impl Coe {
 
     /// Also the name of the image and of the template.
     fn cluster(self) -> String {
-        format!("demo-{}", self.word())
+        format!("demo-{}", self.as_str())
     }
 }
 
-/// The engine that was asked for, else the best one that this machine can
-/// have; says which and why.
+/// The requested engine, otherwise the best one that this machine supports;
+/// prints the choice and the reason.
 fn choose(args: &[String]) -> Result<Coe> {
     let (coe, why) = match args.iter().skip_while(|a| *a != "--coe").nth(1) {
         Some(word) => match word.as_str() {
@@ -62,7 +62,7 @@ fn choose(args: &[String]) -> Result<Coe> {
     };
     println!(
         "cluster engine: {} ({why}); choose with --coe kubernetes|swarm",
-        coe.word()
+        coe.as_str()
     );
     Ok(coe)
 }
@@ -76,14 +76,14 @@ pub fn up(args: &[String]) -> Result<()> {
         state: shell::state_dir(),
     };
     fs::create_dir_all(&server.state)?;
-    image(&server.bin, coe.word())?;
+    image(&server.bin, coe.as_str())?;
     let address = server.start()?;
     println!(
         "server: {address} (log: {})",
         server.state.join("server.log").display()
     );
-    // The engine may have been away when the server looked for images.
-    shell::run(&mut server.cli("jeroboam", &["image", "build", coe.word()]))?;
+    // The engine may have been unavailable when the server registered images.
+    shell::run(&mut server.cli("jeroboam", &["image", "build", coe.as_str()]))?;
     let name = coe.cluster();
     create(&server, coe, &name)?;
     match coe {
@@ -94,7 +94,7 @@ pub fn up(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Makes the cluster unless it is there and well.
+/// Creates the cluster unless it exists and is healthy.
 fn create(server: &Server, coe: Coe, name: &str) -> Result<()> {
     let clusters = server.json("jeroboam", &["cluster", "list", "--json"])?;
     let there = clusters
@@ -108,7 +108,7 @@ fn create(server: &Server, coe: Coe, name: &str) -> Result<()> {
             return Ok(());
         }
         Some(status) => {
-            println!("cluster {name} is {status}: making it anew");
+            println!("cluster {name} is {status}: creating it again");
             shell::run(&mut server.cli("jeroboam", &["cluster", "delete", name, "--wait"]))?;
         }
         None => {}
@@ -119,7 +119,7 @@ fn create(server: &Server, coe: Coe, name: &str) -> Result<()> {
         "create",
         name,
         "--coe",
-        coe.word(),
+        coe.as_str(),
         "--node-count",
         &workers,
         "--wait",
@@ -127,7 +127,7 @@ fn create(server: &Server, coe: Coe, name: &str) -> Result<()> {
     shell::run(&mut server.cli("jeroboam", &args))
 }
 
-/// Asks the demo service at each of the cluster's nodes.
+/// Queries the demo service on each node of the cluster.
 fn ask_nodes(shown: &Value, port: u16) -> Result<()> {
     let nodes = ["master_addresses", "node_addresses"];
     for address in nodes
@@ -152,8 +152,8 @@ fn ask_nodes(shown: &Value, port: u16) -> Result<()> {
     Ok(())
 }
 
-/// Builds the node image where it is missing, or the agent or its recipe is
-/// another one.
+/// Builds the node image if it is missing, or the agent or its recipe has
+/// changed.
 pub fn image(bin: &Path, coe: &str) -> Result<()> {
     let agent = bin.with_file_name("jeroboam-node");
     let recipe = [format!("images/{coe}/build.sh"), "images/lib.sh".to_owned()];
@@ -224,7 +224,7 @@ pub fn down(_args: &[String]) -> Result<()> {
             bin,
             state: state.clone(),
         };
-        // Rows without a server: only a server takes them away as they came.
+        // Rows without a server: only a server can delete them properly.
         if (server.pid().is_some() || state.join("clouds.yaml").is_file())
             && let Err(e) = clear(&server)
         {
@@ -246,7 +246,7 @@ pub fn down(_args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Deletes every cluster through the API and asks for leaks.
+/// Deletes every cluster through the API and checks for leaks.
 fn clear(server: &Server) -> Result<()> {
     server.start()?;
     for cloud in ["jeroboam", "jeroboam-demo"] {
@@ -259,7 +259,7 @@ fn clear(server: &Server) -> Result<()> {
             .collect();
         for id in &ids {
             if let Err(e) = shell::run(&mut server.cli(cloud, &["cluster", "delete", id]))
-                // Gone meanwhile is what is wanted.
+                // A concurrent deletion is the desired result.
                 && server.json(cloud, &["cluster", "show", id, "--json"]).is_ok()
             {
                 return Err(e);
@@ -270,7 +270,7 @@ fn clear(server: &Server) -> Result<()> {
     shell::run(&mut server.cli("jeroboam", &["leaks"]))
 }
 
-/// Waits until a cloud has no cluster: those just deleted end in any order.
+/// Waits until a cloud has no cluster, in any order of deletion.
 fn gone(server: &Server, cloud: &str) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(600);
     loop {
@@ -291,7 +291,7 @@ fn gone(server: &Server, cloud: &str) -> Result<()> {
     }
 }
 
-/// Removes what still carries the label of this installation; what it was.
+/// Removes objects with the label of this installation; returns their names.
 fn leftovers(state: &Path) -> Result<Vec<String>> {
     let Ok(id) = fs::read_to_string(state.join("installation")) else {
         return Ok(Vec::new());

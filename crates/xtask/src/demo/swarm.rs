@@ -15,7 +15,7 @@ fn tls(server: &Server, name: &str) -> PathBuf {
     server.state.join(format!("{name}-tls"))
 }
 
-/// Runs a service on each node of the cluster and asks each.
+/// Runs a service on each node of the cluster and queries each node.
 pub(super) fn show(server: &Server, name: &str) -> Result<()> {
     let tls = tls(server, name);
     fs::create_dir_all(&tls)?;
@@ -73,7 +73,7 @@ pub(super) fn show(server: &Server, name: &str) -> Result<()> {
     ask_nodes(&shown, PORT)
 }
 
-/// What to type next.
+/// Suggested next commands.
 pub(super) fn next(server: &Server, name: &str) {
     let tls = tls(server, name);
     println!(

@@ -1,6 +1,8 @@
-//! The house rules that a program can check. A rule is a function from one
-//! file to findings; what is exempt stands beside the rule with its reason.
+//! The house rules that can be checked automatically. A rule is a function from
+//! a file to findings; exemptions are listed next to the rule with their
+//! reasons.
 
+mod language;
 mod rules;
 pub mod source;
 #[cfg(test)]
@@ -10,7 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// One breach of a rule.
+/// A violation of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub path: String,
@@ -18,20 +20,20 @@ pub struct Finding {
     pub line: usize,
     pub rule: &'static str,
     pub message: String,
-    /// Told, but not a failure.
+    /// Reported, but not a failure.
     pub warning: bool,
 }
 
-/// A file with the place that the rules go by.
+/// A file with its position in the workspace.
 pub struct File {
     /// From the checkout's root, with `/`.
     pub path: String,
     /// Folder below `crates/`.
     pub krate: String,
-    /// The raw text, for headers and lengths.
+    /// The raw text, for file headers and lengths.
     pub text: String,
     pub lines: Vec<source::Line>,
-    /// Tests from the first line to the last.
+    /// A file that contains only tests.
     pub test: bool,
 }
 
@@ -57,7 +59,7 @@ impl File {
     }
 }
 
-/// All findings in the crates below `root`, in order of path and line.
+/// All findings in the crates below `root`, ordered by path and line.
 pub fn scan(root: &Path) -> Result<Vec<Finding>> {
     let mut paths = Vec::new();
     walk(&root.join("crates"), &mut paths)?;
@@ -71,13 +73,13 @@ pub fn scan(root: &Path) -> Result<Vec<Finding>> {
             .unwrap_or(&path)
             .to_string_lossy()
             .replace('\\', "/");
-        found.extend(judge(&File::new(&short, text)));
+        found.extend(evaluate(&File::new(&short, text)));
     }
     Ok(found)
 }
 
-/// What the rules say about one file.
-pub fn judge(file: &File) -> Vec<Finding> {
+/// The findings of one file.
+pub fn evaluate(file: &File) -> Vec<Finding> {
     let mut found: Vec<Finding> = rules::ALL.iter().flat_map(|rule| rule(file)).collect();
     found.sort_by_key(|f| f.line);
     found

@@ -1,12 +1,22 @@
-//! One function per house rule. What a rule exempts stands in its table.
+//! One function per house rule. Exemptions are in the table of the rule.
 
 use super::source::Line;
-use super::{File, Finding};
+use super::{File, Finding, language};
 
 type Rule = fn(&File) -> Vec<Finding>;
 
 pub const ALL: &[Rule] = &[
-    length, header, names, sql, spawn, clock, no_unsafe, print, pure, env,
+    length,
+    header,
+    names,
+    sql,
+    spawn,
+    clock,
+    no_unsafe,
+    print,
+    pure,
+    env,
+    plain_language,
 ];
 
 const WARN_LINES: usize = 400;
@@ -17,8 +27,8 @@ const BANNED: &[&str] = &[
     "common", "util", "utils", "helper", "helpers", "misc", "manager", "base",
 ];
 
-/// The service crates: there a table has its room. The façade, the simulator
-/// and the wiring have no resource of their own.
+/// The service crates, in which SQL belongs to table files. The façade, the
+/// simulator and the wiring have no resources.
 const SQL_CRATES: &[&str] = &[
     "identity",
     "network",
@@ -27,23 +37,23 @@ const SQL_CRATES: &[&str] = &[
     "clusters",
 ];
 
-/// `db` and `flow` own the tasks; the agent is a process of its own.
+/// `db` and `flow` own the tasks; the agent is a separate process.
 const SPAWN_EXEMPT: &[&str] = &["db", "flow", "node", "testkit", "xtask"];
 
-/// Single files that a rule lets pass, with the reason.
+/// Files exempt from a rule, with the reasons.
 const PASS: &[(&str, &str)] = &[
-    // The page of a list, built once for all tables; only they call it.
+    // The page of a list, built once for all tables and called only by them.
     ("sql", "crates/clusters/src/listing.rs"),
-    // Many rows in one statement, built once for all tables; only they call it.
+    // Batch statements, built once for all tables and called only by them.
     ("sql", "crates/orchestration/src/stack/batches.rs"),
-    // The listener's task is not detached: its handle is awaited at the end.
+    // The task of the listener is not detached: its handle is awaited.
     ("spawn", "crates/jeroboam/src/server/mod.rs"),
-    // A call goes on in the simulated engine after its caller has died or was
-    // timed out, and an event may come late.
+    // A call continues in the simulated engine after its caller died or timed
+    // out, and an event may be late.
     ("spawn", "crates/infra/src/sim/engine.rs"),
-    // A call to another service takes place after its caller was timed out.
+    // A call to another service takes effect after its caller timed out.
     ("spawn", "crates/simulation/src/delayed/mod.rs"),
-    // The simulated users' tasks are not detached: their handles are awaited.
+    // The tasks of simulated users are not detached: their handles are awaited.
     ("spawn", "crates/simulation/src/run.rs"),
     // The simulator is a program: it prints verdicts and, on demand, a trace.
     ("print", "crates/simulation/src/run.rs"),
@@ -66,7 +76,7 @@ fn finding(file: &File, line: usize, rule: &'static str, message: impl Into<Stri
     }
 }
 
-/// Lines of code that are no tests, with their numbers from 1.
+/// Lines of code except tests, with their numbers from 1.
 fn production(file: &File) -> impl Iterator<Item = (usize, &Line)> {
     let lines = if file.test { &[][..] } else { &file.lines[..] };
     lines
@@ -76,7 +86,7 @@ fn production(file: &File) -> impl Iterator<Item = (usize, &Line)> {
         .map(|(i, l)| (i + 1, l))
 }
 
-/// `rule` fires on each production line that holds one of the words.
+/// Applies `rule` to each production line that contains one of the words.
 fn forbid(file: &File, words: &[&str], rule: &'static str, message: &str) -> Vec<Finding> {
     production(file)
         .filter_map(|(n, line)| {
@@ -86,7 +96,7 @@ fn forbid(file: &File, words: &[&str], rule: &'static str, message: &str) -> Vec
         .collect()
 }
 
-/// Whether `word` stands in the code and not as the tail of a longer name.
+/// Whether `as_str` occurs in the code and is not the tail of a longer name.
 fn has(code: &str, word: &str) -> bool {
     let starts_name = word.starts_with(|c: char| c.is_alphanumeric() || c == '_');
     code.match_indices(word).any(|(at, _)| {
@@ -181,11 +191,11 @@ fn names(file: &File) -> Vec<Finding> {
 }
 
 fn sql(file: &File) -> Vec<Finding> {
-    let room = file.name() == "table.rs"
+    let is_exempt_file = file.name() == "table.rs"
         || file.name().ends_with("_table.rs")
         || file.path.contains("/table/")
         || matches!(file.name(), "schema.rs" | "migrations.rs");
-    if room || passes(file, "sql") || !SQL_CRATES.contains(&file.krate.as_str()) {
+    if is_exempt_file || passes(file, "sql") || !SQL_CRATES.contains(&file.krate.as_str()) {
         return Vec::new();
     }
     production(file)
@@ -195,7 +205,7 @@ fn sql(file: &File) -> Vec<Finding> {
                 file,
                 n,
                 "sql",
-                "SQL stands in table.rs (tables are made in schema.rs or migrations.rs)",
+                "SQL belongs in table.rs (tables are created in schema.rs or migrations.rs)",
             )
         })
         .collect()
@@ -263,13 +273,13 @@ fn no_unsafe(file: &File) -> Vec<Finding> {
         file,
         &["unsafe {", "unsafe fn ", "unsafe impl ", "unsafe extern "],
         "unsafe",
-        "not in this house",
+        "denied by the house rules",
     )
 }
 
 fn print(file: &File) -> Vec<Finding> {
-    // The command line talks to people; the agent's console is its log; an
-    // example is a program that somebody runs by hand.
+    // The command line prints for users; the console of the agent is its log;
+    // an example is run manually.
     let cli = passes(file, "print")
         || file.krate == "xtask"
         || file.krate == "node"
@@ -286,17 +296,17 @@ fn print(file: &File) -> Vec<Finding> {
     )
 }
 
-/// Rooms and crates without I/O stay without async.
+/// Pure files and crates have no async.
 fn pure(file: &File) -> Vec<Finding> {
-    let room = matches!(file.name(), "model.rs" | "plan.rs" | "wire.rs");
-    if !room && !matches!(file.krate.as_str(), "kernel" | "lang") {
+    let is_exempt_file = matches!(file.name(), "model.rs" | "plan.rs" | "wire.rs");
+    if !is_exempt_file && !matches!(file.krate.as_str(), "kernel" | "lang") {
         return Vec::new();
     }
     forbid(
         file,
         &["async fn ", "async move", ".await"],
         "pure",
-        "no async in this room",
+        "no async in this file",
     )
 }
 
@@ -310,4 +320,27 @@ fn env(file: &File) -> Vec<Finding> {
         "env",
         "the environment is read by the configuration only",
     )
+}
+
+/// Words that names and comments do not use (docs/banned-words.txt).
+fn plain_language(file: &File) -> Vec<Finding> {
+    let words = language::banned();
+    let mut found = Vec::new();
+    let mut report = |line: usize, text: &str| {
+        if let Some(word) = words.first_in(text) {
+            let message = format!("\"{word}\" is in docs/banned-words.txt");
+            found.push(finding(file, line, "plain_language", message));
+        }
+    };
+    report(
+        0,
+        &language::spaced(&file.path.replace(['/', '.', '-'], " ")),
+    );
+    for (i, line) in file.lines.iter().enumerate() {
+        report(i + 1, &language::without_code(&line.comment));
+        for name in language::identifiers(&line.code) {
+            report(i + 1, &language::spaced(name));
+        }
+    }
+    found
 }

@@ -1,18 +1,20 @@
-//! A Rust file as the rules see it: code apart from strings and comments, and
-//! the test modules cut off.
+//! A Rust file as input of the rules: code without strings and comments, and
+//! test modules marked.
 
 /// One line of a file.
 #[derive(Debug, Default, Clone)]
 pub struct Line {
     /// Code with the contents of strings and comments blanked out.
     pub code: String,
-    /// String literals that begin on this line.
+    /// String literals that start on this line.
     pub strings: Vec<String>,
+    /// The text of a line comment, slashes included.
+    pub comment: String,
     /// Inside a `#[cfg(test)]` item.
     pub test: bool,
 }
 
-/// Splits a source text. Understands nested block comments, raw strings,
+/// Splits a source text. Supports nested block comments, raw strings,
 /// characters and lifetimes; macros are code.
 pub fn read(text: &str) -> Vec<Line> {
     let mut lines = tokens(text);
@@ -28,8 +30,12 @@ fn tokens(text: &str) -> Vec<Line> {
         let next = chars.get(i + 1).copied();
         match c {
             '/' if next == Some('/') => {
+                let begin = i;
                 while chars.get(i).is_some_and(|c| *c != '\n') {
                     i += 1;
+                }
+                if let Some(line) = lines.last_mut() {
+                    line.comment = chars[begin..i].iter().collect();
                 }
             }
             '/' if next == Some('*') => i = block_comment(&chars, i, &mut lines),
@@ -59,7 +65,7 @@ fn push(lines: &mut Vec<Line>, c: char) {
 fn is_raw(chars: &[char], i: usize) -> bool {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     let before = i.checked_sub(1).and_then(|p| chars.get(p)).copied();
-    // `br"` is raw too; any other letter before makes it part of a name.
+    // `br"` is raw too; any other preceding letter makes it part of a name.
     if before.is_some_and(|c| word(c) && c != 'b') {
         return false;
     }
@@ -94,7 +100,7 @@ fn block_comment(chars: &[char], start: usize, lines: &mut Vec<Line>) -> usize {
     i
 }
 
-/// `quote` is the place of the opening quote.
+/// `quote` is the position of the opening quote.
 fn string(chars: &[char], quote: usize, hashes: usize, raw: bool, lines: &mut Vec<Line>) -> usize {
     let opened = lines.len() - 1;
     let mut content = String::new();
@@ -147,7 +153,7 @@ fn character(chars: &[char], i: usize, lines: &mut Vec<Line>) -> usize {
     }
 }
 
-/// Marks what follows `#[cfg(test)]` up to the closing brace or semicolon.
+/// Marks code after `#[cfg(test)]` up to the closing brace or semicolon.
 fn mark_tests(lines: &mut [Line]) {
     let mut i = 0;
     while i < lines.len() {

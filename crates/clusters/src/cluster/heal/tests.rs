@@ -1,4 +1,4 @@
-//! What is lost, and in which order it comes back.
+//! Which nodes are rebuilt, and in which order.
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn task(kind: &str, node: &str, status: &str) -> Task {
 }
 
 #[test]
-fn masters_come_back_while_a_majority_lives() {
+fn masters_are_rebuilt_while_a_majority_runs() {
     use NodeStatus::{Failed, Leaving, Ready};
     let mut nodes = vec![
         node("m-0", Ready),
@@ -47,13 +47,13 @@ fn masters_come_back_while_a_majority_lives() {
     ];
     let names = |nodes: &[Node], gone: &[&str], dead: &[&str]| -> Vec<String> {
         let own = |all: &[&str]| all.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        let found = lost(nodes, &own(gone), &own(dead));
+        let found = nodes_to_rebuild(nodes, &own(gone), &own(dead));
         found.into_iter().map(|n| n.name.clone()).collect()
     };
     assert_eq!(names(&nodes, &[], &[]), ["lb"]);
     let one = ["m-2", "w-0", "w-2"];
     assert_eq!(names(&nodes, &one, &one), ["m-2", "w-0", "lb"]);
-    // A majority does not live: etcd's last data is not touched.
+    // Without a majority the remaining data of etcd is not touched.
     assert_eq!(names(&nodes, &one, &["m-1", "m-2"]), ["w-0", "lb"]);
     nodes[2].status = Failed;
     assert_eq!(names(&nodes, &[], &[]), ["m-2", "lb"]);
@@ -62,7 +62,7 @@ fn masters_come_back_while_a_majority_lives() {
 }
 
 #[test]
-fn a_master_comes_back_step_by_step() {
+fn a_master_is_rebuilt_step_by_step() {
     let c = cluster();
     let mut nodes = [
         node("m-0", NodeStatus::Ready),
@@ -72,49 +72,52 @@ fn a_master_comes_back_step_by_step() {
     let next = |nodes: &[Node], tasks: &[Task], now| decide(&c, nodes, tasks, now);
     assert_eq!(
         next(&nodes, &tasks, 1),
-        Some(Move::TakeOff(vec!["m-1".into()]))
+        Some(PlanStep::RemoveNodeObjects(vec!["m-1".into()]))
     );
     tasks.push(task("remove", "m-1", "done"));
     assert_eq!(
         next(&nodes, &tasks, 1),
-        Some(Move::Member(ADD, "m-1".into()))
+        Some(PlanStep::ChangeEtcdMember(ADD, "m-1".into()))
     );
     tasks.push(task(ADD, "m-1", "pending"));
     let waits = next(&nodes, &tasks, 1);
-    assert!(matches!(waits, Some(Move::WaitUntil(_, w)) if w.contains("m-1 in etcd")));
+    assert!(matches!(waits, Some(PlanStep::WaitUntil(_, w)) if w.contains("m-1 in etcd")));
     tasks[1].status = "failed".into();
     tasks[1].log = "unhealthy cluster".into();
     let ends = next(&nodes, &tasks, 1);
     assert!(
-        matches!(&ends, Some(Move::Settle(Err(w))) if w.contains("add-member failed: unhealthy cluster.")),
+        matches!(&ends, Some(PlanStep::Finish(Err(w))) if w.contains("add-member failed: unhealthy cluster.")),
         "{ends:?}"
     );
     tasks[1].status = "done".into();
     assert_eq!(
         next(&nodes, &tasks, 1),
-        Some(Move::Rebuild(vec!["id-m-1".into()]))
+        Some(PlanStep::Rebuild(vec!["id-m-1".into()]))
     );
     nodes[1].status = NodeStatus::Waiting;
     nodes[1].fresh_sealed = Some("t".into());
     nodes[1].session_hash = None;
     let waits = next(&nodes, &tasks, 1);
-    assert!(matches!(waits, Some(Move::WaitUntil(_, w)) if w.contains("m-1 to come back")));
+    assert!(matches!(waits, Some(PlanStep::WaitUntil(_, w)) if w.contains("m-1 to be rebuilt")));
     nodes[1].status = NodeStatus::Running;
     nodes[1].session_hash = Some("n".into());
     assert_eq!(
         next(&nodes, &tasks, 1),
-        Some(Move::Member(PROMOTE, "m-1".into()))
+        Some(PlanStep::ChangeEtcdMember(PROMOTE, "m-1".into()))
     );
     tasks.push(task(PROMOTE, "m-1", "pending"));
-    assert!(matches!(next(&nodes, &tasks, 1), Some(Move::WaitUntil(..))));
+    assert!(matches!(
+        next(&nodes, &tasks, 1),
+        Some(PlanStep::WaitUntil(..))
+    ));
     let ends = next(&nodes, &tasks, 600_000_000);
-    assert!(matches!(&ends, Some(Move::Settle(Err(w))) if w.contains("m-1")));
+    assert!(matches!(&ends, Some(PlanStep::Finish(Err(w))) if w.contains("m-1")));
     nodes[1].status = NodeStatus::Ready;
     assert_eq!(next(&nodes, &tasks, 1), None);
 }
 
 #[test]
-fn workers_need_no_etcd_and_new_nodes_are_the_stacks() {
+fn workers_need_no_etcd_and_new_nodes_belong_to_the_stack() {
     let c = cluster();
     let mut fresh = node("w-2", NodeStatus::Waiting);
     fresh.generation = 2;
@@ -127,7 +130,7 @@ fn workers_need_no_etcd_and_new_nodes_are_the_stacks() {
     let tasks = [task("remove", "w-0", "done")];
     assert_eq!(
         decide(&c, &nodes, &tasks, 1),
-        Some(Move::Rebuild(vec!["id-w-0".into(), "id-lb".into()]))
+        Some(PlanStep::Rebuild(vec!["id-w-0".into(), "id-lb".into()]))
     );
     nodes[1].status = NodeStatus::Ready;
     nodes[2].status = NodeStatus::Ready;

@@ -1,21 +1,21 @@
-//! What images that others have made cannot do; told before anything is made.
-//! `docs/node-flavours.md` says why.
+//! Limits of images that were not built by Jeroboam, checked before anything is
+//! created. `docs/node-flavours.md` gives the reasons.
 
-use compute::face::{Image, NodeFlavour};
+use compute::api::{Image, NodeFlavour};
 use kernel::Result;
 
 use super::networks::Networks;
 use crate::coe::Coe;
-use crate::errors::bad;
+use crate::errors::bad_request;
 
-/// Whether nodes of this engine can be made of the image at all.
+/// Checks whether nodes of this engine can use the image.
 ///
 /// # Errors
-/// 400 naming the property, its value and what would be right.
+/// 400 naming the property, its value and the valid values.
 pub(crate) fn check_image(coe: Coe, image: &Image) -> Result<NodeFlavour> {
     let flavour = image.flavour()?;
     if flavour != NodeFlavour::Own && coe != Coe::Kubernetes {
-        return Err(bad(
+        return Err(bad_request(
             "image_id",
             format!(
                 "Image {} is of the flavour {}, which is for kubernetes; choose an image that \
@@ -27,10 +27,10 @@ pub(crate) fn check_image(coe: Coe, image: &Image) -> Result<NodeFlavour> {
     Ok(flavour)
 }
 
-/// Whether a cluster like this can be made of the flavour.
+/// Checks whether a cluster with these options can use the flavour.
 ///
 /// # Errors
-/// 400 naming the field, its value and what would be right.
+/// 400 naming the field, its value and the valid values.
 pub(crate) fn check_cluster(
     flavour: NodeFlavour,
     masters: i64,
@@ -40,7 +40,7 @@ pub(crate) fn check_cluster(
         return Ok(());
     }
     if masters > 1 {
-        return Err(bad(
+        return Err(bad_request(
             "master_count",
             format!(
                 "master_count: {masters} masters need the balancer that only our own image \
@@ -50,15 +50,16 @@ pub(crate) fn check_cluster(
             ),
         ));
     }
-    if let Some(n) = networks.filter(|n| flavour == NodeFlavour::Kindest && n.dns != n.usual_dns())
+    if let Some(n) =
+        networks.filter(|n| flavour == NodeFlavour::Kindest && n.dns != n.default_dns())
     {
-        return Err(bad(
+        return Err(bad_request(
             "labels",
             format!(
                 "property \"labels/dns_service_ip\" with value \"{}\" is not supported by kubeadm, \
                  supported values are: {}, unspecified",
                 n.dns,
-                n.usual_dns()
+                n.default_dns()
             ),
         ));
     }

@@ -1,5 +1,5 @@
-//! From what a master observes to `health_status`, in the form that Magnum
-//! gives it for Kubernetes: `{"api": "ok", "NODE.Ready": "True"}`.
+//! Derives `health_status` from an observation of a master, in Magnum's format
+//! for Kubernetes: `{"api": "ok", "NODE.Ready": "True"}`.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::coe::Member;
 
-/// `HEALTHY` where the API answers and every expected node is Ready. While it
-/// does not answer nothing is known of the nodes.
-pub(crate) fn judge(
+/// `HEALTHY` if the API answers and every expected node is Ready. Without the
+/// API the state of the nodes is unknown.
+pub(crate) fn evaluate_health(
     expected: &[String],
     seen: &[Member],
     problem: Option<&str>,
@@ -37,8 +37,8 @@ pub(crate) fn judge(
     (status, Value::Object(reason))
 }
 
-/// Whether a controller inside of the cluster sets the health through the
-/// API, so that the server keeps its hands off.
+/// Whether a controller inside the cluster sets the health through the API, so
+/// that the server must not change it.
 pub(crate) fn delegated(labels: &BTreeMap<String, String>) -> bool {
     let is = |label: &str, word: &str| {
         labels

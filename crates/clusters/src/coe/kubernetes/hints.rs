@@ -1,9 +1,9 @@
 //! What to do when a bootstrap step of a Kubernetes node fails.
 
-/// One sentence for the person who reads `status_reason`. What the log says
-/// is nearer to the cause than the step in which it happened.
+/// One sentence for the reader of `status_reason`. The log is a better
+/// indication of the cause than the name of the step.
 pub(crate) fn hint(step: &str, log: &str) -> &'static str {
-    // Warnings about what will be some day are not the cause.
+    // Deprecation warnings are not the cause.
     let log: String = log
         .to_lowercase()
         .lines()
@@ -14,7 +14,7 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
     if logs(&["no space left", "disk quota"]) {
         return "Free disk space on the host of this node, delete the cluster and create it again.";
     }
-    // Its log names everything that it looks at.
+    // The log of this component lists everything that it reads.
     if steps(&["kubeadm", "k3s"]) {
         return "The image's own tool failed: docs/node-flavours.md says how it is run; its log is in the node (`docker logs`, `journalctl`).";
     }
@@ -86,8 +86,8 @@ mod tests {
     use super::hint;
 
     #[test]
-    fn what_the_log_says_goes_before_the_step() {
-        // A log of the kubelet names its certificates as well.
+    fn the_log_takes_precedence_over_the_step() {
+        // A kubelet log lists its certificates as well.
         let log = "\"kubelet-server-cert-files\" inotify_init: too many open files";
         assert!(hint("node", log).contains("max_user_instances"));
         assert!(hint("etcd", "write: no space left on device").contains("disk space"));

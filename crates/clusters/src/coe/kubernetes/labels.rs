@@ -1,5 +1,5 @@
-//! The labels that Magnum's Kubernetes drivers know: what they may hold and
-//! whether they do anything here. `docs/kubernetes-labels.md` lists them.
+//! The labels of Magnum's Kubernetes drivers: valid values, and whether they
+//! have an effect here. `docs/kubernetes-labels.md` lists them.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -8,23 +8,23 @@ use kernel::Result;
 
 use super::networks::Networks;
 use super::options;
-use crate::errors::bad;
+use crate::errors::bad_request;
 
-/// What a label may hold. An empty text always means that it is unset.
+/// Type of the value of a label. An empty value always means unset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Holds {
+pub(crate) enum ValueKind {
     Text,
     Flag,
-    /// A whole number in these bounds.
+    /// An integer within these bounds.
     Number(u32, u32),
-    /// An IPv4 range; [`Networks`] looks at it more closely.
+    /// An IPv4 range; [`Networks`] checks it further.
     Range,
     /// Ranges separated by commas.
     Ranges,
     Address,
     Domain,
     Word(&'static [&'static str]),
-    /// Flags of a component, separated by blanks.
+    /// Flags of a component, separated by spaces.
     Flags,
     /// Names of admission plug-ins, separated by commas.
     Plugins,
@@ -35,19 +35,19 @@ pub(crate) enum Holds {
 pub(crate) enum Effect {
     /// In the server: ranges, sizes, health.
     Server,
-    /// In the nodes: their agent gets all labels and looks at this one.
+    /// In the nodes: the agent receives all labels and evaluates this one.
     Nodes,
-    /// Accepted and shown; nothing follows from it.
+    /// Accepted and shown, but without effect.
     None,
 }
 
 use Effect::{Nodes, None as Nothing, Server};
-use Holds::{Address, Domain, Flag, Flags, Number, Plugins, Range, Ranges, Text, Word};
+use ValueKind::{Address, Domain, Flag, Flags, Number, Plugins, Range, Ranges, Text, Word};
 
-const GB: Holds = Number(0, 1_000_000);
+const GB: ValueKind = Number(0, 1_000_000);
 
 /// Every label that is known, by name.
-pub(crate) const CATALOGUE: &[(&str, Holds, Effect)] = &[
+pub(crate) const CATALOGUE: &[(&str, ValueKind, Effect)] = &[
     ("admission_control_list", Plugins, Nodes),
     (
         "auto_healing_controller",
@@ -198,13 +198,13 @@ pub(crate) const CATALOGUE: &[(&str, Holds, Effect)] = &[
     ("use_podman", Flag, Nothing),
 ];
 
-/// Known labels with impossible values are refused; unknown ones are kept.
+/// Rejects known labels with invalid values; unknown labels are kept.
 ///
 /// # Errors
-/// 400 naming the label, its value and what would be right.
+/// 400 naming the label, its value and the valid values.
 pub(crate) fn check(labels: &BTreeMap<String, String>, driver: Option<&str>) -> Result<()> {
     for (key, value) in labels {
-        let Some((_, holds, _)) = CATALOGUE.iter().find(|(name, ..)| name == key) else {
+        let Some((_, value_kind, _)) = CATALOGUE.iter().find(|(name, ..)| name == key) else {
             tracing::info!(label = key, "an unknown label is kept and has no effect");
             continue;
         };
@@ -212,16 +212,16 @@ pub(crate) fn check(labels: &BTreeMap<String, String>, driver: Option<&str>) -> 
         if trimmed.is_empty() {
             continue;
         }
-        let own = match holds {
-            Flags => options::fault(key, trimmed),
-            Plugins => options::plugins_fault(trimmed),
+        let own = match value_kind {
+            Flags => options::validation_error(key, trimmed),
+            Plugins => options::plugin_list_error(trimmed),
             _ => None,
         };
         if let Some(why) = own {
-            return Err(bad("labels", why));
+            return Err(bad_request("labels", why));
         }
-        if let Some(supported) = fault(*holds, trimmed) {
-            return Err(bad(
+        if let Some(supported) = validation_error(*value_kind, trimmed) {
+            return Err(bad_request(
                 "labels",
                 format!(
                     "property \"labels/{key}\" with value \"{value}\" is not supported, \
@@ -232,13 +232,13 @@ pub(crate) fn check(labels: &BTreeMap<String, String>, driver: Option<&str>) -> 
     }
     let networks = Networks::of(labels, driver)?;
     match labels.get("fixed_subnet_cidr").map(|v| v.trim().parse()) {
-        Some(Ok(nodes)) => networks.apart_from("fixed_subnet_cidr", nodes),
+        Some(Ok(nodes)) => networks.check_disjoint("fixed_subnet_cidr", nodes),
         _ => Ok(()),
     }
 }
 
-/// What would be right, where the value is not.
-fn fault(holds: Holds, value: &str) -> Option<String> {
+/// Describes the valid values if the value is invalid.
+fn validation_error(value_kind: ValueKind, value: &str) -> Option<String> {
     let range = |text: &str| {
         text.trim()
             .parse::<ipnet::Ipv4Net>()
@@ -247,8 +247,8 @@ fn fault(holds: Holds, value: &str) -> Option<String> {
     let flags = [
         "true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n",
     ];
-    let (good, supported) = match holds {
-        // Flags and plug-ins have words of their own.
+    let (good, supported) = match value_kind {
+        // Flags and plug-ins have separate error texts.
         Text | Flags | Plugins => (true, String::new()),
         Flag => (
             flags.contains(&value.to_ascii_lowercase().as_str()),

@@ -1,4 +1,5 @@
-//! The ranges of a Kubernetes cluster: services, pods, each node's pods.
+//! The ranges of a Kubernetes cluster: services, pods, and the pod range of
+//! each node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -7,31 +8,32 @@ use ipnet::Ipv4Net;
 use kernel::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::errors::bad;
+use crate::errors::bad_request;
 
 const SERVICES: &str = "10.254.0.0/16";
 const PODS: &str = "10.100.0.0/16";
 const NODE_PREFIX: u8 = 24;
 const DOMAIN: &str = "cluster.local";
-/// The cluster's DNS is the tenth address of the services, where they have it.
+/// The tenth address of the service range is the default address of the cluster
+/// DNS.
 const DNS: u32 = 10;
 
-/// Fixed when the cluster is accepted; nodes are built on it.
+/// Fixed when the cluster is accepted, because nodes depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Networks {
     pub(crate) services: Ipv4Net,
     pub(crate) pods: Ipv4Net,
-    /// Prefix length of each node's part of `pods`.
+    /// Prefix length of the pod range of each node.
     pub(crate) node_prefix: u8,
     pub(crate) dns: Ipv4Addr,
     pub(crate) domain: String,
-    /// Where the cluster's DNS forwards other names to; empty: where the
-    /// node itself asks.
+    /// Upstream servers of the cluster DNS; empty: those of the node.
     pub(crate) upstream_dns: Vec<String>,
     pub(crate) api_port: u16,
 }
 
-/// The labels that may name the range of the pods, the driver's own first.
+/// The labels that may set the pod range; the label of the network driver comes
+/// first.
 fn pod_labels(driver: Option<&str>) -> [&'static str; 3] {
     match driver {
         Some("calico") => [
@@ -48,7 +50,7 @@ fn pod_labels(driver: Option<&str>) -> [&'static str; 3] {
 }
 
 fn refused(label: &str, value: &str, supported: &str) -> kernel::Error {
-    bad(
+    bad_request(
         "labels",
         format!(
             "property \"labels/{label}\" with value \"{value}\" is not supported, \
@@ -61,7 +63,8 @@ impl Networks {
     /// Reads the labels; `driver` is the template's network driver.
     ///
     /// # Errors
-    /// 400 naming the label: no range, a range too small, ranges that overlap.
+    /// 400 naming the label: invalid range, range too small, overlapping
+    /// ranges.
     pub(crate) fn of(labels: &BTreeMap<String, String>, driver: Option<&str>) -> Result<Self> {
         let get = |label: &str| {
             labels
@@ -119,24 +122,24 @@ impl Networks {
         })
     }
 
-    /// The service `kubernetes`.
+    /// The address of the service `kubernetes`.
     pub(crate) fn service_ip(&self) -> Ipv4Addr {
         nth(self.services, 1)
     }
 
-    /// The address of the cluster's DNS unless a label says another.
-    pub(crate) fn usual_dns(&self) -> Ipv4Addr {
+    /// The default address of the cluster DNS.
+    pub(crate) fn default_dns(&self) -> Ipv4Addr {
         nth(self.services, DNS)
     }
 
-    /// Refuses a range of the nodes that services or pods have.
+    /// Rejects a node range that overlaps the service or pod range.
     ///
     /// # Errors
     /// 400 naming the field.
-    pub(crate) fn apart_from(&self, field: &str, nodes: Ipv4Net) -> Result<()> {
+    pub(crate) fn check_disjoint(&self, field: &str, nodes: Ipv4Net) -> Result<()> {
         for (what, net) in [("services", self.services), ("pods", self.pods)] {
             if overlap(net, nodes) {
-                return Err(bad(
+                return Err(bad_request(
                     field,
                     format!("{field}: {nodes} overlaps with the range of the {what}, {net}."),
                 ));
@@ -145,15 +148,15 @@ impl Networks {
         Ok(())
     }
 
-    /// How many nodes find room.
+    /// Maximum number of nodes.
     pub(crate) fn capacity(&self) -> u32 {
         1_u32 << (self.node_prefix - self.pods.prefix_len()).min(31)
     }
 
-    /// The first parts that nobody has, as many as are asked for.
+    /// Returns the first free node ranges.
     ///
     /// # Errors
-    /// 400: the range is full.
+    /// 400: the range is exhausted.
     pub(crate) fn free<'a>(
         &self,
         taken: impl Iterator<Item = &'a str>,
@@ -171,7 +174,7 @@ impl Networks {
             .take(count)
             .collect();
         if free.len() < count {
-            return Err(bad(
+            return Err(bad_request(
                 "node_count",
                 format!(
                     "The pod range {} has room for {} nodes of a /{} each, not for {}; \

@@ -1,12 +1,12 @@
-//! Flags of their own that users give to the components of their nodes, in
-//! the labels `kubelet_options`, `kubeapi_options`, …: which words are flags,
-//! and which flags are the nodes' alone. Pure.
+//! Validates user-defined flags of components in the labels `kubelet_options`,
+//! `kubeapi_options`, …: checks the syntax and rejects flags that are reserved.
+//! Pure.
 
-/// Flags that end a component instead of running it.
+/// Flags that make a component exit immediately.
 const ENDING: &[&str] = &["help", "version"];
 
-/// What a node stands on: identity, certificates, addresses, data. A star
-/// stands for any end.
+/// Reserved flags: identity, certificates, addresses, data. A trailing star
+/// matches any suffix.
 const KUBELET: &[&str] = &[
     "anonymous-auth",
     "authentication-token-webhook*",
@@ -119,7 +119,7 @@ const PROXY: &[&str] = &[
     "write-config-to",
 ];
 
-fn kept(label: &str) -> &'static [&'static str] {
+fn reserved_flags(label: &str) -> &'static [&'static str] {
     match label {
         "kubelet_options" => KUBELET,
         "kubeapi_options" => APISERVER,
@@ -130,11 +130,11 @@ fn kept(label: &str) -> &'static [&'static str] {
     }
 }
 
-/// What is wrong with the words of a label; `None`: they are appended to the
-/// component's command line.
-pub(crate) fn fault(label: &str, value: &str) -> Option<String> {
+/// Describes the error in the value of a label; `None`: the flags are appended
+/// to the command line of the component.
+pub(crate) fn validation_error(label: &str, value: &str) -> Option<String> {
     value.split_whitespace().find_map(|word| {
-        let Some(flag) = word.strip_prefix("--").filter(|f| starts_well(f)) else {
+        let Some(flag) = word.strip_prefix("--").filter(|f| is_flag_name(f)) else {
             return Some(format!(
                 "labels/{label}: \"{word}\" is no flag; each word begins with -- and holds its \
                  value, such as --v=4."
@@ -145,10 +145,10 @@ pub(crate) fn fault(label: &str, value: &str) -> Option<String> {
             Some(start) => name.starts_with(start),
             None => name == **pattern,
         };
-        kept(label).iter().chain(ENDING).find(|p| is(p))?;
+        reserved_flags(label).iter().chain(ENDING).find(|p| is(p))?;
         let why = match name.as_str() {
             "enable-admission-plugins" => "use the label admission_control_list instead",
-            _ => "the nodes stand on it; leave it out",
+            _ => "it is reserved for the nodes; leave it out",
         };
         Some(format!(
             "labels/{label}: the flag --{name} cannot be given: {why}."
@@ -156,13 +156,13 @@ pub(crate) fn fault(label: &str, value: &str) -> Option<String> {
     })
 }
 
-fn starts_well(flag: &str) -> bool {
+fn is_flag_name(flag: &str) -> bool {
     flag.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
-/// What is wrong with a list of admission plug-ins. Names that a release does
-/// not know are its nodes' to leave out.
-pub(crate) fn plugins_fault(value: &str) -> Option<String> {
+/// Describes the error in a list of admission plug-ins. Plug-ins that a release
+/// does not have are skipped by its nodes.
+pub(crate) fn plugin_list_error(value: &str) -> Option<String> {
     let good = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric());
     let wrong = value.split(',').map(str::trim).find(|name| !good(name))?;
     Some(format!(
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_flags_and_some_are_the_nodes_own() {
+    fn words_are_flags_and_some_are_reserved() {
         for (label, value) in [
             ("kubelet_options", "--max-pods=20  --v=4"),
             ("kubeapi_options", "--runtime-config=api/all=true"),
@@ -184,7 +184,7 @@ mod tests {
             ("kubescheduler_options", ""),
             ("kubeproxy_options", "--v=2"),
         ] {
-            assert_eq!(fault(label, value), None, "{label} {value}");
+            assert_eq!(validation_error(label, value), None, "{label} {value}");
         }
         for (label, value, words) in [
             (
@@ -214,10 +214,17 @@ mod tests {
             ),
             ("kubeproxy_options", "--cleanup", "--cleanup cannot"),
         ] {
-            let why = fault(label, value).unwrap();
+            let why = validation_error(label, value).unwrap();
             assert!(why.contains(words) && why.contains(label), "{why}");
         }
-        assert_eq!(plugins_fault("NodeRestriction, PodSecurityPolicy"), None);
-        assert!(plugins_fault("A,,B").unwrap().contains("\"\" is no name"));
+        assert_eq!(
+            plugin_list_error("NodeRestriction, PodSecurityPolicy"),
+            None
+        );
+        assert!(
+            plugin_list_error("A,,B")
+                .unwrap()
+                .contains("\"\" is no name")
+        );
     }
 }

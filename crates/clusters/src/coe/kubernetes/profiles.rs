@@ -1,5 +1,5 @@
-//! Certificates by purpose: which authority signs, for which name, for whom.
-//! Nothing of a request counts but its key.
+//! Certificates by purpose: signing CA, subject and permitted roles. Only the
+//! key of a request is used.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -18,7 +18,8 @@ pub(crate) enum Authority {
 }
 
 impl Authority {
-    /// By Magnum's `ca_cert_type`; what is not known means the cluster's.
+    /// Parses Magnum's `ca_cert_type`; an unknown type means the CA of the
+    /// cluster.
     pub(crate) fn parse(word: Option<&str>) -> Self {
         match word {
             Some("etcd") => Self::Etcd,
@@ -28,23 +29,24 @@ impl Authority {
     }
 }
 
-/// Who asks, and what the cluster looks like to the server.
+/// The requesting node, and the state of the cluster that certificates depend
+/// on.
 #[derive(Debug, Clone)]
-pub(crate) struct Asker<'a> {
+pub(crate) struct CertificateRequester<'a> {
     pub(crate) node: &'a str,
     pub(crate) master: bool,
-    /// What the node says of itself; see [`trusted`].
+    /// Addresses that the node reported; see [`trusted`].
     pub(crate) addresses: Vec<IpAddr>,
-    /// Of all masters, and of the balancer before them.
+    /// Addresses of all masters and of the balancer.
     pub(crate) masters: Vec<IpAddr>,
-    /// Host of the cluster's `api_address`, once it has one.
+    /// Host of the cluster's `api_address`, if set.
     pub(crate) api: Option<String>,
     pub(crate) networks: &'a Networks,
 }
 
-/// The addresses among `claimed` that a node may have in a certificate:
-/// numbers, and none that belongs to another node, to services or to pods.
-/// With such a name it could pass for the API server.
+/// Filters the addresses in `claimed` that may be in a certificate of the node:
+/// IP addresses that do not belong to another node, to services or to pods.
+/// Such an address would allow the node to impersonate the API server.
 pub(crate) fn trusted(claimed: &[String], others: &[IpAddr], networks: &Networks) -> Vec<IpAddr> {
     claimed
         .iter()
@@ -57,11 +59,14 @@ pub(crate) fn trusted(claimed: &[String], others: &[IpAddr], networks: &Networks
         .collect()
 }
 
-/// Authority and options for a purpose.
+/// Returns the CA and the options for a purpose.
 ///
 /// # Errors
-/// Forbidden: only a master may have it. Invalid: no such purpose here.
-pub(crate) fn profile(purpose: Purpose, asker: &Asker<'_>) -> Result<(Authority, SignOptions)> {
+/// Forbidden: only masters may request this purpose. Invalid: unknown purpose.
+pub(crate) fn profile(
+    purpose: Purpose,
+    requester: &CertificateRequester<'_>,
+) -> Result<(Authority, SignOptions)> {
     let everyone = matches!(purpose, Purpose::Kubelet | Purpose::KubeProxy);
     if matches!(purpose, Purpose::Node | Purpose::Unknown) {
         return Err(Error::invalid(
@@ -69,15 +74,15 @@ pub(crate) fn profile(purpose: Purpose, asker: &Asker<'_>) -> Result<(Authority,
             "purpose: no certificate of this kind exists in a Kubernetes cluster.",
         ));
     }
-    if !everyone && !asker.master {
+    if !everyone && !requester.master {
         return Err(Error::forbidden("Only a master may have this certificate."));
     }
     let client = |subject: Subject| SignOptions {
         client_auth: true,
         ..SignOptions::machine(subject)
     };
-    let node = asker.node;
-    let own = asker.addresses.iter().map(IpAddr::to_string);
+    let node = requester.node;
+    let own = requester.addresses.iter().map(IpAddr::to_string);
     Ok(match purpose {
         Purpose::Kubelet => (
             Authority::Cluster,
@@ -94,7 +99,7 @@ pub(crate) fn profile(purpose: Purpose, asker: &Asker<'_>) -> Result<(Authority,
             Authority::Cluster,
             SignOptions {
                 server_auth: true,
-                sans: apiserver_names(asker),
+                sans: apiserver_names(requester),
                 ..SignOptions::machine(Subject::cn("kube-apiserver"))
             },
         ),
@@ -134,7 +139,8 @@ pub(crate) fn profile(purpose: Purpose, asker: &Asker<'_>) -> Result<(Authority,
             Authority::Cluster,
             client(Subject::cn("system:kube-scheduler")),
         ),
-        // The node in the name: audit logs tell whose agent it was.
+        // The common name contains the node, so that audit logs identify the
+        // agent.
         Purpose::Admin | Purpose::Node | Purpose::Unknown => (
             Authority::Cluster,
             client(Subject::member(
@@ -145,21 +151,24 @@ pub(crate) fn profile(purpose: Purpose, asker: &Asker<'_>) -> Result<(Authority,
     })
 }
 
-/// Every name under which the API server is called.
-fn apiserver_names(asker: &Asker<'_>) -> Vec<String> {
-    let domain = &asker.networks.domain;
+/// All names under which the API server is reached.
+fn apiserver_names(requester: &CertificateRequester<'_>) -> Vec<String> {
+    let domain = &requester.networks.domain;
     let mut out = vec![
         "kubernetes".to_owned(),
         "kubernetes.default".to_owned(),
         "kubernetes.default.svc".to_owned(),
         format!("kubernetes.default.svc.{domain}"),
         "localhost".to_owned(),
-        asker.node.to_owned(),
-        asker.networks.service_ip().to_string(),
+        requester.node.to_owned(),
+        requester.networks.service_ip().to_string(),
         Ipv4Addr::LOCALHOST.to_string(),
     ];
-    let addresses = asker.addresses.iter().chain(&asker.masters);
-    for more in addresses.map(IpAddr::to_string).chain(asker.api.clone()) {
+    let addresses = requester.addresses.iter().chain(&requester.masters);
+    for more in addresses
+        .map(IpAddr::to_string)
+        .chain(requester.api.clone())
+    {
         if !out.contains(&more) {
             out.push(more);
         }

@@ -1,9 +1,9 @@
-//! What a Kubernetes cluster's template has of its own.
+//! Kubernetes-specific parts of the cluster template.
 
 use crate::coe::hot::Flavour;
 
-/// The rules open the API server's port, etcd among the masters, the kubelet,
-/// the health port of the service proxy, VXLAN and node ports.
+/// The rules open the port of the API server, etcd between masters, the
+/// kubelet, the health port of the service proxy, VXLAN and node ports.
 pub(crate) fn flavour(api_port: u16) -> Flavour {
     let api = i64::from(api_port);
     Flavour {

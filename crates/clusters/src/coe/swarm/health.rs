@@ -1,15 +1,19 @@
-//! From what a manager observes to `health_status`.
+//! Derives `health_status` from an observation of a manager.
 
 use serde_json::{Map, Value};
 
 use crate::coe::Member;
 
-/// Said wherever IPVS is missing; see the reference on node images.
+/// Text that is shown if the kernel lacks IPVS.
 pub(crate) const NO_IPVS: &str = "missing: virtual IPs and ingress publishing do not work on this \
     host; use endpoint mode dnsrr and publish mode host";
 
-/// `HEALTHY` where every expected node is a ready member.
-pub(crate) fn judge(expected: &[String], seen: &[Member], ipvs: bool) -> (&'static str, Value) {
+/// `HEALTHY` if every expected node is a ready member.
+pub(crate) fn evaluate_health(
+    expected: &[String],
+    seen: &[Member],
+    ipvs: bool,
+) -> (&'static str, Value) {
     let mut reason = Map::new();
     reason.insert("api".into(), "ok".into());
     let mut healthy = true;

@@ -1,6 +1,6 @@
-//! What to do when a bootstrap step of a node fails.
+//! Hints for failed bootstrap steps of swarm nodes.
 
-/// One sentence for the person who reads `status_reason`.
+/// One sentence for the reader of `status_reason`.
 pub(crate) fn hint(step: &str, log: &str) -> &'static str {
     let log = log.to_lowercase();
     if log.contains("no space left") {

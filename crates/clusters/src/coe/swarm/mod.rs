@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use kernel::Result;
 
-use crate::errors::bad;
+use crate::errors::bad_request;
 use crate::template::Template;
 
 /// Distributions of `os_distro` whose images hold the node agent.
@@ -19,7 +19,7 @@ pub(crate) const API_PORT: u16 = 2376;
 
 pub(crate) fn check_template(template: &Template) -> Result<()> {
     if template.tls_disabled {
-        return Err(bad(
+        return Err(bad_request(
             "tls_disabled",
             "tls_disabled: the swarm driver serves the Docker API with TLS only; leave it unset.",
         ));
@@ -64,7 +64,7 @@ pub(crate) fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
             _ => None,
         };
         if let Some(supported) = supported {
-            return Err(bad(
+            return Err(bad_request(
                 "labels",
                 format!(
                     "property \"labels/{key}\" with value \"{value}\" is not supported, \

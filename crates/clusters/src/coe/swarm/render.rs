@@ -1,4 +1,4 @@
-//! What a swarm's template has of its own.
+//! Swarm-specific parts of the cluster template.
 
 use crate::coe::hot::Flavour;
 

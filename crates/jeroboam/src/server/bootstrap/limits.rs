@@ -1,17 +1,16 @@
-//! How many connections there may be, in total and from one address, and how
-//! many there are.
+//! Limits and counts connections, in total and per source address.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// From one address: an agent of this release has one connection, one of the
-/// release before opens one for each call.
+/// Maximum per source address: an agent of this release has one connection, an
+/// agent of the previous release opens one per call.
 const PER_SOURCE: usize = 32;
-/// At most, however many descriptors the process may have.
+/// Maximum in total, independent of the number of file descriptors.
 const MOST: u64 = 100_000;
-/// Left for the database, the engine, the API and listeners.
+/// Descriptors reserved for the database, the engine, the API and listeners.
 const RESERVED: u64 = 512;
 
 /// Counts connections; cheap to clone.
@@ -31,12 +30,12 @@ struct Open {
     by_source: BTreeMap<IpAddr, usize>,
 }
 
-/// What there is at the moment.
+/// Current values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figures {
+pub struct ConnectionCounts {
     pub listeners: usize,
     pub connections: usize,
-    /// Since the start.
+    /// Total since the start.
     pub refused: u64,
 }
 
@@ -47,14 +46,14 @@ pub enum Refusal {
     Source(usize),
 }
 
-/// A connection that counts until it is dropped.
+/// A connection, counted until it is dropped.
 pub struct Admitted(Arc<Inner>, IpAddr);
 
-/// A listener that counts until it is dropped.
+/// A listener, counted until it is dropped.
 pub struct Listening(Arc<Inner>);
 
 impl Limits {
-    /// `descriptors`: how many the process may have open.
+    /// `descriptors`: limit of open file descriptors of the process.
     pub fn new(descriptors: u64) -> Self {
         let total = descriptors.saturating_sub(RESERVED).clamp(64, MOST);
         Self(Arc::new(Inner {
@@ -65,7 +64,7 @@ impl Limits {
         }))
     }
 
-    /// Counts a connection, unless there are too many.
+    /// Admits a connection, unless there are too many.
     pub fn admit(&self, source: IpAddr) -> Result<Admitted, Refusal> {
         let admitted = self.0.with(|open| {
             if open.all >= self.0.total {
@@ -91,8 +90,8 @@ impl Limits {
         Listening(self.0.clone())
     }
 
-    pub fn figures(&self) -> Figures {
-        Figures {
+    pub fn figures(&self) -> ConnectionCounts {
+        ConnectionCounts {
             listeners: self.0.listeners.load(Ordering::Relaxed),
             connections: self.0.with(|open| open.all),
             refused: self.0.refused.load(Ordering::Relaxed),

@@ -1,5 +1,5 @@
-//! One listening socket and its connections: HTTP/2 for agents with a
-//! session, HTTP/1.1 for those of the release before.
+//! One listening socket and its connections: HTTP/2 for agents with a session,
+//! HTTP/1.1 for those of the previous release.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use tokio_util::task::TaskTracker;
 
 use super::limits::{Admitted, Limits, Refusal};
 
-/// How long a client may take for the TLS handshake.
+/// Timeout of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long one of HTTP/1.1 may take for the head of a request.
+/// Timeout for the head of an HTTP/1.1 request.
 const HEADERS: Duration = Duration::from_secs(15);
-/// A PING is sent on a connection that has been idle so long, and its answer
-/// has to come in time: an agent that is gone without a word is noticed.
+/// A PING is sent after this idle time and must be answered in time, so that
+/// vanished agents are detected.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Streams of one agent at the same time.
+/// Maximum number of concurrent streams of one agent.
 const STREAMS: u32 = 64;
-/// Bytes of the headers of one request.
+/// Maximum size of the headers of a request, bytes.
 const HEADER_BYTES: u32 = 16 * 1024;
-/// Before the next attempt to bind an address that is not there yet.
+/// Delay before an address that does not exist yet is bound again.
 const BIND_RETRY: Duration = Duration::from_millis(250);
 
-/// What every connection is served with. Cheap to clone.
+/// Settings of all connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Serving {
     pub acceptor: TlsAcceptor,
@@ -38,7 +38,7 @@ pub struct Serving {
     pub limits: Limits,
 }
 
-/// Several servers on one machine share the address (reuse_port).
+/// Several servers on one machine share the address (SO_REUSEPORT).
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
@@ -51,17 +51,17 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-/// Until the address is there: after a restart of the engine that may be a
-/// moment later. `None` where the token is cancelled before.
+/// Binds the address as soon as it exists, which may be later after a restart
+/// of the engine. Returns `None` if the token is cancelled before.
 async fn bound(address: SocketAddr, token: &CancellationToken) -> Option<TcpListener> {
-    let mut told = false;
+    let mut logged = false;
     loop {
         match bind(address) {
             Ok(listener) => return Some(listener),
             Err(e) => {
-                if !told {
+                if !logged {
                     tracing::warn!(%address, error = %e, "bootstrap listener waits for its address");
-                    told = true;
+                    logged = true;
                 }
                 tokio::select! {
                     biased;
@@ -73,8 +73,8 @@ async fn bound(address: SocketAddr, token: &CancellationToken) -> Option<TcpList
     }
 }
 
-/// Serves an address until the token is cancelled; its connections end
-/// before it returns.
+/// Serves an address until the token is cancelled; its connections end before
+/// it returns.
 pub async fn listen(address: SocketAddr, serving: Serving, token: CancellationToken) {
     let Some(listener) = bound(address, &token).await else {
         return;
@@ -107,7 +107,7 @@ pub async fn listen(address: SocketAddr, serving: Serving, token: CancellationTo
                     drop::<Admitted>(admitted);
                 });
             }
-            // Closed at once; the agent tries again, later and later.
+            // Closed immediately; the agent retries with increasing delays.
             Err(Refusal::Source(most)) => {
                 tracing::debug!(%source, most, "too many connections from one address");
             }

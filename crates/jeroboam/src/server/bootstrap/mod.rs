@@ -1,7 +1,7 @@
 //! The bootstrap listener: TLS on the gateway address of each cluster network,
-//! bootstrap routes only. Nodes dial it; it comes and goes with the networks.
-//! A network costs a listening socket, as its nodes reach no other address of
-//! this machine.
+//! with bootstrap routes only. Nodes connect to it; listeners are opened and
+//! closed with the networks. Each network needs a listening socket, because its
+//! nodes reach no other address of this machine.
 
 mod limits;
 mod listener;
@@ -27,7 +27,7 @@ pub use limits::Limits;
 const ALPN_H2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
 
-/// The listener's identity: nodes are given its fingerprint in their seed.
+/// The listener's identity: the seed of a node contains its fingerprint.
 pub struct Identity {
     acceptor: TlsAcceptor,
     /// SHA-256 of the certificate, hex.
@@ -35,7 +35,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads the certificate that all servers of the installation share.
+    /// Parses the certificate that all servers of the installation share.
     pub fn open(pem: &ListenerPem) -> Result<Self> {
         let cert =
             CertificateDer::from_pem_slice(pem.cert.as_bytes()).context("bootstrap listener")?;
@@ -52,8 +52,8 @@ impl Identity {
         })
     }
 
-    /// Follows the gateways: one listener for each that is there; and one for
-    /// each of `always`.
+    /// Keeps one listener for each existing gateway address, and one for each
+    /// address in `always`.
     pub fn start(self, router: Router, addresses: Addresses, limits: Limits, tasks: &Tasks) {
         let serving = Serving {
             acceptor: self.acceptor,
@@ -67,7 +67,7 @@ impl Identity {
     }
 }
 
-/// Where the listeners are.
+/// Addresses of the listeners.
 pub struct Addresses {
     pub always: Vec<SocketAddr>,
     pub port: u16,

@@ -1,5 +1,4 @@
-//! Objects into the cluster and out of it again, in an order in which each
-//! finds what it needs.
+//! Applies objects to the cluster and removes them, in dependency order.
 
 use std::time::Duration;
 
@@ -10,11 +9,11 @@ use crate::engine::query;
 use crate::kube::api::Api;
 use crate::retry::Backoff;
 
-/// How long the API server may take to serve a new kind.
+/// Timeout for a new kind to be served by the API server.
 const ESTABLISHED: Duration = Duration::from_secs(30);
 const CRD: &str = "CustomResourceDefinition";
 
-/// Groups of kinds, first to last; what is in none comes after them.
+/// Groups of kinds in order; other kinds come last.
 const ORDER: [&[&str]; 3] = [
     &["Namespace"],
     &[CRD],
@@ -39,10 +38,10 @@ fn rank(object: &Value) -> usize {
         .unwrap_or(ORDER.len())
 }
 
-/// Where an object of ours is found.
+/// The API path of an object.
 ///
 /// # Errors
-/// Internal: a kind that no add-on of ours has.
+/// Internal: a kind that none of our add-ons has.
 pub(crate) fn path_of(object: &Value) -> Result<String> {
     let version = word(&object["apiVersion"]);
     let plural = match word(&object["kind"]).as_str() {
@@ -79,11 +78,11 @@ fn named(path: &str) -> impl Fn(Error) -> Error {
     move |e| Error::new(e.kind.clone(), format!("applying {path}: {}", e.message))
 }
 
-/// Applies objects: namespaces, kinds until they are served, accounts and
-/// their rights, the rest. Repeating it changes nothing.
+/// Applies objects: namespaces, kinds (waiting until they are served), accounts
+/// and their permissions, the rest. Repeatable.
 ///
 /// # Errors
-/// As the API, naming the object; timeout: a kind that is not served.
+/// API errors, naming the object; timeout: a kind is not served.
 pub(crate) async fn apply(api: &Api, objects: &[Value]) -> Result<()> {
     let mut ordered: Vec<&Value> = objects.iter().collect();
     ordered.sort_by_key(|object| rank(object));
@@ -100,7 +99,7 @@ pub(crate) async fn apply(api: &Api, objects: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// Until the API server serves a kind.
+/// Waits until the API server serves a kind.
 async fn established(api: &Api, kind: &Value) -> Result<()> {
     let name = word(&kind["metadata"]["name"]);
     let path = format!(
@@ -132,11 +131,11 @@ pub(crate) fn holds(object: &Value, condition: &str) -> bool {
         .any(|c| c["type"] == condition && c["status"] == "True")
 }
 
-/// Deletes objects in the opposite order; what is not there is done. One
-/// that somebody else made under the same name stays.
+/// Deletes objects in reverse order; absent objects are skipped. An object that
+/// was created by another party under the same name stays.
 ///
 /// # Errors
-/// As the API, naming the object.
+/// API errors, naming the object.
 pub(crate) async fn remove(api: &Api, objects: &[Value]) -> Result<()> {
     let mut ordered: Vec<&Value> = objects.iter().collect();
     ordered.sort_by_key(|object| rank(object));
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_need_comes_first() {
+    fn dependencies_are_applied_first() {
         let kinds = ["Deployment", "ClusterRole", CRD, "Namespace", "Service"];
         let mut objects: Vec<Value> = kinds.iter().map(|k| json!({ "kind": k })).collect();
         objects.sort_by_key(rank);

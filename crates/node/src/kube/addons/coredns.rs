@@ -1,4 +1,4 @@
-//! The cluster's DNS: every cluster has it, and is complete when it answers.
+//! CoreDNS: every cluster has it, and bootstrap completes when it answers.
 
 use nodewire::KubePlan;
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ fn pod(image: &str) -> Value {
     json!({
         "serviceAccountName": "coredns",
         "priorityClassName": "system-cluster-critical",
-        // A cluster of masters only needs its DNS too.
+        // A cluster without workers needs DNS too.
         "tolerations": [
             { "key": "CriticalAddonsOnly", "operator": "Exists" },
             {
@@ -102,7 +102,7 @@ fn pod(image: &str) -> Value {
                 },
             }],
         } },
-        // The node's upstream, never the cluster itself.
+        // The upstream of the node, never the cluster itself.
         "dnsPolicy": "Default",
         "containers": [{
             "name": "coredns",
@@ -140,7 +140,7 @@ fn pod(image: &str) -> Value {
 }
 
 fn corefile(plan: &KubePlan) -> String {
-    // Without a server to ask, `forward` would keep CoreDNS from starting.
+    // Without an upstream server `forward` would prevent CoreDNS from starting.
     let forward = if plan.upstream_dns.is_empty() {
         String::new()
     } else {

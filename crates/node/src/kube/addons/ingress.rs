@@ -1,16 +1,16 @@
-//! Traefik on every worker, at ports 80 and 443 of the node.
+//! Traefik on every worker, on ports 80 and 443 of the node.
 
 use nodewire::KubePlan;
 use serde_json::{Value, json};
 
-use super::{Held, SYSTEM, image, meta, selector};
+use super::{AddonImages, SYSTEM, image, meta, selector};
 
 pub(super) const IMAGE: &str = "traefik";
-/// The one value of the label that can be had.
+/// The only supported value of the label.
 pub(super) const CONTROLLER: &str = "traefik";
 const NAME: &str = "ingress-traefik";
 
-pub(super) fn objects(_: &KubePlan, held: &Held) -> Vec<Value> {
+pub(super) fn objects(_: &KubePlan, addon_images: &AddonImages) -> Vec<Value> {
     let rbac = "rbac.authorization.k8s.io/v1";
     let mut class = meta(CONTROLLER, None);
     class["annotations"] = json!({ "ingressclass.kubernetes.io/is-default-class": "true" });
@@ -19,7 +19,7 @@ pub(super) fn objects(_: &KubePlan, held: &Held) -> Vec<Value> {
     vec![
         json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(NAME, Some(SYSTEM)) }),
         json!({ "apiVersion": rbac, "kind": "ClusterRole", "metadata": meta(role, None), "rules": [
-            // Secrets: the certificates that Ingresses name.
+            // Secrets hold the certificates that Ingresses refer to.
             { "apiGroups": [""], "resources": ["services", "secrets", "nodes"], "verbs": look },
             { "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": look },
             { "apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "ingressclasses"],
@@ -35,18 +35,18 @@ pub(super) fn objects(_: &KubePlan, held: &Held) -> Vec<Value> {
         json!({ "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": meta(NAME, Some(SYSTEM)),
             "spec": {
                 "selector": { "matchLabels": selector(NAME) },
-                "template": { "metadata": { "labels": selector(NAME) }, "spec": pod(held) },
+                "template": { "metadata": { "labels": selector(NAME) }, "spec": pod(addon_images) },
             } }),
     ]
 }
 
-fn pod(held: &Held) -> Value {
+fn pod(addon_images: &AddonImages) -> Value {
     json!({
         "serviceAccountName": NAME,
         "priorityClassName": "system-cluster-critical",
         "containers": [{
             "name": "traefik",
-            "image": image(held, IMAGE),
+            "image": image(addon_images, IMAGE),
             "imagePullPolicy": "Never",
             "args": [
                 "--global.checknewversion=false",

@@ -1,6 +1,6 @@
-//! metrics-server: what `kubectl top` and autoscaling ask. It trusts kubelets
-//! by the cluster's CA, and the API server trusts it by a certificate of its
-//! own: nothing here goes unverified.
+//! metrics-server, used by `kubectl top` and autoscaling. It verifies kubelets
+//! by the CA of the cluster, and the API server verifies it by a separate
+//! certificate, so that all connections are verified.
 
 use kernel::{Error, Result, clock};
 use nodewire::KubePlan;
@@ -8,7 +8,7 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use serde_json::{Value, json};
 
 use super::apply::{apply, holds};
-use super::{Held, SYSTEM, image, is_ours, meta, selector};
+use super::{AddonImages, SYSTEM, image, is_ours, meta, selector};
 use crate::engine::query;
 use crate::kube::api::Api;
 use crate::retry::Backoff;
@@ -16,10 +16,10 @@ use crate::retry::Backoff;
 pub(super) const IMAGE: &str = "metrics-server";
 pub(super) const NAME: &str = "metrics-server";
 const TLS: &str = "metrics-server-tls";
-/// Twice the life of a cluster's CA.
+/// Twice the lifetime of a cluster's CA.
 const YEARS: i32 = 10;
 
-pub(super) fn objects(_: &KubePlan, held: &Held) -> Vec<Value> {
+pub(super) fn objects(_: &KubePlan, addon_images: &AddonImages) -> Vec<Value> {
     let rbac = "rbac.authorization.k8s.io/v1";
     let subject = json!([{ "kind": "ServiceAccount", "name": NAME, "namespace": SYSTEM }]);
     let role = |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
@@ -58,7 +58,7 @@ pub(super) fn objects(_: &KubePlan, held: &Held) -> Vec<Value> {
             "spec": {
                 "replicas": 1,
                 "selector": { "matchLabels": selector(NAME) },
-                "template": { "metadata": { "labels": selector(NAME) }, "spec": pod(held) },
+                "template": { "metadata": { "labels": selector(NAME) }, "spec": pod(addon_images) },
             } }),
         json!({ "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
             "metadata": meta("v1beta1.metrics.k8s.io", None),
@@ -70,7 +70,7 @@ pub(super) fn objects(_: &KubePlan, held: &Held) -> Vec<Value> {
     ]
 }
 
-fn pod(held: &Held) -> Value {
+fn pod(addon_images: &AddonImages) -> Value {
     let probe = |path: &str, period: u32| {
         json!({
             "httpGet": { "path": path, "port": "https", "scheme": "HTTPS" },
@@ -80,7 +80,7 @@ fn pod(held: &Held) -> Value {
     json!({
         "serviceAccountName": NAME,
         "priorityClassName": "system-cluster-critical",
-        // Masters stay; no worker that is drained takes it along.
+        // Masters are not drained, so draining a worker does not evict it.
         "affinity": { "nodeAffinity": {
             "preferredDuringSchedulingIgnoredDuringExecution": [{
                 "weight": 100,
@@ -95,7 +95,7 @@ fn pod(held: &Held) -> Value {
         }],
         "containers": [{
             "name": NAME,
-            "image": image(held, IMAGE),
+            "image": image(addon_images, IMAGE),
             "imagePullPolicy": "Never",
             "args": [
                 "--secure-port=10250",
@@ -128,17 +128,18 @@ fn pod(held: &Held) -> Value {
         }],
         "volumes": [
             { "name": "tls", "secret": { "secretName": TLS } },
-            // In every namespace; the CA that kubelets' certificates are of.
+            // In every namespace; the CA that signs the certificates of
+            // kubelets.
             { "name": "ca", "configMap": { "name": "kube-root-ca.crt" } },
         ],
     })
 }
 
-/// Applies the objects, the APIService once a pod answers: one that leads
-/// nowhere keeps namespaces from being deleted.
+/// Applies the objects, and the APIService only once a pod answers: an
+/// APIService without endpoint prevents the deletion of namespaces.
 ///
 /// # Errors
-/// As the API.
+/// Fails if the API request fails.
 pub(super) async fn install(api: &Api, objects: &[Value]) -> Result<()> {
     let objects = with_key(api, objects).await?;
     let (services, rest): (Vec<Value>, Vec<Value>) = objects
@@ -166,15 +167,15 @@ async fn available(api: &Api) {
     }
 }
 
-/// The objects, with the certificate by which the API server knows the
-/// service: the one that is there, or a new one.
+/// The objects with the certificate by which the API server verifies the
+/// service: the existing one, or a new one.
 async fn with_key(api: &Api, objects: &[Value]) -> Result<Vec<Value>> {
     let all = format!("/api/v1/namespaces/{SYSTEM}/secrets");
     let one = format!("{all}/{TLS}");
     let secret = match api.get(&one).await {
         Err(e) if e.is_not_found() => {
             let made = api.post(&all, &secret()?).await?;
-            // Another master's agent may have been quicker.
+            // The agent of another master may have created it concurrently.
             if matches!(made.status, 201 | 409) {
                 api.get(&one).await?
             } else {
@@ -184,7 +185,7 @@ async fn with_key(api: &Api, objects: &[Value]) -> Result<Vec<Value>> {
         }
         there => there?,
     };
-    // In both places base64 of PEM.
+    // Base64-encoded PEM in both places.
     let bundle = &secret["data"]["tls.crt"];
     if !is_ours(&secret) || !bundle.is_string() {
         let why = format!("{one} is not ours: it has no label that says so, or no tls.crt");

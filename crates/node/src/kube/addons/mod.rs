@@ -1,6 +1,6 @@
-//! What is installed into a cluster, by server-side apply; and what of it
-//! works. The DNS comes with every cluster and completes it; add-ons come by
-//! label, once every node is Ready, and nothing waits for them.
+//! Add-ons installed into a cluster by server-side apply, and their states. DNS
+//! is part of every cluster; the other add-ons are selected by labels and
+//! installed once every node is Ready, without delaying the bootstrap.
 
 mod apply;
 mod coredns;
@@ -21,45 +21,46 @@ use tokio::time::timeout;
 
 pub(crate) use apply::apply;
 pub(crate) use coredns::coredns;
-pub(crate) use state::{dns_ready, pods_words};
+pub(crate) use state::{dns_pod_reasons, dns_ready};
 
 use self::state::addon;
 use super::api::Api;
 use super::drain;
 use super::plan::{IMAGE_FACTS, full_name};
 use crate::engine::text;
-use crate::report::{plain, say};
+use crate::report::{log_line, plain};
 use crate::retry::Backoff;
 
 const SYSTEM: &str = "kube-system";
 const OURS: (&str, &str) = ("app.kubernetes.io/managed-by", "jeroboam");
-/// Selects what we made in a list or a watch.
+/// Selects our objects in a list or a watch.
 pub(super) const SELECTOR: &str = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Djeroboam";
-/// A node that does not come does not keep add-ons from the others.
-const NODES_PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout for nodes to become Ready, so that a missing node does not block
+/// add-ons.
+const NODES_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Names of the images that the node image brought for add-ons, by part.
-type Held = BTreeMap<String, String>;
+/// Names of the add-on images in the node image, by part.
+type AddonImages = BTreeMap<String, String>;
 
 /// The cluster's labels.
 type Options = BTreeMap<String, String>;
 
-/// What an add-on is made of.
+/// The parts of an add-on.
 struct Parts {
-    /// Whether it is there without its label, on nodes of our own.
+    /// Whether it is installed without its label, on nodes of our image.
     default: bool,
     label: &'static str,
     name: &'static str,
     images: &'static [&'static str],
-    objects: fn(&KubePlan, &Held) -> Vec<Value>,
+    objects: fn(&KubePlan, &AddonImages) -> Vec<Value>,
 }
 
-fn nothing(_: &KubePlan, _: &Held) -> Vec<Value> {
+fn nothing(_: &KubePlan, _: &AddonImages) -> Vec<Value> {
     Vec::new()
 }
 
-/// All that labels can ask for. An image that no recipe makes keeps its
-/// add-on from being there, and is told.
+/// All add-ons that labels can select. If the node image lacks an image of an
+/// add-on, the add-on is not installed and reported as failed.
 const CATALOGUE: [Parts; 5] = [
     Parts {
         default: true,
@@ -99,7 +100,7 @@ const CATALOGUE: [Parts; 5] = [
 ];
 
 impl Parts {
-    /// What the label asks for; `None`: nothing.
+    /// The requested value of the label; `None`: not requested.
     fn asked<'a>(&self, options: &'a Options) -> Option<&'a str> {
         let value = options.get(self.label).map(|v| v.trim());
         match value.unwrap_or_default() {
@@ -111,8 +112,8 @@ impl Parts {
         }
     }
 
-    /// Why it cannot be had, for people.
-    fn lacks(&self, asked: &str, held: &Held) -> Option<String> {
+    /// The reason why the add-on cannot be installed, for display.
+    fn missing_requirement(&self, asked: &str, addon_images: &AddonImages) -> Option<String> {
         let label = self.label;
         if self.name == "ingress" && !asked.eq_ignore_ascii_case(ingress::CONTROLLER) {
             return Some(format!(
@@ -123,7 +124,7 @@ impl Parts {
         let missing: Vec<&str> = self
             .images
             .iter()
-            .filter(|part| !held.contains_key(**part))
+            .filter(|part| !addon_images.contains_key(**part))
             .copied()
             .collect();
         (!missing.is_empty()).then(|| {
@@ -135,13 +136,13 @@ impl Parts {
     }
 }
 
-fn image(held: &Held, part: &str) -> String {
-    full_name(held.get(part).map_or(part, String::as_str))
+fn image(addon_images: &AddonImages, part: &str) -> String {
+    full_name(addon_images.get(part).map_or(part, String::as_str))
 }
 
-/// Metadata of an object of ours; without a namespace for what has none.
+/// Metadata of our objects; `None` for kinds without a namespace.
 fn meta(name: &str, namespace: Option<&str>) -> Value {
-    // Roles have colons in their names, labels may not.
+    // Names of roles contain colons, which labels must not.
     let label = name.rsplit(':').next().unwrap_or(name);
     let mut meta = json!({ "name": name, "labels": {
         "app.kubernetes.io/name": label, OURS.0: OURS.1,
@@ -152,7 +153,7 @@ fn meta(name: &str, namespace: Option<&str>) -> Value {
     meta
 }
 
-/// The labels that a workload's pods have and it finds them by.
+/// The labels by which a workload selects its pods.
 fn selector(name: &str) -> Value {
     json!({ "app.kubernetes.io/name": name })
 }
@@ -161,35 +162,36 @@ fn is_ours(object: &Value) -> bool {
     object["metadata"]["labels"][OURS.0] == OURS.1
 }
 
-/// What this node knows of add-ons.
-pub(crate) struct Desk {
-    /// As the server said since this boot; until then what it said before
-    /// counts.
+/// State of the add-ons on this node.
+pub(crate) struct AddonInstaller {
+    /// Labels sent by the server in this boot; until then the stored ones.
     options: watch::Sender<Option<Options>>,
-    /// What the node image brought; `None`: the image is not ours.
-    held: Option<Held>,
-    /// What the API server said of objects that it did not take.
+    /// Add-on images in the node image; `None`: the image was not built by
+    /// Jeroboam.
+    addon_images: Option<AddonImages>,
+    /// Errors of the API server for rejected objects.
     refused: Mutex<BTreeMap<&'static str, String>>,
 }
 
-impl Desk {
-    /// Reads what the node image brought.
+impl AddonInstaller {
+    /// Reads the list of add-on images.
     pub(crate) fn new() -> Self {
         let text = std::fs::read_to_string(IMAGE_FACTS).ok();
         let facts = text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-        let held = facts.map(|f| serde_json::from_value(f["addons"].clone()).unwrap_or_default());
-        Self::with(held)
+        let addon_images =
+            facts.map(|f| serde_json::from_value(f["addons"].clone()).unwrap_or_default());
+        Self::with(addon_images)
     }
 
-    fn with(held: Option<Held>) -> Self {
+    fn with(addon_images: Option<AddonImages>) -> Self {
         Self {
             options: watch::channel(None).0,
-            held,
+            addon_images,
             refused: Mutex::default(),
         }
     }
 
-    /// The cluster's labels, as the server says.
+    /// Sets the labels sent by the server.
     pub(crate) fn ask(&self, options: &Options) {
         self.options.send_if_modified(|known| {
             let news = known.as_ref() != Some(options);
@@ -198,13 +200,13 @@ impl Desk {
         });
     }
 
-    /// `None`: nothing asks for it.
+    /// `None`: not requested.
     fn asked<'a>(&self, parts: &Parts, options: &'a Options) -> Option<&'a str> {
         let named = options
             .get(parts.label)
             .is_some_and(|v| !v.trim().is_empty());
         let asked = parts.asked(options);
-        asked.filter(|_| named || self.held.is_some())
+        asked.filter(|_| named || self.addon_images.is_some())
     }
 
     fn plan(&self, plan: &KubePlan) -> KubePlan {
@@ -215,31 +217,31 @@ impl Desk {
         plan
     }
 
-    /// What the cluster's labels asked for, and what became of it.
+    /// The states of the requested add-ons.
     ///
     /// # Errors
-    /// As the API.
+    /// Fails if the API request fails.
     pub(crate) async fn states(&self, api: &Api, plan: &KubePlan) -> Result<Vec<Addon>> {
-        let (plan, none) = (self.plan(plan), Held::new());
-        let held = self.held.as_ref().unwrap_or(&none);
+        let (plan, none) = (self.plan(plan), AddonImages::new());
+        let addon_images = self.addon_images.as_ref().unwrap_or(&none);
         let mut all = vec![state::dns(api).await?];
         for parts in &CATALOGUE {
             let Some(asked) = self.asked(parts, &plan.options) else {
                 continue;
             };
             let why = parts
-                .lacks(asked, held)
+                .missing_requirement(asked, addon_images)
                 .or_else(|| self.refused().get(parts.name).cloned());
             all.push(match why {
                 Some(why) => addon(parts.name, "failed", why),
-                None => state::of(api, parts.name, &(parts.objects)(&plan, held)).await?,
+                None => state::of(api, parts.name, &(parts.objects)(&plan, addon_images)).await?,
             });
         }
         Ok(all)
     }
 
-    /// Keeps the cluster as its labels ask, until dropped: installs once
-    /// every node that is known is Ready, and again when the labels change.
+    /// Keeps the add-ons as requested by the labels, until dropped: installs
+    /// them once every known node is Ready, and again when the labels change.
     pub(crate) async fn keep(
         &self,
         api: &Api,
@@ -247,14 +249,16 @@ impl Desk {
         peers: &watch::Receiver<Option<Peers>>,
     ) {
         let mut options = self.options.subscribe();
-        let Some(held) = &self.held else { return };
-        let _ = timeout(NODES_PATIENCE, all_ready(api, peers)).await;
+        let Some(addon_images) = &self.addon_images else {
+            return;
+        };
+        let _ = timeout(NODES_TIMEOUT, all_ready(api, peers)).await;
         loop {
             options.mark_unchanged();
             let plan = self.plan(plan);
             let all = CATALOGUE
                 .iter()
-                .map(|parts| self.settle(api, &plan, held, parts));
+                .map(|parts| self.settle(api, &plan, addon_images, parts));
             let work = async {
                 futures_util::future::join_all(all).await;
                 std::future::pending::<()>().await;
@@ -270,12 +274,12 @@ impl Desk {
         }
     }
 
-    /// One add-on is there, or gone.
-    async fn settle(&self, api: &Api, plan: &KubePlan, held: &Held, parts: &Parts) {
+    /// Installs or removes one add-on.
+    async fn settle(&self, api: &Api, plan: &KubePlan, addon_images: &AddonImages, parts: &Parts) {
         let wanted = self
             .asked(parts, &plan.options)
-            .is_some_and(|asked| parts.lacks(asked, held).is_none());
-        let objects = (parts.objects)(plan, held);
+            .is_some_and(|asked| parts.missing_requirement(asked, addon_images).is_none());
+        let objects = (parts.objects)(plan, addon_images);
         let mut backoff = Backoff::new(200, 10_000);
         loop {
             let done = if wanted {
@@ -287,7 +291,7 @@ impl Desk {
                 self.refused().remove(parts.name);
                 return;
             };
-            say(format_args!("add-on {}: {}", parts.name, plain(&e)));
+            log_line(format_args!("add-on {}: {}", parts.name, plain(&e)));
             if matches!(e.kind, Kind::Invalid { .. } | Kind::Forbidden) {
                 self.refused().insert(parts.name, plain(&e));
             }
@@ -308,7 +312,7 @@ async fn install(api: &Api, name: &str, objects: &[Value]) -> Result<()> {
     }
 }
 
-/// Most clusters never had it: one look tells.
+/// Most clusters never had it, so a single check suffices.
 async fn remove(api: &Api, objects: &[Value]) -> Result<()> {
     let works = |o: &&Value| o["kind"] == "Deployment" || o["kind"] == "DaemonSet";
     let Some(workload) = objects.iter().find(works) else {
@@ -322,8 +326,8 @@ async fn remove(api: &Api, objects: &[Value]) -> Result<()> {
     }
 }
 
-/// Until every node that the server knows of is a Ready Node: what add-ons
-/// take of the processors, nodes that still start would miss.
+/// Waits until every known node is Ready, because add-ons compete for CPU with
+/// starting nodes.
 async fn all_ready(api: &Api, peers: &watch::Receiver<Option<Peers>>) {
     let mut ready = BTreeMap::new();
     let mut backoff = Backoff::new(100, 2_000);

@@ -1,5 +1,5 @@
-//! Prometheus, and a node-exporter on every node: both as Debian has them.
-//! It keeps its data in the pod; a restart begins anew.
+//! Prometheus, and a node-exporter on every node, both from Debian packages.
+//! Data is stored in the pod and lost at a restart.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use nodewire::KubePlan;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Held, image, meta, selector};
+use super::{AddonImages, image, meta, selector};
 
 pub(super) const PROMETHEUS: &str = "prometheus";
 pub(super) const EXPORTER: &str = "node-exporter";
@@ -16,7 +16,7 @@ const EXPORTER_PORT: u16 = 9100;
 const KUBELET_PORT: u16 = 10250;
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-pub(super) fn objects(plan: &KubePlan, held: &Held) -> Vec<Value> {
+pub(super) fn objects(plan: &KubePlan, addon_images: &AddonImages) -> Vec<Value> {
     let rbac = "rbac.authorization.k8s.io/v1";
     let role = "jeroboam:prometheus";
     let config = format!("{:#}", config(plan));
@@ -37,7 +37,8 @@ pub(super) fn objects(plan: &KubePlan, held: &Held) -> Vec<Value> {
             "spec": { "selector": selector(PROMETHEUS), "ports": [
                 { "name": "http", "port": 9090, "targetPort": "http" },
             ] } }),
-        // Its name has an address per node, of one that does not answer too.
+        // The service name resolves to one address per node, including
+        // unreachable ones.
         json!({ "apiVersion": "v1", "kind": "Service", "metadata": meta(EXPORTER, Some(SPACE)),
             "spec": {
                 "clusterIP": "None", "publishNotReadyAddresses": true,
@@ -49,20 +50,20 @@ pub(super) fn objects(plan: &KubePlan, held: &Held) -> Vec<Value> {
             "spec": {
                 "selector": { "matchLabels": selector(EXPORTER) },
                 "updateStrategy": { "rollingUpdate": { "maxUnavailable": "100%" } },
-                "template": { "metadata": { "labels": selector(EXPORTER) }, "spec": exporter(held) },
+                "template": { "metadata": { "labels": selector(EXPORTER) }, "spec": exporter(addon_images) },
             } }),
         json!({ "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": meta(PROMETHEUS, Some(SPACE)),
             "spec": {
                 "replicas": 1,
-                // Two would not share their data.
+                // Two instances would not share their data.
                 "strategy": { "type": "Recreate" },
                 "selector": { "matchLabels": selector(PROMETHEUS) },
                 "template": {
-                    // Another configuration is another pod.
+                    // A changed configuration changes the pod template.
                     "metadata": { "labels": selector(PROMETHEUS),
                         "annotations": { "jeroboam.io/configuration": digest(&config) } },
-                    "spec": prometheus(plan, held),
+                    "spec": prometheus(plan, addon_images),
                 },
             } }),
     ]
@@ -76,17 +77,18 @@ fn digest(text: &str) -> String {
     })
 }
 
-/// The label's number, or the one that Magnum has.
+/// The number in the label, or Magnum's default.
 fn number(plan: &KubePlan, label: &str, default: u32) -> u32 {
     let value = plan.options.get(label).and_then(|v| v.trim().parse().ok());
     value.unwrap_or(default)
 }
 
-/// JSON is YAML.
+/// JSON is valid YAML.
 fn config(plan: &KubePlan) -> Value {
     let interval = number(plan, "monitoring_interval_seconds", 30);
-    // Debian's has no discovery by the Kubernetes API. An exporter runs on
-    // every node, on its network: where it is, the kubelet is too.
+    // The Debian build has no Kubernetes service discovery. An exporter runs on
+    // every node in its network namespace, so the kubelet is at the same
+    // address.
     let nodes = |port: u16| {
         json!([{
             "names": [format!("{EXPORTER}.{SPACE}.svc.{}", plan.cluster_domain)],
@@ -128,7 +130,7 @@ fn config(plan: &KubePlan) -> Value {
     })
 }
 
-fn prometheus(plan: &KubePlan, held: &Held) -> Value {
+fn prometheus(plan: &KubePlan, addon_images: &AddonImages) -> Value {
     let days = number(plan, "monitoring_retention_days", 14);
     let size = number(plan, "monitoring_retention_size", 14);
     json!({
@@ -136,7 +138,7 @@ fn prometheus(plan: &KubePlan, held: &Held) -> Value {
         "securityContext": { "runAsNonRoot": true, "runAsUser": 65534, "fsGroup": 65534 },
         "containers": [{
             "name": PROMETHEUS,
-            "image": image(held, PROMETHEUS),
+            "image": image(addon_images, PROMETHEUS),
             "imagePullPolicy": "Never",
             "args": [
                 "--config.file=/etc/prometheus/prometheus.yml",
@@ -172,8 +174,8 @@ fn prometheus(plan: &KubePlan, held: &Held) -> Value {
     })
 }
 
-/// Sees the node's processes, network and mounts; changes nothing.
-fn exporter(held: &Held) -> Value {
+/// Reads processes, network and mounts of the node; changes nothing.
+fn exporter(addon_images: &AddonImages) -> Value {
     json!({
         "automountServiceAccountToken": false,
         "hostNetwork": true,
@@ -183,7 +185,7 @@ fn exporter(held: &Held) -> Value {
         "securityContext": { "runAsNonRoot": true, "runAsUser": 65534 },
         "containers": [{
             "name": EXPORTER,
-            "image": image(held, EXPORTER),
+            "image": image(addon_images, EXPORTER),
             "imagePullPolicy": "Never",
             "args": [
                 "--path.procfs=/host/proc",

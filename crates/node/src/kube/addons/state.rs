@@ -1,4 +1,4 @@
-//! What became of an add-on, in the cluster's own words.
+//! The state of an add-on, with the reasons that the cluster reports.
 
 use kernel::Result;
 use nodewire::Addon;
@@ -9,8 +9,8 @@ use super::{SYSTEM, is_ours};
 use crate::engine::{query, text};
 use crate::kube::api::Api;
 
-/// Why a container waits when waiting longer does not help by itself.
-const HOPELESS: [&str; 8] = [
+/// Waiting reasons of containers that do not resolve by waiting.
+const PERMANENT_REASONS: [&str; 8] = [
     "CrashLoopBackOff",
     "CreateContainerConfigError",
     "CreateContainerError",
@@ -29,10 +29,10 @@ pub(super) fn addon(name: &str, state: &str, reason: impl Into<String>) -> Addon
     }
 }
 
-/// `ready` once everything that `objects` start runs and answers.
+/// `ready` when all workloads in `objects` run and answer.
 ///
 /// # Errors
-/// As the API.
+/// Fails if the API request fails.
 pub(super) async fn of(api: &Api, name: &str, objects: &[Value]) -> Result<Addon> {
     for object in objects {
         let kind = text(&object["kind"]);
@@ -62,7 +62,7 @@ pub(super) async fn of(api: &Api, name: &str, objects: &[Value]) -> Result<Addon
     Ok(addon(name, "ready", ""))
 }
 
-/// Whether a workload is where its newest specification wants it.
+/// Whether a workload has reached its current specification.
 fn runs(kind: &str, now: &Value) -> bool {
     let count = |key: &str| now["status"][key].as_u64().unwrap_or(0);
     if count("observedGeneration") < now["metadata"]["generation"].as_u64().unwrap_or(1) {
@@ -85,7 +85,7 @@ fn unavailable(service: &Value) -> String {
         .unwrap_or_else(|| "the API server has not looked yet".into())
 }
 
-/// Why pods do not run, and whether that will not mend itself.
+/// The reasons why pods do not run, and whether that is permanent.
 async fn pods(api: &Api, space: &str, labels: &Value) -> (bool, String) {
     let selector: Vec<String> = labels
         .as_object()
@@ -99,26 +99,29 @@ async fn pods(api: &Api, space: &str, labels: &Value) -> (bool, String) {
     );
     let pods = api.get(&path).await.unwrap_or(Value::Null);
     let all: Vec<&Value> = pods["items"].as_array().into_iter().flatten().collect();
-    let words: Vec<String> = all.iter().filter_map(|pod| words_of(pod)).collect();
+    let words: Vec<String> = all
+        .iter()
+        .filter_map(|pod| termination_message(pod))
+        .collect();
     let words = if words.is_empty() {
         "no pod was created yet".into()
     } else {
         words.join("; ")
     };
-    (all.iter().any(|pod| is_hopeless(pod)), words)
+    (all.iter().any(|pod| is_permanent_failure(pod)), words)
 }
 
 fn waiting(pod: &Value) -> &Value {
     &pod["status"]["containerStatuses"][0]["state"]["waiting"]
 }
 
-fn is_hopeless(pod: &Value) -> bool {
+fn is_permanent_failure(pod: &Value) -> bool {
     let reason = text(&waiting(pod)["reason"]);
-    HOPELESS.contains(&reason.as_str())
+    PERMANENT_REASONS.contains(&reason.as_str())
 }
 
-/// Nothing of a pod that is well.
-fn words_of(pod: &Value) -> Option<String> {
+/// `None` for a healthy pod.
+fn termination_message(pod: &Value) -> Option<String> {
     if holds(pod, "Ready") {
         return None;
     }
@@ -134,7 +137,7 @@ fn words_of(pod: &Value) -> Option<String> {
         (None, Some(c)) => (c["reason"].as_str()?, c["message"].as_str()),
         (None, None) => (status["phase"].as_str()?, None),
     };
-    // What a container said before it ended, where it was asked to.
+    // The termination message of a container that requests one.
     let last = &status["containerStatuses"][0]["lastState"]["terminated"]["message"];
     let said = last.as_str().map(str::trim).unwrap_or_default();
     let said = said.lines().last().unwrap_or_default();
@@ -154,10 +157,10 @@ fn words_of(pod: &Value) -> Option<String> {
     )
 }
 
-/// The cluster's DNS.
+/// The state of the cluster DNS.
 ///
 /// # Errors
-/// As the API.
+/// Fails if the API request fails.
 pub(super) async fn dns(api: &Api) -> Result<Addon> {
     let path = format!("/apis/apps/v1/namespaces/{SYSTEM}/deployments/coredns");
     match api.get(&path).await {
@@ -166,7 +169,7 @@ pub(super) async fn dns(api: &Api) -> Result<Addon> {
             Ok(if available > 0 {
                 addon("coredns", "ready", "")
             } else {
-                addon("coredns", "pending", pods_words(api).await)
+                addon("coredns", "pending", dns_pod_reasons(api).await)
             })
         }
         Err(e) if e.is_not_found() => Ok(addon("coredns", "pending", "not applied yet")),
@@ -174,16 +177,16 @@ pub(super) async fn dns(api: &Api) -> Result<Addon> {
     }
 }
 
-/// Whether a pod of the DNS answers its readiness probe.
+/// Whether a pod of the DNS passes its readiness probe.
 ///
 /// # Errors
-/// As the API.
+/// Fails if the API request fails.
 pub(crate) async fn dns_ready(api: &Api) -> Result<bool> {
     Ok(dns(api).await?.state == "ready")
 }
 
-/// Why the DNS' pods do not run, in the cluster's words.
-pub(crate) async fn pods_words(api: &Api) -> String {
+/// The reasons why the DNS pods do not run.
+pub(crate) async fn dns_pod_reasons(api: &Api) -> String {
     let selector = serde_json::json!({ "k8s-app": "kube-dns" });
     pods(api, SYSTEM, &selector).await.1
 }
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_tell_what_is_in_their_way() {
+    fn pods_report_what_blocks_them() {
         let pod = json!({ "metadata": { "name": "p" }, "status": {
             "phase": "Pending",
             "containerStatuses": [{
@@ -218,20 +221,20 @@ mod tests {
             }],
         } });
         assert_eq!(
-            words_of(&pod).unwrap(),
+            termination_message(&pod).unwrap(),
             "p: ErrImageNeverPull no image x bad flag"
         );
-        assert!(is_hopeless(&pod));
+        assert!(is_permanent_failure(&pod));
         let unplaced = json!({ "metadata": { "name": "p" }, "status": { "conditions": [
             { "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
               "message": "0/1 nodes are available" }] } });
         assert_eq!(
-            words_of(&unplaced).unwrap(),
+            termination_message(&unplaced).unwrap(),
             "p: Unschedulable 0/1 nodes are available"
         );
-        assert!(!is_hopeless(&unplaced));
+        assert!(!is_permanent_failure(&unplaced));
         let well = json!({ "metadata": { "name": "p" },
             "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
-        assert_eq!(words_of(&well), None);
+        assert_eq!(termination_message(&well), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Which add-ons labels ask for, and what they are made of.
+//! Add-ons selected by labels, and their objects.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ fn plan(labels: &[(&str, &str)]) -> KubePlan {
     plan
 }
 
-fn all_held() -> Held {
+fn all_held() -> AddonImages {
     CATALOGUE
         .iter()
         .flat_map(|parts| parts.images)
@@ -25,59 +25,61 @@ fn all_held() -> Held {
         .collect()
 }
 
-fn asked(desk: &Desk, plan: &KubePlan) -> Vec<&'static str> {
-    let wanted = |parts: &&Parts| desk.asked(parts, &plan.options).is_some();
+fn asked(installer: &AddonInstaller, plan: &KubePlan) -> Vec<&'static str> {
+    let wanted = |parts: &&Parts| installer.asked(parts, &plan.options).is_some();
     CATALOGUE.iter().filter(wanted).map(|p| p.name).collect()
 }
 
 #[test]
-fn labels_ask_and_one_is_on_by_itself() {
-    let desk = Desk::with(Some(all_held()));
-    assert_eq!(asked(&desk, &plan(&[])), ["metrics-server"]);
+fn labels_select_add_ons_and_one_is_on_by_default() {
+    let installer = AddonInstaller::with(Some(all_held()));
+    assert_eq!(asked(&installer, &plan(&[])), ["metrics-server"]);
     let off = plan(&[
         ("metrics_server_enabled", "False"),
         ("monitoring_enabled", " true"),
         ("ingress_controller", ""),
     ]);
-    assert_eq!(asked(&desk, &off), ["monitoring"]);
-    // The distribution of another's image has its own.
-    let foreign = Desk::with(None);
+    assert_eq!(asked(&installer, &off), ["monitoring"]);
+    // The distribution of a foreign image has its own add-ons.
+    let foreign = AddonInstaller::with(None);
     assert!(asked(&foreign, &plan(&[])).is_empty());
     let named = plan(&[("metrics_server_enabled", "true")]);
     assert_eq!(asked(&foreign, &named), ["metrics-server"]);
 }
 
 #[test]
-fn what_cannot_be_had_is_told() {
+fn unavailable_add_ons_are_reported() {
     let [_, monitoring, ingress, ..] = &CATALOGUE;
-    let mut held = all_held();
-    assert_eq!(monitoring.lacks("true", &held), None);
-    held.remove("prometheus");
+    let mut addon_images = all_held();
+    assert_eq!(monitoring.missing_requirement("true", &addon_images), None);
+    addon_images.remove("prometheus");
     assert_eq!(
-        monitoring.lacks("true", &held).unwrap(),
+        monitoring
+            .missing_requirement("true", &addon_images)
+            .unwrap(),
         "label monitoring_enabled: the node image does not hold the image of prometheus"
     );
-    assert_eq!(ingress.lacks("Traefik", &held), None);
-    let why = ingress.lacks("nginx", &held).unwrap();
+    assert_eq!(ingress.missing_requirement("Traefik", &addon_images), None);
+    let why = ingress.missing_requirement("nginx", &addon_images).unwrap();
     assert!(why.contains("no image of nginx"), "{why}");
 }
 
 #[test]
-fn the_server_has_the_last_word_on_labels() {
-    let desk = Desk::with(Some(all_held()));
+fn labels_from_the_server_take_precedence() {
+    let installer = AddonInstaller::with(Some(all_held()));
     let kept = plan(&[("monitoring_enabled", "true")]);
-    assert_eq!(desk.plan(&kept).options, kept.options);
-    desk.ask(&Options::new());
-    assert!(desk.plan(&kept).options.is_empty());
+    assert_eq!(installer.plan(&kept).options, kept.options);
+    installer.ask(&Options::new());
+    assert!(installer.plan(&kept).options.is_empty());
 }
 
 #[test]
 fn objects_are_as_they_were() {
     let plan = plan(&[("monitoring_interval_seconds", "5")]);
-    let held = all_held();
+    let addon_images = all_held();
     for parts in CATALOGUE.iter().take(3) {
         let mut out = String::new();
-        for object in (parts.objects)(&plan, &held) {
+        for object in (parts.objects)(&plan, &addon_images) {
             assert!(is_ours(&object), "{object:#}");
             apply::path_of(&object).unwrap();
             let _ = writeln!(out, "{object:#}");
@@ -93,7 +95,7 @@ fn ready_node() -> Said {
     (200, None, format!("{event}\n"))
 }
 
-/// The cluster's API; it has a Prometheus that `owner` made.
+/// The API of a cluster with a Prometheus created by `owner`.
 fn cluster(owner: &'static str) -> impl Fn(&Asked) -> Said {
     let secret = Mutex::new(false);
     move |asked: &Asked| {
@@ -131,13 +133,13 @@ async fn kept(owner: &'static str) -> (Vec<String>, Vec<Value>) {
     let (fake, api) = kubernetes(dir.path()).await;
     let heard = fake.heard.clone();
     let (_peers, known) = watch::channel(Some(peers()));
-    let desk = Desk::with(Some(all_held()));
+    let installer = AddonInstaller::with(Some(all_held()));
     let plan = plan(&[]);
     let service = "PATCH /apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io";
     let last = |line: &String| line.contains("namespaces/monitoring") && line.contains("DELETE");
     let work = async {
         tokio::select! {
-            () = desk.keep(&api, &plan, &known) => {}
+            () = installer.keep(&api, &plan, &known) => {}
             () = async {
                 loop {
                     let lines = heard.lines();

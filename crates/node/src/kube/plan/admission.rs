@@ -1,12 +1,12 @@
-//! Which admission plug-ins a release knows: one that it does not know makes
-//! the API server exit, and lists of old templates name such ones. Pure.
+//! Admission plug-ins by release: an unknown plug-in makes the API server exit,
+//! and old templates list such plug-ins. Pure.
 
 use std::ops::RangeInclusive;
 
 use super::{Facts, Minor};
 
-/// By the source of 1.35 and 1.36; first and last releases of those that
-/// came or went, from 1.20.
+/// From the sources of 1.35 and 1.36; first and last releases of plug-ins that
+/// were added or removed since 1.20.
 const KNOWN: &[(&str, RangeInclusive<Minor>)] = &[
     ("AlwaysAdmit", ALWAYS),
     ("AlwaysDeny", ALWAYS),
@@ -57,7 +57,7 @@ const KNOWN: &[(&str, RangeInclusive<Minor>)] = &[
 ];
 
 const ALWAYS: RangeInclusive<Minor> = 0..=Minor::MAX;
-/// Kubelets are held to their own node by it, whatever a list says.
+/// Always enabled, because it restricts kubelets to their own node.
 const OURS: &str = "NodeRestriction";
 
 fn knows(minor: Minor, plugin: &str) -> bool {
@@ -72,8 +72,8 @@ fn asked(f: &Facts) -> impl Iterator<Item = &str> {
     names.filter(|name| !name.is_empty())
 }
 
-/// What is switched on beside the release's own defaults: ours, then what
-/// the label asks for.
+/// Plug-ins enabled in addition to the defaults of the release: ours, then
+/// those in the label.
 pub(super) fn enabled(f: &Facts) -> String {
     let mut all = vec![OURS];
     for name in asked(f).filter(|name| knows(f.minor, name)) {
@@ -84,7 +84,7 @@ pub(super) fn enabled(f: &Facts) -> String {
     all.join(",")
 }
 
-/// What the label asks for and this release does not have.
+/// Plug-ins in the label that this release does not have.
 pub(crate) fn left_out(f: &Facts) -> Vec<&str> {
     asked(f).filter(|name| !knows(f.minor, name)).collect()
 }

@@ -1,5 +1,5 @@
-//! The tables themselves. A flag that a release does not know makes the
-//! component exit, so each says from which to which release it is given.
+//! The tables of flags. An unknown flag makes a component exit, so each flag
+//! has a range of releases.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +8,7 @@ use super::{Component, ETC, ETCD_DATA, Facts, Minor, PKI, admission};
 pub(super) struct Flag {
     pub name: &'static str,
     pub releases: RangeInclusive<Minor>,
-    /// `None`: left out on this node.
+    /// `None`: omitted on this node.
     pub value: fn(&Facts) -> Option<String>,
 }
 
@@ -58,8 +58,8 @@ fn etc(file: &str) -> Option<String> {
     Some(format!("{ETC}/{file}"))
 }
 
-/// Where this node's member is reached by the others. A member without
-/// others listens on loopback only.
+/// The peer URL of the member of this node. A single member listens on loopback
+/// only.
 fn peer_url(f: &Facts) -> Option<String> {
     Some(if f.several_masters() {
         format!("https://{}:2380", f.own)
@@ -82,8 +82,9 @@ fn initial_cluster(f: &Facts) -> Option<String> {
 
 const ETCD_CLIENTS: &str = "https://127.0.0.1:2379";
 
-/// TLS with one master too: any pod on the host's network could read all
-/// Secrets otherwise. No `--unsafe-no-fsync`: it gains nothing.
+/// TLS even with a single master, because otherwise any pod in the network of
+/// the host could read all Secrets. No `--unsafe-no-fsync`, because it gains
+/// nothing.
 static ETCD: &[Flag] = &[
     flag("name", |f| Some(f.node.clone())),
     flag("data-dir", |_| text(ETCD_DATA)),
@@ -94,8 +95,8 @@ static ETCD: &[Flag] = &[
     flag("initial-cluster", initial_cluster),
     flag("initial-cluster-token", |f| Some(f.cluster.clone())),
     flag("initial-cluster-state", |f| {
-        // An empty directory of a cluster that had a quorum never starts
-        // a second cluster of the same name.
+        // An empty directory in a cluster that had a quorum must never start a
+        // second cluster of the same name.
         text(if f.etcd_known && f.several_masters() {
             "existing"
         } else {
@@ -118,7 +119,7 @@ static APISERVER: &[Flag] = &[
     flag("advertise-address", |f| Some(f.own.to_string())),
     flag("secure-port", |f| Some(f.plan.api_port.to_string())),
     until(23, "insecure-port", |_| text("0")),
-    // Serves on while the balancer's checks notice that it is going; the
+    // Keeps serving while the checks of the balancer detect the shutdown; the
     // supervisor waits a second longer.
     flag("shutdown-delay-duration", |f| {
         f.several_masters().then(|| "1500ms".into())
@@ -169,14 +170,13 @@ static APISERVER: &[Flag] = &[
     flag("proxy-client-key-file", |_| pki("front-proxy-client.key")),
 ];
 
-/// Only where a second one can never exist may a controller work without
-/// holding the lease.
+/// A controller may work without a lease only if a second one can never exist.
 fn elects(f: &Facts) -> Option<String> {
     Some(f.several_masters().to_string())
 }
 
-/// No `--cluster-signing-*`: the CA's key stays on the server, and the
-/// manager leaves the signers out.
+/// No `--cluster-signing-*`: the key of the CA stays on the server, so the
+/// controller manager disables its signers.
 static CONTROLLER_MANAGER: &[Flag] = &[
     flag("kubeconfig", |_| etc("controller-manager.conf")),
     flag("allocate-node-cidrs", |_| text("false")),
@@ -211,7 +211,7 @@ static KUBELET: &[Flag] = &[
         let labels = f.own_labels();
         (!labels.is_empty()).then(|| labels.join(","))
     }),
-    // In the configuration file from 1.23.
+    // In the configuration file from 1.23 on.
     until(22, "register-with-taints", |f| {
         (f.is_master() && f.plan.taint_masters)
             .then(|| "node-role.kubernetes.io/control-plane=:NoSchedule".into())

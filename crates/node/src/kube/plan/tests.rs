@@ -1,5 +1,5 @@
 //! Golden files: flags and files of both roles and several releases.
-//! `JEROBOAM_GOLDEN=update` writes them anew.
+//! `JEROBOAM_GOLDEN=update` rewrites them.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -92,7 +92,7 @@ fn flags_are_as_they_were() {
 }
 
 #[test]
-fn options_come_last_and_old_lists_lose_what_is_gone() {
+fn options_are_last_and_removed_plug_ins_are_dropped() {
     let mut f = facts(Role::Manager, 36);
     let list = "NodeRestriction,PodSecurityPolicy,NamespaceLifecycle,LimitRanger,ServiceAccount,\
                 ResourceQuota,TaintNodesByCondition,Priority,DefaultTolerationSeconds,\

@@ -1,0 +1,267 @@
+//! The network fabric: one user-defined bridge network per network.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use bollard::models::{EventMessage, Ipam, IpamConfig, Network, NetworkCreateRequest};
+use bollard::query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder};
+use infra::{
+    Actor, BridgeSpec, BridgeView, Events, LABEL, NetworkFabric, Observed, PREFIX, Relation,
+    foreign, relation, stale, stamped,
+};
+use kernel::{Error, Kind, Result};
+
+use crate::fault::{message_contains, status};
+use crate::{Engine, isolate};
+
+#[async_trait]
+impl NetworkFabric for Engine {
+    async fn list(&self) -> Result<Vec<BridgeView>> {
+        let ours = |v: &BridgeView| v.labels.contains_key(LABEL) || v.name.starts_with(PREFIX);
+        Ok(self
+            .networks(None)
+            .await?
+            .into_iter()
+            .filter(ours)
+            .collect())
+    }
+
+    async fn used_cidrs(&self) -> Result<Vec<String>> {
+        let mut used: Vec<String> = self
+            .networks(None)
+            .await?
+            .into_iter()
+            .filter_map(|v| v.cidr)
+            .collect();
+        if self.url.starts_with("unix://") {
+            // Routes of this machine: a bridge with the same range would make
+            // them unreachable.
+            let table = tokio::fs::read_to_string("/proc/net/route").await;
+            used.extend(table.as_deref().map(routes).unwrap_or_default());
+        }
+        used.sort();
+        used.dedup();
+        Ok(used)
+    }
+
+    async fn named(&self, name: &str) -> Result<Vec<BridgeView>> {
+        // The filter of the engine matches substrings of names.
+        let mut found = self.networks(Some(name)).await?;
+        found.retain(|v| v.name == name);
+        Ok(found)
+    }
+
+    async fn ensure(&self, actor: Actor, spec: &BridgeSpec) -> Result<BridgeView> {
+        let spec = BridgeSpec {
+            labels: stamped(&spec.labels, actor),
+            ..spec.clone()
+        };
+        let found = match self.usable(actor, &spec).await? {
+            Some(found) => found,
+            None => self.make(actor, &spec).await?,
+        };
+        if self.isolate
+            && let Some(device) = &found.device
+        {
+            isolate::add_rule(device).await?;
+        }
+        Ok(found)
+    }
+
+    async fn remove(&self, _actor: Actor, id: &str) -> Result<()> {
+        self.remove_bridge(id).await
+    }
+
+    async fn restore(&self, networks: &[BridgeView]) -> Result<()> {
+        if !self.isolate {
+            return Ok(());
+        }
+        let devices: Vec<&str> = networks
+            .iter()
+            .filter_map(|n| n.device.as_deref())
+            .collect();
+        isolate::restore(&devices).await
+    }
+
+    async fn events(&self) -> Result<Events> {
+        let filters = HashMap::from([("type", vec!["network"])]);
+        self.follow(&filters, observed).await
+    }
+}
+
+/// The engine returns no labels of networks.
+fn observed(e: EventMessage) -> Option<Observed> {
+    let mut attributes = e.actor?.attributes?;
+    let name = attributes.remove("name")?;
+    name.starts_with(PREFIX).then_some(Observed {
+        id: String::new(),
+        name,
+        action: e.action?,
+    })
+}
+
+impl Engine {
+    /// Error text for a network that cannot be removed, with the containers
+    /// that use it.
+    async fn attached(&self, id: &str) -> Error {
+        let found = match self.docker().await {
+            Ok(docker) => docker.inspect_network(id, None).await.ok(),
+            Err(_) => None,
+        };
+        let (name, containers) = found.map(|n| (n.name, n.containers)).unwrap_or_default();
+        let name = name.unwrap_or_else(|| id.to_owned());
+        let mut guests: Vec<String> = containers
+            .into_iter()
+            .flatten()
+            .map(|(id, c)| c.name.unwrap_or(id))
+            .collect();
+        guests.sort();
+        Error::conflict(format!(
+            "network {name} still has containers attached: {}; `docker network disconnect -f {name} CONTAINER` frees it",
+            guests.join(", ")
+        ))
+    }
+
+    async fn networks(&self, name: Option<&str>) -> Result<Vec<BridgeView>> {
+        let options: Option<ListNetworksOptions> = name.map(|n| {
+            ListNetworksOptionsBuilder::new()
+                .filters(&HashMap::from([("name", vec![n])]))
+                .build()
+        });
+        let all = self
+            .docker()
+            .await?
+            .list_networks(options)
+            .await
+            .map_err(|e| self.fault("list the networks", &e))?;
+        Ok(all.into_iter().map(view).collect())
+    }
+
+    /// Returns a usable bridge of this name; one of an older build is removed.
+    async fn usable(&self, actor: Actor, spec: &BridgeSpec) -> Result<Option<BridgeView>> {
+        let mut usable = None;
+        for found in self.named(&spec.name).await? {
+            let what = format!("network {}", spec.name);
+            match relation(&found.labels, &spec.labels, actor) {
+                Relation::Newer => return Err(stale(&what)),
+                Relation::Foreign => {
+                    return Err(foreign(&what, &format!("docker network rm {}", found.id)));
+                }
+                Relation::Same => usable = Some(found),
+                Relation::Older => match self.remove_bridge(&found.id).await {
+                    // Attached containers are being removed as well.
+                    Err(e) if e.kind == Kind::Conflict => {
+                        return Err(Error::unavailable(e.message));
+                    }
+                    done => done?,
+                },
+            }
+        }
+        Ok(usable)
+    }
+
+    async fn remove_bridge(&self, id: &str) -> Result<()> {
+        if self.isolate {
+            // The rule is deleted first, so that a crash does not leave it
+            // behind.
+            isolate::remove_rule(&device(id)).await?;
+        }
+        match self.docker().await?.remove_network(id).await {
+            Ok(()) => Ok(()),
+            Err(e) if status(&e) == Some(404) => Ok(()),
+            Err(e) => {
+                if self.isolate {
+                    isolate::add_rule(&device(id)).await?;
+                }
+                if message_contains(&e, "active endpoints") {
+                    return Err(self.attached(id).await);
+                }
+                Err(self.fault(&format!("remove network {id}"), &e))
+            }
+        }
+    }
+
+    async fn make(&self, actor: Actor, spec: &BridgeSpec) -> Result<BridgeView> {
+        let options = spec
+            .mtu
+            .map(|m| HashMap::from([("com.docker.network.driver.mtu".to_owned(), m.to_string())]));
+        let request = NetworkCreateRequest {
+            name: spec.name.clone(),
+            driver: Some("bridge".into()),
+            internal: Some(spec.internal),
+            ipam: Some(Ipam {
+                config: Some(vec![IpamConfig {
+                    subnet: Some(spec.cidr.clone()),
+                    gateway: Some(spec.gateway.clone()),
+                    ..IpamConfig::default()
+                }]),
+                ..Ipam::default()
+            }),
+            options,
+            labels: Some(
+                spec.labels
+                    .iter()
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect(),
+            ),
+            ..NetworkCreateRequest::default()
+        };
+        match self.docker().await?.create_network(request).await {
+            Ok(made) => Ok(BridgeView {
+                name: spec.name.clone(),
+                device: Some(device(&made.id)),
+                id: made.id,
+                labels: spec.labels.clone(),
+                cidr: Some(spec.cidr.clone()),
+                gateway: Some(spec.gateway.clone()),
+            }),
+            Err(e) => {
+                // The engine allows duplicate names but not duplicate subnets,
+                // so the second of two concurrent creators finds the bridge of
+                // the first.
+                if let Some(found) = self.usable(actor, spec).await? {
+                    return Ok(found);
+                }
+                Err(self.fault(&format!("make network {} ({})", spec.name, spec.cidr), &e))
+            }
+        }
+    }
+}
+
+fn view(n: Network) -> BridgeView {
+    let id = n.id.unwrap_or_default();
+    let config = n
+        .ipam
+        .and_then(|i| i.config)
+        .and_then(|c| c.into_iter().next());
+    let config = config.unwrap_or_default();
+    BridgeView {
+        name: n.name.unwrap_or_default(),
+        device: (!id.is_empty()).then(|| device(&id)),
+        labels: n.labels.unwrap_or_default().into_iter().collect(),
+        cidr: config.subnet,
+        gateway: config.gateway,
+        id,
+    }
+}
+
+/// The name of the bridge device of a network in the engine.
+fn device(id: &str) -> String {
+    format!("br-{}", id.get(..12).unwrap_or(id))
+}
+
+/// Destinations of `/proc/net/route` (hexadecimal, in the machine's byte
+/// order), without the default route.
+fn routes(table: &str) -> Vec<String> {
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let address = u32::from_str_radix(fields.next()?, 16).ok()?;
+            let mask = u32::from_str_radix(fields.nth(5)?, 16).ok()?;
+            let [a, b, c, d] = address.to_ne_bytes();
+            (mask != 0).then(|| format!("{a}.{b}.{c}.{d}/{}", mask.count_ones()))
+        })
+        .collect()
+}

@@ -1,0 +1,219 @@
+//! The resources of a stack in memory with their indexes. The cost of a lookup
+//! does not depend on the size of the stack.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::api::{Action, Status};
+use crate::resource::{self, Role};
+use crate::stack::ResourceRow;
+
+/// Position of a resource in [`ResourceIndex`]: older resources have smaller positions,
+/// and a position is never reused.
+pub(super) type Slot = usize;
+
+#[derive(Default)]
+pub(super) struct ResourceIndex {
+    rows: BTreeMap<Slot, ResourceRow>,
+    next: Slot,
+    by_id: HashMap<String, Slot>,
+    /// Row id of the group (empty for none), then name, to positions in order.
+    by_name: HashMap<String, HashMap<String, Vec<Slot>>>,
+    /// Row id of a group to the positions of its members.
+    members: HashMap<String, BTreeSet<Slot>>,
+    /// Row id to the number of resources that name it in `requires`.
+    users: HashMap<String, usize>,
+    /// Everything that is IN_PROGRESS, except groups.
+    open: BTreeSet<Slot>,
+    /// Groups that are IN_PROGRESS.
+    open_groups: BTreeSet<Slot>,
+    /// Traversal and time of each failure that counts for the stack.
+    failed: BTreeSet<(i64, i64, Slot)>,
+    /// Removals that are IN_PROGRESS.
+    removals: usize,
+}
+
+pub(super) fn is_group(part: &ResourceRow) -> bool {
+    let kind = resource::find(&part.resource_type);
+    matches!(kind.map(|t| t.role), Some(Role::Group))
+}
+
+/// Whether a failure of the resource counts for its stack. A group only repeats
+/// the failures of its members, and replaced resources are ignored.
+fn failure_counts(p: &ResourceRow) -> bool {
+    p.status == Status::Failed && (p.action == Action::Delete || !p.to_remove) && !is_group(p)
+}
+
+impl ResourceIndex {
+    /// Indexes the resources of a stack, oldest first.
+    pub(super) fn new(parts: Vec<ResourceRow>) -> Self {
+        let mut all = Self::default();
+        for part in parts {
+            all.add(part);
+        }
+        all
+    }
+
+    pub(super) fn add(&mut self, part: ResourceRow) -> Slot {
+        let slot = self.next;
+        self.next += 1;
+        self.by_id.insert(part.id.clone(), slot);
+        let parent = part.parent.clone().unwrap_or_default();
+        if part.parent.is_some() {
+            let members = self.members.entry(parent.clone()).or_default();
+            members.insert(slot);
+        }
+        let names = self.by_name.entry(parent).or_default();
+        names.entry(part.name.clone()).or_default().push(slot);
+        self.index(slot, &part);
+        self.rows.insert(slot, part);
+        slot
+    }
+
+    /// Changes a resource; its id, name and group stay.
+    pub(super) fn change(&mut self, slot: Slot, change: impl FnOnce(&mut ResourceRow)) {
+        let Some(mut part) = self.rows.remove(&slot) else {
+            return;
+        };
+        self.unindex(slot, &part);
+        change(&mut part);
+        self.index(slot, &part);
+        self.rows.insert(slot, part);
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<ResourceRow> {
+        let part = self.rows.remove(&slot)?;
+        self.unindex(slot, &part);
+        self.by_id.remove(&part.id);
+        let parent = part.parent.clone().unwrap_or_default();
+        if let Some(members) = self.members.get_mut(&parent) {
+            members.remove(&slot);
+            if members.is_empty() {
+                self.members.remove(&parent);
+            }
+        }
+        if let Some(names) = self.by_name.get_mut(&parent) {
+            if let Some(places) = names.get_mut(&part.name) {
+                places.retain(|p| *p != slot);
+                if places.is_empty() {
+                    names.remove(&part.name);
+                }
+            }
+            if names.is_empty() {
+                self.by_name.remove(&parent);
+            }
+        }
+        Some(part)
+    }
+
+    fn index(&mut self, slot: Slot, part: &ResourceRow) {
+        for id in &part.requires {
+            match self.users.get_mut(id) {
+                Some(n) => *n += 1,
+                None => drop(self.users.insert(id.clone(), 1)),
+            }
+        }
+        if part.status == Status::InProgress {
+            if is_group(part) {
+                self.open_groups.insert(slot);
+            } else {
+                self.open.insert(slot);
+            }
+            self.removals += usize::from(part.action == Action::Delete);
+        }
+        if failure_counts(part) {
+            let entry = (part.traversal, part.updated_at, slot);
+            self.failed.insert(entry);
+        }
+    }
+
+    fn unindex(&mut self, slot: Slot, part: &ResourceRow) {
+        for id in &part.requires {
+            if let Some(n) = self.users.get_mut(id) {
+                *n -= 1;
+                if *n == 0 {
+                    self.users.remove(id);
+                }
+            }
+        }
+        if part.status == Status::InProgress {
+            self.open.remove(&slot);
+            self.open_groups.remove(&slot);
+            self.removals -= usize::from(part.action == Action::Delete);
+        }
+        let entry = (part.traversal, part.updated_at, slot);
+        self.failed.remove(&entry);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn at(&self, slot: Slot) -> Option<&ResourceRow> {
+        self.rows.get(&slot)
+    }
+
+    pub(super) fn slot(&self, id: &str) -> Option<Slot> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&ResourceRow> {
+        self.at(self.slot(id)?)
+    }
+
+    /// All resources, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &ResourceRow)> {
+        self.rows.iter().map(|(slot, part)| (*slot, part))
+    }
+
+    /// The current resource of a name: the newest, if a crash has left two.
+    pub(super) fn current(&self, parent: Option<&str>, name: &str) -> Option<&ResourceRow> {
+        let names = self.by_name.get(parent.unwrap_or_default())?;
+        let places = names.get(name)?.iter().rev();
+        places
+            .filter_map(|p| self.at(*p))
+            .find(|p| !p.to_remove && p.action != Action::Delete)
+    }
+
+    /// The members of a group, oldest first.
+    pub(super) fn members(&self, group: &str) -> impl Iterator<Item = (Slot, &ResourceRow)> {
+        let places = self.members.get(group).into_iter().flatten();
+        places.filter_map(|p| self.at(*p).map(|part| (*p, part)))
+    }
+
+    pub(super) fn has_members(&self, group: &str) -> bool {
+        self.members.contains_key(group)
+    }
+
+    /// Whether another resource names this one in `requires`.
+    pub(super) fn is_required(&self, id: &str) -> bool {
+        self.users.contains_key(id)
+    }
+
+    /// Everything that is IN_PROGRESS, except groups, oldest first.
+    pub(super) fn open(&self) -> impl ExactSizeIterator<Item = (Slot, &ResourceRow)> {
+        // Every position in the index has its row.
+        self.open.iter().map(|p| (*p, &self.rows[p]))
+    }
+
+    pub(super) fn open_groups(&self) -> impl Iterator<Item = (Slot, &ResourceRow)> {
+        self.open_groups.iter().map(|p| (*p, &self.rows[p]))
+    }
+
+    pub(super) fn removals_under_way(&self) -> bool {
+        self.removals > 0
+    }
+
+    /// The first failure of a traversal that counts for its stack.
+    pub(super) fn first_failure(&self, traversal: i64) -> Option<&ResourceRow> {
+        let from = (traversal, i64::MIN, 0);
+        let to = (traversal, i64::MAX, Slot::MAX);
+        let first = self.failed.range(from..=to).next()?;
+        self.at(first.2)
+    }
+
+    /// The first member of a group that failed in a traversal.
+    pub(super) fn failed_member(&self, group: &str, traversal: i64) -> Option<&ResourceRow> {
+        let failed = |p: &&ResourceRow| p.status == Status::Failed && p.traversal == traversal;
+        self.members(group).map(|(_, p)| p).find(failed)
+    }
+}
