@@ -84,6 +84,7 @@ async fn serve(d: Arc<ClustersDeps>, request: Request) -> Response {
         return not_allowed(&route.methods().join(", "), &id);
     }
     let call = async {
+        rest::query::check_text(&parts.uri)?;
         Ok(Call {
             ctx,
             minor: u16::try_from(used.version.minor).unwrap_or(u16::MAX),
@@ -204,10 +205,7 @@ fn segments(path: &str) -> Vec<String> {
         return Vec::new();
     }
     let path = path.strip_suffix(".json").unwrap_or(path);
-    // A `+` in a path is literal; only queries use it for a space.
-    path.split('/')
-        .map(|s| rest::query::decode(&s.replace('+', "%2B")))
-        .collect()
+    path.split('/').map(rest::query::decode_segment).collect()
 }
 
 /// Scheme, host and the prefix under which the service is mounted.

@@ -65,6 +65,10 @@ pub fn require_auth(
 }
 
 async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    if let Err(e) = crate::query::check_text(request.uri()) {
+        let request_id = RequestId::of(request.extensions());
+        return guard.dialect.render(&e, &request_id);
+    }
     let path = request.uri().path();
     let path = if path.len() > 1 {
         path.trim_end_matches('/')

@@ -27,7 +27,8 @@ pub async fn bytes(body: Body, limit: usize) -> Result<bytes::Bytes> {
 /// accepted, because clients send them.
 ///
 /// # Errors
-/// `NotSupported` 415 for another media type, `Invalid` if it is not JSON.
+/// `NotSupported` 415 for another media type, `Invalid` if it is not JSON or if
+/// a text contains the character NUL, which PostgreSQL cannot store.
 pub fn json(bytes: &[u8], headers: &HeaderMap) -> Result<Value> {
     let media = headers
         .get(CONTENT_TYPE)
@@ -49,6 +50,54 @@ pub fn json(bytes: &[u8], headers: &HeaderMap) -> Result<Value> {
             format!("Unknown mimetype: {essence}"),
         ));
     }
-    serde_json::from_slice(bytes)
-        .map_err(|e| Error::invalid("body", "Request is not in valid JSON format").context(e))
+    let value = serde_json::from_slice(bytes)
+        .map_err(|e| Error::invalid("body", "Request is not in valid JSON format").context(e))?;
+    // JSON can write the character only in this way.
+    let escaped = bytes.windows(NUL.len()).any(|part| part == NUL);
+    if escaped && let Some(field) = field_with_nul(&value, "body") {
+        return Err(Error::invalid(
+            &field,
+            format!("{field}: the character NUL is not allowed."),
+        ));
+    }
+    Ok(value)
+}
+
+const NUL: &[u8] = b"\\u0000";
+
+/// The name of the innermost field whose text, or whose name, has a NUL.
+fn field_with_nul(value: &Value, name: &str) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(|| name.to_owned()),
+        Value::Array(items) => items.iter().find_map(|item| field_with_nul(item, name)),
+        Value::Object(fields) => fields.iter().find_map(|(key, value)| {
+            if key.contains('\0') {
+                return Some(name.to_owned());
+            }
+            field_with_nul(value, key)
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> Option<String> {
+        json(text.as_bytes(), &HeaderMap::new())
+            .err()
+            .map(|e| e.message)
+    }
+
+    #[test]
+    fn the_field_with_a_nul_is_named() {
+        let said = |field: &str| Some(format!("{field}: the character NUL is not allowed."));
+        assert_eq!(refusal(r#"{"user": {"name": "a\u0000b"}}"#), said("name"));
+        assert_eq!(refusal(r#"{"tags": ["x", "\u0000"]}"#), said("tags"));
+        assert_eq!(refusal(r#"{"labels": {"\u0000": 1}}"#), said("labels"));
+        // An escaped backslash before the digits.
+        assert_eq!(refusal(r#"{"name": "\\u0000"}"#), None);
+        assert_eq!(refusal(r#"{"name": "a\nb"}"#), None);
+    }
 }

@@ -1,62 +1,55 @@
 //! Query strings as a list of pairs: services decide which keys they support,
 //! in which version.
 
+use axum::http::Uri;
+use kernel::{Error, Result};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// All characters but those that RFC 3986 calls unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// Decodes `a=b&c` into pairs; a key without `=` has an empty value.
 #[must_use]
 pub fn pairs(query: Option<&str>) -> Vec<(String, String)> {
-    query
-        .unwrap_or_default()
-        .split('&')
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            (decode(key), decode(value))
-        })
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .into_owned()
         .collect()
 }
 
-/// Percent-decoding with `+` as space; invalid escapes are unchanged.
+/// Decodes a segment of a path; invalid escapes are unchanged.
 #[must_use]
-pub fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        match bytes[i] {
-            b'+' => out.push(b' '),
-            b'%' => match escape(bytes.get(i + 1..i + 3)) {
-                Some(byte) => {
-                    out.push(byte);
-                    i += 2;
-                }
-                None => out.push(b'%'),
-            },
-            byte => out.push(byte),
-        }
-        i += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
+pub fn decode_segment(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// Encodes a value for a query string.
 #[must_use]
 pub fn encode(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
-fn escape(hex: Option<&[u8]>) -> Option<u8> {
-    let digit = |b: u8| char::from(b).to_digit(16);
-    let [high, low] = hex? else { return None };
-    u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
+/// Rejects a path or a query with control characters, which no name or id has
+/// and which PostgreSQL in part refuses to store or to compare.
+///
+/// # Errors
+/// `Invalid`.
+pub fn check_text(uri: &Uri) -> Result<()> {
+    for (part, text) in [
+        ("path", uri.path()),
+        ("query", uri.query().unwrap_or_default()),
+    ] {
+        if percent_decode_str(text).any(|byte| byte.is_ascii_control()) {
+            return Err(Error::invalid(
+                part,
+                format!("The {part} of the URL contains a control character; remove it."),
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -72,7 +65,19 @@ mod tests {
 
     #[test]
     fn what_is_encoded_decodes_to_itself() {
-        let text = "a b&c=d/%ü";
-        assert_eq!(decode(&encode(text)), text);
+        let text = "a b&c=d/%ü-._~";
+        assert_eq!(encode(text), "a%20b%26c%3Dd%2F%25%C3%BC-._~");
+        assert_eq!(decode_segment(&encode(text)), text);
+        // Only a query has `+` for a space.
+        assert_eq!(decode_segment("a+b"), "a+b");
+    }
+
+    #[test]
+    fn control_characters_are_rejected_in_paths_and_queries() {
+        let check = |text: &str| check_text(&text.parse().unwrap());
+        assert!(check("/v3/users/a%00b").is_err());
+        assert!(check("/v3/users?name=%0Ax").is_err());
+        assert!(check("/v3/users?name%7f=x").is_err());
+        assert!(check("/v3/users/%C3%BC?name=a%20b%2").is_ok());
     }
 }
