@@ -65,6 +65,7 @@ impl FromRequest<Identity> for Call {
 
     async fn from_request(request: Request, identity: &Identity) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
+        rest::query::check_text(&parts.uri)?;
         let caller = parts.extensions.get::<rest::Caller>().map(|c| c.0.clone());
         Ok(Self {
             base: rest::link::base(&parts.headers, identity.public_endpoint.as_deref()),
@@ -194,6 +195,11 @@ impl Call {
                 let wanted = !["0", "false"].contains(&wanted.to_ascii_lowercase().as_str());
                 return item["enabled"] == wanted;
             }
+            if filters.contains(&"tags")
+                && let Some(matches) = matches_tags(&item["tags"], name, wanted)
+            {
+                return matches;
+            }
             if filters.contains(&name.as_str()) {
                 return item[name] == *wanted;
             }
@@ -205,6 +211,20 @@ impl Call {
                 _ => true,
             }
         })
+    }
+}
+
+/// Whether tags fulfil a filter with a list of tags; `None` if it is another
+/// filter.
+fn matches_tags(tags: &Value, name: &str, wanted: &str) -> Option<bool> {
+    let has = |tag: &str| tags.as_array().is_some_and(|t| t.iter().any(|t| t == tag));
+    let mut listed = wanted.split(',').filter(|tag| !tag.is_empty());
+    match name {
+        "tags" => Some(listed.all(has)),
+        "tags-any" => Some(listed.any(has)),
+        "not-tags" => Some(!listed.all(has)),
+        "not-tags-any" => Some(!listed.any(has)),
+        _ => None,
     }
 }
 

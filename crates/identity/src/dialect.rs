@@ -1,9 +1,9 @@
 //! Keystone's error bodies.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use kernel::Error;
+use kernel::{Error, Kind};
 use serde_json::json;
 
 pub(crate) struct Keystone;
@@ -23,6 +23,11 @@ impl rest::Dialect for Keystone {
                 "www-authenticate",
                 HeaderValue::from_static("Keystone uri=\"/identity/v3\""),
             );
+        }
+        if let Kind::Unavailable { retry_after } = error.kind {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
         }
         response
     }

@@ -1,165 +1,9 @@
 //! Identity over HTTP: a real listener and the bodies that clients send.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use identity::{CatalogEntry, Identity};
+mod fixture;
+
+use fixture::{Fixture, project, text};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
-
-struct Fixture {
-    at: String,
-    admin_password: String,
-    demo_password: String,
-    stop: CancellationToken,
-    _dir: tempfile::TempDir,
-}
-
-struct Answer {
-    status: u16,
-    headers: String,
-    body: Value,
-}
-
-impl Fixture {
-    async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", dir.path().join("db.sqlite").display());
-        let db = db::Db::connect(&url).await.unwrap();
-        db.migrate(identity::migrations()).await.unwrap();
-        let catalog = vec![
-            CatalogEntry::new("identity", "keystone", "/identity/v3"),
-            CatalogEntry::new("container-infra", "magnum", "/container-infra/v1"),
-        ];
-        let keys = dir.path().join("keys");
-        let identity = Identity::new(db, &keys, catalog, None).await.unwrap();
-        let first = identity.bootstrap().await.unwrap().unwrap();
-        assert!(identity.bootstrap().await.unwrap().is_none());
-        let router = axum::Router::new().merge(identity.routes());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap().to_string();
-        let stop = CancellationToken::new();
-        tokio::spawn(rest::serve(
-            listener,
-            rest::finish(router, dialect()),
-            stop.clone(),
-        ));
-        Self {
-            at,
-            admin_password: first.admin_password,
-            demo_password: first.demo_password,
-            stop,
-            _dir: dir,
-        }
-    }
-
-    async fn send(&self, line: &str, token: &str, subject: &str, body: &str) -> Answer {
-        let (verb, path) = line.split_once(' ').unwrap();
-        let mut head = format!(
-            "{verb} /identity{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
-            self.at,
-            body.len()
-        );
-        for (name, value) in [("X-Auth-Token", token), ("X-Subject-Token", subject)] {
-            if !value.is_empty() {
-                head.push_str(&format!("{name}: {value}\r\n"));
-            }
-        }
-        let mut stream = TcpStream::connect(&self.at).await.unwrap();
-        stream
-            .write_all(format!("{head}\r\n{body}").as_bytes())
-            .await
-            .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        let (headers, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(headers.contains("x-openstack-request-id: req-"), "{text}");
-        Answer {
-            status: headers[9..12].parse().unwrap(),
-            headers: headers.to_owned(),
-            body: serde_json::from_str(body).unwrap_or(Value::Null),
-        }
-    }
-
-    /// A call that must return this status.
-    async fn call(&self, line: &str, token: &str, body: Value, status: u16) -> Value {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        let got = self.send(line, token, "", &body).await;
-        assert_eq!(got.status, status, "{line}: {}", got.body);
-        if status >= 400 {
-            let error = &got.body["error"];
-            assert_eq!(error["code"], status, "{line}: {}", got.body);
-            assert!(error["title"].is_string() && error["message"].is_string());
-        }
-        got.body
-    }
-
-    async fn auth(&self, identity: Value, scope: Value) -> Answer {
-        let mut auth = json!({"identity": identity});
-        if !scope.is_null() {
-            auth["scope"] = scope;
-        }
-        let body = json!({"auth": auth}).to_string();
-        self.send("POST /v3/auth/tokens", "", "", &body).await
-    }
-
-    async fn login(&self, user: &str, secret: &str, scope: Value) -> Answer {
-        self.auth(password(user, secret), scope).await
-    }
-
-    async fn admin(&self) -> String {
-        let scope = project("admin");
-        self.login("admin", &self.admin_password, scope)
-            .await
-            .token()
-    }
-}
-
-impl Drop for Fixture {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-impl Answer {
-    fn token(&self) -> String {
-        assert_eq!(self.status, 201, "{}", self.body);
-        let line = self
-            .headers
-            .lines()
-            .find_map(|l| l.strip_prefix("x-subject-token: "));
-        line.unwrap().trim().to_owned()
-    }
-}
-
-struct Plain;
-
-impl rest::Dialect for Plain {
-    fn render(&self, error: &kernel::Error, _: &str) -> axum::response::Response {
-        axum::response::IntoResponse::into_response(error.message.clone())
-    }
-}
-
-fn dialect() -> std::sync::Arc<dyn rest::Dialect> {
-    std::sync::Arc::new(Plain)
-}
-
-fn password(user: &str, secret: &str) -> Value {
-    json!({"methods": ["password"], "password": {"user":
-        {"name": user, "domain": {"name": "Default"}, "password": secret}}})
-}
-
-fn project(name: &str) -> Value {
-    json!({"project": {"name": name, "domain": {"id": "default"}}})
-}
-
-fn text(v: &Value) -> String {
-    v.as_str().unwrap().to_owned()
-}
 
 #[tokio::test]
 async fn scopes_and_bodies_of_tokens() {
@@ -638,4 +482,36 @@ async fn domains_roles_and_lists() {
     w.call("GET /v3/regions/RegionOne", &a, Value::Null, 200)
         .await;
     w.call("GET /v3/groups", &a, Value::Null, 200).await;
+}
+
+#[tokio::test]
+async fn control_characters_are_refused_and_tags_are_a_filter() {
+    let w = Fixture::start().await;
+    let admin = w.admin().await;
+    for path in ["/v3/users/a%00b", "/v3/users?name=%00", "/v3/projects/%0a"] {
+        w.call(&format!("GET {path}"), &admin, Value::Null, 400)
+            .await;
+    }
+    let new = json!({"user": {"name": "a\0b"}});
+    let got = w.call("POST /v3/users", &admin, new, 400).await;
+    assert_eq!(
+        got["error"]["message"],
+        "name: the character NUL is not allowed."
+    );
+    // Without a token, too.
+    assert_eq!(w.login("a\0b", "x", Value::Null).await.status, 400);
+    let change = json!({"user": {"original_password": "a", "password": "b"}});
+    w.call("POST /v3/users/%00/password", "", change, 400).await;
+
+    let count = async |query: &str| {
+        let line = format!("GET /v3/projects?{query}");
+        let got = w.call(&line, &admin, Value::Null, 200).await;
+        got["projects"].as_array().unwrap().len()
+    };
+    let all = count("").await;
+    assert!(all > 0);
+    assert_eq!(count("tags=x").await, 0);
+    assert_eq!(count("tags-any=x,y").await, 0);
+    assert_eq!(count("not-tags=x").await, all);
+    assert_eq!(count("not-tags-any=x,y").await, all);
 }

@@ -10,7 +10,7 @@ use super::{Project, ops, table, wire};
 use crate::Identity;
 use crate::call::{Call, Reply, created, done, shown};
 
-const FILTERS: &[&str] = &["name", "domain_id", "enabled", "parent_id"];
+const FILTERS: &[&str] = &["tags", "name", "domain_id", "enabled", "parent_id"];
 
 pub(crate) fn routes() -> Router<Identity> {
     Router::new()

@@ -5,6 +5,9 @@ pub(crate) mod ops;
 pub(crate) mod table;
 pub(crate) mod wire;
 
+/// Maximum depth of the project hierarchy, without the domain.
+pub(crate) const MAX_DEPTH: usize = 5;
+
 /// A project or domain as stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {

@@ -3,12 +3,9 @@
 use db::Table as _;
 use kernel::{Error, Result, ids};
 
-use super::{Project, table};
+use super::{MAX_DEPTH, Project, table};
 use crate::Identity;
 use crate::call::{Fields, as_conflict, missing, wrong};
-
-/// Maximum depth of the project hierarchy, without the domain.
-const MAX_DEPTH: usize = 5;
 
 pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
     let found = table::by_id(&identity.db, id).await?;
@@ -122,6 +119,11 @@ pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Re
                 "Cannot disable project {id} since its subtree contains enabled projects."
             )));
         }
+        if enabled && !project.enabled && enabled_domain_of(identity, &project).await?.is_none() {
+            return Err(Error::forbidden(format!(
+                "Cannot enable project {id} since it has disabled parents"
+            )));
+        }
         project.enabled = enabled;
     }
     let stored = db::write!(identity.db, |tx| table::update(tx, &project).await);
@@ -143,6 +145,27 @@ pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
     let deleted = db::write!(identity.db, |tx| table::delete(tx, id).await);
     identity.cache.clear();
     deleted.map(|_| ())
+}
+
+/// The domain of a project, if the domain and all projects between them are
+/// enabled.
+pub(crate) async fn enabled_domain_of(
+    identity: &Identity,
+    project: &Project,
+) -> Result<Option<Project>> {
+    let db = &identity.db;
+    let mut parent = project.parent_id.clone();
+    for _ in 0..=MAX_DEPTH {
+        match parent.filter(|id| *id != project.domain_id) {
+            None => break,
+            Some(id) => match table::by_id(db, &id).await? {
+                Some(above) if above.enabled => parent = above.parent_id,
+                _ => return Ok(None),
+            },
+        }
+    }
+    let domain = table::by_id(db, &project.domain_id).await?;
+    Ok(domain.filter(|d| d.enabled))
 }
 
 async fn children(identity: &Identity, id: &str) -> Result<Vec<Project>> {

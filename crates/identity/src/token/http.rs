@@ -10,6 +10,7 @@ use kernel::{Error, Result};
 use rest::{Caller, Dialect as _, RequestId};
 use serde_json::{Value, json};
 
+use super::payload::Scope;
 use super::{ops, wire};
 use crate::dialect::Keystone;
 use crate::project::{self, Project};
@@ -117,11 +118,36 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|v| v.to_str().ok())
 }
 
-/// The caller and the token that is examined. Callers may examine their own
-/// token; other tokens are visible to admins and services only.
-async fn pair(
+/// What is done with the token that a request names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Show,
+    Revoke,
+}
+
+impl Use {
+    /// Whether these roles permit it for tokens of other users. A service
+    /// validates the tokens of its callers and revokes none.
+    fn is_permitted(self, caller: &super::Valid) -> bool {
+        let has = |name: &str| caller.roles.iter().any(|r| r.name == name);
+        let system = caller.payload.scope == Scope::System;
+        has("admin") || self == Self::Show && (has("service") || system && has("reader"))
+    }
+
+    fn action(self) -> &'static str {
+        match self {
+            Self::Show => "identity:validate_token",
+            Self::Revoke => "identity:revoke_token",
+        }
+    }
+}
+
+/// The text of the token that is examined, and its contents. Every user
+/// may examine and revoke tokens of their own.
+async fn subject_token(
     identity: &Identity,
     headers: &HeaderMap,
+    purpose: Use,
 ) -> Result<(String, std::sync::Arc<super::Valid>)> {
     let caller = header(headers, "x-auth-token").ok_or_else(Error::unauthenticated)?;
     let caller = ops::validate(identity, caller).await?;
@@ -130,20 +156,14 @@ async fn pair(
     let about = ops::validate(identity, subject)
         .await
         .map_err(|_| Error::new(kernel::Kind::NotFound, "Could not recognize Fernet token"))?;
-    let privileged = caller
-        .roles
-        .iter()
-        .any(|r| r.name == "admin" || r.name == "service");
-    if !privileged && caller.user.id != about.user.id {
-        return Err(Error::forbidden(
-            "You are not authorized to perform the requested action: identity:validate_token.",
-        ));
+    if caller.user.id != about.user.id && !purpose.is_permitted(&caller) {
+        return Err(crate::call::forbidden(purpose.action()));
     }
     Ok((subject.to_owned(), about))
 }
 
 async fn show(identity: &Identity, headers: &HeaderMap, nocatalog: bool) -> Result<Response> {
-    let (token, valid) = pair(identity, headers).await?;
+    let (token, valid) = subject_token(identity, headers, Use::Show).await?;
     let body = wire::token(&valid, render_catalog(identity, headers, nocatalog));
     let mut response = Json(body).into_response();
     subject(&mut response, &token);
@@ -151,12 +171,22 @@ async fn show(identity: &Identity, headers: &HeaderMap, nocatalog: bool) -> Resu
 }
 
 async fn revoke(identity: &Identity, headers: &HeaderMap) -> Result<Response> {
-    let (_, valid) = pair(identity, headers).await?;
+    let (_, valid) = subject_token(identity, headers, Use::Revoke).await?;
     ops::revoke(identity, &valid).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn auth_catalog(State(identity): State<Identity>, headers: HeaderMap) -> Response {
+async fn auth_catalog(
+    State(identity): State<Identity>,
+    Caller(ctx): Caller,
+    headers: HeaderMap,
+) -> Response {
+    if ctx.scope == kernel::Scope::Unscoped {
+        return answer(
+            Err(crate::call::forbidden("identity:get_auth_catalog")),
+            &ctx.request_id,
+        );
+    }
     let base = identity.base(&headers);
     Json(json!({
         "catalog": catalog::render(&identity.catalog, &base),

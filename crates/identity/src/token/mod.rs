@@ -13,7 +13,7 @@ use kernel::{Ctx, Scope};
 
 use crate::project::Project;
 use crate::role::Role;
-use crate::user::User;
+use crate::user::{User, table::AppCredential};
 use payload::Payload;
 
 /// A valid token with all of its data.
@@ -29,6 +29,8 @@ pub(crate) struct Valid {
     /// Name of the project's domain.
     pub target_domain_name: String,
     pub roles: Vec<Role>,
+    /// The credential by which the token was issued.
+    pub credential: Option<AppCredential>,
 }
 
 impl Valid {

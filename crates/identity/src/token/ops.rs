@@ -57,6 +57,10 @@ pub(crate) async fn issue(
     let issued_at = now.max(proven.user.tokens_after);
     let token = identity.keys.seal(issued_at, &payload.encode()?)?;
     let valid = Arc::new(fill(identity, payload, issued_at).await?);
+    // The tokens of the user were revoked while this one was being issued.
+    if issued_at < valid.user.tokens_after {
+        return Err(refused("the user's tokens were revoked meanwhile"));
+    }
     identity.cache.put(&token, valid.clone());
     Ok((token, valid))
 }
@@ -80,7 +84,9 @@ async fn prove(identity: &Identity, proof: &Proof, now: i64) -> Result<Proven> {
             })
         }
         Proof::Token(token) => {
-            let source = validate(identity, token).await?;
+            // What another server revoked must not lead to a new token, so the
+            // cache is not used.
+            let source = validate_uncached(identity, token).await?;
             if let Scope::AppCredential { .. } = source.payload.scope {
                 return Err(Error::forbidden(
                     "You are not authorized to perform the requested action: Using a delegated token to create another token is not allowed..",
@@ -144,16 +150,7 @@ async fn scope(identity: &Identity, proven: &Proven, wanted: &Wanted) -> Result<
     match wanted {
         Wanted::Unscoped => Ok(Scope::Unscoped),
         Wanted::System => Ok(Scope::System),
-        Wanted::Default => match &proven.user.default_project_id {
-            Some(id)
-                if !roles(identity, &proven.user.id, "project", id)
-                    .await?
-                    .is_empty() =>
-            {
-                Ok(Scope::Project(id.clone()))
-            }
-            _ => Ok(Scope::Unscoped),
-        },
+        Wanted::Default => default_scope(identity, &proven.user).await,
         Wanted::Project(reference) => {
             let project = find_project(identity, reference).await?;
             let project = project
@@ -171,14 +168,44 @@ async fn scope(identity: &Identity, proven: &Proven, wanted: &Wanted) -> Result<
     }
 }
 
-/// Decrypts a token and checks everything that it refers to.
+/// The user's default project if the user can use it; otherwise no scope.
+async fn default_scope(identity: &Identity, user: &User) -> Result<Scope> {
+    let Some(id) = &user.default_project_id else {
+        return Ok(Scope::Unscoped);
+    };
+    let project = project::table::by_id(&identity.db, id).await?;
+    let Some(project) = project.filter(|p| p.enabled && !p.is_domain) else {
+        return Ok(Scope::Unscoped);
+    };
+    if roles(identity, &user.id, "project", id).await?.is_empty()
+        || project::ops::enabled_domain_of(identity, &project)
+            .await?
+            .is_none()
+    {
+        return Ok(Scope::Unscoped);
+    }
+    Ok(Scope::Project(project.id))
+}
+
+/// Decrypts a token and checks everything that it refers to. The result may be
+/// two seconds old.
 pub(crate) async fn validate(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
     let now = clock::now_micros() / MICROS;
+    // Padding does not make it another token.
+    let token = token.trim_end_matches('=');
     if let Some(valid) = identity.cache.get(token)
         && valid.payload.expires_at > now
     {
         return Ok(valid);
     }
+    let valid = validate_uncached(identity, token).await?;
+    identity.cache.put(token, valid.clone());
+    Ok(valid)
+}
+
+/// As [`validate`], by the present contents of the database.
+async fn validate_uncached(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
+    let now = clock::now_micros() / MICROS;
     let (issued_at, bytes) = identity
         .keys
         .open_token(token)
@@ -194,7 +221,6 @@ pub(crate) async fn validate(identity: &Identity, token: &str) -> Result<Arc<Val
     if issued_at < valid.user.tokens_after {
         return Err(refused("issued before the user's tokens were revoked"));
     }
-    identity.cache.put(token, valid.clone());
     Ok(valid)
 }
 
@@ -219,6 +245,7 @@ async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<V
                 target: None,
                 target_domain_name: String::new(),
                 roles: vec![],
+                credential: None,
             });
         }
         Scope::Project(id) | Scope::AppCredential { project_id: id, .. } => ("project", id.clone()),
@@ -226,10 +253,12 @@ async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<V
         Scope::System => ("system", "all".to_owned()),
     };
     let mut held = roles(identity, &user.id, kind, &target_id).await?;
+    let mut used = None;
     if let Scope::AppCredential { id, .. } = &payload.scope {
         let credential = user::table::credential(db, id).await?;
         let credential = credential.ok_or_else(|| refused("application credential was deleted"))?;
         held.retain(|r| credential.roles.contains(&r.id));
+        used = Some(credential);
     }
     if held.is_empty() {
         return Err(refused("no role on the target"));
@@ -241,10 +270,8 @@ async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<V
             .filter(|p| p.enabled)
             .ok_or_else(|| refused("target was deleted or is disabled"))?;
         if !found.is_domain {
-            let domain = project::table::by_id(db, &found.domain_id).await?;
-            let domain = domain
-                .filter(|d| d.enabled)
-                .ok_or_else(|| refused("domain is disabled"))?;
+            let domain = project::ops::enabled_domain_of(identity, &found).await?;
+            let domain = domain.ok_or_else(|| refused("parent or domain is disabled"))?;
             target_domain_name = domain.name;
         }
         target = Some(found);
@@ -257,6 +284,7 @@ async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<V
         target,
         target_domain_name,
         roles: held,
+        credential: used,
     })
 }
 
@@ -276,13 +304,15 @@ async fn roles(
     Ok(role::with_implied(&all, &implied, &held))
 }
 
-/// Revokes one token; takes effect on this server at once.
+/// Revokes a token with all tokens that were issued from it or from its
+/// ancestors; takes effect on this server at once.
 pub(crate) async fn revoke(identity: &Identity, valid: &Valid) -> Result<()> {
     let now = clock::now_micros() / MICROS;
     let revoked = db::write!(identity.db, |tx| {
         table::forget(tx, now).await?;
-        if let Some(own) = valid.payload.audit_ids.first() {
-            table::revoke(tx, own, valid.payload.expires_at).await?;
+        // The last one is the first token of the chain, which all have.
+        if let Some(first) = valid.payload.audit_ids.last() {
+            table::revoke(tx, first, valid.payload.expires_at).await?;
         }
         Ok(())
     });

@@ -173,6 +173,11 @@ pub(crate) fn token(valid: &Valid, catalog: Option<Value>) -> Value {
         (Scope::System, _) => token["system"] = json!({"all": true}),
         _ => {}
     }
+    if let Some(credential) = &valid.credential {
+        token["application_credential"] = json!({
+            "id": credential.id, "name": credential.name, "restricted": !credential.unrestricted,
+        });
+    }
     if p.scope != Scope::Unscoped {
         token["roles"] = valid
             .roles

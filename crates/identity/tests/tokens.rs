@@ -1,0 +1,202 @@
+//! Tokens and what ends them: revocation, disabled projects, application
+//! credentials.
+
+mod fixture;
+
+use fixture::{Fixture, project, text};
+use serde_json::{Value, json};
+
+/// The body of an authentication by a token.
+fn by_token(token: &str) -> Value {
+    json!({"methods": ["token"], "token": {"id": token}})
+}
+
+/// A user of the default domain with this role on a project, who logs in with
+/// the password "secret".
+async fn new_user(w: &Fixture, admin: &str, name: &str, role: &str, project_id: &str) -> String {
+    let body =
+        json!({"user": {"name": name, "password": "secret", "default_project_id": project_id}});
+    let made = w.call("POST /v3/users", admin, body, 201).await;
+    let id = text(&made["user"]["id"]);
+    let role = role_id(w, admin, role).await;
+    let line = format!("PUT /v3/projects/{project_id}/users/{id}/roles/{role}");
+    w.call(&line, admin, Value::Null, 204).await;
+    id
+}
+
+async fn role_id(w: &Fixture, admin: &str, name: &str) -> String {
+    let line = format!("GET /v3/roles?name={name}");
+    let found = w.call(&line, admin, Value::Null, 200).await;
+    text(&found["roles"][0]["id"])
+}
+
+async fn new_project(w: &Fixture, admin: &str, name: &str, parent: Option<&str>) -> String {
+    let body = json!({"project": {"name": name, "domain_id": "default", "parent_id": parent}});
+    let made = w.call("POST /v3/projects", admin, body, 201).await;
+    text(&made["project"]["id"])
+}
+
+async fn enable(w: &Fixture, admin: &str, project_id: &str, enabled: bool) {
+    let line = format!("PATCH /v3/projects/{project_id}");
+    let body = json!({"project": {"enabled": enabled}});
+    w.call(&line, admin, body, 200).await;
+}
+
+#[tokio::test]
+async fn a_stolen_token_gives_no_new_token_after_a_password_change_on_another_server() {
+    let first = Fixture::start().await;
+    let second = first.second_server().await;
+    let got = first
+        .login("demo", &first.demo_password, project("demo"))
+        .await;
+    let (stolen, user) = (got.token(), text(&got.body["token"]["user"]["id"]));
+    // Now the second server has it in its cache.
+    second
+        .call("GET /v3/auth/projects", &stolen, Value::Null, 200)
+        .await;
+    let change = json!({"user": {"original_password": first.demo_password, "password": "new"}});
+    let line = format!("POST /v3/users/{user}/password");
+    first.call(&line, "", change, 204).await;
+    let got = second.auth(by_token(&stolen), project("demo")).await;
+    assert_eq!(got.status, 401, "{}", got.body);
+}
+
+#[tokio::test]
+async fn revoking_a_token_revokes_all_tokens_of_its_chain() {
+    let w = Fixture::start().await;
+    let first = w
+        .login("demo", &w.demo_password, json!("unscoped"))
+        .await
+        .token();
+    let second = w.auth(by_token(&first), project("demo")).await.token();
+    let third = w.auth(by_token(&second), project("demo")).await.token();
+    let other = w
+        .login("demo", &w.demo_password, project("demo"))
+        .await
+        .token();
+    let got = w.send("DELETE /v3/auth/tokens", &third, &second, "").await;
+    assert_eq!(got.status, 204);
+    for token in [&first, &second, &third] {
+        w.call("GET /v3/auth/projects", token, Value::Null, 401)
+            .await;
+    }
+    w.call("GET /v3/auth/projects", &other, Value::Null, 200)
+        .await;
+}
+
+#[tokio::test]
+async fn services_and_system_readers_validate_tokens_of_others_and_revoke_none() {
+    let w = Fixture::start().await;
+    let admin = w.admin().await;
+    let demo = w
+        .login("demo", &w.demo_password, project("demo"))
+        .await
+        .token();
+    let place = new_project(&w, &admin, "place", None).await;
+    new_user(&w, &admin, "magnum", "service", &place).await;
+    let reader = new_user(&w, &admin, "auditor", "reader", &place).await;
+    let line = format!(
+        "PUT /v3/system/users/{reader}/roles/{}",
+        role_id(&w, &admin, "reader").await
+    );
+    w.call(&line, &admin, Value::Null, 204).await;
+    let service = w.login("magnum", "secret", project("place")).await.token();
+    let everywhere = json!({"system": {"all": true}});
+    let system = w.login("auditor", "secret", everywhere).await.token();
+    let plain = w.login("auditor", "secret", project("place")).await.token();
+    for (token, shown) in [(&service, 200), (&system, 200), (&plain, 403)] {
+        let got = w.send("GET /v3/auth/tokens", token, &demo, "").await;
+        assert_eq!(got.status, shown, "{}", got.body);
+        let got = w.send("DELETE /v3/auth/tokens", token, &demo, "").await;
+        assert_eq!(got.status, 403, "{}", got.body);
+    }
+    w.call("GET /v3/auth/projects", &demo, Value::Null, 200)
+        .await;
+}
+
+#[tokio::test]
+async fn padding_does_not_make_another_token() {
+    let w = Fixture::start().await;
+    let got = w.login("demo", &w.demo_password, project("demo")).await;
+    let token = got.token();
+    for end in ["=", "=="] {
+        let padded = format!("{token}{end}");
+        w.call("GET /v3/auth/projects", &padded, Value::Null, 200)
+            .await;
+    }
+    w.send("DELETE /v3/auth/tokens", &token, &token, "").await;
+    for end in ["", "=", "=="] {
+        let padded = format!("{token}{end}");
+        w.call("GET /v3/auth/projects", &padded, Value::Null, 401)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_default_project_gives_an_unscoped_token() {
+    let w = Fixture::start().await;
+    let admin = w.admin().await;
+    let home = new_project(&w, &admin, "home", None).await;
+    new_user(&w, &admin, "ann", "member", &home).await;
+    let got = w.login("ann", "secret", Value::Null).await;
+    assert_eq!(got.body["token"]["project"]["name"], "home");
+    enable(&w, &admin, &home, false).await;
+    let got = w.login("ann", "secret", Value::Null).await;
+    let token = got.token();
+    assert!(got.body["token"].get("project").is_none(), "{}", got.body);
+    // A catalogue needs a scope.
+    w.call("GET /v3/auth/catalog", &token, Value::Null, 403)
+        .await;
+    w.call("GET /v3/auth/catalog", &admin, Value::Null, 200)
+        .await;
+}
+
+#[tokio::test]
+async fn a_project_below_a_disabled_one_gives_no_token() {
+    let w = Fixture::start().await;
+    let admin = w.admin().await;
+    let top = new_project(&w, &admin, "top", None).await;
+    let middle = new_project(&w, &admin, "middle", Some(&top)).await;
+    let low = new_project(&w, &admin, "low", Some(&middle)).await;
+    new_user(&w, &admin, "ann", "member", &low).await;
+    let token = w.login("ann", "secret", project("low")).await.token();
+    enable(&w, &admin, &low, false).await;
+    enable(&w, &admin, &middle, false).await;
+    let line = format!("PATCH /v3/projects/{low}");
+    let body = json!({"project": {"enabled": true}});
+    w.call(&line, &admin, body, 403).await;
+    enable(&w, &admin, &middle, true).await;
+    enable(&w, &admin, &low, true).await;
+    // Two changes at the same time can leave this behind.
+    w.set_enabled(&top, false).await;
+    let second = w.second_server().await;
+    second
+        .call("GET /v3/auth/projects", &token, Value::Null, 401)
+        .await;
+    let got = w.login("ann", "secret", project("low")).await;
+    assert_eq!(got.status, 401, "{}", got.body);
+    let got = w.login("ann", "secret", Value::Null).await;
+    assert!(got.body["token"].get("project").is_none(), "{}", got.body);
+    w.set_enabled(&top, true).await;
+    let got = w.login("ann", "secret", project("low")).await;
+    assert_eq!(got.status, 201, "{}", got.body);
+}
+
+#[tokio::test]
+async fn a_token_says_by_which_application_credential_it_was_issued() {
+    let w = Fixture::start().await;
+    let got = w.login("demo", &w.demo_password, project("demo")).await;
+    let (token, user) = (got.token(), text(&got.body["token"]["user"]["id"]));
+    let line = format!("POST /v3/users/{user}/application_credentials");
+    let body = json!({"application_credential": {"name": "ci"}});
+    let made = w.call(&line, &token, body, 201).await;
+    let made = &made["application_credential"];
+    let proof = json!({"methods": ["application_credential"],
+        "application_credential": {"id": made["id"], "secret": made["secret"]}});
+    let got = w.auth(proof, Value::Null).await;
+    let block = json!({"id": made["id"], "name": "ci", "restricted": true});
+    assert_eq!(got.body["token"]["application_credential"], block);
+    let token = got.token();
+    let shown = w.send("GET /v3/auth/tokens", &token, &token, "").await;
+    assert_eq!(shown.body["token"]["application_credential"], block);
+}
