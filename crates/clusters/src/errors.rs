@@ -8,12 +8,22 @@ pub(crate) fn bad_request(field: &str, text: impl Into<String>) -> Error {
     Error::invalid(field, text)
 }
 
+/// Most characters of a value or a field name that an error repeats.
+const SHOWN: usize = 1000;
+
 /// 400 with the text of Magnum's body validation. `value` is already formatted.
 pub(crate) fn invalid_field(field: &str, value: &str, why: &str) -> Error {
+    let (field, value) = (start(field), start(value));
     Error::invalid(
         field,
         format!("Invalid input for field/attribute {field}. Value: '{value}'. {why}"),
     )
+}
+
+/// The start of a text that may have the size of a whole request.
+fn start(text: &str) -> &str {
+    let end = text.char_indices().nth(SHOWN).map(|(at, _)| at);
+    end.map_or(text, |end| &text[..end])
 }
 
 /// 406: the endpoint is not part of the API version asked for.

@@ -8,6 +8,19 @@ use serde_json::{Map, Value};
 
 use crate::errors::{bad_request, invalid_field};
 
+/// Most labels of one object.
+const MAX_LABELS: usize = 256;
+/// Longest name of a label, in characters.
+const MAX_LABEL_NAME: usize = 255;
+/// Longest value of a label, in bytes.
+const MAX_LABEL_VALUE: usize = 16 * 1024;
+/// All names and values of an object's labels together, in bytes: lists show
+/// the labels of each of up to 1,000 objects.
+const MAX_LABELS_SIZE: usize = 64 * 1024;
+/// Most entries of a list, and the longest entry, in characters.
+const MAX_ENTRIES: usize = 1000;
+const MAX_ENTRY: usize = 255;
+
 /// The body of one request.
 pub(crate) struct Fields {
     map: Map<String, Value>,
@@ -98,10 +111,17 @@ impl Fields {
             let why = format!("Value not a valid list: {}", python(value));
             return Err(invalid_field(name, &python(value), &why));
         };
+        if items.len() > MAX_ENTRIES {
+            let (given, why) = (
+                items.len(),
+                format!("At most {MAX_ENTRIES} entries are allowed."),
+            );
+            return Err(invalid_field(name, &format!("{given} entries"), &why));
+        }
         items
             .iter()
             .map(|v| match v {
-                Value::String(s) => Ok(s.clone()),
+                Value::String(_) => check_text(name, v, 0, MAX_ENTRY),
                 Value::Number(n) => Ok(n.to_string()),
                 _ => Err(invalid_field(name, &python(v), "Every entry must be text.")),
             })
@@ -193,7 +213,12 @@ pub(crate) fn check_labels(name: &str, value: &Value) -> Result<BTreeMap<String,
         );
         return Err(invalid_field(name, &python(value), &why));
     };
-    map.iter()
+    if map.len() > MAX_LABELS {
+        let why = format!("At most {MAX_LABELS} labels are allowed.");
+        return Err(invalid_field(name, &format!("{} labels", map.len()), &why));
+    }
+    let labels: BTreeMap<String, String> = map
+        .iter()
         .map(|(k, v)| {
             let text = match v {
                 Value::String(s) => s.clone(),
@@ -206,9 +231,31 @@ pub(crate) fn check_labels(name: &str, value: &Value) -> Result<BTreeMap<String,
                     return Err(invalid_field(name, &python(value), &why));
                 }
             };
+            check_label(name, k, &text)?;
             Ok((k.clone(), text))
         })
-        .collect()
+        .collect::<Result<_>>()?;
+    let size: usize = labels.iter().map(|(k, v)| k.len() + v.len()).sum();
+    if size > MAX_LABELS_SIZE {
+        let why = format!("All labels together may have {MAX_LABELS_SIZE} bytes.");
+        return Err(invalid_field(name, &format!("{size} bytes"), &why));
+    }
+    Ok(labels)
+}
+
+fn check_label(field: &str, name: &str, value: &str) -> Result<()> {
+    if name.is_empty() || name.chars().count() > MAX_LABEL_NAME {
+        let why = format!("The name of a label must have 1 to {MAX_LABEL_NAME} characters.");
+        return Err(invalid_field(field, name, &why));
+    }
+    if value.len() > MAX_LABEL_VALUE {
+        let why = format!(
+            "The value of label '{name}' has {} bytes, at most {MAX_LABEL_VALUE} are allowed.",
+            value.len()
+        );
+        return Err(invalid_field(field, name, &why));
+    }
+    Ok(())
 }
 
 /// Formats a value like Python, because the texts of the real service contain

@@ -21,3 +21,4 @@ pub use api::NetworkApi;
 pub use network::{PUBLIC_ID, host_name, seed};
 pub use schema::migrations;
 pub use service::{NetworkConfig, NetworkService};
+pub use subnet::is_private_range;

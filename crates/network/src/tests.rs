@@ -266,7 +266,8 @@ async fn impossible_requests_are_refused_clearly() {
         .await
         .unwrap_err();
     assert_eq!(e.kind, Kind::Conflict);
-    assert!(e.message.contains("overlaps 10.9.0.0/16"), "{e}");
+    assert!(e.message.contains("10.9.1.0/24 overlaps a range"), "{e}");
+    assert!(!e.message.contains("10.9.0.0/16"), "{e}");
     let second = w
         .api
         .subnets

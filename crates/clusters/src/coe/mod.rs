@@ -15,6 +15,16 @@ use crate::errors::bad_request;
 use crate::template::Template;
 use hot::Flavour;
 
+/// The ranges that [`is_node_range`] accepts, as errors describe them.
+pub(crate) const NODE_RANGES: &str =
+    "a private IPv4 range with a prefix length from 16 to 28, such as 10.64.3.0/24";
+
+/// Whether the nodes of a cluster can have this range. It is a range of the
+/// host, too, so only private ones of limited size are accepted.
+pub(crate) fn is_node_range(net: &ipnet::Ipv4Net) -> bool {
+    (16..=28).contains(&net.prefix_len()) && network::is_private_range(net)
+}
+
 /// The engines that this server supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coe {

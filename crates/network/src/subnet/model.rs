@@ -45,10 +45,27 @@ impl SubnetRow {
     }
 }
 
+/// The ranges that users may choose from: private ones (RFC 1918) and the shared
+/// space of carriers (RFC 6598). All others lead to the machine itself or into
+/// the Internet.
+const PRIVATE: [Ipv4Net; 4] = [
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
+    Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
+    Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10),
+];
+
+/// Whether users may give this range to their networks.
+#[must_use]
+pub fn is_private_range(net: &Ipv4Net) -> bool {
+    PRIVATE.iter().any(|private| private.contains(net))
+}
+
 /// Parses a given `cidr`.
 ///
 /// # Errors
-/// `Invalid` if it is malformed, has host bits, or contains too few addresses.
+/// `Invalid` if it is malformed, has host bits, contains too few or too many
+/// addresses, or is not private.
 pub(crate) fn parse_cidr(text: &str) -> Result<Ipv4Net> {
     let wrong = |why: &str| {
         Error::invalid(
@@ -62,8 +79,14 @@ pub(crate) fn parse_cidr(text: &str) -> Result<Ipv4Net> {
     if net.addr() != net.network() {
         return Err(wrong("has bits set behind its prefix"));
     }
-    if !(8..=29).contains(&net.prefix_len()) {
-        return Err(wrong("must have a prefix length from 8 to 29"));
+    // A larger one would take most of a private range from all other projects.
+    if !(16..=29).contains(&net.prefix_len()) {
+        return Err(wrong("must have a prefix length from 16 to 29"));
+    }
+    if !is_private_range(&net) {
+        return Err(wrong(
+            "is not within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10",
+        ));
     }
     Ok(net)
 }

@@ -137,13 +137,12 @@ impl NetworkService {
                     "cidr: no free /24 is left in the pool {pool}; delete networks or configure a larger pool"
                 ))
             }),
-            Some(cidr) => match overlap(&cidr, used) {
-                None => Ok(cidr),
-                Some(other) => Err(Error::conflict(format!(
-                    "cidr: {cidr} overlaps {other}, which is in use on this machine (bridges of one machine \
-                     share its routes); choose another, or leave cidr out to get a free one"
-                ))),
-            },
+            // The range in use may be another project's: it is not named.
+            Some(cidr) if overlap(&cidr, used).is_some() => Err(Error::conflict(format!(
+                "cidr: {cidr} overlaps a range that is in use on this machine (bridges of one machine \
+                 share its routes); choose another, or leave cidr out to get a free one"
+            ))),
+            Some(cidr) => Ok(cidr),
         }
     }
 }

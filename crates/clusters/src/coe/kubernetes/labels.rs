@@ -6,8 +6,11 @@ use std::net::Ipv4Addr;
 
 use kernel::Result;
 
+use network::is_private_range;
+
 use super::networks::Networks;
 use super::options;
+use crate::coe::{NODE_RANGES, is_node_range};
 use crate::errors::bad_request;
 
 /// Type of the value of a label. An empty value always means unset.
@@ -232,6 +235,13 @@ pub(crate) fn check(labels: &BTreeMap<String, String>, driver: Option<&str>) -> 
     }
     let networks = Networks::of(labels, driver)?;
     match labels.get("fixed_subnet_cidr").map(|v| v.trim().parse()) {
+        Some(Ok(nodes)) if !is_node_range(&nodes) => Err(bad_request(
+            "labels",
+            format!(
+                "property \"labels/fixed_subnet_cidr\" with value \"{nodes}\" is not supported, \
+                 supported values are: {NODE_RANGES}"
+            ),
+        )),
         Some(Ok(nodes)) => networks.check_disjoint("fixed_subnet_cidr", nodes),
         _ => Ok(()),
     }
@@ -242,7 +252,7 @@ fn validation_error(value_kind: ValueKind, value: &str) -> Option<String> {
     let range = |text: &str| {
         text.trim()
             .parse::<ipnet::Ipv4Net>()
-            .is_ok_and(|net| (8..=28).contains(&net.prefix_len()))
+            .is_ok_and(|net| (8..=28).contains(&net.prefix_len()) && is_private_range(&net))
     };
     let flags = [
         "true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n",
@@ -262,7 +272,7 @@ fn validation_error(value_kind: ValueKind, value: &str) -> Option<String> {
         ),
         Range => (
             range(value),
-            "an IPv4 range such as 10.64.3.0/24".to_owned(),
+            "a private IPv4 range such as 10.64.3.0/24".to_owned(),
         ),
         Ranges => (
             value

@@ -50,8 +50,8 @@ pub(crate) fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
                 }
             }
             "fixed_subnet_cidr" => match value.parse::<ipnet::Ipv4Net>() {
-                Ok(net) if (8..=28).contains(&net.prefix_len()) => None,
-                _ => Some("an IPv4 range such as 10.64.3.0/24"),
+                Ok(net) if super::is_node_range(&net) => None,
+                _ => Some(super::NODE_RANGES),
             },
             "boot_volume_size" | "etcd_volume_size" => match value.parse::<u32>() {
                 Ok(_) => None,
