@@ -64,8 +64,13 @@ pub struct ServeArgs {
     #[arg(long)]
     pub listen: Option<SocketAddr>,
     /// sqlite:PATH, postgres://… or mysql://… [default: SQLite in the state directory].
-    #[arg(long)]
+    /// Others can read the arguments of a process: a URL with a password belongs
+    /// into the environment or into a file.
+    #[arg(long, env = "JEROBOAM_DATABASE", hide_env_values = true)]
     pub database: Option<String>,
+    /// File whose first line is the URL of the database.
+    #[arg(long, conflicts_with = "database")]
+    pub database_file: Option<PathBuf>,
     /// TOML file; see the operator guide.
     #[arg(long)]
     pub config: Option<PathBuf>,

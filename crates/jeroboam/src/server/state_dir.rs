@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -24,6 +24,22 @@ pub struct StateDir {
     _lock: Option<File>,
 }
 
+/// Rejects a file or directory with secrets that others can read: its own mode
+/// permits it, and that of its directory does not prevent it.
+fn check_private(path: &Path) -> Result<()> {
+    const OTHERS: u32 = 0o077;
+    const SEARCH: u32 = 0o011;
+    let mode = |path: &Path| std::fs::metadata(path).map(|m| m.permissions().mode());
+    let (Ok(own), Some(Ok(above))) = (mode(path), path.parent().map(mode)) else {
+        return Ok(());
+    };
+    if own & OTHERS != 0 && above & SEARCH != 0 {
+        let (path, own) = (path.display(), own & 0o777);
+        bail!("state-dir: others can read {path} (mode {own:04o}); run: chmod -R go= {path}");
+    }
+    Ok(())
+}
+
 impl StateDir {
     /// Creates the directory (mode 0700) and locks it if the database is
     /// embedded, because SQLite supports one process.
@@ -35,6 +51,12 @@ impl StateDir {
             .create(&path)
             .with_context(|| format!("state-dir: {} cannot be made", path.display()))?;
         let path = path.canonicalize()?;
+        for name in ["jeroboam.sqlite", "passwords.json", "keys"] {
+            check_private(&path.join(name))?;
+        }
+        if let Some(keys) = &config.key_dir {
+            check_private(keys)?;
+        }
         let lock = if config.database_url().starts_with("sqlite:") {
             let file = path.join("lock");
             let lock = OpenOptions::new()
@@ -108,4 +130,38 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
     file.sync_all()?;
     std::fs::rename(&draft, path)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+
+    use super::*;
+
+    #[test]
+    fn files_that_others_can_read_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("jeroboam.sqlite");
+        assert!(check_private(&file).is_ok(), "there is none yet");
+        std::fs::write(&file, "").unwrap();
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+        for (directory, own, accepted) in [
+            (0o700, 0o644, true),
+            (0o755, 0o600, true),
+            (0o755, 0o644, false),
+            (0o750, 0o640, false),
+        ] {
+            set(dir.path(), directory);
+            set(&file, own);
+            assert_eq!(
+                check_private(&file).is_ok(),
+                accepted,
+                "{directory:o} {own:o}"
+            );
+        }
+        let e = check_private(&file).unwrap_err().to_string();
+        assert!(e.contains("mode 0640") && e.contains("chmod"), "{e}");
+    }
 }
