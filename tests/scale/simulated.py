@@ -24,7 +24,7 @@ CONFIG = """
 [infra]
 driver = "simulator"
 pool = "10.0.0.0/8"
-simulator = "{world}"
+simulator = "{environment}"
 """
 
 
