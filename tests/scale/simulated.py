@@ -265,7 +265,6 @@ def pair(scenarios, clusters, nodes):
             first.kill9()
             complete(second, clusters, 300)
             took = time.monotonic() - begun
-            expect(took <= alone[0] + 10, f"{took:.1f} s, one server alone needs {alone[0]:.1f} s")
             expect(not second.leaks(), f"leaks: {second.leaks()}")
             gone = delete_all(second, 120)
             return f"{took:.1f} s ({took - alone[0]:+.1f} s), killed when they were {seen}; deleted in {gone:.1f} s"
