@@ -158,6 +158,9 @@ macro_rules! runners {
 runners!(Postgres, pg_all, pg_exec, Postgres, numbered_placeholders);
 runners!(MySql, mysql_all, mysql_exec, Mysql, str::to_owned);
 
+/// PostgreSQL: a text has the character NUL or is not valid UTF-8.
+const UNSTORABLE: &str = "22021";
+
 /// Unique violations are `AlreadyExists`, deadlocks and serialization
 /// failures `Aborted`, lost connections `Unavailable`.
 pub(crate) fn failed(sql: &str, e: sqlx::Error) -> Error {
@@ -169,6 +172,9 @@ pub(crate) fn failed(sql: &str, e: sqlx::Error) -> Error {
             Kind::Aborted,
             "The database was busy with conflicting changes; try again.",
         ),
+        sqlx::Error::Database(d) if d.code().as_deref() == Some(UNSTORABLE) => {
+            Error::invalid("text", "A text contains a character that cannot be stored.")
+        }
         e if is_lost(e) => Error::unavailable("The database does not answer."),
         _ => return Error::internal(e).context(statement_name(sql)),
     };

@@ -16,9 +16,9 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 static CORES: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, Into::into)));
 
-/// Waits for a core. The blocking task holds the permit, because it continues
-/// when its caller is gone.
-async fn core() -> Result<SemaphorePermit<'static>> {
+/// Waits until a core is free. The blocking task holds the permit, because it
+/// continues when its caller is gone.
+async fn permit() -> Result<SemaphorePermit<'static>> {
     match tokio::time::timeout(MAX_WAIT, CORES.acquire()).await {
         Ok(permit) => permit.map_err(Error::internal),
         Err(_) => Err(Error::unavailable(
@@ -35,7 +35,7 @@ fn hasher() -> Result<Argon2<'static>> {
 
 /// Hashes a password.
 pub(crate) async fn hash(password: String) -> Result<String> {
-    let permit = core().await?;
+    let permit = permit().await?;
     let made = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let hash = hasher()?
@@ -49,7 +49,7 @@ pub(crate) async fn hash(password: String) -> Result<String> {
 /// Checks a password against a hash. Without a hash the same work is done, so
 /// that an unknown user takes as long as a wrong password.
 pub(crate) async fn verify(password: String, hash: Option<String>) -> Result<bool> {
-    let permit = core().await?;
+    let permit = permit().await?;
     let checked = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let Some(hash) = hash else {

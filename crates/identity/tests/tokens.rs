@@ -43,7 +43,7 @@ async fn enable(w: &Fixture, admin: &str, project_id: &str, enabled: bool) {
 }
 
 #[tokio::test]
-async fn a_stolen_token_gives_no_new_token_after_a_password_change_on_another_server() {
+async fn a_stolen_token_leads_to_nothing_after_a_password_change_on_another_server() {
     let first = Fixture::start().await;
     let second = first.second_server().await;
     let got = first
@@ -59,6 +59,10 @@ async fn a_stolen_token_gives_no_new_token_after_a_password_change_on_another_se
     first.call(&line, "", change, 204).await;
     let got = second.auth(by_token(&stolen), project("demo")).await;
     assert_eq!(got.status, 401, "{}", got.body);
+    // Nor an application credential, which would outlive the password.
+    let line = format!("POST /v3/users/{user}/application_credentials");
+    let body = json!({"application_credential": {"name": "ci"}});
+    second.call(&line, &stolen, body, 401).await;
 }
 
 #[tokio::test]

@@ -359,7 +359,9 @@ pub(crate) async fn task_done(
             return Ok(());
         }
         let status = if done.ok { "done" } else { "failed" };
-        node::table::end_task(tx, id, status, tail(&done.log)).await?;
+        // PostgreSQL cannot store NUL, and the log may be any program's output.
+        let log = tail(&done.log).replace('\0', "\u{fffd}");
+        node::table::end_task(tx, id, status, &log).await?;
         if task.kind == "drain" && swarm {
             let now = clock::now_micros();
             let seconds = resize::REMOVE_SECONDS;

@@ -33,7 +33,11 @@ pub(crate) async fn shape(
         external_network: t.external_network_id.clone(),
         keypair: c.keypair.clone(),
         dns: t.dns_servers(),
-        cidr: c.labels.get("fixed_subnet_cidr").cloned(),
+        cidr: c
+            .labels
+            .get("fixed_subnet_cidr")
+            .map(|range| range.trim().to_owned())
+            .filter(|range| !range.is_empty()),
         balancer: balanced,
     })
 }

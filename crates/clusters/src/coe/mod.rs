@@ -20,9 +20,12 @@ pub(crate) const NODE_RANGES: &str =
     "a private IPv4 range with a prefix length from 16 to 28, such as 10.64.3.0/24";
 
 /// Whether the nodes of a cluster can have this range. It is a range of the
-/// host, too, so only private ones of limited size are accepted.
+/// host, too, so only private ones of limited size are accepted, written without
+/// bits of a host.
 pub(crate) fn is_node_range(net: &ipnet::Ipv4Net) -> bool {
-    (16..=28).contains(&net.prefix_len()) && network::is_private_range(net)
+    (16..=28).contains(&net.prefix_len())
+        && net.addr() == net.network()
+        && network::is_private_range(net)
 }
 
 /// The engines that this server supports.

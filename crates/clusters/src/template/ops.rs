@@ -201,7 +201,10 @@ pub(crate) async fn update(
     d.enforcer
         .check("clustertemplate:update", ctx, &target(&old))?;
     let mut next = old.patched(&changes)?;
-    next.check()?;
+    // What an earlier release accepted must not prevent such a change.
+    if !model::is_allowed_while_in_use(&changes) {
+        next.check()?;
+    }
     if next.image_id != old.image_id || next.coe != old.coe || next.driver != old.driver {
         if next.driver == old.driver {
             next.driver = None;

@@ -204,7 +204,7 @@ pub(crate) async fn validate(identity: &Identity, token: &str) -> Result<Arc<Val
 }
 
 /// As [`validate`], by the present contents of the database.
-async fn validate_uncached(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
+pub(crate) async fn validate_uncached(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
     let now = clock::now_micros() / MICROS;
     let (issued_at, bytes) = identity
         .keys
@@ -310,7 +310,8 @@ pub(crate) async fn revoke(identity: &Identity, valid: &Valid) -> Result<()> {
     let now = clock::now_micros() / MICROS;
     let revoked = db::write!(identity.db, |tx| {
         table::forget(tx, now).await?;
-        // The last one is the first token of the chain, which all have.
+        // The last audit id is that of the chain's first token; every token of
+        // the chain carries it.
         if let Some(first) = valid.payload.audit_ids.last() {
             table::revoke(tx, first, valid.payload.expires_at).await?;
         }

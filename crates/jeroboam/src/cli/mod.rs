@@ -65,8 +65,8 @@ pub struct ServeArgs {
     pub listen: Option<SocketAddr>,
     /// sqlite:PATH, postgres://… or mysql://… [default: SQLite in the state directory].
     /// Others can read the arguments of a process: a URL with a password belongs
-    /// into the environment or into a file.
-    #[arg(long, env = "JEROBOAM_DATABASE", hide_env_values = true)]
+    /// into the variable JEROBOAM_DATABASE or into a file.
+    #[arg(long)]
     pub database: Option<String>,
     /// File whose first line is the URL of the database.
     #[arg(long, conflicts_with = "database")]

@@ -25,7 +25,8 @@ pub struct StateDir {
 }
 
 /// Rejects a file or directory with secrets that others can read: its own mode
-/// permits it, and that of its directory does not prevent it.
+/// permits it, and that of its parent directory does not prevent it. The modes of
+/// the directories above are not examined.
 fn check_private(path: &Path) -> Result<()> {
     const OTHERS: u32 = 0o077;
     const SEARCH: u32 = 0o011;
@@ -51,11 +52,13 @@ impl StateDir {
             .create(&path)
             .with_context(|| format!("state-dir: {} cannot be made", path.display()))?;
         let path = path.canonicalize()?;
-        for name in ["jeroboam.sqlite", "passwords.json", "keys"] {
+        // The directory of the sealing keys may be readable: their file is
+        // checked where it is opened.
+        for name in ["jeroboam.sqlite", "passwords.json", "keys/fernet"] {
             check_private(&path.join(name))?;
         }
         if let Some(keys) = &config.key_dir {
-            check_private(keys)?;
+            check_private(&keys.join("fernet"))?;
         }
         let lock = if config.database_url().starts_with("sqlite:") {
             let file = path.join("lock");

@@ -20,7 +20,6 @@ const TRIES: usize = 16;
 impl Subnets for NetworkService {
     async fn create(&self, ctx: &Ctx, new: NewSubnet) -> Result<Subnet> {
         check_may_own(ctx, &new.project_id)?;
-        let asked = new.cidr.as_deref().map(parse_cidr).transpose()?;
         let machine: Vec<Ipv4Net> = match table::get(&self.db, &new.id).await? {
             // In a repeated call the own bridge may be among the used ranges.
             Some(_) => return Subnets::show(self, ctx, &new.id).await,
@@ -29,6 +28,7 @@ impl Subnets for NetworkService {
         .iter()
         .filter_map(|c| c.parse().ok())
         .collect();
+        let asked = new.cidr.as_deref().map(parse_cidr).transpose()?;
         for skip in 0..TRIES {
             match self.try_subnet(ctx, &new, asked, &machine, skip).await {
                 // SQLite has a single writer, so the first attempt succeeds.
