@@ -92,10 +92,19 @@ pub(crate) async fn change_password(identity: &Identity, id: &str, fields: &Fiel
     if !password::verify(old, hash).await? {
         return Err(Error::unauthenticated());
     }
-    let mut user = found.ok_or_else(Error::unauthenticated)?;
-    user.password_hash = Some(password::hash(new).await?);
-    user.tokens_after = void_from(&user);
-    store(identity, &user).await
+    let user = found.ok_or_else(Error::unauthenticated)?;
+    let hash = password::hash(new).await?;
+    let changed = db::write!(identity.db, |tx| {
+        tx.write_receipt().await?;
+        table::change_password(tx, &user, &hash, void_from(&user)).await
+    });
+    identity.cache.clear();
+    // Hashing takes a while: the user may have been disabled in that time, or
+    // have got another password.
+    if changed? == 0 {
+        return Err(Error::unauthenticated());
+    }
+    Ok(())
 }
 
 /// Tokens have whole seconds and are dated to now or to `tokens_after`,

@@ -24,6 +24,28 @@ pub(crate) async fn update(tx: &mut Tx, u: &User) -> Result<u64> {
     .await
 }
 
+/// Replaces the password of an enabled user, if it is still the one that
+/// was read; answers 0 otherwise.
+pub(crate) async fn change_password(
+    tx: &mut Tx,
+    read: &User,
+    hash: &str,
+    tokens_after: i64,
+) -> Result<u64> {
+    tx.execute(
+        "UPDATE identity_user SET password_hash = ?, tokens_after = ? \
+         WHERE id = ? AND password_hash = ? AND enabled = ?",
+        values![
+            hash,
+            tokens_after,
+            &read.id,
+            read.password_hash.clone(),
+            true
+        ],
+    )
+    .await
+}
+
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
     tx.execute("DELETE FROM role_assignment WHERE user_id = ?", values![id])
         .await?;
