@@ -103,7 +103,9 @@ class Crashes:
         """The same of a swarm, asked at its manager."""
         manager = next(c for name, c in kube.containers(self.s).items() if "-master-" in name)
         said = run(["docker", "exec", manager, "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}}"]).ok()
-        return {name: status == "Ready" for name, status in map(str.split, said.out.splitlines())}
+        # A node that has just joined has no name yet.
+        rows = (line.rpartition(" ") for line in said.out.splitlines())
+        return {name: status == "Ready" for name, _, status in rows}
 
     def nothing_left(self):
         left = self.s.left()
