@@ -161,7 +161,7 @@ class Cluster:
         begun = time.monotonic()
         self.become({"monitoring": "ready", "metrics-server": "ready"}, 120)
         expect(marks() == before, f"{before} and now {marks()}")
-        return f"told after {reported_after:.1f} s: {reason}; ready {time.monotonic() - begun:.1f} s after the restart"
+        return f"reported after {reported_after:.1f} s: {reason}; ready {time.monotonic() - begun:.1f} s after the restart"
 
     def delete(self):
         self.s.openstack("coe", "cluster", "delete", NAME).ok()
@@ -174,7 +174,7 @@ class Cluster:
             return
         if scenarios.run("a cluster with add-ons is created", self.create):
             for name, scenario in [
-                ("what the node image lacks is told", self.absent),
+                ("missing parts of the node image are reported", self.absent),
                 ("metrics-server and monitoring are ready", self.ready),
                 ("kubectl top nodes and pods", self.top),
                 ("metrics-server verifies and is verified", self.verified),

@@ -280,7 +280,7 @@ class Cluster:
         kube.healthy(self.s, NAME, 60)
         again = time.monotonic() - begun
         self.reachable()
-        return f"told after {took * 1000:.0f} ms: {shown['health_status_reason']}; HEALTHY {again:.1f} s after its start"
+        return f"reported after {took * 1000:.0f} ms: {shown['health_status_reason']}; HEALTHY {again:.1f} s after its start"
 
     # --- the end --------------------------------------------------------------
 

@@ -144,7 +144,7 @@ class Masters:
 
         wait_for(f"health tells {key} {word}", seconds, probe, 0.02)
         took = time.monotonic() - since
-        expect(took < seconds, f"health told after {took:.1f} s")
+        expect(took < seconds, f"health reported after {took:.1f} s")
         return took
 
     # --- scenarios --------------------------------------------------------------
@@ -229,7 +229,7 @@ class Masters:
         expect(self.list_members(end) == self.members, f"members: {self.list_members(end)}, were {self.members}")
         nodes = self.kubectl.nodes()
         expect(all(nodes.values()), f"nodes: {nodes}")
-        return f"{' and '.join(was) or 'a follower'}; told after {reported_after:.1f} s, {down}; healthy {healed:.1f} s after its start, {up}"
+        return f"{' and '.join(was) or 'a follower'}; reported after {reported_after:.1f} s, {down}; healthy {healed:.1f} s after its start, {up}"
 
     def own_api(self, end):
         said = run(["docker", "exec", self.container(end)[1], "curl", "-sk", "https://127.0.0.1:6443/readyz"]).out
@@ -253,7 +253,7 @@ class Masters:
         wait_for("the API through it", 10, lambda: self.kubectl("get", "nodes", "--request-timeout=2s").ok().out)
         asked = time.monotonic() - begun
         expect(self.shown()["api_address"] == before, "the address has changed")
-        return f"told after {reported_after:.1f} s, healthy {healed:.1f} s and reached {asked:.1f} s after its start"
+        return f"reported after {reported_after:.1f} s, healthy {healed:.1f} s and reached {asked:.1f} s after its start"
 
     def all_die(self):
         all_of_them = list(kube.containers(self.s).values())

@@ -75,41 +75,41 @@ def run_all(scenarios, server):
         container, host = w.container("-node-1")
         run(["docker", "kill", container]).ok()
         took = w.health(made["id"], "UNHEALTHY", host, "False")
-        expect(took <= LAG, f"told after {took:.1f} s")
+        expect(took <= LAG, f"reported after {took:.1f} s")
         reason = w.show(made["id"])["health_status_reason"]
         said = reason.get(f"{host}.Server", "")
         expect("SHUTOFF" in said or "killed from outside" in said, json.dumps(reason))
         run(["docker", "start", container]).ok()
         back = w.health(made["id"], "HEALTHY", host, "True")
-        return f"told after {took:.2f} s, well again {back:.1f} s after its start"
+        return f"reported after {took:.2f} s, well again {back:.1f} s after its start"
 
     def pauses():
         container, host = w.container("-node-0")
         run(["docker", "pause", container]).ok()
         took = w.health(made["id"], "UNHEALTHY", host, "False")
-        expect(took <= LAG, f"told after {took:.1f} s")
+        expect(took <= LAG, f"reported after {took:.1f} s")
         run(["docker", "unpause", container]).ok()
         w.health(made["id"], "HEALTHY", host, "True")
-        return f"told after {took:.2f} s"
+        return f"reported after {took:.2f} s"
 
     def removed():
         expect(not w.server.leaks(), f"before: {w.server.leaks()}")
         container, host = w.container("-node-1")
         run(["docker", "rm", "-fv", container]).ok()
         took = w.health(made["id"], "UNHEALTHY", host, "False")
-        expect(took <= LAG, f"told after {took:.1f} s")
+        expect(took <= LAG, f"reported after {took:.1f} s")
         found = w.server.leaks()
         expect(any(leak["side"] == "Ledger" for leak in found), f"leaks: {found}")
-        return f"told after {took:.2f} s; {found[0]['what']}"
+        return f"reported after {took:.2f} s; {found[0]['what']}"
 
     def manager():
         container, host = w.container("-master-0")
         run(["docker", "kill", container]).ok()
         took = w.health(made["id"], "UNHEALTHY", host, "False")
-        expect(took <= LAG, f"told after {took:.1f} s")
+        expect(took <= LAG, f"reported after {took:.1f} s")
         reason = w.show(made["id"])["health_status_reason"]
         expect("no master" in reason["api"], json.dumps(reason))
-        return f"told after {took:.2f} s"
+        return f"reported after {took:.2f} s"
 
     def foreign():
         name = "jb-srv-00000000-dead-4bee-8000-000000000000"

@@ -42,7 +42,7 @@ class Simulated(Server):
             f.write(CONFIG.format(top=top, environment=os.path.join(home.state, "world.sqlite")))
 
     def environment(self, statement, *values):
-        """Reads or changes the simulated world."""
+        """Reads or changes the simulated infrastructure."""
         db = sqlite3.connect(os.path.join(self.state, "world.sqlite"), timeout=10)
         try:
             with db:

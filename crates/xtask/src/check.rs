@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{edges, shell, tidy};
 
-/// The house rules and the edges, reported on stdout; warnings do not fail.
+/// Reports violations of the code rules and of the edges on stdout; warnings do not fail.
 pub fn tidy() -> Result<()> {
     let mut failures = 0usize;
     let mut warnings = 0usize;
@@ -33,7 +33,7 @@ pub fn tidy() -> Result<()> {
     }
     println!("tidy: {failures} errors, {warnings} warnings");
     if failures > 0 {
-        bail!("the house rules are broken in {failures} places");
+        bail!("the code rules are violated in {failures} places");
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ const USAGE: &str = "usage: ./x COMMAND
   build [--debug]         build the server and the node agent (release unless --debug)
   test [quick|all]        cargo tests and checks; with all (default) also the black-box tests
   check [--full]          fmt, clippy, tidy, cargo-deny (--full installs cargo-deny)
-  tidy                    the house rules and the edges between crates
+  tidy                    the code rules and the edges between crates
   sim [--seeds N] [--seed S] [--trace] [--without MECHANISM]
                           the whole control plane on a virtual clock, with faults (--help says more)
   sizes                   lines per crate, bytes per binary and image

@@ -66,9 +66,9 @@ impl GroupProps<'_> {
     /// The indices that are never reused: the stored ones and those that the
     /// policies name now. `meanings`: the members that an entry may refer to.
     ///
-    /// Heat ignores a word that means no member. Here that holds for indices
-    /// which the group does not reach: an update may replace another one before
-    /// any member of that one exists, and the caller counts on its indices.
+    /// Heat ignores a word that means no member. Here an index that the group
+    /// would give to a new member is blacklisted even if it never had one: an
+    /// update may replace another one before that one has made its members.
     pub(crate) fn blacklist(
         &self,
         stored: &BTreeSet<String>,
@@ -84,10 +84,10 @@ impl GroupProps<'_> {
         let reached = (self.count() + out.len() + words.len()) as u64;
         for word in words {
             // An entry without a member still counts if it was taken before.
-            let unused = index(word).is_some_and(|i| i < reached) || stored.contains(word);
+            let blocked = index(word).is_some_and(|i| i < reached) || stored.contains(word);
             match meanings.get(word) {
                 Some(members) => out.extend(members.iter().map(|m| (*m).to_owned())),
-                None if unused => {
+                None if blocked => {
                     out.insert(word.to_owned());
                 }
                 None => {}

@@ -1,4 +1,4 @@
-//! The house rules that can be checked automatically. A rule is a function from
+//! The code rules that can be checked automatically. A rule is a function from
 //! a file to findings; exemptions are listed next to the rule with their
 //! reasons.
 

@@ -1,4 +1,4 @@
-//! One function per house rule. Exemptions are in the table of the rule.
+//! One function per code rule. Exemptions are in the table of the rule.
 
 use super::source::Line;
 use super::{File, Finding, language};
@@ -273,7 +273,7 @@ fn no_unsafe(file: &File) -> Vec<Finding> {
         file,
         &["unsafe {", "unsafe fn ", "unsafe impl ", "unsafe extern "],
         "unsafe",
-        "denied by the house rules",
+        "denied by the code rules",
     )
 }
 
