@@ -45,11 +45,7 @@ pub(crate) fn render(error: &Error, request_id: &str) -> Response {
             "title": title, "detail": error.message, "links": [] }] }),
         request_id,
     );
-    if let Kind::Unavailable { retry_after } = error.kind {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
-    }
+    rest::add_retry_after(&mut response, error);
     response
 }
 

@@ -213,10 +213,6 @@ pub(crate) fn check_labels(name: &str, value: &Value) -> Result<BTreeMap<String,
         );
         return Err(invalid_field(name, &python(value), &why));
     };
-    if map.len() > MAX_LABELS {
-        let why = format!("At most {MAX_LABELS} labels are allowed.");
-        return Err(invalid_field(name, &format!("{} labels", map.len()), &why));
-    }
     let labels: BTreeMap<String, String> = map
         .iter()
         .map(|(k, v)| {
@@ -235,12 +231,27 @@ pub(crate) fn check_labels(name: &str, value: &Value) -> Result<BTreeMap<String,
             Ok((k.clone(), text))
         })
         .collect::<Result<_>>()?;
+    check_labels_size(name, &labels)?;
+    Ok(labels)
+}
+
+/// Rejects labels that have too many bytes or are too many together; those of a
+/// template and of a request may be merged.
+pub(crate) fn check_labels_size(name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
+    if labels.len() > MAX_LABELS {
+        let why = format!("At most {MAX_LABELS} labels are allowed.");
+        return Err(invalid_field(
+            name,
+            &format!("{} labels", labels.len()),
+            &why,
+        ));
+    }
     let size: usize = labels.iter().map(|(k, v)| k.len() + v.len()).sum();
     if size > MAX_LABELS_SIZE {
         let why = format!("All labels together may have {MAX_LABELS_SIZE} bytes.");
         return Err(invalid_field(name, &format!("{size} bytes"), &why));
     }
-    Ok(labels)
+    Ok(())
 }
 
 fn check_label(field: &str, name: &str, value: &str) -> Result<()> {

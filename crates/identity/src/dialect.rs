@@ -1,9 +1,9 @@
 //! Keystone's error bodies.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use kernel::{Error, Kind};
+use kernel::Error;
 use serde_json::json;
 
 pub(crate) struct Keystone;
@@ -24,11 +24,7 @@ impl rest::Dialect for Keystone {
                 HeaderValue::from_static("Keystone uri=\"/identity/v3\""),
             );
         }
-        if let Kind::Unavailable { retry_after } = error.kind {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
-        }
+        rest::add_retry_after(&mut response, error);
         response
     }
 }

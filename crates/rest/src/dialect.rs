@@ -1,7 +1,8 @@
 //! Error formats of services.
 
 use axum::response::Response;
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use kernel::{Error, Kind};
 
 /// Renders errors like the real service; one per service.
@@ -27,6 +28,14 @@ pub trait Dialect: Send + Sync + 'static {
             _ => status.canonical_reason().unwrap_or_default(),
         };
         self.render(&Error::new(kind, text), request_id)
+    }
+}
+
+/// Adds `Retry-After` where an error says when to try again.
+pub fn add_retry_after(response: &mut Response, error: &Error) {
+    if let Kind::Unavailable { retry_after } = error.kind {
+        let value = HeaderValue::from(retry_after);
+        response.headers_mut().insert(RETRY_AFTER, value);
     }
 }
 

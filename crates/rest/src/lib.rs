@@ -15,7 +15,7 @@ mod serve;
 pub mod version;
 
 pub use auth::{Authenticator, Caller, require_auth};
-pub use dialect::{Dialect, status_of};
+pub use dialect::{Dialect, add_retry_after, status_of};
 pub use middleware::{RequestId, finish};
 pub use serve::serve;
 pub use version::Microversion;

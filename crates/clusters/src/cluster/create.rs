@@ -12,6 +12,7 @@ use crate::coe::Coe;
 use crate::coe::kubernetes::flavour;
 use crate::coe::kubernetes::networks::Networks;
 use crate::errors::{as_bad_request, bad_request};
+use crate::fields;
 use crate::kube::{self, Kube};
 use crate::node;
 use crate::nodegroup::{Group, MASTER, WORKER};
@@ -59,6 +60,7 @@ pub(crate) async fn create(
     }
     let cluster = merge(&new, &t, ctx, project_id);
     check_infrastructure(d, ctx, &cluster, &t).await?;
+    fields::check_labels_size("labels", &cluster.labels)?;
     coe.check_labels(&cluster.labels, t.network_driver.as_deref())?;
     if coe == Coe::Kubernetes {
         t.image_id = lookups::release(d, ctx, &cluster.labels, &t.image_id).await?;

@@ -60,6 +60,22 @@ async fn labels_and_errors_are_bounded() {
     assert!(create(json!({name: "x"})).await.contains("1 to 255"));
     let most = "x".repeat(16 * 1024);
     assert!(create(many(4, &most)).await.contains("together"));
+    // Each half is accepted, but both merged are too much.
+    let half = "x".repeat(10_000);
+    let labels = |name: &str| -> Value {
+        let all = (0..4).map(|i| (format!("{name}{i}"), Value::from(&*half)));
+        Value::Object(all.collect())
+    };
+    let more = labels("t");
+    let patch = json!([{"op": "replace", "path": "/labels", "value": more}]);
+    let path = format!("/v1/clustertemplates/{template}");
+    let got = w.call(ALICE, "PATCH", &path, Some(patch)).await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    let body = json!({"name": "a", "cluster_template_id": template, "merge_labels": true,
+        "labels": labels("c")});
+    let got = w.call(ALICE, "POST", "/v1/clusters", Some(body)).await;
+    assert_eq!(got.status, 400, "{}", got.body);
+    assert!(got.body.to_string().contains("together"), "{}", got.body);
     let patch = json!([{"op": "add", "path": "/labels/big", "value": long}]);
     let path = format!("/v1/clustertemplates/{template}");
     let got = w.call(ALICE, "PATCH", &path, Some(patch)).await;

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use kernel::{Error, Result};
+use kernel::{Error, Kind, Result};
 use rest::{Caller, Dialect as _, RequestId};
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ async fn tokens(State(identity): State<Identity>, request: Request) -> Response 
         Method::GET | Method::HEAD => show(&identity, &parts.headers, nocatalog).await,
         Method::DELETE => revoke(&identity, &parts.headers).await,
         _ => Err(Error::new(
-            kernel::Kind::NotSupported { status: 405 },
+            Kind::NotSupported { status: 405 },
             "The method is not allowed for the requested URL.",
         )),
     };
@@ -155,7 +155,11 @@ async fn subject_token(
         .ok_or_else(|| Error::not_found("Token", "without X-Subject-Token"))?;
     let about = ops::validate(identity, subject)
         .await
-        .map_err(|_| Error::new(kernel::Kind::NotFound, "Could not recognize Fernet token"))?;
+        .map_err(|e| match e.kind {
+            Kind::Unauthenticated => Error::new(Kind::NotFound, "Could not recognize Fernet token"),
+            // A failure of the database says nothing about the token.
+            _ => e,
+        })?;
     if caller.user.id != about.user.id && !purpose.is_permitted(&caller) {
         return Err(crate::call::forbidden(purpose.action()));
     }
