@@ -84,7 +84,7 @@ mod tests {
     fn the_cluster_ca_signs_the_nodes_request() {
         let (key, csr) = request("master-0").unwrap();
         let ca = pki::Ca::generate("c").unwrap();
-        let options = pki::SignOptions::node("master-0", vec!["10.0.0.4".into()]);
+        let options = pki::SignOptions::server("master-0", vec!["10.0.0.4".into()]);
         let cert = ca.sign_csr(&csr, &options).unwrap();
         let info = pki::CertInfo::from_pem(&cert).unwrap();
         assert_eq!(info.subject, "CN=master-0");

@@ -96,7 +96,7 @@ mod tests {
         let ca = pki::Ca::generate("c").unwrap();
         let options = pki::SignOptions {
             seconds: 90,
-            ..pki::SignOptions::node("n", Vec::new())
+            ..pki::SignOptions::server("n", Vec::new())
         };
         let issued = ca.issue(pki::Subject::cn("n"), &options).unwrap();
         let dir = tempfile::tempdir().unwrap();

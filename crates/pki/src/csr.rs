@@ -62,13 +62,14 @@ impl SignOptions {
         }
     }
 
-    /// For a machine of the cluster: only the key of the request is used.
+    /// For the server of a machine of the cluster: only the key of the request
+    /// is used. The certificate cannot authenticate a client, because the CA
+    /// that signs it also guards APIs that any of its clients may use.
     #[must_use]
-    pub fn node(name: &str, sans: Vec<String>) -> Self {
+    pub fn server(name: &str, sans: Vec<String>) -> Self {
         Self {
             sans,
             server_auth: true,
-            client_auth: true,
             ..Self::machine(Subject::cn(name))
         }
     }

@@ -96,7 +96,7 @@ fn subject_and_asked_usages_are_kept() {
     assert!(!cert.is_ca());
 
     let bytes = der(&ca
-        .sign_csr(&csr, &SignOptions::node("n1", vec!["::1".into()]))
+        .sign_csr(&csr, &SignOptions::server("n1", vec!["::1".into()]))
         .unwrap());
     let (_, cert) = parse_x509_certificate(&bytes).unwrap();
     assert_eq!(cert.subject().to_string(), "CN=n1");
@@ -108,7 +108,7 @@ fn subject_and_asked_usages_are_kept() {
         .general_names;
     assert_eq!(names.len(), 1);
     let usage = cert.extended_key_usage().unwrap().unwrap().value;
-    assert!(usage.server_auth && usage.client_auth);
+    assert!(usage.server_auth && !usage.client_auth);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn broken_requests_name_the_field_and_the_reason() {
 fn no_certificate_outlives_its_ca() {
     let ca = Ca::generate_for("short", 2).unwrap();
     let issued = ca
-        .issue(Subject::cn("n"), &SignOptions::node("n", vec![]))
+        .issue(Subject::cn("n"), &SignOptions::server("n", vec![]))
         .unwrap();
     let (ours, its) = (
         CertInfo::from_pem(&issued.cert_pem).unwrap(),

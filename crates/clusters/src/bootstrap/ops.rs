@@ -1,7 +1,7 @@
 //! Operations for agents. A session may only access its own cluster, and in
 //! most operations only its own node.
 
-use kernel::{Ctx, Error, Kind, Result, clock};
+use kernel::{Ctx, Error, Kind, OwnerKey, Result, clock};
 use nodewire::{
     CsrAsk, CsrGrant, JoinTicket, Observed, Published, Purpose, StepStatus, Steps, TaskResult,
     Unsupported,
@@ -147,7 +147,9 @@ pub(crate) async fn ready(d: &ClustersDeps, caller: &NodeSession) -> Result<()> 
 }
 
 /// Signs the certificate request of a node for the name and the addresses of
-/// the node, whatever the request contains.
+/// its server, whatever the request and the agent claim. The certificate is for
+/// serving only: as a client of the Docker API, a node would be root on every
+/// manager.
 pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) -> Result<CsrGrant> {
     if caller.cluster.engine()? == Coe::Kubernetes {
         return kube::csr(d, caller, csr).await;
@@ -159,21 +161,41 @@ pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) ->
         ));
     }
     let ca = certificate::ops::authority(d, &caller.cluster, Authority::Cluster).await?;
-    let mut sans = vec![
-        caller.node.name.clone(),
-        "localhost".into(),
-        "127.0.0.1".into(),
-    ];
-    sans.extend(caller.node.addresses.iter().cloned());
+    let mut sans = vec![caller.node.name.clone()];
+    if caller.node.is_master {
+        sans.extend(["localhost".into(), "127.0.0.1".into()]);
+    }
+    sans.extend(server_addresses(d, caller).await?);
     let options = SignOptions {
         seconds: d.node_certificate_seconds,
-        ..SignOptions::node(&caller.node.name, sans)
+        ..SignOptions::server(&caller.node.name, sans)
     };
     let cert = ca.sign_csr(&csr.csr, &options)?;
     Ok(CsrGrant {
         cert,
         ca: ca.cert_pem,
     })
+}
+
+/// The addresses that compute and network have given to the server of the node.
+///
+/// # Errors
+/// Unavailable: the server has no address yet; the agent repeats its request.
+async fn server_addresses(d: &ClustersDeps, caller: &NodeSession) -> Result<Vec<String>> {
+    let ctx = Ctx::for_project(kernel::ids::request_id(), &caller.cluster.project_id);
+    let owner = OwnerKey::new(orchestration::KIND, &caller.cluster.stack_id);
+    let servers = d.compute.servers.of_owner(&ctx, &owner).await?;
+    let own = servers.into_iter().find(|s| s.name == caller.node.name);
+    let own = own.ok_or_else(|| Error::unavailable("The server of this node is not known."))?;
+    if !own.addresses.is_empty() {
+        return Ok(own.addresses);
+    }
+    // A server has its ports before compute reports it as active.
+    let ports = d.network.ports.of_device(&ctx, &own.id).await?;
+    if ports.is_empty() {
+        return Err(Error::unavailable("The server has no address yet."));
+    }
+    Ok(ports.into_iter().map(|p| p.ip).collect())
 }
 
 fn require_master(caller: &NodeSession) -> Result<()> {

@@ -5,6 +5,7 @@ use orchestration::api::{Action, Status};
 use serde_json::{Value, json};
 
 use super::fixture::*;
+use super::kube_certs::{csr, read};
 
 const S0: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -449,6 +450,7 @@ async fn certificates_are_shown_signed_and_rotated() {
     w.settle().await;
     assert_eq!(w.show(&id).await["status"], "UPDATE_IN_PROGRESS");
     let manager = session("master0");
+    give_servers(&w);
     let task = w.node(&manager, "GET", "tasks?wait=1", Value::Null).await;
     assert_eq!(task.body["kind"], "reload-ca");
     let signed = w.node(&manager, "POST", "csr", json!({ "csr": csr })).await;
@@ -463,4 +465,49 @@ async fn certificates_are_shown_signed_and_rotated() {
         .await;
     w.settle().await;
     assert_eq!(w.show(&id).await["status"], "UPDATE_COMPLETE");
+}
+
+/// Compute has a server for each node, with an address of its own.
+fn give_servers(w: &Fixture) {
+    let nodes = [("master", "0"), ("node", "0"), ("node", "1")];
+    let servers = nodes.iter().zip(2..).map(|((word, index), last)| {
+        let mut server = server(&node_name(w, word, index));
+        server.addresses = vec![format!("10.64.0.{last}")];
+        server
+    });
+    *w.things.servers.lock().unwrap() = servers.collect();
+}
+
+#[tokio::test]
+async fn nodes_of_a_swarm_may_serve_under_their_own_names_and_be_no_clients() {
+    let w = Fixture::new().await;
+    let id = w.cluster().await;
+    for (word, index, host) in [("master", "0", 9), ("node", "0", 2)] {
+        // The worker claims the address of the manager.
+        let body = json!({ "cluster": id, "node": node_name(&w, word, index), "boot": 1,
+            "token": w.token(word, index), "session": session(&format!("{word}{index}")),
+            "addresses": [format!("10.64.0.{host}"), "192.0.2.1"] });
+        assert_eq!(w.node("", "POST", "hello", body).await.status, 200);
+    }
+    let worker = session("node0");
+    // The request asks for a foreign name and an administrator's subject.
+    let ask = json!({ "csr": csr() });
+    let early = w.node(&worker, "POST", "csr", ask.clone()).await;
+    assert_eq!(early.status, 503, "no server yet: {}", early.body);
+    give_servers(&w);
+
+    let got = w.node(&worker, "POST", "csr", ask.clone()).await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    let pem = |got: &TestResponse, of: &str| got.body[of].as_str().unwrap().to_owned();
+    let own = read(&pem(&got, "cert"), &pem(&got, "ca"));
+    let name = node_name(&w, "node", "0");
+    assert_eq!(own.subject, format!("CN={name}"));
+    assert_eq!(own.names, ["10.64.0.3".to_owned(), name]);
+    assert!(own.server && !own.client);
+
+    let got = w.node(&session("master0"), "POST", "csr", ask).await;
+    let own = read(&pem(&got, "cert"), &pem(&got, "ca"));
+    let name = node_name(&w, "master", "0");
+    assert_eq!(own.names, ["10.64.0.2", "127.0.0.1", &name, "localhost"]);
+    assert!(own.server && !own.client);
 }

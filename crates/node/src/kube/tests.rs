@@ -142,7 +142,10 @@ impl Fake {
 pub(crate) async fn kubernetes(dir: &Path) -> (Fake, Api) {
     let ca = Ca::generate("c").unwrap();
     let sign = |subject: &str| {
-        let options = SignOptions::node(subject, vec!["127.0.0.1".into()]);
+        let options = SignOptions {
+            client_auth: true,
+            ..SignOptions::server(subject, vec!["127.0.0.1".into()])
+        };
         ca.issue(Subject::cn(subject), &options).unwrap()
     };
     let (own, admin) = (sign("apiserver"), sign("admin"));
@@ -373,7 +376,7 @@ async fn keys_survive_what_the_server_does_not() {
             return (503, None, json!({ "error": "starting" }).to_string());
         }
         let csr = asked.2["csr"].as_str().unwrap();
-        let options = SignOptions::node("w-0", vec!["10.0.0.4".into()]);
+        let options = SignOptions::server("w-0", vec!["10.0.0.4".into()]);
         let cert = ca.sign_csr(csr, &options).unwrap();
         ok(&json!({ "cert": cert, "ca": ca.cert_pem }))
     };

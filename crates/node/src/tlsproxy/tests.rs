@@ -14,7 +14,7 @@ fn identity(ca: &Ca) -> Identity {
     let issued = ca
         .issue(
             Subject::cn("m"),
-            &SignOptions::node("m", vec!["127.0.0.1".into()]),
+            &SignOptions::server("m", vec!["127.0.0.1".into()]),
         )
         .unwrap();
     Identity {
@@ -81,6 +81,10 @@ async fn only_the_clusters_clients_pass_and_a_rotation_cuts_them_off() {
             .unwrap()
     };
     let (before, after) = (of(&old), of(&new));
+    let sans = vec!["127.0.0.1".into()];
+    let worker = old
+        .issue(Subject::cn("w"), &SignOptions::server("w", sans))
+        .unwrap();
     let (certificates, current) = watch::channel(InForce::new(config(&identity(&old)).unwrap()));
     let listener = bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -88,6 +92,7 @@ async fn only_the_clusters_clients_pass_and_a_rotation_cuts_them_off() {
         let mut open = talk(at, &old, Some(&before)).await.unwrap();
         assert!(talk(at, &old, None).await.is_err(), "no certificate");
         assert!(talk(at, &old, Some(&after)).await.is_err(), "foreign CA");
+        assert!(talk(at, &old, Some(&worker)).await.is_err(), "a node");
         renew(&certificates, config(&identity(&old)).unwrap());
         open.write_all(b"d").await.unwrap();
         assert_eq!(open.read_u8().await.unwrap(), b'd', "a renewal cuts off");
