@@ -6,21 +6,25 @@
 //! supported. Therefore the certificate is assembled here (`der`, `cert`)
 //! instead of by a library that supports one value per attribute.
 //!
-//! This crate uses no tables and no network. It reads and writes one file: the
-//! key file of the [`Sealer`].
+//! This crate uses no tables and no network. It reads and writes the key file of
+//! the [`Sealer`], and helps others to keep files with secrets private.
 
 mod ca;
 mod cert;
 mod csr;
 mod der;
+mod key_file;
 mod pem;
+mod private_file;
 mod seal;
 
 pub use ca::{Ca, Issued, self_signed, token_key};
 pub use cert::{CertInfo, Subject, fingerprint_sha256};
 pub use csr::SignOptions;
+pub use key_file::{KeyEntry, KeyRole, SealingKeys};
 pub use pem::first_der;
-pub use seal::Sealer;
+pub use private_file::{FileStamp, KeyDirLock, check_private};
+pub use seal::{Sealer, sealed_prefix};
 
 /// Days that CAs and the certificates they sign are valid, five years:
 /// Magnum's `[x509]term_of_validity`.

@@ -2,46 +2,55 @@
 //!
 //! A sealed text is `jbs1.<key id>.<base64url of nonce and ciphertext>`. Its
 //! purpose (`cluster/<id>/ca-key`) is authenticated with it, so a text that was
-//! moved to another row cannot be unsealed. The key file contains one key per
-//! line: the last one seals, all of them unseal; rotation appends a line.
+//! moved to another row cannot be unsealed. The file is read again when it has
+//! changed, so that servers follow a rotation without a restart.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::hmac;
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use kernel::{Error, Result};
 use zeroize::Zeroizing;
 
-use crate::cert::hex;
+use crate::key_file::{FILE, KeyList, SealKey, check_key_file};
+use crate::private_file::FileStamp;
 
-const FILE: &str = "sealing.keys";
 const VERSION: &str = "jbs1";
-const KEY_LEN: usize = 32;
 
-struct SealKey {
-    id: String,
-    bytes: Zeroizing<Vec<u8>>,
+/// Keys in memory.
+struct Ring {
+    /// As in the file.
+    keys: KeyList,
+    /// Keys that this process has read and that are no longer in the file. They
+    /// still unseal texts that were read before they were sealed again.
+    gone: Vec<SealKey>,
+    /// Of the file that was read last, even if it was malformed.
+    stamp: FileStamp,
+}
+
+impl Ring {
+    fn find(&self, id: &str) -> Option<&SealKey> {
+        let gone = || self.gone.iter().find(|k| k.id == id);
+        self.keys.find(id).or_else(gone)
+    }
 }
 
 /// Seals and unseals with the keys of one directory.
 pub struct Sealer {
-    /// Oldest first, never empty; the last one seals.
-    keys: Vec<SealKey>,
     path: PathBuf,
+    ring: RwLock<Ring>,
 }
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sealer")
             .field("path", &self.path)
-            .field("keys", &self.keys.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,11 +68,11 @@ impl Sealer {
         };
         if !path.try_exists().map_err(|e| failed("finding", e))? {
             fs::create_dir_all(dir).map_err(|e| failed("making the directory of", e))?;
-            let line = new_line()?;
+            let text = KeyList(vec![SealKey::draw()?]).text();
             // A hard link never replaces a file: the first creator wins, with a
             // complete file.
             let draft = dir.join(format!(".{FILE}.{}", kernel::ids::hex()));
-            let made = write_private(&draft, line.as_bytes())
+            let made = write_private(&draft, text.as_bytes())
                 .and_then(|()| match fs::hard_link(&draft, &path) {
                     Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
                     other => other,
@@ -72,26 +81,46 @@ impl Sealer {
             let _ = fs::remove_file(&draft);
             made.map_err(|e| failed("making", e))?;
         }
-        let mode = fs::metadata(&path)
-            .map_err(|e| failed("reading", e))?
-            .permissions()
-            .mode();
-        if mode & 0o077 != 0 {
-            return Err(Error::internal(format!(
-                "the sealing keys {} are open to others (mode {:o}); run: chmod 600 {}",
-                path.display(),
-                mode & 0o777,
-                path.display()
-            )));
-        }
-        let mut text = Zeroizing::new(String::new());
-        File::open(&path)
-            .and_then(|mut f| f.read_to_string(&mut text))
-            .map_err(|e| failed("reading", e))?;
+        check_key_file(&path)?;
+        let (keys, stamp) = KeyList::read(&path)?;
+        let gone = Vec::new();
         Ok(Self {
-            keys: parse(&text, &path)?,
             path,
+            ring: RwLock::new(Ring { keys, gone, stamp }),
         })
+    }
+
+    fn ring(&self) -> RwLockReadGuard<'_, Ring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The keys in use, read again if the file has changed. A file that cannot
+    /// be read changes nothing, because the keys in memory are still valid.
+    fn current(&self) -> RwLockReadGuard<'_, Ring> {
+        let ring = self.ring();
+        let Ok(stamp) = FileStamp::of(&self.path) else {
+            return ring;
+        };
+        if stamp == ring.stamp {
+            return ring;
+        }
+        drop(ring);
+        let read = KeyList::read(&self.path);
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok((keys, stamp)) => {
+                let gone = |k: &&SealKey| keys.find(&k.id).is_none();
+                let gone: Vec<SealKey> = ring.keys.0.iter().filter(gone).cloned().collect();
+                ring.gone.extend(gone);
+                (ring.keys, ring.stamp) = (keys, stamp);
+            }
+            Err(e) => {
+                tracing::error!(error = %e, "the sealing keys were changed and cannot be read");
+                ring.stamp = stamp;
+            }
+        }
+        drop(ring);
+        self.ring()
     }
 
     /// Seals a secret for a purpose. Sealing the same secret again gives a
@@ -100,10 +129,9 @@ impl Sealer {
     /// # Errors
     /// Internal: the cipher or the system's randomness failed.
     pub fn seal(&self, purpose: &str, plain: &[u8]) -> Result<String> {
-        let key = self
-            .keys
-            .last()
-            .ok_or_else(|| Error::internal("no sealing key"))?;
+        let ring = self.current();
+        let key = ring.keys.primary();
+        let key = key.ok_or_else(|| Error::internal("no sealing key"))?;
         let mut data = Vec::with_capacity(NONCE_LEN + plain.len() + 16);
         data.extend_from_slice(plain);
         let nonce = cipher(key)?
@@ -126,18 +154,18 @@ impl Sealer {
         else {
             return Err(wrong("not a sealed text of this version"));
         };
-        let key = self
-            .keys
-            .iter()
-            .find(|k| k.id == id)
-            .ok_or_else(|| wrong(&format!("key {id} is not in {}", self.path.display())))?;
+        let key = self.ring().find(id).cloned();
+        // Another server may have sealed it with a key that is new here.
+        let key = key.or_else(|| self.current().find(id).cloned());
+        let key =
+            key.ok_or_else(|| wrong(&format!("key {id} is not in {}", self.path.display())))?;
         let bytes = B64.decode(body).map_err(|_| wrong("broken base64"))?;
         let (nonce, data) = bytes
             .split_at_checked(NONCE_LEN)
             .ok_or_else(|| wrong("too short"))?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong("a broken nonce"))?;
         let mut data = Zeroizing::new(data.to_vec());
-        let length = cipher(key)?
+        let length = cipher(&key)?
             .open_in_place(nonce, Aad::from(aad(id, purpose)), &mut data)
             .map_err(|_| wrong("changed, or sealed for another purpose"))?
             .len();
@@ -161,42 +189,37 @@ impl Sealer {
     /// that it survives rotations.
     #[must_use]
     pub fn key_check(&self) -> String {
-        self.keys.first().map(check_of).unwrap_or_default()
+        let ring = self.current();
+        ring.keys.oldest().map(SealKey::check).unwrap_or_default()
+    }
+
+    /// As `key_check`, derived from the key that seals.
+    #[must_use]
+    pub fn primary_check(&self) -> String {
+        let ring = self.current();
+        ring.keys.primary().map(SealKey::check).unwrap_or_default()
     }
 
     /// Whether a `key_check` value was derived from any key of this file.
     #[must_use]
     pub fn knows(&self, key_check: &str) -> bool {
-        self.keys.iter().any(|k| check_of(k) == key_check)
+        let ring = self.current();
+        ring.keys.0.iter().any(|k| k.check() == key_check)
     }
 
-    /// Whether the text was sealed with an older key and should be sealed again
-    /// when it is next written.
+    /// The beginning of all texts that the primary key has sealed.
     #[must_use]
-    pub fn is_stale(&self, text: &str) -> bool {
-        let id = text.split('.').nth(1);
-        self.keys.last().map(|k| k.id.as_str()) != id
+    pub fn primary_prefix(&self) -> String {
+        let ring = self.current();
+        let id = ring.keys.primary().map_or("", |k| k.id.as_str());
+        sealed_prefix(id)
     }
+}
 
-    /// Adds a key that seals from now on; older keys still unseal. Other
-    /// servers read it when they open the file again.
-    ///
-    /// # Errors
-    /// Internal: the file cannot be written.
-    pub fn rotate(&mut self) -> Result<()> {
-        let failed =
-            |e: std::io::Error| Error::internal(format!("rotating {}: {e}", self.path.display()));
-        let line = new_line()?;
-        let mut file = OpenOptions::new()
-            .append(true)
-            .open(&self.path)
-            .map_err(failed)?;
-        file.write_all(line.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(failed)?;
-        self.keys.extend(parse(&line, &self.path)?);
-        Ok(())
-    }
+/// The beginning of all texts that a key has sealed.
+#[must_use]
+pub fn sealed_prefix(key_id: &str) -> String {
+    format!("{VERSION}.{key_id}.")
 }
 
 fn cipher(key: &SealKey) -> Result<RandomizedNonceKey> {
@@ -206,55 +229,6 @@ fn cipher(key: &SealKey) -> Result<RandomizedNonceKey> {
 
 fn aad(id: &str, purpose: &str) -> Vec<u8> {
     format!("{VERSION}.{id}.{purpose}").into_bytes()
-}
-
-fn check_of(key: &SealKey) -> String {
-    let mac = hmac::Key::new(hmac::HMAC_SHA256, &key.bytes);
-    let tag = hmac::sign(&mac, b"jeroboam sealing key check");
-    format!("{}:{}", key.id, hex(tag.as_ref()))
-}
-
-fn new_line() -> Result<Zeroizing<String>> {
-    let random = SystemRandom::new();
-    let mut id = [0u8; 4];
-    let mut bytes = Zeroizing::new([0u8; KEY_LEN]);
-    random
-        .fill(&mut id)
-        .and_then(|()| random.fill(bytes.as_mut()))
-        .map_err(|_| Error::internal("no randomness for a sealing key"))?;
-    Ok(Zeroizing::new(format!(
-        "{} {}\n",
-        hex(&id),
-        B64.encode(bytes.as_ref())
-    )))
-}
-
-fn parse(text: &str, path: &Path) -> Result<Vec<SealKey>> {
-    let mut keys = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let key = line.split_once(' ').and_then(|(id, body)| {
-            let bytes = Zeroizing::new(B64.decode(body.trim()).ok()?);
-            (bytes.len() == KEY_LEN).then(|| SealKey {
-                id: id.to_owned(),
-                bytes,
-            })
-        });
-        keys.push(key.ok_or_else(|| {
-            Error::internal(format!(
-                "{} line {}: not '<id> <key>'; restore the file from a backup, sealed secrets cannot be read without it",
-                path.display(),
-                number + 1
-            ))
-        })?);
-    }
-    if keys.is_empty() {
-        return Err(Error::internal(format!("{} holds no key", path.display())));
-    }
-    Ok(keys)
 }
 
 fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {

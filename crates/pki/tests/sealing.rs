@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use kernel::Kind;
-use pki::Sealer;
+use pki::{KeyRole, Sealer, SealingKeys, sealed_prefix};
 
 #[test]
 fn what_is_sealed_opens_again_and_nowhere_else() {
@@ -51,19 +51,86 @@ fn every_changed_character_is_noticed() {
 }
 
 #[test]
-fn rotation_keeps_old_texts_readable() {
+fn running_servers_follow_a_rotation_and_keep_old_texts_readable() {
     let dir = tempfile::tempdir().unwrap();
-    let mut sealer = Sealer::open(dir.path()).unwrap();
-    let check = sealer.key_check();
-    let old = sealer.seal("p", b"1").unwrap();
-    sealer.rotate().unwrap();
-    let new = sealer.seal("p", b"2").unwrap();
-    assert!(sealer.is_stale(&old) && !sealer.is_stale(&new));
-    let again = Sealer::open(dir.path()).unwrap();
-    assert_eq!(again.unseal("p", &old).unwrap().as_slice(), b"1");
-    assert_eq!(again.unseal("p", &new).unwrap().as_slice(), b"2");
-    assert_eq!(again.key_check(), check);
-    assert!(again.knows(&check));
+    let (first, second) = (
+        Sealer::open(dir.path()).unwrap(),
+        Sealer::open(dir.path()).unwrap(),
+    );
+    let check = first.key_check();
+    let old = first.seal("p", b"1").unwrap();
+    let primary = SealingKeys::open(dir.path()).unwrap().promote().unwrap();
+    let new = first.seal("p", b"2").unwrap();
+    assert!(new.starts_with(&sealed_prefix(&primary)), "{new}");
+    assert_eq!(first.primary_prefix(), sealed_prefix(&primary));
+    // The second server has not looked at the file since.
+    assert_eq!(second.unseal("p", &new).unwrap().as_slice(), b"2");
+    assert_eq!(second.unseal("p", &old).unwrap().as_slice(), b"1");
+    for sealer in [&first, &second, &Sealer::open(dir.path()).unwrap()] {
+        assert_eq!(sealer.key_check(), check);
+        assert!(sealer.knows(&check) && sealer.knows(&sealer.primary_check()));
+        assert_ne!(sealer.primary_check(), check);
+    }
+}
+
+#[test]
+fn a_staged_key_unseals_and_seals_only_when_promoted() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let here = Sealer::open(dir.path()).unwrap();
+    let copy_keys = || {
+        let name = "sealing.keys";
+        std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+    };
+    copy_keys();
+    let there = Sealer::open(copy.path()).unwrap();
+    let before = here.primary_prefix();
+    let staged = SealingKeys::open(dir.path()).unwrap().stage().unwrap();
+    let again = SealingKeys::open(dir.path()).unwrap().stage().unwrap();
+    assert_eq!(staged, again);
+    assert_eq!(here.primary_prefix(), before);
+    assert_eq!(here.key_check(), there.key_check());
+    copy_keys();
+    let mut keys = SealingKeys::open(dir.path()).unwrap();
+    let roles = |keys: &SealingKeys| -> Vec<KeyRole> {
+        keys.entries().into_iter().map(|k| k.role).collect()
+    };
+    assert_eq!(roles(&keys), [KeyRole::Staged, KeyRole::Primary]);
+    assert_eq!(keys.promote().unwrap(), staged);
+    assert_eq!(roles(&keys), [KeyRole::Secondary, KeyRole::Primary]);
+    assert!(keys.entries().iter().all(|k| k.made.is_some()));
+    let text = here.seal("p", b"x").unwrap();
+    assert_eq!(there.unseal("p", &text).unwrap().as_slice(), b"x");
+}
+
+#[test]
+fn a_retired_key_is_kept_apart_and_forgotten_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let sealer = Sealer::open(dir.path()).unwrap();
+    let text = sealer.seal("p", b"x").unwrap();
+    let mut keys = SealingKeys::open(dir.path()).unwrap();
+    let old = keys.entries()[0].id.clone();
+    assert!(keys.retire(&old).is_err(), "it is the primary key");
+    let second = SealingKeys::open(dir.path()).err().unwrap();
+    assert_eq!(second.kind, Kind::Conflict);
+    keys.promote().unwrap();
+    let kept = keys.retire(&old).unwrap();
+    assert!(std::fs::read_to_string(&kept).unwrap().contains(&old));
+    let mode = std::fs::metadata(&kept).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let _ = sealer.primary_prefix();
+    assert!(sealer.unseal("p", &text).is_ok(), "read before");
+    let restarted = Sealer::open(dir.path()).unwrap();
+    assert!(restarted.unseal("p", &text).is_err());
+}
+
+#[test]
+fn a_damaged_file_does_not_disturb_a_running_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let sealer = Sealer::open(dir.path()).unwrap();
+    let text = sealer.seal("p", b"x").unwrap();
+    std::fs::write(dir.path().join("sealing.keys"), "no key").unwrap();
+    let again = sealer.seal("p", b"y").unwrap();
+    assert!(sealer.unseal("p", &text).is_ok() && sealer.unseal("p", &again).is_ok());
 }
 
 #[test]
