@@ -24,4 +24,4 @@ pub use catalog::CatalogEntry;
 pub use policy::policies;
 pub use schema::migrations;
 pub use service::Identity;
-pub use token::keyring::Keyring;
+pub use token::keyring::{FernetKey, Keyring};

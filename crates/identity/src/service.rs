@@ -55,14 +55,6 @@ impl Identity {
         bootstrap::run(&self.db).await
     }
 
-    /// Makes the staged key the primary one, and stages a new one.
-    ///
-    /// # Errors
-    /// `Internal` if the directory cannot be written.
-    pub fn rotate_keys(&self) -> Result<()> {
-        self.keys.rotate()
-    }
-
     /// The routes, with their full paths under `/identity`.
     pub fn routes(&self) -> Router {
         let auth: Arc<dyn rest::Authenticator> = Arc::new(self.clone());

@@ -15,7 +15,7 @@ use crate::user::{self, User};
 use crate::{Identity, password};
 
 /// Lifetime of a token, seconds.
-const LIFETIME: i64 = 3600;
+pub(crate) const LIFETIME: i64 = 3600;
 const MICROS: i64 = 1_000_000;
 
 fn refused(why: &str) -> Error {
