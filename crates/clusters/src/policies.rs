@@ -58,6 +58,9 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("clustertemplate:get_all_all_projects", "rule:is_admin"),
     ("clustertemplate:update_all_projects", "rule:is_admin"),
     ("certificate:create", "rule:admin_or_project_member"),
+    // A certificate with the subject of the request, which may be that of an
+    // administrator of the cluster.
+    ("certificate:create_admin", "rule:admin_or_project_member"),
     ("certificate:get", "rule:admin_or_project_reader"),
     ("certificate:rotate_ca", "rule:admin_or_project_member"),
     ("nodegroup:get", "rule:admin_or_project_reader"),

@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use kernel::{Error, Result, clock};
 use x509_parser::certificate::X509Certificate;
 
-use crate::cert::{self, Body, Signer, Subject};
+use crate::cert::{self, Body, CertInfo, Signer, Subject};
 use crate::csr::{Request, SignOptions};
 use crate::pem;
 
@@ -69,6 +69,52 @@ impl Ca {
         })
     }
 
+    /// Whether less than a third of the certificate's life is left. Agents renew
+    /// their certificates at two thirds of theirs, so each of them gets the next
+    /// certificate of the CA before this one ends.
+    ///
+    /// # Errors
+    /// Internal: the certificate is malformed.
+    pub fn is_due(&self) -> Result<bool> {
+        let info = CertInfo::from_pem(&self.cert_pem).map_err(Error::internal)?;
+        let life = info.not_after - info.not_before;
+        Ok(info.not_after - clock::now_micros() < life / 3)
+    }
+
+    /// The same CA with a new certificate for the same name and key, valid for
+    /// five years from now on: each of the two verifies what either has signed.
+    ///
+    /// # Errors
+    /// Internal: this CA is malformed.
+    pub fn renewed(&self) -> Result<Self> {
+        let now = clock::now_micros() / 1_000_000;
+        let cert_der = self.with_own(|own, key| {
+            let name = own.subject().as_raw().to_vec();
+            let key_bits = key.public_key().as_ref().to_vec();
+            let body = Body {
+                subject: name.clone(),
+                spki: own.public_key().raw.to_vec(),
+                key_bits: key_bits.clone(),
+                ca: true,
+                key_usage: cert::KEY_CERT_SIGN,
+                extended: Vec::new(),
+                names: Vec::new(),
+                not_before: now - DAY,
+                not_after: now + i64::from(crate::TERM_DAYS) * DAY,
+            };
+            let signer = Signer {
+                key,
+                name: &name,
+                key_id: &cert::key_id(&key_bits),
+            };
+            cert::sign(&body, &signer)
+        })?;
+        Ok(Self {
+            cert_pem: pem::encode("CERTIFICATE", &cert_der),
+            key_pem: self.key_pem.clone(),
+        })
+    }
+
     /// Signs a request in PEM; returns one certificate in PEM.
     ///
     /// # Errors
@@ -104,6 +150,22 @@ impl Ca {
     }
 
     fn sign(&self, request: Request, options: &SignOptions) -> Result<Vec<u8>> {
+        self.with_own(|own, key| {
+            let body = body_for(request, options, own)?;
+            let signer = Signer {
+                key,
+                name: own.subject().as_raw(),
+                key_id: &cert::key_id(key.public_key().as_ref()),
+            };
+            cert::sign(&body, &signer)
+        })
+    }
+
+    /// Calls `act` with the parsed certificate and key.
+    fn with_own<T>(
+        &self,
+        act: impl FnOnce(&X509Certificate<'_>, &EcdsaKeyPair) -> Result<T>,
+    ) -> Result<T> {
         let broken = |what: &str| Error::internal(format!("the CA's {what} cannot be read"));
         let cert_der = pem::first_der(&self.cert_pem, &["CERTIFICATE"])
             .ok_or_else(|| broken("certificate"))?;
@@ -113,19 +175,10 @@ impl Ca {
             pem::first_der(&self.key_pem, &["PRIVATE KEY"]).ok_or_else(|| broken("key"))?;
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key_der)
             .map_err(|_| broken("key"))?;
-        let own_bits = own.public_key().subject_public_key.data.to_vec();
-        if own_bits != key.public_key().as_ref() {
+        if own.public_key().subject_public_key.data.as_ref() != key.public_key().as_ref() {
             return Err(Error::internal("the CA's key does not fit its certificate"));
         }
-        let body = body_for(request, options, &own)?;
-        cert::sign(
-            &body,
-            &Signer {
-                key: &key,
-                name: own.subject().as_raw(),
-                key_id: &cert::key_id(&own_bits),
-            },
-        )
+        act(&own, &key)
     }
 }
 

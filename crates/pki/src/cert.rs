@@ -33,11 +33,12 @@ pub(crate) const KEY_CERT_SIGN: u8 = 0x04;
 /// name of a cluster may be 242 characters long.
 const COMMON_NAME_MAX: usize = 64;
 
-/// A name with CN and optionally O.
+/// A name with CN and any number of O.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     pub common_name: String,
-    pub organization: Option<String>,
+    /// The groups of a Kubernetes user.
+    pub organizations: Vec<String>,
 }
 
 impl Subject {
@@ -45,7 +46,7 @@ impl Subject {
     pub fn cn(common_name: &str) -> Self {
         Self {
             common_name: common_name.to_owned(),
-            organization: None,
+            organizations: Vec::new(),
         }
     }
 
@@ -53,8 +54,8 @@ impl Subject {
     #[must_use]
     pub fn member(common_name: &str, organization: &str) -> Self {
         Self {
-            common_name: common_name.to_owned(),
-            organization: Some(organization.to_owned()),
+            organizations: vec![organization.to_owned()],
+            ..Self::cn(common_name)
         }
     }
 
@@ -64,7 +65,7 @@ impl Subject {
             |kind: &[u8], text: &str| der::set(&[&der::seq(&[&der::oid(kind), &der::utf8(text)])]);
         let short: String = self.common_name.chars().take(COMMON_NAME_MAX).collect();
         let mut parts = Vec::new();
-        if let Some(o) = &self.organization {
+        for o in &self.organizations {
             parts.extend(attribute(ORGANIZATION, o));
         }
         parts.extend(attribute(COMMON_NAME, &short));

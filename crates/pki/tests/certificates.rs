@@ -360,3 +360,66 @@ fn parts_of_machines_get_the_name_that_the_server_says() {
     let usage = cert.extended_key_usage().unwrap().unwrap().value;
     assert!(usage.client_auth && !usage.server_auth);
 }
+
+/// A clock that a test steps.
+struct Steps(std::cell::Cell<i64>);
+
+impl clock::Simulated for Steps {
+    fn now_micros(&self) -> i64 {
+        self.0.get()
+    }
+    fn database_micros(&self) -> i64 {
+        self.0.get()
+    }
+    fn advance(&self, _: i64) {}
+}
+
+#[test]
+fn a_ca_is_renewed_with_its_key_so_that_both_verify_all() {
+    const DAY: i64 = 86_400_000_000;
+    let now = std::rc::Rc::new(Steps(std::cell::Cell::new(clock::now_micros())));
+    clock::simulate(Some(now.clone()));
+    let days = |n: i64| now.0.set(now.0.get() + n * DAY);
+    let old = Ca::generate("c").unwrap();
+    let sign = |ca: &Ca| {
+        let issued = ca.issue(Subject::cn("n"), &SignOptions::server("n", vec![]));
+        issued.unwrap().cert_pem
+    };
+    let before = sign(&old);
+    days(1200);
+    assert!(!old.is_due().unwrap());
+    days(30);
+    assert!(old.is_due().unwrap());
+    let new = old.renewed().unwrap();
+    assert!(!new.is_due().unwrap());
+    let after = sign(&new);
+    clock::simulate(None);
+
+    let (a, b) = (der(&old.cert_pem), der(&new.cert_pem));
+    let (_, a) = parse_x509_certificate(&a).unwrap();
+    let (_, b) = parse_x509_certificate(&b).unwrap();
+    assert_eq!(a.subject(), b.subject());
+    assert_eq!(b.issuer(), b.subject());
+    assert_eq!(a.public_key(), b.public_key());
+    let extensions = |c: &X509Certificate<'_>| {
+        let all = c.extensions().iter();
+        all.map(|e| (e.oid.to_id_string(), e.critical, e.value.to_vec()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(extensions(&a), extensions(&b));
+    for pem in [&before, &after] {
+        let leaf = der(pem);
+        let (_, leaf) = parse_x509_certificate(&leaf).unwrap();
+        assert_eq!(leaf.issuer(), a.subject());
+        for ca in [&a, &b] {
+            leaf.verify_signature(Some(ca.public_key())).unwrap();
+        }
+    }
+    let (old, new) = (
+        CertInfo::from_pem(&old.cert_pem).unwrap(),
+        CertInfo::from_pem(&new.cert_pem).unwrap(),
+    );
+    assert_eq!(new.not_after - old.not_after, 1230 * DAY);
+    let after = CertInfo::from_pem(&after).unwrap();
+    assert!(after.not_after > old.not_after && after.not_after <= new.not_after);
+}

@@ -47,7 +47,7 @@ pub(crate) async fn plan(
         ca: if node.is_balancer || node.is_master {
             let which = Authority::Cluster;
             Some(
-                certificate::ops::authority(d, cluster, which)
+                certificate::authorities::authority(d, cluster, which)
                     .await?
                     .cert_pem,
             )
@@ -129,7 +129,7 @@ pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, ask: &CsrAsk) ->
     };
     let (which, mut options) = profiles::profile(ask.purpose, &requester)?;
     options.seconds = d.node_certificate_seconds;
-    let ca = certificate::ops::authority(d, cluster, which).await?;
+    let ca = certificate::authorities::authority(d, cluster, which).await?;
     Ok(CsrGrant {
         cert: ca.sign_csr(&ask.csr, &options)?,
         ca: ca.cert_pem,

@@ -160,7 +160,7 @@ pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) ->
             "purpose: no certificate of this kind exists in a swarm.",
         ));
     }
-    let ca = certificate::ops::authority(d, &caller.cluster, Authority::Cluster).await?;
+    let ca = certificate::authorities::authority(d, &caller.cluster, Authority::Cluster).await?;
     let mut sans = vec![caller.node.name.clone()];
     if caller.node.is_master {
         sans.extend(["localhost".into(), "127.0.0.1".into()]);

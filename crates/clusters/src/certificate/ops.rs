@@ -1,21 +1,24 @@
 //! Operations on certificates. Any member of the project may ask for them,
 //! not only the cluster's creator; the policy file decides.
 
-use kernel::{Ctx, Error, Result, clock};
-use pki::{Ca, SignOptions};
+use kernel::{Ctx, Result, clock};
+use pki::{Ca, SignOptions, Subject};
 use serde_json::Value;
 
+use super::authorities::{authority, kubernetes_authority, stored};
 use crate::cluster::model::Intent;
 use crate::cluster::{Cluster, KIND, ops, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::profiles::Authority;
 use crate::errors::{as_bad_request, bad_request, invalid_field, wrong_state};
 use crate::fields::Fields;
-use crate::kube::{self, Kube};
 use crate::node::{self, NodeStatus, Task};
 use crate::notify::{self, Outcome};
 use crate::{ClustersDeps, bootstrap, nodegroup, tokens};
 
+/// Bounds of `expiration_seconds`: time to use it, and Magnum's term.
+const MIN_SECONDS: i64 = 60;
+const MAX_SECONDS: i64 = pki::TERM_DAYS as i64 * 86_400;
 /// Time limit of a manager for switching to a new CA.
 const RELOAD_SECONDS: i64 = 60;
 
@@ -64,45 +67,17 @@ pub(crate) async fn show(
     })
 }
 
-async fn stored(d: &ClustersDeps, c: &Cluster) -> Result<(String, String)> {
-    table::ca(&d.db, &c.uuid)
-        .await?
-        .ok_or_else(|| Error::not_found("Cluster", &c.uuid))
-}
-
-/// Selects a CA that only Kubernetes clusters have. A swarm has one CA, which
-/// is returned for every type.
-async fn kubernetes_authority(
-    d: &ClustersDeps,
-    c: &Cluster,
-    which: Authority,
-) -> Result<Option<(Kube, Authority)>> {
-    if which == Authority::Cluster || c.engine()? != Coe::Kubernetes {
-        return Ok(None);
-    }
-    Ok(Some((kube::table::load(&d.db, &c.uuid).await?, which)))
-}
-
-/// A CA with its key, for signing.
-pub(crate) async fn authority(d: &ClustersDeps, c: &Cluster, which: Authority) -> Result<Ca> {
-    if let Some((kube, which)) = kubernetes_authority(d, c, which).await?
-        && let Some(ca) = kube.authority(&d.sealer, &c.uuid, which)?
-    {
-        return Ok(ca);
-    }
-    let (cert_pem, sealed) = stored(d, c).await?;
-    let key = d
-        .sealer
-        .unseal_text(&tokens::ca_purpose(&c.uuid), &sealed)?;
-    Ok(Ca {
-        cert_pem,
-        key_pem: key.to_string(),
-    })
-}
-
-/// Signs a certificate request of a user.
+/// Signs a certificate request of a user. `expiration_seconds` and
+/// `bind_to_caller` are ours; the clients of the real service do not send them.
 pub(crate) async fn sign(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> Result<Signed> {
-    let known = &["cluster_uuid", "bay_uuid", "csr", "ca_cert_type"];
+    let known = &[
+        "cluster_uuid",
+        "bay_uuid",
+        "csr",
+        "ca_cert_type",
+        "expiration_seconds",
+        "bind_to_caller",
+    ];
     let f = Fields::new("certificate", body, known, &["pem", "links"], &[])?;
     let key = match (f.text("cluster_uuid", 1, 255)?, f.text("bay_uuid", 1, 255)?) {
         (Some(key), None) | (None, Some(key)) => key,
@@ -122,19 +97,58 @@ pub(crate) async fn sign(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> Re
     };
     let csr = f.need_text("csr", 1, 64 * 1024)?;
     let kind = f.text("ca_cert_type", 0, 255)?;
+    let seconds = f.int("expiration_seconds", MIN_SECONDS, MAX_SECONDS)?;
+    let bound = f.flag("bind_to_caller")?.unwrap_or(false);
     let c = ops::find(d, ctx, &key, "cluster:get_one_all_projects")
         .await
         .map_err(|e| as_bad_request(e, "cluster_uuid"))?;
-    d.enforcer
-        .check("certificate:create", ctx, &ops::target(&c))?;
-    let pem = authority(d, &c, Authority::parse(kind.as_deref()))
-        .await?
-        .sign_csr(&csr, &SignOptions::user())?;
+    let target = ops::target(&c);
+    d.enforcer.check("certificate:create", ctx, &target)?;
+    let which = Authority::parse(kind.as_deref());
+    let mut options = if bound {
+        bound_to(ctx, &c, which)?
+    } else {
+        d.enforcer.check("certificate:create_admin", ctx, &target)?;
+        SignOptions::user()
+    };
+    if let Some(seconds) = seconds {
+        options.seconds = u32::try_from(seconds).unwrap_or(options.seconds);
+    }
+    let pem = authority(d, &c, which).await?.sign_csr(&csr, &options)?;
     Ok(Signed {
         cluster: c.uuid,
         csr,
         pem,
         ca_cert_type: kind,
+    })
+}
+
+/// A certificate of a client with the caller's identity, whatever the request
+/// contains: the id as the user, project and roles as groups. They are prefixed,
+/// because Kubernetes has names with privileges.
+fn bound_to(ctx: &Ctx, c: &Cluster, which: Authority) -> Result<SignOptions> {
+    if which != Authority::Cluster || c.engine()? != Coe::Kubernetes {
+        return Err(bad_request(
+            "bind_to_caller",
+            "bind_to_caller: only the API of a kubernetes cluster distinguishes its clients.",
+        ));
+    }
+    let mut groups = vec![format!("jeroboam:project:{}", c.project_id)];
+    groups.extend(ctx.roles.iter().map(|r| format!("jeroboam:role:{r}")));
+    let user = format!("jeroboam:user:{}", ctx.user_id);
+    // RFC 5280 limits both; a shortened name could be that of another user.
+    if groups.iter().chain([&user]).any(|n| n.chars().count() > 64) {
+        return Err(bad_request(
+            "bind_to_caller",
+            "bind_to_caller: the id of the user or the name of a role is too long for a certificate.",
+        ));
+    }
+    Ok(SignOptions {
+        client_auth: true,
+        ..SignOptions::machine(Subject {
+            common_name: user,
+            organizations: groups,
+        })
     })
 }
 

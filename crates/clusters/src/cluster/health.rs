@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::master_reports::MasterReports;
 use super::{Cluster, table};
-use crate::ClustersDeps;
 use crate::coe::Coe;
 use crate::coe::kubernetes::health::delegated;
 use crate::node::{self, Node};
+use crate::{ClustersDeps, certificate};
 
 /// New values of `health_status` and `health_status_reason`.
 pub(crate) type Verdict = (&'static str, Value);
@@ -47,7 +47,9 @@ pub(crate) async fn evaluate_health(
     if coe == Coe::Kubernetes {
         mark_masters_down(&nodes, &servers, reports);
     }
-    Ok(health_from_reports(coe, &nodes, &servers, reports))
+    let (status, mut reason) = health_from_reports(coe, &nodes, &servers, reports);
+    certificate::authorities::warn_before_end(d, c, &mut reason).await?;
+    Ok((status, reason))
 }
 
 /// A paused master resumes where it stopped, so its agent has nothing new to

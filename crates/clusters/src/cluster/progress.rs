@@ -5,12 +5,12 @@ use nodewire::Observed;
 use serde_json::{Value, json};
 
 use super::{ops, wire};
-use crate::ClustersDeps;
 use crate::node::table::Shown;
 use crate::node::{self, NodeStatus};
+use crate::{ClustersDeps, certificate};
 
-/// Returns status, nodes with their steps, the resources of the stack, and the
-/// requested add-ons.
+/// Returns status, nodes with their steps, the resources of the stack, the
+/// requested add-ons, and when the certificates of the CAs end.
 pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value> {
     let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
     d.enforcer.check("cluster:get", ctx, &ops::target(&c))?;
@@ -41,6 +41,13 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value
     let seen: Option<Observed> = serde_json::from_str(&observed).ok();
     let addons = seen.map(|s| s.addons).unwrap_or_default();
     body.insert("addons".into(), json!(addons));
+    let ends = certificate::authorities::expirations(d, &c)
+        .await?
+        .into_iter();
+    let ends: Vec<Value> = ends
+        .map(|(name, at)| json!({ "name": name, "expires": clock::iso_z(at) }))
+        .collect();
+    body.insert("authorities".into(), Value::Array(ends));
     Ok(Value::Object(body))
 }
 

@@ -192,6 +192,16 @@ pub(crate) async fn ca(db: &Db, uuid: &str) -> Result<Option<(String, String)>> 
     .transpose()
 }
 
+/// Replaces the certificate of the CA by one for the same key, unless it has
+/// changed.
+pub(crate) async fn renew_ca(tx: &mut Tx, uuid: &str, old: &str, new: &str) -> Result<u64> {
+    tx.execute(
+        "UPDATE magnum_cluster SET ca_cert = ? WHERE uuid = ? AND ca_cert = ?",
+        values![new, uuid, old],
+    )
+    .await
+}
+
 pub(crate) async fn set_ca(tx: &mut Tx, uuid: &str, cert: &str, key: &str) -> Result<()> {
     tx.execute(
         "UPDATE magnum_cluster SET ca_cert = ?, ca_key = ? WHERE uuid = ?",

@@ -5,6 +5,7 @@ use kernel::{Error, Result};
 
 use super::model::{Kube, StoredCa};
 use crate::coe::kubernetes::networks::Networks;
+use crate::coe::kubernetes::profiles::Authority;
 
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     name: "clusters-040-kube",
@@ -40,6 +41,23 @@ pub(crate) async fn insert(tx: &mut Tx, cluster: &str, k: &Kube) -> Result<()> {
         token_key: k.token_key_sealed.clone(),
     };
     row.insert(tx).await
+}
+
+/// Replaces the certificate of a CA by one for the same key, unless it has
+/// changed.
+pub(crate) async fn renew_ca(
+    tx: &mut Tx,
+    cluster: &str,
+    which: Authority,
+    (old, new): (&str, &str),
+) -> Result<u64> {
+    let column = match which {
+        Authority::Etcd => "etcd_ca_cert",
+        Authority::FrontProxy => "front_ca_cert",
+        Authority::Cluster => return Err(Error::internal("another table has this CA")),
+    };
+    let sql = format!("UPDATE magnum_kube SET {column} = ? WHERE cluster_id = ? AND {column} = ?");
+    tx.execute(&sql, values![new, cluster, old]).await
 }
 
 /// Of a cluster that is one of Kubernetes.

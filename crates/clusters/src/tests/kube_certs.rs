@@ -248,6 +248,126 @@ async fn users_get_the_name_they_ask_for_from_the_ca_they_name() {
 }
 
 #[tokio::test]
+async fn a_certificate_may_be_short_and_bound_to_its_caller() {
+    let w = Fixture::new().await;
+    accepted(&w, json!({})).await;
+    let sign = async |more: Value| {
+        let mut body = json!({ "cluster_uuid": "c1", "csr": csr() });
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        w.call(ALICE, "POST", "/v1/certificates", Some(body)).await
+    };
+    let ca = w.call(ALICE, "GET", "/v1/certificates/c1", None).await;
+    let ca = ca.body["pem"].as_str().unwrap().to_owned();
+    let end = |got: &TestResponse| {
+        let info = pki::CertInfo::from_pem(got.body["pem"].as_str().unwrap()).unwrap();
+        (info.not_after - kernel::clock::now_micros()) / 1_000_000
+    };
+    let usual = sign(json!({})).await;
+    let own = pki::CertInfo::from_pem(usual.body["pem"].as_str().unwrap()).unwrap();
+    let of_ca = pki::CertInfo::from_pem(&ca).unwrap();
+    assert!(
+        of_ca.not_after - own.not_after < 60_000_000,
+        "Magnum's term"
+    );
+
+    let short = sign(json!({ "expiration_seconds": 3600 })).await;
+    assert_eq!(short.status, 201, "{}", short.body);
+    assert!((3500..=3600).contains(&end(&short)), "{}", end(&short));
+    let seen = read(short.body["pem"].as_str().unwrap(), &ca);
+    assert_eq!(seen.subject, "CN=admin, O=system:masters");
+    for wrong in [json!(59), json!(157_680_001), json!("soon")] {
+        let got = sign(json!({ "expiration_seconds": wrong })).await;
+        assert_eq!(got.status, 400, "{wrong}");
+    }
+
+    let bound = sign(json!({ "bind_to_caller": true, "expiration_seconds": 600 })).await;
+    assert_eq!(bound.status, 201, "{}", bound.body);
+    assert!((500..=600).contains(&end(&bound)));
+    let seen = read(bound.body["pem"].as_str().unwrap(), &ca);
+    assert!(
+        seen.subject.contains("CN=jeroboam:user:alice"),
+        "{}",
+        seen.subject
+    );
+    assert!(
+        seen.subject.contains("O=jeroboam:project:p1, "),
+        "{}",
+        seen.subject
+    );
+    assert!(
+        seen.subject.contains("O=jeroboam:role:member"),
+        "{}",
+        seen.subject
+    );
+    assert!(!seen.subject.contains("system:"), "{}", seen.subject);
+    assert!(seen.client && !seen.server && seen.names.is_empty());
+    let got = sign(json!({ "bind_to_caller": true, "ca_cert_type": "etcd" })).await;
+    assert_eq!(got.status, 400, "{}", got.body);
+}
+
+/// A clock that a test steps.
+pub(super) struct Steps(pub(super) std::cell::Cell<i64>);
+
+impl kernel::clock::Simulated for Steps {
+    fn now_micros(&self) -> i64 {
+        self.0.get()
+    }
+    fn database_micros(&self) -> i64 {
+        self.0.get()
+    }
+    fn advance(&self, _: i64) {}
+}
+
+#[tokio::test]
+async fn cas_are_renewed_with_their_keys_before_they_end() {
+    const DAY: i64 = 86_400_000_000;
+    let now = std::rc::Rc::new(Steps(std::cell::Cell::new(kernel::clock::now_micros())));
+    kernel::clock::simulate(Some(now.clone()));
+    let w = Fixture::new().await;
+    let id = accepted(&w, json!({})).await;
+    assert_eq!(hello(&w, &id, "master", "0").await.status, 200);
+    let master = session("master0");
+    let grant = async |purpose: &str| {
+        let got = ask(&w, &master, purpose).await;
+        assert_eq!(got.status, 200, "{purpose}: {}", got.body);
+        let text = |of: &str| got.body[of].as_str().unwrap().to_owned();
+        (text("cert"), text("ca"))
+    };
+    let end = |pem: &str| pki::CertInfo::from_pem(pem).unwrap().not_after;
+    let purposes = ["kubelet", "etcd", "front-proxy-client"];
+    let mut before = Vec::new();
+    for purpose in purposes {
+        before.push(grant(purpose).await);
+    }
+    now.0.set(now.0.get() + 1200 * DAY);
+    for (purpose, (_, ca)) in purposes.iter().zip(&before) {
+        assert_eq!(&grant(purpose).await.1, ca, "{purpose}: not due yet");
+    }
+    now.0.set(now.0.get() + 30 * DAY);
+    for (purpose, (cert, ca)) in purposes.iter().zip(&before) {
+        let (next, renewed) = grant(purpose).await;
+        assert_eq!(end(&renewed) - end(ca), 1230 * DAY, "{purpose}");
+        // Each of the two CAs verifies both certificates.
+        for (leaf, ca) in [(cert, &renewed), (&next, ca), (&next, &renewed)] {
+            read(leaf, ca);
+        }
+        assert_eq!(grant(purpose).await.1, renewed, "{purpose}: once");
+    }
+    let shown = w.call(ALICE, "GET", "/v1/certificates/c1", None).await;
+    let shown = shown.body["pem"].as_str().unwrap().to_owned();
+    assert_eq!(end(&shown), end(&grant("kubelet").await.1));
+    let progress = w.own_target(ALICE, "/clusters/c1/progress").await;
+    let listed = progress.body["authorities"].as_array().unwrap();
+    let names: Vec<&Value> = listed.iter().map(|a| &a["name"]).collect();
+    assert_eq!(names, ["cluster", "etcd", "front-proxy"]);
+    let expires = kernel::clock::iso_z(end(&shown));
+    assert_eq!(listed[0]["expires"], expires);
+    kernel::clock::simulate(None);
+}
+
+#[tokio::test]
 async fn a_rotation_that_cannot_be_done_changes_nothing() {
     let w = Fixture::new().await;
     let id = accepted(&w, json!({})).await;

@@ -5,7 +5,7 @@ use orchestration::api::{Action, Status};
 use serde_json::{Value, json};
 
 use super::fixture::*;
-use super::kube_certs::{csr, read};
+use super::kube_certs::{Steps, csr, read};
 
 const S0: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -510,4 +510,34 @@ async fn nodes_of_a_swarm_may_serve_under_their_own_names_and_be_no_clients() {
     let name = node_name(&w, "master", "0");
     assert_eq!(own.names, ["10.64.0.2", "127.0.0.1", &name, "localhost"]);
     assert!(own.server && !own.client);
+}
+
+#[tokio::test]
+async fn the_health_shows_a_ca_that_ends_soon() {
+    const DAY: i64 = 86_400_000_000;
+    let now = std::rc::Rc::new(Steps(std::cell::Cell::new(kernel::clock::now_micros())));
+    kernel::clock::simulate(Some(now.clone()));
+    let w = Fixture::new().await;
+    let id = built(&w).await;
+    let manager = session("master0");
+    let observe = async |version: &str| {
+        let body = json!({ "nodes": [], "ipvs": true, "version": version });
+        let got = w.node(&manager, "POST", "observed", body).await;
+        assert_eq!(got.status, 204, "{}", got.body);
+        w.show(&id).await["health_status_reason"]["ca.cluster"].clone()
+    };
+    assert_eq!(observe("20.10.24").await, Value::Null);
+    now.0.set(now.0.get() + 1770 * DAY);
+    let warned = observe("20.10.25").await;
+    assert!(
+        warned.as_str().unwrap().starts_with("expires 20"),
+        "{warned}"
+    );
+    give_servers(&w);
+    let got = w
+        .node(&manager, "POST", "csr", json!({ "csr": csr() }))
+        .await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    assert_eq!(observe("20.10.26").await, Value::Null, "renewed");
+    kernel::clock::simulate(None);
 }

@@ -33,8 +33,9 @@ pub(crate) fn config(pin: &str) -> Result<ClientConfig> {
 }
 
 /// Accepts only the certificate whose SHA-256 is the pin, regardless of names
-/// and dates. The signature of the handshake still proves that the server has
-/// the key.
+/// and dates: a node keeps its pin for life, which may be longer than that of
+/// the certificate. The signature of the handshake still proves that the server
+/// has the key.
 #[derive(Debug)]
 struct Pinned {
     pin: String,
@@ -86,5 +87,42 @@ impl ServerCertVerifier for Pinned {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::ServerConfig;
+    use rustls_pki_types::PrivateKeyDer;
+    use rustls_pki_types::pem::PemObject as _;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pinned_certificate_is_accepted_after_its_end() {
+        let made = pki::self_signed("jeroboam-bootstrap", &[], 0).unwrap();
+        let end = pki::CertInfo::from_pem(&made.cert_pem).unwrap().not_after;
+        assert!(end <= kernel::clock::now_micros(), "it has ended");
+        let other = pki::self_signed("jeroboam-bootstrap", &[], 10).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from(made.cert_der.clone())],
+                PrivateKeyDer::from_pem_slice(made.key_pem.as_bytes()).unwrap(),
+            )
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        for (pinned, accepted) in [(&made, true), (&other, false)] {
+            let pin = pki::fingerprint_sha256(&pinned.cert_der);
+            let connector = TlsConnector::from(Arc::new(config(&pin).unwrap()));
+            let (here, there) = tokio::io::duplex(64 * 1024);
+            let name = ServerName::try_from("192.0.2.1").unwrap();
+            let (client, _) = tokio::join!(connector.connect(name, here), acceptor.accept(there));
+            assert_eq!(client.is_ok(), accepted);
+        }
     }
 }

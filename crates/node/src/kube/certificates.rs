@@ -88,22 +88,23 @@ pub(crate) async fn obtain(
                 Err(e) => {
                     return Err(Error::new(e.kind.clone(), format!("{name}: {}", plain(&e))));
                 }
-                Ok(()) => return Ok(()),
+                Ok(_) => return Ok(()),
             }
         }
     });
     try_join_all(asks).await.map(|_| ())
 }
 
-/// Requests a new certificate for the existing key. A single attempt.
+/// Requests a new certificate for the existing key, and returns whether the CA
+/// has a new one, too. A single attempt.
 ///
 /// # Errors
 /// Channel errors; internal: file errors.
-pub(crate) async fn renew(channel: &Channel, node: &str, wanted: &Wanted) -> Result<()> {
+pub(crate) async fn renew(channel: &Channel, node: &str, wanted: &Wanted) -> Result<bool> {
     one(channel, Path::new(PKI), node, *wanted).await
 }
 
-async fn one(channel: &Channel, dir: &Path, node: &str, wanted: Wanted) -> Result<()> {
+pub(super) async fn one(channel: &Channel, dir: &Path, node: &str, wanted: Wanted) -> Result<bool> {
     let (purpose, name, ca) = wanted;
     let certificate = dir.join(format!("{name}.crt"));
     let authority = dir.join(format!("{ca}.crt"));
@@ -118,8 +119,10 @@ async fn one(channel: &Channel, dir: &Path, node: &str, wanted: Wanted) -> Resul
         .ok_or_else(|| Error::unavailable(format!("{name}: an empty answer")))?;
     // The CA is written first, because an existing certificate counts as
     // complete.
+    let known = fs::read(&authority).ok();
     write_private(&authority, grant.ca.as_bytes())?;
-    write_private(&certificate, grant.cert.as_bytes())
+    write_private(&certificate, grant.cert.as_bytes())?;
+    Ok(known.is_some_and(|known| known != grant.ca.as_bytes()))
 }
 
 /// Writes the key that signs service account tokens, and its public key: the

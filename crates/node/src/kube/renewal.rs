@@ -7,13 +7,18 @@
 //! the API server as a client of kubelets, check their files every five minutes
 //! and drop connections made with old ones. Only components that would notice
 //! too late are restarted.
+//!
+//! The server renews a CA for the same key when a third of its life is left, and
+//! sends it with the next certificate. Most components read the file of a CA
+//! only when they start, and trust it until it ends. They are restarted once, at
+//! a random time, so that masters do not restart etcd together.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use kernel::{Result, clock, ids};
-use nodewire::Purpose;
+use nodewire::{Purpose, Role};
 use tokio::time::sleep;
 
 use super::plan::{Component, Facts, Minor, PKI};
@@ -29,6 +34,27 @@ const NOTICED: Duration = Duration::from_secs(6 * 60);
 const KUBELET_RELOADS: Minor = 31;
 /// Certificates that become due within this time are renewed together.
 const TOGETHER: i64 = 1_000_000;
+
+/// Within this time after a new certificate of a CA its readers are restarted,
+/// and within a hundredth of the life of certificates.
+const SPREAD: Duration = Duration::from_secs(600);
+
+/// The components that read the file of a CA when they start.
+fn ca_readers(role: Role) -> &'static [Component] {
+    const ALL: &[Component] = &[
+        Component::Kubelet,
+        Component::Proxy,
+        Component::Etcd,
+        Component::Apiserver,
+        Component::ControllerManager,
+        Component::Scheduler,
+    ];
+    match role {
+        Role::Manager => ALL,
+        Role::Worker => &ALL[..2],
+        Role::Balancer => &[],
+    }
+}
 
 /// The component that would use the old certificate for too long, given its
 /// remaining lifetime.
@@ -71,11 +97,23 @@ impl Node<'_> {
             }
             let mut stale = BTreeSet::new();
             let mut failed = None;
+            let mut spread = None;
             for (wanted, left) in due {
                 match certificates::renew(&self.boot.channel, &facts.node, wanted).await {
-                    Ok(()) => stale.extend(restarts(wanted.0, facts.minor, left)),
+                    Ok(is_ca_new) => {
+                        stale.extend(restarts(wanted.0, facts.minor, left));
+                        if is_ca_new {
+                            let life = Term::of(&file(wanted.1)).map(|t| t.left(now));
+                            spread = Some(SPREAD.min(life.unwrap_or_default() / 100));
+                            stale.extend(ca_readers(facts.role));
+                        }
+                    }
                     Err(e) => failed = Some(format!("{}: {}", wanted.1, plain(&e))),
                 }
+            }
+            if let Some(spread) = spread {
+                log_line("a CA has a new certificate");
+                sleep(spread.mul_f64(ids::jitter())).await;
             }
             for component in &stale {
                 self.supervisor.restart(*component);

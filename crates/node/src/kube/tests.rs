@@ -389,6 +389,15 @@ async fn keys_survive_what_the_server_does_not() {
         assert_eq!(asked, 4, "the session; one try failed, two purposes");
         obtain().await.unwrap();
         assert_eq!(heard.lines().len(), asked, "nothing is asked twice");
+        let written = std::fs::read_to_string(dir.path().join("ca.crt")).unwrap();
+        for (ca, is_new) in [(written.as_str(), false), ("an older one", true)] {
+            std::fs::write(dir.path().join("ca.crt"), ca).unwrap();
+            let wanted = certificates::wanted(Role::Worker)[0];
+            let renewed = certificates::one(&channel, dir.path(), "w-0", wanted).await;
+            assert_eq!(renewed.unwrap(), is_new);
+            let now = std::fs::read_to_string(dir.path().join("ca.crt")).unwrap();
+            assert_eq!(now, written);
+        }
     };
     within(fake, Arc::new(play), linked(&channel, work)).await;
     let mut purposes: Vec<String> = heard
