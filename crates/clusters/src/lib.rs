@@ -40,7 +40,7 @@ use flow::{Reconciler, Tasks};
 pub use bootstrap::Bootstrap;
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
-pub use schema::migrations;
+pub use schema::{migrations, sealed_columns};
 
 /// The service.
 #[derive(Clone)]

@@ -19,6 +19,6 @@ mod service;
 mod tests;
 
 pub use api::ComputeApi;
-pub use schema::migrations;
+pub use schema::{migrations, sealed_columns};
 pub use server::container_name;
 pub use service::{Compute, ComputeConfig, Sealer};

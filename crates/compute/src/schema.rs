@@ -1,6 +1,6 @@
 //! Tables of the compute service.
 
-use db::Migration;
+use db::{Migration, SealedColumn};
 
 /// The migrations of this crate, in order.
 #[must_use]
@@ -99,3 +99,14 @@ const STEPS: &[Migration] = &[
         sql: "ALTER TABLE host ADD COLUMN engine_id varchar(128)",
     },
 ];
+
+/// The sealed columns of this crate.
+#[must_use]
+pub fn sealed_columns() -> Vec<SealedColumn> {
+    vec![SealedColumn {
+        table: "server",
+        key: &["id"],
+        column: "user_data",
+        purpose: "compute",
+    }]
+}

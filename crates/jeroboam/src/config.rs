@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use crate::server::state_dir::private;
+
 /// From the duration of a renewal on a busy machine to the lifetime of a CA.
 const NODE_CERTIFICATE_SECONDS: std::ops::RangeInclusive<u32> = 60..=157_680_000;
 
@@ -130,7 +132,18 @@ impl Config {
                 NODE_CERTIFICATE_SECONDS.end()
             );
         }
+        if config.database.as_deref().is_some_and(has_password) {
+            private("config", path)?;
+        }
         Ok(config)
+    }
+
+    /// The file of the database, if it is SQLite.
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let url = self.database_url();
+        let path = url.strip_prefix("sqlite:")?.trim_start_matches("//");
+        let memory = path.is_empty() || path == ":memory:";
+        (!memory).then(|| path.into())
     }
 
     pub fn database_url(&self) -> String {
@@ -140,5 +153,54 @@ impl Config {
                 self.state_dir.join("jeroboam.sqlite").display()
             )
         })
+    }
+}
+
+/// Whether the URL of a database contains a password.
+pub fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let user = before.rsplit_once('@').map_or("", |(user, _)| user);
+    let is_password = |pair: &str| pair.starts_with("password=");
+    user.contains(':') || query.split('&').any(is_password)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn only_urls_with_passwords_are_secret() {
+        for (url, secret) in [
+            ("sqlite:/var/lib/a:b@c.sqlite", false),
+            ("postgres://db.example.org/j", false),
+            ("postgres://jeroboam@db.example.org:5432/j", false),
+            ("postgres://jeroboam:p@db.example.org/j", true),
+            ("mysql://jeroboam:p%40x@db.example.org:3306/j", true),
+            ("postgres://db/j?user=a&password=b", true),
+        ] {
+            assert_eq!(has_password(url), secret, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_password_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let path = dir.path().join("jeroboam.toml");
+        let write = |url: &str, mode| {
+            std::fs::write(&path, format!("database = \"{url}\"\n")).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            Config::read(&path)
+        };
+        write("postgres://db/j", 0o644).unwrap();
+        write("postgres://a:secret@db/j", 0o600).unwrap();
+        let e = write("postgres://a:secret@db/j", 0o644).unwrap_err();
+        let e = e.to_string();
+        assert!(e.starts_with("config: others can read"), "{e}");
+        assert!(e.contains("chmod") && !e.contains("secret"), "{e}");
     }
 }

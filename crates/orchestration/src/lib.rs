@@ -62,3 +62,9 @@ impl Orchestration {
 pub fn migrations() -> &'static [Migration] {
     stack::MIGRATIONS
 }
+
+/// The sealed columns of this crate.
+#[must_use]
+pub fn sealed_columns() -> Vec<db::SealedColumn> {
+    stack::sealed_columns()
+}

@@ -10,7 +10,7 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
-use kernel::{Error, Result, clock};
+use kernel::{Error, Kind, Result, clock};
 use zeroize::Zeroizing;
 
 use crate::cert::hex;
@@ -179,8 +179,8 @@ impl SealingKeys {
     /// Opens the existing keys of a directory for changes.
     ///
     /// # Errors
-    /// Conflict: another command changes them. Internal: there are none, others
-    /// can read them, or they are malformed.
+    /// Conflict: another command changes them. Precondition: others can read
+    /// them. Internal: there are none, or they are malformed.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         check_key_file(&path)?;
@@ -287,10 +287,11 @@ pub(crate) fn check_key_file(path: &Path) -> Result<()> {
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    Err(Error::internal(format!(
-        "the sealing keys {} are open to others (mode {:o}); run: chmod 600 {}",
-        path.display(),
-        mode & 0o777,
-        path.display()
-    )))
+    let (path, mode) = (path.display(), mode & 0o777);
+    Err(Error::new(
+        Kind::Precondition,
+        format!(
+            "the sealing keys {path} are open to others (mode {mode:o}); run: chmod 600 {path}"
+        ),
+    ))
 }

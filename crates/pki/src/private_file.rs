@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
-use kernel::{Error, Result};
+use kernel::{Error, Kind, Result};
 
 /// Name of the lock file in a directory of keys.
 const LOCK: &str = ".lock";
@@ -20,7 +20,7 @@ const SEARCH: u32 = 0o011;
 /// directories above are not examined. An absent file is accepted.
 ///
 /// # Errors
-/// Internal, naming the file, its mode and the command that repairs it.
+/// Precondition, naming the file, its mode and the command that repairs it.
 pub fn check_private(path: &Path) -> Result<()> {
     let mode = |path: &Path| fs::metadata(path).map(|m| m.permissions().mode());
     let parent = path.parent().map(|parent| match parent.as_os_str() {
@@ -34,9 +34,10 @@ pub fn check_private(path: &Path) -> Result<()> {
         return Ok(());
     }
     let (path, own) = (path.display(), own & 0o777);
-    Err(Error::internal(format!(
-        "others can read {path} (mode {own:04o}); run: chmod -R go= {path}"
-    )))
+    Err(Error::new(
+        Kind::Precondition,
+        format!("others can read {path} (mode {own:04o}); run: chmod -R go= {path}"),
+    ))
 }
 
 /// What changes whenever a file is replaced or written.

@@ -60,7 +60,8 @@ impl Sealer {
     /// read it.
     ///
     /// # Errors
-    /// Internal, naming the file: not readable, readable by others, malformed.
+    /// Naming the file: Precondition if others can read it; Internal if it is not
+    /// readable or malformed.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let failed = |what: &str, e: std::io::Error| {

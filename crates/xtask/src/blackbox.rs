@@ -27,6 +27,7 @@ const SCRIPTS: &[(&str, u32)] = &[
     ("tests/real/engine.py", 600),
     ("tests/scale/simulated.py", 900),
     ("tests/scale/two_servers.py", 600),
+    ("tests/scale/keys.py", 300),
     (
         "tests/scale/idle_agents.py --agents 100 --made 100 --seconds 5",
         300,

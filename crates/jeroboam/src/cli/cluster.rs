@@ -174,6 +174,10 @@ pub async fn show(api: &Api, cluster: &str, as_json: bool) -> Result<ExitCode> {
     {
         table.add_row([key.clone(), text(&shown, key)]);
     }
+    for ca in progress["authorities"].as_array().into_iter().flatten() {
+        let field = format!("CA {}", text(ca, "name"));
+        table.add_row([field, format!("expires {}", text(ca, "expires"))]);
+    }
     println!("{table}");
     let mut steps = Table::new();
     steps.load_style(presets::ASCII_FULL_CONDENSED);

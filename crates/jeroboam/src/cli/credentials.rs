@@ -7,12 +7,26 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use clap::Args as ClapArgs;
 use reqwest::Method;
 use serde_json::json;
 
 use super::client::Api;
 use super::cluster::text;
 use super::kubeconfig::{self, Credentials, Names};
+
+/// How far the certificate of a user goes.
+#[derive(ClapArgs)]
+pub struct TermArgs {
+    /// Seconds until the certificate expires [default: five years].
+    #[arg(long)]
+    expires_in: Option<u32>,
+    /// A certificate with your own name and the groups jeroboam:project:ID and
+    /// jeroboam:role:ROLE instead of an administrator's (Kubernetes only); an
+    /// administrator of the cluster binds roles to them.
+    #[arg(long)]
+    personal: bool,
+}
 
 /// Address of the API of a cluster.
 struct ClusterEndpoint {
@@ -46,7 +60,7 @@ impl ClusterEndpoint {
     }
 
     /// Generates a key and requests its certificate from the server.
-    async fn credentials(&self, api: &Api) -> Result<Credentials> {
+    async fn credentials(&self, api: &Api, term: &TermArgs) -> Result<Credentials> {
         let key = rcgen::KeyPair::generate()?;
         let mut params = rcgen::CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
@@ -57,7 +71,13 @@ impl ClusterEndpoint {
             .distinguished_name
             .push(rcgen::DnType::OrganizationName, "system:masters");
         let csr = params.serialize_request(&key)?.pem()?;
-        let body = json!({"cluster_uuid": self.uuid, "csr": csr});
+        let mut body = json!({"cluster_uuid": self.uuid, "csr": csr});
+        if let Some(seconds) = term.expires_in {
+            body["expiration_seconds"] = json!(seconds);
+        }
+        if term.personal {
+            body["bind_to_caller"] = json!(true);
+        }
         let signed = api
             .clusters(Method::POST, "/certificates", Some(body))
             .await?;
@@ -73,7 +93,13 @@ impl ClusterEndpoint {
 }
 
 /// Writes the files of a client of the cluster and prints the variables to set.
-pub async fn write(api: &Api, cluster: &str, dir: &Path, force: bool) -> Result<ExitCode> {
+pub async fn write(
+    api: &Api,
+    cluster: &str,
+    dir: &Path,
+    force: bool,
+    term: &TermArgs,
+) -> Result<ExitCode> {
     let reached = ClusterEndpoint::find(api, cluster).await?;
     std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
     let dir = dir.canonicalize()?;
@@ -88,7 +114,7 @@ pub async fn write(api: &Api, cluster: &str, dir: &Path, force: bool) -> Result<
     {
         bail!("{} exists; use --force to overwrite it", there.display());
     }
-    let made = reached.credentials(api).await?;
+    let made = reached.credentials(api, term).await?;
     if reached.is_kubernetes() {
         // File names as written by the OpenStack client.
         let names = Names {
@@ -112,12 +138,17 @@ pub async fn write(api: &Api, cluster: &str, dir: &Path, force: bool) -> Result<
 }
 
 /// Prints a kubeconfig, or merges it into the user's own.
-pub async fn kubeconfig(api: &Api, cluster: &str, merge: bool) -> Result<ExitCode> {
+pub async fn kubeconfig(
+    api: &Api,
+    cluster: &str,
+    merge: bool,
+    term: &TermArgs,
+) -> Result<ExitCode> {
     let reached = ClusterEndpoint::find(api, cluster).await?;
     if !reached.is_kubernetes() {
         bail!("{cluster} is no Kubernetes cluster; use: jeroboam cluster config {cluster}");
     }
-    let made = reached.credentials(api).await?;
+    let made = reached.credentials(api, term).await?;
     let user = format!("{}-admin", reached.name);
     let names = Names {
         cluster: &reached.name,

@@ -5,10 +5,12 @@ mod cluster;
 mod credentials;
 mod doctor;
 mod image;
+mod key;
 mod kubeconfig;
 mod leaks;
 mod progress;
 mod serve;
+mod state;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,6 +46,13 @@ enum Command {
     /// Clusters.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Keys of a server's state directory: list, rotate and retire them while
+    /// servers run.
+    #[command(
+        subcommand,
+        after_help = "Run it where the key directory is. It takes --state-dir, --config and the database as serve does."
+    )]
+    Key(key::KeyCommand),
     /// List what the engine has and the ledger has not, and the other way round.
     Leaks {
         /// Print JSON.
@@ -57,23 +66,11 @@ enum Command {
 /// Arguments of `serve`; each overrides the file.
 #[derive(ClapArgs)]
 pub struct ServeArgs {
-    /// Database file, keys and clouds.yaml [default: ~/.local/share/jeroboam].
-    #[arg(long)]
-    pub state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub state: state::StateArgs,
     /// Address of the API [default: 127.0.0.1:9511]; port 0 picks a free one.
     #[arg(long)]
     pub listen: Option<SocketAddr>,
-    /// sqlite:PATH, postgres://… or mysql://… [default: SQLite in the state directory].
-    /// Others can read the arguments of a process: a URL with a password belongs
-    /// into the variable JEROBOAM_DATABASE or into a file.
-    #[arg(long)]
-    pub database: Option<String>,
-    /// File whose first line is the URL of the database.
-    #[arg(long, conflicts_with = "database")]
-    pub database_file: Option<PathBuf>,
-    /// TOML file; see the operator guide.
-    #[arg(long)]
-    pub config: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -130,10 +127,12 @@ enum ClusterCommand {
         /// Overwrite files that exist.
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        term: credentials::TermArgs,
     },
     /// Print a kubeconfig, or merge it into the user's file.
     #[command(
-        after_help = "Examples:\n  jeroboam cluster kubeconfig demo > demo.yaml\n  jeroboam cluster kubeconfig demo --merge && kubectl get nodes"
+        after_help = "Examples:\n  jeroboam cluster kubeconfig demo > demo.yaml\n  jeroboam cluster kubeconfig demo --expires-in 28800 --personal > today.yaml\n  jeroboam cluster kubeconfig demo --merge && kubectl get nodes"
     )]
     Kubeconfig {
         /// Name or uuid.
@@ -141,6 +140,8 @@ enum ClusterCommand {
         /// Add it to the first file of KUBECONFIG, else to ~/.kube/config.
         #[arg(long)]
         merge: bool,
+        #[command(flatten)]
+        term: credentials::TermArgs,
     },
     /// List the add-ons of a Kubernetes cluster and how they are.
     Addons {
@@ -174,15 +175,19 @@ pub async fn run(args: Args) -> Result<ExitCode> {
                     cluster,
                     dir,
                     force,
-                } => credentials::write(&api, &cluster, &dir, force).await,
-                ClusterCommand::Kubeconfig { cluster, merge } => {
-                    credentials::kubeconfig(&api, &cluster, merge).await
-                }
+                    term,
+                } => credentials::write(&api, &cluster, &dir, force, &term).await,
+                ClusterCommand::Kubeconfig {
+                    cluster,
+                    merge,
+                    term,
+                } => credentials::kubeconfig(&api, &cluster, merge, &term).await,
                 ClusterCommand::Addons { cluster, json } => {
                     cluster::addons(&api, &cluster, json).await
                 }
             }
         }
+        Command::Key(command) => key::run(command).await,
         Command::Leaks { json } => leaks::run(&client::Api::connect(cloud).await?, json).await,
         Command::Completion { shell } => {
             clap_complete::generate(

@@ -2,17 +2,29 @@
 //! of its objects, and the check that its servers share the same keys.
 
 use anyhow::{Result, bail};
-use db::{Db, Migration, values};
+use db::{Db, Migration, SealedColumn, values};
 use kernel::{Kind, ids};
 
 /// Ten years, because nodes pin it for their lifetime.
 const LISTENER_DAYS: u32 = 3650;
+/// Name and purpose of the sealed certificate of the bootstrap listener.
+const LISTENER: &str = "bootstrap listener";
+const KEY_CHECK: &str = "key check";
 
 pub fn migrations() -> &'static [Migration] {
     &[Migration {
         name: "installation-001",
         sql: "CREATE TABLE IF NOT EXISTS installation (name varchar(36) NOT NULL PRIMARY KEY,
             value {text} NOT NULL)",
+    }]
+}
+
+pub fn sealed_columns() -> Vec<SealedColumn> {
+    vec![SealedColumn {
+        table: "installation",
+        key: &["name"],
+        column: "value",
+        purpose: LISTENER,
     }]
 }
 
@@ -24,7 +36,7 @@ pub async fn installation(db: &Db) -> Result<String> {
 /// Several servers on one database must share the key directory: the first one
 /// stores a value that only its keys can produce.
 pub async fn check_keys(db: &Db, sealer: &pki::Sealer) -> Result<()> {
-    let value = insert_or_get(db, "key check", sealer.key_check()).await?;
+    let value = insert_or_get(db, KEY_CHECK, sealer.key_check()).await?;
     if !sealer.knows(&value) {
         bail!(
             "keys: this database was sealed with other keys; copy the directory 'keys' of the other server's state directory"
@@ -33,17 +45,30 @@ pub async fn check_keys(db: &Db, sealer: &pki::Sealer) -> Result<()> {
     Ok(())
 }
 
+/// Lets servers be recognised by the primary key from now on, because an older
+/// key is about to be retired.
+pub async fn check_keys_by_primary(db: &Db, sealer: &pki::Sealer) -> Result<()> {
+    let value = sealer.primary_check();
+    db::write!(db, |tx| {
+        tx.execute(
+            "UPDATE installation SET value = ? WHERE name = ?",
+            values![&value, KEY_CHECK],
+        )
+        .await
+    })?;
+    Ok(())
+}
+
 /// The certificate and key of the bootstrap listener, created by the first
 /// server and sealed: nodes pin its fingerprint, so all servers must use it.
 pub async fn listener(db: &Db, sealer: &pki::Sealer) -> Result<ListenerPem> {
-    const PURPOSE: &str = "bootstrap listener";
     let made = pki::self_signed("jeroboam-bootstrap", &[], LISTENER_DAYS)?;
     let mine = sealer.seal(
-        PURPOSE,
+        LISTENER,
         format!("{}{}", made.key_pem, made.cert_pem).as_bytes(),
     )?;
-    let kept = insert_or_get(db, "bootstrap listener", mine).await?;
-    let pem = sealer.unseal_text(PURPOSE, &kept)?;
+    let kept = insert_or_get(db, LISTENER, mine).await?;
+    let pem = sealer.unseal_text(LISTENER, &kept)?;
     let Some(at) = pem.find("-----BEGIN CERTIFICATE-----") else {
         bail!("the bootstrap listener's certificate in the database is damaged");
     };

@@ -4,11 +4,12 @@ mod bootstrap;
 mod descriptors;
 mod dialect;
 mod images;
-mod installation;
+pub mod installation;
 mod metrics;
 mod native_api;
+pub mod reseal;
 mod sealing;
-mod state_dir;
+pub mod state_dir;
 mod wiring;
 
 use std::time::Duration;

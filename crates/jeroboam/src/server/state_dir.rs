@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -24,21 +24,37 @@ pub struct StateDir {
     _lock: Option<File>,
 }
 
-/// Rejects a file or directory with secrets that others can read: its own mode
-/// permits it, and that of its parent directory does not prevent it. The modes of
-/// the directories above are not examined.
-fn check_private(path: &Path) -> Result<()> {
-    const OTHERS: u32 = 0o077;
-    const SEARCH: u32 = 0o011;
-    let mode = |path: &Path| std::fs::metadata(path).map(|m| m.permissions().mode());
-    let (Ok(own), Some(Ok(above))) = (mode(path), path.parent().map(mode)) else {
-        return Ok(());
-    };
-    if own & OTHERS != 0 && above & SEARCH != 0 {
-        let (path, own) = (path.display(), own & 0o777);
-        bail!("state-dir: others can read {path} (mode {own:04o}); run: chmod -R go= {path}");
+/// Rejects a state directory whose secrets others can read, and a database file
+/// elsewhere.
+pub fn check_secrets(config: &Config, state_dir: &Path) -> Result<()> {
+    // The directory of the sealing keys may be readable: their file is checked
+    // where it is opened.
+    let names = ["passwords.json", "clouds.yaml", "keys/fernet"];
+    let mut all: Vec<PathBuf> = names.iter().map(|name| state_dir.join(name)).collect();
+    if let Some(keys) = &config.key_dir {
+        all.push(keys.join("fernet"));
+    }
+    let own = state_dir.join("jeroboam.sqlite");
+    // SQLite puts its files beside the one that a link points to.
+    for file in [Some(own), config.sqlite_file()].into_iter().flatten() {
+        let file = file.canonicalize().unwrap_or(file);
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let mut name = file.clone().into_os_string();
+            name.push(suffix);
+            all.push(name.into());
+        }
+    }
+    for path in all {
+        private("state-dir", &path)?;
     }
     Ok(())
+}
+
+/// Rejects a file with secrets that others can read; `option` names the setting
+/// it comes from.
+pub fn private(option: &str, path: &Path) -> Result<()> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    pki::check_private(&path).map_err(|e| anyhow::anyhow!("{option}: {e}"))
 }
 
 impl StateDir {
@@ -52,14 +68,7 @@ impl StateDir {
             .create(&path)
             .with_context(|| format!("state-dir: {} cannot be made", path.display()))?;
         let path = path.canonicalize()?;
-        // The directory of the sealing keys may be readable: their file is
-        // checked where it is opened.
-        for name in ["jeroboam.sqlite", "passwords.json", "keys/fernet"] {
-            check_private(&path.join(name))?;
-        }
-        if let Some(keys) = &config.key_dir {
-            check_private(&keys.join("fernet"))?;
-        }
+        check_secrets(config, &path)?;
         let lock = if config.database_url().starts_with("sqlite:") {
             let file = path.join("lock");
             let lock = OpenOptions::new()
@@ -122,10 +131,11 @@ impl StateDir {
 /// Writes a file of mode 0600 atomically.
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
     let draft = path.with_extension("new");
+    // One that was left over could have another mode.
+    let _ = std::fs::remove_file(&draft);
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&draft)
         .with_context(|| format!("{} cannot be written", draft.display()))?;
@@ -138,18 +148,21 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    fn set(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
 
     #[test]
     fn files_that_others_can_read_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("jeroboam.sqlite");
-        assert!(check_private(&file).is_ok(), "there is none yet");
+        let check = |path: &Path| private("state-dir", path);
+        assert!(check(&file).is_ok(), "there is none yet");
         std::fs::write(&file, "").unwrap();
-        let set = |path: &Path, mode| {
-            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-        };
         for (directory, own, accepted) in [
             (0o700, 0o644, true),
             (0o755, 0o600, true),
@@ -158,13 +171,41 @@ mod tests {
         ] {
             set(dir.path(), directory);
             set(&file, own);
-            assert_eq!(
-                check_private(&file).is_ok(),
-                accepted,
-                "{directory:o} {own:o}"
-            );
+            assert_eq!(check(&file).is_ok(), accepted, "{directory:o} {own:o}");
         }
-        let e = check_private(&file).unwrap_err().to_string();
+        let e = check(&file).unwrap_err().to_string();
+        assert!(e.starts_with("state-dir: others can read"), "{e}");
         assert!(e.contains("mode 0640") && e.contains("chmod"), "{e}");
+    }
+
+    #[test]
+    fn a_database_elsewhere_is_examined_with_its_log() {
+        let (state, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        set(data.path(), 0o755);
+        let file = data.path().join("clusters.db");
+        let link = state.path().join("link.db");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for name in ["clusters.db", "clusters.db-wal", "clusters.db-shm"] {
+            std::fs::write(data.path().join(name), "").unwrap();
+            set(&data.path().join(name), 0o600);
+        }
+        for path in [&file, &link] {
+            let config = Config {
+                database: Some(format!("sqlite:{}", path.display())),
+                ..Config::default()
+            };
+            let check = || check_secrets(&config, state.path());
+            check().unwrap();
+            for name in ["clusters.db", "clusters.db-wal", "clusters.db-shm"] {
+                let open = data.path().join(name);
+                set(&open, 0o640);
+                let e = check().unwrap_err().to_string();
+                assert!(
+                    e.contains(&format!("chmod -R go= {}", open.display())),
+                    "{e}"
+                );
+                set(&open, 0o600);
+            }
+        }
     }
 }

@@ -188,7 +188,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     })
 }
 
-fn migrations() -> Vec<Migration> {
+pub fn migrations() -> Vec<Migration> {
     [
         installation_table(),
         identity::migrations(),

@@ -26,7 +26,7 @@ pub(crate) use report_table::{load as load_reports, remove as drop_reports};
 pub(crate) use resource_table::{
     load as load_parts, remove as remove_parts, row as part_row, upsert as upsert_parts,
 };
-pub(crate) use schema::MIGRATIONS;
+pub(crate) use schema::{MIGRATIONS, sealed_columns};
 pub(crate) use signal_table::load as load_signals;
 pub(crate) use stack_table::{
     conclude as conclude_stack, load as load_stack, load_head as peek_stack,

@@ -1,7 +1,7 @@
 //! The tables. Columns named `*_sealed` hold sealed JSON, because parameters,
 //! properties and attributes may contain secrets.
 
-use db::Migration;
+use db::{Migration, SealedColumn};
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -77,3 +77,22 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
             PRIMARY KEY (stack_id, resource_id))",
     },
 ];
+
+/// All sealed columns; their purpose is that of the wiring's sealer.
+pub(crate) fn sealed_columns() -> Vec<SealedColumn> {
+    let column = |table, key, column| SealedColumn {
+        table,
+        key,
+        column,
+        purpose: "orchestration",
+    };
+    let signal: &[&str] = &["stack_id", "handle", "signal_id"];
+    vec![
+        column("stack", &["id"], "parameters_sealed"),
+        column("stack", &["id"], "previous_sealed"),
+        column("stack", &["id"], "outputs_sealed"),
+        column("resource", &["id"], "properties_sealed"),
+        column("resource", &["id"], "attributes_sealed"),
+        column("stack_signal", signal, "data_sealed"),
+    ]
+}

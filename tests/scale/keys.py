@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Keys are rotated by command while two servers on one database make simulated
+clusters and issue tokens to each other's clients. No call is refused, every
+cluster completes, no secret is left with a retired key, nothing in a log is an
+error. Once on PostgreSQL, once with one server on SQLite.
+keys.py [--clusters 12] [--nodes 3]"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from environment import Failed, Scenarios, expect, run  # noqa: E402
+from postgres import Postgres  # noqa: E402
+from simulated import Simulated, complete, create, delete_all  # noqa: E402
+
+ERROR = re.compile(r"\bERROR\b|panicked|An internal error")
+
+
+class Callers:
+    """Log in at one server and call the other, until stopped."""
+
+    def __init__(self, servers):
+        self.servers, self.ended, self.wrong, self.calls = servers, threading.Event(), [], 0
+        self.threads = [threading.Thread(target=self.work, args=(n,)) for n in range(len(servers))]
+        for t in self.threads:
+            t.start()
+
+    def work(self, n):
+        issuer, other = self.servers[n], self.servers[(n + 1) % len(self.servers)]
+        kept = issuer.token("jeroboam-demo")
+        while not self.ended.is_set():
+            issuer.tokens.pop("jeroboam-demo", None)
+            try:
+                for token in (kept, issuer.token("jeroboam-demo")):
+                    for server in (issuer, other):
+                        got = server.magnum("GET", "/clusters?limit=1", cloud=None, headers={"X-Auth-Token": token})
+                        self.calls += 1
+                        if got.status != 200:
+                            self.wrong.append(f"{got.status} {got.detail}")
+            except (OSError, Failed, KeyError) as e:
+                self.wrong.append(repr(e))
+            time.sleep(0.02)
+
+    def stop(self):
+        self.ended.set()
+        for t in self.threads:
+            t.join()
+        expect(not self.wrong, f"{len(self.wrong)} of {self.calls} calls: {self.wrong[:3]}")
+        return self.calls
+
+
+def key(server, *args, fails=False):
+    done = server.cli("key", *args, "--state-dir", server.state, "--config", server.config)
+    return done if fails else done.ok()
+
+
+def keys(server, kind):
+    return key(server, "list", "--json").json()[kind]
+
+
+def secrets(server, wanted):
+    """All secrets of the database by the role of their key."""
+    return sum(k["secrets"] for k in keys(server, "sealing") if k["role"] == wanted)
+
+
+def rotate_all(first, servers, clusters, nodes):
+    callers = Callers(servers)
+    try:
+        made = threading.Thread(target=create, args=(servers, clusters, nodes - 1))
+        made.start()
+        key(first, "rotate", "fernet")
+        key(first, "rotate", "fernet", fails=True).refused("are valid until", "--force")
+        old = next(k["id"] for k in keys(first, "sealing") if k["role"] == "primary")
+        key(first, "rotate", "sealing", "--stage")
+        key(first, "rotate", "sealing")
+        made.join()
+        complete(first, clusters, 300)
+        key(first, "rotate", "sealing")
+        # A rotation that is killed in the middle is continued.
+        args = [first.bin, "key", "rotate", "sealing", "--state-dir", first.state, "--config", first.config]
+        with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as command:
+            command.stdout.readline()
+            command.send_signal(signal.SIGKILL)
+        left = secrets(first, "secondary")
+        key(first, "reseal")
+        expect(secrets(first, "secondary") == 0, "secrets with older keys are left")
+        found = [k["id"] for k in keys(first, "sealing") if k["role"] == "secondary"]
+        expect(old in found and len(found) == 3, f"secondary keys: {found}")
+        for id in found:
+            key(first, "retire", id)
+        key(first, "retire", found[0], fails=True).refused("not a secondary sealing key")
+        expect(len(keys(first, "sealing")) == 1, "all older keys are retired")
+    finally:
+        calls = callers.stop()
+    for server in servers:
+        server.stop()
+        server.start()
+    for n in range(clusters):
+        cli = first.cli("cluster", "config", f"c{n}", "--dir", first.directory(f"tls{n}"), cloud="jeroboam-demo")
+        cli.ok()
+    gone = delete_all(first, 180)
+    for server in servers:
+        lines = [line for line in server.log(10**6).splitlines() if ERROR.search(line)]
+        expect(not lines, f"log: {lines[:3]}")
+    return (f"{calls} calls with tokens of either server; {left} secrets were left by the killed command; "
+            f"deleted in {gone:.1f} s")
+
+
+def on_postgres(database, clusters, nodes):
+    url = database.database()
+    first = Simulated(url)
+    second = Simulated(url, with_=first)
+    try:
+        first.start()
+        first.template()
+        second.start()
+        # Passwords are with the server that made them.
+        os.symlink(os.path.join(first.state, "clouds.yaml"), os.path.join(second.state, "clouds.yaml"))
+        return rotate_all(first, [first, second], clusters, nodes)
+    finally:
+        second.close()
+        first.close()
+
+
+def on_sqlite(clusters, nodes):
+    server = Simulated()
+    try:
+        server.start()
+        server.template()
+        return rotate_all(server, [server], clusters, nodes)
+    finally:
+        server.close()
+
+
+def open_files():
+    """Secrets that others can read are refused, by the server and by commands."""
+    server = Simulated()
+    os.chmod(server.state, 0o755)
+    url = os.path.join(server.directory("data"), "clusters.db")
+    os.chmod(os.path.dirname(url), 0o755)
+    start = ["serve", "--state-dir", server.state, "--listen", "127.0.0.1:0"]
+    try:
+        server.start()
+        server.stop()
+        for path, args in (
+                (url, ["--database", f"sqlite:{url}"]),
+                (f"{url}-wal", ["--database", f"sqlite:{url}"]),
+                (os.path.join(server.state, "clouds.yaml"), []),
+                (os.path.join(server.state, "url"), ["--database-file", os.path.join(server.state, "url")])):
+            with open(path, "a") as f:
+                f.write("postgres://a:secret@127.0.0.1:1/j\n" if path.endswith("url") else "")
+            os.chmod(path, 0o644)
+            for command in (start, ["key", "list", "--state-dir", server.state]):
+                done = run([server.bin, *command, *args], timeout=20).refused("others can read", f"chmod -R go= {path}")
+                expect("secret" not in done.text, done.text)
+            os.chmod(path, 0o600)
+        return "a database elsewhere, its log, clouds.yaml, a file with a URL"
+    finally:
+        server.close()
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--clusters", type=int, default=12)
+    args.add_argument("--nodes", type=int, default=3)
+    args = args.parse_args()
+    scenarios = Scenarios()
+    try:
+        scenarios.run("files with secrets that others can read are refused", open_files)
+        scenarios.run("keys are rotated beside one server on sqlite", lambda: on_sqlite(args.clusters, args.nodes))
+        database = Postgres()
+        try:
+            scenarios.run("keys are rotated beside two servers on postgres",
+                          lambda: on_postgres(database, args.clusters, args.nodes))
+        finally:
+            database.close()
+    except KeyboardInterrupt:
+        scenarios.failed.append("interrupted: the time was over")
+    except Failed as e:
+        scenarios.failed.append(str(e))
+    return scenarios.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
