@@ -1,5 +1,5 @@
 //! Columns whose texts are sealed, as each crate lists its own: enough to find
-//! the texts of a key and to seal them anew while servers run.
+//! the texts of a key and to seal them again while servers run.
 
 use kernel::{Error, Result};
 
@@ -12,7 +12,7 @@ pub struct SealedColumn {
     /// The columns of the primary key; all are text.
     pub key: &'static [&'static str],
     pub column: &'static str,
-    /// The purpose of a text; `{}` stands for the first column of the key.
+    /// The purpose of a text; `{}` is replaced by the first column of the key.
     pub purpose: &'static str,
 }
 

@@ -467,7 +467,7 @@ async fn certificates_are_shown_signed_and_rotated() {
     assert_eq!(w.show(&id).await["status"], "UPDATE_COMPLETE");
 }
 
-/// Compute has a server for each node, with an address of its own.
+/// Compute has a server for each node, with one address.
 fn give_servers(w: &Fixture) {
     let nodes = [("master", "0"), ("node", "0"), ("node", "1")];
     let servers = nodes.iter().zip(2..).map(|((word, index), last)| {

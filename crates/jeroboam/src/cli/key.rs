@@ -30,10 +30,10 @@ pub enum KeyCommand {
     },
     /// Put a new key into use; servers follow without a restart.
     #[command(
-        after_help = "fernet: the staged key issues tokens from now on, a new one is staged, the oldest of three\nis deleted. sealing: a new key seals from now on, and all secrets of the database are sealed\nanew; an interrupted run is continued by: jeroboam key reseal.\n\nExamples:\n  jeroboam key rotate fernet --state-dir /var/lib/jeroboam\n  jeroboam key rotate sealing --config /etc/jeroboam.toml\n  jeroboam key rotate sealing --stage    # then copy the key directory to other servers"
+        after_help = "fernet: the staged key issues tokens from now on, a new one is staged, the oldest of three\nis deleted. sealing: a new key seals from now on, and all secrets of the database are sealed\nwith it; an interrupted run is continued by: jeroboam key reseal.\n\nExamples:\n  jeroboam key rotate fernet --state-dir /var/lib/jeroboam\n  jeroboam key rotate sealing --config /etc/jeroboam.toml\n  jeroboam key rotate sealing --stage    # then copy the key directory to other servers"
     )]
     Rotate(RotateArgs),
-    /// Seal all secrets anew that an older key has sealed.
+    /// Seal all secrets with the primary key that an older key has sealed.
     #[command(after_help = "Examples:\n  jeroboam key reseal --config /etc/jeroboam.toml")]
     Reseal {
         #[command(flatten)]
@@ -78,7 +78,7 @@ pub async fn run(command: KeyCommand) -> Result<ExitCode> {
     match command {
         KeyCommand::List { state, json } => list(&Keys::find(&state)?, json).await?,
         KeyCommand::Rotate(args) => rotate(&args).await?,
-        KeyCommand::Reseal { state } => seal_anew(&Keys::find(&state)?).await?,
+        KeyCommand::Reseal { state } => reseal_all(&Keys::find(&state)?).await?,
         KeyCommand::Retire { id, state } => retire(&Keys::find(&state)?, &id).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -210,7 +210,7 @@ async fn rotate(args: &RotateArgs) -> Result<()> {
             let id = SealingKeys::open(&keys.sealing)?.promote()?;
             println!("key {id} seals secrets from now on");
             hint(&keys.sealing);
-            seal_anew(&keys).await?;
+            reseal_all(&keys).await?;
         }
     }
     Ok(())
@@ -220,13 +220,13 @@ fn hint(dir: &Path) {
     println!("servers that do not share {} need a copy", dir.display());
 }
 
-async fn seal_anew(keys: &Keys) -> Result<()> {
+async fn reseal_all(keys: &Keys) -> Result<()> {
     let db = keys.database().await?;
     let sealer = keys.sealer(&db).await?;
     let sealed = reseal::reseal(&db, &sealer, |_| ())
         .await
         .context("run this again to go on: jeroboam key reseal")?;
-    println!("{sealed} secrets were sealed anew; none is sealed with an older key");
+    println!("{sealed} secrets were sealed again; none is sealed with an older key");
     println!("next: jeroboam key list, then jeroboam key retire ID for each older key");
     Ok(())
 }

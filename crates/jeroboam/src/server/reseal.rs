@@ -1,4 +1,4 @@
-//! Seals the secrets of a database anew with the primary key, while servers
+//! Seals the secrets of a database again, with the primary key, while servers
 //! run. A text that a server writes meanwhile is not overwritten; passes are
 //! repeated until one finds nothing. A run that was interrupted is continued by
 //! the next one, because the texts themselves name their keys.
@@ -27,7 +27,7 @@ pub fn sealed_columns() -> Vec<SealedColumn> {
     .concat()
 }
 
-/// Returns the number of texts that were sealed anew; `progress` gets it after
+/// Returns the number of texts that were sealed again; `progress` gets it after
 /// each batch.
 ///
 /// # Errors

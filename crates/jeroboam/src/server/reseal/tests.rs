@@ -1,4 +1,4 @@
-//! Sealing anew beside servers, and after a crash.
+//! Sealing again beside servers, and after a crash.
 
 use db::values;
 use pki::SealingKeys;
@@ -6,14 +6,14 @@ use pki::SealingKeys;
 use super::*;
 use crate::server::wiring;
 
-struct World {
+struct Installation {
     of: testkit::TestDb,
     dir: tempfile::TempDir,
 }
 
 const RESOURCES: i64 = 130;
 
-impl World {
+impl Installation {
     async fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for of in testkit::every_database(&wiring::migrations()).await {
@@ -79,8 +79,8 @@ impl World {
 const TEXTS: i64 = RESOURCES + 4;
 
 #[tokio::test]
-async fn secrets_are_sealed_anew_beside_two_servers_and_the_old_key_can_go() {
-    for w in World::all().await {
+async fn secrets_are_sealed_again_beside_two_servers_and_the_old_key_can_go() {
+    for w in Installation::all().await {
         let (first, second) = (w.sealer(), w.sealer());
         w.fill(&first).await;
         let old = w.keys().entries()[0].id.clone();
@@ -111,7 +111,7 @@ async fn secrets_are_sealed_anew_beside_two_servers_and_the_old_key_can_go() {
 
 #[tokio::test]
 async fn an_interrupted_run_is_continued_and_newer_texts_are_kept() {
-    for w in World::all().await {
+    for w in Installation::all().await {
         let server = w.sealer();
         w.fill(&server).await;
         let old = w.keys().entries()[0].id.clone();
@@ -152,7 +152,7 @@ async fn an_interrupted_run_is_continued_and_newer_texts_are_kept() {
 async fn a_text_that_cannot_be_unsealed_is_named_and_stops_nothing() {
     let of = testkit::TestDb::sqlite(&wiring::migrations()).await;
     let dir = tempfile::tempdir().unwrap();
-    let w = World { of, dir };
+    let w = Installation { of, dir };
     let server = w.sealer();
     w.fill(&server).await;
     let old = w.keys().entries()[0].id.clone();
