@@ -47,6 +47,53 @@ impl Check {
     }
 }
 
+impl Check {
+    /// The first reference to a rule, a credential or a field of the target that
+    /// does not exist.
+    pub(super) fn unknown(&self, rules: &BTreeMap<String, Check>) -> Option<String> {
+        match self {
+            Self::True | Self::False | Self::Role(_) => None,
+            Self::Not(c) => c.unknown(rules),
+            Self::All(list) | Self::Any(list) => list.iter().find_map(|c| c.unknown(rules)),
+            Self::Rule(name) => (!rules.contains_key(name)).then(|| format!("rule:{name}")),
+            Self::Match { left, right } => {
+                let field = right.strip_prefix("%(").and_then(|r| r.strip_suffix(")s"));
+                if let Some(field) = field
+                    && !TARGET.contains(&field.trim_start_matches("target."))
+                {
+                    return Some(right.clone());
+                }
+                let literal = left.starts_with(['\'', '"']);
+                (!literal && !CALLER.contains(&left.as_str())).then(|| left.clone())
+            }
+        }
+    }
+}
+
+/// The fields of a target that a rule can name, without `target.`.
+const TARGET: &[&str] = &[
+    "project_id",
+    "tenant_id",
+    "project.id",
+    "user_id",
+    "user.id",
+    "domain_id",
+    "domain.id",
+    "project.domain_id",
+    "user.domain_id",
+];
+
+/// The credentials of a caller that a rule can name.
+const CALLER: &[&str] = &[
+    "user_id",
+    "project_id",
+    "tenant_id",
+    "domain_id",
+    "system_scope",
+    "user_domain_id",
+    "is_admin",
+];
+
 /// `kind:value`: the credential `kind` equals `value`, which may refer to the
 /// target. A missing value never matches, not even another missing one.
 fn matches(left: &str, right: &str, ctx: &Ctx, target: &Target) -> bool {
