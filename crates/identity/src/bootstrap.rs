@@ -4,6 +4,7 @@
 use db::{Db, Table as _, Tx};
 use kernel::{Kind, Result, ids};
 
+use crate::attributes::Attributes;
 use crate::password;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment, Role};
@@ -50,6 +51,8 @@ async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
         is_domain: true,
         enabled: true,
         description: "The default domain".into(),
+        options: Attributes::default(),
+        extra: Attributes::default(),
     };
     domain.insert(tx).await?;
     let mut roles = Vec::new();
@@ -58,6 +61,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
             id: ids::hex(),
             name: name.into(),
             description: String::new(),
+            options: Attributes::default(),
         };
         role.insert(tx).await?;
         roles.push(role);
@@ -74,6 +78,8 @@ async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
             is_domain: false,
             enabled: true,
             description: String::new(),
+            options: Attributes::default(),
+            extra: Attributes::default(),
         };
         project.insert(tx).await?;
         let user = User {
@@ -86,6 +92,8 @@ async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
             email: None,
             description: String::new(),
             tokens_after: 0,
+            options: Attributes::default(),
+            extra: Attributes::default(),
         };
         user.insert(tx).await?;
         let mut targets = vec![("project", project.id)];

@@ -3,13 +3,19 @@
 //! database.
 
 mod app_credential;
+mod attributes;
 mod bootstrap;
 mod call;
 mod catalog;
-mod catalog_http;
 mod dialect;
 mod domain;
+mod envelope;
+mod errors;
+mod fields;
 mod grant;
+mod group;
+mod listing;
+mod options;
 mod password;
 mod policy;
 mod project;

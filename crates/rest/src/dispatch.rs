@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use futures_util::FutureExt as _;
-use http::header::ALLOW;
+use http::header::{ALLOW, VARY};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use kernel::{Ctx, Error, Kind, Result};
@@ -60,6 +60,10 @@ impl Service {
         let mut response = answered.unwrap_or_else(|e| self.render(&e, asked));
         if let (Some(negotiator), Some(version)) = (self.settings.versions, &version) {
             negotiator.answer(version, response.headers_mut());
+        }
+        if let Some(vary) = self.settings.vary {
+            let value = HeaderValue::from_static(vary);
+            response.headers_mut().entry(VARY).or_insert(value);
         }
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         endpoint.count(response.status().as_u16(), micros);

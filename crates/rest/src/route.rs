@@ -43,6 +43,16 @@ pub enum ParamKind {
     Words(&'static [&'static str]),
 }
 
+/// The comparisons of Keystone, as `name__contains`; those with `i` ignore case.
+const COMPARISONS: &[&str] = &[
+    "contains",
+    "icontains",
+    "startswith",
+    "istartswith",
+    "endswith",
+    "iendswith",
+];
+
 /// A query parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct Param {
@@ -99,8 +109,9 @@ impl Param {
         if name == self.name {
             return true;
         }
-        let compared = name.split_once("__").map(|(field, _)| field);
-        self.comparable && compared == Some(self.name)
+        let compared = name.split_once("__");
+        let known = |(field, how)| field == self.name && COMPARISONS.contains(&how);
+        self.comparable && compared.is_some_and(known)
     }
 }
 

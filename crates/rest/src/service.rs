@@ -29,6 +29,8 @@ pub struct Settings {
     pub head: bool,
     /// The longest body, bytes.
     pub body_limit: usize,
+    /// The value of `Vary` of all answers that have none.
+    pub vary: Option<&'static str>,
     /// Changes a path, without the prefix, to the one of the route table.
     pub normalize: fn(&str) -> Cow<'_, str>,
 }
@@ -45,6 +47,7 @@ impl Settings {
             versions: None,
             head: true,
             body_limit: crate::body::LIMIT,
+            vary: None,
             normalize: |path| Cow::Borrowed(path),
         }
     }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::{Error, Kind, Result, clock};
 
 use super::payload::{self, Payload, Scope};
-use super::wire::{AuthRequest, Proof, Reference, Wanted};
+use super::request::{AuthRequest, Proof, Reference, Wanted};
 use super::{Valid, table};
 use crate::project::{self, Project};
 use crate::role;
