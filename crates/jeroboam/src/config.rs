@@ -24,6 +24,9 @@ pub struct Config {
     /// Public address for clients, such as `https://clusters.example.org`;
     /// `None`: the Host of each request.
     pub public_endpoint: Option<String>,
+    /// YAML file with rules that replace the defaults of `jeroboam policy list`;
+    /// a change takes effect at once.
+    pub policy_file: Option<PathBuf>,
     /// TCP port of the bootstrap listener on the gateway of each cluster
     /// network.
     pub bootstrap_port: u16,
@@ -79,6 +82,7 @@ impl Default for Config {
             key_dir: None,
             database: None,
             public_endpoint: None,
+            policy_file: None,
             bootstrap_port: 9512,
             bootstrap_listen: Vec::new(),
             clusters: Clusters::default(),

@@ -7,6 +7,7 @@ mod doctor;
 mod image;
 mod kubeconfig;
 mod leaks;
+mod policy;
 mod progress;
 mod serve;
 
@@ -50,6 +51,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List and check access rules.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Print a completion script for a shell.
     Completion { shell: clap_complete::Shell },
 }
@@ -184,6 +188,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             }
         }
         Command::Leaks { json } => leaks::run(&client::Api::connect(cloud).await?, json).await,
+        Command::Policy(command) => policy::run(command),
         Command::Completion { shell } => {
             clap_complete::generate(
                 shell,

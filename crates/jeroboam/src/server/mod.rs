@@ -2,11 +2,10 @@
 
 mod bootstrap;
 mod descriptors;
-mod dialect;
 mod images;
 mod installation;
-mod metrics;
-mod native_api;
+pub mod native;
+pub mod policy_file;
 mod sealing;
 mod state_dir;
 mod wiring;

@@ -2,7 +2,7 @@
 //! describes the whole server.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -16,13 +16,16 @@ use infra::sim::Simulator;
 use infra::{ContainerHost, NetworkFabric};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
+use rest::Api;
+use rest::policy::Policies;
 use tokio::sync::watch;
 
 use super::installation::{check_keys, installation, listener, migrations as installation_table};
-use super::native_api::{self, NativeApi};
+use super::native::dialect::NativeDialect;
+use super::native::{self, Native};
 use super::sealing::ServiceSealers;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, descriptors, dialect, images, metrics};
+use super::{bootstrap, descriptors, images, policy_file};
 use crate::config::{Config, Driver};
 
 /// Maximum time that the start waits for the image list of the engine.
@@ -58,11 +61,12 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         CatalogEntry::new("identity", "keystone", "/identity/v3"),
         CatalogEntry::new("container-infra", "magnum", "/container-infra/v1"),
     ];
+    let policies = policies(config, tasks)?;
     let identity = Identity::new(
         database.clone(),
         &key_dir.join("fernet"),
         catalog,
-        config.public_endpoint.clone(),
+        policies.clone(),
     )
     .await?;
     if let Some(first) = identity.bootstrap().await? {
@@ -118,7 +122,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     let auth: Arc<dyn rest::Authenticator> = Arc::new(identity.clone());
     let clusters = Clusters::new(ClustersDeps {
         db: database.clone(),
-        enforcer: Arc::new(rest::policy::Policies::new(clusters::policies())?),
+        enforcer: policies.clone(),
         auth: auth.clone(),
         network: network.api(),
         compute: compute.api(),
@@ -161,31 +165,41 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         driver = driver.with(reconciler);
     }
 
-    let native_api = native_api::routes(NativeApi {
+    let native = Native(Arc::new(native::Dependencies {
         host: infrastructure.host,
         compute,
         network,
-        db: database.clone(),
-        agents: agents.clone(),
-        limits: limits.clone(),
-    });
-    let native_api = rest::require_auth(native_api, auth, Arc::new(dialect::NativeDialect), &[]);
-    let figures = metrics::Sources {
-        db: database.clone(),
+        db: database,
         counts: driver.counts(),
         agents,
         limits,
-    };
-    let router = Router::new()
-        .merge(native_api::health(database))
-        .merge(metrics::routes(figures))
-        .merge(identity.routes())
-        .nest("/container-infra", clusters.routes())
-        .nest("/jeroboam/v1", native_api.merge(clusters.native_routes()));
+        policies,
+        api: OnceLock::new(),
+        document: OnceLock::new(),
+    }));
+    let services = vec![
+        identity.service()?,
+        clusters.service()?,
+        clusters.native_service()?,
+        native::service(native.clone(), auth)?,
+    ];
+    let public = config.public_endpoint.clone();
+    let api = Api::new(services, Arc::new(NativeDialect), public);
+    native.0.api.get_or_init(|| api.clone());
     Ok(Server {
-        router: rest::finish(router, Arc::new(dialect::NativeDialect)),
+        router: api.into_router(),
         driver,
     })
+}
+
+/// The rules of all services, with the overrides of the operator's file.
+fn policies(config: &Config, tasks: &Tasks) -> Result<Arc<Policies>> {
+    let policies = Arc::new(Policies::new(&native::policy::all())?);
+    if let Some(path) = &config.policy_file {
+        policy_file::apply(&policies, path)?;
+        policy_file::follow(policies.clone(), path.clone(), tasks)?;
+    }
+    Ok(policies)
 }
 
 fn migrations() -> Vec<Migration> {

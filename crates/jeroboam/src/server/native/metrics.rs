@@ -1,34 +1,26 @@
 //! `GET /metrics` in the Prometheus text format: metrics of this process.
-//! Public, because they name no project and no object.
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use db::Db;
-use flow::Counts;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use kernel::{Error, Result};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use rest::{Call, Raw};
 
-use super::bootstrap::Limits;
+use super::{Dependencies, Native};
 
 /// The media type of the output.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Sources of the metrics.
-#[derive(Clone)]
-pub struct Sources {
-    pub db: Db,
-    pub counts: Counts,
-    pub agents: clusters::Bootstrap,
-    pub limits: Limits,
-}
+struct Sources(Arc<Dependencies>);
 
 impl std::fmt::Debug for Sources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -36,41 +28,33 @@ impl std::fmt::Debug for Sources {
     }
 }
 
-pub fn routes(sources: Sources) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .with_state(sources)
-}
-
-async fn metrics(State(sources): State<Sources>) -> Response {
+pub async fn show(call: Call<Native>) -> Result<Raw> {
     let mut registry = Registry::with_prefix("jeroboam");
-    registry.register_collector(Box::new(sources));
+    registry.register_collector(Box::new(Sources(call.state.0)));
     let mut body = String::new();
-    match text::encode(&mut body, &registry) {
-        Ok(()) => ([(CONTENT_TYPE, TEXT)], body).into_response(),
-        Err(e) => {
-            tracing::error!(error = %e, "metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    text::encode(&mut body, &registry).map_err(|e| Error::internal(e).context("metrics"))?;
+    let mut response = Response::new(Body::from(body));
+    let kind = HeaderValue::from_static(TEXT);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    Ok(Raw(response))
 }
 
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let figures = self.counts.figures();
-        let listener = self.limits.figures();
-        let (clusters, streams) = self.agents.sessions();
+        let figures = self.0.counts.figures();
+        let listener = self.0.limits.figures();
+        let (clusters, streams) = self.0.agents.sessions();
         let plain = [
             (
                 "db_statements",
                 "Statements sent to the database",
-                self.db.queries(),
+                self.0.db.queries(),
             ),
-            ("db_commits", "Transactions committed", self.db.commits()),
+            ("db_commits", "Transactions committed", self.0.db.commits()),
             (
                 "db_retries",
                 "Transactions repeated because the database aborted them",
-                self.db.retries(),
+                self.0.db.retries(),
             ),
             (
                 "flow_lost_leases",
@@ -113,6 +97,7 @@ impl Collector for Sources {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
+        self.encode_requests(&mut encoder)?;
         let by_kind = [
             ("flow_runs", "Runs of reconcilers", figures.runs),
             (
@@ -127,6 +112,44 @@ impl Collector for Sources {
                 let labels = [("kind", kind)];
                 ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl Sources {
+    /// Requests by route and class of status, and the time that they took.
+    fn encode_requests(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Some(api) = self.0.api.get() else {
+            return Ok(());
+        };
+        let routes: Vec<_> = api.figures().collect();
+        let help = "Answers by route and class of status";
+        let mut family =
+            encoder.encode_descriptor("http_requests", help, None, MetricType::Counter)?;
+        for route in &routes {
+            let answered = route.answered.iter().enumerate().filter(|(_, n)| **n > 0);
+            for (class, count) in answered {
+                let class = format!("{class}xx");
+                let labels = [
+                    ("service", route.service),
+                    ("method", route.method.as_str()),
+                    ("route", route.path),
+                    ("status", class.as_str()),
+                ];
+                ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Time spent in answering, microseconds";
+        let mut family =
+            encoder.encode_descriptor("http_request_micros", help, None, MetricType::Counter)?;
+        for route in routes.iter().filter(|route| route.micros > 0) {
+            let labels = [
+                ("service", route.service),
+                ("method", route.method.as_str()),
+                ("route", route.path),
+            ];
+            ConstCounter::new(route.micros).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }

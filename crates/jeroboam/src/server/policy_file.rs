@@ -1,0 +1,80 @@
+//! The operator's policy file: an object of rule names and texts in YAML, read
+//! at the start and whenever it changes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use flow::Tasks;
+use notify::{RecursiveMode, Watcher as _};
+use rest::policy::Policies;
+use tokio::sync::Notify;
+
+/// Reads a file of overrides.
+pub fn read(path: &Path) -> Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("policy: {} cannot be read", path.display()))?;
+    if text
+        .lines()
+        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+    {
+        return Ok(BTreeMap::new());
+    }
+    serde_saphyr::from_str(&text).with_context(|| {
+        format!(
+            "policy: {} is not an object of rules, such as \"cluster:create\": \"role:member\"",
+            path.display()
+        )
+    })
+}
+
+/// Applies a file of overrides.
+pub fn apply(policies: &Policies, path: &Path) -> Result<()> {
+    let overrides = read(path)?;
+    policies
+        .set_overrides(overrides)
+        .map_err(|e| anyhow::anyhow!("policy: {}: {}", path.display(), e.message))
+}
+
+/// Applies the file again whenever it changes, until the tasks stop. A file
+/// with an error leaves the rules as they are.
+pub fn follow(policies: Arc<Policies>, path: PathBuf, tasks: &Tasks) -> Result<()> {
+    let changed = Arc::new(Notify::new());
+    let (signal, name) = (changed.clone(), path.file_name().map(ToOwned::to_owned));
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Also of links, because files mounted into containers are links to
+        // directories that are exchanged.
+        let relevant = event.is_ok_and(|e| {
+            !e.kind.is_access()
+                && e.paths.iter().any(|p| {
+                    p.file_name() == name.as_deref() || p.file_name().is_some_and(|n| n == "..data")
+                })
+        });
+        if relevant {
+            signal.notify_one();
+        }
+    })?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    watcher
+        .watch(folder, RecursiveMode::NonRecursive)
+        .with_context(|| format!("policy: {} cannot be watched", folder.display()))?;
+    let token = tasks.token();
+    tasks.spawn("follow the policy file", async move {
+        // The watcher stops when it is dropped.
+        let _watcher = watcher;
+        loop {
+            tokio::select! {
+                biased;
+                () = token.cancelled() => return,
+                () = changed.notified() => {}
+            }
+            match apply(&policies, &path) {
+                Ok(()) => tracing::info!(path = %path.display(), "policies were read again"),
+                Err(e) => tracing::error!(error = format!("{e:#}"), "policies stay as they are"),
+            }
+        }
+    });
+    Ok(())
+}
