@@ -8,6 +8,7 @@ use db::Db;
 use kernel::{Ctx, Enforcer, Result, Rule, Target};
 use rest::Settings;
 
+use crate::catalog::Listing;
 use crate::dialect::Keystone;
 use crate::errors::forbidden;
 use crate::token::keyring::Keyring;
@@ -23,7 +24,7 @@ pub struct Identity {
     pub(crate) db: Db,
     pub(crate) keys: Arc<Keyring>,
     pub(crate) cache: Arc<Cache>,
-    pub(crate) catalog: Arc<Vec<CatalogEntry>>,
+    pub(crate) catalog: Arc<[Listing]>,
     pub(crate) policies: Arc<dyn Enforcer>,
 }
 
@@ -42,7 +43,7 @@ impl Identity {
             db,
             keys: Arc::new(Keyring::open(key_dir)?),
             cache: Arc::default(),
-            catalog: Arc::new(catalog),
+            catalog: catalog.into_iter().map(Listing::new).collect(),
             policies,
         })
     }

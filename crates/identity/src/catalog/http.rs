@@ -5,7 +5,7 @@ use rest::{Access, Json, Param, Route, get};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{REGION, render};
+use super::{Listing, REGION, render};
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, Noun, One, SelfLink, nouns};
 use crate::errors::missing;
@@ -139,8 +139,8 @@ pub(crate) fn routes() -> Vec<Route<Identity>> {
 }
 
 fn all_services(call: &Call) -> Vec<ServiceBody> {
-    let one = |e: &crate::CatalogEntry| {
-        let id = e.service_id();
+    let one = |listing: &Listing| {
+        let (id, e) = (listing.service_id.clone(), &listing.entry);
         ServiceBody {
             links: SelfLink::new(call.base(), &format!("/services/{id}")),
             id,

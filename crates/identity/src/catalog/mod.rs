@@ -26,11 +26,26 @@ impl CatalogEntry {
             path,
         }
     }
+}
 
-    /// A stable id, which clients may cache.
-    #[must_use]
-    pub fn service_id(&self) -> String {
-        stable_id(&format!("service {}", self.service_type))
+const INTERFACES: [&str; 3] = ["public", "internal", "admin"];
+
+/// A service with its ids, which are stable, because clients may cache them.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    pub(crate) entry: CatalogEntry,
+    pub(crate) service_id: String,
+    endpoint_ids: [String; 3],
+}
+
+impl Listing {
+    pub(crate) fn new(entry: CatalogEntry) -> Self {
+        let kind = entry.service_type;
+        Self {
+            service_id: stable_id(&format!("service {kind}")),
+            endpoint_ids: INTERFACES.map(|i| stable_id(&format!("endpoint {kind} {i}"))),
+            entry,
+        }
     }
 }
 
@@ -66,20 +81,21 @@ pub(crate) struct CatalogEndpoint {
 }
 
 /// The catalogue of a token.
-pub(crate) fn render(entries: &[CatalogEntry], base: &str) -> Vec<CatalogService> {
-    let one = |e: &CatalogEntry| CatalogService {
-        id: e.service_id(),
-        kind: e.service_type,
-        name: e.name,
-        endpoints: ["public", "internal", "admin"]
-            .map(|interface| CatalogEndpoint {
-                id: stable_id(&format!("endpoint {} {interface}", e.service_type)),
-                interface,
-                region_id: REGION,
-                region: REGION,
-                url: format!("{base}{}", e.path),
-            })
-            .into(),
+pub(crate) fn render(listings: &[Listing], base: &str) -> Vec<CatalogService> {
+    let endpoint = |listing: &Listing, at: usize| CatalogEndpoint {
+        id: listing.endpoint_ids[at].clone(),
+        interface: INTERFACES[at],
+        region_id: REGION,
+        region: REGION,
+        url: format!("{base}{}", listing.entry.path),
     };
-    entries.iter().map(one).collect()
+    let one = |listing: &Listing| CatalogService {
+        id: listing.service_id.clone(),
+        kind: listing.entry.service_type,
+        name: listing.entry.name,
+        endpoints: (0..INTERFACES.len())
+            .map(|at| endpoint(listing, at))
+            .collect(),
+    };
+    listings.iter().map(one).collect()
 }
