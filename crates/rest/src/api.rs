@@ -49,7 +49,6 @@ impl Api {
     }
 
     /// A router with a single fallback, for the listener.
-    #[must_use]
     pub fn into_router(self) -> Router {
         Router::new().fallback(move |request: Request| async move { self.serve(request).await })
     }
