@@ -37,9 +37,11 @@ class World:
         for name, project in (("reader", self.home), ("member", self.home), ("manager", self.home),
                               ("admin", self.home), ("foreign", self.other)):
             role = "member" if name == "foreign" else name
-            self.users[name] = self.user(name)
+            # A new installation has a user admin.
+            user = "administrator" if name == "admin" else name
+            self.users[name] = self.user(user)
             self.grant(f"projects/{project}", self.users[name], role)
-            self.tokens[name] = self.login(name, {"project": {"id": project}})
+            self.tokens[name] = self.login(user, {"project": {"id": project}})
         for name, role in (("system_reader", "reader"), ("system_admin", "admin")):
             self.users[name] = self.user(name)
             self.grant("system", self.users[name], role)
