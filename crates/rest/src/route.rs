@@ -151,6 +151,21 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Response>> + Send>>
 pub(crate) type Run<S> = Arc<dyn Fn(S, Incoming) -> Running + Send + Sync>;
 
 /// A row of a route table.
+///
+/// Who may use it is an argument without a default, so a route without a policy
+/// does not compile:
+///
+/// ```
+/// # use rest::{Access, Call, NoContent};
+/// # async fn handler(_: Call<u32>) -> kernel::Result<NoContent> { Ok(NoContent) }
+/// rest::get("/things", Access::Public("For all."), "List things.", handler);
+/// ```
+///
+/// ```compile_fail
+/// # use rest::{Access, Call, NoContent};
+/// # async fn handler(_: Call<u32>) -> kernel::Result<NoContent> { Ok(NoContent) }
+/// rest::get("/things", "List things.", handler);
+/// ```
 pub struct Route<S> {
     pub(crate) info: RouteInfo,
     pub(crate) run: Run<S>,
