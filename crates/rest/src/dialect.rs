@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode};
 use kernel::{Error, Kind};
 use schemars::{Schema, SchemaGenerator};
 
+use crate::RouteInfo;
 use crate::version::{Negotiated, VersionError};
 
 /// What an error answer needs of its request.
@@ -65,7 +66,7 @@ pub trait Dialect: Send + Sync + 'static {
     }
 
     /// The error for a route that the negotiated version does not have.
-    fn not_in_version(&self, used: &Negotiated) -> Error {
+    fn not_in_version(&self, used: &Negotiated, _route: &RouteInfo) -> Error {
         Error::new(
             Kind::NotSupported { status: 404 },
             format!("Version {} does not have this resource.", used.version),

@@ -58,7 +58,9 @@ impl Service {
             .run(endpoint, place.params, admitted, parts, body, asked)
             .await;
         let mut response = answered.unwrap_or_else(|e| self.render(&e, asked));
-        if let (Some(negotiator), Some(version)) = (self.settings.versions, &version) {
+        if let (Some(negotiator), Some(version)) = (self.settings.versions, &version)
+            && endpoint.info.versioned
+        {
             negotiator.answer(version, response.headers_mut());
         }
         if let Some(vary) = self.settings.vary {
@@ -154,7 +156,7 @@ impl Service {
         if let (Some(since), Some(used)) = (info.since, &admitted.version)
             && used.version < since
         {
-            return Err(dialect.not_in_version(used));
+            return Err(dialect.not_in_version(used, info));
         }
         let query = query::pairs(parts.uri.query());
         if let Some(name) = info.unknown_param(&query) {

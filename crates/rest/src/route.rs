@@ -128,6 +128,8 @@ pub struct RouteInfo {
     pub query: &'static [&'static [Param]],
     /// The first microversion that has the route.
     pub since: Option<Microversion>,
+    /// Whether the answer has the headers of the microversion.
+    pub versioned: bool,
     /// Status of the successful answer.
     pub status: u16,
     pub has_body: bool,
@@ -193,6 +195,7 @@ impl<S: Send + 'static> Route<S> {
             about,
             query: &[],
             since: None,
+            versioned: true,
             status: A::STATUS,
             has_body: B::EXPECTED,
             body: B::schema,
@@ -220,6 +223,14 @@ impl<S: Send + 'static> Route<S> {
     #[must_use]
     pub fn since(mut self, major: u32, minor: u32) -> Self {
         self.info.since = Some(Microversion::new(major, minor));
+        self
+    }
+
+    /// Omits the headers of the microversion, as for a document that lists
+    /// versions.
+    #[must_use]
+    pub fn unversioned(mut self) -> Self {
+        self.info.versioned = false;
         self
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod progress;
 pub(crate) mod reconcile;
 pub(crate) mod resize;
 pub(crate) mod rollback;
+pub(crate) mod shown;
 pub(crate) mod signal;
 mod stack;
 pub(crate) mod table;

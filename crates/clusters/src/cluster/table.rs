@@ -3,12 +3,12 @@
 //! Columns that only the reconciler writes require its lease (`Fenced`).
 
 use db::{Db, Fenced, Migration, Row, Table as _, Tx, Value, values};
-use kernel::{Page, Result, clock};
+use kernel::{Result, clock};
 use serde_json::Value as Json;
 
 use super::model::{Cluster, Intent, check_status};
 use crate::coe::Coe;
-use crate::listing::{self, Column, Kind};
+use crate::listing::{Column, Kind};
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -159,26 +159,6 @@ pub(crate) async fn load(db: &Db, uuid: &str) -> Result<Option<Cluster>> {
 pub(crate) async fn lock(tx: &mut Tx, uuid: &str) -> Result<Option<Cluster>> {
     let row = tx.lock_opt(&select("uuid = ?"), values![uuid]).await?;
     row.map(|r| Cluster::read(&r)?.reject_newer()).transpose()
-}
-
-pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<Vec<Cluster>> {
-    let (scope, args) = match project {
-        Some(p) => ("project_id = ?", values![p]),
-        None => ("1 = 1", vec![]),
-    };
-    let (sql, args) = listing::select(
-        &Cluster::COLUMNS.join(", "),
-        Cluster::TABLE,
-        scope,
-        args,
-        page,
-        SORT,
-    )?;
-    db.query(&sql, args)
-        .await?
-        .iter()
-        .map(Cluster::read)
-        .collect()
 }
 
 /// The CA: certificate and sealed key.

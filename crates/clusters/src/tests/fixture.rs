@@ -510,15 +510,17 @@ impl Fixture {
             node_certificate_seconds: 3600,
         });
         let tasks = flow::Tasks::default();
-        let router = Router::new()
-            .nest("/container-infra", clusters.routes())
-            .nest("/jeroboam/v1", clusters.native_routes());
+        let services = vec![
+            clusters.service().unwrap(),
+            clusters.native_service().unwrap(),
+        ];
+        let router = rest::Api::new(services, Arc::new(crate::Magnum), None).into_router();
         Self {
             db,
             heat,
             things,
             router,
-            bootstrap: clusters.bootstrap(&tasks).routes(),
+            bootstrap: routes(&clusters, &tasks),
             reconciler: clusters.reconcilers().remove(0),
             deps: clusters.0.clone(),
             clusters,
@@ -615,7 +617,7 @@ impl Fixture {
     pub(crate) async fn restart_bootstrap(&mut self) {
         self.tasks.stop(std::time::Duration::from_secs(5)).await;
         self.tasks = flow::Tasks::default();
-        self.bootstrap = self.clusters.bootstrap(&self.tasks).routes();
+        self.bootstrap = routes(&self.clusters, &self.tasks);
     }
 
     /// Runs all due keys. If the server is killed at the crash point, the run
@@ -722,6 +724,10 @@ impl Fixture {
             .unwrap()
             .to_owned()
     }
+}
+
+fn routes(clusters: &Clusters, tasks: &flow::Tasks) -> Router {
+    clusters.bootstrap(tasks).routes().unwrap().into_router()
 }
 
 pub(crate) fn template_body() -> Value {
