@@ -135,11 +135,12 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         node_certificate_seconds: config.clusters.node_certificate_seconds,
     });
     let agents = clusters.bootstrap(tasks);
+    let agent_routes = agents.routes()?.into_router();
     let limits = bootstrap::Limits::new(descriptors::raise_limit());
     // Simulated networks have no gateway to listen on.
     let gateways = match &infrastructure.simulator {
         Some(simulator) if config.infra.simulated_agents => {
-            simulation::agents::start(simulator.clone(), agents.routes(), tasks);
+            simulation::agents::start(simulator.clone(), agent_routes.clone(), tasks);
             watch::channel(BTreeSet::new()).1
         }
         Some(_) => watch::channel(BTreeSet::new()).1,
@@ -150,7 +151,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         port: config.bootstrap_port,
         gateways,
     };
-    listener.start(agents.routes(), addresses, limits.clone(), tasks);
+    listener.start(agent_routes, addresses, limits.clone(), tasks);
 
     let mut driver = FlowDriver::new(database.clone());
     for reconciler in [
