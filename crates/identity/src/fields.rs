@@ -19,6 +19,12 @@ pub(crate) enum Holds {
     Nullable,
     /// As `Nullable`; errors do not repeat the value.
     Secret,
+    /// As `Text`; errors do not repeat the value.
+    SecretText,
+    /// Only null: what a later release will accept.
+    Null,
+    /// Only an empty list: what a later release will accept.
+    NoItems,
     Flag,
     /// A map of resource options; see [`crate::options`].
     Options,
@@ -106,7 +112,9 @@ fn schema<T: FromObject>(required: &[&str]) -> Schema {
                 name["pattern"] = json!("\\S");
                 name
             }
-            Holds::Text => text(0),
+            Holds::Text | Holds::SecretText => text(0),
+            Holds::Null => json!({"type": "null"}),
+            Holds::NoItems => json!({"type": "array", "maxItems": 0}),
             Holds::Nullable | Holds::Secret => {
                 json!({"type": ["string", "null"], "maxLength": f.max})
             }
@@ -183,7 +191,7 @@ impl Object {
     /// What no reader has taken, without the attributes that only the server
     /// sets.
     pub(crate) fn extra(mut self) -> Map<String, Value> {
-        for name in ["id", "links", "extra", "password_expires_at"] {
+        for name in ["id", "links", "extra", "password_expires_at", "tags"] {
             self.0.shift_remove(name);
         }
         self.0
@@ -193,13 +201,20 @@ impl Object {
 fn check(field: &Field, value: &Value) -> Result<()> {
     let name = field.name;
     let shown = || match field.holds {
-        Holds::Secret => "***".to_owned(),
+        Holds::Secret | Holds::SecretText => "***".to_owned(),
         _ => value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned),
     };
     match (field.holds, value) {
-        (Holds::Any, _) | (Holds::Nullable | Holds::Secret, Value::Null) => Ok(()),
+        (Holds::Any, _) => Ok(()),
+        (Holds::Nullable | Holds::Secret | Holds::Null, Value::Null) => Ok(()),
+        (Holds::NoItems, Value::Array(items)) if items.is_empty() => Ok(()),
+        (Holds::Null | Holds::NoItems, _) => Err(wrong(
+            name,
+            &shown(),
+            "this is not supported yet; leave it out.",
+        )),
         (Holds::Flag, Value::Bool(_)) | (Holds::Options, Value::Object(_)) => Ok(()),
         (Holds::Flag, _) => Err(wrong(name, &shown(), "true or false is expected.")),
         (Holds::Options, _) => Err(wrong(name, &shown(), "an object is expected.")),

@@ -189,7 +189,7 @@ async fn names_that_differ_in_case_only_are_duplicates() {
         let patch = format!("PATCH {path}/{}", text(&other[noun]["id"]));
         w.call(&patch, &admin, json!({noun: {"name": "SOME"}}), 409)
             .await;
-        // An object may change the case of its own name.
+        // An object may change the case of its name.
         w.call(&patch, &admin, json!({noun: {"name": "OTHER"}}), 200)
             .await;
     }

@@ -79,11 +79,15 @@ fn operation(service: &Service, info: &RouteInfo, generator: &mut SchemaGenerato
     operation
 }
 
+/// Paths and queries have no control characters; see [`crate::query::check_text`].
+const NO_CONTROL: &str = r"^[^\u0000-\u001f\u007f]*$";
+
 fn parameters(info: &RouteInfo) -> Vec<Value> {
     let segments = info.path.split('/');
     let names = segments.filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'));
     let in_path = names.map(
-        |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
+        |name| json!({"name": name, "in": "path", "required": true,
+            "schema": {"type": "string", "minLength": 1, "pattern": NO_CONTROL}}),
     );
     let all = info.query.iter().flat_map(|list| list.iter());
     let in_query = all.map(|param| {
@@ -95,8 +99,9 @@ fn parameters(info: &RouteInfo) -> Vec<Value> {
 
 fn param_schema(param: &Param) -> Value {
     match param.kind {
-        ParamKind::Text => json!({"type": "string"}),
+        ParamKind::Text => json!({"type": "string", "pattern": NO_CONTROL}),
         ParamKind::Integer => json!({"type": "integer"}),
+        ParamKind::Positive => json!({"type": "integer", "minimum": 1}),
         ParamKind::Boolean => json!({"type": "boolean"}),
         ParamKind::Words(words) => json!({"type": "string", "enum": words}),
     }

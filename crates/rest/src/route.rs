@@ -16,9 +16,9 @@ use crate::{Answer, Call, Incoming, Microversion, RequestBody};
 /// Who may use a route.
 #[derive(Debug, Clone, Copy)]
 pub enum Access {
-    /// Everybody, without a token. The text says why.
+    /// All callers, without a token. The text says why.
     Public(&'static str),
-    /// Whoever has a valid token. The text says what limits the answer.
+    /// All callers with a valid token. The text says what limits the answer.
     AnyToken(&'static str),
     /// Callers that this rule allows. The handler checks it against the object;
     /// a successful answer without that check is an internal error.
@@ -38,6 +38,8 @@ impl From<&'static Rule> for Access {
 pub enum ParamKind {
     Text,
     Integer,
+    /// An integer of at least 1.
+    Positive,
     Boolean,
     /// One of these words.
     Words(&'static [&'static str]),
@@ -73,6 +75,11 @@ impl Param {
     #[must_use]
     pub const fn integer(name: &'static str, about: &'static str) -> Self {
         Self::new(name, ParamKind::Integer, about)
+    }
+
+    #[must_use]
+    pub const fn positive(name: &'static str, about: &'static str) -> Self {
+        Self::new(name, ParamKind::Positive, about)
     }
 
     #[must_use]

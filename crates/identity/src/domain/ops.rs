@@ -5,7 +5,7 @@ use kernel::{Error, Result, ids};
 
 use crate::attributes::{Attributes, merge_extra};
 use crate::errors::{as_conflict, immutable, missing};
-use crate::project::ops::{refuse_similar, refuse_tags};
+use crate::project::ops::refuse_similar;
 use crate::project::wire::DomainFields;
 use crate::project::{self, Project};
 use crate::{Identity, options, user};
@@ -18,7 +18,6 @@ pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
 }
 
 pub(crate) async fn create(identity: &Identity, fields: DomainFields) -> Result<Project> {
-    refuse_tags(fields.tags.as_ref())?;
     let mut domain = Project {
         id: ids::hex(),
         name: fields.name.unwrap_or_default(),
@@ -44,7 +43,6 @@ pub(crate) async fn create(identity: &Identity, fields: DomainFields) -> Result<
 }
 
 pub(crate) async fn update(identity: &Identity, id: &str, fields: DomainFields) -> Result<Project> {
-    refuse_tags(fields.tags.as_ref())?;
     // Keystone allows it, although it locks out all users permanently.
     if fields.enabled == Some(false) && id == "default" {
         return Err(Error::forbidden(

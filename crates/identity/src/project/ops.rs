@@ -19,7 +19,6 @@ pub(crate) async fn create(
     domain_id: &str,
     fields: ProjectFields,
 ) -> Result<Project> {
-    refuse_tags(fields.tags.as_ref())?;
     if fields.is_domain == Some(true) {
         return Err(wrong(
             "is_domain",
@@ -98,7 +97,6 @@ pub(crate) async fn update(
     id: &str,
     fields: ProjectFields,
 ) -> Result<Project> {
-    refuse_tags(fields.tags.as_ref())?;
     let project = get(identity, id).await?;
     check_fixed(&project, &fields)?;
     if project.is_domain {
@@ -223,18 +221,6 @@ async fn children(identity: &Identity, id: &str) -> Result<Vec<Project>> {
         .into_iter()
         .filter(|p| p.parent_id.as_deref() == Some(id))
         .collect())
-}
-
-/// Tags are not supported yet: an error is better than losing them.
-pub(crate) fn refuse_tags(tags: Option<&serde_json::Value>) -> Result<()> {
-    match tags {
-        Some(tags) if tags.as_array().is_none_or(|t| !t.is_empty()) => Err(wrong(
-            "tags",
-            &tags.to_string(),
-            "tags are not supported yet; leave them out.",
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Names that differ in case only are refused, because they cannot be

@@ -130,7 +130,6 @@ pub(crate) struct ProjectFields {
     pub(crate) is_domain: Option<bool>,
     pub(crate) enabled: Option<bool>,
     pub(crate) description: Option<Option<String>>,
-    pub(crate) tags: Option<Value>,
     pub(crate) options: Option<Map<String, Value>>,
     pub(crate) extra: Map<String, Value>,
 }
@@ -144,7 +143,7 @@ impl FromObject for ProjectFields {
         field("is_domain", Holds::Flag, 0),
         field("enabled", Holds::Flag, 0),
         field("description", Holds::Nullable, LONG),
-        field("tags", Holds::Any, 0),
+        field("tags", Holds::NoItems, 0),
         field("options", Holds::Options, 0),
     ];
     const REQUIRED: &'static [&'static str] = &["name"];
@@ -158,7 +157,6 @@ impl FromObject for ProjectFields {
             is_domain: o.flag("is_domain"),
             enabled: o.flag("enabled"),
             description: o.nullable("description"),
-            tags: o.value("tags"),
             options: o.map("options"),
             extra: o.extra(),
         })
@@ -171,7 +169,6 @@ pub(crate) struct DomainFields {
     pub(crate) name: Option<String>,
     pub(crate) enabled: Option<bool>,
     pub(crate) description: Option<Option<String>>,
-    pub(crate) tags: Option<Value>,
     pub(crate) options: Option<Map<String, Value>>,
     pub(crate) extra: Map<String, Value>,
 }
@@ -182,7 +179,7 @@ impl FromObject for DomainFields {
         field("name", Holds::Name, 64),
         field("enabled", Holds::Flag, 0),
         field("description", Holds::Nullable, LONG),
-        field("tags", Holds::Any, 0),
+        field("tags", Holds::NoItems, 0),
         field("options", Holds::Options, 0),
     ];
     const REQUIRED: &'static [&'static str] = &["name"];
@@ -193,7 +190,6 @@ impl FromObject for DomainFields {
             name: o.text("name"),
             enabled: o.flag("enabled"),
             description: o.nullable("description"),
-            tags: o.value("tags"),
             options: o.map("options"),
             extra: o.extra(),
         })
@@ -206,7 +202,6 @@ impl From<ProjectFields> for DomainFields {
             name: fields.name,
             enabled: fields.enabled,
             description: fields.description,
-            tags: fields.tags,
             options: fields.options,
             extra: fields.extra,
         }
@@ -222,7 +217,6 @@ impl From<DomainFields> for ProjectFields {
             is_domain: None,
             enabled: fields.enabled,
             description: fields.description,
-            tags: fields.tags,
             options: fields.options,
             extra: fields.extra,
         }

@@ -6,7 +6,7 @@ use kernel::{Error, Result, ids};
 use super::wire::RoleFields;
 use super::{Role, is_built_in, table};
 use crate::attributes::Attributes;
-use crate::errors::{as_conflict, immutable, missing, wrong};
+use crate::errors::{as_conflict, immutable, missing};
 use crate::{Identity, options};
 
 pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Role> {
@@ -17,7 +17,6 @@ pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Role> {
 }
 
 pub(crate) async fn create(identity: &Identity, fields: RoleFields) -> Result<Role> {
-    refuse_domain(&fields)?;
     let mut role = Role {
         id: ids::hex(),
         name: fields.name.unwrap_or_default(),
@@ -36,19 +35,7 @@ pub(crate) async fn create(identity: &Identity, fields: RoleFields) -> Result<Ro
     Ok(role)
 }
 
-fn refuse_domain(fields: &RoleFields) -> Result<()> {
-    match &fields.domain_id {
-        Some(Some(id)) => Err(wrong(
-            "domain_id",
-            id,
-            "roles of one domain are not supported; leave it out.",
-        )),
-        _ => Ok(()),
-    }
-}
-
 pub(crate) async fn update(identity: &Identity, id: &str, fields: RoleFields) -> Result<Role> {
-    refuse_domain(&fields)?;
     let stored = db::write!(identity.db, |tx| {
         let Some(mut role) = table::lock(tx, id).await? else {
             return Err(missing("role", id));

@@ -89,7 +89,6 @@ impl Listed for RoleBody {
 #[derive(Debug, Clone)]
 pub(crate) struct RoleFields {
     pub(crate) name: Option<String>,
-    pub(crate) domain_id: Option<Option<String>>,
     pub(crate) description: Option<Option<String>>,
     pub(crate) options: Option<Map<String, Value>>,
 }
@@ -98,7 +97,7 @@ impl FromObject for RoleFields {
     const NOUN: &'static str = "role";
     const FIELDS: &'static [Field] = &[
         field("name", Holds::Name, 255),
-        field("domain_id", Holds::Nullable, 64),
+        field("domain_id", Holds::Null, 0),
         field("description", Holds::Nullable, LONG),
         field("options", Holds::Options, 0),
     ];
@@ -108,7 +107,6 @@ impl FromObject for RoleFields {
     fn from_object(mut o: Object) -> Result<Self> {
         Ok(Self {
             name: o.text("name"),
-            domain_id: o.nullable("domain_id"),
             description: o.nullable("description"),
             options: o.map("options"),
         })

@@ -163,10 +163,13 @@ impl RequestBody for AuthRequest {
             "application_credential": credential,
         }});
         let system = json!({"type": "object", "properties": {"all": {"type": "boolean"}}});
+        let scoped = |name: &str, value: &Value| json!({"type": "object", "properties": {name: value}, "required": [name]});
         let scope = json!({"anyOf": [
             {"type": "string", "enum": ["unscoped"]},
-            {"type": "object", "properties":
-                {"project": named, "domain": named, "system": system, "unscoped": {}}},
+            scoped("project", &named),
+            scoped("domain", &named),
+            scoped("system", &system),
+            scoped("unscoped", &json!({})),
         ]});
         let auth = json!({"type": "object", "required": ["identity"],
             "properties": {"identity": identity, "scope": scope}});

@@ -149,7 +149,7 @@ async fn groups(call: Call) -> Result<Json<Many<GroupBody>>> {
 }
 
 /// The manager of a domain must not take over or lock out an administrator of
-/// everything who is a user of that domain.
+/// everything that belongs to that domain.
 async fn protect_admins<B>(call: &Call<B>, user: &User) -> Result<()> {
     if ops::holds_admin(&call.state, &user.id).await? {
         call.allow(&policy::MANAGE_ADMIN, &target(user))?;

@@ -123,8 +123,8 @@ pub(crate) struct PasswordChange {
 impl FromObject for PasswordChange {
     const NOUN: &'static str = "user";
     const FIELDS: &'static [Field] = &[
-        field("original_password", Holds::Secret, MAX_PASSWORD),
-        field("password", Holds::Secret, MAX_PASSWORD),
+        field("original_password", Holds::SecretText, MAX_PASSWORD),
+        field("password", Holds::SecretText, MAX_PASSWORD),
     ];
     const REQUIRED: &'static [&'static str] = &["original_password", "password"];
     const UNKNOWN: Unknown = Unknown::Kept;

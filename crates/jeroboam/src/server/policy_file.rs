@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use flow::Tasks;
 use notify::{RecursiveMode, Watcher as _};
 use rest::policy::Policies;
 use tokio::sync::Notify;
+
+/// How long a change may take until the file is read.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// Reads a file of overrides.
 pub fn read(path: &Path) -> Result<BTreeMap<String, String>> {
@@ -70,6 +74,8 @@ pub fn follow(policies: Arc<Policies>, path: PathBuf, tasks: &Tasks) -> Result<(
                 () = token.cancelled() => return,
                 () = changed.notified() => {}
             }
+            // An editor empties the file before it writes the new text.
+            tokio::time::sleep(SETTLE).await;
             match apply(&policies, &path) {
                 Ok(()) => tracing::info!(path = %path.display(), "policies were read again"),
                 Err(e) => tracing::error!(error = format!("{e:#}"), "policies stay as they are"),
