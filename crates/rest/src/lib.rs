@@ -6,6 +6,7 @@
 mod auth;
 pub mod body;
 mod dialect;
+pub mod limits;
 pub mod link;
 mod middleware;
 pub mod patch;
