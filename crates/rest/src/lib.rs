@@ -18,5 +18,5 @@ pub mod version;
 pub use auth::{Authenticator, Caller, require_auth};
 pub use dialect::{Dialect, add_retry_after, status_of};
 pub use middleware::{RequestId, finish};
-pub use serve::serve;
+pub use serve::{bind, serve};
 pub use version::Microversion;

@@ -1,13 +1,14 @@
 //! The listener.
 
 use std::future::Future;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use kernel::Result;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +17,30 @@ use crate::limits::{Connection, Connections, Settings, TimedStream, serve_http1}
 /// Delay after a failed `accept`, which fails again at once while there are no
 /// file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Maximum number of connections that wait for `accept`; the system permits
+/// fewer (`net.core.somaxconn`). A client whose connection finds no place waits
+/// for a second before it tries again.
+const BACKLOG: u32 = 4096;
+
+/// Binds an address. With `shared`, several servers on one machine may bind it
+/// (SO_REUSEPORT).
+///
+/// # Errors
+/// The address does not exist or is in use.
+pub fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    if shared {
+        socket.set_reuseport(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until `token` is cancelled, then lets running requests end. Limits
 /// are the default ones.

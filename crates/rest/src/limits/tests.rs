@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::http::Request;
 use axum::routing::{get, post};
 use futures_util::{StreamExt as _, stream};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -376,4 +379,85 @@ async fn a_refused_client_is_closed_first() {
     assert!(!rest_of(&mut refused).await.ends_with("slow"));
     // If no other connection needs the place, a timeout ends it.
     server.until(|c| c.connections == 0).await;
+}
+
+/// Serves HTTP/2 to agents.
+async fn start_http2(settings: Settings) -> Server {
+    let listener = crate::bind(([127, 0, 0, 1], 0).into(), true).unwrap();
+    let at = listener.local_addr().unwrap();
+    let (connections, stop) = (Connections::new(settings), CancellationToken::new());
+    let task = {
+        let (connections, stop) = (connections.clone(), stop.clone());
+        tokio::spawn(async move {
+            let serve = |stream, connection| serve_http2(stream, connection, router());
+            connections.accept(listener, stop, serve).await;
+        })
+    };
+    Server {
+        at,
+        connections,
+        stop,
+        task,
+    }
+}
+
+impl Server {
+    async fn http2(&self) -> SendRequest<Body> {
+        let stream = TcpStream::connect(self.at).await.unwrap();
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+}
+
+/// The status and the body of an answer.
+async fn ask(sender: &mut SendRequest<Body>, request: Request<Body>) -> (u16, Bytes) {
+    let work = async {
+        sender.ready().await.unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(Body::new(answer.into_body()), 10_000).await;
+        (status, body.unwrap())
+    };
+    timeout(LONG, work).await.unwrap()
+}
+
+fn get_of(path: &str) -> Request<Body> {
+    Request::get(format!("http://x{path}"))
+        .body(Body::empty())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_streams_of_an_agent_have_no_timeout() {
+    let mut settings = agents();
+    settings.timeouts = Timeouts {
+        handshake: SHORT,
+        header: SHORT,
+        body: SHORT,
+        body_stall: SHORT,
+        idle: SHORT,
+        write_stall: SHORT,
+    };
+    let server = start_http2(settings).await;
+    let mut agent = server.http2().await;
+    let (status, body) = ask(&mut agent, get_of("/ticks")).await;
+    assert_eq!((status, body.len()), (200, 20));
+    // Between two requests of an authenticated agent only PING decides.
+    sleep(SHORT * 3).await;
+    assert_eq!(ask(&mut agent, get_of("/fast")).await.0, 200);
+    // A body that does not follow fails its own request only.
+    let half = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let request = Request::post("http://x/body").body(half).unwrap();
+    assert_eq!(ask(&mut agent, request).await.0, 408);
+    assert_eq!(ask(&mut agent, get_of("/fast")).await.0, 200);
+    assert_eq!(server.connections.figures().connections, 1);
+    // A connection without a request ends.
+    let silent = server.http2().await;
+    server.until(|c| c.connections == 2).await;
+    server.until(|c| c.connections == 1).await;
+    drop(silent);
+    server.stop.cancel();
 }
