@@ -15,8 +15,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-
-use super::bootstrap::Limits;
+use rest::limits::Connections;
 
 /// The media type of the output.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,7 +26,8 @@ pub struct Sources {
     pub db: Db,
     pub counts: Counts,
     pub agents: clusters::Bootstrap,
-    pub limits: Limits,
+    pub agent_connections: Connections,
+    pub api_connections: Connections,
 }
 
 impl std::fmt::Debug for Sources {
@@ -58,7 +58,10 @@ async fn metrics(State(sources): State<Sources>) -> Response {
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let figures = self.counts.figures();
-        let listener = self.limits.figures();
+        let (agents, api) = (
+            self.agent_connections.figures(),
+            self.api_connections.figures(),
+        );
         let (clusters, streams) = self.agents.sessions();
         let plain = [
             (
@@ -79,8 +82,23 @@ impl Collector for Sources {
             ),
             (
                 "agent_connections_refused",
-                "Connections of agents refused because there were too many",
-                listener.refused,
+                "Connections of agents refused because there were too many in use",
+                agents.refused,
+            ),
+            (
+                "agent_connections_evicted",
+                "Unused connections to the bootstrap channel closed in favour of others",
+                agents.evicted,
+            ),
+            (
+                "api_connections_refused",
+                "Connections to the API refused because there were too many in use",
+                api.refused,
+            ),
+            (
+                "api_connections_evicted",
+                "Unused connections to the API closed in favour of others",
+                api.evicted,
             ),
         ];
         for (name, help, value) in plain {
@@ -91,7 +109,12 @@ impl Collector for Sources {
             (
                 "agent_connections",
                 "Open connections of agents",
-                listener.connections,
+                agents.connections,
+            ),
+            (
+                "api_connections",
+                "Open connections to the API",
+                api.connections,
             ),
             (
                 "agent_streams",
@@ -106,7 +129,7 @@ impl Collector for Sources {
             (
                 "agent_listeners",
                 "Listening sockets of the bootstrap channel",
-                listener.listeners,
+                agents.listeners,
             ),
         ];
         for (name, help, value) in present {

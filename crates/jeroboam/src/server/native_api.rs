@@ -13,9 +13,9 @@ use db::Db;
 use infra::ContainerHost;
 use kernel::{Error, Result};
 use network::NetworkService;
+use rest::limits::Connections;
 use serde_json::json;
 
-use super::bootstrap::Limits;
 use super::images::RegisterRequest;
 
 /// Dependencies of the routes.
@@ -26,7 +26,8 @@ pub struct NativeApi {
     pub network: NetworkService,
     pub db: Db,
     pub agents: clusters::Bootstrap,
-    pub limits: Limits,
+    /// Connections of agents.
+    pub connections: Connections,
 }
 
 /// Public; succeeds if the database answers.
@@ -74,11 +75,12 @@ async fn leaks(State(native_api): State<NativeApi>, rest::Caller(ctx): rest::Cal
 /// Counters of the process since its start.
 async fn stats(State(native_api): State<NativeApi>, rest::Caller(ctx): rest::Caller) -> Response {
     let (clusters, streams) = native_api.agents.sessions();
-    let listener = native_api.limits.figures();
+    let listener = native_api.connections.figures();
     answer(admin(&ctx).map(|()| {
         json!({"queries": native_api.db.queries(), "agents": {
             "clusters": clusters, "streams": streams, "connections": listener.connections,
-            "refused_connections": listener.refused, "listeners": listener.listeners}})
+            "refused_connections": listener.refused, "evicted_connections": listener.evicted,
+            "listeners": listener.listeners}})
     }))
 }
 

@@ -16,13 +16,15 @@ use infra::sim::Simulator;
 use infra::{ContainerHost, NetworkFabric};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
+use rest::limits::Connections;
 use tokio::sync::watch;
 
+use super::connections::ServerConnections;
 use super::installation::{check_keys, installation, listener, migrations as installation_table};
 use super::native_api::{self, NativeApi};
 use super::sealing::ServiceSealers;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, descriptors, dialect, images, metrics};
+use super::{bootstrap, dialect, images, metrics};
 use crate::config::{Config, Driver};
 
 /// Maximum time that the start waits for the image list of the engine.
@@ -31,6 +33,8 @@ const IMAGES_TIMEOUT: Duration = Duration::from_millis(300);
 /// The parts that have to run.
 pub struct Server {
     pub router: Router,
+    /// Connections of the API.
+    pub connections: Connections,
     pub driver: FlowDriver,
 }
 
@@ -131,7 +135,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         node_certificate_seconds: config.clusters.node_certificate_seconds,
     });
     let agents = clusters.bootstrap(tasks);
-    let limits = bootstrap::Limits::new(descriptors::raise_limit());
+    let connections = ServerConnections::new(&config.limits);
     // Simulated networks have no gateway to listen on.
     let gateways = match &infrastructure.simulator {
         Some(simulator) if config.infra.simulated_agents => {
@@ -146,7 +150,12 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         port: config.bootstrap_port,
         gateways,
     };
-    listener.start(agents.routes(), addresses, limits.clone(), tasks);
+    listener.start(
+        agents.routes(),
+        addresses,
+        connections.agents.clone(),
+        tasks,
+    );
 
     let mut driver = FlowDriver::new(database.clone());
     for reconciler in [
@@ -167,14 +176,15 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         network,
         db: database.clone(),
         agents: agents.clone(),
-        limits: limits.clone(),
+        connections: connections.agents.clone(),
     });
     let native_api = rest::require_auth(native_api, auth, Arc::new(dialect::NativeDialect), &[]);
     let figures = metrics::Sources {
         db: database.clone(),
         counts: driver.counts(),
         agents,
-        limits,
+        agent_connections: connections.agents,
+        api_connections: connections.api.clone(),
     };
     let router = Router::new()
         .merge(native_api::health(database))
@@ -184,6 +194,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         .nest("/jeroboam/v1", native_api.merge(clusters.native_routes()));
     Ok(Server {
         router: rest::finish(router, Arc::new(dialect::NativeDialect)),
+        connections: connections.api,
         driver,
     })
 }
