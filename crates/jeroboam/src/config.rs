@@ -1,10 +1,14 @@
 //! Configuration: defaults, then the TOML file, then flags.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
+
+pub use limits::Limits;
 
 /// From the duration of a renewal on a busy machine to the lifetime of a CA.
 const NODE_CERTIFICATE_SECONDS: std::ops::RangeInclusive<u32> = 60..=157_680_000;
@@ -35,6 +39,7 @@ pub struct Config {
     pub bootstrap_listen: Vec<SocketAddr>,
     pub clusters: Clusters,
     pub infra: Infra,
+    pub limits: Limits,
 }
 
 /// Settings for all clusters.
@@ -87,6 +92,7 @@ impl Default for Config {
             bootstrap_listen: Vec::new(),
             clusters: Clusters::default(),
             infra: Infra::default(),
+            limits: Limits::default(),
         }
     }
 }
@@ -134,6 +140,7 @@ impl Config {
                 NODE_CERTIFICATE_SECONDS.end()
             );
         }
+        config.limits.check()?;
         Ok(config)
     }
 

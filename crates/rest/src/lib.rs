@@ -9,6 +9,7 @@ pub mod body;
 mod call;
 mod dialect;
 mod dispatch;
+pub mod limits;
 pub mod link;
 pub mod openapi;
 pub mod patch;
@@ -28,6 +29,6 @@ pub use dialect::{Asked, Dialect, add_retry_after, status_of};
 pub use route::{
     Access, Param, ParamKind, Route, RouteInfo, delete, get, head, patch as patch_route, post, put,
 };
-pub use serve::serve;
+pub use serve::{bind, serve};
 pub use service::{RouteFigures, Service, Settings};
 pub use version::Microversion;

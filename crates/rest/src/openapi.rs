@@ -85,10 +85,10 @@ const NO_CONTROL: &str = r"^[^\u0000-\u001f\u007f]*$";
 fn parameters(info: &RouteInfo) -> Vec<Value> {
     let segments = info.path.split('/');
     let names = segments.filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'));
-    let in_path = names.map(
-        |name| json!({"name": name, "in": "path", "required": true,
-            "schema": {"type": "string", "minLength": 1, "pattern": NO_CONTROL}}),
-    );
+    let in_path = names.map(|name| {
+        json!({"name": name, "in": "path", "required": true,
+            "schema": {"type": "string", "minLength": 1, "pattern": NO_CONTROL}})
+    });
     let all = info.query.iter().flat_map(|list| list.iter());
     let in_query = all.map(|param| {
         json!({"name": param.name, "in": "query", "required": false,

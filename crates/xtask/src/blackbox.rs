@@ -31,6 +31,7 @@ const SCRIPTS: &[(&str, u32)] = &[
         "tests/scale/idle_agents.py --agents 100 --made 100 --seconds 5",
         300,
     ),
+    ("tests/scale/slow_clients.py", 180),
     ("tests/real/speed.py", 300),
 ];
 

@@ -117,7 +117,9 @@ fn list(args: &ListArgs) -> Result<ExitCode> {
 /// of a new installation.
 fn with_implied(roles: &[String]) -> Vec<String> {
     let ranks = ["admin", "manager", "member", "reader"];
-    let highest = ranks.iter().position(|rank| roles.iter().any(|r| r == rank));
+    let highest = ranks
+        .iter()
+        .position(|rank| roles.iter().any(|r| r == rank));
     let implied = ranks[highest.unwrap_or(ranks.len())..].iter();
     let mut all: Vec<String> = roles.to_vec();
     all.extend(implied.map(|r| (*r).to_owned()));

@@ -17,15 +17,17 @@ use infra::{ContainerHost, NetworkFabric};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
 use rest::Api;
+use rest::limits::Connections;
 use rest::policy::Policies;
 use tokio::sync::watch;
 
+use super::connections::ServerConnections;
 use super::installation::{check_keys, installation, listener, migrations as installation_table};
 use super::native::dialect::NativeDialect;
 use super::native::{self, Native};
 use super::sealing::ServiceSealers;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, descriptors, images, policy_file};
+use super::{bootstrap, images, policy_file};
 use crate::config::{Config, Driver};
 
 /// Maximum time that the start waits for the image list of the engine.
@@ -34,6 +36,8 @@ const IMAGES_TIMEOUT: Duration = Duration::from_millis(300);
 /// The parts that have to run.
 pub struct Server {
     pub router: Router,
+    /// Connections of the API.
+    pub connections: Connections,
     pub driver: FlowDriver,
 }
 
@@ -136,7 +140,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     });
     let agents = clusters.bootstrap(tasks);
     let agent_routes = agents.routes()?.into_router();
-    let limits = bootstrap::Limits::new(descriptors::raise_limit());
+    let connections = ServerConnections::new(&config.limits);
     // Simulated networks have no gateway to listen on.
     let gateways = match &infrastructure.simulator {
         Some(simulator) if config.infra.simulated_agents => {
@@ -151,7 +155,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         port: config.bootstrap_port,
         gateways,
     };
-    listener.start(agent_routes, addresses, limits.clone(), tasks);
+    listener.start(agent_routes, addresses, connections.agents.clone(), tasks);
 
     let mut driver = FlowDriver::new(database.clone());
     for reconciler in [
@@ -173,7 +177,8 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         db: database,
         counts: driver.counts(),
         agents,
-        limits,
+        agent_connections: connections.agents,
+        api_connections: connections.api.clone(),
         policies,
         api: OnceLock::new(),
         document: OnceLock::new(),
@@ -189,6 +194,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     native.0.api.get_or_init(|| api.clone());
     Ok(Server {
         router: api.into_router(),
+        connections: connections.api,
         driver,
     })
 }

@@ -42,7 +42,10 @@ pub async fn show(call: Call<Native>) -> Result<Raw> {
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let figures = self.0.counts.figures();
-        let listener = self.0.limits.figures();
+        let (agents, api) = (
+            self.0.agent_connections.figures(),
+            self.0.api_connections.figures(),
+        );
         let (clusters, streams) = self.0.agents.sessions();
         let plain = [
             (
@@ -63,8 +66,23 @@ impl Collector for Sources {
             ),
             (
                 "agent_connections_refused",
-                "Connections of agents refused because there were too many",
-                listener.refused,
+                "Connections of agents refused because there were too many in use",
+                agents.refused,
+            ),
+            (
+                "agent_connections_evicted",
+                "Unused connections to the bootstrap channel closed in favour of others",
+                agents.evicted,
+            ),
+            (
+                "api_connections_refused",
+                "Connections to the API refused because there were too many in use",
+                api.refused,
+            ),
+            (
+                "api_connections_evicted",
+                "Unused connections to the API closed in favour of others",
+                api.evicted,
             ),
         ];
         for (name, help, value) in plain {
@@ -75,7 +93,12 @@ impl Collector for Sources {
             (
                 "agent_connections",
                 "Open connections of agents",
-                listener.connections,
+                agents.connections,
+            ),
+            (
+                "api_connections",
+                "Open connections to the API",
+                api.connections,
             ),
             (
                 "agent_streams",
@@ -90,7 +113,7 @@ impl Collector for Sources {
             (
                 "agent_listeners",
                 "Listening sockets of the bootstrap channel",
-                listener.listeners,
+                agents.listeners,
             ),
         ];
         for (name, help, value) in present {

@@ -17,13 +17,13 @@ use http::header::CONTENT_TYPE;
 use infra::ContainerHost;
 use kernel::{Enforcer as _, Error, Result, Rule, Target};
 use network::NetworkService;
+use rest::limits::Connections;
 use rest::policy::Policies;
 use rest::{Access, Api, Call, Json, Raw, RequestBody, Route, Service, Settings, get, post};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::bootstrap::Limits;
 use super::images::{self, RegisterRequest, RegisteredImage};
 use dialect::NativeDialect;
 
@@ -38,7 +38,8 @@ pub struct Dependencies {
     pub db: Db,
     pub counts: Counts,
     pub agents: clusters::Bootstrap,
-    pub limits: Limits,
+    pub agent_connections: Connections,
+    pub api_connections: Connections,
     pub policies: Arc<Policies>,
     /// All services, once they are wired.
     pub api: OnceLock<Api>,
@@ -182,6 +183,7 @@ struct AgentStats {
     streams: usize,
     connections: usize,
     refused_connections: u64,
+    evicted_connections: u64,
     listeners: usize,
 }
 
@@ -196,7 +198,7 @@ async fn stats(call: Call<Native>) -> Result<Json<Stats>> {
     allow(&call, &policy::GET_STATS)?;
     let d = &call.state.0;
     let (clusters, streams) = d.agents.sessions();
-    let listener = d.limits.figures();
+    let listener = d.agent_connections.figures();
     Ok(Json(Stats {
         queries: d.db.queries(),
         agents: AgentStats {
@@ -204,6 +206,7 @@ async fn stats(call: Call<Native>) -> Result<Json<Stats>> {
             streams,
             connections: listener.connections,
             refused_connections: listener.refused,
+            evicted_connections: listener.evicted,
             listeners: listener.listeners,
         },
     }))
