@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use kernel::{Ctx, Enforcer, Error, Result, Target};
 
-use check::Check;
+use check::{Check, Decision};
 
 /// A set of named rules.
 #[derive(Debug, Clone)]
@@ -63,9 +63,14 @@ impl Policies {
 
 impl Enforcer for Policies {
     fn allows(&self, rule: &str, ctx: &Ctx, target: &Target) -> bool {
-        self.rules
-            .get(rule)
-            .is_some_and(|c| c.allows(ctx, target, &self.rules, 0))
+        let mut decision = Decision {
+            ctx,
+            target,
+            rules: &self.rules,
+            steps: 0,
+        };
+        let check = self.rules.get(rule);
+        check.and_then(|c| decision.decide(c, 0)).unwrap_or(false)
     }
 }
 

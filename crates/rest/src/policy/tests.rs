@@ -30,6 +30,9 @@ fn rules_decide_as_oslo_policy_does() {
         ("self", "user_id:%(user_id)s"),
         ("loop", "rule:loop"),
         ("not_loop", "not rule:not_loop"),
+        ("not_the_loop", "not rule:loop"),
+        ("loop_or_admin", "rule:loop or rule:admin"),
+        ("wide_loop", "rule:wide_loop or rule:wide_loop"),
     ])
     .unwrap();
     let own = Target::project("p1");
@@ -52,6 +55,10 @@ fn rules_decide_as_oslo_policy_does() {
         ("self", &user, &own, false),
         ("loop", &admin, &own, false),
         ("not_loop", &admin, &own, false),
+        // A cycle under a `not` does not become a permission.
+        ("not_the_loop", &admin, &own, false),
+        ("loop_or_admin", &admin, &own, false),
+        ("wide_loop", &admin, &own, false),
         ("unknown", &admin, &own, false),
     ];
     for (rule, ctx, target, want) in cases {
@@ -93,4 +100,15 @@ fn a_malformed_rule_names_itself() {
     }
     let deep = "(".repeat(500);
     assert!(Policies::new(&[("x", &deep)]).is_err());
+}
+
+#[test]
+fn rules_that_multiply_end_and_deny() {
+    let rules: Vec<(String, String)> = (0..31)
+        .map(|i| (format!("r{i}"), format!("rule:r{0} or rule:r{0}", i + 1)))
+        .collect();
+    let rules: Vec<(&str, &str)> = rules.iter().map(|(n, r)| (&**n, &**r)).collect();
+    let policies = Policies::new(&rules).unwrap();
+    let admin = member("p1", &["admin"]);
+    assert!(!policies.allows("r0", &admin, &Target::default()));
 }
