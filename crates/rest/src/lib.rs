@@ -1,5 +1,5 @@
 //! HTTP for every service: listener, request ids, authentication,
-//! microversions, bodies, queries, JSON Patch, and the oslo.policy language. A
+//! microversions, bodies, queries, and the oslo.policy language. A
 //! service provides its routes and its [`Dialect`]; this crate knows no
 //! resource.
 
@@ -8,7 +8,6 @@ pub mod body;
 mod dialect;
 pub mod link;
 mod middleware;
-pub mod patch;
 pub mod policy;
 pub mod query;
 mod serve;
