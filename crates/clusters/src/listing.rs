@@ -146,12 +146,13 @@ pub(crate) fn next(
         .as_deref()
         .filter(|k| !k.is_empty())
         .unwrap_or("id");
-    let mut link = format!(
-        "{base}?sort_key={key}&sort_dir={}&limit={limit}&marker={last}",
-        page.sort_dir.as_str()
-    );
-    for (name, value) in filters {
-        link.push_str(&format!("&{name}={value}"));
-    }
-    Some(link)
+    let limit = limit.to_string();
+    let mut query = vec![
+        ("sort_key", key),
+        ("sort_dir", page.sort_dir.as_str()),
+        ("limit", &limit),
+        ("marker", last),
+    ];
+    query.extend(filters.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+    Some(rest::link::with_query(base, &query))
 }
