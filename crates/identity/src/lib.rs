@@ -9,6 +9,9 @@ mod catalog;
 mod catalog_http;
 mod dialect;
 mod domain;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod grant;
 mod password;
 mod policy;

@@ -6,6 +6,9 @@
 mod auth;
 pub mod body;
 mod dialect;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod link;
 mod middleware;
 pub mod policy;

@@ -25,7 +25,7 @@ pub(crate) struct View {
     pub(crate) template_labels: BTreeMap<String, String>,
 }
 
-const PATCH: Rules<'static> = Rules {
+pub(crate) const PATCH: Rules<'static> = Rules {
     internal: &[
         "api_address",
         "node_addresses",
@@ -193,7 +193,7 @@ pub(crate) async fn update(
 }
 
 /// Checks that a patch changes only permitted fields, and returns the new body.
-fn patched(view: &View, changes: &[Change]) -> Result<serde_json::Map<String, Value>> {
+pub(crate) fn patched(view: &View, changes: &[Change]) -> Result<serde_json::Map<String, Value>> {
     let Value::Object(old) = wire::patchable(view) else {
         return Err(Error::internal("a cluster's body is no object"));
     };
@@ -231,7 +231,9 @@ fn reject_other_changes(
     ))
 }
 
-fn parse_health(next: &serde_json::Map<String, Value>) -> Result<(Option<String>, Value)> {
+pub(crate) fn parse_health(
+    next: &serde_json::Map<String, Value>,
+) -> Result<(Option<String>, Value)> {
     let status = match next.get("health_status") {
         None | Some(Value::Null) => None,
         Some(v) => {

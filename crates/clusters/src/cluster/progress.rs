@@ -44,14 +44,14 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Value
     Ok(Value::Object(body))
 }
 
-fn node_body(n: &Shown) -> Value {
+pub(crate) fn node_body(n: &Shown) -> Value {
     let steps: Vec<Value> = n
         .steps
         .0
         .iter()
         .map(|s| {
             json!({ "name": s.name, "status": s.status, "at": clock::iso_micros_z(s.started_micros),
-                "log": s.log, "ms": (s.at_micros - s.started_micros) / 1000 })
+                "log": s.log, "ms": s.at_micros.saturating_sub(s.started_micros) / 1000 })
         })
         .collect();
     json!({ "name": n.name, "role": node::model::role(n.is_master, n.is_balancer), "status": n.status,

@@ -118,7 +118,7 @@ fn roles(by: &Valid, fields: &Fields) -> Result<Vec<String>> {
     requested.iter().map(one).collect()
 }
 
-fn expiry(fields: &Fields) -> Result<Option<i64>> {
+pub(crate) fn expiry(fields: &Fields) -> Result<Option<i64>> {
     let Some(text) = fields.nullable("expires_at", 64)?.flatten() else {
         return Ok(None);
     };
