@@ -137,8 +137,8 @@ impl Request {
 
     fn of(csr: &X509CertificationRequest<'_>) -> Result<Self> {
         let info = &csr.certification_request_info;
-        if info.subject.iter().any(|rdn| rdn.iter().next().is_none()) {
-            return Err(bad("its subject has an empty part"));
+        if !der::is_name(info.subject.as_raw()) {
+            return Err(bad("its subject is malformed or has an empty part"));
         }
         let mut request = Self {
             subject: info.subject.as_raw().to_vec(),
