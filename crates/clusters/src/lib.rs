@@ -14,6 +14,9 @@ mod dialect;
 mod discovery;
 mod errors;
 mod fields;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod kube;
 mod links;
 mod listing;

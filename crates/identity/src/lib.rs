@@ -12,6 +12,9 @@ mod domain;
 mod envelope;
 mod errors;
 mod fields;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod grant;
 mod group;
 mod listing;

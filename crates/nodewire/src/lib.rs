@@ -44,6 +44,9 @@
 //! unanswered calls. Unknown fields are ignored, so that agents and servers of
 //! adjacent releases work together.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod handshake;
 mod kube;
 mod member;

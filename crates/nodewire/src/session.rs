@@ -150,7 +150,8 @@ impl Received {
             Err(e) => return unsupported("", e),
         };
         let kind = frame["type"].as_str().unwrap_or_default().to_owned();
-        let body = frame["body"].take();
+        // The line may be any JSON value.
+        let body = frame.get_mut("body").map(Value::take).unwrap_or_default();
         let read = match kind.as_str() {
             "accepted" => serde_json::from_value(body).map(ServerFrame::Accepted),
             "ticket" => serde_json::from_value(body).map(ServerFrame::Ticket),
@@ -349,7 +350,9 @@ mod tests {
         // A known kind with unknown arguments.
         let drain = r#"{"type":"task","body":{"id":"4","kind":"drain"}}"#;
         assert!(matches!(read(drain), Received::UnsupportedTask { .. }));
-        assert!(matches!(read("torn"), Received::Unsupported(_)));
+        for line in ["torn", "[]", "1", "null", r#""a""#, "{}"] {
+            assert!(matches!(read(line), Received::Unsupported(_)), "{line}");
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Ca {
         })
     }
 
-    fn sign(&self, request: Request, options: &SignOptions) -> Result<Vec<u8>> {
+    pub(crate) fn sign(&self, request: Request, options: &SignOptions) -> Result<Vec<u8>> {
         let broken = |what: &str| Error::internal(format!("the CA's {what} cannot be read"));
         let cert_der = pem::first_der(&self.cert_pem, &["CERTIFICATE"])
             .ok_or_else(|| broken("certificate"))?;

@@ -24,7 +24,7 @@ const FILE: &str = "sealing.keys";
 const VERSION: &str = "jbs1";
 const KEY_LEN: usize = 32;
 
-struct SealKey {
+pub(crate) struct SealKey {
     id: String,
     bytes: Zeroizing<Vec<u8>>,
 }
@@ -32,8 +32,8 @@ struct SealKey {
 /// Seals and unseals with the keys of one directory.
 pub struct Sealer {
     /// Oldest first, never empty; the last one seals.
-    keys: Vec<SealKey>,
-    path: PathBuf,
+    pub(crate) keys: Vec<SealKey>,
+    pub(crate) path: PathBuf,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -229,7 +229,7 @@ fn new_line() -> Result<Zeroizing<String>> {
     )))
 }
 
-fn parse(text: &str, path: &Path) -> Result<Vec<SealKey>> {
+pub(crate) fn parse(text: &str, path: &Path) -> Result<Vec<SealKey>> {
     let mut keys = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -1,5 +1,5 @@
 //! HTTP for every service: route tables, authentication, microversions, bodies,
-//! queries, JSON Patch, API documents, and the oslo.policy language. A service
+//! queries, API documents, and the oslo.policy language. A service
 //! provides its routes and its [`Dialect`]; this crate knows no resource.
 
 mod answer;
@@ -9,10 +9,12 @@ pub mod body;
 mod call;
 mod dialect;
 mod dispatch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod limits;
 pub mod link;
 pub mod openapi;
-pub mod patch;
 pub mod policy;
 pub mod query;
 mod route;

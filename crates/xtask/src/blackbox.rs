@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{check, demo, shell, sim};
+use crate::{check, demo, fuzz, shell, sim};
 
 /// Scripts with arguments, in the order of execution, with their timeouts in
 /// seconds.
@@ -36,7 +36,12 @@ const SCRIPTS: &[(&str, u32)] = &[
 ];
 
 pub fn test(args: &[String]) -> Result<()> {
-    let level = args.first().map_or("all", String::as_str);
+    let long = args.iter().any(|a| a == "--long");
+    let level = args.iter().find(|a| *a != "--long");
+    let level = level.map_or("all", String::as_str);
+    if long {
+        return fuzz::long();
+    }
     if !matches!(level, "quick" | "all" | "blackbox") {
         bail!("test {level}: quick, all or blackbox");
     }

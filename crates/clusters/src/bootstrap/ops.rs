@@ -19,11 +19,11 @@ use crate::node::{self, Node, NodeStatus, Task};
 use crate::{certificate, tokens};
 
 /// Maximum length of the log of a step, bytes.
-const LOG: usize = 4096;
+pub(crate) const LOG: usize = 4096;
 /// Maximum length of a published CA, bytes.
 const CA: usize = 16 * 1024;
 /// Maximum number of steps of one node; an agent reports about twelve.
-const STEPS: usize = 200;
+pub(crate) const STEPS: usize = 200;
 
 /// The authenticated node of a session, and its cluster.
 pub(crate) struct NodeSession {
@@ -85,7 +85,7 @@ pub(crate) async fn steps(d: &ClustersDeps, caller: &NodeSession, reports: &Step
     Ok(())
 }
 
-fn report(n: &mut Node, reports: &Steps) {
+pub(crate) fn report(n: &mut Node, reports: &Steps) {
     for step in reports.steps.iter().take(STEPS) {
         if n.steps.len() >= STEPS && !n.steps.iter().any(|s| s.name == step.name) {
             break;
@@ -261,7 +261,7 @@ pub(crate) fn open_join_secrets(
 
 /// Clients treat this text as a file of certificates, so it must contain
 /// exactly one.
-fn check_api_ca(pem: &str) -> Result<()> {
+pub(crate) fn check_api_ca(pem: &str) -> Result<()> {
     if pem.len() <= CA && pki::CertInfo::from_pem(pem).is_ok() && !pem.contains("PRIVATE KEY") {
         return Ok(());
     }

@@ -288,7 +288,7 @@ pub(crate) async fn update(
 }
 
 /// Checks that a patch changes only permitted fields, and returns the new body.
-fn patched(
+pub(crate) fn patched(
     cluster: &Cluster,
     groups: &[Group],
     changes: &[Change],
@@ -334,7 +334,9 @@ fn reject_other_changes(
     ))
 }
 
-fn parse_health(next: &serde_json::Map<String, Value>) -> Result<(Option<String>, Value)> {
+pub(crate) fn parse_health(
+    next: &serde_json::Map<String, Value>,
+) -> Result<(Option<String>, Value)> {
     let status = match next.get("health_status") {
         None | Some(Value::Null) => None,
         Some(v) => {

@@ -30,7 +30,7 @@ pub(crate) struct Progress {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct NodeProgress {
+pub(crate) struct NodeProgress {
     name: String,
     role: &'static str,
     status: String,
@@ -94,13 +94,13 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, c: &Authorized<Cluster>) -
     })
 }
 
-fn node_progress(n: Shown) -> NodeProgress {
+pub(crate) fn node_progress(n: Shown) -> NodeProgress {
     let steps = n.steps.0.into_iter().map(|s| StepProgress {
         name: s.name,
         status: s.status,
         at: clock::iso_micros_z(s.started_micros),
         log: s.log,
-        ms: (s.at_micros - s.started_micros) / 1000,
+        ms: s.at_micros.saturating_sub(s.started_micros) / 1000,
     });
     NodeProgress {
         name: n.name,

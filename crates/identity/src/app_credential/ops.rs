@@ -126,7 +126,7 @@ fn roles(by: &Valid, requested: Option<Value>) -> Result<Vec<String>> {
     requested.iter().map(one).collect()
 }
 
-fn expiry(text: Option<String>) -> Result<Option<i64>> {
+pub(crate) fn expiry(text: Option<String>) -> Result<Option<i64>> {
     let Some(text) = text else {
         return Ok(None);
     };

@@ -65,9 +65,9 @@ fn router() -> Router {
         "slow"
     };
     let body = |body: Body| async {
-        match crate::body::bytes(body, 10_000).await {
+        match axum::body::to_bytes(body, 10_000).await {
             Ok(bytes) => format!("{} bytes", bytes.len()),
-            Err(e) => e.message,
+            Err(e) => e.to_string(),
         }
     };
     Router::new()

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kernel::{Ctx, Enforcer, Error, Result, Rule, Target};
 
-use check::Check;
+use check::{Check, Decision};
 
 type Checks = BTreeMap<String, Check>;
 
@@ -91,9 +91,42 @@ impl Policies {
 
 impl Enforcer for Policies {
     fn allows(&self, rule: &Rule, ctx: &Ctx, target: &Target) -> bool {
-        let current = self.current();
-        let check = current.checks.get(rule.name);
-        check.is_some_and(|c| c.allows(ctx, target, &current.checks, 0))
+        decide(&self.current().checks, rule.name, ctx, target)
+    }
+}
+
+fn decide(checks: &Checks, name: &str, ctx: &Ctx, target: &Target) -> bool {
+    let mut decision = Decision {
+        ctx,
+        target,
+        rules: checks,
+        steps: 0,
+    };
+    let check = checks.get(name);
+    check
+        .and_then(|check| decision.decide(check, 0))
+        .unwrap_or(false)
+}
+
+/// Rules that need not be declared.
+#[cfg(any(test, feature = "fuzzing"))]
+#[derive(Clone, Default)]
+pub(crate) struct Undeclared(Checks);
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl Undeclared {
+    /// Adds a rule if its text is well-formed.
+    pub(crate) fn set(&mut self, name: &str, text: &str) -> bool {
+        let parsed = parse::rule(text);
+        let is_ok = parsed.is_ok();
+        if let Ok(check) = parsed {
+            self.0.insert(name.to_owned(), check);
+        }
+        is_ok
+    }
+
+    pub(crate) fn allows(&self, name: &str, ctx: &Ctx, target: &Target) -> bool {
+        decide(&self.0, name, ctx, target)
     }
 }
 

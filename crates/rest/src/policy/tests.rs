@@ -57,6 +57,9 @@ fn rules_decide_as_oslo_policy_does() {
         ("self", "user_id:%(user_id)s"),
         ("loop", "rule:loop"),
         ("not_loop", "not rule:not_loop"),
+        ("not_the_loop", "not rule:loop"),
+        ("loop_or_admin", "rule:loop or rule:admin"),
+        ("wide_loop", "rule:wide_loop or rule:wide_loop"),
     ])
     .unwrap();
     let own = Target::project("p1");
@@ -79,6 +82,10 @@ fn rules_decide_as_oslo_policy_does() {
         ("self", &user, &own, false),
         ("loop", &admin, &own, false),
         ("not_loop", &admin, &own, false),
+        // A cycle under a `not` does not become a permission.
+        ("not_the_loop", &admin, &own, false),
+        ("loop_or_admin", &admin, &own, false),
+        ("wide_loop", &admin, &own, false),
         ("unknown", &admin, &own, false),
     ];
     for (rule, ctx, target, want) in cases {
@@ -147,4 +154,15 @@ fn overrides_replace_each_other_as_a_whole() {
     assert_eq!((shown[0].overridden, shown[1].overridden), (true, false));
     policies.set_overrides(BTreeMap::new()).unwrap();
     assert!(allows(&policies, "put", &reader, &own));
+}
+
+#[test]
+fn rules_that_multiply_end_and_deny() {
+    let mut policies = super::Undeclared::default();
+    for i in 0..31 {
+        let text = format!("rule:r{0} or rule:r{0}", i + 1);
+        assert!(policies.set(&format!("r{i}"), &text));
+    }
+    let admin = member("p1", &["admin"]);
+    assert!(!policies.allows("r0", &admin, &Target::default()));
 }
