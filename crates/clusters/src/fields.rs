@@ -255,11 +255,9 @@ fn check_texts(name: &str, value: &Value) -> Result<Vec<String>> {
         return Err(invalid_field(name, &python(value), &why));
     };
     if items.len() > MAX_ENTRIES {
-        let (given, why) = (
-            items.len(),
-            format!("At most {MAX_ENTRIES} entries are allowed."),
-        );
-        return Err(invalid_field(name, &format!("{given} entries"), &why));
+        let why = format!("At most {MAX_ENTRIES} entries are allowed.");
+        let given = format!("{} entries", items.len());
+        return Err(invalid_field(name, &given, &why));
     }
     let entry = |v: &Value| match v {
         Value::String(_) => check_text(name, v, 0, MAX_ENTRY),
@@ -375,11 +373,8 @@ pub(crate) fn check_labels(name: &str, value: &Value) -> Result<BTreeMap<String,
 pub(crate) fn check_labels_size(name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
     if labels.len() > MAX_LABELS {
         let why = format!("At most {MAX_LABELS} labels are allowed.");
-        return Err(invalid_field(
-            name,
-            &format!("{} labels", labels.len()),
-            &why,
-        ));
+        let given = format!("{} labels", labels.len());
+        return Err(invalid_field(name, &given, &why));
     }
     let size: usize = labels.iter().map(|(k, v)| k.len() + v.len()).sum();
     if size > MAX_LABELS_SIZE {
