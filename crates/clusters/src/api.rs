@@ -7,15 +7,11 @@ use std::sync::Arc;
 use kernel::Result;
 use rest::{Route, Service, Settings};
 
+use crate::deps::State;
 use crate::dialect::Magnum;
+use crate::links::PREFIX;
 use crate::versions::VERSIONS;
-use crate::{ClustersDeps, certificate, cluster, discovery, nodegroup, service, template};
-
-/// The state of all routes.
-pub(crate) type State = Arc<ClustersDeps>;
-
-/// Path below which Magnum is served.
-pub(crate) const PREFIX: &str = "/container-infra";
+use crate::{certificate, cluster, discovery, nodegroup, service, template};
 
 /// Magnum's API.
 pub(crate) fn service(d: &State) -> Result<Service> {

@@ -32,7 +32,7 @@ impl<T: Owned> Authorized<T> {
         Ok(Self(row))
     }
 
-    /// For rows that `is_shared` with everybody, where the real service does not
+    /// For rows that `is_shared` with all projects, where the real service does not
     /// evaluate the rule; it is recorded as granted. Other rows are checked.
     pub(crate) fn check_unless_shared(
         enforcer: &dyn Enforcer,

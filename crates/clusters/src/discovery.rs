@@ -5,7 +5,7 @@ use rest::{Access, Call, Json, Route, get, head};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::api::State;
+use crate::deps::State;
 use crate::links::{self, Link, Links};
 use crate::versions::VERSIONS;
 

@@ -8,6 +8,7 @@ use schemars::{Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::errors::{bad_request, invalid_field};
+use crate::python::{python, python_type};
 
 /// Most labels of one object.
 const MAX_LABELS: usize = 256;
@@ -254,11 +255,9 @@ fn check_texts(name: &str, value: &Value) -> Result<Vec<String>> {
         return Err(invalid_field(name, &python(value), &why));
     };
     if items.len() > MAX_ENTRIES {
-        let (given, why) = (
-            items.len(),
-            format!("At most {MAX_ENTRIES} entries are allowed."),
-        );
-        return Err(invalid_field(name, &format!("{given} entries"), &why));
+        let why = format!("At most {MAX_ENTRIES} entries are allowed.");
+        let given = format!("{} entries", items.len());
+        return Err(invalid_field(name, &given, &why));
     }
     let entry = |v: &Value| match v {
         Value::String(_) => check_text(name, v, 0, MAX_ENTRY),
@@ -374,11 +373,8 @@ pub(crate) fn check_labels(name: &str, value: &Value) -> Result<BTreeMap<String,
 pub(crate) fn check_labels_size(name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
     if labels.len() > MAX_LABELS {
         let why = format!("At most {MAX_LABELS} labels are allowed.");
-        return Err(invalid_field(
-            name,
-            &format!("{} labels", labels.len()),
-            &why,
-        ));
+        let given = format!("{} labels", labels.len());
+        return Err(invalid_field(name, &given, &why));
     }
     let size: usize = labels.iter().map(|(k, v)| k.len() + v.len()).sum();
     if size > MAX_LABELS_SIZE {
@@ -401,46 +397,4 @@ fn check_label(field: &str, name: &str, value: &str) -> Result<()> {
         return Err(invalid_field(field, name, &why));
     }
     Ok(())
-}
-
-/// Formats a value like Python, because the texts of the real service contain
-/// such values.
-pub(crate) fn python(value: &Value) -> String {
-    match value {
-        Value::String(s) => s.clone(),
-        other => python_repr(other),
-    }
-}
-
-fn python_repr(value: &Value) -> String {
-    match value {
-        Value::Null => "None".into(),
-        Value::Bool(true) => "True".into(),
-        Value::Bool(false) => "False".into(),
-        Value::Number(n) => n.to_string(),
-        Value::String(s) => format!("'{s}'"),
-        Value::Array(a) => {
-            let items: Vec<_> = a.iter().map(python_repr).collect();
-            format!("[{}]", items.join(", "))
-        }
-        Value::Object(o) => {
-            let items: Vec<_> = o
-                .iter()
-                .map(|(k, v)| format!("'{k}': {}", python_repr(v)))
-                .collect();
-            format!("{{{}}}", items.join(", "))
-        }
-    }
-}
-
-pub(crate) fn python_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<class 'NoneType'>",
-        Value::Bool(_) => "<class 'bool'>",
-        Value::Number(n) if n.is_f64() => "<class 'float'>",
-        Value::Number(_) => "<class 'int'>",
-        Value::String(_) => "<class 'str'>",
-        Value::Array(_) => "<class 'list'>",
-        Value::Object(_) => "<class 'dict'>",
-    }
 }

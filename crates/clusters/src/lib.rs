@@ -27,6 +27,8 @@ mod nodegroup;
 mod notify;
 mod patch;
 mod policies;
+mod python;
+mod ranges;
 mod schema;
 mod service;
 mod template;
@@ -45,6 +47,7 @@ use kernel::Result;
 pub use bootstrap::Bootstrap;
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
+pub use ranges::RangePools;
 pub use schema::migrations;
 
 /// The service.

@@ -4,7 +4,8 @@ use rest::Call;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::api::PREFIX;
+/// Path below which Magnum is served.
+pub(crate) const PREFIX: &str = "/container-infra";
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "MagnumLink")]

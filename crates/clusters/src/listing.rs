@@ -119,7 +119,7 @@ pub(crate) async fn page<T>(
     let mut rows = Vec::with_capacity(found.len());
     for row in &found {
         let row = (what.read)(row)?;
-        if !budget.has_room((what.size)(&row)) {
+        if !budget.fits((what.size)(&row)) {
             break;
         }
         rows.push(row);
@@ -148,11 +148,11 @@ impl Default for Budget {
 impl Budget {
     /// Whether a row with long values of so many bytes still fits. The first one
     /// always does, so that every list can be read to its end.
-    pub(crate) fn has_room(&mut self, bytes: usize) -> bool {
-        let fits = self.is_empty || bytes + ROW_BYTES <= self.left;
+    pub(crate) fn fits(&mut self, bytes: usize) -> bool {
+        let is_small = self.is_empty || bytes + ROW_BYTES <= self.left;
         self.is_empty = false;
         self.left = self.left.saturating_sub(bytes + ROW_BYTES);
-        fits
+        is_small
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
     fn a_page_ends_before_it_has_too_many_bytes() {
         let fitting = |size: usize| {
             let mut budget = Budget::default();
-            (0..1000).take_while(|_| budget.has_room(size)).count()
+            (0..1000).take_while(|_| budget.fits(size)).count()
         };
         assert_eq!(fitting(1000), 1000);
         assert_eq!(fitting(64 * 1024), 124);

@@ -9,7 +9,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
 use crate::errors::{bad_request, invalid_field};
-use crate::fields::python;
+use crate::python::python;
 
 /// Paths that no patch may change, in addition to those of the resource.
 const INTERNAL: &[&str] = &[

@@ -4,7 +4,7 @@ kernel::rules! {
     CONTEXT_IS_ADMIN = "context_is_admin", "role:admin", "Who counts as an administrator.";
     IS_ADMIN = "is_admin", "role:admin", "Who counts as an administrator.";
     ADMIN_OR_OWNER = "admin_or_owner", "rule:is_admin or project_id:%(project_id)s",
-        "Administrators, and everybody in the project of the object.";
+        "Administrators, and all users in the project of the object.";
     PROJECT_MEMBER = "project_member", "role:member and project_id:%(project_id)s",
         "Members of the project of the object.";
     PROJECT_READER = "project_reader", "role:reader and project_id:%(project_id)s",

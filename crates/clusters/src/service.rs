@@ -5,8 +5,8 @@ use rest::{Call, Json, Param, Route, get};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::api::State;
 use crate::cluster::table;
+use crate::deps::State;
 use crate::errors::bad_request;
 use crate::listing::{self, PAGING};
 use crate::policies;

@@ -49,6 +49,9 @@ pub struct Clusters {
     /// Lifetime of node certificates, seconds. Agents renew them after two
     /// thirds of it.
     pub node_certificate_seconds: u32,
+    /// Ranges in which users may choose those of nodes, pods and services by
+    /// labels; empty: all private ranges.
+    pub ranges: Vec<ipnet::Ipv4Net>,
 }
 
 /// Implementation of the infrastructure ports.
@@ -101,6 +104,7 @@ impl Default for Clusters {
     fn default() -> Self {
         Self {
             node_certificate_seconds: 365 * 24 * 3600,
+            ranges: Vec::new(),
         }
     }
 }

@@ -14,6 +14,9 @@ pub trait RequestBody: Sized {
     /// Whether the route reads a body at all.
     const EXPECTED: bool = true;
 
+    /// The longest body, bytes; `None`: that of the service.
+    const LIMIT: Option<usize> = None;
+
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
 
     /// Reads the parsed body; `None` if the request has none.
@@ -21,6 +24,20 @@ pub trait RequestBody: Sized {
     /// # Errors
     /// `Invalid` in the words of the real service.
     fn read(body: Option<Value>) -> Result<Self>;
+
+    /// Reads the bytes of the body. A type that is not written by users may
+    /// read them in another way than [`json`] does.
+    ///
+    /// # Errors
+    /// As [`json`] and [`RequestBody::read`].
+    fn parse(bytes: &[u8], headers: &HeaderMap) -> Result<Self> {
+        let value = if bytes.is_empty() {
+            None
+        } else {
+            Some(json(bytes, headers)?)
+        };
+        Self::read(value)
+    }
 }
 
 impl RequestBody for () {

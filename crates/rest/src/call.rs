@@ -85,11 +85,6 @@ impl<S, B: RequestBody> Call<S, B> {
     /// # Errors
     /// What the type of the body finds wrong.
     pub fn body(&self) -> Result<B> {
-        let value = if self.parts.bytes.is_empty() {
-            None
-        } else {
-            Some(crate::body::json(&self.parts.bytes, &self.parts.headers)?)
-        };
-        B::read(value)
+        B::parse(&self.parts.bytes, &self.parts.headers)
     }
 }

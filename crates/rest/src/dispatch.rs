@@ -163,7 +163,7 @@ impl Service {
             return Err(dialect.unknown_param(name));
         }
         let bytes = if info.has_body {
-            let limit = self.settings.body_limit;
+            let limit = info.body_limit.unwrap_or(self.settings.body_limit);
             let read = axum::body::to_bytes(body, limit).await;
             read.map_err(|e| dialect.unreadable_body(limit).context(e))?
         } else {

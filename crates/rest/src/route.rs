@@ -140,6 +140,8 @@ pub struct RouteInfo {
     /// Status of the successful answer.
     pub status: u16,
     pub has_body: bool,
+    /// The longest body, bytes; `None`: that of the service.
+    pub body_limit: Option<usize>,
     pub(crate) body: fn(&mut SchemaGenerator) -> Option<Schema>,
     pub(crate) answer: fn(&mut SchemaGenerator) -> Option<Schema>,
 }
@@ -205,6 +207,7 @@ impl<S: Send + 'static> Route<S> {
             versioned: true,
             status: A::STATUS,
             has_body: B::EXPECTED,
+            body_limit: B::LIMIT,
             body: B::schema,
             answer: A::schema,
         };

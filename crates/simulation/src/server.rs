@@ -171,6 +171,7 @@ async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)
             port: 9512,
             pin: "0".repeat(64),
         },
+        ranges: clusters::RangePools::default(),
         node_certificate_seconds: 86_400,
     });
     let agents = clusters.bootstrap(tasks).routes()?.into_router();

@@ -34,7 +34,7 @@ impl Bootstrap {
         }
     }
 
-    /// `/bootstrap/v1/…` and `/bootstrap/v2/…`, for a listener of its own.
+    /// `/bootstrap/v1/…` and `/bootstrap/v2/…`, for a separate listener.
     ///
     /// # Errors
     /// `Internal` if the route table is malformed.

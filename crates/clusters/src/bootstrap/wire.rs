@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use kernel::{Error, Result};
 use nodewire::Problem;
@@ -29,12 +29,19 @@ impl<T: DeserializeOwned> RequestBody for Wire<T> {
     }
 
     fn read(body: Option<Value>) -> Result<Self> {
-        let wrong = |why: &dyn std::fmt::Display| Error::invalid("body", format!("body: {why}"));
-        let body = body.ok_or_else(|| wrong(&"it is missing"))?;
-        serde_json::from_value(body)
-            .map(Self)
-            .map_err(|e| wrong(&e))
+        let body = body.unwrap_or_default();
+        serde_json::from_value(body).map(Self).map_err(refuse)
     }
+
+    /// Logs of agents may have any character, also NUL, which [`rest::body::json`]
+    /// refuses; it is replaced before they are stored.
+    fn parse(bytes: &[u8], _: &HeaderMap) -> Result<Self> {
+        serde_json::from_slice(bytes).map(Self).map_err(refuse)
+    }
+}
+
+fn refuse(why: serde_json::Error) -> Error {
+    Error::invalid("body", format!("body: {why}"))
 }
 
 impl<T: Serialize> Serialize for Wire<T> {

@@ -5,9 +5,9 @@ use rest::{Accepted, Call, Created, Json, Param, Route, get, patch_route, post};
 
 use super::ops;
 use super::wire::{CertificateBody, SignBody, SignedBody};
-use crate::api::State;
 use crate::authorized::Authorized;
 use crate::cluster::{self, Cluster};
+use crate::deps::State;
 use crate::errors::as_bad_request;
 use crate::wire::AcceptedBody;
 use crate::{links, policies};

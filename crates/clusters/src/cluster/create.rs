@@ -58,7 +58,7 @@ pub(crate) async fn create(
     let cluster = merge(new, &t, ctx, project_id);
     check_infrastructure(d, ctx, &cluster, &t).await?;
     fields::check_labels_size("labels", &cluster.labels)?;
-    coe.check_labels(&cluster.labels, t.network_driver.as_deref())?;
+    coe.check_labels(&cluster.labels, t.network_driver.as_deref(), &d.ranges)?;
     if coe == Coe::Kubernetes {
         t.image_id = lookups::release(d, ctx, &cluster.labels, &t.image_id).await?;
     }

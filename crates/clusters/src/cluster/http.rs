@@ -9,8 +9,8 @@ use super::progress::{self, Progress};
 use super::wire::{
     ClusterBody, ClusterDetailList, ClusterItem, ClusterList, ResizeBody, UpgradeBody,
 };
-use super::{create, ops, resize};
-use crate::api::State;
+use super::{create, ops, resize, view};
+use crate::deps::State;
 use crate::errors::{bad_request, unknown_argument, wrong_state};
 use crate::listing::{self, PAGING};
 use crate::patch::Patch;
@@ -72,7 +72,7 @@ pub(crate) fn native_routes() -> Vec<Route<State>> {
 
 async fn list(call: Call<State>) -> Result<Json<ClusterList>> {
     let page = listing::parse(&call.parts.query)?;
-    let found = ops::list(&call.state, call.ctx()?, &page).await?;
+    let found = view::list(&call.state, call.ctx()?, &page).await?;
     let (base, minor) = (links::base(&call), call.minor());
     let last = found.rows.last().map(|(row, _)| row.uuid.as_str());
     let url = format!("{base}/v1/clusters");
@@ -87,7 +87,7 @@ async fn list(call: Call<State>) -> Result<Json<ClusterList>> {
 
 async fn list_detail(call: Call<State>) -> Result<Json<ClusterDetailList>> {
     let page = listing::parse(&call.parts.query)?;
-    let found = ops::list_detail(&call.state, call.ctx()?, &page).await?;
+    let found = view::list_detail(&call.state, call.ctx()?, &page).await?;
     let (base, minor) = (links::base(&call), call.minor());
     let last = found.rows.last().map(|v| v.row.short.uuid.as_str());
     let url = format!("{base}/v1/clusters/detail");
@@ -110,9 +110,9 @@ async fn show(call: Call<State>) -> Result<Json<ClusterBody>> {
     let rules = [&policies::CLUSTER_GET];
     let (d, key) = (&call.state, call.param("cluster_id")?);
     let cluster = ops::load(d, call.ctx()?, key, everywhere, &rules).await?;
-    let view = ops::show(d, &cluster).await?;
+    let shown = view::show(d, &cluster).await?;
     let base = links::base(&call);
-    Ok(Json(ClusterBody::new(view, &base, call.minor())))
+    Ok(Json(ClusterBody::new(shown, &base, call.minor())))
 }
 
 /// With `rollback` a failed update returns to the previous state; without it

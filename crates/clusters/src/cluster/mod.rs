@@ -19,6 +19,7 @@ pub(crate) mod shown;
 pub(crate) mod signal;
 mod stack;
 pub(crate) mod table;
+mod view;
 pub(crate) mod wire;
 
 pub(crate) use model::Cluster;

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::model::{Cluster, MAX_NODES};
-use super::ops::{Comparison, Nodes, View};
 use super::shown::{FullRow, ShortRow};
+use super::view::{Comparison, Nodes, View};
 use crate::fields::{BodySpec, Fields, Kind, optional, required};
 use crate::links::{self, Links};
 use crate::wire::{StoredObject, Time};
@@ -21,7 +21,7 @@ const CLUSTER_ID: u16 = 13;
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ClusterList {
     pub(crate) clusters: Vec<ClusterItem>,
-    /// Where the list goes on.
+    /// The link to the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct ClusterList {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ClusterDetailList {
     pub(crate) clusters: Vec<ClusterBody>,
-    /// Where the list goes on.
+    /// The link to the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
 }

@@ -5,9 +5,9 @@ use rest::{Call, Json, Param, Route, get};
 
 use super::table;
 use super::wire::{NodegroupBody, NodegroupItem, NodegroupList};
-use crate::api::State;
 use crate::authorized::Authorized;
 use crate::cluster::{Cluster, ops};
+use crate::deps::State;
 use crate::listing::{self, MAX_LIMIT, PAGING};
 use crate::{links, policies};
 
@@ -33,7 +33,7 @@ pub(crate) fn routes() -> Vec<Route<State>> {
     ]
 }
 
-/// Loads the cluster of the groups, which belong to nobody else.
+/// Loads the cluster that the groups belong to.
 async fn cluster(
     call: &Call<State>,
     everywhere: &'static Rule,

@@ -15,7 +15,7 @@ use crate::wire::Time;
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct NodegroupList {
     pub(crate) nodegroups: Vec<NodegroupItem>,
-    /// Where the list goes on.
+    /// The link to the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
 }

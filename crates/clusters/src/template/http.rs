@@ -6,7 +6,7 @@ use rest::{Call, Created, Json, NoContent, Route, With, delete, get, patch_route
 use super::model::{NewTemplate, Template};
 use super::ops::{self, Purpose};
 use super::wire::{TemplateBody, TemplateList};
-use crate::api::State;
+use crate::deps::State;
 use crate::listing::{self, PAGING};
 use crate::patch::Patch;
 use crate::{links, policies};

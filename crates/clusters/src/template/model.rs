@@ -12,6 +12,7 @@ use crate::coe::Coe;
 use crate::errors::{bad_request, invalid_field};
 use crate::fields::{BodySpec, Fields, Kind, optional, required};
 use crate::patch::{Change, Patchable, Rules};
+use crate::ranges::RangePools;
 
 /// A template as stored.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -196,7 +197,7 @@ impl Template {
 
     /// Checks that need no other service, in the order of the real service;
     /// sets the default network driver.
-    pub(crate) fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self, ranges: &RangePools) -> Result<()> {
         let coe = Coe::parse(&self.coe)?;
         if !matches!(self.server_type.as_str(), "vm" | "bm") {
             return Err(bad_request(
@@ -235,7 +236,7 @@ impl Template {
                 ),
             ));
         }
-        coe.check_template(self)
+        coe.check_template(self, ranges)
     }
 
     /// The name servers, one by one.

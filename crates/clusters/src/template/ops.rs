@@ -49,7 +49,7 @@ pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, mut t: Template) -> Resu
     t.project_id = project(ctx)?.to_owned();
     t.user_id.clone_from(&ctx.user_id);
     t.created_at = clock::now_micros();
-    t.check()?;
+    t.check(&d.ranges)?;
     derive(d, ctx, &mut t).await?;
     d.enforcer
         .check(&policies::TEMPLATE_CREATE, ctx, &own_target(ctx))?;
@@ -237,7 +237,7 @@ pub(crate) async fn update(
     let mut next = old.patched(changes)?;
     // What an earlier release accepted must not prevent such a change.
     if !model::is_allowed_while_in_use(changes) {
-        next.check()?;
+        next.check(&d.ranges)?;
     }
     if next.image_id != old.image_id || next.coe != old.coe || next.driver != old.driver {
         if next.driver == old.driver {

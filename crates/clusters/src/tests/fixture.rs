@@ -463,7 +463,7 @@ pub(crate) struct Fixture {
     pub(crate) things: Arc<FakeServices>,
     pub(crate) router: Router,
     pub(crate) bootstrap: Router,
-    clusters: Clusters,
+    pub(crate) clusters: Clusters,
     tasks: flow::Tasks,
     pub(crate) deps: Arc<ClustersDeps>,
     reconciler: Arc<dyn Reconciler>,
@@ -507,14 +507,11 @@ impl Fixture {
                 port: 9512,
                 pin: "abcd".into(),
             },
+            ranges: crate::RangePools::default(),
             node_certificate_seconds: 3600,
         });
         let tasks = flow::Tasks::default();
-        let services = vec![
-            clusters.service().unwrap(),
-            clusters.native_service().unwrap(),
-        ];
-        let router = rest::Api::new(services, Arc::new(crate::Magnum), None).into_router();
+        let router = router(&clusters, None);
         Self {
             db,
             heat,
@@ -527,6 +524,12 @@ impl Fixture {
             tasks,
             _dir: dir,
         }
+    }
+
+    /// The same server behind a public address.
+    pub(crate) fn with_public_endpoint(mut self, endpoint: &str) -> Self {
+        self.router = router(&self.clusters, Some(endpoint.to_owned()));
+        self
     }
 
     /// One request at the newest version; `path` is below `/container-infra`.
@@ -549,19 +552,20 @@ impl Fixture {
         path: &str,
         body: Option<Value>,
     ) -> TestResponse {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("/container-infra{path}"))
-            .header("host", "HOST")
-            .header("content-type", "application/json");
-        if !token.is_empty() {
-            request = request.header("x-auth-token", token);
-        }
-        if !version.is_empty() {
-            request = request.header("openstack-api-version", version);
-        }
-        let body = body.map_or_else(Body::empty, |b| Body::from(b.to_string()));
-        send(&self.router, request.body(body).unwrap()).await
+        let request = api_request(version, token, method, path, body);
+        send(&self.router, request).await
+    }
+
+    /// As [`Fixture::call`], but the body is not read.
+    pub(crate) async fn call_raw(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> axum::response::Response {
+        let request = api_request("container-infra latest", token, method, path, body);
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// One of our own routes; `path` is below `/jeroboam/v1`.
@@ -700,8 +704,13 @@ impl Fixture {
 
     /// A cluster of one manager and two workers, accepted.
     pub(crate) async fn cluster(&self) -> String {
-        self.template().await;
-        let body = json!({ "name": "c1", "cluster_template_id": "t1", "node_count": 2 });
+        let template = self.template().await;
+        self.cluster_from(&template).await
+    }
+
+    /// As [`Fixture::cluster`], from an existing template.
+    pub(crate) async fn cluster_from(&self, template: &str) -> String {
+        let body = json!({ "name": "c1", "cluster_template_id": template, "node_count": 2 });
         let got = self.call(ALICE, "POST", "/v1/clusters", Some(body)).await;
         assert_eq!(got.status, 202, "{}", got.body);
         self.settle().await;
@@ -724,6 +733,14 @@ impl Fixture {
             .unwrap()
             .to_owned()
     }
+}
+
+fn router(clusters: &Clusters, public_endpoint: Option<String>) -> Router {
+    let services = vec![
+        clusters.service().unwrap(),
+        clusters.native_service().unwrap(),
+    ];
+    rest::Api::new(services, Arc::new(crate::Magnum), public_endpoint).into_router()
 }
 
 fn routes(clusters: &Clusters, tasks: &flow::Tasks) -> Router {
@@ -762,6 +779,28 @@ impl Stream {
         let limit = std::time::Duration::from_millis(millis);
         tokio::time::timeout(limit, self.0.frame()).await.is_err()
     }
+}
+
+fn api_request(
+    version: &str,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("/container-infra{path}"))
+        .header("host", "HOST")
+        .header("content-type", "application/json");
+    if !token.is_empty() {
+        request = request.header("x-auth-token", token);
+    }
+    if !version.is_empty() {
+        request = request.header("openstack-api-version", version);
+    }
+    let body = body.map_or_else(Body::empty, |b| Body::from(b.to_string()));
+    request.body(body).unwrap()
 }
 
 async fn send(router: &Router, request: Request<Body>) -> TestResponse {

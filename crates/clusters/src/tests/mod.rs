@@ -2,6 +2,7 @@
 
 mod api;
 mod calls;
+mod cost;
 pub(crate) mod fixture;
 mod kube;
 mod kube_certs;
@@ -13,6 +14,7 @@ mod nodes;
 mod pure;
 mod races;
 mod rollback;
+mod routes;
 mod sessions;
 mod stored;
 mod text;

@@ -136,6 +136,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
             port: config.bootstrap_port,
             pin: listener.pin.clone(),
         },
+        ranges: clusters::RangePools::new(config.clusters.ranges.clone()),
         node_certificate_seconds: config.clusters.node_certificate_seconds,
     });
     let agents = clusters.bootstrap(tasks);
