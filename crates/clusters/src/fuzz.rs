@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use rest::RequestBody;
 use serde_json::{Map, Value, json};
 
+use crate::RangePools;
 use crate::bootstrap::ops as bootstrap;
 use crate::certificate::wire::SignBody;
 use crate::cluster::master_reports::MasterReports;
@@ -70,9 +71,9 @@ fn patch_template(body: Option<Value>) {
 
 /// The checks set defaults, and accept what they have set.
 fn check_template(mut template: Template) {
-    if template.check().is_ok() {
+    if template.check(&RangePools::default()).is_ok() {
         let checked = template.clone();
-        assert!(template.check().is_ok());
+        assert!(template.check(&RangePools::default()).is_ok());
         assert_eq!(template, checked);
         // A template that is shown can be sent again.
         let same = checked.patched(&[]);
@@ -161,7 +162,7 @@ fn labels(body: Option<Value>) {
     };
     for engine in ENGINES {
         for driver in DRIVERS {
-            let _ = engine.check_labels(&labels, driver);
+            let _ = engine.check_labels(&labels, driver, &RangePools::default());
         }
     }
     for driver in DRIVERS {
