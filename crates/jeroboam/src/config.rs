@@ -30,6 +30,8 @@ pub struct Config {
     /// Additional addresses of the bootstrap listener, for nodes that do not
     /// reach this server through their gateway.
     pub bootstrap_listen: Vec<SocketAddr>,
+    /// Whether the project `demo` and its user are created, if they do not exist.
+    pub demo_project: bool,
     pub clusters: Clusters,
     pub infra: Infra,
 }
@@ -81,6 +83,7 @@ impl Default for Config {
             public_endpoint: None,
             bootstrap_port: 9512,
             bootstrap_listen: Vec::new(),
+            demo_project: false,
             clusters: Clusters::default(),
             infra: Infra::default(),
         }

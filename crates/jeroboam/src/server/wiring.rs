@@ -65,12 +65,11 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         config.public_endpoint.clone(),
     )
     .await?;
-    if let Some(first) = identity.bootstrap().await? {
-        state.keep_passwords(&Passwords {
-            admin: first.admin_password,
-            demo: first.demo_password,
-        })?;
-    }
+    let made = identity.bootstrap(config.demo_project).await?;
+    state.keep_passwords(Passwords {
+        admin: made.admin_password,
+        demo: made.demo_password,
+    })?;
     state.write_clouds(config.listen, config.public_endpoint.as_deref())?;
 
     let infrastructure = connect_infrastructure(config, state).await?;
