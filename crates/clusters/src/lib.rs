@@ -38,6 +38,7 @@ use std::sync::Arc;
 use flow::{Reconciler, Tasks};
 
 pub use bootstrap::Bootstrap;
+pub use cluster::isolation::CREATE_HOST_ROOT;
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
 pub use schema::migrations;

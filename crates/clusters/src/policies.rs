@@ -25,6 +25,9 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
         "rule:is_admin or rule:project_reader",
     ),
     ("cluster:create", "rule:admin_or_project_member"),
+    // Not a rule of Magnum: which projects may create clusters whose members can
+    // become root on the host. The configuration replaces the default.
+    (crate::CREATE_HOST_ROOT, "@"),
     ("cluster:delete", "rule:admin_or_project_member"),
     ("cluster:update", "rule:admin_or_project_member"),
     ("cluster:resize", "rule:admin_or_project_member"),

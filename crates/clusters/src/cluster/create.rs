@@ -6,6 +6,7 @@ use kernel::{Ctx, Error, Kind, Result, clock, ids};
 use pki::Ca;
 use serde_json::{Value, json};
 
+use super::isolation::Isolation;
 use super::model::{self, Cluster, Intent, NewCluster};
 use super::{KIND, table};
 use crate::coe::Coe;
@@ -50,6 +51,7 @@ pub(crate) async fn create(
     template::model::check_volume(t.docker_storage_driver.as_deref(), volume)?;
     model::check_masters_odd(new.master_count)?;
     d.enforcer.check("cluster:create", ctx, &own_target(ctx))?;
+    Isolation::OFFERED.check_create(d.enforcer.as_ref(), ctx)?;
     let admin = d.enforcer.allows(
         "clustertemplate:get_one_all_projects",
         ctx,
@@ -119,6 +121,7 @@ fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: String) -> Clust
         intent: Intent::Create,
         generation: 1,
         sent_generation: 0,
+        isolation: Isolation::OFFERED.as_stored().into(),
         created_at: clock::now_micros(),
         ..Cluster::default()
     }

@@ -6,6 +6,7 @@ pub(crate) mod finish;
 pub(crate) mod heal;
 pub(crate) mod health;
 pub(crate) mod http;
+pub(crate) mod isolation;
 pub(crate) mod master_reports;
 pub(crate) mod model;
 mod node_removal;

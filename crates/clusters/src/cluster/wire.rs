@@ -84,6 +84,8 @@ pub(crate) fn full(v: &View, base: &str, minor: u16, one: bool) -> Value {
         "labels_overridden": overridden, "labels_added": added, "labels_skipped": skipped,
         "master_lb_enabled": c.master_lb_enabled, "created_at": iso_offset(c.created_at),
         "updated_at": c.updated_at.map(iso_offset),
+        // Not a field of Magnum; its clients ignore fields that they do not know.
+        "isolation": c.isolation,
     })));
     Value::Object(map)
 }
@@ -124,5 +126,6 @@ pub(crate) fn accepted(uuid: &str) -> Value {
 /// For the policy of our own progress page.
 pub(crate) fn brief(c: &Cluster) -> Map<String, Value> {
     object(json!({ "uuid": c.uuid, "name": c.name, "status": c.status,
-        "status_reason": c.status_reason, "api_address": c.api_address }))
+        "status_reason": c.status_reason, "api_address": c.api_address,
+        "isolation": c.isolation }))
 }

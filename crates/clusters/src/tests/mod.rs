@@ -3,6 +3,7 @@
 mod api;
 mod calls;
 pub(crate) mod fixture;
+mod isolation;
 mod kube;
 mod kube_certs;
 mod kube_flavours;

@@ -16,6 +16,7 @@ use infra::sim::Simulator;
 use infra::{ContainerHost, NetworkFabric};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
+use rest::policy::Policies;
 use tokio::sync::watch;
 
 use super::installation::{check_keys, installation, listener, migrations as installation_table};
@@ -23,7 +24,7 @@ use super::native_api::{self, NativeApi};
 use super::sealing::ServiceSealers;
 use super::state_dir::{Passwords, StateDir};
 use super::{bootstrap, descriptors, dialect, images, metrics};
-use crate::config::{Config, Driver};
+use crate::config::{Config, Driver, Projects};
 
 /// Maximum time that the start waits for the image list of the engine.
 const IMAGES_TIMEOUT: Duration = Duration::from_millis(300);
@@ -117,7 +118,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     let auth: Arc<dyn rest::Authenticator> = Arc::new(identity.clone());
     let clusters = Clusters::new(ClustersDeps {
         db: database.clone(),
-        enforcer: Arc::new(rest::policy::Policies::new(clusters::policies())?),
+        enforcer: Arc::new(cluster_policies(config)?),
         auth: auth.clone(),
         network: network.api(),
         compute: compute.api(),
@@ -185,6 +186,19 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         router: rest::finish(router, Arc::new(dialect::NativeDialect)),
         driver,
     })
+}
+
+fn cluster_policies(config: &Config) -> Result<Policies> {
+    let mut policies = Policies::new(clusters::policies())?;
+    let allowed = &config.clusters.isolation.host_root;
+    policies.set(clusters::CREATE_HOST_ROOT, &allowed.rule())?;
+    if *allowed == Projects::All {
+        tracing::warn!(
+            "clusters have the isolation level host-root: their users can become root on this \
+             host; every project may create them (clusters.isolation.host_root)"
+        );
+    }
+    Ok(policies)
 }
 
 fn migrations() -> Vec<Migration> {
