@@ -47,6 +47,7 @@ use kernel::Result;
 pub use bootstrap::Bootstrap;
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
+pub use policies::CLUSTER_CREATE_HOST_ROOT as CREATE_HOST_ROOT;
 pub use ranges::RangePools;
 pub use schema::migrations;
 

@@ -15,6 +15,8 @@ kernel::rules! {
         "Administrators, and readers of the project of the object.";
 
     CLUSTER_CREATE = "cluster:create", "rule:admin_or_project_member", "Create a cluster.";
+    CLUSTER_CREATE_HOST_ROOT = "cluster:create:host-root", "@",
+        "Create a cluster whose users can become root on the host.";
     CLUSTER_DELETE = "cluster:delete", "rule:admin_or_project_member", "Delete a cluster.";
     CLUSTER_UPDATE = "cluster:update", "rule:admin_or_project_member", "Change a cluster.";
     CLUSTER_RESIZE = "cluster:resize", "rule:admin_or_project_member",

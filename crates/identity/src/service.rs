@@ -48,12 +48,13 @@ impl Identity {
         })
     }
 
-    /// Fills a new database; see [`Bootstrapped`].
+    /// Fills a new database. `demo`: also creates the project `demo` with its
+    /// user, unless one of them exists.
     ///
     /// # Errors
     /// Fails if the database fails.
-    pub async fn bootstrap(&self) -> Result<Option<Bootstrapped>> {
-        bootstrap::run(&self.db).await
+    pub async fn bootstrap(&self, demo: bool) -> Result<Bootstrapped> {
+        bootstrap::run(&self.db, demo).await
     }
 
     /// Makes the staged key the primary one, and stages a new one.

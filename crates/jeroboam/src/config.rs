@@ -37,6 +37,8 @@ pub struct Config {
     /// Additional addresses of the bootstrap listener, for nodes that do not
     /// reach this server through their gateway.
     pub bootstrap_listen: Vec<SocketAddr>,
+    /// Whether the project `demo` and its user are created, if they do not exist.
+    pub demo_project: bool,
     pub clusters: Clusters,
     pub infra: Infra,
     pub limits: Limits,
@@ -52,6 +54,69 @@ pub struct Clusters {
     /// Ranges in which users may choose those of nodes, pods and services by
     /// labels; empty: all private ranges.
     pub ranges: Vec<ipnet::Ipv4Net>,
+    pub isolation: Isolation,
+}
+
+/// Projects that may create clusters, by isolation level.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Isolation {
+    /// Users of these clusters can become root on the host.
+    pub host_root: Projects,
+}
+
+/// A set of projects: `"all"` or a list of ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Given")]
+pub enum Projects {
+    #[default]
+    All,
+    Listed(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Given {
+    Word(String),
+    Listed(Vec<String>),
+}
+
+impl TryFrom<Given> for Projects {
+    type Error = String;
+
+    fn try_from(given: Given) -> Result<Self, String> {
+        match given {
+            Given::Word(word) if word == "all" => Ok(Self::All),
+            Given::Word(word) => Err(format!(
+                "'{word}' is not a set of projects; use \"all\" or a list of project ids"
+            )),
+            Given::Listed(ids) => {
+                let valid = |id: &str| {
+                    !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+                };
+                match ids.iter().find(|id| !valid(id)) {
+                    Some(id) => Err(format!(
+                        "'{id}' is not the id of a project; `openstack project list` shows them"
+                    )),
+                    None => Ok(Self::Listed(ids)),
+                }
+            }
+        }
+    }
+}
+
+impl Projects {
+    /// The policy rule that permits these projects only.
+    pub fn rule(&self) -> String {
+        match self {
+            Self::All => "@".into(),
+            Self::Listed(ids) if ids.is_empty() => "!".into(),
+            Self::Listed(ids) => {
+                let checks: Vec<_> = ids.iter().map(|id| format!("project_id:{id}")).collect();
+                checks.join(" or ")
+            }
+        }
+    }
 }
 
 /// Implementation of the infrastructure ports.
@@ -93,6 +158,7 @@ impl Default for Config {
             policy_file: None,
             bootstrap_port: 9512,
             bootstrap_listen: Vec::new(),
+            demo_project: false,
             clusters: Clusters::default(),
             infra: Infra::default(),
             limits: Limits::default(),
@@ -105,6 +171,7 @@ impl Default for Clusters {
         Self {
             node_certificate_seconds: 365 * 24 * 3600,
             ranges: Vec::new(),
+            isolation: Isolation::default(),
         }
     }
 }
@@ -155,5 +222,29 @@ impl Config {
                 self.state_dir.join("jeroboam.sqlite").display()
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projects_become_a_policy_rule() {
+        let rule = |text: &str| {
+            toml::from_str::<Config>(&format!("[clusters.isolation]\nhost_root = {text}"))
+                .map(|c| c.clusters.isolation.host_root.rule())
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(rule("\"all\"").unwrap(), "@");
+        assert_eq!(rule("[]").unwrap(), "!");
+        assert_eq!(
+            rule("[\"a1\", \"b-2\"]").unwrap(),
+            "project_id:a1 or project_id:b-2"
+        );
+        assert!(rule("\"some\"").unwrap_err().contains("project ids"));
+        let refused = rule("[\"a or role:member\"]").unwrap_err();
+        assert!(refused.contains("not the id of a project"), "{refused}");
+        assert_eq!(Config::default().clusters.isolation.host_root.rule(), "@");
     }
 }

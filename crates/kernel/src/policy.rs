@@ -95,7 +95,7 @@ macro_rules! rules {
     ($($name:ident = $rule:expr, $default:expr, $about:expr;)*) => {
         $(
             #[doc = concat!("`", $rule, "`")]
-            pub(crate) static $name: $crate::Rule = $crate::Rule {
+            pub static $name: $crate::Rule = $crate::Rule {
                 name: $rule,
                 default: $default,
                 about: $about,
@@ -103,6 +103,6 @@ macro_rules! rules {
         )*
 
         /// All rules of this service.
-        pub(crate) static RULES: &[&$crate::Rule] = &[$(&$name),*];
+        pub static RULES: &[&$crate::Rule] = &[$(&$name),*];
     };
 }

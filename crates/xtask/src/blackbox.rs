@@ -14,6 +14,7 @@ const SCRIPTS: &[(&str, u32)] = &[
     ("tests/conformance/test_openstack_client.py", 1200),
     ("tests/real/readme.py", 900),
     ("tests/real/truth.py", 600),
+    ("tests/real/host_root.py", 180),
     ("tests/real/masters.py", 900),
     ("tests/real/renewal.py", 600),
     ("tests/real/labels.py", 300),

@@ -6,6 +6,7 @@ use kernel::{Ctx, Error, Kind, Result, clock, ids};
 use pki::Ca;
 use serde_json::json;
 
+use super::isolation::Isolation;
 use super::model::{self, Cluster, Intent, NewCluster};
 use super::{KIND, table};
 use crate::coe::Coe;
@@ -50,6 +51,7 @@ pub(crate) async fn create(
     model::check_masters_odd(new.master_count)?;
     let own = own_target(ctx);
     d.enforcer.check(&policies::CLUSTER_CREATE, ctx, &own)?;
+    Isolation::OFFERED.check_create(d.enforcer.as_ref(), ctx)?;
     let everywhere = &policies::TEMPLATE_GET_ONE_ALL_PROJECTS;
     let admin = d.enforcer.allows(everywhere, ctx, &own);
     if t.hidden && !admin {
@@ -116,6 +118,7 @@ fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: String) -> Clust
         intent: Intent::Create,
         generation: 1,
         sent_generation: 0,
+        isolation: Isolation::OFFERED.as_stored().into(),
         created_at: clock::now_micros(),
         ..Cluster::default()
     }

@@ -58,6 +58,9 @@ pub(crate) struct Cluster {
     pub(crate) rollback: Option<i64>,
     /// The failure that caused the rollback.
     pub(crate) cause: Option<String>,
+    /// The stored word of an [`Isolation`](super::isolation::Isolation); shown as
+    /// it is.
+    pub(crate) isolation: String,
     pub(crate) created_at: i64,
     pub(crate) updated_at: Option<i64>,
     /// Error text if the row contains a stored value that this release does not

@@ -22,6 +22,7 @@ pub(crate) struct Progress {
     status: String,
     status_reason: Option<String>,
     api_address: Option<String>,
+    isolation: String,
     nodes: Vec<NodeProgress>,
     resources: Vec<ResourceProgress>,
     /// As the masters have reported them last.
@@ -88,6 +89,7 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, c: &Authorized<Cluster>) -
         status: c.status.clone(),
         status_reason: c.status_reason.clone(),
         api_address: c.api_address.clone(),
+        isolation: c.isolation.clone(),
         nodes: nodes.map(node_progress).collect(),
         resources: resources.collect(),
         addons: seen.map(|s| s.addons).unwrap_or_default(),

@@ -6,6 +6,7 @@ use db::{Db, Fenced, Migration, Row, Table as _, Tx, Value, values};
 use kernel::{Result, clock};
 use serde_json::Value as Json;
 
+use super::isolation::Isolation;
 use super::model::{Cluster, Intent, check_status};
 use crate::coe::Coe;
 use crate::listing::{Column, Kind};
@@ -48,6 +49,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "clusters-015-cluster-rollback-cause",
         sql: "ALTER TABLE magnum_cluster ADD COLUMN rollback_cause {text}",
     },
+    Migration {
+        name: "clusters-016-cluster-isolation",
+        sql: "ALTER TABLE magnum_cluster ADD COLUMN isolation varchar(20) NOT NULL \
+              DEFAULT 'host-root'",
+    },
 ];
 
 pub(crate) const SORT: &[Column] = &[
@@ -85,7 +91,7 @@ db::columns! {
         status_reason, health_status, health_status_reason as json, discovery_url, api_address,
         coe_version, container_version, fixed_network, fixed_subnet, floating_ip_enabled,
         master_lb_enabled, intent via shown_intent, generation, sent_generation,
-        rollback = "rollback_count", cause = "rollback_cause", created_at, updated_at,
+        rollback = "rollback_count", cause = "rollback_cause", isolation, created_at, updated_at,
     }
     also |row| { newer: newer(row)? }
 }
@@ -103,6 +109,7 @@ fn newer(row: &Row) -> Result<Option<String>> {
     let (intent, coe) = (row.text("intent")?, row.text("coe")?);
     let known = Intent::from_stored(&intent)
         .and_then(|_| Coe::from_stored(&coe))
+        .and_then(|_| Isolation::from_stored(&row.text("isolation")?))
         .and_then(|_| check_status(&row.text("status")?));
     Ok(known.err().map(|e| e.message))
 }

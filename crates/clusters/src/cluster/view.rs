@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use kernel::{Ctx, Error, Page, Result};
 
 use super::model::{Cluster, compare_labels};
-use super::shown::{self, FullRow, ShortRow};
+use super::shown_table::{self, FullRow, ShortRow};
 use super::table;
 use crate::authorized::Authorized;
 use crate::listing::{Budget, Listed};
@@ -87,7 +87,7 @@ impl Comparison {
 
 pub(crate) async fn show(d: &ClustersDeps, cluster: &Authorized<Cluster>) -> Result<View> {
     let missing = || Error::not_found("Cluster", &cluster.uuid);
-    let row = shown::one(&d.db, &cluster.uuid)
+    let row = shown_table::one(&d.db, &cluster.uuid)
         .await?
         .ok_or_else(missing)?;
     let groups = nodegroup::table::of_cluster(&d.db, &cluster.uuid).await?;
@@ -118,7 +118,7 @@ pub(crate) async fn list(
     let everywhere = &policies::CLUSTER_GET_ALL_ALL_PROJECTS;
     let scope = scope(d, ctx, &policies::CLUSTER_GET_ALL, everywhere)?;
     check_marker(d, page, scope).await?;
-    let found = shown::short(&d.db, scope, page).await?;
+    let found = shown_table::short(&d.db, scope, page).await?;
     let ids: Vec<&str> = found.rows.iter().map(|row| row.uuid.as_str()).collect();
     let mut nodes = nodes_of(nodegroup::table::briefs(&d.db, &ids, false).await?);
     let with_nodes = |row: ShortRow| {
@@ -136,7 +136,7 @@ pub(crate) async fn list_detail(d: &ClustersDeps, ctx: &Ctx, page: &Page) -> Res
     let everywhere = &policies::CLUSTER_DETAIL_ALL_PROJECTS;
     let scope = scope(d, ctx, &policies::CLUSTER_DETAIL, everywhere)?;
     check_marker(d, page, scope).await?;
-    let found = shown::full(&d.db, scope, page).await?;
+    let found = shown_table::full(&d.db, scope, page).await?;
     let rows = found.rows.iter();
     let ids: Vec<&str> = rows.map(|row| row.short.uuid.as_str()).collect();
     let mut nodes = nodes_of(nodegroup::table::briefs(&d.db, &ids, true).await?);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::model::{Cluster, MAX_NODES};
-use super::shown::{FullRow, ShortRow};
+use super::shown_table::{FullRow, ShortRow};
 use super::view::{Comparison, Nodes, View};
 use crate::fields::{BodySpec, Fields, Kind, optional, required};
 use crate::links::{self, Links};
@@ -100,6 +100,8 @@ pub(crate) struct ClusterBody {
     master_lb_enabled: bool,
     created_at: Time,
     updated_at: Option<Time>,
+    /// Not a field of Magnum; its clients ignore fields that they do not know.
+    isolation: String,
 }
 
 /// The fields that depend on the minor version are chosen here only; also
@@ -179,6 +181,7 @@ impl ClusterBody {
             master_lb_enabled: rest.master_lb_enabled,
             created_at: Time(rest.created_at),
             updated_at: rest.updated_at.map(Time),
+            isolation: rest.isolation,
         }
     }
 }

@@ -490,12 +490,21 @@ impl Fixture {
 
     /// On a database with the schema; the directory holds the secrets.
     pub(crate) fn on(db: Db, dir: tempfile::TempDir) -> Self {
+        let policies = rest::policy::Policies::new(crate::policies()).unwrap();
+        Self::with_policies(db, dir, policies)
+    }
+
+    pub(crate) fn with_policies(
+        db: Db,
+        dir: tempfile::TempDir,
+        policies: rest::policy::Policies,
+    ) -> Self {
         let heat = FakeStacks::default();
         let things = Arc::new(FakeServices::default());
         let (network, compute) = apis(&things);
         let clusters = Clusters::new(ClustersDeps {
             db: db.clone(),
-            enforcer: Arc::new(rest::policy::Policies::new(crate::policies()).unwrap()),
+            enforcer: Arc::new(policies),
             auth: Arc::new(Tokens),
             network,
             compute,

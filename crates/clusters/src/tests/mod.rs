@@ -4,6 +4,7 @@ mod api;
 mod calls;
 mod cost;
 pub(crate) mod fixture;
+mod isolation;
 mod kube;
 mod kube_certs;
 mod kube_flavours;

@@ -78,6 +78,10 @@ pub struct ServeArgs {
     /// TOML file; see the operator guide.
     #[arg(long)]
     pub config: Option<PathBuf>,
+    /// Create the project `demo` with a user who may create clusters, and so become
+    /// root on the host: for a machine that only you use.
+    #[arg(long)]
+    pub demo_project: bool,
 }
 
 #[derive(Subcommand)]

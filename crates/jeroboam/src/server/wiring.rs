@@ -25,10 +25,11 @@ use super::connections::ServerConnections;
 use super::installation::{check_keys, installation, listener, migrations as installation_table};
 use super::native::dialect::NativeDialect;
 use super::native::{self, Native};
+use super::policy_file::PolicySource;
 use super::sealing::ServiceSealers;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, images, policy_file};
-use crate::config::{Config, Driver};
+use super::{bootstrap, images};
+use crate::config::{Config, Driver, Projects};
 
 /// Maximum time that the start waits for the image list of the engine.
 const IMAGES_TIMEOUT: Duration = Duration::from_millis(300);
@@ -73,12 +74,11 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         policies.clone(),
     )
     .await?;
-    if let Some(first) = identity.bootstrap().await? {
-        state.keep_passwords(&Passwords {
-            admin: first.admin_password,
-            demo: first.demo_password,
-        })?;
-    }
+    let made = identity.bootstrap(config.demo_project).await?;
+    state.keep_passwords(Passwords {
+        admin: made.admin_password,
+        demo: made.demo_password,
+    })?;
     state.write_clouds(config.listen, config.public_endpoint.as_deref())?;
 
     let infrastructure = connect_infrastructure(config, state).await?;
@@ -200,13 +200,25 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     })
 }
 
-/// The rules of all services, with the overrides of the operator's file.
+/// The rules of all services, with those of the configuration and the overrides
+/// of the operator's file.
 fn policies(config: &Config, tasks: &Tasks) -> Result<Arc<Policies>> {
     let policies = Arc::new(Policies::new(&native::policy::all())?);
-    if let Some(path) = &config.policy_file {
-        policy_file::apply(&policies, path)?;
-        policy_file::follow(policies.clone(), path.clone(), tasks)?;
+    let allowed = &config.clusters.isolation.host_root;
+    if *allowed == Projects::All {
+        tracing::warn!(
+            "clusters have the isolation level host-root: their users can become root on this \
+             host; every project may create them (clusters.isolation.host_root)"
+        );
     }
+    let rule = (clusters::CREATE_HOST_ROOT.name.to_owned(), allowed.rule());
+    let source = PolicySource {
+        policies: policies.clone(),
+        configured: [rule].into(),
+        file: config.policy_file.clone(),
+    };
+    source.apply()?;
+    source.follow(tasks)?;
     Ok(policies)
 }
 

@@ -193,7 +193,7 @@ impl Node<'_> {
                 let text = std::fs::read_to_string(IMAGE_FACTS)
                     .map_err(|e| Error::invalid("image", format!("{IMAGE_FACTS}: {e}")))?;
                 let image = Image::parse(&text)?;
-                write_all(&[files::containerd(&image.images.pause)])?;
+                write_all(&files::containerd(&image.images.pause))?;
                 store::install_store(Path::new(store::BROUGHT), Path::new(store::DATA)).await?;
                 supervisor.start(Component::Containerd, plan::arguments_of_containerd());
                 Ok(image)

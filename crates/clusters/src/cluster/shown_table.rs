@@ -45,6 +45,7 @@ db::table! {
         pub(crate) master_lb_enabled: bool,
         pub(crate) created_at: i64,
         pub(crate) updated_at: Option<i64>,
+        pub(crate) isolation: String,
     }
 }
 
