@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kernel::{Error, Result};
-use nodewire::{Bounded as _, CsrAsk, CsrGrant, Purpose};
+use nodewire::bounds::Bounded as _;
+use nodewire::{CsrAsk, CsrGrant, Purpose};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use serde::{Deserialize, Serialize};
 

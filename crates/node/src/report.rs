@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kernel::{Error, Result, clock};
-use nodewire::bounds::{self, SENT_STEPS, SENT_TEXT, display_text};
-use nodewire::{Bounded as _, Observed, Step, StepStatus, Steps};
+use nodewire::bounds::{self, Bounded as _, SENT_STEPS, SENT_TEXT, display_text};
+use nodewire::{Observed, Step, StepStatus, Steps};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 

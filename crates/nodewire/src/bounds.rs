@@ -1,6 +1,8 @@
 //! Bounds of all fields of the messages, in both directions. Each type lists
 //! its bounds next to its fields; the receiver checks a message before it uses
-//! it. Lengths are bytes of UTF-8.
+//! it. The server answers 400 with the name of the field, or 413 to a body that
+//! is longer than [`Message::MAX_BYTES`]; an agent refuses a frame or a task as
+//! unsupported. Lengths are bytes of UTF-8.
 //!
 //! NUL is refused in every text: PostgreSQL cannot store it.
 

@@ -42,12 +42,7 @@
 //! has a [`Problem`] as its body. 401 and 403 are final, all other errors are
 //! retried. Every call may be received twice, because the agent repeats
 //! unanswered calls. Unknown fields are ignored, so that agents and servers of
-//! adjacent releases work together.
-//!
-//! ## Bounds
-//! Every text, list and map has a bound ([`bounds`]), and so has the body of
-//! each call ([`Message::MAX_BYTES`]). The server answers 400 with the name of
-//! the field, or 413; an agent refuses a frame or a task as unsupported.
+//! adjacent releases work together. All fields and bodies have [`bounds`].
 
 pub mod bounds;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -61,7 +56,6 @@ mod redacted;
 mod session;
 mod task;
 
-pub use bounds::{Bounded, FieldError, Message};
 pub use handshake::{Hello, Role, Seed, Step, StepStatus, Steps, SwarmPlan, Welcome};
 pub use kube::{Addon, KubePlan, Peer, Peers, Purpose};
 pub use member::{CsrAsk, CsrGrant, JoinTicket, Published, Ready};

@@ -1,5 +1,5 @@
 //! The HTTP client of the agent: over TLS, to sockets and to ports of this node.
-//! All sizes and times are bounded. An exchange opens a connection of its own
+//! All sizes and times are bounded. An exchange opens a separate connection
 //! and drives it itself, because a pool of connections needs tasks that outlive
 //! the exchange; only the session with the server keeps its connection.
 

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use futures_util::future::try_join_all;
 use kernel::{Error, Result, clock};
-use nodewire::{Bounded as _, CsrAsk, CsrGrant, Purpose, Role, StepStatus};
+use nodewire::bounds::Bounded as _;
+use nodewire::{CsrAsk, CsrGrant, Purpose, Role, StepStatus};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 use super::plan::PKI;

@@ -5,7 +5,7 @@ use rtnetlink::{LinkUnspec, LinkVeth};
 
 use super::*;
 
-/// Set in the process that runs in a network namespace of its own.
+/// Set in the process that runs in a separate network namespace.
 const INSIDE: &str = "JEROBOAM_TEST_NAMESPACE";
 
 fn peer(i: u8) -> Peer {
