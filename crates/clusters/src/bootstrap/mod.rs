@@ -9,6 +9,7 @@ pub(crate) mod kube;
 pub(crate) mod ops;
 pub(crate) mod poll;
 pub(crate) mod session;
+mod swarm;
 mod wire;
 
 use std::sync::Arc;

@@ -3,20 +3,18 @@
 
 use kernel::{Ctx, Error, Kind, Result, clock};
 use nodewire::{
-    CsrAsk, CsrGrant, JoinTicket, Observed, Published, Purpose, StepStatus, Steps, TaskResult,
-    Unsupported,
+    CsrAsk, CsrGrant, JoinTicket, Observed, Published, StepStatus, Steps, TaskResult, Unsupported,
+    bounds,
 };
-use pki::SignOptions;
 use serde::{Deserialize, Serialize};
 
-use super::kube;
+use super::{kube, swarm};
 use crate::ClustersDeps;
 use crate::cluster::master_reports::MasterReports;
 use crate::cluster::{Cluster, KIND, health, resize, signal, table};
 use crate::coe::Coe;
-use crate::coe::kubernetes::profiles::Authority;
 use crate::node::{self, Node, NodeStatus, Task};
-use crate::{certificate, tokens};
+use crate::tokens;
 
 /// Maximum length of the log of a step, bytes.
 pub(crate) const LOG: usize = 4096;
@@ -146,37 +144,16 @@ pub(crate) async fn ready(d: &ClustersDeps, caller: &NodeSession) -> Result<()> 
     Ok(())
 }
 
-/// Signs the certificate request of a node for the name and the addresses of
-/// the node, whatever the request contains.
+/// Signs a certificate request for the name and the addresses of the node,
+/// whatever the request contains.
 pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) -> Result<CsrGrant> {
-    if caller.cluster.engine()? == Coe::Kubernetes {
-        return kube::csr(d, caller, csr).await;
+    match caller.cluster.engine()? {
+        Coe::Kubernetes => kube::csr(d, caller, csr).await,
+        Coe::Swarm => swarm::csr(d, caller, csr).await,
     }
-    if csr.purpose != Purpose::Node {
-        return Err(Error::invalid(
-            "purpose",
-            "purpose: no certificate of this kind exists in a swarm.",
-        ));
-    }
-    let ca = certificate::ops::authority(d, &caller.cluster, Authority::Cluster).await?;
-    let mut sans = vec![
-        caller.node.name.clone(),
-        "localhost".into(),
-        "127.0.0.1".into(),
-    ];
-    sans.extend(caller.node.addresses.iter().cloned());
-    let options = SignOptions {
-        seconds: d.node_certificate_seconds,
-        ..SignOptions::node(&caller.node.name, sans)
-    };
-    let cert = ca.sign_csr(&csr.csr, &options)?;
-    Ok(CsrGrant {
-        cert,
-        ca: ca.cert_pem,
-    })
 }
 
-fn require_master(caller: &NodeSession) -> Result<()> {
+pub(super) fn require_master(caller: &NodeSession) -> Result<()> {
     if caller.node.is_master {
         Ok(())
     } else {
@@ -211,6 +188,9 @@ pub(crate) async fn published(
         if !addresses.contains(&news.remote_addr) {
             addresses.push(news.remote_addr.clone());
         }
+        // Managers are replaced in the course of time: the newest are kept.
+        let surplus = addresses.len().saturating_sub(bounds::ADDRESSES);
+        addresses.drain(..surplus);
         let joining = JoinSecrets {
             remote_addrs: addresses,
             worker_token: news.worker_token.clone(),
@@ -349,6 +329,7 @@ pub(crate) async fn task_done(
     done: &TaskResult,
 ) -> Result<()> {
     require_master(caller)?;
+    bounds::text("id", id, bounds::ID).map_err(|e| Error::invalid("id", e.to_string()))?;
     let swarm = caller.cluster.engine()? == Coe::Swarm;
     db::write!(d.db, |tx| {
         db::mark(tx, KIND, &caller.cluster.uuid).await?;
@@ -359,9 +340,7 @@ pub(crate) async fn task_done(
             return Ok(());
         }
         let status = if done.ok { "done" } else { "failed" };
-        // PostgreSQL cannot store NUL, and the log may be any program's output.
-        let log = tail(&done.log).replace('\0', "\u{fffd}");
-        node::table::end_task(tx, id, status, &log).await?;
+        node::table::end_task(tx, id, status, tail(&done.log)).await?;
         if task.kind == "drain" && swarm {
             let now = clock::now_micros();
             let seconds = resize::REMOVE_SECONDS;

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use kernel::{Error, Result};
 use nodewire::Problem;
+use nodewire::bounds::Message;
 use rest::{Answer as _, Asked, Dialect, Json, NoContent, Raw, RequestBody};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -23,21 +23,30 @@ fn object() -> Schema {
     json_schema!({"type": "object"})
 }
 
-impl<T: DeserializeOwned> RequestBody for Wire<T> {
+impl<T: Message> RequestBody for Wire<T> {
+    const LIMIT: Option<usize> = Some(T::MAX_BYTES);
+
     fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
         Some(object())
     }
 
     fn read(body: Option<Value>) -> Result<Self> {
         let body = body.unwrap_or_default();
-        serde_json::from_value(body).map(Self).map_err(refuse)
+        checked(serde_json::from_value(body))
     }
 
-    /// Logs of agents may have any character, also NUL, which [`rest::body::json`]
-    /// refuses; it is replaced before they are stored.
     fn parse(bytes: &[u8], _: &HeaderMap) -> Result<Self> {
-        serde_json::from_slice(bytes).map(Self).map_err(refuse)
+        checked(serde_json::from_slice(bytes))
     }
+}
+
+/// A message whose fields are within their bounds.
+fn checked<T: Message>(read: serde_json::Result<T>) -> Result<Wire<T>> {
+    let message = read.map_err(refuse)?;
+    message
+        .check()
+        .map_err(|e| Error::invalid(e.field.clone(), e.to_string()))?;
+    Ok(Wire(message))
 }
 
 fn refuse(why: serde_json::Error) -> Error {

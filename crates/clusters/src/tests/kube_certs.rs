@@ -9,7 +9,7 @@ use super::kube::{accepted, hello};
 use super::nodes::{node_name, session};
 
 /// A request for names that must not be granted.
-fn csr() -> String {
+pub(super) fn csr() -> String {
     let mut params = rcgen::CertificateParams::new(vec!["evil.example".to_owned()]).unwrap();
     params.distinguished_name = rcgen::DistinguishedName::new();
     let mut say = |kind, text| params.distinguished_name.push(kind, text);
@@ -19,14 +19,14 @@ fn csr() -> String {
     params.serialize_request(&key).unwrap().pem().unwrap()
 }
 
-struct CertificateSummary {
-    subject: String,
-    names: Vec<String>,
-    client: bool,
-    server: bool,
+pub(super) struct CertificateSummary {
+    pub(super) subject: String,
+    pub(super) names: Vec<String>,
+    pub(super) client: bool,
+    pub(super) server: bool,
 }
 
-fn read(pem: &str, ca: &str) -> CertificateSummary {
+pub(super) fn read(pem: &str, ca: &str) -> CertificateSummary {
     let der = first_der(pem, &["CERTIFICATE"]).unwrap();
     let ca = first_der(ca, &["CERTIFICATE"]).unwrap();
     let (_, cert) = parse_x509_certificate(&der).unwrap();

@@ -1,6 +1,7 @@
 //! Tests of the crate: fakes of the other services and a SQLite file.
 
 mod api;
+mod bodies;
 mod calls;
 mod cost;
 pub(crate) mod fixture;

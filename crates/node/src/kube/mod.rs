@@ -28,6 +28,7 @@ pub(crate) mod network;
 pub(crate) mod observe;
 pub(crate) mod plan;
 mod renewal;
+mod routes;
 mod store;
 pub(crate) mod tasks;
 
@@ -252,7 +253,7 @@ impl Node<'_> {
         let plan = facts.plan.clone();
         let network = async {
             boot.reporter.run("network", network::rules(&plan)).await?;
-            network::keep_routes(&boot.seed.node, self.peers.subscribe()).await;
+            routes::keep(&boot.seed.node, self.peers.subscribe()).await;
             Err(Error::internal("keeping the routes ended"))
         };
         let life = async {

@@ -1,23 +1,29 @@
-//! TLS verification by a pinned certificate.
+//! TLS of clients: verification of the server by a pinned certificate, or by a
+//! CA with a certificate of our own.
 
 use std::sync::Arc;
 
 use kernel::{Error, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use sha2::{Digest as _, Sha256};
 
 /// HTTP/2; a server of the previous release ignores it.
 pub(crate) const ALPN_H2: &[u8] = b"h2";
 
-/// Accepts only the certificate with this SHA-256.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Accepts only the certificate with this SHA-256; offers HTTP/2.
 ///
 /// # Errors
 /// Internal: the crypto provider supports no version of TLS.
-pub(crate) fn config(pin: &str) -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+pub(crate) fn pinned(pin: &str) -> Result<Arc<ClientConfig>> {
+    let provider = provider();
     let pinned = Pinned {
         pin: pin.to_ascii_lowercase(),
         provider: provider.clone(),
@@ -29,7 +35,35 @@ pub(crate) fn config(pin: &str) -> Result<ClientConfig> {
         .with_custom_certificate_verifier(Arc::new(pinned))
         .with_no_client_auth();
     config.alpn_protocols = vec![ALPN_H2.to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    Ok(Arc::new(config))
+}
+
+/// Trusts the CAs in `ca` and presents a certificate; all PEM. `name` is for
+/// messages.
+///
+/// # Errors
+/// Invalid `certificate`: a part is unusable.
+pub(crate) fn mutual(name: &str, ca: &[u8], cert: &[u8], key: &[u8]) -> Result<Arc<ClientConfig>> {
+    let wrong = |e: &dyn std::fmt::Display| {
+        Error::invalid("certificate", format!("{name} cannot be used: {e}"))
+    };
+    let mut roots = RootCertStore::empty();
+    for ca in CertificateDer::pem_slice_iter(ca) {
+        roots
+            .add(ca.map_err(|e| wrong(&e))?)
+            .map_err(|e| wrong(&e))?;
+    }
+    let chain = CertificateDer::pem_slice_iter(cert)
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|e| wrong(&e))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| wrong(&e))?;
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(Error::internal)?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map(Arc::new)
+        .map_err(|e| wrong(&e))
 }
 
 /// Accepts only the certificate whose SHA-256 is the pin, regardless of names
