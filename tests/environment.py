@@ -126,6 +126,7 @@ class Server:
         self.process = None
         self.address = None
         self.listen = "127.0.0.1:0"
+        self.flags = ["--demo-project"]
         self.config = os.environ.get("JEROBOAM_CONFIG")
         self.log_path = os.path.join(self.state, "server.log")
         self.tokens = {}
@@ -143,7 +144,7 @@ class Server:
 
     def start(self, seconds=30):
         """Waits for `ready:`; returns the milliseconds that it took."""
-        args = [self.bin, "serve", "--state-dir", self.state, "--listen", self.listen]
+        args = [self.bin, "serve", "--state-dir", self.state, "--listen", self.listen, *self.flags]
         if self.config:
             args += ["--config", self.config]
         begun = time.monotonic()

@@ -57,6 +57,9 @@ class Release(Simulated):
     def __init__(self, program, database, with_=None):
         super().__init__(database, with_)
         self.bin = program
+        # Releases before the flag always make the demo project.
+        if "--demo-project" not in run([program, "serve", "--help"]).ok().out:
+            self.flags = []
 
     def started(self):
         """Whether it runs; a refusal must name the schema and the way out."""

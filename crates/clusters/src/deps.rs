@@ -9,6 +9,11 @@ use network::NetworkApi;
 use orchestration::OrchestrationApi;
 use pki::Sealer;
 
+use crate::ranges::RangePools;
+
+/// The state of all routes.
+pub(crate) type State = Arc<ClustersDeps>;
+
 /// Address of the bootstrap listener for nodes, apart from its host.
 #[derive(Debug, Clone)]
 pub struct BootstrapParams {
@@ -27,6 +32,8 @@ pub struct ClustersDeps {
     pub orchestration: OrchestrationApi,
     pub sealer: Arc<Sealer>,
     pub bootstrap: BootstrapParams,
+    /// Where users may choose ranges.
+    pub ranges: RangePools,
     /// How long a node's certificates are valid, seconds; its agent renews
     /// them at two thirds.
     pub node_certificate_seconds: u32,

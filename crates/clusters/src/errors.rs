@@ -2,6 +2,7 @@
 //! the kind; `dialect.rs` renders the body.
 
 use kernel::{Error, Kind};
+use rest::Microversion;
 
 /// 400 with one of Magnum's texts.
 pub(crate) fn bad_request(field: &str, text: impl Into<String>) -> Error {
@@ -27,14 +28,19 @@ fn start(text: &str) -> &str {
 }
 
 /// 406: the endpoint is not part of the API version asked for.
-pub(crate) fn not_in_version(version: (u16, u16), api: &str) -> Error {
+pub(crate) fn not_in_version(version: Microversion, api: &str) -> Error {
     Error::new(
         Kind::NotSupported { status: 406 },
         format!(
-            "Version {}.{} was requested but the requested API {api} is not supported for this version.",
-            version.0, version.1
+            "Version {version} was requested but the requested API {api} is not supported for \
+             this version."
         ),
     )
+}
+
+/// 400: a query parameter that the operation does not have.
+pub(crate) fn unknown_argument(name: &str) -> Error {
+    bad_request(name, format!("Unknown argument: \"{}\"", start(name)))
 }
 
 /// Converts a failed lookup to an error of the request body (400) instead of

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Result, ids};
-use serde_json::{Map, Value};
+use kernel::{Error, Result, ids};
+use schemars::{Schema, json_schema};
+use serde_json::{Map, Value, json};
 
 use crate::errors::{bad_request, invalid_field};
+use crate::python::{python, python_type};
 
 /// Most labels of one object.
 const MAX_LABELS: usize = 256;
@@ -21,21 +23,134 @@ const MAX_LABELS_SIZE: usize = 64 * 1024;
 const MAX_ENTRIES: usize = 1000;
 const MAX_ENTRY: usize = 255;
 
+/// The values that a field of a body takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// Text of this many characters.
+    Text(usize, usize),
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// A text that matches the pattern, of at most this many characters.
+    Pattern(&'static str, usize),
+    /// An integer between these, also as numeric text.
+    Int(i64, i64),
+    /// A boolean, also as one of the usual words.
+    Flag,
+    /// Labels: text, number or boolean values, kept as text.
+    Labels,
+    /// A list of texts or numbers.
+    Texts,
+    /// A uuid with dashes.
+    Uuid,
+}
+
+/// A field of a body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field {
+    name: &'static str,
+    kind: Kind,
+    is_required: bool,
+}
+
+/// A field that may be absent or null.
+pub(crate) const fn optional(name: &'static str, kind: Kind) -> Field {
+    Field {
+        name,
+        kind,
+        is_required: false,
+    }
+}
+
+/// A mandatory field.
+pub(crate) const fn required(name: &'static str, kind: Kind) -> Field {
+    Field {
+        name,
+        kind,
+        is_required: true,
+    }
+}
+
+/// The form of a body: the readers and the schema are derived from it.
+pub(crate) struct BodySpec {
+    /// The name of the body in error texts.
+    pub(crate) argument: &'static str,
+    pub(crate) fields: &'static [Field],
+    /// Rejected if they have a value.
+    pub(crate) read_only: &'static [&'static str],
+    /// Dropped.
+    pub(crate) ignored: &'static [&'static str],
+}
+
+impl BodySpec {
+    /// The schema of the body. Read-only and ignored fields are left out, because
+    /// clients have no reason to send them.
+    pub(crate) fn schema(&self) -> Schema {
+        let properties: Map<String, Value> = self
+            .fields
+            .iter()
+            .map(|f| (f.name.to_owned(), f.schema()))
+            .collect();
+        let required = self.fields.iter().filter(|f| f.is_required);
+        let required: Vec<&str> = required.map(|f| f.name).collect();
+        json_schema!({
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        })
+    }
+}
+
+impl Field {
+    fn schema(&self) -> Value {
+        let (kind, mut rest) = match self.kind {
+            Kind::Text(min, max) => ("string", json!({"minLength": min, "maxLength": max})),
+            Kind::Words(words) if self.is_required => ("string", json!({ "enum": words })),
+            Kind::Words(words) => {
+                let mut all: Vec<Value> = words.iter().map(|w| json!(w)).collect();
+                all.push(Value::Null);
+                ("string", json!({ "enum": all }))
+            }
+            Kind::Pattern(pattern, max) => {
+                ("string", json!({"pattern": pattern, "maxLength": max}))
+            }
+            Kind::Int(min, max) => ("integer", json!({"minimum": min, "maximum": max})),
+            Kind::Flag => ("boolean", json!({})),
+            Kind::Labels => ("object", labels_schema()),
+            Kind::Texts => {
+                let item = json!({"type": "string", "maxLength": MAX_ENTRY});
+                ("array", json!({"items": item, "maxItems": MAX_ENTRIES}))
+            }
+            Kind::Uuid => ("string", json!({"format": "uuid"})),
+        };
+        rest["type"] = if self.is_required {
+            json!(kind)
+        } else {
+            json!([kind, "null"])
+        };
+        rest
+    }
+}
+
+/// The limits of labels, apart from the type.
+fn labels_schema() -> Value {
+    json!({
+        "maxProperties": MAX_LABELS,
+        "propertyNames": {"minLength": 1, "maxLength": MAX_LABEL_NAME},
+        "additionalProperties": {"type": ["string", "number", "boolean"],
+            "maxLength": MAX_LABEL_VALUE},
+    })
+}
+
 /// The body of one request.
 pub(crate) struct Fields {
+    spec: &'static BodySpec,
     map: Map<String, Value>,
 }
 
 impl Fields {
-    /// `arg` is the name of the body in error texts; `read_only` keys are
-    /// rejected if they have a value, `ignored` keys are dropped.
-    pub(crate) fn new(
-        arg: &str,
-        body: Option<Value>,
-        known: &[&str],
-        read_only: &[&str],
-        ignored: &[&str],
-    ) -> Result<Self> {
+    pub(crate) fn new(spec: &'static BodySpec, body: Option<Value>) -> Result<Self> {
+        let arg = spec.argument;
         let Some(body) = body else {
             return Err(bad_request(arg, format!("Missing argument: \"{arg}\"")));
         };
@@ -46,11 +161,11 @@ impl Fields {
             );
             return Err(invalid_field(arg, &python(&body), &why));
         };
-        for key in ignored {
+        for key in spec.ignored {
             map.remove(*key);
         }
         for (key, value) in &map {
-            if read_only.contains(&key.as_str()) {
+            if spec.read_only.contains(&key.as_str()) {
                 if !value.is_null() {
                     return Err(invalid_field(
                         key,
@@ -58,89 +173,107 @@ impl Fields {
                         "Cannot set read only field.",
                     ));
                 }
-            } else if !known.contains(&key.as_str()) {
+            } else if !spec.fields.iter().any(|f| f.name == key) {
                 return Err(bad_request(
                     key,
                     format!("Unknown attribute for argument {arg}: {key}"),
                 ));
             }
         }
-        Ok(Self { map })
+        Ok(Self { spec, map })
     }
 
-    fn get(&self, name: &str) -> Option<&Value> {
-        self.map.get(name).filter(|v| !v.is_null())
+    /// A field with its value; `None` if it is absent or null.
+    ///
+    /// # Errors
+    /// `Invalid` if a mandatory field is missing.
+    fn get(&self, name: &str) -> Result<Option<(Kind, &Value)>> {
+        let field = self.spec.fields.iter().find(|f| f.name == name);
+        let field = field.ok_or_else(|| wrong_reader(name))?;
+        match self.map.get(name).filter(|v| !v.is_null()) {
+            Some(value) => Ok(Some((field.kind, value))),
+            None if field.is_required => {
+                Err(invalid_field(name, "None", "Mandatory field missing."))
+            }
+            None => Ok(None),
+        }
     }
 
-    /// Text of `min` to `max` characters.
-    pub(crate) fn text(&self, name: &str, min: usize, max: usize) -> Result<Option<String>> {
-        self.get(name)
-            .map(|v| check_text(name, v, min, max))
-            .transpose()
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>> {
+        Ok(match self.get(name)? {
+            Some((Kind::Text(min, max), v)) => Some(check_text(name, v, min, max)?),
+            Some((Kind::Words(_), v)) => Some(check_text(name, v, 1, MAX_ENTRY)?),
+            Some((Kind::Pattern(_, max), v)) => Some(check_text(name, v, 0, max)?),
+            Some((Kind::Uuid, v)) => Some(check_uuid(name, v)?),
+            Some(_) => return Err(wrong_reader(name)),
+            None => None,
+        })
     }
 
-    /// As [`Fields::text`], mandatory.
-    pub(crate) fn need_text(&self, name: &str, min: usize, max: usize) -> Result<String> {
-        self.text(name, min, max)?
-            .ok_or_else(|| invalid_field(name, "None", "Mandatory field missing."))
+    /// As [`Fields::text`] for a mandatory field.
+    pub(crate) fn need_text(&self, name: &str) -> Result<String> {
+        self.text(name)?.ok_or_else(|| wrong_reader(name))
     }
 
-    /// An integer, also as numeric text.
-    pub(crate) fn int(&self, name: &str, min: i64, max: i64) -> Result<Option<i64>> {
-        self.get(name)
-            .map(|v| check_int(name, v, min, max))
-            .transpose()
+    pub(crate) fn int(&self, name: &str) -> Result<Option<i64>> {
+        match self.get(name)? {
+            Some((Kind::Int(min, max), v)) => check_int(name, v, min, max).map(Some),
+            Some(_) => Err(wrong_reader(name)),
+            None => Ok(None),
+        }
     }
 
-    /// A boolean, also as one of the usual words.
+    /// As [`Fields::int`] for a mandatory field.
+    pub(crate) fn need_int(&self, name: &str) -> Result<i64> {
+        self.int(name)?.ok_or_else(|| wrong_reader(name))
+    }
+
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
-        self.get(name).map(|v| check_flag(name, v)).transpose()
+        let value = self.get(name)?;
+        value.map(|(_, v)| check_flag(name, v)).transpose()
     }
 
-    /// Labels: text, number or boolean values, kept as text.
     pub(crate) fn labels(&self, name: &str) -> Result<Option<BTreeMap<String, String>>> {
-        self.get(name).map(|v| check_labels(name, v)).transpose()
+        let value = self.get(name)?;
+        value.map(|(_, v)| check_labels(name, v)).transpose()
     }
 
-    /// A list of texts.
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>> {
-        let Some(value) = self.get(name) else {
-            return Ok(Vec::new());
-        };
-        let Some(items) = value.as_array() else {
-            let why = format!("Value not a valid list: {}", python(value));
-            return Err(invalid_field(name, &python(value), &why));
-        };
-        if items.len() > MAX_ENTRIES {
-            let (given, why) = (
-                items.len(),
-                format!("At most {MAX_ENTRIES} entries are allowed."),
-            );
-            return Err(invalid_field(name, &format!("{given} entries"), &why));
-        }
-        items
-            .iter()
-            .map(|v| match v {
-                Value::String(_) => check_text(name, v, 0, MAX_ENTRY),
-                Value::Number(n) => Ok(n.to_string()),
-                _ => Err(invalid_field(name, &python(v), "Every entry must be text.")),
-            })
-            .collect()
+        let value = self.get(name)?;
+        value.map_or_else(|| Ok(Vec::new()), |(_, v)| check_texts(name, v))
     }
+}
 
-    /// A uuid with dashes.
-    pub(crate) fn uuid(&self, name: &str) -> Result<Option<String>> {
-        let Some(text) = self.text(name, 0, 255)? else {
-            return Ok(None);
-        };
-        if ids::is_uuid_like(&text) {
-            Ok(Some(text))
-        } else {
-            let why =
-                format!("unable to convert to uuid. Error: Expected a uuid but received {text}.");
-            Err(invalid_field(name, &text, &why))
-        }
+/// The form of the body and its reader disagree.
+fn wrong_reader(name: &str) -> Error {
+    Error::internal(format!("the body has no such field {name}"))
+}
+
+fn check_texts(name: &str, value: &Value) -> Result<Vec<String>> {
+    let Some(items) = value.as_array() else {
+        let why = format!("Value not a valid list: {}", python(value));
+        return Err(invalid_field(name, &python(value), &why));
+    };
+    if items.len() > MAX_ENTRIES {
+        let why = format!("At most {MAX_ENTRIES} entries are allowed.");
+        let given = format!("{} entries", items.len());
+        return Err(invalid_field(name, &given, &why));
     }
+    let entry = |v: &Value| match v {
+        Value::String(_) => check_text(name, v, 0, MAX_ENTRY),
+        Value::Number(n) => Ok(n.to_string()),
+        _ => Err(invalid_field(name, &python(v), "Every entry must be text.")),
+    };
+    items.iter().map(entry).collect()
+}
+
+fn check_uuid(name: &str, value: &Value) -> Result<String> {
+    let text = check_text(name, value, 0, 255)?;
+    if ids::is_uuid_like(&text) {
+        return Ok(text);
+    }
+    let why = format!("unable to convert to uuid. Error: Expected a uuid but received {text}.");
+    Err(invalid_field(name, &text, &why))
 }
 
 pub(crate) fn check_text(name: &str, value: &Value, min: usize, max: usize) -> Result<String> {
@@ -240,11 +373,8 @@ pub(crate) fn check_labels(name: &str, value: &Value) -> Result<BTreeMap<String,
 pub(crate) fn check_labels_size(name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
     if labels.len() > MAX_LABELS {
         let why = format!("At most {MAX_LABELS} labels are allowed.");
-        return Err(invalid_field(
-            name,
-            &format!("{} labels", labels.len()),
-            &why,
-        ));
+        let given = format!("{} labels", labels.len());
+        return Err(invalid_field(name, &given, &why));
     }
     let size: usize = labels.iter().map(|(k, v)| k.len() + v.len()).sum();
     if size > MAX_LABELS_SIZE {
@@ -267,46 +397,4 @@ fn check_label(field: &str, name: &str, value: &str) -> Result<()> {
         return Err(invalid_field(field, name, &why));
     }
     Ok(())
-}
-
-/// Formats a value like Python, because the texts of the real service contain
-/// such values.
-pub(crate) fn python(value: &Value) -> String {
-    match value {
-        Value::String(s) => s.clone(),
-        other => python_repr(other),
-    }
-}
-
-fn python_repr(value: &Value) -> String {
-    match value {
-        Value::Null => "None".into(),
-        Value::Bool(true) => "True".into(),
-        Value::Bool(false) => "False".into(),
-        Value::Number(n) => n.to_string(),
-        Value::String(s) => format!("'{s}'"),
-        Value::Array(a) => {
-            let items: Vec<_> = a.iter().map(python_repr).collect();
-            format!("[{}]", items.join(", "))
-        }
-        Value::Object(o) => {
-            let items: Vec<_> = o
-                .iter()
-                .map(|(k, v)| format!("'{k}': {}", python_repr(v)))
-                .collect();
-            format!("{{{}}}", items.join(", "))
-        }
-    }
-}
-
-fn python_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<class 'NoneType'>",
-        Value::Bool(_) => "<class 'bool'>",
-        Value::Number(n) if n.is_f64() => "<class 'float'>",
-        Value::Number(_) => "<class 'int'>",
-        Value::String(_) => "<class 'str'>",
-        Value::Array(_) => "<class 'list'>",
-        Value::Object(_) => "<class 'dict'>",
-    }
 }

@@ -3,8 +3,9 @@
 //! renders its template, creates it through orchestration, and reconciles it on
 //! events.
 
+mod api;
+mod authorized;
 mod bootstrap;
-mod call;
 mod certificate;
 mod cluster;
 mod coe;
@@ -13,22 +14,27 @@ mod dialect;
 mod discovery;
 mod errors;
 mod fields;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod kube;
 mod links;
 mod listing;
 mod lookups;
 mod names;
-mod native_api;
 mod node;
 mod nodegroup;
 mod notify;
 mod patch;
 mod policies;
-mod router;
+mod python;
+mod ranges;
 mod schema;
 mod service;
 mod template;
 mod tokens;
+mod versions;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -36,10 +42,13 @@ mod tests;
 use std::sync::Arc;
 
 use flow::{Reconciler, Tasks};
+use kernel::Result;
 
 pub use bootstrap::Bootstrap;
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
+pub use policies::CLUSTER_CREATE_HOST_ROOT as CREATE_HOST_ROOT;
+pub use ranges::RangePools;
 pub use schema::{migrations, sealed_columns};
 
 /// The service.
@@ -52,15 +61,21 @@ impl Clusters {
         Self(Arc::new(deps))
     }
 
-    /// Magnum's API, to be nested at `/container-infra`. It authenticates
-    /// requests itself.
-    pub fn routes(&self) -> axum::Router {
-        router::routes(self.0.clone())
+    /// Magnum's API.
+    ///
+    /// # Errors
+    /// `Internal` if the route table is malformed.
+    pub fn service(&self) -> Result<rest::Service> {
+        api::service(&self.0)
     }
 
-    /// Native routes below `/jeroboam/v1`; they authenticate requests themselves.
-    pub fn native_routes(&self) -> axum::Router {
-        native_api::routes(self.0.clone())
+    /// Our own routes of clusters, below `/jeroboam/v1/clusters`; to be listed
+    /// before the service of `/jeroboam/v1`.
+    ///
+    /// # Errors
+    /// `Internal` if the route table is malformed.
+    pub fn native_service(&self) -> Result<rest::Service> {
+        api::native_service(&self.0)
     }
 
     /// Routes for agents, for the TLS listener of nodes; `tasks` update views.
@@ -75,8 +90,8 @@ impl Clusters {
     }
 }
 
-/// Default policies of this service.
+/// The rules of this service.
 #[must_use]
-pub fn policies() -> &'static [(&'static str, &'static str)] {
-    policies::DEFAULTS
+pub fn policies() -> &'static [&'static kernel::Rule] {
+    policies::RULES
 }

@@ -1,11 +1,15 @@
 //! JSON Patch as Magnum understands it: a list of `add`, `replace` and
 //! `remove` on root attributes and on elements of dictionaries.
 
+use std::marker::PhantomData;
+
 use kernel::{Error, Result};
+use rest::RequestBody;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
 use crate::errors::{bad_request, invalid_field};
-use crate::fields::python;
+use crate::python::python;
 
 /// Paths that no patch may change, in addition to those of the resource.
 const INTERNAL: &[&str] = &[
@@ -49,8 +53,46 @@ pub(crate) struct Rules<'a> {
     pub(crate) mandatory: &'a [&'a str],
 }
 
+/// A resource whose attributes a PATCH changes.
+pub(crate) trait Patchable: Sized {
+    const RULES: Rules<'static>;
+}
+
+/// The body of a PATCH of a resource.
+#[derive(Debug)]
+pub(crate) struct Patch<R> {
+    pub(crate) changes: Vec<Change>,
+    resource: PhantomData<fn() -> R>,
+}
+
+impl<R: Patchable> RequestBody for Patch<R> {
+    fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
+        Some(json_schema!({
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "op": {"type": "string", "enum": ["add", "replace", "remove"]},
+                    "path": {"type": "string", "minLength": 2, "pattern": r"^(/[\w.~-]+)+$"},
+                    // Objects and lists only for attributes that are dictionaries.
+                    "value": {"type": ["string", "number", "boolean", "object", "array", "null"]},
+                },
+                "required": ["op", "path"],
+                "additionalProperties": false,
+            },
+        }))
+    }
+
+    fn read(body: Option<Value>) -> Result<Self> {
+        Ok(Self {
+            changes: parse(body, &R::RULES)?,
+            resource: PhantomData,
+        })
+    }
+}
+
 /// Validates the format of a patch; an empty list changes nothing.
-pub(crate) fn parse(body: Option<Value>, rules: &Rules<'_>) -> Result<Vec<Change>> {
+fn parse(body: Option<Value>, rules: &Rules<'_>) -> Result<Vec<Change>> {
     let Some(body) = body else {
         return Err(bad_request("patch", "Missing argument: \"patch\""));
     };

@@ -7,7 +7,7 @@ use bollard::models::{
     HostConfigCgroupnsModeEnum, Mount, MountType, MountVolumeOptions, NetworkingConfig,
     RestartPolicy, RestartPolicyNameEnum,
 };
-use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess, ProgramSpec};
+use infra::{ContainerSpec, Endpoint, FileSpec, Foreign, NodeAccess, ProgramSpec};
 use kernel::{Error, Result};
 
 /// The body of `POST /containers/create`. It contains only the first endpoint,
@@ -87,7 +87,10 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     };
     let mut config = match spec.access {
         NodeAccess::Plain => config,
-        NodeAccess::Node => near_privileged(config),
+        NodeAccess::Node if spec.foreign == Foreign::default() => {
+            near_privileged(config, NODE_DEVICES)
+        }
+        NodeAccess::Node => near_privileged(config, ALL_DEVICES),
     };
     if !spec.foreign.tmpfs.is_empty() {
         config.tmpfs = Some(tmpfs(&spec.foreign.tmpfs));
@@ -107,19 +110,58 @@ fn tmpfs(paths: &[impl AsRef<str>]) -> HashMap<String, String> {
     paths.iter().map(exec).collect()
 }
 
-/// `Privileged` fails on machines whose bounding set lacks a capability, so
-/// nodes get all of its other effects.
-fn near_privileged(config: HostConfig) -> HostConfig {
+/// Capabilities of nodes. The first 14 are those of an ordinary container, which
+/// the containers inside a node have too.
+const NODE_CAPABILITIES: &[&str] = &[
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+    // Networks and mounts of the nested engine.
+    "NET_ADMIN",
+    "SYS_ADMIN",
+    // The nested engine enters containers whose user is not root.
+    "SYS_PTRACE",
+    // The kubelet opens `/dev/kmsg` and ends where `kernel.dmesg_restrict`
+    // forbids it.
+    "SYSLOG",
+    // No node needs these two, but databases and stores of secrets ask for them.
+    "IPC_LOCK",
+    "SYS_NICE",
+];
+
+/// Devices of nodes in addition to those of an ordinary container: the kernel's
+/// log, `/dev/fuse`, `/dev/net/tun`.
+const NODE_DEVICES: &[&str] = &["c 1:11 r", "c 10:229 rwm", "c 10:200 rwm"];
+
+/// The containerd of an image that was not built by Jeroboam gives all devices
+/// to a privileged pod, and kind's proxy is one; the kernel refuses this where
+/// the node does not have them itself.
+const ALL_DEVICES: &[&str] = &["a *:* rwm"];
+
+/// What of `Privileged` the nested engine needs. `Privileged` itself would also
+/// fail on machines whose bounding set lacks a capability.
+fn near_privileged(config: HostConfig, devices: &[&str]) -> HostConfig {
     let list = |items: &[&str]| Some(items.iter().map(|s| (*s).to_owned()).collect());
     HostConfig {
-        cap_add: list(&["ALL"]),
-        cap_drop: list(&["SYS_RESOURCE"]),
+        cap_add: list(NODE_CAPABILITIES),
+        cap_drop: list(&["ALL"]),
         security_opt: list(&["seccomp=unconfined", "apparmor=unconfined"]),
         // Present and empty, because absent means the default list of the
         // engine.
         masked_paths: Some(vec![]),
         readonly_paths: Some(vec![]),
-        device_cgroup_rules: list(&["a *:* rwm"]),
+        device_cgroup_rules: list(devices),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         privileged: Some(false),
         tmpfs: Some(tmpfs(&["/run", "/tmp"])),

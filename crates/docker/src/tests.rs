@@ -39,12 +39,21 @@ fn node(name: &str) -> ContainerSpec {
 }
 
 #[test]
-fn a_node_gets_nearly_everything() {
+fn a_node_gets_what_a_nested_engine_needs() {
     let body = spec::body(&node("jb-srv-1"));
     let host = serde_json::to_value(body.host_config.unwrap()).unwrap();
     assert_eq!(host["MaskedPaths"], serde_json::json!([]));
     assert_eq!(host["ReadonlyPaths"], serde_json::json!([]));
-    assert_eq!(host["CapDrop"], serde_json::json!(["SYS_RESOURCE"]));
+    assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
+    let given = host["CapAdd"].as_array().unwrap();
+    assert!(given.contains(&"SYS_ADMIN".into()));
+    for withheld in ["ALL", "SYS_MODULE", "SYS_BOOT", "SYS_TIME", "SYS_RAWIO"] {
+        assert!(!given.contains(&withheld.into()), "{withheld}");
+    }
+    for rule in host["DeviceCgroupRules"].as_array().unwrap() {
+        let rule = rule.as_str().unwrap();
+        assert!(rule.starts_with("c ") && !rule.contains('*'), "{rule}");
+    }
     assert_eq!(host["CgroupnsMode"], "private");
     assert_eq!(host["RestartPolicy"]["Name"], "always");
     assert_eq!(

@@ -1,55 +1,95 @@
-//! Initial contents of a new database: roles, a domain, two projects, two
-//! users.
+//! Initial contents of a new database: roles, a domain, and the project `admin`
+//! with its user; the project `demo` with its user only if it is requested.
 
 use db::{Db, Table as _, Tx};
-use kernel::{Kind, Result, ids};
+use kernel::{Error, Kind, Result, ids};
 
+use crate::attributes::Attributes;
 use crate::password;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment, Role};
-use crate::user::User;
+use crate::user::{self, User};
 
-/// The generated passwords, which only the server that won the bootstrap has.
-#[derive(Debug, Clone)]
+const DOMAIN: &str = "default";
+const DEMO: &str = "demo";
+
+/// The passwords of the users that this call created; `None` for a user that
+/// exists already or that another server created.
+#[derive(Debug, Clone, Default)]
 pub struct Bootstrapped {
-    pub admin_password: String,
-    pub demo_password: String,
+    pub admin_password: Option<String>,
+    pub demo_password: Option<String>,
 }
 
-/// Fills a new database in one transaction; returns `None` if another server
-/// did it.
-pub(crate) async fn run(db: &Db) -> Result<Option<Bootstrapped>> {
-    if project::table::by_id(db, "default").await?.is_some() {
-        return Ok(None);
+/// Fills a new database; with `demo`, adds the demo project unless it exists.
+pub(crate) async fn run(db: &Db, demo: bool) -> Result<Bootstrapped> {
+    let mut made = Bootstrapped::default();
+    if project::table::by_id(db, DOMAIN).await?.is_none() {
+        let (password, hash) = new_password().await?;
+        made.admin_password = created(db::write!(db, |tx| {
+            // The password is shown once, by the server that generated it.
+            tx.write_receipt().await?;
+            fill(tx, &hash).await
+        }))?
+        .then_some(password);
     }
-    let first = Bootstrapped {
-        admin_password: ids::secret_hex(16),
-        demo_password: ids::secret_hex(16),
-    };
-    let admin_hash = password::hash(first.admin_password.clone()).await?;
-    let demo_hash = password::hash(first.demo_password.clone()).await?;
-    let filled = db::write!(db, |tx| {
-        // The passwords are shown once, by the server that generated them.
-        tx.write_receipt().await?;
-        fill(tx, &admin_hash, &demo_hash).await
-    });
-    match filled {
-        Ok(()) => Ok(Some(first)),
-        // Another server inserted the domain first.
-        Err(e) if e.kind == Kind::AlreadyExists => Ok(None),
+    if demo && !has_demo(db).await? {
+        let role = member(db).await?;
+        let (password, hash) = new_password().await?;
+        made.demo_password = created(db::write!(db, |tx| {
+            tx.write_receipt().await?;
+            project_with_user(tx, DEMO, &hash, &role).await.map(|_| ())
+        }))?
+        .then_some(password);
+    }
+    Ok(made)
+}
+
+async fn new_password() -> Result<(String, String)> {
+    let password = ids::secret_hex(16);
+    let hash = password::hash(password.clone()).await?;
+    Ok((password, hash))
+}
+
+/// Returns `false` if another server inserted the rows first.
+fn created(done: Result<()>) -> Result<bool> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind == Kind::AlreadyExists => Ok(false),
         Err(e) => Err(e),
     }
 }
 
-async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
+async fn has_demo(db: &Db) -> Result<bool> {
+    let project = project::table::by_name(db, DOMAIN, DEMO).await?;
+    let user = user::table::by_name(db, DOMAIN, DEMO).await?;
+    Ok(project.is_some() || user.is_some())
+}
+
+/// The id of the role `member`.
+async fn member(db: &Db) -> Result<String> {
+    let roles = role::table::list(db).await?;
+    let found = roles.into_iter().find(|r| r.name == "member");
+    found.map(|r| r.id).ok_or_else(|| {
+        Error::invalid(
+            "demo_project",
+            "demo_project: there is no role `member` for its user; create it, or start without \
+             the demo project",
+        )
+    })
+}
+
+async fn fill(tx: &mut Tx, admin_hash: &str) -> Result<()> {
     let domain = Project {
-        id: "default".into(),
+        id: DOMAIN.into(),
         name: "Default".into(),
         domain_id: String::new(),
         parent_id: None,
         is_domain: true,
         enabled: true,
         description: "The default domain".into(),
+        options: Attributes::default(),
+        extra: Attributes::default(),
     };
     domain.insert(tx).await?;
     let mut roles = Vec::new();
@@ -58,6 +98,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
             id: ids::hex(),
             name: name.into(),
             description: String::new(),
+            options: Attributes::default(),
         };
         role.insert(tx).await?;
         roles.push(role);
@@ -65,43 +106,54 @@ async fn fill(tx: &mut Tx, admin_hash: &str, demo_hash: &str) -> Result<()> {
     for (prior, implied) in [(0, 1), (1, 2), (2, 3)] {
         role::table::imply(tx, &roles[prior].id, &roles[implied].id).await?;
     }
-    for (name, hash, role) in [("admin", admin_hash, 0), ("demo", demo_hash, 2)] {
-        let project = Project {
-            id: ids::hex(),
-            name: name.into(),
-            domain_id: "default".into(),
-            parent_id: Some("default".into()),
-            is_domain: false,
-            enabled: true,
-            description: String::new(),
+    let user_id = project_with_user(tx, "admin", admin_hash, &roles[0].id).await?;
+    for (kind, target_id) in [("domain", DOMAIN), ("system", "all")] {
+        let grant = Assignment {
+            user_id: user_id.clone(),
+            kind: kind.into(),
+            target_id: target_id.into(),
+            role_id: roles[0].id.clone(),
         };
-        project.insert(tx).await?;
-        let user = User {
-            id: ids::hex(),
-            name: name.into(),
-            domain_id: "default".into(),
-            password_hash: Some(hash.to_owned()),
-            enabled: true,
-            default_project_id: None,
-            email: None,
-            description: String::new(),
-            tokens_after: 0,
-        };
-        user.insert(tx).await?;
-        let mut targets = vec![("project", project.id)];
-        if name == "admin" {
-            targets.push(("domain", "default".into()));
-            targets.push(("system", "all".into()));
-        }
-        for (kind, target_id) in targets {
-            let grant = Assignment {
-                user_id: user.id.clone(),
-                kind: kind.into(),
-                target_id,
-                role_id: roles[role].id.clone(),
-            };
-            role::table::grant(tx, &grant).await?;
-        }
+        role::table::grant(tx, &grant).await?;
     }
     Ok(())
+}
+
+/// Inserts a project and a user of the same name with a role on it; returns the
+/// id of the user.
+async fn project_with_user(tx: &mut Tx, name: &str, hash: &str, role_id: &str) -> Result<String> {
+    let project = Project {
+        id: ids::hex(),
+        name: name.into(),
+        domain_id: DOMAIN.into(),
+        parent_id: Some(DOMAIN.into()),
+        is_domain: false,
+        enabled: true,
+        description: String::new(),
+        options: Attributes::default(),
+        extra: Attributes::default(),
+    };
+    project.insert(tx).await?;
+    let user = User {
+        id: ids::hex(),
+        name: name.into(),
+        domain_id: DOMAIN.into(),
+        password_hash: Some(hash.to_owned()),
+        enabled: true,
+        default_project_id: None,
+        email: None,
+        description: String::new(),
+        tokens_after: 0,
+        options: Attributes::default(),
+        extra: Attributes::default(),
+    };
+    user.insert(tx).await?;
+    let grant = Assignment {
+        user_id: user.id.clone(),
+        kind: "project".into(),
+        target_id: project.id,
+        role_id: role_id.to_owned(),
+    };
+    role::table::grant(tx, &grant).await?;
+    Ok(user.id)
 }

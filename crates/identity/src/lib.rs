@@ -3,13 +3,22 @@
 //! database.
 
 mod app_credential;
+mod attributes;
 mod bootstrap;
 mod call;
 mod catalog;
-mod catalog_http;
 mod dialect;
 mod domain;
+mod envelope;
+mod errors;
+mod fields;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod grant;
+mod group;
+mod listing;
+mod options;
 mod password;
 mod policy;
 mod project;

@@ -51,6 +51,26 @@ pub fn migrations() -> &'static [Migration] {
                 secret_hash {text} NOT NULL, roles {text} NOT NULL, description {text},
                 expires_at bigint, unrestricted boolean NOT NULL, UNIQUE (user_id, name))",
         },
+        Migration {
+            name: "identity-008-user-options",
+            sql: "ALTER TABLE identity_user ADD COLUMN options {text}",
+        },
+        Migration {
+            name: "identity-009-user-extra",
+            sql: "ALTER TABLE identity_user ADD COLUMN extra {text}",
+        },
+        Migration {
+            name: "identity-010-project-options",
+            sql: "ALTER TABLE project ADD COLUMN options {text}",
+        },
+        Migration {
+            name: "identity-011-project-extra",
+            sql: "ALTER TABLE project ADD COLUMN extra {text}",
+        },
+        Migration {
+            name: "identity-012-role-options",
+            sql: "ALTER TABLE identity_role ADD COLUMN options {text}",
+        },
     ]
 }
 
@@ -59,6 +79,7 @@ mod tests {
     use db::{Table, values};
 
     use super::*;
+    use crate::attributes::Attributes;
     use crate::project::Project;
     use crate::role::{Assignment, Role};
     use crate::user::User;
@@ -75,6 +96,10 @@ mod tests {
         assert_eq!(format!("{read:?}"), format!("{row:?}"));
     }
 
+    fn set(name: &str) -> Attributes {
+        Attributes([(name.to_owned(), true.into())].into_iter().collect())
+    }
+
     #[tokio::test]
     async fn every_column_is_listed_and_round_trips() {
         for test in testkit::every_database(migrations()).await {
@@ -87,6 +112,8 @@ mod tests {
                 is_domain: false,
                 enabled: true,
                 description: "text".into(),
+                options: set("immutable"),
+                extra: Attributes::default(),
             };
             same(db, project).await;
             let user = User {
@@ -99,12 +126,15 @@ mod tests {
                 email: None,
                 description: "text".into(),
                 tokens_after: 7,
+                options: Attributes::default(),
+                extra: set("phone"),
             };
             same(db, user).await;
             let role = Role {
                 id: "r".into(),
                 name: "n".into(),
                 description: "text".into(),
+                options: set("immutable"),
             };
             same(db, role).await;
             let assignment = Assignment {

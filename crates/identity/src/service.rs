@@ -4,16 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::middleware::from_fn;
-use axum::routing::any;
 use db::Db;
-use kernel::{Ctx, Enforcer as _, Result, Target};
-use rest::policy::Policies;
+use kernel::{Ctx, Enforcer, Result, Rule, Target};
+use rest::Settings;
 
+use crate::catalog::Listing;
+use crate::dialect::Keystone;
+use crate::errors::forbidden;
 use crate::token::keyring::Keyring;
 use crate::token::{self, cache::Cache};
-use crate::{Bootstrapped, CatalogEntry, bootstrap, call};
+use crate::{Bootstrapped, CatalogEntry, bootstrap};
+
+/// Keystone's limit of a body, in bytes.
+const BODY_LIMIT: usize = 114_688;
 
 /// The identity service; cheap to clone.
 #[derive(Clone)]
@@ -21,9 +24,8 @@ pub struct Identity {
     pub(crate) db: Db,
     pub(crate) keys: Arc<Keyring>,
     pub(crate) cache: Arc<Cache>,
-    pub(crate) catalog: Arc<Vec<CatalogEntry>>,
-    pub(crate) policies: Arc<Policies>,
-    pub(crate) public_endpoint: Option<Arc<str>>,
+    pub(crate) catalog: Arc<[Listing]>,
+    pub(crate) policies: Arc<dyn Enforcer>,
 }
 
 impl Identity {
@@ -35,66 +37,59 @@ impl Identity {
         db: Db,
         key_dir: &Path,
         catalog: Vec<CatalogEntry>,
-        public_endpoint: Option<String>,
+        policies: Arc<dyn Enforcer>,
     ) -> Result<Self> {
         Ok(Self {
             db,
             keys: Arc::new(Keyring::open(key_dir)?),
             cache: Arc::default(),
-            catalog: Arc::new(catalog),
-            policies: Arc::new(Policies::new(crate::policies())?),
-            public_endpoint: public_endpoint.map(Into::into),
+            catalog: catalog.into_iter().map(Listing::new).collect(),
+            policies,
         })
     }
 
-    /// Fills a new database; see [`Bootstrapped`].
+    /// Fills a new database. `demo`: also creates the project `demo` with its
+    /// user, unless one of them exists.
     ///
     /// # Errors
     /// Fails if the database fails.
-    pub async fn bootstrap(&self) -> Result<Option<Bootstrapped>> {
-        bootstrap::run(&self.db).await
+    pub async fn bootstrap(&self, demo: bool) -> Result<Bootstrapped> {
+        bootstrap::run(&self.db, demo).await
     }
 
-    /// The routes, with their full paths under `/identity`.
-    pub fn routes(&self) -> Router {
-        let auth: Arc<dyn rest::Authenticator> = Arc::new(self.clone());
-        let dialect: Arc<dyn rest::Dialect> = Arc::new(crate::dialect::Keystone);
-        rest::require_auth(
-            token::http::routes(self.clone()).merge(self.resources()),
-            auth,
-            dialect,
-            &["/identity", "/identity/v3", "/identity/v3/auth/tokens"],
+    /// Keystone's API below `/identity`.
+    ///
+    /// # Errors
+    /// `Internal` if the route table contradicts itself.
+    pub fn service(&self) -> Result<rest::Service> {
+        let routes = [
+            token::http::routes(),
+            crate::user::http::routes(),
+            crate::project::http::routes(),
+            crate::domain::http::routes(),
+            crate::role::http::routes(),
+            crate::grant::http::routes(),
+            crate::grant::assignments::routes(),
+            crate::app_credential::http::routes(),
+            crate::catalog::http::routes(),
+            crate::group::routes(),
+        ];
+        let mut settings = Settings::new("identity", "/identity", Arc::new(Keystone));
+        settings.authenticator = Some(Arc::new(self.clone()));
+        settings.body_limit = BODY_LIMIT;
+        settings.vary = Some("X-Auth-Token");
+        rest::Service::new(
+            settings,
+            self.clone(),
+            routes.into_iter().flatten().collect(),
         )
-        .merge(
-            crate::user::http::public()
-                .layer(from_fn(call::render_refusals))
-                .with_state(self.clone()),
-        )
-    }
-
-    /// All routes except those of tokens.
-    fn resources(&self) -> Router {
-        Router::new()
-            .merge(crate::user::http::routes())
-            .merge(crate::project::http::routes())
-            .merge(crate::domain::http::routes())
-            .merge(crate::role::http::routes())
-            .merge(crate::grant::http::routes())
-            .merge(crate::grant::assignments::routes())
-            .merge(crate::app_credential::http::routes())
-            .merge(crate::catalog_http::routes())
-            .route("/identity/{*path}", any(call::unknown))
-            .layer(from_fn(call::render_refusals))
-            .with_state(self.clone())
     }
 
     /// # Errors
     /// `Forbidden` with Keystone's text if the rule denies.
-    pub(crate) fn allow(&self, rule: &str, ctx: &Ctx, target: &Target) -> Result<()> {
-        if self.policies.allows(rule, ctx, target) {
-            return Ok(());
-        }
-        Err(call::forbidden(rule))
+    pub(crate) fn allow(&self, rule: &'static Rule, ctx: &Ctx, target: &Target) -> Result<()> {
+        let checked = self.policies.check(rule, ctx, target);
+        checked.map_err(|_| forbidden(rule))
     }
 }
 

@@ -204,3 +204,29 @@ async fn a_token_says_by_which_application_credential_it_was_issued() {
     let shown = w.send("GET /v3/auth/tokens", &token, &token, "").await;
     assert_eq!(shown.body["token"]["application_credential"], block);
 }
+
+#[tokio::test]
+async fn a_token_can_be_revoked_without_those_issued_from_it() {
+    let w = Fixture::start().await;
+    let admin = w.admin().await;
+    let first = w.login("admin", &w.admin_password, json!("unscoped")).await;
+    let first = first.token();
+    let source = json!({"methods": ["token"], "token": {"id": first}});
+    let second = w.auth(source, project("admin")).await.token();
+    let one = "DELETE /v3/auth/tokens?cascade=false";
+    assert_eq!(w.send(one, &admin, &first, "").await.status, 204);
+    let ask = |token: String| {
+        let admin = admin.clone();
+        let w = &w;
+        async move {
+            w.send("GET /v3/auth/tokens", &admin, &token, "")
+                .await
+                .status
+        }
+    };
+    assert_eq!(ask(first).await, 404);
+    assert_eq!(ask(second.clone()).await, 200);
+    let all = "DELETE /v3/auth/tokens";
+    assert_eq!(w.send(all, &admin, &second, "").await.status, 204);
+    assert_eq!(ask(second).await, 404);
+}

@@ -15,8 +15,9 @@ pub enum NodeAccess {
     /// An ordinary container.
     #[default]
     Plain,
-    /// For cluster nodes: all capabilities that the machine can grant, no
-    /// seccomp, unmasked paths, all devices, private cgroup namespace.
+    /// For cluster nodes: the capabilities and devices that a nested engine
+    /// needs, no seccomp, unmasked paths, private cgroup namespace. Root in such
+    /// a container can become root on the host.
     Node,
 }
 

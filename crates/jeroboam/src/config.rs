@@ -1,5 +1,7 @@
 //! Configuration: defaults, then the TOML file, then flags.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,6 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::server::state_dir::private;
+
+pub use limits::Limits;
 
 /// From the duration of a renewal on a busy machine to the lifetime of a CA.
 const NODE_CERTIFICATE_SECONDS: std::ops::RangeInclusive<u32> = 60..=157_680_000;
@@ -26,14 +30,20 @@ pub struct Config {
     /// Public address for clients, such as `https://clusters.example.org`;
     /// `None`: the Host of each request.
     pub public_endpoint: Option<String>,
+    /// YAML file with rules that replace the defaults of `jeroboam policy list`;
+    /// a change takes effect at once.
+    pub policy_file: Option<PathBuf>,
     /// TCP port of the bootstrap listener on the gateway of each cluster
     /// network.
     pub bootstrap_port: u16,
     /// Additional addresses of the bootstrap listener, for nodes that do not
     /// reach this server through their gateway.
     pub bootstrap_listen: Vec<SocketAddr>,
+    /// Whether the project `demo` and its user are created, if they do not exist.
+    pub demo_project: bool,
     pub clusters: Clusters,
     pub infra: Infra,
+    pub limits: Limits,
 }
 
 /// Settings for all clusters.
@@ -43,6 +53,72 @@ pub struct Clusters {
     /// Lifetime of node certificates, seconds. Agents renew them after two
     /// thirds of it.
     pub node_certificate_seconds: u32,
+    /// Ranges in which users may choose those of nodes, pods and services by
+    /// labels; empty: all private ranges.
+    pub ranges: Vec<ipnet::Ipv4Net>,
+    pub isolation: Isolation,
+}
+
+/// Projects that may create clusters, by isolation level.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Isolation {
+    /// Users of these clusters can become root on the host.
+    pub host_root: Projects,
+}
+
+/// A set of projects: `"all"` or a list of ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Given")]
+pub enum Projects {
+    #[default]
+    All,
+    Listed(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Given {
+    Word(String),
+    Listed(Vec<String>),
+}
+
+impl TryFrom<Given> for Projects {
+    type Error = String;
+
+    fn try_from(given: Given) -> Result<Self, String> {
+        match given {
+            Given::Word(word) if word == "all" => Ok(Self::All),
+            Given::Word(word) => Err(format!(
+                "'{word}' is not a set of projects; use \"all\" or a list of project ids"
+            )),
+            Given::Listed(ids) => {
+                let valid = |id: &str| {
+                    !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+                };
+                match ids.iter().find(|id| !valid(id)) {
+                    Some(id) => Err(format!(
+                        "'{id}' is not the id of a project; `openstack project list` shows them"
+                    )),
+                    None => Ok(Self::Listed(ids)),
+                }
+            }
+        }
+    }
+}
+
+impl Projects {
+    /// The policy rule that permits these projects only.
+    pub fn rule(&self) -> String {
+        match self {
+            Self::All => "@".into(),
+            Self::Listed(ids) if ids.is_empty() => "!".into(),
+            Self::Listed(ids) => {
+                let checks: Vec<_> = ids.iter().map(|id| format!("project_id:{id}")).collect();
+                checks.join(" or ")
+            }
+        }
+    }
 }
 
 /// Implementation of the infrastructure ports.
@@ -81,10 +157,13 @@ impl Default for Config {
             key_dir: None,
             database: None,
             public_endpoint: None,
+            policy_file: None,
             bootstrap_port: 9512,
             bootstrap_listen: Vec::new(),
+            demo_project: false,
             clusters: Clusters::default(),
             infra: Infra::default(),
+            limits: Limits::default(),
         }
     }
 }
@@ -93,6 +172,8 @@ impl Default for Clusters {
     fn default() -> Self {
         Self {
             node_certificate_seconds: 365 * 24 * 3600,
+            ranges: Vec::new(),
+            isolation: Isolation::default(),
         }
     }
 }
@@ -135,6 +216,7 @@ impl Config {
         if config.database.as_deref().is_some_and(has_password) {
             private("config", path)?;
         }
+        config.limits.check()?;
         Ok(config)
     }
 
@@ -202,5 +284,24 @@ mod tests {
         let e = e.to_string();
         assert!(e.starts_with("config: others can read"), "{e}");
         assert!(e.contains("chmod") && !e.contains("secret"), "{e}");
+    }
+
+    #[test]
+    fn projects_become_a_policy_rule() {
+        let rule = |text: &str| {
+            toml::from_str::<Config>(&format!("[clusters.isolation]\nhost_root = {text}"))
+                .map(|c| c.clusters.isolation.host_root.rule())
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(rule("\"all\"").unwrap(), "@");
+        assert_eq!(rule("[]").unwrap(), "!");
+        assert_eq!(
+            rule("[\"a1\", \"b-2\"]").unwrap(),
+            "project_id:a1 or project_id:b-2"
+        );
+        assert!(rule("\"some\"").unwrap_err().contains("project ids"));
+        let refused = rule("[\"a or role:member\"]").unwrap_err();
+        assert!(refused.contains("not the id of a project"), "{refused}");
+        assert_eq!(Config::default().clusters.isolation.host_root.rule(), "@");
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Granted;
+
 /// What the token is scoped to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Scope {
@@ -32,6 +34,9 @@ pub struct Ctx {
     /// See [`Ctx::generation`]; users have none.
     #[serde(skip)]
     pub generation: Option<i64>,
+    /// The rules that allowed something in this request.
+    #[serde(skip)]
+    pub granted: Granted,
 }
 
 impl Ctx {
@@ -46,6 +51,7 @@ impl Ctx {
             scope: Scope::System,
             roles: vec!["admin".into(), "service".into()],
             generation: None,
+            granted: Granted::default(),
         }
     }
 

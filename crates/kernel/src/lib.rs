@@ -13,4 +13,4 @@ pub use ctx::{Ctx, Scope};
 pub use error::{Error, Kind, Result};
 pub use event::{Event, OwnerKey};
 pub use page::{Page, SortDir};
-pub use policy::{Enforcer, Target};
+pub use policy::{Enforcer, Granted, Rule, Target};

@@ -1,7 +1,21 @@
-//! The port through which `ops.rs` checks permissions. The language itself
+//! The port through which operations check permissions. The language itself
 //! (oslo.policy) is implemented in `rest`.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::{Ctx, Result};
+
+/// A named rule, such as `cluster:create`. Services declare their rules as
+/// constants, so that a rule that does not exist does not compile.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The name in the policy file of the operator.
+    pub name: &'static str,
+    /// The default, in the language of oslo.policy.
+    pub default: &'static str,
+    /// What the rule permits, for `jeroboam policy list`.
+    pub about: &'static str,
+}
 
 /// The owner of the object of a policy check.
 #[derive(Debug, Clone, Default)]
@@ -29,22 +43,66 @@ impl Target {
     }
 }
 
-/// Evaluates named rules, such as `cluster:create`.
-pub trait Enforcer: Send + Sync {
-    /// Whether the rule allows the operation. An unknown rule denies.
-    fn allows(&self, rule: &str, ctx: &Ctx, target: &Target) -> bool;
+/// The rules that allowed something in one request. The HTTP layer refuses to
+/// send a successful answer of a route whose rule is not among them, so that no
+/// route can forget its check. Clones share the record.
+#[derive(Debug, Clone, Default)]
+pub struct Granted(Arc<Mutex<Vec<&'static str>>>);
 
-    /// As `allows`.
+impl Granted {
+    /// Records that the rule allowed the operation, or that the operation is
+    /// permitted for another reason that the caller has verified.
+    pub fn record(&self, rule: &Rule) {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !names.contains(&rule.name) {
+            names.push(rule.name);
+        }
+    }
+
+    #[must_use]
+    pub fn has(&self, rule: &Rule) -> bool {
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.contains(&rule.name)
+    }
+}
+
+/// Evaluates rules.
+pub trait Enforcer: Send + Sync {
+    /// Whether the rule allows the operation.
+    fn allows(&self, rule: &Rule, ctx: &Ctx, target: &Target) -> bool;
+
+    /// As [`Enforcer::allows`]; records a positive decision in the context.
     ///
     /// # Errors
     /// `Forbidden` with the text of oslo.policy if the rule denies.
-    fn check(&self, rule: &str, ctx: &Ctx, target: &Target) -> Result<()> {
+    fn check(&self, rule: &Rule, ctx: &Ctx, target: &Target) -> Result<()> {
         if self.allows(rule, ctx, target) {
+            ctx.granted.record(rule);
             Ok(())
         } else {
             Err(crate::Error::forbidden(format!(
-                "Policy doesn't allow {rule} to be performed."
+                "Policy doesn't allow {} to be performed.",
+                rule.name
             )))
         }
     }
+}
+
+/// Declares the rules of a service as constants, and `RULES` with all of them:
+/// `rules! { LIST_USERS = "identity:list_users", "role:reader", "List users."; }`.
+#[macro_export]
+macro_rules! rules {
+    ($($name:ident = $rule:expr, $default:expr, $about:expr;)*) => {
+        $(
+            #[doc = concat!("`", $rule, "`")]
+            pub static $name: $crate::Rule = $crate::Rule {
+                name: $rule,
+                default: $default,
+                about: $about,
+            };
+        )*
+
+        /// All rules of this service.
+        pub static RULES: &[&$crate::Rule] = &[$(&$name),*];
+    };
 }

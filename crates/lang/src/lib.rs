@@ -5,6 +5,9 @@
 //! [`hot::Template`], a template with parameters becomes a [`hot::Bound`],
 //! which evaluates nodes to JSON values.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hot;
 mod node;
 mod problem;

@@ -4,6 +4,13 @@ use std::fmt;
 
 use crate::Pos;
 
+/// Longest path of a problem, bytes.
+const MAX_PATH: usize = 300;
+/// Longest message of a problem, bytes.
+const MAX_MESSAGE: usize = 2000;
+/// Most problems that a report lists.
+const MAX_SHOWN: usize = 100;
+
 /// One problem. Shown as `path: line N: message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -14,14 +21,40 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Names in a path and in a message may be as long as the text, so both are
+    /// shortened: the report of a template with many problems stays small.
     #[must_use]
     pub fn new(path: impl fmt::Display, pos: Pos, message: impl Into<String>) -> Self {
+        let mut shown = Shortened(String::new());
+        // The error says that the rest of the path is not needed.
+        let _ = fmt::Write::write_fmt(&mut shown, format_args!("{path}"));
+        let mut message = message.into();
+        if message.len() > MAX_MESSAGE {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+            message.push('…');
+        }
         Self {
-            path: path.to_string(),
+            path: shown.0,
             // Values that were not parsed have no position.
             pos: (pos.line > 0).then_some(pos),
-            message: message.into(),
+            message,
         }
+    }
+}
+
+/// The start of a path.
+struct Shortened(String);
+
+impl fmt::Write for Shortened {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let left = MAX_PATH.saturating_sub(self.0.len());
+        if text.len() <= left {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        self.0.push_str(&text[..text.floor_char_boundary(left)]);
+        self.0.push('…');
+        Err(fmt::Error)
     }
 }
 
@@ -37,10 +70,14 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All problems as one text, one per line.
+/// The problems as one text, one per line; of many the first ones.
 #[must_use]
 pub fn describe(problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let shown = problems.iter().take(MAX_SHOWN);
+    let mut lines: Vec<String> = shown.map(ToString::to_string).collect();
+    if problems.len() > MAX_SHOWN {
+        lines.push(format!("{} more problems.", problems.len() - MAX_SHOWN));
+    }
     lines.join("\n")
 }
 
@@ -94,5 +131,22 @@ impl fmt::Display for Path<'_> {
             Segment::Name(name) => write!(f, ".{name}"),
             Segment::Index(index) => write!(f, "[{index}]"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_many_problems_with_long_names_is_short() {
+        let name = "ü".repeat(100_000);
+        let root = Path::root(&name);
+        let problem = Problem::new(root.key(&name), Pos::default(), name.clone());
+        assert!(problem.path.len() <= MAX_PATH + 3 && problem.path.ends_with('…'));
+        assert!(problem.message.len() <= MAX_MESSAGE + 3);
+        let report = describe(&vec![problem; 1000]);
+        assert_eq!(report.lines().count(), MAX_SHOWN + 1);
+        assert!(report.ends_with("\n900 more problems."));
     }
 }

@@ -173,6 +173,17 @@ fn no_value_grows_without_end() {
     for text in [
         format!("{{str_replace: {{template: {long}, params: {{x: {long}}}}}}}"),
         format!("{{repeat: {{template: x, for_each: {{x: [{list}], y: [{list}], z: [{list}]}}}}}}"),
+        // The values contain the next variable.
+        format!(
+            "{{repeat: {{template: aaa, for_each: {{a: [{}], b: [{}], c: [{long}]}}}}}}",
+            "b".repeat(3000),
+            "c".repeat(3000)
+        ),
+        format!("{{list_join: [{long}, [{list}]]}}"),
+        format!(
+            "{{str_split: [a, {{str_replace: {{template: {long}, params: {{x: {}}}}}}}]}}",
+            "a".repeat(2000)
+        ),
     ] {
         assert!(eval(&text).unwrap_err().contains("would take more than"));
     }
@@ -243,4 +254,53 @@ outputs:
     let template = Template::parse(circle).unwrap();
     let e = describe(&Bound::new(template, &BTreeMap::new(), &Pseudo::default()).unwrap_err());
     assert!(e.contains("Circular definition for condition \"a\""), "{e}");
+}
+
+/// Whether a template is parsed and bound.
+fn bind(sections: &str) -> Result<Bound, String> {
+    let text = format!("heat_template_version: 2021-04-16\n{sections}");
+    let template = Template::parse(&text).map_err(|p| describe(&p))?;
+    Bound::new(template, &BTreeMap::new(), &Pseudo::default()).map_err(|p| describe(&p))
+}
+
+#[test]
+fn the_smallest_integers_of_a_modulo_are_checked() {
+    let modulo = |default: i64, step: i64, offset: i64| {
+        bind(&format!(
+            "parameters:\n  a: {{type: number, default: {default}, \
+             constraints: [{{modulo: {{step: {step}, offset: {offset}}}}}]}}\n"
+        ))
+    };
+    assert!(modulo(i64::MIN, -1, 0).is_ok());
+    assert!(modulo(-7, -5, -2).is_ok());
+    assert!(modulo(1, 5, i64::MIN).unwrap_err().contains("'step'"));
+    assert!(modulo(1, i64::MIN, 0).unwrap_err().contains("multiple"));
+}
+
+#[test]
+fn conditions_that_use_each_other_are_evaluated_once() {
+    let twice: String = (0..60)
+        .map(|i| format!("  c{i}: {{and: [c{0}, c{0}]}}\n", i + 1))
+        .collect();
+    assert!(bind(&format!("conditions:\n{twice}  c60: true\n")).is_ok());
+    let deep: String = (0..5000)
+        .map(|i| format!("  c{i}: {{not: c{}}}\n", i + 1))
+        .collect();
+    let why = bind(&format!("conditions:\n{deep}  c5000: true\n")).unwrap_err();
+    assert!(why.contains("levels of conditions"), "{why:.200}");
+}
+
+#[test]
+fn patterns_take_bounded_time_and_memory() {
+    let with = |n: usize, pattern: &str| {
+        let parameters: String = (0..n)
+            .map(|i| {
+                format!("  p{i}: {{type: string, default: a, constraints: [{{allowed_pattern: '{pattern}'}}]}}\n")
+            })
+            .collect();
+        bind(&format!("parameters:\n{parameters}"))
+    };
+    assert!(with(100, "[a-z]{1,255}").is_ok());
+    assert!(with(101, "a").unwrap_err().contains("allowed_pattern"));
+    assert!(with(1, r"(\w{100}){100}").unwrap_err().contains("regular"));
 }

@@ -89,6 +89,38 @@ fn templates_that_expand_without_bound_are_refused() {
     assert!(parse(&" ".repeat(lang::MAX_BYTES + 1)).is_err());
 }
 
+#[test]
+fn aliases_do_not_evade_the_limits() {
+    let message = |text: &str| parse(text).unwrap_err().message;
+    let long = format!(
+        "a: &x '{}'\nb: [{}]\n",
+        "y".repeat(20_000),
+        "*x,".repeat(5000)
+    );
+    assert!(message(&long).contains("bytes"));
+    let (open, close) = ("[".repeat(60), "]".repeat(60));
+    let deep = format!("a: &a {open}{close}\nb: {open}*a{close}\n");
+    assert!(message(&deep).contains("nesting"));
+    // Every anchor is a copy.
+    let anchors: String = (0..60).map(|i| format!("&n{i} [")).collect();
+    let copies = format!("{anchors}{}{close}", "1,".repeat(9000));
+    assert!(message(&copies).contains("values"));
+}
+
+#[test]
+fn json_that_is_no_yaml_has_the_same_limits() {
+    let emoji = r#""a": "\ud83d\ude00""#;
+    let of_depth = |n: usize| format!("{{{emoji}, \"b\": {}{}}}", "[".repeat(n), "]".repeat(n));
+    assert!(parse(&of_depth(60)).is_ok());
+    assert!(parse(&of_depth(100)).is_err());
+}
+
+#[test]
+fn a_quoted_key_is_never_a_merge() {
+    assert_eq!(value(r#"{"\0<<": 1}"#), json!({"\0<<": 1}));
+    assert_eq!(value(r#"{"<<": 1}"#), json!({"<<": 1}));
+}
+
 proptest::proptest! {
     /// Every input is parsed or rejected without a panic.
     #[test]

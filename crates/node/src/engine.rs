@@ -1,36 +1,36 @@
 //! The API of the nested engine over its unix socket: HTTP/1.1, one connection
 //! per request, without a library that would impose an API version.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::{Method, Request, Response, StatusCode, header};
-use hyper_util::rt::TokioIo;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
+use hyper::{Method, StatusCode};
 use kernel::{Error, Kind, Result};
+use nodewire::bounds::{SENT_TEXT, display_text};
 use serde_json::Value;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::UnixStream;
 
-use crate::connection_driver::run_with_connection;
+use crate::http::{self, Body, Endpoint, JSON, Limits, Server};
 
 pub(crate) const SOCKET: &str = "/var/run/docker.sock";
-/// `GET /nodes` of a thousand nodes has about 2 MB.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
-/// Joining may take the engine 20 s.
-const ANSWER: Duration = Duration::from_secs(60);
-
-type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(5),
+    // Joining may take the engine 20 s.
+    answer: Duration::from_secs(60),
+    // `GET /nodes` of a thousand nodes has about 2 MB.
+    bytes: 64 * 1024 * 1024,
+};
+const PING: Duration = Duration::from_secs(2);
 
 /// A client of one engine. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Engine {
-    socket: PathBuf,
+    server: Server,
 }
 
 /// Swarm and engine information of `GET /info`.
@@ -48,16 +48,22 @@ pub(crate) struct Info {
 impl Engine {
     pub(crate) fn at(socket: &Path) -> Self {
         Self {
-            socket: socket.to_owned(),
+            server: Server {
+                endpoint: Endpoint::Socket(socket.to_owned()),
+                name: "the engine".into(),
+                limits: LIMITS,
+            },
         }
     }
 
     /// Whether the engine answers.
     pub(crate) async fn ping(&self) -> bool {
-        let ask = self.exchange(Method::GET, "/_ping", empty(), read);
+        let Ok(request) = http::request(Method::GET, "/_ping", JSON, empty()) else {
+            return false;
+        };
         matches!(
-            tokio::time::timeout(Duration::from_secs(2), ask).await,
-            Ok(Ok((status, _))) if status.is_success()
+            tokio::time::timeout(PING, self.server.call(request)).await,
+            Ok(Ok(answer)) if answer.status.is_success()
         )
     }
 
@@ -71,8 +77,7 @@ impl Engine {
     /// # Errors
     /// Same errors as `get`.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let body = Full::new(Bytes::from(serde_json::to_vec(body)?));
-        let body = body.map_err(|never| match never {}).boxed_unsync();
+        let body = http::full(serde_json::to_vec(body)?);
         self.call(Method::POST, path, body).await
     }
 
@@ -112,15 +117,16 @@ impl Engine {
             Ok::<_, std::io::Error>((length > 0).then(|| (Frame::data(Bytes::from(chunk)), file)))
         });
         let body = StreamBody::new(chunks).boxed_unsync();
-        let (status, said) = self
-            .exchange(Method::POST, "/images/load?quiet=1", body, read)
-            .await?;
-        let said = String::from_utf8_lossy(&said);
-        if !status.is_success() || said.contains("\"errorDetail\"") {
+        let request = http::request(Method::POST, "/images/load?quiet=1", JSON, body)?;
+        // Without a time limit: a disk may be slow.
+        let read = |answer| self.server.read(answer);
+        let answer = self.server.exchange(request, read).await?;
+        let said = String::from_utf8_lossy(&answer.body);
+        if !answer.status.is_success() || said.contains("\"errorDetail\"") {
             return Err(Error::unavailable(format!(
                 "loading {}: {}",
                 archive.display(),
-                said.trim()
+                display_text(said.trim(), SENT_TEXT)
             )));
         }
         Ok(())
@@ -132,86 +138,43 @@ impl Engine {
     /// # Errors
     /// Same errors as `get`.
     pub(crate) async fn follow(&self, path: &str, wake: impl Fn()) -> Result<()> {
-        self.exchange(Method::GET, path, empty(), |answer| async {
-            let status = answer.status();
-            if !status.is_success() {
-                return Err(refusal(path, status, &read(answer).await?));
+        let request = http::request(Method::GET, path, JSON, empty())?;
+        let receive = |answer: hyper::Response<hyper::body::Incoming>| async {
+            if !answer.status().is_success() {
+                let answer = self.server.read(answer).await?;
+                return Err(refusal(path, answer.status, &answer.body));
             }
             let mut body = answer.into_body();
             while let Some(Ok(_)) = body.frame().await {
                 wake();
             }
             Ok(())
-        })
-        .await
-        .map(|(_, ())| ())
+        };
+        self.server.exchange(request, receive).await
     }
 
     async fn call(&self, method: Method, path: &str, body: Body) -> Result<Value> {
-        let exchange = async {
-            let (status, bytes) = self.exchange(method, path, body, read).await?;
-            if !status.is_success() {
-                return Err(refusal(path, status, &bytes));
-            }
-            if bytes.is_empty() {
-                return Ok(Value::Null);
-            }
-            serde_json::from_slice(&bytes)
-                .map_err(|e| Error::internal(format!("{path}: the engine's answer: {e}")))
-        };
-        tokio::time::timeout(ANSWER, exchange)
-            .await
-            .map_err(|_| Error::timeout(format!("{path}: the engine did not answer in 60 s")))?
-    }
-
-    async fn exchange<T, F: Future<Output = Result<T>>>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Body,
-        receive: impl FnOnce(Response<Incoming>) -> F,
-    ) -> Result<(StatusCode, T)> {
-        let away = |e: &dyn std::fmt::Display| Error::unavailable(format!("the engine: {e}"));
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|e| away(&e))?;
-        let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|e| away(&e))?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "docker")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body)
-            .map_err(Error::internal)?;
-        run_with_connection(connection, async {
-            let answer = send.send_request(request).await.map_err(|e| away(&e))?;
-            let status = answer.status();
-            Ok((status, receive(answer).await?))
-        })
-        .await
+        let request = http::request(method, path, JSON, body)?;
+        let answer = self.server.call(request).await?;
+        if !answer.status.is_success() {
+            return Err(refusal(path, answer.status, &answer.body));
+        }
+        if answer.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&answer.body)
+            .map_err(|e| Error::internal(format!("{path}: the engine's answer: {e}")))
     }
 }
 
 fn empty() -> Body {
-    Full::new(Bytes::new())
-        .map_err(|never| match never {})
-        .boxed_unsync()
-}
-
-async fn read(answer: Response<Incoming>) -> Result<Bytes> {
-    Limited::new(answer.into_body(), MAX_ANSWER)
-        .collect()
-        .await
-        .map(|body| body.to_bytes())
-        .map_err(|e| Error::unavailable(format!("the engine's answer broke off: {e}")))
+    http::full(Bytes::new())
 }
 
 fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Error {
     let said = serde_json::from_slice::<Value>(body)
         .ok()
-        .and_then(|v| v["message"].as_str().map(str::to_owned))
+        .and_then(|v| v["message"].as_str().map(|m| display_text(m, SENT_TEXT)))
         .unwrap_or_else(|| format!("HTTP {status}"));
     let kind = match status.as_u16() {
         404 => Kind::NotFound,
@@ -226,17 +189,4 @@ fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Error {
 
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-/// Percent-encodes a query value.
-pub(crate) fn query(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut out, b| {
-        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(b));
-        } else {
-            let _ = write!(out, "%{b:02X}");
-        }
-        out
-    })
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kernel::{Error, Result};
+use nodewire::bounds::Bounded as _;
 use nodewire::{CsrAsk, CsrGrant, Purpose};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,9 @@ pub(crate) async fn obtain(channel: &Channel, node: &str, path: &Path) -> Result
         )
         .await?
         .ok_or_else(|| Error::unavailable("csr: an empty answer"))?;
+    grant
+        .check()
+        .map_err(|e| Error::unavailable(format!("csr: {e}")))?;
     let identity = Identity {
         key,
         cert: grant.cert,

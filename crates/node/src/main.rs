@@ -11,14 +11,15 @@
 //! detected instead of remembered.
 
 mod channel;
-mod connection_driver;
 mod engine;
 mod flavour;
 mod handshake;
+mod http;
 mod identity;
 mod images;
 mod init;
 mod kube;
+mod lines;
 mod members;
 mod prepare;
 mod report;

@@ -10,8 +10,9 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::channel::Channel;
-use crate::engine::{Engine, query, text};
-use crate::report::{log_line, plain};
+use crate::engine::{Engine, text};
+use crate::http::query;
+use crate::report::{fit, log_line, plain};
 
 /// Resync interval for missed events.
 const SLOW: Duration = Duration::from_secs(10);
@@ -75,13 +76,14 @@ async fn report_changes(engine: &Engine, channel: &Channel, changed: &Notify) {
         // A manager without a quorum has no current data, so it reports
         // nothing.
         if let Ok(nodes) = list(engine).await {
-            let now = Observed {
+            let mut now = Observed {
                 nodes,
                 ipvs: ipvs(),
                 version: version.clone(),
                 problem: None,
                 addons: Vec::new(),
             };
+            fit(&mut now);
             if last_reported.as_ref() != Some(&now) {
                 match channel.post::<Value>("observed", &now).await {
                     Ok(_) => last_reported = Some(now),

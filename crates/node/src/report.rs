@@ -2,18 +2,21 @@
 //! blocking the work.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use kernel::{Error, Result, clock};
-use nodewire::{Step, StepStatus, Steps};
+use nodewire::bounds::{self, Bounded as _, SENT_STEPS, SENT_TEXT, display_text};
+use nodewire::{Observed, Step, StepStatus, Steps};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use crate::channel::{Channel, is_refusal};
 use crate::retry::Backoff;
 
-/// Longer logs are not useful and may be the whole output of an engine.
-const MAX_LOG: usize = 8 * 1024;
+/// Steps that wait for delivery. While the server is away for long, further
+/// ones are only logged.
+const WAITING: usize = 1024;
 
 /// Delay that collects steps: each delivery costs the server a transaction.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -33,23 +36,18 @@ enum Item {
 /// Handle for reporting steps. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Reporter {
-    sender: mpsc::UnboundedSender<Item>,
+    sender: mpsc::Sender<Item>,
 }
 
 impl Reporter {
     pub(crate) fn new() -> (Self, Delivery) {
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::channel(WAITING);
         (Self { sender }, Delivery { receiver })
     }
 
     pub(crate) fn step(&self, name: &str, status: StepStatus, log: impl Into<String>) {
-        let mut log = log.into();
-        if log.len() > MAX_LOG {
-            let from = (log.len() - MAX_LOG..log.len())
-                .find(|at| log.is_char_boundary(*at))
-                .unwrap_or(0);
-            log = format!("…{}", &log[from..]);
-        }
+        // It may be the whole output of an engine.
+        let log = display_text(&log.into(), SENT_TEXT);
         let word = match status {
             StepStatus::Start => "start",
             StepStatus::Ok => "ok",
@@ -57,7 +55,7 @@ impl Reporter {
             StepStatus::Failed => "FAILED",
         };
         log_line(format_args!("{name}: {word} {}", log.trim_end()));
-        let _ = self.sender.send(Item::Step(Step {
+        let _ = self.sender.try_send(Item::Step(Step {
             name: name.to_owned(),
             status,
             at_micros: clock::now_micros(),
@@ -86,9 +84,12 @@ impl Reporter {
     /// Waits until all reports so far are delivered, or for `limit`.
     pub(crate) async fn flush(&self, limit: Duration) {
         let (done, wait) = oneshot::channel();
-        if self.sender.send(Item::Flush(done)).is_ok() {
-            let _ = tokio::time::timeout(limit, wait).await;
-        }
+        let flush = async {
+            if self.sender.send(Item::Flush(done)).await.is_ok() {
+                let _ = wait.await;
+            }
+        };
+        let _ = tokio::time::timeout(limit, flush).await;
     }
 }
 
@@ -119,9 +120,32 @@ pub(crate) fn plain(e: &Error) -> String {
     }
 }
 
+/// Makes an observation fit into the bounds of the protocol. Members of the
+/// cluster choose their names and addresses themselves; one that exceeds a
+/// bound must not keep the rest from being reported.
+pub(crate) fn fit(seen: &mut Observed) {
+    for node in &mut seen.nodes {
+        if node.addr.parse::<IpAddr>().is_err() {
+            node.addr.clear();
+        }
+    }
+    let before = seen.nodes.len();
+    seen.nodes.retain(|node| node.check().is_ok());
+    seen.nodes.truncate(bounds::NODES);
+    if seen.nodes.len() < before {
+        let left_out = before - seen.nodes.len();
+        log_line(format_args!("observed: {left_out} nodes are left out"));
+    }
+    seen.version = display_text(&seen.version, bounds::WORD);
+    seen.problem = seen.problem.take().map(|p| display_text(&p, SENT_TEXT));
+    for addon in &mut seen.addons {
+        addon.reason = display_text(&addon.reason, SENT_TEXT);
+    }
+}
+
 /// The sending side of the reports.
 pub(crate) struct Delivery {
-    receiver: mpsc::UnboundedReceiver<Item>,
+    receiver: mpsc::Receiver<Item>,
 }
 
 impl Delivery {
@@ -133,7 +157,7 @@ impl Delivery {
             return;
         }
         let mut batch = Vec::new();
-        while self.receiver.recv_many(&mut batch, 64).await > 0 {
+        while self.receiver.recv_many(&mut batch, SENT_STEPS).await > 0 {
             if batch.iter().all(|item| matches!(item, Item::Step(_))) {
                 sleep(TOGETHER).await;
                 while let Ok(item) = self.receiver.try_recv() {
@@ -148,7 +172,8 @@ impl Delivery {
                     Item::Flush(done) => waiting.push(done),
                 }
             }
-            if !steps.is_empty() {
+            for some in steps.chunks(SENT_STEPS) {
+                let steps = some.to_vec();
                 deliver(&channel, &Steps { steps }).await;
             }
             for done in waiting {
@@ -175,6 +200,61 @@ async fn deliver(channel: &Channel, steps: &Steps) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_long_queue_is_bounded_and_flushed_within_limits() {
+        let (reporter, delivery) = Reporter::new();
+        reporter.step("s", StepStatus::Retrying, "a\0b");
+        while reporter
+            .sender
+            .try_send(Item::Flush(oneshot::channel().0))
+            .is_ok()
+        {}
+        reporter.step("s", StepStatus::Retrying, "only logged");
+        reporter.flush(Duration::from_millis(10)).await;
+        assert_eq!(delivery.receiver.len(), WAITING);
+        let mut receiver = delivery.receiver;
+        let Some(Item::Step(first)) = receiver.recv().await else {
+            panic!("no step");
+        };
+        first.check().unwrap();
+    }
+
+    #[test]
+    fn a_member_out_of_bounds_does_not_hide_the_others() {
+        let member = |hostname: &str, addr: &str| nodewire::ObservedNode {
+            hostname: hostname.into(),
+            id: "i".into(),
+            role: "worker".into(),
+            availability: "active".into(),
+            state: "ready".into(),
+            addr: addr.into(),
+            reachability: None,
+            leader: false,
+        };
+        let mut seen = Observed {
+            nodes: vec![
+                member("a", "10.0.0.1"),
+                member(&"x".repeat(256), ""),
+                member("b\0", ""),
+                member("c", &"9".repeat(1000)),
+            ],
+            ipvs: true,
+            version: "v".repeat(100),
+            problem: Some("p".repeat(100_000)),
+            addons: vec![nodewire::Addon {
+                name: "coredns".into(),
+                state: "failed".into(),
+                reason: "\0".repeat(100_000),
+            }],
+        };
+        fit(&mut seen);
+        seen.check().unwrap();
+        let names: Vec<&str> = seen.nodes.iter().map(|n| n.hostname.as_str()).collect();
+        assert_eq!(names, ["a", "c"]);
+        assert_eq!(seen.nodes[1].addr, "");
+        assert!(seen.problem.unwrap().len() <= SENT_TEXT);
+    }
 
     #[test]
     fn kills_are_read_of_both_versions_of_cgroups() {

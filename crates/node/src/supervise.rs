@@ -10,11 +10,12 @@ use std::time::Duration;
 use kernel::{Error, Result};
 use nodewire::StepStatus;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::AsyncRead;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::lines::each_line;
 use crate::report::{Reporter, log_line};
 
 /// Number of log lines that a failure report quotes.
@@ -140,11 +141,11 @@ fn start(service: &Service) -> Result<Child> {
 
 async fn copy(pipe: Option<impl AsyncRead + Unpin>, tail: &Tail) {
     let Some(pipe) = pipe else { return };
-    let mut lines = BufReader::new(pipe).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
+    each_line(pipe, |line| {
         let _ = writeln!(std::io::stderr(), "{line}");
         tail.push(line);
-    }
+    })
+    .await;
 }
 
 fn describe_exit(status: ExitStatus) -> String {

@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use crate::channel::{Channel, RunningTask};
-use crate::engine::{Engine, query, text};
+use crate::engine::{Engine, text};
+use crate::http::query;
 use crate::report::{log_line, plain};
 use crate::retry::Backoff;
 use crate::{identity, members, swarm, tlsproxy};
@@ -232,11 +233,9 @@ impl ManagerTasks<'_> {
         let mut backoff = Backoff::new(50, 1_000);
         loop {
             let node = self.engine.get(&format!("/nodes/{id}")).await?;
-            let mut spec = node["Spec"].clone();
-            if spec[field] == value {
+            let Some(spec) = changed(&node["Spec"], field, value)? else {
                 return Ok(());
-            }
-            spec[field] = json!(value);
+            };
             let version = &node["Version"]["Index"];
             let path = format!("/nodes/{id}/update?version={version}");
             match self.engine.post(&path, &spec).await {
@@ -263,5 +262,39 @@ impl ManagerTasks<'_> {
         let now = swarm::published(self.engine, self.own).await?;
         self.channel.post::<Value>("published", &now).await?;
         Ok(String::new())
+    }
+}
+
+/// A specification with another value of a field; `None`: it has that value.
+///
+/// # Errors
+/// Unavailable: what the engine sent is no specification.
+fn changed(spec: &Value, field: &str, value: &str) -> Result<Option<Value>> {
+    let Some(fields) = spec.as_object() else {
+        return Err(Error::unavailable("the engine sent a node without a Spec"));
+    };
+    if fields.get(field).is_some_and(|now| now == value) {
+        return Ok(None);
+    }
+    let mut fields = fields.clone();
+    fields.insert(field.to_owned(), json!(value));
+    Ok(Some(Value::Object(fields)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_field_of_a_specification_is_changed() {
+        let spec = json!({ "Labels": {}, "Role": "worker" });
+        let promoted = changed(&spec, "Role", "manager").unwrap();
+        assert_eq!(promoted, Some(json!({ "Labels": {}, "Role": "manager" })));
+        assert_eq!(changed(&spec, "Role", "worker").unwrap(), None);
+        let added = changed(&spec, "Availability", "drain").unwrap().unwrap();
+        assert_eq!(added["Availability"], "drain");
+        for odd in [Value::Null, json!([]), json!("Spec")] {
+            assert!(changed(&odd, "Role", "manager").unwrap_err().is_transient());
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::{self, Bounded, FieldError, Message};
 use crate::redacted::redact_debug;
 use crate::{KubePlan, Protocols};
 
@@ -105,6 +106,59 @@ pub enum StepStatus {
     Retrying,
     /// The agent gave up: the node will not become ready in this boot.
     Failed,
+}
+
+impl Bounded for Hello {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("cluster", &self.cluster, bounds::ID)?;
+        bounds::text("node", &self.node, bounds::NAME)?;
+        bounds::text("token", &self.token, bounds::TOKEN)?;
+        bounds::text("session", &self.session, bounds::TOKEN)?;
+        let addresses = &self.addresses;
+        bounds::texts("addresses", addresses, bounds::ADDRESSES, bounds::ADDRESS)?;
+        bounds::text("software", &self.software, bounds::WORD)?;
+        bounds::optional("peers", self.peers.as_deref(), bounds::ID)
+    }
+}
+
+impl Message for Hello {
+    const MAX_BYTES: usize = 16 * 1024;
+}
+
+impl Bounded for Steps {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::each("steps", &self.steps, bounds::STEPS)
+    }
+}
+
+impl Message for Steps {
+    const MAX_BYTES: usize = 2 * 1024 * 1024;
+}
+
+impl Bounded for Step {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("name", &self.name, bounds::NAME)?;
+        bounds::text("log", &self.log, bounds::LOG)
+    }
+}
+
+impl Bounded for Welcome {
+    fn check(&self) -> Result<(), FieldError> {
+        if let Some(plan) = &self.swarm {
+            bounds::inner("swarm", plan)?;
+        }
+        if let Some(plan) = &self.kubernetes {
+            bounds::inner("kubernetes", plan)?;
+        }
+        Ok(())
+    }
+}
+
+impl Bounded for SwarmPlan {
+    fn check(&self) -> Result<(), FieldError> {
+        let pools = &self.addr_pool;
+        bounds::texts("addr_pool", pools, bounds::ADDRESSES, bounds::ADDRESS)
+    }
 }
 
 redact_debug!(Seed, server, cluster, node, role, index);

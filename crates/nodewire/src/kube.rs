@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Role;
+use crate::bounds::{self, Bounded, FieldError};
 
 /// The data of the cluster that a node needs before it starts components.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +107,53 @@ pub struct Addon {
     /// The reason, for display; may be empty.
     #[serde(default)]
     pub reason: String,
+}
+
+impl Bounded for KubePlan {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("cluster_domain", &self.cluster_domain, bounds::NAME)?;
+        for (field, value) in [
+            ("service_cidr", &self.service_cidr),
+            ("service_ip", &self.service_ip),
+            ("dns_ip", &self.dns_ip),
+            ("pod_cidr", &self.pod_cidr),
+            ("node_pod_cidr", &self.node_pod_cidr),
+        ] {
+            bounds::text(field, value, bounds::ADDRESS)?;
+        }
+        let upstream = &self.upstream_dns;
+        bounds::texts("upstream_dns", upstream, bounds::NAMESERVERS, bounds::NAME)?;
+        bounds::texts("etcd_join", &self.etcd_join, bounds::NODES, bounds::NAME)?;
+        bounds::map("node_labels", &self.node_labels, bounds::NAME)?;
+        bounds::map("options", &self.options, bounds::LABEL)?;
+        let key = self.service_account_key.as_deref();
+        bounds::optional("service_account_key", key, bounds::PEM)?;
+        bounds::optional("ca", self.ca.as_deref(), bounds::BUNDLE)
+    }
+}
+
+impl Bounded for Peers {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("version", &self.version, bounds::ID)?;
+        bounds::optional("api", self.api.as_deref(), bounds::PLACE)?;
+        bounds::each("nodes", &self.nodes, bounds::NODES)
+    }
+}
+
+impl Bounded for Peer {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("node", &self.node, bounds::NAME)?;
+        bounds::text("address", &self.address, bounds::ADDRESS)?;
+        bounds::text("pod_cidr", &self.pod_cidr, bounds::ADDRESS)
+    }
+}
+
+impl Bounded for Addon {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("name", &self.name, bounds::NAME)?;
+        bounds::text("state", &self.state, bounds::WORD)?;
+        bounds::text("reason", &self.reason, bounds::REASON)
+    }
 }
 
 impl std::fmt::Debug for KubePlan {

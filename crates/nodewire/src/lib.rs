@@ -42,8 +42,12 @@
 //! has a [`Problem`] as its body. 401 and 403 are final, all other errors are
 //! retried. Every call may be received twice, because the agent repeats
 //! unanswered calls. Unknown fields are ignored, so that agents and servers of
-//! adjacent releases work together.
+//! adjacent releases work together. All fields and bodies have [`bounds`].
 
+pub mod bounds;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod handshake;
 mod kube;
 mod member;

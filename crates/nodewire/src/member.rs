@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Purpose;
+use crate::bounds::{self, Bounded, FieldError, Message};
 use crate::redacted::redact_debug;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,59 @@ pub struct JoinTicket {
 pub struct Ready {
     /// The id of the node in the swarm.
     pub node_id: String,
+}
+
+impl Bounded for CsrAsk {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("csr", &self.csr, bounds::PEM)
+    }
+}
+
+impl Message for CsrAsk {
+    const MAX_BYTES: usize = 32 * 1024;
+}
+
+impl Bounded for CsrGrant {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("cert", &self.cert, bounds::BUNDLE)?;
+        bounds::text("ca", &self.ca, bounds::BUNDLE)
+    }
+}
+
+impl Bounded for Published {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("remote_addr", &self.remote_addr, bounds::ADDRESS)?;
+        bounds::text("worker_token", &self.worker_token, bounds::TOKEN)?;
+        bounds::text("manager_token", &self.manager_token, bounds::TOKEN)?;
+        bounds::optional("ca", self.ca.as_deref(), bounds::PEM)
+    }
+}
+
+impl Message for Published {
+    const MAX_BYTES: usize = 32 * 1024;
+}
+
+impl Bounded for JoinTicket {
+    fn check(&self) -> Result<(), FieldError> {
+        let addresses = &self.remote_addrs;
+        bounds::texts(
+            "remote_addrs",
+            addresses,
+            bounds::ADDRESSES,
+            bounds::ADDRESS,
+        )?;
+        bounds::text("token", &self.token, bounds::TOKEN)
+    }
+}
+
+impl Bounded for Ready {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("node_id", &self.node_id, bounds::NAME)
+    }
+}
+
+impl Message for Ready {
+    const MAX_BYTES: usize = 4 * 1024;
 }
 
 redact_debug!(Published, remote_addr);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Addon;
+use crate::bounds::{self, Bounded, FieldError, Message};
 
 /// An observation of a manager; sent when it changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,4 +36,30 @@ pub struct ObservedNode {
     /// `reachable`, `unreachable`; null for workers.
     pub reachability: Option<String>,
     pub leader: bool,
+}
+
+impl Bounded for Observed {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::each("nodes", &self.nodes, bounds::NODES)?;
+        bounds::text("version", &self.version, bounds::WORD)?;
+        bounds::optional("problem", self.problem.as_deref(), bounds::REASON)?;
+        bounds::each("addons", &self.addons, bounds::ADDONS)
+    }
+}
+
+impl Message for Observed {
+    const MAX_BYTES: usize = 2 * 1024 * 1024;
+}
+
+impl Bounded for ObservedNode {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("hostname", &self.hostname, bounds::NAME)?;
+        bounds::text("id", &self.id, bounds::NAME)?;
+        bounds::text("role", &self.role, bounds::WORD)?;
+        bounds::text("availability", &self.availability, bounds::WORD)?;
+        bounds::text("state", &self.state, bounds::WORD)?;
+        bounds::text("addr", &self.addr, bounds::ADDRESS)?;
+        let reachability = self.reachability.as_deref();
+        bounds::optional("reachability", reachability, bounds::WORD)
+    }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::bounds::{self, Bounded, FieldError, Message};
 use crate::{JoinTicket, Peers, Task, Welcome};
 
 /// Prefix of the routes of a session.
@@ -129,6 +130,32 @@ pub struct Unsupported {
     pub why: String,
 }
 
+impl Bounded for Unsupported {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("frame", &self.frame, bounds::NAME)?;
+        bounds::text("why", &self.why, bounds::REASON)
+    }
+}
+
+impl Message for Unsupported {
+    const MAX_BYTES: usize = 32 * 1024;
+}
+
+impl Bounded for ServerFrame {
+    fn check(&self) -> Result<(), FieldError> {
+        match self {
+            Self::Accepted(accepted) => {
+                bounds::text("software", &accepted.software, bounds::WORD)?;
+                bounds::inner("welcome", &accepted.welcome)
+            }
+            Self::Ticket(ticket) => ticket.check(),
+            Self::Peers(peers) => peers.check(),
+            Self::Task(task) => task.check(),
+            Self::Cancel(cancel) => bounds::text("task", &cancel.task, bounds::ID),
+        }
+    }
+}
+
 impl ServerFrame {
     /// The serialised frame, with its line end.
     #[must_use]
@@ -150,7 +177,8 @@ impl Received {
             Err(e) => return unsupported("", e),
         };
         let kind = frame["type"].as_str().unwrap_or_default().to_owned();
-        let body = frame["body"].take();
+        // The line may be any JSON value.
+        let body = frame.get_mut("body").map(Value::take).unwrap_or_default();
         let read = match kind.as_str() {
             "accepted" => serde_json::from_value(body).map(ServerFrame::Accepted),
             "ticket" => serde_json::from_value(body).map(ServerFrame::Ticket),
@@ -160,16 +188,20 @@ impl Received {
             other => return unsupported(other, "this agent does not know frames of this type"),
         };
         match read {
-            Ok(frame) => Self::Frame(frame),
+            Ok(frame) => match frame.check() {
+                Ok(()) => Self::Frame(frame),
+                Err(e) => unsupported(&kind, e),
+            },
             Err(e) => unsupported(&kind, e),
         }
     }
 }
 
+/// Both texts may quote any part of the line.
 fn unsupported(frame: &str, why: impl fmt::Display) -> Received {
     Received::Unsupported(Unsupported {
-        frame: frame.to_owned(),
-        why: why.to_string(),
+        frame: bounds::display_text(frame, bounds::NAME),
+        why: bounds::display_text(&why.to_string(), bounds::SENT_TEXT),
     })
 }
 
@@ -177,20 +209,24 @@ fn read_task(body: Value) -> Received {
     let id = body["id"].as_str().unwrap_or_default().to_owned();
     let kind = body["kind"].as_str().unwrap_or_default().to_owned();
     let unknown = |why: String| {
-        if id.is_empty() {
+        if id.is_empty() || bounds::text("id", &id, bounds::ID).is_err() {
             return unsupported("task", why);
         }
+        let kind = bounds::display_text(&kind, bounds::NAME);
         let why = format!("this agent does not support the task '{kind}': {why}");
         Received::UnsupportedTask {
             id: id.clone(),
-            why,
+            why: bounds::display_text(&why, bounds::SENT_TEXT),
         }
     };
     match serde_json::from_value::<Task>(body) {
         Ok(task) if task.kind == crate::TaskKind::Unknown => {
             unknown("its kind is not known; rebuild the node image".into())
         }
-        Ok(task) => Received::Frame(ServerFrame::Task(task)),
+        Ok(task) => match task.check() {
+            Ok(()) => Received::Frame(ServerFrame::Task(task)),
+            Err(e) => unknown(e.to_string()),
+        },
         Err(e) => unknown(e.to_string()),
     }
 }
@@ -349,7 +385,9 @@ mod tests {
         // A known kind with unknown arguments.
         let drain = r#"{"type":"task","body":{"id":"4","kind":"drain"}}"#;
         assert!(matches!(read(drain), Received::UnsupportedTask { .. }));
-        assert!(matches!(read("torn"), Received::Unsupported(_)));
+        for line in ["torn", "[]", "1", "null", r#""a""#, "{}"] {
+            assert!(matches!(read(line), Received::Unsupported(_)), "{line}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::{self, Bounded, FieldError, Message};
+
 /// A task inside the cluster. Repeating one is harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
@@ -69,6 +71,40 @@ pub struct TaskResult {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsupported: bool,
     pub log: String,
+}
+
+impl Bounded for Task {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("id", &self.id, bounds::ID)?;
+        match &self.kind {
+            TaskKind::Drain { node, others } => {
+                bounds::text("node", node, bounds::NAME)?;
+                bounds::texts("others", others, bounds::NODES, bounds::NAME)
+            }
+            TaskKind::Activate { node }
+            | TaskKind::Remove { node }
+            | TaskKind::Promote { node }
+            | TaskKind::Demote { node } => bounds::text("node", node, bounds::NAME),
+            TaskKind::AddMember { address, lost } => {
+                bounds::text("address", address, bounds::ADDRESS)?;
+                bounds::texts("lost", lost, bounds::NODES, bounds::ADDRESS)
+            }
+            TaskKind::PromoteMember { address } => {
+                bounds::text("address", address, bounds::ADDRESS)
+            }
+            TaskKind::ReloadCa | TaskKind::RotateTokens | TaskKind::Unknown => Ok(()),
+        }
+    }
+}
+
+impl Bounded for TaskResult {
+    fn check(&self) -> Result<(), FieldError> {
+        bounds::text("log", &self.log, bounds::LOG)
+    }
+}
+
+impl Message for TaskResult {
+    const MAX_BYTES: usize = 2 * 1024 * 1024;
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@
 
 pub mod api;
 mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod resource;
 mod sealer;
 mod stack;

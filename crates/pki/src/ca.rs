@@ -149,7 +149,7 @@ impl Ca {
         })
     }
 
-    fn sign(&self, request: Request, options: &SignOptions) -> Result<Vec<u8>> {
+    pub(crate) fn sign(&self, request: Request, options: &SignOptions) -> Result<Vec<u8>> {
         self.with_own(|own, key| {
             let body = body_for(request, options, own)?;
             let signer = Signer {

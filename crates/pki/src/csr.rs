@@ -122,16 +122,24 @@ impl Request {
             .ok_or_else(|| {
                 bad("it is not PEM text between -----BEGIN CERTIFICATE REQUEST----- and -----END CERTIFICATE REQUEST-----")
             })?;
-        let (rest, csr) = X509CertificationRequest::from_der(&der)
-            .map_err(|_| bad("the PEM block holds no certificate request"))?;
-        if !rest.is_empty() {
-            return Err(bad("bytes follow the certificate request"));
-        }
+        let csr = read(&der)?;
         check_key(&csr)?;
         check_signature(&csr)?;
+        Self::of(&csr)
+    }
+
+    /// As [`Request::parse`] without PEM and signature.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn parse_unverified(der: &[u8]) -> Result<Self> {
+        let csr = read(der)?;
+        check_key(&csr)?;
+        Self::of(&csr)
+    }
+
+    fn of(csr: &X509CertificationRequest<'_>) -> Result<Self> {
         let info = &csr.certification_request_info;
-        if info.subject.iter().any(|rdn| rdn.iter().next().is_none()) {
-            return Err(bad("its subject has an empty part"));
+        if !der::is_name(info.subject.as_raw()) {
+            return Err(bad("its subject is malformed or has an empty part"));
         }
         let mut request = Self {
             subject: info.subject.as_raw().to_vec(),
@@ -206,6 +214,15 @@ impl Request {
         }
         Ok(())
     }
+}
+
+fn read(der: &[u8]) -> Result<X509CertificationRequest<'_>> {
+    let (rest, csr) = X509CertificationRequest::from_der(der)
+        .map_err(|_| bad("the PEM block holds no certificate request"))?;
+    if !rest.is_empty() {
+        return Err(bad("bytes follow the certificate request"));
+    }
+    Ok(csr)
 }
 
 fn encode_name(name: &GeneralName<'_>) -> Result<Vec<u8>> {

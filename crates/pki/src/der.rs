@@ -1,4 +1,5 @@
-//! Writes DER: only the forms needed for certificates.
+//! Writes DER: only the forms needed for certificates. Reads what is copied
+//! into them.
 
 /// One element: tag, length in the shortest form, content.
 pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
@@ -91,6 +92,54 @@ pub(crate) fn moment(unix: i64) -> Vec<u8> {
     }
 }
 
+/// The first element: tag, content, and what follows.
+fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, rest) = bytes.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match usize::from(first) {
+        short if short < 0x80 => (short, rest),
+        long => {
+            let (digits, rest) = rest.split_at_checked(long - 0x80)?;
+            // More digits would exceed every limit of a request.
+            let length = (1..=3).contains(&digits.len()).then(|| {
+                digits
+                    .iter()
+                    .fold(0_usize, |n, digit| n << 8 | usize::from(*digit))
+            })?;
+            (length, rest)
+        }
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
+}
+
+/// Whether the bytes are a name (RFC 5280 §4.1.2.4) without empty parts. Parsers
+/// skip malformed parts of a name, which would be signed with the rest.
+pub(crate) fn is_name(bytes: &[u8]) -> bool {
+    let Some((0x30, mut parts, [])) = split(bytes) else {
+        return false;
+    };
+    while !parts.is_empty() {
+        let Some((0x31, mut attributes @ [_, ..], rest)) = split(parts) else {
+            return false;
+        };
+        parts = rest;
+        while !attributes.is_empty() {
+            let Some((0x30, attribute, rest)) = split(attributes) else {
+                return false;
+            };
+            attributes = rest;
+            let Some((0x06, [_, ..], value)) = split(attribute) else {
+                return false;
+            };
+            if !matches!(split(value), Some((_, _, []))) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +163,32 @@ mod tests {
     fn years_from_2050_are_written_in_full() {
         assert_eq!(moment(0), b"\x17\x0d700101000000Z");
         assert_eq!(moment(2_524_608_000), b"\x18\x0f20500101000000Z");
+    }
+
+    #[test]
+    fn names_are_read_to_their_end() {
+        let attribute = seq(&[&oid(&[0x55, 4, 3]), &utf8("n")]);
+        let name = seq(&[&set(&[&attribute]), &set(&[&attribute, &attribute])]);
+        assert!(is_name(&name) && is_name(&seq(&[])));
+        let long = seq(&[&set(&[&seq(&[
+            &oid(&[0x55, 4, 3]),
+            &utf8(&"n".repeat(300)),
+        ])])]);
+        assert!(is_name(&long));
+        for bad in [
+            &[][..],
+            &[name.clone(), vec![0]].concat(),
+            &name[..name.len() - 1],
+            &set(&[&set(&[&attribute])]),
+            &seq(&[&set(&[])]),
+            &seq(&[&set(&[&attribute]), &[0x35, 0]]),
+            &seq(&[&set(&[&tlv(0x35, &attribute[2..])])]),
+            &seq(&[&set(&[&seq(&[&oid(&[0x55, 4, 3])])])]),
+            &[0x30, 0x80, 0, 0],
+            &[0x30, 0x84, 0, 0, 0, 0],
+        ] {
+            assert!(!is_name(bad), "{bad:?}");
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl KeyList {
         Ok((Self::parse(&text, path)?, stamp))
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self> {
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self> {
         let mut keys: Vec<SealKey> = Vec::new();
         let (mut staged, mut made) = (false, None);
         for (number, line) in text.lines().enumerate() {

@@ -13,6 +13,9 @@ mod ca;
 mod cert;
 mod csr;
 mod der;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod key_file;
 mod pem;
 mod private_file;

@@ -41,7 +41,7 @@ pub fn check_private(path: &Path) -> Result<()> {
 }
 
 /// What changes whenever a file is replaced or written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FileStamp {
     inode: u64,
     modified: (i64, i64),

@@ -55,6 +55,21 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
+    /// A sealer with the keys of a text instead of a file.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn of_text(text: &str) -> Result<Self> {
+        let path = PathBuf::from("keys");
+        let ring = Ring {
+            keys: KeyList::parse(text, &path)?,
+            gone: Vec::new(),
+            stamp: FileStamp::default(),
+        };
+        Ok(Self {
+            path,
+            ring: RwLock::new(ring),
+        })
+    }
+
     /// Reads `dir/sealing.keys`, or creates it (mode 0600). If several servers
     /// start at once on a shared directory, one creates the file and the others
     /// read it.

@@ -1,26 +1,55 @@
 //! Reading JSON bodies.
 
-use axum::body::Body;
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use kernel::{Error, Kind, Result};
+use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 /// Bodies of the OpenStack APIs are small; templates are the largest ones.
 pub const LIMIT: usize = 2 * 1024 * 1024;
 
-/// Reads a whole body.
-///
-/// # Errors
-/// `Invalid` if it is longer than `limit` bytes or incomplete.
-pub async fn bytes(body: Body, limit: usize) -> Result<bytes::Bytes> {
-    axum::body::to_bytes(body, limit).await.map_err(|e| {
-        Error::invalid(
-            "body",
-            format!("The request body could not be read (at most {limit} bytes)."),
-        )
-        .context(e)
-    })
+/// The type of a request body.
+pub trait RequestBody: Sized {
+    /// Whether the route reads a body at all.
+    const EXPECTED: bool = true;
+
+    /// The longest body, bytes; `None`: that of the service.
+    const LIMIT: Option<usize> = None;
+
+    fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
+
+    /// Reads the parsed body; `None` if the request has none.
+    ///
+    /// # Errors
+    /// `Invalid` in the words of the real service.
+    fn read(body: Option<Value>) -> Result<Self>;
+
+    /// Reads the bytes of the body. A type that is not written by users may
+    /// read them in another way than [`json`] does.
+    ///
+    /// # Errors
+    /// As [`json`] and [`RequestBody::read`].
+    fn parse(bytes: &[u8], headers: &HeaderMap) -> Result<Self> {
+        let value = if bytes.is_empty() {
+            None
+        } else {
+            Some(json(bytes, headers)?)
+        };
+        Self::read(value)
+    }
+}
+
+impl RequestBody for () {
+    const EXPECTED: bool = false;
+
+    fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
+        None
+    }
+
+    fn read(_: Option<Value>) -> Result<Self> {
+        Ok(())
+    }
 }
 
 /// Parses a JSON body. A missing media type and `application/octet-stream` are

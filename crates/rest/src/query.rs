@@ -32,8 +32,9 @@ pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// Rejects a path or a query with control characters, which no name or id has
-/// and which PostgreSQL in part refuses to store or to compare.
+/// Rejects a path or a query that is not UTF-8 or has control characters, which
+/// no name or id has and which PostgreSQL in part refuses to store or to
+/// compare.
 ///
 /// # Errors
 /// `Invalid`.
@@ -42,11 +43,12 @@ pub fn check_text(uri: &Uri) -> Result<()> {
         ("path", uri.path()),
         ("query", uri.query().unwrap_or_default()),
     ] {
-        if percent_decode_str(text).any(|byte| byte.is_ascii_control()) {
-            return Err(Error::invalid(
-                part,
-                format!("The {part} of the URL contains a control character; remove it."),
-            ));
+        let wrong = |what: &str| Error::invalid(part, format!("The {part} of the URL {what}."));
+        let Ok(decoded) = percent_decode_str(text).decode_utf8() else {
+            return Err(wrong("is not valid UTF-8; correct its encoding"));
+        };
+        if decoded.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(wrong("contains a control character; remove it"));
         }
     }
     Ok(())
@@ -78,6 +80,8 @@ mod tests {
         assert!(check("/v3/users/a%00b").is_err());
         assert!(check("/v3/users?name=%0Ax").is_err());
         assert!(check("/v3/users?name%7f=x").is_err());
+        assert!(check("/v3/users/%ff").is_err());
+        assert!(check("/v3/users?name=%c3").is_err());
         assert!(check("/v3/users/%C3%BC?name=a%20b%2").is_ok());
     }
 }

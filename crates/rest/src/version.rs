@@ -52,17 +52,22 @@ pub struct Negotiator {
 }
 
 impl Negotiator {
+    /// The version of an answer to a client that asked for none.
+    #[must_use]
+    pub fn default_version(&self) -> Negotiated {
+        Negotiated {
+            version: self.min,
+            service: self.services[0].to_owned(),
+        }
+    }
+
     /// The version of a request; without a header the minimum.
     ///
     /// # Errors
     /// The error in the header.
     pub fn negotiate(&self, headers: &HeaderMap) -> Result<Negotiated, VersionError> {
-        let default = Negotiated {
-            version: self.min,
-            service: self.services[0].to_owned(),
-        };
         let Some(header) = headers.get("openstack-api-version") else {
-            return Ok(default);
+            return Ok(self.default_version());
         };
         let text = header.to_str().map_err(|_| VersionError::Malformed)?;
         let entries: Vec<Vec<&str>> = text

@@ -171,9 +171,11 @@ async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)
             port: 9512,
             pin: "0".repeat(64),
         },
+        ranges: clusters::RangePools::default(),
         node_certificate_seconds: 86_400,
     });
-    crate::agents::start(Arc::new(engine), clusters.bootstrap(tasks).routes(), tasks);
+    let agents = clusters.bootstrap(tasks).routes()?.into_router();
+    crate::agents::start(Arc::new(engine), agents, tasks);
     let mut driver = Driver::new(db);
     for reconciler in [
         network.reconcilers(),
@@ -188,7 +190,9 @@ async fn wire(shared: &Shared, db: Db, tasks: &Tasks) -> Result<(Router, Counts)
     }
     let counts = driver.counts();
     driver.start(tasks);
-    Ok((clusters.routes(), counts))
+    let services = vec![clusters.service()?];
+    let api = rest::Api::new(services, Arc::new(clusters::Magnum), None);
+    Ok((api.into_router(), counts))
 }
 
 fn image() -> NewImage {

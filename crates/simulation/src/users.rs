@@ -237,7 +237,7 @@ async fn ask(
 ) -> Answer {
     let request = Request::builder()
         .method(method)
-        .uri(path)
+        .uri(format!("/container-infra{path}"))
         .header("x-auth-token", project)
         .header("content-type", "application/json")
         .header("openstack-api-version", "container-infra 1.11")

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{check, demo, shell, sim};
+use crate::{check, demo, fuzz, shell, sim};
 
 /// Scripts with arguments, in the order of execution, with their timeouts in
 /// seconds.
@@ -14,6 +14,7 @@ const SCRIPTS: &[(&str, u32)] = &[
     ("tests/conformance/test_openstack_client.py", 1200),
     ("tests/real/readme.py", 900),
     ("tests/real/truth.py", 600),
+    ("tests/real/host_root.py", 180),
     ("tests/real/masters.py", 900),
     ("tests/real/renewal.py", 600),
     ("tests/real/labels.py", 300),
@@ -32,11 +33,17 @@ const SCRIPTS: &[(&str, u32)] = &[
         "tests/scale/idle_agents.py --agents 100 --made 100 --seconds 5",
         300,
     ),
+    ("tests/scale/slow_clients.py", 180),
     ("tests/real/speed.py", 300),
 ];
 
 pub fn test(args: &[String]) -> Result<()> {
-    let level = args.first().map_or("all", String::as_str);
+    let long = args.iter().any(|a| a == "--long");
+    let level = args.iter().find(|a| *a != "--long");
+    let level = level.map_or("all", String::as_str);
+    if long {
+        return fuzz::long();
+    }
     if !matches!(level, "quick" | "all" | "blackbox") {
         bail!("test {level}: quick, all or blackbox");
     }

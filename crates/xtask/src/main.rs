@@ -5,6 +5,7 @@ mod blackbox;
 mod check;
 mod demo;
 mod edges;
+mod fuzz;
 mod server;
 mod shell;
 mod sim;
@@ -19,11 +20,15 @@ const USAGE: &str = "usage: ./x COMMAND
                           build, start the server, create a cluster, run a service in it
   down                    delete the clusters, stop the server, leave nothing behind
   build [--debug]         build the server and the node agent (release unless --debug)
-  test [quick|all]        cargo tests and checks; with all (default) also the black-box tests
+  test [quick|all] [--long]
+                          cargo tests and checks; with all (default) also the black-box tests;
+                          --long: what takes longer, which is the fuzzers
   check [--full]          fmt, clippy, tidy, cargo-deny (--full installs cargo-deny)
   tidy                    the code rules and the edges between crates
   sim [--seeds N] [--seed S] [--trace] [--without MECHANISM]
                           the whole control plane on a virtual clock, with faults (--help says more)
+  fuzz [TARGET...] [--seconds N] [--merge]
+                          libFuzzer on the parsers of outside bytes, 120 s each
   sizes                   lines per crate, bytes per binary and image
   bench                   cluster create against the by-hand floor (report only)
   help                    this text";
@@ -41,6 +46,7 @@ fn main() -> ExitCode {
         Some("sizes") => sizes::sizes(),
         Some("bench") => blackbox::bench(rest),
         Some("sim") => sim::sim(rest),
+        Some("fuzz") => fuzz::fuzz(rest),
         None | Some("help" | "-h" | "--help") => {
             println!("{USAGE}");
             Ok(())

@@ -42,7 +42,10 @@ impl Server {
         fs::create_dir_all(&self.state)?;
         let log = self.state.join("server.log");
         let mut command = Command::new(&self.bin);
-        command.arg("serve").arg("--state-dir").arg(&self.state);
+        // `./x up` is for a machine of one trust domain.
+        command
+            .args(["serve", "--demo-project", "--state-dir"])
+            .arg(&self.state);
         if let Some(listen) = std::env::var_os("JEROBOAM_LISTEN") {
             command.arg("--listen").arg(listen);
         }
@@ -90,6 +93,12 @@ impl Server {
         }
         fs::remove_file(self.state.join("server.pid")).ok();
         Ok(())
+    }
+
+    /// Whether its `clouds.yaml` has this cloud.
+    pub fn has_cloud(&self, cloud: &str) -> bool {
+        let text = fs::read_to_string(self.state.join("clouds.yaml")).unwrap_or_default();
+        text.lines().any(|line| line.trim() == format!("{cloud}:"))
     }
 
     /// The command line for this server.

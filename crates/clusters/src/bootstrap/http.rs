@@ -2,29 +2,26 @@
 //! `/bootstrap/v2`.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::response::Response;
 use futures_util::{Stream, StreamExt as _, stream};
-use kernel::{Error, Kind};
+use kernel::{Error, Result};
 use nodewire::{
-    CsrAsk, Hello, Observed, PREFIX, PROTOCOL_CALLS, PROTOCOL_SESSION, Problem, Protocols,
-    Published, Ready, SESSION_PREFIX, ServerFrame, Steps, TaskResult, Unsupported,
+    CsrAsk, CsrGrant, Hello, Observed, PROTOCOL_CALLS, PROTOCOL_SESSION, Protocols, Published,
+    Ready, ServerFrame, Steps, TaskResult, Unsupported, Welcome,
 };
-use serde::{Deserialize, Serialize};
+use rest::{Access, Api, Call, Json, NoContent, Param, Raw, Route, Service, Settings, get, post};
 
 use super::Bootstrap;
+use super::ops::NodeSession;
 use super::session::{Session, TaskStream};
+use super::wire::{Agents, Wire, some_or_no_content};
 use super::{hello, ops, poll};
-use crate::dialect;
-
-type Deps = State<Bootstrap>;
 
 const CALLS: Protocols = Protocols {
     min: PROTOCOL_CALLS,
@@ -35,104 +32,126 @@ const SESSIONS: Protocols = Protocols {
     max: PROTOCOL_SESSION,
 };
 
-/// An error rendered as the body that agents expect.
-struct Failure(Error);
+const SESSION: Access = Access::Own("bearer of a node session");
+const TOKEN: Access = Access::Own("one-time token of a node, in the body");
 
-impl From<Error> for Failure {
-    fn from(e: Error) -> Self {
-        Self(e)
-    }
+const WAIT: &[Param] = &[Param::integer("wait", "How long to wait, seconds.")];
+const KNOWN: &[Param] = &[Param::text("known", "The version that the node has.")];
+const BUSY: &[Param] = &[Param::text("busy", "Ids of tasks, separated by commas.")];
+
+pub(crate) fn api(bootstrap: Bootstrap) -> Result<Api> {
+    let dialect = Arc::new(Agents);
+    let mut settings = Settings::new("bootstrap", "/bootstrap", dialect.clone());
+    settings.head = false;
+    let service = Service::new(settings, bootstrap, routes())?;
+    Ok(Api::new(vec![service], dialect, None))
 }
 
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        if self.0.kind == Kind::Internal {
-            tracing::error!(error = %self.0, "bootstrap request failed");
-        }
-        let status = StatusCode::from_u16(dialect::status(&self.0.kind))
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = Problem {
-            error: self.0.message,
-        };
-        (status, Json(body)).into_response()
-    }
-}
-
-type HandlerResult = Result<Response, Failure>;
-
-pub(crate) fn routes(bootstrap: Bootstrap) -> Router {
+fn routes() -> Vec<Route<Bootstrap>> {
+    let mut routes = vec![
+        post("/v1/hello", TOKEN, "Registers a node.", hello),
+        get("/v1/join", SESSION, "Waits for a join ticket.", join).query(&[WAIT]),
+        get("/v1/peers", SESSION, "Waits for other peers.", peers).query(&[KNOWN, WAIT]),
+        get("/v1/tasks", SESSION, "Waits for a task.", tasks).query(&[BUSY, WAIT]),
+        post(
+            "/v2/session",
+            TOKEN,
+            "Registers a node and opens its stream.",
+            session,
+        ),
+        get(
+            "/v2/tasks",
+            SESSION,
+            "Opens the stream of tasks.",
+            open_task_stream,
+        ),
+        post(
+            "/v2/unsupported",
+            SESSION,
+            "Reports a frame that the agent does not know.",
+            unsupported,
+        ),
+    ];
+    let v1 = [
+        "/v1/steps",
+        "/v1/csr",
+        "/v1/published",
+        "/v1/ready",
+        "/v1/tasks/{task_id}",
+        "/v1/observed",
+    ];
+    let v2 = [
+        "/v2/steps",
+        "/v2/csr",
+        "/v2/published",
+        "/v2/ready",
+        "/v2/tasks/{task_id}",
+        "/v2/observed",
+    ];
     // Routes that are identical in both protocols.
-    let both = Router::new()
-        .route("/steps", post(steps))
-        .route("/csr", post(csr))
-        .route("/published", post(published))
-        .route("/ready", post(ready))
-        .route("/tasks/{id}", post(task_done))
-        .route("/observed", post(observed));
-    let v1 = both
-        .clone()
-        .route("/hello", post(hello))
-        .route("/join", get(join))
-        .route("/peers", get(peers))
-        .route("/tasks", get(tasks));
-    let v2 = both
-        .route("/session", post(session))
-        .route("/tasks", get(open_task_stream))
-        .route("/unsupported", post(unsupported));
-    Router::new()
-        .nest(PREFIX, v1)
-        .nest(SESSION_PREFIX, v2)
-        .with_state(bootstrap)
+    for [
+        steps_path,
+        csr_path,
+        published_path,
+        ready_path,
+        task_path,
+        observed_path,
+    ] in [v1, v2]
+    {
+        routes.extend([
+            post(steps_path, SESSION, "Reports the steps of a node.", steps),
+            post(csr_path, SESSION, "Signs the certificate of a node.", csr),
+            post(published_path, SESSION, "Publishes how to join.", published),
+            post(
+                ready_path,
+                SESSION,
+                "Reports that a node is a member.",
+                ready,
+            ),
+            post(
+                task_path,
+                SESSION,
+                "Reports the result of a task.",
+                task_done,
+            ),
+            post(
+                observed_path,
+                SESSION,
+                "Reports the state of a cluster.",
+                observed,
+            ),
+        ]);
+    }
+    routes
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get("authorization")
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "))
+async fn authenticate<B>(call: &Call<Bootstrap, B>) -> Result<NodeSession> {
+    let header = call.header("authorization");
+    let bearer = header.and_then(|value| value.strip_prefix("Bearer "));
+    ops::authenticate_session(&call.state.deps, bearer).await
 }
 
-fn no_content() -> Response {
-    StatusCode::NO_CONTENT.into_response()
+/// How long the agent waits for an answer.
+fn wait(call: &Call<Bootstrap>) -> Result<Duration> {
+    let Some(text) = call.asked("wait") else {
+        return Ok(Duration::ZERO);
+    };
+    let seconds = text.parse().map_err(|_| {
+        Error::invalid("wait", format!("wait: '{text}' is not a number of seconds"))
+    })?;
+    Ok(Duration::from_secs(seconds))
 }
 
-fn json_or_no_content<T: Serialize>(found: Option<T>) -> Response {
-    found.map_or_else(no_content, |body| Json(body).into_response())
-}
-
-/// How long the agent waits for an answer, seconds.
-#[derive(Deserialize)]
-struct Wait {
-    #[serde(default)]
-    wait: u64,
-}
-
-/// The version of the peers that the node has, and how long it waits for a
-/// change.
-#[derive(Deserialize)]
-struct Known {
-    #[serde(default)]
-    known: String,
-    #[serde(default)]
-    wait: u64,
-}
-
-/// Comma-separated ids of the tasks that the manager already runs.
-#[derive(Deserialize)]
-struct Busy {
-    #[serde(default)]
-    busy: String,
-    #[serde(default)]
-    wait: u64,
-}
-
-async fn hello(State(b): Deps, Json(body): Json<Hello>) -> HandlerResult {
-    let (accepted, _) = hello::hello(&b.deps, &body, CALLS).await?;
-    Ok(Json(accepted.welcome).into_response())
+async fn hello(call: Call<Bootstrap, Wire<Hello>>) -> Result<Json<Wire<Welcome>>> {
+    let Wire(body) = call.body()?;
+    let (accepted, _) = hello::hello(&call.state.deps, &body, CALLS).await?;
+    Ok(Json(Wire(accepted.welcome)))
 }
 
 /// Response body without an end: one line per frame.
-async fn session(State(b): Deps, Json(body): Json<Hello>) -> HandlerResult {
+async fn session(call: Call<Bootstrap, Wire<Hello>>) -> Result<Raw> {
+    let Wire(body) = call.body()?;
+    let b = &call.state;
     let (accepted, caller) = hello::hello(&b.deps, &body, SESSIONS).await?;
     let feed = b.feeds.subscribe(&caller.cluster.uuid);
     let session = Session::new(caller, accepted, body.peers, feed);
@@ -143,100 +162,93 @@ async fn session(State(b): Deps, Json(body): Json<Hello>) -> HandlerResult {
 }
 
 /// Opens the stream of tasks of a manager that is ready to run them.
-async fn open_task_stream(State(b): Deps, headers: HeaderMap) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
-    let feed = b.feeds.subscribe(&caller.cluster.uuid);
-    let task_stream = TaskStream::new(b.deps, caller, feed);
+async fn open_task_stream(call: Call<Bootstrap>) -> Result<Raw> {
+    let caller = authenticate(&call).await?;
+    let feed = call.state.feeds.subscribe(&caller.cluster.uuid);
+    let task_stream = TaskStream::new(call.state.deps, caller, feed);
     let frames = stream::unfold(task_stream, |mut task_stream| async move {
         Some((task_stream.next().await?, task_stream))
     });
     Ok(lines(frames))
 }
 
-fn lines(frames: impl Stream<Item = ServerFrame> + Send + 'static) -> Response {
+fn lines(frames: impl Stream<Item = ServerFrame> + Send + 'static) -> Raw {
     let lines = frames.map(|frame| Ok::<_, Infallible>(frame.line()));
     let mut answer = Response::new(Body::from_stream(lines));
     let kind = HeaderValue::from_static("application/x-ndjson");
     answer.headers_mut().insert(CONTENT_TYPE, kind);
-    answer
+    Raw(answer)
 }
 
-async fn unsupported(
-    State(b): Deps,
-    headers: HeaderMap,
-    Json(body): Json<Unsupported>,
-) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
+async fn unsupported(call: Call<Bootstrap, Wire<Unsupported>>) -> Result<NoContent> {
+    let caller = authenticate(&call).await?;
+    let Wire(body) = call.body()?;
     ops::unsupported(&caller, &body);
-    Ok(no_content())
+    Ok(NoContent)
 }
 
-async fn steps(State(b): Deps, headers: HeaderMap, Json(body): Json<Steps>) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
-    ops::steps(&b.deps, &caller, &body).await?;
-    Ok(no_content())
+async fn steps(call: Call<Bootstrap, Wire<Steps>>) -> Result<NoContent> {
+    let caller = authenticate(&call).await?;
+    let Wire(body) = call.body()?;
+    ops::steps(&call.state.deps, &caller, &body).await?;
+    Ok(NoContent)
 }
 
-async fn csr(State(b): Deps, headers: HeaderMap, Json(body): Json<CsrAsk>) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
-    Ok(Json(ops::csr(&b.deps, &caller, &body).await?).into_response())
+async fn csr(call: Call<Bootstrap, Wire<CsrAsk>>) -> Result<Json<Wire<CsrGrant>>> {
+    let caller = authenticate(&call).await?;
+    let Wire(body) = call.body()?;
+    let granted = ops::csr(&call.state.deps, &caller, &body).await?;
+    Ok(Json(Wire(granted)))
 }
 
-async fn published(
-    State(b): Deps,
-    headers: HeaderMap,
-    Json(body): Json<Published>,
-) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
-    ops::published(&b.deps, &caller, &body).await?;
-    Ok(no_content())
+async fn published(call: Call<Bootstrap, Wire<Published>>) -> Result<NoContent> {
+    let caller = authenticate(&call).await?;
+    let Wire(body) = call.body()?;
+    ops::published(&call.state.deps, &caller, &body).await?;
+    Ok(NoContent)
 }
 
-async fn join(State(b): Deps, headers: HeaderMap, Query(q): Query<Wait>) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
-    let feed = b.feeds.subscribe(&caller.cluster.uuid);
-    Ok(json_or_no_content(
-        poll::join(&caller, feed, Duration::from_secs(q.wait)).await,
-    ))
+async fn join(call: Call<Bootstrap>) -> Result<Raw> {
+    let caller = authenticate(&call).await?;
+    let feed = call.state.feeds.subscribe(&caller.cluster.uuid);
+    some_or_no_content(poll::join(&caller, feed, wait(&call)?).await)
 }
 
-async fn peers(State(b): Deps, headers: HeaderMap, Query(q): Query<Known>) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
-    let wait = Duration::from_secs(q.wait);
-    let feed = b.feeds.subscribe(&caller.cluster.uuid);
-    let peers = poll::peers(&caller, feed, &q.known, wait).await?;
-    Ok(json_or_no_content(peers.as_deref()))
+async fn peers(call: Call<Bootstrap>) -> Result<Raw> {
+    let caller = authenticate(&call).await?;
+    let known = call.asked("known").unwrap_or_default();
+    let feed = call.state.feeds.subscribe(&caller.cluster.uuid);
+    let peers = poll::peers(&caller, feed, known, wait(&call)?).await?;
+    some_or_no_content(peers.as_deref())
 }
 
-async fn ready(State(b): Deps, headers: HeaderMap, Json(_): Json<Ready>) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
-    ops::ready(&b.deps, &caller).await?;
-    Ok(no_content())
+async fn ready(call: Call<Bootstrap, Wire<Ready>>) -> Result<NoContent> {
+    let caller = authenticate(&call).await?;
+    call.body()?;
+    ops::ready(&call.state.deps, &caller).await?;
+    Ok(NoContent)
 }
 
-async fn tasks(State(b): Deps, headers: HeaderMap, Query(q): Query<Busy>) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
-    let busy: Vec<&str> = q.busy.split(',').collect();
-    let wait = Duration::from_secs(q.wait);
-    let feed = b.feeds.subscribe(&caller.cluster.uuid);
-    Ok(json_or_no_content(
-        poll::task(&b.deps, &caller, feed, &busy, wait).await?,
-    ))
+async fn tasks(call: Call<Bootstrap>) -> Result<Raw> {
+    let caller = authenticate(&call).await?;
+    let busy = call.asked("busy").unwrap_or_default();
+    let busy: Vec<&str> = busy.split(',').collect();
+    let feed = call.state.feeds.subscribe(&caller.cluster.uuid);
+    let task = poll::task(&call.state.deps, &caller, feed, &busy, wait(&call)?).await?;
+    some_or_no_content(task)
 }
 
-async fn task_done(
-    State(b): Deps,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-    Json(body): Json<TaskResult>,
-) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
-    ops::task_done(&b.deps, &caller, &id, &body).await?;
-    Ok(no_content())
+async fn task_done(call: Call<Bootstrap, Wire<TaskResult>>) -> Result<NoContent> {
+    let caller = authenticate(&call).await?;
+    let Wire(body) = call.body()?;
+    let id = call.param("task_id")?;
+    ops::task_done(&call.state.deps, &caller, id, &body).await?;
+    Ok(NoContent)
 }
 
-async fn observed(State(b): Deps, headers: HeaderMap, Json(body): Json<Observed>) -> HandlerResult {
-    let caller = ops::authenticate_session(&b.deps, bearer(&headers)).await?;
-    ops::observed(&b.deps, &caller, &body).await?;
-    Ok(no_content())
+async fn observed(call: Call<Bootstrap, Wire<Observed>>) -> Result<NoContent> {
+    let caller = authenticate(&call).await?;
+    let Wire(body) = call.body()?;
+    ops::observed(&call.state.deps, &caller, &body).await?;
+    Ok(NoContent)
 }

@@ -9,10 +9,13 @@ pub(crate) mod kube;
 pub(crate) mod ops;
 pub(crate) mod poll;
 pub(crate) mod session;
+mod swarm;
+mod wire;
 
 use std::sync::Arc;
 
 use flow::Tasks;
+use kernel::Result;
 
 use crate::ClustersDeps;
 use feed::Feeds;
@@ -32,9 +35,12 @@ impl Bootstrap {
         }
     }
 
-    /// `/bootstrap/v1/…` and `/bootstrap/v2/…`.
-    pub fn routes(&self) -> axum::Router {
-        http::routes(self.clone())
+    /// `/bootstrap/v1/…` and `/bootstrap/v2/…`, for a separate listener.
+    ///
+    /// # Errors
+    /// `Internal` if the route table is malformed.
+    pub fn routes(&self) -> Result<rest::Api> {
+        http::api(self.clone())
     }
 
     /// Returns the number of clusters with connected agents and the number of

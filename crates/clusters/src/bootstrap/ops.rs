@@ -3,27 +3,25 @@
 
 use kernel::{Ctx, Error, Kind, OwnerKey, Result, clock};
 use nodewire::{
-    CsrAsk, CsrGrant, JoinTicket, Observed, Published, Purpose, StepStatus, Steps, TaskResult,
-    Unsupported,
+    CsrAsk, CsrGrant, JoinTicket, Observed, Published, StepStatus, Steps, TaskResult, Unsupported,
+    bounds,
 };
-use pki::SignOptions;
 use serde::{Deserialize, Serialize};
 
-use super::kube;
+use super::{kube, swarm};
 use crate::ClustersDeps;
 use crate::cluster::master_reports::MasterReports;
 use crate::cluster::{Cluster, KIND, health, resize, signal, table};
 use crate::coe::Coe;
-use crate::coe::kubernetes::profiles::Authority;
 use crate::node::{self, Node, NodeStatus, Task};
-use crate::{certificate, tokens};
+use crate::tokens;
 
 /// Maximum length of the log of a step, bytes.
-const LOG: usize = 4096;
+pub(crate) const LOG: usize = 4096;
 /// Maximum length of a published CA, bytes.
 const CA: usize = 16 * 1024;
 /// Maximum number of steps of one node; an agent reports about twelve.
-const STEPS: usize = 200;
+pub(crate) const STEPS: usize = 200;
 
 /// The authenticated node of a session, and its cluster.
 pub(crate) struct NodeSession {
@@ -85,7 +83,7 @@ pub(crate) async fn steps(d: &ClustersDeps, caller: &NodeSession, reports: &Step
     Ok(())
 }
 
-fn report(n: &mut Node, reports: &Steps) {
+pub(crate) fn report(n: &mut Node, reports: &Steps) {
     for step in reports.steps.iter().take(STEPS) {
         if n.steps.len() >= STEPS && !n.steps.iter().any(|s| s.name == step.name) {
             break;
@@ -146,42 +144,23 @@ pub(crate) async fn ready(d: &ClustersDeps, caller: &NodeSession) -> Result<()> 
     Ok(())
 }
 
-/// Signs the certificate request of a node for the name and the addresses of
-/// its server, whatever the request and the agent claim. The certificate is for
-/// serving only: as a client of the Docker API, a node would be root on every
-/// manager.
+/// Signs a certificate request for the name and the addresses of the node,
+/// whatever the request contains.
 pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) -> Result<CsrGrant> {
-    if caller.cluster.engine()? == Coe::Kubernetes {
-        return kube::csr(d, caller, csr).await;
+    match caller.cluster.engine()? {
+        Coe::Kubernetes => kube::csr(d, caller, csr).await,
+        Coe::Swarm => swarm::csr(d, caller, csr).await,
     }
-    if csr.purpose != Purpose::Node {
-        return Err(Error::invalid(
-            "purpose",
-            "purpose: no certificate of this kind exists in a swarm.",
-        ));
-    }
-    let ca = certificate::authorities::authority(d, &caller.cluster, Authority::Cluster).await?;
-    let mut sans = vec![caller.node.name.clone()];
-    if caller.node.is_master {
-        sans.extend(["localhost".into(), "127.0.0.1".into()]);
-    }
-    sans.extend(server_addresses(d, caller).await?);
-    let options = SignOptions {
-        seconds: d.node_certificate_seconds,
-        ..SignOptions::server(&caller.node.name, sans)
-    };
-    let cert = ca.sign_csr(&csr.csr, &options)?;
-    Ok(CsrGrant {
-        cert,
-        ca: ca.cert_pem,
-    })
 }
 
 /// The addresses that compute and network have given to the server of the node.
 ///
 /// # Errors
 /// Unavailable: the server has no address yet; the agent repeats its request.
-async fn server_addresses(d: &ClustersDeps, caller: &NodeSession) -> Result<Vec<String>> {
+pub(super) async fn server_addresses(
+    d: &ClustersDeps,
+    caller: &NodeSession,
+) -> Result<Vec<String>> {
     let ctx = Ctx::for_project(kernel::ids::request_id(), &caller.cluster.project_id);
     let owner = OwnerKey::new(orchestration::KIND, &caller.cluster.stack_id);
     let servers = d.compute.servers.of_owner(&ctx, &owner).await?;
@@ -198,7 +177,7 @@ async fn server_addresses(d: &ClustersDeps, caller: &NodeSession) -> Result<Vec<
     Ok(ports.into_iter().map(|p| p.ip).collect())
 }
 
-fn require_master(caller: &NodeSession) -> Result<()> {
+pub(super) fn require_master(caller: &NodeSession) -> Result<()> {
     if caller.node.is_master {
         Ok(())
     } else {
@@ -233,6 +212,9 @@ pub(crate) async fn published(
         if !addresses.contains(&news.remote_addr) {
             addresses.push(news.remote_addr.clone());
         }
+        // Managers are replaced in the course of time: the newest are kept.
+        let surplus = addresses.len().saturating_sub(bounds::ADDRESSES);
+        addresses.drain(..surplus);
         let joining = JoinSecrets {
             remote_addrs: addresses,
             worker_token: news.worker_token.clone(),
@@ -283,7 +265,7 @@ pub(crate) fn open_join_secrets(
 
 /// Clients treat this text as a file of certificates, so it must contain
 /// exactly one.
-fn check_api_ca(pem: &str) -> Result<()> {
+pub(crate) fn check_api_ca(pem: &str) -> Result<()> {
     if pem.len() <= CA && pki::CertInfo::from_pem(pem).is_ok() && !pem.contains("PRIVATE KEY") {
         return Ok(());
     }
@@ -371,6 +353,7 @@ pub(crate) async fn task_done(
     done: &TaskResult,
 ) -> Result<()> {
     require_master(caller)?;
+    bounds::text("id", id, bounds::ID).map_err(|e| Error::invalid("id", e.to_string()))?;
     let swarm = caller.cluster.engine()? == Coe::Swarm;
     db::write!(d.db, |tx| {
         db::mark(tx, KIND, &caller.cluster.uuid).await?;
@@ -381,9 +364,7 @@ pub(crate) async fn task_done(
             return Ok(());
         }
         let status = if done.ok { "done" } else { "failed" };
-        // PostgreSQL cannot store NUL, and the log may be any program's output.
-        let log = tail(&done.log).replace('\0', "\u{fffd}");
-        node::table::end_task(tx, id, status, &log).await?;
+        node::table::end_task(tx, id, status, tail(&done.log)).await?;
         if task.kind == "drain" && swarm {
             let now = clock::now_micros();
             let seconds = resize::REMOVE_SECONDS;

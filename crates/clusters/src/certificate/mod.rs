@@ -3,3 +3,4 @@
 pub(crate) mod authorities;
 pub(crate) mod http;
 pub(crate) mod ops;
+pub(crate) mod wire;

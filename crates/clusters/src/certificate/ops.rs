@@ -3,56 +3,36 @@
 
 use kernel::{Ctx, Result, clock};
 use pki::{Ca, SignOptions, Subject};
-use serde_json::Value;
 
 use super::authorities::{authority, kubernetes_authority, stored};
+use super::wire::SignBody;
+use crate::authorized::{Authorized, Owned as _};
 use crate::cluster::model::Intent;
 use crate::cluster::{Cluster, KIND, ops, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::profiles::Authority;
-use crate::errors::{as_bad_request, bad_request, invalid_field, wrong_state};
-use crate::fields::Fields;
+use crate::errors::{bad_request, wrong_state};
 use crate::node::{self, NodeStatus, Task};
 use crate::notify::{self, Outcome};
-use crate::{ClustersDeps, bootstrap, nodegroup, tokens};
+use crate::{ClustersDeps, bootstrap, nodegroup, policies, tokens};
 
-/// Bounds of `expiration_seconds`: time to use it, and Magnum's term.
-const MIN_SECONDS: i64 = 60;
-const MAX_SECONDS: i64 = pki::TERM_DAYS as i64 * 86_400;
 /// Time limit of a manager for switching to a new CA.
 const RELOAD_SECONDS: i64 = 60;
-
-/// A certificate of a cluster.
-pub(crate) struct Pem {
-    pub(crate) cluster: String,
-    pub(crate) pem: String,
-}
-
-/// A signed request.
-pub(crate) struct Signed {
-    pub(crate) cluster: String,
-    pub(crate) csr: String,
-    pub(crate) pem: String,
-    pub(crate) ca_cert_type: Option<String>,
-}
 
 /// The certificate of a CA; `kind` is Magnum's `ca_cert_type`.
 pub(crate) async fn show(
     d: &ClustersDeps,
-    ctx: &Ctx,
-    key: &str,
+    c: &Authorized<Cluster>,
     kind: Option<&str>,
-) -> Result<Pem> {
-    let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
-    d.enforcer.check("certificate:get", ctx, &ops::target(&c))?;
-    let pem = match kubernetes_authority(d, &c, Authority::parse(kind)).await? {
+) -> Result<String> {
+    let pem = match kubernetes_authority(d, c, Authority::parse(kind)).await? {
         Some((kube, which)) => kube.stored(which).map(|ca| ca.cert.clone()),
         None => None,
     };
-    let pem = match pem {
+    Ok(match pem {
         Some(pem) => pem,
         None => {
-            let own = stored(d, &c).await?.0;
+            let own = stored(d, c).await?.0;
             // Clients use this file as the only CA, so it has to verify the API
             // as well.
             match bootstrap::ops::api_ca(d, &c.uuid).await? {
@@ -60,67 +40,30 @@ pub(crate) async fn show(
                 None => own,
             }
         }
-    };
-    Ok(Pem {
-        cluster: c.uuid,
-        pem,
     })
 }
 
 /// Signs a certificate request of a user. `expiration_seconds` and
 /// `bind_to_caller` are ours; the clients of the real service do not send them.
-pub(crate) async fn sign(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> Result<Signed> {
-    let known = &[
-        "cluster_uuid",
-        "bay_uuid",
-        "csr",
-        "ca_cert_type",
-        "expiration_seconds",
-        "bind_to_caller",
-    ];
-    let f = Fields::new("certificate", body, known, &["pem", "links"], &[])?;
-    let key = match (f.text("cluster_uuid", 1, 255)?, f.text("bay_uuid", 1, 255)?) {
-        (Some(key), None) | (None, Some(key)) => key,
-        (None, None) => {
-            return Err(invalid_field(
-                "cluster_uuid",
-                "None",
-                "Mandatory field missing.",
-            ));
-        }
-        (Some(_), Some(_)) => {
-            return Err(bad_request(
-                "bay_uuid",
-                "Give cluster_uuid or bay_uuid, not both.",
-            ));
-        }
-    };
-    let csr = f.need_text("csr", 1, 64 * 1024)?;
-    let kind = f.text("ca_cert_type", 0, 255)?;
-    let seconds = f.int("expiration_seconds", MIN_SECONDS, MAX_SECONDS)?;
-    let bound = f.flag("bind_to_caller")?.unwrap_or(false);
-    let c = ops::find(d, ctx, &key, "cluster:get_one_all_projects")
-        .await
-        .map_err(|e| as_bad_request(e, "cluster_uuid"))?;
-    let target = ops::target(&c);
-    d.enforcer.check("certificate:create", ctx, &target)?;
-    let which = Authority::parse(kind.as_deref());
-    let mut options = if bound {
-        bound_to(ctx, &c, which)?
+pub(crate) async fn sign(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    c: &Authorized<Cluster>,
+    asked: &SignBody,
+) -> Result<String> {
+    let which = Authority::parse(asked.kind.as_deref());
+    let mut options = if asked.bind_to_caller {
+        bound_to(ctx, c, which)?
     } else {
-        d.enforcer.check("certificate:create_admin", ctx, &target)?;
+        let target = c.target();
+        d.enforcer
+            .check(&policies::CERTIFICATE_CREATE_ADMIN, ctx, &target)?;
         SignOptions::user()
     };
-    if let Some(seconds) = seconds {
-        options.seconds = u32::try_from(seconds).unwrap_or(options.seconds);
+    if let Some(seconds) = asked.seconds {
+        options.seconds = seconds;
     }
-    let pem = authority(d, &c, which).await?.sign_csr(&csr, &options)?;
-    Ok(Signed {
-        cluster: c.uuid,
-        csr,
-        pem,
-        ca_cert_type: kind,
-    })
+    authority(d, c, which).await?.sign_csr(&asked.csr, &options)
 }
 
 /// A certificate of a client with the caller's identity, whatever the request
@@ -154,10 +97,7 @@ fn bound_to(ctx: &Ctx, c: &Cluster, which: Authority) -> Result<SignOptions> {
 
 /// Replaces the CA, and creates tasks that make managers request new
 /// certificates.
-pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<String> {
-    let found = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
-    d.enforcer
-        .check("certificate:rotate_ca", ctx, &ops::target(&found))?;
+pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, found: &Authorized<Cluster>) -> Result<()> {
     if found.engine()? == Coe::Kubernetes {
         return Err(bad_request(
             "ca",
@@ -172,7 +112,7 @@ pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Str
     db::write!(d.db, |tx| {
         db::mark_now(tx, KIND, &found.uuid).await?;
         tx.write_receipt().await?;
-        let mut c = ops::lock_unchanged(tx, &found).await?;
+        let mut c = ops::lock_unchanged(tx, found).await?;
         if !c.complete() {
             return Err(wrong_state("Updating", &c.status));
         }
@@ -190,6 +130,5 @@ pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Str
             node::table::insert_task(tx, &task).await?;
         }
         notify::push(tx, Some(ctx), "update", Outcome::Pending, &c, &groups).await
-    })?;
-    Ok(found.uuid)
+    })
 }

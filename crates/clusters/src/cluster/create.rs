@@ -4,8 +4,9 @@
 use db::Table as _;
 use kernel::{Ctx, Error, Kind, Result, clock, ids};
 use pki::Ca;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::isolation::Isolation;
 use super::model::{self, Cluster, Intent, NewCluster};
 use super::{KIND, table};
 use crate::coe::Coe;
@@ -19,7 +20,7 @@ use crate::nodegroup::{Group, MASTER, WORKER};
 use crate::notify::{self, Outcome};
 use crate::template::ops::{own_target, project};
 use crate::template::{self, Template};
-use crate::{ClustersDeps, lookups, tokens};
+use crate::{ClustersDeps, lookups, policies, tokens};
 
 /// From this minor version on a missing template is answered with 404, before
 /// that with 400.
@@ -29,10 +30,9 @@ const TEMPLATE_404: u16 = 10;
 pub(crate) async fn create(
     d: &ClustersDeps,
     ctx: &Ctx,
-    body: Option<Value>,
+    new: &NewCluster,
     minor: u16,
 ) -> Result<String> {
-    let new = NewCluster::from_body(body)?;
     let project_id = project(ctx)?.to_owned();
     let mut t = find_template(d, ctx, &new.template, minor).await?;
     let coe = Coe::parse(&t.coe)?;
@@ -49,19 +49,18 @@ pub(crate) async fn create(
     let volume = new.docker_volume_size.or(t.docker_volume_size);
     template::model::check_volume(t.docker_storage_driver.as_deref(), volume)?;
     model::check_masters_odd(new.master_count)?;
-    d.enforcer.check("cluster:create", ctx, &own_target(ctx))?;
-    let admin = d.enforcer.allows(
-        "clustertemplate:get_one_all_projects",
-        ctx,
-        &own_target(ctx),
-    );
+    let own = own_target(ctx);
+    d.enforcer.check(&policies::CLUSTER_CREATE, ctx, &own)?;
+    Isolation::OFFERED.check_create(d.enforcer.as_ref(), ctx)?;
+    let everywhere = &policies::TEMPLATE_GET_ONE_ALL_PROJECTS;
+    let admin = d.enforcer.allows(everywhere, ctx, &own);
     if t.hidden && !admin {
         return Err(Error::forbidden("Not authorized."));
     }
-    let cluster = merge(&new, &t, ctx, project_id);
+    let cluster = merge(new, &t, ctx, project_id);
     check_infrastructure(d, ctx, &cluster, &t).await?;
     fields::check_labels_size("labels", &cluster.labels)?;
-    coe.check_labels(&cluster.labels, t.network_driver.as_deref())?;
+    coe.check_labels(&cluster.labels, t.network_driver.as_deref(), &d.ranges)?;
     if coe == Coe::Kubernetes {
         t.image_id = lookups::release(d, ctx, &cluster.labels, &t.image_id).await?;
     }
@@ -76,12 +75,12 @@ pub(crate) async fn create(
     let (image, _) = lookups::image(d, ctx, &t.image_id).await?;
     let made_of = flavour::check_image(coe, &image)?;
     flavour::check_cluster(made_of, new.master_count, networks.as_ref())?;
-    store(d, ctx, &cluster, &t, &new, networks).await?;
+    store(d, ctx, &cluster, &t, new, networks).await?;
     Ok(cluster.uuid)
 }
 
 async fn find_template(d: &ClustersDeps, ctx: &Ctx, key: &str, minor: u16) -> Result<Template> {
-    let found = template::ops::find(d, ctx, key, "clustertemplate:get_one_all_projects").await;
+    let found = template::ops::find(d, ctx, key, &policies::TEMPLATE_GET_ONE_ALL_PROJECTS).await;
     match found {
         Err(e) if e.kind == Kind::NotFound && minor < TEMPLATE_404 => {
             Err(as_bad_request(e, "cluster_template_id"))
@@ -119,6 +118,7 @@ fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: String) -> Clust
         intent: Intent::Create,
         generation: 1,
         sent_generation: 0,
+        isolation: Isolation::OFFERED.as_stored().into(),
         created_at: clock::now_micros(),
         ..Cluster::default()
     }

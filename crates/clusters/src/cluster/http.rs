@@ -1,114 +1,186 @@
 //! Routes of clusters.
 
 use kernel::Result;
+use rest::{Accepted, Call, Json, NoContent, Param, Route, delete, get, patch_route, post};
 use serde_json::json;
 
-use super::{create, ops, resize, wire};
-use crate::ClustersDeps;
-use crate::call::{Answer, Call};
-use crate::errors::{bad_request, not_in_version};
-use crate::listing;
+use super::model::{Cluster, NewCluster};
+use super::progress::{self, Progress};
+use super::wire::{
+    ClusterBody, ClusterDetailList, ClusterItem, ClusterList, ResizeBody, UpgradeBody,
+};
+use super::{create, ops, resize, view};
+use crate::deps::State;
+use crate::errors::{bad_request, unknown_argument, wrong_state};
+use crate::listing::{self, PAGING};
+use crate::patch::Patch;
+use crate::wire::AcceptedBody;
+use crate::{links, policies};
 
-/// `?rollback=` is supported from this version on.
+/// `?rollback=` is supported from this minor version on.
 const ROLLBACK: u16 = 3;
-const RESIZE: u16 = 7;
-const UPGRADE: u16 = 8;
+const ROLLBACK_PARAM: &[Param] = &[Param::boolean(
+    "rollback",
+    "Whether a failed update returns to the previous state; from version 1.3 on.",
+)];
 
-/// `GET /clusters` and `/clusters/detail`.
-pub(crate) async fn list(d: &ClustersDeps, call: &Call, rule: &str) -> Result<Answer> {
-    let (page, _) = listing::parse(&call.query, &[])?;
-    let found = ops::list(d, &call.ctx, rule, &page).await?;
-    let detail = rule == "detail";
-    let items: Vec<_> = found
-        .iter()
-        .map(|v| {
-            if detail {
-                wire::full(v, &call.base, call.minor, false)
-            } else {
-                wire::item(v, &call.base, call.minor)
-            }
-        })
-        .collect();
-    let mut body = json!({ "clusters": items });
-    let tail = if detail { "/detail" } else { "" };
-    let base = format!("{}/v1/clusters{tail}", call.base);
-    let last = found.last().map(|v| v.cluster.uuid.as_str());
-    if let Some(next) = listing::next(&base, &page, &[], found.len(), last)
-        && let Some(map) = body.as_object_mut()
-    {
-        map.insert("next".into(), json!(next));
-    }
-    Ok(Answer::json(200, body))
+type AcceptedCluster = Accepted<AcceptedBody>;
+
+pub(crate) fn routes() -> Vec<Route<State>> {
+    const ALL: &str = "/v1/clusters";
+    const ONE: &str = "/v1/clusters/{cluster_id}";
+    vec![
+        get(ALL, &policies::CLUSTER_GET_ALL, "Lists clusters.", list).query(&[PAGING]),
+        get(
+            "/v1/clusters/detail",
+            &policies::CLUSTER_DETAIL,
+            "Lists clusters with all their attributes.",
+            list_detail,
+        )
+        .query(&[PAGING]),
+        post(ALL, &policies::CLUSTER_CREATE, "Creates a cluster.", create),
+        get(ONE, &policies::CLUSTER_GET, "Shows a cluster.", show),
+        patch_route(ONE, &policies::CLUSTER_UPDATE, "Changes a cluster.", update)
+            .query(&[ROLLBACK_PARAM]),
+        delete(ONE, &policies::CLUSTER_DELETE, "Deletes a cluster.", remove),
+        post(
+            "/v1/clusters/{cluster_id}/actions/resize",
+            &policies::CLUSTER_RESIZE,
+            "Changes the number of nodes of a cluster.",
+            resize,
+        )
+        .since(1, 7),
+        post(
+            "/v1/clusters/{cluster_id}/actions/upgrade",
+            &policies::CLUSTER_UPGRADE,
+            "Upgrades a cluster; no driver supports it yet.",
+            upgrade,
+        )
+        .since(1, 8),
+    ]
 }
 
-pub(crate) async fn create(d: &ClustersDeps, call: Call) -> Result<Answer> {
-    call.reject_query()?;
-    let uuid = create::create(d, &call.ctx, call.body, call.minor).await?;
-    Ok(Answer::json(202, wire::accepted(&uuid)))
+/// Our own routes, below `/jeroboam/v1/clusters`.
+pub(crate) fn native_routes() -> Vec<Route<State>> {
+    vec![get(
+        "/{cluster_id}/progress",
+        &policies::CLUSTER_GET,
+        "Shows the nodes of a cluster with their steps, and the resources of its stack.",
+        show_progress,
+    )]
 }
 
-pub(crate) async fn show(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
-    call.reject_query()?;
-    let view = ops::show(d, &call.ctx, key).await?;
-    Ok(Answer::json(
-        200,
-        wire::full(&view, &call.base, call.minor, true),
-    ))
+async fn list(call: Call<State>) -> Result<Json<ClusterList>> {
+    let page = listing::parse(&call.parts.query)?;
+    let found = view::list(&call.state, call.ctx()?, &page).await?;
+    let (base, minor) = (links::base(&call), call.minor());
+    let last = found.rows.last().map(|(row, _)| row.uuid.as_str());
+    let url = format!("{base}/v1/clusters");
+    let next = listing::next(&url, &page, &[], found.has_more, last);
+    let rows = found.rows.into_iter();
+    let item = |(row, nodes)| ClusterItem::new(row, &nodes, &base, minor);
+    Ok(Json(ClusterList {
+        clusters: rows.map(item).collect(),
+        next,
+    }))
+}
+
+async fn list_detail(call: Call<State>) -> Result<Json<ClusterDetailList>> {
+    let page = listing::parse(&call.parts.query)?;
+    let found = view::list_detail(&call.state, call.ctx()?, &page).await?;
+    let (base, minor) = (links::base(&call), call.minor());
+    let last = found.rows.last().map(|v| v.row.short.uuid.as_str());
+    let url = format!("{base}/v1/clusters/detail");
+    let next = listing::next(&url, &page, &[], found.has_more, last);
+    let rows = found.rows.into_iter();
+    Ok(Json(ClusterDetailList {
+        clusters: rows.map(|v| ClusterBody::new(v, &base, minor)).collect(),
+        next,
+    }))
+}
+
+async fn create(call: Call<State, NewCluster>) -> Result<AcceptedCluster> {
+    let new = call.body()?;
+    let uuid = create::create(&call.state, call.ctx()?, &new, call.minor()).await?;
+    Ok(Accepted(AcceptedBody { uuid }))
+}
+
+async fn show(call: Call<State>) -> Result<Json<ClusterBody>> {
+    let everywhere = &policies::CLUSTER_GET_ONE_ALL_PROJECTS;
+    let rules = [&policies::CLUSTER_GET];
+    let (d, key) = (&call.state, call.param("cluster_id")?);
+    let cluster = ops::load(d, call.ctx()?, key, everywhere, &rules).await?;
+    let shown = view::show(d, &cluster).await?;
+    let base = links::base(&call);
+    Ok(Json(ClusterBody::new(shown, &base, call.minor())))
 }
 
 /// With `rollback` a failed update returns to the previous state; without it
 /// the existing nodes stay.
-pub(crate) async fn update(d: &ClustersDeps, call: Call, key: &str) -> Result<Answer> {
-    call.allow_query_keys(if call.minor >= ROLLBACK {
-        &["rollback"]
-    } else {
-        &[]
-    })?;
-    let rollback = match call.query_value("rollback") {
+async fn update(call: Call<State, Patch<Cluster>>) -> Result<AcceptedCluster> {
+    let rollback = match call.asked("rollback") {
+        Some(_) if call.minor() < ROLLBACK => return Err(unknown_argument("rollback")),
         Some(text) => crate::fields::check_flag("rollback", &json!(text))?,
         None => false,
     };
-    let uuid = ops::update(d, &call.ctx, key, call.body, rollback).await?;
-    Ok(Answer::json(202, wire::accepted(&uuid)))
+    let patch = call.body()?;
+    let everywhere = &policies::CLUSTER_UPDATE_ALL_PROJECTS;
+    let rules = [
+        &policies::CLUSTER_UPDATE,
+        &policies::CLUSTER_UPDATE_HEALTH_STATUS,
+    ];
+    let (d, ctx) = (&call.state, call.ctx()?);
+    let cluster = ops::load(d, ctx, call.param("cluster_id")?, everywhere, &rules).await?;
+    ops::update(d, ctx, &cluster, &patch.changes, rollback).await?;
+    Ok(accepted(&cluster))
 }
 
-pub(crate) async fn delete(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
-    call.reject_query()?;
-    ops::delete(d, &call.ctx, key).await?;
-    Ok(Answer::empty(204))
+async fn remove(call: Call<State>) -> Result<NoContent> {
+    let everywhere = &policies::CLUSTER_DELETE_ALL_PROJECTS;
+    let rules = [&policies::CLUSTER_DELETE];
+    let (d, ctx) = (&call.state, call.ctx()?);
+    let cluster = ops::load(d, ctx, call.param("cluster_id")?, everywhere, &rules).await?;
+    ops::delete(d, ctx, &cluster).await?;
+    Ok(NoContent)
 }
 
-pub(crate) async fn resize(d: &ClustersDeps, call: Call, key: &str) -> Result<Answer> {
-    if call.minor < RESIZE {
-        return Err(not_in_version((1, call.minor), "resize"));
-    }
-    call.reject_query()?;
-    let uuid = resize::resize(d, &call.ctx, key, call.body).await?;
-    Ok(Answer::json(202, wire::accepted(&uuid)))
+async fn resize(call: Call<State, ResizeBody>) -> Result<AcceptedCluster> {
+    let body = call.body()?;
+    let everywhere = &policies::CLUSTER_GET_ONE_ALL_PROJECTS;
+    let rules = [&policies::CLUSTER_RESIZE];
+    let (d, ctx) = (&call.state, call.ctx()?);
+    let cluster = ops::load(d, ctx, call.param("cluster_id")?, everywhere, &rules).await?;
+    resize::resize(d, ctx, &cluster, body).await?;
+    Ok(accepted(&cluster))
 }
 
 /// No engine supports upgrades yet: performs the checks of the real service,
 /// then refuses.
-pub(crate) async fn upgrade(d: &ClustersDeps, call: Call, key: &str) -> Result<Answer> {
-    if call.minor < UPGRADE {
-        return Err(bad_request(
-            "upgrade",
-            "Cluster upgrade is not supported in the provided microversion.",
-        ));
-    }
-    call.reject_query()?;
-    let known = &["cluster_template", "max_batch_size", "nodegroup"];
-    let f = crate::fields::Fields::new("cluster_upgrade_req", call.body, known, &[], &[])?;
-    f.need_text("cluster_template", 1, 255)?;
-    f.int("max_batch_size", 1, 1000)?;
-    let c = ops::find(d, &call.ctx, key, "cluster:upgrade_all_projects").await?;
-    d.enforcer
-        .check("cluster:upgrade", &call.ctx, &ops::target(&c))?;
-    if !c.complete() {
-        return Err(crate::errors::wrong_state("Upgrading", &c.status));
+async fn upgrade(call: Call<State, UpgradeBody>) -> Result<AcceptedCluster> {
+    call.body()?;
+    let everywhere = &policies::CLUSTER_UPGRADE_ALL_PROJECTS;
+    let rules = [&policies::CLUSTER_UPGRADE];
+    let (d, ctx) = (&call.state, call.ctx()?);
+    let cluster = ops::load(d, ctx, call.param("cluster_id")?, everywhere, &rules).await?;
+    if !cluster.complete() {
+        return Err(wrong_state("Upgrading", &cluster.status));
     }
     Err(bad_request(
         "upgrade",
         "Upgrading a cluster is not supported by this driver.",
     ))
+}
+
+async fn show_progress(call: Call<State>) -> Result<Json<Progress>> {
+    let everywhere = &policies::CLUSTER_GET_ONE_ALL_PROJECTS;
+    let rules = [&policies::CLUSTER_GET];
+    let (d, ctx) = (&call.state, call.ctx()?);
+    let cluster = ops::load(d, ctx, call.param("cluster_id")?, everywhere, &rules).await?;
+    progress::show(d, ctx, &cluster).await.map(Json)
+}
+
+fn accepted(cluster: &Cluster) -> AcceptedCluster {
+    Accepted(AcceptedBody {
+        uuid: cluster.uuid.clone(),
+    })
 }

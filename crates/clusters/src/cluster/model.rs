@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Error, Kind, Result};
+use kernel::{Error, Result, Target};
+use rest::RequestBody;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
+use crate::authorized::Owned;
 use crate::coe::Coe;
 use crate::errors::{bad_request, invalid_field};
-use crate::fields::Fields;
+use crate::fields::{BodySpec, Fields, Kind, optional, required};
+use crate::patch::{Patchable, Rules};
 use crate::template::Template;
 
 /// Maximum number of nodes of a group.
@@ -54,6 +58,9 @@ pub(crate) struct Cluster {
     pub(crate) rollback: Option<i64>,
     /// The failure that caused the rollback.
     pub(crate) cause: Option<String>,
+    /// The stored word of an [`Isolation`](super::isolation::Isolation); shown as
+    /// it is.
+    pub(crate) isolation: String,
     pub(crate) created_at: i64,
     pub(crate) updated_at: Option<i64>,
     /// Error text if the row contains a stored value that this release does not
@@ -129,7 +136,10 @@ impl Cluster {
     /// Same errors as [`db::unknown_stored_value`].
     pub(crate) fn reject_newer(self) -> Result<Self> {
         match self.newer {
-            Some(why) => Err(Error::new(Kind::Unavailable { retry_after: 30 }, why)),
+            Some(why) => Err(Error::new(
+                kernel::Kind::Unavailable { retry_after: 30 },
+                why,
+            )),
             None => Ok(self),
         }
     }
@@ -198,75 +208,117 @@ pub(crate) struct NewCluster {
     pub(crate) master_lb_enabled: Option<bool>,
 }
 
-const KNOWN: &[&str] = &[
-    "name",
-    "cluster_template_id",
-    "keypair",
-    "node_count",
-    "master_count",
-    "docker_volume_size",
-    "labels",
-    "merge_labels",
-    "master_flavor_id",
-    "flavor_id",
-    "create_timeout",
-    "discovery_url",
-    "fixed_network",
-    "fixed_subnet",
-    "floating_ip_enabled",
-    "master_lb_enabled",
-];
-const READ_ONLY: &[&str] = &[
-    "stack_id",
-    "cluster_id",
-    "api_address",
-    "coe_version",
-    "container_version",
-    "node_addresses",
-    "master_addresses",
-    "links",
-    "project_id",
-    "user_id",
-    "faults",
-    "labels_overridden",
-    "labels_added",
-    "labels_skipped",
-    "created_at",
-    "updated_at",
-];
-const IGNORED: &[&str] = &[
-    "uuid",
-    "status",
-    "status_reason",
-    "health_status",
-    "health_status_reason",
-];
+/// Most text fields.
+const SHORT: Kind = Kind::Text(1, 255);
+
+/// The body of a POST.
+const BODY: BodySpec = BodySpec {
+    argument: "cluster",
+    fields: &[
+        optional("name", Kind::Pattern("^([a-zA-Z][a-zA-Z0-9_.-]*)?$", 242)),
+        required("cluster_template_id", SHORT),
+        optional("keypair", SHORT),
+        optional("node_count", Kind::Int(0, MAX_NODES)),
+        optional("master_count", Kind::Int(1, MAX_NODES)),
+        optional("docker_volume_size", Kind::Int(1, i32::MAX as i64)),
+        optional("labels", Kind::Labels),
+        optional("merge_labels", Kind::Flag),
+        optional("master_flavor_id", SHORT),
+        optional("flavor_id", SHORT),
+        optional("create_timeout", Kind::Int(0, i32::MAX as i64)),
+        optional("discovery_url", Kind::Text(0, 255)),
+        optional("fixed_network", SHORT),
+        optional("fixed_subnet", SHORT),
+        optional("floating_ip_enabled", Kind::Flag),
+        optional("master_lb_enabled", Kind::Flag),
+    ],
+    read_only: &[
+        "stack_id",
+        "cluster_id",
+        "api_address",
+        "coe_version",
+        "container_version",
+        "node_addresses",
+        "master_addresses",
+        "links",
+        "project_id",
+        "user_id",
+        "faults",
+        "labels_overridden",
+        "labels_added",
+        "labels_skipped",
+        "created_at",
+        "updated_at",
+    ],
+    ignored: &[
+        "uuid",
+        "status",
+        "status_reason",
+        "health_status",
+        "health_status_reason",
+    ],
+};
+
+/// The attributes that a patch of a cluster cannot name.
+impl Patchable for Cluster {
+    const RULES: Rules<'static> = Rules {
+        internal: &[
+            "api_address",
+            "node_addresses",
+            "master_addresses",
+            "stack_id",
+            "cluster_id",
+            "ca_cert_ref",
+            "magnum_cert_ref",
+            "etcd_ca_cert_ref",
+            "front_proxy_ca_cert_ref",
+        ],
+        mandatory: &["cluster_template_id"],
+    };
+}
+
+impl Owned for Cluster {
+    fn target(&self) -> Target {
+        Target {
+            project_id: Some(self.project_id.clone()),
+            user_id: Some(self.user_id.clone()),
+            domain_id: None,
+        }
+    }
+}
+
+impl RequestBody for NewCluster {
+    fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
+        Some(BODY.schema())
+    }
+
+    fn read(body: Option<Value>) -> Result<Self> {
+        Self::from_body(body)
+    }
+}
 
 impl NewCluster {
-    pub(crate) fn from_body(body: Option<Value>) -> Result<Self> {
-        let f = Fields::new("cluster", body, KNOWN, READ_ONLY, IGNORED)?;
-        let short = |name| f.text(name, 1, 255);
-        let name = f.text("name", 0, 242)?.filter(|n| !n.is_empty());
+    fn from_body(body: Option<Value>) -> Result<Self> {
+        let f = Fields::new(&BODY, body)?;
+        let name = f.text("name")?.filter(|n| !n.is_empty());
         if let Some(name) = &name {
             check_name(name)?;
         }
         Ok(Self {
             name,
-            template: f.need_text("cluster_template_id", 1, 255)?,
-            keypair: short("keypair")?,
-            node_count: f.int("node_count", 0, MAX_NODES)?.unwrap_or(1),
-            master_count: f.int("master_count", 1, MAX_NODES)?.unwrap_or(1),
-            docker_volume_size: f.int("docker_volume_size", 1, i64::from(i32::MAX))?,
+            template: f.need_text("cluster_template_id")?,
+            keypair: f.text("keypair")?,
+            node_count: f.int("node_count")?.unwrap_or(1),
+            master_count: f.int("master_count")?.unwrap_or(1),
+            docker_volume_size: f.int("docker_volume_size")?,
             labels: f.labels("labels")?,
             merge_labels: f.flag("merge_labels")?.unwrap_or(false),
-            master_flavor_id: short("master_flavor_id")?,
-            flavor_id: short("flavor_id")?,
-            create_timeout: f
-                .int("create_timeout", 0, i64::from(i32::MAX))?
-                .unwrap_or(60),
-            discovery_url: f.text("discovery_url", 0, 255)?.filter(|u| !u.is_empty()),
-            fixed_network: short("fixed_network")?,
-            fixed_subnet: short("fixed_subnet")?,
+            master_flavor_id: f.text("master_flavor_id")?,
+            flavor_id: f.text("flavor_id")?,
+            create_timeout: f.int("create_timeout")?.unwrap_or(60),
+            discovery_url: f.text("discovery_url")?.filter(|u| !u.is_empty()),
+            fixed_network: f.text("fixed_network")?,
+            fixed_subnet: f.text("fixed_subnet")?,
             floating_ip_enabled: f.flag("floating_ip_enabled")?,
             master_lb_enabled: f.flag("master_lb_enabled")?,
         })

@@ -1,58 +1,48 @@
 //! Operations on clusters, apart from create and resize.
 
-use std::collections::BTreeMap;
-
 use db::Tx;
-use kernel::{Ctx, Error, Page, Result, Target, clock, ids};
+use kernel::{Ctx, Error, Result, Rule, clock, ids};
 use serde_json::Value;
 
 use super::model::{Cluster, Intent};
 use super::{KIND, resize, table, wire};
 use crate::ClustersDeps;
+use crate::authorized::Authorized;
 use crate::errors::{bad_request, invalid_field, wrong_state};
 use crate::fields::{check_int, check_text};
 use crate::nodegroup::{self, Group, WORKER};
 use crate::notify::{self, Outcome};
-use crate::patch::{self, Change, Op, Rules};
-use crate::template;
-use crate::template::ops::{own_target, project, scope};
+use crate::patch::{self, Change, Op};
+use crate::python::python_type;
+use crate::template::ops::{own_target, project};
 
-/// A cluster with the rows that its API body needs.
-#[derive(Debug, Clone)]
-pub(crate) struct View {
-    pub(crate) cluster: Cluster,
-    pub(crate) groups: Vec<Group>,
-    pub(crate) template_labels: BTreeMap<String, String>,
+/// Longest reason for a health that a client sets, bytes of JSON.
+const MAX_REASON: usize = 64 * 1024;
+
+/// Loads a cluster by uuid or name for a caller whom all of `rules` allow to use
+/// it. Clusters of other projects are found only if `everywhere` allows it.
+///
+/// # Errors
+/// `NotFound` if the caller does not see it, `Forbidden` if a rule denies.
+pub(crate) async fn load(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    key: &str,
+    everywhere: &'static Rule,
+    rules: &[&'static Rule],
+) -> Result<Authorized<Cluster>> {
+    let found = find(d, ctx, key, everywhere).await?;
+    Authorized::check(d.enforcer.as_ref(), ctx, rules, found)
 }
 
-const PATCH: Rules<'static> = Rules {
-    internal: &[
-        "api_address",
-        "node_addresses",
-        "master_addresses",
-        "stack_id",
-        "cluster_id",
-        "ca_cert_ref",
-        "magnum_cert_ref",
-        "etcd_ca_cert_ref",
-        "front_proxy_ca_cert_ref",
-    ],
-    mandatory: &["cluster_template_id"],
-};
-
-pub(crate) fn target(c: &Cluster) -> Target {
-    Target {
-        project_id: Some(c.project_id.clone()),
-        user_id: Some(c.user_id.clone()),
-        domain_id: None,
-    }
-}
-
-/// Finds a cluster by uuid or name. Clusters of other projects are found only
-/// if `rule` allows it.
-pub(crate) async fn find(d: &ClustersDeps, ctx: &Ctx, key: &str, rule: &str) -> Result<Cluster> {
+async fn find(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    key: &str,
+    everywhere: &'static Rule,
+) -> Result<Cluster> {
     let by_name = !ids::is_uuid_like(key);
-    let everywhere = d.enforcer.allows(rule, ctx, &own_target(ctx));
+    let everywhere = d.enforcer.allows(everywhere, ctx, &own_target(ctx));
     let mine = ctx.project_id();
     let mut found = match mine {
         Some(p) => table::find(&d.db, key, by_name, Some(p)).await?,
@@ -71,82 +61,19 @@ pub(crate) async fn find(d: &ClustersDeps, ctx: &Ctx, key: &str, rule: &str) -> 
     found.pop().ok_or_else(|| Error::not_found("Cluster", key))
 }
 
-pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<View> {
-    let cluster = find(d, ctx, key, "cluster:get_one_all_projects").await?;
-    d.enforcer.check("cluster:get", ctx, &target(&cluster))?;
-    view(d, cluster).await
-}
-
-async fn view(d: &ClustersDeps, cluster: Cluster) -> Result<View> {
-    let groups = nodegroup::table::of_cluster(&d.db, &cluster.uuid).await?;
-    let id = cluster.cluster_template_id.clone();
-    let mut labels = template::table::labels_of(&d.db, std::slice::from_ref(&id)).await?;
-    Ok(View {
-        cluster,
-        groups,
-        template_labels: labels.remove(&id).unwrap_or_default(),
-    })
-}
-
-/// One page in a fixed number of queries; `rule` is `get_all` or `detail`.
-pub(crate) async fn list(
-    d: &ClustersDeps,
-    ctx: &Ctx,
-    rule: &str,
-    page: &Page,
-) -> Result<Vec<View>> {
-    let scope = scope(d, ctx, "cluster", rule)?;
-    if let Some(marker) = &page.marker
-        && table::find(&d.db, marker, false, scope).await?.is_empty()
-    {
-        return Err(Error::not_found("Cluster", marker));
-    }
-    let clusters = table::page(&d.db, scope, page).await?;
-    let ids: Vec<String> = clusters.iter().map(|c| c.uuid.clone()).collect();
-    let mut groups = nodegroup::table::of_clusters(&d.db, &ids).await?;
-    let mut templates: Vec<String> = clusters
-        .iter()
-        .map(|c| c.cluster_template_id.clone())
-        .collect();
-    templates.sort_unstable();
-    templates.dedup();
-    // Only the full objects contain a comparison of labels.
-    let labels = if rule == "detail" {
-        template::table::labels_of(&d.db, &templates).await?
-    } else {
-        BTreeMap::new()
-    };
-    Ok(clusters
-        .into_iter()
-        .map(|cluster| View {
-            groups: groups.remove(&cluster.uuid).unwrap_or_default(),
-            template_labels: labels
-                .get(&cluster.cluster_template_id)
-                .cloned()
-                .unwrap_or_default(),
-            cluster,
-        })
-        .collect())
-}
-
 /// Applies a JSON Patch to the worker count and the health fields, in one
 /// transaction. `rollback`: a failed change of the count is rolled back.
 pub(crate) async fn update(
     d: &ClustersDeps,
     ctx: &Ctx,
-    key: &str,
-    body: Option<Value>,
+    cluster: &Authorized<Cluster>,
+    changes: &[Change],
     rollback: bool,
-) -> Result<String> {
-    let changes = patch::parse(body, &PATCH)?;
-    let cluster = find(d, ctx, key, "cluster:update_all_projects").await?;
-    d.enforcer.check("cluster:update", ctx, &target(&cluster))?;
-    d.enforcer
-        .check("cluster:update_health_status", ctx, &target(&cluster))?;
-    let sizes = touches(&changes, &["node_count"]);
-    let health = touches(&changes, &["health_status", "health_status_reason"]);
+) -> Result<()> {
+    let sizes = touches(changes, &["node_count"]);
+    let health = touches(changes, &["health_status", "health_status_reason"]);
     let servers = if sizes {
-        resize::ServerStates::load(d, &cluster).await?
+        resize::ServerStates::load(d, cluster).await?
     } else {
         resize::ServerStates::default()
     };
@@ -159,12 +86,8 @@ pub(crate) async fn update(
         let Some(row) = table::lock(tx, &cluster.uuid).await? else {
             return Err(Error::not_found("Cluster", &cluster.uuid));
         };
-        let view = View {
-            groups: nodegroup::table::of_cluster_tx(tx, &row.uuid).await?,
-            template_labels: BTreeMap::new(),
-            cluster: row,
-        };
-        let next = patched(&view, &changes)?;
+        let groups = nodegroup::table::of_cluster_tx(tx, &row.uuid).await?;
+        let next = patched(&row, &groups, changes)?;
         if health {
             let (status, reason) = parse_health(&next)?;
             table::set_health(tx, &cluster.uuid, status.as_deref(), &reason).await?;
@@ -175,9 +98,9 @@ pub(crate) async fn update(
                 Some(v) => v,
             };
             let count = check_int("node_count", value, 0, super::model::MAX_NODES)?;
-            same_generation(&cluster, &view.cluster)?;
-            if !view.cluster.complete() {
-                return Err(wrong_state("Updating", &view.cluster.status));
+            same_generation(cluster, &row)?;
+            if !row.complete() {
+                return Err(wrong_state("Updating", &row.status));
             }
             let resize_request = resize::ResizeRequest {
                 group: WORKER,
@@ -185,16 +108,23 @@ pub(crate) async fn update(
                 leave: &[],
                 rollback,
             };
-            resize::start_operation(tx, d, ctx, view.cluster, &resize_request, &servers).await?;
+            resize::start_operation(tx, d, ctx, row, &resize_request, &servers).await?;
         }
         Ok(())
-    })?;
-    Ok(cluster.uuid)
+    })
 }
 
 /// Checks that a patch changes only permitted fields, and returns the new body.
-fn patched(view: &View, changes: &[Change]) -> Result<serde_json::Map<String, Value>> {
-    let Value::Object(old) = wire::patchable(view) else {
+pub(crate) fn patched(
+    cluster: &Cluster,
+    groups: &[Group],
+    changes: &[Change],
+) -> Result<serde_json::Map<String, Value>> {
+    let count = |masters: bool| -> i64 {
+        let of_role = groups.iter().filter(|g| g.is_master() == masters);
+        of_role.map(|g| g.node_count).sum()
+    };
+    let Value::Object(old) = wire::patchable(cluster, count(false), count(true)) else {
         return Err(Error::internal("a cluster's body is no object"));
     };
     let mut next = old.clone();
@@ -231,7 +161,9 @@ fn reject_other_changes(
     ))
 }
 
-fn parse_health(next: &serde_json::Map<String, Value>) -> Result<(Option<String>, Value)> {
+pub(crate) fn parse_health(
+    next: &serde_json::Map<String, Value>,
+) -> Result<(Option<String>, Value)> {
     let status = match next.get("health_status") {
         None | Some(Value::Null) => None,
         Some(v) => {
@@ -245,15 +177,26 @@ fn parse_health(next: &serde_json::Map<String, Value>) -> Result<(Option<String>
     };
     let reason = match next.get("health_status_reason") {
         None | Some(Value::Null) => serde_json::json!({}),
-        Some(v) => v.clone(),
+        Some(v @ Value::Object(_)) => v.clone(),
+        Some(v) => {
+            let why = format!(
+                "Wrong type. Expected '<class 'dict'>', got '{}'",
+                python_type(v)
+            );
+            return Err(invalid_field("health_status_reason", &v.to_string(), &why));
+        }
     };
+    let size = reason.to_string().len();
+    if size > MAX_REASON {
+        let why = format!("At most {MAX_REASON} bytes are allowed.");
+        let given = format!("{size} bytes");
+        return Err(invalid_field("health_status_reason", &given, &why));
+    }
     Ok((status, reason))
 }
 
 /// Starts the deletion; allowed in any state, and repeatable.
-pub(crate) async fn delete(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<()> {
-    let found = find(d, ctx, key, "cluster:delete_all_projects").await?;
-    d.enforcer.check("cluster:delete", ctx, &target(&found))?;
+pub(crate) async fn delete(d: &ClustersDeps, ctx: &Ctx, found: &Authorized<Cluster>) -> Result<()> {
     db::write!(d.db, |tx| {
         db::mark_now(tx, KIND, &found.uuid).await?;
         tx.write_receipt().await?;

@@ -2,15 +2,15 @@
 
 use db::{Lease, Table as _, Tx};
 use kernel::{Ctx, Error, Result, clock};
-use serde_json::Value;
 
-use super::model::{Cluster, Intent, MAX_NODES};
+use super::model::{Cluster, Intent};
+use super::wire::ResizeBody;
 use super::{KIND, failed_servers, heal, ops, table};
 use crate::ClustersDeps;
+use crate::authorized::Authorized;
 use crate::coe::Coe;
 use crate::coe::kubernetes::drain_seconds;
 use crate::errors::{bad_request, wrong_state};
-use crate::fields::Fields;
 use crate::kube::{self, Kube};
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::nodegroup::{self, Group, WORKER};
@@ -26,33 +26,23 @@ pub(crate) const REMOVE_SECONDS: i64 = 15;
 pub(crate) async fn resize(
     d: &ClustersDeps,
     ctx: &Ctx,
-    key: &str,
-    body: Option<Value>,
-) -> Result<String> {
-    let known = &["node_count", "nodes_to_remove", "nodegroup"];
-    let f = Fields::new("cluster_resize_req", body, known, &[], &[])?;
-    let count = f.int("node_count", 0, MAX_NODES)?.ok_or_else(|| {
-        crate::errors::invalid_field("node_count", "None", "Mandatory field missing.")
-    })?;
-    let leave = f.texts("nodes_to_remove")?;
-    let group = f.text("nodegroup", 1, 255)?;
-    let c = ops::find(d, ctx, key, "cluster:get_one_all_projects").await?;
-    d.enforcer.check("cluster:resize", ctx, &ops::target(&c))?;
-    let leave = server_names(d, &c, leave).await?;
+    c: &Authorized<Cluster>,
+    body: ResizeBody,
+) -> Result<()> {
+    let leave = server_names(d, c, body.leave).await?;
     let resize_request = ResizeRequest {
-        group: group.as_deref().unwrap_or(WORKER),
-        count,
+        group: body.group.as_deref().unwrap_or(WORKER),
+        count: body.count,
         leave: &leave,
         rollback: false,
     };
-    let servers = ServerStates::load(d, &c).await?;
+    let servers = ServerStates::load(d, c).await?;
     db::write!(d.db, |tx| {
         db::mark_now(tx, KIND, &c.uuid).await?;
         tx.write_receipt().await?;
-        let cluster = ops::lock_unchanged(tx, &c).await?;
+        let cluster = ops::lock_unchanged(tx, c).await?;
         start_operation(tx, d, ctx, cluster, &resize_request, &servers).await
-    })?;
-    Ok(c.uuid)
+    })
 }
 
 /// Parameters of a resize.

@@ -3,12 +3,13 @@
 //! Columns that only the reconciler writes require its lease (`Fenced`).
 
 use db::{Db, Fenced, Migration, Row, Table as _, Tx, Value, values};
-use kernel::{Page, Result, clock};
+use kernel::{Result, clock};
 use serde_json::Value as Json;
 
+use super::isolation::Isolation;
 use super::model::{Cluster, Intent, check_status};
 use crate::coe::Coe;
-use crate::listing::{self, Column, Kind};
+use crate::listing::{Column, Kind};
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -48,6 +49,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "clusters-015-cluster-rollback-cause",
         sql: "ALTER TABLE magnum_cluster ADD COLUMN rollback_cause {text}",
     },
+    Migration {
+        name: "clusters-016-cluster-isolation",
+        sql: "ALTER TABLE magnum_cluster ADD COLUMN isolation varchar(20) NOT NULL \
+              DEFAULT 'host-root'",
+    },
 ];
 
 pub(crate) const SORT: &[Column] = &[
@@ -85,7 +91,7 @@ db::columns! {
         status_reason, health_status, health_status_reason as json, discovery_url, api_address,
         coe_version, container_version, fixed_network, fixed_subnet, floating_ip_enabled,
         master_lb_enabled, intent via shown_intent, generation, sent_generation,
-        rollback = "rollback_count", cause = "rollback_cause", created_at, updated_at,
+        rollback = "rollback_count", cause = "rollback_cause", isolation, created_at, updated_at,
     }
     also |row| { newer: newer(row)? }
 }
@@ -103,6 +109,7 @@ fn newer(row: &Row) -> Result<Option<String>> {
     let (intent, coe) = (row.text("intent")?, row.text("coe")?);
     let known = Intent::from_stored(&intent)
         .and_then(|_| Coe::from_stored(&coe))
+        .and_then(|_| Isolation::from_stored(&row.text("isolation")?))
         .and_then(|_| check_status(&row.text("status")?));
     Ok(known.err().map(|e| e.message))
 }
@@ -159,26 +166,6 @@ pub(crate) async fn load(db: &Db, uuid: &str) -> Result<Option<Cluster>> {
 pub(crate) async fn lock(tx: &mut Tx, uuid: &str) -> Result<Option<Cluster>> {
     let row = tx.lock_opt(&select("uuid = ?"), values![uuid]).await?;
     row.map(|r| Cluster::read(&r)?.reject_newer()).transpose()
-}
-
-pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<Vec<Cluster>> {
-    let (scope, args) = match project {
-        Some(p) => ("project_id = ?", values![p]),
-        None => ("1 = 1", vec![]),
-    };
-    let (sql, args) = listing::select(
-        &Cluster::COLUMNS.join(", "),
-        Cluster::TABLE,
-        scope,
-        args,
-        page,
-        SORT,
-    )?;
-    db.query(&sql, args)
-        .await?
-        .iter()
-        .map(Cluster::read)
-        .collect()
 }
 
 /// The CA: certificate and sealed key.

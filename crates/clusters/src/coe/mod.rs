@@ -12,21 +12,9 @@ use nodewire::Observed;
 use serde_json::Value;
 
 use crate::errors::bad_request;
+use crate::ranges::RangePools;
 use crate::template::Template;
 use hot::Flavour;
-
-/// The ranges that [`is_node_range`] accepts, as errors describe them.
-pub(crate) const NODE_RANGES: &str =
-    "a private IPv4 range with a prefix length from 16 to 28, such as 10.64.3.0/24";
-
-/// Whether the nodes of a cluster can have this range. It is a range of the
-/// host, too, so only private ones of limited size are accepted, written without
-/// bits of a host.
-pub(crate) fn is_node_range(net: &ipnet::Ipv4Net) -> bool {
-    (16..=28).contains(&net.prefix_len())
-        && net.addr() == net.network()
-        && network::is_private_range(net)
-}
 
 /// The engines that this server supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,10 +84,10 @@ impl Coe {
     }
 
     /// Checks a template for this engine, including its labels.
-    pub(crate) fn check_template(self, template: &Template) -> Result<()> {
+    pub(crate) fn check_template(self, template: &Template, ranges: &RangePools) -> Result<()> {
         match self {
-            Self::Kubernetes => kubernetes::check_template(template),
-            Self::Swarm => swarm::check_template(template),
+            Self::Kubernetes => kubernetes::check_template(template, ranges),
+            Self::Swarm => swarm::check_template(template, ranges),
         }
     }
 
@@ -108,10 +96,11 @@ impl Coe {
         self,
         labels: &BTreeMap<String, String>,
         driver: Option<&str>,
+        ranges: &RangePools,
     ) -> Result<()> {
         match self {
-            Self::Kubernetes => kubernetes::labels::check(labels, driver),
-            Self::Swarm => swarm::check_labels(labels),
+            Self::Kubernetes => kubernetes::labels::check(labels, driver, ranges),
+            Self::Swarm => swarm::check_labels(labels, ranges),
         }
     }
 

@@ -1,39 +1,60 @@
 //! Routes of node groups, which are created and resized through their cluster.
 
-use kernel::{Error, Result};
-use serde_json::json;
+use kernel::{Error, Result, Rule, SortDir};
+use rest::{Call, Json, Param, Route, get};
 
-use super::{Group, table, wire};
-use crate::ClustersDeps;
-use crate::call::{Answer, Call};
+use super::table;
+use super::wire::{NodegroupBody, NodegroupItem, NodegroupList};
+use crate::authorized::Authorized;
 use crate::cluster::{Cluster, ops};
-use crate::listing;
+use crate::deps::State;
+use crate::listing::{self, MAX_LIMIT, PAGING};
+use crate::{links, policies};
 
-async fn cluster(
-    d: &ClustersDeps,
-    call: &Call,
-    key: &str,
-    rule: &str,
-) -> Result<(Cluster, Vec<Group>)> {
-    let c = ops::find(d, &call.ctx, key, &format!("nodegroup:{rule}_all_projects")).await?;
-    let name = if rule == "get_one" {
-        "nodegroup:get"
-    } else {
-        "nodegroup:get_all"
-    };
-    d.enforcer.check(name, &call.ctx, &ops::target(&c))?;
-    let groups = table::of_cluster(&d.db, &c.uuid).await?;
-    Ok((c, groups))
+const ROLE: &[Param] = &[Param::text("role", "Only groups of this role.")];
+
+pub(crate) fn routes() -> Vec<Route<State>> {
+    vec![
+        get(
+            "/v1/clusters/{cluster_id}/nodegroups",
+            &policies::NODEGROUP_GET_ALL,
+            "Lists the node groups of a cluster.",
+            list,
+        )
+        .query(&[PAGING, ROLE])
+        .since(1, 9),
+        get(
+            "/v1/clusters/{cluster_id}/nodegroups/{nodegroup_id}",
+            &policies::NODEGROUP_GET,
+            "Shows a node group by uuid, name or number.",
+            show,
+        )
+        .since(1, 9),
+    ]
 }
 
-/// `GET /clusters/{id}/nodegroups`: few rows, paged in memory.
-pub(crate) async fn list(d: &ClustersDeps, call: &Call, key: &str) -> Result<Answer> {
-    let (page, filters) = listing::parse(&call.query, &["role"])?;
-    let (c, mut groups) = cluster(d, call, key, "get_all").await?;
-    if let Some((_, role)) = filters.first() {
-        groups.retain(|g| g.role == *role);
+/// Loads the cluster that the groups belong to.
+async fn cluster(
+    call: &Call<State>,
+    everywhere: &'static Rule,
+    rule: &'static Rule,
+) -> Result<Authorized<Cluster>> {
+    let key = call.param("cluster_id")?;
+    ops::load(&call.state, call.ctx()?, key, everywhere, &[rule]).await
+}
+
+/// Few rows, paged in memory.
+async fn list(call: Call<State>) -> Result<Json<NodegroupList>> {
+    let page = listing::parse(&call.parts.query)?;
+    let everywhere = &policies::NODEGROUP_GET_ALL_ALL_PROJECTS;
+    let c = cluster(&call, everywhere, &policies::NODEGROUP_GET_ALL).await?;
+    let mut groups = table::of_cluster(&call.state.db, &c.uuid).await?;
+    let mut filters = Vec::new();
+    if let Some(role) = call.asked("role") {
+        groups.retain(|g| g.role == role);
+        filters.push(("role", role));
     }
-    if page.sort_dir == kernel::SortDir::Desc {
+    if page.sort_dir == SortDir::Desc {
         groups.reverse();
     }
     if let Some(marker) = &page.marker {
@@ -42,27 +63,28 @@ pub(crate) async fn list(d: &ClustersDeps, call: &Call, key: &str) -> Result<Ans
         };
         groups.drain(..=at);
     }
-    groups.truncate(page.limit.unwrap_or(listing::MAX_LIMIT) as usize);
-    let items: Vec<_> = groups.iter().map(|g| wire::item(g, &c)).collect();
-    let mut body = json!({ "nodegroups": items });
-    let base = format!("{}/v1/clusters/{}/nodegroups", call.base, c.uuid);
+    let limit = page.limit.unwrap_or(MAX_LIMIT) as usize;
+    groups.truncate(limit);
+    let url = format!("{}/v1/clusters/{}/nodegroups", links::base(&call), c.uuid);
     let last = groups.last().map(|g| g.uuid.as_str());
-    if let Some(next) = listing::next(&base, &page, &filters, groups.len(), last)
-        && let Some(map) = body.as_object_mut()
-    {
-        map.insert("next".into(), json!(next));
-    }
-    Ok(Answer::json(200, body))
+    let next = listing::next(&url, &page, &filters, groups.len() == limit, last);
+    let groups = groups.into_iter();
+    Ok(Json(NodegroupList {
+        nodegroups: groups.map(|g| NodegroupItem::new(g, &c)).collect(),
+        next,
+    }))
 }
 
-/// `GET /clusters/{id}/nodegroups/{ng}`: by uuid, name or number.
-pub(crate) async fn show(d: &ClustersDeps, call: &Call, key: &str, ng: &str) -> Result<Answer> {
-    let (c, groups) = cluster(d, call, key, "get_one").await?;
+async fn show(call: Call<State>) -> Result<Json<NodegroupBody>> {
+    let everywhere = &policies::NODEGROUP_GET_ONE_ALL_PROJECTS;
+    let c = cluster(&call, everywhere, &policies::NODEGROUP_GET).await?;
+    let key = call.param("nodegroup_id")?;
+    let groups = table::of_cluster(&call.state.db, &c.uuid).await?;
     let found = groups
-        .iter()
-        .find(|g| g.uuid == ng || g.name == ng || g.id.to_string() == ng);
+        .into_iter()
+        .find(|g| g.uuid == key || g.name == key || g.id.to_string() == key);
     match found {
-        Some(g) => Ok(Answer::json(200, wire::full(g, &c, &call.base))),
-        None => Err(Error::not_found("Nodegroup", ng)),
+        Some(g) => Ok(Json(NodegroupBody::new(g, &c, &links::base(&call)))),
+        None => Err(Error::not_found("Nodegroup", key)),
     }
 }

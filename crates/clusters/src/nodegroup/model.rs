@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 /// Names of the two groups that every cluster has.
 pub(crate) const MASTER: &str = "default-master";
 pub(crate) const WORKER: &str = "default-worker";
+/// The role of a group of masters.
+pub(crate) const MASTER_ROLE: &str = "master";
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Group {
@@ -33,7 +35,7 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) fn is_master(&self) -> bool {
-        self.role == "master"
+        self.role == MASTER_ROLE
     }
 
     /// Part of the names of its nodes.

@@ -1,11 +1,9 @@
 //! SQL of `magnum_nodegroup`.
 
-use std::collections::BTreeMap;
-
-use db::{Db, Fenced, Migration, Table as _, Tx, Value, values};
+use db::{Column as _, Db, Fenced, Json, Migration, Row, Table as _, Tx, Value, values};
 use kernel::{Result, clock};
 
-use super::model::Group;
+use super::model::{Group, MASTER_ROLE};
 
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     name: "clusters-020-nodegroup",
@@ -46,28 +44,50 @@ pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Grou
         .collect()
 }
 
-/// Of several clusters in one query, by cluster.
-pub(crate) async fn of_clusters(
+/// What the list of clusters shows of a group.
+pub(crate) struct GroupBrief {
+    pub(crate) cluster_id: String,
+    pub(crate) id: i64,
+    pub(crate) is_master: bool,
+    pub(crate) node_count: i64,
+    /// Empty unless it was asked for.
+    pub(crate) addresses: Vec<String>,
+}
+
+/// The groups of several clusters in one query, in no order.
+pub(crate) async fn briefs(
     db: &Db,
-    clusters: &[String],
-) -> Result<BTreeMap<String, Vec<Group>>> {
-    let mut out: BTreeMap<String, Vec<Group>> = BTreeMap::new();
+    clusters: &[&str],
+    with_addresses: bool,
+) -> Result<Vec<GroupBrief>> {
     if clusters.is_empty() {
-        return Ok(out);
+        return Ok(Vec::new());
     }
     let marks = vec!["?"; clusters.len()].join(", ");
+    let addresses = if with_addresses {
+        ", node_addresses"
+    } else {
+        ""
+    };
     let sql = format!(
-        "{} WHERE cluster_id IN ({marks}) ORDER BY id",
-        Group::select()
+        "SELECT cluster_id, id, role, node_count{addresses} FROM magnum_nodegroup \
+         WHERE cluster_id IN ({marks})"
     );
-    for row in db
-        .query(&sql, clusters.iter().map(Value::from).collect())
-        .await?
-    {
-        let group = Group::read(&row)?;
-        out.entry(group.cluster_id.clone()).or_default().push(group);
-    }
-    Ok(out)
+    let args = clusters.iter().map(|uuid| Value::from(*uuid)).collect();
+    let read = |row: &Row| {
+        Ok(GroupBrief {
+            cluster_id: row.text("cluster_id")?,
+            id: row.int("id")?,
+            is_master: row.text("role")? == MASTER_ROLE,
+            node_count: row.int("node_count")?,
+            addresses: if with_addresses {
+                Json::read(row, "node_addresses")?.0
+            } else {
+                Vec::new()
+            },
+        })
+    };
+    db.query(&sql, args).await?.iter().map(read).collect()
 }
 
 /// Stores the desired size and the next index.

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Result, ids};
+use kernel::{Result, Target, ids};
+use rest::RequestBody;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::authorized::Owned;
 use crate::coe::Coe;
 use crate::errors::{bad_request, invalid_field};
-use crate::fields::Fields;
-use crate::patch::{Change, Rules};
+use crate::fields::{BodySpec, Fields, Kind, optional, required};
+use crate::patch::{Change, Patchable, Rules};
+use crate::ranges::RangePools;
 
 /// A template as stored.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,71 +54,108 @@ pub(crate) struct Template {
     pub(crate) updated_at: Option<i64>,
 }
 
-const KNOWN: &[&str] = &[
-    "uuid",
-    "name",
-    "coe",
-    "image_id",
-    "flavor_id",
-    "master_flavor_id",
-    "dns_nameserver",
-    "keypair_id",
-    "external_network_id",
-    "fixed_network",
-    "fixed_subnet",
-    "network_driver",
-    "apiserver_port",
-    "docker_volume_size",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "volume_driver",
-    "registry_enabled",
-    "labels",
-    "tls_disabled",
-    "public",
-    "server_type",
-    "insecure_registry",
-    "docker_storage_driver",
-    "master_lb_enabled",
-    "floating_ip_enabled",
-    "hidden",
-    "tags",
-    "driver",
-];
-const READ_ONLY: &[&str] = &["links", "project_id", "user_id", "created_at", "updated_at"];
-/// The distribution is taken from the image.
-const IGNORED: &[&str] = &["cluster_distro"];
+/// Most text fields.
+const SHORT: Kind = Kind::Text(1, 255);
+/// Texts that may be empty.
+const ANY: Kind = Kind::Text(0, 255);
+
+/// The body of a POST.
+const BODY: BodySpec = BodySpec {
+    argument: "cluster_template",
+    fields: &[
+        optional("uuid", Kind::Uuid),
+        optional("name", ANY),
+        required("coe", Kind::Words(COES)),
+        required("image_id", SHORT),
+        optional("flavor_id", SHORT),
+        optional("master_flavor_id", SHORT),
+        optional("dns_nameserver", ANY),
+        optional("keypair_id", SHORT),
+        optional("external_network_id", SHORT),
+        optional("fixed_network", SHORT),
+        optional("fixed_subnet", SHORT),
+        optional("network_driver", SHORT),
+        optional("apiserver_port", Kind::Int(1024, 65535)),
+        optional("docker_volume_size", Kind::Int(1, i32::MAX as i64)),
+        optional("http_proxy", SHORT),
+        optional("https_proxy", SHORT),
+        optional("no_proxy", SHORT),
+        optional("volume_driver", SHORT),
+        optional("registry_enabled", Kind::Flag),
+        optional("labels", Kind::Labels),
+        optional("tls_disabled", Kind::Flag),
+        optional("public", Kind::Flag),
+        optional("server_type", ANY),
+        optional("insecure_registry", SHORT),
+        optional("docker_storage_driver", SHORT),
+        optional("master_lb_enabled", Kind::Flag),
+        optional("floating_ip_enabled", Kind::Flag),
+        optional("hidden", Kind::Flag),
+        optional("tags", ANY),
+        optional("driver", ANY),
+    ],
+    read_only: &["links", "project_id", "user_id", "created_at", "updated_at"],
+    // The distribution is taken from the image.
+    ignored: &["cluster_distro"],
+};
+
+/// The engines that a body may name.
+const COES: &[&str] = &["kubernetes", "k8s", "swarm", "swarm-mode", "mesos"];
 
 /// Attributes that a patch of a template cannot change.
-pub(crate) const PATCH: Rules<'static> = Rules {
-    internal: &[],
-    mandatory: &[
-        "image_id",
-        "coe",
-        "network_driver",
-        "external_network_id",
-        "tls_disabled",
-        "public",
-        "server_type",
-        "registry_enabled",
-        "cluster_distro",
-        "hidden",
-    ],
-};
+impl Patchable for Template {
+    const RULES: Rules<'static> = Rules {
+        internal: &[],
+        mandatory: &[
+            "image_id",
+            "coe",
+            "network_driver",
+            "external_network_id",
+            "tls_disabled",
+            "public",
+            "server_type",
+            "registry_enabled",
+            "cluster_distro",
+            "hidden",
+        ],
+    };
+}
+
+impl Owned for Template {
+    fn target(&self) -> Target {
+        Target {
+            project_id: Some(self.project_id.clone()),
+            user_id: Some(self.user_id.clone()),
+            domain_id: None,
+        }
+    }
+}
+
+/// The body of a POST: a template whose attributes that the server sets are
+/// still empty.
+pub(crate) struct NewTemplate(pub(crate) Template);
+
+impl RequestBody for NewTemplate {
+    fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
+        Some(BODY.schema())
+    }
+
+    fn read(body: Option<Value>) -> Result<Self> {
+        Template::from_body(body).map(Self)
+    }
+}
 
 impl Template {
     /// Reads the body of a POST; attributes that the server sets stay empty.
-    pub(crate) fn from_body(body: Option<Value>) -> Result<Self> {
-        let f = Fields::new("cluster_template", body, KNOWN, READ_ONLY, IGNORED)?;
-        let short = |name| f.text(name, 1, 255);
+    fn from_body(body: Option<Value>) -> Result<Self> {
+        let f = Fields::new(&BODY, body)?;
         let flag = |name| Ok::<_, kernel::Error>(f.flag(name)?.unwrap_or(false));
-        let name = f.text("name", 0, 255)?.filter(|n| !n.is_empty());
+        let name = f.text("name")?.filter(|n| !n.is_empty());
         Ok(Self {
-            uuid: f.uuid("uuid")?.unwrap_or_else(ids::uuid),
+            uuid: f.text("uuid")?.unwrap_or_else(ids::uuid),
             name: name.unwrap_or_else(|| crate::names::random("template")),
             coe: {
-                let coe = f.need_text("coe", 1, 255)?;
+                let coe = f.need_text("coe")?;
                 known_coe(&coe)?;
                 // Return the same name that the client sent.
                 if coe == "k8s" {
@@ -123,42 +164,40 @@ impl Template {
                     coe
                 }
             },
-            image_id: f.need_text("image_id", 1, 255)?,
-            flavor_id: short("flavor_id")?,
-            master_flavor_id: short("master_flavor_id")?,
-            dns_nameserver: f.text("dns_nameserver", 0, 255)?,
-            keypair_id: short("keypair_id")?,
-            external_network_id: short("external_network_id")?,
-            fixed_network: short("fixed_network")?,
-            fixed_subnet: short("fixed_subnet")?,
-            network_driver: short("network_driver")?,
-            apiserver_port: f.int("apiserver_port", 1024, 65535)?,
-            docker_volume_size: f.int("docker_volume_size", 1, i64::from(i32::MAX))?,
-            http_proxy: short("http_proxy")?,
-            https_proxy: short("https_proxy")?,
-            no_proxy: short("no_proxy")?,
-            volume_driver: short("volume_driver")?,
+            image_id: f.need_text("image_id")?,
+            flavor_id: f.text("flavor_id")?,
+            master_flavor_id: f.text("master_flavor_id")?,
+            dns_nameserver: f.text("dns_nameserver")?,
+            keypair_id: f.text("keypair_id")?,
+            external_network_id: f.text("external_network_id")?,
+            fixed_network: f.text("fixed_network")?,
+            fixed_subnet: f.text("fixed_subnet")?,
+            network_driver: f.text("network_driver")?,
+            apiserver_port: f.int("apiserver_port")?,
+            docker_volume_size: f.int("docker_volume_size")?,
+            http_proxy: f.text("http_proxy")?,
+            https_proxy: f.text("https_proxy")?,
+            no_proxy: f.text("no_proxy")?,
+            volume_driver: f.text("volume_driver")?,
             registry_enabled: flag("registry_enabled")?,
             labels: f.labels("labels")?.unwrap_or_default(),
             tls_disabled: flag("tls_disabled")?,
             public: flag("public")?,
-            server_type: f
-                .text("server_type", 0, 255)?
-                .unwrap_or_else(|| "vm".into()),
-            insecure_registry: short("insecure_registry")?,
-            docker_storage_driver: short("docker_storage_driver")?,
+            server_type: f.text("server_type")?.unwrap_or_else(|| "vm".into()),
+            insecure_registry: f.text("insecure_registry")?,
+            docker_storage_driver: f.text("docker_storage_driver")?,
             master_lb_enabled: flag("master_lb_enabled")?,
             floating_ip_enabled: f.flag("floating_ip_enabled")?.unwrap_or(true),
             hidden: flag("hidden")?,
-            tags: f.text("tags", 0, 255)?,
-            driver: f.text("driver", 0, 255)?.filter(|d| !d.is_empty()),
+            tags: f.text("tags")?,
+            driver: f.text("driver")?.filter(|d| !d.is_empty()),
             ..Self::default()
         })
     }
 
     /// Checks that need no other service, in the order of the real service;
     /// sets the default network driver.
-    pub(crate) fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self, ranges: &RangePools) -> Result<()> {
         let coe = Coe::parse(&self.coe)?;
         if !matches!(self.server_type.as_str(), "vm" | "bm") {
             return Err(bad_request(
@@ -197,7 +236,7 @@ impl Template {
                 ),
             ));
         }
-        coe.check_template(self)
+        coe.check_template(self, ranges)
     }
 
     /// The name servers, one by one.
@@ -281,7 +320,7 @@ pub(crate) fn check_volume(storage_driver: Option<&str>, size: Option<i64>) -> R
 }
 
 fn known_coe(coe: &str) -> Result<()> {
-    if matches!(coe, "kubernetes" | "k8s" | "swarm" | "swarm-mode" | "mesos") {
+    if COES.contains(&coe) {
         return Ok(());
     }
     Err(invalid_field(

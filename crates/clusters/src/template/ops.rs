@@ -1,15 +1,17 @@
 //! Operations on cluster templates.
 
 use db::Table as _;
-use kernel::{Ctx, Error, Page, Result, Target, clock, ids};
-use serde_json::Value;
+use kernel::{Ctx, Error, Page, Result, Rule, Target, clock, ids};
 
 use super::model::{self, Template};
 use super::table;
+use crate::authorized::{Authorized, Owned as _};
 use crate::coe::Coe;
 use crate::coe::kubernetes::flavour::check_image;
 use crate::errors::bad_request;
-use crate::{ClustersDeps, lookups};
+use crate::listing::Listed;
+use crate::patch::Change;
+use crate::{ClustersDeps, lookups, policies};
 
 /// The project of the caller; rows belong to projects.
 pub(crate) fn project(ctx: &Ctx) -> Result<&str> {
@@ -26,42 +28,31 @@ pub(crate) fn own_target(ctx: &Ctx) -> Target {
     }
 }
 
-/// Returns the project whose rows a list of `kind` shows: the project of the
-/// caller, or all (`None`) if `{rule}_all_projects` allows it. `rule` is
-/// `get_all` or `detail`.
+/// Returns the project whose rows a list shows: the project of the caller, or
+/// all (`None`) if `everywhere` allows it.
 pub(crate) fn scope<'a>(
     d: &ClustersDeps,
     ctx: &'a Ctx,
-    kind: &str,
-    rule: &str,
+    rule: &'static Rule,
+    everywhere: &'static Rule,
 ) -> Result<Option<&'a str>> {
     let own = own_target(ctx);
-    d.enforcer.check(&format!("{kind}:{rule}"), ctx, &own)?;
-    let everywhere = format!("{kind}:{rule}_all_projects");
-    if d.enforcer.allows(&everywhere, ctx, &own) {
+    d.enforcer.check(rule, ctx, &own)?;
+    if d.enforcer.allows(everywhere, ctx, &own) {
         return Ok(None);
     }
     project(ctx).map(Some)
 }
 
-fn target(t: &Template) -> Target {
-    Target {
-        project_id: Some(t.project_id.clone()),
-        user_id: Some(t.user_id.clone()),
-        domain_id: None,
-    }
-}
-
 /// Creates a template.
-pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, body: Option<Value>) -> Result<Template> {
-    let mut t = Template::from_body(body)?;
+pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, mut t: Template) -> Result<Template> {
     t.project_id = project(ctx)?.to_owned();
     t.user_id.clone_from(&ctx.user_id);
     t.created_at = clock::now_micros();
-    t.check()?;
+    t.check(&d.ranges)?;
     derive(d, ctx, &mut t).await?;
     d.enforcer
-        .check("clustertemplate:create", ctx, &own_target(ctx))?;
+        .check(&policies::TEMPLATE_CREATE, ctx, &own_target(ctx))?;
     check_infrastructure(d, ctx, &t).await?;
     if t.public || t.hidden {
         publish(d, ctx)?;
@@ -117,7 +108,7 @@ async fn check_infrastructure(d: &ClustersDeps, ctx: &Ctx, t: &Template) -> Resu
 
 fn publish(d: &ClustersDeps, ctx: &Ctx) -> Result<()> {
     if d.enforcer
-        .allows("clustertemplate:publish", ctx, &own_target(ctx))
+        .allows(&policies::TEMPLATE_PUBLISH, ctx, &own_target(ctx))
     {
         Ok(())
     } else {
@@ -127,12 +118,14 @@ fn publish(d: &ClustersDeps, ctx: &Ctx) -> Result<()> {
     }
 }
 
-/// Looks a template up by uuid or name, as the caller sees it.
+/// Looks a template up by uuid or name, as the caller sees it. A new cluster may
+/// take its defaults from any template that is found; operations on templates
+/// need [`load`].
 pub(crate) async fn find(
     d: &ClustersDeps,
     ctx: &Ctx,
     key: &str,
-    everywhere: &str,
+    everywhere: &'static Rule,
 ) -> Result<Template> {
     let by_name = !ids::is_uuid_like(key);
     let scope = if d.enforcer.allows(everywhere, ctx, &own_target(ctx)) {
@@ -162,22 +155,68 @@ pub(crate) async fn find(
         .ok_or_else(|| Error::not_found("ClusterTemplate", key))
 }
 
-pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<Template> {
-    let t = find(d, ctx, key, "clustertemplate:get_one_all_projects").await?;
-    if !t.public {
-        d.enforcer.check("clustertemplate:get", ctx, &target(&t))?;
-    }
-    Ok(t)
+/// What a caller wants to do with a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Show,
+    Update,
+    Delete,
 }
 
-/// One page; `rule` is `get_all` or `detail`.
+/// Loads a template for a caller who may use it for the purpose.
+///
+/// # Errors
+/// `NotFound` if the caller does not see it, `Forbidden` if a rule denies.
+pub(crate) async fn load(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    key: &str,
+    purpose: Purpose,
+) -> Result<Authorized<Template>> {
+    let (everywhere, rule) = match purpose {
+        Purpose::Show => (
+            &policies::TEMPLATE_GET_ONE_ALL_PROJECTS,
+            &policies::TEMPLATE_GET,
+        ),
+        Purpose::Update => (
+            &policies::TEMPLATE_UPDATE_ALL_PROJECTS,
+            &policies::TEMPLATE_UPDATE,
+        ),
+        Purpose::Delete => (
+            &policies::TEMPLATE_DELETE_ALL_PROJECTS,
+            &policies::TEMPLATE_DELETE,
+        ),
+    };
+    let enforcer = d.enforcer.as_ref();
+    let t = find(d, ctx, key, everywhere).await?;
+    if purpose == Purpose::Show {
+        // The real service shows a public template without evaluating the rule.
+        return Authorized::check_unless_shared(enforcer, ctx, rule, t, |t| t.public);
+    }
+    let is_foreign = t.project_id != project(ctx)?;
+    if is_foreign && purpose == Purpose::Delete && !enforcer.allows(everywhere, ctx, &t.target()) {
+        return Err(Error::not_found("ClusterTemplate", key));
+    }
+    if is_foreign && purpose == Purpose::Update {
+        return Authorized::check(enforcer, ctx, &[everywhere, rule], t);
+    }
+    Authorized::check(enforcer, ctx, &[rule], t)
+}
+
+/// One page; `detail` decides only about the rules.
 pub(crate) async fn list(
     d: &ClustersDeps,
     ctx: &Ctx,
-    rule: &str,
+    detail: bool,
     page: &Page,
-) -> Result<Vec<Template>> {
-    let scope = scope(d, ctx, "clustertemplate", rule)?;
+) -> Result<Listed<Template>> {
+    let scope = if detail {
+        let everywhere = &policies::TEMPLATE_DETAIL_ALL_PROJECTS;
+        scope(d, ctx, &policies::TEMPLATE_DETAIL, everywhere)?
+    } else {
+        let everywhere = &policies::TEMPLATE_GET_ALL_ALL_PROJECTS;
+        scope(d, ctx, &policies::TEMPLATE_GET_ALL, everywhere)?
+    };
     if let Some(marker) = &page.marker
         && table::find(&d.db, marker, false, scope).await?.is_empty()
     {
@@ -186,24 +225,19 @@ pub(crate) async fn list(
     table::page(&d.db, scope, page).await
 }
 
+/// Applies a patch; `key` is how the caller named the template.
 pub(crate) async fn update(
     d: &ClustersDeps,
     ctx: &Ctx,
     key: &str,
-    body: Option<Value>,
+    template: Authorized<Template>,
+    changes: &[Change],
 ) -> Result<Template> {
-    let changes = crate::patch::parse(body, &model::PATCH)?;
-    let old = find(d, ctx, key, "clustertemplate:update_all_projects").await?;
-    if old.project_id != project(ctx)? {
-        d.enforcer
-            .check("clustertemplate:update_all_projects", ctx, &target(&old))?;
-    }
-    d.enforcer
-        .check("clustertemplate:update", ctx, &target(&old))?;
-    let mut next = old.patched(&changes)?;
+    let old = template.into_inner();
+    let mut next = old.patched(changes)?;
     // What an earlier release accepted must not prevent such a change.
-    if !model::is_allowed_while_in_use(&changes) {
-        next.check()?;
+    if !model::is_allowed_while_in_use(changes) {
+        next.check(&d.ranges)?;
     }
     if next.image_id != old.image_id || next.coe != old.coe || next.driver != old.driver {
         if next.driver == old.driver {
@@ -227,7 +261,7 @@ pub(crate) async fn update(
             }
             None => return Err(Error::not_found("ClusterTemplate", key)),
         }
-        if !model::is_allowed_while_in_use(&changes) && table::references(tx, &old.uuid).await? {
+        if !model::is_allowed_while_in_use(changes) && table::references(tx, &old.uuid).await? {
             return Err(in_use_error(key));
         }
         table::update(tx, &next).await
@@ -235,14 +269,8 @@ pub(crate) async fn update(
     Ok(next)
 }
 
-pub(crate) async fn delete(d: &ClustersDeps, ctx: &Ctx, key: &str) -> Result<()> {
-    let t = find(d, ctx, key, "clustertemplate:delete_all_projects").await?;
-    let admin = "clustertemplate:delete_all_projects";
-    if t.project_id != project(ctx)? && !d.enforcer.allows(admin, ctx, &target(&t)) {
-        return Err(Error::not_found("ClusterTemplate", key));
-    }
-    d.enforcer
-        .check("clustertemplate:delete", ctx, &target(&t))?;
+/// Deletes a template; `key` is how the caller named it.
+pub(crate) async fn delete(d: &ClustersDeps, key: &str, t: Authorized<Template>) -> Result<()> {
     db::write!(d.db, |tx| {
         tx.write_receipt().await?;
         if table::lock(tx, &t.uuid).await?.is_none() {

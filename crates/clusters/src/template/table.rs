@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use db::{Db, Migration, Table as _, Tx, Value, values};
+use db::{Column as _, Db, Migration, Table as _, Tx, Value, values};
 use kernel::{Page, Result};
 
 use super::model::Template;
-use crate::listing::{self, Column, Kind};
+use crate::listing::{self, Column, Kind, Listed, Selection};
+use crate::wire::StoredObject;
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -137,46 +138,35 @@ pub(crate) async fn references(tx: &mut Tx, uuid: &str) -> Result<bool> {
 }
 
 /// One page of the templates visible to a project; `None`: all templates.
-pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<Vec<Template>> {
-    let (scope, args) = match project {
+pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<Listed<Template>> {
+    let scope = match project {
         Some(p) => (
             "(project_id = ? OR (public = ? AND hidden = ?))",
             values![p, true, false],
         ),
         None => ("1 = 1", vec![]),
     };
-    let (sql, args) = listing::select(
-        &Template::COLUMNS.join(", "),
-        Template::TABLE,
-        scope,
-        args,
-        page,
-        SORT,
-    )?;
-    db.query(&sql, args)
-        .await?
-        .iter()
-        .map(Template::read)
-        .collect()
+    let selection = Selection {
+        table: Template::TABLE,
+        columns: Template::COLUMNS.join(", "),
+        sortable: SORT,
+        read: Template::read,
+        size: |t| t.labels.iter().map(|(k, v)| k.len() + v.len()).sum(),
+    };
+    listing::page(db, scope, page, &selection).await
 }
 
 /// The labels of several templates, for the comparison in cluster details.
-pub(crate) async fn labels_of(
-    db: &Db,
-    uuids: &[String],
-) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+pub(crate) async fn labels_of(db: &Db, uuids: &[&str]) -> Result<BTreeMap<String, StoredObject>> {
     if uuids.is_empty() {
         return Ok(BTreeMap::new());
     }
     let marks = vec!["?"; uuids.len()].join(", ");
-    let rows = db
-        .query(
-            &format!("SELECT uuid, labels FROM magnum_template WHERE uuid IN ({marks})"),
-            uuids.iter().map(Value::from).collect(),
-        )
-        .await?;
+    let sql = format!("SELECT uuid, labels FROM magnum_template WHERE uuid IN ({marks})");
+    let args = uuids.iter().map(|uuid| Value::from(*uuid)).collect();
+    let rows = db.query(&sql, args).await?;
     rows.iter()
-        .map(|r| Ok((r.text("uuid")?, serde_json::from_str(&r.text("labels")?)?)))
+        .map(|r| Ok((r.text("uuid")?, StoredObject::read(r, "labels")?)))
         .collect()
 }
 

@@ -463,7 +463,7 @@ pub(crate) struct Fixture {
     pub(crate) things: Arc<FakeServices>,
     pub(crate) router: Router,
     pub(crate) bootstrap: Router,
-    clusters: Clusters,
+    pub(crate) clusters: Clusters,
     tasks: flow::Tasks,
     pub(crate) deps: Arc<ClustersDeps>,
     reconciler: Arc<dyn Reconciler>,
@@ -490,12 +490,21 @@ impl Fixture {
 
     /// On a database with the schema; the directory holds the secrets.
     pub(crate) fn on(db: Db, dir: tempfile::TempDir) -> Self {
+        let policies = rest::policy::Policies::new(crate::policies()).unwrap();
+        Self::with_policies(db, dir, policies)
+    }
+
+    pub(crate) fn with_policies(
+        db: Db,
+        dir: tempfile::TempDir,
+        policies: rest::policy::Policies,
+    ) -> Self {
         let heat = FakeStacks::default();
         let things = Arc::new(FakeServices::default());
         let (network, compute) = apis(&things);
         let clusters = Clusters::new(ClustersDeps {
             db: db.clone(),
-            enforcer: Arc::new(rest::policy::Policies::new(crate::policies()).unwrap()),
+            enforcer: Arc::new(policies),
             auth: Arc::new(Tokens),
             network,
             compute,
@@ -507,24 +516,29 @@ impl Fixture {
                 port: 9512,
                 pin: "abcd".into(),
             },
+            ranges: crate::RangePools::default(),
             node_certificate_seconds: 3600,
         });
         let tasks = flow::Tasks::default();
-        let router = Router::new()
-            .nest("/container-infra", clusters.routes())
-            .nest("/jeroboam/v1", clusters.native_routes());
+        let router = router(&clusters, None);
         Self {
             db,
             heat,
             things,
             router,
-            bootstrap: clusters.bootstrap(&tasks).routes(),
+            bootstrap: routes(&clusters, &tasks),
             reconciler: clusters.reconcilers().remove(0),
             deps: clusters.0.clone(),
             clusters,
             tasks,
             _dir: dir,
         }
+    }
+
+    /// The same server behind a public address.
+    pub(crate) fn with_public_endpoint(mut self, endpoint: &str) -> Self {
+        self.router = router(&self.clusters, Some(endpoint.to_owned()));
+        self
     }
 
     /// One request at the newest version; `path` is below `/container-infra`.
@@ -547,19 +561,20 @@ impl Fixture {
         path: &str,
         body: Option<Value>,
     ) -> TestResponse {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("/container-infra{path}"))
-            .header("host", "HOST")
-            .header("content-type", "application/json");
-        if !token.is_empty() {
-            request = request.header("x-auth-token", token);
-        }
-        if !version.is_empty() {
-            request = request.header("openstack-api-version", version);
-        }
-        let body = body.map_or_else(Body::empty, |b| Body::from(b.to_string()));
-        send(&self.router, request.body(body).unwrap()).await
+        let request = api_request(version, token, method, path, body);
+        send(&self.router, request).await
+    }
+
+    /// As [`Fixture::call`], but the body is not read.
+    pub(crate) async fn call_raw(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> axum::response::Response {
+        let request = api_request("container-infra latest", token, method, path, body);
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// One of our own routes; `path` is below `/jeroboam/v1`.
@@ -615,7 +630,7 @@ impl Fixture {
     pub(crate) async fn restart_bootstrap(&mut self) {
         self.tasks.stop(std::time::Duration::from_secs(5)).await;
         self.tasks = flow::Tasks::default();
-        self.bootstrap = self.clusters.bootstrap(&self.tasks).routes();
+        self.bootstrap = routes(&self.clusters, &self.tasks);
     }
 
     /// Runs all due keys. If the server is killed at the crash point, the run
@@ -698,8 +713,13 @@ impl Fixture {
 
     /// A cluster of one manager and two workers, accepted.
     pub(crate) async fn cluster(&self) -> String {
-        self.template().await;
-        let body = json!({ "name": "c1", "cluster_template_id": "t1", "node_count": 2 });
+        let template = self.template().await;
+        self.cluster_from(&template).await
+    }
+
+    /// As [`Fixture::cluster`], from an existing template.
+    pub(crate) async fn cluster_from(&self, template: &str) -> String {
+        let body = json!({ "name": "c1", "cluster_template_id": template, "node_count": 2 });
         let got = self.call(ALICE, "POST", "/v1/clusters", Some(body)).await;
         assert_eq!(got.status, 202, "{}", got.body);
         self.settle().await;
@@ -722,6 +742,18 @@ impl Fixture {
             .unwrap()
             .to_owned()
     }
+}
+
+fn router(clusters: &Clusters, public_endpoint: Option<String>) -> Router {
+    let services = vec![
+        clusters.service().unwrap(),
+        clusters.native_service().unwrap(),
+    ];
+    rest::Api::new(services, Arc::new(crate::Magnum), public_endpoint).into_router()
+}
+
+fn routes(clusters: &Clusters, tasks: &flow::Tasks) -> Router {
+    clusters.bootstrap(tasks).routes().unwrap().into_router()
 }
 
 pub(crate) fn template_body() -> Value {
@@ -756,6 +788,28 @@ impl Stream {
         let limit = std::time::Duration::from_millis(millis);
         tokio::time::timeout(limit, self.0.frame()).await.is_err()
     }
+}
+
+fn api_request(
+    version: &str,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("/container-infra{path}"))
+        .header("host", "HOST")
+        .header("content-type", "application/json");
+    if !token.is_empty() {
+        request = request.header("x-auth-token", token);
+    }
+    if !version.is_empty() {
+        request = request.header("openstack-api-version", version);
+    }
+    let body = body.map_or_else(Body::empty, |b| Body::from(b.to_string()));
+    request.body(body).unwrap()
 }
 
 async fn send(router: &Router, request: Request<Body>) -> TestResponse {

@@ -267,13 +267,15 @@ fn every_known_label_is_in_the_document() {
         let word = match effect {
             Effect::Server => "server",
             Effect::Nodes => "nodes",
-            Effect::None => "none",
+            Effect::None | Effect::OnlyDefault(_) => "none",
         };
         let row = text
             .lines()
             .find(|l| l.starts_with(&format!("| `{name}` |")))
             .unwrap_or_else(|| panic!("{name} is not in {path}"));
         assert!(row.contains(&format!("| {word} |")), "{name}: {row}");
+        let is_limited = matches!(effect, Effect::OnlyDefault(_));
+        assert_eq!(row.contains("no other is accepted"), is_limited, "{row}");
     }
     let rows = text.lines().filter(|l| l.starts_with("| `")).count();
     assert_eq!(rows, CATALOGUE.len());

@@ -43,6 +43,7 @@ async fn every_column_is_listed_and_round_trips() {
             keypair: Some("k".into()),
             status: "UPDATE_FAILED".into(),
             coe: "kubernetes".into(),
+            isolation: "host-root".into(),
             health_status_reason: json!({ "api": "ok" }),
             floating_ip_enabled: true,
             intent: Intent::Rollback,
@@ -146,7 +147,10 @@ async fn set(w: &Fixture, table: &str, column: &str, word: &str) {
 async fn everything(w: &Fixture) -> String {
     let mut out = String::new();
     for (table, columns) in [
-        ("magnum_cluster", "status, intent, coe"),
+        (
+            "magnum_cluster",
+            "status, intent || isolation AS intent, coe",
+        ),
         ("magnum_node", "status, '' AS intent, name AS coe"),
         ("magnum_task", "status, kind AS intent, node AS coe"),
     ] {
@@ -167,6 +171,7 @@ async fn what_a_newer_release_has_written_is_shown_and_left_alone() {
         ("magnum_cluster", "status", "HIBERNATE_IN_PROGRESS"),
         ("magnum_cluster", "intent", "upgrade"),
         ("magnum_cluster", "coe", "nomad"),
+        ("magnum_cluster", "isolation", "vm"),
         ("magnum_node", "status", "hibernated"),
         ("magnum_task", "kind", "upgrade"),
         ("magnum_task", "status", "skipped"),
@@ -191,6 +196,9 @@ async fn what_a_newer_release_has_written_is_shown_and_left_alone() {
         if column == "status" && table == "magnum_cluster" {
             assert_eq!(list.body["clusters"][0]["status"], word);
             assert_eq!(own.body["status"], word);
+        }
+        if column == "isolation" {
+            assert_eq!(own.body["isolation"], word);
         }
         if table == "magnum_node" {
             assert_eq!(own.body["nodes"][0]["status"], word);

@@ -2,93 +2,112 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::Path;
-use axum::routing::get;
-use kernel::{Error, Target, clock};
-use serde_json::{Value, json};
+use kernel::{Error, Result, Rule, Target};
+use rest::{Created, Json, NoContent, Param, Route, delete, get, post};
 
 use super::ops;
-use crate::Identity;
-use crate::call::{Call, Reply, created, done, shown};
-use crate::role::{self, Role};
+use super::wire::{CredentialBody, CredentialFields};
+use crate::call::{Call, IdentityCall};
+use crate::envelope::{Many, One};
+use crate::fields::New;
+use crate::listing::{PAGING, list as listing};
+use crate::role;
 use crate::token::{self, Valid};
-use crate::user::table::{self, AppCredential};
+use crate::user::table;
+use crate::{Identity, policy};
 
-pub(crate) fn routes() -> Router<Identity> {
-    Router::new()
-        .route(
-            "/identity/v3/users/{user}/application_credentials",
-            get(list).post(create),
+const FILTERS: &[Param] =
+    &[Param::text("name", "Application credentials of this name.").comparable()];
+
+pub(crate) fn routes() -> Vec<Route<Identity>> {
+    let all = "/v3/users/{user_id}/application_credentials";
+    let one = "/v3/users/{user_id}/application_credentials/{application_credential_id}";
+    vec![
+        get(
+            all,
+            &policy::LIST_APP_CREDENTIALS,
+            "List application credentials of a user.",
+            list,
         )
-        .route(
-            "/identity/v3/users/{user}/application_credentials/{id}",
-            get(show).delete(delete),
-        )
+        .query(&[PAGING, FILTERS]),
+        post(
+            all,
+            &policy::CREATE_APP_CREDENTIAL,
+            "Create an application credential.",
+            create,
+        ),
+        get(
+            one,
+            &policy::GET_APP_CREDENTIAL,
+            "Show an application credential.",
+            show,
+        ),
+        delete(
+            one,
+            &policy::DELETE_APP_CREDENTIAL,
+            "Delete an application credential.",
+            remove,
+        ),
+    ]
 }
 
-/// The token of the caller, if the rule allows acting for this user.
-async fn by(call: &Call, rule: &str, user: &str) -> kernel::Result<Arc<Valid>> {
+/// The token of the caller, if the rule allows acting for the user of the path.
+async fn by<B>(call: &Call<B>, rule: &'static Rule) -> Result<Arc<Valid>> {
     let target = Target {
-        user_id: Some(user.to_owned()),
+        user_id: Some(call.param("user_id")?.to_owned()),
         ..Target::default()
     };
     call.allow(rule, &target)?;
-    let token = call
-        .headers
-        .get("x-auth-token")
-        .and_then(|v| v.to_str().ok());
+    let token = call.header("x-auth-token");
     let token = token.ok_or_else(Error::unauthenticated)?;
     // A credential outlives the token, so the cache does not decide.
-    let valid = token::ops::validate_uncached(&call.identity, token).await?;
-    ops::unrestricted(&call.identity, &valid).await?;
+    let valid = token::ops::validate_uncached(&call.state, token).await?;
+    ops::unrestricted(&call.state, &valid).await?;
     Ok(valid)
 }
 
-async fn list(Path(user): Path<String>, call: Call) -> Reply {
-    by(&call, "identity:list_application_credentials", &user).await?;
-    let all = role::table::list(&call.identity.db).await?;
-    let found = table::credentials(&call.identity.db, &user).await?;
-    let items = found.iter().map(|c| wire(c, &all, &call.base)).collect();
-    let path = format!("/users/{user}/application_credentials");
-    Ok(call.list("application_credentials", &path, items, &["name"])?)
-}
-
-async fn show(Path((user, id)): Path<(String, String)>, call: Call) -> Reply {
-    by(&call, "identity:get_application_credential", &user).await?;
-    let all = role::table::list(&call.identity.db).await?;
-    let found = ops::get(&call.identity, &user, &id).await?;
-    Ok(shown(
-        json!({"application_credential": wire(&found, &all, &call.base)}),
-    ))
-}
-
-async fn create(Path(user): Path<String>, call: Call) -> Reply {
-    let valid = by(&call, "identity:create_application_credential", &user).await?;
-    let fields = call.object("application_credential")?;
-    let (credential, secret) = ops::create(&call.identity, &valid, &fields).await?;
-    let mut body = wire(&credential, &valid.roles, &call.base);
-    body["secret"] = secret.into();
-    Ok(created(json!({"application_credential": body})))
-}
-
-async fn delete(Path((user, id)): Path<(String, String)>, call: Call) -> Reply {
-    by(&call, "identity:delete_application_credential", &user).await?;
-    ops::delete(&call.identity, &user, &id).await?;
-    Ok(done())
-}
-
-fn wire(c: &AppCredential, all: &[Role], base: &str) -> Value {
-    let roles: Vec<Value> = all
-        .iter()
-        .filter(|r| c.roles.contains(&r.id))
-        .map(|r| json!({"id": r.id, "name": r.name, "domain_id": null}))
+async fn list(call: Call) -> Result<Json<Many<CredentialBody>>> {
+    by(&call, &policy::LIST_APP_CREDENTIALS).await?;
+    let user = call.param("user_id")?;
+    let all = role::table::list(&call.state.db).await?;
+    let found = table::credentials(&call.state.db, user).await?;
+    let items = found
+        .into_iter()
+        .map(|c| CredentialBody::new(c, &all, call.base()))
         .collect();
-    let expires = c.expires_at.map(clock::iso_micros_z);
-    json!({
-        "id": c.id, "name": c.name, "description": c.description, "project_id": c.project_id,
-        "user_id": c.user_id, "system": null, "roles": roles, "unrestricted": c.unrestricted,
-        "expires_at": expires.map(|t| t.trim_end_matches('Z').to_owned()),
-        "links": {"self": format!("{base}/identity/v3/users/{}/application_credentials/{}", c.user_id, c.id)},
-    })
+    listing(
+        &call,
+        &format!("/users/{user}/application_credentials"),
+        items,
+    )
+}
+
+async fn show(call: Call) -> Result<Json<One<CredentialBody>>> {
+    by(&call, &policy::GET_APP_CREDENTIAL).await?;
+    let (user, id) = (
+        call.param("user_id")?,
+        call.param("application_credential_id")?,
+    );
+    let all = role::table::list(&call.state.db).await?;
+    let found = ops::get(&call.state, user, id).await?;
+    Ok(Json(One(CredentialBody::new(found, &all, call.base()))))
+}
+
+async fn create(call: Call<New<CredentialFields>>) -> Result<Created<One<CredentialBody>>> {
+    let valid = by(&call, &policy::CREATE_APP_CREDENTIAL).await?;
+    let New(fields) = call.body()?;
+    let (credential, secret) = ops::create(&call.state, &valid, fields).await?;
+    let mut body = CredentialBody::new(credential, &valid.roles, call.base());
+    body.secret = Some(secret);
+    Ok(Created(One(body)))
+}
+
+async fn remove(call: Call) -> Result<NoContent> {
+    by(&call, &policy::DELETE_APP_CREDENTIAL).await?;
+    let (user, id) = (
+        call.param("user_id")?,
+        call.param("application_credential_id")?,
+    );
+    ops::delete(&call.state, user, id).await?;
+    Ok(NoContent)
 }

@@ -6,7 +6,8 @@ use db::Table as _;
 use kernel::{Error, Kind, Result, clock, ids};
 use serde_json::Value;
 
-use crate::call::{Fields, as_conflict, missing, wrong};
+use super::wire::CredentialFields;
+use crate::errors::{as_conflict, missing, wrong};
 use crate::role::Role;
 use crate::token::Valid;
 use crate::user::table::{self, AppCredential};
@@ -24,7 +25,7 @@ pub(crate) async fn get(identity: &Identity, user_id: &str, id: &str) -> Result<
 pub(crate) async fn create(
     identity: &Identity,
     by: &Valid,
-    fields: &Fields,
+    fields: CredentialFields,
 ) -> Result<(AppCredential, String)> {
     let project = by.target.as_ref().filter(|p| !p.is_domain).ok_or_else(|| {
         Error::invalid(
@@ -34,7 +35,7 @@ pub(crate) async fn create(
     })?;
     // The openstack client sends an empty list without rules; rules that we
     // would not enforce are rejected.
-    if let Some(rules) = fields.0.get("access_rules")
+    if let Some(rules) = &fields.access_rules
         && !rules.is_null()
         && rules.as_array().is_none_or(|r| !r.is_empty())
     {
@@ -44,18 +45,25 @@ pub(crate) async fn create(
             "access rules are not supported yet; leave them out.",
         ));
     }
+    if let Some(id) = fields.project_id.as_ref().filter(|id| **id != project.id) {
+        return Err(wrong(
+            "project_id",
+            id,
+            "an application credential belongs to the project of the token.",
+        ));
+    }
     let mut credential = AppCredential {
         id: ids::hex(),
-        name: fields.required_name(255)?,
+        name: fields.name.unwrap_or_default(),
         user_id: by.user.id.clone(),
         project_id: project.id.clone(),
         secret_hash: String::new(),
-        roles: roles(by, fields)?,
-        expires_at: expiry(fields)?,
-        description: fields.nullable("description", 65_535)?.flatten(),
-        unrestricted: fields.boolean("unrestricted")?.unwrap_or(false),
+        roles: roles(by, fields.roles)?,
+        expires_at: expiry(fields.expires_at)?,
+        description: fields.description,
+        unrestricted: fields.unrestricted.unwrap_or(false),
     };
-    let secret = match fields.nullable("secret", 4096)?.flatten() {
+    let secret = match fields.secret {
         Some(given) if given.is_empty() => {
             return Err(wrong("secret", "***", "it must not be empty."));
         }
@@ -89,8 +97,8 @@ pub(crate) async fn delete(identity: &Identity, user_id: &str, id: &str) -> Resu
 
 /// The ids of the requested roles, which the token must hold; all roles if none
 /// were requested.
-fn roles(by: &Valid, fields: &Fields) -> Result<Vec<String>> {
-    let requested = match fields.0.get("roles") {
+fn roles(by: &Valid, requested: Option<Value>) -> Result<Vec<String>> {
+    let requested = match requested {
         None | Some(Value::Null) => return Ok(by.roles.iter().map(|r| r.id.clone()).collect()),
         // The openstack client's notation for all roles.
         Some(Value::Array(requested)) if requested.is_empty() => {
@@ -118,8 +126,8 @@ fn roles(by: &Valid, fields: &Fields) -> Result<Vec<String>> {
     requested.iter().map(one).collect()
 }
 
-fn expiry(fields: &Fields) -> Result<Option<i64>> {
-    let Some(text) = fields.nullable("expires_at", 64)?.flatten() else {
+pub(crate) fn expiry(text: Option<String>) -> Result<Option<i64>> {
+    let Some(text) = text else {
         return Ok(None);
     };
     // Clients send it without a time zone, meaning UTC.

@@ -3,10 +3,12 @@
 use db::Table as _;
 use kernel::{Error, Result, ids};
 
-use crate::Identity;
-use crate::call::{Fields, as_conflict, missing};
+use crate::attributes::{Attributes, merge_extra};
+use crate::errors::{as_conflict, immutable, missing};
+use crate::project::ops::refuse_similar;
+use crate::project::wire::DomainFields;
 use crate::project::{self, Project};
-use crate::user;
+use crate::{Identity, options, user};
 
 pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
     let found = project::table::by_id(&identity.db, id).await?;
@@ -15,48 +17,53 @@ pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
         .ok_or_else(|| missing("domain", id))
 }
 
-pub(crate) async fn create(identity: &Identity, fields: &Fields) -> Result<Project> {
-    let domain = Project {
+pub(crate) async fn create(identity: &Identity, fields: DomainFields) -> Result<Project> {
+    let mut domain = Project {
         id: ids::hex(),
-        name: fields.required_name(64)?,
+        name: fields.name.unwrap_or_default(),
         domain_id: String::new(),
         parent_id: None,
         is_domain: true,
-        enabled: fields.boolean("enabled")?.unwrap_or(true),
-        description: fields
-            .nullable("description", 65_535)?
-            .flatten()
-            .unwrap_or_default(),
+        enabled: fields.enabled.unwrap_or(true),
+        description: fields.description.flatten().unwrap_or_default(),
+        options: Attributes::default(),
+        extra: Attributes::default(),
     };
+    if let Some(change) = fields.options {
+        options::apply(options::Kind::Resource, &mut domain.options.0, change)?;
+    }
+    merge_extra(&mut domain.extra.0, fields.extra)?;
     db::write!(identity.db, |tx| {
         tx.write_receipt().await?;
+        refuse_similar(tx, &domain).await?;
         domain.insert(tx).await
     })
     .map_err(|e| duplicate(e, &domain))?;
     Ok(domain)
 }
 
-pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Result<Project> {
-    let mut domain = get(identity, id).await?;
-    if let Some(name) = fields.name(64)? {
-        domain.name = name;
+pub(crate) async fn update(identity: &Identity, id: &str, fields: DomainFields) -> Result<Project> {
+    // Keystone allows it, although it locks out all users permanently.
+    if fields.enabled == Some(false) && id == "default" {
+        return Err(Error::forbidden(
+            "Cannot disable the default domain: nobody could log in to enable it again.",
+        ));
     }
-    if let Some(text) = fields.nullable("description", 65_535)? {
-        domain.description = text.unwrap_or_default();
-    }
-    if let Some(enabled) = fields.boolean("enabled")? {
-        // Keystone allows it, although it locks out all users permanently.
-        if !enabled && id == "default" {
-            return Err(Error::forbidden(
-                "Cannot disable the default domain: nobody could log in to enable it again.",
-            ));
+    let stored = db::write!(identity.db, |tx| {
+        let found = project::table::lock(tx, id).await?;
+        let Some(mut domain) = found.filter(|d| d.is_domain) else {
+            return Err(missing("domain", id));
+        };
+        let renamed = project::ops::apply(&mut domain, fields.clone().into(), "domain")?;
+        if renamed {
+            refuse_similar(tx, &domain).await?;
         }
-        domain.enabled = enabled;
-    }
-    let stored = db::write!(identity.db, |tx| project::table::update(tx, &domain).await);
+        let updated = project::table::update(tx, &domain).await;
+        updated.map_err(|e| duplicate(e, &domain))?;
+        Ok(domain)
+    });
     identity.cache.clear();
-    stored.map_err(|e| duplicate(e, &domain))?;
-    Ok(domain)
+    stored
 }
 
 /// Deletes a disabled domain with its projects and users.
@@ -64,6 +71,9 @@ pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
     let domain = get(identity, id).await?;
     if id == "default" {
         return Err(Error::forbidden("Cannot delete the default domain."));
+    }
+    if options::is_set(&domain.options.0, options::IMMUTABLE) {
+        return Err(immutable("delete", "domain", id));
     }
     if domain.enabled {
         return Err(Error::forbidden(

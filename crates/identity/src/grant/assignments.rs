@@ -1,20 +1,106 @@
 //! `GET /v3/role_assignments`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use axum::Router;
-use axum::routing::get;
 use kernel::{Error, Result, Target};
-use serde_json::{Value, json};
+use rest::{Json, Param, Route, get};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use crate::Identity;
-use crate::call::{Call, Reply};
+use crate::call::{Call, IdentityCall, flag};
+use crate::envelope::{Many, nouns};
+use crate::listing::{Filter, Listed, PAGING, list as listing};
 use crate::project::{self, Project};
 use crate::role::{self, Assignment, Role};
 use crate::user::{self, User};
+use crate::{Identity, policy};
 
-pub(crate) fn routes() -> Router<Identity> {
-    Router::new().route("/identity/v3/role_assignments", get(list))
+const FILTERS: &[Param] = &[
+    Param::text("user.id", "Assignments of this user."),
+    Param::text("group.id", "Assignments of this group: none."),
+    Param::text("role.id", "Assignments of this role."),
+    Param::text("scope.project.id", "Assignments on this project."),
+    Param::text("scope.domain.id", "Assignments on this domain."),
+    Param::text("scope.system", "Assignments on the system."),
+    Param::text(
+        "scope.OS-INHERIT:inherited_to",
+        "Inherited assignments: none.",
+    ),
+    Param::text(
+        "effective",
+        "Show implied roles, too, unless the value is 0.",
+    ),
+    Param::text("include_names", "Show names, unless the value is 0."),
+    Param::text(
+        "include_subtree",
+        "Also of projects below, unless the value is 0.",
+    ),
+];
+
+pub(crate) fn routes() -> Vec<Route<Identity>> {
+    let about = "List role assignments.";
+    vec![
+        get(
+            "/v3/role_assignments",
+            &policy::LIST_ROLE_ASSIGNMENTS,
+            about,
+            list,
+        )
+        .query(&[PAGING, FILTERS]),
+    ]
+}
+
+/// An object by its id, with its name if the caller asked for names.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Named {
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<Box<Named>>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct WholeSystem {
+    all: bool,
+}
+
+/// Where a role is held.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum ScopeBody {
+    Project(Named),
+    Domain(Named),
+    System(WholeSystem),
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct AssignmentLinks {
+    assignment: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prior_role: Option<String>,
+}
+
+/// A role of a user on a target.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AssignmentBody {
+    scope: ScopeBody,
+    user: Named,
+    role: Named,
+    links: AssignmentLinks,
+}
+
+nouns! { AssignmentBody = "role_assignment", "role_assignments"; }
+
+impl Listed for AssignmentBody {
+    /// Assignments have no ids, so no list of them continues after a marker.
+    fn id(&self) -> &str {
+        ""
+    }
+
+    fn filter(&self, _: &str) -> Option<Filter<'_>> {
+        None
+    }
 }
 
 /// All objects that the answer refers to, read once.
@@ -25,8 +111,8 @@ struct Names {
     implied: Vec<(String, String)>,
 }
 
-async fn list(call: Call) -> Reply {
-    let db = &call.identity.db;
+async fn list(call: Call) -> Result<Json<Many<AssignmentBody>>> {
+    let db = &call.state.db;
     let names = Names {
         users: user::table::list(db)
             .await?
@@ -42,7 +128,7 @@ async fn list(call: Call) -> Reply {
         implied: role::table::implied(db).await?,
     };
     check(&call, &names)?;
-    let effective = call.flag("effective");
+    let effective = flag(&call, "effective");
     let mut items = Vec::new();
     for granted in role::table::assignments(db).await? {
         let held = [granted.role_id.clone()];
@@ -67,7 +153,7 @@ async fn list(call: Call) -> Reply {
         }
     }
     // A role implied by two grants is listed once.
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     items.retain(|(_, a)| {
         seen.insert((
             a.user_id.clone(),
@@ -76,8 +162,8 @@ async fn list(call: Call) -> Reply {
             a.role_id.clone(),
         ))
     });
-    let items = items.into_iter().map(|(value, _)| value).collect();
-    Ok(call.list("role_assignments", "/role_assignments", items, &[])?)
+    let items = items.into_iter().map(|(body, _)| body).collect();
+    listing(&call, "/role_assignments", items)
 }
 
 fn check(call: &Call, names: &Names) -> Result<()> {
@@ -92,20 +178,20 @@ fn check(call: &Call, names: &Names) -> Result<()> {
         domain_id: scoped,
         ..Target::default()
     };
-    call.allow("identity:list_role_assignments", &target)?;
+    call.allow(&policy::LIST_ROLE_ASSIGNMENTS, &target)?;
     if project.is_some() && domain.is_some() {
         return Err(Error::invalid(
             "scope",
             "Specify a domain or project, not both",
         ));
     }
-    if call.flag("effective") && call.asked("group.id").is_some() {
+    if flag(call, "effective") && call.asked("group.id").is_some() {
         return Err(Error::invalid(
             "group.id",
             "Combining effective and group filter will always result in an empty list.",
         ));
     }
-    if call.flag("include_subtree") && project.is_none() {
+    if flag(call, "include_subtree") && project.is_none() {
         return Err(Error::invalid(
             "include_subtree",
             "scope.project.id must be specified if include_subtree is also specified",
@@ -120,7 +206,7 @@ fn wanted(call: &Call, names: &Names, a: &Assignment) -> bool {
         call.asked(name)
             .is_none_or(|w| a.kind == kind && w == a.target_id)
     };
-    let project = if call.flag("include_subtree") {
+    let project = if flag(call, "include_subtree") {
         call.asked("scope.project.id")
             .is_none_or(|top| a.kind == "project" && below(names, &a.target_id, top))
     } else {
@@ -149,44 +235,56 @@ fn below(names: &Names, id: &str, top: &str) -> bool {
     false
 }
 
-fn show(call: &Call, names: &Names, a: &Assignment, role: &Role, granted: &str) -> Value {
-    let with_names = call.flag("include_names");
-    let domain = |id: &str| {
-        let name = names.projects.get(id).map_or("", |d| &d.name);
-        json!({"id": id, "name": name})
+fn show(call: &Call, names: &Names, a: &Assignment, role: &Role, granted: &str) -> AssignmentBody {
+    let with_names = flag(call, "include_names");
+    let named = |id: &str, name: Option<&String>, domain_id: Option<&String>| {
+        let domain = domain_id.filter(|id| with_names && !id.is_empty());
+        Named {
+            id: id.to_owned(),
+            name: name.filter(|_| with_names).cloned(),
+            domain: domain.map(|id| {
+                Box::new(Named {
+                    id: id.clone(),
+                    name: names.projects.get(id).map(|d| d.name.clone()),
+                    domain: None,
+                })
+            }),
+        }
     };
-    let mut user = json!({"id": a.user_id});
-    let mut shown_role = json!({"id": role.id});
-    let mut grant_target = json!({"id": a.target_id});
-    if with_names {
-        shown_role["name"] = role.name.as_str().into();
-        if let Some(u) = names.users.get(&a.user_id) {
-            user["name"] = u.name.as_str().into();
-            user["domain"] = domain(&u.domain_id);
-        }
-        if let Some(p) = names.projects.get(&a.target_id) {
-            grant_target["name"] = p.name.as_str().into();
-            if !p.is_domain {
-                grant_target["domain"] = domain(&p.domain_id);
-            }
-        }
-    }
+    let user = names.users.get(&a.user_id);
+    let project = names.projects.get(&a.target_id);
+    let target = named(
+        &a.target_id,
+        project.map(|p| &p.name),
+        project.map(|p| &p.domain_id),
+    );
     let (scope, path) = match a.kind.as_str() {
         "project" => (
-            json!({"project": grant_target}),
+            ScopeBody::Project(target),
             format!("projects/{}", a.target_id),
         ),
         "domain" => (
-            json!({"domain": grant_target}),
+            ScopeBody::Domain(target),
             format!("domains/{}", a.target_id),
         ),
-        _ => (json!({"system": {"all": true}}), "system".to_owned()),
+        _ => (
+            ScopeBody::System(WholeSystem { all: true }),
+            "system".to_owned(),
+        ),
     };
-    let base = format!("{}/identity/v3", call.base);
-    let mut links =
-        json!({"assignment": format!("{base}/{path}/users/{}/roles/{granted}", a.user_id)});
-    if granted != role.id {
-        links["prior_role"] = format!("{base}/roles/{granted}/implies/{}", role.id).into();
+    let base = format!("{}/identity/v3", call.base());
+    AssignmentBody {
+        scope,
+        user: named(
+            &a.user_id,
+            user.map(|u| &u.name),
+            user.map(|u| &u.domain_id),
+        ),
+        role: named(&role.id, Some(&role.name), None),
+        links: AssignmentLinks {
+            assignment: format!("{base}/{path}/users/{}/roles/{granted}", a.user_id),
+            prior_role: (granted != role.id)
+                .then(|| format!("{base}/roles/{granted}/implies/{}", role.id)),
+        },
     }
-    json!({"scope": scope, "user": user, "role": shown_role, "links": links})
 }

@@ -1,109 +1,101 @@
 //! Routes of grants.
 
-use axum::Router;
-use axum::extract::Path;
-use axum::routing::get;
-use serde_json::Value;
+use kernel::{Result, Rule, Target};
+use rest::{Json, NoContent, Route, delete, get, put};
 
 use super::ops::{self, GrantTarget};
-use crate::Identity;
-use crate::call::{Call, Reply, done};
+use crate::call::{Call, IdentityCall};
+use crate::envelope::Many;
+use crate::listing::{PAGING, list as listing};
+use crate::role::http::NAME;
+use crate::role::wire::RoleBody;
 use crate::role::{self, Assignment, Role};
 use crate::user::{self, User};
+use crate::{Identity, policy};
 
 /// Roles that a domain manager may grant, never `admin`.
 const DELEGABLE: &[&str] = &["manager", "member", "reader"];
 
-pub(crate) fn routes() -> Router<Identity> {
-    Router::new()
-        .route(
-            "/identity/v3/projects/{id}/users/{user}/roles",
-            get(list_project),
-        )
-        .route(
-            "/identity/v3/projects/{id}/users/{user}/roles/{role}",
-            get(check_project).put(grant_project).delete(revoke_project),
-        )
-        .route(
-            "/identity/v3/domains/{id}/users/{user}/roles",
-            get(list_domain),
-        )
-        .route(
-            "/identity/v3/domains/{id}/users/{user}/roles/{role}",
-            get(check_domain).put(grant_domain).delete(revoke_domain),
-        )
-        .route("/identity/v3/system/users/{user}/roles", get(list_system))
-        .route(
-            "/identity/v3/system/users/{user}/roles/{role}",
-            get(check_system).put(grant_system).delete(revoke_system),
-        )
+const PROJECT: &str = "/v3/projects/{project_id}/users/{user_id}/roles";
+const PROJECT_ROLE: &str = "/v3/projects/{project_id}/users/{user_id}/roles/{role_id}";
+const DOMAIN: &str = "/v3/domains/{domain_id}/users/{user_id}/roles";
+const DOMAIN_ROLE: &str = "/v3/domains/{domain_id}/users/{user_id}/roles/{role_id}";
+const SYSTEM: &str = "/v3/system/users/{user_id}/roles";
+const SYSTEM_ROLE: &str = "/v3/system/users/{user_id}/roles/{role_id}";
+
+pub(crate) fn routes() -> Vec<Route<Identity>> {
+    let lists = |path, rule: &'static Rule| {
+        get(path, rule, "List the roles of a user on a target.", list).query(&[PAGING, NAME])
+    };
+    let (check, grant, revoke) = (
+        "Check whether a user has a role on a target.",
+        "Grant a role to a user on a target.",
+        "Revoke a role of a user on a target.",
+    );
+    let mut routes = vec![
+        lists(PROJECT, &policy::LIST_GRANTS),
+        lists(DOMAIN, &policy::LIST_GRANTS),
+        lists(SYSTEM, &policy::LIST_SYSTEM_GRANTS),
+        get(SYSTEM_ROLE, &policy::LIST_SYSTEM_GRANTS, check, check_grant),
+        put(
+            SYSTEM_ROLE,
+            &policy::CREATE_SYSTEM_GRANT,
+            grant,
+            create_grant,
+        ),
+        delete(
+            SYSTEM_ROLE,
+            &policy::CREATE_SYSTEM_GRANT,
+            revoke,
+            revoke_grant,
+        ),
+    ];
+    for path in [PROJECT_ROLE, DOMAIN_ROLE] {
+        routes.push(get(path, &policy::CHECK_GRANT, check, check_grant));
+        routes.push(put(path, &policy::CREATE_GRANT, grant, create_grant));
+        routes.push(delete(path, &policy::REVOKE_GRANT, revoke, revoke_grant));
+    }
+    routes
 }
 
-type Three = Path<(String, String, String)>;
-type Two = Path<(String, String)>;
-
-async fn list_project(Path((id, user)): Two, call: Call) -> Reply {
-    list(&call, "project", &id, &user).await
+/// The kind and the id of the target in the path.
+fn place(call: &Call) -> (&'static str, String) {
+    let of = |name| call.param(name).map(str::to_owned);
+    match (of("project_id"), of("domain_id")) {
+        (Ok(id), _) => ("project", id),
+        (_, Ok(id)) => ("domain", id),
+        _ => ("system", "all".to_owned()),
+    }
 }
 
-async fn list_domain(Path((id, user)): Two, call: Call) -> Reply {
-    list(&call, "domain", &id, &user).await
-}
-
-async fn list_system(Path(user): Path<String>, call: Call) -> Reply {
-    list(&call, "system", "all", &user).await
-}
-
-async fn list(call: &Call, kind: &str, target: &str, user: &str) -> Reply {
-    let (user, grant_target) = load_user_and_target(call, kind, target, user).await?;
+async fn list(call: Call) -> Result<Json<Many<RoleBody>>> {
+    let (user, grant_target) = load_user_and_target(&call).await?;
+    let (kind, id) = grant_target.key();
     let (rule, path) = match grant_target {
-        GrantTarget::System => ("identity:list_system_grants_for_user", "system".to_owned()),
-        _ => ("identity:list_grants", format!("{kind}s/{target}")),
+        GrantTarget::System => (&policy::LIST_SYSTEM_GRANTS, "system".to_owned()),
+        _ => (&policy::LIST_GRANTS, format!("{kind}s/{id}")),
     };
     call.allow(rule, &grant_target.target(&user))?;
-    roles(
-        call,
-        &user,
-        &grant_target,
-        &format!("/{path}/users/{}/roles", user.id),
-    )
-    .await
+    let held = role::table::held(&call.state.db, &user.id, kind, id).await?;
+    let all = role::table::list(&call.state.db).await?;
+    let items = all
+        .into_iter()
+        .filter(|r| held.contains(&r.id))
+        .map(|r| RoleBody::new(r, call.base()))
+        .collect();
+    listing(&call, &format!("/{path}/users/{}/roles", user.id), items)
 }
 
-async fn check_project(Path((id, user, role)): Three, call: Call) -> Reply {
-    act(&call, Verb::Check, "project", &id, &user, &role).await
+async fn check_grant(call: Call) -> Result<NoContent> {
+    act(&call, Verb::Check).await
 }
 
-async fn check_domain(Path((id, user, role)): Three, call: Call) -> Reply {
-    act(&call, Verb::Check, "domain", &id, &user, &role).await
+async fn create_grant(call: Call) -> Result<NoContent> {
+    act(&call, Verb::Grant).await
 }
 
-async fn grant_project(Path((id, user, role)): Three, call: Call) -> Reply {
-    act(&call, Verb::Grant, "project", &id, &user, &role).await
-}
-
-async fn grant_domain(Path((id, user, role)): Three, call: Call) -> Reply {
-    act(&call, Verb::Grant, "domain", &id, &user, &role).await
-}
-
-async fn revoke_project(Path((id, user, role)): Three, call: Call) -> Reply {
-    act(&call, Verb::Revoke, "project", &id, &user, &role).await
-}
-
-async fn revoke_domain(Path((id, user, role)): Three, call: Call) -> Reply {
-    act(&call, Verb::Revoke, "domain", &id, &user, &role).await
-}
-
-async fn check_system(Path((user, role)): Two, call: Call) -> Reply {
-    act(&call, Verb::Check, "system", "all", &user, &role).await
-}
-
-async fn grant_system(Path((user, role)): Two, call: Call) -> Reply {
-    act(&call, Verb::Grant, "system", "all", &user, &role).await
-}
-
-async fn revoke_system(Path((user, role)): Two, call: Call) -> Reply {
-    act(&call, Verb::Revoke, "system", "all", &user, &role).await
+async fn revoke_grant(call: Call) -> Result<NoContent> {
+    act(&call, Verb::Revoke).await
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,18 +105,18 @@ enum Verb {
     Revoke,
 }
 
-async fn act(call: &Call, verb: Verb, kind: &str, target: &str, user: &str, role: &str) -> Reply {
-    let (user, grant_target) = load_user_and_target(call, kind, target, user).await?;
-    let found = role::ops::get(&call.identity, role).await;
+async fn act(call: &Call, verb: Verb) -> Result<NoContent> {
+    let (user, grant_target) = load_user_and_target(call).await?;
+    let found = role::ops::get(&call.state, call.param("role_id")?).await;
     permit(call, verb, &grant_target, &user, found.as_ref().ok())?;
     let a = ops::assignment(&user, &grant_target, &found?.id);
     match verb {
-        Verb::Grant => ops::grant(&call.identity, &a).await?,
-        Verb::Revoke => ops::revoke(&call.identity, &a).await?,
-        Verb::Check if !held(call, &a).await? => return Err(ops::absent(&a).into()),
+        Verb::Grant => ops::grant(&call.state, &a).await?,
+        Verb::Revoke => ops::revoke(&call.state, &a).await?,
+        Verb::Check if !held(call, &a).await? => return Err(ops::absent(&a)),
         Verb::Check => {}
     }
-    Ok(done())
+    Ok(NoContent)
 }
 
 /// An unknown role can be granted only by callers that may grant all roles.
@@ -134,59 +126,44 @@ fn permit(
     grant_target: &GrantTarget,
     user: &User,
     role: Option<&Role>,
-) -> kernel::Result<()> {
+) -> Result<()> {
     let target = grant_target.target(user);
     let rule = match (verb, grant_target) {
-        (Verb::Check, GrantTarget::System) => "identity:list_system_grants_for_user",
-        (_, GrantTarget::System) => "identity:create_system_grant_for_user",
-        (Verb::Check, _) => "identity:check_grant",
-        (Verb::Grant, _) => "identity:create_grant",
-        (Verb::Revoke, _) => "identity:revoke_grant",
+        (Verb::Check, GrantTarget::System) => &policy::LIST_SYSTEM_GRANTS,
+        (_, GrantTarget::System) => &policy::CREATE_SYSTEM_GRANT,
+        (Verb::Check, _) => &policy::CHECK_GRANT,
+        (Verb::Grant, _) => &policy::CREATE_GRANT,
+        (Verb::Revoke, _) => &policy::REVOKE_GRANT,
     };
     let delegable = verb != Verb::Check
         && !matches!(grant_target, GrantTarget::System)
         && role.is_some_and(|r| DELEGABLE.contains(&r.name.as_str()));
-    if delegable && call.allow("identity:manage_grant", &target).is_ok() {
+    if delegable && call.allows(&policy::MANAGE_GRANT, &target) {
+        call.ctx()?.granted.record(rule);
         return Ok(());
     }
     call.allow(rule, &target)
 }
 
-async fn held(call: &Call, a: &Assignment) -> kernel::Result<bool> {
-    let roles = role::table::held(&call.identity.db, &a.user_id, &a.kind, &a.target_id).await?;
+async fn held(call: &Call, a: &Assignment) -> Result<bool> {
+    let roles = role::table::held(&call.state.db, &a.user_id, &a.kind, &a.target_id).await?;
     Ok(roles.contains(&a.role_id))
-}
-
-async fn roles(call: &Call, user: &User, grant_target: &GrantTarget, path: &str) -> Reply {
-    let (kind, target) = grant_target.key();
-    let held = role::table::held(&call.identity.db, &user.id, kind, target).await?;
-    let all = role::table::list(&call.identity.db).await?;
-    let items: Vec<Value> = all
-        .iter()
-        .filter(|r| held.contains(&r.id))
-        .map(|r| role::wire::show(r, &call.base))
-        .collect();
-    Ok(call.list("roles", path, items, &["name"])?)
 }
 
 /// The user and the target. Unauthorised callers must not learn which objects
 /// exist, so they are refused before any lookup fails.
-async fn load_user_and_target(
-    call: &Call,
-    kind: &str,
-    target: &str,
-    user_id: &str,
-) -> kernel::Result<(User, GrantTarget)> {
+async fn load_user_and_target(call: &Call) -> Result<(User, GrantTarget)> {
+    let (kind, target) = place(call);
     let found = async {
-        let user = user::ops::get(&call.identity, user_id).await?;
-        let grant_target = GrantTarget::find(&call.identity, kind, target).await?;
+        let user = user::ops::get(&call.state, call.param("user_id")?).await?;
+        let grant_target = GrantTarget::find(&call.state, kind, &target).await?;
         Ok::<_, kernel::Error>((user, grant_target))
     };
     match found.await {
-        Ok(load_user_and_target) => Ok(load_user_and_target),
+        Ok(found) => Ok(found),
         Err(e) => {
-            let own = kernel::Target::domain(call.domain_id()?);
-            call.allow("identity:list_grants", &own)?;
+            let own = Target::domain(call.domain_id()?);
+            call.allow(&policy::LIST_GRANTS, &own)?;
             Err(e)
         }
     }

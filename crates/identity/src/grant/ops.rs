@@ -3,7 +3,7 @@
 use kernel::{Error, Kind, Result, Target};
 
 use crate::Identity;
-use crate::call::missing;
+use crate::errors::missing;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment};
 use crate::user::{self, User};

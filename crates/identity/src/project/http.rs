@@ -1,24 +1,63 @@
 //! Routes of projects.
 
-use axum::Router;
-use axum::extract::Path;
-use axum::routing::get;
-use kernel::Target;
-use serde_json::{Value, json};
+use kernel::{Result, Rule, Target};
+use rest::{Created, Json, NoContent, Param, Route, delete, get, patch_route, post};
 
-use super::{Project, ops, table, wire};
-use crate::Identity;
-use crate::call::{Call, Reply, created, done, shown};
+use super::wire::{ProjectBody, ProjectFields};
+use super::{Project, ops, table};
+use crate::call::{Call, IdentityCall};
+use crate::envelope::{Many, One};
+use crate::fields::{Change, New};
+use crate::listing::{PAGING, list as listing};
+use crate::{Identity, policy};
 
-const FILTERS: &[&str] = &["tags", "name", "domain_id", "enabled", "parent_id"];
+pub(crate) const FILTERS: &[Param] = &[
+    Param::text("name", "Projects of this name.").comparable(),
+    Param::text("domain_id", "Projects of this domain."),
+    Param::text("parent_id", "Projects directly below this one."),
+    Param::text("enabled", "Enabled or disabled projects."),
+    Param::text("tags", "Projects with all of these tags."),
+    Param::text("tags-any", "Projects with one of these tags."),
+    Param::text("not-tags", "Projects without all of these tags."),
+    Param::text("not-tags-any", "Projects without any of these tags."),
+];
 
-pub(crate) fn routes() -> Router<Identity> {
-    Router::new()
-        .route("/identity/v3/projects", get(list).post(create))
-        .route(
-            "/identity/v3/projects/{id}",
-            get(show).patch(update).delete(delete),
+const DOMAINS: &[Param] = &[Param::text("is_domain", "Domains instead of projects.")];
+
+pub(crate) fn routes() -> Vec<Route<Identity>> {
+    vec![
+        get(
+            "/v3/projects",
+            &policy::LIST_PROJECTS,
+            "List projects.",
+            list,
         )
+        .query(&[PAGING, FILTERS, DOMAINS]),
+        post(
+            "/v3/projects",
+            &policy::CREATE_PROJECT,
+            "Create a project.",
+            create,
+        ),
+        get(
+            "/v3/projects/{project_id}",
+            &policy::GET_PROJECT,
+            "Show a project.",
+            show,
+        ),
+        patch_route(
+            "/v3/projects/{project_id}",
+            &policy::UPDATE_PROJECT,
+            "Change a project.",
+            update,
+        ),
+        delete(
+            "/v3/projects/{project_id}",
+            &policy::DELETE_PROJECT,
+            "Delete a project.",
+            remove,
+        ),
+    ]
 }
 
 pub(crate) fn target(project: &Project) -> Target {
@@ -34,65 +73,64 @@ pub(crate) fn target(project: &Project) -> Target {
     }
 }
 
-async fn list(call: Call) -> Reply {
+async fn list(call: Call) -> Result<Json<Many<ProjectBody>>> {
     let own = call.domain_id()?;
-    call.allow("identity:list_projects", &Target::domain(own.clone()))?;
-    let all = call
-        .allow("identity:list_projects", &Target::default())
-        .is_ok();
+    call.allow(&policy::LIST_PROJECTS, &Target::domain(own.clone()))?;
+    let all = call.allows(&policy::LIST_PROJECTS, &Target::default());
     let domains = call
         .asked("is_domain")
-        .is_some_and(|v| v != "0" && v != "false");
-    let projects = table::list(&call.identity.db).await?;
-    let items: Vec<Value> = projects
-        .iter()
+        .is_some_and(|v| v != "0" && !v.eq_ignore_ascii_case("false"));
+    let projects = table::list(&call.state.db).await?;
+    let items = projects
+        .into_iter()
         .filter(|p| p.is_domain == domains && (all || target(p).domain_id.as_ref() == Some(&own)))
-        .map(|p| wire::show(p, &call.base))
+        .map(|p| ProjectBody::new(p, call.base()))
         .collect();
-    Ok(call.list("projects", "/projects", items, FILTERS)?)
+    listing(&call, "/projects", items)
 }
 
-async fn create(call: Call) -> Reply {
-    let own = call.domain_id()?;
-    let fields = call.object("project")?;
-    let domain_id = fields.nullable("domain_id", 64)?.flatten().unwrap_or(own);
-    call.allow(
-        "identity:create_project",
-        &Target::domain(domain_id.clone()),
-    )?;
-    let project = ops::create(&call.identity, &domain_id, &fields).await?;
-    Ok(created(
-        json!({"project": wire::show(&project, &call.base)}),
-    ))
+async fn create(call: Call<New<ProjectFields>>) -> Result<Created<One<ProjectBody>>> {
+    let New(fields) = call.body()?;
+    let domain_id = match &fields.domain_id {
+        Some(Some(id)) => id.clone(),
+        _ => call.domain_id()?,
+    };
+    let target = Target::domain(domain_id.clone());
+    call.allow(&policy::CREATE_PROJECT, &target)?;
+    let project = ops::create(&call.state, &domain_id, fields).await?;
+    Ok(Created(One(ProjectBody::new(project, call.base()))))
 }
 
-async fn show(Path(id): Path<String>, call: Call) -> Reply {
-    let project = found(&call, &id, "identity:get_project").await?;
-    Ok(shown(json!({"project": wire::show(&project, &call.base)})))
+async fn show(call: Call) -> Result<Json<One<ProjectBody>>> {
+    let project = found(&call, &policy::GET_PROJECT).await?;
+    Ok(Json(One(ProjectBody::new(project, call.base()))))
 }
 
-async fn update(Path(id): Path<String>, call: Call) -> Reply {
-    found(&call, &id, "identity:update_project").await?;
-    let fields = call.object("project")?;
-    let project = ops::update(&call.identity, &id, &fields).await?;
-    Ok(shown(json!({"project": wire::show(&project, &call.base)})))
+async fn update(call: Call<Change<ProjectFields>>) -> Result<Json<One<ProjectBody>>> {
+    let project = found(&call, &policy::UPDATE_PROJECT).await?;
+    if project.is_domain {
+        call.allow(&policy::UPDATE_DOMAIN, &Target::default())?;
+    }
+    let Change(fields) = call.body()?;
+    let project = ops::update(&call.state, &project.id, fields).await?;
+    Ok(Json(One(ProjectBody::new(project, call.base()))))
 }
 
-async fn delete(Path(id): Path<String>, call: Call) -> Reply {
-    found(&call, &id, "identity:delete_project").await?;
-    ops::delete(&call.identity, &id).await?;
-    Ok(done())
+async fn remove(call: Call) -> Result<NoContent> {
+    let project = found(&call, &policy::DELETE_PROJECT).await?;
+    if project.is_domain {
+        call.allow(&policy::DELETE_DOMAIN, &Target::default())?;
+    }
+    ops::delete(&call.state, &project.id).await?;
+    Ok(NoContent)
 }
 
-/// Returns the project if the rule allows it. A domain can be changed only by
-/// callers that may change domains.
-async fn found(call: &Call, id: &str, rule: &str) -> kernel::Result<Project> {
-    match ops::get(&call.identity, id).await {
+/// Returns the project of the path if the rule allows it. Callers that may not
+/// see projects must not learn which exist.
+async fn found<B>(call: &Call<B>, rule: &'static Rule) -> Result<Project> {
+    match ops::get(&call.state, call.param("project_id")?).await {
         Ok(project) => {
             call.allow(rule, &target(&project))?;
-            if project.is_domain && rule != "identity:get_project" {
-                call.allow("identity:update_domain", &Target::default())?;
-            }
             Ok(project)
         }
         Err(e) => {

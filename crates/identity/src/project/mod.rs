@@ -5,6 +5,8 @@ pub(crate) mod ops;
 pub(crate) mod table;
 pub(crate) mod wire;
 
+use crate::attributes::Attributes;
+
 /// Maximum depth of the project hierarchy, without the domain.
 pub(crate) const MAX_DEPTH: usize = 5;
 
@@ -19,4 +21,6 @@ pub(crate) struct Project {
     pub is_domain: bool,
     pub enabled: bool,
     pub description: String,
+    pub options: Attributes,
+    pub extra: Attributes,
 }

@@ -1,11 +1,13 @@
 //! Creating, changing and deleting projects.
 
-use db::Table as _;
+use db::{Table as _, Tx};
 use kernel::{Error, Result, ids};
 
+use super::wire::ProjectFields;
 use super::{MAX_DEPTH, Project, table};
-use crate::Identity;
-use crate::call::{Fields, as_conflict, missing, wrong};
+use crate::attributes::{Attributes, merge_extra};
+use crate::errors::{as_conflict, immutable, missing, wrong};
+use crate::{Identity, options};
 
 pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
     let found = table::by_id(&identity.db, id).await?;
@@ -15,47 +17,56 @@ pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
 pub(crate) async fn create(
     identity: &Identity,
     domain_id: &str,
-    fields: &Fields,
+    fields: ProjectFields,
 ) -> Result<Project> {
-    reject_unsupported(fields)?;
-    if fields.boolean("is_domain")? == Some(true) {
+    if fields.is_domain == Some(true) {
         return Err(wrong(
             "is_domain",
             "true",
             "create a domain under /v3/domains instead.",
         ));
     }
-    crate::domain::ops::get(identity, domain_id).await?;
-    let parent = fields.nullable("parent_id", 64)?.flatten();
-    if let Some(parent) = &parent {
+    let domain = crate::domain::ops::get(identity, domain_id).await?;
+    let parent = fields.parent_id.flatten();
+    if let Some(parent) = parent.as_ref().filter(|p| *p != domain_id) {
         check_parent(identity, domain_id, parent).await?;
     }
-    let project = Project {
+    if !domain.enabled {
+        return Err(disabled_parent(domain_id));
+    }
+    let mut project = Project {
         id: ids::hex(),
-        name: fields.required_name(64)?,
+        name: fields.name.unwrap_or_default(),
         domain_id: domain_id.to_owned(),
         parent_id: Some(parent.unwrap_or_else(|| domain_id.to_owned())),
         is_domain: false,
-        enabled: fields.boolean("enabled")?.unwrap_or(true),
-        description: fields
-            .nullable("description", 65_535)?
-            .flatten()
-            .unwrap_or_default(),
+        enabled: fields.enabled.unwrap_or(true),
+        description: fields.description.flatten().unwrap_or_default(),
+        options: Attributes::default(),
+        extra: Attributes::default(),
     };
+    if let Some(change) = fields.options {
+        options::apply(options::Kind::Resource, &mut project.options.0, change)?;
+    }
+    merge_extra(&mut project.extra.0, fields.extra)?;
     db::write!(identity.db, |tx| {
         tx.write_receipt().await?;
+        refuse_similar(tx, &project).await?;
         project.insert(tx).await
     })
     .map_err(|e| duplicate(e, &project))?;
     Ok(project)
 }
 
-/// Whether a project may be put below this parent.
+fn disabled_parent(id: &str) -> Error {
+    Error::forbidden(format!(
+        "Cannot create project, since its parent {id} is disabled."
+    ))
+}
+
+/// Whether a project may be put below this parent, which is not the domain.
 async fn check_parent(identity: &Identity, domain_id: &str, parent_id: &str) -> Result<()> {
     let mut at = get(identity, parent_id).await?;
-    if at.id == domain_id {
-        return Ok(());
-    }
     if at.is_domain || at.domain_id != domain_id {
         return Err(Error::invalid(
             "parent_id",
@@ -66,9 +77,7 @@ async fn check_parent(identity: &Identity, domain_id: &str, parent_id: &str) -> 
         ));
     }
     if !at.enabled {
-        return Err(Error::forbidden(format!(
-            "Cannot create project, since its parent {parent_id} is disabled."
-        )));
+        return Err(disabled_parent(parent_id));
     }
     let mut depth = 1;
     while let Some(up) = at.parent_id.clone().filter(|p| p != domain_id) {
@@ -83,59 +92,97 @@ async fn check_parent(identity: &Identity, domain_id: &str, parent_id: &str) -> 
     Ok(())
 }
 
-pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Result<Project> {
-    reject_unsupported(fields)?;
-    let mut project = get(identity, id).await?;
-    if fields
-        .nullable("parent_id", 64)?
-        .is_some_and(|p| p != project.parent_id)
-    {
-        return Err(Error::forbidden("Update of `parent_id` is not allowed."));
+pub(crate) async fn update(
+    identity: &Identity,
+    id: &str,
+    fields: ProjectFields,
+) -> Result<Project> {
+    let project = get(identity, id).await?;
+    check_fixed(&project, &fields)?;
+    if project.is_domain {
+        return crate::domain::ops::update(identity, id, fields.into()).await;
     }
-    if fields
-        .text("domain_id", 64)?
-        .is_some_and(|d| d != project.domain_id)
+    if fields.enabled == Some(false) && children(identity, id).await?.iter().any(|p| p.enabled) {
+        return Err(Error::forbidden(format!(
+            "Cannot disable project {id} since its subtree contains enabled projects."
+        )));
+    }
+    if fields.enabled == Some(true)
+        && !project.enabled
+        && enabled_domain_of(identity, &project).await?.is_none()
     {
+        return Err(Error::forbidden(format!(
+            "Cannot enable project {id} since it has disabled parents"
+        )));
+    }
+    let stored = db::write!(identity.db, |tx| {
+        let Some(mut project) = table::lock(tx, id).await? else {
+            return Err(missing("project", id));
+        };
+        let renamed = apply(&mut project, fields.clone(), "project")?;
+        if renamed {
+            refuse_similar(tx, &project).await?;
+        }
+        let updated = table::update(tx, &project).await;
+        updated.map_err(|e| duplicate(e, &project))?;
+        Ok(project)
+    });
+    identity.cache.clear();
+    stored
+}
+
+/// Attributes that no update can change.
+fn check_fixed(project: &Project, fields: &ProjectFields) -> Result<()> {
+    let forbidden = |name: &str| Error::forbidden(format!("Update of `{name}` is not allowed."));
+    if fields
+        .parent_id
+        .as_ref()
+        .is_some_and(|p| *p != project.parent_id)
+    {
+        return Err(forbidden("parent_id"));
+    }
+    let own = (!project.is_domain).then_some(&project.domain_id);
+    if fields.domain_id.as_ref().is_some_and(|d| d.as_ref() != own) {
         return Err(Error::invalid("domain_id", "Cannot change Domain ID"));
     }
-    if fields
-        .boolean("is_domain")?
-        .is_some_and(|d| d != project.is_domain)
-    {
-        return Err(Error::forbidden("Update of `is_domain` is not allowed."));
+    if fields.is_domain.is_some_and(|d| d != project.is_domain) {
+        return Err(forbidden("is_domain"));
     }
-    if project.is_domain {
-        return crate::domain::ops::update(identity, id, fields).await;
+    Ok(())
+}
+
+/// Applies a change to a project or a domain; returns whether its name is
+/// another one.
+pub(crate) fn apply(project: &mut Project, fields: ProjectFields, kind: &str) -> Result<bool> {
+    let was_immutable = options::is_set(&project.options.0, options::IMMUTABLE);
+    if let Some(change) = fields.options {
+        options::apply(options::Kind::Resource, &mut project.options.0, change)?;
     }
-    if let Some(name) = fields.name(64)? {
+    if was_immutable && options::is_set(&project.options.0, options::IMMUTABLE) {
+        return Err(immutable("update", kind, &project.id));
+    }
+    let mut renamed = false;
+    if let Some(name) = fields.name {
+        renamed = name != project.name;
         project.name = name;
     }
-    if let Some(text) = fields.nullable("description", 65_535)? {
+    if let Some(text) = fields.description {
         project.description = text.unwrap_or_default();
     }
-    if let Some(enabled) = fields.boolean("enabled")? {
-        if !enabled && children(identity, id).await?.iter().any(|p| p.enabled) {
-            return Err(Error::forbidden(format!(
-                "Cannot disable project {id} since its subtree contains enabled projects."
-            )));
-        }
-        if enabled && !project.enabled && enabled_domain_of(identity, &project).await?.is_none() {
-            return Err(Error::forbidden(format!(
-                "Cannot enable project {id} since it has disabled parents"
-            )));
-        }
+    if let Some(enabled) = fields.enabled {
         project.enabled = enabled;
     }
-    let stored = db::write!(identity.db, |tx| table::update(tx, &project).await);
-    identity.cache.clear();
-    stored.map_err(|e| duplicate(e, &project))?;
-    Ok(project)
+    merge_extra(&mut project.extra.0, fields.extra)?;
+    Ok(renamed)
 }
 
 pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
     let project = get(identity, id).await?;
     if project.is_domain {
         return crate::domain::ops::delete(identity, id).await;
+    }
+    if options::is_set(&project.options.0, options::IMMUTABLE) {
+        return Err(immutable("delete", "project", id));
     }
     if !children(identity, id).await?.is_empty() {
         return Err(Error::forbidden(format!(
@@ -176,16 +223,13 @@ async fn children(identity: &Identity, id: &str) -> Result<Vec<Project>> {
         .collect())
 }
 
-/// Tags are not supported yet: an error is better than losing them.
-fn reject_unsupported(fields: &Fields) -> Result<()> {
-    match fields.0.get("tags") {
-        Some(tags) if tags.as_array().is_none_or(|t| !t.is_empty()) => Err(wrong(
-            "tags",
-            &tags.to_string(),
-            "project tags are not supported yet; leave them out.",
-        )),
-        _ => Ok(()),
+/// Names that differ in case only are refused, because they cannot be
+/// distinguished on databases that ignore case.
+pub(crate) async fn refuse_similar(tx: &mut Tx, project: &Project) -> Result<()> {
+    if table::has_similar(tx, project).await? {
+        return Err(Error::exists("A similar name exists."));
     }
+    Ok(())
 }
 
 fn duplicate(e: Error, p: &Project) -> Error {

@@ -1,20 +1,49 @@
 //! SQL of `project`.
 
-use db::{Db, Table as _, Tx, values};
+use db::{Column as _, Db, Table as _, Tx, values};
 use kernel::Result;
 
 use super::Project;
 
 db::columns! {
-    Project in "project" { id, name, domain_id, parent_id, is_domain, enabled, description }
+    Project in "project" {
+        id, name, domain_id, parent_id, is_domain, enabled, description, options, extra,
+    }
 }
 
 pub(crate) async fn update(tx: &mut Tx, p: &Project) -> Result<u64> {
     tx.execute(
-        "UPDATE project SET name = ?, enabled = ?, description = ? WHERE id = ?",
-        values![&p.name, p.enabled, &p.description, &p.id],
+        "UPDATE project SET name = ?, enabled = ?, description = ?, options = ?, extra = ? \
+         WHERE id = ?",
+        values![
+            &p.name,
+            p.enabled,
+            &p.description,
+            p.options.value()?,
+            p.extra.value()?,
+            &p.id
+        ],
     )
     .await
+}
+
+/// A project or domain, locked until the transaction ends.
+pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<Project>> {
+    let sql = format!("{} WHERE id = ?", Project::select());
+    let row = tx.lock_opt(&sql, values![id]).await?;
+    row.as_ref().map(Project::read).transpose()
+}
+
+/// Whether another project of the domain, or another domain, has this name, in
+/// any case.
+pub(crate) async fn has_similar(tx: &mut Tx, p: &Project) -> Result<bool> {
+    let row = tx
+        .query_opt(
+            "SELECT id FROM project WHERE domain_id = ? AND LOWER(name) = LOWER(?) AND id <> ?",
+            values![&p.domain_id, &p.name, &p.id],
+        )
+        .await?;
+    Ok(row.is_some())
 }
 
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {

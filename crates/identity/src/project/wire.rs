@@ -1,22 +1,224 @@
 //! Bodies of projects and domains.
 
-use serde_json::{Value, json};
+use kernel::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::Project;
+use crate::envelope::{SelfLink, nouns};
+use crate::fields::{Field, FromObject, Holds, LONG, Object, Unknown, field};
+use crate::listing::{Filter, Listed};
 
-/// A project or domain as Keystone shows it.
-pub(crate) fn show(p: &Project, base: &str) -> Value {
-    if p.is_domain {
-        return json!({
-            "id": p.id, "name": p.name, "description": p.description, "enabled": p.enabled,
-            "tags": [], "options": {},
-            "links": {"self": format!("{base}/identity/v3/domains/{}", p.id)},
-        });
+/// A project as Keystone shows it; a domain as a project.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ProjectBody {
+    id: String,
+    name: String,
+    domain_id: Option<String>,
+    description: String,
+    enabled: bool,
+    parent_id: Option<String>,
+    is_domain: bool,
+    /// Tags are not supported yet.
+    tags: Vec<String>,
+    options: Map<String, Value>,
+    links: SelfLink,
+    /// Attributes that Keystone does not know.
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+/// A domain as Keystone shows it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct DomainBody {
+    id: String,
+    name: String,
+    description: String,
+    enabled: bool,
+    tags: Vec<String>,
+    options: Map<String, Value>,
+    links: SelfLink,
+    /// Attributes that Keystone does not know.
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+nouns! {
+    ProjectBody = "project", "projects";
+    DomainBody = "domain", "domains";
+}
+
+impl ProjectBody {
+    pub(crate) fn new(p: Project, base: &str) -> Self {
+        let parent = p
+            .parent_id
+            .or_else(|| (!p.is_domain).then(|| p.domain_id.clone()));
+        Self {
+            links: SelfLink::new(base, &format!("/projects/{}", p.id)),
+            id: p.id,
+            name: p.name,
+            domain_id: (!p.is_domain).then_some(p.domain_id),
+            description: p.description,
+            enabled: p.enabled,
+            parent_id: parent,
+            is_domain: p.is_domain,
+            tags: Vec::new(),
+            options: p.options.0,
+            extra: p.extra.0,
+        }
     }
-    json!({
-        "id": p.id, "name": p.name, "domain_id": p.domain_id, "description": p.description,
-        "enabled": p.enabled, "parent_id": p.parent_id.as_deref().unwrap_or(&p.domain_id),
-        "is_domain": false, "tags": [], "options": {},
-        "links": {"self": format!("{base}/identity/v3/projects/{}", p.id)},
-    })
+}
+
+impl DomainBody {
+    pub(crate) fn new(d: Project, base: &str) -> Self {
+        Self {
+            links: SelfLink::new(base, &format!("/domains/{}", d.id)),
+            id: d.id,
+            name: d.name,
+            description: d.description,
+            enabled: d.enabled,
+            tags: Vec::new(),
+            options: d.options.0,
+            extra: d.extra.0,
+        }
+    }
+}
+
+fn or_nothing(text: Option<&String>) -> Filter<'_> {
+    text.map_or(Filter::Nothing, |text| Filter::Text(text))
+}
+
+impl Listed for ProjectBody {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn filter(&self, name: &str) -> Option<Filter<'_>> {
+        match name {
+            "name" => Some(Filter::Text(&self.name)),
+            "domain_id" => Some(or_nothing(self.domain_id.as_ref())),
+            "parent_id" => Some(or_nothing(self.parent_id.as_ref())),
+            "enabled" => Some(Filter::Flag(self.enabled)),
+            "tags" => Some(Filter::Tags(&self.tags)),
+            _ => None,
+        }
+    }
+}
+
+impl Listed for DomainBody {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn filter(&self, name: &str) -> Option<Filter<'_>> {
+        match name {
+            "name" => Some(Filter::Text(&self.name)),
+            "enabled" => Some(Filter::Flag(self.enabled)),
+            "tags" => Some(Filter::Tags(&self.tags)),
+            _ => None,
+        }
+    }
+}
+
+/// The attributes of a project that a request sets; absent ones stay.
+#[derive(Debug, Clone)]
+pub(crate) struct ProjectFields {
+    pub(crate) name: Option<String>,
+    pub(crate) domain_id: Option<Option<String>>,
+    pub(crate) parent_id: Option<Option<String>>,
+    pub(crate) is_domain: Option<bool>,
+    pub(crate) enabled: Option<bool>,
+    pub(crate) description: Option<Option<String>>,
+    pub(crate) options: Option<Map<String, Value>>,
+    pub(crate) extra: Map<String, Value>,
+}
+
+impl FromObject for ProjectFields {
+    const NOUN: &'static str = "project";
+    const FIELDS: &'static [Field] = &[
+        field("name", Holds::Name, 64),
+        field("domain_id", Holds::Nullable, 64),
+        field("parent_id", Holds::Nullable, 64),
+        field("is_domain", Holds::Flag, 0),
+        field("enabled", Holds::Flag, 0),
+        field("description", Holds::Nullable, LONG),
+        field("tags", Holds::NoItems, 0),
+        field("options", Holds::Options, 0),
+    ];
+    const REQUIRED: &'static [&'static str] = &["name"];
+    const UNKNOWN: Unknown = Unknown::Kept;
+
+    fn from_object(mut o: Object) -> Result<Self> {
+        Ok(Self {
+            name: o.text("name"),
+            domain_id: o.nullable("domain_id"),
+            parent_id: o.nullable("parent_id"),
+            is_domain: o.flag("is_domain"),
+            enabled: o.flag("enabled"),
+            description: o.nullable("description"),
+            options: o.map("options"),
+            extra: o.extra(),
+        })
+    }
+}
+
+/// The attributes of a domain that a request sets; absent ones stay.
+#[derive(Debug, Clone)]
+pub(crate) struct DomainFields {
+    pub(crate) name: Option<String>,
+    pub(crate) enabled: Option<bool>,
+    pub(crate) description: Option<Option<String>>,
+    pub(crate) options: Option<Map<String, Value>>,
+    pub(crate) extra: Map<String, Value>,
+}
+
+impl FromObject for DomainFields {
+    const NOUN: &'static str = "domain";
+    const FIELDS: &'static [Field] = &[
+        field("name", Holds::Name, 64),
+        field("enabled", Holds::Flag, 0),
+        field("description", Holds::Nullable, LONG),
+        field("tags", Holds::NoItems, 0),
+        field("options", Holds::Options, 0),
+    ];
+    const REQUIRED: &'static [&'static str] = &["name"];
+    const UNKNOWN: Unknown = Unknown::Kept;
+
+    fn from_object(mut o: Object) -> Result<Self> {
+        Ok(Self {
+            name: o.text("name"),
+            enabled: o.flag("enabled"),
+            description: o.nullable("description"),
+            options: o.map("options"),
+            extra: o.extra(),
+        })
+    }
+}
+
+impl From<ProjectFields> for DomainFields {
+    fn from(fields: ProjectFields) -> Self {
+        Self {
+            name: fields.name,
+            enabled: fields.enabled,
+            description: fields.description,
+            options: fields.options,
+            extra: fields.extra,
+        }
+    }
+}
+
+impl From<DomainFields> for ProjectFields {
+    fn from(fields: DomainFields) -> Self {
+        Self {
+            name: fields.name,
+            domain_id: None,
+            parent_id: None,
+            is_domain: None,
+            enabled: fields.enabled,
+            description: fields.description,
+            options: fields.options,
+            extra: fields.extra,
+        }
+    }
 }

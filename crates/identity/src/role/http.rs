@@ -1,95 +1,128 @@
 //! Routes of roles.
 
-use axum::Router;
-use axum::extract::Path;
-use axum::routing::get;
-use kernel::{Result, Target};
-use serde_json::{Value, json};
+use kernel::{Result, Rule, Target};
+use rest::{Created, Json, NoContent, Param, Route, delete, get, patch_route, post};
 
-use super::{Role, ops, table, wire};
-use crate::Identity;
-use crate::call::{Call, Reply, created, done, shown};
+use super::wire::{Inference, Inferences, RoleBody, RoleFields, RoleReference};
+use super::{Role, ops, table};
+use crate::call::{Call, IdentityCall};
+use crate::envelope::{Many, One};
+use crate::fields::{Change, New};
+use crate::listing::{PAGING, list as listing};
+use crate::{Identity, policy};
 
-pub(crate) fn routes() -> Router<Identity> {
-    Router::new()
-        .route("/identity/v3/roles", get(list).post(create))
-        .route(
-            "/identity/v3/roles/{id}",
-            get(show).patch(update).delete(delete),
-        )
-        .route("/identity/v3/roles/{id}/implies", get(implies))
-        .route("/identity/v3/role_inferences", get(inferences))
+pub(crate) const NAME: &[Param] = &[Param::text("name", "Roles of this name.").comparable()];
+const DOMAIN: &[Param] = &[Param::text("domain_id", "Roles of this domain: none.")];
+
+pub(crate) fn routes() -> Vec<Route<Identity>> {
+    vec![
+        get("/v3/roles", &policy::LIST_ROLES, "List roles.", list).query(&[PAGING, NAME, DOMAIN]),
+        post("/v3/roles", &policy::CREATE_ROLE, "Create a role.", create),
+        get(
+            "/v3/roles/{role_id}",
+            &policy::GET_ROLE,
+            "Show a role.",
+            show,
+        ),
+        patch_route(
+            "/v3/roles/{role_id}",
+            &policy::UPDATE_ROLE,
+            "Change a role.",
+            update,
+        ),
+        delete(
+            "/v3/roles/{role_id}",
+            &policy::DELETE_ROLE,
+            "Delete a role.",
+            remove,
+        ),
+        get(
+            "/v3/roles/{role_id}/implies",
+            &policy::LIST_ROLE_INFERENCES,
+            "List the roles that a role implies.",
+            implies,
+        ),
+        get(
+            "/v3/role_inferences",
+            &policy::LIST_ROLE_INFERENCES,
+            "List all roles that imply others.",
+            inferences,
+        ),
+    ]
 }
 
 /// Roles belong to no domain; a domain manager may read them.
-fn may_read(call: &Call, rule: &str) -> Result<()> {
+fn may_read(call: &Call, rule: &'static Rule) -> Result<()> {
     let target = Target::domain(call.domain_id()?);
     call.allow(rule, &target)
 }
 
-async fn list(call: Call) -> Reply {
-    may_read(&call, "identity:list_roles")?;
-    let all = table::list(&call.identity.db).await?;
-    let items = all.iter().map(|r| wire::show(r, &call.base)).collect();
-    Ok(call.list("roles", "/roles", items, &["name", "domain_id"])?)
+async fn list(call: Call) -> Result<Json<Many<RoleBody>>> {
+    may_read(&call, &policy::LIST_ROLES)?;
+    let all = table::list(&call.state.db).await?;
+    let items = all
+        .into_iter()
+        .map(|r| RoleBody::new(r, call.base()))
+        .collect();
+    listing(&call, "/roles", items)
 }
 
-async fn show(Path(id): Path<String>, call: Call) -> Reply {
-    may_read(&call, "identity:get_role")?;
-    let role = ops::get(&call.identity, &id).await?;
-    Ok(shown(json!({"role": wire::show(&role, &call.base)})))
+async fn show(call: Call) -> Result<Json<One<RoleBody>>> {
+    may_read(&call, &policy::GET_ROLE)?;
+    let role = ops::get(&call.state, call.param("role_id")?).await?;
+    Ok(Json(One(RoleBody::new(role, call.base()))))
 }
 
-async fn create(call: Call) -> Reply {
-    call.allow("identity:create_role", &Target::default())?;
-    let fields = call.object("role")?;
-    let role = ops::create(&call.identity, &fields).await?;
-    Ok(created(json!({"role": wire::show(&role, &call.base)})))
+async fn create(call: Call<New<RoleFields>>) -> Result<Created<One<RoleBody>>> {
+    call.allow(&policy::CREATE_ROLE, &Target::default())?;
+    let New(fields) = call.body()?;
+    let role = ops::create(&call.state, fields).await?;
+    Ok(Created(One(RoleBody::new(role, call.base()))))
 }
 
-async fn update(Path(id): Path<String>, call: Call) -> Reply {
-    call.allow("identity:update_role", &Target::default())?;
-    let fields = call.object("role")?;
-    let role = ops::update(&call.identity, &id, &fields).await?;
-    Ok(shown(json!({"role": wire::show(&role, &call.base)})))
+async fn update(call: Call<Change<RoleFields>>) -> Result<Json<One<RoleBody>>> {
+    call.allow(&policy::UPDATE_ROLE, &Target::default())?;
+    let id = call.param("role_id")?;
+    ops::get(&call.state, id).await?;
+    let Change(fields) = call.body()?;
+    let role = ops::update(&call.state, id, fields).await?;
+    Ok(Json(One(RoleBody::new(role, call.base()))))
 }
 
-async fn delete(Path(id): Path<String>, call: Call) -> Reply {
-    call.allow("identity:delete_role", &Target::default())?;
-    ops::delete(&call.identity, &id).await?;
-    Ok(done())
+async fn remove(call: Call) -> Result<NoContent> {
+    call.allow(&policy::DELETE_ROLE, &Target::default())?;
+    ops::delete(&call.state, call.param("role_id")?).await?;
+    Ok(NoContent)
 }
 
-async fn implies(Path(id): Path<String>, call: Call) -> Reply {
-    call.allow("identity:list_role_inference_rules", &Target::default())?;
-    let prior = ops::get(&call.identity, &id).await?;
+async fn implies(call: Call) -> Result<Json<One<Inference>>> {
+    call.allow(&policy::LIST_ROLE_INFERENCES, &Target::default())?;
+    let prior = ops::get(&call.state, call.param("role_id")?).await?;
     let (all, pairs) = graph(&call).await?;
-    Ok(shown(
-        json!({"role_inference": inference(&prior, &all, &pairs, &call.base)}),
-    ))
+    Ok(Json(One(inference(&prior, &all, &pairs, call.base()))))
 }
 
-async fn inferences(call: Call) -> Reply {
-    call.allow("identity:list_role_inference_rules", &Target::default())?;
+async fn inferences(call: Call) -> Result<Json<Inferences>> {
+    call.allow(&policy::LIST_ROLE_INFERENCES, &Target::default())?;
     let (all, pairs) = graph(&call).await?;
-    let items: Vec<Value> = all
+    let role_inferences = all
         .iter()
         .filter(|r| pairs.iter().any(|(prior, _)| *prior == r.id))
-        .map(|r| inference(r, &all, &pairs, &call.base))
+        .map(|r| inference(r, &all, &pairs, call.base()))
         .collect();
-    Ok(shown(json!({"role_inferences": items})))
+    Ok(Json(Inferences { role_inferences }))
 }
 
 async fn graph(call: &Call) -> Result<(Vec<Role>, Vec<(String, String)>)> {
-    let db = &call.identity.db;
+    let db = &call.state.db;
     Ok((table::list(db).await?, table::implied(db).await?))
 }
 
-fn inference(prior: &Role, all: &[Role], pairs: &[(String, String)], base: &str) -> Value {
-    let implies: Vec<Value> = all
-        .iter()
-        .filter(|r| pairs.iter().any(|(p, i)| *p == prior.id && *i == r.id))
-        .map(|r| wire::short(r, base))
-        .collect();
-    json!({"prior_role": wire::short(prior, base), "implies": implies})
+fn inference(prior: &Role, all: &[Role], pairs: &[(String, String)], base: &str) -> Inference {
+    let implied = |r: &&Role| pairs.iter().any(|(p, i)| *p == prior.id && *i == r.id);
+    let implies = all.iter().filter(implied);
+    Inference {
+        prior_role: RoleReference::new(prior, base),
+        implies: implies.map(|r| RoleReference::new(r, base)).collect(),
+    }
 }

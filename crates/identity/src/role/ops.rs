@@ -1,11 +1,13 @@
 //! Creating, changing and deleting roles.
 
-use db::Table as _;
+use db::{Table as _, Tx};
 use kernel::{Error, Result, ids};
 
+use super::wire::RoleFields;
 use super::{Role, is_built_in, table};
-use crate::Identity;
-use crate::call::{Fields, as_conflict, missing};
+use crate::attributes::Attributes;
+use crate::errors::{as_conflict, immutable, missing};
+use crate::{Identity, options};
 
 pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Role> {
     let all = table::list(&identity.db).await?;
@@ -14,60 +16,79 @@ pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Role> {
         .ok_or_else(|| missing("role", id))
 }
 
-pub(crate) async fn create(identity: &Identity, fields: &Fields) -> Result<Role> {
-    if fields.nullable("domain_id", 64)?.flatten().is_some() {
-        return Err(Error::invalid(
-            "domain_id",
-            "Invalid input for field/attribute domain_id. Roles of one domain are not supported; leave it out.",
-        ));
-    }
-    let role = Role {
+pub(crate) async fn create(identity: &Identity, fields: RoleFields) -> Result<Role> {
+    let mut role = Role {
         id: ids::hex(),
-        name: fields.required_name(255)?,
-        description: fields
-            .nullable("description", 65_535)?
-            .flatten()
-            .unwrap_or_default(),
+        name: fields.name.unwrap_or_default(),
+        description: fields.description.flatten().unwrap_or_default(),
+        options: Attributes::default(),
     };
+    if let Some(change) = fields.options {
+        options::apply(options::Kind::Resource, &mut role.options.0, change)?;
+    }
     db::write!(identity.db, |tx| {
         tx.write_receipt().await?;
+        refuse_similar(tx, &role).await?;
         role.insert(tx).await
     })
     .map_err(|e| duplicate(e, &role))?;
     Ok(role)
 }
 
-pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Result<Role> {
-    let mut role = get(identity, id).await?;
-    mutable(&role, "update")?;
-    if let Some(name) = fields.name(255)? {
+pub(crate) async fn update(identity: &Identity, id: &str, fields: RoleFields) -> Result<Role> {
+    let stored = db::write!(identity.db, |tx| {
+        let Some(mut role) = table::lock(tx, id).await? else {
+            return Err(missing("role", id));
+        };
+        let renamed = apply(&mut role, fields.clone())?;
+        if renamed {
+            refuse_similar(tx, &role).await?;
+        }
+        let updated = table::update(tx, &role).await;
+        updated.map_err(|e| duplicate(e, &role))?;
+        Ok(role)
+    });
+    identity.cache.clear();
+    stored
+}
+
+/// Applies a change; returns whether the name is another one.
+fn apply(role: &mut Role, fields: RoleFields) -> Result<bool> {
+    let was_immutable = role.is_immutable();
+    if let Some(change) = fields.options {
+        options::apply(options::Kind::Resource, &mut role.options.0, change)?;
+    }
+    // The policies refer to the built-in roles: they stay immutable.
+    if is_built_in(&role.name) || (was_immutable && role.is_immutable()) {
+        return Err(immutable("update", "role", &role.id));
+    }
+    let mut renamed = false;
+    if let Some(name) = fields.name {
+        renamed = name != role.name;
         role.name = name;
     }
-    if let Some(text) = fields.nullable("description", 65_535)? {
+    if let Some(text) = fields.description {
         role.description = text.unwrap_or_default();
     }
-    let stored = db::write!(identity.db, |tx| table::update(tx, &role).await);
-    identity.cache.clear();
-    stored.map_err(|e| duplicate(e, &role))?;
-    Ok(role)
+    Ok(renamed)
 }
 
 pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
-    mutable(&get(identity, id).await?, "delete")?;
+    if get(identity, id).await?.is_immutable() {
+        return Err(immutable("delete", "role", id));
+    }
     let deleted = db::write!(identity.db, |tx| table::delete(tx, id).await);
     identity.cache.clear();
     deleted.map(|_| ())
 }
 
-/// The policies refer to these roles: without them no caller could do anything.
-fn mutable(role: &Role, verb: &str) -> Result<()> {
-    if !is_built_in(&role.name) {
-        return Ok(());
+/// Names that differ in case only are refused, because policies ignore the case
+/// of roles.
+async fn refuse_similar(tx: &mut Tx, role: &Role) -> Result<()> {
+    if table::has_similar(tx, role).await? {
+        return Err(duplicate(Error::exists(""), role));
     }
-    Err(Error::forbidden(format!(
-        "Unable to {verb} immutable role resource: `{}. Set resource option \"immutable\" to false first.",
-        role.id
-    )))
+    Ok(())
 }
 
 fn duplicate(e: Error, r: &Role) -> Error {

@@ -1,12 +1,12 @@
 //! SQL of `identity_role`, `implied_role` and `role_assignment`.
 
-use db::{Db, Table as _, Tx, values};
+use db::{Column as _, Db, Table as _, Tx, values};
 use kernel::Result;
 
 use super::{Assignment, Role};
 
 db::columns! {
-    Role in "identity_role" { id, name, description }
+    Role in "identity_role" { id, name, description, options }
 }
 
 db::columns! {
@@ -92,6 +92,13 @@ pub(crate) async fn held(
     rows.iter().map(|r| r.text("role_id")).collect()
 }
 
+/// Ids of the roles that a user holds on anything.
+pub(crate) async fn held_anywhere(db: &Db, user_id: &str) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT role_id FROM role_assignment WHERE user_id = ?";
+    let rows = db.query(sql, values![user_id]).await?;
+    rows.iter().map(|r| r.text("role_id")).collect()
+}
+
 pub(crate) async fn assignments(db: &Db) -> Result<Vec<Assignment>> {
     let rows = db
         .query(
@@ -107,8 +114,22 @@ pub(crate) async fn assignments(db: &Db) -> Result<Vec<Assignment>> {
 
 pub(crate) async fn update(tx: &mut Tx, r: &Role) -> Result<u64> {
     tx.execute(
-        "UPDATE identity_role SET name = ?, description = ? WHERE id = ?",
-        values![&r.name, &r.description, &r.id],
+        "UPDATE identity_role SET name = ?, description = ?, options = ? WHERE id = ?",
+        values![&r.name, &r.description, r.options.value()?, &r.id],
     )
     .await
+}
+
+/// A role, locked until the transaction ends.
+pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<Role>> {
+    let sql = format!("{} WHERE id = ?", Role::select());
+    let row = tx.lock_opt(&sql, values![id]).await?;
+    row.as_ref().map(Role::read).transpose()
+}
+
+/// Whether another role has this name, in any case.
+pub(crate) async fn has_similar(tx: &mut Tx, r: &Role) -> Result<bool> {
+    let sql = "SELECT id FROM identity_role WHERE LOWER(name) = LOWER(?) AND id <> ?";
+    let row = tx.query_opt(sql, values![&r.name, &r.id]).await?;
+    Ok(row.is_some())
 }

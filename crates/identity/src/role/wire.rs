@@ -1,26 +1,114 @@
 //! Bodies of roles.
 
-use serde_json::{Value, json};
+use kernel::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::{Role, is_built_in};
+use super::Role;
+use crate::envelope::{SelfLink, nouns};
+use crate::fields::{Field, FromObject, Holds, LONG, Object, Unknown, field};
+use crate::listing::{Filter, Listed};
 
 /// A role as Keystone shows it.
-pub(crate) fn show(r: &Role, base: &str) -> Value {
-    let options = if is_built_in(&r.name) {
-        json!({"immutable": true})
-    } else {
-        json!({})
-    };
-    json!({
-        "id": r.id, "name": r.name, "domain_id": null, "description": r.description,
-        "options": options, "links": {"self": format!("{base}/identity/v3/roles/{}", r.id)},
-    })
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct RoleBody {
+    id: String,
+    name: String,
+    /// Roles of one domain are not supported yet.
+    domain_id: Option<String>,
+    description: String,
+    options: Map<String, Value>,
+    links: SelfLink,
 }
 
 /// The short form inside inferences.
-pub(crate) fn short(r: &Role, base: &str) -> Value {
-    json!({
-        "id": r.id, "name": r.name,
-        "links": {"self": format!("{base}/identity/v3/roles/{}", r.id)},
-    })
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct RoleReference {
+    id: String,
+    name: String,
+    links: SelfLink,
+}
+
+/// A role with the roles that it implies directly.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Inference {
+    pub(crate) prior_role: RoleReference,
+    pub(crate) implies: Vec<RoleReference>,
+}
+
+/// The answer with all inferences.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Inferences {
+    pub(crate) role_inferences: Vec<Inference>,
+}
+
+nouns! {
+    RoleBody = "role", "roles";
+    Inference = "role_inference", "role_inferences";
+}
+
+impl RoleBody {
+    pub(crate) fn new(r: Role, base: &str) -> Self {
+        Self {
+            links: SelfLink::new(base, &format!("/roles/{}", r.id)),
+            options: r.shown_options(),
+            id: r.id,
+            name: r.name,
+            domain_id: None,
+            description: r.description,
+        }
+    }
+}
+
+impl RoleReference {
+    pub(crate) fn new(r: &Role, base: &str) -> Self {
+        Self {
+            id: r.id.clone(),
+            name: r.name.clone(),
+            links: SelfLink::new(base, &format!("/roles/{}", r.id)),
+        }
+    }
+}
+
+impl Listed for RoleBody {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn filter(&self, name: &str) -> Option<Filter<'_>> {
+        match name {
+            "name" => Some(Filter::Text(&self.name)),
+            "domain_id" => Some(Filter::Nothing),
+            _ => None,
+        }
+    }
+}
+
+/// The attributes of a role that a request sets; absent ones stay.
+#[derive(Debug, Clone)]
+pub(crate) struct RoleFields {
+    pub(crate) name: Option<String>,
+    pub(crate) description: Option<Option<String>>,
+    pub(crate) options: Option<Map<String, Value>>,
+}
+
+impl FromObject for RoleFields {
+    const NOUN: &'static str = "role";
+    const FIELDS: &'static [Field] = &[
+        field("name", Holds::Name, 255),
+        field("domain_id", Holds::Null, 0),
+        field("description", Holds::Nullable, LONG),
+        field("options", Holds::Options, 0),
+    ];
+    const REQUIRED: &'static [&'static str] = &["name"];
+    const UNKNOWN: Unknown = Unknown::Refused;
+
+    fn from_object(mut o: Object) -> Result<Self> {
+        Ok(Self {
+            name: o.text("name"),
+            description: o.nullable("description"),
+            options: o.map("options"),
+        })
+    }
 }

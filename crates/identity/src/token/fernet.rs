@@ -60,6 +60,12 @@ fn seal_with(key: &Key, issued_at: i64, iv: [u8; 16], payload: &[u8]) -> Result<
     Ok(URL_SAFE_NO_PAD.encode(out))
 }
 
+/// Whether it is a time in seconds that can be shown: until the end of the year
+/// 9999. A server that shares the keys could write any number.
+pub(super) fn is_time(seconds: i64) -> bool {
+    (0..=253_402_300_799).contains(&seconds)
+}
+
 /// Decrypts a token: (issued at, payload). Returns `None` if it was not created
 /// with this key.
 pub(crate) fn open(key: &Key, token: &str) -> Option<(i64, Vec<u8>)> {
@@ -75,6 +81,9 @@ pub(crate) fn open(key: &Key, token: &str) -> Option<(i64, Vec<u8>)> {
     )
     .ok()?;
     let issued_at = i64::from_be_bytes(signed[1..9].try_into().ok()?);
+    if !is_time(issued_at) {
+        return None;
+    }
     let iv: [u8; 16] = signed[9..HEAD].try_into().ok()?;
     let cipher = UnboundCipherKey::new(&AES_128, &key.0[16..]).ok()?;
     let cipher = PaddedBlockDecryptingKey::cbc_pkcs7(cipher).ok()?;
@@ -165,5 +174,18 @@ mod tests {
             assert!(open(&mine, bad).is_none());
         }
         assert!(Key::parse(&URL_SAFE.encode([0; 32])).is_none());
+    }
+
+    #[test]
+    fn times_that_cannot_be_shown_are_rejected() {
+        let key = Key::parse(KEY).unwrap();
+        for at in [-1, i64::MAX] {
+            assert!(open(&key, &seal(&key, at, b"payload").unwrap()).is_none());
+            let far = Payload {
+                expires_at: at,
+                ..payload(2, Scope::Unscoped)
+            };
+            assert_eq!(Payload::decode(&far.encode().unwrap()), None);
+        }
     }
 }

@@ -1,121 +1,157 @@
 //! Routes of version documents and `/v3/auth`.
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use kernel::{Error, Kind, Result};
-use rest::{Caller, Dialect as _, RequestId};
-use serde_json::{Value, json};
+use std::sync::Arc;
+
+use kernel::{Error, Kind, Result, Scope as CallerScope};
+use rest::{Access, Choices, Created, Json, NoContent, Param, Route, With, delete, get, post};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::payload::Scope;
-use super::{ops, wire};
-use crate::dialect::Keystone;
-use crate::project::{self, Project};
-use crate::{Identity, catalog};
+use super::request::AuthRequest;
+use super::wire::TokenBody;
+use super::{Valid, ops};
+use crate::call::{Call, IdentityCall, flag};
+use crate::catalog::{self, CatalogService};
+use crate::envelope::{ListLinks, Many};
+use crate::errors::forbidden_action;
+use crate::project::wire::{DomainBody, ProjectBody};
+use crate::{Identity, project, role};
 
-pub(crate) fn routes(identity: Identity) -> Router {
-    Router::new()
-        .route("/identity", get(versions))
-        .route("/identity/v3", get(version))
-        .route("/identity/v3/auth/tokens", axum::routing::any(tokens))
-        .route("/identity/v3/auth/catalog", get(auth_catalog))
-        .route("/identity/v3/auth/projects", get(auth_projects))
-        .route("/identity/v3/auth/domains", get(auth_domains))
-        .route("/identity/v3/auth/system", get(auth_system))
-        .fallback(|request: Request| async move {
-            let id = RequestId::of(request.extensions());
-            Keystone.render(&Error::not_found("Path", request.uri().path()), &id)
-        })
-        .with_state(identity)
+const NOCATALOG: &[Param] = &[Param::text(
+    "nocatalog",
+    "Leave the catalogue out, unless the value is 0.",
+)];
+const ALLOW_EXPIRED: &[Param] = &[Param::text(
+    "allow_expired",
+    "Services and administrators validate a token for two days after its end, too.",
+)];
+const CASCADE: &[Param] = &[Param::text(
+    "cascade",
+    "With false, tokens issued from this one stay valid.",
+)];
+
+const DISCOVERY: Access = Access::Public("Clients look for the version before they log in.");
+const OWN: Access = Access::AnyToken("The answer is about the caller only.");
+/// The rules depend on whose token is examined; see [`Use::is_permitted`].
+const SUBJECT: Access = Access::AnyToken(
+    "Own tokens; those of others for admin, and to validate them for services and system readers.",
+);
+
+pub(crate) fn routes() -> Vec<Route<Identity>> {
+    let tokens = "/v3/auth/tokens";
+    vec![
+        get("/", DISCOVERY, "List the versions of the API.", versions),
+        get("/v3", DISCOVERY, "Show the version of the API.", version),
+        post(
+            tokens,
+            Access::Public("The credentials in the body authenticate."),
+            "Issue a token.",
+            issue,
+        )
+        .query(&[NOCATALOG]),
+        get(tokens, SUBJECT, "Validate a token.", show).query(&[NOCATALOG, ALLOW_EXPIRED]),
+        delete(tokens, SUBJECT, "Revoke a token.", revoke).query(&[CASCADE]),
+        get("/v3/auth/catalog", OWN, "Show the catalogue.", auth_catalog),
+        get(
+            "/v3/auth/projects",
+            OWN,
+            "List projects to scope to.",
+            auth_projects,
+        ),
+        get(
+            "/v3/auth/domains",
+            OWN,
+            "List domains to scope to.",
+            auth_domains,
+        ),
+        get("/v3/auth/system", OWN, "List system scopes.", auth_system),
+    ]
 }
 
-/// Renders a result in Keystone's dialect.
-pub(crate) fn answer(result: Result<Response>, request_id: &str) -> Response {
-    result.unwrap_or_else(|e| Keystone.render(&e, request_id))
+#[derive(Debug, Serialize, JsonSchema)]
+struct VersionLink {
+    rel: &'static str,
+    href: String,
 }
 
-impl Identity {
-    fn base(&self, headers: &HeaderMap) -> String {
-        rest::link::base(headers, self.public_endpoint.as_deref())
+#[derive(Debug, Serialize, JsonSchema)]
+struct MediaType {
+    base: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct Document {
+    id: &'static str,
+    status: &'static str,
+    updated: &'static str,
+    links: Vec<VersionLink>,
+    media_types: Vec<MediaType>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct VersionBody {
+    version: Document,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct VersionValues {
+    values: Vec<Document>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct VersionsBody {
+    versions: VersionValues,
+}
+
+fn document(base: &str) -> Document {
+    Document {
+        id: "v3.14",
+        status: "stable",
+        updated: "2020-04-07T00:00:00Z",
+        links: vec![VersionLink {
+            rel: "self",
+            href: format!("{base}/identity/v3/"),
+        }],
+        media_types: vec![MediaType {
+            base: "application/json",
+            kind: "application/vnd.openstack.identity-v3+json",
+        }],
     }
 }
 
-fn document(base: &str) -> Value {
-    json!({
-        "id": "v3.14", "status": "stable", "updated": "2020-04-07T00:00:00Z",
-        "links": [{"rel": "self", "href": format!("{base}/identity/v3/")}],
-        "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}],
-    })
+async fn versions(call: Call) -> Result<With<Choices<VersionsBody>>> {
+    let values = vec![document(call.base())];
+    let versions = VersionValues { values };
+    let at = format!("{}/identity/v3/", call.base());
+    Ok(With::location(Choices(VersionsBody { versions }), at))
 }
 
-async fn versions(State(identity): State<Identity>, headers: HeaderMap) -> Response {
-    let base = identity.base(&headers);
-    let mut response = (
-        StatusCode::MULTIPLE_CHOICES,
-        Json(json!({"versions": {"values": [document(&base)]}})),
-    )
-        .into_response();
-    if let Ok(value) = HeaderValue::from_str(&format!("{base}/identity/v3/")) {
-        response.headers_mut().insert("location", value);
+async fn version(call: Call) -> Result<Json<VersionBody>> {
+    Ok(Json(VersionBody {
+        version: document(call.base()),
+    }))
+}
+
+async fn issue(call: Call<AuthRequest>) -> Result<With<Created<TokenBody>>> {
+    let (token, valid) = ops::issue(&call.state, call.body()?).await?;
+    let body = TokenBody::new(&valid, rendered_catalog(&call));
+    Ok(subject(Created(body), token))
+}
+
+fn rendered_catalog<B>(call: &Call<B>) -> Option<Vec<CatalogService>> {
+    (!flag(call, "nocatalog")).then(|| catalog::render(&call.state.catalog, call.base()))
+}
+
+fn subject<T>(answer: T, token: String) -> With<T> {
+    let name = http::HeaderName::from_static("x-subject-token");
+    With {
+        answer,
+        headers: vec![(name, token)],
     }
-    response
-}
-
-async fn version(State(identity): State<Identity>, headers: HeaderMap) -> Response {
-    Json(json!({"version": document(&identity.base(&headers))})).into_response()
-}
-
-/// One path with four methods: POST is public, the others authenticate by
-/// `X-Auth-Token` here.
-async fn tokens(State(identity): State<Identity>, request: Request) -> Response {
-    let id = RequestId::of(request.extensions());
-    let (parts, body) = request.into_parts();
-    let nocatalog = parts.uri.query().is_some_and(|q| q.contains("nocatalog"));
-    let result = match parts.method {
-        Method::POST => issue(&identity, &parts.headers, body, nocatalog).await,
-        Method::GET | Method::HEAD => show(&identity, &parts.headers, nocatalog).await,
-        Method::DELETE => revoke(&identity, &parts.headers).await,
-        _ => Err(Error::new(
-            Kind::NotSupported { status: 405 },
-            "The method is not allowed for the requested URL.",
-        )),
-    };
-    answer(result, &id)
-}
-
-async fn issue(
-    identity: &Identity,
-    headers: &HeaderMap,
-    body: Body,
-    nocatalog: bool,
-) -> Result<Response> {
-    let bytes = rest::body::bytes(body, rest::body::LIMIT).await?;
-    let request = wire::read(&rest::body::json(&bytes, headers)?)?;
-    let (token, valid) = ops::issue(identity, request).await?;
-    let body = wire::token(&valid, render_catalog(identity, headers, nocatalog));
-    let mut response = (StatusCode::CREATED, Json(body)).into_response();
-    subject(&mut response, &token);
-    Ok(response)
-}
-
-fn render_catalog(identity: &Identity, headers: &HeaderMap, nocatalog: bool) -> Option<Value> {
-    (!nocatalog).then(|| catalog::render(&identity.catalog, &identity.base(headers)))
-}
-
-fn subject(response: &mut Response, token: &str) {
-    if let Ok(value) = HeaderValue::from_str(token) {
-        response.headers_mut().insert("x-subject-token", value);
-    }
-    response
-        .headers_mut()
-        .insert("vary", HeaderValue::from_static("X-Auth-Token"));
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|v| v.to_str().ok())
 }
 
 /// What is done with the token that a request names.
@@ -128,7 +164,7 @@ enum Use {
 impl Use {
     /// Whether these roles permit it for tokens of other users. A service
     /// validates the tokens of its callers and revokes none.
-    fn is_permitted(self, caller: &super::Valid) -> bool {
+    fn is_permitted(self, caller: &Valid) -> bool {
         let has = |name: &str| caller.roles.iter().any(|r| r.name == name);
         let system = caller.payload.scope == Scope::System;
         has("admin") || self == Self::Show && (has("service") || system && has("reader"))
@@ -144,101 +180,111 @@ impl Use {
 
 /// The text of the token that is examined, and its contents. Every user
 /// may examine and revoke tokens of their own.
-async fn subject_token(
-    identity: &Identity,
-    headers: &HeaderMap,
-    purpose: Use,
-) -> Result<(String, std::sync::Arc<super::Valid>)> {
-    let caller = header(headers, "x-auth-token").ok_or_else(Error::unauthenticated)?;
+async fn subject_token(call: &Call, purpose: Use) -> Result<(String, Arc<Valid>)> {
+    let identity = &call.state;
+    let caller = call
+        .header("x-auth-token")
+        .ok_or_else(Error::unauthenticated)?;
     let caller = ops::validate(identity, caller).await?;
-    let subject = header(headers, "x-subject-token")
+    let subject = call
+        .header("x-subject-token")
         .ok_or_else(|| Error::not_found("Token", "without X-Subject-Token"))?;
-    let about = ops::validate(identity, subject)
-        .await
-        .map_err(|e| match e.kind {
-            Kind::Unauthenticated => Error::new(Kind::NotFound, "Could not recognize Fernet token"),
-            // A failure of the database says nothing about the token.
-            _ => e,
-        })?;
-    if caller.user.id != about.user.id && !purpose.is_permitted(&caller) {
-        return Err(crate::call::forbidden(purpose.action()));
+    let permitted = purpose.is_permitted(&caller);
+    let about = if permitted && flag(call, "allow_expired") {
+        ops::validate_expired(identity, subject).await
+    } else {
+        ops::validate(identity, subject).await
+    };
+    let about = about.map_err(|e| match e.kind {
+        Kind::Unauthenticated => Error::new(Kind::NotFound, "Could not recognize Fernet token"),
+        // A failure of the database says nothing about the token.
+        _ => e,
+    })?;
+    if caller.user.id != about.user.id && !permitted {
+        return Err(forbidden_action(purpose.action()));
     }
     Ok((subject.to_owned(), about))
 }
 
-async fn show(identity: &Identity, headers: &HeaderMap, nocatalog: bool) -> Result<Response> {
-    let (token, valid) = subject_token(identity, headers, Use::Show).await?;
-    let body = wire::token(&valid, render_catalog(identity, headers, nocatalog));
-    let mut response = Json(body).into_response();
-    subject(&mut response, &token);
-    Ok(response)
+async fn show(call: Call) -> Result<With<Json<TokenBody>>> {
+    let (token, valid) = subject_token(&call, Use::Show).await?;
+    let body = TokenBody::new(&valid, rendered_catalog(&call));
+    Ok(subject(Json(body), token))
 }
 
-async fn revoke(identity: &Identity, headers: &HeaderMap) -> Result<Response> {
-    let (_, valid) = subject_token(identity, headers, Use::Revoke).await?;
-    ops::revoke(identity, &valid).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+async fn revoke(call: Call) -> Result<NoContent> {
+    let (_, valid) = subject_token(&call, Use::Revoke).await?;
+    let single = ["false", "0"].contains(&call.asked("cascade").unwrap_or_default());
+    let extent = if single {
+        ops::Extent::One
+    } else {
+        ops::Extent::Chain
+    };
+    ops::revoke(&call.state, &valid, extent).await?;
+    Ok(NoContent)
 }
 
-async fn auth_catalog(
-    State(identity): State<Identity>,
-    Caller(ctx): Caller,
-    headers: HeaderMap,
-) -> Response {
-    if ctx.scope == kernel::Scope::Unscoped {
-        return answer(
-            Err(crate::call::forbidden("identity:get_auth_catalog")),
-            &ctx.request_id,
-        );
+#[derive(Debug, Serialize, JsonSchema)]
+struct CatalogBody {
+    catalog: Vec<CatalogService>,
+    links: ListLinks,
+}
+
+fn links(call: &Call, path: &str) -> ListLinks {
+    ListLinks {
+        next: None,
+        own: format!("{}/identity/v3{path}", call.base()),
+        previous: None,
     }
-    let base = identity.base(&headers);
-    Json(json!({
-        "catalog": catalog::render(&identity.catalog, &base),
-        "links": {"self": format!("{base}/identity/v3/auth/catalog"), "previous": null, "next": null},
+}
+
+async fn auth_catalog(call: Call) -> Result<Json<CatalogBody>> {
+    if call.ctx()?.scope == CallerScope::Unscoped {
+        return Err(forbidden_action("identity:get_auth_catalog"));
+    }
+    Ok(Json(CatalogBody {
+        catalog: catalog::render(&call.state.catalog, call.base()),
+        links: links(&call, "/auth/catalog"),
     }))
-    .into_response()
 }
 
-async fn auth_projects(
-    State(identity): State<Identity>,
-    Caller(ctx): Caller,
-    headers: HeaderMap,
-) -> Response {
-    let found = project::table::of_user(&identity.db, &ctx.user_id, "project").await;
-    listing(found, &identity.base(&headers), "projects", &ctx.request_id)
+async fn auth_projects(call: Call) -> Result<Json<Many<ProjectBody>>> {
+    let user = &call.ctx()?.user_id;
+    let found = project::table::of_user(&call.state.db, user, "project").await?;
+    let items = found.into_iter().map(|p| ProjectBody::new(p, call.base()));
+    Ok(Json(Many {
+        items: items.collect(),
+        truncated: false,
+        links: links(&call, "/auth/projects"),
+    }))
 }
 
-async fn auth_domains(
-    State(identity): State<Identity>,
-    Caller(ctx): Caller,
-    headers: HeaderMap,
-) -> Response {
-    let found = project::table::of_user(&identity.db, &ctx.user_id, "domain").await;
-    listing(found, &identity.base(&headers), "domains", &ctx.request_id)
+async fn auth_domains(call: Call) -> Result<Json<Many<DomainBody>>> {
+    let user = &call.ctx()?.user_id;
+    let found = project::table::of_user(&call.state.db, user, "domain").await?;
+    let items = found.into_iter().map(|d| DomainBody::new(d, call.base()));
+    Ok(Json(Many {
+        items: items.collect(),
+        truncated: false,
+        links: links(&call, "/auth/domains"),
+    }))
 }
 
-async fn auth_system(State(identity): State<Identity>, Caller(ctx): Caller) -> Response {
-    let held = crate::role::table::held(&identity.db, &ctx.user_id, "system", "all").await;
-    answer(
-        held.map(|held| {
-            let system = if held.is_empty() {
-                json!([])
-            } else {
-                json!([{"all": true}])
-            };
-            Json(json!({"system": system})).into_response()
-        }),
-        &ctx.request_id,
-    )
+#[derive(Debug, Serialize, JsonSchema)]
+struct SystemScope {
+    all: bool,
 }
 
-fn listing(found: Result<Vec<Project>>, base: &str, noun: &str, request_id: &str) -> Response {
-    answer(
-        found.map(|list| {
-            let items: Vec<Value> = list.iter().map(|p| project::wire::show(p, base)).collect();
-            let links = json!({"self": format!("{base}/identity/v3/auth/{noun}"), "previous": null, "next": null});
-            Json(json!({noun: items, "links": links})).into_response()
-        }),
-        request_id,
-    )
+#[derive(Debug, Serialize, JsonSchema)]
+struct SystemScopes {
+    system: Vec<SystemScope>,
+}
+
+async fn auth_system(call: Call) -> Result<Json<SystemScopes>> {
+    let user = &call.ctx()?.user_id;
+    let held = role::table::held(&call.state.db, user, "system", "all").await?;
+    let all = (!held.is_empty()).then_some(SystemScope { all: true });
+    Ok(Json(SystemScopes {
+        system: all.into_iter().collect(),
+    }))
 }

@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub mod keyring;
 pub(crate) mod ops;
 pub(crate) mod payload;
+pub(crate) mod request;
 pub(crate) mod table;
 pub(crate) mod wire;
 
@@ -58,6 +59,7 @@ impl Valid {
             scope,
             roles: self.roles.iter().map(|r| r.name.clone()).collect(),
             generation: None,
+            granted: kernel::Granted::default(),
         }
     }
 }

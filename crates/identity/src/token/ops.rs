@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::{Error, Kind, Result, clock};
 
 use super::payload::{self, Payload, Scope};
-use super::wire::{AuthRequest, Proof, Reference, Wanted};
+use super::request::{AuthRequest, Proof, Reference, Wanted};
 use super::{Valid, table};
 use crate::project::{self, Project};
 use crate::role;
@@ -17,6 +17,8 @@ use crate::{Identity, password};
 /// Lifetime of a token, seconds.
 pub(crate) const LIFETIME: i64 = 3600;
 const MICROS: i64 = 1_000_000;
+/// How long after its end a service may still validate a token, seconds.
+const EXPIRED_WINDOW: i64 = 172_800;
 
 fn refused(why: &str) -> Error {
     Error::unauthenticated().context(why)
@@ -206,6 +208,18 @@ pub(crate) async fn validate(identity: &Identity, token: &str) -> Result<Arc<Val
 /// As [`validate`], by the present contents of the database.
 pub(crate) async fn validate_uncached(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
     let now = clock::now_micros() / MICROS;
+    validate_at(identity, token, now).await
+}
+
+/// As [`validate_uncached`], but accepts a token for two days after its end: a
+/// service finishes what a caller began before it.
+pub(crate) async fn validate_expired(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
+    let now = clock::now_micros() / MICROS;
+    validate_at(identity, token, now - EXPIRED_WINDOW).await
+}
+
+/// Validates a token that is not expired at `now`, seconds.
+async fn validate_at(identity: &Identity, token: &str, now: i64) -> Result<Arc<Valid>> {
     let (issued_at, bytes) = identity
         .keys
         .open_token(token)
@@ -304,16 +318,29 @@ async fn roles(
     Ok(role::with_implied(&all, &implied, &held))
 }
 
-/// Revokes a token with all tokens that were issued from it or from its
-/// ancestors; takes effect on this server at once.
-pub(crate) async fn revoke(identity: &Identity, valid: &Valid) -> Result<()> {
+/// Which tokens a revocation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The token and all that were issued from it or from its ancestors.
+    Chain,
+    /// This token only.
+    One,
+}
+
+/// Revokes tokens; takes effect on this server at once.
+pub(crate) async fn revoke(identity: &Identity, valid: &Valid, extent: Extent) -> Result<()> {
     let now = clock::now_micros() / MICROS;
     let revoked = db::write!(identity.db, |tx| {
-        table::forget(tx, now).await?;
-        // The last audit id is that of the chain's first token; every token of
-        // the chain carries it.
-        if let Some(first) = valid.payload.audit_ids.last() {
-            table::revoke(tx, first, valid.payload.expires_at).await?;
+        table::forget(tx, now - EXPIRED_WINDOW).await?;
+        // The first audit id is the token's own, the last one that of the
+        // chain's first token, which every token of the chain carries.
+        let ids = &valid.payload.audit_ids;
+        let revoked = match extent {
+            Extent::Chain => ids.last().cloned(),
+            Extent::One => ids.first().map(|own| table::single(own)),
+        };
+        if let Some(id) = revoked {
+            table::revoke(tx, &id, valid.payload.expires_at).await?;
         }
         Ok(())
     });

@@ -7,6 +7,8 @@ use rmp::Marker;
 use rmp::decode::{self, RmpRead as _};
 use rmp::encode;
 
+use super::fernet::is_time;
+
 pub(crate) const PASSWORD: u8 = 2;
 pub(crate) const TOKEN: u8 = 4;
 pub(crate) const APPLICATION_CREDENTIAL: u8 = 32;
@@ -88,7 +90,7 @@ impl Payload {
     }
 
     /// Returns `None` for a version that we do not issue or an invalid payload.
-    #[expect(clippy::cast_possible_truncation, reason = "seconds of this age fit")]
+    #[expect(clippy::cast_possible_truncation, reason = "the result is checked")]
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut r = bytes;
         let _len = decode::read_array_len(&mut r).ok()?;
@@ -110,6 +112,9 @@ impl Payload {
             _ => return None,
         };
         let expires_at = decode::read_f64(&mut r).ok()? as i64;
+        if !is_time(expires_at) {
+            return None;
+        }
         let count = decode::read_array_len(&mut r).ok()?;
         if count > 8 {
             return None;

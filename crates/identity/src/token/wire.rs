@@ -1,193 +1,131 @@
-//! Request and answer of `/v3/auth/tokens`.
+//! The answer of `/v3/auth/tokens`.
 
-use kernel::{Error, Result, clock};
-use serde_json::{Value, json};
+use kernel::clock;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Valid;
 use super::payload::{Scope, method_names};
+use crate::catalog::CatalogService;
 
-/// Reference to a user, project or domain: by id, or by name in a domain.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Reference {
-    pub id: Option<String>,
-    pub name: Option<String>,
-    pub domain_id: Option<String>,
-    pub domain_name: Option<String>,
+/// An object by id and name.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Named {
+    id: String,
+    name: String,
 }
 
-impl Reference {
-    fn read(value: &Value) -> Self {
-        let text = |v: &Value| v.as_str().map(str::to_owned);
-        Self {
-            id: text(&value["id"]),
-            name: text(&value["name"]),
-            domain_id: text(&value["domain"]["id"]),
-            domain_name: text(&value["domain"]["name"]),
-        }
+/// The user of a token.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TokenUser {
+    id: String,
+    name: String,
+    password_expires_at: Option<String>,
+    domain: Named,
+}
+
+/// The project of a token.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TokenProject {
+    id: String,
+    name: String,
+    domain: Named,
+}
+
+/// The system as the scope of a token.
+#[derive(Debug, Serialize, JsonSchema)]
+struct WholeSystem {
+    all: bool,
+}
+
+/// The application credential by which a token was issued.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TokenCredential {
+    id: String,
+    name: String,
+    restricted: bool,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Token {
+    methods: Vec<&'static str>,
+    user: TokenUser,
+    audit_ids: Vec<String>,
+    expires_at: String,
+    issued_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<TokenProject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_domain: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<Named>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<WholeSystem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_credential: Option<TokenCredential>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<Named>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalog: Option<Vec<CatalogService>>,
+}
+
+/// The body of a token.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct TokenBody {
+    token: Token,
+}
+
+fn named(id: &str, name: &str) -> Named {
+    Named {
+        id: id.to_owned(),
+        name: name.to_owned(),
     }
 }
 
-/// Credentials of the caller.
-#[derive(Debug)]
-pub(crate) enum Proof {
-    Password {
-        user: Reference,
-        password: String,
-    },
-    Token(String),
-    AppCredential {
-        credential: Reference,
-        user: Reference,
-        secret: String,
-    },
-}
-
-/// Requested scope.
-#[derive(Debug)]
-pub(crate) enum Wanted {
-    /// No scope given: the default project of the user, otherwise unscoped.
-    Default,
-    Unscoped,
-    Project(Reference),
-    Domain(Reference),
-    System,
-}
-
-#[derive(Debug)]
-pub(crate) struct AuthRequest {
-    pub proof: Proof,
-    pub wanted: Wanted,
-}
-
-const TAIL: &str = "The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.";
-
-fn expecting(what: &str, place: &str) -> Error {
-    Error::invalid(what, format!("Expecting to find {what} in {place}. {TAIL}"))
-}
-
-/// Reads the body of `POST /v3/auth/tokens`.
-pub(crate) fn read(body: &Value) -> Result<AuthRequest> {
-    let auth = body
-        .get("auth")
-        .filter(|a| a.is_object())
-        .ok_or_else(|| expecting("auth", "request body"))?;
-    let identity = auth
-        .get("identity")
-        .filter(|i| i.is_object())
-        .ok_or_else(|| expecting("identity", "auth"))?;
-    let methods: Vec<&str> = identity["methods"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let Some(method) = methods.first() else {
-        return Err(expecting("methods", "identity"));
-    };
-    if methods.len() > 1 {
-        // Each method would need verification; a request with more methods than
-        // needed is rejected instead of partly verified.
-        return Err(Error::new(
-            kernel::Kind::Unauthenticated,
-            "Attempted to authenticate with several methods; use one.",
-        ));
-    }
-    let part = |name: &str| {
-        identity
-            .get(name)
-            .filter(|v| v.is_object())
-            .ok_or_else(|| expecting(name, "identity"))
-    };
-    let need = |v: &Value, what: &str, place: &str| {
-        v.as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| expecting(what, place))
-    };
-    let proof = match *method {
-        "password" => {
-            let user = &part("password")?["user"];
-            if !user.is_object() {
-                return Err(expecting("user", "password"));
+impl TokenBody {
+    /// `catalog` is rendered for the host of the request; unscoped tokens have
+    /// none.
+    pub(crate) fn new(valid: &Valid, catalog: Option<Vec<CatalogService>>) -> Self {
+        let p = &valid.payload;
+        let scoped = p.scope != Scope::Unscoped;
+        let (mut project, mut domain, mut system) = (None, None, None);
+        match (&p.scope, &valid.target) {
+            (Scope::Project(_) | Scope::AppCredential { .. }, Some(target)) => {
+                project = Some(TokenProject {
+                    id: target.id.clone(),
+                    name: target.name.clone(),
+                    domain: named(&target.domain_id, &valid.target_domain_name),
+                });
             }
-            Proof::Password {
-                user: Reference::read(user),
-                password: need(&user["password"], "password", "user")?,
-            }
+            (Scope::Domain(_), Some(target)) => domain = Some(named(&target.id, &target.name)),
+            (Scope::System, _) => system = Some(WholeSystem { all: true }),
+            _ => {}
         }
-        "token" => Proof::Token(need(&part("token")?["id"], "id", "token")?),
-        "application_credential" => {
-            let credential = part("application_credential")?;
-            Proof::AppCredential {
-                credential: Reference::read(credential),
-                user: Reference::read(&credential["user"]),
-                secret: need(&credential["secret"], "secret", "application_credential")?,
-            }
-        }
-        _ => {
-            return Err(Error::new(
-                kernel::Kind::Unauthenticated,
-                "Attempted to authenticate with an unsupported method.",
-            ));
-        }
-    };
-    let wanted = match auth.get("scope") {
-        None | Some(Value::Null) => Wanted::Default,
-        Some(Value::String(s)) if s == "unscoped" => Wanted::Unscoped,
-        Some(scope) if scope.get("project").is_some() => {
-            Wanted::Project(Reference::read(&scope["project"]))
-        }
-        Some(scope) if scope.get("domain").is_some() => {
-            Wanted::Domain(Reference::read(&scope["domain"]))
-        }
-        Some(scope) if scope.get("system").is_some() => Wanted::System,
-        Some(scope) if scope.get("unscoped").is_some() => Wanted::Unscoped,
-        Some(_) => return Err(expecting("project, domain or system", "scope")),
-    };
-    Ok(AuthRequest { proof, wanted })
-}
-
-/// The body of a token; `catalog` is rendered for the host of the request.
-pub(crate) fn token(valid: &Valid, catalog: Option<Value>) -> Value {
-    let p = &valid.payload;
-    let mut token = json!({
-        "methods": method_names(p.methods),
-        "user": {
-            "id": valid.user.id, "name": valid.user.name, "password_expires_at": null,
-            "domain": {"id": valid.user.domain_id, "name": valid.user_domain_name},
-        },
-        "audit_ids": p.audit_ids,
-        "expires_at": clock::iso_micros_z(p.expires_at * 1_000_000),
-        "issued_at": clock::iso_micros_z(valid.issued_at * 1_000_000),
-    });
-    match (&p.scope, &valid.target) {
-        (Scope::Project(_) | Scope::AppCredential { .. }, Some(project)) => {
-            token["project"] = json!({
-                "id": project.id, "name": project.name,
-                "domain": {"id": project.domain_id, "name": valid.target_domain_name},
-            });
-            token["is_domain"] = json!(false);
-        }
-        (Scope::Domain(_), Some(domain)) => {
-            token["domain"] = json!({"id": domain.id, "name": domain.name});
-        }
-        (Scope::System, _) => token["system"] = json!({"all": true}),
-        _ => {}
+        let credential = valid.credential.as_ref();
+        let roles = valid.roles.iter().map(|r| named(&r.id, &r.name));
+        let token = Token {
+            methods: method_names(p.methods),
+            user: TokenUser {
+                id: valid.user.id.clone(),
+                name: valid.user.name.clone(),
+                password_expires_at: None,
+                domain: named(&valid.user.domain_id, &valid.user_domain_name),
+            },
+            audit_ids: p.audit_ids.clone(),
+            expires_at: clock::iso_micros_z(p.expires_at * 1_000_000),
+            issued_at: clock::iso_micros_z(valid.issued_at * 1_000_000),
+            is_domain: project.as_ref().map(|_| false),
+            project,
+            domain,
+            system,
+            application_credential: credential.map(|c| TokenCredential {
+                id: c.id.clone(),
+                name: c.name.clone(),
+                restricted: !c.unrestricted,
+            }),
+            roles: scoped.then(|| roles.collect()),
+            catalog: catalog.filter(|_| scoped),
+        };
+        Self { token }
     }
-    if let Some(credential) = &valid.credential {
-        token["application_credential"] = json!({
-            "id": credential.id, "name": credential.name, "restricted": !credential.unrestricted,
-        });
-    }
-    if p.scope != Scope::Unscoped {
-        token["roles"] = valid
-            .roles
-            .iter()
-            .map(|r| json!({"id": r.id, "name": r.name}))
-            .collect::<Vec<_>>()
-            .into();
-        if let Some(catalog) = catalog {
-            token["catalog"] = catalog;
-        }
-    }
-    json!({"token": token})
 }

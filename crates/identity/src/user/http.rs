@@ -1,32 +1,77 @@
 //! Routes of users.
 
-use axum::Router;
-use axum::extract::Path;
-use axum::routing::{get, post};
-use kernel::Target;
-use serde_json::{Value, json};
+use kernel::{Result, Target};
+use rest::{Access, Created, Json, NoContent, Param, Route, delete, get, patch_route, post};
 
-use super::{User, ops, table, wire};
-use crate::Identity;
-use crate::call::{Call, Reply, created, done, shown};
+use super::wire::{PasswordChange, UserBody, UserFields};
+use super::{User, ops, table};
+use crate::call::{Call, IdentityCall};
+use crate::envelope::{Many, One};
+use crate::fields::{Change, New};
+use crate::group::GroupBody;
+use crate::listing::{PAGING, list as listing};
 use crate::project;
+use crate::project::wire::ProjectBody;
+use crate::{Identity, policy};
 
-const FILTERS: &[&str] = &["name", "domain_id", "enabled"];
+const FILTERS: &[Param] = &[
+    Param::text("name", "Users of this name.").comparable(),
+    Param::text("domain_id", "Users of this domain."),
+    Param::text("enabled", "Enabled or disabled users."),
+    Param::text("idp_id", "Users of this identity provider."),
+    Param::text(
+        "unique_id",
+        "Users with this id at their identity provider.",
+    ),
+    Param::text("protocol_id", "Users of this federation protocol."),
+    Param::text("password_expires_at", "Users whose password expires then."),
+];
 
-pub(crate) fn routes() -> Router<Identity> {
-    Router::new()
-        .route("/identity/v3/users", get(list).post(create))
-        .route(
-            "/identity/v3/users/{id}",
-            get(show).patch(update).delete(delete),
+pub(crate) fn routes() -> Vec<Route<Identity>> {
+    vec![
+        get("/v3/users", &policy::LIST_USERS, "List users.", list).query(&[PAGING, FILTERS]),
+        post("/v3/users", &policy::CREATE_USER, "Create a user.", create),
+        get(
+            "/v3/users/{user_id}",
+            &policy::GET_USER,
+            "Show a user.",
+            show,
+        ),
+        patch_route(
+            "/v3/users/{user_id}",
+            &policy::UPDATE_USER,
+            "Change a user.",
+            update,
+        ),
+        delete(
+            "/v3/users/{user_id}",
+            &policy::DELETE_USER,
+            "Delete a user.",
+            remove,
+        ),
+        post(
+            "/v3/users/{user_id}/password",
+            Access::Public(
+                "A user whose password has expired has no token; the old password authenticates.",
+            ),
+            "Change one's own password.",
+            password,
+        ),
+        get(
+            "/v3/users/{user_id}/projects",
+            &policy::LIST_USER_PROJECTS,
+            "List the projects on which a user has a role.",
+            projects,
         )
-        .route("/identity/v3/users/{id}/projects", get(projects))
-        .route("/identity/v3/users/{id}/groups", get(groups))
-}
-
-/// Works without a token, because a user with an expired password has none.
-pub(crate) fn public() -> Router<Identity> {
-    Router::new().route("/identity/v3/users/{id}/password", post(password))
+        .query(&[PAGING, project::http::FILTERS]),
+        get(
+            "/v3/users/{user_id}/groups",
+            &policy::GET_USER,
+            "List the groups of a user: none, because groups are not supported yet.",
+            groups,
+        )
+        .query(&[PAGING]),
+    ]
 }
 
 pub(crate) fn target(user: &User) -> Target {
@@ -37,75 +82,85 @@ pub(crate) fn target(user: &User) -> Target {
     }
 }
 
-async fn list(call: Call) -> Reply {
+async fn list(call: Call) -> Result<Json<Many<UserBody>>> {
     // A domain reader sees only their own domain, whatever the filter is.
     let own = call.domain_id()?;
-    call.allow("identity:list_users", &Target::domain(own.clone()))?;
-    let all = call
-        .allow("identity:list_users", &Target::default())
-        .is_ok();
-    let users = table::list(&call.identity.db).await?;
-    let users: Vec<Value> = users
-        .iter()
+    call.allow(&policy::LIST_USERS, &Target::domain(own.clone()))?;
+    let all = call.allows(&policy::LIST_USERS, &Target::default());
+    let users = table::list(&call.state.db).await?;
+    let users = users
+        .into_iter()
         .filter(|u| all || u.domain_id == own)
-        .map(|u| wire::show(u, &call.base))
+        .map(|u| UserBody::new(u, call.base()))
         .collect();
-    Ok(call.list("users", "/users", users, FILTERS)?)
+    listing(&call, "/users", users)
 }
 
-async fn create(call: Call) -> Reply {
-    let own = call.domain_id()?;
-    let fields = call.object("user")?;
-    let domain_id = fields.text("domain_id", 64)?.unwrap_or(own);
-    call.allow("identity:create_user", &Target::domain(domain_id.clone()))?;
-    let user = ops::create(&call.identity, &domain_id, &fields).await?;
-    Ok(created(json!({"user": wire::show(&user, &call.base)})))
+async fn create(call: Call<New<UserFields>>) -> Result<Created<One<UserBody>>> {
+    let New(fields) = call.body()?;
+    let domain_id = match &fields.domain_id {
+        Some(id) => id.clone(),
+        None => call.domain_id()?,
+    };
+    call.allow(&policy::CREATE_USER, &Target::domain(domain_id.clone()))?;
+    let user = ops::create(&call.state, &domain_id, fields).await?;
+    Ok(Created(One(UserBody::new(user, call.base()))))
 }
 
-async fn show(Path(id): Path<String>, call: Call) -> Reply {
-    let user = found(&call, &id, "identity:get_user").await?;
-    Ok(shown(json!({"user": wire::show(&user, &call.base)})))
+async fn show(call: Call) -> Result<Json<One<UserBody>>> {
+    let user = found(&call, &policy::GET_USER).await?;
+    Ok(Json(One(UserBody::new(user, call.base()))))
 }
 
-async fn update(Path(id): Path<String>, call: Call) -> Reply {
-    found(&call, &id, "identity:update_user").await?;
-    let fields = call.object("user")?;
-    let user = ops::update(&call.identity, &id, &fields).await?;
-    Ok(shown(json!({"user": wire::show(&user, &call.base)})))
+async fn update(call: Call<Change<UserFields>>) -> Result<Json<One<UserBody>>> {
+    let user = found(&call, &policy::UPDATE_USER).await?;
+    protect_admins(&call, &user).await?;
+    let Change(fields) = call.body()?;
+    let user = ops::update(&call.state, &user.id, fields).await?;
+    Ok(Json(One(UserBody::new(user, call.base()))))
 }
 
-async fn delete(Path(id): Path<String>, call: Call) -> Reply {
-    found(&call, &id, "identity:delete_user").await?;
-    ops::delete(&call.identity, &id).await?;
-    Ok(done())
+async fn remove(call: Call) -> Result<NoContent> {
+    let user = found(&call, &policy::DELETE_USER).await?;
+    protect_admins(&call, &user).await?;
+    ops::delete(&call.state, &user.id).await?;
+    Ok(NoContent)
 }
 
-async fn password(Path(id): Path<String>, call: Call) -> Reply {
-    let fields = call.object("user")?;
-    ops::change_password(&call.identity, &id, &fields).await?;
-    Ok(done())
+async fn password(call: Call<New<PasswordChange>>) -> Result<NoContent> {
+    let New(change) = call.body()?;
+    ops::change_password(&call.state, call.param("user_id")?, change).await?;
+    Ok(NoContent)
 }
 
-async fn projects(Path(id): Path<String>, call: Call) -> Reply {
-    let user = found(&call, &id, "identity:list_user_projects").await?;
-    let list = project::table::of_user(&call.identity.db, &user.id, "project").await?;
+async fn projects(call: Call) -> Result<Json<Many<ProjectBody>>> {
+    let user = found(&call, &policy::LIST_USER_PROJECTS).await?;
+    let list = project::table::of_user(&call.state.db, &user.id, "project").await?;
     let items = list
-        .iter()
-        .map(|p| project::wire::show(p, &call.base))
+        .into_iter()
+        .map(|p| ProjectBody::new(p, call.base()))
         .collect();
-    Ok(call.list("projects", &format!("/users/{id}/projects"), items, FILTERS)?)
+    listing(&call, &format!("/users/{}/projects", user.id), items)
 }
 
-/// Groups are not supported yet, so the list is empty.
-async fn groups(Path(id): Path<String>, call: Call) -> Reply {
-    found(&call, &id, "identity:get_user").await?;
-    Ok(call.list("groups", &format!("/users/{id}/groups"), vec![], &[])?)
+async fn groups(call: Call) -> Result<Json<Many<GroupBody>>> {
+    let user = found(&call, &policy::GET_USER).await?;
+    listing(&call, &format!("/users/{}/groups", user.id), vec![])
 }
 
-/// Returns the user if the rule allows it. Callers that may not see users must
-/// not learn which users exist.
-pub(crate) async fn found(call: &Call, id: &str, rule: &str) -> kernel::Result<User> {
-    match ops::get(&call.identity, id).await {
+/// The manager of a domain must not take over or lock out an administrator of
+/// everything that belongs to that domain.
+async fn protect_admins<B>(call: &Call<B>, user: &User) -> Result<()> {
+    if ops::holds_admin(&call.state, &user.id).await? {
+        call.allow(&policy::MANAGE_ADMIN, &target(user))?;
+    }
+    Ok(())
+}
+
+/// Returns the user of the path if the rule allows it. Callers that may not see
+/// users must not learn which users exist.
+pub(crate) async fn found<B>(call: &Call<B>, rule: &'static kernel::Rule) -> Result<User> {
+    match ops::get(&call.state, call.param("user_id")?).await {
         Ok(user) => {
             call.allow(rule, &target(&user))?;
             Ok(user)

@@ -5,6 +5,8 @@ pub(crate) mod ops;
 pub(crate) mod table;
 pub(crate) mod wire;
 
+use crate::attributes::Attributes;
+
 /// A user as stored.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
@@ -18,4 +20,6 @@ pub(crate) struct User {
     pub description: String,
     /// Tokens issued before this time (seconds) are invalid.
     pub tokens_after: i64,
+    pub options: Attributes,
+    pub extra: Attributes,
 }

@@ -1,25 +1,43 @@
 //! Creating, changing and deleting users.
 
-use db::Table as _;
+use db::{Table as _, Tx};
 use kernel::{Error, Result, clock, ids};
 
+use super::wire::{PasswordChange, UserFields};
 use super::{User, table};
-use crate::call::{Fields, as_conflict, missing, wrong};
-use crate::{Identity, password, project};
+use crate::attributes::{Attributes, merge_extra};
+use crate::errors::{as_conflict, missing};
+use crate::{Identity, options, password, project, role};
 
 const MICROS: i64 = 1_000_000;
-const MAX_PASSWORD: usize = 4096;
 
 pub(crate) async fn get(identity: &Identity, id: &str) -> Result<User> {
     let found = table::by_id(&identity.db, id).await?;
     found.ok_or_else(|| missing("user", id))
 }
 
+/// Whether a user holds the role admin, or one that implies it, on anything.
+pub(crate) async fn holds_admin(identity: &Identity, user_id: &str) -> Result<bool> {
+    let db = &identity.db;
+    let held = role::table::held_anywhere(db, user_id).await?;
+    if held.is_empty() {
+        return Ok(false);
+    }
+    let all = role::table::list(db).await?;
+    let implied = role::table::implied(db).await?;
+    let roles = role::with_implied(&all, &implied, &held);
+    Ok(roles.iter().any(|r| r.name == "admin"))
+}
+
 /// Creates a user in an existing domain.
-pub(crate) async fn create(identity: &Identity, domain_id: &str, fields: &Fields) -> Result<User> {
+pub(crate) async fn create(
+    identity: &Identity,
+    domain_id: &str,
+    mut fields: UserFields,
+) -> Result<User> {
     let mut user = User {
         id: ids::hex(),
-        name: fields.required_name(255)?,
+        name: fields.name.take().unwrap_or_default(),
         domain_id: domain_id.to_owned(),
         password_hash: None,
         enabled: true,
@@ -27,14 +45,19 @@ pub(crate) async fn create(identity: &Identity, domain_id: &str, fields: &Fields
         email: None,
         description: String::new(),
         tokens_after: 0,
+        options: Attributes::default(),
+        extra: Attributes::default(),
     };
-    let secret = apply(identity, &mut user, fields).await?;
+    check(identity, &fields).await?;
     crate::domain::ops::get(identity, domain_id).await?;
+    let secret = fields.password.take().flatten();
+    apply(&mut user, fields)?;
     if let Some(secret) = secret {
         user.password_hash = Some(password::hash(secret).await?);
     }
     let stored = db::write!(identity.db, |tx| {
         tx.write_receipt().await?;
+        refuse_similar(tx, &user).await?;
         user.insert(tx).await
     });
     identity.cache.clear();
@@ -44,27 +67,45 @@ pub(crate) async fn create(identity: &Identity, domain_id: &str, fields: &Fields
 
 /// Changes the given fields. A new password and disabling invalidate all tokens
 /// of the user.
-pub(crate) async fn update(identity: &Identity, id: &str, fields: &Fields) -> Result<User> {
-    let mut user = get(identity, id).await?;
-    let was_enabled = user.enabled;
-    if let Some(domain) = fields.text("domain_id", 64)?
-        && domain != user.domain_id
-    {
-        return Err(Error::invalid("domain_id", "Cannot change Domain ID"));
-    }
-    if let Some(name) = fields.name(255)? {
-        user.name = name;
-    }
-    let secret = apply(identity, &mut user, fields).await?;
-    let voids = secret.is_some() || (was_enabled && !user.enabled);
-    if let Some(secret) = secret {
-        user.password_hash = Some(password::hash(secret).await?);
-    }
-    if voids {
-        user.tokens_after = void_from(&user);
-    }
-    store(identity, &user).await?;
-    Ok(user)
+pub(crate) async fn update(identity: &Identity, id: &str, mut fields: UserFields) -> Result<User> {
+    check(identity, &fields).await?;
+    // Hashing takes too long for a transaction.
+    let hash = match fields.password.take().flatten() {
+        Some(secret) => Some(password::hash(secret).await?),
+        None => None,
+    };
+    let stored = db::write!(identity.db, |tx| {
+        // A changed password must not be requested again.
+        tx.write_receipt().await?;
+        let Some(mut user) = table::lock(tx, id).await? else {
+            return Err(missing("user", id));
+        };
+        if fields
+            .domain_id
+            .as_ref()
+            .is_some_and(|d| *d != user.domain_id)
+        {
+            return Err(Error::invalid("domain_id", "Cannot change Domain ID"));
+        }
+        let was_enabled = user.enabled;
+        let renamed = fields.name.clone().filter(|n| *n != user.name);
+        apply(&mut user, fields.clone())?;
+        if let Some(renamed) = renamed {
+            user.name = renamed;
+            refuse_similar(tx, &user).await?;
+        }
+        if hash.is_some() || (was_enabled && !user.enabled) {
+            user.tokens_after = void_from(&user);
+        }
+        if let Some(hash) = &hash {
+            user.password_hash = Some(hash.clone());
+        }
+        let updated = table::update(tx, &user).await;
+        updated.map_err(|e| duplicate(e, &user))?;
+        Ok(user)
+    });
+    identity.cache.clear();
+    stored
 }
 
 pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
@@ -80,20 +121,25 @@ pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
 }
 
 /// Changes the user's own password, authenticated by the old one.
-pub(crate) async fn change_password(identity: &Identity, id: &str, fields: &Fields) -> Result<()> {
-    let need = |name: &'static str| -> Result<String> {
-        fields
-            .text(name, MAX_PASSWORD)?
-            .ok_or_else(|| Error::invalid(name, format!("'{name}' is a required property")))
-    };
-    let (old, new) = (need("original_password")?, need("password")?);
+pub(crate) async fn change_password(
+    identity: &Identity,
+    id: &str,
+    change: PasswordChange,
+) -> Result<()> {
+    let PasswordChange { original, password } = change;
     let found = table::by_id(&identity.db, id).await?.filter(|u| u.enabled);
     let hash = found.as_ref().and_then(|u| u.password_hash.clone());
-    if !password::verify(old, hash).await? {
+    if !password::verify(original, hash).await? {
         return Err(Error::unauthenticated());
     }
     let user = found.ok_or_else(Error::unauthenticated)?;
-    let hash = password::hash(new).await?;
+    if options::is_set(&user.options.0, options::LOCK_PASSWORD) {
+        return Err(Error::invalid(
+            "password",
+            "You cannot change your password at this time due to password policy disallowing password self-service.",
+        ));
+    }
+    let hash = password::hash(password).await?;
     let changed = db::write!(identity.db, |tx| {
         tx.write_receipt().await?;
         table::change_password(tx, &user, &hash, void_from(&user)).await
@@ -113,50 +159,47 @@ fn void_from(user: &User) -> i64 {
     user.tokens_after.max(clock::now_micros() / MICROS) + 1
 }
 
-async fn store(identity: &Identity, user: &User) -> Result<()> {
-    let stored = db::write!(identity.db, |tx| {
-        // A changed password must not be requested again.
-        tx.write_receipt().await?;
-        if table::update(tx, user).await? == 0 {
-            return Err(missing("user", &user.id));
-        }
-        Ok(())
-    });
-    identity.cache.clear();
-    stored.map_err(|e| duplicate(e, user))
+/// Checks that need the database, before anything is written.
+async fn check(identity: &Identity, fields: &UserFields) -> Result<()> {
+    if let Some(Some(id)) = &fields.default_project_id
+        && project::table::by_id(&identity.db, id)
+            .await?
+            .is_some_and(|p| p.is_domain)
+    {
+        let text = format!("User's default project ID cannot be a domain ID: {id}");
+        return Err(Error::invalid("default_project_id", text));
+    }
+    Ok(())
 }
 
-/// Applies fields common to create and update; returns the new password.
-async fn apply(identity: &Identity, user: &mut User, fields: &Fields) -> Result<Option<String>> {
-    if let Some(enabled) = fields.boolean("enabled")? {
+/// Applies fields common to create and update, apart from the name and the
+/// password.
+fn apply(user: &mut User, fields: UserFields) -> Result<()> {
+    if let Some(enabled) = fields.enabled {
         user.enabled = enabled;
     }
-    if let Some(email) = fields.nullable("email", 255)? {
+    if let Some(email) = fields.email {
         user.email = email;
     }
-    if let Some(text) = fields.nullable("description", 65_535)? {
+    if let Some(text) = fields.description {
         user.description = text.unwrap_or_default();
     }
-    if let Some(id) = fields.nullable("default_project_id", 64)? {
-        if let Some(id) = &id
-            && project::table::by_id(&identity.db, id)
-                .await?
-                .is_some_and(|p| p.is_domain)
-        {
-            let text = format!("User's default project ID cannot be a domain ID: {id}");
-            return Err(Error::invalid("default_project_id", text));
-        }
+    if let Some(id) = fields.default_project_id {
         user.default_project_id = id;
     }
-    match fields.nullable("password", MAX_PASSWORD) {
-        Ok(secret) => Ok(secret.flatten()),
-        // The value must not appear in the message.
-        Err(_) => Err(wrong(
-            "password",
-            "***",
-            "text of at most 4096 characters is expected.",
-        )),
+    if let Some(change) = fields.options {
+        options::apply(options::Kind::User, &mut user.options.0, change)?;
     }
+    merge_extra(&mut user.extra.0, fields.extra)
+}
+
+/// Names that differ in case only are refused, because they cannot be
+/// distinguished on databases that ignore case.
+async fn refuse_similar(tx: &mut Tx, user: &User) -> Result<()> {
+    if table::has_similar(tx, &user.domain_id, &user.name, &user.id).await? {
+        return Err(duplicate(Error::exists(""), user));
+    }
+    Ok(())
 }
 
 fn duplicate(e: Error, u: &User) -> Error {

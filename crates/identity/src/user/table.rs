@@ -1,6 +1,6 @@
 //! SQL of `identity_user` and `app_credential`.
 
-use db::{Db, Table as _, Tx, values};
+use db::{Column as _, Db, Table as _, Tx, values};
 use kernel::Result;
 
 use super::User;
@@ -8,17 +8,18 @@ use super::User;
 db::columns! {
     User in "identity_user" {
         id, name, domain_id, password_hash, enabled, default_project_id, email, description,
-        tokens_after,
+        tokens_after, options, extra,
     }
 }
 
 pub(crate) async fn update(tx: &mut Tx, u: &User) -> Result<u64> {
     tx.execute(
         "UPDATE identity_user SET name = ?, password_hash = ?, enabled = ?, default_project_id = ?, \
-         email = ?, description = ?, tokens_after = ? WHERE id = ?",
+         email = ?, description = ?, tokens_after = ?, options = ?, extra = ? WHERE id = ?",
         values![
             &u.name, u.password_hash.clone(), u.enabled, u.default_project_id.clone(),
-            u.email.clone(), &u.description, u.tokens_after, &u.id
+            u.email.clone(), &u.description, u.tokens_after, u.options.value()?,
+            u.extra.value()?, &u.id
         ],
     )
     .await
@@ -53,6 +54,29 @@ pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
         .await?;
     tx.execute("DELETE FROM identity_user WHERE id = ?", values![id])
         .await
+}
+
+/// A user, locked until the transaction ends.
+pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<User>> {
+    let sql = format!("{} WHERE id = ?", User::select());
+    let row = tx.lock_opt(&sql, values![id]).await?;
+    row.as_ref().map(User::read).transpose()
+}
+
+/// Whether another user of the domain has this name, in any case.
+pub(crate) async fn has_similar(
+    tx: &mut Tx,
+    domain_id: &str,
+    name: &str,
+    id: &str,
+) -> Result<bool> {
+    let row = tx
+        .query_opt(
+            "SELECT id FROM identity_user WHERE domain_id = ? AND LOWER(name) = LOWER(?) AND id <> ?",
+            values![domain_id, name, id],
+        )
+        .await?;
+    Ok(row.is_some())
 }
 
 pub(crate) async fn by_id(db: &Db, id: &str) -> Result<Option<User>> {

@@ -8,6 +8,7 @@ mod image;
 mod key;
 mod kubeconfig;
 mod leaks;
+mod policy;
 mod progress;
 mod serve;
 mod state;
@@ -59,6 +60,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List and check access rules.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Print a completion script for a shell.
     Completion { shell: clap_complete::Shell },
 }
@@ -71,6 +75,10 @@ pub struct ServeArgs {
     /// Address of the API [default: 127.0.0.1:9511]; port 0 picks a free one.
     #[arg(long)]
     pub listen: Option<SocketAddr>,
+    /// Create the project `demo` with a user who may create clusters, and so become
+    /// root on the host: for a machine that only you use.
+    #[arg(long)]
+    pub demo_project: bool,
 }
 
 #[derive(Subcommand)]
@@ -189,6 +197,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         }
         Command::Key(command) => key::run(command).await,
         Command::Leaks { json } => leaks::run(&client::Api::connect(cloud).await?, json).await,
+        Command::Policy(command) => policy::run(command),
         Command::Completion { shell } => {
             clap_complete::generate(
                 shell,

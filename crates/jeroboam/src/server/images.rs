@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use compute::api::{ComputeApi, NewImage, NodeFlavour};
 use infra::ImageStore;
 use kernel::{Ctx, Result};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Label of node images; its value is the COE.
 pub const LABEL: &str = "io.jeroboam.image";
@@ -16,7 +16,7 @@ pub const LABEL: &str = "io.jeroboam.image";
 const RELEASE: &str = "io.jeroboam.kubernetes.version";
 
 /// Body of a manual registration of an image that was not built by Jeroboam.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
     pub name: String,
@@ -31,11 +31,25 @@ pub struct RegisterRequest {
     pub os_distro: Option<String>,
 }
 
+/// A registered image.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RegisteredImage {
+    id: String,
+    name: String,
+    reference: String,
+    os_distro: Option<String>,
+    node_flavour: String,
+}
+
 /// Registers an image; returns it as stored.
 ///
 /// # Errors
 /// Forbidden; Invalid, naming the field.
-pub async fn register(ctx: &Ctx, compute: &ComputeApi, given: RegisterRequest) -> Result<Value> {
+pub async fn register(
+    ctx: &Ctx,
+    compute: &ComputeApi,
+    given: RegisterRequest,
+) -> Result<RegisteredImage> {
     let mut properties = BTreeMap::from([("jeroboam_node".to_owned(), "true".to_owned())]);
     if let Some(word) = given.node_flavour {
         properties.insert("node_flavour".into(), word);
@@ -58,13 +72,13 @@ pub async fn register(ctx: &Ctx, compute: &ComputeApi, given: RegisterRequest) -
         new.os_distro = Some(distro.into());
     }
     let made = compute.images.register(ctx, new).await?;
-    Ok(json!({
-        "id": made.id,
-        "name": made.name,
-        "reference": made.reference,
-        "os_distro": made.os_distro,
-        "node_flavour": flavour.to_string(),
-    }))
+    Ok(RegisteredImage {
+        id: made.id,
+        name: made.name,
+        reference: made.reference,
+        os_distro: made.os_distro,
+        node_flavour: flavour.to_string(),
+    })
 }
 
 /// Registers the existing images; returns their names.

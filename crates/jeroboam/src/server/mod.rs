@@ -1,12 +1,12 @@
 //! The server process: state directory, wiring, listeners, graceful stop.
 
 mod bootstrap;
+mod connections;
 mod descriptors;
-mod dialect;
 mod images;
 pub mod installation;
-mod metrics;
-mod native_api;
+pub mod native;
+pub mod policy_file;
 pub mod reseal;
 mod sealing;
 pub mod state_dir;
@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use flow::Tasks;
-use tokio::net::TcpListener;
 
 use crate::config::Config;
 use state_dir::StateDir;
@@ -24,7 +23,7 @@ use state_dir::StateDir;
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(mut config: Config) -> Result<()> {
     let state = StateDir::open(&config)?;
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+    let listener = rest::bind(config.listen, false).with_context(|| {
         format!(
             "listen: {} cannot be bound; is another server running? Choose one with --listen",
             config.listen
@@ -35,8 +34,8 @@ pub async fn run(mut config: Config) -> Result<()> {
     let server = wiring::wire(&config, &state, &tasks).await?;
     let api = {
         let token = tasks.token();
-        let router = server.router;
-        tokio::spawn(async move { rest::serve(listener, router, token).await })
+        let (connections, router) = (server.connections, server.router);
+        tokio::spawn(async move { connections.serve(listener, router, token).await })
     };
     server.driver.start(&tasks);
     // All services are started: authenticated lists are answered from now on.

@@ -2,7 +2,7 @@
 //! describes the whole server.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -16,14 +16,20 @@ use infra::sim::Simulator;
 use infra::{ContainerHost, NetworkFabric};
 use network::{NetworkConfig, NetworkService};
 use orchestration::Orchestration;
+use rest::Api;
+use rest::limits::Connections;
+use rest::policy::Policies;
 use tokio::sync::watch;
 
+use super::connections::ServerConnections;
 use super::installation::{check_keys, installation, listener, migrations as installation_table};
-use super::native_api::{self, NativeApi};
+use super::native::dialect::NativeDialect;
+use super::native::{self, Native};
+use super::policy_file::PolicySource;
 use super::sealing::ServiceSealers;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, descriptors, dialect, images, metrics};
-use crate::config::{Config, Driver};
+use super::{bootstrap, images};
+use crate::config::{Config, Driver, Projects};
 
 /// Maximum time that the start waits for the image list of the engine.
 const IMAGES_TIMEOUT: Duration = Duration::from_millis(300);
@@ -31,6 +37,8 @@ const IMAGES_TIMEOUT: Duration = Duration::from_millis(300);
 /// The parts that have to run.
 pub struct Server {
     pub router: Router,
+    /// Connections of the API.
+    pub connections: Connections,
     pub driver: FlowDriver,
 }
 
@@ -58,19 +66,19 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         CatalogEntry::new("identity", "keystone", "/identity/v3"),
         CatalogEntry::new("container-infra", "magnum", "/container-infra/v1"),
     ];
+    let policies = policies(config, tasks)?;
     let identity = Identity::new(
         database.clone(),
         &key_dir.join("fernet"),
         catalog,
-        config.public_endpoint.clone(),
+        policies.clone(),
     )
     .await?;
-    if let Some(first) = identity.bootstrap().await? {
-        state.keep_passwords(&Passwords {
-            admin: first.admin_password,
-            demo: first.demo_password,
-        })?;
-    }
+    let made = identity.bootstrap(config.demo_project).await?;
+    state.keep_passwords(Passwords {
+        admin: made.admin_password,
+        demo: made.demo_password,
+    })?;
     state.write_clouds(config.listen, config.public_endpoint.as_deref())?;
 
     let infrastructure = connect_infrastructure(config, state).await?;
@@ -118,7 +126,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
     let auth: Arc<dyn rest::Authenticator> = Arc::new(identity.clone());
     let clusters = Clusters::new(ClustersDeps {
         db: database.clone(),
-        enforcer: Arc::new(rest::policy::Policies::new(clusters::policies())?),
+        enforcer: policies.clone(),
         auth: auth.clone(),
         network: network.api(),
         compute: compute.api(),
@@ -128,14 +136,16 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
             port: config.bootstrap_port,
             pin: listener.pin.clone(),
         },
+        ranges: clusters::RangePools::new(config.clusters.ranges.clone()),
         node_certificate_seconds: config.clusters.node_certificate_seconds,
     });
     let agents = clusters.bootstrap(tasks);
-    let limits = bootstrap::Limits::new(descriptors::raise_limit());
+    let agent_routes = agents.routes()?.into_router();
+    let connections = ServerConnections::new(&config.limits);
     // Simulated networks have no gateway to listen on.
     let gateways = match &infrastructure.simulator {
         Some(simulator) if config.infra.simulated_agents => {
-            simulation::agents::start(simulator.clone(), agents.routes(), tasks);
+            simulation::agents::start(simulator.clone(), agent_routes.clone(), tasks);
             watch::channel(BTreeSet::new()).1
         }
         Some(_) => watch::channel(BTreeSet::new()).1,
@@ -146,7 +156,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         port: config.bootstrap_port,
         gateways,
     };
-    listener.start(agents.routes(), addresses, limits.clone(), tasks);
+    listener.start(agent_routes, addresses, connections.agents.clone(), tasks);
 
     let mut driver = FlowDriver::new(database.clone());
     for reconciler in [
@@ -161,31 +171,55 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         driver = driver.with(reconciler);
     }
 
-    let native_api = native_api::routes(NativeApi {
+    let native = Native(Arc::new(native::Dependencies {
         host: infrastructure.host,
         compute,
         network,
-        db: database.clone(),
-        agents: agents.clone(),
-        limits: limits.clone(),
-    });
-    let native_api = rest::require_auth(native_api, auth, Arc::new(dialect::NativeDialect), &[]);
-    let figures = metrics::Sources {
-        db: database.clone(),
+        db: database,
         counts: driver.counts(),
         agents,
-        limits,
-    };
-    let router = Router::new()
-        .merge(native_api::health(database))
-        .merge(metrics::routes(figures))
-        .merge(identity.routes())
-        .nest("/container-infra", clusters.routes())
-        .nest("/jeroboam/v1", native_api.merge(clusters.native_routes()));
+        agent_connections: connections.agents,
+        api_connections: connections.api.clone(),
+        policies,
+        api: OnceLock::new(),
+        document: OnceLock::new(),
+    }));
+    let services = vec![
+        identity.service()?,
+        clusters.service()?,
+        clusters.native_service()?,
+        native::service(native.clone(), auth)?,
+    ];
+    let public = config.public_endpoint.clone();
+    let api = Api::new(services, Arc::new(NativeDialect), public);
+    native.0.api.get_or_init(|| api.clone());
     Ok(Server {
-        router: rest::finish(router, Arc::new(dialect::NativeDialect)),
+        router: api.into_router(),
+        connections: connections.api,
         driver,
     })
+}
+
+/// The rules of all services, with those of the configuration and the overrides
+/// of the operator's file.
+fn policies(config: &Config, tasks: &Tasks) -> Result<Arc<Policies>> {
+    let policies = Arc::new(Policies::new(&native::policy::all())?);
+    let allowed = &config.clusters.isolation.host_root;
+    if *allowed == Projects::All {
+        tracing::warn!(
+            "clusters have the isolation level host-root: their users can become root on this \
+             host; every project may create them (clusters.isolation.host_root)"
+        );
+    }
+    let rule = (clusters::CREATE_HOST_ROOT.name.to_owned(), allowed.rule());
+    let source = PolicySource {
+        policies: policies.clone(),
+        configured: [rule].into(),
+        file: config.policy_file.clone(),
+    };
+    source.apply()?;
+    source.follow(tasks)?;
+    Ok(policies)
 }
 
 pub fn migrations() -> Vec<Migration> {

@@ -117,13 +117,7 @@ impl Bound {
     }
 
     fn decide(&mut self, bad: &mut Vec<Problem>) {
-        let names: Vec<String> = self.template.conditions.keys().cloned().collect();
-        for name in names {
-            match super::condition::by_name(self, &name) {
-                Ok(value) => drop(self.conditions.insert(name, value)),
-                Err(problem) => bad.push(problem),
-            }
-        }
+        self.conditions = super::condition::all(self, bad);
         let mut off = |section: &str, name: &str, node: Option<&Node>| {
             let root = Path::root(section);
             let entry = root.key(name);

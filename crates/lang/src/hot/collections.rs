@@ -1,18 +1,20 @@
 //! Functions of lists, maps and texts that need no scope.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
-use super::eval::{Eval, size};
+use super::eval::{Eval, MAX_OUTPUT, size};
 use super::text::{python_text, to_sorted_json};
 
-/// A call whose arguments are evaluated.
+/// A call whose arguments are evaluated; the result may have `left` bytes.
 ///
 /// # Errors
 /// The error in the arguments.
-pub(super) fn call(name: &str, args: Value) -> Result<Value, String> {
+pub(super) fn call(name: &str, args: Value, left: usize) -> Result<Value, String> {
     match (name, args) {
-        ("list_join", Value::Array(items)) => list_join(&items),
-        ("str_split", Value::Array(items)) => str_split(&items),
+        ("list_join", Value::Array(items)) => list_join(&items, left),
+        ("str_split", Value::Array(items)) => str_split(&items, left),
         ("map_merge", Value::Array(items)) => map_merge(items),
         ("map_replace", Value::Array(items)) => map_replace(&items),
         ("list_concat", Value::Array(items)) => list_concat(items, false),
@@ -32,7 +34,7 @@ pub(super) fn place(text: &str, len: usize) -> Option<usize> {
     usize::try_from(i).ok().filter(|_| i < len)
 }
 
-fn list_join(items: &[Value]) -> Result<Value, String> {
+fn list_join(items: &[Value], left: usize) -> Result<Value, String> {
     let [Value::String(delimiter), lists @ ..] = items else {
         return Err("\"list_join\" takes [delimiter, list, …].".into());
     };
@@ -55,10 +57,15 @@ fn list_join(items: &[Value]) -> Result<Value, String> {
             });
         }
     }
+    let size = texts.iter().map(String::len).sum::<usize>();
+    let between = delimiter.len().saturating_mul(texts.len());
+    if size.saturating_add(between) > left.saturating_add(delimiter.len()) {
+        return Err(too_large());
+    }
     Ok(Value::String(texts.join(delimiter)))
 }
 
-fn str_split(items: &[Value]) -> Result<Value, String> {
+fn str_split(items: &[Value], left: usize) -> Result<Value, String> {
     let usage = "\"str_split\" takes [delimiter, text] or [delimiter, text, index].";
     let (Value::String(delimiter), text, index) = (match items {
         [d, t] => (d, t, None),
@@ -74,6 +81,9 @@ fn str_split(items: &[Value]) -> Result<Value, String> {
     };
     if delimiter.is_empty() {
         return Err("The delimiter of str_split must not be empty.".into());
+    }
+    if text.matches(delimiter.as_str()).count().saturating_mul(16) > left {
+        return Err(too_large());
     }
     let parts: Vec<Value> = text.split(delimiter.as_str()).map(Value::from).collect();
     let Some(index) = index else {
@@ -129,12 +139,13 @@ fn map_replace(items: &[Value]) -> Result<Value, String> {
 
 fn list_concat(items: Vec<Value>, unique: bool) -> Result<Value, String> {
     let mut out: Vec<Value> = Vec::new();
+    let mut seen = HashSet::new();
     for item in items {
         match item {
             Value::Null => {}
             Value::Array(list) => {
                 for value in list {
-                    if !unique || !out.contains(&value) {
+                    if !unique || seen.insert(value.clone()) {
                         out.push(value);
                     }
                 }
@@ -148,6 +159,7 @@ fn list_concat(items: Vec<Value>, unique: bool) -> Result<Value, String> {
 fn filter(items: &[Value]) -> Result<Value, String> {
     match items {
         [Value::Array(gone), Value::Array(list)] => {
+            let gone: HashSet<&Value> = gone.iter().collect();
             Ok(list.iter().filter(|v| !gone.contains(v)).cloned().collect())
         }
         [_, list @ (Value::Null | Value::Array(_))] => Ok(list.clone()),
@@ -218,28 +230,50 @@ pub(super) fn repeat(
             pairs.push((name, &list[at]));
         }
         pairs.reverse();
-        let value = substitute(template, &pairs);
+        let value = substitute(template, &pairs, &mut eval.left())?;
         eval.spend(size(&value))?;
         out.push(value);
     }
     Ok(Value::Array(out))
 }
 
-fn substitute(value: &Value, pairs: &[(&str, &str)]) -> Value {
-    let text = |s: &str| {
-        let mut out = s.to_owned();
-        for (from, to) in pairs.iter().filter(|(f, _)| !f.is_empty()) {
+fn substitute(value: &Value, pairs: &[(&str, &str)], left: &mut usize) -> Result<Value, String> {
+    Ok(match value {
+        Value::String(s) => Value::String(substitute_text(s, pairs, left)?),
+        Value::Array(items) => items
+            .iter()
+            .map(|v| substitute(v, pairs, left))
+            .collect::<Result<_, _>>()?,
+        Value::Object(map) => {
+            let mut out = Map::new();
+            for (key, value) in map {
+                let key = substitute_text(key, pairs, left)?;
+                out.insert(key, substitute(value, pairs, left)?);
+            }
+            Value::Object(out)
+        }
+        other => other.clone(),
+    })
+}
+
+/// A value may contain the next variable, so each replacement can multiply the
+/// length: it is checked before.
+fn substitute_text(text: &str, pairs: &[(&str, &str)], left: &mut usize) -> Result<String, String> {
+    let mut out = text.to_owned();
+    for (from, to) in pairs.iter().filter(|(f, _)| !f.is_empty()) {
+        let found = out.matches(from).count();
+        let size = found.saturating_mul(to.len()).saturating_add(out.len());
+        if size - found * from.len() > *left {
+            return Err(too_large());
+        }
+        if found > 0 {
             out = out.replace(from, to);
         }
-        out
-    };
-    match value {
-        Value::String(s) => Value::String(text(s)),
-        Value::Array(items) => items.iter().map(|v| substitute(v, pairs)).collect(),
-        Value::Object(map) => map
-            .iter()
-            .map(|(k, v)| (text(k), substitute(v, pairs)))
-            .collect(),
-        other => other.clone(),
     }
+    *left = left.saturating_sub(out.len());
+    Ok(out)
+}
+
+fn too_large() -> String {
+    format!("The value would take more than {MAX_OUTPUT} bytes.")
 }

@@ -1,13 +1,24 @@
 //! Conditions: names, booleans and the functions allowed in them.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::bound::Bound;
 use crate::{Kind, Node, Path, Problem};
 
-/// The value of a condition of the `conditions` section.
-pub(super) fn by_name(bound: &Bound, name: &str) -> Result<bool, Problem> {
-    Walk::new(bound).named(name, None)
+/// Maximum depth of conditions that refer to each other.
+const MAX_DEPTH: usize = 200;
+
+/// The values of all conditions of the `conditions` section.
+pub(super) fn all(bound: &Bound, bad: &mut Vec<Problem>) -> HashMap<String, bool> {
+    let mut walk = Walk::new(bound);
+    for name in bound.template.conditions.keys() {
+        if let Err(problem) = walk.named(name, None) {
+            bad.push(problem);
+        }
+    }
+    walk.known
 }
 
 /// The value of an inline condition.
@@ -19,6 +30,9 @@ struct Walk<'a> {
     bound: &'a Bound,
     /// Names being evaluated, to detect cycles.
     open: Vec<String>,
+    /// Names that were evaluated; many may use the same one.
+    known: HashMap<String, bool>,
+    depth: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -26,11 +40,14 @@ impl<'a> Walk<'a> {
         Self {
             bound,
             open: Vec::new(),
+            known: HashMap::new(),
+            depth: 0,
         }
     }
 
     fn named(&mut self, name: &str, user: Option<(&Path<'_>, &Node)>) -> Result<bool, Problem> {
-        if let Some(known) = self.bound.conditions.get(name) {
+        let known = self.bound.conditions.get(name);
+        if let Some(known) = known.or_else(|| self.known.get(name)) {
             return Ok(*known);
         }
         let root = Path::root("conditions");
@@ -55,6 +72,9 @@ impl<'a> Walk<'a> {
         self.open.push(name.to_owned());
         let value = self.truth(node, &path);
         self.open.pop();
+        if let Ok(value) = value {
+            self.known.insert(name.to_owned(), value);
+        }
         value
     }
 
@@ -76,6 +96,17 @@ impl<'a> Walk<'a> {
 
     /// The value of a function or literal inside a condition.
     fn value(&mut self, node: &Node, path: &Path<'_>) -> Result<Value, Problem> {
+        if self.depth >= MAX_DEPTH {
+            let why = format!("More than {MAX_DEPTH} levels of conditions.");
+            return Err(Problem::new(path, node.pos, why));
+        }
+        self.depth += 1;
+        let value = self.operation(node, path);
+        self.depth -= 1;
+        value
+    }
+
+    fn operation(&mut self, node: &Node, path: &Path<'_>) -> Result<Value, Problem> {
         let wrong = |why: String| Problem::new(path, node.pos, why);
         let single = node.as_map().filter(|m| m.len() == 1);
         let Some((name, entry)) = single.and_then(|m| m.first()) else {

@@ -1,12 +1,18 @@
 //! Constraints of parameters.
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use super::param::ParamType;
 use super::parse::unknown_keys;
 use super::text::python_text;
 use crate::{Kind, Node, Path, Problem};
+
+/// Maximum size of a compiled pattern, bytes.
+const MAX_PATTERN: usize = 1024 * 1024;
+/// Maximum number of patterns of a template: each takes time and memory beyond
+/// its text.
+pub(super) const MAX_PATTERNS: usize = 100;
 
 /// A constraint with the error text of the author.
 #[derive(Debug, Clone)]
@@ -126,7 +132,7 @@ fn rule(item: &Node, kind: ParamType) -> Result<Rule, String> {
                 return Err("'modulo' needs 'step' and 'offset'.".into());
             };
             if step == 0
-                || offset.abs() >= step.abs()
+                || offset.unsigned_abs() >= step.unsigned_abs()
                 || (offset != 0 && (step < 0) != (offset < 0))
             {
                 return Err(
@@ -147,7 +153,9 @@ fn rule(item: &Node, kind: ParamType) -> Result<Rule, String> {
         }
         "allowed_pattern" => {
             let shown = body.as_text().ok_or("'allowed_pattern' must be text.")?;
-            let regex = Regex::new(&format!("^(?:{shown})$"))
+            let regex = RegexBuilder::new(&format!("^(?:{shown})$"))
+                .size_limit(MAX_PATTERN)
+                .build()
                 .map_err(|_| format!("'{shown}' is no regular expression that can be checked."))?;
             Ok(Rule::Pattern {
                 shown: shown.to_owned(),
@@ -226,7 +234,9 @@ impl Rule {
                 })
             }
             Self::Modulo { step, offset } => {
-                let ok = value.as_i64().is_some_and(|v| v % step == *offset);
+                let ok = value
+                    .as_i64()
+                    .is_some_and(|v| v.wrapping_rem(*step) == *offset);
                 ok.then_some(()).ok_or_else(|| {
                     format!("{{value}} is not a multiple of {step} with an offset of {offset}")
                 })

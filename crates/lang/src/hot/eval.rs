@@ -62,6 +62,11 @@ impl<'a> Eval<'a> {
         Ok(())
     }
 
+    /// What the evaluation may still produce, bytes.
+    pub(super) fn left(&self) -> usize {
+        MAX_OUTPUT.saturating_sub(self.spent.get())
+    }
+
     pub(super) fn node(&self, node: &Node, path: &Path<'_>) -> Result<Option<Value>, Problem> {
         let wrong = |why: String| Problem::new(path, node.pos, why);
         if let Some((name, args)) = version::call(node, self.bound.template.version) {
@@ -138,7 +143,7 @@ impl<'a> Eval<'a> {
             "make_url" | "resource_facade" => {
                 Err(format!("The function {name} is not supported yet."))
             }
-            _ => collections::call(name, value),
+            _ => collections::call(name, value, self.left()),
         };
         let value = result.map_err(wrong)?;
         self.spend(size(&value)).map_err(wrong)?;
@@ -245,9 +250,7 @@ impl<'a> Eval<'a> {
                 found: false,
             });
         }
-        let left = MAX_OUTPUT.saturating_sub(self.spent.get());
-        let text = text::replace_all(template, &mut list, left)
-            .ok_or_else(|| format!("The value would take more than {MAX_OUTPUT} bytes."))?;
+        let text = text::replace_all(template, &mut list, self.left())?;
         let missing: Vec<&str> = list
             .iter()
             .filter(|p| !p.found)
@@ -283,6 +286,11 @@ fn is_empty(value: &Value) -> bool {
         Value::Object(o) => o.is_empty(),
         _ => false,
     }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn cost(value: &Value) -> usize {
+    size(value)
 }
 
 /// The cost of a value in the budget.

@@ -15,6 +15,8 @@ mod version;
 
 pub use bound::{Bound, Reference, Scope};
 pub use check::check;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use eval::cost;
 pub use eval::{MAX_OUTPUT, Variable};
 pub use param::{Param, ParamType, Pseudo};
 pub use template::{OutputDef, ResourceDef, Template};

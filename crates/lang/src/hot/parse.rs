@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::template::{OutputDef, ResourceDef, Template};
-use super::{param, version};
+use super::{constraint, param, version};
 use crate::{Entry, Kind, Node, Path, Pos, Problem};
 
 const SECTIONS: &[&str] = &[
@@ -46,6 +46,13 @@ pub(super) fn template(root: &Node) -> Result<Template, Vec<Problem>> {
     if let Some(text) = root.get("description").and_then(Node::as_text) {
         text.clone_into(&mut out.description);
     }
+    if patterns(root) > constraint::MAX_PATTERNS {
+        let why = format!(
+            "More than {} parameters have an allowed_pattern.",
+            constraint::MAX_PATTERNS
+        );
+        return Err(vec![Problem::new("parameters", root.pos, why)]);
+    }
     for (name, entry) in section(root, "parameters", &mut bad) {
         let path = Path::root("parameters");
         if let Some(p) = param::parse(entry, &path.key(name), &mut bad) {
@@ -72,6 +79,19 @@ pub(super) fn template(root: &Node) -> Result<Template, Vec<Problem>> {
         }
     }
     if bad.is_empty() { Ok(out) } else { Err(bad) }
+}
+
+/// Counts the patterns before they are compiled.
+fn patterns(root: &Node) -> usize {
+    let parameters = root.get("parameters").and_then(Node::as_map);
+    let constraints = parameters
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, p)| p.value.get("constraints")?.as_list());
+    constraints
+        .flatten()
+        .filter(|c| c.get("allowed_pattern").is_some())
+        .count()
 }
 
 fn template_version(root: &Node, bad: &mut Vec<Problem>) -> &'static str {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use sha2::Digest as _;
 
+use super::eval::MAX_OUTPUT;
+
 /// `str()` of a scalar; lists and maps as JSON with sorted keys.
 #[must_use]
 pub fn python_text(value: &Value) -> String {
@@ -113,6 +115,9 @@ pub(super) struct Substitute {
     pub found: bool,
 }
 
+/// Maximum number of pieces of a text that are searched for keys.
+const MAX_WORK: usize = 10_000_000;
+
 /// A piece of a text during replacement.
 enum Piece {
     /// Not replaced yet.
@@ -122,25 +127,34 @@ enum Piece {
 }
 
 /// Replaces all keys: the longest first, ties in alphabetical order, as Heat
-/// does. `None` if the result has more than `limit` bytes.
+/// does.
+///
+/// # Errors
+/// The result has more than `limit` bytes, or the keys are too many for the
+/// number of places.
 pub(super) fn replace_all(
     template: String,
     params: &mut [Substitute],
     limit: usize,
-) -> Option<String> {
+) -> Result<String, String> {
     params.sort_by(|a, b| {
         let longer = b.key.len().cmp(&a.key.len());
         longer.then_with(|| a.key.cmp(&b.key))
     });
     let mut size = template.len();
     let mut pieces = vec![Piece::Open(template)];
+    let mut work = 0;
     for param in params.iter_mut().filter(|p| !p.key.is_empty()) {
+        work += pieces.len();
+        if work > MAX_WORK {
+            return Err("\"str_replace\" has too many params for such a long template.".into());
+        }
         let mut next = Vec::with_capacity(pieces.len());
         for piece in pieces {
             let text = match piece {
-                Piece::Open(text) => text,
-                put @ Piece::Put(_) => {
-                    next.push(put);
+                Piece::Open(text) if text.contains(&param.key) => text,
+                other => {
+                    next.push(other);
                     continue;
                 }
             };
@@ -150,7 +164,9 @@ pub(super) fn replace_all(
                 param.found = true;
                 size = size.saturating_add(param.value.len());
                 if size > limit {
-                    return None;
+                    return Err(format!(
+                        "The value would take more than {MAX_OUTPUT} bytes."
+                    ));
                 }
                 next.push(Piece::Put(param.value.clone()));
                 next.push(Piece::Open(part.to_owned()));
@@ -161,5 +177,5 @@ pub(super) fn replace_all(
     let texts = pieces.into_iter().map(|p| match p {
         Piece::Open(text) | Piece::Put(text) => text,
     });
-    Some(texts.collect())
+    Ok(texts.collect())
 }

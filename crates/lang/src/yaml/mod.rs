@@ -20,6 +20,8 @@ use crate::{Entry, Kind, Node, Pos, Problem};
 pub const MAX_BYTES: usize = 524_288;
 /// Maximum number of nodes, including copies of anchors.
 pub const MAX_NODES: usize = 200_000;
+/// Maximum total length of keys and texts, including copies of anchors, bytes.
+pub const MAX_TEXT: usize = 4 * MAX_BYTES;
 /// Maximum nesting depth of lists and maps.
 pub const MAX_DEPTH: usize = 64;
 
@@ -45,7 +47,10 @@ pub fn parse(text: &str) -> Result<Node, Problem> {
         Err(problem) if text.trim_start().starts_with('{') => {
             match serde_json::from_str::<serde_json::Value>(text) {
                 Ok(value) if !problem.message.starts_with("Duplicate") => {
-                    Ok(Node::from_json(&value))
+                    let node = Node::from_json(&value);
+                    let cost = Cost::of(&node);
+                    let ok = cost.nodes <= MAX_NODES && cost.depth <= MAX_DEPTH;
+                    if ok { Ok(node) } else { Err(problem) }
                 }
                 _ => Err(problem),
             }
@@ -59,11 +64,59 @@ enum Open {
     List(Vec<Node>),
     Map {
         entries: IndexMap<String, Entry>,
-        key: Option<(String, Pos)>,
+        key: Option<Key>,
         /// Maps merged by `<<`; explicit keys take precedence, earlier maps
         /// over later ones.
         merged: Vec<Node>,
     },
+}
+
+struct Key {
+    text: String,
+    pos: Pos,
+    /// A plain `<<`, whose value is merged into the map.
+    merge: bool,
+}
+
+/// What a copy of a node takes.
+#[derive(Default)]
+struct Cost {
+    nodes: usize,
+    /// Bytes of keys and texts.
+    text: usize,
+    /// Levels of lists and maps.
+    depth: usize,
+}
+
+impl Cost {
+    fn of(node: &Node) -> Self {
+        let mut cost = Self {
+            nodes: 1,
+            ..Self::default()
+        };
+        match &node.kind {
+            Kind::Text(text) => cost.text = text.len(),
+            Kind::List(items) => {
+                cost.depth = 1;
+                items.iter().for_each(|item| cost.add(&Self::of(item)));
+            }
+            Kind::Map(map) => {
+                cost.depth = 1;
+                for (key, entry) in map {
+                    cost.text += key.len();
+                    cost.add(&Self::of(&entry.value));
+                }
+            }
+            _ => {}
+        }
+        cost
+    }
+
+    fn add(&mut self, inner: &Self) {
+        self.nodes += inner.nodes;
+        self.text += inner.text;
+        self.depth = self.depth.max(inner.depth + 1);
+    }
 }
 
 struct Frame {
@@ -77,6 +130,7 @@ struct Builder {
     stack: Vec<Frame>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    text: usize,
     root: Option<Node>,
 }
 
@@ -113,10 +167,15 @@ impl Builder {
                 Event::Alias(anchor) => {
                     // Missing while its own node is still open, because it
                     // would contain itself.
-                    let node = self.anchors.get(&anchor).cloned();
-                    let mut node =
-                        node.ok_or_else(|| wrong(pos, "An alias refers to a node that holds it."))?;
-                    self.count(node.weight(), pos)?;
+                    let Some(node) = self.anchors.get(&anchor) else {
+                        return Err(wrong(pos, "An alias refers to a node that holds it."));
+                    };
+                    let cost = Cost::of(node);
+                    if self.stack.len() + cost.depth > MAX_DEPTH {
+                        return Err(too_deep(pos));
+                    }
+                    let mut node = node.clone();
+                    self.count(cost.nodes, cost.text, pos)?;
                     node.pos = pos;
                     self.put(node, None)?;
                 }
@@ -126,23 +185,37 @@ impl Builder {
         Ok(self.root.unwrap_or_default())
     }
 
-    fn count(&mut self, n: usize, pos: Pos) -> Result<(), Problem> {
-        self.nodes = self.nodes.saturating_add(n);
+    fn count(&mut self, nodes: usize, text: usize, pos: Pos) -> Result<(), Problem> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        self.text = self.text.saturating_add(text);
         if self.nodes > MAX_NODES {
             return Err(wrong(
                 pos,
                 format!("The text unfolds to more than {MAX_NODES} values."),
             ));
         }
+        if self.text > MAX_TEXT {
+            return Err(wrong(
+                pos,
+                format!("The text unfolds to more than {MAX_TEXT} bytes."),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Keeps a copy for aliases, which counts like one.
+    fn anchor(&mut self, anchor: usize, node: &Node) -> Result<(), Problem> {
+        if anchor > 0 {
+            let cost = Cost::of(node);
+            self.count(cost.nodes, cost.text, node.pos)?;
+            self.anchors.insert(anchor, node.clone());
+        }
         Ok(())
     }
 
     fn open(&mut self, open: Open, pos: Pos, anchor: usize) -> Result<(), Problem> {
         if self.stack.len() >= MAX_DEPTH {
-            return Err(wrong(
-                pos,
-                format!("More than {MAX_DEPTH} levels of nesting."),
-            ));
+            return Err(too_deep(pos));
         }
         if let Some(Frame {
             open: Open::Map { key: None, .. },
@@ -151,7 +224,7 @@ impl Builder {
         {
             return Err(wrong(pos, "A key must be text, not a list or a map."));
         }
-        self.count(1, pos)?;
+        self.count(1, 0, pos)?;
         self.stack.push(Frame { open, pos, anchor });
         Ok(())
     }
@@ -167,8 +240,8 @@ impl Builder {
                 merged,
                 ..
             } => {
-                for source in &merged {
-                    self.merge(&mut entries, source)?;
+                for source in merged {
+                    merge(&mut entries, source)?;
                 }
                 Kind::Map(entries)
             }
@@ -177,32 +250,8 @@ impl Builder {
             pos: frame.pos,
             kind,
         };
-        if frame.anchor > 0 {
-            self.anchors.insert(frame.anchor, node.clone());
-        }
+        self.anchor(frame.anchor, &node)?;
         self.put(node, None)
-    }
-
-    fn merge(
-        &mut self,
-        entries: &mut IndexMap<String, Entry>,
-        source: &Node,
-    ) -> Result<(), Problem> {
-        match &source.kind {
-            Kind::Map(map) => {
-                for (key, entry) in map {
-                    if let Slot::Vacant(slot) = entries.entry(key.clone()) {
-                        slot.insert(entry.clone());
-                    }
-                }
-                Ok(())
-            }
-            Kind::List(list) => list.iter().try_for_each(|n| self.merge(entries, n)),
-            _ => Err(wrong(
-                source.pos,
-                "'<<' expects a map or a list of maps to merge.",
-            )),
-        }
     }
 
     fn scalar(
@@ -213,7 +262,7 @@ impl Builder {
         tag: Option<&Tag>,
         pos: Pos,
     ) -> Result<(), Problem> {
-        self.count(1, pos)?;
+        self.count(1, text.len(), pos)?;
         let plain = style == ScalarStyle::Plain;
         let kind = match tag {
             None if plain => scalar::implicit(&text),
@@ -236,9 +285,7 @@ impl Builder {
             )
         })?;
         let node = Node { pos, kind };
-        if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
-        }
+        self.anchor(anchor, &node)?;
         self.put(node, Some((text.into_owned(), plain)))
     }
 
@@ -267,17 +314,19 @@ impl Builder {
                         return Err(wrong(node.pos, format!("Duplicate key '{text}'.")));
                     }
                     let merge = plain && text == "<<";
-                    *key = Some((if merge { MERGE.to_owned() } else { text }, node.pos));
+                    *key = Some(Key {
+                        text,
+                        pos: node.pos,
+                        merge,
+                    });
                 }
-                Some((name, _)) if name == MERGE => merged.push(node),
-                Some((name, key_pos)) => {
-                    entries.insert(
-                        name,
-                        Entry {
-                            key_pos,
-                            value: node,
-                        },
-                    );
+                Some(key) if key.merge => merged.push(node),
+                Some(key) => {
+                    let entry = Entry {
+                        key_pos: key.pos,
+                        value: node,
+                    };
+                    entries.insert(key.text, entry);
                 }
             },
         }
@@ -285,8 +334,27 @@ impl Builder {
     }
 }
 
-/// Represents the merge key; a key in a text cannot contain a NUL.
-const MERGE: &str = "\0<<";
+fn merge(entries: &mut IndexMap<String, Entry>, source: Node) -> Result<(), Problem> {
+    match source.kind {
+        Kind::Map(map) => {
+            for (key, entry) in map {
+                if let Slot::Vacant(slot) = entries.entry(key) {
+                    slot.insert(entry);
+                }
+            }
+            Ok(())
+        }
+        Kind::List(list) => list.into_iter().try_for_each(|n| merge(entries, n)),
+        _ => Err(wrong(
+            source.pos,
+            "'<<' expects a map or a list of maps to merge.",
+        )),
+    }
+}
+
+fn too_deep(pos: Pos) -> Problem {
+    wrong(pos, format!("More than {MAX_DEPTH} levels of nesting."))
+}
 
 fn container_tag(tag: Option<&Tag>, own: &str, pos: Pos) -> Result<(), Problem> {
     match tag {

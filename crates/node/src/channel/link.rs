@@ -3,28 +3,20 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Method;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{
     AGENT_PROTOCOLS, Hello, PROTOCOL_CALLS, Protocols, Received, ServerFrame, Step, StepStatus,
     Steps, Unsupported, no_common_protocol,
 };
-use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::client::TlsStream;
 
 use super::frames::Frames;
-use super::{ANSWER, Channel, State, Up, is_refusal, is_unsupported, pinned, protocol_v1};
-use crate::connection_driver::run_with_connection;
+use super::{ANSWER, Channel, State, Up, is_refusal, is_unsupported, protocol_v1};
+use crate::http::{Sender, run_with_connection};
 use crate::report::{log_line, plain};
 use crate::retry::{Backoff, FullJitter};
 
-const CONNECT: Duration = Duration::from_secs(5);
 /// A PING is sent after this idle time and must be answered in time, so that a
 /// vanished server is detected.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -77,18 +69,19 @@ impl Channel {
 
     /// Runs one connection from connect to failure.
     async fn attempt(&self, hello: &Hello, ready: bool) -> Error {
-        let tls = match self.dial().await {
-            Ok(tls) => tls,
+        let server = &self.inner.server;
+        let stream = match server.connect().await {
+            Ok(stream) => stream,
             Err(e) => return e,
         };
-        if tls.get_ref().1.alpn_protocol() != Some(pinned::ALPN_H2) {
-            let server = Protocols {
+        if !stream.is_h2() {
+            let theirs = Protocols {
                 min: PROTOCOL_CALLS,
                 max: PROTOCOL_CALLS,
             };
-            let why = no_common_protocol(AGENT_PROTOCOLS, server);
+            let why = no_common_protocol(AGENT_PROTOCOLS, theirs);
             if !ready {
-                let report = protocol_v1::report_failure(tls, self.inner.server, hello, &why);
+                let report = protocol_v1::report_failure(server, stream, hello, &why);
                 if let Ok(Err(e)) | Err(e) = timeout(ANSWER, report)
                     .await
                     .map_err(|_| Error::timeout("an older server did not answer in time"))
@@ -98,36 +91,16 @@ impl Channel {
             }
             return Error::new(Kind::NotSupported { status: 426 }, why);
         }
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true);
-        match builder.handshake(TokioIo::new(tls)).await {
+        match server.http2(stream, PING_INTERVAL, PING_TIMEOUT).await {
             Ok((sender, connection)) => {
                 run_with_connection(connection, self.session(sender, hello)).await
             }
-            Err(e) => self.away(&e),
+            Err(e) => e,
         }
     }
 
-    pub(super) async fn dial(&self) -> Result<TlsStream<TcpStream>> {
-        let server = self.inner.server;
-        let connect = async {
-            let tcp = TcpStream::connect(server).await?;
-            tcp.set_nodelay(true)?;
-            let name = ServerName::IpAddress(server.ip().into());
-            self.inner.connector.connect(name, tcp).await
-        };
-        timeout(CONNECT, connect)
-            .await
-            .map_err(|_| self.away(&"no connection within 5 s"))?
-            .map_err(|e| self.away(&e))
-    }
-
     /// Sends `hello` and handles frames until the session ends.
-    async fn session(&self, mut sender: SendRequest<Full<Bytes>>, hello: &Hello) -> Error {
+    async fn session(&self, mut sender: Sender, hello: &Hello) -> Error {
         let known = self
             .inner
             .peers
@@ -139,7 +112,7 @@ impl Channel {
             ..hello.clone()
         };
         let opened = async {
-            let body = Bytes::from(serde_json::to_vec(&hello)?);
+            let body = serde_json::to_vec(&hello)?;
             let answer = self
                 .send(&mut sender, Method::POST, "session", body)
                 .await?;
@@ -147,7 +120,7 @@ impl Channel {
             let accepted = frames.next().await?;
             Ok((frames, accepted))
         };
-        let late = |_| Error::timeout(format!("{} did not answer in time", self.inner.server));
+        let late = |_| Error::timeout(format!("{} did not answer in time", self.inner.server.name));
         let (mut frames, accepted) = match timeout(ANSWER, opened).await.map_err(late) {
             Ok(Ok(opened)) => opened,
             Ok(Err(e)) | Err(e) => return e,
@@ -159,43 +132,52 @@ impl Channel {
         };
         log_line(format_args!(
             "session with {}, release {}, protocol {}",
-            self.inner.server, accepted.software, accepted.protocol
+            self.inner.server.name, accepted.software, accepted.protocol
         ));
         self.inner.state.send_replace(State::Up(Box::new(Up {
             sender: sender.clone(),
             welcome: accepted.welcome,
         })));
         loop {
-            match frames.next().await {
-                Ok(Received::Frame(frame)) => self.handle_frame(frame),
-                Ok(Received::UnsupportedTask { .. }) => {}
-                Ok(Received::Unsupported(u)) => {
-                    log_line(format_args!("frame '{}': {}", u.frame, u.why));
-                    if let Err(e) = self.report(&mut sender, "unsupported", &u).await {
-                        log_line(format_args!("unsupported: {}", plain(&e)));
-                    }
-                }
+            let refused = match frames.next().await {
+                Ok(received) => self.handle(received),
                 Err(e) => return e,
+            };
+            if let Some(u) = refused {
+                log_line(format_args!("frame '{}': {}", u.frame, u.why));
+                if let Err(e) = self.report(&mut sender, "unsupported", &u).await {
+                    log_line(format_args!("unsupported: {}", plain(&e)));
+                }
             }
         }
     }
 
-    fn handle_frame(&self, frame: ServerFrame) {
-        match frame {
-            ServerFrame::Ticket(ticket) => {
+    /// Returns what is refused.
+    fn handle(&self, received: Received) -> Option<Unsupported> {
+        match received {
+            Received::Frame(ServerFrame::Ticket(ticket)) => {
                 self.inner.ticket.send_replace(Some(ticket));
             }
-            ServerFrame::Peers(peers) => {
+            Received::Frame(ServerFrame::Peers(peers)) => {
                 self.inner.peers.send_replace(Some(peers));
             }
-            // A repeated frame, or a frame of the other stream.
-            ServerFrame::Accepted(_) | ServerFrame::Task(_) | ServerFrame::Cancel(_) => {}
+            // A repeated frame.
+            Received::Frame(ServerFrame::Accepted(_)) => {}
+            Received::Frame(ServerFrame::Task(_) | ServerFrame::Cancel(_))
+            | Received::UnsupportedTask { .. } => {
+                return Some(Unsupported {
+                    frame: "task".into(),
+                    why: "this agent takes tasks on the stream of tasks only".into(),
+                });
+            }
+            Received::Unsupported(unsupported) => return Some(unsupported),
         }
+        None
     }
 
     /// The welcome contains something that this release does not support, so
     /// this node cannot take its role. Reports that and stops.
-    async fn cannot_begin(&self, sender: &mut SendRequest<Full<Bytes>>, u: Unsupported) -> Error {
+    async fn cannot_begin(&self, sender: &mut Sender, u: Unsupported) -> Error {
         let why = format!(
             "this agent does not understand what the server wants it to be ({}): rebuild the node image",
             u.why
@@ -217,11 +199,11 @@ impl Channel {
 
     async fn report(
         &self,
-        sender: &mut SendRequest<Full<Bytes>>,
+        sender: &mut Sender,
         path: &str,
         body: &impl serde::Serialize,
     ) -> Result<()> {
-        let body = Bytes::from(serde_json::to_vec(body)?);
+        let body = serde_json::to_vec(body)?;
         timeout(ANSWER, self.send(sender, Method::POST, path, body))
             .await
             .map_err(|_| Error::timeout("the server did not answer in time"))?

@@ -4,7 +4,6 @@
 
 mod frames;
 mod link;
-mod pinned;
 mod protocol_v1;
 mod task_stream;
 #[cfg(test)]
@@ -15,24 +14,27 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::SendRequest;
-use hyper::{Method, Request, Response, StatusCode, header};
+use hyper::{Method, Response, StatusCode, header};
 use kernel::{Error, Kind, Result};
+use nodewire::bounds::{SENT_TEXT, display_text};
 use nodewire::{Hello, JoinTicket, Peers, Problem, SESSION_PREFIX, Seed, Welcome};
+use rustls_pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
-use tokio_rustls::TlsConnector;
 
 pub(crate) use task_stream::RunningTask;
 
-/// Maximum size of an answer.
-const MAX_ANSWER: usize = 1024 * 1024;
+use crate::http::{self, Endpoint, JSON, Limits, Sender, Server, tls};
+
 /// Timeout of a request, including the wait for a connection.
 const ANSWER: Duration = Duration::from_secs(15);
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(5),
+    answer: ANSWER,
+    bytes: 1024 * 1024,
+};
 
 /// A client of the bootstrap routes. Cheap to clone.
 #[derive(Clone)]
@@ -41,9 +43,10 @@ pub(crate) struct Channel {
 }
 
 struct Inner {
-    server: SocketAddr,
-    session: String,
-    connector: TlsConnector,
+    address: SocketAddr,
+    server: Server,
+    /// The header that authenticates this node.
+    bearer: String,
     /// The `hello` of each session, set once the address of this node is known.
     hello: watch::Sender<Option<Hello>>,
     state: watch::Sender<State>,
@@ -64,7 +67,7 @@ enum State {
 
 #[derive(Clone)]
 struct Up {
-    sender: SendRequest<Full<Bytes>>,
+    sender: Sender,
     welcome: Welcome,
 }
 
@@ -72,15 +75,25 @@ impl Channel {
     /// # Errors
     /// Invalid `seed`: malformed server address.
     pub(crate) fn new(seed: &Seed, session: &str) -> Result<Self> {
-        let server = seed
+        let address: SocketAddr = seed
             .server
             .parse()
             .map_err(|_| Error::invalid("seed", "server is not an address with a port"))?;
+        let name = address.to_string();
+        let endpoint = Endpoint::Tls {
+            at: name.clone(),
+            name: ServerName::IpAddress(address.ip().into()),
+            config: tls::pinned(&seed.pin)?,
+        };
         Ok(Self {
             inner: Arc::new(Inner {
-                server,
-                session: session.to_owned(),
-                connector: TlsConnector::from(Arc::new(pinned::config(&seed.pin)?)),
+                address,
+                server: Server {
+                    endpoint,
+                    name,
+                    limits: LIMITS,
+                },
+                bearer: format!("Bearer {session}"),
                 hello: watch::channel(None).0,
                 state: watch::channel(State::Down).0,
                 ticket: watch::channel(None).0,
@@ -92,7 +105,7 @@ impl Channel {
 
     /// The server's address.
     pub(crate) fn server(&self) -> SocketAddr {
-        self.inner.server
+        self.inner.address
     }
 
     /// Registers this node for this and each following connection; returns its
@@ -150,15 +163,12 @@ impl Channel {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Option<T>> {
-        let body = Bytes::from(serde_json::to_vec(body)?);
+        let body = serde_json::to_vec(body)?;
+        let server = &self.inner.server;
         let work = async {
             let mut up = self.up().await?;
             let answer = self.send(&mut up.sender, Method::POST, path, body).await?;
-            let body = Limited::new(answer.into_body(), MAX_ANSWER)
-                .collect()
-                .await
-                .map_err(|e| self.away(&e))?
-                .to_bytes();
+            let body = server.read(answer).await?.body;
             if body.is_empty() {
                 return Ok(None);
             }
@@ -166,7 +176,7 @@ impl Channel {
                 .map(Some)
                 .map_err(|e| Error::unavailable(format!("{path}: answer not understood: {e}")))
         };
-        let late = |_| Error::timeout(format!("{} did not answer in time", self.inner.server));
+        let late = |_| Error::timeout(format!("{} did not answer in time", server.name));
         tokio::time::timeout(ANSWER, work).await.map_err(late)?
     }
 
@@ -186,46 +196,31 @@ impl Channel {
     /// Sends a request on a connection; the body of the answer is not read yet.
     async fn send(
         &self,
-        sender: &mut SendRequest<Full<Bytes>>,
+        sender: &mut Sender,
         method: Method,
         path: &str,
-        body: Bytes,
+        body: Vec<u8>,
     ) -> Result<Response<Incoming>> {
-        let server = self.inner.server;
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("https://{server}{SESSION_PREFIX}/{path}"))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(
-                header::AUTHORIZATION,
-                format!("Bearer {}", self.inner.session),
-            )
-            .body(Full::new(body))
-            .map_err(Error::internal)?;
-        let answer = sender
-            .send_request(request)
-            .await
-            .map_err(|e| self.away(&e))?;
+        let server = &self.inner.server;
+        // HTTP/2 has no header `Host`: the URI names the server.
+        let uri = format!("https://{}{SESSION_PREFIX}/{path}", server.name);
+        let mut request = http::request(method, &uri, JSON, http::full(body))?;
+        let bearer = self.inner.bearer.parse().map_err(Error::internal)?;
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        let answer = sender.send_request(request).await;
+        let answer = answer.map_err(|e| server.away(&e))?;
         if answer.status().is_success() {
             return Ok(answer);
         }
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|e| self.away(&e))?;
-        Err(refusal(path, status, &body.to_bytes()))
-    }
-
-    fn away(&self, e: &dyn std::fmt::Display) -> Error {
-        Error::unavailable(format!("{}: {e}", self.inner.server))
+        let answer = server.read(answer).await?;
+        Err(refusal(path, answer.status, &answer.body))
     }
 }
 
 /// Converts an unsuccessful answer.
 fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Error {
     let said = serde_json::from_slice::<Problem>(body)
-        .map(|p| p.error)
+        .map(|p| display_text(&p.error, SENT_TEXT))
         .unwrap_or_else(|_| format!("HTTP {status}"));
     let kind = match status.as_u16() {
         401 => Kind::Unauthenticated,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::Method;
 use kernel::{Error, Kind, Result};
+use nodewire::bounds::{SENT_TEXT, display_text};
 use nodewire::{Received, ServerFrame, Task, TaskResult};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::frames::Frames;
 use super::{Channel, is_refusal, is_unsupported};
-use crate::engine::query;
+use crate::http::query;
 use crate::report::{log_line, plain};
 use crate::retry::{Backoff, FullJitter};
 
@@ -61,7 +61,7 @@ impl Channel {
 
     async fn open_tasks(&self) -> Result<Frames> {
         let mut up = self.up().await?;
-        let answer = self.send(&mut up.sender, Method::GET, "tasks", Bytes::new());
+        let answer = self.send(&mut up.sender, Method::GET, "tasks", Vec::new());
         Ok(Frames::of(answer.await?.into_body()))
     }
 
@@ -114,12 +114,12 @@ impl Channel {
             Ok(log) => TaskResult {
                 ok: true,
                 unsupported: false,
-                log,
+                log: display_text(&log, SENT_TEXT),
             },
             Err(e) => TaskResult {
                 ok: false,
                 unsupported: is_unsupported(&e),
-                log: plain(&e),
+                log: display_text(&plain(&e), SENT_TEXT),
             },
         };
         log_line(format_args!("task {id}: ok={} {}", result.ok, result.log));

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http_body_util::{Either, StreamBody};
+use http_body_util::{BodyExt as _, Either, StreamBody};
+use hyper::Request;
 use hyper::body::Frame;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -239,7 +241,7 @@ async fn it_trusts_its_pin_only_and_understands_refusals() {
     );
 
     let wrong = Channel::new(&stage.seed(&"00".repeat(32)), "s-e-c").unwrap();
-    let e = wrong.dial().await.unwrap_err();
+    let e = wrong.inner.server.connect().await.err().unwrap();
     assert!(
         e.is_transient() && e.message.contains("is not the pinned"),
         "{e}"
@@ -387,8 +389,10 @@ async fn tasks_are_cancelled_and_unknown_ones_are_refused() {
     ]
     .into();
     let text: Vec<u8> = lines.into_iter().flatten().collect();
+    // On the other stream no task is taken.
+    let session = endless(&[welcome(), drain("9")]);
     let script = move |line: &str, _: &Value| match line {
-        "POST /bootstrap/v2/session" => endless(&[welcome()]),
+        "POST /bootstrap/v2/session" => session.clone(),
         "GET /bootstrap/v2/tasks" => (200, text.clone(), true),
         _ => fine(),
     };
@@ -413,6 +417,12 @@ async fn tasks_are_cancelled_and_unknown_ones_are_refused() {
     let result: TaskResult = serde_json::from_value(result.clone()).unwrap();
     assert!(!result.ok && result.unsupported);
     assert!(result.log.contains("'dance'"), "{}", result.log);
-    let frame = &stage.heard("POST /bootstrap/v2/unsupported")[0];
-    assert_eq!(frame["frame"], "stream");
+    assert!(orders.try_recv().is_err(), "one task is known");
+    let frames = stage.heard("POST /bootstrap/v2/unsupported");
+    let mut names: Vec<&str> = frames
+        .iter()
+        .map(|f| f["frame"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["stream", "task"]);
 }

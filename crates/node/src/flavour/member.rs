@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::engine::{query, text};
+use crate::engine::text;
+use crate::http::query;
 use crate::init::{Boot, Never};
 use crate::kube::addons::AddonInstaller;
 use crate::kube::api::Api;

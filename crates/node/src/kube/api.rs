@@ -7,25 +7,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode, header};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request, StatusCode, header};
 use kernel::{Error, Kind, Result};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use nodewire::bounds::{SENT_TEXT, display_text};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use serde_json::Value;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
-use crate::connection_driver::run_with_connection;
+use crate::http::{self, Body, Endpoint, JSON, Limits, Lines, Server, tls};
 
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
-const CONNECT: Duration = Duration::from_secs(3);
-const ANSWER: Duration = Duration::from_secs(30);
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(3),
+    answer: Duration::from_secs(30),
+    bytes: 64 * 1024 * 1024,
+};
+/// Longest time that a server may ask to wait for, seconds.
+const RETRY_AFTER_MOST: u64 = 60;
 
-const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 
@@ -49,7 +47,7 @@ struct Files {
 /// The loaded files and their modification time.
 struct Loaded {
     modified: Option<SystemTime>,
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
 }
 
 /// An unparsed answer.
@@ -58,13 +56,30 @@ pub(crate) struct Answer {
     pub status: u16,
     /// Seconds of `Retry-After`.
     pub retry_after: Option<u64>,
-    pub text: String,
+    pub body: Bytes,
 }
 
 impl Answer {
+    fn of(answer: http::Answer) -> Self {
+        let retry_after = answer.headers.get(header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        Self {
+            status: answer.status.as_u16(),
+            retry_after: retry_after.map(|seconds| seconds.min(RETRY_AFTER_MOST)),
+            body: answer.body,
+        }
+    }
+
     /// The body as JSON; null if it is not JSON.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// The end of the body as text for display.
+    pub(crate) fn text(&self) -> String {
+        let most = self.body.len().min(SENT_TEXT);
+        let end = self.body.len() - most;
+        String::from_utf8_lossy(self.body.get(end..).unwrap_or_default()).into_owned()
     }
 
     /// The error message of the server.
@@ -72,8 +87,8 @@ impl Answer {
         let said = self.json();
         said["message"]
             .as_str()
-            .map(str::to_owned)
-            .unwrap_or_else(|| format!("HTTP {}: {}", self.status, self.text.trim()))
+            .map(|said| display_text(said, SENT_TEXT))
+            .unwrap_or_else(|| format!("HTTP {}: {}", self.status, self.text().trim()))
     }
 
     fn accepted(self, path: &str) -> Result<Value> {
@@ -108,30 +123,12 @@ impl Files {
             fs::read(&path)
                 .map_err(|e| Error::invalid("certificate", format!("{}: {e}", path.display())))
         };
-        let wrong = |e: &dyn std::fmt::Display| {
-            Error::invalid("certificate", format!("{name} cannot be used: {e}"))
-        };
-        let mut roots = RootCertStore::empty();
-        for ca in CertificateDer::pem_slice_iter(&read(format!("{}.crt", self.ca))?) {
-            roots
-                .add(ca.map_err(|e| wrong(&e))?)
-                .map_err(|e| wrong(&e))?;
-        }
-        let chain = CertificateDer::pem_slice_iter(&read(format!("{name}.crt"))?)
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|e| wrong(&e))?;
-        let key =
-            PrivateKeyDer::from_pem_slice(&read(format!("{name}.key"))?).map_err(|e| wrong(&e))?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(Error::internal)?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .map_err(|e| wrong(&e))?;
+        let ca = read(format!("{}.crt", self.ca))?;
+        let cert = read(format!("{name}.crt"))?;
+        let key = read(format!("{name}.key"))?;
         Ok(Loaded {
             modified,
-            connector: TlsConnector::from(Arc::new(config)),
+            config: tls::mutual(name, &ca, &cert, &key)?,
         })
     }
 }
@@ -168,14 +165,22 @@ impl Api {
     }
 
     /// Uses the current certificate, because it is renewed from time to time.
-    fn connector(&self) -> TlsConnector {
+    fn server(&self) -> Server {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.modified != self.files.modified()
             && let Ok(fresh) = self.files.load()
         {
             *loaded = fresh;
         }
-        loaded.connector.clone()
+        Server {
+            endpoint: Endpoint::Tls {
+                at: self.at.clone(),
+                name: self.name.clone(),
+                config: loaded.config.clone(),
+            },
+            name: self.at.clone(),
+            limits: LIMITS,
+        }
     }
 
     /// # Errors
@@ -245,26 +250,8 @@ impl Api {
         kind: &str,
         body: Option<&Value>,
     ) -> Result<Answer> {
-        let work = self.exchange(method, path, kind, body, |answer| async {
-            let status = answer.status();
-            let retry_after = answer
-                .headers()
-                .get(header::RETRY_AFTER)
-                .and_then(|v| v.to_str().ok()?.parse().ok());
-            let body = Limited::new(answer.into_body(), MAX_ANSWER)
-                .collect()
-                .await
-                .map_err(|e| self.away(&e))?
-                .to_bytes();
-            Ok(Answer {
-                status: status.as_u16(),
-                retry_after,
-                text: String::from_utf8_lossy(&body).into_owned(),
-            })
-        });
-        tokio::time::timeout(ANSWER, work)
-            .await
-            .map_err(|_| Error::timeout(format!("{path}: no answer from {} in 30 s", self.at)))?
+        let request = request(method, path, kind, body)?;
+        self.server().call(request).await.map(Answer::of)
     }
 
     /// Opens a watch and passes the object of every event to `see` until that
@@ -277,20 +264,17 @@ impl Api {
         path: &str,
         mut see: impl FnMut(&str, &Value) -> Option<T>,
     ) -> Result<Option<T>> {
-        let away = |e: &dyn std::fmt::Display| self.away(e);
-        self.exchange(Method::GET, path, JSON, None, |answer| async move {
-            let status = answer.status();
-            let mut body = answer.into_body();
-            let mut rest = Vec::new();
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|e| away(&e))?;
-                rest.extend_from_slice(frame.data_ref().map_or(&[][..], |d| d));
-                if status != StatusCode::OK {
-                    continue;
+        let server = &self.server();
+        let request = request(Method::GET, path, JSON, None)?;
+        server
+            .exchange(request, |answer| async move {
+                if answer.status() != StatusCode::OK {
+                    let answer = Answer::of(server.read(answer).await?);
+                    return answer.accepted(path).map(|_| None);
                 }
-                while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-                    let event: Value = serde_json::from_slice(&rest[..end]).unwrap_or(Value::Null);
-                    rest.drain(..=end);
+                let mut lines = Lines::of(answer.into_body());
+                while let Some(line) = lines.next().await? {
+                    let event: Value = serde_json::from_slice(&line).unwrap_or(Value::Null);
                     let kind = event["type"].as_str().unwrap_or_default();
                     if kind == "ERROR" {
                         return Ok(None);
@@ -299,63 +283,16 @@ impl Api {
                         return Ok(Some(found));
                     }
                 }
-            }
-            if status == StatusCode::OK {
-                return Ok(None);
-            }
-            let answer = Answer {
-                status: status.as_u16(),
-                retry_after: None,
-                text: String::from_utf8_lossy(&rest).into_owned(),
-            };
-            answer.accepted(path).map(|_| None)
-        })
-        .await
-    }
-
-    fn away(&self, e: &dyn std::fmt::Display) -> Error {
-        Error::unavailable(format!("{}: {e}", self.at))
-    }
-
-    async fn exchange<T, F: Future<Output = Result<T>>>(
-        &self,
-        method: Method,
-        path: &str,
-        kind: &str,
-        body: Option<&Value>,
-        receive: impl FnOnce(Response<Incoming>) -> F,
-    ) -> Result<T> {
-        let away = |e: &dyn std::fmt::Display| self.away(e);
-        let connect = async {
-            let tcp = TcpStream::connect(&self.at).await.map_err(|e| away(&e))?;
-            let _ = tcp.set_nodelay(true);
-            self.connector()
-                .connect(self.name.clone(), tcp)
-                .await
-                .map_err(|e| away(&e))
-        };
-        let tls = tokio::time::timeout(CONNECT, connect)
+                Ok(None)
+            })
             .await
-            .map_err(|_| away(&"no connection within 3 s"))??;
-        let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls))
-            .await
-            .map_err(|e| away(&e))?;
-        let body = match body {
-            Some(value) => Bytes::from(serde_json::to_vec(value)?),
-            None => Bytes::new(),
-        };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, &self.at)
-            .header(header::ACCEPT, JSON)
-            .header(header::CONTENT_TYPE, kind)
-            .body(Full::new(body))
-            .map_err(Error::internal)?;
-        run_with_connection(connection, async {
-            let answer = send.send_request(request).await.map_err(|e| away(&e))?;
-            receive(answer).await
-        })
-        .await
     }
+}
+
+fn request(method: Method, path: &str, kind: &str, body: Option<&Value>) -> Result<Request<Body>> {
+    let body = match body {
+        Some(value) => Bytes::from(serde_json::to_vec(value)?),
+        None => Bytes::new(),
+    };
+    http::request(method, path, kind, http::full(body))
 }

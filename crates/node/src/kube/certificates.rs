@@ -8,6 +8,7 @@ use std::path::Path;
 
 use futures_util::future::try_join_all;
 use kernel::{Error, Result, clock};
+use nodewire::bounds::Bounded as _;
 use nodewire::{CsrAsk, CsrGrant, Purpose, Role, StepStatus};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
@@ -117,6 +118,9 @@ pub(super) async fn one(channel: &Channel, dir: &Path, node: &str, wanted: Wante
         .post("csr", &ask)
         .await?
         .ok_or_else(|| Error::unavailable(format!("{name}: an empty answer")))?;
+    grant
+        .check()
+        .map_err(|e| Error::unavailable(format!("{name}: {e}")))?;
     // The CA is written first, because an existing certificate counts as
     // complete.
     let known = fs::read(&authority).ok();

@@ -14,7 +14,7 @@ use futures_util::future::FusedFuture as _;
 use kernel::{Error, Result};
 use nodewire::StepStatus;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, mpsc, watch};
@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::logs::{EventLog, LogFile, last};
 use super::plan::Component;
+use crate::lines::each_line;
 use crate::report::{Reporter, log_line};
 use crate::supervise::Tail;
 
@@ -391,9 +392,9 @@ fn pid_of(child: &Child) -> String {
 
 async fn copy(pipe: Option<impl AsyncRead + Unpin>, tail: &Tail, log: &LogFile) {
     let Some(pipe) = pipe else { return };
-    let mut lines = BufReader::new(pipe).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
+    each_line(pipe, |line| {
         log.write(&line);
         tail.push(line);
-    }
+    })
+    .await;
 }

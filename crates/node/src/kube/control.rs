@@ -6,11 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use hyper::{Method, StatusCode};
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{Observed, Welcome};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
@@ -18,6 +17,7 @@ use super::components::is_open;
 use super::plan::{Component, ETC, ETCD_DATA, Facts, Image, PKI};
 use super::{Node, addons, defaults, dns, etcd, observe, plan, tasks};
 use crate::channel::is_refusal;
+use crate::http::{self, Endpoint, JSON, Limits, Server};
 use crate::init::Never;
 use crate::report::plain;
 use crate::retry::Backoff;
@@ -28,6 +28,11 @@ pub(super) const QUORUM: &str = "etcd-quorum";
 
 /// Path as in etcd's table of flags.
 const ETCD_METRICS: u16 = 2381;
+const ETCD_LIMITS: Limits = Limits {
+    connect: Duration::from_secs(2),
+    answer: Duration::from_secs(2),
+    bytes: 64 * 1024,
+};
 const ETCD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longer than a running master takes to give this one a vote.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(150);
@@ -265,7 +270,7 @@ impl Node<'_> {
         loop {
             let why = match api.look("/readyz?verbose").await {
                 Ok(answer) if answer.status == 200 => return Ok(()),
-                Ok(answer) => observe::failed_checks(&answer.text),
+                Ok(answer) => observe::failed_checks(&answer.text()),
                 Err(e) => plain(&e),
             };
             if Instant::now() >= until {
@@ -330,18 +335,17 @@ impl Node<'_> {
 
 /// Whether etcd serves: its port is open before enough members are connected.
 async fn etcd_is_healthy(path: &str) -> bool {
-    let ask = async {
-        let mut tcp = TcpStream::connect(local(ETCD_METRICS)).await?;
-        let ask = format!("GET {path} HTTP/1.0\r\n\r\n");
-        tcp.write_all(ask.as_bytes()).await?;
-        let mut answer = String::new();
-        tcp.take(4096).read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer.split(' ').nth(1) == Some("200"))
+    let server = Server {
+        endpoint: Endpoint::Local(local(ETCD_METRICS)),
+        name: "etcd".into(),
+        limits: ETCD_LIMITS,
     };
-    matches!(
-        tokio::time::timeout(Duration::from_secs(2), ask).await,
-        Ok(Ok(true))
-    )
+    let work = async {
+        let request = http::request(Method::GET, path, JSON, http::full(""))?;
+        server.call(request).await
+    };
+    work.await
+        .is_ok_and(|answer| answer.status == StatusCode::OK)
 }
 
 /// Makes `docker exec MASTER kubectl …` work.

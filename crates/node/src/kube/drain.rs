@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::api::{Answer, Api};
-use crate::engine::query;
+use crate::http::query;
 
 /// Maximum number of concurrent evictions.
 const BREADTH: usize = 16;
@@ -232,7 +232,7 @@ mod tests {
         Answer {
             status,
             retry_after,
-            text: body.to_string(),
+            body: body.to_string().into(),
         }
     }
 

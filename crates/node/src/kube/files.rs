@@ -9,6 +9,7 @@ use super::plan::{CONTAINERD_SOCKET, ETC, Facts, PKI, full_name};
 pub(crate) const RESOLV: &str = "/etc/kubernetes/resolv.conf";
 pub(crate) const CNI_CONF: &str = "/etc/cni/net.d/10-jeroboam.conflist";
 pub(crate) const CONTAINERD_CONF: &str = "/etc/containerd/config.toml";
+const BASE_SPEC: &str = "/etc/containerd/base-spec.json";
 
 /// A file and what it holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -209,9 +210,15 @@ fn resolv(f: &Facts) -> File {
 
 /// The configuration of containerd depends only on the image, not on the
 /// cluster.
-pub(crate) fn containerd(pause: &str) -> File {
+///
+/// A privileged container is not given all devices: the device rules of the
+/// node do not permit that, and the kernel would refuse the container. The base
+/// specification is that of containerd (`ctr oci spec`) without its limit of open
+/// files, which containerd does not apply to pods either, and with one rule more,
+/// for `/dev/fuse`.
+pub(crate) fn containerd(pause: &str) -> [File; 2] {
     let pause = full_name(pause);
-    file(
+    let config = file(
         CONTAINERD_CONF,
         format!(
             r#"version = 3
@@ -232,6 +239,8 @@ pub(crate) fn containerd(pause: &str) -> File {
     default_runtime_name = "runc"
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
+      base_runtime_spec = "{BASE_SPEC}"
+      privileged_without_host_devices = true
       [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
         SystemdCgroup = false
   [plugins."io.containerd.cri.v1.runtime".cni]
@@ -239,5 +248,6 @@ pub(crate) fn containerd(pause: &str) -> File {
     conf_dir = "/etc/cni/net.d"
 "#
         ),
-    )
+    );
+    [config, file(BASE_SPEC, include_str!("base-spec.json"))]
 }

@@ -12,7 +12,8 @@ use super::api::Api;
 use super::control::local;
 use super::plan::{Component, Facts, PKI};
 use super::{Node, drain};
-use crate::engine::{query, text};
+use crate::engine::text;
+use crate::http::query;
 use crate::report::plain;
 use crate::retry::Backoff;
 

@@ -28,6 +28,7 @@ pub(crate) mod network;
 pub(crate) mod observe;
 pub(crate) mod plan;
 mod renewal;
+mod routes;
 mod store;
 pub(crate) mod tasks;
 
@@ -193,7 +194,7 @@ impl Node<'_> {
                 let text = std::fs::read_to_string(IMAGE_FACTS)
                     .map_err(|e| Error::invalid("image", format!("{IMAGE_FACTS}: {e}")))?;
                 let image = Image::parse(&text)?;
-                write_all(&[files::containerd(&image.images.pause)])?;
+                write_all(&files::containerd(&image.images.pause))?;
                 store::install_store(Path::new(store::BROUGHT), Path::new(store::DATA)).await?;
                 supervisor.start(Component::Containerd, plan::arguments_of_containerd());
                 Ok(image)
@@ -252,7 +253,7 @@ impl Node<'_> {
         let plan = facts.plan.clone();
         let network = async {
             boot.reporter.run("network", network::rules(&plan)).await?;
-            network::keep_routes(&boot.seed.node, self.peers.subscribe()).await;
+            routes::keep(&boot.seed.node, self.peers.subscribe()).await;
             Err(Error::internal("keeping the routes ended"))
         };
         let life = async {

@@ -16,8 +16,9 @@ use super::api::Api;
 use super::drain;
 use super::plan::{Facts, is_restricted};
 use crate::channel::Channel;
-use crate::engine::{query, text};
-use crate::report::{log_line, plain};
+use crate::engine::text;
+use crate::http::query;
+use crate::report::{fit, log_line, plain};
 
 /// Interval of API health checks.
 const TICK: Duration = Duration::from_secs(2);
@@ -107,6 +108,7 @@ async fn report_changes(
                 Some(format!("the API server does not answer: {}", plain(&e)))
             }
         };
+        fit(&mut last);
         let news = |(said, at): &(Observed, Instant)| *said != last || at.elapsed() > AGAIN;
         if last_reported.as_ref().is_none_or(news) {
             match channel.post::<Value>("observed", &last).await {
@@ -156,7 +158,7 @@ async fn look(
 /// The problems that the API reports about itself.
 async fn health(api: &Api) -> Result<Option<String>> {
     let health = api.look("/readyz?verbose").await?;
-    Ok((health.status != 200).then(|| failed_checks(&health.text)))
+    Ok((health.status != 200).then(|| failed_checks(&health.text())))
 }
 
 /// The failed checks of a verbose answer.

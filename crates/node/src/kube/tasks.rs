@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::api::Api;
 use super::{drain, etcd};
 use crate::channel::{Channel, RunningTask};
-use crate::engine::query;
+use crate::http::query;
 use crate::report::log_line;
 use crate::retry::Backoff;
 

@@ -282,6 +282,36 @@ async fn a_watch_hands_out_events_until_one_is_enough() {
     within(fake, Arc::new(play), work).await;
 }
 
+/// Answers of a server that is broken, or replaced by an administrator of the
+/// cluster.
+#[tokio::test]
+async fn hostile_answers_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fake, api) = kubernetes(dir.path()).await;
+    let endless = format!("{{\"type\":\"ADDED\",\"object\":\"{}", "x".repeat(5 << 20));
+    let play = move |asked: &Asked| match asked.0.as_str() {
+        "GET /watch" => (200, None, endless.clone()),
+        "POST /later" => (
+            429,
+            Some(("retry-after", "18446744073709551615")),
+            "{}".into(),
+        ),
+        _ => (500, None, "y".repeat(1 << 20)),
+    };
+    let work = async {
+        let e = api.watch("/watch", |_, _| None::<()>).await.unwrap_err();
+        assert!(e.message.contains("a line of the stream is longer"), "{e}");
+        let later = api.post("/later", &Value::Null).await.unwrap();
+        assert_eq!(later.retry_after, Some(60));
+        let e = api.get("/long").await.unwrap_err();
+        assert!(e.message.len() < 16 * 1024, "{} bytes", e.message.len());
+        let look = api.look("/long").await.unwrap();
+        assert!(look.text().len() <= 8 * 1024);
+        assert_eq!(look.json(), Value::Null);
+    };
+    within(fake, Arc::new(play), work).await;
+}
+
 #[tokio::test]
 async fn add_ons_are_applied_as_ours_in_order() {
     let dir = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ mod schema;
 mod signal_table;
 mod stack_table;
 mod templates;
-mod validate;
+pub(crate) mod validate;
 
 use std::sync::Arc;
 

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use kernel::{Ctx, Scope, Target};
 
-/// Maximum depth of rule references; cycles deny.
+/// Maximum depth of a rule with the rules that it refers to.
 const DEPTH: usize = 32;
+/// Maximum number of checks of one decision: rules that refer to others several
+/// times multiply.
+const STEPS: u32 = 10_000;
 
 /// A parsed expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,28 +27,94 @@ pub(super) enum Check {
     },
 }
 
+/// One decision.
+pub(super) struct Decision<'a> {
+    pub(super) ctx: &'a Ctx,
+    pub(super) target: &'a Target,
+    pub(super) rules: &'a BTreeMap<String, Check>,
+    pub(super) steps: u32,
+}
+
+impl Decision<'_> {
+    /// `None` if the check is too deep or takes too long, which a cycle does. It
+    /// denies the whole rule, since under a `not` a denial would allow.
+    pub(super) fn decide(&mut self, check: &Check, depth: usize) -> Option<bool> {
+        self.steps += 1;
+        if depth > DEPTH || self.steps > STEPS {
+            return None;
+        }
+        match check {
+            Check::True => Some(true),
+            Check::False => Some(false),
+            Check::Not(c) => Some(!self.decide(c, depth + 1)?),
+            Check::All(list) => self.first(list, false, depth),
+            Check::Any(list) => self.first(list, true, depth),
+            Check::Rule(name) => match self.rules.get(name) {
+                Some(c) => self.decide(c, depth + 1),
+                None => Some(false),
+            },
+            Check::Role(name) => Some(self.ctx.has_role(name)),
+            Check::Match { left, right } => Some(matches(left, right, self.ctx, self.target)),
+        }
+    }
+
+    /// `wanted` if one of the checks gives it.
+    fn first(&mut self, list: &[Check], wanted: bool, depth: usize) -> Option<bool> {
+        for c in list {
+            if self.decide(c, depth + 1)? == wanted {
+                return Some(wanted);
+            }
+        }
+        Some(!wanted)
+    }
+}
+
 impl Check {
-    pub(super) fn allows(
-        &self,
-        ctx: &Ctx,
-        target: &Target,
-        rules: &BTreeMap<String, Check>,
-        depth: usize,
-    ) -> bool {
-        let inner = |c: &Check| c.allows(ctx, target, rules, depth + 1);
+    /// The first reference to a rule, a credential or a field of the target that
+    /// does not exist.
+    pub(super) fn unknown(&self, rules: &BTreeMap<String, Check>) -> Option<String> {
         match self {
-            _ if depth > DEPTH => false,
-            Self::True => true,
-            Self::False => false,
-            Self::Not(c) => depth < DEPTH && !inner(c),
-            Self::All(list) => list.iter().all(inner),
-            Self::Any(list) => list.iter().any(inner),
-            Self::Rule(name) => rules.get(name).is_some_and(inner),
-            Self::Role(name) => ctx.has_role(name),
-            Self::Match { left, right } => matches(left, right, ctx, target),
+            Self::True | Self::False | Self::Role(_) => None,
+            Self::Not(c) => c.unknown(rules),
+            Self::All(list) | Self::Any(list) => list.iter().find_map(|c| c.unknown(rules)),
+            Self::Rule(name) => (!rules.contains_key(name)).then(|| format!("rule:{name}")),
+            Self::Match { left, right } => {
+                let field = right.strip_prefix("%(").and_then(|r| r.strip_suffix(")s"));
+                if let Some(field) = field
+                    && !TARGET.contains(&field.trim_start_matches("target."))
+                {
+                    return Some(right.clone());
+                }
+                let literal = left.starts_with(['\'', '"']);
+                (!literal && !CALLER.contains(&left.as_str())).then(|| left.clone())
+            }
         }
     }
 }
+
+/// The fields of a target that a rule can name, without `target.`.
+const TARGET: &[&str] = &[
+    "project_id",
+    "tenant_id",
+    "project.id",
+    "user_id",
+    "user.id",
+    "domain_id",
+    "domain.id",
+    "project.domain_id",
+    "user.domain_id",
+];
+
+/// The credentials of a caller that a rule can name.
+const CALLER: &[&str] = &[
+    "user_id",
+    "project_id",
+    "tenant_id",
+    "domain_id",
+    "system_scope",
+    "user_domain_id",
+    "is_admin",
+];
 
 /// `kind:value`: the credential `kind` equals `value`, which may refer to the
 /// target. A missing value never matches, not even another missing one.

@@ -1,6 +1,33 @@
-use kernel::{Ctx, Enforcer as _, Scope, Target};
+use std::collections::BTreeMap;
+
+use kernel::{Ctx, Enforcer as _, Rule, Scope, Target};
 
 use super::Policies;
+
+/// Rules as a service declares them.
+fn policies(rules: &[(&'static str, &'static str)]) -> kernel::Result<Policies> {
+    let declared: Vec<&'static Rule> = rules
+        .iter()
+        .map(|(name, default)| {
+            let about = "";
+            &*Box::leak(Box::new(Rule {
+                name,
+                default,
+                about,
+            }))
+        })
+        .collect();
+    Policies::new(&declared)
+}
+
+fn allows(policies: &Policies, name: &'static str, ctx: &Ctx, target: &Target) -> bool {
+    let rule = Rule {
+        name,
+        default: "",
+        about: "",
+    };
+    policies.allows(&rule, ctx, target)
+}
 
 fn member(project: &str, roles: &[&str]) -> Ctx {
     Ctx {
@@ -17,7 +44,7 @@ fn member(project: &str, roles: &[&str]) -> Ctx {
 
 #[test]
 fn rules_decide_as_oslo_policy_does() {
-    let policies = Policies::new(&[
+    let policies = policies(&[
         ("admin", "role:admin"),
         ("owner", "project_id:%(project_id)s"),
         ("admin_or_owner", "rule:admin or rule:owner"),
@@ -30,6 +57,9 @@ fn rules_decide_as_oslo_policy_does() {
         ("self", "user_id:%(user_id)s"),
         ("loop", "rule:loop"),
         ("not_loop", "not rule:not_loop"),
+        ("not_the_loop", "not rule:loop"),
+        ("loop_or_admin", "rule:loop or rule:admin"),
+        ("wide_loop", "rule:wide_loop or rule:wide_loop"),
     ])
     .unwrap();
     let own = Target::project("p1");
@@ -52,29 +82,29 @@ fn rules_decide_as_oslo_policy_does() {
         ("self", &user, &own, false),
         ("loop", &admin, &own, false),
         ("not_loop", &admin, &own, false),
+        // A cycle under a `not` does not become a permission.
+        ("not_the_loop", &admin, &own, false),
+        ("loop_or_admin", &admin, &own, false),
+        ("wide_loop", &admin, &own, false),
         ("unknown", &admin, &own, false),
     ];
     for (rule, ctx, target, want) in cases {
-        assert_eq!(
-            policies.allows(rule, ctx, target),
-            want,
-            "{rule} for {:?}",
-            ctx.roles
-        );
+        let got = allows(&policies, rule, ctx, target);
+        assert_eq!(got, want, "{rule} for {:?}", ctx.roles);
     }
-    assert!(policies.allows("system", &Ctx::service("r"), &other));
+    assert!(allows(&policies, "system", &Ctx::service("r"), &other));
     let mine = Target {
         user_id: Some("u1".into()),
         ..Target::default()
     };
-    assert!(policies.allows("self", &user, &mine));
+    assert!(allows(&policies, "self", &user, &mine));
 }
 
 #[test]
 fn a_target_without_the_field_never_matches() {
-    let policies = Policies::new(&[("owner", "project_id:%(project_id)s")]).unwrap();
+    let policies = policies(&[("owner", "project_id:%(project_id)s")]).unwrap();
     let unscoped = Ctx::default();
-    assert!(!policies.allows("owner", &unscoped, &Target::default()));
+    assert!(!allows(&policies, "owner", &unscoped, &Target::default()));
 }
 
 #[test]
@@ -87,10 +117,52 @@ fn a_malformed_rule_names_itself() {
         "admin",
         "and",
         "not",
+        // These would never match, or match by mistake.
+        "rule:no_such_rule",
+        "project:%(project_id)s",
+        "project_id:%(owner)s",
     ] {
-        let e = Policies::new(&[("cluster:get", bad)]).unwrap_err();
+        let e = policies(&[("cluster:get", bad)]).unwrap_err();
         assert!(e.message.contains("cluster:get"), "{bad}: {e}");
     }
-    let deep = "(".repeat(500);
-    assert!(Policies::new(&[("x", &deep)]).is_err());
+    let deep: &'static str = Box::leak("(".repeat(500).into_boxed_str());
+    assert!(policies(&[("x", deep)]).is_err());
+    assert!(policies(&[("x", "@"), ("x", "!")]).is_err());
+}
+
+#[test]
+fn overrides_replace_each_other_as_a_whole() {
+    let policies = policies(&[("get", "role:reader"), ("put", "rule:get")]).unwrap();
+    let overrides = |pairs: &[(&str, &str)]| {
+        let own = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
+        pairs.iter().map(own).collect::<BTreeMap<_, _>>()
+    };
+    let (reader, own) = (member("p1", &["reader"]), Target::project("p1"));
+    assert!(allows(&policies, "put", &reader, &own));
+    policies.set_overrides(overrides(&[("get", "!")])).unwrap();
+    assert!(!allows(&policies, "put", &reader, &own));
+    // An error leaves the old overrides in effect.
+    for bad in [("get", "role:"), ("gte", "@"), ("get", "rule:gte")] {
+        assert!(
+            policies.set_overrides(overrides(&[bad])).is_err(),
+            "{bad:?}"
+        );
+        assert!(!allows(&policies, "get", &reader, &own));
+    }
+    let shown = policies.effective();
+    assert_eq!(shown[0].text, "!");
+    assert_eq!((shown[0].overridden, shown[1].overridden), (true, false));
+    policies.set_overrides(BTreeMap::new()).unwrap();
+    assert!(allows(&policies, "put", &reader, &own));
+}
+
+#[test]
+fn rules_that_multiply_end_and_deny() {
+    let mut policies = super::Undeclared::default();
+    for i in 0..31 {
+        let text = format!("rule:r{0} or rule:r{0}", i + 1);
+        assert!(policies.set(&format!("r{i}"), &text));
+    }
+    let admin = member("p1", &["admin"]);
+    assert!(!policies.allows("r0", &admin, &Target::default()));
 }

@@ -250,6 +250,9 @@ pub fn down(_args: &[String]) -> Result<()> {
 fn clear(server: &Server) -> Result<()> {
     server.start()?;
     for cloud in ["jeroboam", "jeroboam-demo"] {
+        if !server.has_cloud(cloud) {
+            continue;
+        }
         let clusters = server.json(cloud, &["cluster", "list", "--json"])?;
         let ids: Vec<&str> = clusters
             .as_array()

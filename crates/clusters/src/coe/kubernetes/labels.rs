@@ -6,12 +6,10 @@ use std::net::Ipv4Addr;
 
 use kernel::Result;
 
-use network::is_private_range;
-
 use super::networks::Networks;
 use super::options;
-use crate::coe::{NODE_RANGES, is_node_range};
 use crate::errors::bad_request;
+use crate::ranges::RangePools;
 
 /// Type of the value of a label. An empty value always means unset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +40,13 @@ pub(crate) enum Effect {
     Nodes,
     /// Accepted and shown, but without effect.
     None,
+    /// Without effect although it has a security meaning: only Magnum's own
+    /// default is accepted, because with another value a user would rely on
+    /// something that does not happen. Empty: Magnum's default is unset.
+    OnlyDefault(&'static str),
 }
 
-use Effect::{Nodes, None as Nothing, Server};
+use Effect::{Nodes, None as Nothing, OnlyDefault, Server};
 use ValueKind::{Address, Domain, Flag, Flags, Number, Plugins, Range, Ranges, Text, Word};
 
 const GB: ValueKind = Number(0, 1_000_000);
@@ -71,13 +73,13 @@ pub(crate) const CATALOGUE: &[(&str, ValueKind, Effect)] = &[
     ),
     ("calico_kube_controllers_tag", Text, Nothing),
     ("calico_tag", Text, Nothing),
-    ("cert_manager_api", Flag, Nothing),
+    ("cert_manager_api", Flag, OnlyDefault("false")),
     ("cgroup_driver", Word(&["cgroupfs", "systemd"]), Nothing),
     ("cinder_csi_enabled", Flag, Nothing),
     ("cinder_csi_plugin_tag", Text, Nothing),
     ("cloud_provider_enabled", Flag, Nothing),
     ("cloud_provider_tag", Text, Nothing),
-    ("cluster_basic_auth_secret", Text, Nothing),
+    ("cluster_basic_auth_secret", Text, OnlyDefault("")),
     ("cluster_root_domain_name", Text, Nothing),
     ("container_infra_prefix", Text, Nothing),
     (
@@ -128,11 +130,11 @@ pub(crate) const CATALOGUE: &[(&str, ValueKind, Effect)] = &[
     ),
     ("ingress_controller_role", Text, Nothing),
     ("k8s_keystone_auth_tag", Text, Nothing),
-    ("keystone_auth_enabled", Flag, Nothing),
-    ("kube_allow_priv", Flag, Nothing),
+    ("keystone_auth_enabled", Flag, OnlyDefault("true")),
+    ("kube_allow_priv", Flag, OnlyDefault("true")),
     ("kube_dashboard_enabled", Flag, Nodes),
     ("kube_dashboard_version", Text, Nothing),
-    ("kube_image_digest", Text, Nothing),
+    ("kube_image_digest", Text, OnlyDefault("")),
     ("kube_tag", Text, Server),
     ("kube_version", Text, Server),
     ("kubeapi_options", Flags, Nodes),
@@ -142,7 +144,7 @@ pub(crate) const CATALOGUE: &[(&str, ValueKind, Effect)] = &[
     ("kubescheduler_options", Flags, Nodes),
     ("magnum_auto_healer_tag", Text, Nothing),
     ("master_kube_tag", Text, Nothing),
-    ("master_lb_allowed_cidrs", Ranges, Nothing),
+    ("master_lb_allowed_cidrs", Ranges, OnlyDefault("")),
     ("master_lb_floating_ip_enabled", Flag, Nothing),
     ("max_node_count", Number(0, 1000), Server),
     ("metrics_scraper_tag", Text, Nothing),
@@ -188,7 +190,7 @@ pub(crate) const CATALOGUE: &[(&str, ValueKind, Effect)] = &[
     (
         "selinux_mode",
         Word(&["enforcing", "permissive", "disabled"]),
-        Nothing,
+        OnlyDefault("enforcing"),
     ),
     ("service_cluster_ip_range", Range, Server),
     ("system_pods_initial_delay", Number(0, 86_400), Nothing),
@@ -205,9 +207,13 @@ pub(crate) const CATALOGUE: &[(&str, ValueKind, Effect)] = &[
 ///
 /// # Errors
 /// 400 naming the label, its value and the valid values.
-pub(crate) fn check(labels: &BTreeMap<String, String>, driver: Option<&str>) -> Result<()> {
+pub(crate) fn check(
+    labels: &BTreeMap<String, String>,
+    driver: Option<&str>,
+    ranges: &RangePools,
+) -> Result<()> {
     for (key, value) in labels {
-        let Some((_, value_kind, _)) = CATALOGUE.iter().find(|(name, ..)| name == key) else {
+        let Some((_, value_kind, effect)) = CATALOGUE.iter().find(|(name, ..)| name == key) else {
             tracing::info!(label = key, "an unknown label is kept and has no effect");
             continue;
         };
@@ -223,45 +229,69 @@ pub(crate) fn check(labels: &BTreeMap<String, String>, driver: Option<&str>) -> 
         if let Some(why) = own {
             return Err(bad_request("labels", why));
         }
-        if let Some(supported) = validation_error(*value_kind, trimmed) {
-            return Err(bad_request(
-                "labels",
-                format!(
-                    "property \"labels/{key}\" with value \"{value}\" is not supported, \
-                     supported values are: {supported}"
-                ),
-            ));
+        let supported = validation_error(*value_kind, trimmed, ranges);
+        let supported = supported.or_else(|| only_default(*value_kind, *effect, trimmed));
+        if let Some(supported) = supported {
+            return Err(not_supported(key, value, &supported));
         }
     }
     let networks = Networks::of(labels, driver)?;
     match labels.get("fixed_subnet_cidr").map(|v| v.trim().parse()) {
-        Some(Ok(nodes)) if !is_node_range(&nodes) => Err(bad_request(
-            "labels",
-            format!(
-                "property \"labels/fixed_subnet_cidr\" with value \"{nodes}\" is not supported, \
-                 supported values are: {NODE_RANGES}"
-            ),
+        Some(Ok(nodes)) if !ranges.allow_nodes(&nodes) => Err(not_supported(
+            "fixed_subnet_cidr",
+            &nodes.to_string(),
+            &ranges.describe_nodes(),
         )),
         Some(Ok(nodes)) => networks.check_disjoint("fixed_subnet_cidr", nodes),
         _ => Ok(()),
     }
 }
 
+fn not_supported(key: &str, value: &str, supported: &str) -> kernel::Error {
+    bad_request(
+        "labels",
+        format!(
+            "property \"labels/{key}\" with value \"{value}\" is not supported, \
+             supported values are: {supported}"
+        ),
+    )
+}
+
+const TRUE: &[&str] = &["true", "1", "yes", "on", "t", "y"];
+const FALSE: &[&str] = &["false", "0", "no", "off", "f", "n"];
+
+/// Describes the only valid value if another one would be without effect.
+fn only_default(value_kind: ValueKind, effect: Effect, value: &str) -> Option<String> {
+    let OnlyDefault(default) = effect else {
+        return None;
+    };
+    let value = value.to_ascii_lowercase();
+    let is_default = match value_kind {
+        Flag => (default == "true") == TRUE.contains(&value.as_str()),
+        _ => value == default,
+    };
+    let supported = if default.is_empty() {
+        "unspecified".to_owned()
+    } else {
+        format!("{default}, unspecified")
+    };
+    (!is_default).then(|| format!("{supported}; the label has no effect yet"))
+}
+
 /// Describes the valid values if the value is invalid.
-fn validation_error(value_kind: ValueKind, value: &str) -> Option<String> {
+fn validation_error(value_kind: ValueKind, value: &str, ranges: &RangePools) -> Option<String> {
     let range = |text: &str| {
         text.trim()
             .parse::<ipnet::Ipv4Net>()
-            .is_ok_and(|net| (8..=28).contains(&net.prefix_len()) && is_private_range(&net))
+            .is_ok_and(|net| (8..=28).contains(&net.prefix_len()) && ranges.contain(&net))
     };
-    let flags = [
-        "true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n",
-    ];
     let (good, supported) = match value_kind {
         // Flags and plug-ins have separate error texts.
         Text | Flags | Plugins => (true, String::new()),
         Flag => (
-            flags.contains(&value.to_ascii_lowercase().as_str()),
+            [TRUE, FALSE]
+                .concat()
+                .contains(&value.to_ascii_lowercase().as_str()),
             "true, false, unspecified".to_owned(),
         ),
         Number(least, most) => (
@@ -270,10 +300,7 @@ fn validation_error(value_kind: ValueKind, value: &str) -> Option<String> {
                 .is_ok_and(|n| (least..=most).contains(&n)),
             format!("a whole number from {least} to {most}"),
         ),
-        Range => (
-            range(value),
-            "a private IPv4 range such as 10.64.3.0/24".to_owned(),
-        ),
+        Range => (range(value), ranges.describe()),
         Ranges => (
             value
                 .split(',')

@@ -13,6 +13,7 @@ pub(crate) mod render;
 use kernel::Result;
 
 use crate::errors::bad_request;
+use crate::ranges::RangePools;
 use crate::template::Template;
 
 /// Values of `os_distro` whose images contain the node agent or can receive it.
@@ -35,7 +36,7 @@ const DRAIN_SECONDS: i64 = 120;
 /// Ports of the nodes that the API server cannot use.
 const TAKEN: &[i64] = &[2379, 2380, 10248, 10249, 10250, 10256, 10257, 10259];
 
-pub(crate) fn check_template(template: &Template) -> Result<()> {
+pub(crate) fn check_template(template: &Template, ranges: &RangePools) -> Result<()> {
     if template.tls_disabled {
         return Err(bad_request(
             "tls_disabled",
@@ -60,7 +61,7 @@ pub(crate) fn check_template(template: &Template) -> Result<()> {
             ),
         ));
     }
-    labels::check(&template.labels, template.network_driver.as_deref())
+    labels::check(&template.labels, template.network_driver.as_deref(), ranges)
 }
 
 /// Time limit of a drain: the label `node_drain_timeout`, seconds.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use kernel::Result;
 
 use crate::errors::bad_request;
+use crate::ranges::RangePools;
 use crate::template::Template;
 
 /// Distributions of `os_distro` whose images hold the node agent.
@@ -17,18 +18,19 @@ pub(crate) const DISTROS: &[&str] = &["debian"];
 /// TLS port of a manager's Docker API.
 pub(crate) const API_PORT: u16 = 2376;
 
-pub(crate) fn check_template(template: &Template) -> Result<()> {
+pub(crate) fn check_template(template: &Template, ranges: &RangePools) -> Result<()> {
     if template.tls_disabled {
         return Err(bad_request(
             "tls_disabled",
             "tls_disabled: the swarm driver serves the Docker API with TLS only; leave it unset.",
         ));
     }
-    check_labels(&template.labels)
+    check_labels(&template.labels, ranges)
 }
 
 /// Known labels with impossible values are refused; unknown ones are kept.
-pub(crate) fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
+pub(crate) fn check_labels(labels: &BTreeMap<String, String>, ranges: &RangePools) -> Result<()> {
+    let node_ranges = ranges.describe_nodes();
     for (key, value) in labels {
         let supported = match key.as_str() {
             "swarm_strategy" => {
@@ -50,8 +52,8 @@ pub(crate) fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
                 }
             }
             "fixed_subnet_cidr" => match value.parse::<ipnet::Ipv4Net>() {
-                Ok(net) if super::is_node_range(&net) => None,
-                _ => Some(super::NODE_RANGES),
+                Ok(net) if ranges.allow_nodes(&net) => None,
+                _ => Some(node_ranges.as_str()),
             },
             "boot_volume_size" | "etcd_volume_size" => match value.parse::<u32>() {
                 Ok(_) => None,

@@ -3,7 +3,6 @@
 //! closed with the networks. Each network needs a listening socket, because its
 //! nodes reach no other address of this machine.
 
-mod limits;
 mod listener;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use flow::Tasks;
+use rest::limits::Connections;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
@@ -21,8 +21,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::installation::ListenerPem;
 use listener::{Serving, listen};
-
-pub use limits::Limits;
 
 const ALPN_H2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
@@ -54,11 +52,17 @@ impl Identity {
 
     /// Keeps one listener for each existing gateway address, and one for each
     /// address in `always`.
-    pub fn start(self, router: Router, addresses: Addresses, limits: Limits, tasks: &Tasks) {
+    pub fn start(
+        self,
+        router: Router,
+        addresses: Addresses,
+        connections: Connections,
+        tasks: &Tasks,
+    ) {
         let serving = Serving {
             acceptor: self.acceptor,
             router,
-            limits,
+            connections,
         };
         let inner = tasks.clone();
         tasks.spawn("bootstrap listeners", async move {

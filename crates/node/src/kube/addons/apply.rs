@@ -5,7 +5,7 @@ use std::time::Duration;
 use kernel::{Error, Result};
 use serde_json::Value;
 
-use crate::engine::query;
+use crate::http::query;
 use crate::kube::api::Api;
 use crate::retry::Backoff;
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::apply::{apply, holds};
 use super::{AddonImages, SYSTEM, image, is_ours, meta, selector};
-use crate::engine::query;
+use crate::http::query;
 use crate::kube::api::Api;
 use crate::retry::Backoff;
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::apply::{holds, path_of};
 use super::{SYSTEM, is_ours};
-use crate::engine::{query, text};
+use crate::engine::text;
+use crate::http::query;
 use crate::kube::api::Api;
 
 /// Waiting reasons of containers that do not resolve by waiting.

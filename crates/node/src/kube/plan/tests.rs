@@ -146,7 +146,7 @@ fn files_are_as_they_were() {
         }
         golden(name, &out);
     }
-    let containerd = files::containerd("jeroboam/pause:1");
+    let [containerd, _] = files::containerd("jeroboam/pause:1");
     golden("containerd.toml", &containerd.content);
 }
 

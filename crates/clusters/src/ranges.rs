@@ -1,0 +1,71 @@
+//! The ranges that users may give to their clusters.
+
+use ipnet::Ipv4Net;
+use network::is_private_range;
+
+/// The private ranges in which users choose the ranges of nodes, pods and
+/// services. RangePools of nodes are ranges of the hosts, too.
+#[derive(Debug, Clone, Default)]
+pub struct RangePools(Vec<Ipv4Net>);
+
+impl RangePools {
+    /// The pools of the operator; none: all private ranges.
+    #[must_use]
+    pub fn new(pools: Vec<Ipv4Net>) -> Self {
+        Self(pools)
+    }
+
+    pub(crate) fn contain(&self, net: &Ipv4Net) -> bool {
+        let allowed = self.0.is_empty() || self.0.iter().any(|pool| pool.contains(net));
+        allowed && is_private_range(net)
+    }
+
+    /// Whether the nodes of a cluster can have this range: one of limited size,
+    /// written without bits of a host.
+    pub(crate) fn allow_nodes(&self, net: &Ipv4Net) -> bool {
+        (16..=28).contains(&net.prefix_len()) && net.addr() == net.network() && self.contain(net)
+    }
+
+    /// The ranges that [`RangePools::contain`] accepts, for errors.
+    pub(crate) fn describe(&self) -> String {
+        format!("a private IPv4 range{}", self.examples())
+    }
+
+    /// The ranges that [`RangePools::allow_nodes`] accepts, for errors.
+    pub(crate) fn describe_nodes(&self) -> String {
+        let examples = self.examples();
+        format!("a private IPv4 range with a prefix length from 16 to 28,{examples}")
+    }
+
+    fn examples(&self) -> String {
+        if self.0.is_empty() {
+            return " such as 10.64.3.0/24".to_owned();
+        }
+        let pools: Vec<String> = self.0.iter().map(Ipv4Net::to_string).collect();
+        format!(" within {}", pools.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_of_the_operator_limit_what_users_choose() {
+        let net = |text: &str| text.parse::<Ipv4Net>().unwrap();
+        let all = RangePools::default();
+        assert!(all.contain(&net("192.168.0.0/24")) && !all.contain(&net("8.8.8.0/24")));
+        let some = RangePools::new(vec![net("10.64.0.0/12"), net("8.0.0.0/8")]);
+        assert!(some.allow_nodes(&net("10.70.1.0/24")));
+        for bad in [
+            "10.80.0.0/24",
+            "10.64.0.0/11",
+            "10.64.0.0/15",
+            "10.64.0.1/24",
+            "8.8.8.0/24",
+        ] {
+            assert!(!some.allow_nodes(&net(bad)), "{bad}");
+        }
+        assert!(some.describe().ends_with("within 10.64.0.0/12, 8.0.0.0/8"));
+    }
+}

@@ -1,0 +1,174 @@
+//! `jeroboam policy`: the rules of the server and the operator's overrides,
+//! without a running server.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use comfy_table::{ContentArrangement, Table, presets};
+use kernel::{Ctx, Enforcer as _, Scope, Target};
+use rest::policy::{Effective, Policies};
+use serde_json::json;
+
+use crate::server::native::policy::all;
+use crate::server::policy_file;
+
+#[derive(Subcommand)]
+pub enum PolicyCommand {
+    /// List all rules with their defaults.
+    #[command(
+        after_help = "Examples:\n  jeroboam policy list\n  jeroboam policy list --file /etc/jeroboam/policy.yaml --overridden\n  jeroboam policy list --json"
+    )]
+    List(ListArgs),
+    /// Check a policy file, or whether it allows a caller something.
+    #[command(
+        after_help = "Examples:\n  jeroboam policy check /etc/jeroboam/policy.yaml\n  jeroboam policy check policy.yaml --rule cluster:create --role member --project p1\n  jeroboam policy check policy.yaml --rule cluster:delete --role reader --project p1 --target-project p2\n\nThe exit code is 0 if the file is valid and the rule allows the caller, otherwise 1."
+    )]
+    Check(CheckArgs),
+}
+
+#[derive(Args)]
+pub struct ListArgs {
+    /// Policy file whose overrides are applied.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// Only rules that the file overrides.
+    #[arg(long, requires = "file")]
+    overridden: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct CheckArgs {
+    /// Policy file.
+    file: PathBuf,
+    /// Rule to evaluate.
+    #[arg(long)]
+    rule: Option<String>,
+    /// Role of the caller, which implies the lower ones; can be repeated.
+    #[arg(long, requires = "rule")]
+    role: Vec<String>,
+    /// Project that the caller's token is scoped to.
+    #[arg(long, requires = "rule")]
+    project: Option<String>,
+    /// The caller's token is scoped to the system.
+    #[arg(long, requires = "rule", conflicts_with = "project")]
+    system: bool,
+    /// User id of the caller.
+    #[arg(long, requires = "rule", default_value = "user")]
+    user: String,
+    /// Project of the object; the caller's by default.
+    #[arg(long, requires = "rule")]
+    target_project: Option<String>,
+    /// User of the object; the caller by default.
+    #[arg(long, requires = "rule")]
+    target_user: Option<String>,
+}
+
+pub fn run(command: PolicyCommand) -> Result<ExitCode> {
+    match command {
+        PolicyCommand::List(args) => list(&args),
+        PolicyCommand::Check(args) => check(&args),
+    }
+}
+
+fn load(file: Option<&Path>) -> Result<Policies> {
+    let policies = Policies::new(&all())?;
+    if let Some(file) = file {
+        policy_file::apply(&policies, file)?;
+    }
+    Ok(policies)
+}
+
+fn list(args: &ListArgs) -> Result<ExitCode> {
+    let policies = load(args.file.as_deref())?;
+    let mut rules = policies.effective();
+    rules.retain(|e| !args.overridden || e.overridden);
+    if args.json {
+        let one = |e: &Effective| {
+            json!({"name": e.rule.name, "rule": e.text, "default": e.rule.default,
+                "overridden": e.overridden, "description": e.rule.about})
+        };
+        let all: Vec<_> = rules.iter().map(one).collect();
+        println!("{:#}", json!(all));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["rule", "in effect", "permits"]);
+    for e in &rules {
+        let mark = if e.overridden { " (file)" } else { "" };
+        let text = if e.text.is_empty() { "@" } else { &e.text };
+        table.add_row([
+            e.rule.name.to_owned(),
+            format!("{text}{mark}"),
+            e.rule.about.to_owned(),
+        ]);
+    }
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The roles that a token of a caller with these roles has, by the implications
+/// of a new installation.
+fn with_implied(roles: &[String]) -> Vec<String> {
+    let ranks = ["admin", "manager", "member", "reader"];
+    let highest = ranks
+        .iter()
+        .position(|rank| roles.iter().any(|r| r == rank));
+    let implied = ranks[highest.unwrap_or(ranks.len())..].iter();
+    let mut all: Vec<String> = roles.to_vec();
+    all.extend(implied.map(|r| (*r).to_owned()));
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn check(args: &CheckArgs) -> Result<ExitCode> {
+    let policies = load(Some(&args.file))?;
+    let Some(name) = &args.rule else {
+        let overridden = policies.effective();
+        let count = overridden.iter().filter(|e| e.overridden).count();
+        println!("{}: valid; it overrides {count} rules", args.file.display());
+        return Ok(ExitCode::SUCCESS);
+    };
+    let rules = all();
+    let rule = rules
+        .iter()
+        .find(|rule| rule.name == name)
+        .with_context(|| format!("rule: there is no rule {name}; see jeroboam policy list"))?;
+    if args.project.is_none() && !args.system {
+        bail!("project: say where the caller acts, with --project ID or --system");
+    }
+    let scope = match &args.project {
+        Some(id) => Scope::Project {
+            id: id.clone(),
+            name: id.clone(),
+            domain_id: "default".into(),
+        },
+        None => Scope::System,
+    };
+    let ctx = Ctx {
+        user_id: args.user.clone(),
+        user_domain_id: "default".into(),
+        scope,
+        roles: with_implied(&args.role),
+        ..Ctx::default()
+    };
+    let target = Target {
+        project_id: args.target_project.clone().or_else(|| args.project.clone()),
+        user_id: args.target_user.clone().or_else(|| Some(args.user.clone())),
+        domain_id: None,
+    };
+    let allowed = policies.allows(rule, &ctx, &target);
+    println!("{name}: {}", if allowed { "allowed" } else { "denied" });
+    Ok(if allowed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,276 @@
+"""The endpoint matrix: each route of the API documents is called by each kind
+of caller, and the status is compared with access.tsv. A route without a row in
+SAMPLES, or a caller who may do something else than before, fails.
+
+After a deliberate change: pytest tests/api/test_access.py --update-golden, and
+read the difference."""
+
+import os
+import re
+
+from conftest import PERSONAS
+
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "access.tsv")
+NOUNS = {"users": "user", "projects": "project", "domains": "domain", "roles": "role"}
+
+
+def existing(*params, body=None):
+    """Objects that the call leaves as they are: made once."""
+    made = {}
+
+    def sample(world):
+        if "params" not in made:
+            made["params"] = [param(world) if callable(param) else param for param in params]
+        return made["params"], body(world) if callable(body) else body
+    return sample
+
+
+def fresh(*params, body=None):
+    """Objects that the call changes or deletes: made for each caller."""
+    def sample(world):
+        return [param(world) if callable(param) else param for param in params], \
+            body(world) if callable(body) else body
+    return sample
+
+
+def new(noun, **more):
+    return lambda world: {noun: {"name": world.name(noun), **more}}
+
+
+def home(world):
+    return world.home
+
+
+def member(world):
+    return world.users["member"]
+
+
+def any_role(world):
+    return world.roles["reader"]
+
+
+def grant(target):
+    def make(world):
+        user = world.user()
+        world.grant(target(world), user, "reader")
+        return user
+    return make
+
+
+CLUSTER_BODY = {"auth": {"identity": {"methods": ["token"], "token": {"id": "unknown"}}}}
+MAGNUM = "/container-infra/v1"
+IDENTITY = "/identity/v3"
+
+
+def project_role(world):
+    return f"projects/{world.home}"
+
+
+def domain_role(_world):
+    return "domains/default"
+
+
+def system_role(_world):
+    return "system"
+
+
+def credential(world):
+    return world.credential()["id"]
+
+
+def template_body(world):
+    return {"name": world.name("template"), "coe": "swarm", "image_id": "swarm",
+            "external_network_id": "public", "keypair_id": "default", "flavor_id": "m1.tiny"}
+
+
+TEMPLATE = {}
+
+
+def shared_template(world):
+    return TEMPLATE.setdefault("uuid", None) or TEMPLATE.update(uuid=world.template()) or TEMPLATE["uuid"]
+
+
+def shared_cluster(world):
+    return TEMPLATE.setdefault("cluster", None) or TEMPLATE.update(cluster=world.cluster()) or TEMPLATE["cluster"]
+
+
+def cluster_body(world):
+    return {"name": world.name("cluster"), "cluster_template_id": shared_template(world), "node_count": 1}
+
+
+def certificate_body(world):
+    return {"cluster_uuid": shared_cluster(world), "csr": "not a request"}
+
+
+# What a call of each route needs: values of the path in order, and a body.
+SAMPLES = {
+    "GET /healthz": existing(),
+    "GET /metrics": existing(),
+    "GET /openapi.json": existing(),
+    "GET /jeroboam/v1/leaks": existing(),
+    "GET /jeroboam/v1/stats": existing(),
+    "GET /jeroboam/v1/policies": existing(),
+    "POST /jeroboam/v1/images": existing(body=lambda w: {"name": "kind", "reference": "kindest/node:v1.36.1"}),
+    "POST /jeroboam/v1/images/refresh": existing(),
+    "GET /jeroboam/v1/clusters/{}/progress": existing(shared_cluster),
+    "GET /identity": existing(),
+    f"GET {IDENTITY}": existing(),
+    f"POST {IDENTITY}/auth/tokens": existing(body=CLUSTER_BODY),
+    f"GET {IDENTITY}/auth/tokens": existing(),
+    f"DELETE {IDENTITY}/auth/tokens": existing(),
+    f"GET {IDENTITY}/auth/catalog": existing(),
+    f"GET {IDENTITY}/auth/projects": existing(),
+    f"GET {IDENTITY}/auth/domains": existing(),
+    f"GET {IDENTITY}/auth/system": existing(),
+    f"GET {IDENTITY}/users": existing(),
+    f"POST {IDENTITY}/users": fresh(body=new("user")),
+    f"GET {IDENTITY}/users/{{}}": existing(member),
+    f"PATCH {IDENTITY}/users/{{}}": fresh(lambda w: w.user(), body={"user": {"description": "changed"}}),
+    f"DELETE {IDENTITY}/users/{{}}": fresh(lambda w: w.user()),
+    f"POST {IDENTITY}/users/{{}}/password": existing(
+        member, body={"user": {"original_password": "wrong", "password": "new"}}),
+    f"GET {IDENTITY}/users/{{}}/projects": existing(member),
+    f"GET {IDENTITY}/users/{{}}/groups": existing(member),
+    f"GET {IDENTITY}/users/{{}}/application_credentials": existing(member),
+    f"POST {IDENTITY}/users/{{}}/application_credentials": fresh(member, body=new("application_credential")),
+    f"GET {IDENTITY}/users/{{}}/application_credentials/{{}}": existing(member, credential),
+    f"DELETE {IDENTITY}/users/{{}}/application_credentials/{{}}": fresh(member, credential),
+    f"GET {IDENTITY}/projects": existing(),
+    f"POST {IDENTITY}/projects": fresh(body=new("project")),
+    f"GET {IDENTITY}/projects/{{}}": existing(home),
+    f"PATCH {IDENTITY}/projects/{{}}": fresh(lambda w: w.project(), body={"project": {"description": "x"}}),
+    f"DELETE {IDENTITY}/projects/{{}}": fresh(lambda w: w.project()),
+    f"GET {IDENTITY}/domains": existing(),
+    f"POST {IDENTITY}/domains": fresh(body=new("domain")),
+    f"GET {IDENTITY}/domains/{{}}": existing("default"),
+    f"PATCH {IDENTITY}/domains/{{}}": fresh(lambda w: w.domain(), body={"domain": {"description": "x"}}),
+    f"DELETE {IDENTITY}/domains/{{}}": fresh(lambda w: w.domain(enabled=False)),
+    f"GET {IDENTITY}/roles": existing(),
+    f"POST {IDENTITY}/roles": fresh(body=new("role")),
+    f"GET {IDENTITY}/roles/{{}}": existing(any_role),
+    f"PATCH {IDENTITY}/roles/{{}}": fresh(lambda w: w.role(), body={"role": {"description": "x"}}),
+    f"DELETE {IDENTITY}/roles/{{}}": fresh(lambda w: w.role()),
+    f"GET {IDENTITY}/roles/{{}}/implies": existing(any_role),
+    f"GET {IDENTITY}/role_inferences": existing(),
+    f"GET {IDENTITY}/role_assignments": existing(),
+    f"GET {IDENTITY}/projects/{{}}/users/{{}}/roles": existing(home, member),
+    f"GET {IDENTITY}/projects/{{}}/users/{{}}/roles/{{}}": existing(home, member, lambda w: w.roles["member"]),
+    f"PUT {IDENTITY}/projects/{{}}/users/{{}}/roles/{{}}": fresh(home, lambda w: w.user(), any_role),
+    f"DELETE {IDENTITY}/projects/{{}}/users/{{}}/roles/{{}}": fresh(home, grant(project_role), any_role),
+    f"GET {IDENTITY}/domains/{{}}/users/{{}}/roles": existing("default", member),
+    f"GET {IDENTITY}/domains/{{}}/users/{{}}/roles/{{}}": existing("default", grant(domain_role), any_role),
+    f"PUT {IDENTITY}/domains/{{}}/users/{{}}/roles/{{}}": fresh("default", lambda w: w.user(), any_role),
+    f"DELETE {IDENTITY}/domains/{{}}/users/{{}}/roles/{{}}": fresh("default", grant(domain_role), any_role),
+    f"GET {IDENTITY}/system/users/{{}}/roles": existing(member),
+    f"GET {IDENTITY}/system/users/{{}}/roles/{{}}": existing(grant(system_role), any_role),
+    f"PUT {IDENTITY}/system/users/{{}}/roles/{{}}": fresh(lambda w: w.user(), any_role),
+    f"DELETE {IDENTITY}/system/users/{{}}/roles/{{}}": fresh(grant(system_role), any_role),
+    f"GET {IDENTITY}/services": existing(),
+    f"GET {IDENTITY}/services/{{}}": existing("unknown"),
+    f"GET {IDENTITY}/endpoints": existing(),
+    f"GET {IDENTITY}/endpoints/{{}}": existing("unknown"),
+    f"GET {IDENTITY}/regions": existing(),
+    f"GET {IDENTITY}/regions/{{}}": existing("RegionOne"),
+    f"GET {IDENTITY}/groups": existing(),
+    "GET /container-infra": existing(),
+    f"GET {MAGNUM}": existing(),
+    "HEAD /container-infra": existing(),
+    f"HEAD {MAGNUM}": existing(),
+    f"GET {MAGNUM}/clustertemplates": existing(),
+    f"GET {MAGNUM}/clustertemplates/detail": existing(),
+    f"POST {MAGNUM}/clustertemplates": fresh(body=template_body),
+    f"GET {MAGNUM}/clustertemplates/{{}}": existing(shared_template),
+    f"PATCH {MAGNUM}/clustertemplates/{{}}": fresh(
+        lambda w: w.template(), body=[{"op": "replace", "path": "/tags", "value": "x"}]),
+    f"DELETE {MAGNUM}/clustertemplates/{{}}": fresh(lambda w: w.template()),
+    f"GET {MAGNUM}/clusters": existing(),
+    f"GET {MAGNUM}/clusters/detail": existing(),
+    f"POST {MAGNUM}/clusters": fresh(body=cluster_body),
+    f"GET {MAGNUM}/clusters/{{}}": existing(shared_cluster),
+    f"PATCH {MAGNUM}/clusters/{{}}": fresh(
+        shared_cluster, body=[{"op": "replace", "path": "/health_status", "value": "HEALTHY"}]),
+    f"DELETE {MAGNUM}/clusters/{{}}": fresh(lambda w: w.cluster()),
+    f"POST {MAGNUM}/clusters/{{}}/actions/resize": fresh(lambda w: w.cluster(), body={"node_count": 2}),
+    f"POST {MAGNUM}/clusters/{{}}/actions/upgrade": existing(
+        shared_cluster, body=lambda w: {"cluster_template": shared_template(w)}),
+    f"GET {MAGNUM}/clusters/{{}}/nodegroups": existing(shared_cluster),
+    f"GET {MAGNUM}/clusters/{{}}/nodegroups/{{}}": existing(shared_cluster, "default-worker"),
+    f"POST {MAGNUM}/certificates": existing(body=certificate_body),
+    f"GET {MAGNUM}/certificates/{{}}": existing(shared_cluster),
+    f"PATCH {MAGNUM}/certificates/{{}}": fresh(lambda w: w.cluster()),
+    f"GET {MAGNUM}/mservices": existing(),
+    f"GET {MAGNUM}/stats": existing(),
+    f"GET {MAGNUM}/quotas": existing(),
+    f"GET {MAGNUM}/quotas/{{}}/{{}}": existing(home, "Cluster"),
+}
+
+
+def routes(world):
+    """Method and template of each route, parameters written as {}."""
+    document = world.server.call("GET", "/openapi.json", cloud=None).body
+    for path, item in document["paths"].items():
+        for method in item:
+            yield method.upper(), path, re.sub(r"{[^}]*}", "{}", path)
+
+
+def call(world, method, template, sample, persona):
+    params, body = sample(world)
+    path = template
+    for param in params:
+        path = path.replace("{}", param, 1)
+    headers = {"X-Subject-Token": world.fresh_token()} if template.endswith("/auth/tokens") else {}
+    token = world.tokens[persona]
+    headers["X-Auth-Token"] = token
+    return world.server.call(method, path, body, cloud=None, headers=headers).status
+
+
+def read_golden():
+    with open(GOLDEN) as f:
+        rows = [line.rstrip("\n").split("\t") for line in f if line.strip()]
+    assert rows[0][1:] == PERSONAS, "access.tsv has other columns"
+    return {row[0]: row[1:] for row in rows[1:]}
+
+
+def test_every_route_answers_every_caller_as_recorded(world, request):
+    """Statuses of all routes for all callers."""
+    seen = {}
+    missing = []
+    for method, _, template in sorted(routes(world), key=lambda r: (r[1], r[0])):
+        key = f"{method} {template}"
+        if key not in SAMPLES:
+            missing.append(key)
+            continue
+        seen[key] = [str(call(world, method, template, SAMPLES[key], p)) for p in PERSONAS]
+    assert not missing, f"routes without a sample: {missing}"
+    assert not set(SAMPLES) - set(seen), f"samples without a route: {set(SAMPLES) - set(seen)}"
+    print(f"{len(seen)} routes x {len(PERSONAS)} callers = {len(seen) * len(PERSONAS)} calls")
+    errors = {key: row for key, row in seen.items() if any(status >= "500" for status in row)}
+    assert not errors, f"server errors: {errors}"
+    if request.config.getoption("--update-golden"):
+        with open(GOLDEN, "w") as f:
+            f.write("\t".join(["route", *PERSONAS]) + "\n")
+            f.writelines("\t".join([key, *row]) + "\n" for key, row in seen.items())
+    golden = read_golden()
+    wrong = [f"{key}: {persona}: {got}, recorded {want}"
+             for key, row in seen.items()
+             for persona, got, want in zip(PERSONAS, row, golden.get(key, ["no row"] * len(PERSONAS)))
+             if got != want]
+    assert not wrong, "\n".join(wrong)
+    assert set(golden) == set(seen), f"rows without a route: {set(golden) - set(seen)}"
+
+
+def test_access_follows_from_the_documents(world):
+    """Public routes are the only ones without a token; nobody of another
+    project changes or sees an object of this one."""
+    document = world.server.call("GET", "/openapi.json", cloud=None).body
+    golden = read_golden()
+    column = {name: i for i, name in enumerate(PERSONAS)}
+    for method, path, template in routes(world):
+        row = golden[f"{method} {template}"]
+        access = document["paths"][path][method.lower()]["x-access"]
+        if "public" not in access and "own" not in access:
+            assert row[column["none"]] == "401", f"{method} {template} without a token: {row}"
+        if template.startswith(MAGNUM) and "{}" in template and "/quotas/" not in template:
+            assert row[column["foreign"]] in ("404", "403"), f"{method} {template}: {row}"
+            if "/nodegroups" in template or method == "GET":
+                assert row[column["foreign"]] == "404", f"{method} {template}: {row}"

@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""What root in a node can do to the host: tries the ways that are known, as root
+in a node of a swarm and of a Kubernetes cluster, and compares the result with the
+table in the operator guide. Every attempt is harmless (host_root.pl says how).
+host_root.py [--update]: writes the table into the guide."""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from environment import ROOT, Docker, expect, names, run, run_scenarios  # noqa: E402
+
+GUIDE = os.path.join(ROOT, "docs", "operator-guide.md")
+BEGIN = "<!-- Written by tests/real/host_root.py --update -->"
+END = "<!-- End of the table of host_root.py -->"
+UNKNOWN = "not in the tested kernel"
+NONE = "no capability "
+RULES = "no device rule"
+# Key of the probe, what it tries, and what decides.
+WAYS = [
+    ("core-pattern", "let the kernel run a program as root of the host (`kernel.core_pattern`)", "not namespaced"),
+    ("disk", "mount a disk that the host has mounted, and read a file of the host", "`SYS_ADMIN`; it is not opened again"),
+    ("socket-disk", "call the engine's API by its socket, through that mount", "`SYS_ADMIN`"),
+    ("socket", "call the engine's API by a socket in the node", "not mounted"),
+    ("handle", "open files of the host by handle", NONE + "`DAC_READ_SEARCH`"),
+    ("processes", "see, signal or trace processes of the host", "own PID namespace"),
+    ("release-agent", "let the kernel run a program when a cgroup ends (`release_agent`)", "own cgroup namespace"),
+    ("uevent-helper", "let the kernel run a program for a device event (`uevent_helper`)", "sysfs is writable"),
+    ("module", "load a kernel module", NONE + "`SYS_MODULE`"),
+    ("kexec", "boot another kernel", NONE + "`SYS_BOOT`"),
+    ("reboot", "restart the host (`reboot`)", NONE + "`SYS_BOOT`"),
+    ("sysrq", "restart or stop the host (`sysrq-trigger`)", "procfs is writable"),
+    ("clock", "set the clock", NONE + "`SYS_TIME`"),
+    ("memory", "read the host's memory (`/dev/mem`)", RULES + ", " + NONE + "`SYS_RAWIO`"),
+    ("ports", "use I/O ports (`/dev/port`)", RULES + ", " + NONE + "`SYS_RAWIO`"),
+    ("iopl", "use I/O ports (`iopl`)", NONE + "`SYS_RAWIO`"),
+    ("disk-open", "read a disk of the host, mounted or not", RULES + "; see two rows below"),
+    ("loop", "make loop devices (`/dev/loop-control`)", RULES + "; see the next row"),
+    ("rules", "give itself a device rule and open that device (cgroup v1, `devices.allow`)", "`SYS_ADMIN`; cgroups are writable"),
+    ("sysctl", "change sysctls of the whole machine (`vm.swappiness`, `kernel.printk`)", "not namespaced"),
+    ("sysfs", "change settings of the host's devices in `/sys`", "sysfs is writable"),
+    ("swap", "switch swap off", "`SYS_ADMIN`"),
+    ("limits", "lift the node's own limits of memory and CPU", "cgroups are writable"),
+    ("priority", "raise its priority (negative nice)", "`SYS_NICE`"),
+    ("rlimit", "raise hard limits of processes", NONE + "`SYS_RESOURCE`"),
+    ("kernel-log", "read the kernel's log", "`SYSLOG`"),
+    ("debugfs", "mount debugfs", "`SYS_ADMIN`"),
+    ("tracefs", "mount tracefs: trace the kernel and with it all processes", "`SYS_ADMIN`"),
+    ("bpf", "load BPF programs that watch the kernel", "`SYS_ADMIN`"),
+    ("perf", "watch a whole CPU (`perf`)", "`SYS_ADMIN`"),
+]
+
+
+def guide_table():
+    """The block of the guide, and what it says of each way, by its text."""
+    with open(GUIDE) as f:
+        text = f.read()
+    expect(BEGIN in text and END in text, f"{GUIDE}: the marks of the table are missing")
+    block = text.split(BEGIN)[1].split(END)[0].strip("\n")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
+    return block, {row[0]: row[1] for row in rows if len(row) == 3}
+
+
+def table(found, said, writing=False):
+    """A way that this machine does not have keeps what the guide says of it. That
+    a way was not in the tested kernel is true of the guide on any machine."""
+    lines = ["| what root in a node tries | | because |", "|---|---|---|"]
+    for key, text, because in WAYS:
+        kept = found[key] == "absent" or said.get(text) == UNKNOWN and not writing
+        state = said.get(text, UNKNOWN) if kept else found[key]
+        lines.append(f"| {text} | {state} | {because} |")
+    return "\n".join(lines)
+
+
+class HostRoot:
+    def __init__(self, server, update):
+        self.s, self.update = server, update
+        self.found = {}
+
+    def up(self):
+        self.s.start()
+        for coe in ("swarm", "kubernetes"):
+            got = self.s.magnum("POST", "/clustertemplates", {
+                "name": coe, "coe": coe, "image_id": coe, "external_network_id": "public", "keypair_id": "default",
+                "flavor_id": "m1.small", "master_flavor_id": "m1.small"})
+            expect(got.status == 201, f"{got.status} {got.detail}")
+            got = self.s.magnum("POST", "/clusters", {"name": coe, "cluster_template_id": coe, "node_count": 1})
+            expect(got.status == 202, f"{got.status} {got.detail}")
+        for coe in ("swarm", "kubernetes"):
+            self.s.until(coe, "CREATE_COMPLETE", 90)
+
+    def shown(self):
+        """The level is on every cluster, where unmodified clients and ours look."""
+        for coe in ("swarm", "kubernetes"):
+            level = self.s.magnum("GET", f"/clusters/{coe}").body["isolation"]
+            expect(level == "host-root", level)
+            self.s.openstack("coe", "cluster", "show", coe, "-f", "json").json()
+        shown = self.s.cli("cluster", "show", "swarm", cloud="jeroboam-demo").ok().out
+        expect(any("isolation" in line and "host-root" in line for line in shown.splitlines()), shown)
+
+    def member_is_root(self):
+        """A member of the project reaches root in a node by the cluster's own API."""
+        certificates = self.s.directory("tls")
+        self.s.cli("cluster", "config", "swarm", "--dir", certificates, cloud="jeroboam-demo").ok()
+        address = self.s.magnum("GET", "/clusters/swarm").body["api_address"]
+        said = Docker(address.replace("https:", "tcp:"), certificates)(
+            "run", "--rm", "--network", "host", "--volume", "/:/node", "jeroboam/echo:1",
+            "chroot", "/node", "sh", "-c", "id -u; cat /var/lib/jeroboam/seed.json").ok().out
+        expect(said.startswith("0\n") and "swarm" in said, said[:300])
+
+    def nodes(self):
+        """Of each cluster a worker, by its engine's name for it."""
+        for name in names("container", f"label=io.jeroboam.installation={self.s.installation()}"):
+            host = run(["docker", "inspect", "-f", "{{.Config.Hostname}}", name]).ok().out.strip()
+            if "-node-" in host:
+                yield host, name
+
+    def disk(self):
+        """A file on a disk of the host, as the probe's environment."""
+        for directory in (self.s.state, os.path.expanduser("~"), "/var/tmp"):
+            device = os.stat(directory).st_dev
+            mount = mount_of(device, directory)
+            if os.major(device) and mount:
+                canary = tempfile.NamedTemporaryFile("w", dir=directory, prefix="jeroboam-canary-")
+                canary.write(self.s.state)
+                canary.flush()
+                socket = os.path.realpath("/var/run/docker.sock")
+                at = mount_of(device, socket) if os.path.exists(socket) and os.stat(socket).st_dev == device else None
+                return canary, {
+                    "DISK": f"{os.major(device)}:{os.minor(device)}", "FSTYPE": mount[2], "CANARY": inside(mount, canary.name),
+                    "CANARY_TEXT": self.s.state, "SOCKET": inside(at, socket) if at else ""}
+        return None, {}
+
+    def tried(self):
+        mark = f"jeroboam-mark-{os.getpid()}"
+        engine = run(["docker", "info", "--format", "{{.ID}}"]).ok().out.strip()
+        canary, disk = self.disk()
+        process = subprocess.Popen(["sh", "-c", "read end", mark], stdin=subprocess.PIPE)
+        with open(os.path.join(ROOT, "tests", "real", "host_root.pl")) as f:
+            probe = f.read()
+        try:
+            for host, container in self.nodes():
+                given = [w for k, v in {"MARK": mark, "ENGINE": engine, **disk}.items() for w in ("--env", f"{k}={v}")]
+                said = run(["docker", "exec", "-i", *given, container, "timeout", "-k", "2", "15", "perl", "-"],
+                           data=probe, timeout=20).ok().out
+                self.found[host] = dict(line.split("\t")[:2] for line in said.splitlines())
+                seen = {line.split("\t")[0]: line.split("\t")[2] for line in said.splitlines()}
+                expect(set(self.found[host]) == {w[0] for w in WAYS}, f"{host}: other ways were tried: {said}")
+        finally:
+            process.communicate(b"\n")
+            if canary:
+                canary.close()
+        first, *others = self.found.values()
+        for key, text, _ in WAYS:
+            print(f"        {first[key]:<9}{text}{'  [' + seen[key] + ']' if seen[key] else ''}")
+        expect(others and all(other == first for other in others), f"the nodes differ: {self.found}")
+
+    def guide(self):
+        found = next(iter(self.found.values()))
+        block, said = guide_table()
+        if self.update:
+            with open(GUIDE) as f:
+                text = f.read()
+            head, tail = text.split(BEGIN)[0], text.split(END)[1]
+            with open(GUIDE, "w") as f:
+                f.write(f"{head}{BEGIN}\n\n{table(found, said, writing=True)}\n\n{END}{tail}")
+            return "written"
+        wrong = [text for key, text, _ in WAYS if found[key] == "possible" and said.get(text) == "refused"]
+        expect(not wrong, f"the guide says that these are refused: {wrong}")
+        now = table(found, said)
+        other = [line for line in now.splitlines() if line not in block.splitlines()]
+        expect(block == now, f"the guide has another table; write it with --update. Lines that it lacks: {other}")
+        states = [found[key] for key, _, _ in WAYS]
+        return ", ".join(f"{states.count(s)} {s}" for s in ("possible", "refused", "absent"))
+
+    def gone(self):
+        for coe in ("swarm", "kubernetes"):
+            expect(self.s.magnum("DELETE", f"/clusters/{coe}").status == 204, "delete")
+        for coe in ("swarm", "kubernetes"):
+            self.s.until(coe, "GONE", 60)
+        expect(not self.s.left() and self.s.leaks() == [], f"left: {self.s.left()} {self.s.leaks()}")
+
+    def run_all(self, scenarios):
+        if scenarios.run("a swarm and a Kubernetes cluster", self.up):
+            scenarios.run("every cluster shows its isolation level", self.shown)
+            scenarios.run("a member of the project is root in the nodes", self.member_is_root)
+            if scenarios.run("the ways to the host are tried", self.tried):
+                scenarios.run("the operator guide says so", self.guide)
+            scenarios.run("delete leaves nothing", self.gone)
+
+
+def mount_of(device, path):
+    """The mount that shows a path: root in its file system, mount point, type."""
+    best = None
+    with open("/proc/self/mountinfo") as f:
+        for line in f:
+            fields, rest = line.split(" - ")
+            _, _, number, root, point = fields.split()[:5]
+            if number == f"{os.major(device)}:{os.minor(device)}" and f"{path}/".startswith(point.rstrip("/") + "/"):
+                if best is None or len(point) >= len(best[1]):
+                    best = root, point, rest.split()[0]
+    return best
+
+
+def inside(mount, path):
+    """A path of this machine as a path in the file system of its mount."""
+    return os.path.join(mount[0], os.path.relpath(path, mount[1])).lstrip("/")
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--update", action="store_true")
+    args = args.parse_args()
+    return run_scenarios(lambda scenarios, server: HostRoot(server, args.update).run_all(scenarios))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Processor time of the server per request, for one or two binaries in turn:
+cost.py [--old OTHER_BINARY] [--clusters 1000] [--requests 500]. Reported only."""
+
+import argparse
+import http.client
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from environment import BIN, Scenarios, Server, expect  # noqa: E402
+
+SETTINGS = '[infra]\ndriver = "simulator"\npool = "10.0.0.0/8"\n'
+TEMPLATE = {"coe": "swarm", "image_id": "swarm", "external_network_id": "public",
+            "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.tiny",
+            "labels": {"a": "1", "b": "2"}}
+
+
+class Client:
+    """One connection that is kept."""
+
+    def __init__(self, server):
+        self.pid = server.process.pid
+        self.connection = http.client.HTTPConnection(server.address.split("//")[1].rstrip("/"), timeout=60)
+        self.token = server.token("jeroboam")
+
+    def ask(self, method, path, body=None, headers=None):
+        send = {"X-Auth-Token": self.token, "Content-Type": "application/json",
+                "OpenStack-API-Version": "container-infra latest", **(headers or {})}
+        self.connection.request(method, path, body if body is None else json.dumps(body), send)
+        got = self.connection.getresponse()
+        return got.status, got.read()
+
+    def cost(self, count, *request, **more):
+        """Milliseconds of processor time for each of `count` requests."""
+        self.ask(*request, **more)
+        before = self.ticks()
+        for _ in range(count):
+            status, raw = self.ask(*request, **more)
+            expect(status < 300, f"{request[:2]}: {status} {raw[:300]}")
+        return (self.ticks() - before) * 1000 / os.sysconf("SC_CLK_TCK") / count
+
+    def ticks(self):
+        with open(f"/proc/{self.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+
+def figures(binary, options):
+    server = Server(bin=binary, settings=SETTINGS)
+    server.before = {}
+    try:
+        server.start()
+        client = Client(server)
+        _, raw = client.ask("POST", "/container-infra/v1/clustertemplates", {**TEMPLATE, "name": "cost"})
+        template = json.loads(raw)["uuid"]
+        for at in range(options.clusters):
+            status, raw = client.ask("POST", "/container-infra/v1/clusters", {
+                "name": f"c{at}", "cluster_template_id": template, "node_count": 2})
+            expect(status == 202, f"create: {status} {raw[:300]}")
+        last = f"c{options.clusters - 1}"
+        server.until(last, "CREATE_COMPLETE", 300, cloud="jeroboam")
+        many = options.requests
+        source = {"methods": ["token"], "token": {"id": client.token}}
+        issue = {"auth": {"identity": source, "scope": {"project": {"name": "admin", "domain": {"id": "default"}}}}}
+        few = max(many // 50, 5)
+        return {
+            f"list of {options.clusters} clusters": client.cost(few, "GET", "/container-infra/v1/clusters"),
+            f"list of {options.clusters} clusters, detail": client.cost(
+                few, "GET", "/container-infra/v1/clusters/detail"),
+            "template show": client.cost(many, "GET", f"/container-infra/v1/clustertemplates/{template}"),
+            "template create": client.cost(many, "POST", "/container-infra/v1/clustertemplates", body=TEMPLATE),
+            "token validation": client.cost(many, "GET", "/identity/v3/auth/tokens",
+                                            headers={"X-Subject-Token": client.token}),
+            "project list": client.cost(many, "GET", "/identity/v3/projects"),
+            "login without the hash (by token)": client.cost(many, "POST", "/identity/v3/auth/tokens", body=issue),
+        }
+    finally:
+        server.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--old", help="another binary to compare with")
+    parser.add_argument("--clusters", type=int, default=1000)
+    parser.add_argument("--requests", type=int, default=500)
+    options = parser.parse_args()
+    scenarios = Scenarios()
+    seen = {}
+
+    def measure(name, binary):
+        seen[name] = figures(binary, options)
+
+    if options.old:
+        scenarios.run("old", lambda: measure("old", options.old))
+    scenarios.run("new", lambda: measure("new", BIN))
+    for name in seen.get("new", {}):
+        old = seen.get("old", {}).get(name)
+        print(f"{name:45} {'' if old is None else f'{old:8.3f} ms ->'} {seen['new'][name]:8.3f} ms")
+    return scenarios.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""Clients that hold connections without using them do not keep others out: slow
+request heads on the API, half-sent requests on the bootstrap listener, and many
+logins at once. The server is simulated and may open 1024 files.
+slow_clients.py [--connections 2000] [--half 140] [--logins 64]
+Needs: cargo build -p jeroboam --example idle_agents, or IDLE_AGENTS."""
+
+import argparse
+import contextlib
+import errno
+import os
+import resource
+import socket
+import ssl
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from idle_agents import Agents, Host  # noqa: E402
+from simulated import complete, create  # noqa: E402
+from environment import Failed, Scenarios, expect, wait_for  # noqa: E402
+
+FILES = 1024
+# Every request of another client is answered within this time, seconds.
+IN_TIME = 2.0
+MEMORY_KIB = 200 * 1000 * 1000 // 1024
+# The address that the program of the agents connects from.
+AGENT = "127.1.0.0"
+
+
+class Limited(Host):
+    """A server that may open only so many files."""
+
+    def __init__(self):
+        super().__init__()
+        program = os.path.join(self.state, "limited")
+        with open(program, "w") as f:
+            f.write(f'#!/bin/sh\nulimit -n {FILES}\nexec "{self.bin}" "$@"\n')
+        os.chmod(program, 0o755)
+        self.bin = program
+
+    def login(self, user, password, project):
+        body = {"auth": {"identity": {"methods": ["password"], "password": {
+            "user": {"name": user, "domain": {"id": "default"}, "password": password}}},
+            "scope": {"project": {"name": project, "domain": {"id": "default"}}}}}
+        return self.call("POST", "/identity/v3/auth/tokens", body, cloud=None)
+
+    def figure(self, name):
+        for line in self.call("GET", "/metrics", cloud=None).raw.decode().splitlines():
+            if line.startswith(f"jeroboam_{name} "):
+                return int(float(line.split()[1]))
+        raise Failed(f"/metrics has no jeroboam_{name}")
+
+
+class SlowHeads:
+    """Many connections to one address, each of which sends a byte of a request
+    head each second; one that is closed is opened again."""
+
+    def __init__(self, address, count):
+        host, port = address.split("//")[1].rstrip("/").split(":")
+        self.address, self.count, self.opened = (host, int(port)), count, 0
+        self.sockets, self.stopping, self.wrong = [], threading.Event(), None
+        self.complete = threading.Event()
+        self.thread = threading.Thread(target=self.work)
+
+    def connect(self):
+        s = socket.socket()
+        s.setblocking(False)
+        done = s.connect_ex(self.address)
+        if done not in (0, errno.EINPROGRESS):
+            s.close()
+            raise OSError(done, os.strerror(done))
+        self.opened += 1
+        return s
+
+    def work(self):
+        try:
+            while not self.stopping.is_set():
+                begun = time.monotonic()
+                kept = []
+                for s in self.sockets:
+                    try:
+                        s.send(b"G")
+                        kept.append(s)
+                    except BlockingIOError:
+                        kept.append(s)
+                    except OSError:
+                        s.close()
+                self.sockets = kept
+                while len(self.sockets) < self.count and not self.stopping.is_set():
+                    self.sockets.append(self.connect())
+                self.complete.set()
+                self.stopping.wait(max(0, 1 - (time.monotonic() - begun)))
+        except OSError as e:
+            self.wrong = e
+        finally:
+            self.complete.set()
+
+    def __enter__(self):
+        self.thread.start()
+        self.complete.wait()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join()
+        for s in self.sockets:
+            s.close()
+
+
+def timed(what, request, wanted):
+    """The seconds that a request took, which has to be answered in time."""
+    begun = time.monotonic()
+    try:
+        got = request()
+    except OSError as e:
+        raise Failed(f"{what}: {e} after {time.monotonic() - begun:.1f} s") from None
+    took = time.monotonic() - begun
+    expect(got.status == wanted, f"{what}: {got.status} {got.raw[:300]}")
+    expect(took < IN_TIME, f"{what}: {took:.1f} s")
+    return took
+
+
+def slow_heads(server, count):
+    demo = server.credentials("jeroboam-demo")
+    server.token("jeroboam-demo")
+    longest, requests, end = 0, 0, time.monotonic() + 8
+    with SlowHeads(server.address, count) as slow:
+        while time.monotonic() < end:
+            for what, request, wanted in [("list", lambda: server.magnum("GET", "/clusters"), 200),
+                                          ("login", lambda: server.login(*demo), 201)]:
+                longest = max(longest, timed(what, request, wanted))
+                requests += 1
+        expect(slow.wrong is None, f"the slow clients failed: {slow.wrong}")
+        expect(len(slow.sockets) == count, f"{len(slow.sockets)} slow clients")
+        opened = slow.opened
+    evicted = server.figure("api_connections_evicted_total")
+    expect(server.figure("api_connections_refused_total") == 0, "connections were refused")
+    wait_for("few connections", 20, lambda: server.figure("api_connections") < 10)
+    return f"{opened} slow connections, {evicted} evicted; {requests} requests, the longest {longest * 1000:.0f} ms"
+
+
+def logins(server, count):
+    wrong, statuses, lock = [], {}, threading.Lock()
+    together = threading.Barrier(count)
+    before = server.memory()
+
+    def work(number):
+        together.wait()
+        try:
+            got = server.login(f"unknown-{number}", "not the password", "demo")
+        except OSError as e:
+            wrong.append(str(e))
+            return
+        with lock:
+            statuses[got.status] = statuses.get(got.status, 0) + 1
+        refused = got.status == 503 and got.headers["Retry-After"]
+        if got.status != 401 and not refused:
+            wrong.append(f"{got.status} {got.raw[:200]}")
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(count)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    expect(not wrong, "; ".join(wrong[:3]))
+    memory = server.memory()
+    expect(memory < MEMORY_KIB, f"{memory} KiB resident")
+    return f"{statuses}; {before / 1024:.0f} MiB before, {memory / 1024:.0f} MiB afterwards"
+
+
+class HalfSent:
+    """Connections to the bootstrap listener with half-sent requests, from one
+    address: of a third nothing is sent, of a third half a head, of a third the
+    head without the body."""
+
+    HEAD = b"POST /bootstrap/v1/hello HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+    def __init__(self, port, source, count):
+        self.port, self.source, self.sockets = port, source, []
+        for number in range(count):
+            # What the server refuses does not have to be open.
+            with contextlib.suppress(OSError):
+                self.sockets.append(self.open(number % 3))
+
+    def open(self, kind):
+        plain = socket.create_connection(("127.0.0.1", self.port), 5, (self.source, 0))
+        if kind == 0:
+            return plain
+        secure = pinned().wrap_socket(plain)
+        secure.sendall(self.HEAD[:40] if kind == 1 else self.HEAD + b"Content-Length: 1000\r\n\r\n{")
+        return secure
+
+    def close(self):
+        for s in self.sockets:
+            s.close()
+
+
+def pinned():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    # The certificate is not what this script is about.
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def ask(port, source):
+    """The status of a request with an unknown token."""
+    with socket.create_connection(("127.0.0.1", port), IN_TIME, (source, 0)) as plain:
+        with pinned().wrap_socket(plain) as secure:
+            secure.sendall(b"GET /bootstrap/v1/join HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n")
+            return int(secure.recv(64).split()[1])
+
+
+def half_sent(server, count, seeds):
+    agents, half = None, HalfSent(server.port, AGENT, count)
+    try:
+        begun = time.monotonic()
+        agents = Agents(server, seeds[:1])
+        agents.up(1, 5)
+        took = time.monotonic() - begun
+        half.close()
+        half = HalfSent(server.port, AGENT, count)
+        for source in (AGENT, "127.0.0.1"):
+            status = ask(server.port, source)
+            expect(status == 401, f"a request from {source}: {status}")
+        # The agent keeps its session meanwhile.
+        time.sleep(1)
+        expect("ended" not in agents.read(), agents.said[:500])
+        streams = server.stats()["agents"]["streams"]
+        expect(streams >= 1, f"{streams} streams")
+        evicted = server.figure("agent_connections_evicted_total")
+        return f"a session after {took * 1000:.0f} ms; {evicted} evicted"
+    except OSError as e:
+        raise Failed(f"bootstrap: {e}") from None
+    finally:
+        half.close()
+        if agents:
+            agents.stop()
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--connections", type=int, default=2000)
+    args.add_argument("--half", type=int, default=140)
+    args.add_argument("--logins", type=int, default=64)
+    args = args.parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    scenarios = Scenarios()
+    server, seeds = Limited(), []
+
+    def make():
+        server.agents(own=True)
+        server.start()
+        server.template()
+        create([server], 1, 1)
+        complete(server, 1, 120)
+        server.stop()
+        seeds.extend(server.seeds())
+        server.agents(own=False)
+        server.start()
+        return f"{len(seeds)} seeds"
+
+    try:
+        expect(hard > args.connections + 200, f"{hard} open files are too few for this test")
+        if scenarios.run("a simulated cluster", make):
+            scenarios.run(f"{args.connections} slow request heads", lambda: slow_heads(server, args.connections))
+            scenarios.run(f"{args.logins} logins of unknown users", lambda: logins(server, args.logins))
+            scenarios.run(f"{args.half} half-sent requests of agents", lambda: half_sent(server, args.half, seeds))
+    except KeyboardInterrupt:
+        scenarios.failed.append("interrupted: timeout")
+    except Failed as e:
+        scenarios.failed.append(str(e))
+    finally:
+        scenarios.close(server)
+    return scenarios.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
