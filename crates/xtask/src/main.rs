@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod edges;
 mod fuzz;
+mod node_image;
 mod server;
 mod shell;
 mod sim;

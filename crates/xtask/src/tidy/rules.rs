@@ -1,7 +1,8 @@
 //! One function per code rule. Exemptions are in the table of the rule.
 
+use super::file::{File, Finding};
+use super::language;
 use super::source::Line;
-use super::{File, Finding, language};
 
 type Rule = fn(&File) -> Vec<Finding>;
 

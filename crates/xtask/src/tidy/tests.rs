@@ -1,6 +1,7 @@
 //! Each rule reports its violation and ignores similar code.
 
-use super::{File, evaluate, source};
+use super::file::File;
+use super::{evaluate, source};
 
 fn rules_of(path: &str, text: &str) -> Vec<&'static str> {
     evaluate(&File::new(path, text.to_owned()))

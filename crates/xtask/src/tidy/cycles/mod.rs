@@ -1,0 +1,121 @@
+//! Cycles between the modules of a crate. A module is a file; it depends on the
+//! files that define the items that it uses. A re-export is not a use: the user of
+//! a re-exported item depends on the file that defines it. Tests do not count.
+//!
+//! A call of a method is seen only if the receiver is `self`, because the types
+//! of other expressions are unknown here.
+
+mod graph;
+mod modules;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use self::graph::Graph;
+use self::modules::{Modules, Target};
+use super::file::Finding;
+use super::syntax::Syntax;
+
+/// Crates whose cycles are still tolerated, because they are being removed.
+/// An entry is deleted together with the last cycle of its crate.
+const UNTANGLING: &[&str] = &[
+    "clusters",
+    "compute",
+    "db",
+    "docker",
+    "identity",
+    "infra",
+    "jeroboam",
+    "lang",
+    "network",
+    "node",
+    "nodewire",
+    "orchestration",
+    "simulation",
+];
+
+/// The cycles of all crates; those of crates in [`UNTANGLING`] are warnings.
+pub fn check(files: &Syntax) -> Vec<Finding> {
+    roots(files)
+        .flat_map(|root| of_crate(files, root))
+        .map(|mut finding| {
+            let krate = finding.path.split('/').nth(1).unwrap_or_default();
+            finding.warning = UNTANGLING.contains(&krate);
+            finding
+        })
+        .collect()
+}
+
+/// `lib.rs`, `main.rs` and each file below `bin` begin a module tree.
+fn roots(files: &Syntax) -> impl Iterator<Item = &str> {
+    files.keys().map(String::as_str).filter(|path| {
+        path.split_once("/src/").is_some_and(|(_, rest)| {
+            matches!(rest, "lib.rs" | "main.rs")
+                || rest
+                    .strip_prefix("bin/")
+                    .is_some_and(|r| !r.contains('/') || r.ends_with("/main.rs"))
+        })
+    })
+}
+
+/// The cycles of the crate with this root file.
+pub fn of_crate(files: &Syntax, root: &str) -> Vec<Finding> {
+    let graph = dependencies(&Modules::read(files, root));
+    let (base, _) = root.rsplit_once('/').unwrap_or_default();
+    graph
+        .components()
+        .into_iter()
+        .map(|component| describe(&graph, &component, base))
+        .collect()
+}
+
+fn dependencies(modules: &Modules) -> Graph {
+    let mut graph = Graph::default();
+    for (module, reference) in modules.references() {
+        let from = modules.file(module);
+        let mut depend = |target: usize, item: &str| {
+            let to = modules.file(target);
+            if from != to {
+                graph.add(from, to, item, reference.line);
+            }
+        };
+        match modules.resolve(module, &reference.path) {
+            Some(Target::Item { module, name, rest }) => {
+                // A method can be in another file than its type.
+                if let Some(method) = rest.first().or(reference.method.as_ref())
+                    && let Some(place) = modules.method(module, &name, method)
+                {
+                    depend(place, &format!("{name}::{method}"));
+                }
+                depend(module, &name);
+            }
+            Some(Target::Module(_)) | None => {}
+        }
+    }
+    graph
+}
+
+fn describe(graph: &Graph, component: &[&str], base: &str) -> Finding {
+    let short = |path: &str| path.strip_prefix(base).unwrap_or(path)[1..].to_owned();
+    let cycle = graph.shortest_cycle(component);
+    let mut message = format!("{} files depend on each other", component.len());
+    if component.len() > cycle.len() {
+        let names: Vec<String> = component.iter().map(|f| short(f)).collect();
+        message.push_str(&format!(" ({})", names.join(", ")));
+    }
+    message.push_str("; shortest cycle: ");
+    for step in &cycle {
+        message.push_str(&format!("{} -> {} -> ", short(step.from), step.item));
+    }
+    message.push_str(&cycle.first().map(|s| short(s.from)).unwrap_or_default());
+    message.push_str(
+        "; move what both files need into a file that uses neither, or pass it as an argument",
+    );
+    Finding {
+        path: cycle.first().map(|s| s.from).unwrap_or(base).to_owned(),
+        line: cycle.first().map_or(0, |s| s.line),
+        rule: "cycles",
+        message,
+        warning: false,
+    }
+}
