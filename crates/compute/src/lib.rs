@@ -7,6 +7,8 @@
 //! lost, and is removed.
 
 pub mod api;
+mod assembly;
+mod config;
 mod flavor;
 mod host;
 mod image;
@@ -19,6 +21,7 @@ mod service;
 mod tests;
 
 pub use api::ComputeApi;
+pub use config::{ComputeConfig, Sealer};
 pub use schema::migrations;
 pub use server::container_name;
-pub use service::{Compute, ComputeConfig, Sealer};
+pub use service::Compute;

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod api;
+mod assembly;
 mod network;
 mod port;
 mod router;

@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::client::Api;
-use super::cluster::text;
+use super::fields::text;
 use super::kubeconfig::{self, Credentials, Names};
 
 /// Address of the API of a cluster.

@@ -4,6 +4,7 @@ mod client;
 mod cluster;
 mod credentials;
 mod doctor;
+mod fields;
 mod image;
 mod kubeconfig;
 mod leaks;
@@ -11,12 +12,11 @@ mod policy;
 mod progress;
 mod serve;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Container clusters as a service: server and command line in one.
 #[derive(Parser)]
@@ -36,7 +36,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server.
-    Serve(ServeArgs),
+    Serve(serve::ServeArgs),
     /// Check the prerequisites of this machine, and print commands that fix problems.
     Doctor,
     /// Node images.
@@ -56,32 +56,6 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Print a completion script for a shell.
     Completion { shell: clap_complete::Shell },
-}
-
-/// Arguments of `serve`; each overrides the file.
-#[derive(ClapArgs)]
-pub struct ServeArgs {
-    /// Database file, keys and clouds.yaml [default: ~/.local/share/jeroboam].
-    #[arg(long)]
-    pub state_dir: Option<PathBuf>,
-    /// Address of the API [default: 127.0.0.1:9511]; port 0 picks a free one.
-    #[arg(long)]
-    pub listen: Option<SocketAddr>,
-    /// sqlite:PATH, postgres://… or mysql://… [default: SQLite in the state directory].
-    /// Others can read the arguments of a process: a URL with a password belongs
-    /// into the variable JEROBOAM_DATABASE or into a file.
-    #[arg(long)]
-    pub database: Option<String>,
-    /// File whose first line is the URL of the database.
-    #[arg(long, conflicts_with = "database")]
-    pub database_file: Option<PathBuf>,
-    /// TOML file; see the operator guide.
-    #[arg(long)]
-    pub config: Option<PathBuf>,
-    /// Create the project `demo` with a user who may create clusters, and so become
-    /// root on the host: for a machine that only you use.
-    #[arg(long)]
-    pub demo_project: bool,
 }
 
 #[derive(Subcommand)]

@@ -1,13 +1,41 @@
 //! `jeroboam serve`.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use clap::Args;
 use rustix::fs::Mode;
 
-use super::ServeArgs;
 use crate::config::Config;
 use crate::server;
+
+/// Arguments of `serve`; each overrides the file.
+#[derive(Args)]
+pub struct ServeArgs {
+    /// Database file, keys and clouds.yaml [default: ~/.local/share/jeroboam].
+    #[arg(long)]
+    pub state_dir: Option<PathBuf>,
+    /// Address of the API [default: 127.0.0.1:9511]; port 0 picks a free one.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// sqlite:PATH, postgres://… or mysql://… [default: SQLite in the state directory].
+    /// Others can read the arguments of a process: a URL with a password belongs
+    /// into the variable JEROBOAM_DATABASE or into a file.
+    #[arg(long)]
+    pub database: Option<String>,
+    /// File whose first line is the URL of the database.
+    #[arg(long, conflicts_with = "database")]
+    pub database_file: Option<PathBuf>,
+    /// TOML file; see the operator guide.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Create the project `demo` with a user who may create clusters, and so become
+    /// root on the host: for a machine that only you use.
+    #[arg(long)]
+    pub demo_project: bool,
+}
 
 pub async fn run(args: ServeArgs) -> Result<ExitCode> {
     // Whatever the server writes, others on this machine must not read it.
