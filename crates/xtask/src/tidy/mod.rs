@@ -3,19 +3,23 @@
 //! reasons.
 
 mod cycles;
+mod fenced;
 mod file;
 mod language;
+mod modules;
 mod rules;
 pub mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod unused;
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
 pub use self::file::{File, Finding};
+use self::modules::Modules;
 use self::syntax::Syntax;
 
 /// All findings in the crates below `root`, ordered by path and line.
@@ -25,6 +29,7 @@ pub fn scan(root: &Path) -> Result<Vec<Finding>> {
     paths.sort();
     let mut found = Vec::new();
     let mut syntax = Syntax::new();
+    let mut files = Vec::new();
     for path in paths {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{} does not read", path.display()))?;
@@ -40,8 +45,14 @@ pub fn scan(root: &Path) -> Result<Vec<Finding>> {
             syntax.insert(short, parsed);
         }
         found.extend(evaluate(&file));
+        files.push(file);
     }
-    found.extend(cycles::check(&syntax));
+    let crates: Vec<Modules> = modules::roots(&syntax)
+        .map(|root| Modules::read(&syntax, root))
+        .collect();
+    found.extend(cycles::check(&crates));
+    found.extend(fenced::check(&crates));
+    found.extend(unused::check(root, &crates, &files)?);
     Ok(found)
 }
 

@@ -6,66 +6,55 @@
 //! of other expressions are unknown here.
 
 mod graph;
-mod modules;
-mod reader;
 #[cfg(test)]
 mod tests;
 
 use self::graph::Graph;
-use self::modules::{Modules, Target};
 use super::file::Finding;
-use super::syntax::Syntax;
+use super::modules::{Modules, Target};
 
-/// Crates whose cycles are still tolerated, because they are being removed.
-/// An entry is deleted together with the last cycle of its crate.
+/// Folders below `crates` whose cycles are still tolerated, because they are being
+/// removed. An entry is deleted together with its last cycle.
 const UNTANGLING: &[&str] = &[
     "clusters",
-    "compute",
     "db",
-    "docker",
     "identity",
-    "infra",
-    "jeroboam",
-    "lang",
-    "network",
+    "infra/src/sim",
+    "jeroboam/src/server/bootstrap",
     "node",
-    "nodewire",
-    "orchestration",
-    "simulation",
+    "orchestration/src/engine",
+    "orchestration/src/resource",
 ];
 
-/// The cycles of all crates; those of crates in [`UNTANGLING`] are warnings.
-pub fn check(files: &Syntax) -> Vec<Finding> {
-    roots(files)
-        .flat_map(|root| of_crate(files, root))
-        .map(|mut finding| {
-            let krate = finding.path.split('/').nth(1).unwrap_or_default();
-            finding.warning = UNTANGLING.contains(&krate);
-            finding
-        })
+/// The cycles of all crates; those in [`UNTANGLING`] are warnings.
+pub fn check(crates: &[Modules]) -> Vec<Finding> {
+    crates
+        .iter()
+        .flat_map(|modules| of_crate(modules, UNTANGLING))
         .collect()
 }
 
-/// `lib.rs`, `main.rs` and each file below `bin` begin a module tree.
-fn roots(files: &Syntax) -> impl Iterator<Item = &str> {
-    files.keys().map(String::as_str).filter(|path| {
-        path.split_once("/src/").is_some_and(|(_, rest)| {
-            matches!(rest, "lib.rs" | "main.rs")
-                || rest
-                    .strip_prefix("bin/")
-                    .is_some_and(|r| !r.contains('/') || r.ends_with("/main.rs"))
-        })
+/// Whether all files of a component are in one of the folders.
+fn is_tolerated(component: &[&str], folders: &[&str]) -> bool {
+    folders.iter().any(|folder| {
+        let prefix = format!("crates/{folder}/");
+        component.iter().all(|file| file.starts_with(&prefix))
     })
 }
 
-/// The cycles of the crate with this root file.
-pub fn of_crate(files: &Syntax, root: &str) -> Vec<Finding> {
-    let graph = dependencies(&Modules::read(files, root));
+/// The cycles of a crate.
+fn of_crate(modules: &Modules, tolerated: &[&str]) -> Vec<Finding> {
+    let graph = dependencies(modules);
+    let root = modules.file(0);
     let (base, _) = root.rsplit_once('/').unwrap_or_default();
     graph
         .components()
         .into_iter()
-        .map(|component| describe(&graph, &component, base))
+        .map(|component| {
+            let mut finding = describe(&graph, &component, base);
+            finding.warning = is_tolerated(&component, tolerated);
+            finding
+        })
         .collect()
 }
 

@@ -16,9 +16,29 @@ pub struct Reference {
     pub line: usize,
 }
 
+/// A function, or the items of a module outside of functions.
+#[derive(Debug, Default)]
+pub struct Function {
+    pub name: String,
+    /// The type of its `impl` block.
+    pub self_type: Option<Vec<String>>,
+    /// It runs under a lease: it takes one, or belongs to a type that holds one.
+    pub leased: bool,
+    /// Indices of its references in [`Contents::references`].
+    pub references: std::ops::Range<usize>,
+    /// Its `impl` block is of a trait.
+    pub of_trait: bool,
+    /// Methods of other values than `self` that it calls and awaits.
+    pub calls: Vec<String>,
+    /// Lines of transactions without a fence.
+    pub unfenced: Vec<usize>,
+}
+
 #[derive(Debug, Default)]
 pub struct Contents {
     pub items: HashSet<String>,
+    /// Those of `items` that can be followed by `::`.
+    pub types: HashSet<String>,
     /// Imported name to paths; a name may denote a type and a function.
     pub imports: HashMap<String, Vec<Vec<String>>>,
     /// Modules whose names are all imported.
@@ -26,6 +46,9 @@ pub struct Contents {
     /// Methods of `impl` blocks without a trait: path of the type, method.
     pub methods: Vec<(Vec<String>, String)>,
     pub references: Vec<Reference>,
+    pub functions: Vec<Function>,
+    /// Types with a field that is a lease.
+    pub lease_holders: HashSet<String>,
 }
 
 /// Reads a module; its child modules are returned unread.
@@ -36,12 +59,23 @@ pub fn read(items: &[syn::Item]) -> (Contents, Vec<&syn::ItemMod>) {
         match item {
             syn::Item::Mod(child) => children.push(child),
             _ => {
-                reader.contents.items.extend(name_of(item));
+                let name = name_of(item);
+                if is_type(item) {
+                    reader.contents.types.extend(name.clone());
+                }
+                reader.contents.items.extend(name);
                 reader.visit_item(item);
             }
         }
     }
     (reader.contents, children)
+}
+
+fn is_type(item: &syn::Item) -> bool {
+    !matches!(
+        item,
+        syn::Item::Const(_) | syn::Item::Fn(_) | syn::Item::Macro(_) | syn::Item::Static(_)
+    )
 }
 
 fn name_of(item: &syn::Item) -> Option<String> {
@@ -61,14 +95,48 @@ fn name_of(item: &syn::Item) -> Option<String> {
     Some(name.to_string())
 }
 
+/// Whether a type is a lease or a reference to one.
+fn names_lease(ty: &syn::Type) -> bool {
+    match ty {
+        syn::Type::Reference(inner) => names_lease(&inner.elem),
+        syn::Type::Path(p) => p.path.segments.last().is_some_and(|s| s.ident == "Lease"),
+        _ => false,
+    }
+}
+
 #[derive(Default)]
 struct Reader {
     contents: Contents,
     /// The type of the `impl` block that is read.
     self_type: Option<Vec<String>>,
+    of_trait: bool,
+    /// The function that is read; nested ones belong to it.
+    function: Option<Function>,
 }
 
 impl Reader {
+    fn read_function(&mut self, signature: &syn::Signature, read: impl FnOnce(&mut Self)) {
+        if self.function.is_some() {
+            return read(self);
+        }
+        let begin = self.contents.references.len();
+        self.function = Some(Function {
+            name: signature.ident.to_string(),
+            self_type: self.self_type.clone(),
+            of_trait: self.of_trait,
+            leased: signature.inputs.iter().any(|input| match input {
+                syn::FnArg::Typed(typed) => names_lease(&typed.ty),
+                syn::FnArg::Receiver(_) => false,
+            }),
+            ..Function::default()
+        });
+        read(self);
+        if let Some(mut function) = self.function.take() {
+            function.references = begin..self.contents.references.len();
+            self.contents.functions.push(function);
+        }
+    }
+
     fn refer(&mut self, path: Vec<String>, line: usize) {
         let (path, method) = match (&self.self_type, path.first().map(String::as_str)) {
             (Some(own), Some("Self")) => (own.clone(), path.get(1).cloned()),
@@ -77,6 +145,17 @@ impl Reader {
         self.contents
             .references
             .push(Reference { path, method, line });
+    }
+
+    /// `db::write!`, and what it is made of, begin a transaction without a fence.
+    fn note_unfenced(&mut self, path: &[String], line: usize) {
+        let is = |name: &str| path.last().is_some_and(|last| last == name);
+        let of_db = path.first().is_some_and(|first| first == "db");
+        if (of_db && is("write") || is("commit_with_receipt"))
+            && let Some(function) = &mut self.function
+        {
+            function.unfenced.push(line);
+        }
     }
 
     fn call_on_self(&mut self, method: &proc_macro2::Ident) {
@@ -140,7 +219,15 @@ impl Reader {
                         self.refer(path_segments(&path), literal.span().start().line);
                     }
                 }
-                TokenTree::Ident(first) if i == 0 || !punct(i - 1, '.') => {
+                TokenTree::Ident(method) if i > 0 && punct(i - 1, '.') => {
+                    if let Some(function) = &mut self.function
+                        && matches!(tokens.get(i + 1), Some(TokenTree::Group(_)))
+                        && matches!(tokens.get(i + 3), Some(TokenTree::Ident(a)) if a == "await")
+                    {
+                        function.calls.push(method.to_string());
+                    }
+                }
+                TokenTree::Ident(first) => {
                     let mut path = vec![first.to_string()];
                     while punct(i + 1, ':')
                         && punct(i + 2, ':')
@@ -148,6 +235,9 @@ impl Reader {
                     {
                         path.push(next.to_string());
                         i += 3;
+                    }
+                    if punct(i + 1, '!') {
+                        self.note_unfenced(&path, first.span().start().line);
                     }
                     if path == ["self"]
                         && punct(i + 1, '.')
@@ -192,9 +282,11 @@ impl<'ast> Visit<'ast> for Reader {
                 }
             }
         }
-        let outer = std::mem::replace(&mut self.self_type, own);
+        let outer_type = std::mem::replace(&mut self.self_type, own);
+        let outer_trait = std::mem::replace(&mut self.of_trait, item.trait_.is_some());
         visit::visit_item_impl(self, item);
-        self.self_type = outer;
+        self.self_type = outer_type;
+        self.of_trait = outer_trait;
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -211,16 +303,47 @@ impl<'ast> Visit<'ast> for Reader {
         visit::visit_expr_method_call(self, call);
     }
 
+    fn visit_expr_await(&mut self, expr: &'ast syn::ExprAwait) {
+        if let syn::Expr::MethodCall(call) = &*expr.base
+            && let Some(function) = &mut self.function
+        {
+            function.calls.push(call.method.to_string());
+        }
+        visit::visit_expr_await(self, expr);
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.read_function(&item.sig, |reader| visit::visit_item_fn(reader, item));
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.read_function(&item.sig, |reader| visit::visit_impl_item_fn(reader, item));
+    }
+
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        if item.fields.iter().any(|field| names_lease(&field.ty)) {
+            self.contents.lease_holders.insert(item.ident.to_string());
+        }
+        visit::visit_item_struct(self, item);
+    }
+
     fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-        self.refer(path_segments(&mac.path), line_of(&mac.path));
+        let path = path_segments(&mac.path);
+        self.note_unfenced(&path, line_of(&mac.path));
+        self.refer(path, line_of(&mac.path));
         self.tokens(mac.tokens.clone(), false);
     }
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
-        if attribute.path().is_ident("serde")
-            && let syn::Meta::List(list) = &attribute.meta
+        let path = path_segments(attribute.path());
+        let known = |name| attribute.path().is_ident(name);
+        if let syn::Meta::List(list) = &attribute.meta
+            && (known("serde") || known("derive"))
         {
-            self.tokens(list.tokens.clone(), true);
+            self.tokens(list.tokens.clone(), known("serde"));
+        }
+        if path.len() > 1 {
+            self.refer(path, line_of(attribute.path()));
         }
     }
 }

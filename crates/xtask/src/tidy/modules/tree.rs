@@ -1,9 +1,9 @@
 //! The modules of a crate and the resolution of paths to the module that
 //! defines an item.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use super::reader::{self, Contents, Reference};
+use super::reader::{self, Contents, Function, Reference};
 use crate::tidy::syntax::Syntax;
 
 /// Import chains longer than this are circular, as `use a as a`.
@@ -120,6 +120,48 @@ impl Modules {
             .flat_map(|(i, m)| m.contents.references.iter().map(move |r| (i, r)))
     }
 
+    /// All functions, with their modules.
+    pub fn functions(&self) -> impl Iterator<Item = (usize, &Function)> {
+        self.all
+            .iter()
+            .enumerate()
+            .flat_map(|(i, m)| m.contents.functions.iter().map(move |f| (i, f)))
+    }
+
+    /// The uses of paths in a function.
+    pub fn references_of(&self, module: usize, function: &Function) -> &[Reference] {
+        self.all
+            .get(module)
+            .and_then(|m| m.contents.references.get(function.references.clone()))
+            .unwrap_or_default()
+    }
+
+    /// Whether a type has a field that is a lease.
+    pub fn holds_lease(&self, module: usize, name: &str) -> bool {
+        self.all
+            .get(module)
+            .is_some_and(|m| m.contents.lease_holders.contains(name))
+    }
+
+    /// The first names of paths that begin outside of this crate.
+    pub fn external_names(&self) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        for (i, module) in self.all.iter().enumerate() {
+            let contents = &module.contents;
+            let used = contents.references.iter().map(|r| &r.path);
+            let imported = contents.imports.values().flatten();
+            for path in used.chain(imported).chain(&contents.globs) {
+                if let [first, ..] = &path[..]
+                    && !matches!(first.as_str(), "crate" | "self" | "super" | "Self")
+                    && self.lookup(i, first, path.len() > 1, 0).is_none()
+                {
+                    found.insert(first.as_str());
+                }
+            }
+        }
+        found
+    }
+
     /// What a path in a module denotes; `None` if it is not of this crate.
     pub fn resolve(&self, module: usize, path: &[String]) -> Option<Target> {
         self.resolve_within(module, path, 0)
@@ -182,7 +224,12 @@ impl Modules {
             return child;
         }
         let mut found: Vec<Target> = Vec::new();
-        if module.contents.items.contains(name) {
+        let items = if inside {
+            &module.contents.types
+        } else {
+            &module.contents.items
+        };
+        if items.contains(name) {
             found.push(Target::Item {
                 module: at,
                 name: name.to_owned(),
