@@ -5,6 +5,13 @@
 //! entries are deleted with the row of the server, after the objects are
 //! removed. An object without an entry was created by a call whose answer was
 //! lost, and is removed.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        reason = "tests read what they may use from the environment, and start tasks"
+    )
+)]
 
 pub mod api;
 mod assembly;

@@ -1,4 +1,8 @@
 //! The command line: arguments and dispatch.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment of its user"
+)]
 
 mod client;
 mod cluster;
