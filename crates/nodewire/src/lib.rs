@@ -65,7 +65,8 @@ pub use member::{CsrAsk, CsrGrant, JoinTicket, Published, Ready};
 pub use observed::{Observed, ObservedNode};
 pub use problem::Problem;
 pub use protocols::{
-    AGENT_PROTOCOLS, PROTOCOL_CALLS, PROTOCOL_SESSION, Protocols, SERVER_PROTOCOLS,
+    AGENT_PROTOCOLS, LONG_POLL_SECONDS, PREFIX, PROTOCOL_CALLS, PROTOCOL_SESSION, Protocols,
+    SERVER_PROTOCOLS,
 };
 pub use role::Role;
 pub use session::{
@@ -76,7 +77,3 @@ pub use task::{Task, TaskKind, TaskResult};
 
 /// Path of the seed, written by compute before the container starts.
 pub const SEED_PATH: &str = "/var/lib/jeroboam/seed.json";
-/// Prefix of the routes of protocol 1.
-pub const PREFIX: &str = "/bootstrap/v1";
-/// Seconds of a long poll that agents of protocol 1 ask for.
-pub const LONG_POLL_SECONDS: u32 = 25;

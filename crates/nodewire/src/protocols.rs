@@ -4,6 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Prefix of the routes of protocol 1.
+pub const PREFIX: &str = "/bootstrap/v1";
+/// Seconds of a long poll that agents of protocol 1 ask for.
+pub const LONG_POLL_SECONDS: u32 = 25;
 /// The first protocol: one HTTP call per request, below [`crate::PREFIX`].
 pub const PROTOCOL_CALLS: u32 = 1;
 /// The second protocol: a session, below [`crate::SESSION_PREFIX`].

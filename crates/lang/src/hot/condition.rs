@@ -8,7 +8,7 @@ use super::bound::Bound;
 use crate::{Kind, Node, Path, Problem};
 
 pub(super) const YAQL: &str =
-    "The function yaql is not supported;
+    "The function yaql is not supported; use conditions, map_merge, repeat and str_split.";
 
 /// Maximum depth of conditions that refer to each other.
 const MAX_DEPTH: usize = 200;

@@ -12,7 +12,6 @@ use super::text::{self, Substitute, python_text};
 use super::{collections, condition, version};
 use crate::{Kind, Node, Path, Problem};
 
- use conditions, map_merge, repeat and str_split.";
 const GET_FILE: &str =
     "The function get_file is not supported yet; put the content into the template or a parameter.";
 

@@ -18,10 +18,10 @@ mod text;
 mod version;
 
 pub use bound::{Bound, Reference, Scope};
-pub use check::check;
+pub use budget::MAX_OUTPUT;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use budget::cost;
-pub use budget::MAX_OUTPUT;
+pub use check::check;
 pub use eval::Variable;
 pub use param::{Param, Pseudo};
 pub use param_type::ParamType;

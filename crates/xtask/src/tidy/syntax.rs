@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 /// Parsed files by path from the checkout's root.
 pub type Syntax = BTreeMap<String, syn::File>;
 
+/// Conditions of items for the fuzz targets.
+const FUZZING: &[&str] = &["feature=\"fuzzing\"", "any(test,feature=\"fuzzing\")"];
+
 /// The names of a path, without generic arguments.
 pub fn path_segments(path: &syn::Path) -> Vec<String> {
     path.segments.iter().map(|s| s.ident.to_string()).collect()
@@ -32,9 +35,10 @@ fn is_test_attribute(attribute: &syn::Attribute) -> bool {
     let syn::Meta::List(list) = &attribute.meta else {
         return false;
     };
-    // `test` and `all(test, …)`; what is under `not(test)` is production code.
+    // `test`, `all(test, …)` and what is for fuzzing; what is under `not(test)` is
+    // production code.
     let text = list.tokens.to_string().replace(' ', "");
-    text == "test" || text.starts_with("all(test,")
+    text == "test" || text.starts_with("all(test,") || FUZZING.contains(&text.as_str())
 }
 
 fn attributes(item: &syn::Item) -> &[syn::Attribute] {

@@ -20,7 +20,7 @@ const UNTANGLING: &[&str] = &[
     "db",
     "identity",
     "infra/src/sim",
-    "jeroboam/src/server/bootstrap",
+    "jeroboam/src/server",
     "node",
     "orchestration/src/engine",
     "orchestration/src/resource",
