@@ -118,14 +118,6 @@ pub struct Image {
     pub reference: String,
 }
 
-impl Image {
-    /// # Errors
-    /// Invalid `node_flavour`, naming the value and the valid values.
-    pub fn flavour(&self) -> Result<NodeFlavour> {
-        crate::image::flavour(&self.properties, &self.reference)
-    }
-}
-
 /// An image that an operator has built on the hosts.
 #[derive(Debug, Clone, Default)]
 pub struct NewImage {
@@ -134,20 +126,6 @@ pub struct NewImage {
     pub os_distro: Option<String>,
     pub properties: BTreeMap<String, String>,
     pub reference: String,
-}
-
-impl NewImage {
-    /// # Errors
-    /// Same errors as [`Image::flavour`].
-    pub fn flavour(&self) -> Result<NodeFlavour> {
-        crate::image::flavour(&self.properties, &self.reference)
-    }
-}
-
-impl std::fmt::Display for NodeFlavour {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_stored())
-    }
 }
 
 #[async_trait]

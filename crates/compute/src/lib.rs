@@ -5,8 +5,17 @@
 //! entries are deleted with the row of the server, after the objects are
 //! removed. An object without an entry was created by a call whose answer was
 //! lost, and is removed.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        reason = "tests read what they may use from the environment, and start tasks"
+    )
+)]
 
 pub mod api;
+mod assembly;
+mod config;
 mod flavor;
 mod host;
 mod image;
@@ -19,6 +28,7 @@ mod service;
 mod tests;
 
 pub use api::ComputeApi;
+pub use config::{ComputeConfig, Sealer};
 pub use schema::{migrations, sealed_columns};
 pub use server::container_name;
-pub use service::{Compute, ComputeConfig, Sealer};
+pub use service::Compute;

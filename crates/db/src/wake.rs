@@ -254,6 +254,10 @@ impl Db {
     /// On PostgreSQL, forwards notifications of all servers to [`Wakes`] and
     /// sends those of this server. The tasks end with the last handle to the
     /// database.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tasks end with the last handle to the database"
+    )]
     pub(crate) async fn listen(&self) -> Result<()> {
         let Pools::Postgres { work, leases } = &self.pools else {
             return Ok(());

@@ -1,12 +1,15 @@
 //! The engine handle: connected by the first call, shared by all calls.
 
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
+use bytes::Bytes;
+use infra::ProgramSpec;
 use kernel::{Error, Result};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
-use crate::pull;
+use crate::fault;
 
 /// Default address of the engine.
 pub const DEFAULT_URL: &str = "unix:///var/run/docker.sock";
@@ -14,6 +17,13 @@ pub const DEFAULT_URL: &str = "unix:///var/run/docker.sock";
 const TIMEOUT: u64 = 60;
 /// Maximum number of concurrent changes; more only slow the engine down.
 const CHANGES: usize = 32;
+
+/// A program as an archive, with the source that it was created from.
+#[derive(Clone)]
+pub(crate) struct Archive {
+    pub(crate) of: (ProgramSpec, Option<SystemTime>),
+    pub(crate) bytes: Bytes,
+}
 
 /// A Docker Engine; cheap to clone.
 #[derive(Clone)]
@@ -28,7 +38,7 @@ pub struct Engine {
     pub(crate) changes: Arc<Semaphore>,
     /// The archive of the last copied program, shared by nodes that are created
     /// together.
-    pub(crate) program: Arc<Mutex<Option<pull::Archive>>>,
+    pub(crate) program: Arc<Mutex<Option<Archive>>>,
 }
 
 impl Engine {
@@ -70,6 +80,25 @@ impl Engine {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The name of the host for messages; its address if unknown.
+    pub(crate) async fn host_name(&self) -> &str {
+        if self.name.get().is_none() {
+            // After a failure the address is used.
+            if let Ok(docker) = self.docker().await
+                && let Ok(info) = docker.info().await
+            {
+                let name = info.name.unwrap_or_else(|| self.url.clone());
+                let _ = self.name.set(name);
+            }
+        }
+        self.name.get().map_or(&self.url, String::as_str)
+    }
+
+    /// Converts a failed call; `step` completes "could not …".
+    pub(crate) fn fault(&self, step: &str, e: &bollard::errors::Error) -> Error {
+        fault::fault(&self.url, step, e)
     }
 
     /// Acquires a permit for one concurrent change, released when dropped.

@@ -3,51 +3,49 @@
 use bollard::errors::Error as Engine;
 use kernel::{Error, Kind};
 
-impl crate::Engine {
-    /// Converts a failed call; `step` completes "could not …".
-    pub(crate) fn fault(&self, step: &str, e: &Engine) -> Error {
-        match e {
-            Engine::DockerResponseServerError {
-                status_code,
-                message,
-            } => self.refused(step, *status_code, message),
-            Engine::RequestTimeoutError => Error::timeout(format!(
-                "Docker Engine at {}: no answer in time to '{step}'; look at its log and its load",
-                self.url
-            )),
-            Engine::SocketNotFoundError(_)
-            | Engine::IOError { .. }
-            | Engine::HyperResponseError { .. }
-            | Engine::HyperLegacyError { .. } => Error::unavailable(format!(
-                "Docker Engine at {} does not answer; start it with `systemctl start docker` or `dockerd`",
-                self.url
-            ))
-            .context(e),
-            _ => Error::new(
-                Kind::Internal,
-                format!("Docker Engine at {}: could not {step}: {e}", self.url),
-            ),
-        }
+/// Converts a failed call of the engine at `url`; `step` completes "could not …".
+pub(crate) fn fault(url: &str, step: &str, e: &Engine) -> Error {
+    match e {
+        Engine::DockerResponseServerError {
+            status_code,
+            message,
+        } => refused(url, step, *status_code, message),
+        Engine::RequestTimeoutError => Error::timeout(format!(
+            "Docker Engine at {}: no answer in time to '{step}'; look at its log and its load",
+            url
+        )),
+        Engine::SocketNotFoundError(_)
+        | Engine::IOError { .. }
+        | Engine::HyperResponseError { .. }
+        | Engine::HyperLegacyError { .. } => Error::unavailable(format!(
+            "Docker Engine at {} does not answer; start it with `systemctl start docker` or `dockerd`",
+            url
+        ))
+        .context(e),
+        _ => Error::new(
+            Kind::Internal,
+            format!("Docker Engine at {}: could not {step}: {e}", url),
+        ),
     }
+}
 
-    fn refused(&self, step: &str, status: u16, message: &str) -> Error {
-        let kind = match status {
-            404 => Kind::NotFound,
-            409 | 403 => Kind::Conflict,
-            503 => Kind::Unavailable { retry_after: 1 },
-            _ => Kind::Internal,
-        };
-        let fix = hint(message).map(|f| format!("; {f}")).unwrap_or_default();
-        Error::new(
-            kind,
-            format!(
-                "Docker Engine at {}: could not {step}: {}{fix}",
-                self.url,
-                message.trim()
-            ),
-        )
-        .context(format!("HTTP {status}"))
-    }
+fn refused(url: &str, step: &str, status: u16, message: &str) -> Error {
+    let kind = match status {
+        404 => Kind::NotFound,
+        409 | 403 => Kind::Conflict,
+        503 => Kind::Unavailable { retry_after: 1 },
+        _ => Kind::Internal,
+    };
+    let fix = hint(message).map(|f| format!("; {f}")).unwrap_or_default();
+    Error::new(
+        kind,
+        format!(
+            "Docker Engine at {}: could not {step}: {}{fix}",
+            url,
+            message.trim()
+        ),
+    )
+    .context(format!("HTTP {status}"))
 }
 
 /// The HTTP status of the engine's answer, if any.

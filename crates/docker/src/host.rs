@@ -252,15 +252,6 @@ impl Engine {
                 .filter_map(move |e| std::future::ready(e.ok().and_then(observed))),
         ))
     }
-
-    /// The name of the host for messages; its address if unknown.
-    pub(crate) async fn host_name(&self) -> &str {
-        if self.name.get().is_none() {
-            // Learned as a side effect; after a failure the address is used.
-            let _ = self.info().await;
-        }
-        self.name.get().map_or(&self.url, String::as_str)
-    }
 }
 
 fn addresses(networks: Option<HashMap<String, EndpointSettings>>) -> BTreeMap<String, String> {

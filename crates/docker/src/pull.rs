@@ -2,7 +2,7 @@
 //! program into their containers.
 
 use std::sync::PoisonError;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bollard::query_parameters::{CreateImageOptionsBuilder, UploadToContainerOptionsBuilder};
 use bytes::Bytes;
@@ -10,17 +10,11 @@ use futures_util::StreamExt as _;
 use infra::ProgramSpec;
 use kernel::{Error, Kind, Result};
 
+use crate::engine::Archive;
 use crate::{Engine, spec};
 
 /// Timeout of a pull; such node images have some hundred MB.
 const PULL_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// A program as an archive, with the source that it was created from.
-#[derive(Clone)]
-pub(crate) struct Archive {
-    of: (ProgramSpec, Option<SystemTime>),
-    bytes: Bytes,
-}
 
 impl Engine {
     /// Pulls an image from the registry in its name.

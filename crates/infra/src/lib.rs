@@ -3,6 +3,13 @@
 //! stored before its creation, and carries the label [`LABEL`]. Every changing
 //! call states its actor ([`Actor`]); existing objects are changed and removed
 //! by the id that the engine assigned.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        reason = "tests read what they may use from the environment, and start tasks"
+    )
+)]
 
 mod host;
 mod late;

@@ -1,4 +1,8 @@
 //! Configuration: defaults, then the TOML file, then flags.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the configuration reads the environment"
+)]
 
 mod limits;
 

@@ -54,6 +54,10 @@ pub fn now_micros() -> i64 {
         return clock.now_micros();
     }
     let (start, wall) = *START.get_or_init(|| {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the only reader of the wall clock"
+        )]
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

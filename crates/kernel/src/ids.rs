@@ -17,6 +17,7 @@ pub fn simulate(seed: Option<u64>) {
 }
 
 /// 16 random bytes.
+#[expect(clippy::disallowed_methods, reason = "the only source of random ids")]
 fn bytes() -> [u8; 16] {
     SEEDED.with_borrow_mut(|seeded| match seeded {
         Some(rng) => {

@@ -8,9 +8,11 @@ mod event;
 pub mod ids;
 mod page;
 mod policy;
+mod rule;
 
 pub use ctx::{Ctx, Scope};
 pub use error::{Error, Kind, Result};
 pub use event::{Event, OwnerKey};
 pub use page::{Page, SortDir};
-pub use policy::{Enforcer, Granted, Rule, Target};
+pub use policy::{Enforcer, Target};
+pub use rule::{Granted, Rule};

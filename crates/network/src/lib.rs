@@ -4,9 +4,17 @@
 //!
 //! The row of a network is the ledger entry of its bridge `jb-net-<id>`: it
 //! exists before the bridge is created and until after it is removed.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        reason = "tests read what they may use from the environment, and start tasks"
+    )
+)]
 
 pub mod access;
 pub mod api;
+mod assembly;
 mod network;
 mod port;
 mod router;

@@ -1,18 +1,16 @@
-//! The service: its handles and its public methods.
+//! The handles and the configuration of the service.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use db::Db;
-use flow::{Reconciler, Tasks};
-use infra::{LateCalls, Leak, NetworkFabric};
+use infra::{LateCalls, NetworkFabric};
 use ipnet::Ipv4Net;
 use kernel::Result;
 use tokio::sync::watch;
 
-use crate::NetworkApi;
-use crate::network::{self, Bridges};
+use crate::network;
 
 /// Configuration by the operator.
 #[derive(Debug, Clone)]
@@ -56,29 +54,6 @@ impl NetworkService {
         }
     }
 
-    /// Returns the interface of this embedded service.
-    #[must_use]
-    pub fn api(&self) -> NetworkApi {
-        NetworkApi {
-            networks: Arc::new(self.clone()),
-            subnets: Arc::new(self.clone()),
-            ports: Arc::new(self.clone()),
-            routers: Arc::new(self.clone()),
-            security_groups: Arc::new(self.clone()),
-        }
-    }
-
-    #[must_use]
-    pub fn reconcilers(&self) -> Vec<Arc<dyn Reconciler>> {
-        vec![Arc::new(Bridges::new(self.clone()))]
-    }
-
-    /// Watches engine events in `tasks`: orphaned bridges are removed, firewall
-    /// rules are restored.
-    pub fn watch(&self, tasks: &Tasks) {
-        network::watch(self.clone(), tasks);
-    }
-
     /// The gateway addresses of existing bridges, which can be bound while they
     /// are in this set. Filled by [`Self::load_gateways`] and by the reconciler
     /// of this process.
@@ -100,13 +75,5 @@ impl NetworkService {
             changed
         });
         Ok(())
-    }
-
-    /// Compares the bridges of the engine with the rows in both directions.
-    ///
-    /// # Errors
-    /// Fails if the fabric or the database fails.
-    pub async fn leaks(&self) -> Result<Vec<Leak>> {
-        network::leaks(self).await
     }
 }

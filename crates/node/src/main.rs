@@ -9,6 +9,18 @@
 //!
 //! Every part can be stopped and restarted at any time: completed work is
 //! detected instead of remembered.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        reason = "tests read what they may use from the environment, and start tasks"
+    )
+)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the console of the agent is its log"
+)]
 
 mod channel;
 mod engine;

@@ -5,17 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds::{self, Bounded, FieldError, Message};
 use crate::redacted::redact_debug;
-use crate::{KubePlan, Protocols};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    Manager,
-    Worker,
-    /// Runs in front of the API servers of several masters; not a member of the
-    /// cluster.
-    Balancer,
-}
+use crate::{KubePlan, Protocols, Role};
 
 /// The identity of the node and its trusted server:
 /// `/var/lib/jeroboam/seed.json`.

@@ -52,32 +52,28 @@ mod handshake;
 mod kube;
 mod member;
 mod observed;
+mod problem;
+mod protocols;
 mod redacted;
+mod role;
 mod session;
 mod task;
 
-pub use handshake::{Hello, Role, Seed, Step, StepStatus, Steps, SwarmPlan, Welcome};
+pub use handshake::{Hello, Seed, Step, StepStatus, Steps, SwarmPlan, Welcome};
 pub use kube::{Addon, KubePlan, Peer, Peers, Purpose};
 pub use member::{CsrAsk, CsrGrant, JoinTicket, Published, Ready};
 pub use observed::{Observed, ObservedNode};
+pub use problem::Problem;
+pub use protocols::{
+    AGENT_PROTOCOLS, LONG_POLL_SECONDS, PREFIX, PROTOCOL_CALLS, PROTOCOL_SESSION, Protocols,
+    SERVER_PROTOCOLS,
+};
+pub use role::Role;
 pub use session::{
-    AGENT_PROTOCOLS, Accepted, Cancel, LineTooLong, Lines, PROTOCOL_CALLS, PROTOCOL_SESSION,
-    Protocols, Received, SERVER_PROTOCOLS, SESSION_PREFIX, ServerFrame, Unsupported,
+    Accepted, Cancel, LineTooLong, Lines, Received, SESSION_PREFIX, ServerFrame, Unsupported,
     no_common_protocol, refusal,
 };
 pub use task::{Task, TaskKind, TaskResult};
 
-use serde::{Deserialize, Serialize};
-
 /// Path of the seed, written by compute before the container starts.
 pub const SEED_PATH: &str = "/var/lib/jeroboam/seed.json";
-/// Prefix of the routes of protocol 1.
-pub const PREFIX: &str = "/bootstrap/v1";
-/// Seconds of a long poll that agents of protocol 1 ask for.
-pub const LONG_POLL_SECONDS: u32 = 25;
-
-/// The body of an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    pub error: String,
-}

@@ -4,7 +4,6 @@
 //! `independent 1000`, or `group 1000`) creates a stack with that many
 //! resources, updates it without a change and deletes it, and prints seconds,
 //! CPU seconds, statements and peak memory.
-
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

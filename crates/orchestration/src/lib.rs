@@ -21,9 +21,7 @@ use network::api::NetworkApi;
 
 pub use api::OrchestrationApi;
 pub use sealer::{PlainSealer, Sealer};
-
-/// Kind of the reconciler; the id of its keys is the id of the stack.
-pub const KIND: &str = "stack";
+pub use stack::KIND;
 
 /// The service: its interface and its reconciler.
 #[derive(Clone)]

@@ -121,6 +121,10 @@ async fn heal(w: &Fixture, id: &str) {
     assert_eq!(rebuilds, 1, "not even once more after a stop");
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "the number of stops is shown with --nocapture"
+)]
 async fn at_every_call(during: During) {
     for after in [false, true] {
         let mut stops = 0;

@@ -11,6 +11,7 @@ use pki::{
 };
 use x509_parser::prelude::*;
 
+#[expect(clippy::print_stderr, reason = "the reader of the test must know")]
 fn openssl(dir: &Path, args: &[&str]) -> Option<String> {
     let out = match Command::new("openssl").args(args).current_dir(dir).output() {
         Ok(out) => out,

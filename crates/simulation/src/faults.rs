@@ -15,8 +15,9 @@ use tokio::time::Instant;
 
 use crate::rng::SeededRng;
 use crate::trace::Trace;
-use crate::users::ABORTED;
 
+/// Error text of the database for an aborted transaction.
+pub const ABORTED: &str = "conflicting transactions";
 /// Probability of each fault in this simulation.
 #[derive(Debug, Clone, Copy)]
 pub struct FaultRates {

@@ -1,4 +1,8 @@
 //! One simulation from its seed to its verdict, and many of them.
+#![expect(
+    clippy::print_stdout,
+    reason = "the simulator is a program that prints verdicts"
+)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -174,6 +178,7 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
     for project in 0..2 {
         User::new(project, &servers, &rng, trace).template().await;
     }
+    #[expect(clippy::disallowed_methods, reason = "the handles are awaited")]
     for number in 0..rng.number(1, 4) {
         let user = User::new(number, &servers, &SeededRng::of(seed, 10 + number), trace);
         users.push(tokio::spawn(user.run_agent(BUSY)));

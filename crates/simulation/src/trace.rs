@@ -1,5 +1,9 @@
 //! The sequence of events: a running digest of all events, and lines for
 //! display if requested.
+#![expect(
+    clippy::print_stdout,
+    reason = "the simulator prints a trace on demand"
+)]
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};

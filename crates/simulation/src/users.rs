@@ -10,14 +10,13 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
+use crate::faults::ABORTED;
 use crate::rng::SeededRng;
 use crate::server::Server;
 use crate::trace::Trace;
 
 /// Time limit for retries of users.
 const USER_RETRY_LIMIT: Duration = Duration::from_secs(600);
-/// Error text of the database for an aborted transaction.
-pub const ABORTED: &str = "conflicting transactions";
 /// Timeout of a request.
 const REQUEST: Duration = Duration::from_secs(60);
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{check, demo, fuzz, shell, sim};
+use crate::{check, fuzz, node_image, shell, sim};
 
 /// Scripts with arguments, in the order of execution, with their timeouts in
 /// seconds.
@@ -163,7 +163,7 @@ fn prepare() -> Result<TestEnvironment> {
 fn environment(debug: bool) -> Result<TestEnvironment> {
     let bin = shell::binary(debug);
     for coe in ["swarm", "kubernetes"] {
-        demo::image(&bin, coe)?;
+        node_image::build_if_changed(&bin, coe)?;
     }
     Ok(TestEnvironment { bin, venv: venv()? })
 }

@@ -77,6 +77,21 @@ fn compare(legal: &AllowedEdges, found: &Metadata) -> Vec<String> {
                 wrong.push(format!("{name} -> {to} is not allowed; a new edge needs an ADR and a line in docs/edges.toml"));
             }
         }
+        let has = |to: &str, test: bool| {
+            package.dependencies.iter().any(|d| {
+                d.path.is_some() && d.name == to && (d.kind.as_deref() == Some("dev")) == test
+            })
+        };
+        for to in allowed.iter().filter(|to| !has(to, false)) {
+            wrong.push(format!(
+                "{name} -> {to} is not used; remove it from docs/edges.toml"
+            ));
+        }
+        for to in in_tests.iter().filter(|to| !has(to, true)) {
+            wrong.push(format!(
+                "{name} -> {to} is not used in tests; remove it from docs/edges.toml"
+            ));
+        }
     }
     let known: BTreeSet<&str> = found.packages.iter().map(|p| p.name.as_str()).collect();
     for (name, uses) in legal.edges.iter().chain(&legal.tests) {
@@ -141,6 +156,18 @@ mod tests {
     }
 
     #[test]
+    fn an_edge_without_a_use_is_reported() {
+        let wrong = compare(&legal("[edges]\na = ['b']\nb = ['a']"), &found(TWO));
+        assert!(wrong[0].starts_with("b -> a is not used;"), "{wrong:?}");
+        let wrong = compare(
+            &legal("[edges]\na = ['b']\nb = []\n[tests]\nb = ['a']"),
+            &found(TWO),
+        );
+        assert_eq!(wrong.len(), 1);
+        assert!(wrong[0].starts_with("b -> a is not used in tests"));
+    }
+
+    #[test]
     fn missing_and_stale_rows_are_reported() {
         let wrong = compare(&legal("[edges]\na = ['b']\nc = []"), &found(TWO));
         assert_eq!(wrong.len(), 2);
@@ -149,7 +176,8 @@ mod tests {
     #[test]
     fn an_edge_of_tests_is_for_tests_only() {
         let only_tests = legal("[edges]\na = []\nb = []\n[tests]\na = ['b']");
-        assert_eq!(compare(&only_tests, &found(TWO)).len(), 1);
+        // It is not allowed outside of tests, and not used in tests.
+        assert_eq!(compare(&only_tests, &found(TWO)).len(), 2);
         let dev = TWO.replace(
             "\"kind\":null,\"path\":\"/b\"",
             "\"kind\":\"dev\",\"path\":\"/b\"",

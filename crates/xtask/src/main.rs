@@ -1,11 +1,18 @@
 //! Developer commands of `./x`, one module each. The script only installs
 //! missing tools, starts the engine and calls this program.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "developer commands read the environment and print"
+)]
 
 mod blackbox;
 mod check;
 mod demo;
 mod edges;
 mod fuzz;
+mod node_image;
 mod server;
 mod shell;
 mod sim;

@@ -7,6 +7,6 @@ mod table;
 
 #[cfg(test)]
 pub(crate) use model::HostRow;
-pub(crate) use model::ResourceRequest;
-pub(crate) use ops::{Engine, Placement, place};
+pub(crate) use model::{Engine, ResourceRequest};
+pub(crate) use ops::{Placement, place};
 pub(crate) use table::release;

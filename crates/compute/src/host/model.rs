@@ -145,6 +145,18 @@ pub(crate) fn identify(hosts: &[HostRow], used: &[String], info: &HostInfo) -> I
     }
 }
 
+/// What this process knows about the connected engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// Not checked since the connection was made.
+    #[default]
+    Unknown,
+    /// The engine holds the objects of this database.
+    Confirmed,
+    /// A different engine; the text gives the reason.
+    Refused(String),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

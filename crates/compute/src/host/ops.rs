@@ -4,10 +4,12 @@ use db::Tx;
 use infra::HostInfo;
 use kernel::{Error, Kind, Result};
 
-use super::model::{Identity, Ratios, ResourceRequest, candidates, identify, no_valid_host};
+use super::model::{
+    Engine, Identity, Ratios, ResourceRequest, candidates, identify, no_valid_host,
+};
 use super::table;
 use crate::Compute;
-use crate::service::ComputeConfig;
+use crate::config::ComputeConfig;
 
 /// Result of a placement.
 #[derive(Debug)]
@@ -46,18 +48,6 @@ pub(crate) async fn place(
         resource_request,
         ratios,
     )))
-}
-
-/// What this process knows about the connected engine.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum Engine {
-    /// Not checked since the connection was made.
-    #[default]
-    Unknown,
-    /// The engine holds the objects of this database.
-    Confirmed,
-    /// A different engine; the text gives the reason.
-    Refused(String),
 }
 
 impl Compute {

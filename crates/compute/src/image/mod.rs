@@ -4,6 +4,6 @@ mod model;
 mod ops;
 mod table;
 
-pub(crate) use model::{flavour, is_node};
+pub(crate) use model::is_node;
 #[cfg(test)]
 pub(crate) use table::ImageRow;

@@ -4,22 +4,41 @@ use std::collections::BTreeMap;
 
 use kernel::{Error, Result};
 
-use crate::api::{Image, NodeFlavour};
+use crate::api::{Image, NewImage, NodeFlavour};
 
 /// The image property that selects the node flavour.
 const FLAVOUR: &str = "node_flavour";
 
 db::stored_enum! { NodeFlavour: Own = "own", Kindest = "kindest", K3s = "k3s" }
 
+impl Image {
+    /// # Errors
+    /// Invalid `node_flavour`, naming the value and the valid values.
+    pub fn flavour(&self) -> Result<NodeFlavour> {
+        flavour(&self.properties, &self.reference)
+    }
+}
+
+impl NewImage {
+    /// # Errors
+    /// Same errors as [`Image::flavour`].
+    pub fn flavour(&self) -> Result<NodeFlavour> {
+        flavour(&self.properties, &self.reference)
+    }
+}
+
+impl std::fmt::Display for NodeFlavour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_stored())
+    }
+}
+
 /// Returns the flavour of the property, otherwise the one derived from the
 /// reference.
 ///
 /// # Errors
 /// Invalid `node_flavour`, naming the value and the valid values.
-pub(crate) fn flavour(
-    properties: &BTreeMap<String, String>,
-    reference: &str,
-) -> Result<NodeFlavour> {
+fn flavour(properties: &BTreeMap<String, String>, reference: &str) -> Result<NodeFlavour> {
     match properties.get(FLAVOUR).map(String::as_str) {
         Some(word) => NodeFlavour::from_stored(word).map_err(|_| {
             Error::invalid(

@@ -7,11 +7,11 @@ use infra::{Actor, ContainerSpec, ContainerView, is_unusable};
 use kernel::{Error, OwnerKey, Result};
 use network::api::{NewPort, Port, Status};
 
-use super::model::{Nic, ServerRow, container};
+use super::model::{KIND, Nic, ServerRow, container};
 use super::plan::{Assessment, assess};
 use super::pulls::Pull;
-use super::reconcile::{KIND, RETRY, RunError, Servers, from_service};
 use super::table;
+use super::worker::{RETRY, RunError, Servers, from_service};
 use crate::ledger;
 
 /// Resync interval while waiting for an event that marks the server.
@@ -119,7 +119,11 @@ impl Servers {
         if !absent {
             return Err(self.of_engine(e));
         }
-        match compute.pulls.begin(compute, &spec.image, &s.id).await {
+        match compute
+            .pulls
+            .begin(&compute.db, host, &spec.image, &s.id)
+            .await
+        {
             Ok(Pull::Running) => Ok(None),
             Ok(Pull::Ended) => {
                 let made = host.create(actor, spec).await;

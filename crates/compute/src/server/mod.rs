@@ -11,8 +11,9 @@ mod reconcile;
 mod remove;
 pub(crate) mod table;
 mod watch;
+mod worker;
 
 pub use model::container_name;
 pub(crate) use pulls::Pulls;
-pub(crate) use reconcile::Servers;
 pub(crate) use watch::watch;
+pub(crate) use worker::Servers;

@@ -9,11 +9,13 @@ use network::api::Port;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Fault, NodeFlavour, Server, ServerStatus};
+use crate::config::ComputeConfig;
 use crate::host::ResourceRequest;
-use crate::service::ComputeConfig;
 
 use super::flavour;
 
+/// Kind of the reconciler.
+pub(crate) const KIND: &str = "server";
 /// Path of the seed in a node.
 const SEED: &str = "/var/lib/jeroboam/seed.json";
 /// One attachment. `port_id` is generated with the row, even if the port is

@@ -6,8 +6,8 @@ use kernel::{Error, Result, clock, ids};
 
 use super::model::ServerRow;
 use super::plan::{Assessment, assess};
-use super::reconcile::{RETRY, Servers};
 use super::table;
+use super::worker::{RETRY, Servers};
 use crate::api::ServerStatus;
 
 impl Servers {

@@ -5,8 +5,8 @@ use db::{Json, Table as _, Tx};
 use kernel::{Ctx, Error, Kind, OwnerKey, Result, clock, ids};
 use network::access::{check_may_own, is_visible};
 
-use super::model::{Nic, ServerRow};
-use super::{reconcile::KIND, table};
+use super::model::{KIND, Nic, ServerRow};
+use super::table;
 use crate::Compute;
 use crate::api::{
     Attach, Flavors, Images, Keypairs, NewServer, Server, ServerStatus, Servers as ServersApi,

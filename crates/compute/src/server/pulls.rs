@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use db::Db;
 use flow::Tasks;
+use infra::ContainerHost;
 use kernel::{Error, Kind, Result};
 
-use super::reconcile::KIND;
-use crate::Compute;
+use super::model::KIND;
 
 /// The image pulls of one process; cheap to clone.
 #[derive(Clone, Default)]
@@ -47,7 +48,8 @@ impl Pulls {
     /// servers, and repeating a pull is harmless.
     pub(super) async fn begin(
         &self,
-        compute: &Compute,
+        db: &Db,
+        host: &Arc<dyn ContainerHost>,
         image: &str,
         server_id: &str,
     ) -> Result<Pull> {
@@ -66,17 +68,18 @@ impl Pulls {
             }
         }
         let Some(tasks) = self.tasks.get() else {
-            return pull(compute, image).await.map(|()| Pull::Ended);
+            return pull(host.as_ref(), image).await.map(|()| Pull::Ended);
         };
-        let (compute, image, token) = (compute.clone(), image.to_owned(), tasks.token());
+        let (pulls, db, host) = (self.clone(), db.clone(), host.clone());
+        let (image, token) = (image.to_owned(), tasks.token());
         tasks.spawn("pull image", async move {
             let done = tokio::select! {
                 biased;
                 () = token.cancelled() => return,
-                done = pull(&compute, &image) => done,
+                done = pull(host.as_ref(), &image) => done,
             };
-            let waiting = compute.pulls.end(&image, done);
-            let marked = db::write!(compute.db, |tx| {
+            let waiting = pulls.end(&image, done);
+            let marked = db::write!(db, |tx| {
                 for id in &waiting {
                     db::mark(tx, KIND, id).await?;
                 }
@@ -101,9 +104,9 @@ impl Pulls {
     }
 }
 
-async fn pull(compute: &Compute, image: &str) -> Result<()> {
-    compute.host.pull(image).await?;
-    if compute.host.has_image(image).await? {
+async fn pull(host: &dyn ContainerHost, image: &str) -> Result<()> {
+    host.pull(image).await?;
+    if host.has_image(image).await? {
         return Ok(());
     }
     Err(Error::new(

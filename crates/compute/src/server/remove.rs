@@ -8,8 +8,8 @@ use infra::{Actor, backoff};
 use kernel::{Error, Kind, Result, clock, ids};
 
 use super::model::ServerRow;
-use super::reconcile::{RETRY, RunError, Servers};
 use super::table;
+use super::worker::{RETRY, RunError, Servers};
 use crate::{host, ledger};
 
 /// The engine is still using a container or a volume.

@@ -9,7 +9,7 @@ use infra::{ContainerState, Observed};
 use kernel::{Error, Result};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::reconcile::KIND;
+use super::model::KIND;
 use super::table;
 use crate::Compute;
 use crate::api::ServerStatus;
@@ -68,7 +68,7 @@ async fn follow(compute: &Compute) -> Result<()> {
                     Some(event) => handle_event(compute, &event).await?,
                     None => return Err(Error::unavailable("the host closed its stream of events")),
                 },
-                () = sweep_schedule.due() => compute.sweep().await?,
+                () = sweep_schedule.due() => remove_late_objects(compute).await?,
                 () = sleep_until(resync_at) => break,
             }
         }
@@ -104,6 +104,10 @@ async fn resync(compute: &Compute) -> Result<()> {
     mark_all(compute, changed).await
 }
 
+async fn remove_late_objects(compute: &Compute) -> Result<()> {
+    ledger::sweep(compute).await.map(|_| ())
+}
+
 async fn mark_all(compute: &Compute, ids: Vec<String>) -> Result<()> {
     if ids.is_empty() {
         return Ok(());
@@ -122,7 +126,7 @@ async fn handle_event(compute: &Compute, event: &Observed) -> Result<()> {
     let wanted: &[ServerStatus] = match event.action.as_str() {
         "create" => {
             if !ledger::table::has(&compute.db, &event.name).await? {
-                compute.sweep().await?;
+                remove_late_objects(compute).await?;
             }
             return Ok(());
         }
@@ -144,7 +148,7 @@ async fn handle_event(compute: &Compute, event: &Observed) -> Result<()> {
         _ => return Ok(()),
     };
     match table::status(&compute.db, &event.id).await? {
-        None if event.action == "start" => compute.sweep().await,
+        None if event.action == "start" => remove_late_objects(compute).await,
         Some(word) if wanted.iter().any(|s| s.as_stored() == word) => {
             db::write!(compute.db, |tx| db::mark(tx, KIND, &event.id).await)
         }

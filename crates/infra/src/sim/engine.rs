@@ -151,6 +151,10 @@ impl Simulator {
         }
         let (engine, name) = (self.clone(), object.to_owned());
         let wait = latency + injected.delay + later.unwrap_or_default();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a call continues in the engine after its caller died or timed out"
+        )]
         let work = tokio::spawn(async move {
             sleep(wait).await;
             if reserved {
@@ -243,6 +247,7 @@ impl Simulator {
 
     /// Sends an event to the listeners of all processes. A listener that does
     /// not keep up loses its stream and has to list again.
+    #[expect(clippy::disallowed_methods, reason = "an event may be late")]
     pub(super) fn notify_listeners(&self, networks: bool, event: &Observed) {
         let fault_injector = self.fault_injector.clone();
         self.machine.state().listeners.retain(|l| {

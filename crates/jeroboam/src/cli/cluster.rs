@@ -7,9 +7,10 @@ use anyhow::{Result, bail};
 use clap::Args as ClapArgs;
 use comfy_table::{Table, presets};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::{Api, is_not_found};
+use super::fields::text;
 use super::progress::Progress;
 
 #[derive(ClapArgs)]
@@ -266,14 +267,5 @@ pub async fn delete(api: &Api, cluster: &str, wait: bool, timeout: u64) -> Resul
             bail!("{cluster} is not deleted after {timeout} s: {said}");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-/// Formats a field for display.
-pub fn text(value: &Value, key: &str) -> String {
-    match &value[key] {
-        Value::Null => String::new(),
-        Value::String(s) => s.clone(),
-        other => other.to_string(),
     }
 }

@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::client::Api;
-use super::cluster::text;
+use super::fields::text;
 use super::kubeconfig::{self, Credentials, Names};
 
 /// How far the certificate of a user goes.

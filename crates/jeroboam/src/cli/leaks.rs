@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use reqwest::Method;
 
 use super::client::Api;
-use super::cluster::text;
+use super::fields::text;
 
 pub async fn run(api: &Api, as_json: bool) -> Result<ExitCode> {
     let answer = api.own(Method::GET, "/leaks", None).await?;

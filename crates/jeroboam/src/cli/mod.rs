@@ -1,9 +1,14 @@
 //! The command line: arguments and dispatch.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment of its user"
+)]
 
 mod client;
 mod cluster;
 mod credentials;
 mod doctor;
+mod fields;
 mod image;
 mod key;
 mod kubeconfig;
@@ -13,12 +18,11 @@ mod progress;
 mod serve;
 mod state;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Container clusters as a service: server and command line in one.
 #[derive(Parser)]
@@ -38,7 +42,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server.
-    Serve(ServeArgs),
+    Serve(serve::ServeArgs),
     /// Check the prerequisites of this machine, and print commands that fix problems.
     Doctor,
     /// Node images.
@@ -65,20 +69,6 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Print a completion script for a shell.
     Completion { shell: clap_complete::Shell },
-}
-
-/// Arguments of `serve`; each overrides the file.
-#[derive(ClapArgs)]
-pub struct ServeArgs {
-    #[command(flatten)]
-    pub state: state::StateArgs,
-    /// Address of the API [default: 127.0.0.1:9511]; port 0 picks a free one.
-    #[arg(long)]
-    pub listen: Option<SocketAddr>,
-    /// Create the project `demo` with a user who may create clusters, and so become
-    /// root on the host: for a machine that only you use.
-    #[arg(long)]
-    pub demo_project: bool,
 }
 
 #[derive(Subcommand)]

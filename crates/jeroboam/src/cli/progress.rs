@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::cluster::text;
+use super::fields::text;
 
 pub struct Progress {
     bar: ProgressBar,

@@ -1,12 +1,28 @@
 //! `jeroboam serve`.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::Args;
 use rustix::fs::Mode;
 
-use super::ServeArgs;
+use super::state::StateArgs;
 use crate::server;
+
+/// Arguments of `serve`; each overrides the file.
+#[derive(Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// Address of the API [default: 127.0.0.1:9511]; port 0 picks a free one.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// Create the project `demo` with a user who may create clusters, and so become
+    /// root on the host: for a machine that only you use.
+    #[arg(long)]
+    pub demo_project: bool,
+}
 
 pub async fn run(args: ServeArgs) -> Result<ExitCode> {
     // Whatever the server writes, others on this machine must not read it.

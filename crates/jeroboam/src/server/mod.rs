@@ -35,6 +35,7 @@ pub async fn run(mut config: Config) -> Result<()> {
     let api = {
         let token = tasks.token();
         let (connections, router) = (server.connections, server.router);
+        #[expect(clippy::disallowed_methods, reason = "the handle is awaited")]
         tokio::spawn(async move { connections.serve(listener, router, token).await })
     };
     server.driver.start(&tasks);

@@ -2,7 +2,7 @@
 //! functions, shapes of arguments.
 
 use super::bound::Bound;
-use super::eval::YAQL;
+use super::condition::YAQL;
 use super::version;
 use crate::{Kind, Node, Path, Problem};
 

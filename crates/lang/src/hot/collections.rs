@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::eval::{Eval, MAX_OUTPUT, size};
+use super::budget::{Budget, MAX_OUTPUT, size};
 use super::text::{python_text, to_sorted_json};
 
 /// A call whose arguments are evaluated; the result may have `left` bytes.
@@ -178,7 +178,7 @@ fn contains(items: &[Value]) -> Result<Value, String> {
 /// All combinations of the lists (the last variable varies fastest), or the
 /// lists in parallel if `permutations` is false.
 pub(super) fn repeat(
-    eval: &Eval<'_>,
+    budget: &Budget,
     template: &Value,
     for_each: &Value,
     permutations: &Value,
@@ -217,7 +217,7 @@ pub(super) fn repeat(
     };
     // Charged to the budget before the list is built, so that products are
     // bounded.
-    eval.spend(count.saturating_mul(size(template)))?;
+    budget.spend(count.saturating_mul(size(template)))?;
     let mut out = Vec::with_capacity(count.min(1024));
     for i in 0..count {
         let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(names.len());
@@ -230,8 +230,8 @@ pub(super) fn repeat(
             pairs.push((name, &list[at]));
         }
         pairs.reverse();
-        let value = substitute(template, &pairs, &mut eval.left())?;
-        eval.spend(size(&value))?;
+        let value = substitute(template, &pairs, &mut budget.left())?;
+        budget.spend(size(&value))?;
         out.push(value);
     }
     Ok(Value::Array(out))

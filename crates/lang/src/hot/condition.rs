@@ -7,6 +7,9 @@ use serde_json::Value;
 use super::bound::Bound;
 use crate::{Kind, Node, Path, Problem};
 
+pub(super) const YAQL: &str =
+    "The function yaql is not supported; use conditions, map_merge, repeat and str_split.";
+
 /// Maximum depth of conditions that refer to each other.
 const MAX_DEPTH: usize = 200;
 
@@ -151,7 +154,7 @@ impl<'a> Walk<'a> {
                 .bound
                 .constant(node, path)
                 .map(|v| v.unwrap_or_default()),
-            "yaql" => Err(wrong(super::eval::YAQL.into())),
+            "yaql" => Err(wrong(YAQL.into())),
             "get_attr" | "get_resource" | "if" | "str_replace" | "list_join" | "get_file" => {
                 Err(wrong(format!(
                     "The function \"{name}\" is invalid in this context"

@@ -3,8 +3,8 @@
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::param::ParamType;
-use super::parse::unknown_keys;
+use super::keys::unknown_keys;
+use super::param_type::ParamType;
 use super::text::python_text;
 use crate::{Kind, Node, Path, Problem};
 

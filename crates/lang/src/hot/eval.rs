@@ -2,20 +2,16 @@
 //! traversal. Depth is bounded by the parser, output by a budget.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
 use super::bound::{Bound, Scope};
+use super::budget::{Budget, size};
+use super::condition::YAQL;
 use super::text::{self, Substitute, python_text};
 use super::{collections, condition, version};
 use crate::{Kind, Node, Path, Problem};
 
-/// Maximum output of one evaluation, bytes; each value counts as at least 16.
-pub const MAX_OUTPUT: usize = 8 * 1024 * 1024;
-
-pub(super) const YAQL: &str =
-    "The function yaql is not supported; use conditions, map_merge, repeat and str_split.";
 const GET_FILE: &str =
     "The function get_file is not supported yet; put the content into the template or a parameter.";
 
@@ -32,7 +28,7 @@ pub(super) struct Eval<'a> {
     bound: &'a Bound,
     scope: &'a dyn Scope,
     variable: Option<Variable<'a>>,
-    spent: Cell<usize>,
+    budget: Budget,
 }
 
 impl<'a> Eval<'a> {
@@ -45,26 +41,8 @@ impl<'a> Eval<'a> {
             bound,
             scope,
             variable,
-            spent: Cell::new(0),
+            budget: Budget::default(),
         }
-    }
-
-    /// # Errors
-    /// Fails if the evaluation has produced too much output.
-    pub(super) fn spend(&self, bytes: usize) -> Result<(), String> {
-        let spent = self.spent.get().saturating_add(bytes);
-        self.spent.set(spent);
-        if spent > MAX_OUTPUT {
-            return Err(format!(
-                "The value would take more than {MAX_OUTPUT} bytes."
-            ));
-        }
-        Ok(())
-    }
-
-    /// What the evaluation may still produce, bytes.
-    pub(super) fn left(&self) -> usize {
-        MAX_OUTPUT.saturating_sub(self.spent.get())
     }
 
     pub(super) fn node(&self, node: &Node, path: &Path<'_>) -> Result<Option<Value>, Problem> {
@@ -72,7 +50,7 @@ impl<'a> Eval<'a> {
         if let Some((name, args)) = version::call(node, self.bound.template.version) {
             return self.call(name, args, &path.key(name));
         }
-        self.spend(16).map_err(wrong)?;
+        self.budget.spend(16).map_err(wrong)?;
         Ok(Some(match &node.kind {
             Kind::List(items) => {
                 let mut out = Vec::with_capacity(items.len());
@@ -95,7 +73,7 @@ impl<'a> Eval<'a> {
                     Some(v) => v.substitute(s).into_owned(),
                     None => s.clone(),
                 };
-                self.spend(text.len()).map_err(wrong)?;
+                self.budget.spend(text.len()).map_err(wrong)?;
                 Value::String(text)
             }
             _ => node.to_json(),
@@ -143,10 +121,10 @@ impl<'a> Eval<'a> {
             "make_url" | "resource_facade" => {
                 Err(format!("The function {name} is not supported yet."))
             }
-            _ => collections::call(name, value, self.left()),
+            _ => collections::call(name, value, self.budget.left()),
         };
         let value = result.map_err(wrong)?;
-        self.spend(size(&value)).map_err(wrong)?;
+        self.budget.spend(size(&value)).map_err(wrong)?;
         Ok(Some(value))
     }
 
@@ -183,7 +161,7 @@ impl<'a> Eval<'a> {
         let template = self
             .node(template, &path.key("template"))?
             .unwrap_or_default();
-        collections::repeat(self, &template, &for_each, &permutations).map_err(wrong)
+        collections::repeat(&self.budget, &template, &for_each, &permutations).map_err(wrong)
     }
 
     /// A missing element is the empty text; text is a sequence of characters. A
@@ -250,7 +228,7 @@ impl<'a> Eval<'a> {
                 found: false,
             });
         }
-        let text = text::replace_all(template, &mut list, self.left())?;
+        let text = text::replace_all(template, &mut list, self.budget.left())?;
         let missing: Vec<&str> = list
             .iter()
             .filter(|p| !p.found)
@@ -285,20 +263,5 @@ fn is_empty(value: &Value) -> bool {
         Value::Array(a) => a.is_empty(),
         Value::Object(o) => o.is_empty(),
         _ => false,
-    }
-}
-
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn cost(value: &Value) -> usize {
-    size(value)
-}
-
-/// The cost of a value in the budget.
-pub(super) fn size(value: &Value) -> usize {
-    16 + match value {
-        Value::String(s) => s.len(),
-        Value::Array(a) => a.iter().map(size).sum(),
-        Value::Object(o) => o.iter().map(|(k, v)| k.len() + size(v)).sum(),
-        _ => 0,
     }
 }

@@ -1,10 +1,9 @@
 //! Converts a tree to a template: sections and keys, reporting all problems.
 
-use indexmap::IndexMap;
-
+use super::keys::unknown_keys;
 use super::template::{OutputDef, ResourceDef, Template};
 use super::{constraint, param, version};
-use crate::{Entry, Kind, Node, Path, Pos, Problem};
+use crate::{Entry, Kind, Node, Path, Problem};
 
 const SECTIONS: &[&str] = &[
     "heat_template_version",
@@ -27,7 +26,18 @@ const RESOURCE_KEYS: &[&str] = &[
     "condition",
 ];
 
-pub(super) fn template(root: &Node) -> Result<Template, Vec<Problem>> {
+impl Template {
+    /// Parses a template's text.
+    ///
+    /// # Errors
+    /// All problems of its structure, with line and path.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let root = crate::parse(text).map_err(|p| vec![p])?;
+        template(&root)
+    }
+}
+
+fn template(root: &Node) -> Result<Template, Vec<Problem>> {
     let Some(sections) = root.as_map() else {
         let why = format!("A template is a map of sections; this is {}.", root.noun());
         return Err(vec![Problem::new("", root.pos, why)]);
@@ -233,19 +243,4 @@ fn output(entry: &Entry, path: &Path<'_>, bad: &mut Vec<Problem>) -> Option<Outp
         value: value.clone(),
         condition: entry.value.get("condition").cloned(),
     })
-}
-
-pub(super) fn unknown_keys(
-    map: &IndexMap<String, Entry>,
-    known: &[&str],
-    path: &Path<'_>,
-    bad: &mut Vec<Problem>,
-) {
-    for (key, entry) in map {
-        if !known.contains(&key.as_str()) {
-            let pos: Pos = entry.key_pos;
-            let why = format!("Invalid key '{key}'; known are {}.", known.join(", "));
-            bad.push(Problem::new(path, pos, why));
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::param::Param;
-use crate::{Node, Pos, Problem};
+use crate::{Node, Pos};
 
 /// A parsed template.
 #[derive(Debug, Clone, Default)]
@@ -38,15 +38,4 @@ pub struct OutputDef {
     pub pos: Pos,
     pub value: Node,
     pub condition: Option<Node>,
-}
-
-impl Template {
-    /// Parses a template's text.
-    ///
-    /// # Errors
-    /// All problems of its structure, with line and path.
-    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        let root = crate::parse(text).map_err(|p| vec![p])?;
-        super::parse::template(&root)
-    }
 }

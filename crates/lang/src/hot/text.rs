@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use sha2::Digest as _;
 
-use super::eval::MAX_OUTPUT;
+use super::budget::MAX_OUTPUT;
 
 /// `str()` of a scalar; lists and maps as JSON with sorted keys.
 #[must_use]

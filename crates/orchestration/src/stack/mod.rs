@@ -5,6 +5,7 @@ mod event_table;
 mod model;
 mod ops;
 mod report_table;
+mod resource_ops;
 mod resource_table;
 mod schema;
 mod signal_table;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use db::Db;
 
 pub(crate) use event_table::{MAX_EVENTS, insert as insert_events, prune as prune_events};
+pub use model::KIND;
 pub(crate) use model::{
     Data, EventRow, HandleSignals, ResourceRow, SignalRow, SignalStatus, Signals, StackRow,
     Unhealthy, action_word,

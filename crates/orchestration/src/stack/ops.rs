@@ -6,18 +6,15 @@ use async_trait::async_trait;
 use kernel::{Ctx, Error, Result, clock};
 use lang::hot::Pseudo;
 
-use super::model::{self, Previous, ResourceSummary, SignalRow, SignalStatus, StackRow};
+use super::model::{Previous, ResourceSummary, StackRow};
+use super::resource_ops::{self, not_found};
 use super::validate::{check_name, timeout};
-use super::{
-    Store, event_table, report_table, resource_table, signal_table, stack_table, validate,
-};
+use super::{Store, event_table, resource_table, stack_table, validate};
 use crate::KIND;
 use crate::api::{
     Action, NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks, Status,
     Unhealthy,
 };
-
-const GROUP: &str = "OS::Heat::ResourceGroup";
 
 const DEFAULT_TIMEOUT_MINS: i64 = 60;
 const MICROS_PER_MINUTE: i64 = 60_000_000;
@@ -26,13 +23,6 @@ const TRIES: u32 = 8;
 
 /// The embedded implementation of [`Stacks`].
 pub(crate) struct Ops(pub Store);
-
-fn not_found(id: &str) -> Error {
-    Error::new(
-        kernel::Kind::NotFound,
-        format!("The Stack ({id}) could not be found."),
-    )
-}
 
 impl StackRow {
     /// Gives the stack a new target: work for the old target becomes void.
@@ -142,32 +132,6 @@ impl Ops {
     }
 }
 
-/// The current resource of a name.
-fn current<'p>(
-    parts: &'p [ResourceSummary],
-    group: Option<&str>,
-    name: &str,
-) -> Option<&'p ResourceSummary> {
-    let of = |parent: Option<&str>, name: &str| {
-        let own = |p: &&ResourceSummary| {
-            p.name == name
-                && p.parent.as_deref() == parent
-                && !p.to_remove
-                && p.action != Action::Delete
-        };
-        parts.iter().rev().find(own)
-    };
-    match group {
-        None => of(None, name),
-        Some(group) => of(Some(&of(None, group)?.id), name),
-    }
-}
-
-fn no_resource(name: &str, stack: &str) -> Error {
-    let why = format!("The Resource ({name}) could not be found in Stack {stack}.");
-    Error::new(kernel::Kind::NotFound, why)
-}
-
 fn pseudo(s: &StackRow) -> Pseudo {
     Pseudo {
         stack_name: s.name.clone(),
@@ -262,47 +226,12 @@ impl Stacks for Ops {
         reason: &str,
     ) -> Result<()> {
         let s = self.load(ctx, id).await?;
-        if s.action == Action::Delete {
-            return Err(Error::conflict(format!(
-                "The Stack ({}) is being removed; its resources cannot be marked.",
-                s.name
-            )));
-        }
-        let parts = resource_table::names(&self.0.db, id).await?;
-        let (mut reports, mut events) = (Vec::new(), Vec::new());
-        for r in resources {
-            let part = current(&parts, r.group.as_deref(), &r.name)
-                .ok_or_else(|| no_resource(&r.name, &s.name))?;
-            if part.resource_type == GROUP {
-                let why = format!("{}: name a member of the group.", r.name);
-                return Err(Error::invalid("resource", why));
-            }
-            if r.incident.is_empty() || r.incident.len() > 128 {
-                return Err(Error::invalid(
-                    "incident",
-                    "incident: 1 to 128 characters that name what has happened",
-                ));
-            }
-            let report = model::Unhealthy {
-                part: part.id.clone(),
-                incident: r.incident.clone(),
-                reason: format!("marked unhealthy: {reason}"),
-            };
-            events.push(part.event(&report.reason));
-            reports.push(report);
-        }
-        let now = clock::now_micros();
-        db::write!(self.0.db, |tx| {
-            db::mark(tx, KIND, id).await?;
-            db::check_generation(tx, KIND, id, ctx.generation()).await?;
-            let Some(traversal) = stack_table::lock(tx, id).await? else {
-                return Err(not_found(id));
-            };
-            for report in &reports {
-                report_table::put(tx, id, traversal, report).await?;
-            }
-            event_table::insert(tx, id, &events, now, 0).await
-        })
+        resource_ops::mark_unhealthy(&self.0, ctx, &s, resources, reason).await
+    }
+
+    async fn signal(&self, ctx: &Ctx, id: &str, resource: &str, signal: Signal) -> Result<()> {
+        let s = self.load(ctx, id).await?;
+        resource_ops::signal(&self.0, ctx, &s, resource, signal).await
     }
 
     async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
@@ -344,56 +273,6 @@ impl Stacks for Ops {
     async fn events(&self, ctx: &Ctx, id: &str, limit: u32) -> Result<Vec<StackEvent>> {
         self.load(ctx, id).await?;
         event_table::newest(&self.0, id, limit).await
-    }
-
-    async fn signal(&self, ctx: &Ctx, id: &str, resource: &str, signal: Signal) -> Result<()> {
-        let s = self.load(ctx, id).await?;
-        if s.action == Action::Delete {
-            return Err(Error::conflict(
-                "Signal resource during DELETE is not supported.",
-            ));
-        }
-        let status = SignalStatus::parse(&signal.status).map_err(|_| {
-            let why = format!("status: '{}' is neither SUCCESS nor FAILURE", signal.status);
-            Error::invalid("status", why)
-        })?;
-        if signal.id.is_empty() || signal.id.len() > 128 {
-            return Err(Error::invalid(
-                "id",
-                "id: a signal needs an id of 1 to 128 characters",
-            ));
-        }
-        let parts = resource_table::named(&self.0.db, id, resource).await?;
-        let part = current(&parts, None, resource).ok_or_else(|| no_resource(resource, &s.name))?;
-        let handle = match (&part.physical_id, part.resource_type.as_str()) {
-            (Some(id), "OS::Heat::WaitConditionHandle") => id.clone(),
-            _ => {
-                let why = format!("{} does not take signals.", part.resource_type);
-                return Err(Error::invalid("resource", why));
-            }
-        };
-        let row = SignalRow {
-            handle,
-            id: signal.id,
-            status,
-            reason: signal.reason,
-            data: signal.data,
-            at: clock::now_micros(),
-        };
-        let message = format!(
-            "Signal: status:{} reason:{}",
-            status.as_stored(),
-            row.reason
-        );
-        let (sealer, event) = (self.0.sealer.as_ref(), [part.event(&message)]);
-        db::write!(self.0.db, |tx| {
-            db::mark(tx, KIND, id).await?;
-            // A newer call may have sent another signal: this one was delayed.
-            if signal_table::put(tx, sealer, id, &row, ctx.generation()).await? {
-                event_table::insert(tx, id, &event, row.at, 0).await?;
-            }
-            Ok(())
-        })
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::AgentHost;
+use super::agent_host::AgentHost;
 use super::channel::Channel;
 
 /// Time to initialise or join a swarm, as measured.

@@ -4,40 +4,22 @@
 //! processes that died.
 
 mod agent;
+mod agent_host;
 mod channel;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use flow::Tasks;
 use infra::ContainerSpec;
 use infra::sim::Simulator;
-use tokio::sync::Notify;
 
 use agent::Agent;
+use agent_host::AgentHost;
 
 /// Interval of heartbeats and of the search for agents of dead processes.
 const BEAT: Duration = Duration::from_secs(1);
-
-/// Shared state of the agents of one process.
-struct AgentHost {
-    simulator: Arc<Simulator>,
-    router: Router,
-    /// By cluster: notifies its manager about changes of the member list.
-    changed: Arc<Mutex<HashMap<String, Arc<Notify>>>>,
-}
-
-impl AgentHost {
-    fn members(&self, cluster: &str) -> Arc<Notify> {
-        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        if changed.len().is_power_of_two() {
-            changed.retain(|_, notify| Arc::strong_count(notify) > 1);
-        }
-        changed.entry(cluster.to_owned()).or_default().clone()
-    }
-}
 
 /// Runs agents until the tasks stop.
 pub fn start(simulator: Arc<Simulator>, router: Router, tasks: &Tasks) {

@@ -74,6 +74,10 @@ impl<T: ?Sized + Send + Sync + 'static> DelayedService<T> {
             return call.observed(&self.faults, make(self.inner.clone())).await;
         };
         let (inner, faults) = (self.inner.clone(), self.faults.clone());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a call to another service takes effect after its caller timed out"
+        )]
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             // The answer is discarded.

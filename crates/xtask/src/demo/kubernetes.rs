@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::ask_nodes;
+use super::service::ask_nodes;
 use crate::server::Server;
 use crate::shell;
 

@@ -1,6 +1,7 @@
 //! `./x up` and `./x down`: a private server with a demo cluster.
 
 mod kubernetes;
+mod service;
 mod swarm;
 
 use std::fs;
@@ -11,12 +12,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
+use self::service::WORKERS;
 use crate::server::Server;
-use crate::{blackbox, shell};
-
-const WORKERS: u64 = 2;
-/// The port of the demo service on each node.
-const PORT: u16 = 8080;
+use crate::{blackbox, node_image, shell};
 
 /// The engine of a demo cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +74,7 @@ pub fn up(args: &[String]) -> Result<()> {
         state: shell::state_dir(),
     };
     fs::create_dir_all(&server.state)?;
-    image(&server.bin, coe.as_str())?;
+    node_image::build_if_changed(&server.bin, coe.as_str())?;
     let address = server.start()?;
     println!(
         "server: {address} (log: {})",
@@ -125,58 +123,6 @@ fn create(server: &Server, coe: Coe, name: &str) -> Result<()> {
         "--wait",
     ];
     shell::run(&mut server.cli("jeroboam", &args))
-}
-
-/// Queries the demo service on each node of the cluster.
-fn ask_nodes(shown: &Value, port: u16) -> Result<()> {
-    let nodes = ["master_addresses", "node_addresses"];
-    for address in nodes
-        .iter()
-        .flat_map(|k| shown[k].as_array().into_iter().flatten())
-        .filter_map(Value::as_str)
-    {
-        let url = format!("http://{address}:{port}/");
-        let retry = [
-            "-sS",
-            "--retry",
-            "20",
-            "--retry-connrefused",
-            "--retry-delay",
-            "1",
-            "-m",
-            "5",
-        ];
-        let said = shell::output(Command::new("curl").args(retry).arg(&url))?;
-        println!("{url} -> {said}");
-    }
-    Ok(())
-}
-
-/// Builds the node image if it is missing, or the agent or its recipe has
-/// changed.
-pub fn image(bin: &Path, coe: &str) -> Result<()> {
-    let agent = bin.with_file_name("jeroboam-node");
-    let recipe = [format!("images/{coe}/build.sh"), "images/lib.sh".to_owned()];
-    let sums = shell::output(
-        Command::new("sha256sum")
-            .arg(&agent)
-            .args(recipe.map(|file| shell::root().join(file))),
-    )?;
-    let sums = sums.lines().filter_map(|l| l.split_whitespace().next());
-    let sum = sums.collect::<Vec<_>>().join(" ");
-    let stamp = shell::cache_dir().join(format!("{coe}-image"));
-    let tag = format!("jeroboam/{coe}:latest");
-    let id =
-        || shell::output(Command::new("docker").args(["image", "inspect", "-f", "{{.Id}}", &tag]));
-    if let Ok(id) = id()
-        && fs::read_to_string(&stamp).is_ok_and(|t| t.trim() == format!("{id} {sum}"))
-    {
-        return Ok(());
-    }
-    shell::run(Command::new(bin).args(["image", "build", coe]))?;
-    fs::create_dir_all(shell::cache_dir())?;
-    fs::write(stamp, format!("{} {sum}", id()?))?;
-    Ok(())
 }
 
 fn next(server: &Server, coe: Coe, name: &str, venv: Option<&Path>) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{PORT, WORKERS, ask_nodes};
+use super::service::{PORT, WORKERS, ask_nodes};
 use crate::server::Server;
 use crate::shell;
 

@@ -2,62 +2,25 @@
 //! a file to findings; exemptions are listed next to the rule with their
 //! reasons.
 
+mod cycles;
+mod fenced;
+mod file;
 mod language;
+mod modules;
 mod rules;
 pub mod source;
+mod syntax;
 #[cfg(test)]
 mod tests;
+mod unused;
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// A violation of a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    pub path: String,
-    /// 0 for the whole file.
-    pub line: usize,
-    pub rule: &'static str,
-    pub message: String,
-    /// Reported, but not a failure.
-    pub warning: bool,
-}
-
-/// A file with its position in the workspace.
-pub struct File {
-    /// From the checkout's root, with `/`.
-    pub path: String,
-    /// Folder below `crates/`.
-    pub krate: String,
-    /// The raw text, for file headers and lengths.
-    pub text: String,
-    pub lines: Vec<source::Line>,
-    /// A file that contains only tests.
-    pub test: bool,
-}
-
-impl File {
-    pub fn new(path: &str, text: String) -> Self {
-        let mut parts = path.split('/').skip(1);
-        let krate = parts.next().unwrap_or_default().to_owned();
-        let test = path.contains("/tests/")
-            || path.contains("/benches/")
-            || path.ends_with("/tests.rs")
-            || path.ends_with("_tests.rs");
-        Self {
-            path: path.to_owned(),
-            krate,
-            lines: source::read(&text),
-            text,
-            test,
-        }
-    }
-
-    pub fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
-    }
-}
+pub use self::file::{File, Finding};
+use self::modules::Modules;
+use self::syntax::Syntax;
 
 /// All findings in the crates below `root`, ordered by path and line.
 pub fn scan(root: &Path) -> Result<Vec<Finding>> {
@@ -65,6 +28,8 @@ pub fn scan(root: &Path) -> Result<Vec<Finding>> {
     walk(&root.join("crates"), &mut paths)?;
     paths.sort();
     let mut found = Vec::new();
+    let mut syntax = Syntax::new();
+    let mut files = Vec::new();
     for path in paths {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{} does not read", path.display()))?;
@@ -73,8 +38,21 @@ pub fn scan(root: &Path) -> Result<Vec<Finding>> {
             .unwrap_or(&path)
             .to_string_lossy()
             .replace('\\', "/");
-        found.extend(evaluate(&File::new(&short, text)));
+        let file = File::new(&short, text);
+        if !file.test {
+            let parsed =
+                syn::parse_file(&file.text).with_context(|| format!("{short} does not parse"))?;
+            syntax.insert(short, parsed);
+        }
+        found.extend(evaluate(&file));
+        files.push(file);
     }
+    let crates: Vec<Modules> = modules::roots(&syntax)
+        .map(|root| Modules::read(&syntax, root))
+        .collect();
+    found.extend(cycles::check(&crates));
+    found.extend(fenced::check(&crates));
+    found.extend(unused::check(root, &crates, &files)?);
     Ok(found)
 }
 

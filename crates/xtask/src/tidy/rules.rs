@@ -1,23 +1,12 @@
 //! One function per code rule. Exemptions are in the table of the rule.
 
+use super::file::{File, Finding};
+use super::language;
 use super::source::Line;
-use super::{File, Finding, language};
 
 type Rule = fn(&File) -> Vec<Finding>;
 
-pub const ALL: &[Rule] = &[
-    length,
-    header,
-    names,
-    sql,
-    spawn,
-    clock,
-    no_unsafe,
-    print,
-    pure,
-    env,
-    plain_language,
-];
+pub const ALL: &[Rule] = &[length, header, names, sql, no_unsafe, pure, plain_language];
 
 const WARN_LINES: usize = 400;
 const FAIL_LINES: usize = 600;
@@ -37,30 +26,13 @@ const SQL_CRATES: &[&str] = &[
     "clusters",
 ];
 
-/// `db` and `flow` own the tasks; the agent is a separate process.
-const SPAWN_EXEMPT: &[&str] = &["db", "flow", "node", "testkit", "xtask"];
-
 /// Files exempt from a rule, with the reasons.
 const PASS: &[(&str, &str)] = &[
     // The page of a list, built once for all tables and called only by them.
     ("sql", "crates/clusters/src/listing.rs"),
     // Batch statements, built once for all tables and called only by them.
     ("sql", "crates/orchestration/src/stack/batches.rs"),
-    // The task of the listener is not detached: its handle is awaited.
-    ("spawn", "crates/jeroboam/src/server/mod.rs"),
-    // A call continues in the simulated engine after its caller died or timed
-    // out, and an event may be late.
-    ("spawn", "crates/infra/src/sim/engine.rs"),
-    // A call to another service takes effect after its caller timed out.
-    ("spawn", "crates/simulation/src/delayed/mod.rs"),
-    // The tasks of simulated users are not detached: their handles are awaited.
-    ("spawn", "crates/simulation/src/run.rs"),
-    // The simulator is a program: it prints verdicts and, on demand, a trace.
-    ("print", "crates/simulation/src/run.rs"),
-    ("print", "crates/simulation/src/trace.rs"),
 ];
-
-const ENV_EXEMPT: &[&str] = &["jeroboam", "node", "testkit", "xtask"];
 
 fn passes(file: &File, rule: &str) -> bool {
     PASS.contains(&(rule, file.path.as_str()))
@@ -233,66 +205,12 @@ fn is_sql(text: &str) -> bool {
         .any(|head| text.starts_with(head))
 }
 
-fn spawn(file: &File) -> Vec<Finding> {
-    if passes(file, "spawn") || SPAWN_EXEMPT.contains(&file.krate.as_str()) {
-        return Vec::new();
-    }
-    forbid(
-        file,
-        &[
-            "tokio::spawn(",
-            "tokio::task::spawn(",
-            "task::spawn(",
-            "thread::spawn(",
-        ],
-        "spawn",
-        "a detached task; use the registry in `flow::Tasks`",
-    )
-}
-
-fn clock(file: &File) -> Vec<Finding> {
-    if file.path == "crates/kernel/src/clock.rs" || file.krate == "xtask" {
-        return Vec::new();
-    }
-    forbid(
-        file,
-        &[
-            "SystemTime::now",
-            "Timestamp::now",
-            "Zoned::now",
-            "now_utc(",
-            "Utc::now",
-        ],
-        "clock",
-        "the wall clock is read in `kernel::clock` only",
-    )
-}
-
 fn no_unsafe(file: &File) -> Vec<Finding> {
     forbid(
         file,
         &["unsafe {", "unsafe fn ", "unsafe impl ", "unsafe extern "],
         "unsafe",
         "denied by the code rules",
-    )
-}
-
-fn print(file: &File) -> Vec<Finding> {
-    // The command line prints for users; the console of the agent is its log;
-    // an example is run manually.
-    let cli = passes(file, "print")
-        || file.krate == "xtask"
-        || file.krate == "node"
-        || file.path.contains("/examples/")
-        || file.path.starts_with("crates/jeroboam/src/");
-    if cli || matches!(file.name(), "main.rs" | "build.rs") {
-        return Vec::new();
-    }
-    forbid(
-        file,
-        &["println!", "eprintln!", "print!", "eprint!", "dbg!"],
-        "print",
-        "log with `tracing`, print in the command line",
     )
 }
 
@@ -307,18 +225,6 @@ fn pure(file: &File) -> Vec<Finding> {
         &["async fn ", "async move", ".await"],
         "pure",
         "no async in this file",
-    )
-}
-
-fn env(file: &File) -> Vec<Finding> {
-    if ENV_EXEMPT.contains(&file.krate.as_str()) {
-        return Vec::new();
-    }
-    forbid(
-        file,
-        &["env::var(", "env::var_os(", "env::vars("],
-        "env",
-        "the environment is read by the configuration only",
     )
 }
 
