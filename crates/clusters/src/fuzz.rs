@@ -303,7 +303,7 @@ pub fn stored_values(data: &[u8]) {
     };
     let _ = task.reject_newer();
     let _ = MasterReports::read(text);
-    let _ = serde_json::from_str::<bootstrap::JoinSecrets>(text);
+    let _ = serde_json::from_str::<crate::join_secrets::JoinSecrets>(text);
     if let Ok(networks) = serde_json::from_str::<Networks>(text) {
         let again = serde_json::to_string(&networks).unwrap_or_default();
         assert_eq!(serde_json::from_str(&again).ok(), Some(networks));

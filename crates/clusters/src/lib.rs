@@ -17,6 +17,7 @@ mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
+mod join_secrets;
 mod kube;
 mod links;
 mod listing;

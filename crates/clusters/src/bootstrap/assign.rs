@@ -5,9 +5,9 @@
 use kernel::{Error, Result, clock};
 use nodewire::{Task as WireTask, TaskKind};
 
+use super::caller::NodeSession;
 use super::feed::View;
 use super::kube;
-use super::ops::NodeSession;
 use crate::ClustersDeps;
 use crate::cluster::heal;
 use crate::coe::Coe;

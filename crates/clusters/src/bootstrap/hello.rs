@@ -5,8 +5,9 @@ use db::Dialect;
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{Accepted, Hello, Protocols, SERVER_PROTOCOLS, SwarmPlan, Welcome};
 
+use super::caller::{NodeSession, refused};
 use super::kube;
-use super::ops::{NodeSession, fail, refused, signal_wait_condition};
+use super::ops::{fail, signal_wait_condition};
 use crate::cluster::{Cluster, KIND, table};
 use crate::coe::Coe;
 use crate::node::{self, Node, NodeBrief, NodeStatus, brief};

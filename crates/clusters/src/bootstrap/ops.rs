@@ -1,18 +1,18 @@
 //! Operations for agents. A session may only access its own cluster, and in
 //! most operations only its own node.
 
-use kernel::{Ctx, Error, Kind, Result, clock};
+use kernel::{Ctx, Error, Result, clock};
 use nodewire::{
-    CsrAsk, CsrGrant, JoinTicket, Observed, Published, StepStatus, Steps, TaskResult, Unsupported,
-    bounds,
+    CsrAsk, CsrGrant, Observed, Published, StepStatus, Steps, TaskResult, Unsupported, bounds,
 };
-use serde::{Deserialize, Serialize};
 
+pub(crate) use super::caller::{NodeSession, authenticate_session};
 use super::{kube, swarm};
 use crate::ClustersDeps;
 use crate::cluster::master_reports::MasterReports;
 use crate::cluster::{Cluster, KIND, health, resize, signal, table};
 use crate::coe::Coe;
+use crate::join_secrets::{JoinSecrets, open_join_secrets};
 use crate::node::{self, Node, NodeStatus, Task};
 use crate::tokens;
 
@@ -22,33 +22,6 @@ pub(crate) const LOG: usize = 4096;
 const CA: usize = 16 * 1024;
 /// Maximum number of steps of one node; an agent reports about twelve.
 pub(crate) const STEPS: usize = 200;
-
-/// The authenticated node of a session, and its cluster.
-pub(crate) struct NodeSession {
-    pub(crate) node: Node,
-    pub(crate) cluster: Cluster,
-}
-
-pub(crate) fn refused(text: &str) -> Error {
-    Error::new(Kind::Unauthenticated, text)
-}
-
-/// Authenticates the session of a node.
-pub(crate) async fn authenticate_session(
-    d: &ClustersDeps,
-    session: Option<&str>,
-) -> Result<NodeSession> {
-    let unknown = || refused("The session is not known.");
-    let session = session.ok_or_else(unknown)?;
-    let found = node::table::by_session(&d.db, &tokens::digest(session)).await?;
-    let node = found
-        .filter(|n| n.status != NodeStatus::Removed)
-        .ok_or_else(unknown)?;
-    let cluster = table::load(&d.db, &node.cluster_id)
-        .await?
-        .ok_or_else(unknown)?;
-    Ok(NodeSession { node, cluster })
-}
 
 /// Marks a node that is not ready yet as failed after a failed step.
 pub(crate) fn fail(n: &mut Node) -> bool {
@@ -202,43 +175,6 @@ pub(crate) async fn published(
     })
 }
 
-/// Join secrets as stored (sealed).
-#[derive(Serialize, Deserialize)]
-pub(crate) struct JoinSecrets {
-    remote_addrs: Vec<String>,
-    worker_token: String,
-    manager_token: String,
-    /// PEM of the CA of the cluster's API if the cluster has a separate one.
-    #[serde(default)]
-    ca: Option<String>,
-}
-
-impl JoinSecrets {
-    pub(crate) fn ticket(&self, is_master: bool) -> JoinTicket {
-        let token = if is_master {
-            &self.manager_token
-        } else {
-            &self.worker_token
-        };
-        JoinTicket {
-            remote_addrs: self.remote_addrs.clone(),
-            token: token.clone(),
-        }
-    }
-}
-
-/// The published data in stored form.
-pub(crate) fn open_join_secrets(
-    d: &ClustersDeps,
-    cluster: &str,
-    sealed: &str,
-) -> Result<JoinSecrets> {
-    let purpose = tokens::join_purpose(cluster);
-    Ok(serde_json::from_str(
-        &d.sealer.unseal_text(&purpose, sealed)?,
-    )?)
-}
-
 /// Clients treat this text as a file of certificates, so it must contain
 /// exactly one.
 pub(crate) fn check_api_ca(pem: &str) -> Result<()> {
@@ -249,14 +185,6 @@ pub(crate) fn check_api_ca(pem: &str) -> Result<()> {
         "ca",
         "ca: not a certificate in PEM of at most 16 KiB.",
     ))
-}
-
-/// PEM of the CA of the cluster's API if it is not the CA of the cluster.
-pub(crate) async fn api_ca(d: &ClustersDeps, cluster: &str) -> Result<Option<String>> {
-    let Some(sealed) = node::table::swarm(&d.db, cluster).await?.join_sealed else {
-        return Ok(None);
-    };
-    Ok(open_join_secrets(d, cluster, &sealed)?.ca)
 }
 
 /// Stores an observation of a manager and derives health and version from it.

@@ -11,8 +11,8 @@ use nodewire::{Accepted, Cancel, JoinTicket, ServerFrame, TaskKind};
 use tokio::time::sleep;
 
 use super::assign;
+use super::caller::NodeSession;
 use super::feed::{Subscription, View};
-use super::ops::NodeSession;
 use crate::ClustersDeps;
 use crate::coe::Coe;
 

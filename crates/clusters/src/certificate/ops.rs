@@ -14,7 +14,7 @@ use crate::errors::{bad_request, wrong_state};
 use crate::kube::{self, Kube};
 use crate::node::{self, NodeStatus, Task};
 use crate::notify::{self, Outcome};
-use crate::{ClustersDeps, bootstrap, nodegroup, tokens};
+use crate::{ClustersDeps, join_secrets, nodegroup, tokens};
 
 /// Time limit of a manager for switching to a new CA.
 const RELOAD_SECONDS: i64 = 60;
@@ -35,7 +35,7 @@ pub(crate) async fn show(
             let own = stored(d, c).await?.0;
             // Clients use this file as the only CA, so it has to verify the API
             // as well.
-            match bootstrap::ops::api_ca(d, &c.uuid).await? {
+            match join_secrets::api_ca(d, &c.uuid).await? {
                 Some(more) => format!("{}\n{}\n", own.trim(), more.trim()),
                 None => own,
             }

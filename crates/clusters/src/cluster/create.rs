@@ -153,7 +153,7 @@ async fn networks(
         return Ok(None);
     }
     let mut networks = Networks::of(&c.labels, t.network_driver.as_deref())?;
-    networks.api_port = coe.api_port(t);
+    networks.api_port = coe.api_port(t.apiserver_port);
     networks.upstream_dns = t.dns_servers();
     let (network, subnet) = (c.fixed_network.as_deref(), c.fixed_subnet.as_deref());
     if let Some(range) = lookups::fixed_range(d, ctx, network, subnet).await? {

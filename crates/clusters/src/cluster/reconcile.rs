@@ -220,7 +220,7 @@ impl Run<'_> {
         let balanced = self.balancer().is_some();
         let shape = stack::shape(self.d, &self.ctx, c, &template, balanced).await?;
         let coe = c.engine()?;
-        let flavour = coe.flavour(coe.api_port(&template));
+        let flavour = coe.flavour(coe.api_port(template.apiserver_port));
         let mut parameters = hot::size_parameters(&self.sizes()?);
         parameters.extend(stack::fixed_parameters(self.d, c, &groups));
         if let Some(n) = self.balancer() {
