@@ -32,6 +32,7 @@ mod python;
 mod ranges;
 mod schema;
 mod service;
+mod status;
 mod template;
 mod tokens;
 mod versions;

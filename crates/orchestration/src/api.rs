@@ -29,6 +29,12 @@ pub enum Status {
     Failed,
 }
 
+/// The owner that the other services record for the resources of a stack.
+#[must_use]
+pub fn owner_of_resources(stack_id: &str) -> OwnerKey {
+    OwnerKey::new(crate::KIND, stack_id)
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct NewStack {
     pub id: String,

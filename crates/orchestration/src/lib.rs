@@ -23,7 +23,7 @@ pub use api::OrchestrationApi;
 pub use sealer::{PlainSealer, Sealer};
 
 /// Kind of the reconciler; the id of its keys is the id of the stack.
-pub const KIND: &str = "stack";
+pub(crate) const KIND: &str = "stack";
 
 /// The service: its interface and its reconciler.
 #[derive(Clone)]

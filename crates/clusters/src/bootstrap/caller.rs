@@ -32,3 +32,13 @@ pub(crate) async fn authenticate_session(
         .ok_or_else(unknown)?;
     Ok(NodeSession { node, cluster })
 }
+
+/// # Errors
+/// `Forbidden` if the node is no master.
+pub(super) fn require_master(caller: &NodeSession) -> Result<()> {
+    if caller.node.is_master {
+        Ok(())
+    } else {
+        Err(Error::forbidden("Only a manager may do this."))
+    }
+}

@@ -7,13 +7,15 @@ use nodewire::{
 };
 
 pub(crate) use super::caller::{NodeSession, authenticate_session};
+use super::caller::require_master;
 use super::{kube, swarm};
 use crate::ClustersDeps;
 use crate::cluster::master_reports::MasterReports;
-use crate::cluster::{Cluster, KIND, health, resize, signal, table};
+use crate::cluster::plan::REMOVE_SECONDS;
+use crate::cluster::{Cluster, KIND, health, signal, table};
 use crate::coe::Coe;
 use crate::join_secrets::{JoinSecrets, open_join_secrets};
-use crate::node::{self, Node, NodeStatus, Task};
+use crate::node::{self, Node, NodeEvent, NodeStatus, Task, TaskKind, TaskStatus};
 use crate::tokens;
 
 /// Maximum length of the log of a step, bytes.
@@ -25,10 +27,10 @@ pub(crate) const STEPS: usize = 200;
 
 /// Marks a node that is not ready yet as failed after a failed step.
 pub(crate) fn fail(n: &mut Node) -> bool {
-    let failed =
-        n.failure().is_some() && matches!(n.status, NodeStatus::Waiting | NodeStatus::Running);
+    let next = n.status.after(NodeEvent::Failed);
+    let failed = n.failure().is_some() && next != n.status;
     if failed {
-        n.status = NodeStatus::Failed;
+        n.status = next;
         n.signal = Some("FAILURE".into());
         n.signalled = false;
     }
@@ -105,7 +107,7 @@ pub(crate) async fn ready(d: &ClustersDeps, caller: &NodeSession) -> Result<()> 
             // failed already, but the next resize may use the node.
             _ => {}
         }
-        n.status = NodeStatus::Ready;
+        n.status = n.status.after(NodeEvent::Joined);
         n.signal = Some("SUCCESS".into());
         n.signalled = false;
         node::table::save(tx, &n).await?;
@@ -123,14 +125,6 @@ pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) ->
     match caller.cluster.engine()? {
         Coe::Kubernetes => kube::csr(d, caller, csr).await,
         Coe::Swarm => swarm::csr(d, caller, csr).await,
-    }
-}
-
-pub(super) fn require_master(caller: &NodeSession) -> Result<()> {
-    if caller.node.is_master {
-        Ok(())
-    } else {
-        Err(Error::forbidden("Only a manager may do this."))
     }
 }
 
@@ -264,15 +258,15 @@ pub(crate) async fn task_done(
         let Some(task) = node::table::task_tx(tx, &caller.cluster.uuid, id).await? else {
             return Ok(());
         };
-        if task.status != "pending" {
+        if task.status != TaskStatus::Pending {
             return Ok(());
         }
-        let status = if done.ok { "done" } else { "failed" };
+        let status = TaskStatus::of_result(done.ok);
         node::table::end_task(tx, id, status, tail(&done.log)).await?;
-        if task.kind == "drain" && swarm {
+        if task.kind == TaskKind::Drain && swarm {
             let now = clock::now_micros();
-            let seconds = resize::REMOVE_SECONDS;
-            let mut next = Task::new(&task.cluster_id, "remove", &task.node, now, seconds);
+            let (kind, seconds) = (TaskKind::Remove, REMOVE_SECONDS);
+            let mut next = Task::new(&task.cluster_id, kind, &task.node, now, seconds);
             next.generation = task.generation;
             node::table::insert_task(tx, &next).await?;
         }

@@ -7,7 +7,7 @@ use kernel::{Error, Result};
 use nodewire::{CsrAsk, CsrGrant, Purpose};
 use pki::SignOptions;
 
-use super::ops::{NodeSession, require_master};
+use super::caller::{NodeSession, require_master};
 use crate::coe::kubernetes::profiles::Authority;
 use crate::node::{NodeStatus, brief};
 use crate::{ClustersDeps, certificate};

@@ -7,12 +7,12 @@ use pki::{Ca, SignOptions};
 use super::wire::SignBody;
 use crate::authorized::Authorized;
 use crate::cluster::model::Intent;
-use crate::cluster::{Cluster, KIND, ops, table};
+use crate::cluster::{Cluster, KIND, operation, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::profiles::Authority;
 use crate::errors::{bad_request, wrong_state};
 use crate::kube::{self, Kube};
-use crate::node::{self, NodeStatus, Task};
+use crate::node::{self, NodeStatus, Task, TaskKind};
 use crate::notify::{self, Outcome};
 use crate::{ClustersDeps, join_secrets, nodegroup, tokens};
 
@@ -107,20 +107,20 @@ pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, found: &Authorized<Clust
     db::write!(d.db, |tx| {
         db::mark_now(tx, KIND, &found.uuid).await?;
         tx.write_receipt().await?;
-        let mut c = ops::lock_unchanged(tx, found).await?;
+        let mut c = operation::lock_unchanged(tx, found).await?;
         if !c.complete() {
             return Err(wrong_state("Updating", &c.status));
         }
         let nodes = node::table::of_cluster_tx(tx, &c.uuid).await?;
         let groups = nodegroup::table::of_cluster_tx(tx, &c.uuid).await?;
-        ops::start_operation(tx, &mut c, Intent::RotateCa, None).await?;
+        operation::start(tx, &mut c, Intent::RotateCa, None).await?;
         table::set_ca(tx, &c.uuid, &ca.cert_pem, &sealed).await?;
         let managers = nodes
             .iter()
             .filter(|n| n.is_master && n.status == NodeStatus::Ready);
         for n in managers {
             let now = clock::now_micros();
-            let mut task = Task::new(&c.uuid, "reload-ca", &n.name, now, RELOAD_SECONDS);
+            let mut task = Task::new(&c.uuid, TaskKind::ReloadCa, &n.name, now, RELOAD_SECONDS);
             task.generation = c.generation;
             node::table::insert_task(tx, &task).await?;
         }
