@@ -45,7 +45,8 @@ pub(crate) struct ResizeRequest<'a> {
     pub(crate) count: i64,
     /// Names, ids, indices or addresses of nodes that should leave.
     pub(crate) leave: &'a [String],
-    /// Whether a failure is followed by a rollback.
+    /// Whether a failure is followed by a rollback. The cluster stores only one
+    /// size to return to: that of the group of [`default::sizes`].
     pub(crate) rollback: bool,
 }
 

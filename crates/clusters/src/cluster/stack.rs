@@ -70,9 +70,6 @@ pub(crate) fn fixed_parameters(
     c: &Cluster,
     groups: &[Group],
 ) -> BTreeMap<String, Value> {
-    // The nodes of all groups have the image of the masters.
-    let masters = groups.iter().find(|g| g.is_master());
-    let image = masters.map(|g| g.image_id.clone()).unwrap_or_default();
     let wait = if c.create_timeout > 0 {
         c.create_timeout.saturating_mul(60).min(LONGEST_WAIT)
     } else {
@@ -81,7 +78,6 @@ pub(crate) fn fixed_parameters(
     let fixed = [
         ("name", json!(c.prefix())),
         ("cluster_uuid", json!(c.uuid)),
-        ("image", json!(image)),
         ("bootstrap_pin", json!(d.bootstrap.pin)),
         ("bootstrap_port", json!(d.bootstrap.port)),
         ("wait_timeout", json!(wait)),
@@ -91,5 +87,8 @@ pub(crate) fn fixed_parameters(
         let flavor = g.flavor_id.as_deref().unwrap_or("m1.small");
         (format!("{}_flavor", g.word()), json!(flavor))
     });
-    fixed.into_iter().chain(flavors).collect()
+    let images = groups
+        .iter()
+        .map(|g| (g.image_parameter(), json!(g.image_id)));
+    fixed.into_iter().chain(flavors).chain(images).collect()
 }

@@ -33,6 +33,8 @@ pub(crate) struct GroupShape {
     pub(crate) resource: String,
     /// Part of the names of its nodes and parameters.
     pub(crate) word: String,
+    /// Name of the parameter with its image.
+    pub(crate) image: String,
     pub(crate) is_master: bool,
 }
 
@@ -41,6 +43,7 @@ impl GroupShape {
         Self {
             resource: group.resource(),
             word: group.word(),
+            image: group.image_parameter(),
             is_master: group.is_master(),
         }
     }
@@ -103,12 +106,13 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
             "name": { "get_param": "name" },
             "description": flavour.traffic, "rules": rules } }),
     );
-    let member = |role, word, flavor| Member {
+    let member = |role, word, kind: &GroupShape| Member {
         shape,
         coe: flavour.coe,
         role,
         word,
-        flavor,
+        flavor: format!("{}_flavor", kind.word),
+        image: kind.image.clone(),
         network: &network,
         gateway: &gateway,
     };
@@ -120,17 +124,16 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
             json!({ "type": "OS::Heat::ResourceGroup", "depends_on": after, "properties": {
                 "count": { "get_param": format!("{word}_count") },
                 "removal_policies": [{ "resource_list": { "get_param": format!("{word}_removed") } }],
-                "resource_def": member(role, word, word).definition(),
+                "resource_def": member(role, word, group).definition(),
             } }),
         );
     }
-    if shape.balancer {
-        // There is one balancer with little load, so the flavor of workers is
-        // sufficient.
-        let workers = shape.groups.iter().find(|g| !g.is_master);
-        let flavor = workers.or(shape.groups.first());
-        let flavor = flavor.map_or(BALANCER, |g| g.word.as_str());
-        let mut one = member(BALANCER, BALANCER, flavor).definition();
+    // There is one balancer with little load, so it is like a worker.
+    let workers = shape.groups.iter().find(|g| !g.is_master);
+    if shape.balancer
+        && let Some(kind) = workers.or(shape.groups.first())
+    {
+        let mut one = member(BALANCER, BALANCER, kind).definition();
         one["depends_on"] = after;
         resources.insert(BALANCER.into(), one);
     }
@@ -209,8 +212,9 @@ struct Member<'a> {
     coe: &'a str,
     role: &'a str,
     word: &'a str,
-    /// The word of the group whose flavor it has.
-    flavor: &'a str,
+    /// Names of the parameters with its flavor and image.
+    flavor: String,
+    image: String,
     network: &'a Value,
     gateway: &'a Value,
 }
@@ -234,8 +238,8 @@ impl Member<'_> {
         );
         let mut properties = json!({
             "name": name,
-            "image": { "get_param": "image" },
-            "flavor": { "get_param": format!("{}_flavor", self.flavor) },
+            "image": { "get_param": self.image },
+            "flavor": { "get_param": self.flavor },
             "networks": [{ "network": self.network }],
             "security_groups": [{ "get_resource": "secgroup" }],
             "user_data_format": "RAW",
@@ -268,11 +272,12 @@ fn declared(shape: &Shape) -> Value {
         let words = shape.groups.iter().map(|g| g.word.as_str());
         words.map(move |word| format!("{word}_{suffix}"))
     };
-    let texts = ["name", "cluster_uuid", "image"].map(str::to_owned);
-    let texts = texts.into_iter().chain(words("flavor"));
-    for name in texts.chain(["bootstrap_pin".to_owned()]) {
+    let texts = ["name", "cluster_uuid"].map(str::to_owned).into_iter();
+    let images = shape.groups.iter().map(|g| g.image.clone());
+    for name in texts.chain(images).chain(words("flavor")) {
         parameters.insert(name, json!({ "type": "string" }));
     }
+    parameters.insert("bootstrap_pin".into(), json!({ "type": "string" }));
     let numbers = ["wait_count", "wait_timeout", "bootstrap_port"].map(str::to_owned);
     for name in words("count").chain(numbers) {
         parameters.insert(name, json!({ "type": "number" }));

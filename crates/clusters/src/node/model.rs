@@ -195,3 +195,56 @@ pub(crate) fn role(is_master: bool, is_balancer: bool) -> &'static str {
         _ => "worker",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::NodeEvent::{
+        Failed as Fail, Joined, Leaving as Leave, Lost as Lose, Rebuilding, Registered,
+        Removed as Remove, Staying,
+    };
+    use super::NodeStatus::{Failed, Leaving, Lost, Ready, Removed, Running, Waiting};
+
+    /// For each event the states after it, in the order of `STATES`.
+    #[test]
+    fn a_late_event_changes_nothing() {
+        const STATES: [super::NodeStatus; 7] =
+            [Waiting, Running, Ready, Failed, Lost, Leaving, Removed];
+        let (sound, unsound) = (Staying { sound: true }, Staying { sound: false });
+        for (event, after) in [
+            (
+                Registered,
+                [Running, Running, Ready, Failed, Lost, Leaving, Removed],
+            ),
+            (
+                Fail,
+                [Failed, Failed, Ready, Failed, Lost, Leaving, Removed],
+            ),
+            (
+                Joined,
+                [Ready, Ready, Ready, Ready, Ready, Leaving, Removed],
+            ),
+            (Lose, [Lost, Lost, Lost, Lost, Lost, Leaving, Removed]),
+            (
+                Rebuilding,
+                [Waiting, Running, Ready, Failed, Waiting, Leaving, Removed],
+            ),
+            (
+                Leave,
+                [
+                    Leaving, Leaving, Leaving, Leaving, Leaving, Leaving, Removed,
+                ],
+            ),
+            (
+                sound,
+                [Waiting, Running, Ready, Failed, Lost, Ready, Removed],
+            ),
+            (
+                unsound,
+                [Waiting, Running, Ready, Failed, Lost, Failed, Removed],
+            ),
+            (Remove, [Removed; 7]),
+        ] {
+            assert_eq!(STATES.map(|s| s.after(event)), after, "{event:?}");
+        }
+    }
+}

@@ -64,6 +64,15 @@ impl Group {
         self.numbered(resource)
     }
 
+    /// Name of the parameter of the stack with its image.
+    pub(crate) fn image_parameter(&self) -> String {
+        if CREATED.contains(&self.id) {
+            "image".to_owned()
+        } else {
+            format!("{}_image", self.word())
+        }
+    }
+
     fn numbered(&self, word: &str) -> String {
         if CREATED.contains(&self.id) {
             word.to_owned()

@@ -119,6 +119,13 @@ fn every_group_has_its_resource_parameters_and_output() {
         let server = &group["resource_def"]["properties"];
         assert_eq!(server["name"], format!("c-1-{word}-%index%"));
         assert_eq!(server["flavor"]["get_param"], format!("{word}_flavor"));
+        let image = if word == "node3" {
+            "node3_image"
+        } else {
+            "image"
+        };
+        assert_eq!(server["image"]["get_param"], image);
+        assert!(hot["parameters"][image].is_object(), "{image}");
         for parameter in ["count", "flavor", "tokens", "removed"] {
             let name = format!("{word}_{parameter}");
             assert!(hot["parameters"][&name].is_object(), "{name}");
