@@ -6,8 +6,8 @@ use nodewire::{
     CsrAsk, CsrGrant, Observed, Published, StepStatus, Steps, TaskResult, Unsupported, bounds,
 };
 
-pub(crate) use super::caller::{NodeSession, authenticate_session};
 use super::caller::require_master;
+pub(crate) use super::caller::{NodeSession, authenticate_session};
 use super::{kube, swarm};
 use crate::ClustersDeps;
 use crate::cluster::master_reports::MasterReports;
