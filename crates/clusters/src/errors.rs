@@ -4,6 +4,8 @@
 use kernel::{Error, Kind};
 use rest::Microversion;
 
+use crate::status::StoredStatus;
+
 /// 400 with one of Magnum's texts.
 pub(crate) fn bad_request(field: &str, text: impl Into<String>) -> Error {
     Error::invalid(field, text)
@@ -54,7 +56,7 @@ pub(crate) fn as_bad_request(e: Error, field: &str) -> Error {
 }
 
 /// 400: the state forbids the operation.
-pub(crate) fn wrong_state(what: &str, status: &str) -> Error {
+pub(crate) fn wrong_state(what: &str, status: &StoredStatus) -> Error {
     Error::invalid(
         "status",
         format!("{what} a cluster when status is \"{status}\" is not supported."),

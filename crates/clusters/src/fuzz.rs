@@ -9,7 +9,8 @@ use crate::RangePools;
 use crate::bootstrap::ops as bootstrap;
 use crate::certificate::wire::SignBody;
 use crate::cluster::master_reports::MasterReports;
-use crate::cluster::model::{Cluster, Intent, NewCluster};
+use crate::cluster::model::{Cluster, Intent};
+use crate::cluster::new::NewCluster;
 use crate::cluster::ops as clusters;
 use crate::cluster::progress;
 use crate::cluster::wire::{ResizeBody, UpgradeBody};
@@ -18,8 +19,9 @@ use crate::coe::kubernetes::networks::Networks;
 use crate::fields;
 use crate::listing;
 use crate::node::table::Shown;
-use crate::node::{Node, NodeStatus, Task};
+use crate::node::{Node, NodeStatus, TaskKind, TaskStatus};
 use crate::patch::{self, Patch, Patchable, Rules};
+use crate::status::Status;
 use crate::template;
 use crate::template::Template;
 use crate::template::model::NewTemplate;
@@ -296,14 +298,17 @@ pub fn stored_values(data: &[u8]) {
         assert_eq!(status.as_stored(), text);
     }
     let _ = Coe::from_stored(text);
-    let task = Task {
-        kind: text.to_owned(),
-        status: "pending".into(),
-        ..Task::default()
-    };
-    let _ = task.reject_newer();
+    if let Ok(kind) = TaskKind::from_stored(text) {
+        assert_eq!(kind.as_stored(), text);
+    }
+    if let Ok(status) = TaskStatus::from_stored(text) {
+        assert_eq!(status.as_stored(), text);
+    }
+    if let Ok(status) = Status::parse("cluster", text) {
+        assert_eq!(status.as_stored(), text);
+    }
     let _ = MasterReports::read(text);
-    let _ = serde_json::from_str::<bootstrap::JoinSecrets>(text);
+    let _ = serde_json::from_str::<crate::join_secrets::JoinSecrets>(text);
     if let Ok(networks) = serde_json::from_str::<Networks>(text) {
         let again = serde_json::to_string(&networks).unwrap_or_default();
         assert_eq!(serde_json::from_str(&again).ok(), Some(networks));

@@ -17,6 +17,7 @@ mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
+mod join_secrets;
 mod kube;
 mod links;
 mod listing;
@@ -31,6 +32,7 @@ mod python;
 mod ranges;
 mod schema;
 mod service;
+mod status;
 mod template;
 mod tokens;
 mod versions;
@@ -48,6 +50,7 @@ pub use bootstrap::Bootstrap;
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
 pub use policies::CLUSTER_CREATE_HOST_ROOT as CREATE_HOST_ROOT;
+pub use policies::policies;
 pub use ranges::RangePools;
 pub use schema::{migrations, sealed_columns};
 
@@ -88,10 +91,4 @@ impl Clusters {
     pub fn reconcilers(&self) -> Vec<Arc<dyn Reconciler>> {
         vec![Arc::new(cluster::reconcile::Clusters(self.0.clone()))]
     }
-}
-
-/// The rules of this service.
-#[must_use]
-pub fn policies() -> &'static [&'static kernel::Rule] {
-    policies::RULES
 }

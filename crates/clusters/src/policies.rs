@@ -89,3 +89,9 @@ kernel::rules! {
     STATS_GET_ALL = "stats:get_all", "rule:admin_or_project_reader", "Count clusters and nodes.";
     SERVICE_GET_ALL = "magnum-service:get_all", "rule:is_admin", "List the services.";
 }
+
+/// The rules of this service.
+#[must_use]
+pub fn policies() -> &'static [&'static kernel::Rule] {
+    RULES
+}

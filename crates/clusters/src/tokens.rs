@@ -8,10 +8,6 @@ use crate::coe::hot::BALANCER;
 use crate::node::Node;
 use crate::nodegroup::Group;
 
-/// Maximum lifetime of an unused token, seconds; it also expires after the
-/// create timeout.
-const LONGEST: i64 = 24 * 3600;
-
 pub(crate) fn ca_purpose(cluster: &str) -> String {
     format!("cluster/{cluster}/ca-key")
 }
@@ -37,7 +33,7 @@ pub(crate) fn digest(secret: &str) -> String {
 pub(crate) fn new_node(sealer: &Sealer, cluster: &Cluster, group: &mut Group) -> Result<Node> {
     let index = group.next_index;
     group.next_index += 1;
-    let name = format!("{}-{}-{index}", cluster.prefix(), group.name_part());
+    let name = format!("{}-{}-{index}", cluster.prefix(), group.word());
     Ok(Node {
         nodegroup: group.name.clone(),
         index,
@@ -67,26 +63,16 @@ pub(crate) fn replace_token(sealer: &Sealer, cluster: &Cluster, n: &mut Node) ->
     n.token_sealed = sealer.seal(&token_purpose(&n.id), token.as_bytes())?;
     n.fresh_sealed = Some(n.token_sealed.clone());
     n.token_hash = digest(&token);
-    n.token_expires = clock::now_micros() + token_lifetime_seconds(cluster) * 1_000_000;
+    n.token_expires = clock::now_micros() + cluster.token_lifetime_seconds() * 1_000_000;
     n.session_hash = None;
     Ok(())
-}
-
-/// Time that a new node has to register, seconds.
-pub(crate) fn token_lifetime_seconds(cluster: &Cluster) -> i64 {
-    let minutes = if cluster.create_timeout > 0 {
-        cluster.create_timeout
-    } else {
-        60
-    };
-    minutes.saturating_mul(60).min(LONGEST)
 }
 
 fn new_node_row(sealer: &Sealer, cluster: &Cluster, name: String) -> Result<Node> {
     let now = clock::now_micros();
     let id = ids::uuid();
     let token = ids::secret_hex(32);
-    let seconds = token_lifetime_seconds(cluster);
+    let seconds = cluster.token_lifetime_seconds();
     Ok(Node {
         cluster_id: cluster.uuid.clone(),
         name,

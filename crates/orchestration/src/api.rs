@@ -29,6 +29,15 @@ pub enum Status {
     Failed,
 }
 
+/// Kind of the reconciler; the id of its keys is the id of the stack.
+pub(crate) const KIND: &str = "stack";
+
+/// The owner that the other services record for the resources of a stack.
+#[must_use]
+pub fn owner_of_resources(stack_id: &str) -> OwnerKey {
+    OwnerKey::new(KIND, stack_id)
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct NewStack {
     pub id: String,

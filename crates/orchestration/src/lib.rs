@@ -2,7 +2,7 @@
 //!
 //! `stack` has the rows and the operations, `engine` decides and acts,
 //! `resource` has one file per resource type. All slow work happens in the
-//! reconciler of kind [`KIND`]; an operation only writes rows.
+//! reconciler; an operation only writes rows.
 
 pub mod api;
 mod engine;
@@ -19,9 +19,9 @@ use compute::api::ComputeApi;
 use db::{Db, Migration};
 use network::api::NetworkApi;
 
+pub(crate) use api::KIND;
 pub use api::OrchestrationApi;
 pub use sealer::{PlainSealer, Sealer};
-pub use stack::KIND;
 
 /// The service: its interface and its reconciler.
 #[derive(Clone)]

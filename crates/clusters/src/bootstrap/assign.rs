@@ -3,16 +3,15 @@
 //! runs it.
 
 use kernel::{Error, Result, clock};
-use nodewire::{Task as WireTask, TaskKind};
+use nodewire::{Task as WireTask, TaskKind as WireKind};
 
+use super::caller::NodeSession;
 use super::feed::View;
 use super::kube;
-use super::ops::NodeSession;
 use crate::ClustersDeps;
-use crate::cluster::heal;
 use crate::coe::Coe;
 use crate::coe::kubernetes::drain_seconds;
-use crate::node::{self, NodeStatus, Task};
+use crate::node::{self, NodeStatus, Task, TaskKind, TaskStatus};
 
 /// Time added to the deadline of a task before another manager may claim it,
 /// microseconds.
@@ -35,7 +34,7 @@ pub(crate) async fn next_task(
         let own = t.node == caller.node.name;
         // A node reloads only its own certificate, and another node has to
         // remove it.
-        if own != (t.kind == "reload-ca") || has.contains(&t.id.as_str()) {
+        if own != (t.kind == TaskKind::ReloadCa) || has.contains(&t.id.as_str()) {
             continue;
         }
         let mine = t.taken_by.as_deref() == Some(caller.node.name.as_str());
@@ -44,8 +43,8 @@ pub(crate) async fn next_task(
         }
         // A drain has failed: the reconciler is about to cancel the remaining
         // ones.
-        let failed = |o: &Task| o.kind == "drain" && o.status == "failed";
-        if t.kind == "drain" && view.tasks.iter().any(failed) {
+        let failed = |o: &Task| o.kind == TaskKind::Drain && o.status == TaskStatus::Failed;
+        if t.kind == TaskKind::Drain && view.tasks.iter().any(failed) {
             continue;
         }
         let Some(kind) = kind(t, view)? else {
@@ -73,44 +72,46 @@ pub(crate) async fn next_task(
 /// time.
 fn time_limit_seconds(caller: &NodeSession, t: &Task, now: i64) -> Result<i64> {
     let left = (t.deadline - now) / 1_000_000;
-    if t.kind == "drain" && caller.cluster.engine()? == Coe::Kubernetes {
+    if t.kind == TaskKind::Drain && caller.cluster.engine()? == Coe::Kubernetes {
         return Ok(left.min(drain_seconds(&caller.cluster.labels)));
     }
     Ok(left)
 }
 
-/// Returns `None` if the task needs no action or was written by a newer server.
-fn kind(t: &Task, view: &View) -> Result<Option<TaskKind>> {
+/// Returns `None` if the task needs no action yet.
+fn kind(t: &Task, view: &View) -> Result<Option<WireKind>> {
     let node = t.node.clone();
-    if [heal::ADD, heal::PROMOTE].contains(&t.kind.as_str()) {
-        let ranges = view.networks.as_ref();
-        let ranges = ranges.ok_or_else(|| Error::internal("a swarm has no etcd"))?;
-        // Wait until the node has reported its address.
-        let Some((address, lost)) = kube::etcd_addresses(view.nodes.values(), ranges, &node) else {
-            return Ok(None);
-        };
-        // If the node is ready again by the time of this task, it stays.
-        let late = !lost.contains(&address);
-        return Ok(match t.kind.as_str() {
-            heal::ADD if late => None,
-            heal::ADD => Some(TaskKind::AddMember { address, lost }),
-            _ => Some(TaskKind::PromoteMember { address }),
-        });
-    }
-    let others = view
-        .tasks
-        .iter()
-        .filter(|o| o.kind == "drain" && o.status == "pending" && o.id != t.id)
-        .map(|o| o.node.clone());
-    Ok(Some(match t.kind.as_str() {
-        "drain" => TaskKind::Drain {
-            node,
-            others: others.collect(),
-        },
-        "remove" => TaskKind::Remove { node },
-        "activate" => TaskKind::Activate { node },
-        "promote" => TaskKind::Promote { node },
-        "reload-ca" => TaskKind::ReloadCa,
-        _ => return Ok(None),
+    Ok(Some(match t.kind {
+        TaskKind::AddMember | TaskKind::PromoteMember => return etcd_change(t, view),
+        TaskKind::Drain => {
+            let others = view.tasks.iter().filter(|o| {
+                o.kind == TaskKind::Drain && o.status == TaskStatus::Pending && o.id != t.id
+            });
+            WireKind::Drain {
+                node,
+                others: others.map(|o| o.node.clone()).collect(),
+            }
+        }
+        TaskKind::Remove => WireKind::Remove { node },
+        TaskKind::Activate => WireKind::Activate { node },
+        TaskKind::Promote => WireKind::Promote { node },
+        TaskKind::ReloadCa => WireKind::ReloadCa,
     }))
+}
+
+/// A change of the members of etcd.
+fn etcd_change(t: &Task, view: &View) -> Result<Option<WireKind>> {
+    let ranges = view.networks.as_ref();
+    let ranges = ranges.ok_or_else(|| Error::internal("a swarm has no etcd"))?;
+    // Wait until the node has reported its address.
+    let Some((address, lost)) = kube::etcd_addresses(view.nodes.values(), ranges, &t.node) else {
+        return Ok(None);
+    };
+    // If the node is ready again by the time of this task, it stays.
+    let late = !lost.contains(&address);
+    Ok(match t.kind {
+        TaskKind::AddMember if late => None,
+        TaskKind::AddMember => Some(WireKind::AddMember { address, lost }),
+        _ => Some(WireKind::PromoteMember { address }),
+    })
 }

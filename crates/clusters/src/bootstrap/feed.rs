@@ -15,11 +15,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::kube;
-use super::ops::{self, JoinSecrets};
 use crate::ClustersDeps;
 use crate::cluster::KIND;
 use crate::coe::Coe;
 use crate::coe::kubernetes::networks::Networks;
+use crate::join_secrets::{JoinSecrets, open_join_secrets};
 use crate::node::{NodeBrief, NodeStatus, Task, brief};
 
 /// Minimum interval between two reads of the same cluster.
@@ -280,7 +280,7 @@ async fn load(d: &ClustersDeps, cluster: &str, before: Option<&View>) -> Result<
     }
     let joining = match (&row.join_sealed, before) {
         (Some(sealed), Some(v)) if v.join_sealed.as_ref() == Some(sealed) => v.joining.clone(),
-        (Some(sealed), _) => Some(Arc::new(ops::open_join_secrets(d, cluster, sealed)?)),
+        (Some(sealed), _) => Some(Arc::new(open_join_secrets(d, cluster, sealed)?)),
         (None, _) => None,
     };
     Ok(View {

@@ -5,11 +5,12 @@ use db::Dialect;
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{Accepted, Hello, Protocols, SERVER_PROTOCOLS, SwarmPlan, Welcome};
 
+use super::caller::{NodeSession, refused};
 use super::kube;
-use super::ops::{NodeSession, fail, refused, signal_wait_condition};
+use super::ops::{fail, signal_wait_condition};
 use crate::cluster::{Cluster, KIND, table};
 use crate::coe::Coe;
-use crate::node::{self, Node, NodeBrief, NodeStatus, brief};
+use crate::node::{self, Node, NodeBrief, NodeEvent, NodeStatus, brief};
 use crate::{ClustersDeps, tokens};
 
 /// Exchanges a one-time token for a session. The same session may repeat the
@@ -109,9 +110,7 @@ async fn bind(
             return Err(refused("The token is not valid for this node."));
         };
         n.addresses = addresses.clone();
-        if n.status == NodeStatus::Waiting {
-            n.status = NodeStatus::Running;
-        }
+        n.status = n.status.after(NodeEvent::Registered);
         if !node::table::bind(tx, &n, session).await? {
             return Err(refused("The token was used by another session."));
         }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use kernel::{Error, Result};
 use nodewire::{CsrAsk, CsrGrant, KubePlan, Peer, Peers, Role};
 
-use super::ops::NodeSession;
+use super::caller::NodeSession;
 use crate::cluster::Cluster;
 use crate::coe::kubernetes::networks::Networks;
 use crate::coe::kubernetes::profiles::{self, Authority, CertificateRequester};

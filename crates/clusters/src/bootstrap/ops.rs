@@ -1,19 +1,21 @@
 //! Operations for agents. A session may only access its own cluster, and in
 //! most operations only its own node.
 
-use kernel::{Ctx, Error, Kind, OwnerKey, Result, clock};
+use kernel::{Ctx, Error, Result, clock};
 use nodewire::{
-    CsrAsk, CsrGrant, JoinTicket, Observed, Published, StepStatus, Steps, TaskResult, Unsupported,
-    bounds,
+    CsrAsk, CsrGrant, Observed, Published, StepStatus, Steps, TaskResult, Unsupported, bounds,
 };
-use serde::{Deserialize, Serialize};
 
+use super::caller::require_master;
+pub(crate) use super::caller::{NodeSession, authenticate_session};
 use super::{kube, swarm};
 use crate::ClustersDeps;
 use crate::cluster::master_reports::MasterReports;
-use crate::cluster::{Cluster, KIND, health, resize, signal, table};
+use crate::cluster::plan::REMOVE_SECONDS;
+use crate::cluster::{Cluster, KIND, health, signal, table};
 use crate::coe::Coe;
-use crate::node::{self, Node, NodeStatus, Task};
+use crate::join_secrets::{JoinSecrets, open_join_secrets};
+use crate::node::{self, Node, NodeEvent, NodeStatus, Task, TaskKind, TaskStatus};
 use crate::tokens;
 
 /// Maximum length of the log of a step, bytes.
@@ -23,39 +25,12 @@ const CA: usize = 16 * 1024;
 /// Maximum number of steps of one node; an agent reports about twelve.
 pub(crate) const STEPS: usize = 200;
 
-/// The authenticated node of a session, and its cluster.
-pub(crate) struct NodeSession {
-    pub(crate) node: Node,
-    pub(crate) cluster: Cluster,
-}
-
-pub(crate) fn refused(text: &str) -> Error {
-    Error::new(Kind::Unauthenticated, text)
-}
-
-/// Authenticates the session of a node.
-pub(crate) async fn authenticate_session(
-    d: &ClustersDeps,
-    session: Option<&str>,
-) -> Result<NodeSession> {
-    let unknown = || refused("The session is not known.");
-    let session = session.ok_or_else(unknown)?;
-    let found = node::table::by_session(&d.db, &tokens::digest(session)).await?;
-    let node = found
-        .filter(|n| n.status != NodeStatus::Removed)
-        .ok_or_else(unknown)?;
-    let cluster = table::load(&d.db, &node.cluster_id)
-        .await?
-        .ok_or_else(unknown)?;
-    Ok(NodeSession { node, cluster })
-}
-
 /// Marks a node that is not ready yet as failed after a failed step.
 pub(crate) fn fail(n: &mut Node) -> bool {
-    let failed =
-        n.failure().is_some() && matches!(n.status, NodeStatus::Waiting | NodeStatus::Running);
+    let next = n.status.after(NodeEvent::Failed);
+    let failed = n.failure().is_some() && next != n.status;
     if failed {
-        n.status = NodeStatus::Failed;
+        n.status = next;
         n.signal = Some("FAILURE".into());
         n.signalled = false;
     }
@@ -132,7 +107,7 @@ pub(crate) async fn ready(d: &ClustersDeps, caller: &NodeSession) -> Result<()> 
             // failed already, but the next resize may use the node.
             _ => {}
         }
-        n.status = NodeStatus::Ready;
+        n.status = n.status.after(NodeEvent::Joined);
         n.signal = Some("SUCCESS".into());
         n.signalled = false;
         node::table::save(tx, &n).await?;
@@ -150,38 +125,6 @@ pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) ->
     match caller.cluster.engine()? {
         Coe::Kubernetes => kube::csr(d, caller, csr).await,
         Coe::Swarm => swarm::csr(d, caller, csr).await,
-    }
-}
-
-/// The addresses that compute and network have given to the server of the node.
-///
-/// # Errors
-/// Unavailable: the server has no address yet; the agent repeats its request.
-pub(super) async fn server_addresses(
-    d: &ClustersDeps,
-    caller: &NodeSession,
-) -> Result<Vec<String>> {
-    let ctx = Ctx::for_project(kernel::ids::request_id(), &caller.cluster.project_id);
-    let owner = OwnerKey::new(orchestration::KIND, &caller.cluster.stack_id);
-    let servers = d.compute.servers.of_owner(&ctx, &owner).await?;
-    let own = servers.into_iter().find(|s| s.name == caller.node.name);
-    let own = own.ok_or_else(|| Error::unavailable("The server of this node is not known."))?;
-    if !own.addresses.is_empty() {
-        return Ok(own.addresses);
-    }
-    // A server has its ports before compute reports it as active.
-    let ports = d.network.ports.of_device(&ctx, &own.id).await?;
-    if ports.is_empty() {
-        return Err(Error::unavailable("The server has no address yet."));
-    }
-    Ok(ports.into_iter().map(|p| p.ip).collect())
-}
-
-pub(super) fn require_master(caller: &NodeSession) -> Result<()> {
-    if caller.node.is_master {
-        Ok(())
-    } else {
-        Err(Error::forbidden("Only a manager may do this."))
     }
 }
 
@@ -226,43 +169,6 @@ pub(crate) async fn published(
     })
 }
 
-/// Join secrets as stored (sealed).
-#[derive(Serialize, Deserialize)]
-pub(crate) struct JoinSecrets {
-    remote_addrs: Vec<String>,
-    worker_token: String,
-    manager_token: String,
-    /// PEM of the CA of the cluster's API if the cluster has a separate one.
-    #[serde(default)]
-    ca: Option<String>,
-}
-
-impl JoinSecrets {
-    pub(crate) fn ticket(&self, is_master: bool) -> JoinTicket {
-        let token = if is_master {
-            &self.manager_token
-        } else {
-            &self.worker_token
-        };
-        JoinTicket {
-            remote_addrs: self.remote_addrs.clone(),
-            token: token.clone(),
-        }
-    }
-}
-
-/// The published data in stored form.
-pub(crate) fn open_join_secrets(
-    d: &ClustersDeps,
-    cluster: &str,
-    sealed: &str,
-) -> Result<JoinSecrets> {
-    let purpose = tokens::join_purpose(cluster);
-    Ok(serde_json::from_str(
-        &d.sealer.unseal_text(&purpose, sealed)?,
-    )?)
-}
-
 /// Clients treat this text as a file of certificates, so it must contain
 /// exactly one.
 pub(crate) fn check_api_ca(pem: &str) -> Result<()> {
@@ -273,14 +179,6 @@ pub(crate) fn check_api_ca(pem: &str) -> Result<()> {
         "ca",
         "ca: not a certificate in PEM of at most 16 KiB.",
     ))
-}
-
-/// PEM of the CA of the cluster's API if it is not the CA of the cluster.
-pub(crate) async fn api_ca(d: &ClustersDeps, cluster: &str) -> Result<Option<String>> {
-    let Some(sealed) = node::table::swarm(&d.db, cluster).await?.join_sealed else {
-        return Ok(None);
-    };
-    Ok(open_join_secrets(d, cluster, &sealed)?.ca)
 }
 
 /// Stores an observation of a manager and derives health and version from it.
@@ -360,15 +258,15 @@ pub(crate) async fn task_done(
         let Some(task) = node::table::task_tx(tx, &caller.cluster.uuid, id).await? else {
             return Ok(());
         };
-        if task.status != "pending" {
+        if task.status != TaskStatus::Pending {
             return Ok(());
         }
-        let status = if done.ok { "done" } else { "failed" };
+        let status = TaskStatus::of_result(done.ok);
         node::table::end_task(tx, id, status, tail(&done.log)).await?;
-        if task.kind == "drain" && swarm {
+        if task.kind == TaskKind::Drain && swarm {
             let now = clock::now_micros();
-            let seconds = resize::REMOVE_SECONDS;
-            let mut next = Task::new(&task.cluster_id, "remove", &task.node, now, seconds);
+            let (kind, seconds) = (TaskKind::Remove, REMOVE_SECONDS);
+            let mut next = Task::new(&task.cluster_id, kind, &task.node, now, seconds);
             next.generation = task.generation;
             node::table::insert_task(tx, &next).await?;
         }

@@ -9,8 +9,8 @@ use nodewire::{JoinTicket, Peers, Task};
 use tokio::time::{Instant, timeout_at};
 
 use super::assign;
+use super::caller::NodeSession;
 use super::feed::{Subscription, View};
-use super::ops::NodeSession;
 use crate::ClustersDeps;
 use crate::coe::Coe;
 

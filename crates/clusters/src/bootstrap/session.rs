@@ -11,10 +11,11 @@ use nodewire::{Accepted, Cancel, JoinTicket, ServerFrame, TaskKind};
 use tokio::time::sleep;
 
 use super::assign;
+use super::caller::NodeSession;
 use super::feed::{Subscription, View};
-use super::ops::NodeSession;
 use crate::ClustersDeps;
 use crate::coe::Coe;
+use crate::node::TaskStatus;
 
 /// Delay after a task could not be claimed because of a database error.
 const RETRY: Duration = Duration::from_secs(1);
@@ -146,7 +147,7 @@ impl TaskStream {
             if task.is_none() {
                 queue.push_back(ServerFrame::Cancel(Cancel { task: id.clone() }));
             }
-            task.is_some_and(|t| t.status == "pending")
+            task.is_some_and(|t| t.status == TaskStatus::Pending)
         });
         let caller = &self.follower.caller;
         let side_by_side = caller.cluster.engine()? == Coe::Swarm;

@@ -1,17 +1,18 @@
 //! Certificates of swarm nodes.
 
-use kernel::{Error, Result};
+use kernel::{Ctx, Error, Result};
 use nodewire::{CsrAsk, CsrGrant, Purpose};
 use pki::SignOptions;
 
-use super::ops::{NodeSession, require_master, server_addresses};
+use super::caller::NodeSession;
+use crate::cluster::servers;
 use crate::coe::kubernetes::profiles::Authority;
 use crate::{ClustersDeps, certificate};
 
-/// Signs the request of a manager for its TLS listener, for the addresses that
-/// compute and network gave to its server, whatever its agent claims. The
-/// certificate is for serving only: as a client of the Docker API, a node would
-/// be root on every manager. Workers serve nothing and get none.
+/// Signs the request of a node for the name and the addresses of its server,
+/// whatever the request and the agent claim. The certificate is for serving
+/// only: as a client of the Docker API, a node would be root on every manager.
+/// Workers of this release do not ask; those of earlier releases do.
 pub(super) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) -> Result<CsrGrant> {
     if csr.purpose != Purpose::Node {
         return Err(Error::invalid(
@@ -19,13 +20,11 @@ pub(super) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) ->
             "purpose: no certificate of this kind exists in a swarm.",
         ));
     }
-    require_master(caller)?;
     let ca = certificate::authorities::authority(d, &caller.cluster, Authority::Cluster).await?;
-    let mut sans = vec![
-        caller.node.name.clone(),
-        "localhost".into(),
-        "127.0.0.1".into(),
-    ];
+    let mut sans = vec![caller.node.name.clone()];
+    if caller.node.is_master {
+        sans.extend(["localhost".into(), "127.0.0.1".into()]);
+    }
     sans.extend(server_addresses(d, caller).await?);
     let options = SignOptions {
         seconds: d.node_certificate_seconds,
@@ -36,4 +35,24 @@ pub(super) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) ->
         cert,
         ca: ca.cert_pem,
     })
+}
+
+/// The addresses that compute and network have given to the server of the node.
+///
+/// # Errors
+/// Unavailable: the server has no address yet; the agent repeats its request.
+async fn server_addresses(d: &ClustersDeps, caller: &NodeSession) -> Result<Vec<String>> {
+    let ctx = Ctx::for_project(kernel::ids::request_id(), &caller.cluster.project_id);
+    let all = servers::of_cluster(d, &ctx, &caller.cluster).await?;
+    let own = all.into_iter().find(|s| s.name == caller.node.name);
+    let own = own.ok_or_else(|| Error::unavailable("The server of this node is not known."))?;
+    if !own.addresses.is_empty() {
+        return Ok(own.addresses);
+    }
+    // A server has its ports before compute reports it as active.
+    let ports = d.network.ports.of_device(&ctx, &own.id).await?;
+    if ports.is_empty() {
+        return Err(Error::unavailable("The server has no address yet."));
+    }
+    Ok(ports.into_iter().map(|p| p.ip).collect())
 }

@@ -8,13 +8,13 @@ use super::authorities::{authority, kubernetes_authority, stored};
 use super::wire::SignBody;
 use crate::authorized::{Authorized, Owned as _};
 use crate::cluster::model::Intent;
-use crate::cluster::{Cluster, KIND, ops, table};
+use crate::cluster::{Cluster, KIND, operation, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::profiles::Authority;
 use crate::errors::{bad_request, wrong_state};
-use crate::node::{self, NodeStatus, Task};
+use crate::node::{self, NodeStatus, Task, TaskKind};
 use crate::notify::{self, Outcome};
-use crate::{ClustersDeps, bootstrap, nodegroup, policies, tokens};
+use crate::{ClustersDeps, join_secrets, nodegroup, policies, tokens};
 
 /// Time limit of a manager for switching to a new CA.
 const RELOAD_SECONDS: i64 = 60;
@@ -35,7 +35,7 @@ pub(crate) async fn show(
             let own = stored(d, c).await?.0;
             // Clients use this file as the only CA, so it has to verify the API
             // as well.
-            match bootstrap::ops::api_ca(d, &c.uuid).await? {
+            match join_secrets::api_ca(d, &c.uuid).await? {
                 Some(more) => format!("{}\n{}\n", own.trim(), more.trim()),
                 None => own,
             }
@@ -112,20 +112,20 @@ pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, found: &Authorized<Clust
     db::write!(d.db, |tx| {
         db::mark_now(tx, KIND, &found.uuid).await?;
         tx.write_receipt().await?;
-        let mut c = ops::lock_unchanged(tx, found).await?;
+        let mut c = operation::lock_unchanged(tx, found).await?;
         if !c.complete() {
             return Err(wrong_state("Updating", &c.status));
         }
         let nodes = node::table::of_cluster_tx(tx, &c.uuid).await?;
         let groups = nodegroup::table::of_cluster_tx(tx, &c.uuid).await?;
-        ops::start_operation(tx, &mut c, Intent::RotateCa, None).await?;
+        operation::start(tx, &mut c, Intent::RotateCa, None).await?;
         table::set_ca(tx, &c.uuid, &ca.cert_pem, &sealed).await?;
         let managers = nodes
             .iter()
             .filter(|n| n.is_master && n.status == NodeStatus::Ready);
         for n in managers {
             let now = clock::now_micros();
-            let mut task = Task::new(&c.uuid, "reload-ca", &n.name, now, RELOAD_SECONDS);
+            let mut task = Task::new(&c.uuid, TaskKind::ReloadCa, &n.name, now, RELOAD_SECONDS);
             task.generation = c.generation;
             node::table::insert_task(tx, &task).await?;
         }

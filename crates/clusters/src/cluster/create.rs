@@ -6,8 +6,11 @@ use kernel::{Ctx, Error, Kind, Result, clock, ids};
 use pki::Ca;
 use serde_json::json;
 
+use super::apply::nodes::{Rows, apply};
 use super::isolation::Isolation;
-use super::model::{self, Cluster, Intent, NewCluster};
+use super::model::{Cluster, Intent};
+use super::new::{NewCluster, check_masters_odd};
+use super::plan::nodes::create as plan;
 use super::{KIND, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::flavour;
@@ -16,8 +19,10 @@ use crate::errors::{as_bad_request, bad_request};
 use crate::fields;
 use crate::kube::{self, Kube};
 use crate::node;
-use crate::nodegroup::{Group, MASTER, WORKER};
+use crate::nodegroup::Group;
+use crate::nodegroup::default::{MASTER, WORKER};
 use crate::notify::{self, Outcome};
+use crate::status::{Action, Phase, Status};
 use crate::template::ops::{own_target, project};
 use crate::template::{self, Template};
 use crate::{ClustersDeps, lookups, policies, tokens};
@@ -48,7 +53,7 @@ pub(crate) async fn create(
     }
     let volume = new.docker_volume_size.or(t.docker_volume_size);
     template::model::check_volume(t.docker_storage_driver.as_deref(), volume)?;
-    model::check_masters_odd(new.master_count)?;
+    check_masters_odd(new.master_count)?;
     let own = own_target(ctx);
     d.enforcer.check(&policies::CLUSTER_CREATE, ctx, &own)?;
     Isolation::OFFERED.check_create(d.enforcer.as_ref(), ctx)?;
@@ -108,7 +113,7 @@ fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: String) -> Clust
         flavor_id: or(&new.flavor_id, &t.flavor_id),
         create_timeout: new.create_timeout,
         stack_id: ids::uuid(),
-        status: "CREATE_IN_PROGRESS".into(),
+        status: Status::new(Action::Create, Phase::InProgress).into(),
         health_status_reason: json!({}),
         discovery_url: new.discovery_url.clone(),
         fixed_network: or(&new.fixed_network, &t.fixed_network),
@@ -153,7 +158,7 @@ async fn networks(
         return Ok(None);
     }
     let mut networks = Networks::of(&c.labels, t.network_driver.as_deref())?;
-    networks.api_port = coe.api_port(t);
+    networks.api_port = coe.api_port(t.apiserver_port);
     networks.upstream_dns = t.dns_servers();
     let (network, subnet) = (c.fixed_network.as_deref(), c.fixed_subnet.as_deref());
     if let Some(range) = lookups::fixed_range(d, ctx, network, subnet).await? {
@@ -201,26 +206,14 @@ async fn store(
     let key = d
         .sealer
         .seal(&tokens::ca_purpose(&c.uuid), ca.key_pem.as_bytes())?;
-    let mut groups = groups(c, t, new);
-    let mut nodes = Vec::new();
-    for group in &mut groups {
-        for _ in 0..group.node_count {
-            nodes.push(tokens::new_node(&d.sealer, c, group)?);
-        }
-    }
-    let mut kube = None;
-    if let Some(networks) = networks {
-        let ranges = networks.free(std::iter::empty(), nodes.len())?;
-        for (n, range) in nodes.iter_mut().zip(ranges) {
-            n.pod_cidr = Some(range);
-        }
-        kube = Some(Kube::new(&d.sealer, &c.uuid, networks)?);
-        // A single master needs no balancer, which would only be another point
-        // of failure.
-        if c.master_lb_enabled && new.master_count > 1 {
-            nodes.push(tokens::new_balancer(&d.sealer, c)?);
-        }
-    }
+    let groups = groups(c, t, new);
+    // A single master needs no balancer, which would only be another point of
+    // failure.
+    let balancer = networks.is_some() && c.master_lb_enabled && new.master_count > 1;
+    let steps = plan(&groups, networks.as_ref(), balancer)?;
+    let kube = networks
+        .map(|networks| Kube::new(&d.sealer, &c.uuid, networks))
+        .transpose()?;
     db::write!(d.db, |tx| {
         db::mark_for(tx, KIND, &c.uuid, &c.project_id).await?;
         tx.write_receipt().await?;
@@ -229,11 +222,15 @@ async fn store(
             return Err(Error::not_found("ClusterTemplate", &new.template));
         }
         table::insert(tx, c, &ca.cert_pem, &key).await?;
+        let mut groups = groups.clone();
+        let rows = Rows {
+            cluster: c,
+            groups: &mut groups,
+            nodes: &[],
+        };
+        apply(tx, &d.sealer, rows, &steps).await?;
         for group in &groups {
             group.insert(tx).await?;
-        }
-        for n in &nodes {
-            n.insert(tx).await?;
         }
         node::table::insert_swarm(tx, &c.uuid).await?;
         if let Some(kube) = &kube {

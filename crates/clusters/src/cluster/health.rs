@@ -5,11 +5,11 @@
 
 use compute::api::{Server, ServerStatus};
 use db::Lease;
-use kernel::{Ctx, Error, OwnerKey, Result};
+use kernel::{Ctx, Error, Result};
 use serde_json::Value;
 
 use super::master_reports::MasterReports;
-use super::{Cluster, table};
+use super::{Cluster, servers, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::health::delegated;
 use crate::node::{self, Node};
@@ -41,8 +41,7 @@ pub(crate) async fn evaluate_health(
 ) -> Result<Verdict> {
     let nodes = node::table::of_cluster(&d.db, &c.uuid).await?;
     let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
-    let owner = OwnerKey::new(orchestration::KIND, &c.stack_id);
-    let servers = d.compute.servers.of_owner(&ctx, &owner).await?;
+    let servers = servers::of_cluster(d, &ctx, c).await?;
     let coe = c.engine()?;
     if coe == Coe::Kubernetes {
         mark_masters_down(&nodes, &servers, reports);

@@ -4,7 +4,8 @@ use kernel::Result;
 use rest::{Accepted, Call, Json, NoContent, Param, Route, delete, get, patch_route, post};
 use serde_json::json;
 
-use super::model::{Cluster, NewCluster};
+use super::model::Cluster;
+use super::new::NewCluster;
 use super::progress::{self, Progress};
 use super::wire::{
     ClusterBody, ClusterDetailList, ClusterItem, ClusterList, ResizeBody, UpgradeBody,

@@ -1,21 +1,21 @@
 //! Clusters: accepted by the API, built as stacks, and reconciled on events.
 
+mod apply;
 pub(crate) mod create;
-mod failed_servers;
-pub(crate) mod finish;
 pub(crate) mod heal;
 pub(crate) mod health;
 pub(crate) mod http;
 pub(crate) mod isolation;
 pub(crate) mod master_reports;
 pub(crate) mod model;
-mod node_removal;
+pub(crate) mod new;
+pub(crate) mod operation;
 pub(crate) mod ops;
 pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod reconcile;
 pub(crate) mod resize;
-pub(crate) mod rollback;
+pub(crate) mod servers;
 pub(crate) mod shown_table;
 pub(crate) mod signal;
 mod stack;

@@ -1,19 +1,21 @@
 //! Operations on clusters, apart from create and resize.
 
-use db::Tx;
-use kernel::{Ctx, Error, Result, Rule, clock, ids};
+use kernel::{Ctx, Error, Result, Rule, ids};
 use serde_json::Value;
 
 use super::model::{Cluster, Intent};
+use super::operation::{same_generation, start};
+use super::servers::Situation;
 use super::{KIND, resize, table, wire};
 use crate::ClustersDeps;
 use crate::authorized::Authorized;
 use crate::errors::{bad_request, invalid_field, wrong_state};
 use crate::fields::{check_int, check_text};
-use crate::nodegroup::{self, Group, WORKER};
+use crate::nodegroup::{self, Group, MAX_NODES, default};
 use crate::notify::{self, Outcome};
 use crate::patch::{self, Change, Op};
 use crate::python::python_type;
+use crate::status::{Action, Phase};
 use crate::template::ops::{own_target, project};
 
 /// Longest reason for a health that a client sets, bytes of JSON.
@@ -72,10 +74,10 @@ pub(crate) async fn update(
 ) -> Result<()> {
     let sizes = touches(changes, &["node_count"]);
     let health = touches(changes, &["health_status", "health_status_reason"]);
-    let servers = if sizes {
-        resize::ServerStates::load(d, cluster).await?
+    let situation = if sizes {
+        Situation::load(d, cluster).await?
     } else {
-        resize::ServerStates::default()
+        Situation::default()
     };
     db::write!(d.db, |tx| {
         // A change of the health alone needs no reconciliation.
@@ -97,18 +99,18 @@ pub(crate) async fn update(
                 None | Some(Value::Null) => &Value::from(1),
                 Some(v) => v,
             };
-            let count = check_int("node_count", value, 0, super::model::MAX_NODES)?;
+            let count = check_int("node_count", value, 0, MAX_NODES)?;
             same_generation(cluster, &row)?;
             if !row.complete() {
                 return Err(wrong_state("Updating", &row.status));
             }
-            let resize_request = resize::ResizeRequest {
-                group: WORKER,
+            let request = resize::ResizeRequest {
+                group: default::WORKER,
                 count,
                 leave: &[],
                 rollback,
             };
-            resize::start_operation(tx, d, ctx, row, &resize_request, &servers).await?;
+            resize::accept(tx, d, ctx, row, &request, &situation).await?;
         }
         Ok(())
     })
@@ -203,59 +205,13 @@ pub(crate) async fn delete(d: &ClustersDeps, ctx: &Ctx, found: &Authorized<Clust
         let Some(mut cluster) = table::lock(tx, &found.uuid).await? else {
             return Ok(());
         };
-        if cluster.status == "DELETE_IN_PROGRESS" {
+        if cluster.status.is(Action::Delete, Phase::InProgress) {
             return Ok(());
         }
         let why = "Waiting for the stack of the cluster to be removed.";
         let groups = nodegroup::table::of_cluster_tx(tx, &cluster.uuid).await?;
-        start_operation(tx, &mut cluster, Intent::Delete, Some(why)).await?;
+        start(tx, &mut cluster, Intent::Delete, Some(why)).await?;
         let pending = Outcome::Pending;
         notify::push(tx, Some(ctx), "delete", pending, &cluster, &groups).await
     })
-}
-
-/// Locks a cluster and checks that it is still as it was when the operation was
-/// checked.
-///
-/// # Errors
-/// `NotFound`; `Conflict` if another operation changed the cluster.
-pub(crate) async fn lock_unchanged(tx: &mut Tx, found: &Cluster) -> Result<Cluster> {
-    let row = table::lock(tx, &found.uuid).await?;
-    let row = row.ok_or_else(|| Error::not_found("Cluster", &found.uuid))?;
-    same_generation(found, &row)?;
-    Ok(row)
-}
-
-fn same_generation(found: &Cluster, now: &Cluster) -> Result<()> {
-    if found.generation == now.generation {
-        return Ok(());
-    }
-    Err(concurrent_change(&now.uuid))
-}
-
-fn concurrent_change(uuid: &str) -> Error {
-    Error::conflict(format!(
-        "Cluster {uuid} was changed at the same time; look at it and try again."
-    ))
-}
-
-/// Starts an operation in a transaction that has marked the key of the cluster
-/// and locked its row.
-pub(crate) async fn start_operation(
-    tx: &mut Tx,
-    cluster: &mut Cluster,
-    intent: Intent,
-    reason: Option<&str>,
-) -> Result<()> {
-    if !table::start(tx, cluster, intent, reason).await? {
-        return Err(concurrent_change(&cluster.uuid));
-    }
-    cluster.generation += 1;
-    cluster.intent = intent;
-    cluster.rollback = None;
-    cluster.cause = None;
-    cluster.status = format!("{}_IN_PROGRESS", intent.verb());
-    cluster.status_reason = reason.map(str::to_owned);
-    cluster.updated_at = Some(clock::now_micros());
-    nodegroup::table::start(tx, &cluster.uuid, &cluster.status).await
 }

@@ -99,7 +99,7 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, c: &Authorized<Cluster>) -
     Ok(Progress {
         uuid: c.uuid.clone(),
         name: c.name.clone(),
-        status: c.status.clone(),
+        status: c.status.to_string(),
         status_reason: c.status_reason.clone(),
         api_address: c.api_address.clone(),
         isolation: c.isolation.clone(),

@@ -6,6 +6,7 @@ use kernel::{Page, Result};
 
 use super::table::SORT;
 use crate::listing::{self, Listed, Selection};
+use crate::status::StoredStatus;
 use crate::wire::StoredObject;
 
 db::table! {
@@ -22,7 +23,7 @@ db::table! {
         pub(crate) flavor_id: Option<String>,
         pub(crate) create_timeout: i64,
         pub(crate) stack_id: String,
-        pub(crate) status: String,
+        pub(crate) status: StoredStatus,
         pub(crate) health_status: Option<String>,
     }
 }

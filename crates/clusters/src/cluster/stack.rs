@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::model::Cluster;
 use crate::ClustersDeps;
-use crate::coe::hot::{FixedNetwork, Shape};
+use crate::coe::hot::{FixedNetwork, GroupShape, Shape};
 use crate::nodegroup::Group;
 use crate::template::Template;
 
@@ -24,11 +24,12 @@ pub(crate) async fn shape(
     d: &ClustersDeps,
     ctx: &Ctx,
     c: &Cluster,
-    t: &Template,
+    (t, groups): (&Template, &[Group]),
     balanced: bool,
 ) -> Result<Shape> {
     Ok(Shape {
         prefix: c.prefix(),
+        groups: groups.iter().map(GroupShape::of).collect(),
         fixed_network: fixed_network(d, ctx, c).await?,
         external_network: t.external_network_id.clone(),
         keypair: c.keypair.clone(),
@@ -69,29 +70,25 @@ pub(crate) fn fixed_parameters(
     c: &Cluster,
     groups: &[Group],
 ) -> BTreeMap<String, Value> {
-    let of = |master: bool| groups.iter().find(|g| g.is_master() == master);
-    let flavor = |master: bool| {
-        of(master)
-            .and_then(|g| g.flavor_id.clone())
-            .unwrap_or_else(|| "m1.small".into())
-    };
-    let image = of(true).map(|g| g.image_id.clone()).unwrap_or_default();
     let wait = if c.create_timeout > 0 {
         c.create_timeout.saturating_mul(60).min(LONGEST_WAIT)
     } else {
         LONGEST_WAIT
     };
-    [
+    let fixed = [
         ("name", json!(c.prefix())),
         ("cluster_uuid", json!(c.uuid)),
-        ("image", json!(image)),
-        ("master_flavor", json!(flavor(true))),
-        ("node_flavor", json!(flavor(false))),
         ("bootstrap_pin", json!(d.bootstrap.pin)),
         ("bootstrap_port", json!(d.bootstrap.port)),
         ("wait_timeout", json!(wait)),
     ]
-    .into_iter()
-    .map(|(k, v)| (k.to_owned(), v))
-    .collect()
+    .map(|(name, value)| (name.to_owned(), value));
+    let flavors = groups.iter().map(|g| {
+        let flavor = g.flavor_id.as_deref().unwrap_or("m1.small");
+        (format!("{}_flavor", g.word()), json!(flavor))
+    });
+    let images = groups
+        .iter()
+        .map(|g| (g.image_parameter(), json!(g.image_id)));
+    fixed.into_iter().chain(flavors).chain(images).collect()
 }

@@ -7,9 +7,10 @@ use kernel::{Result, clock};
 use serde_json::Value as Json;
 
 use super::isolation::Isolation;
-use super::model::{Cluster, Intent, check_status};
+use super::model::{Cluster, Intent};
 use crate::coe::Coe;
 use crate::listing::{Column, Kind};
+use crate::status::{Status, StoredStatus};
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -110,7 +111,11 @@ fn newer(row: &Row) -> Result<Option<String>> {
     let known = Intent::from_stored(&intent)
         .and_then(|_| Coe::from_stored(&coe))
         .and_then(|_| Isolation::from_stored(&row.text("isolation")?))
-        .and_then(|_| check_status(&row.text("status")?));
+        .and_then(|_| {
+            <StoredStatus as db::Column>::read(row, "status")?
+                .known("cluster")
+                .map(|_| ())
+        });
     Ok(known.err().map(|e| e.message))
 }
 
@@ -204,41 +209,48 @@ pub(crate) async fn start(
     tx: &mut Tx,
     c: &Cluster,
     intent: Intent,
-    reason: Option<&str>,
+    (status, reason): (Status, Option<&str>),
 ) -> Result<bool> {
-    let n = tx
-        .execute(
-            "UPDATE magnum_cluster SET status = ?, status_reason = ?, intent = ?, \
-             rollback_count = NULL, rollback_cause = NULL, generation = generation + 1, \
-             updated_at = ? WHERE uuid = ? AND generation = ?",
-            values![
-                format!("{}_IN_PROGRESS", intent.verb()),
-                reason,
-                intent.as_stored(),
-                clock::now_micros(),
-                &c.uuid,
-                c.generation
-            ],
-        )
-        .await?;
-    Ok(n == 1)
+    let others = vec![
+        ("intent", intent.as_stored().into()),
+        ("rollback_count", None::<i64>.into()),
+        ("rollback_cause", None::<String>.into()),
+        ("generation", (c.generation + 1).into()),
+    ];
+    write_status(tx, c, (status, reason), others).await
 }
 
-/// Ends an operation, unless a newer one has started.
-pub(crate) async fn finish(
+/// Stores the status of the current operation; returns `false` if a newer one
+/// has started.
+pub(crate) async fn set_status(
     tx: &mut Fenced,
     c: &Cluster,
-    status: &str,
+    status: Status,
     reason: Option<&str>,
 ) -> Result<bool> {
-    let n = tx
-        .execute(
-            "UPDATE magnum_cluster SET status = ?, status_reason = ?, updated_at = ? \
-             WHERE uuid = ? AND generation = ?",
-            values![status, reason, clock::now_micros(), &c.uuid, c.generation],
-        )
-        .await?;
-    Ok(n == 1)
+    write_status(tx, c, (status, reason), Vec::new()).await
+}
+
+/// Writes the status, and other columns in the same statement, unless the
+/// cluster changed since it was read.
+async fn write_status(
+    tx: &mut Tx,
+    c: &Cluster,
+    (status, reason): (Status, Option<&str>),
+    others: Vec<(&str, Value)>,
+) -> Result<bool> {
+    let mut sql =
+        String::from("UPDATE magnum_cluster SET status = ?, status_reason = ?, updated_at = ?");
+    let mut args = values![status.as_stored(), reason, clock::now_micros()];
+    for (column, value) in others {
+        sql.push_str(", ");
+        sql.push_str(column);
+        sql.push_str(" = ?");
+        args.push(value);
+    }
+    sql.push_str(" WHERE uuid = ? AND generation = ?");
+    args.extend(values![&c.uuid, c.generation]);
+    Ok(tx.execute(&sql, args).await? == 1)
 }
 
 /// Stores the number of workers for a rollback, or the failure that caused the

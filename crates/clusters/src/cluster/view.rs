@@ -12,6 +12,7 @@ use crate::authorized::Authorized;
 use crate::listing::{Budget, Listed};
 use crate::nodegroup;
 use crate::nodegroup::table::GroupBrief;
+use crate::status::Phase;
 use crate::template::ops::scope;
 use crate::wire::StoredObject;
 use crate::{ClustersDeps, policies, template};
@@ -94,8 +95,8 @@ pub(crate) async fn show(d: &ClustersDeps, cluster: &Authorized<Cluster>) -> Res
     let template = row.short.cluster_template_id.as_str();
     let labels = template::table::labels_of(&d.db, &[template]).await?;
     let mut nodes = Nodes::default();
-    if row.short.status.ends_with("_FAILED") {
-        let failed = groups.iter().filter(|g| g.status.ends_with("FAILED"));
+    if row.short.status.is_in(Phase::Failed) {
+        let failed = groups.iter().filter(|g| g.failed());
         let faults = failed.map(|g| (g.name.clone(), g.status_reason.clone()));
         nodes.faults = Some(faults.collect());
     }

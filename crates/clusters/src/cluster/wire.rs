@@ -7,11 +7,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::model::{Cluster, MAX_NODES};
+use super::model::Cluster;
 use super::shown_table::{FullRow, ShortRow};
 use super::view::{Comparison, Nodes, View};
 use crate::fields::{BodySpec, Fields, Kind, optional, required};
 use crate::links::{self, Links};
+use crate::nodegroup::MAX_NODES;
 use crate::wire::{StoredObject, Time};
 
 /// From this minor version on `cluster_id` replaces `stack_id`.
@@ -128,7 +129,7 @@ fn head(row: ShortRow, nodes: &Nodes, base: &str, minor: u16) -> (Head, Option<S
         links,
         stack_id,
         cluster_id,
-        status: row.status,
+        status: row.status.to_string(),
     };
     (head, row.health_status)
 }

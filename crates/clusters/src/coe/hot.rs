@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::nodegroup;
+
 /// Inputs of the template that are fixed when the cluster is created.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shape {
     /// Prefix of the names of all nodes.
     pub(crate) prefix: String,
+    pub(crate) groups: Vec<GroupShape>,
     /// An existing network, used instead of a new one.
     pub(crate) fixed_network: Option<FixedNetwork>,
     pub(crate) external_network: Option<String>,
@@ -21,6 +24,29 @@ pub(crate) struct Shape {
     pub(crate) cidr: Option<String>,
     /// Whether a balancer runs in front of the masters.
     pub(crate) balancer: bool,
+}
+
+/// A group of nodes in the template.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupShape {
+    /// Name of its resource.
+    pub(crate) resource: String,
+    /// Part of the names of its nodes and parameters.
+    pub(crate) word: String,
+    /// Name of the parameter with its image.
+    pub(crate) image: String,
+    pub(crate) is_master: bool,
+}
+
+impl GroupShape {
+    pub(crate) fn of(group: &nodegroup::Group) -> Self {
+        Self {
+            resource: group.resource(),
+            word: group.word(),
+            image: group.image_parameter(),
+            is_master: group.is_master(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -49,10 +75,6 @@ pub(crate) const HANDLE: &str = "nodes_handle";
 
 /// Name of the resource of the new subnet.
 const SUBNET: &str = "subnet";
-
-/// Names of the groups of nodes.
-pub(crate) const MASTERS: &str = "masters";
-pub(crate) const WORKERS: &str = "workers";
 
 /// Name of the balancer resource, which is also the suffix of its server name.
 pub(crate) const BALANCER: &str = "balancer";
@@ -84,26 +106,34 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
             "name": { "get_param": "name" },
             "description": flavour.traffic, "rules": rules } }),
     );
-    let member = |role, word| Member {
+    let member = |role, word, kind: &GroupShape| Member {
         shape,
         coe: flavour.coe,
         role,
         word,
+        flavor: format!("{}_flavor", kind.word),
+        image: kind.image.clone(),
         network: &network,
         gateway: &gateway,
     };
-    for (group, role, word) in [(MASTERS, "manager", "master"), (WORKERS, "worker", "node")] {
+    for group in &shape.groups {
+        let word = group.word.as_str();
+        let role = if group.is_master { "manager" } else { "worker" };
         resources.insert(
-            group.into(),
+            group.resource.clone(),
             json!({ "type": "OS::Heat::ResourceGroup", "depends_on": after, "properties": {
                 "count": { "get_param": format!("{word}_count") },
                 "removal_policies": [{ "resource_list": { "get_param": format!("{word}_removed") } }],
-                "resource_def": member(role, word).definition(),
+                "resource_def": member(role, word, group).definition(),
             } }),
         );
     }
-    if shape.balancer {
-        let mut one = member(BALANCER, BALANCER).definition();
+    // There is one balancer with little load, so it is like a worker.
+    let workers = shape.groups.iter().find(|g| !g.is_master);
+    if shape.balancer
+        && let Some(kind) = workers.or(shape.groups.first())
+    {
+        let mut one = member(BALANCER, BALANCER, kind).definition();
         one["depends_on"] = after;
         resources.insert(BALANCER.into(), one);
     }
@@ -118,14 +148,19 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
             "count": { "get_param": "wait_count" },
             "timeout": { "get_param": "wait_timeout" } } }),
     );
-    let mut outputs = json!({
-        "master_addresses": { "value": { "get_attr": ["masters", "first_address"] } },
-        "node_addresses": { "value": { "get_attr": ["workers", "first_address"] } },
-        "network": { "value": network },
-    });
+    let mut outputs = Map::new();
+    for group in &shape.groups {
+        outputs.insert(
+            format!("{}_addresses", group.word),
+            json!({ "value": { "get_attr": [group.resource, "first_address"] } }),
+        );
+    }
+    outputs.insert("network".into(), json!({ "value": network }));
     if shape.balancer {
-        outputs["balancer_address"] =
-            json!({ "value": { "get_attr": [BALANCER, "first_address"] } });
+        outputs.insert(
+            "balancer_address".into(),
+            json!({ "value": { "get_attr": [BALANCER, "first_address"] } }),
+        );
     }
     json!({
         "heat_template_version": "2018-08-31",
@@ -177,6 +212,9 @@ struct Member<'a> {
     coe: &'a str,
     role: &'a str,
     word: &'a str,
+    /// Names of the parameters with its flavor and image.
+    flavor: String,
+    image: String,
     network: &'a Value,
     gateway: &'a Value,
 }
@@ -185,14 +223,12 @@ impl Member<'_> {
     fn definition(&self) -> Value {
         let word = self.word;
         let prefix = &self.shape.prefix;
-        // There is one balancer with little load, so the flavor of workers is
-        // sufficient.
-        let (name, index, token, flavor) = if self.role == BALANCER {
+        let (name, index, token) = if self.role == BALANCER {
             let token = json!({ "get_param": "balancer_token" });
-            (format!("{prefix}-{word}"), "0", token, "node")
+            (format!("{prefix}-{word}"), "0", token)
         } else {
             let token = json!({ "get_param": [format!("{word}_tokens"), "%index%"] });
-            (format!("{prefix}-{word}-%index%"), "%index%", token, word)
+            (format!("{prefix}-{word}-%index%"), "%index%", token)
         };
         let seed = format!(
             "{{\"server\":\"$gateway:$port\",\"pin\":\"$pin\",\"token\":\"$token\",\
@@ -202,8 +238,8 @@ impl Member<'_> {
         );
         let mut properties = json!({
             "name": name,
-            "image": { "get_param": "image" },
-            "flavor": { "get_param": format!("{flavor}_flavor") },
+            "image": { "get_param": self.image },
+            "flavor": { "get_param": self.flavor },
             "networks": [{ "network": self.network }],
             "security_groups": [{ "get_resource": "secgroup" }],
             "user_data_format": "RAW",
@@ -232,31 +268,26 @@ fn declared(shape: &Shape) -> Value {
         let token = json!({ "type": "string", "hidden": true });
         parameters.insert("balancer_token".into(), token);
     }
-    for name in [
-        "name",
-        "cluster_uuid",
-        "image",
-        "master_flavor",
-        "node_flavor",
-        "bootstrap_pin",
-    ] {
-        parameters.insert(name.into(), json!({ "type": "string" }));
+    let words = |suffix: &'static str| {
+        let words = shape.groups.iter().map(|g| g.word.as_str());
+        words.map(move |word| format!("{word}_{suffix}"))
+    };
+    let texts = ["name", "cluster_uuid"].map(str::to_owned).into_iter();
+    let images = shape.groups.iter().map(|g| g.image.clone());
+    for name in texts.chain(images).chain(words("flavor")) {
+        parameters.insert(name, json!({ "type": "string" }));
     }
-    for name in [
-        "master_count",
-        "node_count",
-        "wait_count",
-        "wait_timeout",
-        "bootstrap_port",
-    ] {
-        parameters.insert(name.into(), json!({ "type": "number" }));
+    parameters.insert("bootstrap_pin".into(), json!({ "type": "string" }));
+    let numbers = ["wait_count", "wait_timeout", "bootstrap_port"].map(str::to_owned);
+    for name in words("count").chain(numbers) {
+        parameters.insert(name, json!({ "type": "number" }));
     }
-    for name in ["master_tokens", "node_tokens"] {
-        parameters.insert(name.into(), json!({ "type": "json", "hidden": true }));
+    for name in words("tokens") {
+        parameters.insert(name, json!({ "type": "json", "hidden": true }));
     }
-    for name in ["master_removed", "node_removed"] {
+    for name in words("removed") {
         parameters.insert(
-            name.into(),
+            name,
             json!({ "type": "comma_delimited_list", "default": "" }),
         );
     }
@@ -266,15 +297,16 @@ fn declared(shape: &Shape) -> Value {
 /// Parameters that depend on the size of the cluster.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sizes {
-    pub(crate) masters: Group,
-    pub(crate) workers: Group,
+    pub(crate) groups: Vec<GroupSize>,
     /// Number of signals that the wait condition expects over the life of the
     /// cluster.
     pub(crate) wait_count: usize,
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Group {
+pub(crate) struct GroupSize {
+    /// As in [`GroupShape`].
+    pub(crate) word: String,
     pub(crate) count: usize,
     /// One-time tokens of the desired nodes, by index.
     pub(crate) tokens: BTreeMap<String, String>,
@@ -285,7 +317,8 @@ pub(crate) struct Group {
 /// Parameters that depend on the size.
 pub(crate) fn size_parameters(sizes: &Sizes) -> BTreeMap<String, Value> {
     let mut out = BTreeMap::new();
-    for (word, group) in [("master", &sizes.masters), ("node", &sizes.workers)] {
+    for group in &sizes.groups {
+        let word = &group.word;
         out.insert(format!("{word}_count"), json!(group.count));
         out.insert(format!("{word}_tokens"), json!(group.tokens));
         out.insert(format!("{word}_removed"), json!(group.removed));

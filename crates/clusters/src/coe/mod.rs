@@ -3,6 +3,8 @@
 
 pub(crate) mod hot;
 pub(crate) mod kubernetes;
+pub(crate) mod member;
+pub(crate) mod options;
 pub(crate) mod swarm;
 
 use std::collections::BTreeMap;
@@ -13,21 +15,15 @@ use serde_json::Value;
 
 use crate::errors::bad_request;
 use crate::ranges::RangePools;
-use crate::template::Template;
 use hot::Flavour;
+use member::Member;
+use options::TemplateOptions;
 
 /// The engines that this server supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coe {
     Kubernetes,
     Swarm,
-}
-
-/// One member of the cluster as a manager or master reports it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Member {
-    pub(crate) hostname: String,
-    pub(crate) state: String,
 }
 
 impl Coe {
@@ -84,7 +80,11 @@ impl Coe {
     }
 
     /// Checks a template for this engine, including its labels.
-    pub(crate) fn check_template(self, template: &Template, ranges: &RangePools) -> Result<()> {
+    pub(crate) fn check_template(
+        self,
+        template: &TemplateOptions<'_>,
+        ranges: &RangePools,
+    ) -> Result<()> {
         match self {
             Self::Kubernetes => kubernetes::check_template(template, ranges),
             Self::Swarm => swarm::check_template(template, ranges),
@@ -121,11 +121,10 @@ impl Coe {
         }
     }
 
-    /// The port of the cluster's API.
-    pub(crate) fn api_port(self, template: &Template) -> u16 {
+    /// The port of the cluster's API; `wanted` is the template's `apiserver_port`.
+    pub(crate) fn api_port(self, wanted: Option<i64>) -> u16 {
         match self {
-            Self::Kubernetes => template
-                .apiserver_port
+            Self::Kubernetes => wanted
                 .and_then(|p| u16::try_from(p).ok())
                 .unwrap_or(kubernetes::API_PORT),
             Self::Swarm => swarm::API_PORT,

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use db::{Db, Row, Value, values};
 use kernel::Result;
 
-use super::model::{NodeStatus, Task};
+use super::model::NodeStatus;
+use super::task::{Task, TaskKind, TaskStatus};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeBrief {
@@ -70,20 +71,19 @@ pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
     let sql = "SELECT id, kind, node, status, taken_by, taken_until, deadline, generation, \
                created_at FROM magnum_task WHERE cluster_id = ? ORDER BY created_at, id";
     let read = |row: &Row| {
-        Task {
+        Ok(Task {
             id: row.text("id")?,
             cluster_id: cluster.to_owned(),
-            kind: row.text("kind")?,
+            kind: TaskKind::from_stored(&row.text("kind")?)?,
             node: row.text("node")?,
-            status: row.text("status")?,
+            status: TaskStatus::from_stored(&row.text("status")?)?,
             taken_by: row.opt_text("taken_by")?,
             taken_until: row.int("taken_until")?,
             deadline: row.int("deadline")?,
             log: String::new(),
             generation: row.int("generation")?,
             created_at: row.int("created_at")?,
-        }
-        .reject_newer()
+        })
     };
     db.query(sql, values![cluster])
         .await?

@@ -1,6 +1,5 @@
 //! A node of a cluster and the reports of its agent.
 
-use kernel::{Result, ids};
 use serde::{Deserialize, Serialize};
 
 use crate::coe::Coe;
@@ -35,7 +34,55 @@ db::stored_enum! {
         Removed = "removed",
 }
 
+/// What changes the state of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NodeEvent {
+    /// Its agent registered.
+    Registered,
+    /// A bootstrap step or its server failed before the node was ready.
+    Failed,
+    /// Its agent reported that the node is a member of the cluster.
+    Joined,
+    /// Its server is lost.
+    Lost,
+    /// The stack rebuilds its server.
+    Rebuilding,
+    /// It is to leave the cluster.
+    Leaving,
+    /// It stays after all, because the operation was cancelled. `sound`:
+    /// whether it was ready before.
+    Staying { sound: bool },
+    /// Its server is deleted.
+    Removed,
+}
+
 impl NodeStatus {
+    /// The state after an event. An event that comes too late changes nothing.
+    pub(crate) fn after(self, event: NodeEvent) -> Self {
+        match (self, event) {
+            (Self::Waiting, NodeEvent::Registered) => Self::Running,
+            (Self::Waiting | Self::Running, NodeEvent::Failed) => Self::Failed,
+            // A node may recover after it has reported a failure.
+            (Self::Leaving | Self::Removed, NodeEvent::Joined) => self,
+            (_, NodeEvent::Joined) => Self::Ready,
+            (Self::Lost, NodeEvent::Rebuilding) => Self::Waiting,
+            (Self::Removed, _) => self,
+            (_, NodeEvent::Removed) => Self::Removed,
+            (_, NodeEvent::Leaving) => Self::Leaving,
+            (Self::Leaving, NodeEvent::Staying { sound: true }) => Self::Ready,
+            (Self::Leaving, NodeEvent::Staying { sound: false }) => Self::Failed,
+            (Self::Leaving, _) => self,
+            (_, NodeEvent::Lost) => Self::Lost,
+            (
+                _,
+                NodeEvent::Registered
+                | NodeEvent::Failed
+                | NodeEvent::Rebuilding
+                | NodeEvent::Staying { .. },
+            ) => self,
+        }
+    }
+
     /// Whether the node is part of the desired state.
     pub(crate) fn wanted(self) -> bool {
         !matches!(self, Self::Leaving | Self::Removed)
@@ -149,67 +196,55 @@ pub(crate) fn role(is_master: bool, is_balancer: bool) -> &'static str {
     }
 }
 
-/// A task for an agent inside the cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Task {
-    pub(crate) id: String,
-    pub(crate) cluster_id: String,
-    /// One of [`KINDS`].
-    pub(crate) kind: String,
-    /// Name of the node that the task concerns.
-    pub(crate) node: String,
-    /// One of [`STATUSES`].
-    pub(crate) status: String,
-    /// The node that claimed the task, and the end of the claim.
-    pub(crate) taken_by: Option<String>,
-    pub(crate) taken_until: i64,
-    /// Microseconds; afterwards the operation continues without the result.
-    pub(crate) deadline: i64,
-    pub(crate) log: String,
-    pub(crate) generation: i64,
-    pub(crate) created_at: i64,
-}
+#[cfg(test)]
+mod tests {
+    use super::NodeEvent::{
+        Failed as Fail, Joined, Leaving as Leave, Lost as Lose, Rebuilding, Registered,
+        Removed as Remove, Staying,
+    };
+    use super::NodeStatus::{Failed, Leaving, Lost, Ready, Removed, Running, Waiting};
 
-const KINDS: [&str; 7] = [
-    "drain",
-    "remove",
-    "activate",
-    "promote",
-    "reload-ca",
-    "add-member",
-    "promote-member",
-];
-const STATUSES: [&str; 3] = ["pending", "done", "failed"];
-
-impl Task {
-    /// The row, unless a newer release has written it.
-    ///
-    /// # Errors
-    /// Same errors as [`db::unknown_stored_value`].
-    pub(crate) fn reject_newer(self) -> Result<Self> {
-        if !KINDS.contains(&self.kind.as_str()) {
-            return Err(db::unknown_stored_value("kind of task", &self.kind));
+    /// For each event the states after it, in the order of `STATES`.
+    #[test]
+    fn a_late_event_changes_nothing() {
+        const STATES: [super::NodeStatus; 7] =
+            [Waiting, Running, Ready, Failed, Lost, Leaving, Removed];
+        let (sound, unsound) = (Staying { sound: true }, Staying { sound: false });
+        for (event, after) in [
+            (
+                Registered,
+                [Running, Running, Ready, Failed, Lost, Leaving, Removed],
+            ),
+            (
+                Fail,
+                [Failed, Failed, Ready, Failed, Lost, Leaving, Removed],
+            ),
+            (
+                Joined,
+                [Ready, Ready, Ready, Ready, Ready, Leaving, Removed],
+            ),
+            (Lose, [Lost, Lost, Lost, Lost, Lost, Leaving, Removed]),
+            (
+                Rebuilding,
+                [Waiting, Running, Ready, Failed, Waiting, Leaving, Removed],
+            ),
+            (
+                Leave,
+                [
+                    Leaving, Leaving, Leaving, Leaving, Leaving, Leaving, Removed,
+                ],
+            ),
+            (
+                sound,
+                [Waiting, Running, Ready, Failed, Lost, Ready, Removed],
+            ),
+            (
+                unsound,
+                [Waiting, Running, Ready, Failed, Lost, Failed, Removed],
+            ),
+            (Remove, [Removed; 7]),
+        ] {
+            assert_eq!(STATES.map(|s| s.after(event)), after, "{event:?}");
         }
-        if !STATUSES.contains(&self.status.as_str()) {
-            return Err(db::unknown_stored_value("status of a task", &self.status));
-        }
-        Ok(self)
-    }
-
-    pub(crate) fn new(cluster: &str, kind: &str, node: &str, now: i64, seconds: i64) -> Self {
-        Self {
-            id: ids::uuid(),
-            cluster_id: cluster.to_owned(),
-            kind: kind.to_owned(),
-            node: node.to_owned(),
-            status: "pending".into(),
-            deadline: now + seconds * 1_000_000,
-            created_at: now,
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn pending(&self, now: i64) -> bool {
-        self.status == "pending" && self.deadline > now
     }
 }

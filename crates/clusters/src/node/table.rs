@@ -1,14 +1,15 @@
 //! SQL of `magnum_node` and `magnum_task`.
 
-use db::{Db, Fenced, Json, Migration, Table as _, Tx, values};
+use db::{Db, Fenced, Json, Migration, Table as _, Tx, Value, values};
 use kernel::Result;
 
-use super::model::{Node, NodeStatus, Step, Task};
+use super::model::{Node, NodeStatus, Step};
 #[cfg(test)]
 pub(crate) use super::swarm_table::Swarm;
 pub(crate) use super::swarm_table::{
     insert_swarm, join_tx, observed_tx, set_join, set_observed, swarm,
 };
+use super::task::{Task, TaskKind, TaskStatus};
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -153,22 +154,38 @@ pub(crate) async fn load_tx(tx: &mut Tx, id: &str) -> Result<Option<Node>> {
         .transpose()
 }
 
+/// Writes the status of a node, and other columns in the same statement.
+/// Returns the number of rows that the condition matched.
+async fn write_status(
+    tx: &mut Tx,
+    n: &Node,
+    others: Vec<(&str, Value)>,
+    condition: &str,
+    parameters: Vec<Value>,
+) -> Result<u64> {
+    let mut sql = String::from("UPDATE magnum_node SET status = ?");
+    let mut args = values![n.status.as_stored()];
+    for (column, value) in others {
+        sql.push_str(", ");
+        sql.push_str(column);
+        sql.push_str(" = ?");
+        args.push(value);
+    }
+    sql.push_str(" WHERE id = ?");
+    sql.push_str(condition);
+    args.push(Value::from(&n.id));
+    args.extend(parameters);
+    tx.execute(&sql, args).await
+}
+
 /// Binds the token to a session; returns `false` if another session has it.
 pub(crate) async fn bind(tx: &mut Tx, node: &Node, session_hash: &str) -> Result<bool> {
-    let n = tx
-        .execute(
-            "UPDATE magnum_node SET session_hash = ?, addresses = ?, status = ? \
-             WHERE id = ? AND (session_hash IS NULL OR session_hash = ?)",
-            values![
-                session_hash,
-                serde_json::to_string(&node.addresses)?,
-                node.status.as_stored(),
-                &node.id,
-                session_hash
-            ],
-        )
-        .await?;
-    Ok(n == 1)
+    let others = vec![
+        ("session_hash", session_hash.into()),
+        ("addresses", serde_json::to_string(&node.addresses)?.into()),
+    ];
+    let free = " AND (session_hash IS NULL OR session_hash = ?)";
+    Ok(write_status(tx, node, others, free, values![session_hash]).await? == 1)
 }
 
 /// Writes status, steps and signal of a node that was locked by `load_tx`. A
@@ -182,20 +199,15 @@ pub(crate) async fn save(tx: &mut Tx, n: &Node) -> Result<()> {
         .pod_cidr
         .clone()
         .filter(|_| n.status != NodeStatus::Removed);
-    tx.execute(
-        "UPDATE magnum_node SET status = ?, steps = ?, signal_status = ?, signalled = ?, \
-         pod_cidr = ? WHERE id = ?",
-        values![
-            n.status.as_stored(),
-            serde_json::to_string(&n.steps)?,
-            n.signal.clone(),
-            n.signalled,
-            pods,
-            &n.id
-        ],
-    )
-    .await
-    .map(|_| ())
+    let others = vec![
+        ("steps", serde_json::to_string(&n.steps)?.into()),
+        ("signal_status", n.signal.clone().into()),
+        ("signalled", n.signalled.into()),
+        ("pod_cidr", pods.into()),
+    ];
+    write_status(tx, n, others, "", Vec::new())
+        .await
+        .map(|_| ())
 }
 
 /// Stores a report by the reconciler for a node whose agent cannot report.
@@ -207,26 +219,23 @@ pub(crate) async fn save_fenced(tx: &mut Fenced, n: &Node) -> Result<()> {
 /// agents.
 pub(crate) async fn set_status(tx: &mut Tx, n: &Node) -> Result<()> {
     tx.wake(crate::cluster::KIND, &n.cluster_id);
-    tx.execute(
-        "UPDATE magnum_node SET status = ? WHERE id = ?",
-        values![n.status.as_stored(), &n.id],
-    )
-    .await
-    .map(|_| ())
+    write_status(tx, n, Vec::new(), "", Vec::new())
+        .await
+        .map(|_| ())
 }
 
 /// Stores a status set by the reconciler, and notifies the agents. A removed
 /// node releases its pod range.
 pub(crate) async fn set_observed_status(tx: &mut Fenced, n: &Node) -> Result<()> {
-    set_status(tx, n).await?;
-    if n.status == NodeStatus::Removed {
-        tx.execute(
-            "UPDATE magnum_node SET pod_cidr = NULL WHERE id = ?",
-            values![&n.id],
-        )
-        .await?;
-    }
-    Ok(())
+    tx.wake(crate::cluster::KIND, &n.cluster_id);
+    let others = if n.status == NodeStatus::Removed {
+        vec![("pod_cidr", None::<String>.into())]
+    } else {
+        Vec::new()
+    };
+    write_status(tx, n, others, "", Vec::new())
+        .await
+        .map(|_| ())
 }
 
 /// Stores a new token for a rebuilt server of the node; the previous session
@@ -272,13 +281,13 @@ pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
         Task::select()
     );
     let rows = db.query(&sql, values![cluster]).await?;
-    rows.iter().map(|r| Task::read(r)?.reject_newer()).collect()
+    rows.iter().map(Task::read).collect()
 }
 
 pub(crate) async fn task_tx(tx: &mut Tx, cluster: &str, id: &str) -> Result<Option<Task>> {
     let sql = format!("{} WHERE cluster_id = ? AND id = ?", Task::select());
     let row = tx.query_opt(&sql, values![cluster, id]).await?;
-    row.map(|r| Task::read(&r)?.reject_newer()).transpose()
+    row.as_ref().map(Task::read).transpose()
 }
 
 /// Claims a task for a node; returns `false` if another node claimed it first.
@@ -286,17 +295,23 @@ pub(crate) async fn claim_task(tx: &mut Tx, t: &Task, node: &str, until: i64) ->
     let n = tx
         .execute(
             "UPDATE magnum_task SET taken_by = ?, taken_until = ? \
-             WHERE id = ? AND status = 'pending' AND taken_until = ?",
-            values![node, until, &t.id, t.taken_until],
+             WHERE id = ? AND status = ? AND taken_until = ?",
+            values![
+                node,
+                until,
+                &t.id,
+                TaskStatus::Pending.as_stored(),
+                t.taken_until
+            ],
         )
         .await?;
     Ok(n == 1)
 }
 
-pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: &str, log: &str) -> Result<()> {
+pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: TaskStatus, log: &str) -> Result<()> {
     tx.execute(
         "UPDATE magnum_task SET status = ?, log = ? WHERE id = ?",
-        values![status, log, id],
+        values![status.as_stored(), log, id],
     )
     .await
     .map(|_| ())
@@ -307,8 +322,8 @@ pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: &str, log: &str) -> 
 pub(crate) async fn drop_drains(tx: &mut Fenced, cluster: &str) -> Result<()> {
     tx.wake(crate::cluster::KIND, cluster);
     tx.execute(
-        "DELETE FROM magnum_task WHERE cluster_id = ? AND kind = 'drain'",
-        values![cluster],
+        "DELETE FROM magnum_task WHERE cluster_id = ? AND kind = ?",
+        values![cluster, TaskKind::Drain.as_stored()],
     )
     .await
     .map(|_| ())

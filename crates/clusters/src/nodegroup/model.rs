@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-/// Names of the two groups that every cluster has.
-pub(crate) const MASTER: &str = "default-master";
-pub(crate) const WORKER: &str = "default-worker";
+use crate::status::{Phase, StoredStatus};
+
+/// Maximum number of nodes of a group.
+pub(crate) const MAX_NODES: i64 = 1000;
 /// The role of a group of masters.
 pub(crate) const MASTER_ROLE: &str = "master";
+
+/// Numbers of the groups that a cluster is created with.
+const CREATED: std::ops::RangeInclusive<i64> = 1..=2;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Group {
@@ -25,7 +29,7 @@ pub(crate) struct Group {
     pub(crate) role: String,
     pub(crate) min_node_count: i64,
     pub(crate) max_node_count: Option<i64>,
-    pub(crate) status: String,
+    pub(crate) status: StoredStatus,
     pub(crate) status_reason: Option<String>,
     /// The index of the next new node; indices are never reused.
     pub(crate) next_index: i64,
@@ -38,8 +42,42 @@ impl Group {
         self.role == MASTER_ROLE
     }
 
-    /// Part of the names of its nodes.
-    pub(crate) fn name_part(&self) -> &'static str {
-        if self.is_master() { "master" } else { "node" }
+    pub(crate) fn failed(&self) -> bool {
+        self.status.is_in(Phase::Failed)
+    }
+
+    /// Part of the names of its nodes and of the parameters of the stack.
+    /// Stacks of existing clusters have no number in the words of the groups
+    /// that they were created with.
+    pub(crate) fn word(&self) -> String {
+        let word = if self.is_master() { "master" } else { "node" };
+        self.numbered(word)
+    }
+
+    /// Name of its resource in the stack.
+    pub(crate) fn resource(&self) -> String {
+        let resource = if self.is_master() {
+            "masters"
+        } else {
+            "workers"
+        };
+        self.numbered(resource)
+    }
+
+    /// Name of the parameter of the stack with its image.
+    pub(crate) fn image_parameter(&self) -> String {
+        if CREATED.contains(&self.id) {
+            "image".to_owned()
+        } else {
+            format!("{}_image", self.word())
+        }
+    }
+
+    fn numbered(&self, word: &str) -> String {
+        if CREATED.contains(&self.id) {
+            word.to_owned()
+        } else {
+            format!("{word}{}", self.id)
+        }
     }
 }

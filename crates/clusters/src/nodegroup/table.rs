@@ -4,6 +4,7 @@ use db::{Column as _, Db, Fenced, Json, Migration, Row, Table as _, Tx, Value, v
 use kernel::{Result, clock};
 
 use super::model::{Group, MASTER_ROLE};
+use crate::status::Status;
 
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     name: "clusters-020-nodegroup",
@@ -25,7 +26,7 @@ db::columns! {
     }
 }
 
-/// Of one cluster, masters first.
+/// Of one cluster, masters first, for display.
 pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<Group>> {
     let sql = format!("{} WHERE cluster_id = ? ORDER BY id", Group::select());
     db.query(&sql, values![cluster])
@@ -35,13 +36,24 @@ pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<Group>> {
         .collect()
 }
 
+/// As [`of_cluster`] for an operation.
+///
+/// # Errors
+/// Also if a newer release has written a group.
+pub(crate) async fn of_operation(db: &Db, cluster: &str) -> Result<Vec<Group>> {
+    let groups = of_cluster(db, cluster).await?;
+    groups.into_iter().map(reject_newer).collect()
+}
+
+/// As [`of_operation`], in a transaction.
 pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Group>> {
     let sql = format!("{} WHERE cluster_id = ? ORDER BY id", Group::select());
-    tx.query(&sql, values![cluster])
-        .await?
-        .iter()
-        .map(Group::read)
-        .collect()
+    let rows = tx.query(&sql, values![cluster]).await?;
+    rows.iter().map(|r| reject_newer(Group::read(r)?)).collect()
+}
+
+fn reject_newer(group: Group) -> Result<Group> {
+    group.status.known("node group").map(|_| group)
 }
 
 /// What the list of clusters shows of a group.
@@ -108,30 +120,45 @@ pub(crate) async fn set_size(tx: &mut Tx, g: &Group) -> Result<()> {
 }
 
 /// Sets the status of all groups at the start of an operation.
-pub(crate) async fn start(tx: &mut Tx, cluster: &str, status: &str) -> Result<()> {
-    tx.execute(
-        "UPDATE magnum_nodegroup SET status = ?, status_reason = NULL, updated_at = ? WHERE cluster_id = ?",
-        values![status, clock::now_micros(), cluster],
-    )
-    .await
-    .map(|_| ())
+pub(crate) async fn start(tx: &mut Tx, cluster: &str, status: Status) -> Result<()> {
+    write_status(tx, cluster, (status, None), Vec::new(), None).await
 }
 
 /// Sets the status of a group at the end of an operation.
 pub(crate) async fn finish(
     tx: &mut Fenced,
     g: &Group,
-    status: &str,
+    status: Status,
     reason: Option<&str>,
 ) -> Result<()> {
-    tx.execute(
-        "UPDATE magnum_nodegroup SET status = ?, status_reason = ?, node_addresses = ?, updated_at = ? \
-         WHERE cluster_id = ? AND name = ?",
-        values![
-            status, reason, serde_json::to_string(&g.node_addresses)?, clock::now_micros(),
-            &g.cluster_id, &g.name
-        ],
-    )
-    .await
-    .map(|_| ())
+    let addresses = serde_json::to_string(&g.node_addresses)?;
+    let others = vec![("node_addresses", addresses.into())];
+    write_status(tx, &g.cluster_id, (status, reason), others, Some(&g.name)).await
+}
+
+/// Writes the status of all groups of a cluster or of one, and other columns in
+/// the same statement.
+async fn write_status(
+    tx: &mut Tx,
+    cluster: &str,
+    (status, reason): (Status, Option<&str>),
+    others: Vec<(&str, Value)>,
+    group: Option<&str>,
+) -> Result<()> {
+    let mut sql =
+        String::from("UPDATE magnum_nodegroup SET status = ?, status_reason = ?, updated_at = ?");
+    let mut args = values![status.as_stored(), reason, clock::now_micros()];
+    for (column, value) in others {
+        sql.push_str(", ");
+        sql.push_str(column);
+        sql.push_str(" = ?");
+        args.push(value);
+    }
+    sql.push_str(" WHERE cluster_id = ?");
+    args.push(cluster.into());
+    if let Some(name) = group {
+        sql.push_str(" AND name = ?");
+        args.push(name.into());
+    }
+    tx.execute(&sql, args).await.map(|_| ())
 }

@@ -50,7 +50,7 @@ impl NodegroupItem {
             max_node_count: g.max_node_count,
             is_default: true,
             stack_id: c.stack_id.clone(),
-            status: g.status,
+            status: g.status.to_string(),
             merge_labels: false,
         }
     }
@@ -116,7 +116,7 @@ impl NodegroupBody {
             max_node_count: g.max_node_count,
             is_default: true,
             stack_id: c.stack_id.clone(),
-            status: g.status,
+            status: g.status.to_string(),
             status_reason: g.status_reason,
             version: None,
             merge_labels: false,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::authorized::Owned;
 use crate::coe::Coe;
+use crate::coe::options::TemplateOptions;
 use crate::errors::{bad_request, invalid_field};
 use crate::fields::{BodySpec, Fields, Kind, optional, required};
 use crate::patch::{Change, Patchable, Rules};
@@ -236,7 +237,18 @@ impl Template {
                 ),
             ));
         }
-        coe.check_template(self, ranges)
+        coe.check_template(&self.options(), ranges)
+    }
+
+    /// The attributes that the engine checks.
+    fn options(&self) -> TemplateOptions<'_> {
+        TemplateOptions {
+            tls_disabled: self.tls_disabled,
+            docker_storage_driver: self.docker_storage_driver.as_deref(),
+            network_driver: self.network_driver.as_deref(),
+            apiserver_port: self.apiserver_port,
+            labels: &self.labels,
+        }
     }
 
     /// The name servers, one by one.

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::fixture::*;
-use super::kube_certs;
-use super::nodes::{built, node_name, ready, session};
+use super::nodes::{built, node_name, session};
 
 /// Posts bytes that need not be JSON.
 async fn post(w: &Fixture, session: &str, path: &str, body: impl Into<Body>) -> (u16, Value) {
@@ -108,32 +107,6 @@ async fn bodies_are_bounded_and_errors_are_problems() {
     assert_eq!(status, 401);
     let (status, answer) = post(&w, &manager, "observed", report).await;
     assert_eq!(status, 400, "{answer}");
-}
-
-#[tokio::test]
-async fn a_swarm_node_gets_no_certificate_of_another_node() {
-    let w = Fixture::new().await;
-    let id = w.cluster().await;
-    ready(&w, &id, "node", "0").await;
-    let csr = json!({ "csr": kube_certs::csr() });
-    let got = w.node(&session("node0"), "POST", "csr", csr.clone()).await;
-    assert_eq!(got.status, 403, "{}", got.body);
-
-    let name = node_name(&w, "master", "0");
-    let body = json!({ "cluster": id, "node": name, "token": w.token("master", "0"),
-        "session": session("master0"), "boot": 1,
-        "addresses": ["10.64.0.9", "registry.example", "10.64.0.9:2376", ""] });
-    assert_eq!(w.node("", "POST", "hello", body).await.status, 200);
-    let got = w.node(&session("master0"), "POST", "csr", csr).await;
-    let seen = kube_certs::read(
-        got.body["cert"].as_str().unwrap(),
-        got.body["ca"].as_str().unwrap(),
-    );
-    let mut names = vec!["10.64.0.9", "127.0.0.1", "localhost", name.as_str()];
-    names.sort_unstable();
-    assert_eq!(seen.names, names);
-    assert!(seen.client && seen.server);
-    assert_eq!(seen.subject, format!("CN={name}"));
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::fixture::*;
 use crate::cluster::{Cluster, table};
-use crate::nodegroup::{Group, MASTER, WORKER};
+use crate::nodegroup::Group;
+use crate::nodegroup::default::{MASTER, WORKER};
 
 const CLUSTERS: usize = 1000;
 

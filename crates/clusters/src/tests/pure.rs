@@ -1,115 +1,28 @@
-//! Pure rules: names, labels, the selection of nodes, the template.
+//! Pure rules: names, labels, the template.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::cluster::model::compare_labels;
-use crate::cluster::resize::choose;
-use crate::coe::hot::{FixedNetwork, Shape, Sizes, size_parameters, template};
+use crate::coe::hot::{
+    FixedNetwork, GroupShape, GroupSize, Shape, Sizes, size_parameters, template,
+};
 use crate::coe::swarm::render::flavour;
-use crate::node::{Node, NodeStatus};
+use crate::nodegroup::Group;
 
-fn node(index: i64, status: NodeStatus) -> Node {
-    Node {
-        id: format!("id{index}"),
-        name: format!("n-{index}"),
-        index,
-        status,
-        ..Node::default()
+fn group(id: i64, role: &str) -> Group {
+    Group {
+        id,
+        role: role.into(),
+        ..Group::default()
     }
 }
 
-#[test]
-fn failed_nodes_leave_first_then_named_then_newest() {
-    let all = [
-        node(0, NodeStatus::Ready),
-        node(1, NodeStatus::Failed),
-        node(2, NodeStatus::Ready),
-        node(3, NodeStatus::Ready),
-    ];
-    let nodes: Vec<&Node> = all.iter().collect();
-    let pick = |count, named: &[&str]| {
-        let named: Vec<String> = named.iter().map(|s| (*s).to_owned()).collect();
-        let choice = choose(&nodes, count, &named, false).unwrap();
-        let leave: Vec<i64> = choice.leave.iter().map(|n| n.index).collect();
-        (leave, choice.add)
-    };
-    assert_eq!(pick(3, &[]), (vec![1], 0));
-    assert_eq!(pick(4, &[]), (vec![1], 1));
-    assert_eq!(pick(2, &["n-0"]), (vec![0, 1], 0));
-    assert_eq!(pick(1, &[]), (vec![1, 3, 2], 0));
-    assert!(choose(&nodes, 4, &["n-0".to_owned()], false).is_err());
-}
-
-/// The next step of a Kubernetes resize, for all possible task results.
-#[test]
-fn removals_are_repeated_until_the_cluster_has_noticed() {
-    use crate::cluster::Cluster;
-    use crate::cluster::model::Intent;
-    use crate::cluster::plan::{PlanStep, decide};
-    use crate::coe::Coe;
-    use crate::node::Task;
-    use orchestration::api::{Action, Stack, Status};
-    const SECOND: i64 = 1_000_000;
-    let cluster = Cluster {
-        status: "UPDATE_IN_PROGRESS".into(),
-        intent: Intent::Resize,
-        generation: 2,
-        sent_generation: 2,
-        ..Cluster::default()
-    };
-    let stack = Stack {
-        id: "s".into(),
-        project_id: "p1".into(),
-        name: "s".into(),
-        action: Action::Update,
-        status: Status::Complete,
-        status_reason: String::new(),
-        outputs: BTreeMap::new(),
-        generation: 2,
-    };
-    let mut master = node(0, NodeStatus::Ready);
-    master.is_master = true;
-    let mut leaving = node(1, NodeStatus::Leaving);
-    leaving.session_hash = Some("x".into());
-    let silent = node(2, NodeStatus::Leaving);
-    let nodes = [master, leaving, silent];
-    let step = |tasks: &[Task], nodes: &[Node], now: i64| {
-        decide(Coe::Kubernetes, &cluster, nodes, tasks, Some(&stack), now)
-    };
-    let mut tasks = Vec::new();
-    for round in 0..5 {
-        let now = round * 20 * SECOND;
-        assert_eq!(
-            step(&tasks, &nodes, now),
-            PlanStep::RemoveNodeObjects(vec!["n-1".into()])
-        );
-        let mut task = Task::new("c", "remove", "n-1", now, 15);
-        task.generation = 2;
-        tasks.push(task.clone());
-        assert!(
-            matches!(step(&tasks, &nodes, now), PlanStep::WaitUntil(at, _) if at == now + 15 * SECOND)
-        );
-        let last = tasks.last_mut().unwrap();
-        last.status = "failed".into();
-        last.log = "pod a/b: evicted, but it has not ended yet".into();
-        if round < 4 {
-            let soon = step(&tasks, &nodes, now + SECOND);
-            assert!(matches!(soon, PlanStep::WaitUntil(at, _) if at == now + 15 * SECOND));
-        }
-    }
-    let PlanStep::Finish(Err(why)) = step(&tasks, &nodes, 200 * SECOND) else {
-        panic!("it goes on");
-    };
-    assert!(
-        why.contains("Node n-1: step remove failed: pod a/b"),
-        "{why}"
-    );
-    tasks.last_mut().unwrap().status = "done".into();
-    assert_eq!(step(&tasks, &nodes, 200 * SECOND), PlanStep::Finish(Ok(())));
-    // Without a master no task can be given.
-    assert_eq!(step(&[], &nodes[1..], 0), PlanStep::Finish(Ok(())));
+/// The groups of a new cluster.
+fn groups() -> Vec<GroupShape> {
+    let groups = [group(1, "master"), group(2, "worker")];
+    groups.iter().map(GroupShape::of).collect()
 }
 
 #[test]
@@ -142,6 +55,7 @@ fn names_become_host_names() {
 fn the_template_has_a_router_only_where_there_is_an_external_network() {
     let shape = Shape {
         prefix: "c-1".into(),
+        groups: groups(),
         external_network: Some("public".into()),
         ..Shape::default()
     };
@@ -168,6 +82,57 @@ fn the_template_has_a_router_only_where_there_is_an_external_network() {
     let hot: Value = serde_json::from_str(&template(&shape, &flavour())).unwrap();
     assert!(hot["resources"]["router"].is_null() && hot["resources"]["network"].is_null());
     assert_eq!(hot["outputs"]["network"]["value"], "net");
+}
+
+/// Stacks of existing clusters have the words of the first two groups.
+#[test]
+fn every_group_has_its_resource_parameters_and_output() {
+    let all = [group(1, "master"), group(2, "worker"), group(3, "worker")];
+    let shape = Shape {
+        prefix: "c-1".into(),
+        groups: all.iter().map(GroupShape::of).collect(),
+        balancer: true,
+        ..Shape::default()
+    };
+    let hot: Value = serde_json::from_str(&template(&shape, &flavour())).unwrap();
+    let names = |key: &str| -> Vec<String> {
+        let all = hot[key].as_object().unwrap();
+        all.keys().cloned().collect()
+    };
+    let outputs = [
+        "master_addresses",
+        "node_addresses",
+        "node3_addresses",
+        "network",
+        "balancer_address",
+    ];
+    assert_eq!(names("outputs"), outputs);
+    let resources = names("resources");
+    for (resource, word) in [
+        ("masters", "master"),
+        ("workers", "node"),
+        ("workers3", "node3"),
+    ] {
+        assert!(resources.contains(&resource.to_owned()), "{resources:?}");
+        let group = &hot["resources"][resource]["properties"];
+        assert_eq!(group["count"]["get_param"], format!("{word}_count"));
+        let server = &group["resource_def"]["properties"];
+        assert_eq!(server["name"], format!("c-1-{word}-%index%"));
+        assert_eq!(server["flavor"]["get_param"], format!("{word}_flavor"));
+        let image = if word == "node3" {
+            "node3_image"
+        } else {
+            "image"
+        };
+        assert_eq!(server["image"]["get_param"], image);
+        assert!(hot["parameters"][image].is_object(), "{image}");
+        for parameter in ["count", "flavor", "tokens", "removed"] {
+            let name = format!("{word}_{parameter}");
+            assert!(hot["parameters"][&name].is_object(), "{name}");
+        }
+    }
+    let balancer = &hot["resources"]["balancer"]["properties"];
+    assert_eq!(balancer["flavor"]["get_param"], "node_flavor");
 }
 
 #[tokio::test]
@@ -200,6 +165,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
     for (fixed_network, flavour, balancer) in cases {
         let shape = Shape {
             prefix: "c-1".into(),
+            groups: groups(),
             external_network: Some("public".into()),
             keypair: Some("kp".into()),
             dns: vec!["8.8.8.8".into()],
@@ -211,9 +177,13 @@ async fn the_engine_accepts_the_template_and_its_updates() {
             wait_count: 2,
             ..Sizes::default()
         };
-        for group in [&mut sizes.masters, &mut sizes.workers] {
-            group.count = 1;
-            group.tokens.insert("0".into(), "token".into());
+        for group in &shape.groups {
+            sizes.groups.push(GroupSize {
+                word: group.word.clone(),
+                count: 1,
+                tokens: BTreeMap::from([("0".into(), "token".into())]),
+                removed: Vec::new(),
+            });
         }
         let mut parameters = size_parameters(&sizes);
         for (name, value) in [
@@ -240,7 +210,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
             ..Default::default()
         };
         let stack = stacks.create(&ctx, new).await.unwrap();
-        sizes.workers.removed.push("0".into());
+        sizes.groups[1].removed.push("0".into());
         let update = orchestration::api::StackUpdate {
             parameters: size_parameters(&sizes),
             ..Default::default()

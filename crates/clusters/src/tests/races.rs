@@ -4,7 +4,8 @@ use kernel::Kind;
 use serde_json::{Value, json};
 
 use super::fixture::*;
-use crate::cluster::{KIND, ops, table};
+use crate::cluster::{KIND, heal, operation, table};
+use crate::status::{Action, Phase, Status};
 
 /// Runs on every available database; the directory must outlive the fixture.
 async fn fixtures() -> Vec<(testkit::TestDb, Fixture)> {
@@ -57,7 +58,7 @@ async fn an_operation_with_stale_data_is_refused() {
         .call(ALICE, "POST", &path, Some(json!({ "node_count": 3 })))
         .await;
     assert_eq!(got.status, 202);
-    let late = db::write!(w.db, |tx| ops::lock_unchanged(tx, &found).await);
+    let late = db::write!(w.db, |tx| operation::lock_unchanged(tx, &found).await);
     assert_eq!(late.unwrap_err().kind, Kind::Conflict);
 }
 
@@ -93,10 +94,11 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     assert!(new.epoch > old.epoch);
     let c = table::load(&w.db, &id).await.unwrap().unwrap();
     let late = db::fenced!(w.db, old, |tx| {
-        table::finish(tx, &c, "CREATE_FAILED", Some("late")).await
+        let failed = Status::new(Action::Create, Phase::Failed);
+        table::set_status(tx, &c, failed, Some("late")).await
     });
     assert_eq!(late.unwrap_err().kind, Kind::Conflict);
-    let late = crate::cluster::resize::resize_to_current_size(&w.deps, &old, &c).await;
+    let late = heal::resize_to_current_size(&w.deps, &old, &c).await;
     assert_eq!(late.unwrap_err().kind, Kind::Conflict);
     assert_eq!(w.show(&id).await, before);
     db::complete(&w.db, &new, &db::RunOutcome::Clean)

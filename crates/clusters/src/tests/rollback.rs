@@ -6,8 +6,6 @@ use serde_json::{Value, json};
 use super::fixture::*;
 use super::kube::{built, hello, ready};
 use super::nodes::{self, node_name, session};
-use crate::cluster::rollback::select_nodes;
-use crate::node::{Node, NodeStatus};
 
 async fn patch(w: &Fixture, id: &str, query: &str, count: i64) -> TestResponse {
     let body = json!([{ "op": "replace", "path": "/node_count", "value": count }]);
@@ -333,30 +331,4 @@ async fn a_resize_during_an_update_has_no_rollback() {
     let shown = w.show(&id).await;
     assert_eq!(shown["status"], "UPDATE_FAILED");
     assert_eq!(shown["node_count"], 4);
-}
-
-#[test]
-fn new_nodes_leave_unless_they_replace_removed_ones() {
-    let node = |index: i64, generation: i64, status| Node {
-        index,
-        generation,
-        status,
-        ..Node::default()
-    };
-    let all = [
-        node(0, 1, NodeStatus::Ready),
-        node(1, 1, NodeStatus::Lost),
-        node(3, 2, NodeStatus::Failed),
-        node(4, 2, NodeStatus::Ready),
-        node(5, 2, NodeStatus::Ready),
-    ];
-    let nodes: Vec<&Node> = all.iter().collect();
-    let pick = |count| {
-        let (leave, add) = select_nodes(&nodes, 2, count);
-        let leave: Vec<i64> = leave.iter().map(|n| n.index).collect();
-        (leave, add)
-    };
-    assert_eq!(pick(2), (vec![3, 4, 5], 0));
-    assert_eq!(pick(3), (vec![3, 5], 0));
-    assert_eq!(pick(5), (vec![3], 1));
 }

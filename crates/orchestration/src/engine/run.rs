@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use compute::api::ServerStatus;
 use flow::{Lease, Next, Reconciler};
-use kernel::{Ctx, Error, OwnerKey, Result, clock};
+use kernel::{Ctx, Error, Result, clock};
 use lang::hot::Pseudo;
 use tokio::task::JoinSet;
 
@@ -119,7 +119,7 @@ impl Engine {
         }
         let s = &state.stack;
         let ctx = Ctx::for_project(format!("req-{}", s.id), &s.project_id);
-        let owner = OwnerKey::new(crate::KIND, &s.id);
+        let owner = crate::api::owner_of_resources(&s.id);
         let listed = match self.remotes.compute.servers.of_owner(&ctx, &owner).await {
             Ok(listed) => listed,
             Err(e) => {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use kernel::{Ctx, OwnerKey, ids};
+use kernel::{Ctx, ids};
 use lang::hot::Bound;
 use serde_json::{Map, Value};
 
@@ -307,7 +307,7 @@ impl StackState {
             ctx: Ctx::for_project(request_id, &self.stack.project_id).with_generation(generation),
             project_id: self.stack.project_id.clone(),
             user_id: self.stack.user_id.clone(),
-            owner: OwnerKey::new(crate::KIND, &self.stack.id),
+            owner: crate::api::owner_of_resources(&self.stack.id),
             physical_name: format!("{}-{inner}-{tail}", self.stack.name),
             physical_id,
             props: part.props.clone(),

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use db::Db;
 
 pub(crate) use event_table::{MAX_EVENTS, insert as insert_events, prune as prune_events};
-pub use model::KIND;
 pub(crate) use model::{
     Data, EventRow, HandleSignals, ResourceRow, SignalRow, SignalStatus, Signals, StackRow,
     Unhealthy, action_word,

@@ -8,9 +8,6 @@ use serde_json::{Map, Value};
 
 use crate::api::{Action, Stack, StackResource, Status};
 
-/// Kind of the reconciler; the id of its keys is the id of the stack.
-pub const KIND: &str = "stack";
-
 /// The state of a stack that decides whether it is processed.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::coe::Member;
+use crate::coe::member::Member;
 
 /// `HEALTHY` if the API answers and every expected node is Ready. Without the
 /// API the state of the nodes is unknown.

@@ -12,15 +12,14 @@ pub(crate) mod render;
 
 use kernel::Result;
 
+pub(crate) use networks::API_PORT;
+
+use crate::coe::options::TemplateOptions;
 use crate::errors::bad_request;
 use crate::ranges::RangePools;
-use crate::template::Template;
 
 /// Values of `os_distro` whose images contain the node agent or can receive it.
 pub(crate) const DISTROS: &[&str] = &["debian", "k3s"];
-
-/// Default port of the API server.
-pub(crate) const API_PORT: u16 = 6443;
 
 /// Minimum memory of a master, MiB: API server, etcd and controllers use 500,
 /// and the system needs some more.
@@ -36,14 +35,14 @@ const DRAIN_SECONDS: i64 = 120;
 /// Ports of the nodes that the API server cannot use.
 const TAKEN: &[i64] = &[2379, 2380, 10248, 10249, 10250, 10256, 10257, 10259];
 
-pub(crate) fn check_template(template: &Template, ranges: &RangePools) -> Result<()> {
+pub(crate) fn check_template(template: &TemplateOptions<'_>, ranges: &RangePools) -> Result<()> {
     if template.tls_disabled {
         return Err(bad_request(
             "tls_disabled",
             "tls_disabled: the kubernetes driver serves the API with TLS only; leave it unset.",
         ));
     }
-    if template.docker_storage_driver.as_deref() == Some("devicemapper") {
+    if template.docker_storage_driver == Some("devicemapper") {
         return Err(bad_request(
             "docker_storage_driver",
             "docker_storage_driver: devicemapper is not supported by the kubernetes driver; \
@@ -61,7 +60,7 @@ pub(crate) fn check_template(template: &Template, ranges: &RangePools) -> Result
             ),
         ));
     }
-    labels::check(&template.labels, template.network_driver.as_deref(), ranges)
+    labels::check(template.labels, template.network_driver, ranges)
 }
 
 /// Time limit of a drain: the label `node_drain_timeout`, seconds.

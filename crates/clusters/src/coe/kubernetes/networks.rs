@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::errors::bad_request;
 
+/// Default port of the API server.
+pub(crate) const API_PORT: u16 = 6443;
+
 const SERVICES: &str = "10.254.0.0/16";
 const PODS: &str = "10.100.0.0/16";
 const NODE_PREFIX: u8 = 24;
@@ -118,7 +121,7 @@ impl Networks {
             dns,
             domain: get("dns_cluster_domain").unwrap_or(DOMAIN).to_owned(),
             upstream_dns: Vec::new(),
-            api_port: super::API_PORT,
+            api_port: API_PORT,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::coe::Member;
+use crate::coe::member::Member;
 
 /// Text that is shown if the kernel lacks IPVS.
 pub(crate) const NO_IPVS: &str = "missing: virtual IPs and ingress publishing do not work on this \

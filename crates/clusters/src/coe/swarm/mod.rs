@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use kernel::Result;
 
+use crate::coe::options::TemplateOptions;
 use crate::errors::bad_request;
 use crate::ranges::RangePools;
-use crate::template::Template;
 
 /// Distributions of `os_distro` whose images hold the node agent.
 pub(crate) const DISTROS: &[&str] = &["debian"];
@@ -18,14 +18,14 @@ pub(crate) const DISTROS: &[&str] = &["debian"];
 /// TLS port of a manager's Docker API.
 pub(crate) const API_PORT: u16 = 2376;
 
-pub(crate) fn check_template(template: &Template, ranges: &RangePools) -> Result<()> {
+pub(crate) fn check_template(template: &TemplateOptions<'_>, ranges: &RangePools) -> Result<()> {
     if template.tls_disabled {
         return Err(bad_request(
             "tls_disabled",
             "tls_disabled: the swarm driver serves the Docker API with TLS only; leave it unset.",
         ));
     }
-    check_labels(&template.labels, ranges)
+    check_labels(template.labels, ranges)
 }
 
 /// Known labels with impossible values are refused; unknown ones are kept.

@@ -1,0 +1,78 @@
+//! The steps that plans consist of.
+
+use crate::node::TaskKind;
+
+/// A step of the reconciler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// These nodes fail, because their servers are in error.
+    FailNodes(Vec<NodeFailure>),
+    /// The result of this node (id) is sent to the stack again.
+    RepeatSignal(String),
+    CreateStack,
+    UpdateStack,
+    /// `retry`: the stack could not be deleted before, for this reason.
+    DeleteStack {
+        retry: Option<String>,
+    },
+    /// The stack could not be deleted, for this reason; it is tried again.
+    ReportDeleteFailure(String),
+    /// Masters remove the Node objects of these nodes, whose servers are gone.
+    RemoveNodes(Vec<String>),
+    /// A master changes the members of etcd: the kind of the task, and the node
+    /// that it concerns.
+    ChangeMember(TaskKind, String),
+    /// The servers of these nodes (ids) are lost and have to be rebuilt.
+    Replace(Vec<String>),
+    /// A node could not be drained: the resize is cancelled and nothing
+    /// changes.
+    Cancel(String),
+    /// The update failed and is rolled back; the text is the cause.
+    RollBack(String),
+    /// The stack is deleted: delete the rows.
+    Purge,
+    /// Wait for an event; the text says for which.
+    Wait(Option<String>),
+    /// As `Wait`, but run again at this time (microseconds).
+    WaitUntil(i64, String),
+    /// The operation has ended; the text is the cause of a failure.
+    Settle(Result<(), String>),
+}
+
+/// A node whose server failed before its agent reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeFailure {
+    /// Id of the node.
+    pub(crate) node: String,
+    pub(crate) why: String,
+}
+
+/// A change of the desired nodes of a cluster. An operation starts with the
+/// changes that it needs, all in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NodeStep {
+    /// The group is to have this many nodes.
+    Size { group: String, count: i64 },
+    /// The stack does not know this node (id) yet: its row is deleted and its
+    /// index is used again.
+    Withdraw { node: String },
+    /// A new node in the group, with its pod range (Kubernetes only).
+    Add {
+        group: String,
+        pod_cidr: Option<String>,
+    },
+    /// A balancer in front of the masters.
+    AddBalancer,
+    /// The node (id) is lost and gets another server under the same name.
+    Replace { node: String },
+    /// The node (id) leaves, after a drain of at most `drain` seconds; `None`:
+    /// it is not drained.
+    Leave { node: String, drain: Option<i64> },
+    /// The node (id) stays after all. `sound`: it is as good as before;
+    /// `uncordon`: a master lets it take work again.
+    Keep {
+        node: String,
+        sound: bool,
+        uncordon: bool,
+    },
+}
