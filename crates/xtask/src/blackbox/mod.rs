@@ -1,114 +1,152 @@
-//! `./x test` and `./x bench`: cargo's tests, then the black-box tests, each a
-//! Python script with a summary line.
+//! `./x test` and `./x bench`: cargo's tests and checks and the black-box
+//! tests, in two lanes. Jobs that need the Docker engine are in one lane, all
+//! others in a second one of lower priority; within a lane one job runs at a
+//! time. Then follow what is measured alone, and repeats of what failed.
+
+mod jobs;
+mod report;
+mod run;
+mod venv;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::{check, demo, fuzz, shell, sim};
+use crate::{demo, fuzz, shell};
+use jobs::{Job, Lane};
+use report::Report;
+use run::{Outcome, Runner};
+pub use venv::venv;
 
-/// Scripts with arguments, in the order of execution, with their timeouts in
-/// seconds.
-const SCRIPTS: &[(&str, u32)] = &[
-    ("tests/conformance/test_openstack_client.py", 1200),
-    ("tests/real/readme.py", 900),
-    ("tests/real/truth.py", 600),
-    ("tests/real/host_root.py", 180),
-    ("tests/real/masters.py", 900),
-    ("tests/real/renewal.py", 600),
-    ("tests/real/labels.py", 300),
-    ("tests/real/flavours.py", 180),
-    ("tests/real/crash.py", 1200),
-    ("tests/real/kubernetes.py", 900),
-    ("tests/real/kubernetes_failures.py", 600),
-    ("tests/real/conformance.py --sample", 900),
-    ("tests/real/addons.py", 600),
-    ("tests/real/crash.py --coe kubernetes --moments 5", 900),
-    ("tests/real/engine.py", 600),
-    ("tests/scale/simulated.py", 900),
-    ("tests/scale/two_servers.py", 600),
-    (
-        "tests/scale/idle_agents.py --agents 100 --made 100 --seconds 5",
-        300,
-    ),
-    ("tests/scale/slow_clients.py", 180),
-    ("tests/real/speed.py", 300),
-];
+/// The arguments of `./x test`.
+struct Selection<'a> {
+    level: &'a str,
+    /// Only black-box tests with one of these words in their names.
+    words: &'a [String],
+}
+
+impl Selection<'_> {
+    fn has_steps(&self) -> bool {
+        self.level != "blackbox"
+    }
+
+    fn includes(&self, name: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|w| name.contains(w.as_str()))
+    }
+
+    fn needs_engine(&self) -> bool {
+        let mut scripts = jobs::SCRIPTS.iter();
+        scripts.any(|s| s.needs_engine() && self.includes(s.name()))
+    }
+}
 
 pub fn test(args: &[String]) -> Result<()> {
-    let long = args.iter().any(|a| a == "--long");
-    let level = args.iter().find(|a| *a != "--long");
-    let level = level.map_or("all", String::as_str);
-    if long {
+    if args.iter().any(|a| a == "--long") {
         return fuzz::long();
     }
-    if !matches!(level, "quick" | "all" | "blackbox") {
-        bail!("test {level}: quick, all or blackbox");
+    let level = args.first().map_or("all", String::as_str);
+    let words = args.get(1..).unwrap_or_default();
+    match level {
+        "quick" if words.is_empty() => quick(),
+        "all" if words.is_empty() => all(&Selection { level, words }),
+        "blackbox" => all(&Selection { level, words }),
+        _ => bail!("test {}: quick, all or blackbox [WORD...]", args.join(" ")),
     }
-    // Compiling Kubernetes takes longest, so it runs in parallel with our
-    // tests.
-    let base = (level != "quick").then(kubernetes_base).transpose()?;
+}
+
+/// Cargo's tests and checks one after the other, with their output as it comes.
+fn quick() -> Result<()> {
     let mut failed = Vec::new();
-    let mut note = |name: &str, done: Result<()>| {
-        if let Err(e) = done {
-            eprintln!("{name}: {e:#}");
-            failed.push(name.to_owned());
+    for step in jobs::steps() {
+        if let Err(e) = shell::run(&mut step.command(&[])) {
+            eprintln!("{}: {e:#}", step.name);
+            failed.push(step.name);
         }
-    };
-    if level != "blackbox" {
-        note(
-            "cargo test",
-            shell::run(&mut shell::command(
-                "cargo",
-                &["test", "--workspace", "--locked", "--no-fail-fast"],
-            )),
-        );
-        note("check", check::check(&[]));
-        note("sim", sim::test());
     }
-    let mut count = Count::default();
-    if let Some(mut base) = base {
-        note(
-            "Kubernetes and its conformance tests",
-            match base.wait() {
-                Ok(status) if status.success() => Ok(()),
-                other => Err(anyhow::anyhow!(
-                    "images/{{kubernetes,conformance}}/build.sh: {other:?}"
-                )),
-            },
-        );
-        match prepare() {
-            Ok(environment) => {
-                note(
-                    "sweep",
-                    shell::run(&mut environment.python(&shell::root().join("tests/sweep.py"))),
-                );
-                for (script, seconds) in SCRIPTS {
-                    let one = environment.run(script, *seconds);
-                    count.passed += one.passed;
-                    count.failed += one.failed;
-                    if one.failed > 0 {
-                        note(script, Err(anyhow::anyhow!("{} failed", one.failed)));
-                    }
-                }
-            }
-            Err(e) => {
-                count.failed += 1;
-                note("black-box tests", Err(e));
+    fail_with(&failed)
+}
+
+fn all(selection: &Selection) -> Result<()> {
+    // Compiling Kubernetes takes longest at first, so it begins before all else.
+    let base = selection.needs_engine().then(kubernetes_base).transpose()?;
+    let runner = Runner::new(shell::target().join("blackbox"))?;
+    let mut report = Report::default();
+    if selection.has_steps() {
+        // So that no test waits for cargo's lock; a failure is one of the step
+        // `cargo test`.
+        shell::run(&mut shell::command("cargo", jobs::BUILD_TESTS)).ok();
+        shell::run(&mut shell::command("cargo", jobs::BUILD_SIMULATION)).ok();
+    }
+    match prepare(runner.directory()) {
+        Ok(environment) => run_jobs(&environment, selection, base, &runner, &mut report),
+        Err(e) => {
+            report.add(Outcome::broken(
+                "build of the black-box tests",
+                Lane::Light,
+                &e,
+            ));
+            if selection.has_steps() {
+                report.extend(runner.run_all(&jobs::steps()));
             }
         }
-        println!("{} passed, {} failed", count.passed, count.failed);
     }
-    if !failed.is_empty() {
-        bail!("test: {} failed", failed.join(", "));
+    report.print();
+    fail_with(&report.failed_names())
+}
+
+fn fail_with(failed: &[String]) -> Result<()> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("test: {} failed", failed.join(", "))
+}
+
+fn run_jobs(
+    environment: &TestEnvironment,
+    selection: &Selection,
+    base: Option<Child>,
+    runner: &Runner,
+    report: &mut Report,
+) {
+    let mut jobs = environment.jobs();
+    jobs.retain(|job| selection.includes(&job.name));
+    if jobs.is_empty() {
+        let error = anyhow!("no black-box test has one of the words in its name");
+        report.add(Outcome::broken("selection", Lane::Light, &error));
+    }
+    if selection.has_steps() {
+        jobs.splice(0..0, jobs::steps());
+    }
+    // Before any server starts: it takes the state directory of a server that
+    // is being restarted for an abandoned one.
+    let sweep = shell::root().join("tests/sweep.py");
+    if let Err(e) = shell::run(&mut environment.python(&sweep)) {
+        report.add(Outcome::broken("sweep", Lane::Engine, &e));
+    }
+    let of = |lane| -> Vec<Job> { jobs.iter().filter(|j| j.lane == lane).cloned().collect() };
+    let (engine, light, alone) = (of(Lane::Engine), of(Lane::Light), of(Lane::Alone));
+    let make_images = base.map(|base| || images(base, &environment.bin));
+    report.extend(runner.run_lanes(make_images, &engine, &light));
+    report.extend(runner.run_all(&alone));
+    runner.repeat_failed(&jobs, report);
+}
+
+/// Waits for the parts of the Kubernetes node image, then makes the images.
+fn images(mut base: Child, bin: &Path) -> Result<()> {
+    let status = base.wait()?;
+    if !status.success() {
+        bail!("images/{{kubernetes,conformance}}/build.sh: {status}");
+    }
+    for coe in ["swarm", "kubernetes"] {
+        demo::image(bin, coe)?;
     }
     Ok(())
 }
 
 /// Starts the long builds: the parts of the Kubernetes node image except the
 /// agent, then the conformance tests and their images.
-fn kubernetes_base() -> Result<std::process::Child> {
+fn kubernetes_base() -> Result<Child> {
     Command::new("nice")
         .args([
             "sh",
@@ -127,15 +165,13 @@ fn kubernetes_base() -> Result<std::process::Child> {
 /// Runs only the speed script, with the release build.
 pub fn bench(args: &[String]) -> Result<()> {
     shell::build(&[])?;
-    let environment = environment(false)?;
+    let bin = shell::binary(false);
+    for coe in ["swarm", "kubernetes"] {
+        demo::image(&bin, coe)?;
+    }
+    let environment = TestEnvironment { bin, venv: venv()? };
     let script = shell::root().join("tests/real/speed.py");
     shell::run(environment.python(&script).args(args))
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Count {
-    passed: u32,
-    failed: u32,
 }
 
 /// The environment of the scripts.
@@ -144,27 +180,30 @@ struct TestEnvironment {
     venv: PathBuf,
 }
 
-fn prepare() -> Result<TestEnvironment> {
-    shell::build(&["--debug".to_owned()])?;
-    // The agents of a test, in a separate process.
-    let agents = [
-        "build",
-        "--locked",
-        "-p",
-        "jeroboam",
-        "--example",
-        "idle_agents",
-    ];
-    shell::run(&mut shell::command("cargo", &agents))?;
-    environment(true)
+/// Builds the programs under test, unless `JEROBOAM_BIN` names a server.
+fn prepare(directory: &Path) -> Result<TestEnvironment> {
+    let bin = match std::env::var_os("JEROBOAM_BIN") {
+        Some(bin) => std::path::absolute(bin)?,
+        None => build(&directory.join("debug"))?,
+    };
+    Ok(TestEnvironment { bin, venv: venv()? })
 }
 
-fn environment(debug: bool) -> Result<TestEnvironment> {
-    let bin = shell::binary(debug);
-    for coe in ["swarm", "kubernetes"] {
-        demo::image(&bin, coe)?;
+/// Builds, and copies the programs into a directory: `cargo test`, which runs
+/// at the same time, may link its own variant into cargo's.
+fn build(copies: &Path) -> Result<PathBuf> {
+    shell::build(&["--debug".to_owned()])?;
+    // The agents of a test, in a separate process.
+    shell::run(&mut shell::command("cargo", jobs::BUILD_IDLE_AGENTS))?;
+    let bin = shell::binary(true);
+    std::fs::create_dir_all(copies.join("examples"))?;
+    for name in ["jeroboam", "jeroboam-node", "examples/idle_agents"] {
+        let (from, to) = (bin.with_file_name(name), copies.join(name));
+        // A server of a run that was cut off may still execute the old file.
+        std::fs::remove_file(&to).ok();
+        std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
     }
-    Ok(TestEnvironment { bin, venv: venv()? })
+    Ok(copies.join("jeroboam"))
 }
 
 impl TestEnvironment {
@@ -173,122 +212,29 @@ impl TestEnvironment {
         command
             .arg(script)
             .current_dir(shell::root())
-            .env("JEROBOAM_BIN", &self.bin)
-            .env("JEROBOAM_VENV", &self.venv)
-            .env("PYTHONUNBUFFERED", "1")
-            .env("PYTHONDONTWRITEBYTECODE", "1");
+            .envs(self.variables());
         command
     }
 
-    /// Runs a script, prints its output and parses the summary. A missing
-    /// summary counts as a failure, because the script was interrupted.
-    fn run(&self, script: &str, seconds: u32) -> Count {
-        println!("== {script}");
-        let mut words = script.split_whitespace();
-        let mut python = self.python(&shell::root().join(words.next().unwrap_or_default()));
-        python.args(words);
-        // TERM first: the script removes its server and clusters.
-        let mut command = Command::new("timeout");
-        command
-            .arg("-k")
-            .arg("120")
-            .arg(seconds.to_string())
-            .arg(python.get_program())
-            .args(python.get_args());
-        for (key, value) in python.get_envs() {
-            command.env(key, value.unwrap_or_default());
-        }
-        let said = command
-            .current_dir(shell::root())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .and_then(echo);
-        let Ok((lines, success)) = said else {
-            return Count {
-                passed: 0,
-                failed: 1,
-            };
-        };
-        let mut count = lines
-            .iter()
-            .rev()
-            .find_map(|l| summary(l))
-            .unwrap_or(Count {
-                passed: 0,
-                failed: 1,
-            });
-        if !success && count.failed == 0 {
-            count.failed = 1;
-        }
-        count
+    fn variables(&self) -> Vec<(String, String)> {
+        let path = |p: &Path| p.to_string_lossy().into_owned();
+        vec![
+            ("JEROBOAM_BIN".to_owned(), path(&self.bin)),
+            ("JEROBOAM_VENV".to_owned(), path(&self.venv)),
+            ("PYTHONUNBUFFERED".to_owned(), "1".to_owned()),
+            ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
+        ]
     }
-}
 
-/// Forwards the output line by line.
-fn echo(mut child: std::process::Child) -> std::io::Result<(Vec<String>, bool)> {
-    use std::io::{BufRead as _, BufReader};
-    let mut lines = Vec::new();
-    if let Some(out) = child.stdout.take() {
-        for line in BufReader::new(out).lines() {
-            let line = line?;
-            println!("{line}");
-            lines.push(line);
-        }
-    }
-    Ok((lines, child.wait()?.success()))
-}
-
-/// Parses `3 passed, 0 failed`.
-fn summary(line: &str) -> Option<Count> {
-    let (passed, rest) = line.trim().split_once(" passed, ")?;
-    let failed = rest.strip_suffix(" failed")?;
-    Some(Count {
-        passed: passed.parse().ok()?,
-        failed: failed.parse().ok()?,
-    })
-}
-
-/// A Python environment with the OpenStack clients from PyPI, made once.
-pub fn venv() -> Result<PathBuf> {
-    let dir = shell::cache_dir().join("venv");
-    let client = dir.join("bin/openstack");
-    let stamp = dir.join("complete");
-    if client.is_file() && stamp.is_file() {
-        return Ok(dir);
-    }
-    println!(
-        "installing the OpenStack clients from PyPI into {}",
-        dir.display()
-    );
-    std::fs::create_dir_all(shell::cache_dir())?;
-    shell::run(Command::new("python3").args(["-m", "venv"]).arg(&dir))?;
-    shell::run(Command::new(dir.join("bin/pip")).args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "python-openstackclient",
-        "python-magnumclient",
-    ]))
-    .context("pip; without PyPI the OpenStack clients cannot be installed")?;
-    std::fs::write(stamp, "")?;
-    Ok(dir)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_summary_line_is_read_and_others_are_not() {
-        assert_eq!(
-            summary("12 passed, 1 failed"),
-            Some(Count {
-                passed: 12,
-                failed: 1
-            })
+    /// The black-box tests, in the order of execution.
+    fn jobs(&self) -> Vec<Job> {
+        let program = |name: &str| self.venv.join("bin").join(name);
+        let mut all = vec![Job::pytest(&program("pytest"), self.variables())];
+        all.extend(
+            jobs::SCRIPTS
+                .iter()
+                .map(|script| Job::script(script, &program("python"), self.variables())),
         );
-        assert_eq!(summary("passed, failed"), None);
-        assert_eq!(summary("12 passed"), None);
+        all
     }
 }
