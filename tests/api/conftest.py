@@ -2,6 +2,7 @@
 with different rights."""
 
 import os
+import signal
 import sys
 import uuid
 
@@ -22,6 +23,29 @@ def pytest_addoption(parser):
                      help="write what was seen into the files that the tests compare with")
     parser.addoption("--schemathesis-cases", type=int, default=300,
                      help="requests per caller that schemathesis generates")
+
+
+def pytest_configure():
+    signal.signal(signal.SIGTERM, interrupted)
+
+
+def interrupted(_number, _frame):
+    """A timeout of the whole run still removes the servers."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    raise KeyboardInterrupt("SIGTERM")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The lines that `./x test` reads: a test whose fixtures fail has failed,
+    and so has one that was skipped."""
+    def seen(*results):
+        return {report.nodeid for result in results for report in terminalreporter.stats.get(result, [])}
+    failed = seen("failed", "error", "skipped")
+    passed = seen("passed") - failed
+    terminalreporter.ensure_newline()
+    for name in sorted(failed):
+        terminalreporter.write_line(f"failed: {name}")
+    terminalreporter.write_line(f"{len(passed)} passed, {len(failed)} failed")
 
 
 class World:

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::server::state_dir::private;
+use crate::secret_file::private;
 
 pub use limits::Limits;
 

@@ -7,6 +7,7 @@
 
 mod cli;
 mod config;
+mod secret_file;
 mod server;
 
 use clap::Parser as _;

@@ -30,6 +30,7 @@ const USAGE: &str = "usage: ./x COMMAND
   test [quick|all] [--long]
                           cargo tests and checks; with all (default) also the black-box tests;
                           --long: what takes longer, which is the fuzzers
+  test blackbox [WORD...] the black-box tests with one of the words in their names
   check [--full]          fmt, clippy, tidy, cargo-deny (--full installs cargo-deny)
   tidy                    the code rules and the edges between crates
   sim [--seeds N] [--seed S] [--trace] [--without MECHANISM]

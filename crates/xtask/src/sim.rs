@@ -4,25 +4,26 @@ use anyhow::Result;
 
 use crate::shell;
 
-/// Number of seeds that `./x test` runs.
-const SEEDS: &str = "200";
+/// The simulations of `./x test`, with the build of the tests.
+pub const TEST: [&str; 11] = [
+    "cargo",
+    "run",
+    "--locked",
+    "-q",
+    "-p",
+    "simulation",
+    "--bin",
+    "jeroboam-sim",
+    "--",
+    "--seeds",
+    "200",
+];
 
 /// Runs simulations with the release build, because many seeds take minutes.
 pub fn sim(args: &[String]) -> Result<()> {
-    run(&["--release"], args)
-}
-
-/// The simulations of `./x test`, with the build of the tests.
-pub fn test() -> Result<()> {
-    run(&[], &["--seeds".to_owned(), SEEDS.to_owned()])
-}
-
-fn run(profile: &[&str], args: &[String]) -> Result<()> {
     let mut cargo = shell::command("cargo", &["run", "--locked", "-q", "-p", "simulation"]);
     cargo
-        .args(["--bin", "jeroboam-sim"])
-        .args(profile)
-        .arg("--")
+        .args(["--bin", "jeroboam-sim", "--release", "--"])
         .args(args);
     shell::run(&mut cargo)
 }

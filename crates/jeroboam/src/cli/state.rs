@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args as ClapArgs;
 
 use crate::config::{Config, has_password};
-use crate::server::state_dir::private;
+use crate::secret_file::private;
 
 /// Each argument overrides the file.
 #[derive(ClapArgs)]

@@ -1,4 +1,8 @@
 //! Limits and timeouts on real sockets.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the runtime of a test ends with it"
+)]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

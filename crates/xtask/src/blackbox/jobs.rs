@@ -1,0 +1,266 @@
+//! What `./x test` runs: names, commands, lanes and timeouts.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::{shell, sim};
+
+pub const BUILD_TESTS: &[&str] = &["test", "--workspace", "--locked", "--no-run"];
+pub const BUILD_SIMULATION: &[&str] = &[
+    "build",
+    "--locked",
+    "-p",
+    "simulation",
+    "--bin",
+    "jeroboam-sim",
+];
+pub const BUILD_IDLE_AGENTS: &[&str] = &[
+    "build",
+    "--locked",
+    "-p",
+    "jeroboam",
+    "--example",
+    "idle_agents",
+];
+
+/// Seconds for one test of pytest with its fixtures.
+const PYTEST_TEST_SECONDS: u32 = 600;
+const PYTEST_SECONDS: u32 = 1800;
+
+/// Requests that schemathesis generates for each route and caller. By hand,
+/// without this option, they are more.
+const SCHEMATHESIS_CASES: u32 = 50;
+
+/// The place of a job in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Needs the Docker engine.
+    Engine,
+    /// Needs no engine, and runs beside the other lane with lower priority.
+    Light,
+    /// Is measured, so nothing runs beside it.
+    Alone,
+}
+
+impl Lane {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Light => "light",
+            Self::Alone => "alone",
+        }
+    }
+}
+
+/// How the result of a job is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// By the exit code; not counted and not repeated.
+    Step,
+    /// By the summary line of a script.
+    Script,
+    /// By the summary line, and by a line for each test that failed.
+    Pytest,
+}
+
+/// A script with arguments.
+pub struct Script {
+    line: &'static str,
+    seconds: u32,
+    lane: Lane,
+}
+
+impl Script {
+    pub fn name(&self) -> &'static str {
+        self.line
+    }
+
+    pub fn needs_engine(&self) -> bool {
+        self.lane != Lane::Light
+    }
+}
+
+const fn engine(line: &'static str, seconds: u32) -> Script {
+    Script {
+        line,
+        seconds,
+        lane: Lane::Engine,
+    }
+}
+
+const fn light(line: &'static str, seconds: u32) -> Script {
+    Script {
+        line,
+        seconds,
+        lane: Lane::Light,
+    }
+}
+
+/// The order in each lane is the order of execution. Scripts that check how
+/// long something takes are at the end of the engine lane, where the shorter
+/// light lane is done.
+pub const SCRIPTS: &[Script] = &[
+    engine("tests/conformance/test_openstack_client.py", 1200),
+    engine("tests/real/readme.py", 900),
+    engine("tests/real/kubernetes.py", 900),
+    engine("tests/real/kubernetes_failures.py", 600),
+    engine("tests/real/conformance.py --sample", 900),
+    engine("tests/real/addons.py", 600),
+    engine("tests/real/labels.py", 300),
+    engine("tests/real/flavours.py", 180),
+    engine("tests/real/host_root.py", 180),
+    engine("tests/real/engine.py", 600),
+    engine("tests/real/renewal.py", 600),
+    engine("tests/real/crash.py", 1200),
+    engine("tests/real/crash.py --coe kubernetes --moments 5", 900),
+    engine("tests/real/masters.py", 900),
+    engine("tests/real/truth.py", 600),
+    light("tests/scale/simulated.py", 900),
+    light("tests/scale/two_servers.py", 600),
+    light("tests/scale/keys.py", 300),
+    light(
+        "tests/scale/idle_agents.py --agents 100 --made 100 --seconds 5",
+        300,
+    ),
+    Script {
+        line: "tests/scale/slow_clients.py",
+        seconds: 180,
+        lane: Lane::Alone,
+    },
+    Script {
+        line: "tests/real/speed.py",
+        seconds: 300,
+        lane: Lane::Alone,
+    },
+];
+
+/// A program that a run starts and waits for.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub name: String,
+    pub lane: Lane,
+    pub kind: Kind,
+    /// Program and arguments.
+    words: Vec<String>,
+    /// What is run: for pytest the arguments that a repeat replaces.
+    targets: Vec<String>,
+    variables: Vec<(String, String)>,
+    seconds: Option<u32>,
+}
+
+/// Cargo's tests and checks. `cargo test` is first, because it may link another
+/// variant of the server into cargo's directory, which `readme.py` uses later.
+pub fn steps() -> Vec<Job> {
+    vec![
+        step(
+            "cargo test",
+            &["cargo", "test", "--workspace", "--locked", "--no-fail-fast"],
+        ),
+        step("check", &["cargo", "xtask", "check"]),
+        step("sim", &sim::TEST),
+    ]
+}
+
+fn step(name: &str, words: &[&str]) -> Job {
+    Job {
+        name: name.to_owned(),
+        lane: Lane::Light,
+        kind: Kind::Step,
+        words: words.iter().map(|&w| w.to_owned()).collect(),
+        targets: Vec::new(),
+        variables: Vec::new(),
+        seconds: None,
+    }
+}
+
+impl Job {
+    pub fn script(script: &Script, python: &Path, variables: Vec<(String, String)>) -> Self {
+        Self {
+            name: script.line.to_owned(),
+            lane: script.lane,
+            kind: Kind::Script,
+            words: vec![python.to_string_lossy().into_owned()],
+            targets: script.line.split_whitespace().map(str::to_owned).collect(),
+            variables,
+            seconds: Some(script.seconds),
+        }
+    }
+
+    pub fn pytest(pytest: &Path, variables: Vec<(String, String)>) -> Self {
+        let junit = shell::target().join("blackbox/pytest.xml");
+        let program = pytest.to_string_lossy();
+        let junit = format!("--junitxml={}", junit.display());
+        let timeout = format!("--timeout={PYTEST_TEST_SECONDS}");
+        let cases = format!("--schemathesis-cases={SCHEMATHESIS_CASES}");
+        let words = [
+            program.as_ref(),
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir=.",
+            timeout.as_str(),
+            cases.as_str(),
+        ];
+        Self {
+            name: "tests/api".to_owned(),
+            lane: Lane::Light,
+            kind: Kind::Pytest,
+            words: words.iter().map(|&w| w.to_owned()).collect(),
+            // A repeat does not overwrite the file.
+            targets: vec![junit, "tests/api".to_owned()],
+            variables,
+            seconds: Some(PYTEST_SECONDS),
+        }
+    }
+
+    /// The command, with a timeout and a priority; `only` replaces the targets
+    /// unless it is empty.
+    pub fn command(&self, only: &[String]) -> Command {
+        let mut words: Vec<String> = Vec::new();
+        if let Some(seconds) = self.seconds {
+            // TERM first: a test removes its server and clusters.
+            words.extend(["timeout", "-k", "120"].map(str::to_owned));
+            words.push(seconds.to_string());
+        }
+        if self.lane == Lane::Light {
+            words.extend(["nice", "-n", "10"].map(str::to_owned));
+        }
+        words.extend(self.words.iter().cloned());
+        let targets = if only.is_empty() {
+            self.targets.as_slice()
+        } else {
+            only
+        };
+        words.extend(targets.iter().cloned());
+        let mut words = words.into_iter();
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command
+            .args(words)
+            .current_dir(shell::root())
+            .envs(self.variables.clone());
+        command
+    }
+}
+
+#[cfg(test)]
+impl Job {
+    /// A job that runs a shell script, for tests of the lanes.
+    pub fn shell(name: &str, kind: Kind, script: &str) -> Self {
+        Self {
+            kind,
+            targets: vec![script.to_owned()],
+            ..step(name, &["sh", "-c"])
+        }
+    }
+
+    pub fn with_timeout(self, seconds: u32) -> Self {
+        Self {
+            seconds: Some(seconds),
+            ..self
+        }
+    }
+
+    pub fn in_lane(self, lane: Lane) -> Self {
+        Self { lane, ..self }
+    }
+}

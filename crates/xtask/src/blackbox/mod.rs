@@ -1,0 +1,240 @@
+//! `./x test` and `./x bench`: cargo's tests and checks and the black-box
+//! tests, in two lanes. Jobs that need the Docker engine are in one lane, all
+//! others in a second one of lower priority; within a lane one job runs at a
+//! time. Then follow what is measured alone, and repeats of what failed.
+
+mod jobs;
+mod report;
+mod run;
+mod venv;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use crate::{fuzz, node_image, shell};
+use jobs::{Job, Lane};
+use report::Report;
+use run::{Outcome, Runner};
+pub use venv::venv;
+
+/// The arguments of `./x test`.
+struct Selection<'a> {
+    level: &'a str,
+    /// Only black-box tests with one of these words in their names.
+    words: &'a [String],
+}
+
+impl Selection<'_> {
+    fn has_steps(&self) -> bool {
+        self.level != "blackbox"
+    }
+
+    fn includes(&self, name: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|w| name.contains(w.as_str()))
+    }
+
+    fn needs_engine(&self) -> bool {
+        let mut scripts = jobs::SCRIPTS.iter();
+        scripts.any(|s| s.needs_engine() && self.includes(s.name()))
+    }
+}
+
+pub fn test(args: &[String]) -> Result<()> {
+    if args.iter().any(|a| a == "--long") {
+        return fuzz::long();
+    }
+    let level = args.first().map_or("all", String::as_str);
+    let words = args.get(1..).unwrap_or_default();
+    match level {
+        "quick" if words.is_empty() => quick(),
+        "all" if words.is_empty() => all(&Selection { level, words }),
+        "blackbox" => all(&Selection { level, words }),
+        _ => bail!("test {}: quick, all or blackbox [WORD...]", args.join(" ")),
+    }
+}
+
+/// Cargo's tests and checks one after the other, with their output as it comes.
+fn quick() -> Result<()> {
+    let mut failed = Vec::new();
+    for step in jobs::steps() {
+        if let Err(e) = shell::run(&mut step.command(&[])) {
+            eprintln!("{}: {e:#}", step.name);
+            failed.push(step.name);
+        }
+    }
+    fail_with(&failed)
+}
+
+fn all(selection: &Selection) -> Result<()> {
+    // Compiling Kubernetes takes longest at first, so it begins before all else.
+    let base = selection.needs_engine().then(kubernetes_base).transpose()?;
+    let runner = Runner::new(shell::target().join("blackbox"))?;
+    let mut report = Report::default();
+    if selection.has_steps() {
+        // So that no test waits for cargo's lock; a failure is one of the step
+        // `cargo test`.
+        shell::run(&mut shell::command("cargo", jobs::BUILD_TESTS)).ok();
+        shell::run(&mut shell::command("cargo", jobs::BUILD_SIMULATION)).ok();
+    }
+    match prepare(runner.directory()) {
+        Ok(environment) => run_jobs(&environment, selection, base, &runner, &mut report),
+        Err(e) => {
+            report.add(Outcome::broken(
+                "build of the black-box tests",
+                Lane::Light,
+                &e,
+            ));
+            if selection.has_steps() {
+                report.extend(runner.run_all(&jobs::steps()));
+            }
+        }
+    }
+    report.print();
+    fail_with(&report.failed_names())
+}
+
+fn fail_with(failed: &[String]) -> Result<()> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("test: {} failed", failed.join(", "))
+}
+
+fn run_jobs(
+    environment: &TestEnvironment,
+    selection: &Selection,
+    base: Option<Child>,
+    runner: &Runner,
+    report: &mut Report,
+) {
+    let mut jobs = environment.jobs();
+    jobs.retain(|job| selection.includes(&job.name));
+    if jobs.is_empty() {
+        let error = anyhow!("no black-box test has one of the words in its name");
+        report.add(Outcome::broken("selection", Lane::Light, &error));
+    }
+    if selection.has_steps() {
+        jobs.splice(0..0, jobs::steps());
+    }
+    // Before any server starts: it takes the state directory of a server that
+    // is being restarted for an abandoned one.
+    let sweep = shell::root().join("tests/sweep.py");
+    if let Err(e) = shell::run(&mut environment.python(&sweep)) {
+        report.add(Outcome::broken("sweep", Lane::Engine, &e));
+    }
+    let of = |lane| -> Vec<Job> { jobs.iter().filter(|j| j.lane == lane).cloned().collect() };
+    let (engine, light, alone) = (of(Lane::Engine), of(Lane::Light), of(Lane::Alone));
+    let make_images = base.map(|base| || images(base, &environment.bin));
+    report.extend(runner.run_lanes(make_images, &engine, &light));
+    report.extend(runner.run_all(&alone));
+    report.repeat_failed(runner, &jobs);
+}
+
+/// Waits for the parts of the Kubernetes node image, then makes the images.
+fn images(mut base: Child, bin: &Path) -> Result<()> {
+    let status = base.wait()?;
+    if !status.success() {
+        bail!("images/{{kubernetes,conformance}}/build.sh: {status}");
+    }
+    for coe in ["swarm", "kubernetes"] {
+        node_image::build_if_changed(bin, coe)?;
+    }
+    Ok(())
+}
+
+/// Starts the long builds: the parts of the Kubernetes node image except the
+/// agent, then the conformance tests and their images.
+fn kubernetes_base() -> Result<Child> {
+    Command::new("nice")
+        .args([
+            "sh",
+            "-ec",
+            "images/kubernetes/build.sh; images/conformance/build.sh",
+        ])
+        .current_dir(shell::root())
+        .env("BASE_ONLY", "1")
+        .env("JEROBOAM_CACHE", shell::cache_dir())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("the build of the Kubernetes node image does not start")
+}
+
+/// Runs only the speed script, with the release build.
+pub fn bench(args: &[String]) -> Result<()> {
+    shell::build(&[])?;
+    let bin = shell::binary(false);
+    for coe in ["swarm", "kubernetes"] {
+        node_image::build_if_changed(&bin, coe)?;
+    }
+    let environment = TestEnvironment { bin, venv: venv()? };
+    let script = shell::root().join("tests/real/speed.py");
+    shell::run(environment.python(&script).args(args))
+}
+
+/// The environment of the scripts.
+struct TestEnvironment {
+    bin: PathBuf,
+    venv: PathBuf,
+}
+
+/// Builds the programs under test, unless `JEROBOAM_BIN` names a server.
+fn prepare(directory: &Path) -> Result<TestEnvironment> {
+    let bin = match std::env::var_os("JEROBOAM_BIN") {
+        Some(bin) => std::path::absolute(bin)?,
+        None => build(&directory.join("debug"))?,
+    };
+    Ok(TestEnvironment { bin, venv: venv()? })
+}
+
+/// Builds, and copies the programs into a directory: `cargo test`, which runs
+/// at the same time, may link its own variant into cargo's.
+fn build(copies: &Path) -> Result<PathBuf> {
+    shell::build(&["--debug".to_owned()])?;
+    // The agents of a test, in a separate process.
+    shell::run(&mut shell::command("cargo", jobs::BUILD_IDLE_AGENTS))?;
+    let bin = shell::binary(true);
+    std::fs::create_dir_all(copies.join("examples"))?;
+    for name in ["jeroboam", "jeroboam-node", "examples/idle_agents"] {
+        let (from, to) = (bin.with_file_name(name), copies.join(name));
+        // A server of a run that was cut off may still execute the old file.
+        std::fs::remove_file(&to).ok();
+        std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
+    }
+    Ok(copies.join("jeroboam"))
+}
+
+impl TestEnvironment {
+    fn python(&self, script: &Path) -> Command {
+        let mut command = Command::new(self.venv.join("bin/python"));
+        command
+            .arg(script)
+            .current_dir(shell::root())
+            .envs(self.variables());
+        command
+    }
+
+    fn variables(&self) -> Vec<(String, String)> {
+        let path = |p: &Path| p.to_string_lossy().into_owned();
+        vec![
+            ("JEROBOAM_BIN".to_owned(), path(&self.bin)),
+            ("JEROBOAM_VENV".to_owned(), path(&self.venv)),
+            ("PYTHONUNBUFFERED".to_owned(), "1".to_owned()),
+            ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
+        ]
+    }
+
+    /// The black-box tests, in the order of execution.
+    fn jobs(&self) -> Vec<Job> {
+        let program = |name: &str| self.venv.join("bin").join(name);
+        let mut all = vec![Job::pytest(&program("pytest"), self.variables())];
+        all.extend(
+            jobs::SCRIPTS
+                .iter()
+                .map(|script| Job::script(script, &program("python"), self.variables())),
+        );
+        all
+    }
+}
