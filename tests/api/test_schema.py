@@ -7,15 +7,21 @@ import subprocess
 import pytest
 from environment import VENV
 
-CHECKS = "all"
+CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schemathesis.toml")
+# What an administrator does to users, projects and domains may end the token of
+# the run, so it is generated after all else.
+OWN = r"^/identity/v3/((users|projects|domains|system)/|auth/tokens)"
 
 
-@pytest.mark.parametrize("persona", ["admin", "member", "reader"])
-def test_generated_requests(world, persona, request, tmp_path):
+@pytest.mark.parametrize("persona,only", [
+    ("admin", ["--exclude-path-regex", OWN]), ("admin", ["--include-path-regex", OWN]),
+    ("member", []), ("reader", [])], ids=["admin", "admin_identity", "member", "reader"])
+def test_generated_requests(world, persona, only, request, tmp_path):
     cases = request.config.getoption("--schemathesis-cases")
-    args = [os.path.join(VENV, "bin", "schemathesis"), "run", world.server.address + "/openapi.json",
-            "--checks", CHECKS, "--max-examples", str(cases), "--no-color", "--seed", "2026",
-            "-H", f"X-Auth-Token: {world.tokens[persona]}"]
+    args = [os.path.join(VENV, "bin", "schemathesis"), "--config-file", CONFIG, "run",
+            world.server.address + "/openapi.json", "--checks", "all", "--max-examples", str(cases),
+            "--no-color", "--seed", "2026", "-H", f"X-Auth-Token: {world.tokens[persona]}",
+            "-H", "OpenStack-API-Version: container-infra latest", *only]
     # It keeps its cache in the working directory.
     done = subprocess.run(args, capture_output=True, text=True, timeout=900, cwd=tmp_path)
     print(done.stdout[-6000:])

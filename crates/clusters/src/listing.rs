@@ -16,7 +16,7 @@ const ROW_BYTES: usize = 2 * 1024;
 
 /// The query parameters of every list.
 pub(crate) const PAGING: &[Param] = &[
-    Param::integer(
+    Param::positive(
         "limit",
         "Most objects of the page, from 1; at most 1000 are sent.",
     ),

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use kernel::{Error, Result};
 use rest::RequestBody;
 use schemars::{Schema, SchemaGenerator, json_schema};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::errors::{bad_request, invalid_field};
 use crate::python::python;
@@ -67,20 +67,20 @@ pub(crate) struct Patch<R> {
 
 impl<R: Patchable> RequestBody for Patch<R> {
     fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
-        Some(json_schema!({
-            "type": "array",
-            "items": {
+        let path = json!({"type": "string", "minLength": 2, "pattern": r"^(/[\w.~-]+)+$"});
+        // Objects and lists only for attributes that are dictionaries.
+        let value = json!({"type": ["string", "number", "boolean", "object", "array", "null"]});
+        let operation = |names: &[&str], required: &[&str]| {
+            json!({
                 "type": "object",
-                "properties": {
-                    "op": {"type": "string", "enum": ["add", "replace", "remove"]},
-                    "path": {"type": "string", "minLength": 2, "pattern": r"^(/[\w.~-]+)+$"},
-                    // Objects and lists only for attributes that are dictionaries.
-                    "value": {"type": ["string", "number", "boolean", "object", "array", "null"]},
-                },
-                "required": ["op", "path"],
+                "properties": {"op": {"type": "string", "enum": names}, "path": path, "value": value},
+                "required": required,
                 "additionalProperties": false,
-            },
-        }))
+            })
+        };
+        let set = operation(&["add", "replace"], &["op", "path", "value"]);
+        let remove = operation(&["remove"], &["op", "path"]);
+        Some(json_schema!({"type": "array", "items": {"anyOf": [set, remove]}}))
     }
 
     fn read(body: Option<Value>) -> Result<Self> {

@@ -5,7 +5,7 @@ mod service;
 mod swarm;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -160,10 +160,10 @@ fn next(server: &Server, coe: Coe, name: &str, venv: Option<&Path>) {
 
 pub fn down(_args: &[String]) -> Result<()> {
     let state = shell::state_dir();
-    let bin = [false, true]
-        .map(shell::binary)
-        .into_iter()
-        .find(|b| b.is_file());
+    // An older build might not know the arguments or the database of `./x up`.
+    let made = |bin: &PathBuf| bin.metadata().and_then(|m| m.modified()).ok();
+    let both = [false, true].map(shell::binary).into_iter();
+    let bin = both.filter(|b| b.is_file()).max_by_key(made);
     let mut trouble = Vec::new();
     if let Some(bin) = bin {
         let server = Server {
