@@ -91,6 +91,10 @@ impl Connections {
                     continue;
                 }
             };
+            let pause = self.pause();
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             // A refused connection is closed immediately; clients try again.
             if let Ok(admitted) = self.admit(source.ip()) {
                 let _ = stream.set_nodelay(true);

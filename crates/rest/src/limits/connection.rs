@@ -130,6 +130,11 @@ impl Connections {
         })))
     }
 
+    /// How long to wait before [`Connections::admit`].
+    pub(crate) fn pause(&self) -> Duration {
+        self.0.table(|table| table.pause())
+    }
+
     /// Closes a connection that is not in use, because the process has no file
     /// descriptor left.
     pub(crate) fn evict_one(&self) {

@@ -3,12 +3,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Settings, source_of};
 
 pub(super) type Id = u64;
+
+/// How long a connection has to send its request before another one may take its
+/// place. A burst of connections waits meanwhile, because it would otherwise
+/// replace clients whose requests are on the way.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +73,7 @@ impl Entry {
 struct Open {
     source: IpAddr,
     closed: CancellationToken,
+    since: Instant,
     entry: Entry,
     /// Its place in the queues.
     queued: Option<(Class, u64)>,
@@ -175,6 +183,7 @@ impl Table {
             Open {
                 source,
                 closed,
+                since: Instant::now(),
                 entry: Entry::default(),
                 queued: None,
             },
@@ -183,6 +192,19 @@ impl Table {
         self.sources.entry(source).or_default().open += 1;
         self.update(id, |_| {});
         Ok(id)
+    }
+
+    /// How long the next connection has to wait until the one that it would
+    /// replace has had its time.
+    pub(super) fn pause(&self) -> Duration {
+        if self.all.open < self.connections && self.all.queue.len() < self.unauthenticated {
+            return Duration::ZERO;
+        }
+        let victim = self.all.queue.victim(self.unauthenticated);
+        let open = victim.and_then(|id| self.open.get(&id));
+        open.map_or(Duration::ZERO, |open| {
+            GRACE.saturating_sub(open.since.elapsed())
+        })
     }
 
     /// Closes one connection that is not in use.
