@@ -1,7 +1,7 @@
 //! The secrets with which nodes join a cluster, as masters publish them.
 
 use kernel::Result;
-use nodewire::JoinTicket;
+use nodewire::{JoinTicket, bounds};
 use serde::{Deserialize, Serialize};
 
 use crate::node;
@@ -25,8 +25,10 @@ impl JoinSecrets {
         } else {
             &self.worker_token
         };
+        // Earlier releases stored any number; the newest ones are the last ones.
+        let surplus = self.remote_addrs.len().saturating_sub(bounds::ADDRESSES);
         JoinTicket {
-            remote_addrs: self.remote_addrs.clone(),
+            remote_addrs: self.remote_addrs[surplus..].to_vec(),
             token: token.clone(),
         }
     }

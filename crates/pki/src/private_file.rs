@@ -2,7 +2,7 @@
 //! changed by one process at a time.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
@@ -115,10 +115,14 @@ impl KeyDirLock {
     /// # Errors
     /// The error of the operating system.
     pub fn draft(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
+        // What an interrupted rotation left; a link is removed, never followed.
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(path)?;
         file.write_all(content)?;

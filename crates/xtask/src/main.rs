@@ -27,9 +27,8 @@ const USAGE: &str = "usage: ./x COMMAND
                           build, start the server, create a cluster, run a service in it
   down                    delete the clusters, stop the server, leave nothing behind
   build [--debug]         build the server and the node agent (release unless --debug)
-  test [quick|all] [--long]
-                          cargo tests and checks; with all (default) also the black-box tests;
-                          --long: what takes longer, which is the fuzzers
+  test [quick|all]        cargo tests and checks; with all (default) also the black-box tests
+  test --long             what takes longer, which is the fuzzers
   test blackbox [WORD...] the black-box tests with one of the words in their names
   check [--full]          fmt, clippy, tidy, cargo-deny (--full installs cargo-deny)
   tidy                    the code rules and the edges between crates

@@ -107,9 +107,13 @@ impl hyper::body::Body for RequestBody {
     }
 }
 
-/// The body of an answer; the exchange ends when it is dropped.
+/// The body of an answer; the exchange ends when it is dropped. hyper drops a body
+/// that says where it ends as soon as it has taken the last frame, long before a
+/// slow client has received it. So the end is known only by the next frame, which
+/// hyper asks for when little is left to be sent.
 pub(super) struct AnswerBody {
     inner: Body,
+    has_begun: bool,
     _exchange: Arc<Exchange>,
 }
 
@@ -117,6 +121,7 @@ impl AnswerBody {
     pub(super) fn new(inner: Body, exchange: Arc<Exchange>) -> Self {
         Self {
             inner,
+            has_begun: false,
             _exchange: exchange,
         }
     }
@@ -130,11 +135,12 @@ impl hyper::body::Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.has_begun = true;
         Pin::new(&mut self.inner).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        !self.has_begun && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

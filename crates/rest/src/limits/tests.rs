@@ -27,6 +27,8 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(10);
 const GET: &str = "GET /fast HTTP/1.1\r\nHost: x\r\n\r\n";
+/// The size of an answer that no buffer of a socket holds.
+const WHOLE: usize = 16 * 1024 * 1024;
 /// A body of which nothing follows.
 const HALF: &str = "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n";
 
@@ -79,6 +81,7 @@ fn router() -> Router {
         .route("/slow", get(slow))
         .route("/ticks", get(ticks))
         .route("/large", get(large))
+        .route("/whole", get(|| async { vec![b'x'; WHOLE] }))
         .route("/body", post(body))
 }
 
@@ -302,6 +305,30 @@ async fn an_answer_that_is_not_read_ends() {
     server.until(|c| c.connections == 1).await;
     server.until(|c| c.connections == 0).await;
     drop(unread);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_read_slowly_is_sent_whole() {
+    let mut settings = Settings {
+        connections: 4,
+        unauthenticated: 4,
+        ..long()
+    };
+    settings.timeouts.idle = SHORT;
+    let server = start(settings).await;
+    let mut reader = server.open("GET /whole HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let (mut part, mut received) = (vec![0; 64 * 1024], 0);
+    while received < WHOLE {
+        let count = timeout(LONG, reader.read(&mut part)).await.unwrap();
+        let count = count.unwrap();
+        assert!(count > 0, "closed after {received} bytes");
+        received += count;
+        // Other clients connect meanwhile, and the whole takes longer than `idle`.
+        if received < WHOLE / 2 && received % (1024 * 1024) < count {
+            sleep(SHORT / 2).await;
+            drop(server.open(HALF).await);
+        }
+    }
 }
 
 #[tokio::test]

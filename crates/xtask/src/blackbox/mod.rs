@@ -42,7 +42,7 @@ impl Selection<'_> {
 }
 
 pub fn test(args: &[String]) -> Result<()> {
-    if args.iter().any(|a| a == "--long") {
+    if args == ["--long"] {
         return fuzz::long();
     }
     let level = args.first().map_or("all", String::as_str);

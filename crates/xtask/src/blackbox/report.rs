@@ -106,8 +106,7 @@ impl Report {
     }
 
     fn total(&self) -> Count {
-        let counted = self.outcomes.iter().filter(|o| o.kind != Kind::Step);
-        counted.fold(Count::default(), |sum, o| Count {
+        self.outcomes.iter().fold(Count::default(), |sum, o| Count {
             passed: sum.passed + o.count.passed,
             failed: sum.failed + o.count.failed,
         })
