@@ -4,6 +4,7 @@
 //! events.
 
 mod api;
+mod assignments;
 mod authorized;
 mod bootstrap;
 mod certificate;

@@ -33,7 +33,7 @@ pub(crate) fn digest(secret: &str) -> String {
 pub(crate) fn new_node(sealer: &Sealer, cluster: &Cluster, group: &mut Group) -> Result<Node> {
     let index = group.next_index;
     group.next_index += 1;
-    let name = format!("{}-{}-{index}", cluster.prefix(), group.word());
+    let name = format!("{}-{}-{index}", cluster.prefix(), group.name_part());
     Ok(Node {
         nodegroup: group.name.clone(),
         index,

@@ -80,7 +80,7 @@ pub fn identity_fields(data: &[u8]) {
         );
     }
     if let Ok(Change(project)) = Change::<ProjectFields>::read(Some(body.clone())) {
-        assert!(project.name.is_none_or(|n| n.chars().count() <= 64));
+        assert!(project.common.name.is_none_or(|n| n.chars().count() <= 64));
     }
     let _ = Change::<DomainFields>::read(Some(body.clone()));
     let _ = Change::<RoleFields>::read(Some(body.clone()));

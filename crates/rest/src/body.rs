@@ -22,7 +22,7 @@ pub trait RequestBody: Sized {
     /// Reads the parsed body; `None` if the request has none.
     ///
     /// # Errors
-    /// `Invalid` in the words of the real service.
+    /// `Invalid`, with the message of the real service.
     fn read(body: Option<Value>) -> Result<Self>;
 
     /// Reads the bytes of the body. A type that is not written by users may

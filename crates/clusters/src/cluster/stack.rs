@@ -85,7 +85,7 @@ pub(crate) fn fixed_parameters(
     .map(|(name, value)| (name.to_owned(), value));
     let flavors = groups.iter().map(|g| {
         let flavor = g.flavor_id.as_deref().unwrap_or("m1.small");
-        (format!("{}_flavor", g.word()), json!(flavor))
+        (format!("{}_flavor", g.name_part()), json!(flavor))
     });
     let images = groups
         .iter()

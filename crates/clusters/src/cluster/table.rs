@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::isolation::Isolation;
 use super::model::{Cluster, Intent};
+use crate::assignments::assign;
 use crate::coe::Coe;
 use crate::listing::{Column, Kind};
 use crate::status::{Status, StoredStatus};
@@ -242,12 +243,7 @@ async fn write_status(
     let mut sql =
         String::from("UPDATE magnum_cluster SET status = ?, status_reason = ?, updated_at = ?");
     let mut args = values![status.as_stored(), reason, clock::now_micros()];
-    for (column, value) in others {
-        sql.push_str(", ");
-        sql.push_str(column);
-        sql.push_str(" = ?");
-        args.push(value);
-    }
+    assign(&mut sql, &mut args, others);
     sql.push_str(" WHERE uuid = ? AND generation = ?");
     args.extend(values![&c.uuid, c.generation]);
     Ok(tx.execute(&sql, args).await? == 1)

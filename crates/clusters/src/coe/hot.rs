@@ -42,7 +42,7 @@ impl GroupShape {
     pub(crate) fn of(group: &nodegroup::Group) -> Self {
         Self {
             resource: group.resource(),
-            word: group.word(),
+            word: group.name_part(),
             image: group.image_parameter(),
             is_master: group.is_master(),
         }

@@ -47,9 +47,9 @@ impl Group {
     }
 
     /// Part of the names of its nodes and of the parameters of the stack.
-    /// Stacks of existing clusters have no number in the words of the groups
-    /// that they were created with.
-    pub(crate) fn word(&self) -> String {
+    /// The groups that a cluster was created with have no number in it, as in the
+    /// stacks of existing clusters.
+    pub(crate) fn name_part(&self) -> String {
         let word = if self.is_master() { "master" } else { "node" };
         self.numbered(word)
     }
@@ -69,7 +69,7 @@ impl Group {
         if CREATED.contains(&self.id) {
             "image".to_owned()
         } else {
-            format!("{}_image", self.word())
+            format!("{}_image", self.name_part())
         }
     }
 

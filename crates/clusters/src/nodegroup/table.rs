@@ -4,6 +4,7 @@ use db::{Column as _, Db, Fenced, Json, Migration, Row, Table as _, Tx, Value, v
 use kernel::{Result, clock};
 
 use super::model::{Group, MASTER_ROLE};
+use crate::assignments::assign;
 use crate::status::Status;
 
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
@@ -148,12 +149,7 @@ async fn write_status(
     let mut sql =
         String::from("UPDATE magnum_nodegroup SET status = ?, status_reason = ?, updated_at = ?");
     let mut args = values![status.as_stored(), reason, clock::now_micros()];
-    for (column, value) in others {
-        sql.push_str(", ");
-        sql.push_str(column);
-        sql.push_str(" = ?");
-        args.push(value);
-    }
+    assign(&mut sql, &mut args, others);
     sql.push_str(" WHERE cluster_id = ?");
     args.push(cluster.into());
     if let Some(name) = group {

@@ -84,7 +84,7 @@ fn the_template_has_a_router_only_where_there_is_an_external_network() {
     assert_eq!(hot["outputs"]["network"]["value"], "net");
 }
 
-/// Stacks of existing clusters have the words of the first two groups.
+/// The names for the first two groups are those in stacks of existing clusters.
 #[test]
 fn every_group_has_its_resource_parameters_and_output() {
     let all = [group(1, "master"), group(2, "worker"), group(3, "worker")];

@@ -81,7 +81,7 @@ async fn show(call: Call) -> Result<Json<One<DomainBody>>> {
 
 async fn create(call: Call<New<DomainFields>>) -> Result<Created<One<DomainBody>>> {
     call.allow(&policy::CREATE_DOMAIN, &Target::default())?;
-    let New(fields) = call.body()?;
+    let New(DomainFields(fields)) = call.body()?;
     let domain = ops::create(&call.state, fields).await?;
     Ok(Created(One(DomainBody::new(domain, call.base()))))
 }
@@ -90,7 +90,7 @@ async fn update(call: Call<Change<DomainFields>>) -> Result<Json<One<DomainBody>
     call.allow(&policy::UPDATE_DOMAIN, &Target::default())?;
     let id = call.param("domain_id")?;
     ops::get(&call.state, id).await?;
-    let Change(fields) = call.body()?;
+    let Change(DomainFields(fields)) = call.body()?;
     let domain = ops::update(&call.state, id, fields).await?;
     Ok(Json(One(DomainBody::new(domain, call.base()))))
 }

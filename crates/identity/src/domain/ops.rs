@@ -3,10 +3,10 @@
 use db::Table as _;
 use kernel::{Error, Result, ids};
 
-use crate::attributes::{Attributes, merge_extra};
+use crate::attributes::Attributes;
 use crate::errors::{as_conflict, immutable, missing};
-use crate::project::ops::refuse_similar;
-use crate::project::wire::DomainFields;
+use crate::project::change::{apply, refuse_similar};
+use crate::project::wire::CommonFields;
 use crate::project::{self, Project};
 use crate::{Identity, options, user};
 
@@ -17,22 +17,19 @@ pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
         .ok_or_else(|| missing("domain", id))
 }
 
-pub(crate) async fn create(identity: &Identity, fields: DomainFields) -> Result<Project> {
+pub(crate) async fn create(identity: &Identity, fields: CommonFields) -> Result<Project> {
     let mut domain = Project {
         id: ids::hex(),
-        name: fields.name.unwrap_or_default(),
+        name: String::new(),
         domain_id: String::new(),
         parent_id: None,
         is_domain: true,
-        enabled: fields.enabled.unwrap_or(true),
-        description: fields.description.flatten().unwrap_or_default(),
+        enabled: true,
+        description: String::new(),
         options: Attributes::default(),
         extra: Attributes::default(),
     };
-    if let Some(change) = fields.options {
-        options::apply(options::Kind::Resource, &mut domain.options.0, change)?;
-    }
-    merge_extra(&mut domain.extra.0, fields.extra)?;
+    apply(&mut domain, fields, "domain")?;
     db::write!(identity.db, |tx| {
         tx.write_receipt().await?;
         refuse_similar(tx, &domain).await?;
@@ -42,7 +39,7 @@ pub(crate) async fn create(identity: &Identity, fields: DomainFields) -> Result<
     Ok(domain)
 }
 
-pub(crate) async fn update(identity: &Identity, id: &str, fields: DomainFields) -> Result<Project> {
+pub(crate) async fn update(identity: &Identity, id: &str, fields: CommonFields) -> Result<Project> {
     // Keystone allows it, although it locks out all users permanently.
     if fields.enabled == Some(false) && id == "default" {
         return Err(Error::forbidden(
@@ -54,7 +51,7 @@ pub(crate) async fn update(identity: &Identity, id: &str, fields: DomainFields) 
         let Some(mut domain) = found.filter(|d| d.is_domain) else {
             return Err(missing("domain", id));
         };
-        let renamed = project::ops::apply(&mut domain, fields.clone().into(), "domain")?;
+        let renamed = apply(&mut domain, fields.clone(), "domain")?;
         if renamed {
             refuse_similar(tx, &domain).await?;
         }

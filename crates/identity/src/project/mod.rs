@@ -1,5 +1,6 @@
 //! Projects and domains; a domain is a project with `is_domain`.
 
+pub(crate) mod change;
 pub(crate) mod http;
 pub(crate) mod ops;
 pub(crate) mod table;

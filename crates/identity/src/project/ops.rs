@@ -1,11 +1,12 @@
 //! Creating, changing and deleting projects.
 
-use db::{Table as _, Tx};
+use db::Table as _;
 use kernel::{Error, Result, ids};
 
+use super::change::{apply, refuse_similar};
 use super::wire::ProjectFields;
 use super::{MAX_DEPTH, Project, table};
-use crate::attributes::{Attributes, merge_extra};
+use crate::attributes::Attributes;
 use crate::errors::{as_conflict, immutable, missing, wrong};
 use crate::{Identity, options};
 
@@ -36,19 +37,16 @@ pub(crate) async fn create(
     }
     let mut project = Project {
         id: ids::hex(),
-        name: fields.name.unwrap_or_default(),
+        name: String::new(),
         domain_id: domain_id.to_owned(),
         parent_id: Some(parent.unwrap_or_else(|| domain_id.to_owned())),
         is_domain: false,
-        enabled: fields.enabled.unwrap_or(true),
-        description: fields.description.flatten().unwrap_or_default(),
+        enabled: true,
+        description: String::new(),
         options: Attributes::default(),
         extra: Attributes::default(),
     };
-    if let Some(change) = fields.options {
-        options::apply(options::Kind::Resource, &mut project.options.0, change)?;
-    }
-    merge_extra(&mut project.extra.0, fields.extra)?;
+    apply(&mut project, fields.common, "project")?;
     db::write!(identity.db, |tx| {
         tx.write_receipt().await?;
         refuse_similar(tx, &project).await?;
@@ -100,14 +98,16 @@ pub(crate) async fn update(
     let project = get(identity, id).await?;
     check_fixed(&project, &fields)?;
     if project.is_domain {
-        return crate::domain::ops::update(identity, id, fields.into()).await;
+        return crate::domain::ops::update(identity, id, fields.common).await;
     }
-    if fields.enabled == Some(false) && children(identity, id).await?.iter().any(|p| p.enabled) {
+    if fields.common.enabled == Some(false)
+        && children(identity, id).await?.iter().any(|p| p.enabled)
+    {
         return Err(Error::forbidden(format!(
             "Cannot disable project {id} since its subtree contains enabled projects."
         )));
     }
-    if fields.enabled == Some(true)
+    if fields.common.enabled == Some(true)
         && !project.enabled
         && enabled_domain_of(identity, &project).await?.is_none()
     {
@@ -119,7 +119,7 @@ pub(crate) async fn update(
         let Some(mut project) = table::lock(tx, id).await? else {
             return Err(missing("project", id));
         };
-        let renamed = apply(&mut project, fields.clone(), "project")?;
+        let renamed = apply(&mut project, fields.common.clone(), "project")?;
         if renamed {
             refuse_similar(tx, &project).await?;
         }
@@ -149,31 +149,6 @@ fn check_fixed(project: &Project, fields: &ProjectFields) -> Result<()> {
         return Err(forbidden("is_domain"));
     }
     Ok(())
-}
-
-/// Applies a change to a project or a domain; returns whether its name is
-/// another one.
-pub(crate) fn apply(project: &mut Project, fields: ProjectFields, kind: &str) -> Result<bool> {
-    let was_immutable = options::is_set(&project.options.0, options::IMMUTABLE);
-    if let Some(change) = fields.options {
-        options::apply(options::Kind::Resource, &mut project.options.0, change)?;
-    }
-    if was_immutable && options::is_set(&project.options.0, options::IMMUTABLE) {
-        return Err(immutable("update", kind, &project.id));
-    }
-    let mut renamed = false;
-    if let Some(name) = fields.name {
-        renamed = name != project.name;
-        project.name = name;
-    }
-    if let Some(text) = fields.description {
-        project.description = text.unwrap_or_default();
-    }
-    if let Some(enabled) = fields.enabled {
-        project.enabled = enabled;
-    }
-    merge_extra(&mut project.extra.0, fields.extra)?;
-    Ok(renamed)
 }
 
 pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
@@ -221,15 +196,6 @@ async fn children(identity: &Identity, id: &str) -> Result<Vec<Project>> {
         .into_iter()
         .filter(|p| p.parent_id.as_deref() == Some(id))
         .collect())
-}
-
-/// Names that differ in case only are refused, because they cannot be
-/// distinguished on databases that ignore case.
-pub(crate) async fn refuse_similar(tx: &mut Tx, project: &Project) -> Result<()> {
-    if table::has_similar(tx, project).await? {
-        return Err(Error::exists("A similar name exists."));
-    }
-    Ok(())
 }
 
 fn duplicate(e: Error, p: &Project) -> Error {

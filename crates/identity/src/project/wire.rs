@@ -121,104 +121,79 @@ impl Listed for DomainBody {
     }
 }
 
-/// The attributes of a project that a request sets; absent ones stay.
+/// The attributes of projects and domains that a request sets; absent ones stay.
 #[derive(Debug, Clone)]
-pub(crate) struct ProjectFields {
+pub(crate) struct CommonFields {
     pub(crate) name: Option<String>,
-    pub(crate) domain_id: Option<Option<String>>,
-    pub(crate) parent_id: Option<Option<String>>,
-    pub(crate) is_domain: Option<bool>,
     pub(crate) enabled: Option<bool>,
     pub(crate) description: Option<Option<String>>,
     pub(crate) options: Option<Map<String, Value>>,
     pub(crate) extra: Map<String, Value>,
+}
+
+const NAME: Field = field("name", Holds::Name, 64);
+const ENABLED: Field = field("enabled", Holds::Flag, 0);
+const DESCRIPTION: Field = field("description", Holds::Nullable, LONG);
+const TAGS: Field = field("tags", Holds::NoItems, 0);
+const OPTIONS: Field = field("options", Holds::Options, 0);
+
+impl From<Object> for CommonFields {
+    fn from(mut o: Object) -> Self {
+        Self {
+            name: o.text("name"),
+            enabled: o.flag("enabled"),
+            description: o.nullable("description"),
+            options: o.map("options"),
+            extra: o.extra(),
+        }
+    }
+}
+
+/// The attributes of a project that a request sets.
+#[derive(Debug, Clone)]
+pub(crate) struct ProjectFields {
+    pub(crate) domain_id: Option<Option<String>>,
+    pub(crate) parent_id: Option<Option<String>>,
+    pub(crate) is_domain: Option<bool>,
+    pub(crate) common: CommonFields,
 }
 
 impl FromObject for ProjectFields {
     const NOUN: &'static str = "project";
     const FIELDS: &'static [Field] = &[
-        field("name", Holds::Name, 64),
+        NAME,
         field("domain_id", Holds::Nullable, 64),
         field("parent_id", Holds::Nullable, 64),
         field("is_domain", Holds::Flag, 0),
-        field("enabled", Holds::Flag, 0),
-        field("description", Holds::Nullable, LONG),
-        field("tags", Holds::NoItems, 0),
-        field("options", Holds::Options, 0),
+        ENABLED,
+        DESCRIPTION,
+        TAGS,
+        OPTIONS,
     ];
     const REQUIRED: &'static [&'static str] = &["name"];
     const UNKNOWN: Unknown = Unknown::Kept;
 
     fn from_object(mut o: Object) -> Result<Self> {
         Ok(Self {
-            name: o.text("name"),
             domain_id: o.nullable("domain_id"),
             parent_id: o.nullable("parent_id"),
             is_domain: o.flag("is_domain"),
-            enabled: o.flag("enabled"),
-            description: o.nullable("description"),
-            options: o.map("options"),
-            extra: o.extra(),
+            common: o.into(),
         })
     }
 }
 
-/// The attributes of a domain that a request sets; absent ones stay.
+/// The attributes of a domain that a request sets.
 #[derive(Debug, Clone)]
-pub(crate) struct DomainFields {
-    pub(crate) name: Option<String>,
-    pub(crate) enabled: Option<bool>,
-    pub(crate) description: Option<Option<String>>,
-    pub(crate) options: Option<Map<String, Value>>,
-    pub(crate) extra: Map<String, Value>,
-}
+pub(crate) struct DomainFields(pub(crate) CommonFields);
 
 impl FromObject for DomainFields {
     const NOUN: &'static str = "domain";
-    const FIELDS: &'static [Field] = &[
-        field("name", Holds::Name, 64),
-        field("enabled", Holds::Flag, 0),
-        field("description", Holds::Nullable, LONG),
-        field("tags", Holds::NoItems, 0),
-        field("options", Holds::Options, 0),
-    ];
+    const FIELDS: &'static [Field] = &[NAME, ENABLED, DESCRIPTION, TAGS, OPTIONS];
     const REQUIRED: &'static [&'static str] = &["name"];
     const UNKNOWN: Unknown = Unknown::Kept;
 
-    fn from_object(mut o: Object) -> Result<Self> {
-        Ok(Self {
-            name: o.text("name"),
-            enabled: o.flag("enabled"),
-            description: o.nullable("description"),
-            options: o.map("options"),
-            extra: o.extra(),
-        })
-    }
-}
-
-impl From<ProjectFields> for DomainFields {
-    fn from(fields: ProjectFields) -> Self {
-        Self {
-            name: fields.name,
-            enabled: fields.enabled,
-            description: fields.description,
-            options: fields.options,
-            extra: fields.extra,
-        }
-    }
-}
-
-impl From<DomainFields> for ProjectFields {
-    fn from(fields: DomainFields) -> Self {
-        Self {
-            name: fields.name,
-            domain_id: None,
-            parent_id: None,
-            is_domain: None,
-            enabled: fields.enabled,
-            description: fields.description,
-            options: fields.options,
-            extra: fields.extra,
-        }
+    fn from_object(o: Object) -> Result<Self> {
+        Ok(Self(o.into()))
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn of_groups(sealer: &Sealer, groups: &[Group], nodes: &[Node]) -> Re
     };
     for g in groups {
         let mut size = GroupSize {
-            word: g.word(),
+            word: g.name_part(),
             ..GroupSize::default()
         };
         for n in nodes.iter().filter(|n| n.nodegroup == g.name) {
@@ -60,7 +60,7 @@ pub(super) fn tokens(
             let token = tokens::stack_token(sealer, n)?;
             all.insert(n.index.to_string(), token.into());
         }
-        out.insert(format!("{}_tokens", g.word()), Value::Object(all));
+        out.insert(format!("{}_tokens", g.name_part()), Value::Object(all));
     }
     if let Some(n) = nodes.iter().find(|n| n.is_balancer) {
         let token = tokens::stack_token(sealer, n)?;

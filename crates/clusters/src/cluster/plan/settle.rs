@@ -125,7 +125,7 @@ fn api_host<'a>(
 
 /// Addresses of a group in the outputs of the stack; `None` if there are none.
 fn addresses(outputs: Option<&Outputs>, group: &Group) -> Option<Vec<String>> {
-    let list = outputs?.get(&format!("{}_addresses", group.word()))?;
+    let list = outputs?.get(&format!("{}_addresses", group.name_part()))?;
     let addresses = list.as_array()?.iter().filter_map(Value::as_str);
     Some(addresses.map(str::to_owned).collect())
 }
