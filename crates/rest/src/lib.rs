@@ -31,6 +31,6 @@ pub use dialect::{Asked, Dialect, add_retry_after, status_of};
 pub use route::{
     Access, Param, ParamKind, Route, RouteInfo, delete, get, head, patch as patch_route, post, put,
 };
-pub use serve::{bind, serve};
+pub use serve::bind;
 pub use service::{RouteFigures, Service, Settings};
 pub use version::Microversion;

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use kernel::Result;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::limits::{Connection, Connections, Settings, TimedStream, serve_http1};
+use crate::limits::{Connection, Connections, TimedStream, serve_http1};
 
 /// Delay after a failed `accept`, which fails again at once while there are no
 /// file descriptors.
@@ -40,18 +39,6 @@ pub fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     }
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// Serves until `token` is cancelled, then lets running requests end. Limits
-/// are the default ones.
-///
-/// # Errors
-/// None at present.
-pub async fn serve(listener: TcpListener, router: Router, token: CancellationToken) -> Result<()> {
-    Connections::new(Settings::default())
-        .serve(listener, router, token)
-        .await;
-    Ok(())
 }
 
 impl Connections {

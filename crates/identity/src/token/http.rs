@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use kernel::{Error, Kind, Result, Scope as CallerScope};
+use kernel::{Ctx, Error, Kind, Result, Scope};
 use rest::{Access, Choices, Created, Json, NoContent, Param, Route, With, delete, get, post};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::payload::Scope;
 use super::request::AuthRequest;
 use super::wire::TokenBody;
 use super::{Valid, ops};
@@ -164,9 +163,9 @@ enum Use {
 impl Use {
     /// Whether these roles permit it for tokens of other users. A service
     /// validates the tokens of its callers and revokes none.
-    fn is_permitted(self, caller: &Valid) -> bool {
-        let has = |name: &str| caller.roles.iter().any(|r| r.name == name);
-        let system = caller.payload.scope == Scope::System;
+    fn is_permitted(self, caller: &Ctx) -> bool {
+        let has = |name: &str| caller.has_role(name);
+        let system = caller.scope == Scope::System;
         has("admin") || self == Self::Show && (has("service") || system && has("reader"))
     }
 
@@ -182,14 +181,11 @@ impl Use {
 /// may examine and revoke tokens of their own.
 async fn subject_token(call: &Call, purpose: Use) -> Result<(String, Arc<Valid>)> {
     let identity = &call.state;
-    let caller = call
-        .header("x-auth-token")
-        .ok_or_else(Error::unauthenticated)?;
-    let caller = ops::validate(identity, caller).await?;
+    let caller = call.ctx()?;
     let subject = call
         .header("x-subject-token")
         .ok_or_else(|| Error::not_found("Token", "without X-Subject-Token"))?;
-    let permitted = purpose.is_permitted(&caller);
+    let permitted = purpose.is_permitted(caller);
     let about = if permitted && flag(call, "allow_expired") {
         ops::validate_expired(identity, subject).await
     } else {
@@ -200,7 +196,7 @@ async fn subject_token(call: &Call, purpose: Use) -> Result<(String, Arc<Valid>)
         // A failure of the database says nothing about the token.
         _ => e,
     })?;
-    if caller.user.id != about.user.id && !permitted {
+    if caller.user_id != about.user.id && !permitted {
         return Err(forbidden_action(purpose.action()));
     }
     Ok((subject.to_owned(), about))
@@ -239,7 +235,7 @@ fn links(call: &Call, path: &str) -> ListLinks {
 }
 
 async fn auth_catalog(call: Call) -> Result<Json<CatalogBody>> {
-    if call.ctx()?.scope == CallerScope::Unscoped {
+    if call.ctx()?.scope == Scope::Unscoped {
         return Err(forbidden_action("identity:get_auth_catalog"));
     }
     Ok(Json(CatalogBody {
