@@ -22,7 +22,7 @@ pub(crate) const PAGING: &[Param] = &[
     ),
     Param::text("marker", "The uuid of the last object of the page before."),
     Param::text("sort_key", "The attribute to sort by."),
-    Param::words("sort_dir", &["asc", "desc"], "The direction."),
+    Param::words("sort_dir", &["asc", "desc", ""], "The direction."),
 ];
 
 /// How a column is compared; nulls are replaced by these defaults, so that they

@@ -113,6 +113,30 @@ pub(crate) async fn node_flavor(
     ))
 }
 
+/// Refuses a range for the nodes of a new cluster that overlaps one in use. The
+/// range has been checked otherwise.
+pub(crate) async fn free_range(
+    d: &ClustersDeps,
+    ctx: &Ctx,
+    labels: &BTreeMap<String, String>,
+) -> Result<()> {
+    let range = labels.get("fixed_subnet_cidr").map(|range| range.trim());
+    let Some(range) = range.filter(|range| !range.is_empty()) else {
+        return Ok(());
+    };
+    match d.network.subnets.check_free(ctx, range).await {
+        Err(e) if e.kind == Kind::Conflict => Err(bad_request(
+            "labels",
+            format!(
+                "property \"labels/fixed_subnet_cidr\" with value \"{range}\" is not supported: \
+                 it overlaps a range that is in use; choose another, or leave the label out to \
+                 get a free one"
+            ),
+        )),
+        other => other,
+    }
+}
+
 /// The range of an existing network that nodes are attached to.
 pub(crate) async fn fixed_range(
     d: &ClustersDeps,

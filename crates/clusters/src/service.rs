@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cluster::table;
 use crate::deps::State;
 use crate::errors::bad_request;
+use crate::fields::check_flag;
 use crate::listing::{self, PAGING};
 use crate::policies;
 use crate::template::ops::{own_target, project};
@@ -145,6 +146,9 @@ async fn quotas(call: Call<State>) -> Result<Json<QuotaList>> {
     // The marker is a number in the real service.
     let query = call.parts.query.iter().filter(|(name, _)| name != "marker");
     listing::parse(&query.cloned().collect::<Vec<_>>())?;
+    if let Some(all) = call.asked("all_tenants") {
+        check_flag("all_tenants", &all.into())?;
+    }
     let ctx = call.ctx()?;
     let enforcer = &call.state.enforcer;
     enforcer.check(&policies::QUOTA_GET_ALL, ctx, &own_target(ctx))?;

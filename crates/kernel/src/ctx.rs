@@ -99,8 +99,11 @@ impl Ctx {
         self.roles.iter().any(|r| r.eq_ignore_ascii_case(role))
     }
 
+    /// Whether the caller administers all projects. An administrator of a domain
+    /// does not.
     #[must_use]
     pub fn is_admin(&self) -> bool {
-        self.has_role("admin")
+        let covered = matches!(self.scope, Scope::Project { .. } | Scope::System);
+        covered && self.has_role("admin")
     }
 }

@@ -15,4 +15,4 @@ pub use error::{Error, Kind, Result};
 pub use event::{Event, OwnerKey};
 pub use page::{Page, SortDir};
 pub use policy::{Enforcer, Target};
-pub use rule::{Granted, Rule};
+pub use rule::{Granted, Rule, Scopes};

@@ -53,15 +53,19 @@ pub trait Enforcer: Send + Sync {
 
 /// Declares the rules of a service as constants, and `RULES` with all of them:
 /// `rules! { LIST_USERS = "identity:list_users", "role:reader", "List users."; }`.
+/// A fourth value limits the [`Scopes`](crate::Scopes) of the callers.
 #[macro_export]
 macro_rules! rules {
-    ($($name:ident = $rule:expr, $default:expr, $about:expr;)*) => {
+    (@scopes) => { $crate::Scopes::Any };
+    (@scopes $scopes:ident) => { $crate::Scopes::$scopes };
+    ($($name:ident = $rule:expr, $default:expr, $about:expr $(, $scopes:ident)?;)*) => {
         $(
             #[doc = concat!("`", $rule, "`")]
             pub static $name: $crate::Rule = $crate::Rule {
                 name: $rule,
                 default: $default,
                 about: $about,
+                scopes: $crate::rules!(@scopes $($scopes)?),
             };
         )*
 

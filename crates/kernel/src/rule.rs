@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::Scope;
+
 /// A named rule, such as `cluster:create`. Services declare their rules as
 /// constants, so that a rule that does not exist does not compile.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,6 +14,43 @@ pub struct Rule {
     pub default: &'static str,
     /// What the rule permits, for `jeroboam policy list`.
     pub about: &'static str,
+    /// The scopes of tokens that the rule applies to; it denies all others,
+    /// whatever its text says.
+    pub scopes: Scopes,
+}
+
+/// Scopes of tokens, the `scope_types` of oslo.policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scopes {
+    /// All, also no scope.
+    Any,
+    /// A project.
+    Project,
+    /// A project or the system, but not a domain: an administrator of one domain
+    /// has no rights on the objects of others.
+    ProjectOrSystem,
+}
+
+impl Scopes {
+    /// The words of oslo.policy's `scope_types`; empty: all.
+    #[must_use]
+    pub fn as_words(self) -> &'static [&'static str] {
+        match self {
+            Self::Any => &[],
+            Self::Project => &["project"],
+            Self::ProjectOrSystem => &["project", "system"],
+        }
+    }
+
+    /// Whether a token with this scope is covered.
+    #[must_use]
+    pub fn include(self, scope: &Scope) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Project => matches!(scope, Scope::Project { .. }),
+            Self::ProjectOrSystem => matches!(scope, Scope::Project { .. } | Scope::System),
+        }
+    }
 }
 
 /// The rules that allowed something in one request. The HTTP layer refuses to

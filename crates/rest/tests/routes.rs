@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use kernel::{Ctx, Error, Result, Rule};
+use kernel::{Ctx, Error, Result, Rule, Scopes};
 use rest::version::Negotiator;
 use rest::{
     Access, Api, Asked, Call, Created, Dialect, Json, Microversion, NoContent, Param, RequestBody,
@@ -23,6 +23,7 @@ static READ: Rule = Rule {
     name: "thing:get",
     default: "",
     about: "Show a thing.",
+    scopes: Scopes::Any,
 };
 
 #[derive(Serialize, JsonSchema)]

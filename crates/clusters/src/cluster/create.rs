@@ -66,6 +66,9 @@ pub(crate) async fn create(
     check_infrastructure(d, ctx, &cluster, &t).await?;
     fields::check_labels_size("labels", &cluster.labels)?;
     coe.check_labels(&cluster.labels, t.network_driver.as_deref(), &d.ranges)?;
+    if cluster.fixed_network.is_none() && cluster.fixed_subnet.is_none() {
+        lookups::free_range(d, ctx, &cluster.labels).await?;
+    }
     if coe == Coe::Kubernetes {
         t.image_id = lookups::release(d, ctx, &cluster.labels, &t.image_id).await?;
     }

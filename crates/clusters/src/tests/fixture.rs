@@ -331,6 +331,12 @@ impl Subnets for FakeServices {
     async fn create(&self, _: &Ctx, _: NewSubnet) -> Result<Subnet> {
         Err(Error::internal("not here"))
     }
+    async fn check_free(&self, _: &Ctx, cidr: &str) -> Result<()> {
+        if cidr == "10.9.0.0/24" {
+            return Err(Error::conflict(format!("cidr: {cidr} overlaps a range")));
+        }
+        Ok(())
+    }
     async fn show(&self, _: &Ctx, id: &str) -> Result<Subnet> {
         if id != "sub" {
             return Err(Error::not_found("Subnet", id));

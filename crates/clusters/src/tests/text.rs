@@ -116,6 +116,8 @@ async fn ranges_that_belong_to_the_host_or_to_others_are_refused() {
             "{why}"
         );
     }
+    let got = with("10.9.0.0/24").await;
+    assert_eq!(got.status, 400, "in use: {}", got.body);
     let got = with("192.168.77.0/24").await;
     assert_eq!(got.status, 202, "{}", got.body);
 }

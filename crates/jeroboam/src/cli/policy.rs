@@ -90,7 +90,8 @@ fn list(args: &ListArgs) -> Result<ExitCode> {
     if args.json {
         let one = |e: &Effective| {
             json!({"name": e.rule.name, "rule": e.text, "default": e.rule.default,
-                "overridden": e.overridden, "description": e.rule.about})
+                "overridden": e.overridden, "description": e.rule.about,
+                "scope_types": e.rule.scopes.as_words()})
         };
         let all: Vec<_> = rules.iter().map(one).collect();
         println!("{:#}", json!(all));
@@ -99,13 +100,14 @@ fn list(args: &ListArgs) -> Result<ExitCode> {
     let mut table = Table::new();
     table.load_style(presets::ASCII_FULL_CONDENSED);
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["rule", "in effect", "permits"]);
+    table.set_header(["rule", "in effect", "scopes", "permits"]);
     for e in &rules {
         let mark = if e.overridden { " (file)" } else { "" };
         let text = if e.text.is_empty() { "@" } else { &e.text };
         table.add_row([
             e.rule.name.to_owned(),
             format!("{text}{mark}"),
+            e.rule.scopes.as_words().join(", "),
             e.rule.about.to_owned(),
         ]);
     }

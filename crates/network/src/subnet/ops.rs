@@ -20,14 +20,11 @@ const TRIES: usize = 16;
 impl Subnets for NetworkService {
     async fn create(&self, ctx: &Ctx, new: NewSubnet) -> Result<Subnet> {
         check_may_own(ctx, &new.project_id)?;
-        let machine: Vec<Ipv4Net> = match table::get(&self.db, &new.id).await? {
-            // In a repeated call the own bridge may be among the used ranges.
-            Some(_) => return Subnets::show(self, ctx, &new.id).await,
-            None => self.fabric.used_cidrs().await?,
+        // In a repeated call the own bridge may be among the used ranges.
+        if table::get(&self.db, &new.id).await?.is_some() {
+            return Subnets::show(self, ctx, &new.id).await;
         }
-        .iter()
-        .filter_map(|c| c.parse().ok())
-        .collect();
+        let machine = self.machine_ranges().await?;
         let asked = new.cidr.as_deref().map(parse_cidr).transpose()?;
         for skip in 0..TRIES {
             match self.try_subnet(ctx, &new, asked, &machine, skip).await {
@@ -43,6 +40,13 @@ impl Subnets for NetworkService {
         Err(Error::unavailable(
             "Too many subnets are being made at once; try again.",
         ))
+    }
+
+    async fn check_free(&self, _ctx: &Ctx, cidr: &str) -> Result<()> {
+        let cidr = parse_cidr(cidr)?;
+        let mut used = table::cidrs(&self.db).await?;
+        used.extend(self.machine_ranges().await?);
+        check_free(&cidr, &used)
     }
 
     async fn show(&self, ctx: &Ctx, id: &str) -> Result<Subnet> {
@@ -76,7 +80,25 @@ impl Subnets for NetworkService {
     }
 }
 
+/// Refuses a range that overlaps one in use. That may be another project's, so
+/// the error does not name it.
+fn check_free(cidr: &Ipv4Net, used: &[Ipv4Net]) -> Result<()> {
+    if overlap(cidr, used).is_none() {
+        return Ok(());
+    }
+    Err(Error::conflict(format!(
+        "cidr: {cidr} overlaps a range that is in use on this machine (bridges of one machine \
+         share its routes); choose another, or leave cidr out to get a free one"
+    )))
+}
+
 impl NetworkService {
+    /// The ranges of all networks that the machine has or reaches by a route.
+    async fn machine_ranges(&self) -> Result<Vec<Ipv4Net>> {
+        let used = self.fabric.used_cidrs().await?;
+        Ok(used.iter().filter_map(|c| c.parse().ok()).collect())
+    }
+
     async fn try_subnet(
         &self,
         ctx: &Ctx,
@@ -107,7 +129,7 @@ impl NetworkService {
                     net.id, other.id
                 )));
             }
-            let mut used = table::cidrs(tx).await?;
+            let mut used = table::cidrs_in(tx).await?;
             used.extend_from_slice(machine);
             let cidr = self.pick(asked, &used, skip)?;
             let sub = SubnetRow {
@@ -137,12 +159,7 @@ impl NetworkService {
                     "cidr: no free /24 is left in the pool {pool}; delete networks or configure a larger pool"
                 ))
             }),
-            // The range in use may be another project's: it is not named.
-            Some(cidr) if overlap(&cidr, used).is_some() => Err(Error::conflict(format!(
-                "cidr: {cidr} overlaps a range that is in use on this machine (bridges of one machine \
-                 share its routes); choose another, or leave cidr out to get a free one"
-            ))),
-            Some(cidr) => Ok(cidr),
+            Some(cidr) => check_free(&cidr, used).map(|()| cidr),
         }
     }
 }

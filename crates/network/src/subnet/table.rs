@@ -1,6 +1,6 @@
 //! SQL of subnets.
 
-use db::{Db, Fenced, Table as _, Tx, values};
+use db::{Db, Fenced, Row, Table as _, Tx, values};
 use ipnet::Ipv4Net;
 use kernel::Result;
 
@@ -30,9 +30,19 @@ pub(crate) async fn of_network_in(tx: &mut Tx, network_id: &str) -> Result<Optio
     row.as_ref().map(SubnetRow::read).transpose()
 }
 
+const CIDRS: &str = "SELECT cidr FROM subnet";
+
 /// The ranges of all subnets.
-pub(crate) async fn cidrs(tx: &mut Tx) -> Result<Vec<Ipv4Net>> {
-    let rows = tx.query("SELECT cidr FROM subnet", vec![]).await?;
+pub(crate) async fn cidrs(db: &Db) -> Result<Vec<Ipv4Net>> {
+    parse_cidrs(&db.query(CIDRS, vec![]).await?)
+}
+
+/// [`cidrs`] within a transaction.
+pub(crate) async fn cidrs_in(tx: &mut Tx) -> Result<Vec<Ipv4Net>> {
+    parse_cidrs(&tx.query(CIDRS, vec![]).await?)
+}
+
+fn parse_cidrs(rows: &[Row]) -> Result<Vec<Ipv4Net>> {
     let mut out = Vec::with_capacity(rows.len());
     for row in rows {
         out.extend(row.text("cidr")?.parse::<Ipv4Net>().ok());

@@ -151,7 +151,7 @@ fn of_caller(name: &str, ctx: &Ctx) -> Option<String> {
         ("system_scope", Scope::System) => Some("all".into()),
         ("user_domain_id", _) => Some(ctx.user_domain_id.clone()),
         // Python's spelling, as used in rules.
-        ("is_admin", _) => Some(if ctx.is_admin() {
+        ("is_admin", _) => Some(if ctx.has_role("admin") {
             "True".into()
         } else {
             "False".into()

@@ -91,7 +91,7 @@ impl Policies {
 
 impl Enforcer for Policies {
     fn allows(&self, rule: &Rule, ctx: &Ctx, target: &Target) -> bool {
-        decide(&self.current().checks, rule.name, ctx, target)
+        rule.scopes.include(&ctx.scope) && decide(&self.current().checks, rule.name, ctx, target)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use kernel::{Ctx, Enforcer as _, Rule, Scope, Target};
+use kernel::{Ctx, Enforcer as _, Rule, Scope, Scopes, Target};
 
 use super::Policies;
 
@@ -14,6 +14,7 @@ fn policies(rules: &[(&'static str, &'static str)]) -> kernel::Result<Policies> 
                 name,
                 default,
                 about,
+                scopes: Scopes::Any,
             }))
         })
         .collect();
@@ -25,6 +26,7 @@ fn allows(policies: &Policies, name: &'static str, ctx: &Ctx, target: &Target) -
         name,
         default: "",
         about: "",
+        scopes: Scopes::Any,
     };
     policies.allows(&rule, ctx, target)
 }
@@ -165,4 +167,36 @@ fn rules_that_multiply_end_and_deny() {
     }
     let admin = member("p1", &["admin"]);
     assert!(!policies.allows("r0", &admin, &Target::default()));
+}
+
+#[test]
+fn a_rule_denies_callers_with_another_scope() {
+    let policies = policies(&[("a", "role:admin")]).unwrap();
+    let scopes = [
+        Scope::Unscoped,
+        Scope::Domain {
+            id: "d".into(),
+            name: "d".into(),
+        },
+        Scope::System,
+        member("p", &[]).scope,
+    ];
+    let allowed = |kind: Scopes| {
+        let rule = Rule {
+            name: "a",
+            default: "",
+            about: "",
+            scopes: kind,
+        };
+        scopes.clone().map(|scope| {
+            let ctx = Ctx {
+                scope,
+                ..member("p", &["admin"])
+            };
+            policies.allows(&rule, &ctx, &Target::default())
+        })
+    };
+    assert_eq!(allowed(Scopes::Any), [true; 4]);
+    assert_eq!(allowed(Scopes::Project), [false, false, false, true]);
+    assert_eq!(allowed(Scopes::ProjectOrSystem), [false, false, true, true]);
 }

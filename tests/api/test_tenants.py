@@ -1,0 +1,153 @@
+"""What tenants see of each other and what they may do on the host: each test is
+a fault that an earlier release had, or a promise of the operator guide."""
+
+import os
+import subprocess
+
+import pytest
+from conftest import DOMAIN, SETTINGS, World
+from environment import Server, wait_for
+
+IDENTITY = "/identity/v3"
+MAGNUM = "/container-infra/v1"
+
+
+@pytest.fixture
+def servers():
+    """Starts servers with other settings; closes them afterwards."""
+    started = []
+
+    def start(settings=SETTINGS, flags=("--demo-project",)):
+        server = Server(settings=settings)
+        server.before = {}
+        server.flags = list(flags)
+        started.append(server)
+        server.start()
+        return server
+    yield start
+    for server in started:
+        server.close()
+
+
+def template(world, token, **more):
+    body = {"name": world.name("template"), "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
+            "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.tiny", **more}
+    return world.made(f"{MAGNUM}/clustertemplates", body, "uuid", token=token)
+
+
+def test_every_cluster_shows_its_isolation(world):
+    cluster = world.cluster()
+    got = world.ask("GET", f"{MAGNUM}/clusters/{cluster}", token=world.tokens["member"])
+    assert got.body["isolation"] == "host-root"
+    listed = world.ask("GET", f"{MAGNUM}/clusters/detail", token=world.tokens["member"]).body["clusters"]
+    assert {c["isolation"] for c in listed} == {"host-root"}
+
+
+def test_a_rule_says_which_projects_get_root_on_the_host(servers, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text('"cluster:create:host-root": "!"\n')
+    world = World(servers(f'policy_file = "{policy}"\n{SETTINGS}'))
+    member = world.tokens["member"]
+    body = {"name": "refused", "cluster_template_id": template(world, member), "node_count": 1}
+    got = world.ask("POST", f"{MAGNUM}/clusters", body, token=member)
+    assert got.status == 403 and "host-root" in got.detail, f"{got.status} {got.detail}"
+    policy.write_text(f'"cluster:create:host-root": "project_id:{world.home}"\n')
+    wait_for("the new rule", 5, lambda: world.ask(
+        "POST", f"{MAGNUM}/clusters", body, token=member).status == 202)
+    foreign = world.tokens["foreign"]
+    body = {"name": "refused", "cluster_template_id": template(world, foreign), "node_count": 1}
+    assert world.ask("POST", f"{MAGNUM}/clusters", body, token=foreign).status == 403
+
+
+def test_the_demo_project_exists_only_on_request(servers):
+    with_demo, without = servers(), servers(flags=())
+    for server, expected in ((with_demo, True), (without, False)):
+        got = server.call("GET", f"{IDENTITY}/projects", cloud="jeroboam")
+        assert ("demo" in [p["name"] for p in got.body["projects"]]) is expected
+
+
+def test_an_administrator_of_a_domain_does_not_see_clusters_of_others(world):
+    cluster = world.cluster()
+    domain = world.domain()
+    name = world.name("chief")
+    world.grant(f"domains/{domain}", world.user(name, domain), "admin")
+    body = {"auth": {"scope": {"domain": {"id": domain}}, "identity": {"methods": ["password"], "password": {
+        "user": {"name": name, "domain": {"id": domain}, "password": f"secret of {name}"}}}}}
+    got = world.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
+    assert got.status == 201, got.raw[:300]
+    token = got.headers["X-Subject-Token"]
+    for path in ("/clusters", "/clusters/detail", "/clusters?all_tenants=true"):
+        got = world.ask("GET", MAGNUM + path, token=token)
+        assert got.status in (400, 403) or got.body["clusters"] == [], f"{path}: {got.status} {got.raw[:300]}"
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/actions/resize")):
+        body = {"node_count": 2} if method == "POST" else None
+        got = world.ask(method, f"{MAGNUM}/clusters/{cluster}{path}", body, token=token)
+        assert got.status in (403, 404), f"{method} {path}: {got.status} {got.raw[:300]}"
+
+
+def test_a_range_of_another_tenant_is_refused_at_once_and_not_described(world):
+    cidr, owner = "10.77.5.0/24", world.tokens["member"]
+    labels = {"fixed_subnet_cidr": cidr}
+    body = {"name": world.name("cluster"), "cluster_template_id": template(world, owner), "node_count": 1,
+            "labels": labels}
+    made = world.made(f"{MAGNUM}/clusters", body, "uuid", token=owner)
+    world.server.until(made, "CREATE_COMPLETE", 60, cloud="jeroboam")
+    other = world.tokens["foreign"]
+    own = template(world, other)
+    for wanted in (cidr, "10.77.0.0/16", "10.77.5.128/25"):
+        body = {"name": "taker", "cluster_template_id": own, "node_count": 1, "labels": {"fixed_subnet_cidr": wanted}}
+        got = world.ask("POST", f"{MAGNUM}/clusters", body, token=other)
+        assert got.status == 400 and "in use" in got.detail, f"{wanted}: {got.status} {got.detail}"
+        assert made not in got.detail and (wanted == cidr or cidr not in got.detail)
+
+
+@pytest.mark.parametrize("method,path,body", [
+    ("POST", f"{IDENTITY}/auth/tokens", {"auth": {"identity": {"methods": ["password"], "password": {
+        "user": {"name": 5, "domain": DOMAIN, "password": "hunter2"}}}}}),
+    ("POST", f"{IDENTITY}/auth/tokens", {"auth": {"identity": {"methods": ["password"], "password": "hunter2"}}}),
+    ("POST", f"{IDENTITY}/auth/tokens", {"auth": {"identity": {"methods": ["application_credential"],
+                                                              "application_credential": {"secret": ["hunter2"]}}}}),
+    ("POST", f"{IDENTITY}/users", {"user": {"name": "a", "password": ["hunter2"]}}),
+    ("POST", f"{IDENTITY}/users", {"user": {"name": "a", "password": {"x": "hunter2"}}}),
+    ("POST", f"{MAGNUM}/certificates", {"cluster_uuid": "a", "csr": "-----BEGIN PRIVATE KEY-----\nhunter2\n"}),
+])
+def test_secrets_are_not_repeated_in_errors(world, method, path, body):
+    got = world.ask(method, path, body)
+    assert 400 <= got.status < 500 and b"hunter2" not in got.raw, f"{got.status} {got.raw[:300]}"
+    assert "hunter2" not in world.server.log(50)
+
+
+def test_a_client_certificate_lives_as_long_as_its_caller_says(world, tmp_path):
+    cluster = world.cluster()
+    key, csr = tmp_path / "key.pem", tmp_path / "csr.pem"
+    subprocess.run(["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", csr,
+                    "-subj", "/CN=someone"], check=True, capture_output=True)
+    body = {"cluster_uuid": cluster, "csr": csr.read_text(), "expiration_seconds": 600}
+    got = world.ask("POST", f"{MAGNUM}/certificates", body, token=world.tokens["member"])
+    assert got.status == 201, f"{got.status} {got.raw[:300]}"
+
+    def ends_within(pem, seconds):
+        return subprocess.run(["openssl", "x509", "-noout", "-checkend", str(seconds)], input=pem, text=True,
+                              capture_output=True).returncode != 0
+    assert ends_within(got.body["pem"], 601) and not ends_within(got.body["pem"], 500)
+    del body["expiration_seconds"]
+    got = world.ask("POST", f"{MAGNUM}/certificates", body, token=world.tokens["member"])
+    assert ends_within(got.body["pem"], 6 * 365 * 86_400), "it ends some day"
+    body["expiration_seconds"] = 10**9
+    assert world.ask("POST", f"{MAGNUM}/certificates", body, token=world.tokens["member"]).status == 400
+
+
+def test_the_database_is_named_by_a_file_or_a_variable(servers, tmp_path):
+    url = f"sqlite:{tmp_path}/named.db"
+    os.chmod(tmp_path, 0o700)
+    named = tmp_path / "url"
+    named.write_text(url + "\n")
+    named.chmod(0o600)
+    servers(flags=("--database-file", str(named))).stop()
+    assert (tmp_path / "named.db").exists()
+    os.environ["JEROBOAM_DATABASE"] = f"sqlite:{tmp_path}/variable.db"
+    try:
+        servers().stop()
+    finally:
+        del os.environ["JEROBOAM_DATABASE"]
+    assert (tmp_path / "variable.db").exists()
