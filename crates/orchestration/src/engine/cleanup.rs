@@ -113,7 +113,7 @@ impl StackState {
         let Some(part) = self.parts.at(slot) else {
             return;
         };
-        let remote = matches!(Self::kind(part).map(|t| t.role), Some(Role::Remote));
+        let remote = matches!(Self::kind(part).map(|t| t.role), Some(Role::Remote(_)));
         if !remote || part.retain || part.physical_id.is_none() {
             self.remove(slot);
             return;

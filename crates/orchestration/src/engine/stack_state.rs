@@ -279,7 +279,7 @@ impl StackState {
                 let result = local.run(&self.job(part), &self.signals);
                 self.apply_progress(slot, result);
             }
-            Some(Role::Remote) => {
+            Some(Role::Remote(_)) => {
                 self.in_flight.insert(slot);
                 self.launches.push(PendingEffect { slot, effect });
             }

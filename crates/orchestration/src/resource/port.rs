@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use network::api::{NetworkApi, NewPort, Port as Thing, Status};
 use serde_json::{Value, json};
 
+use super::network_lookup::network_id;
+use super::operations::{Job, Remote};
+use super::properties::{name_or_physical, text, texts};
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
-use super::{
-    Job, Progress, Remote, Removal, StepError, attributes, missing_resource, name_or_physical,
-    network_id, removal, started, text, texts,
-};
+use super::step::{Progress, Removal, StepError, attributes, missing_resource, removal, started};
 use crate::api::Action;
 
 pub(super) const SCHEMA: Schema = Schema {

@@ -3,8 +3,9 @@
 use kernel::ids;
 use serde_json::{Map, Value, json};
 
+use super::operations::{Job, Local};
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
-use super::{Job, Local, Progress, StepError, attributes};
+use super::step::{Progress, StepError, attributes};
 use crate::stack::Signals;
 
 const CLASSES: &[&str] = &[

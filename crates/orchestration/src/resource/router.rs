@@ -4,11 +4,10 @@ use async_trait::async_trait;
 use network::api::{NetworkApi, NewRouter, Router as Thing, Status};
 use serde_json::{Value, json};
 
+use super::operations::{Job, Remote};
+use super::properties::name_or_physical;
 use super::schema::{Kind, PLAIN, Property, Schema};
-use super::{
-    Job, Progress, Remote, Removal, StepError, attributes, missing_resource, name_or_physical,
-    removal, started,
-};
+use super::step::{Progress, Removal, StepError, attributes, missing_resource, removal, started};
 use crate::api::Action;
 
 pub(super) const SCHEMA: Schema = Schema {

@@ -4,8 +4,10 @@ use async_trait::async_trait;
 use network::api::NetworkApi;
 use serde_json::Map;
 
+use super::operations::{Job, Remote};
+use super::properties::text;
 use super::schema::{Kind, PLAIN, Property, Schema};
-use super::{Job, Progress, Remote, Removal, StepError, started, text};
+use super::step::{Progress, Removal, StepError, started};
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Neutron::RouterInterface",

@@ -4,11 +4,10 @@ use async_trait::async_trait;
 use network::api::{NetworkApi, NewSecurityGroup, SecurityGroup as Thing, SecurityRule};
 use serde_json::{Value, json};
 
+use super::operations::{Job, Remote};
+use super::properties::{name_or_physical, text};
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
-use super::{
-    Job, Progress, Remote, Removal, StepError, attributes, missing_resource, name_or_physical,
-    removal, started, text,
-};
+use super::step::{Progress, Removal, StepError, attributes, missing_resource, removal, started};
 use crate::api::Action;
 
 pub(super) const SCHEMA: Schema = Schema {

@@ -6,11 +6,11 @@ use lang::hot::python_text;
 use network::api::NetworkApi;
 use serde_json::{Value, json};
 
+use super::network_lookup::network_id;
+use super::operations::{Job, Remote};
+use super::properties::{name_or_physical, text, texts};
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
-use super::{
-    Job, Progress, Remote, Removal, StepError, attributes, missing_resource, name_or_physical,
-    network_id, removal, started, text, texts,
-};
+use super::step::{Progress, Removal, StepError, attributes, missing_resource, removal, started};
 use crate::api::Action;
 
 /// Heat's limit for names of servers.

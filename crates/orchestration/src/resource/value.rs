@@ -3,8 +3,10 @@
 use lang::hot::python_text;
 use serde_json::{Value, json};
 
+use super::operations::{Job, Local};
+use super::properties::text;
 use super::schema::{Check, Kind, PLAIN, Property, Schema};
-use super::{Job, Local, Progress, StepError, attributes, text};
+use super::step::{Progress, StepError, attributes};
 use crate::stack::Signals;
 
 pub(super) const SCHEMA: Schema = Schema {

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use lang::hot::to_sorted_json;
 use serde_json::{Value, json};
 
+use super::operations::{Job, Local};
+use super::properties::text;
 use super::schema::{Check, Default, Kind, PLAIN, Property, Schema};
-use super::{Job, Local, Progress, StepError, attributes, text};
+use super::step::{Progress, StepError, attributes};
 use crate::api::Action;
 use crate::stack::{HandleSignals, SignalRow, SignalStatus, Signals};
 

@@ -2,8 +2,9 @@
 
 use serde_json::Map;
 
+use super::operations::{Job, Local};
 use super::schema::{PLAIN, Schema};
-use super::{Job, Local, Progress, StepError};
+use super::step::{Progress, StepError};
 use crate::stack::Signals;
 
 pub(super) const SCHEMA: Schema = Schema {

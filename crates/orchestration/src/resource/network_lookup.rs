@@ -1,0 +1,18 @@
+//! Finds the networks that properties refer to.
+
+use kernel::Ctx;
+use network::api::NetworkApi;
+
+use super::step::StepError;
+
+/// The id of a network given by id or name.
+pub(super) async fn network_id(
+    api: &NetworkApi,
+    ctx: &Ctx,
+    given: &str,
+) -> Result<String, StepError> {
+    if kernel::ids::is_uuid_like(given) {
+        return Ok(given.to_owned());
+    }
+    Ok(api.networks.find(ctx, given).await?.id)
+}
