@@ -3,26 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use super::effect::Effect;
+use super::removal_queue::RemovalQueue;
 use super::resource_index::Slot;
-use super::stack_state::{Effect, StackState};
+use super::stack_state::StackState;
 use crate::api::{Action, Status};
 use crate::resource::Role;
 use crate::stack::ResourceRow;
-
-/// The resources to remove, determined after all desired resources are
-/// complete, and the queue of those that a step may advance.
-pub(super) struct Removal {
-    to_remove: BTreeSet<Slot>,
-    queue: BTreeSet<Slot>,
-}
-
-impl Removal {
-    pub(super) fn queue(&mut self, slot: Slot) {
-        if self.to_remove.contains(&slot) {
-            self.queue.insert(slot);
-        }
-    }
-}
 
 impl StackState {
     /// Whether a resource has to be removed.
@@ -50,12 +37,9 @@ impl StackState {
                 .filter(|(_, p)| self.is_to_be_removed(p))
                 .map(|(slot, _)| slot)
                 .collect();
-            self.removal = Some(Removal {
-                queue: to_remove.clone(),
-                to_remove,
-            });
+            self.removal = Some(RemovalQueue::new(to_remove));
         }
-        while let Some(slot) = self.removal.as_mut().and_then(|r| r.queue.pop_first()) {
+        while let Some(slot) = self.removal.as_mut().and_then(RemovalQueue::pop) {
             let Some(part) = self.parts.at(slot) else {
                 continue;
             };
@@ -65,7 +49,7 @@ impl StackState {
                 self.start_removal(slot);
             }
         }
-        self.removal.as_ref().is_none_or(|r| r.to_remove.is_empty())
+        self.removal.as_ref().is_none_or(RemovalQueue::is_complete)
     }
 
     /// Whether an existing resource uses it, or it has members. Users of a
@@ -81,32 +65,6 @@ impl StackState {
                         .get(group)
                         .is_some_and(|g| self.is_to_be_removed(g))
             })
-    }
-
-    /// Handles a removed resource: queues resources that it was the last to
-    /// use.
-    pub(super) fn release(&mut self, slot: Slot, gone: &ResourceRow) {
-        let Some(removal) = &mut self.removal else {
-            return;
-        };
-        removal.to_remove.remove(&slot);
-        if let Some(group) = gone.parent.as_deref()
-            && !self.parts.has_members(group)
-            && let Some(slot) = self.parts.slot(group)
-        {
-            removal.queue(slot);
-        }
-        for id in &gone.requires {
-            if self.parts.is_required(id) {
-                continue;
-            }
-            if let Some(slot) = self.parts.slot(id) {
-                removal.queue(slot);
-                for (member, _) in self.parts.members(id) {
-                    removal.queue(member);
-                }
-            }
-        }
     }
 
     fn start_removal(&mut self, slot: Slot) {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::resource_index::Slot;
-use super::stack_state::{StackState, Wake};
+use super::stack_state::StackState;
+use super::waiting::Wake;
 use crate::api::{Action, Status};
 use crate::stack::{ResourceRow, action_word};
 

@@ -7,35 +7,15 @@ use lang::Node;
 use lang::hot::Variable;
 use serde_json::{Map, Value};
 
-use super::forward::DesiredResource;
+use super::desired::DesiredResource;
 use super::graph::Graph;
-use super::resource_index::Slot;
+use super::group_run::GroupRun;
 use super::stack_state::{Model, StackState};
 use crate::api::{Action, Status};
 use crate::resource::{GroupProps, Type};
 use crate::stack::{ResourceRow, resolve};
 
-/// A group whose members are being reconciled.
-pub(super) struct GroupRun {
-    slot: Slot,
-    names: Vec<String>,
-    pub numbers: HashMap<String, usize>,
-    settled: Vec<bool>,
-    left: usize,
-    index_var: String,
-    /// Whether the group itself has been set IN_PROGRESS.
-    begun: bool,
-}
-
 impl StackState {
-    /// Whether a group should have this member; `None` before the group was
-    /// evaluated.
-    pub(super) fn wants_member(&self, group: &ResourceRow, member: &str) -> Option<bool> {
-        let number = self.model.as_ref()?.graph.number(&group.name)?;
-        let run = self.forward.groups.get(&number)?;
-        Some(run.numbers.contains_key(member))
-    }
-
     /// Determines the members of a group once per traversal and load, and
     /// queues them.
     pub(super) fn step_group(
@@ -45,7 +25,7 @@ impl StackState {
         desired: &DesiredResource<'_>,
         kind: Type,
     ) {
-        if self.forward.groups.contains_key(&number) {
+        if self.forward.group(number).is_some() {
             return;
         }
         if let Some(part) = self.parts.current(None, desired.name)
@@ -79,19 +59,10 @@ impl StackState {
             || group.data.blacklist != blacklist;
         let begun = group.status == Status::InProgress;
         let index_var = props.get("index_var").and_then(Value::as_str);
-        let run = GroupRun {
-            slot,
-            numbers: names.iter().cloned().zip(0..).collect(),
-            settled: vec![false; names.len()],
-            left: names.len(),
-            index_var: index_var.unwrap_or("%index%").to_owned(),
-            begun: begun || differs,
-            names,
-        };
-        let steps = (1..=run.names.len()).map(|i| (number, i));
-        self.forward.queue.extend(steps);
-        let empty = run.left == 0;
-        self.forward.groups.insert(number, run);
+        let index_var = index_var.unwrap_or("%index%").to_owned();
+        let run = GroupRun::new(slot, names, index_var, begun || differs);
+        let empty = run.is_complete();
+        self.forward.add_group(number, run);
         if differs {
             self.change(slot, |p| {
                 p.start_group(begun);
@@ -108,14 +79,14 @@ impl StackState {
     /// One member, which evaluates the definition with its index.
     pub(super) fn step_member(&mut self, model: &Model, number: usize, member: usize) {
         let name = model.graph.name(number);
-        let Some(run) = self.forward.groups.get(&number) else {
+        let Some(run) = self.forward.group(number) else {
             return;
         };
-        if run.settled[member] {
+        if run.is_settled(member) {
             return;
         }
         let (slot, begun) = (run.slot, run.begun);
-        let (index, index_var) = (run.names[member].clone(), run.index_var.clone());
+        let (index, index_var) = (run.name(member).to_owned(), run.index_var.clone());
         let parent = self.parts.at(slot).map(|g| g.id.clone());
         let template = model.bound.template.resources.get(name);
         let (Some(parent), Some(template)) = (parent, template) else {
@@ -145,16 +116,15 @@ impl StackState {
         if !done && !begun {
             self.change(slot, |p| p.start_group(false));
         }
-        let Some(run) = self.forward.groups.get_mut(&number) else {
+        let Some(run) = self.forward.group_mut(number) else {
             return;
         };
         if !done {
             run.begun = true;
             return;
         }
-        run.settled[member] = true;
-        run.left -= 1;
-        if run.left == 0 {
+        run.settle(member);
+        if run.is_complete() {
             let desired = DesiredResource {
                 name,
                 parent: None,
@@ -165,7 +135,7 @@ impl StackState {
     }
 
     fn finish_group(&mut self, graph: &Graph, number: usize, desired: &DesiredResource<'_>) {
-        let Some(slot) = self.forward.groups.get(&number).map(|run| run.slot) else {
+        let Some(slot) = self.forward.group(number).map(|run| run.slot) else {
             return;
         };
         if !self.is_complete(slot) {

@@ -1,21 +1,33 @@
 //! The engine: determines ready steps, performs them, and derives the stack
 //! status.
 //!
-//! `graph` and `stack_state` with its parts (`scope`, `forward`, `cleanup`,
-//! `conclude`) are pure; `run` loads, calls services and writes. An intent is
+//! `stack_state` is the state of a stack in memory. `conclude` decides what a
+//! run does next: `forward` and `cleanup` take the steps that their queues hold.
+//! These files are pure; `run` loads, calls services and writes. An intent is
 //! committed before its effect, with the id that the effect uses.
 
 mod cache;
+mod changes;
 mod cleanup;
 mod conclude;
+mod desired;
+mod effect;
 mod forward;
+mod forward_queue;
 mod graph;
 mod group;
+mod group_run;
+mod launch;
 mod outcome;
+mod outputs;
+mod removal_queue;
+mod resource_changes;
 mod resource_index;
 mod run;
 mod scope;
 mod stack_state;
+mod step;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

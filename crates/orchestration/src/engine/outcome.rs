@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::resource_index::Slot;
-use super::stack_state::{StackState, Waiting, Wake};
+use super::stack_state::StackState;
+use super::waiting::{Waiting, Wake};
 use crate::api::Status;
 use crate::resource::{Progress, Removal, StepError};
 
@@ -52,14 +53,6 @@ impl StackState {
             p.data.reviving = false;
             p.data.rebuild = None;
         });
-    }
-
-    /// Nothing has changed since the last check of the resource.
-    pub(super) fn keep_waiting(&mut self, slot: Slot) {
-        if let Some(part) = self.parts.at(slot) {
-            let (reason, wake) = (part.reason.clone(), Wake::Event);
-            self.waits.insert(slot, Waiting { reason, wake });
-        }
     }
 
     fn schedule_retry(&mut self, slot: Slot, why: &str) {

@@ -12,10 +12,12 @@ use lang::hot::Pseudo;
 use tokio::task::JoinSet;
 
 use super::cache::Cache;
+use super::changes::Changes;
 use super::conclude::RunVerdict;
+use super::effect::Effect;
 use super::graph::Graph;
 use super::resource_index::Slot;
-use super::stack_state::{Blocked, Changes, Effect, Model, StackState};
+use super::stack_state::{Blocked, Model, StackState};
 use crate::api::{Action, Status};
 use crate::resource::{Job, Progress, Remotes, Removal, StepError};
 use crate::stack::{self, EventRow, ResourceRow, StackRow, Store};

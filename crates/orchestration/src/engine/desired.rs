@@ -1,0 +1,67 @@
+//! The desired state of a resource or of the member of a group.
+
+use lang::Node;
+use lang::hot::Variable;
+use serde_json::{Map, Value};
+
+use super::graph::Graph;
+use super::resource_changes::Seed;
+use super::resource_index::Slot;
+use super::stack_state::StackState;
+
+/// The desired state of a resource.
+pub(super) struct DesiredResource<'a> {
+    pub name: &'a str,
+    pub parent: Option<&'a str>,
+    pub resource_type: &'a str,
+    pub properties: &'a Node,
+    pub variable: Option<Variable<'a>>,
+    pub requires: &'a [String],
+    pub retain: bool,
+}
+
+impl DesiredResource<'_> {
+    /// The initial values of a new resource.
+    pub(super) fn seed(&self, props: Map<String, Value>, replaces: Option<String>) -> Seed {
+        Seed {
+            name: self.name.to_owned(),
+            parent: self.parent.map(str::to_owned),
+            resource_type: self.resource_type.to_owned(),
+            props,
+            requires: self.requires.to_vec(),
+            replaces,
+            retain: self.retain,
+        }
+    }
+}
+
+impl StackState {
+    /// The current resource with the desired name.
+    pub(super) fn slot_of(&self, desired: &DesiredResource<'_>) -> Option<Slot> {
+        let part = self.parts.current(desired.parent, desired.name)?;
+        self.parts.slot(&part.id)
+    }
+
+    /// Row ids of the dependencies of a resource.
+    pub(super) fn requires(&self, graph: &Graph, number: usize) -> Vec<String> {
+        let needs = graph.needs(number).iter();
+        needs
+            .filter_map(|n| self.parts.current(None, graph.name(*n)))
+            .map(|p| p.id.clone())
+            .collect()
+    }
+
+    /// Adapts the order of removal to the current template.
+    pub(super) fn update_requires(&mut self, desired: &DesiredResource<'_>, slot: Slot) {
+        let stale = self
+            .parts
+            .at(slot)
+            .is_some_and(|p| p.requires != desired.requires || p.retain != desired.retain);
+        if stale {
+            self.change(slot, |p| {
+                p.requires = desired.requires.to_vec();
+                p.retain = desired.retain;
+            });
+        }
+    }
+}

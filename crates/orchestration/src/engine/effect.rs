@@ -1,0 +1,20 @@
+//! The effects of a run on the services behind remote resources.
+
+use super::resource_index::Slot;
+
+/// An effect that may start once its intent is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    Create,
+    /// Also used to repeat an update: no remote type updates in place.
+    Check,
+    /// Rebuilds the object under the same id.
+    Rebuild,
+    Delete,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PendingEffect {
+    pub slot: Slot,
+    pub effect: Effect,
+}
