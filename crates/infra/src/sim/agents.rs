@@ -7,7 +7,7 @@ use std::time::Duration;
 use db::{Tx, values};
 use kernel::{Result, clock};
 
-use super::Simulator;
+use super::simulator::Simulator;
 use crate::ContainerSpec;
 
 /// A process without a heartbeat for this time is considered dead.

@@ -1,20 +1,15 @@
-//! Effects of calls on simulated containers and volumes.
+//! Effects of calls on simulated containers.
 
-use db::{Row, Tx, values};
+use db::{Tx, values};
 use kernel::{Error, Kind, Result, ids};
 
-use super::engine::record_effect;
-use super::host::{COLUMNS, view};
-use super::{Simulator, observed};
+use super::container_table::{
+    COLUMNS, Found, by_id, find, insert, label_of, of_row, set_state, view,
+};
+use super::effect::record_effect;
+use super::events::observed;
+use super::simulator::Simulator;
 use crate::{Actor, ContainerSpec, LABEL, Relation, foreign, relation, stale, stamped};
-
-/// The parts of a container that effects need.
-struct Found {
-    name: String,
-    label: String,
-    state: String,
-    spec: ContainerSpec,
-}
 
 impl Simulator {
     pub(super) async fn make(&self, actor: Actor, mut spec: ContainerSpec) -> Result<String> {
@@ -111,30 +106,6 @@ impl Simulator {
         Ok(())
     }
 
-    pub(super) async fn drop_volume(&self, actor: Actor, name: &str) -> Result<()> {
-        db::write!(self.db, |tx| {
-            let user = tx
-                .query_opt(
-                    "SELECT container FROM sim_mount WHERE volume = ? ORDER BY container",
-                    values![name],
-                )
-                .await?;
-            if let Some(user) = user {
-                return Err(Error::conflict(format!(
-                    "volume {name} is in use by container {}",
-                    user.text("container")?
-                )));
-            }
-            let n = tx
-                .execute("DELETE FROM sim_volume WHERE name = ?", values![name])
-                .await?;
-            if n > 0 {
-                record_effect(tx, ("remove", "volume"), (name, "", ""), actor).await?;
-            }
-            Ok(())
-        })
-    }
-
     /// Containers that stop with the engine and are restarted by it.
     pub(super) async fn start_again(&self) -> Result<()> {
         let started = db::write!(self.db, |tx| {
@@ -169,50 +140,43 @@ impl Simulator {
         }
         Ok(())
     }
-}
 
-async fn insert(tx: &mut Tx, spec: &ContainerSpec, id: &str) -> Result<()> {
-    for end in &spec.endpoints {
-        let known = tx
-            .query_opt(
-                "SELECT name FROM sim_network WHERE name = ?",
-                values![&end.network],
+    /// The specs of all running containers.
+    ///
+    /// # Errors
+    /// Fails if the database fails.
+    pub async fn running(&self) -> Result<Vec<ContainerSpec>> {
+        self.db
+            .query(
+                "SELECT spec FROM sim_container WHERE state = 'running' ORDER BY name",
+                vec![],
+            )
+            .await?
+            .iter()
+            .map(|r| Ok(serde_json::from_str(&r.text("spec")?)?))
+            .collect()
+    }
+
+    /// Stops a container as if its program had exited.
+    ///
+    /// # Errors
+    /// `NotFound` if none has this name.
+    pub async fn kill(&self, name: &str, exit_code: i64, oom: bool) -> Result<()> {
+        let id = db::write!(self.db, |tx| {
+            let n = tx
+            .execute(
+                "UPDATE sim_container SET state = 'exited', exit_code = ?, oom = ? WHERE name = ?",
+                values![exit_code, oom, name],
             )
             .await?;
-        if known.is_none() {
-            return Err(Error::not_found("Network", &end.network));
-        }
-        tx.execute(
-            "INSERT INTO sim_endpoint (container, network) VALUES (?, ?)",
-            values![&spec.name, &end.network],
-        )
-        .await?;
+            if n == 0 {
+                return Err(Error::not_found("Container", name));
+            }
+            label_of(tx, name).await
+        })?;
+        self.notify_listeners(false, &observed(&id, name, "die"));
+        Ok(())
     }
-    let label = spec.labels.get(LABEL).cloned().unwrap_or_default();
-    tx.execute(
-        "INSERT INTO sim_container (name, id, label, state, exit_code, oom, spec) \
-         VALUES (?, ?, ?, 'created', NULL, ?, ?)",
-        values![&spec.name, id, label, false, serde_json::to_string(spec)?],
-    )
-    .await?;
-    for volume in &spec.volumes {
-        tx.execute(
-            "INSERT INTO sim_volume (name, labels) SELECT ?, ? \
-             WHERE NOT EXISTS (SELECT name FROM sim_volume WHERE name = ?)",
-            values![
-                &volume.name,
-                serde_json::to_string(&spec.labels)?,
-                &volume.name
-            ],
-        )
-        .await?;
-        tx.execute(
-            "INSERT INTO sim_mount (container, volume) VALUES (?, ?)",
-            values![&spec.name, &volume.name],
-        )
-        .await?;
-    }
-    Ok(())
 }
 
 async fn drop_container(tx: &mut Tx, actor: Actor, id: &str) -> Result<Option<Found>> {
@@ -231,39 +195,4 @@ async fn drop_container(tx: &mut Tx, actor: Actor, id: &str) -> Result<Option<Fo
     let object = (found.name.as_str(), found.label.as_str(), id);
     record_effect(tx, ("remove", "container"), object, actor).await?;
     Ok(Some(found))
-}
-
-async fn find(tx: &mut Tx, id: &str) -> Result<Option<Found>> {
-    let row = tx
-        .query_opt(
-            "SELECT name, label, state, spec FROM sim_container WHERE id = ?",
-            values![id],
-        )
-        .await?;
-    row.as_ref().map(of_row).transpose()
-}
-
-async fn by_id(tx: &mut Tx, id: &str) -> Result<Found> {
-    find(tx, id)
-        .await?
-        .ok_or_else(|| Error::not_found("Container", id))
-}
-
-async fn set_state(tx: &mut Tx, id: &str, state: &str) -> Result<()> {
-    tx.execute(
-        "UPDATE sim_container SET state = ?, exit_code = CASE WHEN ? = 'exited' THEN 0 ELSE NULL END \
-         WHERE id = ?",
-        values![state, state, id],
-    )
-    .await
-    .map(|_| ())
-}
-
-fn of_row(row: &Row) -> Result<Found> {
-    Ok(Found {
-        name: row.text("name")?,
-        label: row.text("label")?,
-        state: row.text("state")?,
-        spec: serde_json::from_str(&row.text("spec")?)?,
-    })
 }

@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use db::{Row, values};
+use db::values;
 use kernel::{Error, Result, ids};
 
+use super::container_table::{COLUMNS, view};
+use super::fault::Step;
 use super::fault_injector::CallKind;
-use super::{Simulator, Step};
-use crate::{
-    Actor, ContainerHost, ContainerSpec, ContainerState, ContainerView, Events, HostInfo,
-    ImageStore, ImageView, VolumeStore, VolumeView,
-};
-
-pub(super) const COLUMNS: &str = "SELECT name, id, state, exit_code, oom, spec FROM sim_container";
+use super::simulator::Simulator;
+use crate::{Actor, ContainerHost, ContainerSpec, ContainerView, Events, HostInfo};
 
 #[async_trait]
 impl ContainerHost for Simulator {
@@ -130,83 +127,6 @@ impl ContainerHost for Simulator {
     }
 }
 
-#[async_trait]
-impl VolumeStore for Simulator {
-    async fn volumes(&self) -> Result<Vec<VolumeView>> {
-        self.asked(CallKind::Volumes, "").await?;
-        let rows = self
-            .db
-            .query("SELECT name, labels FROM sim_volume ORDER BY name", vec![])
-            .await?;
-        rows.iter()
-            .map(|r| {
-                Ok(VolumeView {
-                    name: r.text("name")?,
-                    labels: serde_json::from_str(&r.text("labels")?)?,
-                })
-            })
-            .collect()
-    }
-
-    async fn remove_volume(&self, actor: Actor, name: &str) -> Result<()> {
-        let volume = name.to_owned();
-        self.perform(
-            (CallKind::RemoveVolume, name, Some(actor)),
-            Some(Step::RemoveVolume),
-            Duration::ZERO,
-            move |engine| async move { engine.drop_volume(actor, &volume).await },
-        )
-        .await
-    }
-}
-
-#[async_trait]
-impl ImageStore for Simulator {
-    async fn images(&self) -> Result<Vec<ImageView>> {
-        self.asked(CallKind::Images, "").await?;
-        let rows = self
-            .db
-            .query(
-                "SELECT reference, id, labels FROM sim_image ORDER BY reference",
-                vec![],
-            )
-            .await?;
-        rows.iter()
-            .map(|r| {
-                Ok(ImageView {
-                    id: r.text("id")?,
-                    tags: vec![r.text("reference")?],
-                    size: 0,
-                    labels: serde_json::from_str(&r.text("labels")?)?,
-                })
-            })
-            .collect()
-    }
-
-    async fn has_image(&self, reference: &str) -> Result<bool> {
-        self.asked(CallKind::Images, reference).await?;
-        let found = self
-            .db
-            .query_opt(
-                "SELECT id FROM sim_image WHERE reference = ?",
-                values![reference],
-            )
-            .await?;
-        Ok(found.is_some())
-    }
-
-    async fn pull(&self, reference: &str) -> Result<()> {
-        let image = reference.to_owned();
-        self.perform(
-            (CallKind::Pull, reference, None),
-            Some(Step::Pull),
-            self.config.pull,
-            move |engine| async move { engine.add_image(&image, &[]).await },
-        )
-        .await
-    }
-}
-
 impl Simulator {
     /// For the fault injector and for latencies; the id if the container does
     /// not exist.
@@ -223,29 +143,4 @@ impl Simulator {
             None => Ok((id.to_owned(), None)),
         }
     }
-}
-
-pub(super) fn view(row: &Row) -> Result<ContainerView> {
-    let spec: ContainerSpec = serde_json::from_str(&row.text("spec")?)?;
-    let state = match row.text("state")?.as_str() {
-        "created" => ContainerState::Created,
-        "running" => ContainerState::Running,
-        "paused" => ContainerState::Paused,
-        _ => ContainerState::Exited,
-    };
-    Ok(ContainerView {
-        id: row.text("id")?,
-        name: spec.name,
-        state,
-        exit_code: row.opt_int("exit_code")?,
-        oom_killed: row.flag("oom")?,
-        error: None,
-        labels: spec.labels,
-        addresses: spec
-            .endpoints
-            .into_iter()
-            .map(|e| (e.network, e.ipv4.unwrap_or_default()))
-            .collect(),
-        restarts: 0,
-    })
 }

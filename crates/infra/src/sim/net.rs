@@ -4,9 +4,11 @@ use async_trait::async_trait;
 use db::{Row, Tx, values};
 use kernel::{Error, Result, ids};
 
-use super::engine::record_effect;
+use super::effect::record_effect;
+use super::events::observed;
+use super::fault::Step;
 use super::fault_injector::CallKind;
-use super::{Simulator, Step, observed};
+use super::simulator::Simulator;
 use crate::{
     Actor, BridgeSpec, BridgeView, Events, LABEL, NetworkFabric, Relation, foreign, relation,
     stale, stamped,
