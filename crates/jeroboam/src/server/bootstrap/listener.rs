@@ -11,6 +11,10 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+const ALPN_H2: &[u8] = b"h2";
+/// The protocols that connections can use, the preferred one first.
+pub const ALPN_PROTOCOLS: [&[u8]; 2] = [ALPN_H2, b"http/1.1"];
+
 /// Delay before an address that does not exist yet is bound again.
 const BIND_RETRY: Duration = Duration::from_millis(250);
 
@@ -74,7 +78,7 @@ async fn serve(stream: TimedStream, connection: Arc<Connection>, serving: &Servi
         return;
     };
     let router = serving.router.clone();
-    if tls.get_ref().1.alpn_protocol() == Some(super::ALPN_H2) {
+    if tls.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
         serve_http2(tls, connection, router).await;
     } else {
         serve_http1(tls, connection, router, CancellationToken::new()).await;

@@ -20,10 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::installation::ListenerPem;
-use listener::{Serving, listen};
-
-const ALPN_H2: &[u8] = b"h2";
-const ALPN_HTTP1: &[u8] = b"http/1.1";
+use listener::{ALPN_PROTOCOLS, Serving, listen};
 
 /// The listener's identity: the seed of a node contains its fingerprint.
 pub struct Identity {
@@ -43,7 +40,7 @@ impl Identity {
         let mut config = rustls::ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(vec![cert], key)?;
-        config.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_HTTP1.to_vec()];
+        config.alpn_protocols = ALPN_PROTOCOLS.iter().map(|name| name.to_vec()).collect();
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             pin,

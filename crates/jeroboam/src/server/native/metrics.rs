@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use rest::{Call, Raw};
 
-use super::{Dependencies, Native};
+use super::dependencies::{Dependencies, Native};
 
 /// The media type of the output.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,50 +1,26 @@
 //! Routes of our own: health, metrics, API documents, and what administrators
 //! ask about the installation.
 
+mod dependencies;
 pub mod dialect;
 mod metrics;
 pub mod policy;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use compute::Compute;
-use db::Db;
-use flow::Counts;
 use http::header::CONTENT_TYPE;
-use infra::ContainerHost;
 use kernel::{Enforcer as _, Error, Result, Rule, Target};
-use network::NetworkService;
-use rest::limits::Connections;
-use rest::policy::Policies;
-use rest::{Access, Api, Call, Json, Raw, RequestBody, Route, Service, Settings, get, post};
+use rest::{Access, Call, Json, Raw, RequestBody, Route, Service, Settings, get, post};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::images::{self, RegisterRequest, RegisteredImage};
+pub use dependencies::{Dependencies, Native};
 use dialect::NativeDialect;
-
-/// Dependencies of the routes; cheap to clone.
-#[derive(Clone)]
-pub struct Native(pub Arc<Dependencies>);
-
-pub struct Dependencies {
-    pub host: Arc<dyn ContainerHost>,
-    pub compute: Compute,
-    pub network: NetworkService,
-    pub db: Db,
-    pub counts: Counts,
-    pub agents: clusters::Bootstrap,
-    pub agent_connections: Connections,
-    pub api_connections: Connections,
-    pub policies: Arc<Policies>,
-    /// All services, once they are wired.
-    pub api: OnceLock<Api>,
-    pub document: OnceLock<Bytes>,
-}
 
 /// The service. It takes all paths of no other service, so it is the last one.
 pub fn service(native: Native, auth: Arc<dyn rest::Authenticator>) -> Result<Service> {
