@@ -1,4 +1,4 @@
-//! Claims dirty keys by compare-and-swap (row locks do not exist on SQLite),
+//! Finds due keys, and claims them by compare-and-swap (row locks do not exist on SQLite),
 //! which raises the epoch of each.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use kernel::Result;
 use tokio::time::Instant;
 
-use crate::lease::{micros, placeholders};
+use crate::value::{micros, placeholders};
 use crate::{Db, Lease, Row, Validity, Value, values};
 
 /// A due key, and the project of its object, if known.
@@ -43,6 +43,28 @@ pub async fn search(db: &Db, kinds: &[&str], limit: u32) -> Result<Vec<Due>> {
         )
         .await?;
     rows.iter().map(due).collect()
+}
+
+/// Time until the next key of these kinds is due or its lease ends; `None`:
+/// there is none.
+///
+/// # Errors
+/// Same errors as [`Db::query`].
+pub async fn next_due(db: &Db, kinds: &[&str]) -> Result<Option<Duration>> {
+    let now = db.now_sql();
+    let row = db
+        .query_opt(
+            &format!(
+                "SELECT MIN(CASE WHEN owner IS NULL OR lease_until < {now} OR due_at > lease_until \
+                 THEN due_at ELSE lease_until END) - {now} AS pause \
+                 FROM flow_key WHERE due_at IS NOT NULL AND kind IN ({})",
+                placeholders(kinds.len())
+            ),
+            kinds.iter().map(|k| Value::from(*k)).collect(),
+        )
+        .await?;
+    let pause = row.map(|r| r.opt_int("pause")).transpose()?.flatten();
+    Ok(pause.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))))
 }
 
 /// Returns the projects of these keys; missing keys are omitted.

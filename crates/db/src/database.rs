@@ -1,45 +1,16 @@
-//! Opening a database by its URL.
+//! The handle to a database.
 
-use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use kernel::{Error, Result, clock};
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::fault::{DatabaseFaults, Point, Safeguards};
+use crate::pools::Pools;
+use crate::schema::SCHEMA;
 use crate::sqlite::Sqlite;
-use crate::{Row, SCHEMA, Tx, Value, Wakes, row};
-
-/// The database behind the façade.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    Sqlite,
-    Postgres,
-    Mysql,
-}
-
-/// Connection pools. Leases are renewed over separate connections, so that a
-/// busy pool never costs a lease.
-#[derive(Clone)]
-pub(crate) enum Pools {
-    Sqlite(Arc<Sqlite>),
-    Postgres { work: PgPool, leases: PgPool },
-    Mysql { work: MySqlPool, leases: MySqlPool },
-}
-
-/// Number of prepared statements that a connection caches: all statements of
-/// the product.
-const STATEMENTS: usize = 512;
-/// PostgreSQL and MariaDB settings that end an idle transaction after ten
-/// seconds, so that a suspended server does not hold locks for longer.
-const IDLE_TRANSACTION: &str = "10s";
-const IDLE_TRANSACTION_SQL: &str = "SET SESSION idle_transaction_timeout = 10";
-/// Connections for work.
-const WORK: u32 = 16;
-/// Connections for the renewal of leases and for notifications.
-const LEASES: u32 = 2;
+use crate::wake::WokenKeys;
+use crate::{Dialect, Row, Value, Wakes, notify, row};
 
 /// Counters of a database handle since its start.
 #[derive(Debug, Default)]
@@ -69,46 +40,12 @@ impl Db {
     /// `Invalid` for another scheme, `Unavailable` if the database does not
     /// answer.
     pub async fn connect(url: &str) -> Result<Self> {
-        let pools = if let Some(path) = url.strip_prefix("sqlite:") {
-            let path = path.trim_start_matches("//");
-            Pools::Sqlite(Arc::new(Sqlite::open(path, true)?))
-        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options = PgConnectOptions::from_str(url)
-                .map_err(|e| bad_url(url, &e))?
-                .statement_cache_capacity(STATEMENTS)
-                .options([("idle_in_transaction_session_timeout", IDLE_TRANSACTION)]);
-            let pool = |size| PgPoolOptions::new().max_connections(size);
-            Pools::Postgres {
-                work: pool(WORK)
-                    .connect_with(options.clone())
-                    .await
-                    .map_err(unreachable)?,
-                leases: pool(LEASES).connect_lazy_with(options),
-            }
-        } else if url.starts_with("mysql://") || url.starts_with("mariadb://") {
-            let url = url.replacen("mariadb://", "mysql://", 1);
-            let options = MySqlConnectOptions::from_str(&url)
-                .map_err(|e| bad_url(&url, &e))?
-                .statement_cache_capacity(STATEMENTS);
-            Pools::Mysql {
-                work: mysql_pool(WORK)
-                    .connect_with(options.clone())
-                    .await
-                    .map_err(unreachable)?,
-                leases: mysql_pool(LEASES).connect_lazy_with(options),
-            }
-        } else {
-            let scheme = url.split(':').next().unwrap_or_default();
-            return Err(Error::invalid(
-                "database",
-                format!(
-                    "database: unknown scheme '{scheme}'; use sqlite:PATH, postgres:// or mysql://"
-                ),
-            ));
-        };
+        let pools = Pools::open(url).await?;
         let db = Self::with_pools(pools);
         db.align_clock().await?;
-        db.listen().await?;
+        if let Pools::Postgres { work, leases } = &db.pools {
+            notify::listen(work, leases, &db.wakes).await?;
+        }
         Ok(db)
     }
 
@@ -155,11 +92,7 @@ impl Db {
 
     #[must_use]
     pub fn dialect(&self) -> Dialect {
-        match self.pools {
-            Pools::Sqlite(_) => Dialect::Sqlite,
-            Pools::Postgres { .. } => Dialect::Postgres,
-            Pools::Mysql { .. } => Dialect::Mysql,
-        }
+        self.pools.dialect()
     }
 
     /// Notifications about commits; see [`Wakes`].
@@ -213,16 +146,22 @@ impl Db {
         self.point(Point::Statement(sql)).await
     }
 
-    pub(crate) fn delivers_notifications(&self) -> bool {
+    fn delivers_notifications(&self) -> bool {
         self.database_faults
             .as_ref()
             .is_none_or(|i| i.delivers_notification())
     }
 
+    /// Notifies all waiters of the keys that a transaction wrote, on this and
+    /// other servers.
+    pub(crate) fn announce(&self, woken: WokenKeys) {
+        self.wakes.announce(woken, || self.delivers_notifications());
+    }
+
     /// Runs a SELECT outside of a transaction.
     ///
+    /// # Errors
     /// `Unavailable` if the database does not answer, otherwise `Internal`.
-    /// `Unavailable` where the database does not answer, else `Internal`.
     pub async fn query(&self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
         self.counts.statements.fetch_add(1, Ordering::Relaxed);
         self.point(Point::Read(sql)).await?;
@@ -255,31 +194,10 @@ impl Db {
 
     /// A handle whose transactions use the connections for leases.
     pub(crate) fn for_leases(&self) -> Self {
-        let pools = match &self.pools {
-            Pools::Sqlite(sqlite) => Pools::Sqlite(sqlite.clone()),
-            Pools::Postgres { leases, .. } => Pools::Postgres {
-                work: leases.clone(),
-                leases: leases.clone(),
-            },
-            Pools::Mysql { leases, .. } => Pools::Mysql {
-                work: leases.clone(),
-                leases: leases.clone(),
-            },
-        };
         Self {
-            pools,
+            pools: self.pools.for_leases(),
             ..self.clone()
         }
-    }
-
-    /// Opens a write transaction. Use [`crate::write!`], which repeats aborted
-    /// transactions. A transaction that is dropped without a commit is rolled
-    /// back.
-    ///
-    /// # Errors
-    /// `Unavailable` if the database does not answer.
-    pub async fn begin(&self) -> Result<Tx> {
-        Tx::begin(self).await
     }
 
     /// The SQL expression of the database time, microseconds.
@@ -338,32 +256,4 @@ impl Db {
             ))),
         }
     }
-}
-
-fn mysql_pool(size: u32) -> MySqlPoolOptions {
-    MySqlPoolOptions::new()
-        .max_connections(size)
-        .after_connect(|c, _| {
-            Box::pin(async move {
-                for setting in [
-                    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-                    IDLE_TRANSACTION_SQL,
-                ] {
-                    sqlx::query(setting).execute(&mut *c).await?;
-                }
-                Ok(())
-            })
-        })
-}
-
-fn bad_url(url: &str, e: &dyn std::fmt::Display) -> Error {
-    let shown = url.split('@').next_back().unwrap_or_default();
-    Error::invalid(
-        "database",
-        format!("database: '{shown}' is no valid URL: {e}"),
-    )
-}
-
-fn unreachable(e: sqlx::Error) -> Error {
-    Error::unavailable("The database does not answer.").context(e)
 }

@@ -5,16 +5,24 @@
 //! Schema rules: ids `varchar(36)`, times `bigint` microseconds, JSON `text`,
 //! no RETURNING, no auto-increment, every DDL step can be repeated.
 
+mod attempts;
 mod claim;
 mod columns;
-mod connect;
+mod completion;
+mod database;
 mod fault;
+mod fenced;
 mod generation;
 mod lease;
+mod maintenance;
 mod mark;
 mod migrate;
+mod notify;
 mod outbox;
+mod pools;
+mod renewal;
 mod row;
+mod schema;
 mod sealed;
 mod sqlite;
 mod stamp;
@@ -25,20 +33,27 @@ mod validity;
 mod value;
 mod wake;
 
-pub use claim::{Due, claim, claim_for, search, tenants};
-pub use connect::{Db, Dialect};
+pub use attempts::{Attempts, commit_with_receipt};
+pub use claim::{Due, claim, claim_for, next_due, search, tenants};
+pub use completion::{RunOutcome, complete};
+pub use database::Db;
 pub use fault::{DatabaseFaults, Point, Safeguards};
+pub use fenced::Fenced;
 pub use generation::{check_generation, record_tombstone};
-pub use lease::{Lease, RunOutcome, complete, maintain, next_due, release_all, renew};
+pub use lease::Lease;
+pub use maintenance::{maintain, release_all};
 pub use mark::{mark, mark_for, mark_now};
-pub use migrate::{Migration, SCHEMA};
+pub use migrate::Migration;
 pub use outbox::{OutboxRow, outbox_after, outbox_drop, outbox_push};
+pub use pools::Dialect;
+pub use renewal::renew;
 pub use row::Row;
+pub use schema::SCHEMA;
 pub use sealed::{SealedColumn, SealedText};
 pub use sqlite::SqliteRow;
 pub use stamp::{KeyStamp, key_stamps};
 pub use table::{Column, Json, Table, columns_of, unknown_stored_value};
-pub use tx::{Attempts, Fenced, Tx, commit_with_receipt};
+pub use tx::Tx;
 pub use validity::{LeaseLost, Validity};
 pub use value::Value;
 pub use wake::{Marked, Wakes};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kernel::{Error, Kind, Result, clock};
 use tokio::time::Instant;
 
+use crate::schema::{SCHEMA, SHARED_WITH};
 use crate::{Db, Dialect, Tx, values};
 
 /// One migration.
@@ -18,14 +19,6 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
-/// The schema version of this release. Incremented with each release that adds
-/// a migration or a stored value.
-pub const SCHEMA: i64 = 3;
-/// The oldest schema version whose servers can run concurrently with this
-/// release: they ignore unknown columns and leave rows with unknown values
-/// unchanged. Servers of schema 2 do not count the builds of a server and send
-/// no generation, so they would undo changes of this release.
-const SHARED_WITH: i64 = 3;
 /// The leases of a stopped server have ended after this time.
 const LEASES_END: Duration = Duration::from_secs(13);
 /// PostgreSQL's advisory lock of migrations.

@@ -1,21 +1,13 @@
-//! Write transactions: plain ones for operations, fenced ones for workers.
-
-use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+//! Write transactions.
 
 use kernel::{Error, Kind, Result, ids};
 use sqlx::{MySql, Postgres, Transaction};
 
-use crate::connect::Pools;
 use crate::fault::Point;
+use crate::pools::Pools;
 use crate::sqlite::SqliteTx;
 use crate::wake::WokenKeys;
-use crate::{Db, Lease, Row, Value, row};
-
-/// Maximum number of attempts of an aborted transaction.
-const TRIES: u32 = 12;
-/// Delay before the first repeat; doubles up to 32 times this value.
-const PAUSE: Duration = Duration::from_millis(4);
+use crate::{Db, Row, Value, row};
 
 enum Inner {
     Sqlite(SqliteTx),
@@ -30,11 +22,23 @@ pub struct Tx {
     /// Keys that the commit notifies, and whether events were written.
     pub(crate) woken: WokenKeys,
     events: bool,
-    receipt: Option<String>,
+    pub(crate) receipt: Option<String>,
+}
+
+impl Db {
+    /// Opens a write transaction. Use [`crate::write!`], which repeats aborted
+    /// transactions. A transaction that is dropped without a commit is rolled
+    /// back.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database does not answer.
+    pub async fn begin(&self) -> Result<Tx> {
+        Tx::begin(self).await
+    }
 }
 
 impl Tx {
-    pub(crate) async fn begin(db: &Db) -> Result<Self> {
+    async fn begin(db: &Db) -> Result<Self> {
         db.check_writable()?;
         db.point(Point::Begin).await?;
         let inner = match &db.pools {
@@ -100,28 +104,6 @@ impl Tx {
             Inner::Postgres(t) => row::pg_exec(&mut **t, sql, args).await,
             Inner::Mysql(t) => row::mysql_exec(&mut **t, sql, args).await,
         }
-    }
-
-    /// Fences this transaction by a lease; fails with `Conflict` if another
-    /// worker has taken the key.
-    async fn fence(&mut self, lease: &Lease) -> Result<()> {
-        if !self.db.safeguards().fence {
-            return Ok(());
-        }
-        let held = self
-            .lock_opt(
-                "SELECT epoch FROM flow_key WHERE kind = ? AND id = ? AND owner = ? AND epoch = ?",
-                crate::values![&lease.kind, &lease.id, &lease.owner, lease.epoch],
-            )
-            .await?;
-        if held.is_some() {
-            return Ok(());
-        }
-        lease.validity().end();
-        Err(Error::conflict(format!(
-            "The lease on {} {} was lost.",
-            lease.kind, lease.id
-        )))
     }
 
     /// Notifies waiters of this key after the commit, without marking it dirty.
@@ -191,177 +173,4 @@ impl Tx {
         self.db.announce(self.woken);
         Ok(())
     }
-}
-
-/// A transaction of a worker. It can commit only while the lease is held,
-/// because its first statement locks the row of the lease. Writes to columns of
-/// workers require this type.
-pub struct Fenced {
-    tx: Tx,
-    lease: Lease,
-}
-
-impl Fenced {
-    /// Begins a transaction under a lease; use [`crate::fenced!`].
-    ///
-    /// # Errors
-    /// `Conflict` if another worker has taken the key.
-    pub async fn begin(db: &Db, lease: &Lease) -> Result<Self> {
-        let mut tx = Tx::begin(db).await?;
-        tx.fence(lease).await?;
-        Ok(Self {
-            tx,
-            lease: lease.clone(),
-        })
-    }
-
-    #[must_use]
-    pub fn lease(&self) -> &Lease {
-        &self.lease
-    }
-
-    /// As [`Tx::commit`].
-    ///
-    /// # Errors
-    /// Same errors as [`Tx::commit`].
-    pub async fn commit(self) -> Result<()> {
-        let (db, lease) = (self.tx.db.clone(), self.lease);
-        self.tx.commit().await?;
-        db.point(Point::Fenced {
-            kind: &lease.kind,
-            id: &lease.id,
-            epoch: lease.epoch,
-        })
-        .await
-    }
-}
-
-impl Deref for Fenced {
-    type Target = Tx;
-
-    fn deref(&self) -> &Tx {
-        &self.tx
-    }
-}
-
-impl DerefMut for Fenced {
-    fn deref_mut(&mut self) -> &mut Tx {
-        &mut self.tx
-    }
-}
-
-/// Counts attempts of a transaction; used by [`crate::write!`] and
-/// [`crate::fenced!`].
-#[derive(Debug, Default)]
-pub struct Attempts(u32);
-
-impl Attempts {
-    /// Returns whether a failed transaction should be repeated, after a delay.
-    pub async fn should_retry(&mut self, db: &Db, e: &Error) -> bool {
-        if e.kind != Kind::Aborted || self.0 >= TRIES || !db.safeguards().retry {
-            return false;
-        }
-        let doubled = PAUSE.saturating_mul(1 << self.0.min(5));
-        self.0 += 1;
-        db.count_retry();
-        tokio::time::sleep(doubled.mul_f64(0.5 + ids::jitter())).await;
-        true
-    }
-}
-
-/// Commits a transaction whose body succeeded; used by [`crate::write!`]. An
-/// unknown outcome is resolved by the receipt, if there is one.
-///
-/// # Errors
-/// As [`Tx::commit`]; `Aborted` if the receipt shows that nothing was written.
-pub async fn commit_with_receipt(db: &Db, tx: Tx) -> Result<()> {
-    let receipt = tx.receipt.clone();
-    let woken = tx.woken.clone();
-    let unknown = match (tx.commit().await, receipt) {
-        (Err(e), Some(receipt)) if e.kind == Kind::OutcomeUnknown => (e, receipt),
-        (done, _) => return done,
-    };
-    let (error, receipt) = unknown;
-    for attempt in 0..TRIES {
-        let found = db
-            .query_opt(
-                "SELECT id FROM commit_receipt WHERE id = ?",
-                crate::values![&receipt],
-            )
-            .await;
-        match found {
-            Ok(Some(_)) => {
-                db.announce(woken);
-                return Ok(());
-            }
-            Ok(None) => return Err(Error::new(Kind::Aborted, error.message)),
-            Err(_) => {
-                let pause = PAUSE.saturating_mul(1 << attempt.min(5));
-                tokio::time::sleep(pause.saturating_mul(4)).await;
-            }
-        }
-    }
-    Err(error)
-}
-
-/// Runs a write transaction and repeats it as a whole if the database aborts it
-/// (deadlock, serialization failure). The body is an async block: it may use
-/// `?`, may run several times, and must have no effect other than SQL.
-///
-/// ```ignore
-/// db::write!(db, |tx| {
-///     db::mark_now(tx, KIND, id).await?;
-///     table::set_name(tx, id, name).await
-/// })
-/// ```
-#[macro_export]
-macro_rules! write {
-    ($db:expr, |$tx:ident| $body:expr) => {{
-        let database: &$crate::Db = &$db;
-        let mut attempts = $crate::Attempts::default();
-        loop {
-            let outcome: ::kernel::Result<_> = async {
-                let mut transaction = database.begin().await?;
-                let value: ::kernel::Result<_> = {
-                    let $tx: &mut $crate::Tx = &mut transaction;
-                    async { $body }.await
-                };
-                let value = value?;
-                $crate::commit_with_receipt(database, transaction).await?;
-                Ok(value)
-            }
-            .await;
-            match outcome {
-                Err(e) if attempts.should_retry(database, &e).await => {}
-                done => break done,
-            }
-        }
-    }};
-}
-
-/// As [`crate::write!`] under a lease: `$tx` is a `&mut` [`Fenced`].
-#[macro_export]
-macro_rules! fenced {
-    ($db:expr, $lease:expr, |$tx:ident| $body:expr) => {{
-        let database: &$crate::Db = &$db;
-        let lease: &$crate::Lease = &$lease;
-        let mut attempts = $crate::Attempts::default();
-        loop {
-            let outcome: ::kernel::Result<_> = async {
-                let mut transaction = $crate::Fenced::begin(database, lease).await?;
-                let value: ::kernel::Result<_> = {
-                    let $tx: &mut $crate::Fenced = &mut transaction;
-                    async { $body }.await
-                };
-                let value = value?;
-                transaction.commit().await?;
-                Ok(value)
-            }
-            .await;
-            match outcome {
-                Err(e) if attempts.should_retry(database, &e).await => {}
-                done => break done,
-            }
-        }
-    }};
 }

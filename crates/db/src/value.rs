@@ -1,5 +1,7 @@
 //! Bound values, typed also when null, because PostgreSQL requires the type.
 
+use std::time::Duration;
+
 /// One bound parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -32,4 +34,14 @@ from! {
 #[macro_export]
 macro_rules! values {
     ($($x:expr),* $(,)?) => { vec![$($crate::Value::from($x)),*] };
+}
+
+/// Placeholders of a list of `n` values.
+pub(crate) fn placeholders(n: usize) -> String {
+    vec!["?"; n].join(", ")
+}
+
+/// A duration as the tables store it.
+pub(crate) fn micros(d: Duration) -> i64 {
+    i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
 }

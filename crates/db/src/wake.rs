@@ -1,28 +1,15 @@
-//! Notifications about commits: watch channels within the process,
-//! LISTEN/NOTIFY between servers on PostgreSQL. On MariaDB other servers find
-//! changes only by the periodic scan.
+//! Notifications about commits: watch channels within the process. Those of
+//! other servers are in `notify`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
-use kernel::{Error, Result};
-use sqlx::postgres::PgListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::Db;
-use crate::connect::Pools;
-
-/// A notification of PostgreSQL must be shorter than 8000 bytes.
-const PAYLOAD: usize = 7000;
 /// Below this number, keys without waiters are not removed.
 const FEW: usize = 64;
 /// With more marked keys than this, only a scan finds all of them.
 const MARKED: usize = 10_000;
-/// Commits within this time are announced to other servers together, because
-/// PostgreSQL commits only one transaction with a notification at a time.
-const GATHER: Duration = Duration::from_millis(10);
-
 /// Kind and id of a changed key.
 pub(crate) type Key = (String, String);
 
@@ -59,6 +46,15 @@ pub struct Marked {
 /// one counter for each key with waiters.
 #[derive(Clone)]
 pub struct Wakes(Arc<Inner>);
+
+/// As [`Wakes`], but does not keep the notifications alive.
+pub(crate) struct WeakWakes(Weak<Inner>);
+
+impl WeakWakes {
+    pub(crate) fn upgrade(&self) -> Option<Wakes> {
+        self.0.upgrade().map(Wakes)
+    }
+}
 
 struct Inner {
     all: watch::Sender<u64>,
@@ -137,11 +133,54 @@ impl Wakes {
             .subscribe()
     }
 
-    pub(crate) fn wake_keys(&self, woken: &WokenKeys) {
+    fn wake_keys(&self, woken: &WokenKeys) {
         let keys: Vec<Key> = woken.keys.iter().map(|(key, _)| key.clone()).collect();
         self.0
             .mark(woken.keys.iter().filter(|(_, m)| *m).map(|(k, _)| k));
         self.0.wake(&keys);
+    }
+
+    /// Notifies all waiters of the keys that a transaction wrote, on this and
+    /// other servers. `delivers` decides for each other simulated server
+    /// whether it receives the notification.
+    pub(crate) fn announce(&self, woken: WokenKeys, delivers: impl Fn() -> bool) {
+        if woken.keys.is_empty() {
+            return;
+        }
+        self.wake_keys(&woken);
+        let keys: Vec<Key> = woken.keys.into_iter().map(|(key, _)| key).collect();
+        let peers: Vec<Arc<Inner>> = lock(&self.0.peers)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        for peer in peers {
+            if delivers() {
+                peer.receive(&keys);
+            }
+        }
+        if let Some(notify) = &*lock(&self.0.notify) {
+            for key in keys {
+                // The task runs until the process ends.
+                let _ = notify.send(key);
+            }
+        }
+    }
+
+    /// The keys written by this server from now on, for the task that notifies
+    /// other servers.
+    pub(crate) fn forward(&self) -> mpsc::UnboundedReceiver<Key> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        *lock(&self.0.notify) = Some(sender);
+        receiver
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakWakes {
+        WeakWakes(Arc::downgrade(&self.0))
+    }
+
+    /// Handles commits of another server.
+    pub(crate) fn receive(&self, keys: &[Key]) {
+        self.0.receive(keys);
     }
 
     /// Notifications for another simulated server, which receives all commits.
@@ -202,104 +241,6 @@ impl Inner {
             self.mark(keys.iter());
         }
         self.wake(keys);
-    }
-}
-
-/// The payload of a notification: one key per line, empty if there are too
-/// many.
-fn payload(keys: &BTreeSet<Key>) -> String {
-    let lines: Vec<String> = keys.iter().map(|(k, id)| format!("{k} {id}")).collect();
-    let text = lines.join("\n");
-    if text.len() < PAYLOAD {
-        text
-    } else {
-        String::new()
-    }
-}
-
-fn keys_of(payload: &str) -> Vec<Key> {
-    payload
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(k, id)| (k.to_owned(), id.to_owned()))
-        .collect()
-}
-
-impl Db {
-    /// Notifies all waiters of the keys that a transaction wrote, on this and
-    /// other servers.
-    pub(crate) fn announce(&self, woken: WokenKeys) {
-        if woken.keys.is_empty() {
-            return;
-        }
-        self.wakes.wake_keys(&woken);
-        let keys: Vec<Key> = woken.keys.into_iter().map(|(key, _)| key).collect();
-        let peers: Vec<Arc<Inner>> = lock(&self.wakes.0.peers)
-            .iter()
-            .filter_map(Weak::upgrade)
-            .collect();
-        for peer in peers {
-            if self.delivers_notifications() {
-                peer.receive(&keys);
-            }
-        }
-        if let Some(notify) = &*lock(&self.wakes.0.notify) {
-            for key in keys {
-                // The task runs until the process ends.
-                let _ = notify.send(key);
-            }
-        }
-    }
-
-    /// On PostgreSQL, forwards notifications of all servers to [`Wakes`] and
-    /// sends those of this server. The tasks end with the last handle to the
-    /// database.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the tasks end with the last handle to the database"
-    )]
-    pub(crate) async fn listen(&self) -> Result<()> {
-        let Pools::Postgres { work, leases } = &self.pools else {
-            return Ok(());
-        };
-        let mut listener = PgListener::connect_with(work)
-            .await
-            .map_err(Error::internal)?;
-        listener.listen("jeroboam").await.map_err(Error::internal)?;
-        let weak = Arc::downgrade(&self.wakes.0);
-        tokio::spawn(async move {
-            // `recv` reconnects by itself; missed notifications are covered by
-            // the scan.
-            loop {
-                let heard = listener.recv().await;
-                if heard.is_err() {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
-                let Some(inner) = weak.upgrade() else { return };
-                inner.receive(&heard.map(|n| keys_of(n.payload())).unwrap_or_default());
-            }
-        });
-        let (sender, mut receiver) = mpsc::unbounded_channel();
-        *lock(&self.wakes.0.notify) = Some(sender);
-        let leases = leases.clone();
-        tokio::spawn(async move {
-            while let Some(first) = receiver.recv().await {
-                tokio::time::sleep(GATHER).await;
-                let mut keys = BTreeSet::from([first]);
-                while let Ok(key) = receiver.try_recv() {
-                    keys.insert(key);
-                }
-                let text = payload(&keys);
-                let sent = sqlx::query("SELECT pg_notify('jeroboam', $1)")
-                    .bind(text)
-                    .execute(&leases)
-                    .await;
-                if let Err(e) = sent {
-                    tracing::debug!(error = %e, "other servers were not notified");
-                }
-            }
-        });
-        Ok(())
     }
 }
 
@@ -371,14 +312,5 @@ mod tests {
         one.add("k", "kept", false);
         wakes.wake_keys(&one);
         assert!(kept.has_changed().unwrap());
-    }
-
-    #[test]
-    fn a_notification_names_its_keys_unless_they_are_too_many() {
-        let keys = vec![("a".to_owned(), "1".to_owned()), ("b".into(), "2 3".into())];
-        let set = keys.iter().cloned().collect();
-        assert_eq!(keys_of(&payload(&set)), keys);
-        let many: BTreeSet<Key> = (0..2000).map(|i| ("kind".into(), i.to_string())).collect();
-        assert_eq!(payload(&many), "");
     }
 }

@@ -1,0 +1,11 @@
+//! The schema version of this release, and the versions that can share a
+//! database with it.
+
+/// The schema version of this release. Incremented with each release that adds
+/// a migration or a stored value.
+pub const SCHEMA: i64 = 3;
+/// The oldest schema version whose servers can run concurrently with this
+/// release: they ignore unknown columns and leave rows with unknown values
+/// unchanged. Servers of schema 2 do not count the builds of a server and send
+/// no generation, so they would undo changes of this release.
+pub(crate) const SHARED_WITH: i64 = 3;
