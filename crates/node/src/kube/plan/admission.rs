@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Facts, Minor};
+use super::facts::{Facts, Minor};
 
 /// From the sources of 1.35 and 1.36; first and last releases of plug-ins that
 /// were added or removed since 1.20.

@@ -3,7 +3,10 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Component, ETC, ETCD_DATA, Facts, Minor, PKI, admission};
+use super::admission;
+use super::component::Component;
+use super::facts::{Facts, Minor};
+use super::paths::{CONTAINERD_SOCKET, ETC, ETCD_DATA, PKI};
 
 pub(super) struct Flag {
     pub name: &'static str,
@@ -205,7 +208,7 @@ static KUBELET: &[Flag] = &[
     flag("root-dir", |_| text("/var/lib/kubelet")),
     until(26, "container-runtime", |_| text("remote")),
     until(26, "container-runtime-endpoint", |_| {
-        Some(format!("unix://{}", super::CONTAINERD_SOCKET))
+        Some(format!("unix://{}", CONTAINERD_SOCKET))
     }),
     flag("node-labels", |f| {
         let labels = f.own_labels();

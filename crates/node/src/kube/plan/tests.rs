@@ -4,6 +4,8 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use nodewire::{KubePlan, Role};
+
 use super::*;
 use crate::kube::{addons, files};
 
