@@ -5,6 +5,7 @@ use std::time::Duration;
 use kernel::{Error, Result};
 use serde_json::Value;
 
+use super::metadata::is_ours;
 use crate::http::query;
 use crate::kube::api::Api;
 use crate::retry::Backoff;
@@ -142,7 +143,7 @@ pub(crate) async fn remove(api: &Api, objects: &[Value]) -> Result<()> {
     for object in ordered.into_iter().rev() {
         let path = path_of(object)?;
         let gone = match api.get(&path).await {
-            Ok(now) if super::is_ours(&now) => api.delete(&path).await.map(|_| ()),
+            Ok(now) if is_ours(&now) => api.delete(&path).await.map(|_| ()),
             Ok(_) => Ok(()),
             Err(e) => Err(e),
         };

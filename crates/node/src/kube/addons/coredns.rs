@@ -3,7 +3,7 @@
 use nodewire::KubePlan;
 use serde_json::{Value, json};
 
-use super::SYSTEM;
+use super::metadata::SYSTEM;
 use crate::kube::plan::full_name;
 
 /// The cluster's DNS.

@@ -3,7 +3,8 @@
 use nodewire::KubePlan;
 use serde_json::{Value, json};
 
-use super::{AddonImages, SYSTEM, image, meta, selector};
+use super::images::{AddonImages, image};
+use super::metadata::{SYSTEM, meta, selector};
 
 pub(super) const IMAGE: &str = "traefik";
 /// The only supported value of the label.

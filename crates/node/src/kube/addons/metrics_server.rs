@@ -8,7 +8,8 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use serde_json::{Value, json};
 
 use super::apply::{apply, holds};
-use super::{AddonImages, SYSTEM, image, is_ours, meta, selector};
+use super::images::{AddonImages, image};
+use super::metadata::{SYSTEM, is_ours, meta, selector};
 use crate::http::query;
 use crate::kube::api::Api;
 use crate::retry::Backoff;

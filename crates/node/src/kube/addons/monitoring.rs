@@ -7,7 +7,8 @@ use nodewire::KubePlan;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{AddonImages, image, meta, selector};
+use super::images::{AddonImages, image};
+use super::metadata::{meta, selector};
 
 pub(super) const PROMETHEUS: &str = "prometheus";
 pub(super) const EXPORTER: &str = "node-exporter";

@@ -5,7 +5,7 @@ use nodewire::Addon;
 use serde_json::Value;
 
 use super::apply::{holds, path_of};
-use super::{SYSTEM, is_ours};
+use super::metadata::{SYSTEM, is_ours};
 use crate::engine::text;
 use crate::http::query;
 use crate::kube::api::Api;

@@ -1,9 +1,16 @@
 //! Add-ons selected by labels, and their objects.
 
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
 
-use std::sync::Arc;
+use nodewire::{KubePlan, Role};
+use serde_json::{Value, json};
+use tokio::sync::watch;
 
+use super::catalogue::{CATALOGUE, Options, Parts};
+use super::images::AddonImages;
+use super::installer::AddonInstaller;
+use super::metadata::{OURS, is_ours, meta};
 use super::*;
 use crate::kube::observe::tests::peers;
 use crate::kube::plan::tests::{facts, golden};
