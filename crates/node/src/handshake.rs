@@ -8,7 +8,7 @@ use nodewire::{AGENT_PROTOCOLS, Hello, Ready, StepStatus, Welcome};
 use serde_json::Value;
 use tokio::net::UdpSocket;
 
-use crate::init::Boot;
+use crate::boot::Boot;
 use crate::report::{log_line, plain};
 use crate::retry::Backoff;
 use crate::seed::{Session, save_session};

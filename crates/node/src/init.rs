@@ -1,48 +1,22 @@
-//! Boots a node, from the first mount to the shutdown. This file covers Swarm
-//! nodes; Kubernetes nodes are in `kube`.
-//!
-//! ```text
-//! prepare ── dockerd ── engine answers ─┬─ images ──────────┐
-//!        └── hello ─┬─ certificate ── tls │                 ├─ ready ── duties
-//!                   └─ init / join ◄─────┘─────────────────┘
-//! ```
-//! Each part waits only for its dependencies.
+//! Boots a node: its state and its signals, then the parts of its kind.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use kernel::{Error, Result, clock, ids};
-use nodewire::{Role, SEED_PATH, Seed, StepStatus, Welcome};
-use tokio::net::TcpListener;
+use kernel::{Error, Result};
+use nodewire::SEED_PATH;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
 
-use crate::channel::{Channel, is_refusal};
+use crate::boot::Boot;
+use crate::channel::Channel;
 use crate::engine::{Engine, SOCKET};
 use crate::flavour::{self, Flavour};
 use crate::report::{Reporter, log_line, plain};
-use crate::retry::Backoff;
-use crate::seed::{HOME, Session, begin_session, load};
+use crate::seed::{HOME, begin_session, load};
 use crate::supervise::Tail;
-use crate::term::sleep_duration;
-use crate::tlsproxy::InForce;
-use crate::{identity, images, kube, members, prepare, supervise, swarm, tasks, tlsproxy};
-
-const ENGINE_TIMEOUT: Duration = Duration::from_secs(90);
-const PING: Duration = Duration::from_millis(20);
-/// Result of endless futures.
-pub(crate) type Never = std::convert::Infallible;
-
-/// A shared future whose result several parts wait for.
-pub(crate) trait Once<T>: Future<Output = Result<T>> + Clone {}
-impl<T, F: Future<Output = Result<T>> + Clone> Once<T> for F {}
-
-/// Time to deliver final reports at shutdown.
-const FLUSH: Duration = Duration::from_secs(3);
+use crate::{kube, swarm_node};
 
 pub(crate) fn main(flavour: Flavour) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -59,19 +33,6 @@ pub(crate) fn main(flavour: Flavour) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// State of one boot.
-pub(crate) struct Boot {
-    pub(crate) seed: Seed,
-    pub(crate) home: PathBuf,
-    pub(crate) session: Session,
-    pub(crate) channel: Channel,
-    pub(crate) reporter: Reporter,
-    pub(crate) engine: Engine,
-    pub(crate) tail: Tail,
-    /// Set to true when the server has the session.
-    pub(crate) welcomed: watch::Sender<bool>,
 }
 
 async fn boot(flavour: Flavour) -> Result<()> {
@@ -103,270 +64,18 @@ async fn boot(flavour: Flavour) -> Result<()> {
     let delivery = async {
         tokio::join!(link.run(boot.session.ready), delivery);
     };
-    if boot.seed.coe == "kubernetes" {
-        let stop = async {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = int.recv() => {}
-            }
-        };
-        return match flavour {
-            Flavour::Own => kube::run_node(&boot, delivery, stop).boxed_local().await,
-            Flavour::Kindest => flavour::kindest::run_node(&boot, delivery, stop).await,
-            Flavour::K3s => flavour::k3s::run_node(&boot, delivery, stop).await,
-        };
-    }
-    let (stop, stopping) = watch::channel(false);
-    let engine = async {
-        let node = boot.seed.node.clone();
-        boot.reporter
-            .run("prepare", async { prepare::prepare(&node) })
-            .await?;
-        let dockerd = supervise::Service::dockerd();
-        supervise::run(&dockerd, &boot.reporter, &boot.tail, stopping).await
-    };
-    let work = async {
+    let stop = async {
         tokio::select! {
-            done = boot.run() => done,
-            // Never ends by itself, because the reporter holds the other end.
-            () = delivery => std::future::pending().await,
+            _ = term.recv() => {}
+            _ = int.recv() => {}
         }
     };
-    tokio::pin!(engine, work);
-    let outcome = tokio::select! {
-        ended = &mut engine => {
-            // The engine cannot be started at all. The failure is reported
-            // while the other parts still register the node.
-            if let Err(e) = &ended {
-                boot.reporter.step("engine", StepStatus::Failed, plain(e));
-                let _ = tokio::time::timeout(FLUSH, async {
-                    tokio::join!(&mut work, boot.reporter.flush(FLUSH))
-                }).await;
-            }
-            return ended;
-        }
-        done = &mut work => done,
-        _ = term.recv() => Ok(()),
-        _ = int.recv() => Ok(()),
-    };
-    let _ = stop.send(true);
-    engine.await?;
-    outcome
-}
-
-impl Boot {
-    /// Runs all parts except the process of the engine. Returns only when the
-    /// server has refused a node that never became ready.
-    async fn run(&self) -> Result<()> {
-        let own = self.own_address().await;
-        let hello = self.hello(own).boxed_local().shared();
-        let engine = self.engine_up().boxed_local().shared();
-        let (opened, open) = oneshot::channel();
-        // The listener keeps serving if other parts fail, because users and the
-        // server need it for diagnosis.
-        let greet = async {
-            hello.clone().await?;
-            std::future::pending().await
-        };
-        let tls = async {
-            if self.seed.role != Role::Manager {
-                return std::future::pending().await;
-            }
-            let (listener, certificates) = self.listener(&hello).await?;
-            let current = certificates.subscribe();
-            let kept = certificates.clone();
-            // No part waits for the engine after a failure.
-            let _ = opened.send(certificates);
-            tokio::select! {
-                () = tlsproxy::serve(listener, current, Path::new(SOCKET)) => {}
-                () = self.renew(&kept) => {}
-            }
-            Err(Error::internal("the TLS listener ended"))
-        };
-        let life = async {
-            let (member, ()) =
-                tokio::try_join!(self.member(&hello, &engine, own), self.images(&engine))?;
-            self.duties(&member, open, own).await
-        };
-        let (never, _, _): (Never, Never, Never) = tokio::try_join!(
-            self.report_failure(greet),
-            self.report_failure(tls),
-            self.report_failure(life)
-        )?;
-        match never {}
+    if boot.seed.coe != "kubernetes" {
+        return swarm_node::run_node(&boot, delivery, stop).await;
     }
-
-    /// Reports the failure of one part while the others continue; a restart of
-    /// the container tries again. Only a node that was never ready exits when
-    /// the server refuses it.
-    pub(crate) async fn report_failure(
-        &self,
-        strand: impl Future<Output = Result<Never>>,
-    ) -> Result<Never> {
-        match strand.await {
-            Ok(never) => match never {},
-            Err(e) if is_refusal(&e) && !self.session.ready => Err(Error::new(
-                e.kind.clone(),
-                format!(
-                    "the server {} refused this node: {} (its token was used by another node, has expired, or the cluster is deleted)",
-                    self.channel.server(),
-                    e.message
-                ),
-            )),
-            Err(e) => {
-                log_line(format_args!("gave up: {}", plain(&e)));
-                std::future::pending().await
-            }
-        }
-    }
-
-    /// Joins the swarm, or finds that the node is a member; managers publish
-    /// the join secrets.
-    async fn member(
-        &self,
-        hello: &impl Once<Welcome>,
-        engine: &impl Once<()>,
-        own: IpAddr,
-    ) -> Result<swarm::Member> {
-        engine.clone().await?;
-        let member = match swarm::membership(&self.engine).await? {
-            Some(member) => member,
-            None => {
-                let welcome = hello.clone().await?;
-                let (channel, reporter) = (&self.channel, &self.reporter);
-                swarm::become_member(&self.engine, channel, reporter, &welcome, own).await?
-            }
-        };
-        if member.manager {
-            hello.clone().await?;
-            self.publish(own).await?;
-        }
-        Ok(member)
-    }
-
-    async fn images(&self, engine: &impl Once<()>) -> Result<()> {
-        engine.clone().await?;
-        let (archives, loaded) = (Path::new(images::ARCHIVES), Path::new(images::LOADED));
-        let work = images::load(&self.engine, archives, loaded);
-        self.reporter.run("images", work).await.map(|_| ())
-    }
-
-    /// Reports ready, then performs the duties of managers.
-    async fn duties(
-        &self,
-        member: &swarm::Member,
-        open: oneshot::Receiver<tlsproxy::Certificates>,
-        own: IpAddr,
-    ) -> Result<Never> {
-        if self.seed.role != Role::Manager {
-            self.ready(&member.node_id).await?;
-            return std::future::pending().await;
-        }
-        let certificates = open
-            .await
-            .map_err(|_| Error::unavailable("the TLS listener did not open"))?;
-        self.ready(&member.node_id).await?;
-        let identity = identity::path(&self.home);
-        let duty = tasks::ManagerTasks {
-            engine: &self.engine,
-            channel: &self.channel,
-            certificates: &certificates,
-            node: &self.seed.node,
-            own,
-            identity: &identity,
-        };
-        tokio::join!(duty.run(), members::observe(&self.engine, &self.channel));
-        Err(Error::internal("a manager's duties ended"))
-    }
-
-    async fn engine_up(&self) -> Result<()> {
-        let work = async {
-            let until = Instant::now() + ENGINE_TIMEOUT;
-            while !self.engine.ping().await {
-                if Instant::now() >= until {
-                    return Err(Error::timeout(format!(
-                        "dockerd did not answer within 90 s; its last lines:\n{}",
-                        self.tail.text()
-                    )));
-                }
-                sleep(PING).await;
-            }
-            Ok(())
-        };
-        self.reporter.run("engine", work).await
-    }
-
-    /// The listener of the Docker API and the handle to its certificates.
-    async fn listener(
-        &self,
-        hello: &impl Once<Welcome>,
-    ) -> Result<(TcpListener, tlsproxy::Certificates)> {
-        let path = identity::path(&self.home);
-        let now = clock::now_micros();
-        let holds = identity::term(&path).is_some_and(|term| !term.is_over(now));
-        let kept = identity::stored(&path)
-            .filter(|_| holds)
-            .and_then(|i| tlsproxy::config(&i).ok());
-        let config = match kept {
-            Some(config) => config,
-            None => {
-                hello.clone().await?;
-                let fresh = async {
-                    let mut backoff = Backoff::new(50, 5_000);
-                    loop {
-                        let node = &self.seed.node;
-                        match identity::obtain(&self.channel, node, &path).await {
-                            Err(e) if e.is_transient() => {
-                                self.reporter
-                                    .step("certificate", StepStatus::Retrying, plain(&e));
-                                backoff.pause().await;
-                            }
-                            other => return other,
-                        }
-                    }
-                };
-                tlsproxy::config(&self.reporter.run("certificate", fresh).await?)?
-            }
-        };
-        let listener = self
-            .reporter
-            .run("tls", tlsproxy::bind(tlsproxy::LISTEN))
-            .await?;
-        Ok((listener, watch::channel(InForce::new(config)).0))
-    }
-
-    /// Renews the certificate of the listener in time, until dropped.
-    async fn renew(&self, certificates: &tlsproxy::Certificates) {
-        let mut known = self.welcomed.subscribe();
-        // `self` holds the sender, so the channel cannot close.
-        let _ = known.wait_for(|yes| *yes).await;
-        let (path, early) = (identity::path(&self.home), ids::jitter());
-        let mut backoff = Backoff::new(500, 60_000);
-        loop {
-            let now = clock::now_micros();
-            let due = identity::term(&path).map_or(now, |term| term.due(early));
-            if due > now {
-                sleep(sleep_duration(due, now)).await;
-                continue;
-            }
-            let renewed = async {
-                let fresh = identity::obtain(&self.channel, &self.seed.node, &path).await?;
-                tlsproxy::config(&fresh)
-            };
-            match renewed.await {
-                Ok(config) => {
-                    tlsproxy::renew(certificates, config);
-                    log_line("the certificate is renewed");
-                    backoff = Backoff::new(500, 60_000);
-                }
-                Err(e) => {
-                    log_line(format_args!(
-                        "the certificate is not renewed yet: {}",
-                        plain(&e)
-                    ));
-                    backoff.pause().await;
-                }
-            }
-        }
+    match flavour {
+        Flavour::Own => kube::run_node(&boot, delivery, stop).boxed_local().await,
+        Flavour::Kindest => flavour::kindest::run_node(&boot, delivery, stop).await,
+        Flavour::K3s => flavour::k3s::run_node(&boot, delivery, stop).await,
     }
 }

@@ -22,6 +22,7 @@
     reason = "the console of the agent is its log"
 )]
 
+mod boot;
 mod channel;
 mod engine;
 mod flavour;
@@ -39,6 +40,7 @@ mod retry;
 mod seed;
 mod supervise;
 mod swarm;
+mod swarm_node;
 mod tasks;
 mod term;
 mod tlsproxy;

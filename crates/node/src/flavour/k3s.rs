@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use super::actions::ActionRunner;
 use super::k3s_plan::{self as plan, Command};
 use super::member;
-use crate::init::{Boot, Never};
+use crate::boot::{Boot, Never};
 use crate::kube::api::Api;
 use crate::kube::machine;
 use crate::kube::plan::Facts;

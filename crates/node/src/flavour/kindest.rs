@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::actions::{Action, ActionRunner};
 use super::kubeadm::{self, Material};
 use super::member;
-use crate::init::{Boot, Never};
+use crate::boot::{Boot, Never};
 use crate::kube::api::Api;
 use crate::kube::certificates;
 use crate::report::plain;

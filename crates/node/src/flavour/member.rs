@@ -11,9 +11,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use crate::boot::{Boot, Never};
 use crate::engine::text;
 use crate::http::query;
-use crate::init::{Boot, Never};
 use crate::kube::addons::AddonInstaller;
 use crate::kube::api::Api;
 use crate::kube::plan::Facts;

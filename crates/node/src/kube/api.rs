@@ -13,6 +13,7 @@ use nodewire::bounds::{SENT_TEXT, display_text};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 use crate::http::{self, Body, Endpoint, JSON, Limits, Lines, Server, tls};
 
@@ -21,6 +22,8 @@ const LIMITS: Limits = Limits {
     answer: Duration::from_secs(30),
     bytes: 64 * 1024 * 1024,
 };
+const ALLOWED_TIMEOUT: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_millis(30);
 /// Longest time that a server may ask to wait for, seconds.
 const RETRY_AFTER_MOST: u64 = 60;
 
@@ -241,6 +244,16 @@ impl Api {
     /// long before.
     pub(crate) async fn answers(&self) -> bool {
         self.look("/livez").await.is_ok()
+    }
+
+    /// Waits, within limits, until a request returns 200.
+    pub(crate) async fn wait_until_allowed(&self, path: &str) {
+        let asked = async {
+            while !self.look(path).await.is_ok_and(|a| a.status == 200) {
+                sleep(SOON).await;
+            }
+        };
+        let _ = timeout(ALLOWED_TIMEOUT, asked).await;
     }
 
     async fn send(

@@ -14,11 +14,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::control::LOOK;
-use super::files::File;
+use super::config_file::{File, write_all};
+use super::masters::masters;
+use super::node::Node;
 use super::plan::{Component, Member};
-use super::{Node, masters, write_all};
-use crate::init::Never;
+use crate::boot::Never;
 use crate::prepare;
 use crate::report::{log_line, plain};
 
@@ -31,6 +31,7 @@ const MASTER: &str = "/run/haproxy-master.sock";
 const SERVERS_UP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than masters take to start their API servers.
 const API_TIMEOUT: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Two failed checks, half a second apart, remove a server and close its

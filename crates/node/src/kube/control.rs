@@ -1,7 +1,6 @@
 //! Starting masters and workers once they have certificates: the order of the
 //! components, the steps with their timeouts, and the subsequent duties.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,17 +13,15 @@ use tokio::time::{Instant, sleep};
 
 use super::api::Api;
 use super::components::is_open;
+use super::node::{Node, QUORUM, local};
 use super::plan::{Component, ETC, ETCD_DATA, Facts, Image, PKI};
-use super::{Node, addons, defaults, dns, etcd, observe, plan, tasks};
+use super::{addons, defaults, dns, etcd, observe, plan, tasks};
+use crate::boot::Never;
 use crate::channel::is_refusal;
 use crate::http::{self, Endpoint, JSON, Limits, Server};
-use crate::init::Never;
 use crate::report::plain;
 use crate::retry::Backoff;
 use crate::seed::write_private;
-
-/// Marks that the etcd of this master once had a quorum.
-pub(super) const QUORUM: &str = "etcd-quorum";
 
 /// Path as in etcd's table of flags.
 const ETCD_METRICS: u16 = 2381;
@@ -39,19 +36,10 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(150);
 const APISERVER_TIMEOUT: Duration = Duration::from_secs(120);
 const CONTROLLERS_TIMEOUT: Duration = Duration::from_secs(60);
 const ADDONS_TIMEOUT: Duration = Duration::from_secs(150);
-const ALLOWED_TIMEOUT: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(30);
-pub(super) const LOOK: Duration = Duration::from_millis(100);
-
-pub(super) fn local(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
-}
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Node<'_> {
-    pub(super) fn begin(&self, facts: &Facts, component: Component) {
-        self.supervisor.start(component, facts.arguments(component));
-    }
-
     pub(super) async fn master(
         &self,
         facts: &Facts,
@@ -236,7 +224,7 @@ impl Node<'_> {
             // Before that all requests are refused, and each refusal doubles
             // the delay of the next attempt.
             if let Some(api) = api {
-                self.allowed(api, "/readyz/poststarthook/rbac/bootstrap-roles")
+                api.wait_until_allowed("/readyz/poststarthook/rbac/bootstrap-roles")
                     .await;
             }
             self.begin(facts, Component::ControllerManager);
@@ -252,16 +240,6 @@ impl Node<'_> {
             tokio::try_join!(manager, scheduler).map(|_| ())
         };
         self.boot.reporter.run("controllers", both).await
-    }
-
-    /// Waits, within limits, until a request to the API returns 200.
-    pub(super) async fn allowed(&self, api: &Api, path: &str) {
-        let asked = async {
-            while !api.look(path).await.is_ok_and(|a| a.status == 200) {
-                sleep(SOON).await;
-            }
-        };
-        let _ = tokio::time::timeout(ALLOWED_TIMEOUT, asked).await;
     }
 
     /// Waits until `/readyz` is ok.

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::config_file::File;
 use super::plan::{CONTAINERD_SOCKET, ETC, Facts, PKI, full_name};
 
 /// The resolver of pods, because Docker's resolver is not reachable from them.
@@ -10,13 +11,6 @@ pub(crate) const RESOLV: &str = "/etc/kubernetes/resolv.conf";
 pub(crate) const CNI_CONF: &str = "/etc/cni/net.d/10-jeroboam.conflist";
 pub(crate) const CONTAINERD_CONF: &str = "/etc/containerd/config.toml";
 const BASE_SPEC: &str = "/etc/containerd/base-spec.json";
-
-/// A file and what it holds.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct File {
-    pub path: String,
-    pub content: String,
-}
 
 fn file(path: impl Into<String>, content: impl Into<String>) -> File {
     File {

@@ -9,9 +9,9 @@ use kernel::Result;
 use serde_json::Value;
 
 use super::api::Api;
-use super::control::local;
+use super::drain;
+use super::node::{Node, local};
 use super::plan::{Component, Facts, PKI};
-use super::{Node, drain};
 use crate::engine::text;
 use crate::http::query;
 use crate::report::plain;
@@ -38,7 +38,7 @@ impl Node<'_> {
         // Started late, as it would be if it were a pod: its start would
         // compete with the kubelet for CPU, and no pod runs before.
         if let Ok(proxy) = Api::new(&facts.api, Path::new(PKI), "kube-proxy") {
-            self.allowed(&proxy, "/api/v1/services?limit=1").await;
+            proxy.wait_until_allowed("/api/v1/services?limit=1").await;
         }
         self.begin(facts, Component::Proxy);
         // No pod needs them before a node can run it.

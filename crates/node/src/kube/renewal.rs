@@ -21,9 +21,11 @@ use kernel::{Result, clock, ids};
 use nodewire::{Purpose, Role};
 use tokio::time::sleep;
 
+use super::certificates;
+use super::node::Node;
 use super::plan::{Component, Facts, Minor, PKI};
-use super::{Node, certificates};
-use crate::init::Never;
+
+use crate::boot::Never;
 use crate::report::{log_line, plain};
 use crate::retry::Backoff;
 use crate::term::{Term, sleep_duration};
