@@ -2,14 +2,15 @@
 
 use kernel::{Ctx, Result, Rule, Scope, Target};
 
-use crate::Identity;
+use crate::errors::forbidden;
+use crate::state::State;
 
 /// A request; `B` is the type of its body.
-pub(crate) type Call<B = ()> = rest::Call<Identity, B>;
+pub(crate) type Call<B = ()> = rest::Call<State, B>;
 
 /// What all handlers of identity need of a request.
 pub(crate) trait IdentityCall {
-    fn identity(&self) -> &Identity;
+    fn state(&self) -> &State;
 
     fn caller(&self) -> Result<&Ctx>;
 
@@ -17,14 +18,16 @@ pub(crate) trait IdentityCall {
     fn base(&self) -> &str;
 
     /// # Errors
-    /// `Forbidden` with Keystone's text.
+    /// `Forbidden` with Keystone's text if the rule denies.
     fn allow(&self, rule: &'static Rule, target: &Target) -> Result<()> {
-        self.identity().allow(rule, self.caller()?, target)
+        let policies = &self.state().policies;
+        let checked = policies.check(rule, self.caller()?, target);
+        checked.map_err(|_| forbidden(rule))
     }
 
     /// As [`IdentityCall::allow`], as a question.
     fn allows(&self, rule: &'static Rule, target: &Target) -> bool {
-        let policies = &self.identity().policies;
+        let policies = &self.state().policies;
         self.caller()
             .is_ok_and(|ctx| policies.allows(rule, ctx, target))
     }
@@ -40,7 +43,7 @@ pub(crate) trait IdentityCall {
 }
 
 impl<B> IdentityCall for Call<B> {
-    fn identity(&self) -> &Identity {
+    fn state(&self) -> &State {
         &self.state
     }
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, nouns};
 use crate::listing::{Filter, Listed, PAGING, list as listing};
-use crate::{Identity, policy};
+use crate::policy;
+use crate::state::State;
 
 /// A group as Keystone shows it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -39,7 +40,7 @@ const FILTERS: &[Param] = &[
     Param::text("domain_id", "Groups of this domain."),
 ];
 
-pub(crate) fn routes() -> Vec<Route<Identity>> {
+pub(crate) fn routes() -> Vec<Route<State>> {
     let about = "List groups: none, because groups are not supported yet.";
     vec![get("/v3/groups", &policy::LIST_GROUPS, about, list).query(&[PAGING, FILTERS])]
 }

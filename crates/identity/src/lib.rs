@@ -25,6 +25,7 @@ mod project;
 mod role;
 mod schema;
 mod service;
+mod state;
 mod token;
 mod user;
 

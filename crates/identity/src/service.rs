@@ -1,32 +1,26 @@
-//! The service: state shared by its operations.
+//! The service: its start, its route table, and the authentication of callers.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use db::Db;
-use kernel::{Ctx, Enforcer, Result, Rule, Target};
+use kernel::{Ctx, Enforcer, Result};
 use rest::Settings;
 
-use crate::catalog::Listing;
+use crate::bootstrap::{self, Bootstrapped};
+use crate::catalog::{self, CatalogEntry, Listing};
 use crate::dialect::Keystone;
-use crate::errors::forbidden;
+use crate::state::State;
 use crate::token::keyring::Keyring;
-use crate::token::{self, cache::Cache};
-use crate::{Bootstrapped, CatalogEntry, bootstrap};
+use crate::{app_credential, domain, grant, group, project, role, token, user};
 
 /// Keystone's limit of a body, in bytes.
 const BODY_LIMIT: usize = 114_688;
 
 /// The identity service; cheap to clone.
 #[derive(Clone)]
-pub struct Identity {
-    pub(crate) db: Db,
-    pub(crate) keys: Arc<Keyring>,
-    pub(crate) cache: Arc<Cache>,
-    pub(crate) catalog: Arc<[Listing]>,
-    pub(crate) policies: Arc<dyn Enforcer>,
-}
+pub struct Identity(State);
 
 impl Identity {
     /// `key_dir` is a Fernet key repository, created at the first start.
@@ -39,13 +33,13 @@ impl Identity {
         catalog: Vec<CatalogEntry>,
         policies: Arc<dyn Enforcer>,
     ) -> Result<Self> {
-        Ok(Self {
+        Ok(Self(State {
             db,
             keys: Arc::new(Keyring::open(key_dir)?),
             cache: Arc::default(),
             catalog: catalog.into_iter().map(Listing::new).collect(),
             policies,
-        })
+        }))
     }
 
     /// Fills a new database. `demo`: also creates the project `demo` with its
@@ -54,7 +48,7 @@ impl Identity {
     /// # Errors
     /// Fails if the database fails.
     pub async fn bootstrap(&self, demo: bool) -> Result<Bootstrapped> {
-        bootstrap::run(&self.db, demo).await
+        bootstrap::run(&self.0.db, demo).await
     }
 
     /// Keystone's API below `/identity`.
@@ -64,15 +58,15 @@ impl Identity {
     pub fn service(&self) -> Result<rest::Service> {
         let routes = [
             token::http::routes(),
-            crate::user::http::routes(),
-            crate::project::http::routes(),
-            crate::domain::http::routes(),
-            crate::role::http::routes(),
-            crate::grant::http::routes(),
-            crate::grant::assignments::routes(),
-            crate::app_credential::http::routes(),
-            crate::catalog::http::routes(),
-            crate::group::routes(),
+            user::http::routes(),
+            project::http::routes(),
+            domain::http::routes(),
+            role::http::routes(),
+            grant::http::routes(),
+            grant::assignments::routes(),
+            app_credential::http::routes(),
+            catalog::http::routes(),
+            group::routes(),
         ];
         let mut settings = Settings::new("identity", "/identity", Arc::new(Keystone));
         settings.authenticator = Some(Arc::new(self.clone()));
@@ -80,23 +74,16 @@ impl Identity {
         settings.vary = Some("X-Auth-Token");
         rest::Service::new(
             settings,
-            self.clone(),
+            self.0.clone(),
             routes.into_iter().flatten().collect(),
         )
-    }
-
-    /// # Errors
-    /// `Forbidden` with Keystone's text if the rule denies.
-    pub(crate) fn allow(&self, rule: &'static Rule, ctx: &Ctx, target: &Target) -> Result<()> {
-        let checked = self.policies.check(rule, ctx, target);
-        checked.map_err(|_| forbidden(rule))
     }
 }
 
 #[async_trait]
 impl rest::Authenticator for Identity {
     async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx> {
-        let valid = token::ops::validate(self, token).await?;
+        let valid = token::ops::validate(&self.0, token).await?;
         Ok(valid.ctx(request_id))
     }
 }

@@ -11,15 +11,16 @@ use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
 use crate::fields::New;
 use crate::listing::{PAGING, list as listing};
+use crate::policy;
 use crate::role;
+use crate::state::State;
 use crate::token::{self, Valid};
 use crate::user::table;
-use crate::{Identity, policy};
 
 const FILTERS: &[Param] =
     &[Param::text("name", "Application credentials of this name.").comparable()];
 
-pub(crate) fn routes() -> Vec<Route<Identity>> {
+pub(crate) fn routes() -> Vec<Route<State>> {
     let all = "/v3/users/{user_id}/application_credentials";
     let one = "/v3/users/{user_id}/application_credentials/{application_credential_id}";
     vec![

@@ -8,13 +8,14 @@ use serde_json::Value;
 
 use super::wire::CredentialFields;
 use crate::errors::{as_conflict, missing, wrong};
+use crate::password;
 use crate::role::Role;
+use crate::state::State;
 use crate::token::Valid;
 use crate::user::table::{self, AppCredential};
-use crate::{Identity, password};
 
-pub(crate) async fn get(identity: &Identity, user_id: &str, id: &str) -> Result<AppCredential> {
-    let found = table::credential(&identity.db, id).await?;
+pub(crate) async fn get(state: &State, user_id: &str, id: &str) -> Result<AppCredential> {
+    let found = table::credential(&state.db, id).await?;
     found
         .filter(|c| c.user_id == user_id)
         .ok_or_else(|| missing("Application Credential", id))
@@ -23,7 +24,7 @@ pub(crate) async fn get(identity: &Identity, user_id: &str, id: &str) -> Result<
 /// Creates one in the project of the caller's token; returns the secret, which
 /// cannot be read later.
 pub(crate) async fn create(
-    identity: &Identity,
+    state: &State,
     by: &Valid,
     fields: CredentialFields,
 ) -> Result<(AppCredential, String)> {
@@ -71,7 +72,7 @@ pub(crate) async fn create(
         None => new_secret()?,
     };
     credential.secret_hash = password::hash(secret.clone()).await?;
-    db::write!(identity.db, |tx| {
+    db::write!(state.db, |tx| {
         // The secret cannot be read later.
         tx.write_receipt().await?;
         credential.insert(tx).await
@@ -83,15 +84,15 @@ pub(crate) async fn create(
     Ok((credential, secret))
 }
 
-pub(crate) async fn delete(identity: &Identity, user_id: &str, id: &str) -> Result<()> {
-    let deleted = db::write!(identity.db, |tx| {
+pub(crate) async fn delete(state: &State, user_id: &str, id: &str) -> Result<()> {
+    let deleted = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
         if table::delete_credential(tx, user_id, id).await? == 0 {
             return Err(missing("Application Credential", id));
         }
         Ok(())
     });
-    identity.cache.clear();
+    state.cache.clear();
     deleted
 }
 
@@ -151,11 +152,11 @@ fn new_secret() -> Result<String> {
 
 /// A token of a restricted credential must not create or list credentials,
 /// since otherwise a leaked credential could outlive its deletion.
-pub(crate) async fn unrestricted(identity: &Identity, by: &Valid) -> Result<()> {
+pub(crate) async fn unrestricted(state: &State, by: &Valid) -> Result<()> {
     let crate::token::payload::Scope::AppCredential { id, .. } = &by.payload.scope else {
         return Ok(());
     };
-    let own = table::credential(&identity.db, id).await?;
+    let own = table::credential(&state.db, id).await?;
     if own.is_some_and(|c| c.unrestricted) {
         return Ok(());
     }

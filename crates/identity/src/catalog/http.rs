@@ -10,7 +10,8 @@ use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, Noun, One, SelfLink, nouns};
 use crate::errors::missing;
 use crate::listing::{Filter, Listed, PAGING, list as listing};
-use crate::{Identity, policy};
+use crate::policy;
+use crate::state::State;
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct ServiceBody {
@@ -105,7 +106,7 @@ const REGIONS: &[Param] = &[Param::text(
 /// Keystone lets every caller read regions.
 const ANYONE: Access = Access::AnyToken("Regions are the same for all callers.");
 
-pub(crate) fn routes() -> Vec<Route<Identity>> {
+pub(crate) fn routes() -> Vec<Route<State>> {
     vec![
         get(
             "/v3/services",

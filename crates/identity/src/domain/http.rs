@@ -8,9 +8,10 @@ use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
 use crate::fields::{Change, New};
 use crate::listing::{PAGING, list as listing};
+use crate::policy;
 use crate::project::wire::{DomainBody, DomainFields};
 use crate::project::{self, Project};
-use crate::{Identity, policy};
+use crate::state::State;
 
 const FILTERS: &[Param] = &[
     Param::text("name", "Domains of this name.").comparable(),
@@ -21,7 +22,7 @@ const FILTERS: &[Param] = &[
     Param::text("not-tags-any", "Domains without any of these tags."),
 ];
 
-pub(crate) fn routes() -> Vec<Route<Identity>> {
+pub(crate) fn routes() -> Vec<Route<State>> {
     vec![
         get("/v3/domains", &policy::LIST_DOMAINS, "List domains.", list).query(&[PAGING, FILTERS]),
         post(

@@ -8,16 +8,17 @@ use crate::errors::{as_conflict, immutable, missing};
 use crate::project::change::{apply, refuse_similar};
 use crate::project::wire::CommonFields;
 use crate::project::{self, Project};
-use crate::{Identity, options, user};
+use crate::state::State;
+use crate::{options, user};
 
-pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
-    let found = project::table::by_id(&identity.db, id).await?;
+pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
+    let found = project::table::by_id(&state.db, id).await?;
     found
         .filter(|p| p.is_domain)
         .ok_or_else(|| missing("domain", id))
 }
 
-pub(crate) async fn create(identity: &Identity, fields: CommonFields) -> Result<Project> {
+pub(crate) async fn create(state: &State, fields: CommonFields) -> Result<Project> {
     let mut domain = Project {
         id: ids::hex(),
         name: String::new(),
@@ -30,7 +31,7 @@ pub(crate) async fn create(identity: &Identity, fields: CommonFields) -> Result<
         extra: Attributes::default(),
     };
     apply(&mut domain, fields, "domain")?;
-    db::write!(identity.db, |tx| {
+    db::write!(state.db, |tx| {
         tx.write_receipt().await?;
         refuse_similar(tx, &domain).await?;
         domain.insert(tx).await
@@ -39,14 +40,14 @@ pub(crate) async fn create(identity: &Identity, fields: CommonFields) -> Result<
     Ok(domain)
 }
 
-pub(crate) async fn update(identity: &Identity, id: &str, fields: CommonFields) -> Result<Project> {
+pub(crate) async fn update(state: &State, id: &str, fields: CommonFields) -> Result<Project> {
     // Keystone allows it, although it locks out all users permanently.
     if fields.enabled == Some(false) && id == "default" {
         return Err(Error::forbidden(
             "Cannot disable the default domain: nobody could log in to enable it again.",
         ));
     }
-    let stored = db::write!(identity.db, |tx| {
+    let stored = db::write!(state.db, |tx| {
         let found = project::table::lock(tx, id).await?;
         let Some(mut domain) = found.filter(|d| d.is_domain) else {
             return Err(missing("domain", id));
@@ -59,13 +60,13 @@ pub(crate) async fn update(identity: &Identity, id: &str, fields: CommonFields) 
         updated.map_err(|e| duplicate(e, &domain))?;
         Ok(domain)
     });
-    identity.cache.clear();
+    state.cache.clear();
     stored
 }
 
 /// Deletes a disabled domain with its projects and users.
-pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
-    let domain = get(identity, id).await?;
+pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
+    let domain = get(state, id).await?;
     if id == "default" {
         return Err(Error::forbidden("Cannot delete the default domain."));
     }
@@ -77,9 +78,9 @@ pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
             "Cannot delete a domain that is enabled, please disable it first.",
         ));
     }
-    let projects = project::table::list(&identity.db).await?;
-    let users = user::table::list(&identity.db).await?;
-    let deleted = db::write!(identity.db, |tx| {
+    let projects = project::table::list(&state.db).await?;
+    let users = user::table::list(&state.db).await?;
+    let deleted = db::write!(state.db, |tx| {
         for user in users.iter().filter(|u| u.domain_id == id) {
             user::table::delete(tx, &user.id).await?;
         }
@@ -88,7 +89,7 @@ pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
         }
         project::table::delete(tx, id).await
     });
-    identity.cache.clear();
+    state.cache.clear();
     deleted.map(|_| ())
 }
 

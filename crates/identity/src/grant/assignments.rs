@@ -10,10 +10,11 @@ use serde::Serialize;
 use crate::call::{Call, IdentityCall, flag};
 use crate::envelope::{Many, nouns};
 use crate::listing::{Filter, Listed, PAGING, list as listing};
+use crate::policy;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment, Role};
+use crate::state::State;
 use crate::user::{self, User};
-use crate::{Identity, policy};
 
 const FILTERS: &[Param] = &[
     Param::text("user.id", "Assignments of this user."),
@@ -37,7 +38,7 @@ const FILTERS: &[Param] = &[
     ),
 ];
 
-pub(crate) fn routes() -> Vec<Route<Identity>> {
+pub(crate) fn routes() -> Vec<Route<State>> {
     let about = "List role assignments.";
     vec![
         get(

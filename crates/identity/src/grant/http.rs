@@ -7,11 +7,12 @@ use super::ops::{self, GrantTarget};
 use crate::call::{Call, IdentityCall};
 use crate::envelope::Many;
 use crate::listing::{PAGING, list as listing};
+use crate::policy;
 use crate::role::http::NAME;
 use crate::role::wire::RoleBody;
 use crate::role::{self, Assignment, Role};
+use crate::state::State;
 use crate::user::{self, User};
-use crate::{Identity, policy};
 
 /// Roles that a domain manager may grant, never `admin`.
 const DELEGABLE: &[&str] = &["manager", "member", "reader"];
@@ -23,7 +24,7 @@ const DOMAIN_ROLE: &str = "/v3/domains/{domain_id}/users/{user_id}/roles/{role_i
 const SYSTEM: &str = "/v3/system/users/{user_id}/roles";
 const SYSTEM_ROLE: &str = "/v3/system/users/{user_id}/roles/{role_id}";
 
-pub(crate) fn routes() -> Vec<Route<Identity>> {
+pub(crate) fn routes() -> Vec<Route<State>> {
     let lists = |path, rule: &'static Rule| {
         get(path, rule, "List the roles of a user on a target.", list).query(&[PAGING, NAME])
     };

@@ -2,10 +2,10 @@
 
 use kernel::{Error, Kind, Result, Target};
 
-use crate::Identity;
 use crate::errors::missing;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment};
+use crate::state::State;
 use crate::user::{self, User};
 
 /// The target of a grant.
@@ -17,14 +17,14 @@ pub(crate) enum GrantTarget {
 }
 
 impl GrantTarget {
-    pub(crate) async fn find(identity: &Identity, kind: &str, id: &str) -> Result<Self> {
+    pub(crate) async fn find(state: &State, kind: &str, id: &str) -> Result<Self> {
         match kind {
             "project" => {
-                let found = project::table::by_id(&identity.db, id).await?;
+                let found = project::table::by_id(&state.db, id).await?;
                 let found = found.filter(|p| !p.is_domain);
                 Ok(Self::Project(found.ok_or_else(|| missing("project", id))?))
             }
-            "domain" => Ok(Self::Domain(crate::domain::ops::get(identity, id).await?)),
+            "domain" => Ok(Self::Domain(crate::domain::ops::get(state, id).await?)),
             _ => Ok(Self::System),
         }
     }
@@ -69,9 +69,9 @@ pub(crate) fn assignment(user: &User, grant_target: &GrantTarget, role_id: &str)
 
 /// Granting an existing grant succeeds, as in Keystone, also when it is granted
 /// concurrently.
-pub(crate) async fn grant(identity: &Identity, a: &Assignment) -> Result<()> {
-    let granted = db::write!(identity.db, |tx| role::table::grant(tx, a).await);
-    identity.cache.clear();
+pub(crate) async fn grant(state: &State, a: &Assignment) -> Result<()> {
+    let granted = db::write!(state.db, |tx| role::table::grant(tx, a).await);
+    state.cache.clear();
     match granted {
         Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
         other => other,
@@ -80,8 +80,8 @@ pub(crate) async fn grant(identity: &Identity, a: &Assignment) -> Result<()> {
 
 /// Revokes a role, and deletes the application credentials of the user in that
 /// project.
-pub(crate) async fn revoke(identity: &Identity, a: &Assignment) -> Result<()> {
-    let revoked = db::write!(identity.db, |tx| {
+pub(crate) async fn revoke(state: &State, a: &Assignment) -> Result<()> {
+    let revoked = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
         if role::table::revoke(tx, a).await? == 0 {
             return Err(absent(a));
@@ -91,7 +91,7 @@ pub(crate) async fn revoke(identity: &Identity, a: &Assignment) -> Result<()> {
         }
         Ok(())
     });
-    identity.cache.clear();
+    state.cache.clear();
     revoked
 }
 

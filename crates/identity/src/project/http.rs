@@ -9,7 +9,8 @@ use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
 use crate::fields::{Change, New};
 use crate::listing::{PAGING, list as listing};
-use crate::{Identity, policy};
+use crate::policy;
+use crate::state::State;
 
 pub(crate) const FILTERS: &[Param] = &[
     Param::text("name", "Projects of this name.").comparable(),
@@ -24,7 +25,7 @@ pub(crate) const FILTERS: &[Param] = &[
 
 const DOMAINS: &[Param] = &[Param::text("is_domain", "Domains instead of projects.")];
 
-pub(crate) fn routes() -> Vec<Route<Identity>> {
+pub(crate) fn routes() -> Vec<Route<State>> {
     vec![
         get(
             "/v3/projects",

@@ -8,15 +8,16 @@ use super::wire::ProjectFields;
 use super::{MAX_DEPTH, Project, table};
 use crate::attributes::Attributes;
 use crate::errors::{as_conflict, immutable, missing, wrong};
-use crate::{Identity, options};
+use crate::options;
+use crate::state::State;
 
-pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Project> {
-    let found = table::by_id(&identity.db, id).await?;
+pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
+    let found = table::by_id(&state.db, id).await?;
     found.ok_or_else(|| missing("project", id))
 }
 
 pub(crate) async fn create(
-    identity: &Identity,
+    state: &State,
     domain_id: &str,
     fields: ProjectFields,
 ) -> Result<Project> {
@@ -27,10 +28,10 @@ pub(crate) async fn create(
             "create a domain under /v3/domains instead.",
         ));
     }
-    let domain = crate::domain::ops::get(identity, domain_id).await?;
+    let domain = crate::domain::ops::get(state, domain_id).await?;
     let parent = fields.parent_id.flatten();
     if let Some(parent) = parent.as_ref().filter(|p| *p != domain_id) {
-        check_parent(identity, domain_id, parent).await?;
+        check_parent(state, domain_id, parent).await?;
     }
     if !domain.enabled {
         return Err(disabled_parent(domain_id));
@@ -47,7 +48,7 @@ pub(crate) async fn create(
         extra: Attributes::default(),
     };
     apply(&mut project, fields.common, "project")?;
-    db::write!(identity.db, |tx| {
+    db::write!(state.db, |tx| {
         tx.write_receipt().await?;
         refuse_similar(tx, &project).await?;
         project.insert(tx).await
@@ -63,8 +64,8 @@ fn disabled_parent(id: &str) -> Error {
 }
 
 /// Whether a project may be put below this parent, which is not the domain.
-async fn check_parent(identity: &Identity, domain_id: &str, parent_id: &str) -> Result<()> {
-    let mut at = get(identity, parent_id).await?;
+async fn check_parent(state: &State, domain_id: &str, parent_id: &str) -> Result<()> {
+    let mut at = get(state, parent_id).await?;
     if at.is_domain || at.domain_id != domain_id {
         return Err(Error::invalid(
             "parent_id",
@@ -85,23 +86,18 @@ async fn check_parent(identity: &Identity, domain_id: &str, parent_id: &str) -> 
                 "Max hierarchy depth reached for {parent_id} branch."
             )));
         }
-        at = get(identity, &up).await?;
+        at = get(state, &up).await?;
     }
     Ok(())
 }
 
-pub(crate) async fn update(
-    identity: &Identity,
-    id: &str,
-    fields: ProjectFields,
-) -> Result<Project> {
-    let project = get(identity, id).await?;
+pub(crate) async fn update(state: &State, id: &str, fields: ProjectFields) -> Result<Project> {
+    let project = get(state, id).await?;
     check_fixed(&project, &fields)?;
     if project.is_domain {
-        return crate::domain::ops::update(identity, id, fields.common).await;
+        return crate::domain::ops::update(state, id, fields.common).await;
     }
-    if fields.common.enabled == Some(false)
-        && children(identity, id).await?.iter().any(|p| p.enabled)
+    if fields.common.enabled == Some(false) && children(state, id).await?.iter().any(|p| p.enabled)
     {
         return Err(Error::forbidden(format!(
             "Cannot disable project {id} since its subtree contains enabled projects."
@@ -109,13 +105,13 @@ pub(crate) async fn update(
     }
     if fields.common.enabled == Some(true)
         && !project.enabled
-        && enabled_domain_of(identity, &project).await?.is_none()
+        && enabled_domain_of(state, &project).await?.is_none()
     {
         return Err(Error::forbidden(format!(
             "Cannot enable project {id} since it has disabled parents"
         )));
     }
-    let stored = db::write!(identity.db, |tx| {
+    let stored = db::write!(state.db, |tx| {
         let Some(mut project) = table::lock(tx, id).await? else {
             return Err(missing("project", id));
         };
@@ -127,7 +123,7 @@ pub(crate) async fn update(
         updated.map_err(|e| duplicate(e, &project))?;
         Ok(project)
     });
-    identity.cache.clear();
+    state.cache.clear();
     stored
 }
 
@@ -151,31 +147,28 @@ fn check_fixed(project: &Project, fields: &ProjectFields) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
-    let project = get(identity, id).await?;
+pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
+    let project = get(state, id).await?;
     if project.is_domain {
-        return crate::domain::ops::delete(identity, id).await;
+        return crate::domain::ops::delete(state, id).await;
     }
     if options::is_set(&project.options.0, options::IMMUTABLE) {
         return Err(immutable("delete", "project", id));
     }
-    if !children(identity, id).await?.is_empty() {
+    if !children(state, id).await?.is_empty() {
         return Err(Error::forbidden(format!(
             "Cannot delete the project {id} since it is not a leaf in the hierarchy. Use the cascade option if you want to delete a whole subtree."
         )));
     }
-    let deleted = db::write!(identity.db, |tx| table::delete(tx, id).await);
-    identity.cache.clear();
+    let deleted = db::write!(state.db, |tx| table::delete(tx, id).await);
+    state.cache.clear();
     deleted.map(|_| ())
 }
 
 /// The domain of a project, if the domain and all projects between them are
 /// enabled.
-pub(crate) async fn enabled_domain_of(
-    identity: &Identity,
-    project: &Project,
-) -> Result<Option<Project>> {
-    let db = &identity.db;
+pub(crate) async fn enabled_domain_of(state: &State, project: &Project) -> Result<Option<Project>> {
+    let db = &state.db;
     let mut parent = project.parent_id.clone();
     for _ in 0..=MAX_DEPTH {
         match parent.filter(|id| *id != project.domain_id) {
@@ -190,8 +183,8 @@ pub(crate) async fn enabled_domain_of(
     Ok(domain.filter(|d| d.enabled))
 }
 
-async fn children(identity: &Identity, id: &str) -> Result<Vec<Project>> {
-    let all = table::list(&identity.db).await?;
+async fn children(state: &State, id: &str) -> Result<Vec<Project>> {
+    let all = table::list(&state.db).await?;
     Ok(all
         .into_iter()
         .filter(|p| p.parent_id.as_deref() == Some(id))

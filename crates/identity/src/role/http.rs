@@ -9,12 +9,13 @@ use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
 use crate::fields::{Change, New};
 use crate::listing::{PAGING, list as listing};
-use crate::{Identity, policy};
+use crate::policy;
+use crate::state::State;
 
 pub(crate) const NAME: &[Param] = &[Param::text("name", "Roles of this name.").comparable()];
 const DOMAIN: &[Param] = &[Param::text("domain_id", "Roles of this domain: none.")];
 
-pub(crate) fn routes() -> Vec<Route<Identity>> {
+pub(crate) fn routes() -> Vec<Route<State>> {
     vec![
         get("/v3/roles", &policy::LIST_ROLES, "List roles.", list).query(&[PAGING, NAME, DOMAIN]),
         post("/v3/roles", &policy::CREATE_ROLE, "Create a role.", create),

@@ -7,16 +7,17 @@ use super::wire::RoleFields;
 use super::{Role, is_built_in, table};
 use crate::attributes::Attributes;
 use crate::errors::{as_conflict, immutable, missing};
-use crate::{Identity, options};
+use crate::options;
+use crate::state::State;
 
-pub(crate) async fn get(identity: &Identity, id: &str) -> Result<Role> {
-    let all = table::list(&identity.db).await?;
+pub(crate) async fn get(state: &State, id: &str) -> Result<Role> {
+    let all = table::list(&state.db).await?;
     all.into_iter()
         .find(|r| r.id == id)
         .ok_or_else(|| missing("role", id))
 }
 
-pub(crate) async fn create(identity: &Identity, fields: RoleFields) -> Result<Role> {
+pub(crate) async fn create(state: &State, fields: RoleFields) -> Result<Role> {
     let mut role = Role {
         id: ids::hex(),
         name: fields.name.unwrap_or_default(),
@@ -26,7 +27,7 @@ pub(crate) async fn create(identity: &Identity, fields: RoleFields) -> Result<Ro
     if let Some(change) = fields.options {
         options::apply(options::Kind::Resource, &mut role.options.0, change)?;
     }
-    db::write!(identity.db, |tx| {
+    db::write!(state.db, |tx| {
         tx.write_receipt().await?;
         refuse_similar(tx, &role).await?;
         role.insert(tx).await
@@ -35,8 +36,8 @@ pub(crate) async fn create(identity: &Identity, fields: RoleFields) -> Result<Ro
     Ok(role)
 }
 
-pub(crate) async fn update(identity: &Identity, id: &str, fields: RoleFields) -> Result<Role> {
-    let stored = db::write!(identity.db, |tx| {
+pub(crate) async fn update(state: &State, id: &str, fields: RoleFields) -> Result<Role> {
+    let stored = db::write!(state.db, |tx| {
         let Some(mut role) = table::lock(tx, id).await? else {
             return Err(missing("role", id));
         };
@@ -48,7 +49,7 @@ pub(crate) async fn update(identity: &Identity, id: &str, fields: RoleFields) ->
         updated.map_err(|e| duplicate(e, &role))?;
         Ok(role)
     });
-    identity.cache.clear();
+    state.cache.clear();
     stored
 }
 
@@ -73,12 +74,12 @@ fn apply(role: &mut Role, fields: RoleFields) -> Result<bool> {
     Ok(renamed)
 }
 
-pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
-    if get(identity, id).await?.is_immutable() {
+pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
+    if get(state, id).await?.is_immutable() {
         return Err(immutable("delete", "role", id));
     }
-    let deleted = db::write!(identity.db, |tx| table::delete(tx, id).await);
-    identity.cache.clear();
+    let deleted = db::write!(state.db, |tx| table::delete(tx, id).await);
+    state.cache.clear();
     deleted.map(|_| ())
 }
 

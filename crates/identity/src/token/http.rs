@@ -15,7 +15,8 @@ use crate::catalog::{self, CatalogService};
 use crate::envelope::{ListLinks, Many};
 use crate::errors::forbidden_action;
 use crate::project::wire::{DomainBody, ProjectBody};
-use crate::{Identity, project, role};
+use crate::state::State;
+use crate::{project, role};
 
 const NOCATALOG: &[Param] = &[Param::text(
     "nocatalog",
@@ -37,7 +38,7 @@ const SUBJECT: Access = Access::AnyToken(
     "Own tokens; those of others for admin, and to validate them for services and system readers.",
 );
 
-pub(crate) fn routes() -> Vec<Route<Identity>> {
+pub(crate) fn routes() -> Vec<Route<State>> {
     let tokens = "/v3/auth/tokens";
     vec![
         get("/", DISCOVERY, "List the versions of the API.", versions),
@@ -180,16 +181,16 @@ impl Use {
 /// The text of the token that is examined, and its contents. Every user
 /// may examine and revoke tokens of their own.
 async fn subject_token(call: &Call, purpose: Use) -> Result<(String, Arc<Valid>)> {
-    let identity = &call.state;
+    let state = &call.state;
     let caller = call.ctx()?;
     let subject = call
         .header("x-subject-token")
         .ok_or_else(|| Error::not_found("Token", "without X-Subject-Token"))?;
     let permitted = purpose.is_permitted(caller);
     let about = if permitted && flag(call, "allow_expired") {
-        ops::validate_expired(identity, subject).await
+        ops::validate_expired(state, subject).await
     } else {
-        ops::validate(identity, subject).await
+        ops::validate(state, subject).await
     };
     let about = about.map_err(|e| match e.kind {
         Kind::Unauthenticated => Error::new(Kind::NotFound, "Could not recognize Fernet token"),

@@ -9,10 +9,11 @@ use kernel::{Error, Kind, Result, clock};
 use super::payload::{self, Payload, Scope};
 use super::request::{AuthRequest, Proof, Reference, Wanted};
 use super::{Valid, table};
+use crate::password;
 use crate::project::{self, Project};
 use crate::role;
+use crate::state::State;
 use crate::user::{self, User};
-use crate::{Identity, password};
 
 /// Lifetime of a token, seconds.
 pub(crate) const LIFETIME: i64 = 3600;
@@ -36,13 +37,10 @@ struct Proven {
 }
 
 /// Authenticates, determines the scope, and encrypts a token.
-pub(crate) async fn issue(
-    identity: &Identity,
-    request: AuthRequest,
-) -> Result<(String, Arc<Valid>)> {
+pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String, Arc<Valid>)> {
     let now = clock::now_micros() / MICROS;
-    let proven = prove(identity, &request.proof, now).await?;
-    let scope = scope(identity, &proven, &request.wanted).await?;
+    let proven = prove(state, &request.proof, now).await?;
+    let scope = scope(state, &proven, &request.wanted).await?;
     let mut audit = [0_u8; 16];
     aws_lc_rs::rand::fill(&mut audit).map_err(Error::internal)?;
     let mut audit_ids = vec![URL_SAFE_NO_PAD.encode(audit)];
@@ -57,20 +55,20 @@ pub(crate) async fn issue(
     // A password change invalidates all tokens issued in the same second, so a
     // token issued after it in that second is dated to the next second.
     let issued_at = now.max(proven.user.tokens_after);
-    let token = identity.keys.seal(issued_at, &payload.encode()?)?;
-    let valid = Arc::new(fill(identity, payload, issued_at).await?);
+    let token = state.keys.seal(issued_at, &payload.encode()?)?;
+    let valid = Arc::new(fill(state, payload, issued_at).await?);
     // The tokens of the user were revoked while this one was being issued.
     if issued_at < valid.user.tokens_after {
         return Err(refused("the user's tokens were revoked meanwhile"));
     }
-    identity.cache.put(&token, valid.clone());
+    state.cache.put(&token, valid.clone());
     Ok((token, valid))
 }
 
-async fn prove(identity: &Identity, proof: &Proof, now: i64) -> Result<Proven> {
+async fn prove(state: &State, proof: &Proof, now: i64) -> Result<Proven> {
     match proof {
         Proof::Password { user, password } => {
-            let found = find_user(identity, user).await?;
+            let found = find_user(state, user).await?;
             let hash = found.as_ref().and_then(|u| u.password_hash.clone());
             if !password::verify(password.clone(), hash).await? {
                 return Err(refused("wrong password or unknown user"));
@@ -88,7 +86,7 @@ async fn prove(identity: &Identity, proof: &Proof, now: i64) -> Result<Proven> {
         Proof::Token(token) => {
             // What another server revoked must not lead to a new token, so the
             // cache is not used.
-            let source = validate_uncached(identity, token).await?;
+            let source = validate_uncached(state, token).await?;
             if let Scope::AppCredential { .. } = source.payload.scope {
                 return Err(Error::forbidden(
                     "You are not authorized to perform the requested action: Using a delegated token to create another token is not allowed..",
@@ -109,7 +107,7 @@ async fn prove(identity: &Identity, proof: &Proof, now: i64) -> Result<Proven> {
             user,
             secret,
         } => {
-            let found = find_credential(identity, credential, user).await?;
+            let found = find_credential(state, credential, user).await?;
             let hash = found.as_ref().map(|c| c.secret_hash.clone());
             if !password::verify(secret.clone(), hash).await? {
                 return Err(refused("wrong secret or unknown application credential"));
@@ -119,7 +117,7 @@ async fn prove(identity: &Identity, proof: &Proof, now: i64) -> Result<Proven> {
             if ends <= now {
                 return Err(refused("application credential expired"));
             }
-            let user = user::table::by_id(&identity.db, &credential.user_id).await?;
+            let user = user::table::by_id(&state.db, &credential.user_id).await?;
             Ok(Proven {
                 user: user.ok_or_else(|| refused("user is gone"))?,
                 methods: payload::APPLICATION_CREDENTIAL,
@@ -132,7 +130,7 @@ async fn prove(identity: &Identity, proof: &Proof, now: i64) -> Result<Proven> {
     }
 }
 
-async fn scope(identity: &Identity, proven: &Proven, wanted: &Wanted) -> Result<Scope> {
+async fn scope(state: &State, proven: &Proven, wanted: &Wanted) -> Result<Scope> {
     if let Some(c) = &proven.credential {
         if !matches!(wanted, Wanted::Default) {
             return Err(refused("application credentials cannot request a scope"));
@@ -152,9 +150,9 @@ async fn scope(identity: &Identity, proven: &Proven, wanted: &Wanted) -> Result<
     match wanted {
         Wanted::Unscoped => Ok(Scope::Unscoped),
         Wanted::System => Ok(Scope::System),
-        Wanted::Default => default_scope(identity, &proven.user).await,
+        Wanted::Default => default_scope(state, &proven.user).await,
         Wanted::Project(reference) => {
-            let project = find_project(identity, reference).await?;
+            let project = find_project(state, reference).await?;
             let project = project
                 .filter(|p| !p.is_domain)
                 .ok_or_else(|| refused("unknown project"))?;
@@ -162,7 +160,7 @@ async fn scope(identity: &Identity, proven: &Proven, wanted: &Wanted) -> Result<
         }
         Wanted::Domain(reference) => {
             let domain =
-                find_domain(identity, reference.id.as_deref(), reference.name.as_deref()).await?;
+                find_domain(state, reference.id.as_deref(), reference.name.as_deref()).await?;
             Ok(Scope::Domain(
                 domain.ok_or_else(|| refused("unknown domain"))?.id,
             ))
@@ -171,16 +169,16 @@ async fn scope(identity: &Identity, proven: &Proven, wanted: &Wanted) -> Result<
 }
 
 /// The user's default project if the user can use it; otherwise no scope.
-async fn default_scope(identity: &Identity, user: &User) -> Result<Scope> {
+async fn default_scope(state: &State, user: &User) -> Result<Scope> {
     let Some(id) = &user.default_project_id else {
         return Ok(Scope::Unscoped);
     };
-    let project = project::table::by_id(&identity.db, id).await?;
+    let project = project::table::by_id(&state.db, id).await?;
     let Some(project) = project.filter(|p| p.enabled && !p.is_domain) else {
         return Ok(Scope::Unscoped);
     };
-    if roles(identity, &user.id, "project", id).await?.is_empty()
-        || project::ops::enabled_domain_of(identity, &project)
+    if roles(state, &user.id, "project", id).await?.is_empty()
+        || project::ops::enabled_domain_of(state, &project)
             .await?
             .is_none()
     {
@@ -191,36 +189,36 @@ async fn default_scope(identity: &Identity, user: &User) -> Result<Scope> {
 
 /// Decrypts a token and checks everything that it refers to. The result may be
 /// two seconds old.
-pub(crate) async fn validate(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
+pub(crate) async fn validate(state: &State, token: &str) -> Result<Arc<Valid>> {
     let now = clock::now_micros() / MICROS;
     // Padding does not make it another token.
     let token = token.trim_end_matches('=');
-    if let Some(valid) = identity.cache.get(token)
+    if let Some(valid) = state.cache.get(token)
         && valid.payload.expires_at > now
     {
         return Ok(valid);
     }
-    let valid = validate_uncached(identity, token).await?;
-    identity.cache.put(token, valid.clone());
+    let valid = validate_uncached(state, token).await?;
+    state.cache.put(token, valid.clone());
     Ok(valid)
 }
 
 /// As [`validate`], by the present contents of the database.
-pub(crate) async fn validate_uncached(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
+pub(crate) async fn validate_uncached(state: &State, token: &str) -> Result<Arc<Valid>> {
     let now = clock::now_micros() / MICROS;
-    validate_at(identity, token, now).await
+    validate_at(state, token, now).await
 }
 
 /// As [`validate_uncached`], but accepts a token for two days after its end: a
 /// service finishes what a caller began before it.
-pub(crate) async fn validate_expired(identity: &Identity, token: &str) -> Result<Arc<Valid>> {
+pub(crate) async fn validate_expired(state: &State, token: &str) -> Result<Arc<Valid>> {
     let now = clock::now_micros() / MICROS;
-    validate_at(identity, token, now - EXPIRED_WINDOW).await
+    validate_at(state, token, now - EXPIRED_WINDOW).await
 }
 
 /// Validates a token that is not expired at `now`, seconds.
-async fn validate_at(identity: &Identity, token: &str, now: i64) -> Result<Arc<Valid>> {
-    let (issued_at, bytes) = identity
+async fn validate_at(state: &State, token: &str, now: i64) -> Result<Arc<Valid>> {
+    let (issued_at, bytes) = state
         .keys
         .open_token(token)
         .ok_or_else(|| refused("not our token"))?;
@@ -228,10 +226,10 @@ async fn validate_at(identity: &Identity, token: &str, now: i64) -> Result<Arc<V
     if payload.expires_at <= now {
         return Err(refused("expired"));
     }
-    if table::any(&identity.db, &payload.audit_ids).await? {
+    if table::any(&state.db, &payload.audit_ids).await? {
         return Err(refused("revoked"));
     }
-    let valid = Arc::new(fill(identity, payload, issued_at).await?);
+    let valid = Arc::new(fill(state, payload, issued_at).await?);
     if issued_at < valid.user.tokens_after {
         return Err(refused("issued before the user's tokens were revoked"));
     }
@@ -239,8 +237,8 @@ async fn validate_at(identity: &Identity, token: &str, now: i64) -> Result<Arc<V
 }
 
 /// Loads the objects of a payload; rejects missing or disabled ones.
-async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<Valid> {
-    let db = &identity.db;
+async fn fill(state: &State, payload: Payload, issued_at: i64) -> Result<Valid> {
+    let db = &state.db;
     let user = user::table::by_id(db, &payload.user_id).await?;
     let user = user
         .filter(|u| u.enabled)
@@ -266,7 +264,7 @@ async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<V
         Scope::Domain(id) => ("domain", id.clone()),
         Scope::System => ("system", "all".to_owned()),
     };
-    let mut held = roles(identity, &user.id, kind, &target_id).await?;
+    let mut held = roles(state, &user.id, kind, &target_id).await?;
     let mut used = None;
     if let Scope::AppCredential { id, .. } = &payload.scope {
         let credential = user::table::credential(db, id).await?;
@@ -284,7 +282,7 @@ async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<V
             .filter(|p| p.enabled)
             .ok_or_else(|| refused("target was deleted or is disabled"))?;
         if !found.is_domain {
-            let domain = project::ops::enabled_domain_of(identity, &found).await?;
+            let domain = project::ops::enabled_domain_of(state, &found).await?;
             let domain = domain.ok_or_else(|| refused("parent or domain is disabled"))?;
             target_domain_name = domain.name;
         }
@@ -303,18 +301,13 @@ async fn fill(identity: &Identity, payload: Payload, issued_at: i64) -> Result<V
 }
 
 /// Effective roles on a target: assigned and implied ones.
-async fn roles(
-    identity: &Identity,
-    user_id: &str,
-    kind: &str,
-    target: &str,
-) -> Result<Vec<role::Role>> {
-    let held = role::table::held(&identity.db, user_id, kind, target).await?;
+async fn roles(state: &State, user_id: &str, kind: &str, target: &str) -> Result<Vec<role::Role>> {
+    let held = role::table::held(&state.db, user_id, kind, target).await?;
     if held.is_empty() {
         return Ok(vec![]);
     }
-    let all = role::table::list(&identity.db).await?;
-    let implied = role::table::implied(&identity.db).await?;
+    let all = role::table::list(&state.db).await?;
+    let implied = role::table::implied(&state.db).await?;
     Ok(role::with_implied(&all, &implied, &held))
 }
 
@@ -328,9 +321,9 @@ pub(crate) enum Extent {
 }
 
 /// Revokes tokens; takes effect on this server at once.
-pub(crate) async fn revoke(identity: &Identity, valid: &Valid, extent: Extent) -> Result<()> {
+pub(crate) async fn revoke(state: &State, valid: &Valid, extent: Extent) -> Result<()> {
     let now = clock::now_micros() / MICROS;
-    let revoked = db::write!(identity.db, |tx| {
+    let revoked = db::write!(state.db, |tx| {
         table::forget(tx, now - EXPIRED_WINDOW).await?;
         // The first audit id is the token's own, the last one that of the
         // chain's first token, which every token of the chain carries.
@@ -344,7 +337,7 @@ pub(crate) async fn revoke(identity: &Identity, valid: &Valid, extent: Extent) -
         }
         Ok(())
     });
-    identity.cache.clear();
+    state.cache.clear();
     match revoked {
         // Another request revokes the same token concurrently.
         Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
@@ -353,51 +346,51 @@ pub(crate) async fn revoke(identity: &Identity, valid: &Valid, extent: Extent) -
 }
 
 pub(crate) async fn find_domain(
-    identity: &Identity,
+    state: &State,
     id: Option<&str>,
     name: Option<&str>,
 ) -> Result<Option<Project>> {
     let found = match (id, name) {
-        (Some(id), _) => project::table::by_id(&identity.db, id).await?,
-        (None, Some(name)) => project::table::by_name(&identity.db, "", name).await?,
+        (Some(id), _) => project::table::by_id(&state.db, id).await?,
+        (None, Some(name)) => project::table::by_name(&state.db, "", name).await?,
         (None, None) => None,
     };
     Ok(found.filter(|d| d.is_domain))
 }
 
-async fn find_user(identity: &Identity, r: &Reference) -> Result<Option<User>> {
+async fn find_user(state: &State, r: &Reference) -> Result<Option<User>> {
     if let Some(id) = &r.id {
-        return user::table::by_id(&identity.db, id).await;
+        return user::table::by_id(&state.db, id).await;
     }
-    let domain = find_domain(identity, r.domain_id.as_deref(), r.domain_name.as_deref()).await?;
+    let domain = find_domain(state, r.domain_id.as_deref(), r.domain_name.as_deref()).await?;
     match (domain, &r.name) {
-        (Some(domain), Some(name)) => user::table::by_name(&identity.db, &domain.id, name).await,
+        (Some(domain), Some(name)) => user::table::by_name(&state.db, &domain.id, name).await,
         _ => Ok(None),
     }
 }
 
-async fn find_project(identity: &Identity, r: &Reference) -> Result<Option<Project>> {
+async fn find_project(state: &State, r: &Reference) -> Result<Option<Project>> {
     if let Some(id) = &r.id {
-        return project::table::by_id(&identity.db, id).await;
+        return project::table::by_id(&state.db, id).await;
     }
-    let domain = find_domain(identity, r.domain_id.as_deref(), r.domain_name.as_deref()).await?;
+    let domain = find_domain(state, r.domain_id.as_deref(), r.domain_name.as_deref()).await?;
     match (domain, &r.name) {
-        (Some(domain), Some(name)) => project::table::by_name(&identity.db, &domain.id, name).await,
+        (Some(domain), Some(name)) => project::table::by_name(&state.db, &domain.id, name).await,
         _ => Ok(None),
     }
 }
 
 async fn find_credential(
-    identity: &Identity,
+    state: &State,
     credential: &Reference,
     user: &Reference,
 ) -> Result<Option<user::table::AppCredential>> {
     if let Some(id) = &credential.id {
-        return user::table::credential(&identity.db, id).await;
+        return user::table::credential(&state.db, id).await;
     }
-    match (find_user(identity, user).await?, &credential.name) {
+    match (find_user(state, user).await?, &credential.name) {
         (Some(user), Some(name)) => {
-            user::table::credential_by_name(&identity.db, &user.id, name).await
+            user::table::credential_by_name(&state.db, &user.id, name).await
         }
         _ => Ok(None),
     }

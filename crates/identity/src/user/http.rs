@@ -10,9 +10,10 @@ use crate::envelope::{Many, One};
 use crate::fields::{Change, New};
 use crate::group::GroupBody;
 use crate::listing::{PAGING, list as listing};
+use crate::policy;
 use crate::project;
 use crate::project::wire::ProjectBody;
-use crate::{Identity, policy};
+use crate::state::State;
 
 const FILTERS: &[Param] = &[
     Param::text("name", "Users of this name.").comparable(),
@@ -27,7 +28,7 @@ const FILTERS: &[Param] = &[
     Param::text("password_expires_at", "Users whose password expires then."),
 ];
 
-pub(crate) fn routes() -> Vec<Route<Identity>> {
+pub(crate) fn routes() -> Vec<Route<State>> {
     vec![
         get("/v3/users", &policy::LIST_USERS, "List users.", list).query(&[PAGING, FILTERS]),
         post("/v3/users", &policy::CREATE_USER, "Create a user.", create),

@@ -7,18 +7,19 @@ use super::wire::{PasswordChange, UserFields};
 use super::{User, table};
 use crate::attributes::{Attributes, merge_extra};
 use crate::errors::{as_conflict, missing};
-use crate::{Identity, options, password, project, role};
+use crate::state::State;
+use crate::{options, password, project, role};
 
 const MICROS: i64 = 1_000_000;
 
-pub(crate) async fn get(identity: &Identity, id: &str) -> Result<User> {
-    let found = table::by_id(&identity.db, id).await?;
+pub(crate) async fn get(state: &State, id: &str) -> Result<User> {
+    let found = table::by_id(&state.db, id).await?;
     found.ok_or_else(|| missing("user", id))
 }
 
 /// Whether a user holds the role admin, or one that implies it, on anything.
-pub(crate) async fn holds_admin(identity: &Identity, user_id: &str) -> Result<bool> {
-    let db = &identity.db;
+pub(crate) async fn holds_admin(state: &State, user_id: &str) -> Result<bool> {
+    let db = &state.db;
     let held = role::table::held_anywhere(db, user_id).await?;
     if held.is_empty() {
         return Ok(false);
@@ -30,11 +31,7 @@ pub(crate) async fn holds_admin(identity: &Identity, user_id: &str) -> Result<bo
 }
 
 /// Creates a user in an existing domain.
-pub(crate) async fn create(
-    identity: &Identity,
-    domain_id: &str,
-    mut fields: UserFields,
-) -> Result<User> {
+pub(crate) async fn create(state: &State, domain_id: &str, mut fields: UserFields) -> Result<User> {
     let mut user = User {
         id: ids::hex(),
         name: fields.name.take().unwrap_or_default(),
@@ -48,33 +45,33 @@ pub(crate) async fn create(
         options: Attributes::default(),
         extra: Attributes::default(),
     };
-    check(identity, &fields).await?;
-    crate::domain::ops::get(identity, domain_id).await?;
+    check(state, &fields).await?;
+    crate::domain::ops::get(state, domain_id).await?;
     let secret = fields.password.take().flatten();
     apply(&mut user, fields)?;
     if let Some(secret) = secret {
         user.password_hash = Some(password::hash(secret).await?);
     }
-    let stored = db::write!(identity.db, |tx| {
+    let stored = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
         refuse_similar(tx, &user).await?;
         user.insert(tx).await
     });
-    identity.cache.clear();
+    state.cache.clear();
     stored.map_err(|e| duplicate(e, &user))?;
     Ok(user)
 }
 
 /// Changes the given fields. A new password and disabling invalidate all tokens
 /// of the user.
-pub(crate) async fn update(identity: &Identity, id: &str, mut fields: UserFields) -> Result<User> {
-    check(identity, &fields).await?;
+pub(crate) async fn update(state: &State, id: &str, mut fields: UserFields) -> Result<User> {
+    check(state, &fields).await?;
     // Hashing takes too long for a transaction.
     let hash = match fields.password.take().flatten() {
         Some(secret) => Some(password::hash(secret).await?),
         None => None,
     };
-    let stored = db::write!(identity.db, |tx| {
+    let stored = db::write!(state.db, |tx| {
         // A changed password must not be requested again.
         tx.write_receipt().await?;
         let Some(mut user) = table::lock(tx, id).await? else {
@@ -104,30 +101,26 @@ pub(crate) async fn update(identity: &Identity, id: &str, mut fields: UserFields
         updated.map_err(|e| duplicate(e, &user))?;
         Ok(user)
     });
-    identity.cache.clear();
+    state.cache.clear();
     stored
 }
 
-pub(crate) async fn delete(identity: &Identity, id: &str) -> Result<()> {
-    let deleted = db::write!(identity.db, |tx| {
+pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
+    let deleted = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
         if table::delete(tx, id).await? == 0 {
             return Err(missing("user", id));
         }
         Ok(())
     });
-    identity.cache.clear();
+    state.cache.clear();
     deleted
 }
 
 /// Changes the user's own password, authenticated by the old one.
-pub(crate) async fn change_password(
-    identity: &Identity,
-    id: &str,
-    change: PasswordChange,
-) -> Result<()> {
+pub(crate) async fn change_password(state: &State, id: &str, change: PasswordChange) -> Result<()> {
     let PasswordChange { original, password } = change;
-    let found = table::by_id(&identity.db, id).await?.filter(|u| u.enabled);
+    let found = table::by_id(&state.db, id).await?.filter(|u| u.enabled);
     let hash = found.as_ref().and_then(|u| u.password_hash.clone());
     if !password::verify(original, hash).await? {
         return Err(Error::unauthenticated());
@@ -140,11 +133,11 @@ pub(crate) async fn change_password(
         ));
     }
     let hash = password::hash(password).await?;
-    let changed = db::write!(identity.db, |tx| {
+    let changed = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
         table::change_password(tx, &user, &hash, void_from(&user)).await
     });
-    identity.cache.clear();
+    state.cache.clear();
     // Hashing takes a while: the user may have been disabled in that time, or
     // have got another password.
     if changed? == 0 {
@@ -160,9 +153,9 @@ fn void_from(user: &User) -> i64 {
 }
 
 /// Checks that need the database, before anything is written.
-async fn check(identity: &Identity, fields: &UserFields) -> Result<()> {
+async fn check(state: &State, fields: &UserFields) -> Result<()> {
     if let Some(Some(id)) = &fields.default_project_id
-        && project::table::by_id(&identity.db, id)
+        && project::table::by_id(&state.db, id)
             .await?
             .is_some_and(|p| p.is_domain)
     {

@@ -1,0 +1,20 @@
+//! What the operations of identity share.
+
+use std::sync::Arc;
+
+use db::Db;
+use kernel::Enforcer;
+
+use crate::catalog::Listing;
+use crate::token::cache::Cache;
+use crate::token::keyring::Keyring;
+
+/// The state of all operations and routes; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub db: Db,
+    pub keys: Arc<Keyring>,
+    pub cache: Arc<Cache>,
+    pub catalog: Arc<[Listing]>,
+    pub policies: Arc<dyn Enforcer>,
+}
