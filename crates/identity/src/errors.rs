@@ -22,6 +22,11 @@ pub(crate) fn missing(what: &str, id: &str) -> Error {
     Error::new(Kind::NotFound, format!("Could not find {what}: {id}."))
 }
 
+/// 401; the reason is logged and not shown.
+pub(crate) fn unauthenticated(why: &str) -> Error {
+    Error::unauthenticated().context(why)
+}
+
 pub(crate) fn forbidden(rule: &Rule) -> Error {
     forbidden_action(rule.name)
 }

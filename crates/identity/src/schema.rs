@@ -79,11 +79,11 @@ mod tests {
     use db::{Table, values};
 
     use super::*;
+    use crate::app_credential::AppCredential;
     use crate::attributes::Attributes;
     use crate::project::Project;
     use crate::role::{Assignment, Role};
     use crate::user::User;
-    use crate::user::table::AppCredential;
 
     async fn same<T: Table + std::fmt::Debug>(db: &db::Db, row: T) {
         let mut named = T::COLUMNS.to_vec();

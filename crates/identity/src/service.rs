@@ -13,6 +13,7 @@ use crate::catalog::{self, CatalogEntry, Listing};
 use crate::dialect::Keystone;
 use crate::state::State;
 use crate::token::keyring::Keyring;
+use crate::token::ops::validate::validate;
 use crate::{app_credential, domain, grant, group, project, role, token, user};
 
 /// Keystone's limit of a body, in bytes.
@@ -83,7 +84,7 @@ impl Identity {
 #[async_trait]
 impl rest::Authenticator for Identity {
     async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx> {
-        let valid = token::ops::validate(&self.0, token).await?;
+        let valid = validate(&self.0, token).await?;
         Ok(valid.ctx(request_id))
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use kernel::{Error, Result, Rule, Target};
 use rest::{Created, Json, NoContent, Param, Route, delete, get, post};
 
-use super::ops;
 use super::wire::{CredentialBody, CredentialFields};
+use super::{ops, table};
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
 use crate::fields::New;
@@ -14,8 +14,8 @@ use crate::listing::{PAGING, list as listing};
 use crate::policy;
 use crate::role;
 use crate::state::State;
-use crate::token::{self, Valid};
-use crate::user::table;
+use crate::token::Valid;
+use crate::token::ops::validate::validate_uncached;
 
 const FILTERS: &[Param] =
     &[Param::text("name", "Application credentials of this name.").comparable()];
@@ -62,7 +62,7 @@ async fn by<B>(call: &Call<B>, rule: &'static Rule) -> Result<Arc<Valid>> {
     let token = call.header("x-auth-token");
     let token = token.ok_or_else(Error::unauthenticated)?;
     // A credential outlives the token, so the cache does not decide.
-    let valid = token::ops::validate_uncached(&call.state, token).await?;
+    let valid = validate_uncached(&call.state, token).await?;
     ops::unrestricted(&call.state, &valid).await?;
     Ok(valid)
 }
@@ -71,7 +71,7 @@ async fn list(call: Call) -> Result<Json<Many<CredentialBody>>> {
     by(&call, &policy::LIST_APP_CREDENTIALS).await?;
     let user = call.param("user_id")?;
     let all = role::table::list(&call.state.db).await?;
-    let found = table::credentials(&call.state.db, user).await?;
+    let found = table::of_user(&call.state.db, user).await?;
     let items = found
         .into_iter()
         .map(|c| CredentialBody::new(c, &all, call.base()))

@@ -7,15 +7,15 @@ use kernel::{Error, Kind, Result, clock, ids};
 use serde_json::Value;
 
 use super::wire::CredentialFields;
+use super::{AppCredential, table};
 use crate::errors::{as_conflict, missing, wrong};
 use crate::password;
 use crate::role::Role;
 use crate::state::State;
 use crate::token::Valid;
-use crate::user::table::{self, AppCredential};
 
 pub(crate) async fn get(state: &State, user_id: &str, id: &str) -> Result<AppCredential> {
-    let found = table::credential(&state.db, id).await?;
+    let found = table::by_id(&state.db, id).await?;
     found
         .filter(|c| c.user_id == user_id)
         .ok_or_else(|| missing("Application Credential", id))
@@ -87,7 +87,7 @@ pub(crate) async fn create(
 pub(crate) async fn delete(state: &State, user_id: &str, id: &str) -> Result<()> {
     let deleted = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
-        if table::delete_credential(tx, user_id, id).await? == 0 {
+        if table::delete(tx, user_id, id).await? == 0 {
             return Err(missing("Application Credential", id));
         }
         Ok(())
@@ -156,7 +156,7 @@ pub(crate) async fn unrestricted(state: &State, by: &Valid) -> Result<()> {
     let crate::token::payload::Scope::AppCredential { id, .. } = &by.payload.scope else {
         return Ok(());
     };
-    let own = table::credential(&state.db, id).await?;
+    let own = table::by_id(&state.db, id).await?;
     if own.is_some_and(|c| c.unrestricted) {
         return Ok(());
     }

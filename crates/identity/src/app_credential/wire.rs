@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::AppCredential;
 use crate::envelope::{SelfLink, nouns};
 use crate::fields::{Field, FromObject, Holds, LONG, Object, Unknown, field};
 use crate::listing::{Filter, Listed};
 use crate::role::Role;
-use crate::user::table::AppCredential;
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct CredentialRole {

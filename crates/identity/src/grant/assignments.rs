@@ -134,7 +134,7 @@ async fn list(call: Call) -> Result<Json<Many<AssignmentBody>>> {
     for granted in role::table::assignments(db).await? {
         let held = [granted.role_id.clone()];
         let roles = if effective {
-            role::with_implied(&names.roles, &names.implied, &held)
+            role::effective::with_implied(&names.roles, &names.implied, &held)
         } else {
             names
                 .roles

@@ -2,11 +2,12 @@
 
 use kernel::{Error, Kind, Result, Target};
 
+use crate::app_credential;
 use crate::errors::missing;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment};
 use crate::state::State;
-use crate::user::{self, User};
+use crate::user::User;
 
 /// The target of a grant.
 #[derive(Debug, Clone)]
@@ -87,7 +88,7 @@ pub(crate) async fn revoke(state: &State, a: &Assignment) -> Result<()> {
             return Err(absent(a));
         }
         if a.kind == "project" {
-            user::table::delete_credentials(tx, &a.user_id, &a.target_id).await?;
+            app_credential::table::delete_in_project(tx, &a.user_id, &a.target_id).await?;
         }
         Ok(())
     });

@@ -1,6 +1,7 @@
 //! Projects and domains; a domain is a project with `is_domain`.
 
 pub(crate) mod change;
+pub(crate) mod hierarchy;
 pub(crate) mod http;
 pub(crate) mod ops;
 pub(crate) mod table;

@@ -4,6 +4,7 @@ use db::Table as _;
 use kernel::{Error, Result, ids};
 
 use super::change::{apply, refuse_similar};
+use super::hierarchy::{children, enabled_domain_of};
 use super::wire::ProjectFields;
 use super::{MAX_DEPTH, Project, table};
 use crate::attributes::Attributes;
@@ -97,7 +98,8 @@ pub(crate) async fn update(state: &State, id: &str, fields: ProjectFields) -> Re
     if project.is_domain {
         return crate::domain::ops::update(state, id, fields.common).await;
     }
-    if fields.common.enabled == Some(false) && children(state, id).await?.iter().any(|p| p.enabled)
+    if fields.common.enabled == Some(false)
+        && children(&state.db, id).await?.iter().any(|p| p.enabled)
     {
         return Err(Error::forbidden(format!(
             "Cannot disable project {id} since its subtree contains enabled projects."
@@ -105,7 +107,7 @@ pub(crate) async fn update(state: &State, id: &str, fields: ProjectFields) -> Re
     }
     if fields.common.enabled == Some(true)
         && !project.enabled
-        && enabled_domain_of(state, &project).await?.is_none()
+        && enabled_domain_of(&state.db, &project).await?.is_none()
     {
         return Err(Error::forbidden(format!(
             "Cannot enable project {id} since it has disabled parents"
@@ -155,7 +157,7 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
     if options::is_set(&project.options.0, options::IMMUTABLE) {
         return Err(immutable("delete", "project", id));
     }
-    if !children(state, id).await?.is_empty() {
+    if !children(&state.db, id).await?.is_empty() {
         return Err(Error::forbidden(format!(
             "Cannot delete the project {id} since it is not a leaf in the hierarchy. Use the cascade option if you want to delete a whole subtree."
         )));
@@ -163,32 +165,6 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
     let deleted = db::write!(state.db, |tx| table::delete(tx, id).await);
     state.cache.clear();
     deleted.map(|_| ())
-}
-
-/// The domain of a project, if the domain and all projects between them are
-/// enabled.
-pub(crate) async fn enabled_domain_of(state: &State, project: &Project) -> Result<Option<Project>> {
-    let db = &state.db;
-    let mut parent = project.parent_id.clone();
-    for _ in 0..=MAX_DEPTH {
-        match parent.filter(|id| *id != project.domain_id) {
-            None => break,
-            Some(id) => match table::by_id(db, &id).await? {
-                Some(above) if above.enabled => parent = above.parent_id,
-                _ => return Ok(None),
-            },
-        }
-    }
-    let domain = table::by_id(db, &project.domain_id).await?;
-    Ok(domain.filter(|d| d.enabled))
-}
-
-async fn children(state: &State, id: &str) -> Result<Vec<Project>> {
-    let all = table::list(&state.db).await?;
-    Ok(all
-        .into_iter()
-        .filter(|p| p.parent_id.as_deref() == Some(id))
-        .collect())
 }
 
 fn duplicate(e: Error, p: &Project) -> Error {

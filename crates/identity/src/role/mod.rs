@@ -1,5 +1,6 @@
 //! Roles, implied roles and assignments.
 
+pub(crate) mod effective;
 pub(crate) mod http;
 pub(crate) mod ops;
 pub(crate) mod table;
@@ -42,28 +43,6 @@ pub(crate) struct Assignment {
     pub kind: String,
     pub target_id: String,
     pub role_id: String,
-}
-
-/// Adds all directly and indirectly implied roles.
-pub(crate) fn with_implied(
-    all: &[Role],
-    implied: &[(String, String)],
-    held: &[String],
-) -> Vec<Role> {
-    let mut ids: Vec<String> = held.to_vec();
-    let mut at = 0;
-    while at < ids.len() {
-        for (prior, next) in implied {
-            if *prior == ids[at] && !ids.contains(next) {
-                ids.push(next.clone());
-            }
-        }
-        at += 1;
-    }
-    all.iter()
-        .filter(|r| ids.contains(&r.id))
-        .cloned()
-        .collect()
 }
 
 /// Roles of the default policies; they are immutable.

@@ -7,6 +7,8 @@ use rest::{Access, Choices, Created, Json, NoContent, Param, Route, With, delete
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::ops::revoke::Extent;
+use super::ops::validate::{validate, validate_expired};
 use super::request::AuthRequest;
 use super::wire::TokenBody;
 use super::{Valid, ops};
@@ -137,7 +139,7 @@ async fn version(call: Call) -> Result<Json<VersionBody>> {
 }
 
 async fn issue(call: Call<AuthRequest>) -> Result<With<Created<TokenBody>>> {
-    let (token, valid) = ops::issue(&call.state, call.body()?).await?;
+    let (token, valid) = ops::issue::issue(&call.state, call.body()?).await?;
     let body = TokenBody::new(&valid, rendered_catalog(&call));
     Ok(subject(Created(body), token))
 }
@@ -188,9 +190,9 @@ async fn subject_token(call: &Call, purpose: Use) -> Result<(String, Arc<Valid>)
         .ok_or_else(|| Error::not_found("Token", "without X-Subject-Token"))?;
     let permitted = purpose.is_permitted(caller);
     let about = if permitted && flag(call, "allow_expired") {
-        ops::validate_expired(state, subject).await
+        validate_expired(state, subject).await
     } else {
-        ops::validate(state, subject).await
+        validate(state, subject).await
     };
     let about = about.map_err(|e| match e.kind {
         Kind::Unauthenticated => Error::new(Kind::NotFound, "Could not recognize Fernet token"),
@@ -212,12 +214,8 @@ async fn show(call: Call) -> Result<With<Json<TokenBody>>> {
 async fn revoke(call: Call) -> Result<NoContent> {
     let (_, valid) = subject_token(&call, Use::Revoke).await?;
     let single = ["false", "0"].contains(&call.asked("cascade").unwrap_or_default());
-    let extent = if single {
-        ops::Extent::One
-    } else {
-        ops::Extent::Chain
-    };
-    ops::revoke(&call.state, &valid, extent).await?;
+    let extent = if single { Extent::One } else { Extent::Chain };
+    ops::revoke::revoke(&call.state, &valid, extent).await?;
     Ok(NoContent)
 }
 

@@ -11,7 +11,7 @@ use kernel::{Error, Result, clock};
 use pki::{FileStamp, KeyDirLock};
 
 use super::fernet::{self, Key};
-use super::ops::LIFETIME;
+use super::time::{self, LIFETIME};
 
 /// Number of keys; tokens of older keys cannot be decrypted any more.
 const MAX_ACTIVE: usize = 3;
@@ -189,7 +189,7 @@ impl Keyring {
     fn named_at(&self, number: u32) -> Result<i64> {
         let path = self.dir.join(number.to_string());
         let found = std::fs::metadata(&path).map_err(|e| failed(&path, e))?;
-        Ok(found.ctime() * 1_000_000 + found.ctime_nsec() / 1_000)
+        Ok(time::micros(found.ctime()) + found.ctime_nsec() / 1_000)
     }
 
     /// Makes the staged key primary, stages a new one, and deletes the oldest
@@ -240,7 +240,7 @@ impl Keyring {
             } else {
                 self.named_at(*successor)?
             };
-            let end = until + LIFETIME * 1_000_000;
+            let end = until + time::micros(LIFETIME);
             if end > clock::now_micros() {
                 return Err(Error::new(
                     kernel::Kind::Precondition,

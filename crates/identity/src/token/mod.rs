@@ -8,13 +8,15 @@ pub(crate) mod ops;
 pub(crate) mod payload;
 pub(crate) mod request;
 pub(crate) mod table;
+pub(crate) mod time;
 pub(crate) mod wire;
 
 use kernel::{Ctx, Scope};
 
+use crate::app_credential::AppCredential;
 use crate::project::Project;
 use crate::role::Role;
-use crate::user::{User, table::AppCredential};
+use crate::user::User;
 use payload::Payload;
 
 /// A valid token with all of its data.

@@ -4,8 +4,8 @@ use kernel::clock;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Valid;
 use super::payload::{Scope, method_names};
+use super::{Valid, time};
 use crate::catalog::CatalogService;
 
 /// An object by id and name.
@@ -112,8 +112,8 @@ impl TokenBody {
                 domain: named(&valid.user.domain_id, &valid.user_domain_name),
             },
             audit_ids: p.audit_ids.clone(),
-            expires_at: clock::iso_micros_z(p.expires_at * 1_000_000),
-            issued_at: clock::iso_micros_z(valid.issued_at * 1_000_000),
+            expires_at: clock::iso_micros_z(time::micros(p.expires_at)),
+            issued_at: clock::iso_micros_z(time::micros(valid.issued_at)),
             is_domain: project.as_ref().map(|_| false),
             project,
             domain,

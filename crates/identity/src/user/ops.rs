@@ -1,16 +1,16 @@
 //! Creating, changing and deleting users.
 
 use db::{Table as _, Tx};
-use kernel::{Error, Result, clock, ids};
+use kernel::{Error, Result, ids};
 
 use super::wire::{PasswordChange, UserFields};
 use super::{User, table};
 use crate::attributes::{Attributes, merge_extra};
 use crate::errors::{as_conflict, missing};
+use crate::role::effective;
 use crate::state::State;
-use crate::{options, password, project, role};
-
-const MICROS: i64 = 1_000_000;
+use crate::token::time;
+use crate::{options, password, project};
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<User> {
     let found = table::by_id(&state.db, id).await?;
@@ -19,14 +19,7 @@ pub(crate) async fn get(state: &State, id: &str) -> Result<User> {
 
 /// Whether a user holds the role admin, or one that implies it, on anything.
 pub(crate) async fn holds_admin(state: &State, user_id: &str) -> Result<bool> {
-    let db = &state.db;
-    let held = role::table::held_anywhere(db, user_id).await?;
-    if held.is_empty() {
-        return Ok(false);
-    }
-    let all = role::table::list(db).await?;
-    let implied = role::table::implied(db).await?;
-    let roles = role::with_implied(&all, &implied, &held);
+    let roles = effective::on_any_target(&state.db, user_id).await?;
     Ok(roles.iter().any(|r| r.name == "admin"))
 }
 
@@ -149,7 +142,7 @@ pub(crate) async fn change_password(state: &State, id: &str, change: PasswordCha
 /// Tokens have whole seconds and are dated to now or to `tokens_after`,
 /// whichever is later: all issued tokens are before this time.
 fn void_from(user: &User) -> i64 {
-    user.tokens_after.max(clock::now_micros() / MICROS) + 1
+    user.tokens_after.max(time::now()) + 1
 }
 
 /// Checks that need the database, before anything is written.

@@ -1,4 +1,4 @@
-//! SQL of `identity_user` and `app_credential`.
+//! SQL of `identity_user`.
 
 use db::{Column as _, Db, Table as _, Tx, values};
 use kernel::Result;
@@ -101,87 +101,4 @@ pub(crate) async fn list(db: &Db) -> Result<Vec<User>> {
         .query(&format!("{} ORDER BY name, id", User::select()), vec![])
         .await?;
     rows.iter().map(User::read).collect()
-}
-
-/// An application credential as stored.
-#[derive(Debug, Clone)]
-pub(crate) struct AppCredential {
-    pub id: String,
-    pub name: String,
-    pub user_id: String,
-    pub project_id: String,
-    pub secret_hash: String,
-    /// Role ids.
-    pub roles: Vec<String>,
-    /// Microseconds.
-    pub expires_at: Option<i64>,
-    pub description: Option<String>,
-    /// Whether its tokens may manage application credentials.
-    pub unrestricted: bool,
-}
-
-db::columns! {
-    AppCredential in "app_credential" {
-        id, name, user_id, project_id, secret_hash, roles as json, expires_at, description,
-        unrestricted,
-    }
-}
-
-pub(crate) async fn credential(db: &Db, id: &str) -> Result<Option<AppCredential>> {
-    let row = db
-        .query_opt(
-            &format!("{} WHERE id = ?", AppCredential::select()),
-            values![id],
-        )
-        .await?;
-    row.as_ref().map(AppCredential::read).transpose()
-}
-
-pub(crate) async fn credential_by_name(
-    db: &Db,
-    user_id: &str,
-    name: &str,
-) -> Result<Option<AppCredential>> {
-    let row = db
-        .query_opt(
-            &format!("{} WHERE user_id = ? AND name = ?", AppCredential::select()),
-            values![user_id, name],
-        )
-        .await?;
-    row.as_ref().map(AppCredential::read).transpose()
-}
-
-/// All credentials of a user.
-pub(crate) async fn credentials(db: &Db, user_id: &str) -> Result<Vec<AppCredential>> {
-    let rows = db
-        .query(
-            &format!(
-                "{} WHERE user_id = ? ORDER BY name",
-                AppCredential::select()
-            ),
-            values![user_id],
-        )
-        .await?;
-    rows.iter().map(AppCredential::read).collect()
-}
-
-pub(crate) async fn delete_credential(tx: &mut Tx, user_id: &str, id: &str) -> Result<u64> {
-    tx.execute(
-        "DELETE FROM app_credential WHERE user_id = ? AND id = ?",
-        values![user_id, id],
-    )
-    .await
-}
-
-/// All application credentials of a user in a project.
-pub(crate) async fn delete_credentials(
-    tx: &mut Tx,
-    user_id: &str,
-    project_id: &str,
-) -> Result<u64> {
-    tx.execute(
-        "DELETE FROM app_credential WHERE user_id = ? AND project_id = ?",
-        values![user_id, project_id],
-    )
-    .await
 }

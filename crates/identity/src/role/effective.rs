@@ -1,0 +1,52 @@
+//! Effective roles of a user: the assigned ones and those that they imply.
+
+use db::Db;
+use kernel::Result;
+
+use super::{Role, table};
+
+/// The effective roles on a target.
+pub(crate) async fn on_target(
+    db: &Db,
+    user_id: &str,
+    kind: &str,
+    target_id: &str,
+) -> Result<Vec<Role>> {
+    load(db, &table::held(db, user_id, kind, target_id).await?).await
+}
+
+/// The effective roles on all targets together.
+pub(crate) async fn on_any_target(db: &Db, user_id: &str) -> Result<Vec<Role>> {
+    load(db, &table::held_anywhere(db, user_id).await?).await
+}
+
+async fn load(db: &Db, held: &[String]) -> Result<Vec<Role>> {
+    if held.is_empty() {
+        return Ok(vec![]);
+    }
+    let all = table::list(db).await?;
+    let implied = table::implied(db).await?;
+    Ok(with_implied(&all, &implied, held))
+}
+
+/// Adds all directly and indirectly implied roles.
+pub(crate) fn with_implied(
+    all: &[Role],
+    implied: &[(String, String)],
+    held: &[String],
+) -> Vec<Role> {
+    let mut ids: Vec<String> = held.to_vec();
+    let mut at = 0;
+    while at < ids.len() {
+        for (prior, next) in implied {
+            if *prior == ids[at] && !ids.contains(next) {
+                ids.push(next.clone());
+            }
+        }
+        at += 1;
+    }
+    all.iter()
+        .filter(|r| ids.contains(&r.id))
+        .cloned()
+        .collect()
+}

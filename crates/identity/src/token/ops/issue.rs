@@ -1,0 +1,45 @@
+//! Issuing tokens.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kernel::{Error, Result};
+
+use super::authenticate::authenticate;
+use super::load::load;
+use super::scope;
+use crate::errors::unauthenticated;
+use crate::state::State;
+use crate::token::payload::Payload;
+use crate::token::request::AuthRequest;
+use crate::token::{Valid, time};
+
+/// Authenticates, determines the scope, and encrypts a token.
+pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String, Arc<Valid>)> {
+    let now = time::now();
+    let proven = authenticate(state, &request.proof, now).await?;
+    let scope = scope::determine(&state.db, &proven, &request.wanted).await?;
+    let mut audit = [0_u8; 16];
+    aws_lc_rs::rand::fill(&mut audit).map_err(Error::internal)?;
+    let mut audit_ids = vec![URL_SAFE_NO_PAD.encode(audit)];
+    audit_ids.extend(proven.chain.last().cloned());
+    let payload = Payload {
+        user_id: proven.user.id.clone(),
+        methods: proven.methods,
+        scope,
+        expires_at: proven.expires_at,
+        audit_ids,
+    };
+    // A password change invalidates all tokens issued in the same second, so a
+    // token issued after it in that second is dated to the next second.
+    let issued_at = now.max(proven.user.tokens_after);
+    let token = state.keys.seal(issued_at, &payload.encode()?)?;
+    let valid = Arc::new(load(&state.db, payload, issued_at).await?);
+    // The tokens of the user were revoked while this one was being issued.
+    if issued_at < valid.user.tokens_after {
+        return Err(unauthenticated("the user's tokens were revoked meanwhile"));
+    }
+    state.cache.put(&token, valid.clone());
+    Ok((token, valid))
+}

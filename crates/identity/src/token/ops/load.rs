@@ -1,0 +1,77 @@
+//! Loading the objects that a token refers to.
+
+use db::Db;
+use kernel::Result;
+
+use crate::errors::unauthenticated;
+use crate::project::Project;
+use crate::project::hierarchy::enabled_domain_of;
+use crate::role::effective;
+use crate::token::Valid;
+use crate::token::payload::{Payload, Scope};
+use crate::user::User;
+use crate::{app_credential, project, user};
+
+/// Loads the objects of a payload; rejects missing or disabled ones.
+pub(super) async fn load(db: &Db, payload: Payload, issued_at: i64) -> Result<Valid> {
+    let (user, user_domain_name) = user_and_domain_name(db, &payload.user_id).await?;
+    let mut valid = Valid {
+        payload,
+        issued_at,
+        user,
+        user_domain_name,
+        target: None,
+        target_domain_name: String::new(),
+        roles: vec![],
+        credential: None,
+    };
+    let (kind, target_id) = match &valid.payload.scope {
+        Scope::Unscoped => return Ok(valid),
+        Scope::Project(id) | Scope::AppCredential { project_id: id, .. } => ("project", id.clone()),
+        Scope::Domain(id) => ("domain", id.clone()),
+        Scope::System => ("system", "all".to_owned()),
+    };
+    valid.roles = effective::on_target(db, &valid.user.id, kind, &target_id).await?;
+    if let Scope::AppCredential { id, .. } = &valid.payload.scope {
+        let credential = app_credential::table::by_id(db, id).await?;
+        let credential =
+            credential.ok_or_else(|| unauthenticated("application credential was deleted"))?;
+        valid.roles.retain(|r| credential.roles.contains(&r.id));
+        valid.credential = Some(credential);
+    }
+    if valid.roles.is_empty() {
+        return Err(unauthenticated("no role on the target"));
+    }
+    if kind != "system" {
+        let (target, domain_name) = target_and_domain_name(db, &target_id).await?;
+        valid.target = Some(target);
+        valid.target_domain_name = domain_name;
+    }
+    Ok(valid)
+}
+
+async fn user_and_domain_name(db: &Db, id: &str) -> Result<(User, String)> {
+    let user = user::table::by_id(db, id).await?;
+    let user = user
+        .filter(|u| u.enabled)
+        .ok_or_else(|| unauthenticated("user was deleted or is disabled"))?;
+    let domain = project::table::by_id(db, &user.domain_id).await?;
+    let domain = domain
+        .filter(|d| d.enabled)
+        .ok_or_else(|| unauthenticated("domain was deleted or is disabled"))?;
+    Ok((user, domain.name))
+}
+
+/// A project with the name of its domain; a domain with an empty text.
+async fn target_and_domain_name(db: &Db, id: &str) -> Result<(Project, String)> {
+    let target = project::table::by_id(db, id).await?;
+    let target = target
+        .filter(|p| p.enabled)
+        .ok_or_else(|| unauthenticated("target was deleted or is disabled"))?;
+    if target.is_domain {
+        return Ok((target, String::new()));
+    }
+    let domain = enabled_domain_of(db, &target).await?;
+    let domain = domain.ok_or_else(|| unauthenticated("parent or domain is disabled"))?;
+    Ok((target, domain.name))
+}

@@ -1,0 +1,9 @@
+//! Issuing, validating and revoking tokens.
+
+mod authenticate;
+pub(crate) mod issue;
+mod load;
+mod lookup;
+pub(crate) mod revoke;
+mod scope;
+pub(crate) mod validate;

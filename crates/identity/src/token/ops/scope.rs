@@ -1,0 +1,71 @@
+//! The scope of a new token.
+
+use db::Db;
+use kernel::{Error, Result};
+
+use super::authenticate::Proven;
+use super::lookup::{find_domain, find_project};
+use crate::errors::unauthenticated;
+use crate::project::{self, hierarchy::enabled_domain_of};
+use crate::role::effective;
+use crate::token::payload::Scope;
+use crate::token::request::Wanted;
+use crate::user::User;
+
+/// # Errors
+/// `Unauthenticated` for an unknown project or domain, and for a scope beside an
+/// application credential; `Forbidden` for another scope than that of a system
+/// token.
+pub(super) async fn determine(db: &Db, proven: &Proven, wanted: &Wanted) -> Result<Scope> {
+    if let Some(c) = &proven.credential {
+        if !matches!(wanted, Wanted::Default) {
+            let why = "application credentials cannot request a scope";
+            return Err(unauthenticated(why));
+        }
+        return Ok(Scope::AppCredential {
+            project_id: c.project_id.clone(),
+            id: c.id.clone(),
+        });
+    }
+    if proven.source_scope == Some(Scope::System)
+        && matches!(wanted, Wanted::Project(_) | Wanted::Domain(_))
+    {
+        return Err(Error::forbidden(
+            "You are not authorized to perform the requested action: rescope a scoped token.",
+        ));
+    }
+    match wanted {
+        Wanted::Unscoped => Ok(Scope::Unscoped),
+        Wanted::System => Ok(Scope::System),
+        Wanted::Default => default_scope(db, &proven.user).await,
+        Wanted::Project(reference) => {
+            let project = find_project(db, reference).await?;
+            let project = project
+                .filter(|p| !p.is_domain)
+                .ok_or_else(|| unauthenticated("unknown project"))?;
+            Ok(Scope::Project(project.id))
+        }
+        Wanted::Domain(reference) => {
+            let (id, name) = (reference.id.as_deref(), reference.name.as_deref());
+            let domain = find_domain(db, id, name).await?;
+            let domain = domain.ok_or_else(|| unauthenticated("unknown domain"))?;
+            Ok(Scope::Domain(domain.id))
+        }
+    }
+}
+
+/// The user's default project if the user can use it; otherwise no scope.
+async fn default_scope(db: &Db, user: &User) -> Result<Scope> {
+    let Some(id) = &user.default_project_id else {
+        return Ok(Scope::Unscoped);
+    };
+    let project = project::table::by_id(db, id).await?;
+    let Some(project) = project.filter(|p| p.enabled && !p.is_domain) else {
+        return Ok(Scope::Unscoped);
+    };
+    let roles = effective::on_target(db, &user.id, "project", id).await?;
+    if roles.is_empty() || enabled_domain_of(db, &project).await?.is_none() {
+        return Ok(Scope::Unscoped);
+    }
+    Ok(Scope::Project(project.id))
+}
