@@ -8,8 +8,9 @@ use rest::RequestBody;
 
 use crate::app_credential::ops::expiry;
 use crate::app_credential::wire::CredentialFields;
+use crate::domain::wire::DomainFields;
 use crate::fields::{Change, New};
-use crate::project::wire::{DomainFields, ProjectFields};
+use crate::project::wire::ProjectFields;
 use crate::role::wire::RoleFields;
 use crate::token::fernet::{self, Key};
 use crate::token::payload::Payload;

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, nouns};
-use crate::listing::{Filter, Listed, PAGING, list as listing};
+use crate::filter::{Filter, Listed};
+use crate::listing::{PAGING, list as listing};
 use crate::policy;
 use crate::state::State;
 

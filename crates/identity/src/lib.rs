@@ -12,6 +12,7 @@ mod domain;
 mod envelope;
 mod errors;
 mod fields;
+mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -28,6 +29,7 @@ mod service;
 mod state;
 mod token;
 mod user;
+mod version;
 
 pub use bootstrap::Bootstrapped;
 pub use catalog::CatalogEntry;

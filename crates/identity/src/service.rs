@@ -14,7 +14,7 @@ use crate::dialect::Keystone;
 use crate::state::State;
 use crate::token::keyring::Keyring;
 use crate::token::ops::validate::validate;
-use crate::{app_credential, domain, grant, group, project, role, token, user};
+use crate::{app_credential, domain, grant, group, project, role, token, user, version};
 
 /// Keystone's limit of a body, in bytes.
 const BODY_LIMIT: usize = 114_688;
@@ -58,13 +58,14 @@ impl Identity {
     /// `Internal` if the route table contradicts itself.
     pub fn service(&self) -> Result<rest::Service> {
         let routes = [
+            version::routes(),
             token::http::routes(),
             user::http::routes(),
             project::http::routes(),
             domain::http::routes(),
             role::http::routes(),
             grant::http::routes(),
-            grant::assignments::routes(),
+            grant::assignments::http::routes(),
             app_credential::http::routes(),
             catalog::http::routes(),
             group::routes(),

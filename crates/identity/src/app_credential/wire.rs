@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::AppCredential;
 use crate::envelope::{SelfLink, nouns};
 use crate::fields::{Field, FromObject, Holds, LONG, Object, Unknown, field};
-use crate::listing::{Filter, Listed};
+use crate::filter::{Filter, Listed};
 use crate::role::Role;
 
 #[derive(Debug, Serialize, JsonSchema)]

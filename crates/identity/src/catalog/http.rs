@@ -2,92 +2,16 @@
 
 use kernel::{Result, Target};
 use rest::{Access, Json, Param, Route, get};
-use schemars::JsonSchema;
-use serde::Serialize;
 
+use super::wire::{EndpointBody, RegionBody, ServiceBody};
 use super::{Listing, REGION, render};
 use crate::call::{Call, IdentityCall};
-use crate::envelope::{Many, Noun, One, SelfLink, nouns};
+use crate::envelope::{Many, Noun, One, SelfLink};
 use crate::errors::missing;
-use crate::listing::{Filter, Listed, PAGING, list as listing};
+use crate::filter::Listed;
+use crate::listing::{PAGING, list as listing};
 use crate::policy;
 use crate::state::State;
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct ServiceBody {
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    name: String,
-    enabled: bool,
-    description: String,
-    links: SelfLink,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct EndpointBody {
-    id: String,
-    interface: String,
-    region_id: String,
-    region: String,
-    url: String,
-    links: SelfLink,
-    service_id: String,
-    enabled: bool,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct RegionBody {
-    id: String,
-    description: String,
-    parent_region_id: Option<String>,
-    links: SelfLink,
-}
-
-nouns! {
-    ServiceBody = "service", "services";
-    EndpointBody = "endpoint", "endpoints";
-    RegionBody = "region", "regions";
-}
-
-impl Listed for ServiceBody {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn filter(&self, name: &str) -> Option<Filter<'_>> {
-        match name {
-            "type" => Some(Filter::Text(&self.kind)),
-            "name" => Some(Filter::Text(&self.name)),
-            _ => None,
-        }
-    }
-}
-
-impl Listed for EndpointBody {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn filter(&self, name: &str) -> Option<Filter<'_>> {
-        match name {
-            "interface" => Some(Filter::Text(&self.interface)),
-            "service_id" => Some(Filter::Text(&self.service_id)),
-            "region_id" => Some(Filter::Text(&self.region_id)),
-            _ => None,
-        }
-    }
-}
-
-impl Listed for RegionBody {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn filter(&self, name: &str) -> Option<Filter<'_>> {
-        (name == "parent_region_id").then_some(Filter::Nothing)
-    }
-}
 
 const SERVICES: &[Param] = &[
     Param::text("type", "Services of this type."),

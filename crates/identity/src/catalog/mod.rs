@@ -2,6 +2,7 @@
 //! the public endpoint or the host of the request.
 
 pub(crate) mod http;
+pub(crate) mod wire;
 
 use schemars::JsonSchema;
 use serde::Serialize;

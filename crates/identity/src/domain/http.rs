@@ -4,12 +4,12 @@ use kernel::{Result, Target};
 use rest::{Created, Json, NoContent, Param, Route, delete, get, patch_route, post};
 
 use super::ops;
+use super::wire::{DomainBody, DomainFields};
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
 use crate::fields::{Change, New};
 use crate::listing::{PAGING, list as listing};
 use crate::policy;
-use crate::project::wire::{DomainBody, DomainFields};
 use crate::project::{self, Project};
 use crate::state::State;
 

@@ -1,4 +1,4 @@
-//! Bodies of projects and domains.
+//! Bodies of projects, and the fields that they share with those of domains.
 
 use kernel::Result;
 use schemars::JsonSchema;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Project;
 use crate::envelope::{SelfLink, nouns};
 use crate::fields::{Field, FromObject, Holds, LONG, Object, Unknown, field};
-use crate::listing::{Filter, Listed};
+use crate::filter::{Filter, Listed};
 
 /// A project as Keystone shows it; a domain as a project.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,25 +29,7 @@ pub(crate) struct ProjectBody {
     extra: Map<String, Value>,
 }
 
-/// A domain as Keystone shows it.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct DomainBody {
-    id: String,
-    name: String,
-    description: String,
-    enabled: bool,
-    tags: Vec<String>,
-    options: Map<String, Value>,
-    links: SelfLink,
-    /// Attributes that Keystone does not know.
-    #[serde(flatten)]
-    extra: Map<String, Value>,
-}
-
-nouns! {
-    ProjectBody = "project", "projects";
-    DomainBody = "domain", "domains";
-}
+nouns! { ProjectBody = "project", "projects"; }
 
 impl ProjectBody {
     pub(crate) fn new(p: Project, base: &str) -> Self {
@@ -66,21 +48,6 @@ impl ProjectBody {
             tags: Vec::new(),
             options: p.options.0,
             extra: p.extra.0,
-        }
-    }
-}
-
-impl DomainBody {
-    pub(crate) fn new(d: Project, base: &str) -> Self {
-        Self {
-            links: SelfLink::new(base, &format!("/domains/{}", d.id)),
-            id: d.id,
-            name: d.name,
-            description: d.description,
-            enabled: d.enabled,
-            tags: Vec::new(),
-            options: d.options.0,
-            extra: d.extra.0,
         }
     }
 }
@@ -106,21 +73,6 @@ impl Listed for ProjectBody {
     }
 }
 
-impl Listed for DomainBody {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn filter(&self, name: &str) -> Option<Filter<'_>> {
-        match name {
-            "name" => Some(Filter::Text(&self.name)),
-            "enabled" => Some(Filter::Flag(self.enabled)),
-            "tags" => Some(Filter::Tags(&self.tags)),
-            _ => None,
-        }
-    }
-}
-
 /// The attributes of projects and domains that a request sets; absent ones stay.
 #[derive(Debug, Clone)]
 pub(crate) struct CommonFields {
@@ -131,11 +83,11 @@ pub(crate) struct CommonFields {
     pub(crate) extra: Map<String, Value>,
 }
 
-const NAME: Field = field("name", Holds::Name, 64);
-const ENABLED: Field = field("enabled", Holds::Flag, 0);
-const DESCRIPTION: Field = field("description", Holds::Nullable, LONG);
-const TAGS: Field = field("tags", Holds::NoItems, 0);
-const OPTIONS: Field = field("options", Holds::Options, 0);
+pub(crate) const NAME: Field = field("name", Holds::Name, 64);
+pub(crate) const ENABLED: Field = field("enabled", Holds::Flag, 0);
+pub(crate) const DESCRIPTION: Field = field("description", Holds::Nullable, LONG);
+pub(crate) const TAGS: Field = field("tags", Holds::NoItems, 0);
+pub(crate) const OPTIONS: Field = field("options", Holds::Options, 0);
 
 impl From<Object> for CommonFields {
     fn from(mut o: Object) -> Self {
@@ -180,20 +132,5 @@ impl FromObject for ProjectFields {
             is_domain: o.flag("is_domain"),
             common: o.into(),
         })
-    }
-}
-
-/// The attributes of a domain that a request sets.
-#[derive(Debug, Clone)]
-pub(crate) struct DomainFields(pub(crate) CommonFields);
-
-impl FromObject for DomainFields {
-    const NOUN: &'static str = "domain";
-    const FIELDS: &'static [Field] = &[NAME, ENABLED, DESCRIPTION, TAGS, OPTIONS];
-    const REQUIRED: &'static [&'static str] = &["name"];
-    const UNKNOWN: Unknown = Unknown::Kept;
-
-    fn from_object(o: Object) -> Result<Self> {
-        Ok(Self(o.into()))
     }
 }

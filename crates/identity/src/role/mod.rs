@@ -36,7 +36,7 @@ impl Role {
 }
 
 /// A role of a user on a target.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Assignment {
     pub user_id: String,
     /// `project`, `domain` or `system`.

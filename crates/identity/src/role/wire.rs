@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Role;
 use crate::envelope::{SelfLink, nouns};
 use crate::fields::{Field, FromObject, Holds, LONG, Object, Unknown, field};
-use crate::listing::{Filter, Listed};
+use crate::filter::{Filter, Listed};
 
 /// A role as Keystone shows it.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -1,22 +1,23 @@
-//! Routes of version documents and `/v3/auth`.
+//! Routes of `/v3/auth`.
 
 use std::sync::Arc;
 
 use kernel::{Ctx, Error, Kind, Result, Scope};
-use rest::{Access, Choices, Created, Json, NoContent, Param, Route, With, delete, get, post};
+use rest::{Access, Created, Json, NoContent, Param, Route, With, delete, get, post};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::ops::revoke::Extent;
 use super::ops::validate::{validate, validate_expired};
 use super::request::AuthRequest;
-use super::wire::TokenBody;
+use super::wire::{TokenBody, WholeSystem};
 use super::{Valid, ops};
 use crate::call::{Call, IdentityCall, flag};
 use crate::catalog::{self, CatalogService};
+use crate::domain::wire::DomainBody;
 use crate::envelope::{ListLinks, Many};
 use crate::errors::forbidden_action;
-use crate::project::wire::{DomainBody, ProjectBody};
+use crate::project::wire::ProjectBody;
 use crate::state::State;
 use crate::{project, role};
 
@@ -33,7 +34,6 @@ const CASCADE: &[Param] = &[Param::text(
     "With false, tokens issued from this one stay valid.",
 )];
 
-const DISCOVERY: Access = Access::Public("Clients look for the version before they log in.");
 const OWN: Access = Access::AnyToken("The answer is about the caller only.");
 /// The rules depend on whose token is examined; see [`Use::is_permitted`].
 const SUBJECT: Access = Access::AnyToken(
@@ -43,8 +43,6 @@ const SUBJECT: Access = Access::AnyToken(
 pub(crate) fn routes() -> Vec<Route<State>> {
     let tokens = "/v3/auth/tokens";
     vec![
-        get("/", DISCOVERY, "List the versions of the API.", versions),
-        get("/v3", DISCOVERY, "Show the version of the API.", version),
         post(
             tokens,
             Access::Public("The credentials in the body authenticate."),
@@ -69,73 +67,6 @@ pub(crate) fn routes() -> Vec<Route<State>> {
         ),
         get("/v3/auth/system", OWN, "List system scopes.", auth_system),
     ]
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct VersionLink {
-    rel: &'static str,
-    href: String,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct MediaType {
-    base: &'static str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-struct Document {
-    id: &'static str,
-    status: &'static str,
-    updated: &'static str,
-    links: Vec<VersionLink>,
-    media_types: Vec<MediaType>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct VersionBody {
-    version: Document,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct VersionValues {
-    values: Vec<Document>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct VersionsBody {
-    versions: VersionValues,
-}
-
-fn document(base: &str) -> Document {
-    Document {
-        id: "v3.14",
-        status: "stable",
-        updated: "2020-04-07T00:00:00Z",
-        links: vec![VersionLink {
-            rel: "self",
-            href: format!("{base}/identity/v3/"),
-        }],
-        media_types: vec![MediaType {
-            base: "application/json",
-            kind: "application/vnd.openstack.identity-v3+json",
-        }],
-    }
-}
-
-async fn versions(call: Call) -> Result<With<Choices<VersionsBody>>> {
-    let values = vec![document(call.base())];
-    let versions = VersionValues { values };
-    let at = format!("{}/identity/v3/", call.base());
-    Ok(With::location(Choices(VersionsBody { versions }), at))
-}
-
-async fn version(call: Call) -> Result<Json<VersionBody>> {
-    Ok(Json(VersionBody {
-        version: document(call.base()),
-    }))
 }
 
 async fn issue(call: Call<AuthRequest>) -> Result<With<Created<TokenBody>>> {
@@ -266,19 +197,14 @@ async fn auth_domains(call: Call) -> Result<Json<Many<DomainBody>>> {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-struct SystemScope {
-    all: bool,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
 struct SystemScopes {
-    system: Vec<SystemScope>,
+    system: Vec<WholeSystem>,
 }
 
 async fn auth_system(call: Call) -> Result<Json<SystemScopes>> {
     let user = &call.ctx()?.user_id;
     let held = role::table::held(&call.state.db, user, "system", "all").await?;
-    let all = (!held.is_empty()).then_some(SystemScope { all: true });
+    let all = (!held.is_empty()).then_some(WholeSystem { all: true });
     Ok(Json(SystemScopes {
         system: all.into_iter().collect(),
     }))

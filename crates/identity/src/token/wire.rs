@@ -32,10 +32,10 @@ struct TokenProject {
     domain: Named,
 }
 
-/// The system as the scope of a token.
+/// The system as a scope.
 #[derive(Debug, Serialize, JsonSchema)]
-struct WholeSystem {
-    all: bool,
+pub(crate) struct WholeSystem {
+    pub(crate) all: bool,
 }
 
 /// The application credential by which a token was issued.

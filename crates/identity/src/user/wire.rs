@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::User;
 use crate::envelope::{SelfLink, nouns};
 use crate::fields::{Field, FromObject, Holds, LONG, Object, Unknown, field};
-use crate::listing::{Filter, Listed};
+use crate::filter::{Filter, Listed};
 
 /// A user as Keystone shows it, without the password.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -1,0 +1,5 @@
+//! The list of all role assignments.
+
+pub(crate) mod http;
+mod objects;
+mod wire;
