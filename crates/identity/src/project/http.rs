@@ -61,7 +61,7 @@ pub(crate) fn routes() -> Vec<Route<State>> {
     ]
 }
 
-pub(crate) fn target(project: &Project) -> Target {
+fn target(project: &Project) -> Target {
     let domain = if project.is_domain {
         &project.id
     } else {

@@ -64,8 +64,7 @@ fn expecting(what: &str, place: &str) -> Error {
     Error::invalid(what, format!("Expecting to find {what} in {place}. {TAIL}"))
 }
 
-/// Reads the body of `POST /v3/auth/tokens`.
-pub(crate) fn read(body: &Value) -> Result<AuthRequest> {
+fn read(body: &Value) -> Result<AuthRequest> {
     let auth = body
         .get("auth")
         .filter(|a| a.is_object())

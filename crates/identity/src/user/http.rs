@@ -75,7 +75,7 @@ pub(crate) fn routes() -> Vec<Route<State>> {
     ]
 }
 
-pub(crate) fn target(user: &User) -> Target {
+fn target(user: &User) -> Target {
     Target {
         user_id: Some(user.id.clone()),
         domain_id: Some(user.domain_id.clone()),
@@ -160,7 +160,7 @@ async fn protect_admins<B>(call: &Call<B>, user: &User) -> Result<()> {
 
 /// Returns the user of the path if the rule allows it. Callers that may not see
 /// users must not learn which users exist.
-pub(crate) async fn found<B>(call: &Call<B>, rule: &'static kernel::Rule) -> Result<User> {
+async fn found<B>(call: &Call<B>, rule: &'static kernel::Rule) -> Result<User> {
     match ops::get(&call.state, call.param("user_id")?).await {
         Ok(user) => {
             call.allow(rule, &target(&user))?;
