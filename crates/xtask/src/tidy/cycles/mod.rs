@@ -16,7 +16,6 @@ use super::modules::{Modules, Target};
 /// Folders below `crates` whose cycles are still tolerated, because they are being
 /// removed. An entry is deleted together with its last cycle.
 const UNTANGLING: &[&str] = &[
-    "identity",
     "infra/src/sim",
     "orchestration/src/engine",
     "orchestration/src/resource",
