@@ -2,24 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Granted;
-
-/// What the token is scoped to.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Scope {
-    #[default]
-    Unscoped,
-    Project {
-        id: String,
-        name: String,
-        domain_id: String,
-    },
-    Domain {
-        id: String,
-        name: String,
-    },
-    System,
-}
+use crate::{Granted, Scope};
 
 /// The authenticated caller of an operation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

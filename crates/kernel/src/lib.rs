@@ -9,10 +9,12 @@ pub mod ids;
 mod page;
 mod policy;
 mod rule;
+mod scope;
 
-pub use ctx::{Ctx, Scope};
+pub use ctx::Ctx;
 pub use error::{Error, Kind, Result};
 pub use event::{Event, OwnerKey};
 pub use page::{Page, SortDir};
 pub use policy::{Enforcer, Target};
 pub use rule::{Granted, Rule, Scopes};
+pub use scope::Scope;

@@ -1,14 +1,17 @@
 //! Paths of the checkout, and running other programs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The checkout, which contains the manifest of the workspace.
+/// The checkout, which contains the manifest of the workspace. Cargo says at run
+/// time which one it is: checkouts that share a target directory share the
+/// program, too.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.ancestors().nth(2).unwrap_or(&here).to_path_buf()
 }
 
 /// Cargo's target directory, which `./x` may have moved out of the checkout.

@@ -13,44 +13,19 @@ use self::graph::Graph;
 use super::file::Finding;
 use super::modules::{Modules, Target};
 
-/// Folders below `crates` whose cycles are still tolerated, because they are being
-/// removed. An entry is deleted together with its last cycle.
-const UNTANGLING: &[&str] = &[
-    "infra/src/sim",
-    "orchestration/src/engine",
-    "orchestration/src/resource",
-];
-
-/// The cycles of all crates; those in [`UNTANGLING`] are warnings.
+/// The cycles of all crates.
 pub fn check(crates: &[Modules]) -> Vec<Finding> {
-    crates
-        .iter()
-        .flat_map(|modules| of_crate(modules, UNTANGLING))
-        .collect()
-}
-
-/// Whether all files of a component are in one of the folders.
-fn is_tolerated(component: &[&str], folders: &[&str]) -> bool {
-    folders.iter().any(|folder| {
-        let prefix = format!("crates/{folder}/");
-        component.iter().all(|file| file.starts_with(&prefix))
-    })
+    crates.iter().flat_map(of_crate).collect()
 }
 
 /// The cycles of a crate.
-fn of_crate(modules: &Modules, tolerated: &[&str]) -> Vec<Finding> {
+fn of_crate(modules: &Modules) -> Vec<Finding> {
     let graph = dependencies(modules);
     let root = modules.file(0);
     let (base, _) = root.rsplit_once('/').unwrap_or_default();
-    graph
-        .components()
-        .into_iter()
-        .map(|component| {
-            let mut finding = describe(&graph, &component, base);
-            finding.warning = is_tolerated(&component, tolerated);
-            finding
-        })
-        .collect()
+    let components = graph.components();
+    let cycles = components.into_iter();
+    cycles.map(|c| describe(&graph, &c, base)).collect()
 }
 
 fn dependencies(modules: &Modules) -> Graph {

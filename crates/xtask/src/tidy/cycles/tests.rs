@@ -1,6 +1,6 @@
 //! Crates with a deliberate cycle, and similar ones without.
 
-use super::{is_tolerated, of_crate};
+use super::of_crate;
 use crate::tidy::modules::Modules;
 use crate::tidy::syntax::Syntax;
 
@@ -13,7 +13,7 @@ fn messages(files: &[(&str, &str)]) -> Vec<String> {
             (format!("crates/c/src/{path}"), file)
         })
         .collect();
-    of_crate(&Modules::read(&syntax, "crates/c/src/lib.rs"), &[])
+    of_crate(&Modules::read(&syntax, "crates/c/src/lib.rs"))
         .into_iter()
         .map(|f| f.message)
         .collect()
@@ -135,15 +135,6 @@ fn a_method_in_another_file_than_its_type_is_found_at_self() {
             "{call}: {found:?}"
         );
     }
-}
-
-#[test]
-fn a_cycle_is_tolerated_only_inside_of_a_listed_folder() {
-    let inside = ["crates/c/src/p/a.rs", "crates/c/src/p/b.rs"];
-    let across = ["crates/c/src/p/a.rs", "crates/c/src/b.rs"];
-    assert!(is_tolerated(&inside, &["c"]) && is_tolerated(&inside, &["c/src/p"]));
-    assert!(!is_tolerated(&across, &["c/src/p"]));
-    assert!(!is_tolerated(&inside, &["cc", "c/src/q"]));
 }
 
 #[test]
