@@ -170,7 +170,7 @@ pub fn bench(args: &[String]) -> Result<()> {
         node_image::build_if_changed(&bin, coe)?;
     }
     let environment = TestEnvironment { bin, venv: venv()? };
-    let script = shell::root().join("tests/real/speed.py");
+    let script = shell::root().join("tests/real/test_speed.py");
     shell::run(environment.python(&script).args(args))
 }
 

@@ -20,7 +20,7 @@ import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from simulated import Simulated, complete, create  # noqa: E402
+from test_simulated import Simulated, complete, create  # noqa: E402
 from environment import BIN, Failed, Scenarios, expect, wait_for  # noqa: E402
 
 PROGRAM = os.environ.get("IDLE_AGENTS") or os.path.join(os.path.dirname(BIN), "examples", "idle_agents")

@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from environment import Failed, Scenarios, expect, run  # noqa: E402
 from postgres import Postgres  # noqa: E402
-from simulated import Simulated, complete, create, delete_all  # noqa: E402
+from test_simulated import Simulated, complete, create, delete_all  # noqa: E402
 
 ERROR = re.compile(r"\bERROR\b|panicked|An internal error")
 

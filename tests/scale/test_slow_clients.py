@@ -18,8 +18,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from idle_agents import Agents, Host  # noqa: E402
-from simulated import complete, create  # noqa: E402
+from test_idle_agents import Agents, Host  # noqa: E402
+from test_simulated import complete, create  # noqa: E402
 from environment import Failed, Scenarios, expect, wait_for  # noqa: E402
 
 FILES = 1024

@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from mariadb import MariaDb  # noqa: E402
 from postgres import Postgres  # noqa: E402
-from simulated import Simulated, complete, create, delete_all, statuses  # noqa: E402
+from test_simulated import Simulated, complete, create, delete_all, statuses  # noqa: E402
 from environment import Failed, Scenarios, expect  # noqa: E402
 
 SKEW = 20

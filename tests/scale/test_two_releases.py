@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from mariadb import MariaDb  # noqa: E402
 from own_engine import INSIDE, run_with_private_engine  # noqa: E402
 from postgres import Postgres  # noqa: E402
-from simulated import Simulated, complete, create, delete_all, statuses  # noqa: E402
+from test_simulated import Simulated, complete, create, delete_all, statuses  # noqa: E402
 from environment import BIN, CACHE, ROOT, Failed, Scenarios, expect, run, wait_for  # noqa: E402
 
 FIRST = "0428d07"
