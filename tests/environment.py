@@ -130,7 +130,9 @@ class Server:
         self.config = os.environ.get("JEROBOAM_CONFIG")
         self.log_path = os.path.join(self.state, "server.log")
         self.tokens = {}
-        self.before = {kind: names(kind) for kind in KINDS} if shutil.which("docker") else {}
+        # Simulated nodes are not in the engine.
+        real = 'driver = "simulator"' not in (settings or "") and shutil.which("docker")
+        self.before = {kind: names(kind) for kind in KINDS} if real else {}
         if settings:
             self.config = os.path.join(self.state, "test.toml")
             with open(self.config, "w") as f:

@@ -8,7 +8,7 @@ read the difference."""
 import os
 import re
 
-from conftest import PERSONAS
+from callers import PERSONAS
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "access.tsv")
 NOUNS = {"users": "user", "projects": "project", "domains": "domain", "roles": "role"}

@@ -6,7 +6,7 @@ import socket
 import stat
 
 import pytest
-from conftest import DOMAIN, SETTINGS, World
+from callers import DOMAIN, SETTINGS, World
 from environment import Server, expect
 
 IDENTITY = "/identity/v3"
@@ -237,7 +237,6 @@ def texts(value):
 def test_the_public_endpoint_is_in_every_link():
     public = "https://clusters.example.org"
     server = Server(settings=f'public_endpoint = "{public}"\n{SETTINGS}')
-    server.before = {}
     try:
         server.start()
         here = server.address.rstrip("/").split("//")[1]
@@ -274,7 +273,6 @@ def test_others_cannot_read_what_the_server_writes(world):
 
 def test_a_key_that_others_can_read_is_refused():
     server = Server(settings=SETTINGS)
-    server.before = {}
     try:
         server.start()
         server.stop()
@@ -296,7 +294,6 @@ def test_the_policy_file_takes_effect_without_a_restart(tmp_path):
     policy = tmp_path / "policy.yaml"
     policy.write_text("# nothing yet\n")
     server = Server(settings=f'policy_file = "{policy}"\n{SETTINGS}')
-    server.before = {}
     try:
         server.start()
         world = World(server)

@@ -1,45 +1,29 @@
-#!/usr/bin/env python3
 """Images not built by Jeroboam: registration, refusals, and errors for missing
 images. No registry is used: the address of the named one refuses connections.
 
 JEROBOAM_KINDEST and JEROBOAM_K3S name images in the way of kindest/node and
-rancher/k3s that the engine holds: then clusters are made of them, too. Where no
+rancher/k3s that the engine holds: only then clusters are made of them. Where no
 registry is reachable stand_ins/build.sh makes some. The agent beside the server
-has to be linked statically for that.  flavours.py"""
+has to be linked statically for that."""
 
 import os
-import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from kube import Kubectl  # noqa: E402
-from environment import expect, names, run_scenarios, run, wait_for  # noqa: E402
+import pytest
+from environment import expect, names, run, wait_for
+from kube import Kubectl
 
+pytestmark = pytest.mark.engine
 ABSENT = "127.0.0.1:1/kindest/node:v1.36.1"
+KINDEST, K3S = os.environ.get("JEROBOAM_KINDEST"), os.environ.get("JEROBOAM_K3S")
 
 
 class Flavours:
     def __init__(self, server):
         self.s = server
 
-    def start(self):
-        self.s.start()
-
     def register(self, name, reference, *more):
         return self.s.cli("image", "register", name, "--ref", reference, *more)
-
-    def registered(self):
-        """A flavour is seen in the reference, or said; nothing else is taken."""
-        self.register("kind", ABSENT).ok()
-        said = self.register("mirrored", "registry.example.org/mirror/node:1", "--flavour", "k3s").ok()
-        expect("flavour k3s" in said.out, said.text)
-        self.register("odd", ABSENT, "--flavour", "minikube").refused(
-            "node_flavour: 'minikube'", "use own, kindest or k3s")
-        got = self.s.call("POST", "/jeroboam/v1/images", {"name": "x", "reference": ABSENT, "node_flavour": "minikube"},
-                          cloud="jeroboam")
-        expect(got.status == 400 and b"minikube" in got.raw, f"{got.status} {got.raw}")
-        got = self.s.call("POST", "/jeroboam/v1/images", {"name": "x", "reference": ABSENT})
-        expect(got.status == 403, f"{got.status} {got.raw}")
 
     def template(self, name, image, **more):
         body = {"name": name, "coe": "kubernetes", "image_id": image, "external_network_id": "public",
@@ -47,27 +31,6 @@ class Flavours:
                 "master_lb_enabled": True}
         got = self.s.magnum("POST", "/clustertemplates", dict(body, **more))
         expect(got.status == 201, f"template: {got.status} {got.detail}")
-
-    def refused(self):
-        self.template("kind", "kind")
-        got = self.s.magnum("POST", "/clusters", {"name": "c", "cluster_template_id": "kind", "master_count": 3})
-        expect(got.status == 400 and got.detail.startswith("master_count: 3 masters need the balancer"),
-               f"{got.status} {got.detail}")
-
-    def unpullable(self):
-        """The cluster fails; the reason says what to pull."""
-        got = self.s.magnum("POST", "/clusters", {"name": "absent", "cluster_template_id": "kind"})
-        expect(got.status == 202, f"create: {got.status} {got.detail}")
-        begun = time.monotonic()
-        try:
-            self.s.until("absent", "CREATE_FAILED", 60)
-            took = time.monotonic() - begun
-            reason = self.s.status("absent")[1]
-            for word in (f"image {ABSENT} is not on host", "could not be pulled", f"docker pull {ABSENT}"):
-                expect(word in reason, f"'{word}' is not in: {reason}")
-        finally:
-            self.gone("absent")
-        return f"after {took:.1f} s: {reason}"
 
     def gone(self, name):
         if self.s.status(name)[0] != "GONE":
@@ -110,18 +73,13 @@ class Flavours:
         expect(pem.count("BEGIN CERTIFICATE") == 2, pem)
         return f"complete after {took:.1f} s"
 
-    def no_key(self):
-        """The CA's key is in no node; certificates of ours open the API."""
-        mark = f"label=io.jeroboam.installation={self.s.installation()}"
-        for container in names("container", mark):
-            found = run(["docker", "exec", container, "find", "/etc/kubernetes", "/var/lib/jeroboam", "-name", "*ca.key"]).ok()
-            expect(found.out.strip() == "", f"{container} holds {found.out}")
+    def containers(self):
+        return names("container", f"label=io.jeroboam.installation={self.s.installation()}")
 
     def restarted(self, name):
-        """Nodes come back by themselves; nothing is made a second time."""
-        mark = f"label=io.jeroboam.installation={self.s.installation()}"
+        """Nodes are Ready again by themselves; nothing is made a second time."""
         before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        for container in names("container", mark):
+        for container in self.containers():
             run(["docker", "restart", container]).ok()
         kubectl = Kubectl(os.path.join(self.s.state, name))
 
@@ -134,26 +92,79 @@ class Flavours:
         wait_for("both nodes Ready again", 180, back, 0.5)
         return f"after {time.monotonic() - begun:.1f} s"
 
-    def run_all(self, scenarios):
-        if not scenarios.run("a server starts", self.start):
-            return
-        for title, scenario in [
-            ("images of others are registered", self.registered),
-            ("what they cannot do is refused", self.refused),
-            ("an image that cannot be pulled", self.unpullable),
-        ]:
-            scenarios.run(title, scenario)
-        kindest, k3s = os.environ.get("JEROBOAM_KINDEST"), os.environ.get("JEROBOAM_K3S")
-        if kindest:
-            if scenarios.run("a cluster by kubeadm", lambda: self.kindest(kindest)):
-                scenarios.run("no node holds a CA's key", self.no_key)
-                scenarios.run("kubeadm's nodes come back", lambda: self.restarted("kindest"))
-            scenarios.run("nothing is left of it", lambda: self.gone("kindest"))
-        if k3s:
-            if scenarios.run("a cluster by k3s", lambda: self.k3s(k3s)):
-                scenarios.run("k3s' nodes come back", lambda: self.restarted("k3s"))
-            scenarios.run("nothing is left of it", lambda: self.gone("k3s"))
+
+@pytest.fixture(scope="module")
+def flavours(server):
+    flavours = Flavours(server)
+    flavours.register("kind", ABSENT).ok()
+    flavours.template("kind", "kind")
+    return flavours
 
 
-if __name__ == "__main__":
-    sys.exit(run_scenarios(lambda scenarios, server: Flavours(server).run_all(scenarios)))
+def test_foreign_images_are_registered(flavours):
+    """A flavour is seen in the reference, or said; nothing else is taken."""
+    said = flavours.register("mirrored", "registry.example.org/mirror/node:1", "--flavour", "k3s").ok()
+    expect("flavour k3s" in said.out, said.text)
+    flavours.register("odd", ABSENT, "--flavour", "minikube").refused(
+        "node_flavour: 'minikube'", "use own, kindest or k3s")
+    got = flavours.s.call("POST", "/jeroboam/v1/images", {"name": "x", "reference": ABSENT, "node_flavour": "minikube"},
+                          cloud="jeroboam")
+    expect(got.status == 400 and b"minikube" in got.raw, f"{got.status} {got.raw}")
+    got = flavours.s.call("POST", "/jeroboam/v1/images", {"name": "x", "reference": ABSENT})
+    expect(got.status == 403, f"{got.status} {got.raw}")
+
+
+def test_what_they_cannot_do_is_refused(flavours):
+    got = flavours.s.magnum("POST", "/clusters", {"name": "c", "cluster_template_id": "kind", "master_count": 3})
+    expect(got.status == 400 and got.detail.startswith("master_count: 3 masters need the balancer"),
+           f"{got.status} {got.detail}")
+
+
+def test_image_that_cannot_be_pulled(flavours, report):
+    """The cluster fails; the reason says what to pull."""
+    got = flavours.s.magnum("POST", "/clusters", {"name": "absent", "cluster_template_id": "kind"})
+    expect(got.status == 202, f"create: {got.status} {got.detail}")
+    begun = time.monotonic()
+    try:
+        flavours.s.until("absent", "CREATE_FAILED", 60)
+        took = time.monotonic() - begun
+        reason = flavours.s.status("absent")[1]
+        for word in (f"image {ABSENT} is not on host", "could not be pulled", f"docker pull {ABSENT}"):
+            expect(word in reason, f"'{word}' is not in: {reason}")
+    finally:
+        flavours.gone("absent")
+    report(f"after {took:.1f} s: {reason}")
+
+
+@pytest.mark.ordered
+class TestKindest:
+    __test__ = KINDEST is not None
+
+    def test_cluster_by_kubeadm(self, flavours, report):
+        report(flavours.kindest(KINDEST))
+
+    def test_no_node_holds_a_key_of_a_ca(self, flavours):
+        """Certificates of ours open the API."""
+        for container in flavours.containers():
+            found = run(["docker", "exec", container, "find", "/etc/kubernetes", "/var/lib/jeroboam", "-name", "*ca.key"]).ok()
+            expect(found.out.strip() == "", f"{container} holds {found.out}")
+
+    def test_nodes_are_restarted(self, flavours, report):
+        report(flavours.restarted("kindest"))
+
+    def test_delete_leaves_nothing(self, flavours):
+        flavours.gone("kindest")
+
+
+@pytest.mark.ordered
+class TestK3s:
+    __test__ = K3S is not None
+
+    def test_cluster_by_k3s(self, flavours, report):
+        report(flavours.k3s(K3S))
+
+    def test_nodes_are_restarted(self, flavours, report):
+        report(flavours.restarted("k3s"))
+
+    def test_delete_leaves_nothing(self, flavours):
+        flavours.gone("k3s")

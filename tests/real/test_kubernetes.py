@@ -1,24 +1,18 @@
-#!/usr/bin/env python3
 """A Kubernetes cluster as its user sees it, with the unmodified `openstack`
 and `kubectl` clients on a real Docker Engine: pods, services, names, logs;
-resizes under a disruption budget; restarts and kills of its nodes.
-kubernetes.py [--image NAME]"""
+resizes under a disruption budget; restarts and kills of its nodes."""
 
-import argparse
-import os
-import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import kube  # noqa: E402
-from environment import expect, run_scenarios, run, wait_for  # noqa: E402
+import kube
+import pytest
+from environment import expect, run, wait_for
 
+pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 NAME, REPLICAS, LEAST = "k1", 4, 3
 
 
 class Cluster:
-    """The scenarios, in the order in which a user experiences them."""
-
     def __init__(self, server, image):
         self.s, self.image = server, image
         self.dir = server.directory("kube")
@@ -37,46 +31,6 @@ class Cluster:
         return wait_for(f"{count} pods available", seconds, probe, 0.2)
 
     # --- from the template to a name that resolves --------------------------
-
-    def create(self):
-        self.s.openstack("coe", "cluster", "template", "create", "kt", "--coe", "kubernetes", "--image", self.image,
-                         "--external-network", "public", "--keypair", "default", "--flavor", "m1.small",
-                         "--master-flavor", "m1.small", "--labels", "node_drain_timeout=30").ok()
-        self.s.openstack("coe", "cluster", "create", NAME, "--cluster-template", "kt",
-                         "--master-count", "1", "--node-count", "2").ok()
-        begun = time.monotonic()
-        self.s.until(NAME, "CREATE_COMPLETE", 240)
-        return f"CREATE_COMPLETE {time.monotonic() - begun:.1f} s after the client's return"
-
-    def config(self):
-        out = self.s.openstack("coe", "cluster", "config", NAME, "--dir", self.dir).ok().out
-        expect(f"KUBECONFIG={self.kubectl.config}" in out, out)
-        # Complete means Ready: nothing is waited for.
-        nodes = self.kubectl.nodes()
-        expect(len(nodes) == 3 and all(nodes.values()), f"nodes: {nodes}")
-
-    def show(self):
-        shown = self.s.openstack("coe", "cluster", "show", NAME, "-f", "json").json()
-        expect(shown["api_address"] == f"https://{shown['master_addresses'][0]}:6443", f"api: {shown['api_address']}")
-        expect(len(shown["node_addresses"]) == 2 and len(shown["master_addresses"]) == 1, f"addresses: {shown}")
-        inside = {a["address"] for n in self.kubectl.items("nodes") for a in n["status"]["addresses"] if a["type"] == "InternalIP"}
-        expect(inside == set(shown["node_addresses"] + shown["master_addresses"]), f"{inside}: {shown}")
-        version = self.kubectl("version", "-o", "json").json()["serverVersion"]["gitVersion"]
-        kubelets = {n["status"]["nodeInfo"]["kubeletVersion"] for n in self.kubectl.items("nodes")}
-        expect(shown["coe_version"] == version and kubelets == {version}, f"{shown['coe_version']} {version} {kubelets}")
-        expect(shown["health_status"] == "HEALTHY", f"health: {shown['health_status']} {shown['health_status_reason']}")
-        return version
-
-    def no_certificate_no_entry(self):
-        url = f"{self.shown()['api_address']}/api/v1/namespaces/default/secrets"
-        said = run(["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", url]).ok().out
-        expect(said in ("401", "403"), f"without a certificate: {said}")
-
-    def deploy(self):
-        self.kubectl.apply(kube.deployment("web", REPLICAS), kube.service("web", "NodePort"))
-        pods = self.pods()
-        on = {p["spec"]["nodeName"] for p in pods.values()}
-        expect(len(on) == 2 and not any("master" in n for n in on), f"pods are on {on}")
 
     def pod_to_pod(self):
         pods = self.pods()
@@ -121,24 +75,6 @@ class Cluster:
     def port(self):
         return self.kubectl("get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}").ok().out
 
-    def logs_exec_forward(self):
-        talker = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "talker"}, "spec": {
-            "terminationGracePeriodSeconds": 0, "containers": [{
-                "name": "talker", "image": kube.ECHO, "imagePullPolicy": "Never",
-                "command": ["sh", "-c", "echo a word for the log; exec sleep 1000"]}]}}
-        self.kubectl.apply(talker)
-        self.kubectl("wait", "--for=condition=Ready", "pod/talker", "--timeout=30s", timeout=40).ok()
-        said = wait_for("its log", 10, lambda: self.kubectl("logs", "talker").ok().out)
-        expect(said == "a word for the log\n", f"logs: {said}")
-        said = self.kubectl("exec", "-i", "talker", "--", "tr", "a-z", "A-Z", data="through and back").ok().out
-        expect(said == "THROUGH AND BACK", f"exec: {said}")
-        ended = self.kubectl("exec", "talker", "--", "sh", "-c", "exit 7").code
-        expect(ended == 7, f"exec ended with {ended}")
-        with kube.Forward(self.kubectl, "deployment/web", 80) as forward:
-            said = run(["curl", "-sS", "-m", "5", f"http://127.0.0.1:{forward.port}/"]).ok().out.strip()
-            expect(said in self.pods(), f"port-forward: {said}")
-        self.kubectl("delete", "pod", "talker", "--wait=true").ok()
-
     # --- resizes ------------------------------------------------------------
 
     def resize(self, count, *more, seconds=180):
@@ -153,54 +89,6 @@ class Cluster:
         expect(set(kube.containers(self.s)) == set(nodes), f"containers: {kube.containers(self.s)}")
         return f"{count} workers after {took:.1f} s"
 
-    def resize_under_a_budget(self):
-        self.kubectl.apply(kube.budget("web", LEAST))
-        master = f"{self.shown()['master_addresses'][0]}:{self.port()}"
-        with kube.AvailabilityProbe(self.kubectl, "web", master) as watched:
-            said = [self.resize(4), self.resize(1)]
-            self.pods()
-        return "; ".join([*said, watched.kept(LEAST)])
-
-    def chosen_nodes(self):
-        """The oldest goes, by the id of its server as Magnum's client wants
-        it; then one by its name."""
-        said = [self.resize(3)]
-        before = kube.containers(self.s)
-        workers = sorted(n for n in before if "master" not in n)
-        server = before[workers[0]].removeprefix("jb-srv-")
-        said.append(self.resize(2, "--nodes-to-remove", server))
-        expect(workers[0] not in kube.containers(self.s), f"{workers[0]} is still there")
-        said.append(self.resize(1, "--nodes-to-remove", workers[1]))
-        left = [n for n in kube.containers(self.s) if "master" not in n]
-        expect(left == [workers[2]], f"{left} stayed, not {workers[2]}")
-        said.append(self.resize(2))
-        self.pods()
-        return "; ".join(said)
-
-    def forbidden(self):
-        """No pod may go: the resize fails, names both, and nothing changed."""
-        self.resize(3)
-        self.spread()
-        self.kubectl.apply(kube.budget("web", REPLICAS))
-        before = kube.containers(self.s)
-        begun = time.monotonic()
-        self.s.openstack("coe", "cluster", "resize", NAME, "1").ok()
-        self.s.until(NAME, "UPDATE_FAILED", 60)
-        took = time.monotonic() - begun
-        shown = self.shown()
-        for word in ("-node-", "drain", "default/web-", "budget web"):
-            expect(word in shown["status_reason"], f"'{word}' is not in: {shown['status_reason']}")
-        expect(shown["node_count"] == 3, f"node_count {shown['node_count']}")
-        expect(kube.containers(self.s) == before, f"containers: {before} and now {kube.containers(self.s)}")
-
-        def schedulable():
-            return all(not n["spec"].get("unschedulable") for n in self.kubectl.items("nodes"))
-
-        wait_for("every node takes work again", 10, schedulable)
-        expect(len(self.pods()) == REPLICAS, "pods are missing")
-        self.kubectl("delete", "pdb", "web").ok()
-        return f"UPDATE_FAILED after {took:.1f} s: {shown['status_reason']}"
-
     def spread(self):
         """Pods on every worker again; a rollout would count the old ones."""
         for count in (0, REPLICAS):
@@ -212,16 +100,6 @@ class Cluster:
 
     def after_the_failure(self):
         return f"{self.resize(1)}; {self.resize(2)}"
-
-    def dead_worker(self):
-        """Its pods cannot end; they are not waited for."""
-        self.spread()
-        worker, container = sorted((n, c) for n, c in kube.containers(self.s).items() if "master" not in n)[0]
-        run(["docker", "kill", container]).ok()
-        wait_for("the server to know", 10, lambda: self.shown()["health_status"] == "UNHEALTHY")
-        said = self.resize(1, "--nodes-to-remove", worker, seconds=30)
-        self.pods()
-        return f"{said}; {self.resize(2)}"
 
     # --- restarts and kills ---------------------------------------------------
 
@@ -262,73 +140,192 @@ class Cluster:
         nodes = {n["metadata"]["name"]: n["metadata"]["uid"] for n in self.kubectl.items("nodes")}
         return nodes, kube.containers(self.s)
 
-    def killed_worker(self):
-        self.spread()
-        worker, container = next((n, c) for n, c in kube.containers(self.s).items() if "master" not in n)
-        run(["docker", "kill", container]).ok()
-        begun = time.monotonic()
 
-        def reported_after():
-            shown = self.shown()
-            return shown["health_status"] == "UNHEALTHY" and shown["health_status_reason"].get(f"{worker}.Ready") == "False" and shown
-
-        shown = wait_for(f"UNHEALTHY naming {worker}", 10, reported_after, 0.02)
-        took = time.monotonic() - begun
-        expect(took < 2, f"reported only after {took:.1f} s")
-        run(["docker", "start", container]).ok()
-        begun = time.monotonic()
-        kube.healthy(self.s, NAME, 60)
-        again = time.monotonic() - begun
-        self.reachable()
-        return f"reported after {took * 1000:.0f} ms: {shown['health_status_reason']}; HEALTHY {again:.1f} s after its start"
-
-    # --- the end --------------------------------------------------------------
-
-    def delete(self):
-        begun = time.monotonic()
-        self.s.openstack("coe", "cluster", "delete", NAME).ok()
-        self.s.until(NAME, "GONE", 90)
-        took = time.monotonic() - begun
-        left = self.s.left()
-        expect(not left, f"left behind: {left}")
-        expect(self.s.leaks() == [], f"leaks: {self.s.leaks()}")
-        self.s.openstack("coe", "cluster", "template", "delete", "kt").ok()
-        return f"{took:.1f} s"
-
-    def run_all(self, scenarios):
-        if not scenarios.run("the server starts", lambda: f"{self.s.start():.0f} ms"):
-            return
-        if (scenarios.run("a cluster of 1 master and 2 workers is created", self.create)
-                and scenarios.run("cluster config: kubectl get nodes, all Ready", self.config)):
-            scenarios.run("show: addresses, version, health", self.show)
-            scenarios.run("without a certificate there is no entry", self.no_certificate_no_entry)
-            if scenarios.run("a Deployment of 4 runs on both workers", self.deploy):
-                for name, scenario in [
-                    ("pods reach pods on other nodes", self.pod_to_pod),
-                    ("the service's address leads to all of them", self.cluster_ip),
-                    ("names resolve, short and full", self.names),
-                    ("NodePort answers from the host", self.node_port),
-                    ("kubectl logs, exec, port-forward", self.logs_exec_forward),
-                    ("2 to 4 to 1 workers under a disruption budget", self.resize_under_a_budget),
-                    ("--nodes-to-remove takes what it names", self.chosen_nodes),
-                    ("a budget that forbids everything stops a resize", self.forbidden),
-                    ("afterwards a resize works", self.after_the_failure),
-                    ("a dead worker is removed", self.dead_worker),
-                    ("health tells of a killed worker within 2 s", self.killed_worker),
-                    ("docker restart of a worker", lambda: self.restart("node-")),
-                    ("docker restart of the master", lambda: self.restart("master")),
-                    ("docker restart of all nodes at once", lambda: self.restart("")),
-                ]:
-                    scenarios.run(name, scenario)
-        scenarios.run("delete leaves nothing", self.delete)
+@pytest.fixture(scope="module")
+def cluster(server, option):
+    return Cluster(server, option("image"))
 
 
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--image", default="kubernetes")
-    args = args.parse_args()
-    return run_scenarios(lambda scenarios, server: Cluster(server, args.image).run_all(scenarios))
+def test_cluster_of_1_master_and_2_workers(cluster, report):
+    cluster.s.openstack("coe", "cluster", "template", "create", "kt", "--coe", "kubernetes", "--image", cluster.image,
+                        "--external-network", "public", "--keypair", "default", "--flavor", "m1.small",
+                        "--master-flavor", "m1.small", "--labels", "node_drain_timeout=30").ok()
+    cluster.s.openstack("coe", "cluster", "create", NAME, "--cluster-template", "kt",
+                        "--master-count", "1", "--node-count", "2").ok()
+    begun = time.monotonic()
+    cluster.s.until(NAME, "CREATE_COMPLETE", 240)
+    report(f"CREATE_COMPLETE {time.monotonic() - begun:.1f} s after the client's return")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def test_config_opens_the_cluster(cluster):
+    out = cluster.s.openstack("coe", "cluster", "config", NAME, "--dir", cluster.dir).ok().out
+    expect(f"KUBECONFIG={cluster.kubectl.config}" in out, out)
+    # Complete means Ready: nothing is waited for.
+    nodes = cluster.kubectl.nodes()
+    expect(len(nodes) == 3 and all(nodes.values()), f"nodes: {nodes}")
+
+
+def test_show_has_addresses_version_and_health(cluster, report):
+    shown = cluster.s.openstack("coe", "cluster", "show", NAME, "-f", "json").json()
+    expect(shown["api_address"] == f"https://{shown['master_addresses'][0]}:6443", f"api: {shown['api_address']}")
+    expect(len(shown["node_addresses"]) == 2 and len(shown["master_addresses"]) == 1, f"addresses: {shown}")
+    inside = {a["address"] for n in cluster.kubectl.items("nodes") for a in n["status"]["addresses"] if a["type"] == "InternalIP"}
+    expect(inside == set(shown["node_addresses"] + shown["master_addresses"]), f"{inside}: {shown}")
+    version = cluster.kubectl("version", "-o", "json").json()["serverVersion"]["gitVersion"]
+    kubelets = {n["status"]["nodeInfo"]["kubeletVersion"] for n in cluster.kubectl.items("nodes")}
+    expect(shown["coe_version"] == version and kubelets == {version}, f"{shown['coe_version']} {version} {kubelets}")
+    expect(shown["health_status"] == "HEALTHY", f"health: {shown['health_status']} {shown['health_status_reason']}")
+    report(version)
+
+
+def test_no_access_without_a_certificate(cluster):
+    url = f"{cluster.shown()['api_address']}/api/v1/namespaces/default/secrets"
+    said = run(["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", url]).ok().out
+    expect(said in ("401", "403"), f"without a certificate: {said}")
+
+
+def test_deployment_runs_on_both_workers(cluster):
+    cluster.kubectl.apply(kube.deployment("web", REPLICAS), kube.service("web", "NodePort"))
+    pods = cluster.pods()
+    on = {p["spec"]["nodeName"] for p in pods.values()}
+    expect(len(on) == 2 and not any("master" in n for n in on), f"pods are on {on}")
+
+
+def test_pods_reach_pods_on_other_nodes(cluster, report):
+    report(cluster.pod_to_pod())
+
+
+def test_service_address_leads_to_all_pods(cluster):
+    cluster.cluster_ip()
+
+
+def test_names_resolve_short_and_full(cluster):
+    cluster.names()
+
+
+def test_node_port_answers_from_the_host(cluster, report):
+    report(cluster.node_port())
+
+
+def test_logs_exec_and_port_forward(cluster):
+    talker = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "talker"}, "spec": {
+        "terminationGracePeriodSeconds": 0, "containers": [{
+            "name": "talker", "image": kube.ECHO, "imagePullPolicy": "Never",
+            "command": ["sh", "-c", "echo a word for the log; exec sleep 1000"]}]}}
+    cluster.kubectl.apply(talker)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/talker", "--timeout=30s", timeout=40).ok()
+    said = wait_for("its log", 10, lambda: cluster.kubectl("logs", "talker").ok().out)
+    expect(said == "a word for the log\n", f"logs: {said}")
+    said = cluster.kubectl("exec", "-i", "talker", "--", "tr", "a-z", "A-Z", data="through and back").ok().out
+    expect(said == "THROUGH AND BACK", f"exec: {said}")
+    ended = cluster.kubectl("exec", "talker", "--", "sh", "-c", "exit 7").code
+    expect(ended == 7, f"exec ended with {ended}")
+    with kube.Forward(cluster.kubectl, "deployment/web", 80) as forward:
+        said = run(["curl", "-sS", "-m", "5", f"http://127.0.0.1:{forward.port}/"]).ok().out.strip()
+        expect(said in cluster.pods(), f"port-forward: {said}")
+    cluster.kubectl("delete", "pod", "talker", "--wait=true").ok()
+
+
+def test_resizes_under_a_disruption_budget(cluster, report):
+    cluster.kubectl.apply(kube.budget("web", LEAST))
+    master = f"{cluster.shown()['master_addresses'][0]}:{cluster.port()}"
+    with kube.AvailabilityProbe(cluster.kubectl, "web", master) as watched:
+        said = [cluster.resize(4), cluster.resize(1)]
+        cluster.pods()
+    report("; ".join([*said, watched.kept(LEAST)]))
+
+
+def test_nodes_to_remove_are_removed(cluster, report):
+    """The oldest goes, by the id of its server as Magnum's client wants
+    it; then one by its name."""
+    said = [cluster.resize(3)]
+    before = kube.containers(cluster.s)
+    workers = sorted(n for n in before if "master" not in n)
+    server = before[workers[0]].removeprefix("jb-srv-")
+    said.append(cluster.resize(2, "--nodes-to-remove", server))
+    expect(workers[0] not in kube.containers(cluster.s), f"{workers[0]} is still there")
+    said.append(cluster.resize(1, "--nodes-to-remove", workers[1]))
+    left = [n for n in kube.containers(cluster.s) if "master" not in n]
+    expect(left == [workers[2]], f"{left} stayed, not {workers[2]}")
+    said.append(cluster.resize(2))
+    cluster.pods()
+    report("; ".join(said))
+
+
+def test_budget_that_forbids_everything_stops_a_resize(cluster, report):
+    """No pod may go: the resize fails, names both, and nothing changed."""
+    cluster.resize(3)
+    cluster.spread()
+    cluster.kubectl.apply(kube.budget("web", REPLICAS))
+    before = kube.containers(cluster.s)
+    begun = time.monotonic()
+    cluster.s.openstack("coe", "cluster", "resize", NAME, "1").ok()
+    cluster.s.until(NAME, "UPDATE_FAILED", 60)
+    took = time.monotonic() - begun
+    shown = cluster.shown()
+    for word in ("-node-", "drain", "default/web-", "budget web"):
+        expect(word in shown["status_reason"], f"'{word}' is not in: {shown['status_reason']}")
+    expect(shown["node_count"] == 3, f"node_count {shown['node_count']}")
+    expect(kube.containers(cluster.s) == before, f"containers: {before} and now {kube.containers(cluster.s)}")
+
+    def schedulable():
+        return all(not n["spec"].get("unschedulable") for n in cluster.kubectl.items("nodes"))
+
+    wait_for("every node takes work again", 10, schedulable)
+    expect(len(cluster.pods()) == REPLICAS, "pods are missing")
+    cluster.kubectl("delete", "pdb", "web").ok()
+    report(f"UPDATE_FAILED after {took:.1f} s: {shown['status_reason']}")
+
+
+def test_resize_works_afterwards(cluster, report):
+    report(cluster.resize(1))
+    report(cluster.resize(2))
+
+
+def test_dead_worker_is_removed(cluster, report):
+    """Its pods cannot end; they are not waited for."""
+    cluster.spread()
+    worker, container = sorted((n, c) for n, c in kube.containers(cluster.s).items() if "master" not in n)[0]
+    run(["docker", "kill", container]).ok()
+    wait_for("the server to know", 10, lambda: cluster.shown()["health_status"] == "UNHEALTHY")
+    said = cluster.resize(1, "--nodes-to-remove", worker, seconds=30)
+    cluster.pods()
+    report(f"{said}; {cluster.resize(2)}")
+
+
+def test_killed_worker_is_reported_within_2_seconds(cluster, report):
+    cluster.spread()
+    worker, container = next((n, c) for n, c in kube.containers(cluster.s).items() if "master" not in n)
+    run(["docker", "kill", container]).ok()
+    begun = time.monotonic()
+
+    def reported_after():
+        shown = cluster.shown()
+        return shown["health_status"] == "UNHEALTHY" and shown["health_status_reason"].get(f"{worker}.Ready") == "False" and shown
+
+    shown = wait_for(f"UNHEALTHY naming {worker}", 10, reported_after, 0.02)
+    took = time.monotonic() - begun
+    expect(took < 2, f"reported only after {took:.1f} s")
+    run(["docker", "start", container]).ok()
+    begun = time.monotonic()
+    kube.healthy(cluster.s, NAME, 60)
+    again = time.monotonic() - begun
+    cluster.reachable()
+    report(f"reported after {took * 1000:.0f} ms: {shown['health_status_reason']}; HEALTHY {again:.1f} s after its start")
+
+
+@pytest.mark.parametrize("which", ["node-", "master", ""], ids=["worker", "master", "all"])
+def test_docker_restart(cluster, which, report):
+    report(cluster.restart(which))
+
+
+def test_delete_leaves_nothing(cluster, report):
+    begun = time.monotonic()
+    cluster.s.openstack("coe", "cluster", "delete", NAME).ok()
+    cluster.s.until(NAME, "GONE", 90)
+    took = time.monotonic() - begun
+    left = cluster.s.left()
+    expect(not left, f"left behind: {left}")
+    expect(cluster.s.leaks() == [], f"leaks: {cluster.s.leaks()}")
+    cluster.s.openstack("coe", "cluster", "template", "delete", "kt").ok()
+    report(f"{took:.1f} s")

@@ -1,0 +1,117 @@
+"""Fixtures, options and the report of all black-box tests."""
+
+import signal
+
+import pytest
+from environment import Server, expect
+
+BROKEN = pytest.StashKey[dict]()
+FIGURES = []
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("jeroboam")
+    group.addoption("--update-golden", action="store_true",
+                    help="write what was seen into the files that the tests compare with")
+    group.addoption("--schemathesis-cases", type=int, default=300,
+                    help="requests per caller that schemathesis generates")
+    group.addoption("--image", default="kubernetes", help="node image of the Kubernetes clusters")
+
+
+def pytest_configure(config):
+    config.stash[BROKEN] = {}
+    signal.signal(signal.SIGTERM, interrupted)
+
+
+def interrupted(_number, _frame):
+    """A timeout of the whole run still removes the servers."""
+    # `timeout` may send it twice: the cleanup must not be interrupted.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    raise KeyboardInterrupt("SIGTERM")
+
+
+# --- fixtures -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def report():
+    """A function that adds a line to the result of the test that runs."""
+    return FIGURES.append
+
+
+@pytest.fixture(scope="session")
+def option(request):
+    """A function that returns an option, or the test's default."""
+    def get(name, default=None):
+        given = request.config.getoption(name)
+        return default if given is None else given
+    return get
+
+
+@pytest.fixture(scope="module")
+def settings(request):
+    """The configuration of the module's server: its SETTINGS."""
+    return getattr(request.module, "SETTINGS", None)
+
+
+@pytest.fixture(scope="module")
+def server(settings, report):
+    """A server that has started. It has to stop, and leave nothing behind."""
+    server = Server(settings=settings)
+    try:
+        report(f"the server is ready after {server.start():.0f} ms")
+        yield server
+    finally:
+        left = server.close()
+    expect(not left, f"left: {', '.join(left)}")
+
+
+# --- tests that depend on each other --------------------------------------------
+
+
+def ordered_group(item):
+    """Node id of the module or class whose tests depend on each other."""
+    return next((node.nodeid for node, _ in item.iter_markers_with_node("ordered")), None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    first = item.config.stash[BROKEN].get(ordered_group(item))
+    if first:
+        pytest.fail(f"not run: {first} has failed", pytrace=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    if call.when == "call":
+        item.user_properties += [("figure", figure) for figure in FIGURES]
+        FIGURES.clear()
+    if call.excinfo and ordered_group(item):
+        item.config.stash[BROKEN].setdefault(ordered_group(item), item.name)
+
+
+# --- the report -----------------------------------------------------------------
+
+
+def pytest_report_teststatus(report):
+    """With -v, the duration of each test and its figures."""
+    if report.when != "call" or report.skipped:
+        return None
+    figures = [text for name, text in report.user_properties if name == "figure"]
+    word = f"{report.outcome.upper()} ({report.duration:.1f} s)  " + "\n        ".join(figures)
+    return report.outcome, "." if report.passed else "F", word.rstrip()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """The lines that `./x test` reads: what it has to repeat, and the counts. A
+    test whose fixtures fail has failed, and so has one that was skipped."""
+    def seen(*results):
+        return {report.nodeid for result in results for report in terminalreporter.stats.get(result, [])}
+    failed = seen("failed", "error", "skipped")
+    passed = seen("passed") - failed
+    groups = tuple(config.stash[BROKEN])
+    repeated = set(groups) | {name for name in failed if not name.startswith(tuple(f"{g}::" for g in groups))}
+    terminalreporter.ensure_newline()
+    for name in sorted(repeated):
+        terminalreporter.write_line(f"failed: {name}")
+    terminalreporter.write_line(f"{len(passed)} passed, {len(failed)} failed")
