@@ -4,6 +4,7 @@ import signal
 
 import pytest
 from environment import Server, expect
+from own_engine import private_engine
 
 BROKEN = pytest.StashKey[dict]()
 FIGURES = []
@@ -64,6 +65,13 @@ def server(settings, report):
     finally:
         left = server.close()
     expect(not left, f"left: {', '.join(left)}")
+
+
+@pytest.fixture(scope="module")
+def engine(request):
+    """A private Docker Engine with the module's IMAGES."""
+    with private_engine(request.module.IMAGES) as engine:
+        yield engine
 
 
 # --- tests that depend on each other --------------------------------------------

@@ -1,44 +1,29 @@
 """A private Docker Engine in a separate network namespace, which a test may
-stop, kill and start without affecting other tests.
+stop, kill and start without affecting other tests."""
 
-A script calls `run_with_private_engine`: outside of the namespace the images are
-saved and the script is started again inside, where it runs its scenarios."""
-
+import contextlib
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 
-from environment import Failed, run_scenarios, run, wait_for
+import pytest
+from environment import Failed, run, wait_for
 
-INSIDE = "--inside"
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 
 
 class Engine:
-    """A private dockerd, running while the scenarios run."""
+    """A private dockerd."""
 
-    def __init__(self):
-        self.dir = os.environ["ENGINE_DIR"]
+    def __init__(self, directory):
+        self.dir = directory
         self.socket = f"{self.dir}/docker.sock"
+        self.settings = f'[infra]\ndocker = "unix://{self.socket}"\n'
         self.process = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def load(self):
-        """The images that were saved outside."""
-        with open(f"{self.dir}/images.tar") as tar:
-            subprocess.run(["docker", "load"], stdin=tar, check=True, capture_output=True)
 
     def start(self):
         pid = f"{self.dir}/pid"
@@ -97,36 +82,51 @@ def kill(pids):
             pass
 
 
-def run_with_private_engine(script, images, run_all):
-    """Runs `run_all(scenarios, server, engine)` with a private engine that has
-    the images; returns the exit code. `script`: the caller's `__file__`, which
-    is run again with the same arguments."""
-    if INSIDE not in sys.argv:
-        return outside(script, images)
-    engine = Engine()
-    settings = f'[infra]\ndocker = "unix://{engine.socket}"\n'
-    return run_scenarios(lambda scenarios, server: run_all(scenarios, server, engine), settings, around=engine)
+def system_call(function, *args):
+    if function(*args):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def outside(script, images):
-    """Saves the images, then runs the script in a separate namespace."""
-    dir_ = tempfile.mkdtemp(prefix="jeroboam-engine-", dir="/var/tmp")
-    # Without this exit nothing would be cleaned up.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+@contextlib.contextmanager
+def namespace():
+    """The calling thread and what it starts have a private network and private
+    mounts."""
+    directory = os.getcwd()
+    outside = [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net")]
+    system_call(LIBC.unshare, CLONE_NEWNS | CLONE_NEWNET)
     try:
-        subprocess.run(["docker", "save", "-o", f"{dir_}/images.tar", *images], check=True, stdout=subprocess.DEVNULL)
-        env = dict(os.environ, ENGINE_DIR=dir_, DOCKER_HOST=f"unix://{dir_}/docker.sock")
-        args = ["unshare", "--net", "--mount", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable,
-                os.path.abspath(script), INSIDE, *sys.argv[1:]]
-        with subprocess.Popen(args, env=env) as scenarios:
-            # The scenarios end first, then their remains are removed.
-            signal.signal(signal.SIGTERM, lambda *_: scenarios.terminate())
-            return scenarios.wait()
+        run(["mount", "--make-rprivate", "/"]).ok()
+        run(["ip", "link", "set", "lo", "up"]).ok()
+        yield
+    finally:
+        for file in outside:
+            system_call(LIBC.setns, file, 0)
+            os.close(file)
+        os.chdir(directory)
+
+
+@contextlib.contextmanager
+def private_engine(images):
+    """An engine in a separate namespace that has these images of the machine's
+    engine; every `docker` means it."""
+    directory = tempfile.mkdtemp(prefix="jeroboam-engine-", dir="/var/tmp")
+    engine = Engine(directory)
+    archive = f"{directory}/images.tar"
+    try:
+        run(["docker", "save", "-o", archive, *images], timeout=300).ok()
+        with namespace(), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DOCKER_HOST", f"unix://{engine.socket}")
+            try:
+                engine.start()
+                run(["docker", "load", "-i", archive], timeout=300).ok()
+                yield engine
+            finally:
+                engine.stop()
     finally:
         # Processes and mounts that an interrupted engine has left.
-        kill(processes(dir_))
+        kill(processes(directory))
         with open("/proc/mounts") as f:
-            mounts = [line.split()[1] for line in f if line.split()[1].startswith(dir_)]
+            mounts = [line.split()[1] for line in f if line.split()[1].startswith(directory)]
         for mount in sorted(mounts, reverse=True):
             subprocess.run(["umount", "-l", mount], check=False)
-        shutil.rmtree(dir_, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,17 +1,14 @@
-#!/usr/bin/env python3
 """The Docker Engine is stopped and started, in order or by SIGKILL.
 Each cluster is healthy again by itself, with the containers that it had. In a
 network namespace with a private engine, so that other tests are not affected."""
 
 import json
-import os
-import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from own_engine import run_with_private_engine  # noqa: E402
-from environment import Failed, expect, run, wait_for  # noqa: E402
+import pytest
+from environment import Failed, expect, run, wait_for
 
+pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 IMAGES = ["jeroboam/swarm:latest", "jeroboam/kubernetes:latest"]
 COES = ("swarm", "kubernetes")
 
@@ -22,25 +19,6 @@ class Clusters:
     def __init__(self, server, engine):
         self.s, self.engine = server, engine
         self.made, self.stood = {}, None
-
-    def up(self):
-        self.engine.load()
-        self.s.start()
-
-    def create(self):
-        for coe in COES:
-            got = self.s.magnum("POST", "/clustertemplates", {
-                "name": coe, "coe": coe, "image_id": coe, "external_network_id": "public", "keypair_id": "default",
-                "flavor_id": "m1.small", "master_flavor_id": "m1.medium"})
-            expect(got.status == 201, f"{got.status} {got.detail}")
-            got = self.s.magnum("POST", "/clusters", {"name": coe, "cluster_template_id": coe, "node_count": 1})
-            expect(got.status == 202, f"{got.status} {got.detail}")
-            self.made[coe] = got.body["uuid"]
-        for uuid in self.made.values():
-            self.s.until(uuid, "CREATE_COMPLETE", 150)
-        for coe in COES:
-            self.healthy(coe, 30)
-        self.stood = self.containers()
 
     def containers(self):
         return sorted(run(["docker", "ps", "-aq", "--no-trunc"]).ok().out.split())
@@ -88,26 +66,42 @@ class Clusters:
             return True
         wait_for("all nodes Ready, asked inside", 60, ready)
 
-    def gone(self):
-        for uuid in self.made.values():
-            expect(self.s.magnum("DELETE", f"/clusters/{uuid}").status == 204, "delete")
-        for uuid in self.made.values():
-            self.s.until(uuid, "GONE", 90)
-        expect(not self.s.leaks(), f"leaks: {self.s.leaks()}")
-        expect(not self.containers(), f"left: {self.containers()}")
 
-    def run_all(self, scenarios):
-        if (scenarios.run("an engine of our own and a server", self.up)
-                and scenarios.run("a swarm and a Kubernetes cluster are healthy", self.create)):
-            for name, end in [
-                ("the engine is stopped and started", self.engine.stop),
-                ("and once more", self.engine.stop),
-                ("dockerd and containerd are killed (SIGKILL) and started", self.engine.die),
-                ("all is killed, what runs in containers, too, and started", self.engine.kill_all),
-            ]:
-                scenarios.run(name, lambda e=end: self.again(e))
-            scenarios.run("delete leaves nothing", self.gone)
+@pytest.fixture(scope="module")
+def settings(engine):
+    return engine.settings
 
 
-if __name__ == "__main__":
-    sys.exit(run_with_private_engine(__file__, IMAGES, lambda scenarios, server, engine: Clusters(server, engine).run_all(scenarios)))
+@pytest.fixture(scope="module")
+def clusters(server, engine):
+    return Clusters(server, engine)
+
+
+def test_swarm_and_kubernetes_cluster_are_healthy(clusters):
+    for coe in COES:
+        got = clusters.s.magnum("POST", "/clustertemplates", {
+            "name": coe, "coe": coe, "image_id": coe, "external_network_id": "public", "keypair_id": "default",
+            "flavor_id": "m1.small", "master_flavor_id": "m1.medium"})
+        expect(got.status == 201, f"{got.status} {got.detail}")
+        got = clusters.s.magnum("POST", "/clusters", {"name": coe, "cluster_template_id": coe, "node_count": 1})
+        expect(got.status == 202, f"{got.status} {got.detail}")
+        clusters.made[coe] = got.body["uuid"]
+    for uuid in clusters.made.values():
+        clusters.s.until(uuid, "CREATE_COMPLETE", 150)
+    for coe in COES:
+        clusters.healthy(coe, 30)
+    clusters.stood = clusters.containers()
+
+
+@pytest.mark.parametrize("end", ["stop", "stop", "die", "kill_all"], ids=["stopped", "stopped-again", "killed", "killed-with-containers"])
+def test_engine_ends_and_is_started(clusters, engine, end, report):
+    report(clusters.again(getattr(engine, end)))
+
+
+def test_delete_leaves_nothing(clusters):
+    for uuid in clusters.made.values():
+        expect(clusters.s.magnum("DELETE", f"/clusters/{uuid}").status == 204, "delete")
+    for uuid in clusters.made.values():
+        clusters.s.until(uuid, "GONE", 90)
+    expect(not clusters.s.leaks(), f"leaks: {clusters.s.leaks()}")
+    expect(not clusters.containers(), f"left: {clusters.containers()}")

@@ -1,21 +1,19 @@
-#!/usr/bin/env python3
 """What root in a node can do to the host: tries the ways that are known, as root
 in a node of a swarm and of a Kubernetes cluster, and compares the result with the
 table in the operator guide. Every attempt is harmless (host_root.pl says how).
-host_root.py [--update]: writes the table into the guide."""
+--update-golden writes the table into the guide."""
 
-import argparse
 import os
 import subprocess
-import sys
 import tempfile
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from environment import ROOT, Docker, expect, names, run, run_scenarios  # noqa: E402
+import pytest
+from environment import ROOT, Docker, expect, names, run
 
+pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 GUIDE = os.path.join(ROOT, "docs", "operator-guide.md")
-BEGIN = "<!-- Written by tests/real/host_root.py --update -->"
-END = "<!-- End of the table of host_root.py -->"
+BEGIN = "<!-- Written by tests/real/test_host_root.py --update-golden -->"
+END = "<!-- End of the table of test_host_root.py -->"
 UNKNOWN = "not in the tested kernel"
 NONE = "no capability "
 RULES = "no device rule"
@@ -80,37 +78,6 @@ class HostRoot:
         self.s, self.update = server, update
         self.found = {}
 
-    def up(self):
-        self.s.start()
-        for coe in ("swarm", "kubernetes"):
-            got = self.s.magnum("POST", "/clustertemplates", {
-                "name": coe, "coe": coe, "image_id": coe, "external_network_id": "public", "keypair_id": "default",
-                "flavor_id": "m1.small", "master_flavor_id": "m1.small"})
-            expect(got.status == 201, f"{got.status} {got.detail}")
-            got = self.s.magnum("POST", "/clusters", {"name": coe, "cluster_template_id": coe, "node_count": 1})
-            expect(got.status == 202, f"{got.status} {got.detail}")
-        for coe in ("swarm", "kubernetes"):
-            self.s.until(coe, "CREATE_COMPLETE", 90)
-
-    def shown(self):
-        """The level is on every cluster, where unmodified clients and ours look."""
-        for coe in ("swarm", "kubernetes"):
-            level = self.s.magnum("GET", f"/clusters/{coe}").body["isolation"]
-            expect(level == "host-root", level)
-            self.s.openstack("coe", "cluster", "show", coe, "-f", "json").json()
-        shown = self.s.cli("cluster", "show", "swarm", cloud="jeroboam-demo").ok().out
-        expect(any("isolation" in line and "host-root" in line for line in shown.splitlines()), shown)
-
-    def member_is_root(self):
-        """A member of the project reaches root in a node by the cluster's own API."""
-        certificates = self.s.directory("tls")
-        self.s.cli("cluster", "config", "swarm", "--dir", certificates, cloud="jeroboam-demo").ok()
-        address = self.s.magnum("GET", "/clusters/swarm").body["api_address"]
-        said = Docker(address.replace("https:", "tcp:"), certificates)(
-            "run", "--rm", "--network", "host", "--volume", "/:/node", "jeroboam/echo:1",
-            "chroot", "/node", "sh", "-c", "id -u; cat /var/lib/jeroboam/seed.json").ok().out
-        expect(said.startswith("0\n") and "swarm" in said, said[:300])
-
     def nodes(self):
         """Of each cluster a worker, by its engine's name for it."""
         for name in names("container", f"label=io.jeroboam.installation={self.s.installation()}"):
@@ -134,63 +101,6 @@ class HostRoot:
                     "CANARY_TEXT": self.s.state, "SOCKET": inside(at, socket) if at else ""}
         return None, {}
 
-    def tried(self):
-        mark = f"jeroboam-mark-{os.getpid()}"
-        engine = run(["docker", "info", "--format", "{{.ID}}"]).ok().out.strip()
-        canary, disk = self.disk()
-        process = subprocess.Popen(["sh", "-c", "read end", mark], stdin=subprocess.PIPE)
-        with open(os.path.join(ROOT, "tests", "real", "host_root.pl")) as f:
-            probe = f.read()
-        try:
-            for host, container in self.nodes():
-                given = [w for k, v in {"MARK": mark, "ENGINE": engine, **disk}.items() for w in ("--env", f"{k}={v}")]
-                said = run(["docker", "exec", "-i", *given, container, "timeout", "-k", "2", "15", "perl", "-"],
-                           data=probe, timeout=20).ok().out
-                self.found[host] = dict(line.split("\t")[:2] for line in said.splitlines())
-                seen = {line.split("\t")[0]: line.split("\t")[2] for line in said.splitlines()}
-                expect(set(self.found[host]) == {w[0] for w in WAYS}, f"{host}: other ways were tried: {said}")
-        finally:
-            process.communicate(b"\n")
-            if canary:
-                canary.close()
-        first, *others = self.found.values()
-        for key, text, _ in WAYS:
-            print(f"        {first[key]:<9}{text}{'  [' + seen[key] + ']' if seen[key] else ''}")
-        expect(others and all(other == first for other in others), f"the nodes differ: {self.found}")
-
-    def guide(self):
-        found = next(iter(self.found.values()))
-        block, said = guide_table()
-        if self.update:
-            with open(GUIDE) as f:
-                text = f.read()
-            head, tail = text.split(BEGIN)[0], text.split(END)[1]
-            with open(GUIDE, "w") as f:
-                f.write(f"{head}{BEGIN}\n\n{table(found, said, writing=True)}\n\n{END}{tail}")
-            return "written"
-        wrong = [text for key, text, _ in WAYS if found[key] == "possible" and said.get(text) == "refused"]
-        expect(not wrong, f"the guide says that these are refused: {wrong}")
-        now = table(found, said)
-        other = [line for line in now.splitlines() if line not in block.splitlines()]
-        expect(block == now, f"the guide has another table; write it with --update. Lines that it lacks: {other}")
-        states = [found[key] for key, _, _ in WAYS]
-        return ", ".join(f"{states.count(s)} {s}" for s in ("possible", "refused", "absent"))
-
-    def gone(self):
-        for coe in ("swarm", "kubernetes"):
-            expect(self.s.magnum("DELETE", f"/clusters/{coe}").status == 204, "delete")
-        for coe in ("swarm", "kubernetes"):
-            self.s.until(coe, "GONE", 60)
-        expect(not self.s.left() and self.s.leaks() == [], f"left: {self.s.left()} {self.s.leaks()}")
-
-    def run_all(self, scenarios):
-        if scenarios.run("a swarm and a Kubernetes cluster", self.up):
-            scenarios.run("every cluster shows its isolation level", self.shown)
-            scenarios.run("a member of the project is root in the nodes", self.member_is_root)
-            if scenarios.run("the ways to the host are tried", self.tried):
-                scenarios.run("the operator guide says so", self.guide)
-            scenarios.run("delete leaves nothing", self.gone)
-
 
 def mount_of(device, path):
     """The mount that shows a path: root in its file system, mount point, type."""
@@ -210,12 +120,92 @@ def inside(mount, path):
     return os.path.join(mount[0], os.path.relpath(path, mount[1])).lstrip("/")
 
 
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--update", action="store_true")
-    args = args.parse_args()
-    return run_scenarios(lambda scenarios, server: HostRoot(server, args.update).run_all(scenarios))
+@pytest.fixture(scope="module")
+def clusters(server, option):
+    return HostRoot(server, option("update_golden"))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def test_swarm_and_kubernetes_cluster(clusters):
+    for coe in ("swarm", "kubernetes"):
+        got = clusters.s.magnum("POST", "/clustertemplates", {
+            "name": coe, "coe": coe, "image_id": coe, "external_network_id": "public", "keypair_id": "default",
+            "flavor_id": "m1.small", "master_flavor_id": "m1.small"})
+        expect(got.status == 201, f"{got.status} {got.detail}")
+        got = clusters.s.magnum("POST", "/clusters", {"name": coe, "cluster_template_id": coe, "node_count": 1})
+        expect(got.status == 202, f"{got.status} {got.detail}")
+    for coe in ("swarm", "kubernetes"):
+        clusters.s.until(coe, "CREATE_COMPLETE", 90)
+
+
+def test_every_cluster_shows_its_isolation_level(clusters):
+    """The level is on every cluster, where unmodified clients and ours look."""
+    for coe in ("swarm", "kubernetes"):
+        level = clusters.s.magnum("GET", f"/clusters/{coe}").body["isolation"]
+        expect(level == "host-root", level)
+        clusters.s.openstack("coe", "cluster", "show", coe, "-f", "json").json()
+    shown = clusters.s.cli("cluster", "show", "swarm", cloud="jeroboam-demo").ok().out
+    expect(any("isolation" in line and "host-root" in line for line in shown.splitlines()), shown)
+
+
+def test_member_of_the_project_is_root_in_the_nodes(clusters):
+    """A member of the project reaches root in a node by the cluster's own API."""
+    certificates = clusters.s.directory("tls")
+    clusters.s.cli("cluster", "config", "swarm", "--dir", certificates, cloud="jeroboam-demo").ok()
+    address = clusters.s.magnum("GET", "/clusters/swarm").body["api_address"]
+    said = Docker(address.replace("https:", "tcp:"), certificates)(
+        "run", "--rm", "--network", "host", "--volume", "/:/node", "jeroboam/echo:1",
+        "chroot", "/node", "sh", "-c", "id -u; cat /var/lib/jeroboam/seed.json").ok().out
+    expect(said.startswith("0\n") and "swarm" in said, said[:300])
+
+
+def test_ways_to_the_host_are_tried(clusters, report):
+    mark = f"jeroboam-mark-{os.getpid()}"
+    engine = run(["docker", "info", "--format", "{{.ID}}"]).ok().out.strip()
+    canary, disk = clusters.disk()
+    process = subprocess.Popen(["sh", "-c", "read end", mark], stdin=subprocess.PIPE)
+    with open(os.path.join(ROOT, "tests", "real", "host_root.pl")) as f:
+        probe = f.read()
+    try:
+        for host, container in clusters.nodes():
+            given = [w for k, v in {"MARK": mark, "ENGINE": engine, **disk}.items() for w in ("--env", f"{k}={v}")]
+            said = run(["docker", "exec", "-i", *given, container, "timeout", "-k", "2", "15", "perl", "-"],
+                       data=probe, timeout=20).ok().out
+            clusters.found[host] = dict(line.split("\t")[:2] for line in said.splitlines())
+            seen = {line.split("\t")[0]: line.split("\t")[2] for line in said.splitlines()}
+            expect(set(clusters.found[host]) == {w[0] for w in WAYS}, f"{host}: other ways were tried: {said}")
+    finally:
+        process.communicate(b"\n")
+        if canary:
+            canary.close()
+    first, *others = clusters.found.values()
+    for key, text, _ in WAYS:
+        report(f"{first[key]:<9}{text}{'  [' + seen[key] + ']' if seen[key] else ''}")
+    expect(others and all(other == first for other in others), f"the nodes differ: {clusters.found}")
+
+
+def test_operator_guide_is_right(clusters, report):
+    found = next(iter(clusters.found.values()))
+    block, said = guide_table()
+    if clusters.update:
+        with open(GUIDE) as f:
+            text = f.read()
+        head, tail = text.split(BEGIN)[0], text.split(END)[1]
+        with open(GUIDE, "w") as f:
+            f.write(f"{head}{BEGIN}\n\n{table(found, said, writing=True)}\n\n{END}{tail}")
+        report("written")
+        return
+    wrong = [text for key, text, _ in WAYS if found[key] == "possible" and said.get(text) == "refused"]
+    expect(not wrong, f"the guide says that these are refused: {wrong}")
+    now = table(found, said)
+    other = [line for line in now.splitlines() if line not in block.splitlines()]
+    expect(block == now, f"the guide has another table; write it with --update-golden. Lines that it lacks: {other}")
+    states = [found[key] for key, _, _ in WAYS]
+    report(", ".join(f"{states.count(s)} {s}" for s in ("possible", "refused", "absent")))
+
+
+def test_delete_leaves_nothing(clusters):
+    for coe in ("swarm", "kubernetes"):
+        expect(clusters.s.magnum("DELETE", f"/clusters/{coe}").status == 204, "delete")
+    for coe in ("swarm", "kubernetes"):
+        clusters.s.until(coe, "GONE", 60)
+    expect(not clusters.s.left() and clusters.s.leaks() == [], f"left: {clusters.s.left()} {clusters.s.leaks()}")

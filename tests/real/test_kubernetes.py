@@ -30,8 +30,6 @@ class Cluster:
             return pods if len(pods) == count else None
         return wait_for(f"{count} pods available", seconds, probe, 0.2)
 
-    # --- from the template to a name that resolves --------------------------
-
     def pod_to_pod(self):
         pods = self.pods()
         count = 0
@@ -75,8 +73,6 @@ class Cluster:
     def port(self):
         return self.kubectl("get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}").ok().out
 
-    # --- resizes ------------------------------------------------------------
-
     def resize(self, count, *more, seconds=180):
         begun = time.monotonic()
         self.s.openstack("coe", "cluster", "resize", NAME, str(count), *more).ok()
@@ -98,11 +94,6 @@ class Cluster:
         workers = {n for n in self.kubectl.nodes() if "master" not in n}
         expect(on == workers, f"pods are on {on}, workers are {workers}")
 
-    def after_the_failure(self):
-        return f"{self.resize(1)}; {self.resize(2)}"
-
-    # --- restarts and kills ---------------------------------------------------
-
     def reachable(self, seconds=90):
         """Every pod from every node, by service, by name."""
         self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={seconds}s", timeout=seconds + 10).ok()
@@ -112,29 +103,6 @@ class Cluster:
                 p()
                 return True
             wait_for(probe.__name__, 30, tried, 0.3)
-
-    def restart(self, which):
-        """`docker restart` of the nodes whose names contain the word."""
-        self.spread()
-        hit = [c for n, c in kube.containers(self.s).items() if which in n]
-        if which != "":
-            hit = hit[:1]
-        ids = self.ids()
-        begun = time.monotonic()
-        run(["docker", "restart", "-t", "10", *hit], timeout=90).ok()
-        restarted = time.monotonic() - begun
-        begun = time.monotonic()
-        wait_for("the API", 60, lambda: self.kubectl("get", "--raw", "/readyz").ok().out == "ok", 0.1)
-        api = time.monotonic() - begun
-        nodes = wait_for("all nodes Ready", 60, lambda: all(self.kubectl.nodes().values()), 0.2)
-        ready = time.monotonic() - begun
-        expect(nodes, "no nodes")
-        healthy = ready + kube.healthy(self.s, NAME, 30)
-        self.reachable()
-        whole = time.monotonic() - begun
-        expect(self.ids() == ids, f"other nodes or containers: {ids} and now {self.ids()}")
-        return (f"{len(hit)} restarted in {restarted:.1f} s; API {api:.1f} s, Ready {ready:.1f} s, HEALTHY {healthy:.1f} s, "
-                f"all reachable {whole:.1f} s later")
 
     def ids(self):
         nodes = {n["metadata"]["name"]: n["metadata"]["uid"] for n in self.kubectl.items("nodes")}
@@ -316,7 +284,27 @@ def test_killed_worker_is_reported_within_2_seconds(cluster, report):
 
 @pytest.mark.parametrize("which", ["node-", "master", ""], ids=["worker", "master", "all"])
 def test_docker_restart(cluster, which, report):
-    report(cluster.restart(which))
+    """`docker restart` of the nodes whose names contain the word."""
+    cluster.spread()
+    hit = [c for n, c in kube.containers(cluster.s).items() if which in n]
+    if which != "":
+        hit = hit[:1]
+    ids = cluster.ids()
+    begun = time.monotonic()
+    run(["docker", "restart", "-t", "10", *hit], timeout=90).ok()
+    restarted = time.monotonic() - begun
+    begun = time.monotonic()
+    wait_for("the API", 60, lambda: cluster.kubectl("get", "--raw", "/readyz").ok().out == "ok", 0.1)
+    api = time.monotonic() - begun
+    nodes = wait_for("all nodes Ready", 60, lambda: all(cluster.kubectl.nodes().values()), 0.2)
+    ready = time.monotonic() - begun
+    expect(nodes, "no nodes")
+    healthy = ready + kube.healthy(cluster.s, NAME, 30)
+    cluster.reachable()
+    whole = time.monotonic() - begun
+    expect(cluster.ids() == ids, f"other nodes or containers: {ids} and now {cluster.ids()}")
+    report(f"{len(hit)} restarted in {restarted:.1f} s; API {api:.1f} s, Ready {ready:.1f} s, HEALTHY {healthy:.1f} s, "
+           f"all reachable {whole:.1f} s later")
 
 
 def test_delete_leaves_nothing(cluster, report):

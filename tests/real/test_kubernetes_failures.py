@@ -1,19 +1,17 @@
-#!/usr/bin/env python3
 """Workers that cannot start: for each cause the cluster fails within a
 deadline, the reason names node, step, last output and the remedy, and the
-cluster can be deleted.  kubernetes_failures.py [--image TAG]"""
+cluster can be deleted."""
 
-import argparse
 import glob
 import os
 import re
 import sqlite3
-import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from environment import expect, run_scenarios, run  # noqa: E402
+import pytest
+from environment import expect, run
 
+pytestmark = pytest.mark.engine
 DEADLINE = 90
 # The name of a node shows its role; the other nodes of the cluster are healthy.
 ONLY = '#!/bin/sh\ncase "$(hostname)" in\n*{where}*) {what} ;;\nesac\n{then}\n'
@@ -52,123 +50,95 @@ def derive(base, name, path, where, what, then):
         run(["docker", "rm", "-fv", container])
 
 
-class Images:
-    """Images of all faults, while the scenarios run."""
-
-    def __init__(self, base):
-        self.base, self.made = base, []
-
-    def __enter__(self):
-        return self
-
-    def make(self):
+@pytest.fixture(scope="module")
+def settings(option):
+    """Images of all faults. They are in use until the server is closed."""
+    made = []
+    try:
         for name, *how in CAUSES:
-            derive(self.base, name, *how)
-            self.made.append(f"jeroboam/kubernetes-{name}:latest")
-
-    def __exit__(self, *_):
-        for image in self.made:
+            derive(f"jeroboam/{option('image')}:latest", name, *how)
+            made.append(f"jeroboam/kubernetes-{name}:latest")
+        yield None
+    finally:
+        for image in made:
             run(["docker", "rmi", "-f", image])
 
 
-class Failures:
-    def __init__(self, server, images):
-        self.s, self.images = server, images
+@pytest.fixture(scope="module")
+def server(server):
+    """The server, with flavors that are too small: there is no request that
+    makes flavors yet."""
+    server.stop()
+    path = next(p for p in glob.glob(os.path.join(server.state, "*.sqlite")))
+    db = sqlite3.connect(path)
+    db.execute("INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES ('91', 'cramped', 1, 128, 1)")
+    db.execute("INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES ('92', 'least', 1, 256, 1)")
+    db.commit()
+    db.close()
+    server.start()
+    return server
 
-    def cramped_flavor(self):
-        """There is no request that makes flavors yet."""
-        self.s.start()
-        self.s.stop()
-        path = next(p for p in glob.glob(os.path.join(self.s.state, "*.sqlite")))
-        db = sqlite3.connect(path)
-        db.execute("INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES ('91', 'cramped', 1, 128, 1)")
-        db.execute("INSERT INTO flavor (id, name, vcpus, ram, disk) VALUES ('92', 'least', 1, 256, 1)")
-        db.commit()
-        db.close()
-        self.s.start()
 
-    def fails(self, name, words, image="kubernetes", flavor="m1.small", node="node-0"):
-        """A cluster of 1 and 2 whose workers are of the flavor."""
-        body = {"name": name, "coe": "kubernetes", "image_id": image, "external_network_id": "public",
-                "keypair_id": "default", "flavor_id": flavor, "master_flavor_id": "m1.small"}
-        got = self.s.magnum("POST", "/clustertemplates", body)
-        expect(got.status == 201, f"template: {got.status} {got.detail}")
-        got = self.s.magnum("POST", "/clusters", {"name": name, "cluster_template_id": name, "node_count": 1, "create_timeout": 5})
-        expect(got.status == 202, f"create: {got.status} {got.detail}")
+def delete(server, name, report):
+    if server.status(name)[0] != "GONE":
         begun = time.monotonic()
-        try:
-            self.s.until(name, "CREATE_FAILED", DEADLINE)
-            took = time.monotonic() - begun
-            shown = self.s.openstack("coe", "cluster", "show", name, "-f", "json").json()
-            reason = shown["status_reason"]
-            print(f"        {reason}")
-            groups = {"node-": "default-worker", "master-": "default-master"}
-            group = next(g for word, g in groups.items() if node.startswith(word))
-            texts = {"status_reason": reason, "faults": str(shown["faults"]),
-                     "jeroboam cluster show": self.s.cli("cluster", "show", name, cloud="jeroboam-demo").ok().out}
-            for where, text in texts.items():
-                # A table folds its cells.
-                text = re.sub(r"[\s│┆|]+", " ", text)
-                for word in (node, *words):
-                    expect(word in text, f"'{word}' is not in {where}: {text}")
-            expect(group in shown["faults"], f"faults are of {list(shown['faults'])}, not {group}")
-            expect("CREATE_FAILED" in texts["jeroboam cluster show"], "the command shows another status")
-            others = [o for o in ("master-0", "node-0", "node-1") if o != node and f"-{o}" in reason]
-            expect(not others, f"the reason speaks of {others}, too: {reason}")
-        finally:
-            self.gone(name)
-        return f"after {took:.1f} s"
-
-    def too_small(self):
-        """Refused before anything is made, and by how much."""
-        body = {"name": "cramped", "coe": "kubernetes", "image_id": "kubernetes", "external_network_id": "public",
-                "keypair_id": "default", "flavor_id": "cramped", "master_flavor_id": "m1.small"}
-        got = self.s.magnum("POST", "/clustertemplates", body)
-        expect(got.status == 201, f"template: {got.status} {got.detail}")
-        for flavors, said in [({}, "Flavor cramped has 128 MiB of memory; a worker needs at least 256 MiB."),
-                              ({"flavor_id": "least", "master_flavor_id": "cramped"},
-                               "Flavor cramped has 128 MiB of memory; a master needs at least 1024 MiB.")]:
-            got = self.s.magnum("POST", "/clusters", dict(flavors, name="cramped", cluster_template_id="cramped"))
-            expect(got.status == 400 and got.detail == said, f"{got.status} {got.detail}")
-
-    def gone(self, name):
-        if self.s.status(name)[0] != "GONE":
-            begun = time.monotonic()
-            got = self.s.magnum("DELETE", f"/clusters/{name}")
-            expect(got.status == 204, f"delete: {got.status} {got.detail}")
-            self.s.until(name, "GONE", 90)
-            print(f"        deleted after {time.monotonic() - begun:.1f} s")
-        left = self.s.left()
-        expect(not left and self.s.leaks() == [], f"left behind: {left} {self.s.leaks()}")
-
-    def run_all(self, scenarios):
-        if not (scenarios.run("images of all faults are made", self.images.make)
-                and scenarios.run("flavors that are too small", self.cramped_flavor)):
-            return
-        for title, scenario in [
-            ("a kubelet that cannot run", lambda: self.fails(
-                "broken", ["step kubelet failed", "libfrost.so.1", "jeroboam image build kubernetes"], "kubernetes-broken")),
-            ("the kubelet's port is taken", lambda: self.fails(
-                "taken", ["failed", "10250", "address already in use", "Another process"], "kubernetes-taken")),
-            ("the API server's port is taken", lambda: self.fails(
-                "mtaken", ["step apiserver failed", "6443", "address already in use", "Another process"],
-                "kubernetes-master-taken", node="master-0")),
-            ("an agent that cannot run", lambda: self.fails(
-                "absent", ["not for this processor", "126", "image"], "kubernetes-absent")),
-            ("flavors below what a node takes are refused", self.too_small),
-            ("a worker that runs out of memory", lambda: self.fails(
-                "hungry", ["memory", "larger flavor"], "kubernetes-hungry", flavor="least")),
-        ]:
-            scenarios.run(title, scenario)
+        got = server.magnum("DELETE", f"/clusters/{name}")
+        expect(got.status == 204, f"delete: {got.status} {got.detail}")
+        server.until(name, "GONE", 90)
+        report(f"deleted after {time.monotonic() - begun:.1f} s")
+    left = server.left()
+    expect(not left and server.leaks() == [], f"left behind: {left} {server.leaks()}")
 
 
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--image", default="jeroboam/kubernetes:latest")
-    images = Images(args.parse_args().image)
-    # They are in use until the server is closed.
-    return run_scenarios(lambda scenarios, server: Failures(server, images).run_all(scenarios), around=images)
+def test_flavors_below_what_a_node_needs_are_refused(server):
+    """Refused before anything is made, and by how much."""
+    body = {"name": "cramped", "coe": "kubernetes", "image_id": "kubernetes", "external_network_id": "public",
+            "keypair_id": "default", "flavor_id": "cramped", "master_flavor_id": "m1.small"}
+    got = server.magnum("POST", "/clustertemplates", body)
+    expect(got.status == 201, f"template: {got.status} {got.detail}")
+    for flavors, said in [({}, "Flavor cramped has 128 MiB of memory; a worker needs at least 256 MiB."),
+                          ({"flavor_id": "least", "master_flavor_id": "cramped"},
+                           "Flavor cramped has 128 MiB of memory; a master needs at least 1024 MiB.")]:
+        got = server.magnum("POST", "/clusters", dict(flavors, name="cramped", cluster_template_id="cramped"))
+        expect(got.status == 400 and got.detail == said, f"{got.status} {got.detail}")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.mark.parametrize("name, words, image, flavor, node", [
+    ("broken", ["step kubelet failed", "libfrost.so.1", "jeroboam image build kubernetes"], "kubernetes-broken", "m1.small", "node-0"),
+    ("taken", ["failed", "10250", "address already in use", "Another process"], "kubernetes-taken", "m1.small", "node-0"),
+    ("mtaken", ["step apiserver failed", "6443", "address already in use", "Another process"], "kubernetes-master-taken",
+     "m1.small", "master-0"),
+    ("absent", ["not for this processor", "126", "image"], "kubernetes-absent", "m1.small", "node-0"),
+    ("hungry", ["memory", "larger flavor"], "kubernetes-hungry", "least", "node-0"),
+], ids=["kubelet-cannot-run", "port-of-kubelet-taken", "port-of-apiserver-taken", "agent-cannot-run", "out-of-memory"])
+def test_reason_names_node_cause_and_remedy(server, name, words, image, flavor, node, report):
+    """A cluster of 1 and 1 whose workers are of the flavor."""
+    body = {"name": name, "coe": "kubernetes", "image_id": image, "external_network_id": "public",
+            "keypair_id": "default", "flavor_id": flavor, "master_flavor_id": "m1.small"}
+    got = server.magnum("POST", "/clustertemplates", body)
+    expect(got.status == 201, f"template: {got.status} {got.detail}")
+    got = server.magnum("POST", "/clusters", {"name": name, "cluster_template_id": name, "node_count": 1, "create_timeout": 5})
+    expect(got.status == 202, f"create: {got.status} {got.detail}")
+    begun = time.monotonic()
+    try:
+        server.until(name, "CREATE_FAILED", DEADLINE)
+        took = time.monotonic() - begun
+        shown = server.openstack("coe", "cluster", "show", name, "-f", "json").json()
+        reason = shown["status_reason"]
+        report(reason)
+        groups = {"node-": "default-worker", "master-": "default-master"}
+        group = next(g for word, g in groups.items() if node.startswith(word))
+        texts = {"status_reason": reason, "faults": str(shown["faults"]),
+                 "jeroboam cluster show": server.cli("cluster", "show", name, cloud="jeroboam-demo").ok().out}
+        for where, text in texts.items():
+            # A table folds its cells.
+            text = re.sub(r"[\s│┆|]+", " ", text)
+            for word in (node, *words):
+                expect(word in text, f"'{word}' is not in {where}: {text}")
+        expect(group in shown["faults"], f"faults are of {list(shown['faults'])}, not {group}")
+        expect("CREATE_FAILED" in texts["jeroboam cluster show"], "the command shows another status")
+        others = [o for o in ("master-0", "node-0", "node-1") if o != node and f"-{o}" in reason]
+        expect(not others, f"the reason speaks of {others}, too: {reason}")
+    finally:
+        delete(server, name, report)
+    report(f"after {took:.1f} s")

@@ -1,20 +1,19 @@
-#!/usr/bin/env python3
 """Certificates of nodes that live 90 seconds: after two minutes every serving
 certificate was replaced while API server, etcd, kubelets and pods kept running; the
 Docker API of a swarm keeps its open connections; a node that was off for longer
-than the lifetime of its certificates rejoins.  renewal.py"""
+than the lifetime of its certificates rejoins."""
 
 import json
 import os
 import ssl
 import subprocess
-import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import kube  # noqa: E402
-from environment import OWN_POOL, Docker, Failed, expect, run_scenarios, run, wait_for  # noqa: E402
+import kube
+import pytest
+from environment import OWN_POOL, Docker, Failed, expect, run, wait_for
 
+pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 LIFE = 90
 SETTINGS = f"[clusters]\nnode_certificate_seconds = {LIFE}\n\n{OWN_POOL}"
 KUBE, SWARM = "renewed", "swarmed"
@@ -70,148 +69,142 @@ class Renewal:
         pods = self.kubectl.items("pods", "-A")
         return {p["metadata"]["name"]: sum(c["restartCount"] for c in p["status"].get("containerStatuses", [])) for p in pods}
 
-    # --- scenarios --------------------------------------------------------------
 
-    def create(self):
-        for name, coe, body in ((KUBE, "kubernetes", {"node_count": 2}), (SWARM, "swarm", {"node_count": 0})):
-            template = {"name": coe, "coe": coe, "image_id": coe, "external_network_id": "public",
-                        "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.small"}
-            got = self.s.magnum("POST", "/clustertemplates", template)
-            expect(got.status == 201, f"template: {got.status} {got.detail}")
-            got = self.s.magnum("POST", "/clusters", dict(body, name=name, cluster_template_id=coe, master_count=1))
-            expect(got.status == 202, f"create: {got.status} {got.detail}")
-        for name in (KUBE, SWARM):
-            self.s.until(name, "CREATE_COMPLETE", 120)
-        self.begun = time.monotonic()
-        self.first, self.stood = self.certificates(), self.started()
-        for name, directory in self.dirs.items():
-            self.s.openstack("coe", "cluster", "config", name, "--dir", directory, *(["--output-certs"] if name == SWARM else [])).ok()
-        self.kubectl.apply(kube.deployment("echo", 2), kube.service("echo", "ClusterIP"))
-        wait_for("echo pods", 60, lambda: len(self.kubectl.pods("app=echo")) == 2)
-        docker = Docker(self.shown(SWARM)["api_address"], self.dirs[SWARM])
-        # Stays open for longer than the certificate lives.
-        self.follower = subprocess.Popen(["docker", *docker.flags, "events"], stdin=subprocess.DEVNULL, text=True,
+@pytest.fixture(scope="module")
+def clusters(server):
+    clusters = Renewal(server)
+    yield clusters
+    if clusters.follower:
+        clusters.follower.kill()
+        clusters.follower.wait()
+        clusters.follower.stdout.close()
+
+
+def test_two_clusters_whose_certificates_last_90_seconds(clusters):
+    for name, coe, body in ((KUBE, "kubernetes", {"node_count": 2}), (SWARM, "swarm", {"node_count": 0})):
+        template = {"name": coe, "coe": coe, "image_id": coe, "external_network_id": "public",
+                    "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.small"}
+        got = clusters.s.magnum("POST", "/clustertemplates", template)
+        expect(got.status == 201, f"template: {got.status} {got.detail}")
+        got = clusters.s.magnum("POST", "/clusters", dict(body, name=name, cluster_template_id=coe, master_count=1))
+        expect(got.status == 202, f"create: {got.status} {got.detail}")
+    for name in (KUBE, SWARM):
+        clusters.s.until(name, "CREATE_COMPLETE", 120)
+    clusters.begun = time.monotonic()
+    clusters.first, clusters.stood = clusters.certificates(), clusters.started()
+    for name, directory in clusters.dirs.items():
+        clusters.s.openstack("coe", "cluster", "config", name, "--dir", directory, *(["--output-certs"] if name == SWARM else [])).ok()
+    clusters.kubectl.apply(kube.deployment("echo", 2), kube.service("echo", "ClusterIP"))
+    wait_for("echo pods", 60, lambda: len(clusters.kubectl.pods("app=echo")) == 2)
+    docker = Docker(clusters.shown(SWARM)["api_address"], clusters.dirs[SWARM])
+    # Stays open for longer than the certificate lives.
+    clusters.follower = subprocess.Popen(["docker", *docker.flags, "events"], stdin=subprocess.DEVNULL, text=True,
                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(
-                                             {k: v for k, v in os.environ.items() if not k.startswith("DOCKER")},
-                                             DOCKER_HOST=docker.env["DOCKER_HOST"]))
-
-    def away(self):
-        """A worker that is stopped while its certificates end. The cluster's
-        DNS stood on whichever nodes were Ready first, perhaps on this one only:
-        a rollout spreads it over all."""
-        dns = ("-n", "kube-system", "rollout")
-        self.kubectl(*dns, "restart", "deployment/coredns").ok()
-        self.kubectl(*dns, "status", "deployment/coredns", "--timeout=60s").ok()
-        places = {p["spec"]["nodeName"] for p in self.kubectl.items("pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")
-                  if kube.available(p)}
-        expect(any(not place.endswith("-node-1") for place in places), f"DNS stands on {places}")
-        container = self.container(KUBE, "-node-1")
-        run(["docker", "stop", "-t", "15", container]).ok()
-        self.stopped = time.monotonic()
-        self.stood = [line for line in self.stood if container not in line]
-
-    def replaced(self):
-        def probe():
-            now = self.certificates()
-            old = [name for name, was in self.first.items() if now[name] == was]
-            if old:
-                raise Failed(f"still the first: {', '.join(old)}")
-            return now
-
-        wait_for("every certificate was replaced", LIFE, probe, 1)
-        return f"{len(self.first)} certificates, {time.monotonic() - self.begun:.0f} s after the clusters stood"
-
-    def works(self):
-        # A fresh user certificate, by the unmodified client.
-        wait_for(f"{WATCHED} seconds", WATCHED + 10, lambda: time.monotonic() - self.begun > WATCHED, 1)
-        self.s.openstack("coe", "cluster", "config", KUBE, "--dir", self.dirs[KUBE], "--force").ok()
-        nodes = self.kubectl.nodes()
-        ready = [n for n, yes in nodes.items() if yes]
-        expect(len(ready) == 2, f"nodes: {nodes}")
-        pods = self.kubectl.pods("app=echo")
-        pod = next(n for n, p in pods.items() if not p["spec"]["nodeName"].endswith("-node-1"))
-        expect(self.kubectl.get(pod, "echo"), "the service does not answer by its name")
-        self.kubectl("logs", pod).ok()
-        # Scheduler, controllers and kubelet do their work.
-        self.kubectl.apply(kube.deployment("late", 1))
-        wait_for("a new pod runs", 30, lambda: self.kubectl.pods("app=late"))
-        docker = Docker(self.shown(SWARM)["api_address"], self.dirs[SWARM])
-        docker.ready(1, 10)
-
-    def undisturbed(self):
-        container = self.container(KUBE, "-node-1")
-        now = [line for line in self.started() if container not in line]
-        expect(now == self.stood, f"containers were started again:\n{self.stood}\n{now}")
-        again = {name: count for name, count in self.restarts().items() if count}
-        expect(not again, f"containers of pods were started again: {again}")
-        ended = self.follower.poll()
-        said = self.follower.stdout.read() if ended is not None else ""
-        expect(ended is None, f"an open connection to the swarm's door ended with {ended}: {said}")
-        said = run(["docker", "exec", self.container(KUBE, "-master-0"), "cat", "/var/log/jeroboam/events.log"]).ok().out
-        events = [json.loads(line) for line in said.splitlines()]
-        starts = [e["component"] for e in events if e["event"] == "start"]
-        for name in ("etcd", "kube-apiserver", "containerd"):
-            expect(starts.count(name) == 1, f"{name} was started {starts.count(name)} times:\n{said}")
-
-    def rejoins(self):
-        wait_for("its certificates are over", LIFE + 10, lambda: time.monotonic() - self.stopped > LIFE, 1)
-        container = self.container(KUBE, "-node-1")
-        begun = time.monotonic()
-        run(["docker", "start", container]).ok()
-
-        def ready():
-            nodes = self.kubectl.nodes()
-            if all(nodes.values()):
-                return True
-            raise Failed(f"{nodes}")
-
-        wait_for("all nodes Ready", 60, ready, 0.5)
-        took = time.monotonic() - begun
-        kube.healthy(self.s, KUBE, 30)
-        return f"Ready {took:.1f} s after its start"
-
-    def rebuilt(self):
-        container = self.container(KUBE, "-node-0")
-        before = self.shown(KUBE)["node_addresses"]
-        run(["docker", "rm", "-fv", container]).ok()
-        wait_for("health tells", 10, lambda: "was removed" in str(self.shown(KUBE)["health_status_reason"]))
-        begun = time.monotonic()
-        got = self.s.magnum("POST", f"/clusters/{KUBE}/actions/resize", {"node_count": 2})
-        expect(got.status == 202, f"{got.status} {got.detail}")
-        self.s.until(KUBE, "UPDATE_COMPLETE", 90)
-        took = time.monotonic() - begun
-        nodes = self.kubectl.nodes()
-        expect(len(nodes) == 3 and all(nodes.values()), f"nodes: {nodes}")
-        expect(self.container(KUBE, "-node-0") == container and self.shown(KUBE)["node_addresses"] == before, "another node")
-        wait_for("echo pods", 60, lambda: len(self.kubectl.pods("app=echo")) == 2)
-        return f"after {took:.1f} s"
-
-    def gone(self):
-        for name in (KUBE, SWARM):
-            got = self.s.magnum("DELETE", f"/clusters/{name}")
-            expect(got.status == 204, f"delete: {got.status} {got.detail}")
-        for name in (KUBE, SWARM):
-            self.s.until(name, "GONE", 120)
-        expect(not self.s.left() and self.s.leaks() == [], f"left: {self.s.left()} {self.s.leaks()}")
-
-    def run_all(self, scenarios):
-        if not scenarios.run("the server starts", lambda: f"{self.s.start():.0f} ms"):
-            return
-        try:
-            if scenarios.run("two clusters whose nodes' certificates live 90 s", self.create):
-                scenarios.run("a worker is stopped", self.away)
-                scenarios.run("every serving certificate is replaced", self.replaced)
-                scenarios.run("after two minutes the clusters work", self.works)
-                scenarios.run("nothing that serves was started again", self.undisturbed)
-                scenarios.run("a worker with expired certificates rejoins", self.rejoins)
-                scenarios.run("a deleted worker is rebuilt by a resize", self.rebuilt)
-            scenarios.run("delete leaves nothing", self.gone)
-        finally:
-            if self.follower:
-                self.follower.kill()
-                self.follower.wait()
-                self.follower.stdout.close()
+                                         {k: v for k, v in os.environ.items() if not k.startswith("DOCKER")},
+                                         DOCKER_HOST=docker.env["DOCKER_HOST"]))
 
 
-if __name__ == "__main__":
-    sys.exit(run_scenarios(lambda scenarios, server: Renewal(server).run_all(scenarios), SETTINGS))
+def test_worker_is_stopped(clusters):
+    """A worker that is stopped while its certificates end. The cluster's
+    DNS stood on whichever nodes were Ready first, perhaps on this one only:
+    a rollout spreads it over all."""
+    dns = ("-n", "kube-system", "rollout")
+    clusters.kubectl(*dns, "restart", "deployment/coredns").ok()
+    clusters.kubectl(*dns, "status", "deployment/coredns", "--timeout=60s").ok()
+    places = {p["spec"]["nodeName"] for p in clusters.kubectl.items("pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")
+              if kube.available(p)}
+    expect(any(not place.endswith("-node-1") for place in places), f"DNS stands on {places}")
+    container = clusters.container(KUBE, "-node-1")
+    run(["docker", "stop", "-t", "15", container]).ok()
+    clusters.stopped = time.monotonic()
+    clusters.stood = [line for line in clusters.stood if container not in line]
+
+
+def test_every_serving_certificate_is_replaced(clusters, report):
+    def probe():
+        now = clusters.certificates()
+        old = [name for name, was in clusters.first.items() if now[name] == was]
+        if old:
+            raise Failed(f"still the first: {', '.join(old)}")
+        return now
+
+    wait_for("every certificate was replaced", LIFE, probe, 1)
+    report(f"{len(clusters.first)} certificates, {time.monotonic() - clusters.begun:.0f} s after the clusters stood")
+
+
+def test_clusters_work_after_two_minutes(clusters):
+    # A fresh user certificate, by the unmodified client.
+    wait_for(f"{WATCHED} seconds", WATCHED + 10, lambda: time.monotonic() - clusters.begun > WATCHED, 1)
+    clusters.s.openstack("coe", "cluster", "config", KUBE, "--dir", clusters.dirs[KUBE], "--force").ok()
+    nodes = clusters.kubectl.nodes()
+    ready = [n for n, yes in nodes.items() if yes]
+    expect(len(ready) == 2, f"nodes: {nodes}")
+    pods = clusters.kubectl.pods("app=echo")
+    pod = next(n for n, p in pods.items() if not p["spec"]["nodeName"].endswith("-node-1"))
+    expect(clusters.kubectl.get(pod, "echo"), "the service does not answer by its name")
+    clusters.kubectl("logs", pod).ok()
+    # Scheduler, controllers and kubelet do their work.
+    clusters.kubectl.apply(kube.deployment("late", 1))
+    wait_for("a new pod runs", 30, lambda: clusters.kubectl.pods("app=late"))
+    docker = Docker(clusters.shown(SWARM)["api_address"], clusters.dirs[SWARM])
+    docker.ready(1, 10)
+
+
+def test_nothing_that_serves_was_restarted(clusters):
+    container = clusters.container(KUBE, "-node-1")
+    now = [line for line in clusters.started() if container not in line]
+    expect(now == clusters.stood, f"containers were started again:\n{clusters.stood}\n{now}")
+    again = {name: count for name, count in clusters.restarts().items() if count}
+    expect(not again, f"containers of pods were started again: {again}")
+    ended = clusters.follower.poll()
+    said = clusters.follower.stdout.read() if ended is not None else ""
+    expect(ended is None, f"an open connection to the swarm's door ended with {ended}: {said}")
+    said = run(["docker", "exec", clusters.container(KUBE, "-master-0"), "cat", "/var/log/jeroboam/events.log"]).ok().out
+    events = [json.loads(line) for line in said.splitlines()]
+    starts = [e["component"] for e in events if e["event"] == "start"]
+    for name in ("etcd", "kube-apiserver", "containerd"):
+        expect(starts.count(name) == 1, f"{name} was started {starts.count(name)} times:\n{said}")
+
+
+def test_worker_with_expired_certificates_rejoins(clusters, report):
+    wait_for("its certificates are over", LIFE + 10, lambda: time.monotonic() - clusters.stopped > LIFE, 1)
+    container = clusters.container(KUBE, "-node-1")
+    begun = time.monotonic()
+    run(["docker", "start", container]).ok()
+
+    def ready():
+        nodes = clusters.kubectl.nodes()
+        if all(nodes.values()):
+            return True
+        raise Failed(f"{nodes}")
+
+    wait_for("all nodes Ready", 60, ready, 0.5)
+    took = time.monotonic() - begun
+    kube.healthy(clusters.s, KUBE, 30)
+    report(f"Ready {took:.1f} s after its start")
+
+
+def test_deleted_worker_is_replaced_by_a_resize(clusters, report):
+    container = clusters.container(KUBE, "-node-0")
+    before = clusters.shown(KUBE)["node_addresses"]
+    run(["docker", "rm", "-fv", container]).ok()
+    wait_for("health tells", 10, lambda: "was removed" in str(clusters.shown(KUBE)["health_status_reason"]))
+    begun = time.monotonic()
+    got = clusters.s.magnum("POST", f"/clusters/{KUBE}/actions/resize", {"node_count": 2})
+    expect(got.status == 202, f"{got.status} {got.detail}")
+    clusters.s.until(KUBE, "UPDATE_COMPLETE", 90)
+    took = time.monotonic() - begun
+    nodes = clusters.kubectl.nodes()
+    expect(len(nodes) == 3 and all(nodes.values()), f"nodes: {nodes}")
+    expect(clusters.container(KUBE, "-node-0") == container and clusters.shown(KUBE)["node_addresses"] == before, "another node")
+    wait_for("echo pods", 60, lambda: len(clusters.kubectl.pods("app=echo")) == 2)
+    report(f"after {took:.1f} s")
+
+
+def test_delete_leaves_nothing(clusters):
+    for name in (KUBE, SWARM):
+        got = clusters.s.magnum("DELETE", f"/clusters/{name}")
+        expect(got.status == 204, f"delete: {got.status} {got.detail}")
+    for name in (KUBE, SWARM):
+        clusters.s.until(name, "GONE", 120)
+    expect(not clusters.s.left() and clusters.s.leaks() == [], f"left: {clusters.s.left()} {clusters.s.leaks()}")
