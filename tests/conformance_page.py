@@ -1,8 +1,12 @@
+#!/usr/bin/env python3
 """Writes docs/kubernetes-conformance.md from files of results that
-tests/real/conformance.py has kept. Python's standard library only."""
+tests/real/test_conformance.py has kept; where a test ran twice the last verdict
+counts and the page says so. Python's standard library only.
+conformance_page.py PAGE RESULTS..."""
 
 import json
 import re
+import sys
 
 HEAD = """# Conformance to Kubernetes
 
@@ -10,7 +14,7 @@ The Kubernetes project's own conformance tests (`test/e2e`, `[Conformance]`),
 on a cluster that the server of this repository made. This page is written by
 a script; do not edit it by hand.
 
-    tests/real/conformance.py --report docs/kubernetes-conformance.md
+    pytest tests/real/test_conformance.py --report docs/kubernetes-conformance.md
 
 repeats all of it (a Docker Engine, Go, `cargo build -p jeroboam -p node` and
 the node image are needed; most of an hour on two cores). `--sample` runs a few quick
@@ -114,3 +118,7 @@ def write(path, results):
     """Writes the page of these files of results to `path`."""
     with open(path, "w") as f:
         f.write(page(read(results)))
+
+
+if __name__ == "__main__":
+    write(sys.argv[1], sys.argv[2:])

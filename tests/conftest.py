@@ -1,5 +1,6 @@
 """Fixtures, options and the report of all black-box tests."""
 
+import random
 import signal
 
 import pytest
@@ -16,12 +17,28 @@ def pytest_addoption(parser):
                     help="write what was seen into the files that the tests compare with")
     group.addoption("--schemathesis-cases", type=int, default=300,
                     help="requests per caller that schemathesis generates")
+    # Where the tests have different defaults, theirs are used.
+    group.addoption("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of all that is drawn")
+    group.addoption("--coe", choices=("swarm", "kubernetes"), default="swarm", help="crash, speed: kind of the clusters")
+    group.addoption("--moments", type=int, help="crash: how many")
+    group.addoption("--engine", action="store_true", help="crash: kill the Docker Engine, too")
+    group.addoption("--sizes", help="speed: numbers of workers, as 2,9")
+    group.addoption("--rounds", type=int, help="speed: how often")
+    group.addoption("--sample", action="store_true", help="conformance: some quick tests of every group")
+    group.addoption("--focus", metavar="RE", help="conformance: tests whose names match")
+    group.addoption("--procs", type=int, help="conformance: tests at a time, 2 or more")
+    group.addoption("--limit", type=float, help="conformance: seconds per round; idle_agents: percent of a processor")
+    group.addoption("--report", metavar="FILE", help="conformance: write the page of results")
     group.addoption("--image", default="kubernetes", help="node image of the Kubernetes clusters")
 
 
 def pytest_configure(config):
     config.stash[BROKEN] = {}
     signal.signal(signal.SIGTERM, interrupted)
+
+
+def pytest_report_header(config):
+    return f"seed: {config.getoption('seed')}"
 
 
 def interrupted(_number, _frame):
@@ -114,11 +131,12 @@ def pytest_terminal_summary(terminalreporter, config):
     """The lines that `./x test` reads: what it has to repeat, and the counts. A
     test whose fixtures fail has failed, and so has one that was skipped."""
     def seen(*results):
-        return {report.nodeid for result in results for report in terminalreporter.stats.get(result, [])}
+        return {(report.nodeid, getattr(report, "context", None))
+                for result in results for report in terminalreporter.stats.get(result, [])}
     failed = seen("failed", "error", "skipped")
-    passed = seen("passed") - failed
+    passed = seen("passed", "subtests passed") - failed
     groups = tuple(config.stash[BROKEN])
-    repeated = set(groups) | {name for name in failed if not name.startswith(tuple(f"{g}::" for g in groups))}
+    repeated = set(groups) | {name for name, _ in failed if not name.startswith(tuple(f"{g}::" for g in groups))}
     terminalreporter.ensure_newline()
     for name in sorted(repeated):
         terminalreporter.write_line(f"failed: {name}")

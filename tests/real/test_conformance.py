@@ -1,34 +1,31 @@
-#!/usr/bin/env python3
 """The Kubernetes project's own conformance tests on a cluster that our server
 makes: 1 master and 2 workers, with the unmodified `openstack` client.
 
-conformance.py                    all 446, the serial ones last; most of an hour
-conformance.py --sample           some quick ones of every group; 3 minutes
-conformance.py --focus RE         those whose names match
-conformance.py --report FILE      writes the page of results as well
-conformance.py --report FILE --from RESULTS...   the page alone, from files of
-                                  earlier runs; where a test ran twice the last
-                                  verdict counts and the page says so
+without option    all 446, the serial ones last; most of an hour
+--sample          some quick ones of every group; 3 minutes
+--focus RE        those whose names match
+--report FILE     of all: writes the page of results as well; tests/conformance_page.py
+                  writes it from files of earlier runs
 
 The tests, the program that runs them and the images that they use come from
 images/conformance/build.sh. Every verdict is appended to a file as it falls."""
 
-import argparse
 import json
 import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import conformance_page  # noqa: E402
-import kube  # noqa: E402
-import registry  # noqa: E402
-from environment import CACHE, ROOT, expect, run_scenarios, run  # noqa: E402
+import conformance_page
+import kube
+import pytest
+import registry
+from environment import CACHE, ROOT, expect, run
 
+# The first step may build the tests.
+pytestmark = [pytest.mark.engine, pytest.mark.ordered, pytest.mark.timeout(3600)]
 NAME, MARK, SERIAL = "conformance", r"\[Conformance\]", r"\[Serial\]"
 HOME = os.path.join(os.environ.get("JEROBOAM_CACHE") or CACHE, "conformance")
 SETTINGS = """[infra]
@@ -96,55 +93,11 @@ class Reader:
 
 
 class Cluster:
-    def __init__(self, server, image, results):
-        self.s, self.image, self.results = server, image, results
+    def __init__(self, server, image, tools, results):
+        self.s, self.image, self.tools, self.results = server, image, tools, results
         self.dir = server.directory("conformance")
-        self.tools, self.kubectl, self.registry = None, None, None
-
-    def build(self):
-        """The tests and their images, of the newest release that is known."""
-        done = subprocess.run([os.path.join(ROOT, "images", "conformance", "build.sh")], stdout=subprocess.PIPE,
-                              text=True, timeout=3600, check=False)
-        expect(done.returncode == 0, f"images/conformance/build.sh ended with {done.returncode}")
-        self.tools = done.stdout.split()[-1]
         self.kubectl = kube.Kubectl(self.dir)
-        self.registry = registry.Registry(os.path.join(self.tools, "images.tar"))
-        return os.path.basename(self.tools).split("-")[1]
-
-    def create(self):
-        self.s.openstack("coe", "cluster", "template", "create", "ct", "--coe", "kubernetes", "--image", self.image,
-                         "--external-network", "public", "--keypair", "default", "--flavor", FLAVOR,
-                         "--master-flavor", FLAVOR).ok()
-        self.s.openstack("coe", "cluster", "create", NAME, "--cluster-template", "ct",
-                         "--master-count", "1", "--node-count", "2").ok()
-        begun = time.monotonic()
-        self.s.until(NAME, "CREATE_COMPLETE", 300)
-        self.s.openstack("coe", "cluster", "config", NAME, "--dir", self.dir).ok()
-        nodes = self.kubectl.nodes()
-        expect(len(nodes) == 3 and all(nodes.values()), f"nodes: {nodes}")
-        return f"{time.monotonic() - begun:.1f} s"
-
-    def images(self, beforehand):
-        """A registry with the tests' images, which the nodes ask instead of
-        registry.k8s.io: that is not for a test machine to reach, and some
-        tests pull. `beforehand` pulls them all, so that no test waits."""
-        containers = list(kube.containers(self.s).values())
-        networks = json.loads(run(["docker", "inspect", containers[0]]).ok().out)[0]["NetworkSettings"]["Networks"]
-        url = self.registry.start(next(iter(networks.values()))["Gateway"])
-        hosts = f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
-        for container in containers:
-            run(["docker", "exec", "-i", container, "sh", "-c", f"mkdir -p {CERTS}/registry.k8s.io && cat > {CERTS}/registry.k8s.io/hosts.toml"],
-                data=hosts).ok()
-        if not beforehand:
-            return url
-        with open(os.path.join(self.tools, "images.txt")) as f:
-            pull = f"for i in {' '.join(f.read().split())}; do ctr -n k8s.io images pull --hosts-dir {CERTS} $i >/dev/null || exit; done"
-        pulls = [subprocess.Popen(["docker", "exec", c, "sh", "-c", pull], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.PIPE, text=True) for c in containers]
-        for one in pulls:
-            _, err = one.communicate(timeout=600)
-            expect(one.returncode == 0, f"ctr images pull: {err.strip()[-500:]}")
-        return f"{url}; pulled by {len(pulls)} nodes"
+        self.registry = registry.Registry(os.path.join(tools, "images.tar"))
 
     def describe(self):
         """The first line of the results."""
@@ -199,93 +152,121 @@ class Cluster:
         expect(code == 0 or counts[1], f"ginkgo ended with {code}; see {log}")
         return f"{counts[0]} passed, {counts[1]} failed, {counts[2]} skipped; log: {log}"
 
-    def delete(self):
-        self.s.openstack("coe", "cluster", "delete", NAME).ok()
-        self.s.until(NAME, "GONE", 120)
-        left = self.s.left()
-        expect(not left, f"left behind: {left}")
 
-
-def wanted(args, known):
+def wanted(option, known):
     """Rounds of tests: their names, what ginkgo is told, and how many at once."""
     def names(pattern):
         return [n for n in known if re.search(pattern, n)]
 
-    if args.sample:
+    # Ginkgo prints otherwise where it has but one process.
+    procs, limit = max(2, option("procs", 6)), int(option("limit", 3600))
+    if option("sample"):
         with open(SAMPLE) as f:
             sample = [t.strip() for t in f if t.strip() and not t.startswith("#")]
         missing = set(sample) - set(known)
         expect(not missing, f"the sample names what this release does not have: {sorted(missing)}")
-        return [(sample, ["|".join(re.escape(n) for n in sample)], [], args.procs, 900)]
-    if args.focus:
-        return [(names(args.focus), [args.focus], [], args.procs, args.limit)]
-    parallel = (names(f"^(?!.*{SERIAL})"), [MARK], [SERIAL], args.procs, args.limit)
+        return [(sample, ["|".join(re.escape(n) for n in sample)], [], procs, 900)]
+    focus = option("focus")
+    if focus:
+        return [(names(focus), [focus], [], procs, limit)]
+    parallel = (names(f"^(?!.*{SERIAL})"), [MARK], [SERIAL], procs, limit)
     # Two processes, of which the tests use one.
-    serial = (names(SERIAL), [f"{SERIAL}.*{MARK}|{MARK}.*{SERIAL}"], [], 2, args.limit)
+    serial = (names(SERIAL), [f"{SERIAL}.*{MARK}|{MARK}.*{SERIAL}"], [], 2, limit)
     return [parallel, serial]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--image", default="kubernetes")
-    parser.add_argument("--sample", action="store_true")
-    parser.add_argument("--focus", metavar="RE")
-    parser.add_argument("--procs", type=int, default=6, help="tests at a time, 2 or more")
-    parser.add_argument("--limit", type=int, default=3600, help="seconds per round")
-    parser.add_argument("--report", metavar="FILE")
-    parser.add_argument("--from", dest="results", nargs="+", metavar="RESULTS")
-    args = parser.parse_args()
-    if args.report and (args.sample or args.focus):
-        parser.error("--report tells of all tests: --from puts files of several runs together")
-    # Ginkgo prints otherwise where it has but one process.
-    args.procs = max(2, args.procs)
-    if args.results and not args.report:
-        parser.error("--from needs --report")
-    if args.results:
-        conformance_page.write(args.report, args.results)
-        return 0
-
+@pytest.fixture(scope="module")
+def results(option):
+    """The file of the verdicts."""
+    part = option("sample") or option("focus")
+    expect(not (part and option("report")), "--report needs all tests: conformance_page.py takes files of several runs")
     os.makedirs(os.path.join(HOME, "results"), exist_ok=True)
-    results = os.path.join(HOME, "results", time.strftime("%Y%m%d-%H%M%S.jsonl", time.gmtime()))
-
-    def run_all(scenarios, server):
-        cluster = Cluster(server, args.image, results)
-        try:
-            if (scenarios.run("the tests and their images are built", cluster.build)
-                    and scenarios.run("the server starts", lambda: f"{server.start():.0f} ms")
-                    and scenarios.run("a cluster of 1 master and 2 workers is created", cluster.create)
-                    and scenarios.run("the nodes have a registry", lambda: cluster.images(not (args.sample or args.focus)))):
-                known = cluster.listed()
-                with open(results, "w") as f:
-                    f.write(json.dumps(cluster.describe()) + "\n")
-                    f.write(json.dumps({"known": known}) + "\n")
-                for names, *how in wanted(args, known):
-                    reader = Reader(known, results)
-                    report_verdicts(scenarios, names, reader.verdicts, lambda r=reader, h=how: cluster.tests(r, *h))
-            if server.address:
-                scenarios.run("delete leaves nothing", cluster.delete)
-        finally:
-            if cluster.registry:
-                cluster.registry.stop()
-
-    code = run_scenarios(run_all, SETTINGS)
-    print(f"results: {results}")
-    if args.report and os.path.exists(results):
-        conformance_page.write(args.report, [results])
-    return code
+    return os.path.join(HOME, "results", time.strftime("%Y%m%d-%H%M%S.jsonl", time.gmtime()))
 
 
-def report_verdicts(scenarios, names, verdicts, scenario):
-    """Every test is one of the script's own; one without a verdict failed."""
+@pytest.fixture(scope="module")
+def tools(report):
+    """The tests and their images, of the newest release that is known."""
+    done = subprocess.run([os.path.join(ROOT, "images", "conformance", "build.sh")], stdout=subprocess.PIPE,
+                          text=True, timeout=3600, check=False)
+    expect(done.returncode == 0, f"images/conformance/build.sh ended with {done.returncode}")
+    tools = done.stdout.split()[-1]
+    report(os.path.basename(tools).split("-")[1])
+    return tools
+
+
+@pytest.fixture(scope="module")
+def cluster(tools, server, results, option):
+    cluster = Cluster(server, option("image"), tools, results)
     try:
-        scenarios.run(f"{len(names)} conformance tests complete", scenario)
+        yield cluster
     finally:
-        for name in names:
-            if verdicts.get(name) == "passed":
-                scenarios.passed += 1
-            elif verdicts.get(name) != "skipped":
-                scenarios.failed.append(name if name in verdicts else f"{name}: no verdict")
+        cluster.registry.stop()
+    if option("report") and os.path.exists(results):
+        conformance_page.write(option("report"), [results])
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def test_cluster_of_1_master_and_2_workers(cluster, report):
+    cluster.s.openstack("coe", "cluster", "template", "create", "ct", "--coe", "kubernetes", "--image", cluster.image,
+                        "--external-network", "public", "--keypair", "default", "--flavor", FLAVOR,
+                        "--master-flavor", FLAVOR).ok()
+    cluster.s.openstack("coe", "cluster", "create", NAME, "--cluster-template", "ct",
+                        "--master-count", "1", "--node-count", "2").ok()
+    begun = time.monotonic()
+    cluster.s.until(NAME, "CREATE_COMPLETE", 300)
+    cluster.s.openstack("coe", "cluster", "config", NAME, "--dir", cluster.dir).ok()
+    nodes = cluster.kubectl.nodes()
+    expect(len(nodes) == 3 and all(nodes.values()), f"nodes: {nodes}")
+    report(f"{time.monotonic() - begun:.1f} s")
+
+
+def test_nodes_have_a_registry(cluster, option, report):
+    """A registry with the tests' images, which the nodes ask instead of
+    registry.k8s.io: that is not for a test machine to reach, and some
+    tests pull. They pull all of them before all tests, so that no test waits."""
+    containers = list(kube.containers(cluster.s).values())
+    networks = json.loads(run(["docker", "inspect", containers[0]]).ok().out)[0]["NetworkSettings"]["Networks"]
+    url = cluster.registry.start(next(iter(networks.values()))["Gateway"])
+    hosts = f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
+    for container in containers:
+        run(["docker", "exec", "-i", container, "sh", "-c", f"mkdir -p {CERTS}/registry.k8s.io && cat > {CERTS}/registry.k8s.io/hosts.toml"],
+            data=hosts).ok()
+    if option("sample") or option("focus"):
+        report(url)
+        return
+    with open(os.path.join(cluster.tools, "images.txt")) as f:
+        pull = f"for i in {' '.join(f.read().split())}; do ctr -n k8s.io images pull --hosts-dir {CERTS} $i >/dev/null || exit; done"
+    pulls = [subprocess.Popen(["docker", "exec", c, "sh", "-c", pull], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) for c in containers]
+    for one in pulls:
+        _, err = one.communicate(timeout=600)
+        expect(one.returncode == 0, f"ctr images pull: {err.strip()[-500:]}")
+    report(f"{url}; pulled by {len(pulls)} nodes")
+
+
+# Each round has a limit.
+@pytest.mark.timeout(0)
+def test_conformance_tests_pass(cluster, results, option, report, subtests):
+    """Every test that was not skipped is a subtest; one without a verdict failed."""
+    report(f"results: {results}")
+    known = cluster.listed()
+    with open(results, "w") as f:
+        f.write(json.dumps(cluster.describe()) + "\n")
+        f.write(json.dumps({"known": known}) + "\n")
+    for names, *how in wanted(option, known):
+        reader = Reader(known, results)
+        try:
+            report(f"{len(names)} conformance tests: {cluster.tests(reader, *how)}")
+        finally:
+            for name in names:
+                verdict = reader.verdicts.get(name, "no verdict")
+                if verdict != "skipped":
+                    with subtests.test(name):
+                        expect(verdict == "passed", verdict)
+
+
+def test_delete_leaves_nothing(cluster):
+    cluster.s.openstack("coe", "cluster", "delete", NAME).ok()
+    cluster.s.until(NAME, "GONE", 120)
+    left = cluster.s.left()
+    expect(not left, f"left behind: {left}")

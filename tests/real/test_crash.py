@@ -1,25 +1,22 @@
-#!/usr/bin/env python3
 """Kills the server (SIGKILL) at moments of create, resize and delete that are
 drawn from a printed seed over the measured duration of each, starts it again,
 and wants: the operation complete, nothing left, nothing doubled. With --engine
 the Docker Engine is killed as well: each moment draws whether the server, dockerd,
-both, or dockerd with all containers die. The engine is then one of the test's
-own in a network namespace.
-crash.py [--coe swarm|kubernetes] [--seed N] [--moments N] [--engine]"""
+both, or dockerd with all containers die. The engine is then a private one in a
+network namespace. Options: --coe, --seed, --moments, --engine."""
 
-import argparse
-import os
 import random
 import shutil
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import kube  # noqa: E402
-from own_engine import INSIDE, run_with_private_engine  # noqa: E402
-from environment import Failed, expect, names, run_scenarios, run, wait_for  # noqa: E402
+import kube
+import pytest
+from environment import Failed, expect, names, run, wait_for
+from own_engine import private_engine
 
+pytestmark = pytest.mark.engine
+OPERATIONS = ("create", "resize", "shrink", "delete")
 WORKERS, MORE, FEWER = 2, 3, 1
 VICTIMS = ("server", "engine", "server and engine", "engine and containers")
 SIZES = {"create": WORKERS, "resize": MORE, "shrink": FEWER}
@@ -132,7 +129,6 @@ class Crashes:
             if name != "delete":
                 self.nodes_are(SIZES[name])
         self.nothing_left()
-        return ", ".join(f"{k} {v * 1000:.0f} ms" for k, v in self.duration.items())
 
     def step(self):
         """The current activity, as reported by the server."""
@@ -176,41 +172,55 @@ class Crashes:
         self.clear()
         return f"at {at:.0f} ms, {hit}: then {status} after {time.monotonic() - begun:.1f} s"
 
-    def run_all(self, scenarios, plan):
-        if not scenarios.run("the server starts", lambda: f"{self.s.start():.0f} ms"):
-            return
-        got = self.s.magnum("POST", "/clustertemplates", dict(TEMPLATE, coe=self.coe, image_id=self.coe))
-        if not (scenarios.run("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}"))
-                and scenarios.run("each operation without a crash", self.measure)):
-            return
-        for number, (operation, fraction, victim, away) in enumerate(plan, 1):
-            name = f"{number}: kill -9 of the {victim} during {operation} at {fraction * 100:.0f} %"
-            if not scenarios.run(name, lambda m=(operation, fraction, victim, away): self.crash(*m)):
-                # The next crash needs an environment without remains of this one.
-                if not self.s.process or self.s.process.poll() is not None:
-                    self.s.start(60)
-                scenarios.run(f"{number}: the cluster can be deleted", self.clear)
+    def recover(self):
+        """The next crash needs an environment without remains of this one."""
+        if not self.s.process or self.s.process.poll() is not None:
+            self.s.start(60)
+        self.clear()
 
 
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    args.add_argument("--moments", type=int, default=10)
-    args.add_argument("--coe", choices=("swarm", "kubernetes"), default="swarm")
-    args.add_argument("--engine", action="store_true", help="kill the Docker Engine, too")
-    args.add_argument(INSIDE, action="store_true", help=argparse.SUPPRESS)
-    args = args.parse_args()
-    print(f"seed {args.seed}")
-    # With a private engine this program is started again.
-    sys.argv += ["--seed", str(args.seed)]
-    draw = random.Random(args.seed)
-    plan = [(("create", "resize", "shrink", "delete")[i % 4], draw.random(),
-             draw.choice(VICTIMS) if args.engine else "server", draw.uniform(0, 5)) for i in range(args.moments)]
-    if args.engine:
-        return run_with_private_engine(__file__, [f"jeroboam/{args.coe}:latest"], lambda scenarios, server, engine: scenarios.run(
-            "the images are loaded", engine.load) and Crashes(server, args.coe, engine).run_all(scenarios, plan))
-    return run_scenarios(lambda scenarios, server: Crashes(server, args.coe).run_all(scenarios, plan))
+def pytest_generate_tests(metafunc):
+    if "number" in metafunc.fixturenames:
+        numbers = range(metafunc.config.getoption("moments") or 10)
+        metafunc.parametrize("number", numbers, ids=[f"{n + 1}-{OPERATIONS[n % 4]}" for n in numbers])
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.fixture(scope="module")
+def engine(option):
+    """A private engine, if it is to be killed."""
+    if not option("engine"):
+        yield None
+        return
+    with private_engine([f"jeroboam/{option('coe')}:latest"]) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def settings(engine):
+    return engine and engine.settings
+
+
+@pytest.fixture(scope="module")
+def crashes(server, engine, option):
+    """The server, after each operation was measured without a crash."""
+    got = server.magnum("POST", "/clustertemplates", dict(TEMPLATE, coe=option("coe"), image_id=option("coe")))
+    expect(got.status == 201, f"{got.status} {got.detail}")
+    crashes = Crashes(server, option("coe"), engine)
+    crashes.measure()
+    return crashes
+
+
+def test_each_operation_without_a_crash(crashes, report):
+    report(", ".join(f"{k} {v * 1000:.0f} ms" for k, v in crashes.duration.items()))
+
+
+def test_operation_is_completed_after_a_crash(crashes, number, option, report):
+    draw = random.Random(f"{option('seed')} {number}")
+    fraction, away = draw.random(), draw.uniform(0, 5)
+    victim = draw.choice(VICTIMS) if crashes.engine else "server"
+    report(f"kill -9 of the {victim} at {fraction * 100:.0f} % with seed {option('seed')}")
+    try:
+        report(crashes.crash(OPERATIONS[number % 4], fraction, victim, away))
+    except Exception:
+        crashes.recover()
+        raise

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The steps of a new user: `./x up`, the README's tour verbatim, `./x down`;
 then nothing is left. In a private home directory, on a private port."""
 
@@ -7,11 +6,14 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from environment import BIN, KINDS, ROOT, Failed, Scenarios, expect, names, run  # noqa: E402
+import pytest
+from environment import BIN, KINDS, ROOT, expect, names, run
+
+# The first step may build.
+pytestmark = [pytest.mark.engine, pytest.mark.ordered, pytest.mark.timeout(900)]
+FLAGS = ["--debug"] if os.path.basename(os.path.dirname(BIN)) == "debug" else []
 
 
 class Home:
@@ -69,7 +71,27 @@ def last(text, lines):
     return "\n".join(line[:300] for line in text.splitlines()[-lines:])
 
 
-def walk(home):
+@pytest.fixture(scope="module")
+def home():
+    home = Home()
+    try:
+        yield home
+    finally:
+        home.x("down")
+        shutil.rmtree(home.dir, ignore_errors=True)
+
+
+def test_up_ends_with_a_cluster_that_runs_a_service(home):
+    said = home.x("up", *FLAGS, timeout=900).ok()
+    for word in ("Ready", "Running", "./x down", "cluster engine: "):
+        expect(word in said.out, f"'{word}' is not in:\n{said.out}")
+
+
+def test_up_again_finds_it(home):
+    home.x("up", *FLAGS).ok()
+
+
+def test_tour_works_as_written(home):
     # What people wait for between two commands, a script has to wait for too.
     def waits(line):
         made = re.match(r"openstack coe cluster (create|resize|delete) (\S+)", line)
@@ -87,37 +109,7 @@ def walk(home):
     expect("leak" not in done.stdout.lower() or "no leak" in done.stdout.lower(), done.stdout[-1000:])
 
 
-def main():
-    scenarios, home = Scenarios(), Home()
-    flags = ["--debug"] if os.path.basename(os.path.dirname(BIN)) == "debug" else []
-
-    def up():
-        said = home.x("up", *flags, timeout=900).ok()
-        for word in ("Ready", "Running", "./x down", "cluster engine: "):
-            expect(word in said.out, f"'{word}' is not in:\n{said.out}")
-
-    def again():
-        home.x("up", *flags).ok()
-
-    def down():
-        home.x("down").ok()
-        expect(not home.left(), f"left: {home.left()}")
-
-    try:
-        if scenarios.run("./x up ends with a cluster that runs a service", up):
-            scenarios.run("./x up again finds it", again)
-            scenarios.run("the README's tour works as written", lambda: walk(home))
-        scenarios.run("./x down leaves nothing", down)
-        scenarios.run("./x down again has nothing to do", down)
-    except KeyboardInterrupt:
-        scenarios.failed.append("interrupted: the time was over")
-        home.x("down")
-    except Failed as e:
-        scenarios.failed.append(str(e))
-    finally:
-        shutil.rmtree(home.dir, ignore_errors=True)
-    return scenarios.end()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.mark.parametrize("time", ["once", "again"])
+def test_down_leaves_nothing(home, time):
+    home.x("down").ok()
+    expect(not home.left(), f"left: {home.left()}")

@@ -1,17 +1,15 @@
-#!/usr/bin/env python3
 """From `cluster create` accepted to CREATE_COMPLETE against a script by hand in the
 same run, alternating. Reports; no figure fails it.
-speed.py [--coe swarm|kubernetes] [--sizes 2,9] [--rounds 3]"""
+Options: --coe, --sizes 2,9, --rounds."""
 
-import argparse
 import datetime
 import os
-import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from environment import expect, run_scenarios, run  # noqa: E402
+import pytest
+from environment import expect, run
 
+pytestmark = [pytest.mark.engine, pytest.mark.measured]
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEMPLATES = {
     "swarm": {"image_id": "swarm", "flavor_id": "m1.small", "master_flavor_id": "m1.small"},
@@ -51,55 +49,46 @@ def by_server(server, coe, workers):
     return took, (time.monotonic() - begun) * 1000, steps
 
 
-def compare(server, coe, workers, rounds):
+def pytest_generate_tests(metafunc):
+    if "workers" in metafunc.fixturenames:
+        sizes = metafunc.config.getoption("sizes") or "2"
+        metafunc.parametrize("workers", [int(size) for size in sizes.split(",")])
+
+
+@pytest.fixture(scope="module")
+def coe(server, option, report):
+    """The kind of the clusters, for which there is a template."""
+    report(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    coe = option("coe")
+    got = server.magnum("POST", "/clustertemplates", {
+        "name": coe, "coe": coe, "external_network_id": "public", "keypair_id": "default", **TEMPLATES[coe]})
+    expect(got.status == 201, f"{got.status} {got.detail}")
+    return coe
+
+
+def test_create_beside_a_script_by_hand(server, coe, workers, option, report):
     rows, names = [], ["all Ready", "with DNS"] if coe == "kubernetes" else ["all Ready"]
-    for _ in range(rounds):
+    for _ in range(option("rounds", 1)):
         hand = by_hand(coe, workers)
         ours, gone, steps = by_server(server, coe, workers)
         rows.append((hand, ours, gone))
-        print(f"        1+{workers}: " + "; ".join(
+        report(f"1+{workers}: " + "; ".join(
             f"{n} by hand {h} ms, server {o:.0f} ms ({o - h:+.0f})" for n, h, o in zip(names, hand, ours))
             + f"; delete {gone:.0f} ms")
-    print("        step                     longest ms   ended at ms")
+    report("step                     longest ms   ended at ms")
     for name, times in sorted(steps.items(), key=lambda item: max(end for _, end in item[1])):
-        print(f"        {name:<24} {max(t for t, _ in times):>10.0f} {max(end for _, end in times):>13.0f}")
+        report(f"{name:<24} {max(t for t, _ in times):>10.0f} {max(end for _, end in times):>13.0f}")
 
     def middle(pick):
         return sorted(pick(r) for r in rows)[len(rows) // 2]
     said = [f"{n}: by hand {middle(lambda r: r[0][i])} ms, server {middle(lambda r: r[1][i]):.0f} ms "
             f"({middle(lambda r: r[1][i] - r[0][i]):+.0f})" for i, n in enumerate(names)]
-    return f"medians: {'; '.join(said)}; delete {middle(lambda r: r[2]):.0f} ms"
+    report(f"medians: {'; '.join(said)}; delete {middle(lambda r: r[2]):.0f} ms")
 
 
-def weight(server):
+def test_memory_and_start_after_the_load(server, report):
     with open(f"/proc/{server.process.pid}/status") as f:
         rss = next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
     server.stop()
     again = server.start()
-    return f"{rss / 1024:.0f} MiB resident after the load, ready {again:.0f} ms after a start on the same state"
-
-
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--coe", choices=sorted(TEMPLATES), default="swarm")
-    args.add_argument("--sizes", default="2")
-    args.add_argument("--rounds", type=int, default=1)
-    args = args.parse_args()
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-
-    def run_all(scenarios, server):
-        if not scenarios.run("the server starts", lambda: f"{server.start():.0f} ms on an empty state directory"):
-            return
-        got = server.magnum("POST", "/clustertemplates", {
-            "name": args.coe, "coe": args.coe, "external_network_id": "public", "keypair_id": "default",
-            **TEMPLATES[args.coe]})
-        if scenarios.run("a template", lambda: expect(got.status == 201, f"{got.status} {got.detail}")):
-            for workers in map(int, args.sizes.split(",")):
-                scenarios.run(f"1+{workers}", lambda n=workers: compare(server, args.coe, n, args.rounds))
-        scenarios.run("weight", lambda: weight(server))
-
-    return run_scenarios(run_all)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    report(f"{rss / 1024:.0f} MiB resident after the load, ready {again:.0f} ms after a start on the same state")
