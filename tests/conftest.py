@@ -5,7 +5,9 @@ import signal
 
 import pytest
 from environment import Server, expect
+from mariadb import MariaDb
 from own_engine import private_engine
+from postgres import Postgres
 
 BROKEN = pytest.StashKey[dict]()
 FIGURES = []
@@ -29,6 +31,18 @@ def pytest_addoption(parser):
     group.addoption("--procs", type=int, help="conformance: tests at a time, 2 or more")
     group.addoption("--limit", type=float, help="conformance: seconds per round; idle_agents: percent of a processor")
     group.addoption("--report", metavar="FILE", help="conformance: write the page of results")
+    group.addoption("--clusters", type=int, help="simulated, two_servers, two_releases, keys: how many")
+    group.addoption("--nodes", type=int, help="the same and idle_agents: nodes of each cluster")
+    group.addoption("--pair", type=int, help="simulated: clusters of two servers")
+    group.addoption("--pair-nodes", type=int, help="simulated: nodes of each of them")
+    group.addoption("--pause", type=int, help="two_servers: seconds that one is stopped")
+    group.addoption("--old", metavar="COMMIT", help="two_releases: the older release")
+    group.addoption("--agents", type=int, help="idle_agents: how many")
+    group.addoption("--made", type=int, help="idle_agents: nodes that are made; the others are copies of them")
+    group.addoption("--seconds", type=float, help="idle_agents: how long they are watched")
+    group.addoption("--connections", type=int, help="slow_clients: slow request heads")
+    group.addoption("--half", type=int, help="slow_clients: half-sent requests")
+    group.addoption("--logins", type=int, help="slow_clients: logins at the same time")
     group.addoption("--image", default="kubernetes", help="node image of the Kubernetes clusters")
 
 
@@ -89,6 +103,22 @@ def engine(request):
     """A private Docker Engine with the module's IMAGES."""
     with private_engine(request.module.IMAGES) as engine:
         yield engine
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    postgres = Postgres()
+    yield postgres
+    postgres.close()
+
+
+@pytest.fixture(scope="module", params=[
+    pytest.param(Postgres, id="postgres", marks=pytest.mark.postgres),
+    pytest.param(MariaDb, id="mariadb", marks=pytest.mark.mariadb)])
+def database(request):
+    database = request.param()
+    yield database
+    database.close()
 
 
 # --- tests that depend on each other --------------------------------------------

@@ -1,5 +1,5 @@
 """The unmodified `openstack` client (python-openstackclient and
-python-magnumclient from PyPI) against a server of its own, on a real Docker
+python-magnumclient from PyPI) against a private server, on a real Docker
 Engine. Texts of errors are Magnum's."""
 
 import os

@@ -154,7 +154,7 @@ class Cluster:
 
 
 def wanted(option, known):
-    """Rounds of tests: their names, what ginkgo is told, and how many at once."""
+    """Rounds of tests: their names, the arguments of ginkgo, and how many at once."""
     def names(pattern):
         return [n for n in known if re.search(pattern, n)]
 

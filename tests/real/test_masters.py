@@ -141,13 +141,13 @@ class Masters:
                 return True
             raise Failed(f"{shown['health_status']}: {shown['health_status_reason']}")
 
-        wait_for(f"health tells {key} {word}", seconds, probe, 0.02)
+        wait_for(f"health reports {key} {word}", seconds, probe, 0.02)
         took = time.monotonic() - since
         expect(took < seconds, f"health reported after {took:.1f} s")
         return took
 
     def kill(self, end, how):
-        """Kills a master; nobody notices but health. Starts it again."""
+        """Kills a master, which only health reports. Starts it again."""
         host, container = self.container(end)
         was = [w for w, yes in (("etcd's leader", self.leader() == end),
                                 ("a lease holder", host in self.holders().values())) if yes]
@@ -401,7 +401,7 @@ def test_etcd_without_its_data_is_not_started(cluster, report):
     cluster.quorum(without=(end,))
     kept = cluster.kubectl("get", "configmap", "traffic", "-o", "jsonpath={.data.before}").ok().out
     expect(kept == "kept", f"the data: {kept}")
-    report(f"{host}: not started, the others go on")
+    report(f"{host}: not started, the others continue")
 
 
 def test_its_container_is_deleted_and_replaced(cluster, report):
@@ -420,7 +420,7 @@ def test_without_a_majority_nothing_is_replaced(cluster, report):
     got = cluster.s.magnum("POST", f"/clusters/{NAME}/actions/resize", {"node_count": count})
     expect(got.status == 202, f"{got.status} {got.detail}")
     cluster.s.until(NAME, "UPDATE_COMPLETE", 120)
-    expect(len([h for h in kube.containers(cluster.s) if "-master-" in h]) == 1, "masters were made anew")
+    expect(len([h for h in kube.containers(cluster.s) if "-master-" in h]) == 1, "masters were replaced")
     report("the last master is left as it is")
 
 

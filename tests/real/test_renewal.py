@@ -113,7 +113,7 @@ def test_worker_is_stopped(clusters):
     clusters.kubectl(*dns, "status", "deployment/coredns", "--timeout=60s").ok()
     places = {p["spec"]["nodeName"] for p in clusters.kubectl.items("pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")
               if kube.available(p)}
-    expect(any(not place.endswith("-node-1") for place in places), f"DNS stands on {places}")
+    expect(any(not place.endswith("-node-1") for place in places), f"DNS is on {places}")
     container = clusters.container(KUBE, "-node-1")
     run(["docker", "stop", "-t", "15", container]).ok()
     clusters.stopped = time.monotonic()
@@ -188,7 +188,7 @@ def test_deleted_worker_is_replaced_by_a_resize(clusters, report):
     container = clusters.container(KUBE, "-node-0")
     before = clusters.shown(KUBE)["node_addresses"]
     run(["docker", "rm", "-fv", container]).ok()
-    wait_for("health tells", 10, lambda: "was removed" in str(clusters.shown(KUBE)["health_status_reason"]))
+    wait_for("health reports it", 10, lambda: "was removed" in str(clusters.shown(KUBE)["health_status_reason"]))
     begun = time.monotonic()
     got = clusters.s.magnum("POST", f"/clusters/{KUBE}/actions/resize", {"node_count": 2})
     expect(got.status == 202, f"{got.status} {got.detail}")

@@ -158,7 +158,7 @@ def test_delete_reports_what_it_waits_for(truth, report):
 
 
 def test_full_host_is_the_first_cause(truth, report):
-    """The first cause stands in status_reason: the host is full."""
+    """status_reason names the first cause: the host is full."""
     truth.template("huge", flavor_id="m1.large", master_flavor_id="m1.large")
     uuid = truth.create("huge", 60, template="huge")
     truth.server.until(uuid, "CREATE_FAILED", 60)

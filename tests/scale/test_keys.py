@@ -1,24 +1,19 @@
-#!/usr/bin/env python3
 """Keys are rotated by command while two servers on one database make simulated
 clusters and issue tokens to each other's clients. No call is refused, every
 cluster completes, no secret is left with a retired key, nothing in a log is an
 error. Once on PostgreSQL, once with one server on SQLite.
-keys.py [--clusters 12] [--nodes 3]"""
+Options: --clusters, --nodes."""
 
-import argparse
 import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from environment import Failed, Scenarios, expect, run  # noqa: E402
-from postgres import Postgres  # noqa: E402
-from test_simulated import Simulated, complete, create, delete_all  # noqa: E402
+import pytest
+from environment import Failed, expect, run
+from simulated import Simulated, complete, create, delete_all
 
 ERROR = re.compile(r"\bERROR\b|panicked|An internal error")
 
@@ -113,8 +108,9 @@ def rotate_all(first, servers, clusters, nodes):
             f"deleted in {gone:.1f} s")
 
 
-def on_postgres(database, clusters, nodes):
-    url = database.database()
+@pytest.mark.postgres
+def test_rotation_beside_two_servers_on_postgres(postgres, option, report):
+    url = postgres.database()
     first = Simulated(url)
     second = Simulated(url, with_=first)
     try:
@@ -123,23 +119,23 @@ def on_postgres(database, clusters, nodes):
         second.start()
         # Passwords are with the server that made them.
         os.symlink(os.path.join(first.state, "clouds.yaml"), os.path.join(second.state, "clouds.yaml"))
-        return rotate_all(first, [first, second], clusters, nodes)
+        report(rotate_all(first, [first, second], option("clusters", 12), option("nodes", 3)))
     finally:
         second.close()
         first.close()
 
 
-def on_sqlite(clusters, nodes):
+def test_rotation_beside_one_server_on_sqlite(option, report):
     server = Simulated()
     try:
         server.start()
         server.template()
-        return rotate_all(server, [server], clusters, nodes)
+        report(rotate_all(server, [server], option("clusters", 12), option("nodes", 3)))
     finally:
         server.close()
 
 
-def open_files():
+def test_files_that_others_can_read_are_refused(report):
     """Secrets that others can read are refused, by the server and by commands."""
     server = Simulated()
     os.chmod(server.state, 0o755)
@@ -161,32 +157,6 @@ def open_files():
                 done = run([server.bin, *command, *args], timeout=20).refused("others can read", f"chmod -R go= {path}")
                 expect("secret" not in done.text, done.text)
             os.chmod(path, 0o600)
-        return "a database elsewhere, its log, clouds.yaml, a file with a URL"
+        report("a database elsewhere, its log, clouds.yaml, a file with a URL")
     finally:
         server.close()
-
-
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--clusters", type=int, default=12)
-    args.add_argument("--nodes", type=int, default=3)
-    args = args.parse_args()
-    scenarios = Scenarios()
-    try:
-        scenarios.run("files with secrets that others can read are refused", open_files)
-        scenarios.run("keys are rotated beside one server on sqlite", lambda: on_sqlite(args.clusters, args.nodes))
-        database = Postgres()
-        try:
-            scenarios.run("keys are rotated beside two servers on postgres",
-                          lambda: on_postgres(database, args.clusters, args.nodes))
-        finally:
-            database.close()
-    except KeyboardInterrupt:
-        scenarios.failed.append("interrupted: the time was over")
-    except Failed as e:
-        scenarios.failed.append(str(e))
-    return scenarios.end()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,27 +1,24 @@
-#!/usr/bin/env python3
 """Clients that hold connections without using them do not keep others out: slow
 request heads on the API, half-sent requests on the bootstrap listener, and many
 logins at once. The server is simulated and may open 1024 files.
-slow_clients.py [--connections 2000] [--half 140] [--logins 64]
+Options: --connections, --half, --logins.
 Needs: cargo build -p jeroboam --example idle_agents, or IDLE_AGENTS."""
 
-import argparse
 import contextlib
 import errno
 import os
 import resource
 import socket
 import ssl
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from test_idle_agents import Agents, Host  # noqa: E402
-from test_simulated import complete, create  # noqa: E402
-from environment import Failed, Scenarios, expect, wait_for  # noqa: E402
+import pytest
+from environment import Failed, expect, wait_for
+from idle_agents import Agents, Host
+from simulated import complete, create
 
+pytestmark = pytest.mark.measured
 FILES = 1024
 # Every request of another client is answered within this time, seconds.
 IN_TIME = 2.0
@@ -123,7 +120,30 @@ def timed(what, request, wanted):
     return took
 
 
-def slow_heads(server, count):
+@pytest.fixture(scope="module")
+def server(option):
+    """A server with a simulated cluster, whose agents are absent."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    expect(hard > option("connections", 2000) + 200, f"{hard} open files are too few for this test")
+    server = Limited()
+    try:
+        server.agents(own=True)
+        server.start()
+        server.template()
+        create([server], 1, 1)
+        complete(server, 1, 120)
+        server.stop()
+        server.agents(own=False)
+        server.start()
+        yield server
+    finally:
+        left = server.close()
+    expect(not left, f"left: {', '.join(left)}")
+
+
+def test_slow_request_heads(server, option, report):
+    count = option("connections", 2000)
     demo = server.credentials("jeroboam-demo")
     server.token("jeroboam-demo")
     longest, requests, end = 0, 0, time.monotonic() + 8
@@ -140,10 +160,11 @@ def slow_heads(server, count):
     evicted = server.figure("api_connections_evicted_total")
     expect(server.figure("api_connections_refused_total") == 0, "connections were refused")
     wait_for("few connections", 20, lambda: server.figure("api_connections") < 10)
-    return f"{opened} slow connections, {evicted} evicted; {requests} requests, the longest {longest * 1000:.0f} ms"
+    report(f"{opened} slow connections, {evicted} evicted; {requests} requests, the longest {longest * 1000:.0f} ms")
 
 
-def logins(server, count):
+def test_logins_of_unknown_users(server, option, report):
+    count = option("logins", 64)
     wrong, statuses, lock = [], {}, threading.Lock()
     together = threading.Barrier(count)
     before = server.memory()
@@ -169,7 +190,7 @@ def logins(server, count):
     expect(not wrong, "; ".join(wrong[:3]))
     memory = server.memory()
     expect(memory < MEMORY_KIB, f"{memory} KiB resident")
-    return f"{statuses}; {before / 1024:.0f} MiB before, {memory / 1024:.0f} MiB afterwards"
+    report(f"{statuses}; {before / 1024:.0f} MiB before, {memory / 1024:.0f} MiB afterwards")
 
 
 class HalfSent:
@@ -215,11 +236,12 @@ def ask(port, source):
             return int(secure.recv(64).split()[1])
 
 
-def half_sent(server, count, seeds):
+def test_half_sent_requests_of_agents(server, option, report):
+    count = option("half", 140)
     agents, half = None, HalfSent(server.port, AGENT, count)
     try:
         begun = time.monotonic()
-        agents = Agents(server, seeds[:1])
+        agents = Agents(server, server.seeds()[:1])
         agents.up(1, 5)
         took = time.monotonic() - begun
         half.close()
@@ -233,52 +255,10 @@ def half_sent(server, count, seeds):
         streams = server.stats()["agents"]["streams"]
         expect(streams >= 1, f"{streams} streams")
         evicted = server.figure("agent_connections_evicted_total")
-        return f"a session after {took * 1000:.0f} ms; {evicted} evicted"
+        report(f"a session after {took * 1000:.0f} ms; {evicted} evicted")
     except OSError as e:
         raise Failed(f"bootstrap: {e}") from None
     finally:
         half.close()
         if agents:
             agents.stop()
-
-
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--connections", type=int, default=2000)
-    args.add_argument("--half", type=int, default=140)
-    args.add_argument("--logins", type=int, default=64)
-    args = args.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    scenarios = Scenarios()
-    server, seeds = Limited(), []
-
-    def make():
-        server.agents(own=True)
-        server.start()
-        server.template()
-        create([server], 1, 1)
-        complete(server, 1, 120)
-        server.stop()
-        seeds.extend(server.seeds())
-        server.agents(own=False)
-        server.start()
-        return f"{len(seeds)} seeds"
-
-    try:
-        expect(hard > args.connections + 200, f"{hard} open files are too few for this test")
-        if scenarios.run("a simulated cluster", make):
-            scenarios.run(f"{args.connections} slow request heads", lambda: slow_heads(server, args.connections))
-            scenarios.run(f"{args.logins} logins of unknown users", lambda: logins(server, args.logins))
-            scenarios.run(f"{args.half} half-sent requests of agents", lambda: half_sent(server, args.half, seeds))
-    except KeyboardInterrupt:
-        scenarios.failed.append("interrupted: timeout")
-    except Failed as e:
-        scenarios.failed.append(str(e))
-    finally:
-        scenarios.close(server)
-    return scenarios.end()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

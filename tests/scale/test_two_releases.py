@@ -1,31 +1,27 @@
-#!/usr/bin/env python3
 """An older release beside this one: both servers on one database make, resize
 and delete simulated clusters, each is stopped and started again, and a node
 image of the older release runs under the newer server. What does not work must
 be refused in words; nothing may be lost, doubled or left behind.
-two_releases.py [--old COMMIT] [--clusters 12] [--nodes 3] [--only postgres|mariadb|agent]
+Options: --old, --clusters, --nodes.
 
 The older release is built from the history of this repository at COMMIT, by
 default the first commit that checks the schema of the database, once, into the
 cache; that takes ten minutes. JEROBOAM_OLD names a directory that has
 `jeroboam` and `jeroboam-node` already."""
 
-import argparse
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from mariadb import MariaDb  # noqa: E402
-from own_engine import INSIDE, run_with_private_engine  # noqa: E402
-from postgres import Postgres  # noqa: E402
-from test_simulated import Simulated, complete, create, delete_all, statuses  # noqa: E402
-from environment import BIN, CACHE, ROOT, Failed, Scenarios, expect, run, wait_for  # noqa: E402
+import pytest
+from environment import BIN, CACHE, ROOT, expect, run, wait_for
+from own_engine import private_engine
+from simulated import Simulated, complete, create, delete_all, statuses
 
+# The first test may build the older release.
+pytestmark = pytest.mark.timeout(3600)
 FIRST = "0428d07"
 ERROR = re.compile(r"\bERROR\b|panicked|An internal error")
 
@@ -88,32 +84,6 @@ class Mixed:
         # Whether the older one still works concurrently with the newer one.
         self.together = True
 
-    def alone(self):
-        self.older.start()
-        self.older.template()
-        create([self.older], self.clusters // 2, self.nodes - 1)
-        complete(self.older, self.clusters // 2, 120)
-
-    def upgraded(self):
-        """While the older one is in the middle of work: a newer one that cannot
-        share the database says so, and starts when the older one has ended."""
-        for cloud in ("jeroboam-demo", "jeroboam"):
-            self.newer.tokens[cloud] = self.older.token(cloud)
-        over = threading.Event()
-        work = threading.Thread(target=self.at_work, args=(over,))
-        work.start()
-        try:
-            beside = self.newer.started()
-        finally:
-            over.set()
-            work.join()
-        if not beside:
-            self.older.stop()
-            self.newer.start()
-        self.at_rest("UPDATE_COMPLETE", self.clusters // 2)
-        self.counted(self.clusters // 2, self.nodes + 1)
-        return getattr(self.newer, "said", "beside the older one")
-
     def at_work(self, over):
         """The older one resizes its clusters again and again, at last to one
         node more than they had."""
@@ -143,64 +113,112 @@ class Mixed:
             shown = len(row["node_addresses"]) + len(row["master_addresses"])
             expect(shown == nodes, f"{row['name']} shows {shown} addresses")
 
-    def side_by_side(self):
-        """Both take calls and do the work: what one begins the other ends."""
-        self.older.stop()
-        self.together = self.older.started()
-        both = [self.older, self.newer] if self.together else [self.newer]
-        for n in range(self.clusters // 2):
-            both[n % len(both)].resize(f"c{n}", self.nodes - 1)
-        self.at_rest("UPDATE_COMPLETE", self.clusters // 2)
-        self.counted(self.clusters // 2, self.nodes)
-        for row in self.newer.magnum("GET", "/clusters?limit=1000").body["clusters"]:
-            expect(both[0].magnum("DELETE", f"/clusters/{row['uuid']}").status == 204, "delete")
-        self.gone()
-        create(both, self.clusters, self.nodes - 1)
-        self.at_rest("CREATE_COMPLETE", self.clusters)
-        self.counted(self.clusters, self.nodes)
-        return "both work" if self.together else "the older one is refused"
-
-    def handed_over(self):
-        """Killed in the middle of its work: the other release goes on."""
-        one, other = (self.older, self.newer) if self.together else (self.newer, None)
-        for n in range(self.clusters):
-            one.resize(f"c{n}", self.nodes)
-        one.kill9()
-        if other is None:
-            one.start()
-        self.at_rest("UPDATE_COMPLETE", self.clusters)
-        self.counted(self.clusters, self.nodes + 1)
-        if self.together:
-            expect(self.older.started(), "the older one does not start again")
-
-    def emptied(self):
-        took = delete_all(self.newer, 180)
-        expect(self.older.environment("SELECT count(*) FROM sim_container")[0][0] == 0, "containers are left")
-        for name, server in (("older", self.older), ("newer", self.newer)):
-            lines = [line for line in server.log(10**6).splitlines() if ERROR.search(line)]
-            # A refusal to start is one.
-            expect(not lines or (name == "older" and not self.together), f"log of the {name} server: {lines[:3]}")
-        return f"{took:.1f} s"
-
     def close(self):
         self.newer.close()
         self.older.close()
 
-    def run_all(self, scenarios, database):
-        return (scenarios.run(f"{database}: the older release makes clusters", self.alone)
-                and scenarios.run("the newer one starts on them while they are resized", self.upgraded)
-                and scenarios.run("the older one is started beside it", self.side_by_side)
-                and scenarios.run("one is killed in the middle of its work", self.handed_over)
-                and scenarios.run("all is deleted, nothing is left", self.emptied))
+
+@pytest.fixture(scope="module")
+def old(option):
+    return built(option("old", FIRST))
 
 
-def agent(scenarios, server, engine):
+@pytest.fixture(scope="module")
+def mixed(old, database, option):
+    mixed = Mixed(old, database.database(), option("clusters", 12), option("nodes", 3))
+    yield mixed
+    mixed.close()
+
+
+@pytest.fixture(scope="module")
+def engine(old):
+    """A private engine with the node image of the older release."""
+    run([os.path.join(ROOT, "images", "swarm", "build.sh")], timeout=600, env={
+        "AGENT": os.path.join(old, "jeroboam-node"), "TAG": "jeroboam/swarm:older", "JEROBOAM_CACHE": CACHE}).ok()
+    with private_engine(["jeroboam/swarm:older"]) as engine:
+        run(["docker", "tag", "jeroboam/swarm:older", "jeroboam/swarm:latest"]).ok()
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def settings(engine):
+    return engine.settings
+
+
+@pytest.mark.ordered
+class TestServers:
+    def test_older_release_creates_clusters(self, mixed):
+        mixed.older.start()
+        mixed.older.template()
+        create([mixed.older], mixed.clusters // 2, mixed.nodes - 1)
+        complete(mixed.older, mixed.clusters // 2, 120)
+
+    def test_newer_one_starts_while_they_are_resized(self, mixed, report):
+        """While the older one is in the middle of work: a newer one that cannot
+        share the database says so, and starts when the older one has ended."""
+        for cloud in ("jeroboam-demo", "jeroboam"):
+            mixed.newer.tokens[cloud] = mixed.older.token(cloud)
+        over = threading.Event()
+        work = threading.Thread(target=mixed.at_work, args=(over,))
+        work.start()
+        try:
+            beside = mixed.newer.started()
+        finally:
+            over.set()
+            work.join()
+        if not beside:
+            mixed.older.stop()
+            mixed.newer.start()
+        mixed.at_rest("UPDATE_COMPLETE", mixed.clusters // 2)
+        mixed.counted(mixed.clusters // 2, mixed.nodes + 1)
+        report(getattr(mixed.newer, "said", "beside the older one"))
+
+    def test_older_one_is_started_beside_it(self, mixed, report):
+        """Both take calls and do the work: what one begins the other ends."""
+        mixed.older.stop()
+        mixed.together = mixed.older.started()
+        both = [mixed.older, mixed.newer] if mixed.together else [mixed.newer]
+        for n in range(mixed.clusters // 2):
+            both[n % len(both)].resize(f"c{n}", mixed.nodes - 1)
+        mixed.at_rest("UPDATE_COMPLETE", mixed.clusters // 2)
+        mixed.counted(mixed.clusters // 2, mixed.nodes)
+        for row in mixed.newer.magnum("GET", "/clusters?limit=1000").body["clusters"]:
+            expect(both[0].magnum("DELETE", f"/clusters/{row['uuid']}").status == 204, "delete")
+        mixed.gone()
+        create(both, mixed.clusters, mixed.nodes - 1)
+        mixed.at_rest("CREATE_COMPLETE", mixed.clusters)
+        mixed.counted(mixed.clusters, mixed.nodes)
+        report("both work" if mixed.together else "the older one is refused")
+
+    def test_one_is_killed_in_the_middle_of_its_work(self, mixed):
+        """Killed in the middle of its work: the other release continues."""
+        one, other = (mixed.older, mixed.newer) if mixed.together else (mixed.newer, None)
+        for n in range(mixed.clusters):
+            one.resize(f"c{n}", mixed.nodes)
+        one.kill9()
+        if other is None:
+            one.start()
+        mixed.at_rest("UPDATE_COMPLETE", mixed.clusters)
+        mixed.counted(mixed.clusters, mixed.nodes + 1)
+        if mixed.together:
+            expect(mixed.older.started(), "the older one does not start again")
+
+    def test_delete_leaves_nothing(self, mixed, report):
+        took = delete_all(mixed.newer, 180)
+        expect(mixed.older.environment("SELECT count(*) FROM sim_container")[0][0] == 0, "containers are left")
+        for name, server in (("older", mixed.older), ("newer", mixed.newer)):
+            lines = [line for line in server.log(10**6).splitlines() if ERROR.search(line)]
+            # A refusal to start is one.
+            expect(not lines or (name == "older" and not mixed.together), f"log of the {name} server: {lines[:3]}")
+        report(f"{took:.1f} s")
+
+
+@pytest.mark.engine
+@pytest.mark.ordered
+class TestAgents:
     """Real nodes with the older agent."""
-    engine.load()
-    run(["docker", "tag", "jeroboam/swarm:older", "jeroboam/swarm:latest"]).ok()
-    server.start()
 
-    def made():
+    def test_swarm_of_the_older_node_image(self, server, report):
         got = server.magnum("POST", "/clustertemplates", {
             "name": "t", "coe": "swarm", "image_id": "swarm", "external_network_id": "public", "keypair_id": "default",
             "flavor_id": "m1.small", "master_flavor_id": "m1.small"})
@@ -217,60 +235,14 @@ def agent(scenarios, server, engine):
         wait_for("the cluster is done", 180, probe, 0.2)
         if seen[0] == "CREATE_FAILED":
             expect(re.search(r"agent|node image|protocol", seen[1]), f"refused without saying why: {seen[1]}")
-            return f"refused: {seen[1]}"
+            report(f"refused: {seen[1]}")
+            return
         got = server.magnum("POST", "/clusters/c/actions/resize", {"node_count": 2})
         expect(got.status == 202, f"{got.status} {got.detail}")
         server.until("c", "UPDATE_COMPLETE", 120)
-        return "it works"
+        report("it works")
 
-    def gone():
+    def test_swarm_is_deleted(self, server):
         expect(server.magnum("DELETE", "/clusters/c").status == 204, "delete")
         server.until("c", "GONE", 120)
         expect(not server.leaks() and not server.left(), f"left: {server.leaks()} {server.left()}")
-
-    if scenarios.run("a swarm of the older node image under the newer server", made):
-        scenarios.run("it is deleted, nothing is left", gone)
-
-
-def older_image(old):
-    run([os.path.join(ROOT, "images", "swarm", "build.sh")], timeout=600, env={
-        "AGENT": os.path.join(old, "jeroboam-node"), "TAG": "jeroboam/swarm:older", "JEROBOAM_CACHE": CACHE}).ok()
-
-
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--old", default=FIRST, metavar="COMMIT")
-    args.add_argument("--clusters", type=int, default=12)
-    args.add_argument("--nodes", type=int, default=3)
-    args.add_argument("--only", choices=["postgres", "mariadb", "agent"])
-    args.add_argument(INSIDE, action="store_true", help=argparse.SUPPRESS)
-    args = args.parse_args()
-    if INSIDE in sys.argv:
-        return run_with_private_engine(__file__, [], agent)
-    old = built(args.old)
-    scenarios = Scenarios()
-    begun = time.monotonic()
-    try:
-        for name, kind in (("postgres", Postgres), ("mariadb", MariaDb)):
-            if args.only in (None, name):
-                database = kind()
-                mixed = Mixed(old, database.database(), args.clusters, args.nodes)
-                try:
-                    mixed.run_all(scenarios, name)
-                finally:
-                    mixed.close()
-                    database.close()
-    except KeyboardInterrupt:
-        scenarios.failed.append("interrupted: the time was over")
-    except Failed as e:
-        scenarios.failed.append(str(e))
-    code = scenarios.end() if args.only != "agent" else 0
-    print(f"{time.monotonic() - begun:.0f} s")
-    if args.only in (None, "agent"):
-        older_image(old)
-        code = run_with_private_engine(__file__, ["jeroboam/swarm:older"], agent) or code
-    return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,27 +1,23 @@
-#!/usr/bin/env python3
 """Two servers on one database make many simulated clusters; one is stopped
-(SIGSTOP) and goes on, the other ends (SIGTERM) and is started again meanwhile,
+(SIGSTOP) and continues, the other ends (SIGTERM) and is started again meanwhile,
 their clocks are apart. Every cluster completes, no effect on the engine is made
 twice, nothing in a log is an error.
-two_servers.py [--clusters 20] [--nodes 4] [--pause 12] [--only postgres|mariadb]"""
+Options: --clusters, --nodes, --pause."""
 
-import argparse
 import collections
 import glob
 import os
 import re
 import signal
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from mariadb import MariaDb  # noqa: E402
-from postgres import Postgres  # noqa: E402
-from test_simulated import Simulated, complete, create, delete_all, statuses  # noqa: E402
-from environment import Failed, Scenarios, expect  # noqa: E402
+import pytest
+from environment import Failed, expect
+from simulated import Simulated, complete, create, delete_all, statuses
 
+# With more clusters it takes longer.
+pytestmark = pytest.mark.timeout(1800)
 SKEW = 20
 # What a server may log as an error: nothing.
 ERROR = re.compile(r"\bERROR\b|panicked|An internal error")
@@ -78,7 +74,7 @@ def doubled(server):
 
 
 def disturbed(first, second, pause):
-    """The first stands still; the second ends and comes back meanwhile."""
+    """The first stands still; the second ends and is started again meanwhile."""
     disturbed.failed = []
     time.sleep(1)
     first.process.send_signal(signal.SIGSTOP)
@@ -93,7 +89,8 @@ def disturbed(first, second, pause):
         first.process.send_signal(signal.SIGCONT)
 
 
-def run(url, clusters, nodes, pause):
+def test_one_server_is_stopped_and_one_restarted(database, option, report):
+    url, clusters, nodes, pause = database.database(), option("clusters", 20), option("nodes", 4), option("pause", 12)
     first = Simulated(url)
     second = Skewed(url, with_=first)
     try:
@@ -121,36 +118,8 @@ def run(url, clusters, nodes, pause):
         for name, server in (("stopped", first), ("restarted", second)):
             lines = [line for line in server.log(10**6).splitlines() if ERROR.search(line)]
             expect(not lines, f"log of the {name} server: {lines[:3]}")
-        return f"disturbed when they were {seen}; {took:.1f} s, of which {pause} s disturbed; deleted in {gone:.1f} s"
+        report(f"{clusters} clusters of {nodes} nodes, disturbed when they were {seen}; "
+               f"{took:.1f} s, of which {pause} s disturbed; deleted in {gone:.1f} s")
     finally:
         second.close()
         first.close()
-
-
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--clusters", type=int, default=20)
-    args.add_argument("--nodes", type=int, default=4)
-    args.add_argument("--pause", type=int, default=12)
-    args.add_argument("--only", choices=["postgres", "mariadb"])
-    args = args.parse_args()
-    scenarios = Scenarios()
-    try:
-        for name, kind in (("postgres", Postgres), ("mariadb", MariaDb)):
-            if args.only not in (None, name):
-                continue
-            database = kind()
-            try:
-                scenarios.run(f"{args.clusters} clusters of {args.nodes} nodes on {name}, one server stopped, one restarted",
-                             lambda d=database: run(d.database(), args.clusters, args.nodes, args.pause))
-            finally:
-                database.close()
-    except KeyboardInterrupt:
-        scenarios.failed.append("interrupted: the time was over")
-    except Failed as e:
-        scenarios.failed.append(str(e))
-    return scenarios.end()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
