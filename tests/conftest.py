@@ -140,6 +140,7 @@ def pytest_runtest_setup(item):
 def pytest_runtest_makereport(item, call):
     if call.when == "call":
         item.user_properties += [("figure", figure) for figure in FIGURES]
+        item.add_report_section("call", "figures", "\n".join(FIGURES))
         FIGURES.clear()
     if call.excinfo and ordered_group(item):
         item.config.stash[BROKEN].setdefault(ordered_group(item), item.name)
@@ -149,12 +150,15 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_report_teststatus(report):
-    """With -v, the duration of each test and its figures."""
+    """With -v, the duration of each test and its figures, which are a section of a
+    failure."""
     if report.when != "call" or report.skipped:
         return None
+    word = f"{report.outcome.upper()} ({report.duration:.1f} s)  "
+    if report.failed:
+        return "failed", "F", word.rstrip()
     figures = [text for name, text in report.user_properties if name == "figure"]
-    word = f"{report.outcome.upper()} ({report.duration:.1f} s)  " + "\n        ".join(figures)
-    return report.outcome, "." if report.passed else "F", word.rstrip()
+    return "passed", ".", (word + "\n        ".join(figures)).rstrip()
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -1,22 +1,18 @@
 """The environment of a black-box test: a server on a free port with its own
-state directory, the unmodified clients, and a count of passed scenarios.
-Python's standard library only.
+state directory, and the unmodified clients. Python's standard library only.
 
 Environment: JEROBOAM_BIN (the server), JEROBOAM_VENV (with the OpenStack
 clients). Without them: target/debug/jeroboam and ~/.cache/jeroboam/venv.
 JEROBOAM_CONFIG: the servers' configuration file, if tests run concurrently.
 """
 
-import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-import traceback
 import urllib.error
 import urllib.request
 
@@ -25,7 +21,7 @@ CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.
 BIN = os.environ.get("JEROBOAM_BIN") or os.path.join(
     os.environ.get("CARGO_TARGET_DIR") or os.path.join(ROOT, "target"), "debug", "jeroboam")
 VENV = os.environ.get("JEROBOAM_VENV") or os.path.join(CACHE, "venv")
-# Settings of a script that may run concurrently with one in the default pool.
+# Settings of a test that may run concurrently with one in the default pool.
 OWN_POOL = '[infra]\npool = "172.22.0.0/16"\n'
 KINDS = {
     "container": (["docker", "ps", "-a", "--format", "{{.Names}}"], ["docker", "rm", "-fv"]),
@@ -339,68 +335,3 @@ class Docker:
             nodes = self.nodes()
             return nodes if len(nodes) == count and all(n["Status"] == "Ready" for n in nodes) else None
         return wait_for(f"{count} nodes Ready", seconds, probe, 0.2)
-
-
-class Scenarios:
-    """Runs scenarios, counts them, and prints the line that `./x test` reads."""
-
-    def __init__(self):
-        self.passed, self.failed = 0, []
-        signal.signal(signal.SIGTERM, self._interrupted)
-
-    @staticmethod
-    def _interrupted(_number, _frame):
-        # `timeout` may send it twice: the cleanup must not be interrupted.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        raise KeyboardInterrupt("SIGTERM")
-
-    def run(self, name, scenario):
-        begun = time.monotonic()
-        try:
-            said = scenario()
-        except (Failed, Gone, OSError, KeyError, TypeError, ValueError, IndexError, subprocess.SubprocessError) as e:
-            self.failed.append(name)
-            print(f"FAILED  {name}  ({time.monotonic() - begun:.1f} s)")
-            if not isinstance(e, (Failed, Gone)):
-                traceback.print_exc(file=sys.stdout)
-            print("        " + str(e).replace("\n", "\n        "))
-            return False
-        self.passed += 1
-        print(f"ok      {name}  ({time.monotonic() - begun:.1f} s){'  ' + said if said else ''}")
-        return True
-
-    def close(self, server):
-        """Closes a server; remaining objects and a failed stop are failures."""
-        try:
-            left = server.close()
-            if left:
-                self.failed.append(f"close: left: {', '.join(left)}")
-        except (Failed, OSError, subprocess.SubprocessError) as e:
-            self.failed.append(f"close: {e}")
-
-    def end(self):
-        for name in self.failed:
-            print(f"failed: {name}")
-        print(f"{self.passed} passed, {len(self.failed)} failed")
-        return 1 if self.failed else 0
-
-
-def run_scenarios(run_all, settings=None, around=None):
-    """Runs scenarios with a private server, `run_all(scenarios, server)`, closes
-    the server and prints a summary; returns the exit code. `settings`: the
-    configuration of the server. `around`: a context that is entered before the
-    server is created and left after it is closed. An interruption is a failure,
-    and so is a server that does not stop or leaves objects."""
-    scenarios = Scenarios()
-    try:
-        with around or contextlib.nullcontext():
-            server = Server(settings=settings)
-            try:
-                run_all(scenarios, server)
-            finally:
-                scenarios.close(server)
-    except KeyboardInterrupt:
-        scenarios.failed.append("interrupted: timeout")
-    except Failed as e:
-        scenarios.failed.append(str(e))
-    return scenarios.end()

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from environment import KINDS  # noqa: E402
 
 LABEL = "io.jeroboam.installation"
-# Directories created by environment.py and readme.py.
+# Directories created by environment.py and test_readme.py.
 STATES = ("jeroboam-test-*", "jeroboam-home-*/.local/share/jeroboam")
 
 

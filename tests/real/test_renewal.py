@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 LIFE = 90
 SETTINGS = f"[clusters]\nnode_certificate_seconds = {LIFE}\n\n{OWN_POOL}"
 KUBE, SWARM = "renewed", "swarmed"
-# The scenarios end at least this long after the clusters were complete.
+# The tests end at least this long after the clusters were complete.
 WATCHED = 120
 
 

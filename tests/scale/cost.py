@@ -9,7 +9,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from environment import BIN, Scenarios, Server, expect  # noqa: E402
+from environment import BIN, Server, expect  # noqa: E402
 
 SETTINGS = '[infra]\ndriver = "simulator"\npool = "10.0.0.0/8"\n'
 TEMPLATE = {"coe": "swarm", "image_id": "swarm", "external_network_id": "public",
@@ -86,20 +86,10 @@ def main():
     parser.add_argument("--clusters", type=int, default=1000)
     parser.add_argument("--requests", type=int, default=500)
     options = parser.parse_args()
-    scenarios = Scenarios()
-    seen = {}
-
-    def measure(name, binary):
-        seen[name] = figures(binary, options)
-
-    if options.old:
-        scenarios.run("old", lambda: measure("old", options.old))
-    scenarios.run("new", lambda: measure("new", BIN))
-    for name in seen.get("new", {}):
-        old = seen.get("old", {}).get(name)
-        print(f"{name:45} {'' if old is None else f'{old:8.3f} ms ->'} {seen['new'][name]:8.3f} ms")
-    return scenarios.end()
+    old = figures(options.old, options) if options.old else {}
+    for name, new in figures(BIN, options).items():
+        print(f"{name:45} {f'{old[name]:8.3f} ms ->' if old else ''} {new:8.3f} ms")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -38,16 +38,18 @@ def server():
     server.close()
 
 
+@pytest.fixture(scope="module")
+def clusters(option):
+    return option("clusters", 40)
+
+
+@pytest.fixture(scope="module")
+def nodes(option):
+    return option("nodes", 10)
+
+
 @pytest.mark.ordered
 class TestSize:
-    @pytest.fixture(scope="class")
-    def clusters(self, option):
-        return option("clusters", 40)
-
-    @pytest.fixture(scope="class")
-    def nodes(self, option):
-        return option("nodes", 10)
-
     def test_server_with_the_simulator(self, server, report):
         took = server.start()
         server.template()

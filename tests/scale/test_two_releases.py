@@ -13,7 +13,6 @@ import os
 import re
 import subprocess
 import threading
-import time
 
 import pytest
 from environment import BIN, CACHE, ROOT, expect, run, wait_for

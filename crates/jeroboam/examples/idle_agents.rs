@@ -1,4 +1,4 @@
-//! Many idle agents in one process, for `tests/scale/idle_agents.py`:
+//! Many idle agents in one process, for `tests/scale/test_idle_agents.py`:
 //! `idle_agents SERVER PIN < SEEDS`, with the seed of a node in each line. Each
 //! agent has one connection, from a separate address in 127.0.0.0/8, with the
 //! streams of a real agent. Prints `up N` when all are connected, and a line

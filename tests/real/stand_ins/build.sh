@@ -7,7 +7,7 @@
 #
 # Needs the cache that `jeroboam image build kubernetes` leaves, its root image,
 # and for kindest Go, a Go module proxy (kubeadm is compiled, two minutes at
-# first) and Debian's archive (systemd). tests/real/flavours.py runs them.
+# first) and Debian's archive (systemd). tests/real/test_flavours.py runs them.
 set -eu
 
 what=${1:?kindest or k3s} tag=${2:?the tag}

@@ -23,14 +23,6 @@ pub const BUILD_IDLE_AGENTS: &[&str] = &[
     "idle_agents",
 ];
 
-/// Seconds for one test of pytest with its fixtures.
-const PYTEST_TEST_SECONDS: u32 = 600;
-const PYTEST_SECONDS: u32 = 1800;
-
-/// Requests that schemathesis generates for each route and caller. By hand,
-/// without this option, they are more.
-const SCHEMATHESIS_CASES: u32 = 50;
-
 /// The place of a job in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
@@ -57,20 +49,18 @@ impl Lane {
 pub enum Kind {
     /// By the exit code; not counted and not repeated.
     Step,
-    /// By the summary line of a script.
-    Script,
-    /// By the summary line, and by a line for each test that failed.
+    /// By the summary line, and by a line for what a repeat has to run.
     Pytest,
 }
 
-/// A script with arguments.
-pub struct Script {
+/// A file or a folder of tests with options of pytest.
+pub struct Tests {
     line: &'static str,
     seconds: u32,
     lane: Lane,
 }
 
-impl Script {
+impl Tests {
     pub fn name(&self) -> &'static str {
         self.line
     }
@@ -80,26 +70,36 @@ impl Script {
     }
 }
 
-const fn engine(line: &'static str, seconds: u32) -> Script {
-    Script {
+const fn engine(line: &'static str, seconds: u32) -> Tests {
+    Tests {
         line,
         seconds,
         lane: Lane::Engine,
     }
 }
 
-const fn light(line: &'static str, seconds: u32) -> Script {
-    Script {
+const fn light(line: &'static str, seconds: u32) -> Tests {
+    Tests {
         line,
         seconds,
         lane: Lane::Light,
     }
 }
 
-/// The order in each lane is the order of execution. Scripts that check how
+const fn alone(line: &'static str, seconds: u32) -> Tests {
+    Tests {
+        line,
+        seconds,
+        lane: Lane::Alone,
+    }
+}
+
+/// The order in each lane is the order of execution. Tests that check how
 /// long something takes are at the end of the engine lane, where the shorter
 /// light lane is done.
-pub const SCRIPTS: &[Script] = &[
+pub const TESTS: &[Tests] = &[
+    // By hand, without the option, there are more requests for each route and caller.
+    light("tests/api --schemathesis-cases=50", 1800),
     engine("tests/conformance/test_openstack_client.py", 1200),
     engine("tests/real/test_readme.py", 900),
     engine("tests/real/test_kubernetes.py", 900),
@@ -112,10 +112,7 @@ pub const SCRIPTS: &[Script] = &[
     engine("tests/real/test_engine.py", 600),
     engine("tests/real/test_renewal.py", 600),
     engine("tests/real/test_crash.py", 1200),
-    engine(
-        "tests/real/test_crash.py --coe kubernetes --moments 5",
-        900,
-    ),
+    engine("tests/real/test_crash.py --coe kubernetes --moments 5", 900),
     engine("tests/real/test_masters.py", 900),
     engine("tests/real/test_truth.py", 600),
     light("tests/scale/test_simulated.py", 900),
@@ -125,16 +122,8 @@ pub const SCRIPTS: &[Script] = &[
         "tests/scale/test_idle_agents.py --agents 100 --made 100 --seconds 5",
         300,
     ),
-    Script {
-        line: "tests/scale/test_slow_clients.py",
-        seconds: 180,
-        lane: Lane::Alone,
-    },
-    Script {
-        line: "tests/real/test_speed.py",
-        seconds: 300,
-        lane: Lane::Alone,
-    },
+    alone("tests/scale/test_slow_clients.py", 180),
+    alone("tests/real/test_speed.py", 300),
 ];
 
 /// A program that a run starts and waits for.
@@ -145,14 +134,14 @@ pub struct Job {
     pub kind: Kind,
     /// Program and arguments.
     words: Vec<String>,
-    /// What is run: for pytest the arguments that a repeat replaces.
+    /// What is run: the arguments that a repeat replaces.
     targets: Vec<String>,
     variables: Vec<(String, String)>,
     seconds: Option<u32>,
 }
 
 /// Cargo's tests and checks. `cargo test` is first, because it may link another
-/// variant of the server into cargo's directory, which `readme.py` uses later.
+/// variant of the server into cargo's directory, which `test_readme.py` uses later.
 pub fn steps() -> Vec<Job> {
     vec![
         step(
@@ -177,42 +166,22 @@ fn step(name: &str, words: &[&str]) -> Job {
 }
 
 impl Job {
-    pub fn script(script: &Script, python: &Path, variables: Vec<(String, String)>) -> Self {
+    pub fn pytest(tests: &Tests, pytest: &Path, variables: Vec<(String, String)>) -> Self {
+        let mut line = tests.line.split_whitespace().map(str::to_owned);
+        let path = line.next().unwrap_or_default();
+        let mut words = vec![pytest.to_string_lossy().into_owned()];
+        words.extend(["-v", "-p", "no:cacheprovider", "--rootdir=."].map(str::to_owned));
+        words.extend(line);
+        let results = shell::target().join("blackbox").join(file_name(tests.line));
         Self {
-            name: script.line.to_owned(),
-            lane: script.lane,
-            kind: Kind::Script,
-            words: vec![python.to_string_lossy().into_owned()],
-            targets: script.line.split_whitespace().map(str::to_owned).collect(),
-            variables,
-            seconds: Some(script.seconds),
-        }
-    }
-
-    pub fn pytest(pytest: &Path, variables: Vec<(String, String)>) -> Self {
-        let junit = shell::target().join("blackbox/pytest.xml");
-        let program = pytest.to_string_lossy();
-        let junit = format!("--junitxml={}", junit.display());
-        let timeout = format!("--timeout={PYTEST_TEST_SECONDS}");
-        let cases = format!("--schemathesis-cases={SCHEMATHESIS_CASES}");
-        let words = [
-            program.as_ref(),
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--rootdir=.",
-            timeout.as_str(),
-            cases.as_str(),
-        ];
-        Self {
-            name: "tests/api".to_owned(),
-            lane: Lane::Light,
+            name: tests.line.to_owned(),
+            lane: tests.lane,
             kind: Kind::Pytest,
-            words: words.iter().map(|&w| w.to_owned()).collect(),
+            words,
             // A repeat does not overwrite the file.
-            targets: vec![junit, "tests/api".to_owned()],
+            targets: vec![format!("--junitxml={}.xml", results.display()), path],
             variables,
-            seconds: Some(PYTEST_SECONDS),
+            seconds: Some(tests.seconds),
         }
     }
 
@@ -243,6 +212,13 @@ impl Job {
             .envs(self.variables.clone());
         command
     }
+}
+
+/// The name of a job as that of a file.
+pub fn file_name(job: &str) -> String {
+    job.chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect()
 }
 
 #[cfg(test)]

@@ -36,8 +36,8 @@ impl Selection<'_> {
     }
 
     fn needs_engine(&self) -> bool {
-        let mut scripts = jobs::SCRIPTS.iter();
-        scripts.any(|s| s.needs_engine() && self.includes(s.name()))
+        let mut tests = jobs::TESTS.iter();
+        tests.any(|s| s.needs_engine() && self.includes(s.name()))
     }
 }
 
@@ -121,7 +121,8 @@ fn run_jobs(
     // Before any server starts: it takes the state directory of a server that
     // is being restarted for an abandoned one.
     let sweep = shell::root().join("tests/sweep.py");
-    if let Err(e) = shell::run(&mut environment.python(&sweep)) {
+    let python = environment.program("python");
+    if let Err(e) = shell::run(environment.command(&python).arg(sweep)) {
         report.add(Outcome::broken("sweep", Lane::Engine, &e));
     }
     let of = |lane| -> Vec<Job> { jobs.iter().filter(|j| j.lane == lane).cloned().collect() };
@@ -162,7 +163,7 @@ fn kubernetes_base() -> Result<Child> {
         .context("the build of the Kubernetes node image does not start")
 }
 
-/// Runs only the speed script, with the release build.
+/// Runs only the tests of the speed, with the release build.
 pub fn bench(args: &[String]) -> Result<()> {
     shell::build(&[])?;
     let bin = shell::binary(false);
@@ -170,11 +171,12 @@ pub fn bench(args: &[String]) -> Result<()> {
         node_image::build_if_changed(&bin, coe)?;
     }
     let environment = TestEnvironment { bin, venv: venv()? };
-    let script = shell::root().join("tests/real/test_speed.py");
-    shell::run(environment.python(&script).args(args))
+    let pytest = environment.program("pytest");
+    let speed = ["-v", "-p", "no:cacheprovider", "tests/real/test_speed.py"];
+    shell::run(environment.command(&pytest).args(speed).args(args))
 }
 
-/// The environment of the scripts.
+/// The environment of the black-box tests.
 struct TestEnvironment {
     bin: PathBuf,
     venv: PathBuf,
@@ -207,12 +209,13 @@ fn build(copies: &Path) -> Result<PathBuf> {
 }
 
 impl TestEnvironment {
-    fn python(&self, script: &Path) -> Command {
-        let mut command = Command::new(self.venv.join("bin/python"));
-        command
-            .arg(script)
-            .current_dir(shell::root())
-            .envs(self.variables());
+    fn program(&self, name: &str) -> PathBuf {
+        self.venv.join("bin").join(name)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(shell::root()).envs(self.variables());
         command
     }
 
@@ -228,13 +231,10 @@ impl TestEnvironment {
 
     /// The black-box tests, in the order of execution.
     fn jobs(&self) -> Vec<Job> {
-        let program = |name: &str| self.venv.join("bin").join(name);
-        let mut all = vec![Job::pytest(&program("pytest"), self.variables())];
-        all.extend(
-            jobs::SCRIPTS
-                .iter()
-                .map(|script| Job::script(script, &program("python"), self.variables())),
-        );
-        all
+        let pytest = self.program("pytest");
+        let tests = jobs::TESTS.iter();
+        tests
+            .map(|tests| Job::pytest(tests, &pytest, self.variables()))
+            .collect()
     }
 }

@@ -9,7 +9,7 @@ use super::run::{Count, Outcome, Runner};
 #[derive(Debug, Default)]
 pub struct Report {
     outcomes: Vec<Outcome>,
-    /// Scripts and tests that failed at first and passed when repeated.
+    /// What failed at first and passed when repeated.
     flaky: Vec<String>,
     repeats: Vec<Outcome>,
 }
@@ -48,17 +48,18 @@ impl Report {
         if second.has_failed() && second.failed_tests.is_empty() {
             return;
         }
-        first.count = Count {
-            passed: first.count.passed + second.count.passed,
-            failed: second.count.failed,
-        };
+        // Where tests depend on each other, those that had passed were repeated, too.
+        let all = first.count.passed + first.count.failed;
+        let failed = second.count.failed;
+        let passed = all.saturating_sub(failed).max(second.count.passed);
+        first.count = Count { passed, failed };
         let passed = |test: &&String| !second.failed_tests.contains(*test);
         self.flaky
             .extend(first.failed_tests.iter().filter(passed).cloned());
     }
 
-    /// Runs once more what failed: a script as a whole, of pytest the tests that
-    /// failed.
+    /// Runs once more the tests that failed, and a job that was interrupted as a
+    /// whole.
     pub fn repeat_failed(&mut self, runner: &Runner, jobs: &[Job]) {
         for job in jobs {
             let Some(first) = self.failure_of(job) else {

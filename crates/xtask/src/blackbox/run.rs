@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use super::jobs::{Job, Kind, Lane};
+use super::jobs::{Job, Kind, Lane, file_name};
 
 /// What a summary line says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub struct Outcome {
     pub kind: Kind,
     pub seconds: f64,
     pub count: Count,
-    /// Node ids of the tests of pytest that failed, if these were all run.
+    /// Node ids of the tests that failed, or of the module or class where its
+    /// tests depend on each other; empty unless all tests were run.
     pub failed_tests: Vec<String>,
 }
 
@@ -38,7 +39,7 @@ impl Outcome {
             name: name.to_owned(),
             lane,
             // Not a job, so there is nothing to repeat.
-            kind: Kind::Script,
+            kind: Kind::Pytest,
             seconds: 0.0,
             count: Count {
                 passed: 0,
@@ -99,7 +100,8 @@ impl Runner {
     /// Runs a job; `only` replaces its targets unless it is empty.
     pub fn run(&self, job: &Job, only: &[String], suffix: &str) -> Outcome {
         let begun = Instant::now();
-        let log = self.directory.join(file_name(&job.name, suffix));
+        let log = file_name(&format!("{}{suffix}", job.name)) + ".log";
+        let log = self.directory.join(log);
         println!("-- {}{suffix} starts, log in {}", job.name, log.display());
         let (code, text) = execute(job, only, &log)
             .unwrap_or_else(|e| (None, format!("{} does not run: {e:#}\n", job.name)));
@@ -148,14 +150,6 @@ fn print_block(text: &str) {
     out.flush().ok();
 }
 
-fn file_name(job: &str, suffix: &str) -> String {
-    let plain: String = format!("{job}{suffix}")
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
-    plain + ".log"
-}
-
 /// A missing summary counts as a failure, because the job was interrupted.
 fn count(kind: Kind, code: Option<i32>, text: &str) -> Count {
     let failure = Count {
@@ -164,7 +158,7 @@ fn count(kind: Kind, code: Option<i32>, text: &str) -> Count {
     };
     let mut count = match kind {
         Kind::Step => Count::default(),
-        Kind::Script | Kind::Pytest => text.lines().rev().find_map(summary).unwrap_or(failure),
+        Kind::Pytest => text.lines().rev().find_map(summary).unwrap_or(failure),
     };
     if code != Some(0) && count.failed == 0 {
         count.failed = 1;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::blackbox::jobs;
 use crate::blackbox::report::Report;
 
 fn runner(name: &str) -> Runner {
@@ -8,7 +9,7 @@ fn runner(name: &str) -> Runner {
 }
 
 fn script(name: &str, text: &str) -> Job {
-    Job::shell(name, Kind::Script, text)
+    Job::shell(name, Kind::Pytest, text)
 }
 
 fn counted(passed: u32, failed: u32) -> Count {
@@ -49,7 +50,11 @@ fn a_job_counts_by_its_last_summary_and_fails_without_one() {
 #[test]
 fn a_missing_pytest_is_a_failure() {
     let runner = runner("missing");
-    let job = Job::pytest(Path::new("/nonexistent/pytest"), Vec::new());
+    let job = Job::pytest(
+        &jobs::TESTS[0],
+        Path::new("/nonexistent/pytest"),
+        Vec::new(),
+    );
     let outcome = runner.run(&job, &[], "");
     assert_eq!(outcome.count, counted(0, 1));
     assert!(outcome.failed_tests.is_empty());
@@ -102,7 +107,7 @@ fn without_images_the_light_lane_still_runs() {
 }
 
 #[test]
-fn a_script_that_passes_when_repeated_is_flaky() {
+fn a_job_that_passes_when_repeated_is_flaky() {
     let runner = runner("flaky");
     let mark = runner.directory().join("mark");
     let mark = mark.display();
@@ -150,7 +155,17 @@ fn tests_of_pytest_that_failed_are_named_before_the_summary() {
     );
     // It was interrupted, so there are tests that did not run.
     assert!(failed_tests(Kind::Pytest, Some(2), text).is_empty());
-    assert!(failed_tests(Kind::Script, Some(1), text).is_empty());
+    assert!(failed_tests(Kind::Step, Some(1), text).is_empty());
+}
+
+/// The repeat runs also the tests of the group that had passed.
+#[test]
+fn tests_that_depend_on_each_other_are_counted_once() {
+    let runner = runner("group");
+    let first = "echo 'failed: echo 4 passed, 0 failed'; echo '3 passed, 2 failed'; exit 1";
+    let report = report(&runner, &[Job::shell("group", Kind::Pytest, first)]);
+    let text = report.text();
+    assert!(text.ends_with("\n5 passed, 0 failed, 1 flaky\n"), "{text}");
 }
 
 /// The targets of a repeat are the arguments of the first one: `sh -c COMMAND`.
