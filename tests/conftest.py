@@ -165,7 +165,8 @@ def pytest_terminal_summary(terminalreporter, config):
     """The lines that `./x test` reads: what it has to repeat, and the counts. A
     test whose fixtures fail has failed, and so has one that was skipped."""
     def seen(*results):
-        return {(report.nodeid, getattr(report, "context", None))
+        # A report of a subtest has a context.
+        return {(report.nodeid, getattr(getattr(report, "context", None), "msg", None))
                 for result in results for report in terminalreporter.stats.get(result, [])}
     failed = seen("failed", "error", "skipped")
     passed = seen("passed", "subtests passed") - failed
