@@ -11,7 +11,7 @@ SETTINGS = '[infra]\ndriver = "simulator"\npool = "10.0.0.0/8"\n'
 DOMAIN = {"id": "default"}
 
 
-class World:
+class Callers:
     """A server with users of every kind and what they act on."""
 
     def __init__(self, server):

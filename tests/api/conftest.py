@@ -1,7 +1,7 @@
 """The fixture of the API tests."""
 
 import pytest
-from callers import SETTINGS, World
+from callers import SETTINGS, Callers
 
 
 @pytest.fixture(scope="module")
@@ -10,5 +10,5 @@ def settings():
 
 
 @pytest.fixture(scope="module")
-def world(server):
-    return World(server)
+def callers(server):
+    return Callers(server)

@@ -18,41 +18,41 @@ def existing(*params, body=None):
     """Objects that the call leaves as they are: made once."""
     made = {}
 
-    def sample(world):
+    def sample(callers):
         if "params" not in made:
-            made["params"] = [param(world) if callable(param) else param for param in params]
-        return made["params"], body(world) if callable(body) else body
+            made["params"] = [param(callers) if callable(param) else param for param in params]
+        return made["params"], body(callers) if callable(body) else body
     return sample
 
 
 def fresh(*params, body=None):
     """Objects that the call changes or deletes: made for each caller."""
-    def sample(world):
-        return [param(world) if callable(param) else param for param in params], \
-            body(world) if callable(body) else body
+    def sample(callers):
+        return [param(callers) if callable(param) else param for param in params], \
+            body(callers) if callable(body) else body
     return sample
 
 
 def new(noun, **more):
-    return lambda world: {noun: {"name": world.name(noun), **more}}
+    return lambda callers: {noun: {"name": callers.name(noun), **more}}
 
 
-def home(world):
-    return world.home
+def home(callers):
+    return callers.home
 
 
-def member(world):
-    return world.users["member"]
+def member(callers):
+    return callers.users["member"]
 
 
-def any_role(world):
-    return world.roles["reader"]
+def any_role(callers):
+    return callers.roles["reader"]
 
 
 def grant(target):
-    def make(world):
-        user = world.user()
-        world.grant(target(world), user, "reader")
+    def make(callers):
+        user = callers.user()
+        callers.grant(target(callers), user, "reader")
         return user
     return make
 
@@ -62,8 +62,8 @@ MAGNUM = "/container-infra/v1"
 IDENTITY = "/identity/v3"
 
 
-def project_role(world):
-    return f"projects/{world.home}"
+def project_role(callers):
+    return f"projects/{callers.home}"
 
 
 def domain_role(_world):
@@ -74,32 +74,32 @@ def system_role(_world):
     return "system"
 
 
-def credential(world):
-    return world.credential()["id"]
+def credential(callers):
+    return callers.credential()["id"]
 
 
-def template_body(world):
-    return {"name": world.name("template"), "coe": "swarm", "image_id": "swarm",
+def template_body(callers):
+    return {"name": callers.name("template"), "coe": "swarm", "image_id": "swarm",
             "external_network_id": "public", "keypair_id": "default", "flavor_id": "m1.tiny"}
 
 
 TEMPLATE = {}
 
 
-def shared_template(world):
-    return TEMPLATE.setdefault("uuid", None) or TEMPLATE.update(uuid=world.template()) or TEMPLATE["uuid"]
+def shared_template(callers):
+    return TEMPLATE.setdefault("uuid", None) or TEMPLATE.update(uuid=callers.template()) or TEMPLATE["uuid"]
 
 
-def shared_cluster(world):
-    return TEMPLATE.setdefault("cluster", None) or TEMPLATE.update(cluster=world.cluster()) or TEMPLATE["cluster"]
+def shared_cluster(callers):
+    return TEMPLATE.setdefault("cluster", None) or TEMPLATE.update(cluster=callers.cluster()) or TEMPLATE["cluster"]
 
 
-def cluster_body(world):
-    return {"name": world.name("cluster"), "cluster_template_id": shared_template(world), "node_count": 1}
+def cluster_body(callers):
+    return {"name": callers.name("cluster"), "cluster_template_id": shared_template(callers), "node_count": 1}
 
 
-def certificate_body(world):
-    return {"cluster_uuid": shared_cluster(world), "csr": "not a request"}
+def certificate_body(callers):
+    return {"cluster_uuid": shared_cluster(callers), "csr": "not a request"}
 
 
 # What a call of each route needs: values of the path in order, and a body.
@@ -205,23 +205,23 @@ SAMPLES = {
 }
 
 
-def routes(world):
+def routes(callers):
     """Method and template of each route, parameters written as {}."""
-    document = world.server.call("GET", "/openapi.json", cloud=None).body
+    document = callers.server.call("GET", "/openapi.json", cloud=None).body
     for path, item in document["paths"].items():
         for method in item:
             yield method.upper(), path, re.sub(r"{[^}]*}", "{}", path)
 
 
-def call(world, method, template, sample, persona):
-    params, body = sample(world)
+def call(callers, method, template, sample, persona):
+    params, body = sample(callers)
     path = template
     for param in params:
         path = path.replace("{}", param, 1)
-    headers = {"X-Subject-Token": world.fresh_token()} if template.endswith("/auth/tokens") else {}
-    token = world.tokens[persona]
+    headers = {"X-Subject-Token": callers.fresh_token()} if template.endswith("/auth/tokens") else {}
+    token = callers.tokens[persona]
     headers["X-Auth-Token"] = token
-    return world.server.call(method, path, body, cloud=None, headers=headers).status
+    return callers.server.call(method, path, body, cloud=None, headers=headers).status
 
 
 def read_golden():
@@ -231,16 +231,16 @@ def read_golden():
     return {row[0]: row[1:] for row in rows[1:]}
 
 
-def test_every_route_answers_every_caller_as_recorded(world, request):
+def test_every_route_answers_every_caller_as_recorded(callers, request):
     """Statuses of all routes for all callers."""
     seen = {}
     missing = []
-    for method, _, template in sorted(routes(world), key=lambda r: (r[1], r[0])):
+    for method, _, template in sorted(routes(callers), key=lambda r: (r[1], r[0])):
         key = f"{method} {template}"
         if key not in SAMPLES:
             missing.append(key)
             continue
-        seen[key] = [str(call(world, method, template, SAMPLES[key], p)) for p in PERSONAS]
+        seen[key] = [str(call(callers, method, template, SAMPLES[key], p)) for p in PERSONAS]
     assert not missing, f"routes without a sample: {missing}"
     assert not set(SAMPLES) - set(seen), f"samples without a route: {set(SAMPLES) - set(seen)}"
     print(f"{len(seen)} routes x {len(PERSONAS)} callers = {len(seen) * len(PERSONAS)} calls")
@@ -259,13 +259,13 @@ def test_every_route_answers_every_caller_as_recorded(world, request):
     assert set(golden) == set(seen), f"rows without a route: {set(golden) - set(seen)}"
 
 
-def test_access_follows_from_the_documents(world):
+def test_access_follows_from_the_documents(callers):
     """Public routes are the only ones without a token; nobody of another
     project changes or sees an object of this one."""
-    document = world.server.call("GET", "/openapi.json", cloud=None).body
+    document = callers.server.call("GET", "/openapi.json", cloud=None).body
     golden = read_golden()
     column = {name: i for i, name in enumerate(PERSONAS)}
-    for method, path, template in routes(world):
+    for method, path, template in routes(callers):
         row = golden[f"{method} {template}"]
         access = document["paths"][path][method.lower()]["x-access"]
         if "public" not in access and "own" not in access:

@@ -5,7 +5,7 @@ import threading
 import urllib.parse
 
 import pytest
-from conftest import DOMAIN
+from callers import DOMAIN
 
 IDENTITY = "/identity/v3"
 MAGNUM = "/container-infra/v1"
@@ -19,37 +19,37 @@ def resident(server, field):
         return next(int(line.split()[1]) for line in f if line.startswith(field))
 
 
-def test_64_logins_of_unknown_users_are_bounded_in_memory(world):
+def test_64_logins_of_unknown_users_are_bounded_in_memory(callers):
     seen, headers = [], []
 
     def attempt(n):
         body = {"auth": {"identity": {"methods": ["password"], "password": {"user": {
             "name": f"nobody{n}", "domain": DOMAIN, "password": "wrong"}}}}}
-        got = world.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
+        got = callers.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
         seen.append(got.status)
         if got.status == 503:
             headers.append(got.headers["Retry-After"])
-    before = resident(world.server, "VmRSS")
+    before = resident(callers.server, "VmRSS")
     threads = [threading.Thread(target=attempt, args=(n,)) for n in range(64)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(seen) == 64 and set(seen) <= {401, 503} and all(headers), seen
-    assert resident(world.server, "VmHWM") - before < MOST
+    assert resident(callers.server, "VmHWM") - before < MOST
 
 
-def test_pages_are_bounded_in_bytes_and_nothing_is_left_out(world):
-    token, names = world.tokens["foreign"], set()
+def test_pages_are_bounded_in_bytes_and_nothing_is_left_out(callers):
+    token, names = callers.tokens["foreign"], set()
     labels = {f"l{n}": "x" * 15_000 for n in range(4)}
     for _ in range(160):
-        body = {"name": world.name("large"), "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
+        body = {"name": callers.name("large"), "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
                 "labels": labels}
         names.add(body["name"])
-        world.made(f"{MAGNUM}/clustertemplates", body, "uuid", token=token)
+        callers.made(f"{MAGNUM}/clustertemplates", body, "uuid", token=token)
     path, found, pages = f"{MAGNUM}/clustertemplates/detail?limit=1000&sort_key=name", set(), 0
     while path:
-        got = world.ask("GET", path, token=token)
+        got = callers.ask("GET", path, token=token)
         assert got.status == 200 and len(got.raw) < LARGEST_PAGE, f"{got.status}, {len(got.raw)} bytes"
         found |= {t["name"] for t in got.body["clustertemplates"]}
         pages += 1
@@ -61,11 +61,11 @@ def test_pages_are_bounded_in_bytes_and_nothing_is_left_out(world):
 
 @pytest.mark.parametrize("noun,query", [("users", "enabled=true"), ("projects", "domain_id=default"),
                                         ("roles", "sort_key=name"), ("users", "name__contains=e")])
-def test_links_of_a_page_keep_the_query(world, noun, query):
+def test_links_of_a_page_keep_the_query(callers, noun, query):
     for _ in range(3):
-        world.user(), world.project()
+        callers.user(), callers.project()
     path, pages = f"{IDENTITY}/{noun}?limit=1&{query}", 0
-    first = world.ask("GET", path)
+    first = callers.ask("GET", path)
     if first.status == 400:
         # Keystone has this parameter nowhere, or not for these: it is not ignored.
         assert query.split("=")[0] in first.raw.decode()
@@ -79,44 +79,44 @@ def test_links_of_a_page_keep_the_query(world, noun, query):
     seen = {first.body[noun][0]["id"]}
     link = links["next"]
     while link and pages < 5:
-        got = world.ask("GET", link[link.index(IDENTITY):])
+        got = callers.ask("GET", link[link.index(IDENTITY):])
         assert got.status == 200 and seen.isdisjoint(x["id"] for x in got.body[noun])
         seen |= {x["id"] for x in got.body[noun]}
         link, pages = got.body["links"]["next"], pages + 1
 
 
-def test_filters_that_are_not_built_are_never_ignored(world):
+def test_filters_that_are_not_built_are_never_ignored(callers):
     for query in ("tags=x", "tags-any=x", "description=x"):
-        got = world.ask("GET", f"{IDENTITY}/projects?{query}")
+        got = callers.ask("GET", f"{IDENTITY}/projects?{query}")
         assert got.status == 400 or got.body["projects"] == [], f"{query}: {got.status} {got.raw[:300]}"
 
 
-def test_nothing_of_a_disabled_domain_gives_a_token(world):
-    domain, project = world.domain(), world.project()
-    name = world.name("user")
-    world.grant(f"projects/{project}", world.user(name, domain), "member")
+def test_nothing_of_a_disabled_domain_gives_a_token(callers):
+    domain, project = callers.domain(), callers.project()
+    name = callers.name("user")
+    callers.grant(f"projects/{project}", callers.user(name, domain), "member")
     auth = {"auth": {"scope": {"project": {"id": project}}, "identity": {"methods": ["password"], "password": {
         "user": {"name": name, "domain": {"id": domain}, "password": f"secret of {name}"}}}}}
 
     def login():
-        return world.server.call("POST", f"{IDENTITY}/auth/tokens", auth, cloud=None)
+        return callers.server.call("POST", f"{IDENTITY}/auth/tokens", auth, cloud=None)
 
     token = login().headers["X-Subject-Token"]
-    got = world.ask("PATCH", f"{IDENTITY}/domains/{domain}", {"domain": {"enabled": False}})
+    got = callers.ask("PATCH", f"{IDENTITY}/domains/{domain}", {"domain": {"enabled": False}})
     assert got.status == 200, got.raw[:300]
     assert login().status == 401
-    got = world.server.call("GET", f"{IDENTITY}/auth/tokens", cloud=None, headers={
-        "X-Auth-Token": world.tokens["admin"], "X-Subject-Token": token})
+    got = callers.server.call("GET", f"{IDENTITY}/auth/tokens", cloud=None, headers={
+        "X-Auth-Token": callers.tokens["admin"], "X-Subject-Token": token})
     assert got.status == 404
 
 
-def test_a_project_below_a_disabled_one_is_disabled_too(world):
-    parent = world.project()
-    body = {"project": {"name": world.name("child"), "domain_id": "default", "parent_id": parent}}
-    child = world.made(f"{IDENTITY}/projects", body, "project")["id"]
+def test_a_project_below_a_disabled_one_is_disabled_too(callers):
+    parent = callers.project()
+    body = {"project": {"name": callers.name("child"), "domain_id": "default", "parent_id": parent}}
+    child = callers.made(f"{IDENTITY}/projects", body, "project")["id"]
 
     def enable(project, enabled):
-        return world.ask("PATCH", f"{IDENTITY}/projects/{project}", {"project": {"enabled": enabled}}).status
+        return callers.ask("PATCH", f"{IDENTITY}/projects/{project}", {"project": {"enabled": enabled}}).status
     assert enable(parent, False) == 403, "the child is enabled"
     assert enable(child, False) == 200
     assert enable(parent, False) == 200
@@ -127,6 +127,6 @@ def test_a_project_below_a_disabled_one_is_disabled_too(world):
     {"auth": {"identity": {"methods": ["password"], "password": {"user": {
         "name": "a\u0000b", "domain": DOMAIN, "password": "x"}}}}},
     {"auth": {"identity": {"methods": ["token"], "token": {"id": "\u0000"}}}}])
-def test_nul_without_a_token_is_400(world, body):
-    got = world.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
+def test_nul_without_a_token_is_400(callers, body):
+    got = callers.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
     assert got.status in (400, 401) and json.loads(got.raw)["error"]["code"] == got.status

@@ -35,9 +35,9 @@ def pages(document):
             for service, rows in tables.items()}
 
 
-def test_the_tables_are_those_of_the_server(world, request):
+def test_the_tables_are_those_of_the_server(callers, request):
     """The committed tables equal those of the running server."""
-    wanted = pages(world.server.call("GET", "/openapi.json", cloud=None).body)
+    wanted = pages(callers.server.call("GET", "/openapi.json", cloud=None).body)
     if request.config.getoption("--update-golden"):
         os.makedirs(FOLDER, exist_ok=True)
         for service, text in wanted.items():

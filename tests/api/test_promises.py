@@ -6,91 +6,91 @@ import socket
 import stat
 
 import pytest
-from callers import DOMAIN, SETTINGS, World
+from callers import DOMAIN, SETTINGS, Callers
 from environment import Server, expect
 
 IDENTITY = "/identity/v3"
 MAGNUM = "/container-infra/v1"
 
 
-def validate(world, subject, caller, method="GET", query=""):
-    return world.server.call(method, f"{IDENTITY}/auth/tokens{query}", cloud=None, headers={
+def validate(callers, subject, caller, method="GET", query=""):
+    return callers.server.call(method, f"{IDENTITY}/auth/tokens{query}", cloud=None, headers={
         "X-Auth-Token": caller, "X-Subject-Token": subject})
 
 
-def by_token(world, token, scope):
+def by_token(callers, token, scope):
     body = {"auth": {"scope": scope, "identity": {"methods": ["token"], "token": {"id": token}}}}
-    return world.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
+    return callers.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
 
 
-def login(world, name, scope=None):
+def login(callers, name, scope=None):
     auth = {"identity": {"methods": ["password"], "password": {"user": {
         "name": name, "domain": DOMAIN, "password": f"secret of {name}"}}}}
     if scope:
         auth["scope"] = scope
-    return world.server.call("POST", f"{IDENTITY}/auth/tokens", {"auth": auth}, cloud=None)
+    return callers.server.call("POST", f"{IDENTITY}/auth/tokens", {"auth": auth}, cloud=None)
 
 
 # Tokens.
 
-def test_a_system_reader_validates_tokens_and_a_service_revokes_none(world):
-    user = world.user("robot")
-    world.grant(f"projects/{world.home}", user, "service")
-    robot = world.login("robot", {"project": {"id": world.home}})
-    subject = world.fresh_token()
-    assert validate(world, subject, world.tokens["system_reader"]).status == 200
-    assert validate(world, subject, robot).status == 200
-    assert validate(world, subject, robot, "DELETE").status == 403
-    assert validate(world, subject, world.tokens["reader"]).status == 403
+def test_a_system_reader_validates_tokens_and_a_service_revokes_none(callers):
+    user = callers.user("robot")
+    callers.grant(f"projects/{callers.home}", user, "service")
+    robot = callers.login("robot", {"project": {"id": callers.home}})
+    subject = callers.fresh_token()
+    assert validate(callers, subject, callers.tokens["system_reader"]).status == 200
+    assert validate(callers, subject, robot).status == 200
+    assert validate(callers, subject, robot, "DELETE").status == 403
+    assert validate(callers, subject, callers.tokens["reader"]).status == 403
 
 
-def test_padding_does_not_make_another_token(world):
-    subject = world.fresh_token()
-    admin = world.tokens["admin"]
-    assert validate(world, subject + "==", admin).status == 200
-    assert validate(world, subject, admin, "DELETE").status == 204
-    assert validate(world, subject + "=", admin).status == 404
-    assert validate(world, subject, admin).status == 404
+def test_padding_does_not_make_another_token(callers):
+    subject = callers.fresh_token()
+    admin = callers.tokens["admin"]
+    assert validate(callers, subject + "==", admin).status == 200
+    assert validate(callers, subject, admin, "DELETE").status == 204
+    assert validate(callers, subject + "=", admin).status == 404
+    assert validate(callers, subject, admin).status == 404
 
 
-def test_the_whole_chain_of_a_token_is_revoked(world):
-    first = login(world, "member", "unscoped").headers["X-Subject-Token"]
-    second = by_token(world, first, {"project": {"id": world.home}}).headers["X-Subject-Token"]
-    admin = world.tokens["admin"]
-    assert validate(world, second, admin, "DELETE").status == 204
-    assert validate(world, first, admin).status == 404
+def test_the_whole_chain_of_a_token_is_revoked(callers):
+    first = login(callers, "member", "unscoped").headers["X-Subject-Token"]
+    second = by_token(callers, first, {"project": {"id": callers.home}}).headers["X-Subject-Token"]
+    admin = callers.tokens["admin"]
+    assert validate(callers, second, admin, "DELETE").status == 204
+    assert validate(callers, first, admin).status == 404
 
 
-def test_a_single_token_of_a_chain_can_be_revoked(world):
-    first = login(world, "member", "unscoped").headers["X-Subject-Token"]
-    second = by_token(world, first, {"project": {"id": world.home}}).headers["X-Subject-Token"]
-    admin = world.tokens["admin"]
-    assert validate(world, first, admin, "DELETE", "?cascade=false").status == 204
-    assert validate(world, first, admin).status == 404
-    assert validate(world, second, admin).status == 200
+def test_a_single_token_of_a_chain_can_be_revoked(callers):
+    first = login(callers, "member", "unscoped").headers["X-Subject-Token"]
+    second = by_token(callers, first, {"project": {"id": callers.home}}).headers["X-Subject-Token"]
+    admin = callers.tokens["admin"]
+    assert validate(callers, first, admin, "DELETE", "?cascade=false").status == 204
+    assert validate(callers, first, admin).status == 404
+    assert validate(callers, second, admin).status == 200
 
 
-def test_a_disabled_default_project_gives_an_unscoped_token(world):
-    project = world.project()
-    name = world.name("user")
+def test_a_disabled_default_project_gives_an_unscoped_token(callers):
+    project = callers.project()
+    name = callers.name("user")
     body = {"user": {"name": name, "password": f"secret of {name}", "default_project_id": project}}
-    user = world.made(f"{IDENTITY}/users", body, "user")["id"]
-    world.grant(f"projects/{project}", user, "member")
-    assert login(world, name).body["token"]["project"]["id"] == project
-    world.ask("PATCH", f"{IDENTITY}/projects/{project}", {"project": {"enabled": False}})
-    got = login(world, name)
+    user = callers.made(f"{IDENTITY}/users", body, "user")["id"]
+    callers.grant(f"projects/{project}", user, "member")
+    assert login(callers, name).body["token"]["project"]["id"] == project
+    callers.ask("PATCH", f"{IDENTITY}/projects/{project}", {"project": {"enabled": False}})
+    got = login(callers, name)
     assert got.status == 201 and "project" not in got.body["token"]
 
 
-def test_application_credentials_are_named_in_their_tokens(world):
-    token = world.tokens["app_credential"]
-    got = validate(world, token, world.tokens["admin"])
+def test_application_credentials_are_named_in_their_tokens(callers):
+    token = callers.tokens["app_credential"]
+    got = validate(callers, token, callers.tokens["admin"])
     assert got.body["token"]["application_credential"]["restricted"] is True
 
 
-def test_the_catalogue_needs_a_scope(world):
-    token = login(world, "member", "unscoped").headers["X-Subject-Token"]
-    got = world.server.call("GET", f"{IDENTITY}/auth/catalog", cloud=None, headers={"X-Auth-Token": token})
+def test_the_catalogue_needs_a_scope(callers):
+    token = login(callers, "member", "unscoped").headers["X-Subject-Token"]
+    got = callers.server.call("GET", f"{IDENTITY}/auth/catalog", cloud=None, headers={"X-Auth-Token": token})
     assert got.status == 403
 
 
@@ -99,33 +99,33 @@ def test_the_catalogue_needs_a_scope(world):
 @pytest.mark.parametrize("options", [
     {"multi_factor_auth_enabled": True}, {"multi_factor_auth_rules": [["totp"]]},
     {"lock_password": 1}, {"no_such_option": True}])
-def test_options_without_effect_are_refused(world, options):
-    body = {"user": {"name": world.name("user"), "options": options}}
-    assert world.ask("POST", f"{IDENTITY}/users", body).status == 400
+def test_options_without_effect_are_refused(callers, options):
+    body = {"user": {"name": callers.name("user"), "options": options}}
+    assert callers.ask("POST", f"{IDENTITY}/users", body).status == 400
 
 
-def test_a_locked_password_is_not_changed_by_its_user(world):
-    name = world.name("user")
+def test_a_locked_password_is_not_changed_by_its_user(callers):
+    name = callers.name("user")
     body = {"user": {"name": name, "password": "old", "options": {"lock_password": True}}}
-    user = world.made(f"{IDENTITY}/users", body, "user")["id"]
+    user = callers.made(f"{IDENTITY}/users", body, "user")["id"]
     change = {"user": {"original_password": "old", "password": "new"}}
-    got = world.server.call("POST", f"{IDENTITY}/users/{user}/password", change, cloud=None)
+    got = callers.server.call("POST", f"{IDENTITY}/users/{user}/password", change, cloud=None)
     assert got.status == 400
 
 
-def test_immutable_projects_stay(world):
-    body = {"project": {"name": world.name("project"), "options": {"immutable": True}}}
-    project = world.made(f"{IDENTITY}/projects", body, "project")["id"]
-    assert world.ask("DELETE", f"{IDENTITY}/projects/{project}").status == 403
+def test_immutable_projects_stay(callers):
+    body = {"project": {"name": callers.name("project"), "options": {"immutable": True}}}
+    project = callers.made(f"{IDENTITY}/projects", body, "project")["id"]
+    assert callers.ask("DELETE", f"{IDENTITY}/projects/{project}").status == 403
 
 
 @pytest.mark.parametrize("label,value", [
     ("kube_allow_priv", "false"), ("master_lb_allowed_cidrs", "10.0.0.0/8"),
     ("keystone_auth_enabled", "false"), ("selinux_mode", "disabled")])
-def test_labels_that_would_protect_but_do_not_are_refused(world, label, value):
-    body = {"name": world.name("template"), "coe": "kubernetes", "image_id": "kubernetes",
+def test_labels_that_would_protect_but_do_not_are_refused(callers, label, value):
+    body = {"name": callers.name("template"), "coe": "kubernetes", "image_id": "kubernetes",
             "external_network_id": "public", "keypair_id": "default", "labels": {label: value}}
-    got = world.ask("POST", f"{MAGNUM}/clustertemplates", body, token=world.tokens["member"])
+    got = callers.ask("POST", f"{MAGNUM}/clustertemplates", body, token=callers.tokens["member"])
     # The simulated engine has no image for Kubernetes: the labels are checked first.
     assert got.status == 400 and label in got.detail, f"{got.status} {got.detail}"
 
@@ -135,14 +135,14 @@ def test_labels_that_would_protect_but_do_not_are_refused(world, label, value):
 @pytest.mark.parametrize("cidr", [
     "8.8.8.0/24", "127.0.0.0/8", "169.254.169.0/24", "172.16.0.0/12", "0.0.0.0/8", "224.0.0.0/4",
     "10.0.0.0/30", "::/0", "not a range"])
-def test_ranges_of_the_host_and_of_others_are_refused(world, cidr):
-    body = {"name": world.name("template"), "coe": "swarm", "image_id": "swarm",
+def test_ranges_of_the_host_and_of_others_are_refused(callers, cidr):
+    body = {"name": callers.name("template"), "coe": "swarm", "image_id": "swarm",
             "external_network_id": "public", "keypair_id": "default", "flavor_id": "m1.tiny",
             "labels": {"fixed_subnet_cidr": cidr}}
-    template = world.ask("POST", f"{MAGNUM}/clustertemplates", body, token=world.tokens["member"])
+    template = callers.ask("POST", f"{MAGNUM}/clustertemplates", body, token=callers.tokens["member"])
     if template.status == 201:
-        body = {"name": world.name("cluster"), "cluster_template_id": template.body["uuid"]}
-        got = world.ask("POST", f"{MAGNUM}/clusters", body, token=world.tokens["member"])
+        body = {"name": callers.name("cluster"), "cluster_template_id": template.body["uuid"]}
+        got = callers.ask("POST", f"{MAGNUM}/clusters", body, token=callers.tokens["member"])
         assert got.status == 400, f"{got.status} {got.raw[:300]}"
     else:
         assert template.status == 400
@@ -150,24 +150,24 @@ def test_ranges_of_the_host_and_of_others_are_refused(world, cidr):
 
 # Input.
 
-def test_bodies_of_identity_are_bounded(world):
+def test_bodies_of_identity_are_bounded(callers):
     raw = b'{"auth": "' + b"x" * 114_688 + b'"}'
-    got = world.server.call("POST", f"{IDENTITY}/auth/tokens", cloud=None, raw=raw)
+    got = callers.server.call("POST", f"{IDENTITY}/auth/tokens", cloud=None, raw=raw)
     assert got.status == 413 and got.body["error"]["code"] == 413
 
 
-def test_labels_are_bounded(world):
+def test_labels_are_bounded(callers):
     for labels in ({f"l{i}": "x" for i in range(300)}, {"l": "x" * 20_000}):
-        body = {"name": world.name("template"), "coe": "swarm", "image_id": "swarm",
+        body = {"name": callers.name("template"), "coe": "swarm", "image_id": "swarm",
                 "external_network_id": "public", "labels": labels}
-        got = world.ask("POST", f"{MAGNUM}/clustertemplates", body, token=world.tokens["member"])
+        got = callers.ask("POST", f"{MAGNUM}/clustertemplates", body, token=callers.tokens["member"])
         assert got.status == 400 and len(got.raw) < 10_000
 
 
 @pytest.mark.parametrize("path", [f"{IDENTITY}/users/%00", f"{IDENTITY}/users?name=%0a", f"{IDENTITY}/users/%ff",
                                   f"{MAGNUM}/clusters/%00", f"{MAGNUM}/clusters/%ff"])
-def test_control_characters_and_broken_text_are_400_in_the_format_of_the_service(world, path):
-    got = world.ask("GET", path)
+def test_control_characters_and_broken_text_are_400_in_the_format_of_the_service(callers, path):
+    got = callers.ask("GET", path)
     assert got.status == 400, f"{got.status} {got.raw[:200]}"
     assert "errors" in got.body if path.startswith(MAGNUM) else got.body["error"]["code"] == 400
 
@@ -175,8 +175,8 @@ def test_control_characters_and_broken_text_are_400_in_the_format_of_the_service
 @pytest.mark.parametrize("path,method,status", [
     (f"{IDENTITY}/nowhere", "GET", 404), (f"{IDENTITY}/users", "PUT", 405),
     (f"{MAGNUM}/nowhere", "GET", 404), (f"{MAGNUM}/clusters", "PUT", 405)])
-def test_unknown_paths_and_methods_have_the_body_of_the_service(world, path, method, status):
-    got = world.ask(method, path)
+def test_unknown_paths_and_methods_have_the_body_of_the_service(callers, path, method, status):
+    got = callers.ask(method, path)
     assert got.status == status
     assert "errors" in got.body if path.startswith(MAGNUM) else got.body["error"]["code"] == status
     assert status == 404 or got.headers["Allow"]
@@ -184,31 +184,31 @@ def test_unknown_paths_and_methods_have_the_body_of_the_service(world, path, met
 
 @pytest.mark.parametrize("path", [f"{IDENTITY}/users?nmae=x", f"{IDENTITY}/projects?color=x",
                                   f"{IDENTITY}/users?name__like=x", f"{MAGNUM}/clusters?color=x"])
-def test_unknown_filters_are_refused(world, path):
-    assert world.ask("GET", path).status == 400
+def test_unknown_filters_are_refused(callers, path):
+    assert callers.ask("GET", path).status == 400
 
 
 @pytest.mark.parametrize("noun", ["user", "project", "role", "domain"])
-def test_names_that_differ_in_case_only_are_duplicates(world, noun):
-    name = world.name("Some")
-    assert world.ask("POST", f"{IDENTITY}/{noun}s", {noun: {"name": name}}).status == 201
-    assert world.ask("POST", f"{IDENTITY}/{noun}s", {noun: {"name": name.upper()}}).status == 409
+def test_names_that_differ_in_case_only_are_duplicates(callers, noun):
+    name = callers.name("Some")
+    assert callers.ask("POST", f"{IDENTITY}/{noun}s", {noun: {"name": name}}).status == 201
+    assert callers.ask("POST", f"{IDENTITY}/{noun}s", {noun: {"name": name.upper()}}).status == 409
 
 
-def test_unknown_attributes_of_users_are_kept(world):
-    body = {"user": {"name": world.name("user"), "phone": "123"}}
-    user = world.made(f"{IDENTITY}/users", body, "user")
-    assert world.ask("GET", f"{IDENTITY}/users/{user['id']}").body["user"]["phone"] == "123"
+def test_unknown_attributes_of_users_are_kept(callers):
+    body = {"user": {"name": callers.name("user"), "phone": "123"}}
+    user = callers.made(f"{IDENTITY}/users", body, "user")
+    assert callers.ask("GET", f"{IDENTITY}/users/{user['id']}").body["user"]["phone"] == "123"
 
 
-def test_a_domain_manager_does_not_change_an_administrator(world):
-    boss, root = world.user("boss"), world.user("root")
-    world.grant("domains/default", boss, "manager")
-    world.grant("system", root, "admin")
-    token = world.login("boss", {"domain": DOMAIN})
+def test_a_domain_manager_does_not_change_an_administrator(callers):
+    boss, root = callers.user("boss"), callers.user("root")
+    callers.grant("domains/default", boss, "manager")
+    callers.grant("system", root, "admin")
+    token = callers.login("boss", {"domain": DOMAIN})
     body = {"user": {"password": "stolen"}}
-    assert world.ask("PATCH", f"{IDENTITY}/users/{root}", body, token=token).status == 403
-    assert world.ask("DELETE", f"{IDENTITY}/users/{root}", token=token).status == 403
+    assert callers.ask("PATCH", f"{IDENTITY}/users/{root}", body, token=token).status == 403
+    assert callers.ask("DELETE", f"{IDENTITY}/users/{root}", token=token).status == 403
 
 
 # Addresses and files.
@@ -221,8 +221,8 @@ def raw_request(server, text):
 
 
 @pytest.mark.parametrize("host", ["a/b", "a b", "a\"b", "<script>", "a:b:c", "a@b", "x:99999"])
-def test_a_malformed_host_is_refused(world, host):
-    got = raw_request(world.server, f"GET /identity HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+def test_a_malformed_host_is_refused(callers, host):
+    got = raw_request(callers.server, f"GET /identity HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
     assert got.startswith("HTTP/1.1 400"), got[:300]
 
 
@@ -240,31 +240,31 @@ def test_the_public_endpoint_is_in_every_link():
     try:
         server.start()
         here = server.address.rstrip("/").split("//")[1]
-        world = World(server)
-        world.cluster()
-        token = world.tokens["member"]
+        callers = Callers(server)
+        callers.cluster()
+        token = callers.tokens["member"]
         for path in ("/identity", IDENTITY, f"{IDENTITY}/auth/catalog", f"{IDENTITY}/auth/projects",
                      "/container-infra", MAGNUM, f"{MAGNUM}/clusters?limit=1", f"{MAGNUM}/clusters/detail",
                      f"{MAGNUM}/clustertemplates?limit=1"):
-            got = world.server.call("GET", path, cloud=None, headers={"X-Auth-Token": token})
+            got = callers.server.call("GET", path, cloud=None, headers={"X-Auth-Token": token})
             links = [text for text in texts(got.body) if text.startswith("http")]
             ours = [link for link in links if "openstack.org" not in link]
             assert ours and all(link.startswith(public) for link in ours), f"{path}: {ours}"
             assert here not in json.dumps(got.body) and here not in str(got.headers)
         for path in (f"{IDENTITY}/users", f"{MAGNUM}/clusters"):
-            got = world.server.call("GET", path, cloud=None)
+            got = callers.server.call("GET", path, cloud=None)
             assert got.status == 401 and f'uri="{public}/identity/v3"' in got.headers["WWW-Authenticate"]
-        body = {"name": world.name("template"), "coe": "swarm", "image_id": "swarm",
+        body = {"name": callers.name("template"), "coe": "swarm", "image_id": "swarm",
                 "external_network_id": "public", "keypair_id": "default", "flavor_id": "m1.tiny"}
-        got = world.ask("POST", f"{MAGNUM}/clustertemplates", body, token=token)
+        got = callers.ask("POST", f"{MAGNUM}/clustertemplates", body, token=token)
         assert got.headers["Location"].startswith(public)
     finally:
         server.close()
 
 
-def test_others_cannot_read_what_the_server_writes(world):
-    for name in os.listdir(world.server.state):
-        path = os.path.join(world.server.state, name)
+def test_others_cannot_read_what_the_server_writes(callers):
+    for name in os.listdir(callers.server.state):
+        path = os.path.join(callers.server.state, name)
         if name in ("home", "server.log", "server.out", "test.toml"):
             continue
         mode = stat.S_IMODE(os.stat(path).st_mode)
@@ -296,10 +296,10 @@ def test_the_policy_file_takes_effect_without_a_restart(tmp_path):
     server = Server(settings=f'policy_file = "{policy}"\n{SETTINGS}')
     try:
         server.start()
-        world = World(server)
+        callers = Callers(server)
 
         def listed():
-            return world.ask("GET", f"{IDENTITY}/users", token=world.tokens["member"]).status
+            return callers.ask("GET", f"{IDENTITY}/users", token=callers.tokens["member"]).status
         assert listed() == 403
         policy.write_text('"identity:list_users": "role:member"\n')
         from environment import wait_for

@@ -16,12 +16,12 @@ OWN = r"^/identity/v3/((users|projects|domains|system)/|auth/tokens)"
 @pytest.mark.parametrize("persona,only", [
     ("admin", ["--exclude-path-regex", OWN]), ("admin", ["--include-path-regex", OWN]),
     ("member", []), ("reader", [])], ids=["admin", "admin_identity", "member", "reader"])
-def test_generated_requests(world, persona, only, request, tmp_path):
+def test_generated_requests(callers, persona, only, request, tmp_path):
     cases = request.config.getoption("--schemathesis-cases")
     args = [os.path.join(VENV, "bin", "schemathesis"), "--config-file", CONFIG, "run",
-            world.server.address + "/openapi.json", "--checks", "all",
+            callers.server.address + "/openapi.json", "--checks", "all",
             "--max-examples", str(cases),
-            "--no-color", "--seed", "2026", "-H", f"X-Auth-Token: {world.tokens[persona]}",
+            "--no-color", "--seed", "2026", "-H", f"X-Auth-Token: {callers.tokens[persona]}",
             "-H", "OpenStack-API-Version: container-infra latest", *only]
     # It keeps its cache in the working directory.
     done = subprocess.run(args, capture_output=True, text=True, timeout=900, cwd=tmp_path)

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from conftest import DOMAIN, SETTINGS, World
+from callers import DOMAIN, SETTINGS, Callers
 from environment import Server, wait_for
 
 IDENTITY = "/identity/v3"
@@ -29,34 +29,34 @@ def servers():
         server.close()
 
 
-def template(world, token, **more):
-    body = {"name": world.name("template"), "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
+def template(callers, token, **more):
+    body = {"name": callers.name("template"), "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
             "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.tiny", **more}
-    return world.made(f"{MAGNUM}/clustertemplates", body, "uuid", token=token)
+    return callers.made(f"{MAGNUM}/clustertemplates", body, "uuid", token=token)
 
 
-def test_every_cluster_shows_its_isolation(world):
-    cluster = world.cluster()
-    got = world.ask("GET", f"{MAGNUM}/clusters/{cluster}", token=world.tokens["member"])
+def test_every_cluster_shows_its_isolation(callers):
+    cluster = callers.cluster()
+    got = callers.ask("GET", f"{MAGNUM}/clusters/{cluster}", token=callers.tokens["member"])
     assert got.body["isolation"] == "host-root"
-    listed = world.ask("GET", f"{MAGNUM}/clusters/detail", token=world.tokens["member"]).body["clusters"]
+    listed = callers.ask("GET", f"{MAGNUM}/clusters/detail", token=callers.tokens["member"]).body["clusters"]
     assert {c["isolation"] for c in listed} == {"host-root"}
 
 
 def test_a_rule_says_which_projects_get_root_on_the_host(servers, tmp_path):
     policy = tmp_path / "policy.yaml"
     policy.write_text('"cluster:create:host-root": "!"\n')
-    world = World(servers(f'policy_file = "{policy}"\n{SETTINGS}'))
-    member = world.tokens["member"]
-    body = {"name": "refused", "cluster_template_id": template(world, member), "node_count": 1}
-    got = world.ask("POST", f"{MAGNUM}/clusters", body, token=member)
+    callers = Callers(servers(f'policy_file = "{policy}"\n{SETTINGS}'))
+    member = callers.tokens["member"]
+    body = {"name": "refused", "cluster_template_id": template(callers, member), "node_count": 1}
+    got = callers.ask("POST", f"{MAGNUM}/clusters", body, token=member)
     assert got.status == 403 and "host-root" in got.detail, f"{got.status} {got.detail}"
-    policy.write_text(f'"cluster:create:host-root": "project_id:{world.home}"\n')
-    wait_for("the new rule", 5, lambda: world.ask(
+    policy.write_text(f'"cluster:create:host-root": "project_id:{callers.home}"\n')
+    wait_for("the new rule", 5, lambda: callers.ask(
         "POST", f"{MAGNUM}/clusters", body, token=member).status == 202)
-    foreign = world.tokens["foreign"]
-    body = {"name": "refused", "cluster_template_id": template(world, foreign), "node_count": 1}
-    assert world.ask("POST", f"{MAGNUM}/clusters", body, token=foreign).status == 403
+    foreign = callers.tokens["foreign"]
+    body = {"name": "refused", "cluster_template_id": template(callers, foreign), "node_count": 1}
+    assert callers.ask("POST", f"{MAGNUM}/clusters", body, token=foreign).status == 403
 
 
 def test_the_demo_project_exists_only_on_request(servers):
@@ -66,37 +66,37 @@ def test_the_demo_project_exists_only_on_request(servers):
         assert ("demo" in [p["name"] for p in got.body["projects"]]) is expected
 
 
-def test_an_administrator_of_a_domain_does_not_see_clusters_of_others(world):
-    cluster = world.cluster()
-    domain = world.domain()
-    name = world.name("chief")
-    world.grant(f"domains/{domain}", world.user(name, domain), "admin")
+def test_an_administrator_of_a_domain_does_not_see_clusters_of_others(callers):
+    cluster = callers.cluster()
+    domain = callers.domain()
+    name = callers.name("chief")
+    callers.grant(f"domains/{domain}", callers.user(name, domain), "admin")
     body = {"auth": {"scope": {"domain": {"id": domain}}, "identity": {"methods": ["password"], "password": {
         "user": {"name": name, "domain": {"id": domain}, "password": f"secret of {name}"}}}}}
-    got = world.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
+    got = callers.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
     assert got.status == 201, got.raw[:300]
     token = got.headers["X-Subject-Token"]
     for path in ("/clusters", "/clusters/detail", "/clusters?all_tenants=true"):
-        got = world.ask("GET", MAGNUM + path, token=token)
+        got = callers.ask("GET", MAGNUM + path, token=token)
         assert got.status in (400, 403) or got.body["clusters"] == [], f"{path}: {got.status} {got.raw[:300]}"
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/actions/resize")):
         body = {"node_count": 2} if method == "POST" else None
-        got = world.ask(method, f"{MAGNUM}/clusters/{cluster}{path}", body, token=token)
+        got = callers.ask(method, f"{MAGNUM}/clusters/{cluster}{path}", body, token=token)
         assert got.status in (403, 404), f"{method} {path}: {got.status} {got.raw[:300]}"
 
 
-def test_a_range_of_another_tenant_is_refused_at_once_and_not_described(world):
-    cidr, owner = "10.77.5.0/24", world.tokens["member"]
+def test_a_range_of_another_tenant_is_refused_at_once_and_not_described(callers):
+    cidr, owner = "10.77.5.0/24", callers.tokens["member"]
     labels = {"fixed_subnet_cidr": cidr}
-    body = {"name": world.name("cluster"), "cluster_template_id": template(world, owner), "node_count": 1,
+    body = {"name": callers.name("cluster"), "cluster_template_id": template(callers, owner), "node_count": 1,
             "labels": labels}
-    made = world.made(f"{MAGNUM}/clusters", body, "uuid", token=owner)
-    world.server.until(made, "CREATE_COMPLETE", 60, cloud="jeroboam")
-    other = world.tokens["foreign"]
-    own = template(world, other)
+    made = callers.made(f"{MAGNUM}/clusters", body, "uuid", token=owner)
+    callers.server.until(made, "CREATE_COMPLETE", 60, cloud="jeroboam")
+    other = callers.tokens["foreign"]
+    own = template(callers, other)
     for wanted in (cidr, "10.77.0.0/16", "10.77.5.128/25"):
         body = {"name": "taker", "cluster_template_id": own, "node_count": 1, "labels": {"fixed_subnet_cidr": wanted}}
-        got = world.ask("POST", f"{MAGNUM}/clusters", body, token=other)
+        got = callers.ask("POST", f"{MAGNUM}/clusters", body, token=other)
         assert got.status == 400 and "in use" in got.detail, f"{wanted}: {got.status} {got.detail}"
         assert made not in got.detail and (wanted == cidr or cidr not in got.detail)
 
@@ -111,19 +111,19 @@ def test_a_range_of_another_tenant_is_refused_at_once_and_not_described(world):
     ("POST", f"{IDENTITY}/users", {"user": {"name": "a", "password": {"x": "hunter2"}}}),
     ("POST", f"{MAGNUM}/certificates", {"cluster_uuid": "a", "csr": "-----BEGIN PRIVATE KEY-----\nhunter2\n"}),
 ])
-def test_secrets_are_not_repeated_in_errors(world, method, path, body):
-    got = world.ask(method, path, body)
+def test_secrets_are_not_repeated_in_errors(callers, method, path, body):
+    got = callers.ask(method, path, body)
     assert 400 <= got.status < 500 and b"hunter2" not in got.raw, f"{got.status} {got.raw[:300]}"
-    assert "hunter2" not in world.server.log(50)
+    assert "hunter2" not in callers.server.log(50)
 
 
-def test_a_client_certificate_lives_as_long_as_its_caller_says(world, tmp_path):
-    cluster = world.cluster()
+def test_a_client_certificate_lives_as_long_as_its_caller_says(callers, tmp_path):
+    cluster = callers.cluster()
     key, csr = tmp_path / "key.pem", tmp_path / "csr.pem"
     subprocess.run(["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", csr,
                     "-subj", "/CN=someone"], check=True, capture_output=True)
     body = {"cluster_uuid": cluster, "csr": csr.read_text(), "expiration_seconds": 600}
-    got = world.ask("POST", f"{MAGNUM}/certificates", body, token=world.tokens["member"])
+    got = callers.ask("POST", f"{MAGNUM}/certificates", body, token=callers.tokens["member"])
     assert got.status == 201, f"{got.status} {got.raw[:300]}"
 
     def ends_within(pem, seconds):
@@ -131,10 +131,10 @@ def test_a_client_certificate_lives_as_long_as_its_caller_says(world, tmp_path):
                               capture_output=True).returncode != 0
     assert ends_within(got.body["pem"], 601) and not ends_within(got.body["pem"], 500)
     del body["expiration_seconds"]
-    got = world.ask("POST", f"{MAGNUM}/certificates", body, token=world.tokens["member"])
+    got = callers.ask("POST", f"{MAGNUM}/certificates", body, token=callers.tokens["member"])
     assert ends_within(got.body["pem"], 6 * 365 * 86_400), "it ends some day"
     body["expiration_seconds"] = 10**9
-    assert world.ask("POST", f"{MAGNUM}/certificates", body, token=world.tokens["member"]).status == 400
+    assert callers.ask("POST", f"{MAGNUM}/certificates", body, token=callers.tokens["member"]).status == 400
 
 
 def test_the_database_is_named_by_a_file_or_a_variable(servers, tmp_path):

@@ -2,7 +2,7 @@
 at once."""
 
 import pytest
-from conftest import SETTINGS, World
+from callers import SETTINGS, Callers
 from environment import Server
 from postgres import Postgres
 
@@ -21,7 +21,7 @@ def pair():
             server.before = {}
             started.append(server)
             server.start()
-        yield World(started[0]), started[1]
+        yield Callers(started[0]), started[1]
     finally:
         for server in reversed(started):
             server.close()
@@ -29,39 +29,39 @@ def pair():
 
 
 def test_a_stolen_token_ends_with_a_password_change_at_another_server(pair):
-    world, other = pair
-    name = world.name("victim")
-    user = world.user(name)
-    world.grant(f"projects/{world.home}", user, "member")
-    stolen = world.login(name, {"project": {"id": world.home}})
-    body = {"auth": {"scope": {"project": {"id": world.home}},
+    callers, other = pair
+    name = callers.name("victim")
+    user = callers.user(name)
+    callers.grant(f"projects/{callers.home}", user, "member")
+    stolen = callers.login(name, {"project": {"id": callers.home}})
+    body = {"auth": {"scope": {"project": {"id": callers.home}},
                      "identity": {"methods": ["token"], "token": {"id": stolen}}}}
 
     def renew(server):
         return server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
-    assert renew(world.server).status == 201, "and now the server has the token in its cache"
+    assert renew(callers.server).status == 201, "and now the server has the token in its cache"
     change = {"user": {"original_password": f"secret of {name}", "password": "another secret"}}
     assert other.call("POST", f"{IDENTITY}/users/{user}/password", change, cloud=None).status == 204
-    assert renew(world.server).status == 401
+    assert renew(callers.server).status == 401
     assert renew(other).status == 401
 
 
 @pytest.mark.parametrize("path", [f"{IDENTITY}/users/a%00b", "/container-infra/v1/clusters/%00",
                                   f"{IDENTITY}/users?name=%00"])
 def test_nul_in_a_path_is_400_on_postgresql(pair, path):
-    world, _ = pair
-    assert world.ask("GET", path).status == 400
+    callers, _ = pair
+    assert callers.ask("GET", path).status == 400
 
 
 def test_nul_in_a_body_is_400_on_postgresql(pair):
-    world, _ = pair
+    callers, _ = pair
     login = {"auth": {"identity": {"methods": ["password"], "password": {"user": {
         "name": "a\u0000b", "domain": {"id": "default"}, "password": "x"}}}}}
-    got = world.server.call("POST", f"{IDENTITY}/auth/tokens", login, cloud=None)
+    got = callers.server.call("POST", f"{IDENTITY}/auth/tokens", login, cloud=None)
     assert got.status == 400, got.raw[:300]
-    got = world.ask("POST", f"{IDENTITY}/users", {"user": {"name": "a\u0000b", "password": "x"}})
+    got = callers.ask("POST", f"{IDENTITY}/users", {"user": {"name": "a\u0000b", "password": "x"}})
     assert got.status == 400, got.raw[:300]
     template = {"name": "a", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
                 "labels": {"a": "b\u0000"}}
-    got = world.ask("POST", "/container-infra/v1/clustertemplates", template)
+    got = callers.ask("POST", "/container-infra/v1/clustertemplates", template)
     assert got.status == 400, got.raw[:300]

@@ -46,7 +46,7 @@ struct Version {
 struct V1 {
     id: &'static str,
     media_types: [MediaType; 1],
-    links: Links,
+    links: [Link; 2],
     clustertemplates: Links,
     clusters: Links,
     quotas: Links,
@@ -84,7 +84,7 @@ async fn root(call: Call<State>) -> Result<Json<Root>> {
 
 async fn v1(call: Call<State>) -> Result<Json<V1>> {
     let base = links::base(&call);
-    let of = |path: &str| links::links(&base, &format!("{path}/"));
+    let of = |path: &str| Links::new(&base, format!("{path}/"));
     Ok(Json(V1 {
         id: "v1",
         media_types: [MediaType {

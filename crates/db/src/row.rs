@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor, MySql, Postgres, Row as _};
 
 use crate::Value;
-use crate::sqlite::{FromCell as _, SqliteRow};
+use crate::sqlite_rows::{FromCell as _, SqliteRow};
 use crate::statement_name::statement_name;
 
 /// A row of a result; columns are read by name.
@@ -34,6 +34,14 @@ impl Row {
     /// `Internal` if the column is missing, null or of another type.
     pub fn text(&self, name: &str) -> Result<String> {
         get!(self, String, name)
+    }
+
+    /// As [`Row::text`], without a copy.
+    ///
+    /// # Errors
+    /// Same errors as [`Row::text`].
+    pub fn str(&self, name: &str) -> Result<&str> {
+        get!(self, &str, name)
     }
 
     /// A text column that may be null.

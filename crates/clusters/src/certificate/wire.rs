@@ -1,5 +1,7 @@
 //! Bodies of certificates.
 
+use std::sync::Arc;
+
 use kernel::Result;
 use rest::RequestBody;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -8,7 +10,7 @@ use serde_json::Value;
 
 use crate::errors::{bad_request, invalid_field};
 use crate::fields::{BodySpec, Fields, Kind, optional, required};
-use crate::links::{self, Links};
+use crate::links::Links;
 
 /// A CA of a cluster.
 #[derive(Serialize, JsonSchema)]
@@ -20,10 +22,10 @@ pub(crate) struct CertificateBody {
 }
 
 impl CertificateBody {
-    pub(crate) fn new(cluster: &str, pem: &str, base: &str) -> Self {
+    pub(crate) fn new(cluster: &str, pem: &str, base: &Arc<str>) -> Self {
         Self {
             cluster_uuid: cluster.to_owned(),
-            links: links::links(base, &format!("certificates/{cluster}")),
+            links: Links::new(base, format!("certificates/{cluster}")),
             pem: pem.trim_end().to_owned(),
         }
     }
@@ -43,10 +45,10 @@ pub(crate) struct SignedBody {
 }
 
 impl SignedBody {
-    pub(crate) fn new(cluster: &str, asked: SignBody, pem: String, base: &str) -> Self {
+    pub(crate) fn new(cluster: &str, asked: SignBody, pem: String, base: &Arc<str>) -> Self {
         Self {
             cluster_uuid: cluster.to_owned(),
-            links: links::links(base, &format!("certificates/{cluster}")),
+            links: Links::new(base, format!("certificates/{cluster}")),
             csr: asked.csr,
             pem,
             ca_cert_type: asked.kind,

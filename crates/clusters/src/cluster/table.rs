@@ -56,6 +56,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: "ALTER TABLE magnum_cluster ADD COLUMN isolation varchar(20) NOT NULL \
               DEFAULT 'host-root'",
     },
+    Migration {
+        name: "clusters-017-cluster-created",
+        sql: "CREATE INDEX magnum_cluster_created ON magnum_cluster (created_at, uuid)",
+    },
 ];
 
 pub(crate) const SORT: &[Column] = &[

@@ -1,7 +1,7 @@
 //! What the API shows of clusters: a row with its nodes and the comparison of
 //! its labels, alone or in lists.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use kernel::{Ctx, Error, Page, Result};
 
@@ -121,14 +121,11 @@ pub(crate) async fn list(
     check_marker(d, page, scope).await?;
     let found = shown_table::short(&d.db, scope, page).await?;
     let ids: Vec<&str> = found.rows.iter().map(|row| row.uuid.as_str()).collect();
-    let mut nodes = nodes_of(nodegroup::table::briefs(&d.db, &ids, false).await?);
-    let with_nodes = |row: ShortRow| {
-        let nodes = nodes.remove(&row.uuid).unwrap_or_default();
-        (row, nodes)
-    };
+    let groups = nodegroup::table::briefs(&d.db, &ids, false).await?;
+    let nodes = nodes_of(groups, found.rows.len());
     Ok(Listed {
         has_more: found.has_more,
-        rows: found.rows.into_iter().map(with_nodes).collect(),
+        rows: found.rows.into_iter().zip(nodes).collect(),
     })
 }
 
@@ -140,7 +137,8 @@ pub(crate) async fn list_detail(d: &ClustersDeps, ctx: &Ctx, page: &Page) -> Res
     let found = shown_table::full(&d.db, scope, page).await?;
     let rows = found.rows.iter();
     let ids: Vec<&str> = rows.map(|row| row.short.uuid.as_str()).collect();
-    let mut nodes = nodes_of(nodegroup::table::briefs(&d.db, &ids, true).await?);
+    let groups = nodegroup::table::briefs(&d.db, &ids, true).await?;
+    let nodes = nodes_of(groups, found.rows.len());
     let rows = found.rows.iter();
     let mut ids: Vec<&str> = rows.map(|r| r.short.cluster_template_id.as_str()).collect();
     ids.sort_unstable();
@@ -152,8 +150,7 @@ pub(crate) async fn list_detail(d: &ClustersDeps, ctx: &Ctx, page: &Page) -> Res
     };
     // The labels of templates and the addresses count, too.
     let mut budget = Budget::default();
-    for row in found.rows {
-        let nodes = nodes.remove(&row.short.uuid).unwrap_or_default();
+    for (row, nodes) in found.rows.into_iter().zip(nodes) {
         let parent = labels.get(&row.short.cluster_template_id);
         let labels = Comparison::of(&row.short.labels, parent)?;
         if !budget.fits(row.bytes() + labels.bytes() + nodes.bytes()) {
@@ -174,13 +171,15 @@ async fn check_marker(d: &ClustersDeps, page: &Page, project: Option<&str>) -> R
     }
 }
 
-/// What groups of several clusters add up to, by cluster.
-fn nodes_of(mut groups: Vec<GroupBrief>) -> HashMap<String, Nodes> {
+/// What groups add up to for each of `count` clusters.
+fn nodes_of(mut groups: Vec<GroupBrief>, count: usize) -> Vec<Nodes> {
     groups.sort_unstable_by_key(|g| g.id);
-    let mut all: HashMap<String, Nodes> = HashMap::with_capacity(groups.len() / 2);
+    let mut all = Vec::new();
+    all.resize_with(count, Nodes::default);
     for group in groups {
-        let nodes = all.entry(group.cluster_id).or_default();
-        nodes.add(group.is_master, group.node_count, group.addresses);
+        if let Some(nodes) = all.get_mut(group.cluster) {
+            nodes.add(group.is_master, group.node_count, group.addresses);
+        }
     }
     all
 }

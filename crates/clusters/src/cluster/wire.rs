@@ -1,6 +1,7 @@
 //! Bodies of clusters.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rest::RequestBody;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -11,8 +12,9 @@ use super::model::Cluster;
 use super::shown_table::{FullRow, ShortRow};
 use super::view::{Comparison, Nodes, View};
 use crate::fields::{BodySpec, Fields, Kind, optional, required};
-use crate::links::{self, Links};
+use crate::links::Links;
 use crate::nodegroup::MAX_NODES;
+use crate::status::StoredStatus;
 use crate::wire::{StoredObject, Time};
 
 /// From this minor version on `cluster_id` replaces `stack_id`.
@@ -59,7 +61,8 @@ struct Head {
     /// The stack, from version 1.13 on.
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_id: Option<String>,
-    status: String,
+    #[schemars(with = "String")]
+    status: StoredStatus,
 }
 
 /// An item of the short list.
@@ -107,8 +110,8 @@ pub(crate) struct ClusterBody {
 
 /// The fields that depend on the minor version are chosen here only; also
 /// returns the health, which follows at different places.
-fn head(row: ShortRow, nodes: &Nodes, base: &str, minor: u16) -> (Head, Option<String>) {
-    let links = links::links(base, &format!("clusters/{}", row.uuid));
+fn head(row: ShortRow, nodes: &Nodes, base: &Arc<str>, minor: u16) -> (Head, Option<String>) {
+    let links = Links::new(base, format!("clusters/{}", row.uuid));
     let (stack_id, cluster_id) = if minor >= CLUSTER_ID {
         (None, Some(row.stack_id))
     } else {
@@ -129,13 +132,13 @@ fn head(row: ShortRow, nodes: &Nodes, base: &str, minor: u16) -> (Head, Option<S
         links,
         stack_id,
         cluster_id,
-        status: row.status.to_string(),
+        status: row.status,
     };
     (head, row.health_status)
 }
 
 impl ClusterItem {
-    pub(crate) fn new(row: ShortRow, nodes: &Nodes, base: &str, minor: u16) -> Self {
+    pub(crate) fn new(row: ShortRow, nodes: &Nodes, base: &Arc<str>, minor: u16) -> Self {
         let (head, health_status) = head(row, nodes, base, minor);
         Self {
             head,
@@ -146,7 +149,7 @@ impl ClusterItem {
 }
 
 impl ClusterBody {
-    pub(crate) fn new(shown: View, base: &str, minor: u16) -> Self {
+    pub(crate) fn new(shown: View, base: &Arc<str>, minor: u16) -> Self {
         let View {
             row: FullRow { short, rest },
             nodes,

@@ -1,7 +1,9 @@
 //! SQL of `magnum_nodegroup`.
 
+use std::collections::HashMap;
+
 use db::{Column as _, Db, Fenced, Json, Migration, Row, Table as _, Tx, Value, values};
-use kernel::{Result, clock};
+use kernel::{Error, Result, clock};
 
 use super::model::{Group, MASTER_ROLE};
 use crate::assignments::assign;
@@ -59,7 +61,8 @@ fn reject_newer(group: Group) -> Result<Group> {
 
 /// What the list of clusters shows of a group.
 pub(crate) struct GroupBrief {
-    pub(crate) cluster_id: String,
+    /// The place of its cluster among those that were asked for.
+    pub(crate) cluster: usize,
     pub(crate) id: i64,
     pub(crate) is_master: bool,
     pub(crate) node_count: i64,
@@ -87,11 +90,13 @@ pub(crate) async fn briefs(
          WHERE cluster_id IN ({marks})"
     );
     let args = clusters.iter().map(|uuid| Value::from(*uuid)).collect();
+    let places: HashMap<&str, usize> = clusters.iter().copied().zip(0..).collect();
     let read = |row: &Row| {
+        let cluster = places.get(row.str("cluster_id")?).copied();
         Ok(GroupBrief {
-            cluster_id: row.text("cluster_id")?,
+            cluster: cluster.ok_or_else(|| Error::internal("a group of another cluster"))?,
             id: row.int("id")?,
-            is_master: row.text("role")? == MASTER_ROLE,
+            is_master: row.str("role")? == MASTER_ROLE,
             node_count: row.int("node_count")?,
             addresses: if with_addresses {
                 Json::read(row, "node_addresses")?.0

@@ -1,6 +1,7 @@
 //! Bodies of node groups.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use super::Group;
 use crate::cluster::Cluster;
 use crate::cluster::model::compare_labels;
-use crate::links::{self, Links};
+use crate::links::Links;
 use crate::wire::Time;
 
 /// A page of the list.
@@ -95,7 +96,7 @@ pub(crate) struct NodegroupBody {
 }
 
 impl NodegroupBody {
-    pub(crate) fn new(g: Group, c: &Cluster, base: &str) -> Self {
+    pub(crate) fn new(g: Group, c: &Cluster, base: &Arc<str>) -> Self {
         let [overridden, added, skipped] = compare_labels(&g.labels, &c.labels);
         let path = format!("clusters/{}/nodegroups/{}", c.uuid, g.uuid);
         Self {
@@ -106,7 +107,7 @@ impl NodegroupBody {
             project_id: g.project_id,
             docker_volume_size: g.docker_volume_size,
             labels: g.labels,
-            links: links::links(base, &path),
+            links: Links::new(base, path),
             flavor_id: g.flavor_id,
             image_id: g.image_id,
             node_addresses: g.node_addresses,

@@ -1,12 +1,13 @@
 //! Bodies of cluster templates.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Template;
-use crate::links::{self, Links};
+use crate::links::Links;
 use crate::wire::Time;
 
 /// A page of a list.
@@ -61,8 +62,8 @@ pub(crate) struct TemplateBody {
 }
 
 impl TemplateBody {
-    pub(crate) fn new(t: Template, base: &str) -> Self {
-        let links = links::links(base, &format!("clustertemplates/{}", t.uuid));
+    pub(crate) fn new(t: Template, base: &Arc<str>) -> Self {
+        let links = Links::new(base, format!("clustertemplates/{}", t.uuid));
         Self {
             uuid: t.uuid,
             name: t.name,
