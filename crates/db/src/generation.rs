@@ -89,12 +89,12 @@ async fn remember(
     };
     if late {
         return Err(Error::conflict(format!(
-            "The {kind} {id} has been changed by a newer call; this one came too late."
+            "The {kind} {id} was changed by a newer call; this older call is refused."
         )));
     }
     if !removed && row.opt_int("removed_at")?.is_some() {
         return Err(Error::conflict(format!(
-            "The {kind} {id} was removed; this call came too late."
+            "The {kind} {id} was removed; this older call is refused."
         )));
     }
     let at = if removed {

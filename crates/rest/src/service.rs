@@ -160,7 +160,7 @@ impl Service {
         let place = |why: &str| Error::internal(format!("{} {}: {why}", info.method, info.path));
         let needs_token = matches!(info.access, Access::AnyToken(_) | Access::Rule(_));
         if needs_token && self.settings.authenticator.is_none() {
-            return Err(place("the service authenticates nobody"));
+            return Err(place("the service has no authenticator"));
         }
         let at = match self.paths.at(info.path).ok().map(|m| *m.value) {
             Some(at) if self.resources[at].endpoints[0].info.path == info.path => at,

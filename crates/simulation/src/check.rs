@@ -277,7 +277,7 @@ pub fn no_stale_write(stale: &[String]) -> Result<(), Violation> {
 pub fn no_stale_call(stale: &[String]) -> Result<(), Violation> {
     match stale.first() {
         Some(what) => Err(format!(
-            "invariant 4: a call came too late and was accepted: {what}"
+            "invariant 4: an outdated call was accepted: {what}"
         )),
         None => Ok(()),
     }

@@ -167,7 +167,7 @@ async fn templates_are_checked_with_the_texts_of_magnum() {
         ),
         (
             new(json!({ "node_count": 4, "labels": { "flannel_network_cidr": "10.100.0.0/22" } })),
-            "The pod range 10.100.0.0/22 has room for 4 nodes of a /24 each, not for 5; choose a \
+            "The pod range 10.100.0.0/22 is large enough for 4 nodes with a /24 each, not for 5; choose a \
              larger range by the label of the network driver.",
         ),
         (

@@ -24,7 +24,7 @@ StandardOutput=journal+console
 StandardError=journal+console
 Restart=always
 RestartSec=1s
-# What kubeadm has started goes on without it.
+# What kubeadm has started continues to run without it.
 KillMode=process
 
 [Install]

@@ -28,7 +28,7 @@ impl Servers {
                 return self.clear_unreachable(lease, s).await;
             }
             let text = format!(
-                "server {}: its container {} was removed from host {} by somebody else; delete the server",
+                "server {}: its container {} was removed from host {} by another program; delete the server",
                 s.name,
                 s.container(),
                 s.host.as_deref().unwrap_or("?")

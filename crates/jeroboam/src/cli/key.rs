@@ -225,7 +225,7 @@ async fn reseal_all(keys: &Keys) -> Result<()> {
     let sealer = keys.sealer(&db).await?;
     let sealed = reseal::reseal(&db, &sealer, |_| ())
         .await
-        .context("run this again to go on: jeroboam key reseal")?;
+        .context("run this to continue: jeroboam key reseal")?;
     println!("{sealed} secrets were sealed again; none is sealed with an older key");
     println!("next: jeroboam key list, then jeroboam key retire ID for each older key");
     Ok(())

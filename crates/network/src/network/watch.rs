@@ -34,7 +34,7 @@ pub(crate) fn watch(service: NetworkService, tasks: &Tasks) {
             if let Err(e) = ended
                 && !(away && silent)
             {
-                tracing::warn!(error = %e, "the network plane is not watched");
+                tracing::warn!(error = %e, "the watch of network events ended");
             }
             silent = away;
             tokio::select! {

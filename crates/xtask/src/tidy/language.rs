@@ -1,8 +1,10 @@
-//! The words of docs/banned-words.txt, and the texts in which they are searched.
+//! The words of docs/banned-words.txt, and the search for them.
 
 use std::sync::LazyLock;
 
-use regex::{Regex, RegexBuilder};
+use regex::{Captures, Regex, RegexBuilder};
+
+use super::passages::Passage;
 
 /// The list of banned words.
 pub struct Banned {
@@ -37,14 +39,26 @@ impl Banned {
         }
     }
 
-    /// The first banned word of a text.
-    pub fn first_in(&self, text: &str) -> Option<String> {
-        let word = self.word.as_ref()?;
-        let rest = match &self.allowed {
-            Some(allowed) => allowed.replace_all(text, ""),
-            None => text.into(),
+    /// The banned words of a passage, each with the number of the line on which it
+    /// begins. Parts in backticks are not searched.
+    pub fn all_in(&self, passage: &Passage) -> Vec<(usize, String)> {
+        let Some(word) = &self.word else {
+            return Vec::new();
         };
-        word.find(&rest).map(|found| found.as_str().to_lowercase())
+        let text = passage.lines.iter().map(|(_, line)| line.as_str());
+        let text = without_code(&text.collect::<Vec<_>>().join("\n"));
+        let rest = match &self.allowed {
+            Some(allowed) => allowed.replace_all(&text, |found: &Captures<'_>| blank(&found[0])),
+            None => text.as_str().into(),
+        };
+        word.find_iter(&rest)
+            .filter_map(|found| {
+                let above = rest[..found.start()].matches('\n').count();
+                let (number, _) = passage.lines.get(above)?;
+                let words: Vec<&str> = found.as_str().split_whitespace().collect();
+                Some((*number, words.join(" ").to_lowercase()))
+            })
+            .collect()
     }
 }
 
@@ -53,7 +67,8 @@ fn any_of(words: &[&str]) -> Option<Regex> {
     if words.is_empty() {
         return None;
     }
-    let pattern = format!(r"\b(?:{})\b", words.join("|"));
+    // A phrase is also found where a line ends between its words.
+    let pattern = format!(r"\b(?:{})\b", words.join("|").replace(' ', r"\s+"));
     RegexBuilder::new(&pattern)
         .case_insensitive(true)
         .unicode(false)
@@ -62,28 +77,32 @@ fn any_of(words: &[&str]) -> Option<Regex> {
         .ok()
 }
 
-/// The identifiers of a line of code.
-pub fn identifiers(code: &str) -> impl Iterator<Item = &str> {
-    code.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|name| !name.is_empty())
-}
-
-/// The words of an identifier: `MasterReports` and `master_reports` are
-/// "Master Reports" and "master reports".
-pub fn spaced(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 8);
-    let mut lower = false;
-    for c in name.chars() {
-        if c.is_uppercase() && lower {
-            out.push(' ');
+/// A text with its parts in backticks blanked out. A backtick without a second one
+/// is an ordinary character.
+fn without_code(text: &str) -> String {
+    let mut parts = text.split('`').peekable();
+    let mut out = String::with_capacity(text.len());
+    let mut is_code = false;
+    while let Some(part) = parts.next() {
+        let is_closed = parts.peek().is_some();
+        out.push_str(&if is_code && is_closed {
+            blank(part)
+        } else {
+            part.to_owned()
+        });
+        is_code = !is_code;
+        if is_closed {
+            out.push('.');
         }
-        lower = c.is_lowercase() || c.is_numeric();
-        out.push(if c == '_' { ' ' } else { c });
     }
     out
 }
 
-/// A comment without its parts in backticks.
-pub fn without_code(comment: &str) -> String {
-    comment.split('`').step_by(2).collect::<Vec<_>>().join("")
+/// Dots instead of a text, so that it is neither a word nor a gap between words.
+/// Line ends remain.
+fn blank(text: &str) -> String {
+    text.split('\n')
+        .map(|line| ".".repeat(line.len()))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

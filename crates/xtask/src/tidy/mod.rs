@@ -7,6 +7,7 @@ mod fenced;
 mod file;
 mod language;
 mod modules;
+mod passages;
 mod rules;
 pub mod source;
 mod syntax;
@@ -22,7 +23,7 @@ pub use self::file::{File, Finding};
 use self::modules::Modules;
 use self::syntax::Syntax;
 
-/// All findings in the crates below `root`, ordered by path and line.
+/// All findings in the crates, documents and scripts below `root`.
 pub fn scan(root: &Path) -> Result<Vec<Finding>> {
     let mut paths = Vec::new();
     walk(&root.join("crates"), &mut paths)?;
@@ -53,6 +54,7 @@ pub fn scan(root: &Path) -> Result<Vec<Finding>> {
     found.extend(cycles::check(&crates));
     found.extend(fenced::check(&crates));
     found.extend(unused::check(root, &crates, &files)?);
+    found.extend(passages::documents::scan(root)?);
     Ok(found)
 }
 

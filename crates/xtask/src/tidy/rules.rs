@@ -1,8 +1,8 @@
 //! One function per code rule. Exemptions are in the table of the rule.
 
 use super::file::{File, Finding};
-use super::language;
-use super::source::Line;
+use super::passages::{documents, rust};
+use super::source::{Line, is_sql};
 
 type Rule = fn(&File) -> Vec<Finding>;
 
@@ -183,28 +183,6 @@ fn sql(file: &File) -> Vec<Finding> {
         .collect()
 }
 
-fn is_sql(text: &str) -> bool {
-    let text = text
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .to_ascii_uppercase();
-    let starts = |head: &str, then: &str| text.starts_with(head) && text.contains(then);
-    starts("SELECT ", " FROM ")
-        || starts("UPDATE ", " SET ")
-        || [
-            "INSERT INTO ",
-            "DELETE FROM ",
-            "CREATE TABLE ",
-            "ALTER TABLE ",
-            "DROP TABLE ",
-            "CREATE INDEX ",
-            "CREATE UNIQUE INDEX ",
-        ]
-        .iter()
-        .any(|head| text.starts_with(head))
-}
-
 fn no_unsafe(file: &File) -> Vec<Finding> {
     forbid(
         file,
@@ -228,25 +206,7 @@ fn pure(file: &File) -> Vec<Finding> {
     )
 }
 
-/// Words that names and comments do not use (docs/banned-words.txt).
+/// Words that names, comments and texts do not use (docs/banned-words.txt).
 fn plain_language(file: &File) -> Vec<Finding> {
-    let words = language::banned();
-    let mut found = Vec::new();
-    let mut report = |line: usize, text: &str| {
-        if let Some(word) = words.first_in(text) {
-            let message = format!("\"{word}\" is in docs/banned-words.txt");
-            found.push(finding(file, line, "plain_language", message));
-        }
-    };
-    report(
-        0,
-        &language::spaced(&file.path.replace(['/', '.', '-'], " ")),
-    );
-    for (i, line) in file.lines.iter().enumerate() {
-        report(i + 1, &language::without_code(&line.comment));
-        for name in language::identifiers(&line.code) {
-            report(i + 1, &language::spaced(name));
-        }
-    }
-    found
+    documents::banned_words(&file.path, &rust::passages(file))
 }

@@ -183,3 +183,26 @@ fn mark_tests(lines: &mut [Line]) {
         }
     }
 }
+
+/// Whether a literal is a statement of SQL.
+pub fn is_sql(text: &str) -> bool {
+    let text = text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .to_ascii_uppercase();
+    let starts = |head: &str, then: &str| text.starts_with(head) && text.contains(then);
+    starts("SELECT ", " FROM ")
+        || starts("UPDATE ", " SET ")
+        || [
+            "INSERT INTO ",
+            "DELETE FROM ",
+            "CREATE TABLE ",
+            "ALTER TABLE ",
+            "DROP TABLE ",
+            "CREATE INDEX ",
+            "CREATE UNIQUE INDEX ",
+        ]
+        .iter()
+        .any(|head| text.starts_with(head))
+}

@@ -120,6 +120,33 @@ fn banned_words_are_found_in_names_and_comments() {
     assert!(!broken("fn teller() {}"));
     assert!(!broken("// The column `doomed` is stored."));
     assert!(!broken("// Part of the control plane."));
-    assert!(!broken("const A: &str = \"somebody\";"));
+    assert_eq!(
+        rules_of(path, "// A node that nobody\n// knows comes\n// back."),
+        ["plain_language", "plain_language"]
+    );
     assert!(rules_of("crates/kernel/src/face.rs", "//! A module.").contains(&"plain_language"));
+}
+
+#[test]
+fn banned_words_are_found_in_messages() {
+    let path = "crates/kernel/src/x.rs";
+    let broken = |text: &str| rules_of(path, text).contains(&"plain_language");
+    assert!(broken("fail(\"somebody removed it\")"));
+    assert!(broken("fail(\"The server {id} was \\\n  struck.\")"));
+    assert!(!broken("const A: &str = \"somebody\";"));
+    assert!(!broken("args([\"strike\", \"the {id}\"])"));
+    assert!(!broken(
+        "db.query(\"SELECT doomed FROM resource WHERE id = ?\")"
+    ));
+    assert!(!broken("fail(\"The field `doomed` is {value}.\")"));
+    assert!(!broken(
+        "#[cfg(test)]\nmod tests {\n    const A: &str = \"somebody removed it\";\n}"
+    ));
+    assert!(
+        !rules_of(
+            "crates/kernel/src/tests.rs",
+            "fail(\"somebody removed it\")"
+        )
+        .contains(&"plain_language")
+    );
 }

@@ -38,7 +38,7 @@ pub(super) fn decide(c: &Cluster, seen: Observed<'_>) -> Option<Step> {
             return Some(Step::Wait(None));
         }
         return Some(Step::Cancel(format!(
-            "{fault}. Nothing was removed. Make room for the pods on other nodes or change \
+            "{fault}. Nothing was removed. Free capacity for the pods on other nodes, or change \
              their PodDisruptionBudget, then resize again."
         )));
     }

@@ -180,7 +180,7 @@ impl Networks {
             return Err(bad_request(
                 "node_count",
                 format!(
-                    "The pod range {} has room for {} nodes of a /{} each, not for {}; \
+                    "The pod range {} is large enough for {} nodes with a /{} each, not for {}; \
                      choose a larger range by the label of the network driver.",
                     self.pods,
                     self.capacity(),
