@@ -1,6 +1,6 @@
 #!/bin/sh
-# Wraps rustc for `./x fuzz`: adds the coverage counters of libFuzzer to the
-# parsers, ours and those that they call. Counters in other crates would only
+# Wraps rustc for `./x fuzz`: adds the coverage counters of libFuzzer to our
+# parsers and to the parsers that they call. Counters in other crates would only
 # make each execution slower.
 set -eu
 rustc=$1
@@ -12,7 +12,7 @@ for word; do
     [ "$word" != --target ] || target=yes
     before=$word
 done
-# Without a target it is a part of a build script or of a macro.
+# Without a target, a build script or a procedural macro is compiled.
 case ${target:+$name} in
 kernel | lang | rest | identity | pki | nodewire | orchestration | clusters | \
     serde_json | saphyr_parser | x509_parser | asn1_rs | der_parser | rmp | \

@@ -1,12 +1,12 @@
 # shellcheck shell=sh
-# What the recipes below have in common. A build.sh sets $here, its directory,
-# and $WHAT, the name under which it speaks, and reads this file first.
+# Functions that the build.sh scripts share. A build.sh sets $here, its directory,
+# and $WHAT, the prefix of its messages, and then reads this file.
 
 CACHE=${JEROBOAM_CACHE:-${HOME:?}/.cache/jeroboam}
 SUITE=${SUITE:-bookworm}
 # The command of the image jeroboam/echo. Exec form: httpd takes over PID 1; sh
 # only writes the page first.
-# shellcheck disable=SC2034 # for those who read this file
+# shellcheck disable=SC2034 # used by the scripts that read this file
 ECHO_COMMAND='["sh","-c","hostname > /www/index.html; exec httpd -f -p 80 -h /www"]'
 
 say() { printf '%s\n' "$WHAT: $*" >&2; }
@@ -14,17 +14,17 @@ die() { say "$*"; exit 1; }
 hash12() { sha256sum | cut -c1-12; }
 have_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
-# The engine has to run before anything is made for it.
+# Ends unless the Docker engine runs.
 need_engine() {
     command -v docker >/dev/null || die "docker is missing: apt-get install docker.io"
     docker version >/dev/null 2>&1 || die "the Docker engine does not answer: start dockerd"
-    # The classic builder: BuildKit's plug-in is not in Debian's docker.io.
+    # Use the classic builder: Debian's docker.io does not contain BuildKit's plug-in.
     DOCKER_BUILDKIT=0
     export DOCKER_BUILDKIT
 }
 
 # Sets $arch, as Go and image registries call it.
-# shellcheck disable=SC2034 # for those who read this file
+# shellcheck disable=SC2034 # used by the scripts that read this file
 find_arch() {
     case $(uname -m) in
     x86_64) arch=amd64 ;;
@@ -33,7 +33,7 @@ find_arch() {
     esac
 }
 
-# begin NAME: $work, a directory for this run, and the cache to itself until
+# begin NAME: sets $work, a directory for this run, and locks the cache until
 # the script ends.
 begin() {
     work=$(mktemp -d)
@@ -45,8 +45,8 @@ begin() {
     fi
 }
 
-# debian FILE PACKAGES [MORE]: Debian with these packages as a tar. MORE is done
-# at the end, by a shell whose $1 is the tree.
+# debian FILE PACKAGES [MORE]: writes a tar of Debian with these packages. MORE is
+# executed at the end, by a shell whose $1 is the tree.
 debian() {
     command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
     # shellcheck disable=SC2016 # $1 is mmdebstrap's, for the hook's shell
@@ -61,8 +61,8 @@ debian() {
     mv "$1.part.tar" "$1"
 }
 
-# echo_tree ROOT DIR: the workload of first trials, hostname over HTTP in 2 MB,
-# with the busybox of the tar ROOT.
+# echo_tree ROOT DIR: the files of a 2 MB image for first trials, which returns its
+# hostname over HTTP, with the busybox of the tar ROOT.
 echo_tree() {
     mkdir -p "$2/bin" "$2/www" "$2/tmp" "$2/etc"
     tar -xOf "$1" ./bin/busybox >"$2/bin/busybox" 2>/dev/null ||
@@ -74,8 +74,8 @@ echo_tree() {
     printf 'root:x:0:0:root:/:/bin/sh\n' >"$2/etc/passwd"
 }
 
-# Sets $GO; called when something has to be compiled, not before. A script that
-# can do without names the way in $WITHOUT_GO, a sentence.
+# Sets $GO; called only when something has to be compiled. A script that can also
+# work without Go explains this in $WITHOUT_GO, a sentence.
 GO=
 find_go() {
     [ -z "$GO" ] || return 0
@@ -92,19 +92,19 @@ unpack one from https://go.dev/dl/ to /usr/local/go, or 'apt-get install golang-
 from Debian's bookworm-backports.${WITHOUT_GO:-}"
 }
 
-# in_module DIR ARGUMENTS...: go in the module at DIR: static programs, alone
-# from what its go.mod and go.sum name.
+# in_module DIR ARGUMENTS...: runs go in the module at DIR. It builds static
+# programs, only from the modules in its go.mod and go.sum.
 in_module() (
     cd "$1" || exit 1
     shift
     CGO_ENABLED=0 GOWORK=off GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
     GOTOOLCHAIN=local
     export CGO_ENABLED GOWORK GOFLAGS GOTOOLCHAIN
-    # Too old for this module: the toolchain itself is a module, too.
+    # If this Go is too old for the module, it downloads a toolchain, which is a module, too.
     if ! "$GO" list -m >/dev/null 2>&1; then
         GOTOOLCHAIN=auto
     fi
-    # Compiling takes all cores for minutes; other work goes first.
+    # Compiling uses all cores for minutes, so it gets a lower priority.
     nice -n 10 "$GO" "$@"
 )
 
@@ -119,13 +119,13 @@ cannot_compile() {
 }
 
 # version_flags DIR VERSION: linker flags for programs of Kubernetes from the
-# module at DIR, with the moment of its release, so that two builds give the
+# module at DIR, with the time of its release, so that two builds give the
 # same bytes.
 version_flags() {
     date=$(in_module "$1" list -m -f '{{.Time.Format "2006-01-02T15:04:05Z"}}' k8s.io/kubernetes) || return 1
     minor=${2#1.}
     flags="-s -w"
-    # The two that print and compare versions; without gitVersion all is v0.0.0.
+    # Two packages print and compare versions; without gitVersion each version is v0.0.0.
     for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
         flags="$flags -X $package.gitVersion=v$2 -X $package.gitMajor=1"
         flags="$flags -X $package.gitMinor=${minor%%.*} -X $package.gitCommit="

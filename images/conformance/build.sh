@@ -1,30 +1,30 @@
 #!/bin/sh
-# Builds what the Kubernetes project's conformance tests need, without any
-# image registry: the tests themselves, the program that runs them, and the
-# images that their pods name.
+# Builds everything that the Kubernetes project's conformance tests need, without an
+# image registry: the tests themselves, the program that runs them, and the images of
+# their pods.
 #
 #   [KUBE_VERSION=1.36.3] [FORCE=1] images/conformance/build.sh
 #
-# Three layers of cost, each skipped when nothing of it changed:
-#   programs  compiled from Go modules; the tests take some minutes of two
-#             idle cores at first. Kept in $JEROBOAM_CACHE/conformance by
-#             version and by the hash of what is compiled.
+# The build has three stages; a stage without changes is skipped:
+#   programs  compiled from Go modules; the first build of the tests takes some
+#             minutes on two idle cores. Kept in $JEROBOAM_CACHE/conformance by
+#             version and by the hash of the sources.
 #   root      mmdebstrap: Debian with the network tools that tests call.
-#   images    one archive, as `docker save` writes it, with every image
-#             under the name that the tests of this release use for it. They
-#             share their layers; no engine is needed to make them.
+#   images    one archive, in the format of `docker save`, with every image
+#             under the name that the tests of this release use for it. The images
+#             share their layers; no engine is needed to create them.
 # Etcd, CoreDNS and the pause program are those of the node image
 # (images/kubernetes), found in the cache or built there first.
 #
 # Prints a directory as the last line of stdout: e2e.test, ginkgo, images.tar
-# and images.txt (a name per line). All else is stderr.
-# Needs: what images/kubernetes/build.sh needs.
+# and images.txt (a name per line). Everything else goes to stderr.
+# Needs the same programs as images/kubernetes/build.sh.
 set -eu
 
 FORCE=${FORCE:-}
 KUBE_VERSION=${KUBE_VERSION:-}
-# busybox-static and the shell and wget of the busybox image; dig, curl, nc,
-# ss, iperf and ipcs are what tests call in agnhost; the rest are images.
+# busybox-static with the shell and the wget of the busybox image; dig, curl, nc,
+# ss, iperf and ipcs, which tests call in agnhost; the other packages are for images.
 PACKAGES=busybox-static,bash,wget,ca-certificates,bind9-dnsutils,curl,netcat-openbsd,iproute2,iperf,util-linux,nginx-light,stress
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -63,7 +63,7 @@ if [ ! -d "$programs" ]; then
     go_build "$source" -ldflags '-s -w' -o "$out/consume-cpu" $kube/test/images/resource-consumer/consume-cpu
     go_build "$source" -ldflags '-s -w' -o "$out/sample-apiserver" k8s.io/sample-apiserver
     in_module "$source" test -c -vet=off -ldflags "$flags" -o "$out/e2e.test" $kube/test/e2e >&2 || cannot_compile
-    # What lies beside the programs in their images, and the names of those.
+    # Other files in the images of these programs, and the names of the images.
     cp "$agnhost/agnhost/porter/localhost.crt" "$agnhost/agnhost/porter/localhost.key" "$out/data/"
     for image in kitten nautilus; do
         cp -r "$agnhost/$image/html" "$out/data/$image"
@@ -76,15 +76,15 @@ fi
 root=$CACHE/conformance/root-$(printf '%s' "v2 $SUITE $PACKAGES" | hash12).tar
 if [ -n "$FORCE" ] || [ ! -f "$root" ]; then
     say "collecting Debian packages (30 s)"
-    # Perl's modules and conversions between character sets would only be
-    # carried to every node.
+    # Perl's modules and conversions between character sets are not needed, but would
+    # be copied to every node.
     # shellcheck disable=SC2016 # for a shell of mmdebstrap
     debian "$root" "$PACKAGES" \
         'rm -rf $1/usr/share/perl $1/usr/lib/*/perl $1/usr/lib/*/libperl.so* $1/usr/lib/*/gconv; mkdir -p $1/var/log/nginx'
 fi
 
 # --- images -----------------------------------------------------------------
-# The newest of the parts of the node image.
+# The newest version of each part of the node image.
 part() {
     found=$(printf '%s\n' "$CACHE/kubernetes/$1"-*/"$1" | sort -V | tail -n 1)
     [ -f "$found" ] && printf '%s\n' "$found"
@@ -104,8 +104,8 @@ if [ -n "$FORCE" ] || [ ! -f "$images/images.tar" ]; then
     mkdir -p "$box" "$work/debian"
     tar -C "$work/debian" -xf "$root"
 
-    # layer NAME: the tree at $work/NAME as a layer; the name of its file goes
-    # to $work/NAME.layer. The same bytes every time.
+    # layer NAME: packs the tree at $work/NAME as a layer, with the same bytes every
+    # time, and writes the name of its file to $work/NAME.layer.
     layer() {
         tar -C "$work/$1" --owner=0 --group=0 --numeric-owner --sort=name --mtime=@0 -cf "$work/layer.tar" .
         keep "$1"
@@ -136,14 +136,14 @@ if [ -n "$FORCE" ] || [ ! -f "$images/images.tar" ]; then
     }
     path='"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]'
 
-    # Debian, as it is: its owners and modes matter.
+    # Unmodified Debian: its owners and modes matter.
     cp "$root" "$work/layer.tar"
     keep debian
 
     # Busybox, but with GNU's wget (Debian's static busybox ends with a
-    # segmentation fault in `wget -T`), and with bash for who looks for `sh` on
-    # the PATH: tests want variables whose names hold a hyphen, which Debian's
-    # ash and dash drop. /bin/sh stays: tests compare what it says, too.
+    # segmentation fault in `wget -T`), and with bash for programs that look for
+    # `sh` on the PATH: tests need variables whose names contain a hyphen, which
+    # Debian's ash and dash drop. /bin/sh stays, because tests compare its messages.
     bb=$work/busybox
     mkdir -p "$bb/bin" "$bb/usr/local/bin" "$bb/etc" "$bb/root" "$bb/home" "$bb/var/www" "$bb/tmp" "$bb/lib"
     chmod 1777 "$bb/tmp"
@@ -160,7 +160,7 @@ if [ -n "$FORCE" ] || [ ! -f "$images/images.tar" ]; then
     done
     for program in bash wget; do
         cp "$work/debian/usr/bin/$program" "$bb/bin/$program"
-        # Also a line of the loader itself, which has no arrow.
+        # One line, that of the loader itself, has no arrow.
         for library in $(chroot "$work/debian" ldd "/usr/bin/$program" | grep -o '/lib[^ ]*'); do
             mkdir -p "$bb$(dirname "$library")"
             cp -L "$work/debian$library" "$bb$library"
@@ -178,7 +178,7 @@ if [ -n "$FORCE" ] || [ ! -f "$images/images.tar" ]; then
     ln -s agnhost "$agn/agnhost-2"
     ln -s /usr/bin/iperf "$agn/usr/local/bin/iperf"
     cp "$programs/data/localhost.crt" "$programs/data/localhost.key" "$agn/"
-    # A user with a group of the image, which no pod names.
+    # A user with a group that is defined in the image and in no pod.
     { cat "$work/debian/etc/passwd"; echo 'user-defined-in-image:x:1000:1000::/home:/bin/sh'; } >"$agn/etc/passwd"
     {
         cat "$work/debian/etc/group"
@@ -190,8 +190,8 @@ if [ -n "$FORCE" ] || [ ! -f "$images/images.tar" ]; then
     for name in kitten nautilus; do
         mkdir "$work/$name"
         cp "$programs/data/$name"/* "$work/$name/"
-        # A test reads a volume made of this image and looks there for the
-        # name of the distribution that the original is made of.
+        # A test reads a volume made from this image and looks there for the name of
+        # the distribution on which the original image is based.
         if [ "$name" = kitten ]; then
             mkdir "$work/$name/etc"
             printf 'NAME="Debian, in place of Alpine Linux"\nID=debian\n' >"$work/$name/etc/os-release"
@@ -269,7 +269,7 @@ NGINX
         ln -s "$programs/$program" "$images.part/$program"
     done
     mv "$images.part" "$images"
-    # Predecessors: nobody names them any more.
+    # Archives of earlier builds are no longer used.
     for old in "$CACHE/conformance/images-$version"-*; do
         [ "$old" = "$images" ] || rm -rf "$old"
     done

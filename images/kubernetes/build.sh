@@ -4,28 +4,29 @@
 #   AGENT=path/to/jeroboam-node [KUBE_VERSION=1.36.3] [KUBE_BINARIES=DIR]
 #       [TAG=jeroboam/kubernetes:latest] [FORCE=1] [KUBE_ADDONS=LIST]
 #       images/kubernetes/build.sh
-#   BASE_ONLY=1 images/kubernetes/build.sh     all that takes long, no agent
+#   BASE_ONLY=1 images/kubernetes/build.sh     all slow stages, without the agent
 #
-# Four layers of cost, each skipped when nothing of it changed (FORCE makes
-# root and base anew):
-#   binaries  compiled from Go modules, one small module per part: they pin
-#             libraries that do not go together. Seven minutes of two idle
-#             cores at first; kept in $JEROBOAM_CACHE by version and by the hash of
-#             what is compiled. KUBE_BINARIES names a directory to take them
-#             from instead; parts that it lacks are compiled.
+# The build has four stages; a stage without changes is skipped (FORCE builds
+# root and base again):
+#   binaries  compiled from Go modules, one small module per part, because the
+#             parts need different versions of libraries. The first build takes seven
+#             minutes on two idle cores; the results are kept in $JEROBOAM_CACHE by
+#             version and by the hash of the sources. KUBE_BINARIES names a directory
+#             with existing binaries; parts that it lacks are compiled.
 #   root      mmdebstrap: Debian with runc and network tools; 20 s, 130 MB.
 #   base      root, binaries, containerd's store filled with the images that
-#             every node preloads, and the objects that an API server makes at
+#             every node preloads, and the objects that an API server creates at
 #             its first start, as jeroboam/kubernetes-base:VERSION-HASH.
-#   agent     a COPY on top; a second.
-# KUBE_ADDONS names the add-ons whose images every node brings: metrics-server
-# and monitoring by default; traefik costs as much as Kubernetes itself to
-# compile and comes when named. One that cannot be made is left out, and
-# clusters say so.
-# Tags jeroboam/kubernetes:vX.Y.Z, and TAG too unless that exists and an older
-# release than the newest known is asked for: two releases stand side by side.
-# Prints the id of the image as the last line of stdout; all else is stderr.
-# Needs: docker (engine running), openssl, mmdebstrap with root rights, and Go 1.21 or
+#   agent     a COPY on top; takes a second.
+# KUBE_ADDONS lists the add-ons whose images are part of the node image: by default
+# metrics-server and monitoring. Compiling traefik takes as long as compiling
+# Kubernetes, so it is built only on request. An add-on that cannot be built is left
+# out, and clusters report it as missing.
+# Sets the tag jeroboam/kubernetes:vX.Y.Z, and also TAG, unless TAG exists and the
+# requested release is older than the newest known one, so that two releases can exist
+# at the same time.
+# Prints the id of the image as the last line of stdout, everything else to stderr.
+# Needs: docker (engine running), openssl, mmdebstrap with root permissions, and Go 1.21 or
 # newer with a Go module proxy (or KUBE_BINARIES with all parts).
 set -eu
 
@@ -40,11 +41,11 @@ KUBE_BINARIES=${KUBE_BINARIES:-}
 TAG=${TAG:-jeroboam/kubernetes:latest}
 FORCE=${FORCE:-}
 KUBE_ADDONS=${KUBE_ADDONS-metrics-server monitoring}
-# busybox-static is here for the echo image; it helps in a node's shell too.
-# haproxy is what a balancer before several masters runs.
+# busybox-static is needed for the echo image, and is also useful in a node's shell.
+# haproxy is the load balancer of clusters with several masters.
 PACKAGES=runc,iptables,iproute2,tini,ca-certificates,procps,curl,conntrack,ethtool,socat,ebtables,ipset,mount,kmod,nftables,busybox-static,haproxy
 
-# The versions that the go.mod files beside this script name.
+# The versions in the go.mod files in the directory of this script.
 CONTAINERD=2.4.2
 ETCD=3.7.3
 COREDNS=1.14.7
@@ -52,7 +53,7 @@ CNI=1.9.1
 METRICS_SERVER=0.9.0
 TRAEFIK=3.6.12
 LEGO=4.33.0
-# Of our own images; a new content needs a new number.
+# The versions of our own images; a changed content needs a new number.
 PAUSE=1
 ECHO=1
 
@@ -61,7 +62,7 @@ CNI_PARTS='bandwidth bridge firewall host-local loopback portmap ptp tuning'
 
 here=$(cd "$(dirname "$0")" && pwd)
 WHAT='kubernetes image'
-# shellcheck disable=SC2034 # for what is read next
+# shellcheck disable=SC2034 # used by the file that is read next
 WITHOUT_GO=' Or name a directory with ready binaries by --kube-binaries.'
 # shellcheck source=../lib.sh
 . "$here/../lib.sh"
@@ -102,7 +103,7 @@ if [ -n "$KUBE_BINARIES" ]; then
 else
     kube=
     wanted=${wanted:-$newest}
-    # 1.35 stands for the 1.35.x that is known.
+    # 1.35 means the 1.35.x with a recipe.
     for candidate in $known; do
         case $candidate. in "$wanted".*) kube=$candidate ;; esac
     done
@@ -140,13 +141,13 @@ compile_cni() {
 compile_pause() {
     go_build "$1" -ldflags '-s -w' -o "$2/pause" .
 }
-# With the libraries of Kubernetes 1.36: beside it little is left to compile.
+# Uses the libraries of Kubernetes 1.36, most of which are compiled already.
 compile_metrics_server() {
     go_build "$1" -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v$METRICS_SERVER" \
         -o "$2/metrics-server" sigs.k8s.io/metrics-server/cmd/metrics-server
 }
 compile_traefik() {
-    # go.mod says that the ACME client lies here; most of it is left out.
+    # go.mod refers to this directory for the ACME client; most of it is left out.
     lego=$(cd "$work" && "$GO" mod download -json "github.com/go-acme/lego/v4@v$LEGO") ||
         return 1
     lego=$(printf '%s\n' "$lego" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",*$/\1/p')
@@ -157,8 +158,8 @@ compile_traefik() {
     go_build "$1" -ldflags "-s -w -X github.com/traefik/traefik/v3/pkg/version.Version=$TRAEFIK" \
         -o "$2/traefik" github.com/traefik/traefik/v3/cmd/traefik
 }
-# Debian's programs, with the C library that they are linked to and the web
-# pages; the packages that they come with otherwise are 400 MB.
+# Debian's programs, with the C library to which they are linked and their web
+# pages; with all packages on which they depend they would have 400 MB.
 compile_monitoring() {
     command -v mmdebstrap >/dev/null || { say "mmdebstrap is missing: apt-get install mmdebstrap"; return 1; }
     mmdebstrap --quiet --variant=extract --include=prometheus,prometheus-node-exporter \
@@ -188,8 +189,8 @@ compile_monitoring() {
     return $status
 }
 
-# provide PART VERSION FILES SOURCES...: finds or makes the part's FILES; sets
-# $dir to where they lie and $key to a name of their content.
+# provide PART VERSION FILES SOURCES...: finds or builds the part's FILES; sets
+# $dir to their directory and $key to a name that identifies their content.
 provide() {
     part=$1 version=$2 files=$3
     shift 3
@@ -213,7 +214,7 @@ provide() {
     "$compile" "$work/src-$part" "$dir.part" || return 1
     mv "$dir.part" "$dir"
 }
-# The same for what an image can be without: an empty $dir where it fails.
+# The same for optional parts: $dir is empty if the build fails.
 try_to_provide() {
     if (provide "$@" && printf '%s\n%s\n' "$dir" "$key" >"$work/provided"); then
         { read -r dir && read -r key; } <"$work/provided"
@@ -224,7 +225,7 @@ try_to_provide() {
 }
 asked_for() { case " $KUBE_ADDONS " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 
-# The quick ones first: what is wrong with Go or the proxy shows in seconds.
+# The quick ones first, so that problems with Go or the proxy appear within seconds.
 provide pause "$PAUSE" pause "$here/pause/go.mod" "$here/pause/main.go"
 pause_dir=$dir pause_key=$key
 provide cni "$CNI" "$CNI_PARTS" "$here/cni/go.mod" "$here/cni/go.sum"
@@ -279,7 +280,7 @@ archive() {
     box=$(mktemp -d "$work/archive.XXXXXX")
     tar -C "$2" --owner=0 --group=0 --numeric-owner --sort=name --mtime=@0 -cf "$box/layer.tar" .
     layer=$(sha256sum <"$box/layer.tar" | cut -c1-64)
-    # containerd keeps an archive's layers beside what it unpacks.
+    # containerd keeps an archive's layers in addition to the unpacked files.
     gzip -n -1 "$box/layer.tar"
     mv "$box/layer.tar.gz" "$box/layer.tar"
     born=1970-01-01T00:00:00Z
@@ -326,9 +327,9 @@ fill_store() {
     [ "$filled" = yes ] || { cat "$work/store.log" >&2; die "containerd could not unpack the images"; }
 }
 
-# fill_defaults FILE: what etcd answers when asked for the objects that the
-# API server of this release makes for itself, one answer a line. None of
-# them names a cluster.
+# fill_defaults FILE: the answers of etcd with the objects that the API server of
+# this release creates at its first start, one answer per line. No object contains
+# data of a cluster.
 fill_defaults() {
     command -v openssl >/dev/null || { say "openssl is missing: apt-get install openssl"; return 1; }
     openssl ecparam -name prime256v1 -genkey -noout -out "$work/sa.key" &&
@@ -377,7 +378,7 @@ base_hash=$({
 base=jeroboam/kubernetes-base:v$kube-$base_hash
 if [ -n "$FORCE" ] || ! have_image "$base"; then
     say "putting Kubernetes $kube together"
-    # Two trees, two layers: partners are the same for all releases.
+    # Two trees, two layers: the layer of the other components is the same for all releases.
     partners=$work/base/partners release=$work/base/release
     images=$work/images
     mkdir -p "$partners/usr/local/bin" "$partners/opt/cni/bin" "$partners/etc/cni/net.d" "$images" \
@@ -404,8 +405,8 @@ if [ -n "$FORCE" ] || ! have_image "$base"; then
         '{"Env":["PATH=/bin"],"Cmd":'"$ECHO_COMMAND"',"Labels":{"io.jeroboam.image":"echo"}}' \
         "$images/echo.tar"
 
-    # addon NAME VERSION CONFIG: the tree at $work/NAME, for clusters whose
-    # labels ask for it.
+    # addon NAME VERSION CONFIG: adds the tree at $work/NAME, for clusters whose
+    # labels request it.
     addons=
     addon() {
         label="{\"io.jeroboam.image\":\"$1\"}"
@@ -449,10 +450,10 @@ if [ -n "$FORCE" ] || ! have_image "$base"; then
         "$kube" "$PAUSE" "$COREDNS" "$ECHO" "$addons" >"$release/etc/jeroboam/kubernetes.json"
     mkdir -p "$release/usr/share/jeroboam/etcd"
     fill_defaults "$release/usr/share/jeroboam/etcd/defaults.json" || {
-        say "clusters will make their first objects themselves, which takes longer"
+        say "API servers will create their first objects themselves, which takes longer"
         rm -f "$release/usr/share/jeroboam/etcd/defaults.json"
     }
-    # Not writable for a group by some umask, and readable for all.
+    # Independent of the umask: not writable for the group, and readable for all.
     chmod -R u=rwX,go=rX "$work/base"
     fill_store "$work/base/store.tar"
     printf '%s' "$base_hash" >"$work/base/id"
@@ -461,11 +462,11 @@ if [ -n "$FORCE" ] || ! have_image "$base"; then
 FROM $root
 COPY partners/ /
 COPY release/ /
-# ADD keeps the owners of what the layers hold.
+# ADD keeps the owners of the files in the layers.
 ADD store.tar /usr/share/jeroboam/containerd/
 COPY id /usr/share/jeroboam/containerd/id
-# On the container's own overlay containerd could not mount overlays, and
-# etcd's writes would go through it.
+# On the container's overlay containerd could not mount overlays, and etcd would write
+# through the overlay.
 VOLUME ["/var/lib/containerd","/var/lib/kubelet","/var/lib/etcd"]
 STOPSIGNAL SIGTERM
 LABEL io.jeroboam.image=kubernetes io.jeroboam.kubernetes.version=v$kube
@@ -474,7 +475,7 @@ ENTRYPOINT ["tini","--","jeroboam-node","init"]
 DOCKERFILE
     docker build --network none --quiet --tag "$base" "$work/base" >/dev/null
     rm -rf "$work/base"
-    # Predecessors only lose their names here; what hangs on them stays.
+    # Images of earlier builds only lose their names; images based on them stay.
     for old in $(docker image ls --format '{{.Repository}}:{{.Tag}}' --filter "reference=jeroboam/kubernetes-base:v$kube-*"); do
         [ "$old" = "$base" ] || docker image rm "$old" >/dev/null 2>&1 || true
     done
@@ -498,7 +499,7 @@ case $kube in
 "$newest") tag_it=yes ;;
 *) tag_it=no ;;
 esac
-# Binaries of a release that is in no recipe: what the caller has is newest.
+# Binaries of a release without a recipe count as the newest release.
 [ -d "$here/kube/$kube" ] || tag_it=yes
 have_image "$TAG" || tag_it=yes
 if [ "$tag_it" = yes ]; then

@@ -3,19 +3,19 @@
 #
 #   AGENT=path/to/jeroboam-node [TAG=jeroboam/swarm:latest] images/swarm/build.sh
 #
-# Three layers of cost, each skipped when nothing of it changed:
+# The build has three stages; a stage without changes is skipped:
 #   root    mmdebstrap: Debian with docker.io; half a minute, 400 MB. Kept as
 #           a tar in $JEROBOAM_CACHE and as the image jeroboam/swarm-root:HASH.
-#   echo    the tiny workload image that every node preloads: there is no
-#           registry a node could pull from.
-#   agent   a COPY on top; a second.
-# Prints the id of the image as the last line of stdout; all else is stderr.
+#   echo    the tiny workload image that every node preloads, because there is
+#           no registry from which a node could pull it.
+#   agent   a COPY on top; takes a second.
+# Prints the id of the image as the last line of stdout, everything else to stderr.
 # Needs: docker (engine running), mmdebstrap, root rights for mmdebstrap.
 set -eu
 
 AGENT=${AGENT:?AGENT must name the jeroboam-node binary (statically linked)}
 TAG=${TAG:-jeroboam/swarm:latest}
-# busybox-static is here for the echo image; it helps in a node's shell too.
+# busybox-static is needed for the echo image, and is also useful in a node's shell.
 PACKAGES=docker.io,iptables,iproute2,tini,ca-certificates,procps,curl,busybox-static
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -36,8 +36,8 @@ roottar=$CACHE/swarm-root-$hash.tar
 if ! have_image "$root" || [ ! -f "$roottar" ]; then
     if [ ! -f "$roottar" ]; then
         say "collecting Debian packages (half a minute)"
-        # docker.io's and others' services are not to start while installing;
-        # mmdebstrap puts a policy-rc.d of its own in place for that.
+        # Services of docker.io and other packages must not start during the
+        # installation; mmdebstrap installs a policy-rc.d that prevents it.
         debian "$roottar" "$PACKAGES"
     fi
     say "importing the root"
@@ -71,7 +71,7 @@ cat >"$work/context/Dockerfile" <<DOCKERFILE
 FROM $root
 COPY echo.tar /var/lib/jeroboam/images/echo.tar
 COPY jeroboam-node /usr/local/bin/jeroboam-node
-# On the container's own overlay the inner engine would fall back to vfs.
+# On the container's overlay the nested engine would fall back to vfs.
 VOLUME /var/lib/docker
 STOPSIGNAL SIGTERM
 LABEL io.jeroboam.image=swarm

@@ -1,10 +1,11 @@
 #!/bin/bash
-# The floor: a swarm of 1 manager and N workers by hand, in parallel, with the
-# image and the limits of the server's clusters, polled every 50 ms. Prints the
-# milliseconds until the manager lists every node as ready and each has the
-# image that our nodes hold.  floor.sh [N]
+# The floor: creates a swarm of 1 manager and N workers in parallel, without the
+# server, with the same image and limits as the server's clusters, and polls every
+# 50 ms. Prints the milliseconds until the manager lists every node as ready and each
+# node has the image that our nodes contain.  floor.sh [N]
 #
-# Makes no certificates and puts no agent in the nodes: it is a floor.
+# It creates no certificates and installs no agent in the nodes, so its time is a
+# lower bound.
 set -euo pipefail
 
 WORKERS=${1:-2}
@@ -40,7 +41,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 
-# What the agent does before it starts the engine.
+# The same steps as those of the agent before it starts the engine.
 # shellcheck disable=SC2016 # the node's shell expands it
 INIT='mount -o remount,rw /sys
 for m in $(awk "\$2 ~ \"^/sys/fs/cgroup\" {print \$2}" /proc/mounts); do mount -o remount,bind,rw $m; done

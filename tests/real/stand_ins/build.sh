@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds an image that stands in for kindest/node or rancher/k3s where no image
-# registry is reachable: no line of theirs, but their files, command lines and
-# ways to start, filled with Kubernetes' own programs.
+# Builds an image that replaces kindest/node or rancher/k3s where no image
+# registry can be reached. It contains none of their code, but has the same files,
+# command lines and way to start, with the programs of Kubernetes.
 #
 #   tests/real/stand_ins/build.sh kindest|k3s TAG
 #
-# Needs the cache that `jeroboam image build kubernetes` leaves, its root image,
+# Needs the cache that `jeroboam image build kubernetes` fills, its root image,
 # and for kindest Go, a Go module proxy (kubeadm is compiled, two minutes at
 # first) and Debian's archive (systemd). tests/real/test_flavours.py runs them.
 set -eu
@@ -89,7 +89,7 @@ EOF
         names="$names all=$registry/$name:v$RELEASE"
     done
     kubeadm "$work/kubeadm.bin"
-    # It names etcd, CoreDNS and pause by versions of its own.
+    # kubeadm looks for its own versions of etcd, CoreDNS and pause.
     for image in $("$work/kubeadm.bin" config images list --kubernetes-version "v$RELEASE" 2>/dev/null); do
         case $image in
         */etcd:*) names="$names all=$image" ;;
