@@ -29,7 +29,7 @@ fn start(text: &str) -> &str {
     end.map_or(text, |end| &text[..end])
 }
 
-/// 406: the endpoint is not part of the API version asked for.
+/// 406: the endpoint is not part of the requested API version.
 pub(crate) fn not_in_version(version: Microversion, api: &str) -> Error {
     Error::new(
         Kind::NotSupported { status: 406 },

@@ -21,7 +21,7 @@ const INTERNAL: &[&str] = &[
     "project_id",
     "user_id",
 ];
-/// Dictionaries: a root value may come as the text of a Python literal.
+/// Dictionaries: their value may be given as the text of a Python literal.
 const DICTIONARIES: &[&str] = &[
     "labels",
     "health_status_reason",

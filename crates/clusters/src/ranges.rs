@@ -4,12 +4,12 @@ use ipnet::Ipv4Net;
 use network::is_private_range;
 
 /// The private ranges in which users choose the ranges of nodes, pods and
-/// services. RangePools of nodes are ranges of the hosts, too.
+/// services. Ranges of nodes are ranges of the hosts as well.
 #[derive(Debug, Clone, Default)]
 pub struct RangePools(Vec<Ipv4Net>);
 
 impl RangePools {
-    /// The pools of the operator; none: all private ranges.
+    /// The pools that the operator configured; if empty, all private ranges.
     #[must_use]
     pub fn new(pools: Vec<Ipv4Net>) -> Self {
         Self(pools)
@@ -20,8 +20,8 @@ impl RangePools {
         allowed && is_private_range(net)
     }
 
-    /// Whether the nodes of a cluster can have this range: one of limited size,
-    /// written without bits of a host.
+    /// Whether the nodes of a cluster can have this range: its size is limited,
+    /// and no host bits are set.
     pub(crate) fn allow_nodes(&self, net: &Ipv4Net) -> bool {
         (16..=28).contains(&net.prefix_len()) && net.addr() == net.network() && self.contain(net)
     }

@@ -240,7 +240,7 @@ impl Db {
         if self.outdated.swap(needs, Ordering::Relaxed) != needs
             && let Err(e) = self.check_writable()
         {
-            tracing::error!(error = %e, "this server writes nothing any more");
+            tracing::error!(error = %e, "this server has stopped writing");
         }
         Ok(())
     }

@@ -46,8 +46,8 @@ pub trait DatabaseFaults: Send + Sync {
 pub struct Safeguards {
     /// A transaction of a worker fails when its lease is lost.
     pub fence: bool,
-    /// What was removed is remembered with its generation, and not created again
-    /// by a late call.
+    /// Removed objects are recorded with their generation, so that a late call
+    /// does not create them again.
     pub tombstone: bool,
     /// A call with an older generation than a previous call is refused.
     pub generation: bool,

@@ -56,7 +56,7 @@ async fn remember(
     let newest = found.as_ref().map_or(Ok(0), |row| row.int("generation"))?;
     let late = safeguards.generation && generation.is_some_and(|g| g < newest);
     if removed && !safeguards.tombstone && !late {
-        // Nothing remembers that the object was there.
+        // Without tombstones there is no record of a removed object.
         let sql = "DELETE FROM call_generation WHERE kind = ? AND id = ?";
         return tx.execute(sql, values![kind, id]).await.map(|_| ());
     }
@@ -84,7 +84,7 @@ async fn remember(
         // Another call inserted the row concurrently.
         return Err(Error::new(
             kernel::Kind::Aborted,
-            "Another call for the same object was faster; try again.",
+            "Another call changed the same object concurrently; try again.",
         ));
     };
     if late {

@@ -123,7 +123,7 @@ impl Db {
                 .and_then(|rows| match rows.first().map(|r| r.opt_int("got")) {
                     Some(Ok(Some(1))) => Ok(()),
                     _ => Err(Error::unavailable(
-                        "Another server migrates the database; it has not ended for two minutes.",
+                        "Another server is migrating the database and has not finished within two minutes.",
                     )),
                 }),
         };

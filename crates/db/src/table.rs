@@ -137,7 +137,7 @@ macro_rules! table {
 /// written by a newer release: reading it is an error, never a default.
 ///
 /// ```ignore
-/// db::words! { Status: Build = "BUILD", Active = "ACTIVE" }
+/// db::stored_enum! { Status: Build = "BUILD", Active = "ACTIVE" }
 /// ```
 #[macro_export]
 macro_rules! stored_enum {

@@ -135,7 +135,7 @@ const NODE_CAPABILITIES: &[&str] = &[
     // The kubelet opens `/dev/kmsg` and ends where `kernel.dmesg_restrict`
     // forbids it.
     "SYSLOG",
-    // No node needs these two, but databases and stores of secrets ask for them.
+    // No node needs these two, but databases and secret stores request them.
     "IPC_LOCK",
     "SYS_NICE",
 ];
@@ -149,7 +149,7 @@ const NODE_DEVICES: &[&str] = &["c 1:11 r", "c 10:229 rwm", "c 10:200 rwm"];
 /// the node does not have them itself.
 const ALL_DEVICES: &[&str] = &["a *:* rwm"];
 
-/// What of `Privileged` the nested engine needs. `Privileged` itself would also
+/// The part of `Privileged` that the nested engine needs. `Privileged` itself would also
 /// fail on machines whose bounding set lacks a capability.
 fn near_privileged(config: HostConfig, devices: &[&str]) -> HostConfig {
     let list = |items: &[&str]| Some(items.iter().map(|s| (*s).to_owned()).collect());

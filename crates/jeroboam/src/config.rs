@@ -16,14 +16,15 @@ use crate::secret_file::private;
 
 pub use limits::Limits;
 
-/// From the duration of a renewal on a busy machine to the lifetime of a CA.
+/// The minimum is longer than a renewal takes on a busy machine; the maximum is the
+/// lifetime of a CA.
 const NODE_CERTIFICATE_SECONDS: std::ops::RangeInclusive<u32> = 60..=157_680_000;
 
 /// Configuration of the server; every value has a default.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Database file, keys and `clouds.yaml` live here.
+    /// Directory of the database file, the keys and `clouds.yaml`.
     pub state_dir: PathBuf,
     pub listen: SocketAddr,
     /// Directory of the keys for secrets and tokens, shared by all servers of a

@@ -1,5 +1,5 @@
 //! The file of the sealing keys: one `<id> <key>` per line, the last one is the
-//! primary key, which seals. A staged key stands before it, marked by a comment,
+//! primary key, which seals. A staged key precedes it, marked by a comment,
 //! because releases that know no staged keys skip comments: to them it is
 //! another key that unseals.
 

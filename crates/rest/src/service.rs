@@ -21,8 +21,8 @@ pub struct Settings {
     pub dialect: Arc<dyn Dialect>,
     /// `None` only if no route needs a token.
     pub authenticator: Option<Arc<dyn Authenticator>>,
-    /// Whether a caller without a token learns 401 also for unknown paths, as
-    /// where middleware authenticates.
+    /// Whether unknown paths also answer 401 to a caller without a token, as in
+    /// services whose middleware authenticates.
     pub token_before_path: bool,
     pub versions: Option<&'static Negotiator>,
     /// Whether HEAD is served by the handlers of GET.

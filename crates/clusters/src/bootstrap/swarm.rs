@@ -10,9 +10,9 @@ use crate::coe::kubernetes::profiles::Authority;
 use crate::{ClustersDeps, certificate};
 
 /// Signs the request of a node for the name and the addresses of its server,
-/// whatever the request and the agent claim. The certificate is for serving
-/// only: as a client of the Docker API, a node would be root on every manager.
-/// Workers of this release do not ask; those of earlier releases do.
+/// whatever the request and the agent claim. The certificate is valid
+/// for TLS servers only: as a client of the Docker API, a node would be root on
+/// every manager. Only workers of earlier releases request one.
 pub(super) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) -> Result<CsrGrant> {
     if csr.purpose != Purpose::Node {
         return Err(Error::invalid(

@@ -11,7 +11,8 @@ use crate::coe::kubernetes::profiles::Authority;
 use crate::kube::{self, Kube};
 use crate::{ClustersDeps, tokens};
 
-/// Days before the end of a CA from which the health of the cluster shows it.
+/// Number of days before the expiry of a CA in which the health of the cluster
+/// shows it.
 const WARNING_DAYS: i64 = 90;
 
 /// Certificate and sealed key of the first CA.
@@ -53,8 +54,8 @@ pub(crate) async fn authority(d: &ClustersDeps, c: &Cluster, which: Authority) -
     renew_if_due(d, c, Authority::Cluster, ca).await
 }
 
-/// Stores a certificate for the same name and key, so that all that trusts the
-/// old one trusts what is signed from now on.
+/// Stores a certificate for the same name and key. Programs that trust the old
+/// one also trust certificates that are signed from now on.
 async fn renew_if_due(d: &ClustersDeps, c: &Cluster, which: Authority, ca: Ca) -> Result<Ca> {
     if !ca.is_due()? {
         return Ok(ca);
@@ -69,8 +70,8 @@ async fn renew_if_due(d: &ClustersDeps, c: &Cluster, which: Authority, ca: Ca) -
     Ok(new)
 }
 
-/// The CAs of a cluster with the ends of their certificates, microseconds. Of a
-/// COE of a newer release only the first is known.
+/// The CAs of a cluster with the expiry times of their certificates, in
+/// microseconds; only the first one if the COE is not known to this release.
 pub(crate) async fn expirations(d: &ClustersDeps, c: &Cluster) -> Result<Vec<(&'static str, i64)>> {
     let mut all = vec![("cluster", stored(d, c).await?.0)];
     if c.engine().is_ok_and(|coe| coe == Coe::Kubernetes) {
@@ -83,8 +84,8 @@ pub(crate) async fn expirations(d: &ClustersDeps, c: &Cluster) -> Result<Vec<(&'
         .collect()
 }
 
-/// Adds the CAs that end soon to the reason of a health status: those of a
-/// cluster whose agents do not ask for certificates are not renewed.
+/// Adds the CAs that expire soon to the reason of a health status. A CA is not
+/// renewed if no agent of its cluster requests a certificate.
 pub(crate) async fn warn_before_end(
     d: &ClustersDeps,
     c: &Cluster,

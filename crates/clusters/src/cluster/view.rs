@@ -148,7 +148,7 @@ pub(crate) async fn list_detail(d: &ClustersDeps, ctx: &Ctx, page: &Page) -> Res
         has_more: found.has_more,
         rows: Vec::with_capacity(found.rows.len()),
     };
-    // The labels of templates and the addresses count, too.
+    // The labels of templates and the addresses count towards the size of the page.
     let mut budget = Budget::default();
     for (row, nodes) in found.rows.into_iter().zip(nodes) {
         let parent = labels.get(&row.short.cluster_template_id);

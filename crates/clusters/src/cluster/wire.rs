@@ -108,8 +108,8 @@ pub(crate) struct ClusterBody {
     isolation: String,
 }
 
-/// The fields that depend on the minor version are chosen here only; also
-/// returns the health, which follows at different places.
+/// Chooses the fields that depend on the minor version. Also returns the health,
+/// which has a different position in the two kinds of objects.
 fn head(row: ShortRow, nodes: &Nodes, base: &Arc<str>, minor: u16) -> (Head, Option<String>) {
     let links = Links::new(base, format!("clusters/{}", row.uuid));
     let (stack_id, cluster_id) = if minor >= CLUSTER_ID {

@@ -60,7 +60,7 @@ pub(crate) async fn renew_ca(
     tx.execute(&sql, values![new, cluster, old]).await
 }
 
-/// Of a cluster that is one of Kubernetes.
+/// The row of a cluster, which must be a Kubernetes cluster.
 pub(crate) async fn load(db: &Db, cluster: &str) -> Result<Kube> {
     let sql = format!("{} WHERE cluster_id = ?", KubeRow::select());
     let row = db.query_opt(&sql, values![cluster]).await?;

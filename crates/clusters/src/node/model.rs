@@ -47,9 +47,9 @@ pub(crate) enum NodeEvent {
     Lost,
     /// The stack rebuilds its server.
     Rebuilding,
-    /// It is to leave the cluster.
+    /// It will be removed from the cluster.
     Leaving,
-    /// It stays after all, because the operation was cancelled. `sound`:
+    /// It is kept, because the operation was cancelled. `sound`:
     /// whether it was ready before.
     Staying { sound: bool },
     /// Its server is deleted.

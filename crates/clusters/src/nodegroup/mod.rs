@@ -1,5 +1,5 @@
-//! Node groups: nodes of one role, size and kind. They are the units that a
-//! cluster is planned in.
+//! Node groups: nodes of one role, size and kind. The plans of a cluster work on
+//! node groups.
 
 pub(crate) mod default;
 pub(crate) mod http;

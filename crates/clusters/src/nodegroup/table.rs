@@ -66,7 +66,7 @@ pub(crate) struct GroupBrief {
     pub(crate) id: i64,
     pub(crate) is_master: bool,
     pub(crate) node_count: i64,
-    /// Empty unless it was asked for.
+    /// Empty unless it was requested.
     pub(crate) addresses: Vec<String>,
 }
 

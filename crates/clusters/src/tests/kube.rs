@@ -108,7 +108,7 @@ async fn templates_are_checked_with_the_texts_of_magnum() {
                 json!({ "service_cluster_ip_range": "10.100.4.0/22" }),
             ),
             "property \"labels/flannel_network_cidr\" with value \"10.100.0.0/16\" is not \
-             supported, supported values are: a range apart from the services' 10.100.4.0/22",
+             supported, supported values are: a range that does not overlap with the services' 10.100.4.0/22",
         ),
         (
             with("labels", json!({ "fixed_subnet_cidr": "10.100.7.0/24" })),
@@ -380,7 +380,7 @@ async fn failures_name_node_step_log_and_what_to_do() {
         (
             "kubelet",
             "listen tcp :10250: bind: address already in use",
-            "Another process of this node has the port",
+            "Another process of this node uses the port",
         ),
         ("etcd", "exited with 1", "etcd did not start"),
         ("images", "unexpected EOF", "The node image is incomplete"),

@@ -17,7 +17,7 @@ impl Images for Compute {
             (0, _) | (_, None) => Err(Error::not_found("Image", id_or_name)),
             // Names are unique, but an id may equal the name of another image.
             (_, Some(_)) => Err(Error::conflict(format!(
-                "image: '{id_or_name}' is one image's id and another's name; rename that one"
+                "image: '{id_or_name}' is the id of one image and the name of another; rename the latter"
             ))),
         }
     }

@@ -46,10 +46,10 @@ pub(crate) async fn sweep(compute: &Compute) -> Result<Vec<ContainerView>> {
 
 fn log_removal(compute: &Compute, object: &str, name: &str, done: Result<()>) {
     match done {
-        Ok(()) => tracing::info!(object, name, "removed an object made too late"),
+        Ok(()) => tracing::info!(object, name, "removed an object that was created late"),
         Err(e) => {
             compute.late.note(&e);
-            tracing::warn!(object, name, error = %e, "an object made too late stays");
+            tracing::warn!(object, name, error = %e, "an object that was created late was not removed");
         }
     }
 }

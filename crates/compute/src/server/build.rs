@@ -79,7 +79,7 @@ impl Servers {
         e: &Error,
     ) -> Result<Next> {
         tracing::warn!(server = s.id, error = %e, "the container is replaced by another one");
-        let text = format!("{}; another container is made", e.message);
+        let text = format!("{}; another container is created", e.message);
         db::fenced!(self.compute.db, lease, |tx| {
             table::set_replacement_build(tx, &s.id, &text).await?;
             self.compute.record_next(tx, s).await?;

@@ -86,7 +86,7 @@ impl Pulls {
                 Ok(())
             });
             if let Err(e) = marked {
-                tracing::warn!(image, error = %e, "servers that wait for an image were not woken");
+                tracing::warn!(image, error = %e, "servers that wait for an image were not notified");
             }
         });
         Ok(Pull::Running)
@@ -111,6 +111,6 @@ async fn pull(host: &dyn ContainerHost, image: &str) -> Result<()> {
     }
     Err(Error::new(
         Kind::NotFound,
-        format!("image {image} was pulled, but the host does not know it by this name"),
+        format!("image {image} was pulled, but the host has no image of this name"),
     ))
 }

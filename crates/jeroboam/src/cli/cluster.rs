@@ -17,10 +17,10 @@ use super::progress::Progress;
 pub struct CreateArgs {
     /// Name of the new cluster.
     name: String,
-    /// Name or uuid of a template; without it one named after the COE is made.
+    /// Name or uuid of a template [default: one named after the COE, created if missing].
     #[arg(long)]
     cluster_template: Option<String>,
-    /// COE of the template that is made.
+    /// COE of the default template.
     #[arg(long, default_value = "swarm")]
     coe: String,
     #[arg(long, default_value_t = 1)]
@@ -32,10 +32,10 @@ pub struct CreateArgs {
     /// Label as key=value; may be repeated.
     #[arg(long = "label")]
     labels: Vec<String>,
-    /// Minutes until the creation is given up.
+    /// Timeout of the creation, minutes.
     #[arg(long)]
     timeout: Option<u32>,
-    /// Show each step as it happens, end when the cluster is there.
+    /// Show each step as it happens, and end when the cluster is complete.
     #[arg(long)]
     wait: bool,
 }
@@ -123,7 +123,7 @@ async fn own_template(api: &Api, coe: &str) -> Result<String> {
     let made = api
         .clusters(Method::POST, "/clustertemplates", Some(body))
         .await?;
-    println!("cluster template {coe} made: {}", text(&made, "uuid"));
+    println!("cluster template {coe} created: {}", text(&made, "uuid"));
     Ok(text(&made, "uuid"))
 }
 

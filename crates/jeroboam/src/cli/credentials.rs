@@ -15,7 +15,7 @@ use super::client::Api;
 use super::fields::text;
 use super::kubeconfig::{self, Credentials, Names};
 
-/// How far the certificate of a user goes.
+/// Lifetime and subject of the certificate of a user.
 #[derive(ClapArgs)]
 pub struct TermArgs {
     /// Seconds until the certificate expires [default: five years].
@@ -101,7 +101,7 @@ pub async fn write(
     term: &TermArgs,
 ) -> Result<ExitCode> {
     let reached = ClusterEndpoint::find(api, cluster).await?;
-    std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+    std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be created", dir.display()))?;
     let dir = dir.canonicalize()?;
     let names: &[&str] = if reached.is_kubernetes() {
         &["config"]
@@ -170,7 +170,7 @@ pub async fn kubeconfig(
         .with_context(|| format!("{} is left as it is", path.display()))?;
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)
-            .with_context(|| format!("{} cannot be made", dir.display()))?;
+            .with_context(|| format!("{} cannot be created", dir.display()))?;
     }
     // Replaced atomically, because the file contains keys of other clusters.
     let mut temporary = path.clone().into_os_string();

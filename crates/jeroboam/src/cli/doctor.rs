@@ -15,7 +15,7 @@ pub async fn run() -> Result<ExitCode> {
     let checks = [
         engine().await,
         program("mmdebstrap", "builds node images"),
-        program("iptables", "keeps cluster traffic apart"),
+        program("iptables", "isolates cluster traffic"),
         file(
             "/bin/busybox",
             "apt-get install busybox-static",
@@ -62,7 +62,7 @@ async fn engine() -> Check {
         found: found.map_err(|e| {
             (
                 e.message,
-                "apt-get install docker.io; where no systemd runs: dockerd --bridge=none &".into(),
+                "apt-get install docker.io; without systemd: dockerd --bridge=none &".into(),
             )
         }),
     }
@@ -106,7 +106,7 @@ fn agent() -> Check {
         name: "node agent",
         found: found.map(|p| p.display().to_string()).ok_or_else(|| {
             (
-                "jeroboam-node is not beside this binary".into(),
+                "jeroboam-node is not in the directory of this binary".into(),
                 "./x build".into(),
             )
         }),

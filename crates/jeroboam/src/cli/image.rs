@@ -62,7 +62,7 @@ pub struct BuildArgs {
     /// Build again although the image is up to date.
     #[arg(long)]
     force: bool,
-    /// Kubernetes release, as 1.36.3 or 1.36; the newest known if absent.
+    /// Kubernetes release, such as 1.36.3 or 1.36 [default: the newest known one].
     #[arg(long, value_name = "VERSION")]
     kube_version: Option<String>,
     /// Take binaries (kube-apiserver, kubelet, …) from here instead of
@@ -75,13 +75,13 @@ pub struct BuildArgs {
 pub struct RegisterArgs {
     /// Name that cluster templates use.
     name: String,
-    /// What the engine calls it, best with its digest.
+    /// Reference of the image in the engine, preferably with its digest.
     #[arg(long = "ref", value_name = "REF")]
     reference: String,
-    /// How its nodes are brought up [default: as REF is known for: kindest/node, rancher/k3s].
+    /// How its nodes are set up [default: detected from REF: kindest/node, rancher/k3s].
     #[arg(long, value_name = "FLAVOUR")]
     flavour: Option<String>,
-    /// Distribution that clients are shown [default: as the flavour has it].
+    /// Distribution that clients see [default: that of the flavour].
     #[arg(long, value_name = "DISTRO")]
     os_distro: Option<String>,
 }

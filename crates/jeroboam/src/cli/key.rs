@@ -28,18 +28,18 @@ pub enum KeyCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Put a new key into use; servers follow without a restart.
+    /// Put a new key into use; running servers switch to it without a restart.
     #[command(
         after_help = "fernet: the staged key issues tokens from now on, a new one is staged, the oldest of three\nis deleted. sealing: a new key seals from now on, and all secrets of the database are sealed\nwith it; an interrupted run is continued by: jeroboam key reseal.\n\nExamples:\n  jeroboam key rotate fernet --state-dir /var/lib/jeroboam\n  jeroboam key rotate sealing --config /etc/jeroboam.toml\n  jeroboam key rotate sealing --stage    # then copy the key directory to other servers"
     )]
     Rotate(RotateArgs),
-    /// Seal all secrets with the primary key that an older key has sealed.
+    /// Use the primary key to seal all secrets again that an older key has sealed.
     #[command(after_help = "Examples:\n  jeroboam key reseal --config /etc/jeroboam.toml")]
     Reseal {
         #[command(flatten)]
         state: StateArgs,
     },
-    /// Take a sealing key out of use that seals no secret any more.
+    /// Retire a sealing key with which no secret is sealed any more.
     #[command(
         after_help = "The key is moved to the file sealing.retired beside the others: backups of the database from\nbefore the rotation need it.\n\nExamples:\n  jeroboam key retire 1f2e3d4c --config /etc/jeroboam.toml"
     )]

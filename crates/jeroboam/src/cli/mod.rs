@@ -58,7 +58,7 @@ enum Command {
         after_help = "Run it where the key directory is. It takes --state-dir, --config and the database as serve does."
     )]
     Key(key::KeyCommand),
-    /// List what the engine has and the ledger has not, and the other way round.
+    /// List objects that are only in the engine or only in the ledger.
     Leaks {
         /// Print JSON.
         #[arg(long)]
@@ -78,7 +78,7 @@ enum ImageCommand {
         after_help = "Examples:\n  jeroboam image build swarm\n  jeroboam image build kubernetes --kube-version 1.35"
     )]
     Build(image::BuildArgs),
-    /// Register a node image that others have made: kind's, k3s'.
+    /// Register a node image of kind or k3s.
     #[command(
         after_help = "Examples:\n  jeroboam image register kind-1.36 --ref docker.io/kindest/node:v1.36.1\n  jeroboam image register k3s --ref mirror.example.org/k3s:v1.36.1-k3s1 --flavour k3s"
     )]
@@ -108,10 +108,10 @@ enum ClusterCommand {
     Delete {
         /// Name or uuid.
         cluster: String,
-        /// Wait until nothing is left.
+        /// Wait until the cluster is deleted.
         #[arg(long)]
         wait: bool,
-        /// Give up waiting after so many seconds.
+        /// Maximum time to wait, seconds.
         #[arg(long, default_value_t = 300)]
         timeout: u64,
     },
@@ -141,7 +141,7 @@ enum ClusterCommand {
         #[command(flatten)]
         term: credentials::TermArgs,
     },
-    /// List the add-ons of a Kubernetes cluster and how they are.
+    /// List the add-ons of a Kubernetes cluster with their states.
     Addons {
         /// Name or uuid.
         cluster: String,

@@ -21,7 +21,7 @@ pub enum PolicyCommand {
         after_help = "Examples:\n  jeroboam policy list\n  jeroboam policy list --file /etc/jeroboam/policy.yaml --overridden\n  jeroboam policy list --json"
     )]
     List(ListArgs),
-    /// Check a policy file, or whether it allows a caller something.
+    /// Check a policy file, or whether its rules permit a call.
     #[command(
         after_help = "Examples:\n  jeroboam policy check /etc/jeroboam/policy.yaml\n  jeroboam policy check policy.yaml --rule cluster:create --role member --project p1\n  jeroboam policy check policy.yaml --rule cluster:delete --role reader --project p1 --target-project p2\n\nThe exit code is 0 if the file is valid and the rule allows the caller, otherwise 1."
     )]

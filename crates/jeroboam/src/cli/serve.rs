@@ -25,7 +25,7 @@ pub struct ServeArgs {
 }
 
 pub async fn run(args: ServeArgs) -> Result<ExitCode> {
-    // Whatever the server writes, others on this machine must not read it.
+    // Other users of this machine must not be able to read the server's files.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let mut config = args.state.config()?;
     if let Some(listen) = args.listen {

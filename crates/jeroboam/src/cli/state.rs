@@ -15,8 +15,8 @@ pub struct StateArgs {
     #[arg(long)]
     pub state_dir: Option<PathBuf>,
     /// sqlite:PATH, postgres://… or mysql://… [default: SQLite in the state directory].
-    /// Others can read the arguments of a process: a URL with a password belongs
-    /// into the variable JEROBOAM_DATABASE or into a file.
+    /// Others can read the arguments of a process: put a URL with a password into the
+    /// variable JEROBOAM_DATABASE or into a file.
     #[arg(long)]
     pub database: Option<String>,
     /// File whose first line is the URL of the database; a URL with a password

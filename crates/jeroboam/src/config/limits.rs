@@ -7,13 +7,14 @@ use anyhow::{Result, bail};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-/// From an interval that a busy machine keeps to one that no client needs.
+/// The minimum can be observed on a busy machine; no client needs more than the
+/// maximum.
 const SECONDS: RangeInclusive<u32> = 1..=3600;
-/// From the few connections of a test to more than any system permits.
+/// The minimum is sufficient for tests; no system permits more than the maximum.
 const CONNECTIONS: RangeInclusive<u32> = 8..=1_000_000;
 const PER_SOURCE: RangeInclusive<u32> = 1..=1_000_000;
-/// From the smallest buffer of the HTTP implementation to what a head never
-/// needs.
+/// The minimum is the smallest buffer of the HTTP implementation; no head needs
+/// the maximum.
 const HEADER_BYTES: RangeInclusive<u32> = 8192..=1_048_576;
 
 /// Limits of the listeners.

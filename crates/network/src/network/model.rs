@@ -98,7 +98,7 @@ pub(crate) fn waits_for(ports: &[String]) -> String {
     let shown = ports.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
     let more = ports.len().saturating_sub(3);
     match more {
-        0 => format!("waits for ports to go: {shown}"),
-        n => format!("waits for ports to go: {shown} and {n} more"),
+        0 => format!("waits for the removal of ports: {shown}"),
+        n => format!("waits for the removal of ports: {shown} and {n} more"),
     }
 }

@@ -87,7 +87,7 @@ impl Networks for NetworkService {
             Some(net) if is_visible(ctx, &net.project_id) => {}
             Some(net) if net.is_external => {
                 return Err(Error::forbidden(format!(
-                    "network {} is shared and not yours to delete",
+                    "network {} belongs to another project and cannot be deleted",
                     net.name
                 )));
             }

@@ -36,7 +36,7 @@ impl Ports for NetworkService {
             }
         }
         Err(Error::unavailable(
-            "Too many ports are being made at once; try again.",
+            "Too many ports are being created at the same time; try again.",
         ))
     }
 

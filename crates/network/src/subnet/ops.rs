@@ -38,7 +38,7 @@ impl Subnets for NetworkService {
             }
         }
         Err(Error::unavailable(
-            "Too many subnets are being made at once; try again.",
+            "Too many subnets are being created at the same time; try again.",
         ))
     }
 

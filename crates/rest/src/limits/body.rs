@@ -107,8 +107,7 @@ impl hyper::body::Body for RequestBody {
     }
 }
 
-/// The body of an answer; the exchange ends when it is dropped. hyper drops a body
-/// that says where it ends as soon as it has taken the last frame, long before a
+/// The body of an answer; the exchange ends when it is dropped. hyper drops a body of known length as soon as it has taken the last frame, long before a
 /// slow client has received it. So the end is known only by the next frame, which
 /// hyper asks for when little is left to be sent.
 pub(super) struct AnswerBody {

@@ -102,7 +102,7 @@ impl Queue {
     }
 
     /// The connection to close. Connections without a request are closed before
-    /// those with one, but a quarter of `limit` is theirs: otherwise many
+    /// those with one, but a quarter of `limit` is reserved for them: otherwise many
     /// connections that each sent one request would keep new ones out.
     fn victim(&self, limit: usize) -> Option<Id> {
         let unserved_first = self.unserved.len() > limit / 4;

@@ -98,7 +98,7 @@ pub(crate) fn causes(
         return (out, first);
     }
     let why = if why.is_empty() {
-        "The stack failed without saying why."
+        "The stack failed without a reason."
     } else {
         why
     };

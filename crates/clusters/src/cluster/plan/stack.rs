@@ -9,7 +9,7 @@ use crate::status::{self, Phase};
 /// Waits for the end of the action of the stack.
 pub(super) fn follow(stack: Option<&Stack>) -> Step {
     let Some(stack) = stack else {
-        return Step::Settle(Err("The stack of the cluster has vanished.".into()));
+        return Step::Settle(Err("The stack of the cluster no longer exists.".into()));
     };
     match stack.status {
         _ if stack.action == Action::Init => Step::Wait(None),

@@ -51,7 +51,7 @@ pub(crate) struct NodeFailure {
 /// changes that it needs, all in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NodeStep {
-    /// The group is to have this many nodes.
+    /// The group gets this many nodes.
     Size { group: String, count: i64 },
     /// The stack does not know this node (id) yet: its row is deleted and its
     /// index is used again.
@@ -68,8 +68,8 @@ pub(crate) enum NodeStep {
     /// The node (id) leaves, after a drain of at most `drain` seconds; `None`:
     /// it is not drained.
     Leave { node: String, drain: Option<i64> },
-    /// The node (id) stays after all. `sound`: it is as good as before;
-    /// `uncordon`: a master lets it take work again.
+    /// The node (id) is kept after its removal was cancelled. `sound`: it was
+    /// ready before; `uncordon`: a master makes it schedulable again.
     Keep {
         node: String,
         sound: bool,

@@ -34,16 +34,16 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
         return "All nodes of a host share its inotify instances: raise fs.inotify.max_user_instances there (`sysctl -w fs.inotify.max_user_instances=1024`).";
     }
     if logs(&["address already in use", "port is already", "bind:"]) {
-        return "Another process of this node has the port: look for it in the log, or choose another port by the template's apiserver_port.";
+        return "Another process of this node uses the port: find it in the log, or choose another port by the template's apiserver_port.";
     }
     if logs(&["x509", "certificate", "clock"]) || steps(&["cert", "csr", "tls", "keys"]) {
         return "Check the clock of the host and the state of the cluster's CA (`openstack coe ca show`).";
     }
     if logs(&["unknown flag", "no such flag", "unrecognized"]) {
-        return "A component does not know one of its flags: take it out of the label that ends in _options; without such a label node agent and Kubernetes version of the image do not fit; build it again with `jeroboam image build kubernetes`.";
+        return "A component does not support one of its flags: remove it from the label that ends in _options. Without such a label, the node agent and the Kubernetes version of the image do not match: build the image again with `jeroboam image build kubernetes`.";
     }
     if logs(&["cgroup", "operation not permitted"]) || steps(&["prepare", "mount"]) {
-        return "The host does not let the node prepare its cgroups or mounts: run `jeroboam doctor` on it.";
+        return "The host does not permit the cgroups or mounts of the node: run `jeroboam doctor` on the host.";
     }
     if logs(&[
         "no such file",
@@ -58,7 +58,7 @@ pub(crate) fn hint(step: &str, log: &str) -> &'static str {
         return "The node image is incomplete or broken: build it again with `jeroboam image build kubernetes`.";
     }
     if logs(&["ends again and again"]) {
-        return "A program of the node ends by itself and its last lines say why; if they do not, build the image again with `jeroboam image build kubernetes`.";
+        return "A program of the node ends repeatedly. Its last lines contain the reason; if they do not, build the image again with `jeroboam image build kubernetes`.";
     }
     if steps(&["etcd"]) {
         return "etcd did not start: look at its log, and at the latency and free space of the disk of this node.";

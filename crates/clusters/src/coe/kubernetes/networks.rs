@@ -101,7 +101,7 @@ impl Networks {
             },
         };
         if overlap(services, pods) {
-            let what = format!("a range apart from the services' {services}");
+            let what = format!("a range that does not overlap with the services' {services}");
             return Err(refused(label, &pods.to_string(), &what));
         }
         let dns = match get("dns_service_ip") {
@@ -109,7 +109,7 @@ impl Networks {
             Some(value) => match value.parse::<Ipv4Addr>() {
                 Ok(ip) if services.contains(&ip) && ip > nth(services, 1) => ip,
                 _ => {
-                    let what = format!("an address of {services} after its first");
+                    let what = format!("an address of {services} other than its first one");
                     return Err(refused("dns_service_ip", value, &what));
                 }
             },

@@ -111,7 +111,7 @@ fn a_failure_concerns_the_groups_of_the_failed_nodes() {
         ["CREATE_FAILED", "CREATE_COMPLETE", "CREATE_FAILED"]
     );
     let (why, statuses) = end(&nodes[..1], "");
-    assert_eq!(why, "The stack failed without saying why.");
+    assert_eq!(why, "The stack failed without a reason.");
     assert_eq!(statuses, ["CREATE_FAILED"; 3]);
 }
 

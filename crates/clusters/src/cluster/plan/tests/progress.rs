@@ -60,7 +60,7 @@ fn the_state_of_the_stack_decides_the_next_step() {
     let done = || Step::Settle(Ok(()));
     let fault = |why: &str| Step::Settle(Err(why.into()));
     let waiting = |why: &str| Step::Wait(Some(why.into()));
-    let vanished = "The stack of the cluster has vanished.";
+    let vanished = "The stack of the cluster no longer exists.";
     let delete = Step::DeleteStack { retry: None };
     let cases = [
         (Intent::Create, 1, None, Step::CreateStack),
