@@ -81,7 +81,7 @@ pub fn stamped(labels: &BTreeMap<String, String>, actor: Actor) -> BTreeMap<Stri
 pub fn stale(object: &str) -> Error {
     Error::new(
         Kind::Precondition,
-        format!("{object} was made by a newer worker; this one stops"),
+        format!("{object} was created by a newer worker; this one stops"),
     )
 }
 

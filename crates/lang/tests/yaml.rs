@@ -65,7 +65,7 @@ fn mistakes_have_their_line() {
         ("a: .inf", 1, "cannot be read"),
         ("a: 1\n? [x]\n: 2", 2, "A key must be text"),
         ("a: 1\n---\nb: 2", 2, "single document"),
-        ("a: &x [*x]", 1, "refers to a node that holds it"),
+        ("a: &x [*x]", 1, "refers to a node that contains it"),
     ] {
         let p = parse(text).unwrap_err();
         assert!(p.message.contains(why), "{text}: {p}");

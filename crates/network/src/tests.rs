@@ -166,7 +166,8 @@ async fn a_network_is_created_and_deleted() {
 
     w.api.networks.delete(&w.ctx, &net).await.unwrap();
     w.until(&net, |s, why| {
-        s == Some(Status::Deleting) && why.is_some_and(|w| w.contains("waits for the removal of ports"))
+        s == Some(Status::Deleting)
+            && why.is_some_and(|w| w.contains("waits for the removal of ports"))
     })
     .await;
     w.api.ports.delete(&w.ctx, &port.id).await.unwrap();

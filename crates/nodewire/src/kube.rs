@@ -23,7 +23,7 @@ pub struct KubePlan {
     pub node_pod_cidr: String,
     /// Upstream servers of the cluster DNS.
     pub upstream_dns: Vec<String>,
-    /// Whether ordinary pods are kept away from the masters.
+    /// Whether ordinary pods are not scheduled on the masters.
     pub taint_masters: bool,
     /// The port of the API server.
     pub api_port: u16,

@@ -58,7 +58,7 @@ pub async fn settles(db: &Db) -> Result<(), Violation> {
             // keys are due. Only rows without any due key are stuck.
             if !watched && busy.len() == 1 {
                 return Err(format!(
-                    "invariant 1: {kind} {id} is {state} and nothing will look at it again"
+                    "invariant 1: {kind} {id} is {state} and none of its keys is due"
                 ));
             }
         }

@@ -9,7 +9,7 @@ use simulation::{DisabledSafeguard, Options};
 /// seed, and checks that nothing is lost or done twice.
 #[derive(Parser)]
 #[command(
-    after_help = "Examples:\n  ./x sim --seeds 200            seeds 0 to 199\n  ./x sim --seed 17 --trace      one seed, step by step\n  ./x sim --seeds 200 --without fence   show that the missing safeguard is noticed"
+    after_help = "Examples:\n  ./x sim --seeds 200            seeds 0 to 199\n  ./x sim --seed 17 --trace      one seed, step by step\n  ./x sim --seeds 200 --without fence   show that the missing safeguard is detected"
 )]
 struct Args {
     /// Number of seeds, starting at --first.

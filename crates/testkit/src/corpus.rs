@@ -1,5 +1,4 @@
-//! Replays the corpora of the fuzz targets, so that every test run guards what
-//! the fuzzers have found.
+//! Replays the corpora of the fuzz targets, so that every test run checks the inputs that the fuzzers have found.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs a target with every input in `fuzz/corpus/TARGET`, and in
-/// `fuzz/found/TARGET`, which has the inputs of corrected faults.
+/// `fuzz/found/TARGET`, which contains the inputs of corrected faults.
 ///
 /// # Panics
 /// If the corpus is missing, or an input panics or takes too long.

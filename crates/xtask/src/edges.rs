@@ -43,8 +43,8 @@ struct Dependency {
 /// The violations, one per line.
 pub fn check() -> Result<Vec<String>> {
     let path = shell::root().join("docs/edges.toml");
-    let text = std::fs::read_to_string(&path).context("docs/edges.toml does not read")?;
-    let legal: AllowedEdges = toml::from_str(&text).context("docs/edges.toml does not parse")?;
+    let text = std::fs::read_to_string(&path).context("docs/edges.toml cannot be read")?;
+    let legal: AllowedEdges = toml::from_str(&text).context("docs/edges.toml cannot be parsed")?;
     let json = shell::output(&mut shell::command(
         "cargo",
         &[
@@ -104,7 +104,7 @@ fn compare(legal: &AllowedEdges, found: &Metadata) -> Vec<String> {
         }
     }
     if let Some(name) = cycle(&legal.edges) {
-        wrong.push(format!("docs/edges.toml allows a circle through {name}"));
+        wrong.push(format!("docs/edges.toml allows a cycle through {name}"));
     }
     wrong
 }

@@ -1,4 +1,4 @@
-//! `./x fuzz`: libFuzzer on the parsers of outside bytes. The targets are in the
+//! `./x fuzz`: libFuzzer on the parsers of external input. The targets are in the
 //! crates (`fuzz.rs`), the corpora in `fuzz/corpus`; `./x test` replays these.
 //!
 //! The compiler is the stable one of the workspace: `fuzz/rustc.sh` adds the

@@ -42,7 +42,7 @@ impl Server {
         fs::create_dir_all(&self.state)?;
         let log = self.state.join("server.log");
         let mut command = Command::new(&self.bin);
-        // `./x up` is for a machine of one trust domain.
+        // `./x up` is for a machine whose users all trust each other.
         command
             .args(["serve", "--demo-project", "--state-dir"])
             .arg(&self.state);
@@ -62,7 +62,7 @@ impl Server {
             .process_group(0)
             .spawn()
             .with_context(|| {
-                format!("{} does not start; ./x build makes it", self.bin.display())
+                format!("{} does not start; ./x build builds it", self.bin.display())
             })?;
         fs::write(self.state.join("server.pid"), child.id().to_string())?;
         let end = Instant::now() + Duration::from_secs(30);

@@ -83,7 +83,7 @@ impl Servers {
         }
     }
 
-    /// Stores what is waited for, once per text.
+    /// Stores the reason for waiting unless it is stored already.
     pub(super) async fn report(
         &self,
         lease: &Lease,

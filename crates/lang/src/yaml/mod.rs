@@ -168,7 +168,7 @@ impl Builder {
                     // Missing while its own node is still open, because it
                     // would contain itself.
                     let Some(node) = self.anchors.get(&anchor) else {
-                        return Err(wrong(pos, "An alias refers to a node that holds it."));
+                        return Err(wrong(pos, "An alias refers to a node that contains it."));
                     };
                     let cost = Cost::of(node);
                     if self.stack.len() + cost.depth > MAX_DEPTH {

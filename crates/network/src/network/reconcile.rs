@@ -176,7 +176,7 @@ impl Bridges {
         Ok(Next::After(backoff(elapsed, RETRY, ids::jitter())))
     }
 
-    /// Stores what is waited for, for display by the owner.
+    /// Stores the reason for waiting, which the owner shows.
     async fn report(&self, lease: &Lease, net: &NetworkRow, reason: &str) -> Result<()> {
         if net.status_reason.as_deref() == Some(reason) {
             return Ok(());

@@ -133,7 +133,10 @@ pub(crate) async fn sweep(service: &NetworkService) -> Result<Vec<BridgeView>> {
     let (known, late): (Vec<_>, Vec<_>) = there.into_iter().partition(wanted);
     for bridge in late {
         match service.fabric.remove(Actor::Sweep, &bridge.id).await {
-            Ok(()) => tracing::info!(network = bridge.name, "removed a network that was created late"),
+            Ok(()) => tracing::info!(
+                network = bridge.name,
+                "removed a network that was created late"
+            ),
             Err(e) => {
                 service.late.note(&e);
                 tracing::warn!(network = bridge.name, error = %e, "a network that was created late was not removed");

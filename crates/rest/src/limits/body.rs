@@ -107,9 +107,10 @@ impl hyper::body::Body for RequestBody {
     }
 }
 
-/// The body of an answer; the exchange ends when it is dropped. hyper drops a body of known length as soon as it has taken the last frame, long before a
-/// slow client has received it. So the end is known only by the next frame, which
-/// hyper asks for when little is left to be sent.
+/// The body of an answer; the exchange ends when it is dropped. hyper drops a body
+/// of known length as soon as it has taken the last frame, long before a slow client
+/// has received it. Therefore the end is known only by the request for the next
+/// frame, which hyper makes when little is left to be sent.
 pub(super) struct AnswerBody {
     inner: Body,
     has_begun: bool,

@@ -1,7 +1,8 @@
 //! `./x test` and `./x bench`: cargo's tests and checks and the black-box
 //! tests, in two lanes. Jobs that need the Docker engine are in one lane, all
 //! others in a second one of lower priority; within a lane one job runs at a
-//! time. Then follow what is measured alone, and repeats of what failed.
+//! time. Then the measured jobs run alone, and failed
+//! ones are repeated.
 
 mod jobs;
 mod report;
@@ -118,8 +119,8 @@ fn run_jobs(
     if selection.has_steps() {
         jobs.splice(0..0, jobs::steps());
     }
-    // Before any server starts: it takes the state directory of a server that
-    // is being restarted for an abandoned one.
+    // Runs before any server starts, because it would treat the state directory of
+    // a server that is being restarted as abandoned.
     let sweep = shell::root().join("tests/sweep.py");
     let python = environment.program("python");
     if let Err(e) = shell::run(environment.command(&python).arg(sweep)) {

@@ -102,7 +102,7 @@ fn create(server: &Server, coe: Coe, name: &str) -> Result<()> {
         .find(|c| c["name"] == name);
     match there.map(|c| c["status"].as_str().unwrap_or_default().to_owned()) {
         Some(status) if status.ends_with("_COMPLETE") => {
-            println!("cluster {name} is there");
+            println!("cluster {name} exists");
             return Ok(());
         }
         Some(status) => {
@@ -155,7 +155,7 @@ fn next(server: &Server, coe: Coe, name: &str, venv: Option<&Path>) {
         Coe::Kubernetes => kubernetes::next(server, name),
         Coe::Swarm => swarm::next(server, name),
     }
-    println!("\n./x down takes everything away again.");
+    println!("\n./x down removes everything again.");
 }
 
 pub fn down(_args: &[String]) -> Result<()> {

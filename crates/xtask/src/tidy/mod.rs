@@ -33,7 +33,7 @@ pub fn scan(root: &Path) -> Result<Vec<Finding>> {
     let mut files = Vec::new();
     for path in paths {
         let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{} does not read", path.display()))?;
+            .with_context(|| format!("{} cannot be read", path.display()))?;
         let short = path
             .strip_prefix(root)
             .unwrap_or(&path)
@@ -42,7 +42,7 @@ pub fn scan(root: &Path) -> Result<Vec<Finding>> {
         let file = File::new(&short, text);
         if !file.test {
             let parsed =
-                syn::parse_file(&file.text).with_context(|| format!("{short} does not parse"))?;
+                syn::parse_file(&file.text).with_context(|| format!("{short} cannot be parsed"))?;
             syntax.insert(short, parsed);
         }
         found.extend(evaluate(&file));
@@ -67,7 +67,7 @@ pub fn evaluate(file: &File) -> Vec<Finding> {
 
 fn walk(dir: &Path, into: &mut Vec<std::path::PathBuf>) -> Result<()> {
     for entry in
-        std::fs::read_dir(dir).with_context(|| format!("{} does not list", dir.display()))?
+        std::fs::read_dir(dir).with_context(|| format!("{} cannot be listed", dir.display()))?
     {
         let path = entry?.path();
         if path.is_dir() {

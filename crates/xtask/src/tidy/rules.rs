@@ -68,7 +68,7 @@ fn forbid(file: &File, words: &[&str], rule: &'static str, message: &str) -> Vec
         .collect()
 }
 
-/// Whether `as_str` occurs in the code and is not the tail of a longer name.
+/// Whether `word` occurs in the code and is not the end of a longer name.
 fn has(code: &str, word: &str) -> bool {
     let starts_name = word.starts_with(|c: char| c.is_alphanumeric() || c == '_');
     code.match_indices(word).any(|(at, _)| {
@@ -124,7 +124,7 @@ fn header(file: &File) -> Vec<Finding> {
             file,
             1,
             "header",
-            "begins with a `//!` text that says what the module is for",
+            "must begin with a `//!` comment with the purpose of the module",
         )];
     }
     Vec::new()
@@ -139,7 +139,7 @@ fn names(file: &File) -> Vec<Finding> {
                 file,
                 0,
                 "names",
-                format!("`{stem}` says nothing; name the noun"),
+                format!("`{stem}` has no meaning; name the contents"),
             ));
         }
     }
@@ -155,7 +155,7 @@ fn names(file: &File) -> Vec<Finding> {
                 file,
                 n + 1,
                 "names",
-                format!("`mod {name}` says nothing; name the noun"),
+                format!("`mod {name}` has no meaning; name the contents"),
             ));
         }
     }
@@ -188,7 +188,7 @@ fn no_unsafe(file: &File) -> Vec<Finding> {
         file,
         &["unsafe {", "unsafe fn ", "unsafe impl ", "unsafe extern "],
         "unsafe",
-        "denied by the code rules",
+        "not allowed",
     )
 }
 

@@ -1,4 +1,4 @@
-//! Questions to parsed code.
+//! Helpers that inspect parsed code.
 
 use std::collections::BTreeMap;
 
@@ -35,8 +35,8 @@ fn is_test_attribute(attribute: &syn::Attribute) -> bool {
     let syn::Meta::List(list) = &attribute.meta else {
         return false;
     };
-    // `test`, `all(test, …)` and what is for fuzzing; what is under `not(test)` is
-    // production code.
+    // True for `test`, `all(test, …)` and the conditions of fuzz targets; code under
+    // `not(test)` is production code.
     let text = list.tokens.to_string().replace(' ', "");
     text == "test" || text.starts_with("all(test,") || FUZZING.contains(&text.as_str())
 }

@@ -18,8 +18,8 @@ const LIBRARIES: &[(&str, &str)] = &[("md-5", "md5")];
 pub fn check(root: &Path, crates: &[Modules], files: &[File]) -> Result<Vec<Finding>> {
     let read = |path: &str| -> Result<Table> {
         let text = std::fs::read_to_string(root.join(path))
-            .with_context(|| format!("{path} does not read"))?;
-        toml::from_str(&text).with_context(|| format!("{path} does not parse"))
+            .with_context(|| format!("{path} cannot be read"))?;
+        toml::from_str(&text).with_context(|| format!("{path} cannot be parsed"))
     };
     let mut found = Vec::new();
     let mut declared = BTreeSet::new();
@@ -74,7 +74,7 @@ fn finding(path: &str, message: String) -> Finding {
     }
 }
 
-/// The name of a package in code.
+/// The name by which code uses a package.
 fn library(package: &str) -> String {
     LIBRARIES
         .iter()

@@ -48,7 +48,9 @@ async fn block_stack_creation(run: &Run<'_>) -> Result<()> {
     match stacks.delete(&run.ctx, &run.cluster.stack_id).await {
         Err(e) if e.is_not_found() => Ok(()),
         // The creation took place first: the next run deletes the stack.
-        Ok(()) => Err(Error::unavailable("The stack of the cluster was created after its deletion.")),
+        Ok(()) => Err(Error::unavailable(
+            "The stack of the cluster was created after its deletion.",
+        )),
         Err(e) => Err(e),
     }
 }

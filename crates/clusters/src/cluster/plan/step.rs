@@ -24,14 +24,13 @@ pub(crate) enum Step {
     ChangeMember(TaskKind, String),
     /// The servers of these nodes (ids) are lost and have to be rebuilt.
     Replace(Vec<String>),
-    /// A node could not be drained: the resize is cancelled and nothing
-    /// changes.
+    /// A node could not be drained: the resize is cancelled, and no node is changed.
     Cancel(String),
     /// The update failed and is rolled back; the text is the cause.
     RollBack(String),
     /// The stack is deleted: delete the rows.
     Purge,
-    /// Wait for an event; the text says for which.
+    /// Wait for an event; the text names it.
     Wait(Option<String>),
     /// As `Wait`, but run again at this time (microseconds).
     WaitUntil(i64, String),

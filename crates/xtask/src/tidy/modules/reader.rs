@@ -147,7 +147,7 @@ impl Reader {
             .push(Reference { path, method, line });
     }
 
-    /// `db::write!`, and what it is made of, begin a transaction without a fence.
+    /// `db::write!`, and the functions that it calls, begin a transaction without a fence.
     fn note_unfenced(&mut self, path: &[String], line: usize) {
         let is = |name: &str| path.last().is_some_and(|last| last == name);
         let of_db = path.first().is_some_and(|first| first == "db");

@@ -41,7 +41,7 @@ pub fn scan(root: &Path) -> Result<Vec<Finding>> {
             continue;
         }
         let text = std::fs::read_to_string(&full)
-            .with_context(|| format!("{} does not read", full.display()))?;
+            .with_context(|| format!("{} cannot be read", full.display()))?;
         found.extend(banned_words(&path, &read(&path, &text)));
     }
     Ok(found)
@@ -97,7 +97,7 @@ fn paths(root: &Path) -> Result<Vec<String>> {
             continue;
         }
         let entries = std::fs::read_dir(&full)
-            .with_context(|| format!("{} does not list", full.display()))?;
+            .with_context(|| format!("{} cannot be listed", full.display()))?;
         for entry in entries {
             let name = entry?.file_name();
             let name = name.to_string_lossy();
