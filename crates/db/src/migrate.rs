@@ -20,7 +20,7 @@ pub struct Migration {
 }
 
 /// The leases of a stopped server have ended after this time.
-const LEASES_END: Duration = Duration::from_secs(13);
+const LEASE_EXPIRY_WAIT: Duration = Duration::from_secs(13);
 /// PostgreSQL's advisory lock of migrations.
 const LOCK: i64 = 5_077_001;
 /// The name of the lock in MariaDB.
@@ -216,7 +216,7 @@ impl Db {
             "SELECT COUNT(*) AS n FROM flow_key WHERE owner IS NOT NULL AND lease_until > {}",
             self.now_sql()
         );
-        let end = Instant::now() + LEASES_END;
+        let end = Instant::now() + LEASE_EXPIRY_WAIT;
         while self.dialect() != Dialect::Sqlite {
             let rows = self.query(&sql, vec![]).await?;
             if rows.first().map(|r| r.int("n")).transpose()? == Some(0) {

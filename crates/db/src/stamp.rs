@@ -8,7 +8,7 @@ use kernel::Result;
 use crate::{Db, Value, values};
 
 /// Maximum number of keys in one statement.
-const CHUNK: usize = 500;
+const MAX_KEYS_PER_STATEMENT: usize = 500;
 
 /// Differs after each mark, claim and end of a run of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct KeyStamp {
 /// Same errors as [`Db::query`].
 pub async fn key_stamps(db: &Db, kind: &str, ids: &[String]) -> Result<BTreeMap<String, KeyStamp>> {
     let mut stamps = BTreeMap::new();
-    for chunk in ids.chunks(CHUNK) {
+    for chunk in ids.chunks(MAX_KEYS_PER_STATEMENT) {
         let marks = vec!["?"; chunk.len()].join(", ");
         let mut args = values![kind];
         args.extend(chunk.iter().map(|id| Value::from(id.as_str())));

@@ -14,9 +14,9 @@ use crate::fault;
 /// Default address of the engine.
 pub const DEFAULT_URL: &str = "unix:///var/run/docker.sock";
 /// Request timeout, seconds.
-const TIMEOUT: u64 = 60;
+const REQUEST_TIMEOUT: u64 = 60;
 /// Maximum number of concurrent changes; more only slow the engine down.
-const CHANGES: usize = 32;
+const MAX_CONCURRENT_CHANGES: usize = 32;
 
 /// A program as an archive, with the source that it was created from.
 #[derive(Clone)]
@@ -63,7 +63,7 @@ impl Engine {
             client: Arc::default(),
             name: Arc::default(),
             isolate: false,
-            changes: Arc::new(Semaphore::new(CHANGES)),
+            changes: Arc::new(Semaphore::new(MAX_CONCURRENT_CHANGES)),
             program: Arc::default(),
         })
     }
@@ -110,9 +110,9 @@ impl Engine {
         self.client
             .get_or_try_init(|| async {
                 let open = if self.url.starts_with("unix://") {
-                    Docker::connect_with_unix(&self.url, TIMEOUT, API_DEFAULT_VERSION)
+                    Docker::connect_with_unix(&self.url, REQUEST_TIMEOUT, API_DEFAULT_VERSION)
                 } else {
-                    Docker::connect_with_http(&self.url, TIMEOUT, API_DEFAULT_VERSION)
+                    Docker::connect_with_http(&self.url, REQUEST_TIMEOUT, API_DEFAULT_VERSION)
                 };
                 let docker = open.map_err(|e| self.fault("connect", &e))?;
                 docker

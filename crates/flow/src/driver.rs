@@ -12,21 +12,21 @@ use kernel::{Error, Result, ids};
 use tokio::time::Instant;
 
 use crate::backlog::{Backlog, Capacity};
-use crate::renewal::{self, LEASE};
+use crate::renewal::{self, LEASE_DURATION};
 use crate::runs::{Key, Runs};
 use crate::{Counts, Tasks};
 
 /// Interval of searches without an event.
-const RESYNC: Duration = Duration::from_secs(5);
+const RESYNC_INTERVAL: Duration = Duration::from_secs(5);
 /// Maximum number of due keys kept in memory, because a search reads all due
 /// keys.
-const BACKLOG: u32 = 4096;
+const MAX_BACKLOG: u32 = 4096;
 /// With fewer free slots than this, a claim waits for more.
-const TOGETHER: usize = 16;
+const MIN_FREE_SLOTS: usize = 16;
 /// Minimum interval between two searches.
-const PAUSE: Duration = Duration::from_millis(5);
+const MIN_SEARCH_INTERVAL: Duration = Duration::from_millis(5);
 /// Maximum number of consecutive steps of a run under one lease.
-const STEPS: u32 = 16;
+const MAX_STEPS: u32 = 16;
 /// Delay before the first repeat of a failed run; doubles up to the maximum.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 /// Maximum delay before a failed run is repeated.
@@ -36,10 +36,10 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Maximum number of concurrent runs in one process: most runs wait for an
 /// engine, which limits concurrent changes itself.
-const PARALLEL: usize = 512;
+const MAX_RUNS: usize = 512;
 /// Maximum number of concurrent runs of one project, so that others always have
 /// capacity.
-const PER_TENANT: usize = PARALLEL * 3 / 4;
+const MAX_RUNS_PER_PROJECT: usize = MAX_RUNS * 3 / 4;
 
 /// Next action requested by a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub trait Reconciler: Send + Sync {
 
     /// Maximum number of concurrent runs of this kind in one process.
     fn limit(&self) -> usize {
-        PARALLEL
+        MAX_RUNS
     }
 
     /// Runs once under a lease. Every write must be fenced by it
@@ -116,12 +116,12 @@ impl Search {
     /// separate claim for each costs a commit.
     fn waits_for_slots(&mut self, slots: usize) -> bool {
         let keys = !self.marked.is_empty() || !self.backlog.is_empty();
-        if !keys || slots >= TOGETHER {
+        if !keys || slots >= MIN_FREE_SLOTS {
             self.waits = None;
             return false;
         }
         let now = Instant::now();
-        let until = *self.waits.get_or_insert(now + PAUSE);
+        let until = *self.waits.get_or_insert(now + MIN_SEARCH_INTERVAL);
         if now >= until {
             self.waits = None;
             return false;
@@ -188,7 +188,7 @@ impl Driver {
             if let Err(e) = self.start_runs(&mut search, tasks).await {
                 tracing::warn!(error = %e, "keys were not claimed");
                 search.scan = true;
-                search.next = Instant::now() + RESYNC.mul_f64(0.1 + 0.1 * ids::jitter());
+                search.next = Instant::now() + RESYNC_INTERVAL.mul_f64(0.1 + 0.1 * ids::jitter());
             }
             let delayed = [self.runs.next_due(), search.again.take()];
             let wake = delayed
@@ -215,7 +215,7 @@ impl Driver {
         search
             .marked
             .retain(|key| !running.contains(key) && capacity.kinds.contains_key(key.0.as_str()));
-        if search.marked.len() > BACKLOG as usize {
+        if search.marked.len() > MAX_BACKLOG as usize {
             search.marked.clear();
             search.scan = true;
         }
@@ -230,7 +230,7 @@ impl Driver {
         }
         let mut keys = std::mem::take(&mut search.marked);
         let direct = search.backlog.is_empty()
-            && running.len() + keys.len() <= PER_TENANT
+            && running.len() + keys.len() <= MAX_RUNS_PER_PROJECT
             && capacity.fits(&keys);
         if !direct {
             for due in db::tenants(&self.db, &keys).await? {
@@ -245,12 +245,12 @@ impl Driver {
         }
         keys.retain(|key| !running.contains(key));
         if !keys.is_empty() {
-            for lease in db::claim(&self.db, &self.owner, LEASE, &keys).await? {
+            for lease in db::claim(&self.db, &self.owner, LEASE_DURATION, &keys).await? {
                 self.spawn(lease, tasks);
             }
         }
         if search.scan && search.backlog.is_empty() {
-            search.again = Some(Instant::now() + PAUSE);
+            search.again = Some(Instant::now() + MIN_SEARCH_INTERVAL);
         }
         Ok(())
     }
@@ -258,17 +258,17 @@ impl Driver {
     /// Fills the backlog with due keys.
     async fn search(&self, search: &mut Search) -> Result<()> {
         let kinds: Vec<&str> = self.reconcilers.keys().copied().collect();
-        let found = db::search(&self.db, &kinds, BACKLOG).await?;
-        search.scan = found.len() >= BACKLOG as usize;
+        let found = db::search(&self.db, &kinds, MAX_BACKLOG).await?;
+        search.scan = found.len() >= MAX_BACKLOG as usize;
         if !search.scan {
             // The search includes all marked keys.
             search.marked.clear();
         }
-        search.next = Instant::now() + RESYNC;
+        search.next = Instant::now() + RESYNC_INTERVAL;
         if found.is_empty()
             && let Some(pause) = db::next_due(&self.db, &kinds).await?
         {
-            search.next = Instant::now() + pause.clamp(PAUSE, RESYNC);
+            search.next = Instant::now() + pause.clamp(MIN_SEARCH_INTERVAL, RESYNC_INTERVAL);
         }
         search.filled |= !found.is_empty();
         for due in found {
@@ -297,10 +297,10 @@ impl Driver {
             alive.keys().cloned().collect::<BTreeSet<Key>>()
         });
         let capacity = Capacity {
-            slots: PARALLEL.saturating_sub(running.len()),
+            slots: MAX_RUNS.saturating_sub(running.len()),
             kinds,
             tenants,
-            per_tenant: PER_TENANT,
+            per_tenant: MAX_RUNS_PER_PROJECT,
         };
         (running, capacity)
     }
@@ -350,7 +350,7 @@ impl Driver {
             // The lease is no longer renewed, so the key becomes due when it
             // expires.
             tracing::warn!(kind = lease.kind, id = lease.id, error = %e, "a run was not completed");
-            return Some(LEASE);
+            return Some(LEASE_DURATION);
         }
         match outcome {
             RunOutcome::After(pause) | RunOutcome::Failed(pause, _) => Some(pause),
@@ -361,7 +361,7 @@ impl Driver {
 
 /// Repeats steps as long as there is more to do immediately.
 async fn steps(reconciler: &dyn Reconciler, lease: &Lease) -> Result<RunOutcome> {
-    for _ in 0..STEPS {
+    for _ in 0..MAX_STEPS {
         match reconciler.run(lease).await? {
             Next::Again => {}
             next => return Ok(next.into()),

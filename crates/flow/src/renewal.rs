@@ -10,11 +10,11 @@ use crate::Tasks;
 use crate::runs::Runs;
 
 /// Lease duration.
-pub(crate) const LEASE: Duration = Duration::from_secs(10);
+pub(crate) const LEASE_DURATION: Duration = Duration::from_secs(10);
 /// Interval of renewals.
-const RENEW: Duration = Duration::from_millis(2500);
+const RENEWAL_INTERVAL: Duration = Duration::from_millis(2500);
 /// Interval of [`db::maintain`].
-const MAINTAIN: Duration = Duration::from_secs(60);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Starts the two tasks of a driver.
 pub(crate) fn start(db: &Db, owner: &str, runs: Arc<Runs>, tasks: &Tasks) {
@@ -31,7 +31,7 @@ pub(crate) fn start(db: &Db, owner: &str, runs: Arc<Runs>, tasks: &Tasks) {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
-                () = tokio::time::sleep(MAINTAIN) => {}
+                () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
             }
         }
     });
@@ -40,7 +40,7 @@ pub(crate) fn start(db: &Db, owner: &str, runs: Arc<Runs>, tasks: &Tasks) {
 async fn renew(db: &Db, owner: &str, runs: &Runs, tasks: &Tasks) {
     let (stopping, aborted) = (tasks.token(), tasks.aborted());
     let mut ended = runs.ended.subscribe();
-    let mut tick = tokio::time::interval_at(Instant::now() + RENEW, RENEW);
+    let mut tick = tokio::time::interval_at(Instant::now() + RENEWAL_INTERVAL, RENEWAL_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ended.mark_unchanged();
@@ -58,7 +58,7 @@ async fn renew(db: &Db, owner: &str, runs: &Runs, tasks: &Tasks) {
         let alive = runs.leases();
         if !alive.is_empty() && db.safeguards().renewal {
             // The driver counts the runs that it ends.
-            if let Err(e) = db::renew(db, owner, &alive, LEASE).await {
+            if let Err(e) = db::renew(db, owner, &alive, LEASE_DURATION).await {
                 tracing::warn!(error = %e, "leases were not renewed");
             }
         }

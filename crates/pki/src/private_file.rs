@@ -11,9 +11,9 @@ use kernel::{Error, Kind, Result};
 /// Name of the lock file in a directory of keys.
 const LOCK: &str = ".lock";
 /// Permission bits of the group and of others.
-const OTHERS: u32 = 0o077;
+const GROUP_AND_OTHERS: u32 = 0o077;
 /// The bits of a directory that allow them to reach its files.
-const SEARCH: u32 = 0o011;
+const DIRECTORY_SEARCH: u32 = 0o011;
 
 /// Refuses a file or directory with secrets that others can read: its own mode
 /// permits it, and the mode of its parent directory does not prevent it. The
@@ -30,7 +30,7 @@ pub fn check_private(path: &Path) -> Result<()> {
     let (Ok(own), Some(Ok(above))) = (mode(path), parent.map(mode)) else {
         return Ok(());
     };
-    if own & OTHERS == 0 || above & SEARCH == 0 {
+    if own & GROUP_AND_OTHERS == 0 || above & DIRECTORY_SEARCH == 0 {
         return Ok(());
     }
     let (path, own) = (path.display(), own & 0o777);

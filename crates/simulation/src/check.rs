@@ -15,9 +15,9 @@ use crate::users::{self, ClusterHistory, Wanted};
 pub type Violation = String;
 
 /// Maximum time to settle after the last fault.
-const SETTLE: Duration = Duration::from_secs(900);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(900);
 /// Maximum delay of the API behind the engine.
-const BEHIND: Duration = Duration::from_secs(2);
+const MAX_API_DELAY: Duration = Duration::from_secs(2);
 
 async fn rows(db: &Db, sql: &str) -> Result<Vec<Row>, Violation> {
     db.query(sql, vec![]).await.map_err(|e| e.to_string())
@@ -37,7 +37,7 @@ fn text(row: &Row, column: &str) -> String {
 /// # Errors
 /// The rows that violate it.
 pub async fn settles(db: &Db) -> Result<(), Violation> {
-    let end = Instant::now() + SETTLE;
+    let end = Instant::now() + SETTLE_TIMEOUT;
     loop {
         let busy = in_progress(db).await?;
         if busy.is_empty() {
@@ -349,7 +349,7 @@ pub async fn truth(db: &Db, engine: &Simulator) -> Result<(), Violation> {
         .kill(&victim.name, 137, false)
         .await
         .map_err(|e| e.to_string())?;
-    sleep(BEHIND).await;
+    sleep(MAX_API_DELAY).await;
     let views: BTreeMap<String, ContainerState> = containers(engine)
         .await?
         .into_iter()

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::rng::SeededRng;
 
 /// The tasks of a resumed machine continue within this time.
-const RESUME: Duration = Duration::from_millis(2500);
+const MAX_RESUME_DELAY: Duration = Duration::from_millis(2500);
 
 /// Start time of every simulation, microseconds since the epoch.
 const BEGIN: i64 = 1_790_000_000_000_000;
@@ -195,7 +195,7 @@ impl<F: Future> Future for Within<F> {
             self.pause = state
                 .suspended
                 .as_ref()
-                .map(|rng| Box::pin(sleep(rng.time(Duration::ZERO, RESUME))));
+                .map(|rng| Box::pin(sleep(rng.time(Duration::ZERO, MAX_RESUME_DELAY))));
         }
         if let Some(pause) = &mut self.pause {
             if pause.as_mut().poll(cx).is_pending() {

@@ -23,11 +23,11 @@ use crate::trace::Trace;
 use crate::users::{ClusterHistory, Servers, User};
 
 /// Duration of user activity and faults.
-const BUSY: Duration = Duration::from_secs(150);
+const FAULT_DURATION: Duration = Duration::from_secs(150);
 
 /// Time after the last fault until all servers watch the events of the engine
 /// again.
-const FOLLOWED: Duration = Duration::from_secs(60);
+const WATCH_RECOVERY: Duration = Duration::from_secs(60);
 
 /// A safeguard that can be disabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -181,7 +181,7 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
     #[expect(clippy::disallowed_methods, reason = "the handles are awaited")]
     for number in 0..rng.number(1, 4) {
         let user = User::new(number, &servers, &SeededRng::of(seed, 10 + number), trace);
-        users.push(tokio::spawn(user.run_agent(BUSY)));
+        users.push(tokio::spawn(user.run_agent(FAULT_DURATION)));
     }
     operate(&shared, &servers, &SeededRng::of(seed, 3), trace).await;
     faults.end();
@@ -210,7 +210,7 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
     let server = get(&servers, 0).ok_or("no server runs")?;
     check::last_operation_wins(&server, &engine, &histories).await?;
     // Watchers of engine events that failed last wait before the next attempt.
-    sleep(FOLLOWED).await;
+    sleep(WATCH_RECOVERY).await;
     check::truth(&db, &engine).await?;
     for number in 0..count {
         if let Some(server) = take(&servers, number) {
@@ -255,7 +255,7 @@ async fn boot(shared: &Shared, servers: &Servers, number: usize, rng: &SeededRng
 
 /// Kills, stops and starts servers, and restarts the engine.
 async fn operate(shared: &Shared, servers: &Servers, rng: &SeededRng, trace: &Trace) {
-    let end = tokio::time::Instant::now() + BUSY;
+    let end = tokio::time::Instant::now() + FAULT_DURATION;
     let count = servers.lock().unwrap_or_else(PoisonError::into_inner).len();
     let busy = rng.seconds(4, 40);
     while tokio::time::Instant::now() < end {

@@ -15,7 +15,7 @@ use crate::node::{self, NodeStatus, Task, TaskKind, TaskStatus};
 
 /// Time added to the deadline of a task before another manager may claim it,
 /// microseconds.
-const GRACE: i64 = 5_000_000;
+const CLAIM_GRACE: i64 = 5_000_000;
 
 /// Claims the next task for this manager, except the tasks in `has`. Workers
 /// get no tasks.
@@ -50,7 +50,7 @@ pub(crate) async fn next_task(
         let Some(kind) = kind(t, view)? else {
             continue;
         };
-        let until = t.deadline + GRACE;
+        let until = t.deadline + CLAIM_GRACE;
         if !mine || t.taken_until != until {
             let name = &caller.node.name;
             let taken = db::write!(d.db, |tx| node::table::claim_task(tx, t, name, until).await)?;

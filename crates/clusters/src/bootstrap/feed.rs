@@ -23,7 +23,7 @@ use crate::join_secrets::{JoinSecrets, open_join_secrets};
 use crate::node::{NodeBrief, NodeStatus, Task, brief};
 
 /// Minimum interval between two reads of the same cluster.
-const GAP: Duration = Duration::from_millis(50);
+const MIN_READ_INTERVAL: Duration = Duration::from_millis(50);
 /// Delay after a failed read.
 const RETRY: Duration = Duration::from_secs(1);
 /// Interval of the resync, which compares the marks of all clusters that have
@@ -248,7 +248,7 @@ async fn follow(d: &ClustersDeps, feed: &Feed) {
                 continue;
             }
         }
-        sleep(GAP).await;
+        sleep(MIN_READ_INTERVAL).await;
         tokio::select! {
             biased;
             _ = wakes.changed() => {}

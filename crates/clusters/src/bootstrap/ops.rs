@@ -190,7 +190,7 @@ pub(crate) async fn observed(
     seen: &Observed,
 ) -> Result<()> {
     require_master(caller)?;
-    for _ in 0..health::RACES {
+    for _ in 0..health::REPORT_ATTEMPTS {
         if record_observation(d, caller, seen).await? {
             return Ok(());
         }

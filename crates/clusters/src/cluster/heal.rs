@@ -7,7 +7,7 @@ use kernel::{Ctx, Result};
 use super::apply::start_resize::{Resize, start_resize};
 use super::model::Cluster;
 use super::plan::selection;
-use super::servers::{Situation, Unavailable};
+use super::servers::{Infrastructure, Unavailable};
 use super::{KIND, health, table};
 use crate::ClustersDeps;
 use crate::coe::Coe;
@@ -57,7 +57,7 @@ pub(crate) async fn resize_to_current_size(
     c: &Cluster,
 ) -> Result<()> {
     let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
-    let situation = Situation::load(d, c).await?;
+    let infrastructure = Infrastructure::load(d, c).await?;
     db::fenced!(d.db, lease, |tx| {
         let Some(cluster) = table::lock(tx, &c.uuid).await? else {
             return Ok(());
@@ -72,6 +72,6 @@ pub(crate) async fn resize_to_current_size(
             sizes: &workers.map(|g| (g.name.clone(), g.node_count)).collect(),
             leave: &[],
         };
-        start_resize(tx, d, &ctx, cluster, &resize, &situation).await
+        start_resize(tx, d, &ctx, cluster, &resize, &infrastructure).await
     })
 }

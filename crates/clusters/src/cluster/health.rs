@@ -16,7 +16,7 @@ use crate::node::{self, Node};
 use crate::{ClustersDeps, certificate};
 
 /// New values of `health_status` and `health_status_reason`.
-pub(crate) type Verdict = (&'static str, Value);
+pub(crate) type HealthUpdate = (&'static str, Value);
 
 /// Whether a controller inside the cluster sets its health.
 pub(crate) fn is_health_delegated(c: &Cluster) -> Result<bool> {
@@ -24,7 +24,7 @@ pub(crate) fn is_health_delegated(c: &Cluster) -> Result<bool> {
 }
 
 /// Maximum number of attempts when masters report concurrently.
-pub(crate) const RACES: usize = 8;
+pub(crate) const REPORT_ATTEMPTS: usize = 8;
 /// Problem text of a restarted master that has not reported yet.
 const NOT_REPORTED_YET: &str = "no report since its server stopped";
 
@@ -38,7 +38,7 @@ pub(crate) async fn evaluate_health(
     d: &ClustersDeps,
     c: &Cluster,
     reports: &mut MasterReports,
-) -> Result<Verdict> {
+) -> Result<HealthUpdate> {
     let nodes = node::table::of_cluster(&d.db, &c.uuid).await?;
     let ctx = Ctx::for_project(kernel::ids::request_id(), &c.project_id);
     let servers = servers::of_cluster(d, &ctx, c).await?;
@@ -89,7 +89,7 @@ fn health_from_reports(
     nodes: &[Node],
     servers: &[Server],
     reports: &MasterReports,
-) -> Verdict {
+) -> HealthUpdate {
     let wanted = || nodes.iter().filter(|n| n.status.wanted());
     let lost = nodes_without_running_server(nodes, servers);
     let is_lost = |name: &str| lost.iter().any(|(n, _)| n.name == name);
@@ -171,7 +171,7 @@ pub(crate) async fn refresh_health(d: &ClustersDeps, lease: &Lease, c: &Cluster)
     if is_health_delegated(c)? {
         return Ok(());
     }
-    for _ in 0..RACES {
+    for _ in 0..REPORT_ATTEMPTS {
         if refresh_once(d, lease, c).await? {
             return Ok(());
         }

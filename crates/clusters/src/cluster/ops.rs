@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::model::{Cluster, Intent};
 use super::operation::{same_generation, start};
-use super::servers::Situation;
+use super::servers::Infrastructure;
 use super::{KIND, resize, table, wire};
 use crate::ClustersDeps;
 use crate::authorized::Authorized;
@@ -74,10 +74,10 @@ pub(crate) async fn update(
 ) -> Result<()> {
     let sizes = touches(changes, &["node_count"]);
     let health = touches(changes, &["health_status", "health_status_reason"]);
-    let situation = if sizes {
-        Situation::load(d, cluster).await?
+    let infrastructure = if sizes {
+        Infrastructure::load(d, cluster).await?
     } else {
-        Situation::default()
+        Infrastructure::default()
     };
     db::write!(d.db, |tx| {
         // A change of the health alone needs no reconciliation.
@@ -110,7 +110,7 @@ pub(crate) async fn update(
                 leave: &[],
                 rollback,
             };
-            resize::accept(tx, d, ctx, row, &request, &situation).await?;
+            resize::accept(tx, d, ctx, row, &request, &infrastructure).await?;
         }
         Ok(())
     })

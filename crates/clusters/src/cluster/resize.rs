@@ -7,7 +7,7 @@ use kernel::{Ctx, Error, Result};
 
 use super::apply::start_resize::{Resize, start_resize};
 use super::model::Cluster;
-use super::servers::Situation;
+use super::servers::Infrastructure;
 use super::wire::ResizeBody;
 use super::{KIND, operation, table};
 use crate::ClustersDeps;
@@ -23,7 +23,7 @@ pub(crate) async fn resize(
     body: ResizeBody,
 ) -> Result<()> {
     let leave = server_names(d, c, body.leave).await?;
-    let situation = Situation::load(d, c).await?;
+    let infrastructure = Infrastructure::load(d, c).await?;
     let request = ResizeRequest {
         group: body.group.as_deref().unwrap_or(default::WORKER),
         count: body.count,
@@ -34,7 +34,7 @@ pub(crate) async fn resize(
         db::mark_now(tx, KIND, &c.uuid).await?;
         tx.write_receipt().await?;
         let cluster = operation::lock_unchanged(tx, c).await?;
-        accept(tx, d, ctx, cluster, &request, &situation).await
+        accept(tx, d, ctx, cluster, &request, &infrastructure).await
     })
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn accept(
     ctx: &Ctx,
     cluster: Cluster,
     request: &ResizeRequest<'_>,
-    situation: &Situation,
+    infrastructure: &Infrastructure,
 ) -> Result<()> {
     let groups = nodegroup::table::of_cluster_tx(tx, &cluster.uuid).await?;
     let Some(g) = groups
@@ -98,7 +98,7 @@ pub(crate) async fn accept(
         sizes: &BTreeMap::from([(g.name.clone(), request.count)]),
         leave: request.leave,
     };
-    start_resize(tx, d, ctx, cluster, &resize, situation).await?;
+    start_resize(tx, d, ctx, cluster, &resize, infrastructure).await?;
     if request.rollback {
         table::set_rollback(tx, &uuid, Some(before), None).await?;
     }

@@ -45,15 +45,15 @@ impl Unavailable {
     }
 }
 
-/// What a change of the nodes of a Kubernetes cluster depends on; empty for a
-/// swarm.
+/// The networks and the unavailable servers of a Kubernetes cluster, on which a
+/// change of its nodes depends; empty for a swarm.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Situation {
+pub(crate) struct Infrastructure {
     pub(crate) networks: Option<Networks>,
     pub(crate) servers: Unavailable,
 }
 
-impl Situation {
+impl Infrastructure {
     /// # Errors
     /// Fails if the database or compute fails.
     pub(crate) async fn load(d: &ClustersDeps, c: &Cluster) -> Result<Self> {

@@ -6,9 +6,9 @@ use crate::api::ServerStatus;
 
 /// A container that exits within this time after its start has failed to start,
 /// even if the engine restarts it repeatedly (microseconds).
-const START: i64 = 30_000_000;
+const STARTUP_TIME: i64 = 30_000_000;
 /// Exit code after SIGKILL.
-const KILLED: i64 = 137;
+const EXIT_CODE_SIGKILL: i64 = 137;
 
 /// Result of an assessment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +21,10 @@ pub(crate) enum Assessment {
 /// Assesses the container of a server that was launched `age` microseconds ago
 /// (`None`: it is being built).
 pub(crate) fn assess(view: &ContainerView, age: Option<i64>) -> Assessment {
-    let starting = age.is_none_or(|a| a < START);
+    let starting = age.is_none_or(|a| a < STARTUP_TIME);
     // A SIGKILL that was not caused by lack of memory was sent on purpose and
     // is not a failed start.
-    let intended = !view.oom_killed && view.exit_code == Some(KILLED);
+    let intended = !view.oom_killed && view.exit_code == Some(EXIT_CODE_SIGKILL);
     let died = view.oom_killed || view.exit_code.is_some_and(|c| c != 0);
     match view.state {
         ContainerState::Running if starting && view.restarts > 0 => Assessment::Failed(why(view)),
@@ -82,7 +82,7 @@ mod tests {
     fn states_mean_statuses() {
         use ContainerState as C;
         use ServerStatus as S;
-        let late = Some(START);
+        let late = Some(STARTUP_TIME);
         let is = |v: &ContainerView, age| match assess(v, age) {
             Assessment::Is(s) => Some(s),
             Assessment::Failed(_) => None,

@@ -13,10 +13,10 @@ use super::worker::{RETRY, RunError, Servers};
 use crate::{host, ledger};
 
 /// The engine is still using a container or a volume.
-const BUSY: Duration = Duration::from_millis(200);
+const IN_USE_RETRY: Duration = Duration::from_millis(200);
 /// The removal fails after this time if the engine keeps refusing, for example
 /// because another container uses a volume; microseconds.
-const REFUSED: i64 = 600_000_000;
+const REFUSAL_TIMEOUT: i64 = 600_000_000;
 
 impl Servers {
     pub(super) async fn remove(&self, lease: &Lease, s: &ServerRow) -> Result<Next> {
@@ -86,7 +86,7 @@ impl Servers {
         let now = clock::now_micros();
         let since = s.trouble_since.unwrap_or(now);
         let refused = !e.is_transient();
-        if refused && now - since > REFUSED {
+        if refused && now - since > REFUSAL_TIMEOUT {
             let text = format!(
                 "server {} could not be removed: {}; delete it again once that is resolved",
                 s.name, e.message
@@ -105,7 +105,7 @@ impl Servers {
         );
         self.report(lease, s, &text, Some(since)).await?;
         let least = if e.kind == Kind::Conflict {
-            BUSY
+            IN_USE_RETRY
         } else {
             RETRY
         };

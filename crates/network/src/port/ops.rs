@@ -13,13 +13,13 @@ use crate::{NetworkService, network, subnet};
 /// Kind for generations and tombstones.
 const KIND: &str = "port";
 /// Number of attempts after another server chose the same address.
-const TRIES: usize = 64;
+const MAX_ATTEMPTS: usize = 64;
 
 #[async_trait]
 impl Ports for NetworkService {
     async fn create(&self, ctx: &Ctx, new: NewPort) -> Result<Port> {
         check_may_own(ctx, &new.project_id)?;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             match self.try_port(ctx, &new).await {
                 Err(e) if e.kind == Kind::AlreadyExists => {
                     if let Some(found) = table::get(&self.db, &new.id).await? {

@@ -14,7 +14,7 @@ use crate::{NetworkService, network};
 /// Kind for generations and tombstones.
 const KIND: &str = "subnet";
 /// Number of attempts after another server chose the same range.
-const TRIES: usize = 16;
+const MAX_ATTEMPTS: usize = 16;
 
 #[async_trait]
 impl Subnets for NetworkService {
@@ -26,7 +26,7 @@ impl Subnets for NetworkService {
         }
         let machine = self.machine_ranges().await?;
         let asked = new.cidr.as_deref().map(parse_cidr).transpose()?;
-        for skip in 0..TRIES {
+        for skip in 0..MAX_ATTEMPTS {
             match self.try_subnet(ctx, &new, asked, &machine, skip).await {
                 // SQLite has a single writer, so the first attempt succeeds.
                 Err(e) if e.kind == Kind::AlreadyExists => {

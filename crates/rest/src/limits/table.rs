@@ -15,7 +15,7 @@ pub(super) type Id = u64;
 /// How long a connection has to send its request before another one may take its
 /// place. A burst of connections waits meanwhile, because it would otherwise
 /// replace clients whose requests are on the way.
-const GRACE: Duration = Duration::from_millis(50);
+const REQUEST_GRACE: Duration = Duration::from_millis(50);
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,7 +203,7 @@ impl Table {
         let victim = self.all.queue.victim(self.unauthenticated);
         let open = victim.and_then(|id| self.open.get(&id));
         open.map_or(Duration::ZERO, |open| {
-            GRACE.saturating_sub(open.since.elapsed())
+            REQUEST_GRACE.saturating_sub(open.since.elapsed())
         })
     }
 

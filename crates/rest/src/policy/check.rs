@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use kernel::{Ctx, Scope, Target};
 
 /// Maximum depth of a rule with the rules that it refers to.
-const DEPTH: usize = 32;
+const MAX_DEPTH: usize = 32;
 /// Maximum number of checks of one decision: rules that refer to others several
 /// times multiply.
-const STEPS: u32 = 10_000;
+const MAX_CHECKS: u32 = 10_000;
 
 /// A parsed expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Decision<'_> {
     /// denies the whole rule, since under a `not` a denial would allow.
     pub(super) fn decide(&mut self, check: &Check, depth: usize) -> Option<bool> {
         self.steps += 1;
-        if depth > DEPTH || self.steps > STEPS {
+        if depth > MAX_DEPTH || self.steps > MAX_CHECKS {
             return None;
         }
         match check {

@@ -21,9 +21,9 @@ use super::channel::Channel;
 /// Time to initialise or join a swarm, as measured.
 const JOIN: Duration = Duration::from_millis(300);
 /// Joins within this time are reported in one list.
-const CALM: Duration = Duration::from_millis(200);
+const JOIN_BATCH_TIME: Duration = Duration::from_millis(200);
 /// Interval of repeated reports without an event.
-const SLOW: Duration = Duration::from_secs(10);
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(500);
 
 pub(super) struct Agent {
@@ -197,8 +197,8 @@ impl Agent {
                 },
                 Err(e) => tracing::debug!(error = %e, "simulated members"),
             }
-            let _ = tokio::time::timeout(SLOW, self.changed.notified()).await;
-            sleep(CALM).await;
+            let _ = tokio::time::timeout(REPORT_INTERVAL, self.changed.notified()).await;
+            sleep(JOIN_BATCH_TIME).await;
         }
     }
 

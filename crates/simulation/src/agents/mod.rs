@@ -19,7 +19,7 @@ use agent::Agent;
 use agent_host::AgentHost;
 
 /// Interval of heartbeats and of the search for agents of dead processes.
-const BEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs agents until the tasks stop.
 pub fn start(simulator: Arc<Simulator>, router: Router, tasks: &Tasks) {
@@ -38,7 +38,7 @@ pub fn start(simulator: Arc<Simulator>, router: Router, tasks: &Tasks) {
     }));
     let (inner, token) = (tasks.clone(), tasks.token());
     tasks.spawn("simulated agents", async move {
-        let mut beat = tokio::time::interval(BEAT);
+        let mut beat = tokio::time::interval(HEARTBEAT_INTERVAL);
         loop {
             tokio::select! {
                 biased;

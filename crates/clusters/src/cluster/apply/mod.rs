@@ -24,7 +24,7 @@ use super::signal;
 use run::Run;
 
 /// Number of attempts to create a stack before the cluster fails.
-const TRIES: i64 = 6;
+const CREATE_ATTEMPTS: i64 = 6;
 /// Performs one step, and returns when the reconciler runs again.
 ///
 /// # Errors
@@ -77,7 +77,9 @@ async fn repeat_signal(run: &Run<'_>, node: &str) -> Result<Next> {
 async fn end_if_refused(run: &Run<'_>, done: Result<Next>) -> Result<Next> {
     match done {
         Err(e) if e.is_transient() => Err(e),
-        Err(e) if matches!(e.kind, Kind::Internal) && run.lease.attempts < TRIES => Err(e),
+        Err(e) if matches!(e.kind, Kind::Internal) && run.lease.attempts < CREATE_ATTEMPTS => {
+            Err(e)
+        }
         Err(e) => {
             tracing::warn!(cluster = run.cluster.uuid, error = %e, "the stack was refused");
             if is_rollback_requested(&run.cluster) {

@@ -10,7 +10,7 @@ use super::{cancel, nodes};
 use crate::cluster::model::Intent;
 use crate::cluster::plan::nodes::{Members, roll_back as plan};
 use crate::cluster::plan::{NodeStep, settle};
-use crate::cluster::servers::Situation;
+use crate::cluster::servers::Infrastructure;
 use crate::cluster::{KIND, operation, table};
 use crate::node;
 use crate::nodegroup::{self, default};
@@ -20,12 +20,22 @@ pub(super) async fn roll_back(run: &Run<'_>, why: &str) -> Result<()> {
     if c.sent_generation < c.generation {
         return cancel::cancel(run, why).await;
     }
-    let situation = Situation::load(run.d, c).await?;
-    db::fenced!(run.d.db, run.lease, |tx| start(tx, run, &situation, why)
-        .await)
+    let infrastructure = Infrastructure::load(run.d, c).await?;
+    db::fenced!(run.d.db, run.lease, |tx| start(
+        tx,
+        run,
+        &infrastructure,
+        why
+    )
+    .await)
 }
 
-async fn start(tx: &mut Fenced, run: &Run<'_>, situation: &Situation, why: &str) -> Result<()> {
+async fn start(
+    tx: &mut Fenced,
+    run: &Run<'_>,
+    infrastructure: &Infrastructure,
+    why: &str,
+) -> Result<()> {
     let c = &run.cluster;
     let Some(mut cluster) = table::lock(tx, &c.uuid).await? else {
         return Ok(());
@@ -43,9 +53,9 @@ async fn start(tx: &mut Fenced, run: &Run<'_>, situation: &Situation, why: &str)
         cluster: c,
         groups: &groups,
         nodes: &all,
-        networks: situation.networks.as_ref(),
-        gone: &situation.servers.gone,
-        dead: &situation.servers.dead,
+        networks: infrastructure.networks.as_ref(),
+        gone: &infrastructure.servers.gone,
+        dead: &infrastructure.servers.dead,
     };
     let sizes = c.rollback.map(default::sizes).unwrap_or_default();
     let steps = plan(before, &sizes)?;

@@ -10,7 +10,7 @@ use crate::ClustersDeps;
 use crate::cluster::model::{Cluster, Intent};
 use crate::cluster::operation;
 use crate::cluster::plan::nodes::{Members, resize};
-use crate::cluster::servers::Situation;
+use crate::cluster::servers::Infrastructure;
 use crate::notify::{self, Outcome};
 use crate::{node, nodegroup};
 
@@ -31,7 +31,7 @@ pub(crate) async fn start_resize(
     ctx: &Ctx,
     mut cluster: Cluster,
     change: &Resize<'_>,
-    situation: &Situation,
+    infrastructure: &Infrastructure,
 ) -> Result<()> {
     let uuid = cluster.uuid.clone();
     let mut groups = nodegroup::table::of_cluster_tx(tx, &uuid).await?;
@@ -41,9 +41,9 @@ pub(crate) async fn start_resize(
         cluster: &cluster,
         groups: &groups,
         nodes: &all,
-        networks: situation.networks.as_ref(),
-        gone: &situation.servers.gone,
-        dead: &situation.servers.dead,
+        networks: infrastructure.networks.as_ref(),
+        gone: &infrastructure.servers.gone,
+        dead: &infrastructure.servers.dead,
     };
     let steps = resize(before, change.sizes, change.leave)?;
     operation::start(tx, &mut cluster, Intent::Resize, None).await?;

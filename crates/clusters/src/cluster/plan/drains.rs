@@ -9,7 +9,7 @@ use crate::node::{Task, TaskKind, TaskStatus};
 
 /// Time that an agent gets to report a drain that it gave up at its deadline,
 /// microseconds.
-const LATE: i64 = 15_000_000;
+const DRAIN_REPORT_GRACE: i64 = 15_000_000;
 
 /// Whether the task is a drain whose removal was not sent to the stack yet.
 pub(super) fn is_current(c: &Cluster, t: &Task) -> bool {
@@ -20,7 +20,8 @@ pub(super) fn is_current(c: &Cluster, t: &Task) -> bool {
 /// stack waits for has succeeded.
 pub(super) fn decide(c: &Cluster, seen: Observed<'_>) -> Option<Step> {
     let drains: Vec<&Task> = seen.tasks.iter().filter(|t| is_current(c, t)).collect();
-    let late = |t: &&&Task| t.status == TaskStatus::Pending && t.deadline + LATE <= seen.now;
+    let late =
+        |t: &&&Task| t.status == TaskStatus::Pending && t.deadline + DRAIN_REPORT_GRACE <= seen.now;
     let fault = match drains.iter().find(|t| t.status == TaskStatus::Failed) {
         Some(t) => Some(format!(
             "Node {}: step drain failed: {}",
@@ -43,7 +44,7 @@ pub(super) fn decide(c: &Cluster, seen: Observed<'_>) -> Option<Step> {
         )));
     }
     let waiting = || drains.iter().filter(|t| t.status == TaskStatus::Pending);
-    let until = waiting().map(|t| t.deadline + LATE).min()?;
+    let until = waiting().map(|t| t.deadline + DRAIN_REPORT_GRACE).min()?;
     let names: Vec<&str> = waiting().map(|t| t.node.as_str()).collect();
     Some(Step::WaitUntil(
         until,

@@ -33,7 +33,7 @@ pub(crate) const WORKER_RAM: u64 = 256;
 const DRAIN_SECONDS: i64 = 120;
 
 /// Ports of the nodes that the API server cannot use.
-const TAKEN: &[i64] = &[2379, 2380, 10248, 10249, 10250, 10256, 10257, 10259];
+const RESERVED_PORTS: &[i64] = &[2379, 2380, 10248, 10249, 10250, 10256, 10257, 10259];
 
 pub(crate) fn check_template(template: &TemplateOptions<'_>, ranges: &RangePools) -> Result<()> {
     if template.tls_disabled {
@@ -50,7 +50,7 @@ pub(crate) fn check_template(template: &TemplateOptions<'_>, ranges: &RangePools
         ));
     }
     if let Some(port) = template.apiserver_port
-        && (TAKEN.contains(&port) || (30000..=32767).contains(&port))
+        && (RESERVED_PORTS.contains(&port) || (30000..=32767).contains(&port))
     {
         return Err(bad_request(
             "apiserver_port",
