@@ -1,12 +1,13 @@
-# Tries, as root in a node, what leads to the host or changes it. Every attempt
-# is harmless where it succeeds: it writes back the value that it has read, passes
-# arguments that the kernel refuses after the check of privileges, or undoes what
-# it did. Prints a line per way: its key, `possible`, `refused` or `absent` (this
-# kernel or machine does not have it), and what was seen.
+# Tries, as root in a node, the ways to access or change the host. Every attempt is
+# harmless if it succeeds: it writes back the value that it has read, passes arguments
+# that the kernel refuses after the check of privileges, or undoes its changes. Prints
+# a line for each way: its key, `possible`, `refused` or `absent` (this kernel or
+# machine does not have it), and the observation.
 #
 # Environment: DISK (MAJOR:MINOR of a disk of the host), FSTYPE, CANARY (a file
-# below its root, and in CANARY_TEXT what is in it), SOCKET (that of the engine,
-# below that root), ENGINE (its id), MARK (an argument of a process of the host).
+# below its root), CANARY_TEXT (the contents of this file), SOCKET (the socket of the
+# engine, below that root), ENGINE (its id), MARK (an argument of a process of the
+# host).
 use strict;
 use warnings;
 no warnings "portable";
@@ -58,8 +59,8 @@ sub report {
     say_state($key, state_of($errno), $errno ? "$!" : "");
 }
 
-# A system call that needs a capability: without it the way is closed, also where
-# the kernel does not have the call. `@passed`: errors that come after the check.
+# A system call that needs a capability. Without it the way is refused, also if the
+# kernel does not have the call. `@passed`: errors that occur after the check.
 sub gated {
     my ($key, $capability, $errno, @passed) = @_;
     if (!($held >> $bit{$capability} & 1)) {
@@ -103,18 +104,18 @@ sub opens {
     my $path = "$dir/$key";
     return say_state($key, "refused", "mknod") unless node($path, $type, $major, $minor);
     my $errno = open(my $in, "<", $path) ? 0 : $! + 0;
-    # That the device has no driver is found after the check of privileges.
+    # The kernel detects that the device has no driver after the check of privileges.
     return say_state($key, $errno == $ENXIO || $errno == $ENODEV ? "possible" : state_of($errno), $errno ? "$!" : "");
 }
 
-# Whether the file of the host is there, below a mount of its disk.
+# Whether the file of the host exists, below a mount of its disk.
 sub canary {
     open(my $in, "<", "$_[0]/$ENV{CANARY}") or return 0;
     my $text = <$in> // "";
     return $text eq $ENV{CANARY_TEXT};
 }
 
-# Gives the node a device rule; returns whether the kernel took it.
+# Gives the node a device rule; returns whether the kernel accepted it.
 sub allow {
     open(my $out, ">", "/sys/fs/cgroup/devices/devices.allow") or return 0;
     defined syswrite($out, $_[0]) or return 0;
@@ -176,7 +177,7 @@ loop_devices();
 { my (undef, $e) = call("iopl", 3); gated("iopl", "SYS_RAWIO", $e); }
 { my (undef, $e) = call("init_module", 0, 0, "\0"); gated("module", "SYS_MODULE", $e, $EINVAL, 14, 8); }
 { my (undef, $e) = call("kexec_load", 0, 0, 0, 0); gated("kexec", "SYS_BOOT", $e); }
-# CAD_OFF; in a PID namespace the kernel knows no such command.
+# CAD_OFF; in a PID namespace the kernel does not have this command.
 { my (undef, $e) = call("reboot", 0xfee1dead, 672274793, 0, 0); gated("reboot", "SYS_BOOT", $e, $EINVAL); }
 {
     my $now = "\0" x 256;
@@ -225,7 +226,7 @@ report("sysrq", open(my $sysrq, ">", "/proc/sysrq-trigger") ? 0 : $! + 0);
     report("limits", $own ? write_back($own) : $ENOENT);
 }
 {
-    # Of a hierarchy that exists, and of one that nobody has mounted yet.
+    # Tries existing hierarchies, and those that are not mounted yet.
     my ($found, $tried, $last) = (0, 0, $ENOENT);
     for my $controller (qw(memory devices pids net_cls net_prio perf_event hugetlb misc rdma)) {
         my $at = "$dir/cgroup-$controller";
@@ -257,6 +258,6 @@ for my $type (qw(debugfs tracefs)) {
     my ($got, $e) = call("perf_event_open", $attributes, -1, 0, -1, 0);
     report("perf", $got >= 0 ? 0 : $e);
 }
-# That the path is none is found after the check.
+# The kernel detects that the path does not exist after the check of privileges.
 { my (undef, $e) = call("swapoff", "$dir/none\0"); say_state("swap", $e == $EPERM ? "refused" : "possible", ""); }
 { my $e = setpriority(0, 0, -1) ? 0 : $! + 0; report("priority", $e); }

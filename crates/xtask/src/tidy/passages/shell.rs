@@ -1,4 +1,4 @@
-//! Shell scripts: their comments.
+//! Shell scripts and other files with comments after `#`: TOML, Perl.
 
 use super::{Paragraphs, Passage};
 

@@ -39,7 +39,7 @@ fn files_are_chosen_by_path() {
     for path in [
         "images/kubernetes/etcd/go.mod",
         "tests/requirements.txt",
-        "docs/edges.toml",
+        "crates/a/src/b.rs",
     ] {
         assert!(reader(path).is_none(), "{path}");
     }
@@ -130,6 +130,13 @@ fn other_literals_of_python_are_not_searched() {
 fn comments_of_shell_scripts_are_searched() {
     let text = "#!/bin/sh\n# It is told\n# to whoever\n\necho told # and told\n";
     assert_eq!(lines("x", text), [2, 3, 5]);
+    assert_eq!(
+        lines(
+            "docs/edges.toml",
+            "# It is told.\na = [] # told\nb = \"#told\"\n"
+        ),
+        [1, 2]
+    );
     for text in [
         "echo told",
         "echo \"a # told\" 'b # told'",
