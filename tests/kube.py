@@ -35,7 +35,7 @@ def client(directory):
 
 
 class Kubectl:
-    """kubectl with the kubeconfig that lies in `directory`."""
+    """kubectl with the kubeconfig in `directory`."""
 
     def __init__(self, directory):
         self.bin = client(directory)

@@ -66,11 +66,11 @@ def project_role(callers):
     return f"projects/{callers.home}"
 
 
-def domain_role(_world):
+def domain_role(_callers):
     return "domains/default"
 
 
-def system_role(_world):
+def system_role(_callers):
     return "system"
 
 
@@ -260,7 +260,7 @@ def test_every_route_answers_every_caller_as_recorded(callers, request):
 
 
 def test_access_follows_from_the_documents(callers):
-    """Public routes are the only ones without a token; nobody of another
+    """Public routes are the only ones without a token; no user of another
     project changes or sees an object of this one."""
     document = callers.server.call("GET", "/openapi.json", cloud=None).body
     golden = read_golden()

@@ -21,7 +21,7 @@ def access(operation):
     [(kind, text)] = operation["x-access"].items()
     if kind == "policy":
         return f"`{text}`"
-    return {"public": "everybody: ", "token": "any token: ", "own": "own authentication: "}[kind] + text
+    return {"public": "no token: ", "token": "any token: ", "own": "own authentication: "}[kind] + text
 
 
 def pages(document):

@@ -44,7 +44,7 @@ pub(crate) async fn update(state: &State, id: &str, fields: CommonFields) -> Res
     // Keystone allows it, although it locks out all users permanently.
     if fields.enabled == Some(false) && id == "default" {
         return Err(Error::forbidden(
-            "Cannot disable the default domain: nobody could log in to enable it again.",
+            "Cannot disable the default domain: no user could log in to enable it again.",
         ));
     }
     let stored = db::write!(state.db, |tx| {

@@ -55,7 +55,7 @@ pub(crate) fn routes() -> Vec<Route<State>> {
             Access::Public(
                 "A user whose password has expired has no token; the old password authenticates.",
             ),
-            "Change one's own password.",
+            "Change the password of a user who knows it.",
             password,
         ),
         get(

@@ -152,7 +152,7 @@ impl Server {
             }
             ServerStatus::Deleting => Err(StepError::failed(
                 "ResourceInError",
-                "The server is being deleted by somebody else.",
+                "The server is being deleted by another caller.",
             )),
             status => {
                 let what = server.progress.clone();

@@ -44,7 +44,7 @@ pub fn service(native: Native, auth: Arc<dyn rest::Authenticator>) -> Result<Ser
         get(
             "/jeroboam/v1/leaks",
             &policy::LIST_LEAKS,
-            "List what the engine has and the ledger has not, and the other way round.",
+            "List objects that only the engine or only the database has.",
             leaks,
         ),
         get(
@@ -62,7 +62,7 @@ pub fn service(native: Native, auth: Arc<dyn rest::Authenticator>) -> Result<Ser
         post(
             "/jeroboam/v1/images",
             &policy::REGISTER_IMAGE,
-            "Register a node image that others have made.",
+            "Register an existing node image.",
             register,
         ),
         post(

@@ -32,12 +32,6 @@ const ROOTS: &[&str] = &[
 /// Pages that programs write from texts of the code. A fault is corrected there.
 const GENERATED: &[&str] = &["docs/parity/", "docs/kubernetes-conformance.md"];
 
-/// Banned words that a folder may still use.
-const TOLERATED: &[(&str, &str)] = &[
-    // The fixture of the API tests, until it is renamed together with its uses.
-    ("tests/api/", "world"),
-];
-
 /// The findings in all documents and scripts.
 pub fn scan(root: &Path) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
@@ -60,7 +54,6 @@ pub fn banned_words(path: &str, passages: &[Passage]) -> Vec<Finding> {
     let mut found: Vec<Finding> = std::iter::once(&Passage::of_line(0, name))
         .chain(passages)
         .flat_map(|passage| language::banned().all_in(passage))
-        .filter(|(_, word)| !is_tolerated(path, word))
         .map(|(line, word)| Finding {
             path: path.to_owned(),
             line,
@@ -72,12 +65,6 @@ pub fn banned_words(path: &str, passages: &[Passage]) -> Vec<Finding> {
     found.sort_by_key(|f| f.line);
     found.dedup();
     found
-}
-
-fn is_tolerated(path: &str, word: &str) -> bool {
-    TOLERATED
-        .iter()
-        .any(|(folder, tolerated)| path.starts_with(folder) && word == *tolerated)
 }
 
 type Reader = fn(&str, &str) -> Vec<Passage>;

@@ -145,10 +145,3 @@ fn comments_of_shell_scripts_are_searched() {
         assert_eq!(lines("images/a.sh", text), [0; 0], "{text}");
     }
 }
-
-#[test]
-fn a_tolerated_word_is_permitted_in_its_folder_only() {
-    assert_eq!(lines("tests/api/a.py", "def test(world): pass"), [0; 0]);
-    assert_eq!(lines("tests/api/a.py", "def test(told): pass"), [1]);
-    assert_eq!(lines("tests/real/a.py", "def test(world): pass"), [1]);
-}
