@@ -5,7 +5,7 @@ use nodewire::{JoinTicket, bounds};
 use serde::{Deserialize, Serialize};
 
 use crate::node;
-use crate::{ClustersDeps, tokens};
+use crate::{ClusterId, ClustersDeps, tokens};
 
 /// Join secrets as stored (sealed).
 #[derive(Serialize, Deserialize)]
@@ -37,7 +37,7 @@ impl JoinSecrets {
 /// The published data in stored form.
 pub(crate) fn open_join_secrets(
     d: &ClustersDeps,
-    cluster: &str,
+    cluster: &ClusterId,
     sealed: &str,
 ) -> Result<JoinSecrets> {
     let purpose = tokens::join_purpose(cluster);
@@ -47,7 +47,7 @@ pub(crate) fn open_join_secrets(
 }
 
 /// PEM of the CA of the cluster's API if it is not the CA of the cluster.
-pub(crate) async fn api_ca(d: &ClustersDeps, cluster: &str) -> Result<Option<String>> {
+pub(crate) async fn api_ca(d: &ClustersDeps, cluster: &ClusterId) -> Result<Option<String>> {
     let Some(sealed) = node::table::swarm(&d.db, cluster).await?.join_sealed else {
         return Ok(None);
     };

@@ -18,6 +18,7 @@ mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
+mod ids;
 mod join_secrets;
 mod kube;
 mod links;
@@ -50,6 +51,7 @@ use kernel::Result;
 pub use bootstrap::Bootstrap;
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
+pub(crate) use ids::{ClusterId, GroupId, NodeId, TaskId, TemplateId};
 pub use policies::CLUSTER_CREATE_HOST_ROOT as CREATE_HOST_ROOT;
 pub use policies::policies;
 pub use ranges::RangePools;

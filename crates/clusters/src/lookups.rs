@@ -43,7 +43,7 @@ pub(crate) async fn release(
         .filter_map(|i| Some((i.properties.get(RELEASE)?.as_str(), i)))
         .collect();
     if let Some(found) = known.get(asked.as_str()) {
-        return Ok(found.id.clone());
+        return Ok(found.id.to_string());
     }
     let known: Vec<&str> = known.into_keys().collect();
     Err(bad_request(
@@ -145,7 +145,7 @@ pub(crate) async fn fixed_range(
     subnet: Option<&str>,
 ) -> Result<Option<ipnet::Ipv4Net>> {
     let subnet = match (network, subnet) {
-        (_, Some(subnet)) => Some(subnet.to_owned()),
+        (_, Some(subnet)) => Some(subnet.into()),
         (Some(network), None) => {
             let network = d.network.networks.find(ctx, network).await?;
             network.subnets.first().cloned()
@@ -196,7 +196,7 @@ pub(crate) async fn fixed_network(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>)
 
 pub(crate) async fn fixed_subnet(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Result<()> {
     let Some(id) = id else { return Ok(()) };
-    match d.network.subnets.show(ctx, id).await {
+    match d.network.subnets.show(ctx, &id.into()).await {
         Ok(_) => Ok(()),
         Err(e) if e.is_not_found() => Err(bad_request(
             "fixed_subnet",

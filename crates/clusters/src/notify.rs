@@ -53,12 +53,8 @@ fn payload(
         Outcome::Failure => "failure",
     };
     let (user, project) = match ctx {
-        Some(ctx) => (
-            ctx.user_id.clone(),
-            ctx.project_id()
-                .map_or_else(|| c.project_id.clone(), str::to_owned),
-        ),
-        None => (c.user_id.clone(), c.project_id.clone()),
+        Some(ctx) => (&ctx.user_id, ctx.project_id().unwrap_or(&c.project_id)),
+        None => (&c.user_id, &c.project_id),
     };
     let sum = |master: bool| -> i64 {
         groups

@@ -1,6 +1,6 @@
 //! Read-only resources: services, stats, quotas.
 
-use kernel::{Error, Result, clock};
+use kernel::{Error, ProjectId, Result, clock};
 use rest::{Call, Json, Param, Route, get};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -114,12 +114,12 @@ async fn stats(call: Call<State>) -> Result<Json<StatsBody>> {
     let ctx = call.ctx()?;
     let enforcer = &call.state.enforcer;
     enforcer.check(&policies::STATS_GET_ALL, ctx, &own_target(ctx))?;
-    let asked = call.asked("project_id");
+    let asked = call.asked("project_id").map(ProjectId::from);
     let scope = if ctx.is_admin() {
-        asked
+        asked.as_ref()
     } else {
         let mine = project(ctx)?;
-        if asked.is_some_and(|p| p != mine) {
+        if asked.is_some_and(|p| p != *mine) {
             return Err(Error::forbidden("Not authorized."));
         }
         Some(mine)
@@ -160,7 +160,7 @@ async fn quota(call: Call<State>) -> Result<Json<QuotaBody>> {
     let enforcer = &call.state.enforcer;
     enforcer.check(&policies::QUOTA_GET, ctx, &own_target(ctx))?;
     let project_id = call.param("project_id")?;
-    if !ctx.is_admin() && ctx.project_id() != Some(project_id) {
+    if !ctx.is_admin() && ctx.project_id().is_none_or(|own| own != project_id) {
         return Err(Error::forbidden("Not authorized."));
     }
     Ok(Json(QuotaBody {

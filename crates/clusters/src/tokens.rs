@@ -7,16 +7,17 @@ use crate::cluster::Cluster;
 use crate::coe::hot::BALANCER;
 use crate::node::Node;
 use crate::nodegroup::Group;
+use crate::{ClusterId, NodeId};
 
-pub(crate) fn ca_purpose(cluster: &str) -> String {
+pub(crate) fn ca_purpose(cluster: &ClusterId) -> String {
     format!("cluster/{cluster}/ca-key")
 }
 
-pub(crate) fn token_purpose(node: &str) -> String {
+pub(crate) fn token_purpose(node: &NodeId) -> String {
     format!("node/{node}/token")
 }
 
-pub(crate) fn join_purpose(cluster: &str) -> String {
+pub(crate) fn join_purpose(cluster: &ClusterId) -> String {
     format!("cluster/{cluster}/join")
 }
 
@@ -70,7 +71,7 @@ pub(crate) fn replace_token(sealer: &Sealer, cluster: &Cluster, n: &mut Node) ->
 
 fn new_node_row(sealer: &Sealer, cluster: &Cluster, name: String) -> Result<Node> {
     let now = clock::now_micros();
-    let id = ids::uuid();
+    let id = NodeId::random();
     let token = ids::secret_hex(32);
     let seconds = cluster.token_lifetime_seconds();
     Ok(Node {

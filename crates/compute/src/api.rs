@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kernel::{Ctx, OwnerKey, Result};
+use kernel::{Ctx, OwnerKey, ProjectId, Result, UserId};
+use network::{NetworkId, PortId};
 use serde::{Deserialize, Serialize};
+
+use crate::{FlavorId, ImageId, ServerId};
 
 /// Status of a server, with Nova's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,15 +29,15 @@ pub enum ServerStatus {
 /// then created and removed with the server).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Attach {
-    Port(String),
-    Network(String),
+    Port(PortId),
+    Network(NetworkId),
 }
 
 #[derive(Debug, Clone, Default)]
 pub struct NewServer {
-    pub id: String,
-    pub project_id: String,
-    pub user_id: String,
+    pub id: ServerId,
+    pub project_id: ProjectId,
+    pub user_id: UserId,
     pub name: String,
     /// Id or name.
     pub image: String,
@@ -59,15 +62,15 @@ pub struct Fault {
 
 #[derive(Debug, Clone)]
 pub struct Server {
-    pub id: String,
-    pub project_id: String,
+    pub id: ServerId,
+    pub project_id: ProjectId,
     pub name: String,
     pub status: ServerStatus,
     pub fault: Option<Fault>,
     /// Current activity of a build or a removal, or what it waits for.
     pub progress: Option<String>,
-    pub image_id: String,
-    pub flavor_id: String,
+    pub image_id: ImageId,
+    pub flavor_id: FlavorId,
     pub host: Option<String>,
     /// IPv4 addresses in order of attachment.
     pub addresses: Vec<String>,
@@ -76,7 +79,7 @@ pub struct Server {
 
 #[derive(Debug, Clone)]
 pub struct Flavor {
-    pub id: String,
+    pub id: FlavorId,
     pub name: String,
     pub vcpus: i64,
     /// MiB.
@@ -109,7 +112,7 @@ pub enum NodeFlavour {
 /// An image with its properties (such as `os_distro`).
 #[derive(Debug, Clone)]
 pub struct Image {
-    pub id: String,
+    pub id: ImageId,
     pub name: String,
     pub status: String,
     pub os_distro: Option<String>,
@@ -131,11 +134,11 @@ pub struct NewImage {
 #[async_trait]
 pub trait Servers: Send + Sync {
     async fn create(&self, ctx: &Ctx, new: NewServer) -> Result<Server>;
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Server>;
+    async fn show(&self, ctx: &Ctx, id: &ServerId) -> Result<Server>;
     /// The servers of an owner, ordered by name, in one query.
     async fn of_owner(&self, ctx: &Ctx, owner: &OwnerKey) -> Result<Vec<Server>>;
     /// Starts the removal, which is complete when `show` returns `NotFound`.
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
+    async fn delete(&self, ctx: &Ctx, id: &ServerId) -> Result<()>;
     /// Rebuilds the server from scratch with the same id, name, host and ports
     /// and with this user data; previous contents are deleted. Does nothing for
     /// a server that is being built or was rebuilt for the same generation of
@@ -144,9 +147,9 @@ pub trait Servers: Send + Sync {
     /// # Errors
     /// `Conflict` if a newer generation has called, or the server is being
     /// removed.
-    async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server>;
+    async fn rebuild(&self, ctx: &Ctx, id: &ServerId, user_data: &str) -> Result<Server>;
     /// Last lines of the console.
-    async fn console(&self, ctx: &Ctx, id: &str, lines: u32) -> Result<String>;
+    async fn console(&self, ctx: &Ctx, id: &ServerId, lines: u32) -> Result<String>;
 }
 
 #[async_trait]

@@ -18,6 +18,7 @@ mod assembly;
 mod config;
 mod flavor;
 mod host;
+mod ids;
 mod image;
 mod keypair;
 mod ledger;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use api::ComputeApi;
 pub use config::{ComputeConfig, Sealer};
+pub use ids::{FlavorId, ImageId, ServerId};
 pub use schema::{migrations, sealed_columns};
 pub use server::container_name;
 pub use service::Compute;

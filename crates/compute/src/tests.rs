@@ -14,13 +14,13 @@ use db::Db;
 use flow::{Driver, Tasks};
 use infra::sim::{FaultInjector, SimConfig, Simulator};
 use infra::{ContainerHost, NetworkFabric};
-use kernel::{Ctx, OwnerKey, Result, ids};
+use kernel::{Ctx, OwnerKey, Result};
 use network::api::{NewNetwork, NewSubnet};
-use network::{NetworkConfig, NetworkService};
+use network::{NetworkConfig, NetworkId, NetworkService, SubnetId};
 use tempfile::TempDir;
 
 use crate::api::{Attach, NewImage, NewServer, Server, ServerStatus};
-use crate::{Compute, ComputeApi, ComputeConfig, Sealer};
+use crate::{Compute, ComputeApi, ComputeConfig, Sealer, ServerId};
 
 /// Reverses the text, which is sufficient to recognise sealed texts.
 struct ReversingSealer;
@@ -136,17 +136,17 @@ impl Fixture {
         self.compute.watch(&self.tasks);
     }
 
-    async fn net(&self) -> String {
+    async fn net(&self) -> NetworkId {
         let api = self.network.api();
         let net = NewNetwork {
-            id: ids::uuid(),
+            id: NetworkId::random(),
             project_id: "p1".into(),
             name: "private".into(),
             ..NewNetwork::default()
         };
         let net = api.networks.create(&self.ctx, net).await.unwrap();
         let sub = NewSubnet {
-            id: ids::uuid(),
+            id: SubnetId::random(),
             project_id: "p1".into(),
             network_id: net.id.clone(),
             ..NewSubnet::default()
@@ -155,16 +155,16 @@ impl Fixture {
         net.id
     }
 
-    fn server(&self, net: &str) -> NewServer {
+    fn server(&self, net: &NetworkId) -> NewServer {
         NewServer {
-            id: ids::uuid(),
+            id: ServerId::random(),
             project_id: "p1".into(),
             user_id: "u1".into(),
             name: "Node_0".into(),
             image: "swarm".into(),
             flavor: "m1.tiny".into(),
             key_name: Some("default".into()),
-            networks: vec![Attach::Network(net.into())],
+            networks: vec![Attach::Network(net.clone())],
             user_data: Some("{\"token\":\"secret-token\"}".into()),
             owner: Some(OwnerKey::new("stack", "st1")),
             ..NewServer::default()
@@ -179,7 +179,7 @@ impl Fixture {
             .unwrap()
     }
 
-    async fn show(&self, id: &str) -> Option<Server> {
+    async fn show(&self, id: &ServerId) -> Option<Server> {
         match self.api.servers.show(&self.ctx, id).await {
             Ok(s) => Some(s),
             Err(e) if e.is_not_found() => None,
@@ -187,7 +187,7 @@ impl Fixture {
         }
     }
 
-    async fn until(&self, id: &str, what: impl Fn(Option<&Server>) -> bool) -> Option<Server> {
+    async fn until(&self, id: &ServerId, what: impl Fn(Option<&Server>) -> bool) -> Option<Server> {
         let mut wakes = self.db.wakes().subscribe();
         let look = async {
             loop {
@@ -206,13 +206,13 @@ impl Fixture {
         }
     }
 
-    async fn status(&self, id: &str, status: ServerStatus) -> Server {
+    async fn status(&self, id: &ServerId, status: ServerStatus) -> Server {
         self.until(id, |s| s.is_some_and(|s| s.status == status))
             .await
             .unwrap()
     }
 
-    async fn gone(&self, id: &str) {
+    async fn gone(&self, id: &ServerId) {
         self.api.servers.delete(&self.ctx, id).await.unwrap();
         self.until(id, |s| s.is_none()).await;
     }

@@ -1,6 +1,6 @@
 //! Marks keys dirty in the transaction of a change that needs work.
 
-use kernel::Result;
+use kernel::{ProjectId, Result};
 
 use crate::{Dialect, Tx, values};
 
@@ -36,7 +36,7 @@ pub async fn mark_now(tx: &mut Tx, kind: &str, id: &str) -> Result<()> {
 ///
 /// # Errors
 /// Same errors as [`Tx::execute`].
-pub async fn mark_for(tx: &mut Tx, kind: &str, id: &str, project_id: &str) -> Result<()> {
+pub async fn mark_for(tx: &mut Tx, kind: &str, id: &str, project_id: &ProjectId) -> Result<()> {
     upsert(tx, kind, id, Some(project_id), Urgency::Operation).await
 }
 

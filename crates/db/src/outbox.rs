@@ -24,7 +24,7 @@ pub async fn outbox_push(tx: &mut Tx, event: &Event) -> Result<()> {
             clock::now_micros(),
             ids::uuid(),
             &event.event_type,
-            event.project_id.clone(),
+            event.project_id.as_ref(),
             event.payload.to_string()
         ],
     )
@@ -51,7 +51,7 @@ pub async fn outbox_after(db: &Db, limit: u32) -> Result<Vec<OutboxRow>> {
                 seq: r.int("seq")?,
                 event: Event {
                     event_type: r.text("event_type")?,
-                    project_id: r.opt_text("project_id")?,
+                    project_id: r.opt_text("project_id")?.map(Into::into),
                     payload: r.json("payload")?,
                 },
             })

@@ -22,12 +22,16 @@ pub struct KeyStamp {
 ///
 /// # Errors
 /// Same errors as [`Db::query`].
-pub async fn key_stamps(db: &Db, kind: &str, ids: &[String]) -> Result<BTreeMap<String, KeyStamp>> {
+pub async fn key_stamps(
+    db: &Db,
+    kind: &str,
+    ids: &[impl AsRef<str> + Sync],
+) -> Result<BTreeMap<String, KeyStamp>> {
     let mut stamps = BTreeMap::new();
     for chunk in ids.chunks(MAX_KEYS_PER_STATEMENT) {
         let marks = vec!["?"; chunk.len()].join(", ");
         let mut args = values![kind];
-        args.extend(chunk.iter().map(|id| Value::from(id.as_str())));
+        args.extend(chunk.iter().map(|id| Value::from(id.as_ref())));
         let sql = format!(
             "SELECT id, generation, epoch, owner FROM flow_key WHERE kind = ? AND id IN ({marks})"
         );

@@ -2,7 +2,7 @@
 //! from which insert, read and select are derived.
 
 use async_trait::async_trait;
-use kernel::{Error, Kind, Result};
+use kernel::{Error, Id, Kind, Result};
 
 use crate::{Db, Dialect, Row, Tx, Value, values};
 
@@ -38,6 +38,26 @@ column!(
     Option<i64> = opt_int,
     bool = flag
 );
+
+impl<K> Column for Id<K> {
+    fn read(row: &Row, name: &str) -> Result<Self> {
+        row.text(name).map(Into::into)
+    }
+
+    fn value(&self) -> Result<Value> {
+        Ok(self.into())
+    }
+}
+
+impl<K> Column for Option<Id<K>> {
+    fn read(row: &Row, name: &str) -> Result<Self> {
+        Ok(row.opt_text(name)?.map(Into::into))
+    }
+
+    fn value(&self) -> Result<Value> {
+        Ok(self.as_ref().into())
+    }
+}
 
 /// A column that holds a value as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -30,6 +30,24 @@ from! {
     Vec<u8> => Blob, std::convert::identity;
 }
 
+impl<K> From<&kernel::Id<K>> for Value {
+    fn from(id: &kernel::Id<K>) -> Self {
+        Self::Text(Some(id.into()))
+    }
+}
+
+impl<K> From<Option<kernel::Id<K>>> for Value {
+    fn from(id: Option<kernel::Id<K>>) -> Self {
+        Self::Text(id.map(Into::into))
+    }
+}
+
+impl<K> From<Option<&kernel::Id<K>>> for Value {
+    fn from(id: Option<&kernel::Id<K>>) -> Self {
+        Self::Text(id.map(Into::into))
+    }
+}
+
 /// Builds the argument list of a statement: `values![id, name, Some(3)]`.
 #[macro_export]
 macro_rules! values {

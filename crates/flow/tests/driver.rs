@@ -247,9 +247,18 @@ async fn keys_are_drawn_from_each_project_in_turn() {
     for t in every_database(TABLES).await {
         for n in 0..800 {
             let id = format!("flood-{n:03}");
-            db::write!(t.db, |tx| flow::mark_for(tx, "tally", &id, "many").await).unwrap();
+            db::write!(t.db, |tx| flow::mark_for(tx, "tally", &id, &"many".into())
+                .await)
+            .unwrap();
         }
-        db::write!(t.db, |tx| flow::mark_for(tx, "tally", "late", "one").await).unwrap();
+        db::write!(t.db, |tx| flow::mark_for(
+            tx,
+            "tally",
+            "late",
+            &"one".into()
+        )
+        .await)
+        .unwrap();
         let slow = Slow::new(Duration::from_millis(1500));
         let order = db::claim_for(&t.db, &["tally"], "x", 4, Duration::from_secs(9))
             .await

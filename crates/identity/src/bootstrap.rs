@@ -2,9 +2,10 @@
 //! with its user; the project `demo` with its user only if it is requested.
 
 use db::{Db, Table as _, Tx};
-use kernel::{Error, Kind, Result, ids};
+use kernel::{DomainId, Error, Kind, ProjectId, Result, UserId, ids};
 
 use crate::attributes::Attributes;
+use crate::ids::RoleId;
 use crate::password;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment, Role};
@@ -67,7 +68,7 @@ async fn has_demo(db: &Db) -> Result<bool> {
 }
 
 /// The id of the role `member`.
-async fn member(db: &Db) -> Result<String> {
+async fn member(db: &Db) -> Result<RoleId> {
     let roles = role::table::list(db).await?;
     let found = roles.into_iter().find(|r| r.name == "member");
     found.map(|r| r.id).ok_or_else(|| {
@@ -83,7 +84,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str) -> Result<()> {
     let domain = Project {
         id: DOMAIN.into(),
         name: "Default".into(),
-        domain_id: String::new(),
+        domain_id: DomainId::default(),
         parent_id: None,
         is_domain: true,
         enabled: true,
@@ -95,7 +96,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str) -> Result<()> {
     let mut roles = Vec::new();
     for name in ["admin", "manager", "member", "reader", "service"] {
         let role = Role {
-            id: ids::hex(),
+            id: RoleId::random(),
             name: name.into(),
             description: String::new(),
             options: Attributes::default(),
@@ -121,9 +122,14 @@ async fn fill(tx: &mut Tx, admin_hash: &str) -> Result<()> {
 
 /// Inserts a project and a user of the same name with a role on it; returns the
 /// id of the user.
-async fn project_with_user(tx: &mut Tx, name: &str, hash: &str, role_id: &str) -> Result<String> {
+async fn project_with_user(
+    tx: &mut Tx,
+    name: &str,
+    hash: &str,
+    role_id: &RoleId,
+) -> Result<UserId> {
     let project = Project {
-        id: ids::hex(),
+        id: ProjectId::random(),
         name: name.into(),
         domain_id: DOMAIN.into(),
         parent_id: Some(DOMAIN.into()),
@@ -135,7 +141,7 @@ async fn project_with_user(tx: &mut Tx, name: &str, hash: &str, role_id: &str) -
     };
     project.insert(tx).await?;
     let user = User {
-        id: ids::hex(),
+        id: UserId::random(),
         name: name.into(),
         domain_id: DOMAIN.into(),
         password_hash: Some(hash.to_owned()),
@@ -151,8 +157,8 @@ async fn project_with_user(tx: &mut Tx, name: &str, hash: &str, role_id: &str) -
     let grant = Assignment {
         user_id: user.id.clone(),
         kind: "project".into(),
-        target_id: project.id,
-        role_id: role_id.to_owned(),
+        target_id: project.id.into(),
+        role_id: role_id.clone(),
     };
     role::table::grant(tx, &grant).await?;
     Ok(user.id)

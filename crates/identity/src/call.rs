@@ -42,8 +42,8 @@ impl<B> IdentityCall for Call<B> {
 
     fn domain_id(&self) -> Result<String> {
         Ok(match &self.ctx()?.scope {
-            Scope::Project { domain_id, .. } => domain_id.clone(),
-            Scope::Domain { id, .. } => id.clone(),
+            Scope::Project { domain_id, .. } => domain_id.clone().into(),
+            Scope::Domain { id, .. } => id.clone().into(),
             _ => "default".into(),
         })
     }

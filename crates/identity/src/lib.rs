@@ -18,6 +18,7 @@ mod filter;
 pub mod fuzz;
 mod grant;
 mod group;
+mod ids;
 mod listing;
 mod options;
 mod password;

@@ -36,19 +36,18 @@ pub(crate) fn list<T: Listed, B>(
         })?;
         items.drain(..=at);
     }
-    let own = format!("{}/identity/v3{path}", call.parts.base);
+    let url = format!("{}/identity/v3{path}", call.parts.base);
+    let pairs = call.parts.query.iter();
+    let mut query: Vec<(&str, &str)> = pairs.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let own = rest::link::with_query(&url, &query);
     let limit = limit(call)?.filter(|limit| items.len() > *limit);
     let mut next = None;
     if let Some(limit) = limit {
         items.truncate(limit);
-        let pairs = call.parts.query.iter();
-        let mut query: Vec<(&str, &str)> = pairs
-            .filter(|(n, _)| n != "marker")
-            .map(|(n, v)| (n.as_str(), v.as_str()))
-            .collect();
         next = items.last().map(|last| {
+            query.retain(|(name, _)| *name != "marker");
             query.push(("marker", last.id()));
-            rest::link::with_query(&own, &query)
+            rest::link::with_query(&url, &query)
         });
     }
     Ok(Json(Many {

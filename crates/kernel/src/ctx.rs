@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Granted, Scope};
+use crate::{DomainId, Granted, ProjectId, Scope, UserId};
 
 /// The authenticated caller of an operation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Ctx {
     pub request_id: String,
-    pub user_id: String,
+    pub user_id: UserId,
     pub user_name: String,
-    pub user_domain_id: String,
+    pub user_domain_id: DomainId,
     pub scope: Scope,
     /// Role names, implied roles included, lower case as stored.
     pub roles: Vec<String>,
@@ -57,12 +57,12 @@ impl Ctx {
 
     /// The server acting inside one project on behalf of a row's owner.
     #[must_use]
-    pub fn for_project(request_id: impl Into<String>, project_id: &str) -> Self {
+    pub fn for_project(request_id: impl Into<String>, project_id: impl Into<ProjectId>) -> Self {
         Self {
             scope: Scope::Project {
                 id: project_id.into(),
                 name: String::new(),
-                domain_id: String::new(),
+                domain_id: DomainId::default(),
             },
             ..Self::service(request_id)
         }
@@ -70,7 +70,7 @@ impl Ctx {
 
     /// The project of a project-scoped caller.
     #[must_use]
-    pub fn project_id(&self) -> Option<&str> {
+    pub fn project_id(&self) -> Option<&ProjectId> {
         match &self.scope {
             Scope::Project { id, .. } => Some(id),
             _ => None,

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::ProjectId;
+
 /// An opaque reconciler key of another crate: a reconciler that finishes a row
 /// with an owner key marks that key dirty in the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,6 +29,6 @@ impl OwnerKey {
 pub struct Event {
     /// Such as `magnum.cluster.create.end`.
     pub event_type: String,
-    pub project_id: Option<String>,
+    pub project_id: Option<ProjectId>,
     pub payload: Value,
 }

@@ -1,19 +1,19 @@
 //! The port through which operations check permissions. The language itself
 //! (oslo.policy) is implemented in `rest`.
 
-use crate::{Ctx, Result, Rule};
+use crate::{Ctx, DomainId, ProjectId, Result, Rule, UserId};
 
 /// The owner of the object of a policy check.
 #[derive(Debug, Clone, Default)]
 pub struct Target {
-    pub project_id: Option<String>,
-    pub user_id: Option<String>,
-    pub domain_id: Option<String>,
+    pub project_id: Option<ProjectId>,
+    pub user_id: Option<UserId>,
+    pub domain_id: Option<DomainId>,
 }
 
 impl Target {
     #[must_use]
-    pub fn domain(id: impl Into<String>) -> Self {
+    pub fn domain(id: impl Into<DomainId>) -> Self {
         Self {
             domain_id: Some(id.into()),
             ..Self::default()
@@ -21,7 +21,7 @@ impl Target {
     }
 
     #[must_use]
-    pub fn project(id: impl Into<String>) -> Self {
+    pub fn project(id: impl Into<ProjectId>) -> Self {
         Self {
             project_id: Some(id.into()),
             ..Self::default()

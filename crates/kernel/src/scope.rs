@@ -2,18 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{DomainId, ProjectId};
+
 /// What the token is scoped to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Scope {
     #[default]
     Unscoped,
     Project {
-        id: String,
+        id: ProjectId,
         name: String,
-        domain_id: String,
+        domain_id: DomainId,
     },
     Domain {
-        id: String,
+        id: DomainId,
         name: String,
     },
     System,

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kernel::{Ctx, OwnerKey, Result};
+use kernel::{Ctx, OwnerKey, ProjectId, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::{NetworkId, PortId, RouterId, SecurityGroupId, SubnetId};
 
 /// Status of a network, port or router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +26,8 @@ pub enum Status {
 
 #[derive(Debug, Clone, Default)]
 pub struct NewNetwork {
-    pub id: String,
-    pub project_id: String,
+    pub id: NetworkId,
+    pub project_id: ProjectId,
     pub name: String,
     pub external: bool,
     pub owner: Option<OwnerKey>,
@@ -33,21 +35,21 @@ pub struct NewNetwork {
 
 #[derive(Debug, Clone)]
 pub struct Network {
-    pub id: String,
-    pub project_id: String,
+    pub id: NetworkId,
+    pub project_id: ProjectId,
     pub name: String,
     pub external: bool,
     pub status: Status,
     /// Why it is in ERROR, or what a removal waits for.
     pub status_reason: Option<String>,
-    pub subnets: Vec<String>,
+    pub subnets: Vec<SubnetId>,
 }
 
 #[derive(Debug, Clone, Default)]
 pub struct NewSubnet {
-    pub id: String,
-    pub project_id: String,
-    pub network_id: String,
+    pub id: SubnetId,
+    pub project_id: ProjectId,
+    pub network_id: NetworkId,
     pub name: String,
     /// `None`: a range without overlap on this machine is allocated.
     pub cidr: Option<String>,
@@ -59,8 +61,8 @@ pub struct NewSubnet {
 
 #[derive(Debug, Clone)]
 pub struct Subnet {
-    pub id: String,
-    pub network_id: String,
+    pub id: SubnetId,
+    pub network_id: NetworkId,
     pub name: String,
     pub cidr: String,
     pub gateway_ip: String,
@@ -69,9 +71,9 @@ pub struct Subnet {
 
 #[derive(Debug, Clone, Default)]
 pub struct NewPort {
-    pub id: String,
-    pub project_id: String,
-    pub network_id: String,
+    pub id: PortId,
+    pub project_id: ProjectId,
+    pub network_id: NetworkId,
     pub name: String,
     /// `None`: the next free address of the subnet is allocated.
     pub ip: Option<String>,
@@ -84,9 +86,9 @@ pub struct NewPort {
 
 #[derive(Debug, Clone)]
 pub struct Port {
-    pub id: String,
-    pub network_id: String,
-    pub subnet_id: String,
+    pub id: PortId,
+    pub network_id: NetworkId,
+    pub subnet_id: SubnetId,
     pub name: String,
     pub ip: String,
     pub mac: String,
@@ -98,8 +100,8 @@ pub struct Port {
 
 #[derive(Debug, Clone, Default)]
 pub struct NewRouter {
-    pub id: String,
-    pub project_id: String,
+    pub id: RouterId,
+    pub project_id: ProjectId,
     pub name: String,
     /// Id or name of an external network.
     pub external_network: Option<String>,
@@ -107,9 +109,9 @@ pub struct NewRouter {
 
 #[derive(Debug, Clone)]
 pub struct Router {
-    pub id: String,
+    pub id: RouterId,
     pub name: String,
-    pub external_network: Option<String>,
+    pub external_network: Option<NetworkId>,
     pub status: Status,
 }
 
@@ -126,8 +128,8 @@ pub struct SecurityRule {
 
 #[derive(Debug, Clone, Default)]
 pub struct NewSecurityGroup {
-    pub id: String,
-    pub project_id: String,
+    pub id: SecurityGroupId,
+    pub project_id: ProjectId,
     pub name: String,
     pub description: String,
     pub rules: Vec<SecurityRule>,
@@ -135,7 +137,7 @@ pub struct NewSecurityGroup {
 
 #[derive(Debug, Clone)]
 pub struct SecurityGroup {
-    pub id: String,
+    pub id: SecurityGroupId,
     pub name: String,
     pub rules: Vec<SecurityRule>,
 }
@@ -144,11 +146,11 @@ pub struct SecurityGroup {
 pub trait Networks: Send + Sync {
     async fn create(&self, ctx: &Ctx, new: NewNetwork) -> Result<Network>;
     /// By id; `NotFound` also for an object of another project.
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Network>;
+    async fn show(&self, ctx: &Ctx, id: &NetworkId) -> Result<Network>;
     /// By id or name, own or external; `Conflict` if a name is ambiguous.
     async fn find(&self, ctx: &Ctx, id_or_name: &str) -> Result<Network>;
     /// Starts the removal, which is complete when `show` returns `NotFound`.
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
+    async fn delete(&self, ctx: &Ctx, id: &NetworkId) -> Result<()>;
 }
 
 #[async_trait]
@@ -158,37 +160,47 @@ pub trait Subnets: Send + Sync {
     /// cannot have it; `Conflict` if it overlaps a range in use: a subnet of any
     /// project, or a network that the machine has a route to.
     async fn check_free(&self, ctx: &Ctx, cidr: &str) -> Result<()>;
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Subnet>;
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
+    async fn show(&self, ctx: &Ctx, id: &SubnetId) -> Result<Subnet>;
+    async fn delete(&self, ctx: &Ctx, id: &SubnetId) -> Result<()>;
 }
 
 #[async_trait]
 pub trait Ports: Send + Sync {
     async fn create(&self, ctx: &Ctx, new: NewPort) -> Result<Port>;
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Port>;
+    async fn show(&self, ctx: &Ctx, id: &PortId) -> Result<Port>;
     /// Binds the port to a device; `owner` is marked when the port becomes
     /// ACTIVE or fails. `Conflict` if another device has it.
-    async fn bind(&self, ctx: &Ctx, id: &str, device_id: &str, owner: OwnerKey) -> Result<Port>;
+    async fn bind(&self, ctx: &Ctx, id: &PortId, device_id: &str, owner: OwnerKey) -> Result<Port>;
     /// Unbinds the port from a deleted device.
-    async fn unbind(&self, ctx: &Ctx, id: &str, device_id: &str) -> Result<()>;
+    async fn unbind(&self, ctx: &Ctx, id: &PortId, device_id: &str) -> Result<()>;
     async fn of_device(&self, ctx: &Ctx, device_id: &str) -> Result<Vec<Port>>;
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
+    async fn delete(&self, ctx: &Ctx, id: &PortId) -> Result<()>;
 }
 
 #[async_trait]
 pub trait Routers: Send + Sync {
     async fn create(&self, ctx: &Ctx, new: NewRouter) -> Result<Router>;
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Router>;
-    async fn add_interface(&self, ctx: &Ctx, router_id: &str, subnet_id: &str) -> Result<()>;
-    async fn remove_interface(&self, ctx: &Ctx, router_id: &str, subnet_id: &str) -> Result<()>;
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
+    async fn show(&self, ctx: &Ctx, id: &RouterId) -> Result<Router>;
+    async fn add_interface(
+        &self,
+        ctx: &Ctx,
+        router_id: &RouterId,
+        subnet_id: &SubnetId,
+    ) -> Result<()>;
+    async fn remove_interface(
+        &self,
+        ctx: &Ctx,
+        router_id: &RouterId,
+        subnet_id: &SubnetId,
+    ) -> Result<()>;
+    async fn delete(&self, ctx: &Ctx, id: &RouterId) -> Result<()>;
 }
 
 #[async_trait]
 pub trait SecurityGroups: Send + Sync {
     async fn create(&self, ctx: &Ctx, new: NewSecurityGroup) -> Result<SecurityGroup>;
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<SecurityGroup>;
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
+    async fn show(&self, ctx: &Ctx, id: &SecurityGroupId) -> Result<SecurityGroup>;
+    async fn delete(&self, ctx: &Ctx, id: &SecurityGroupId) -> Result<()>;
 }
 
 /// The interface of the service: one trait object per kind of resource.

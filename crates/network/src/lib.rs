@@ -15,6 +15,7 @@
 pub mod access;
 pub mod api;
 mod assembly;
+mod ids;
 mod network;
 mod port;
 mod router;
@@ -26,6 +27,7 @@ mod subnet;
 mod tests;
 
 pub use api::NetworkApi;
+pub use ids::{NetworkId, PortId, RouterId, SecurityGroupId, SubnetId};
 pub use network::{PUBLIC_ID, host_name, seed};
 pub use schema::migrations;
 pub use service::{NetworkConfig, NetworkService};

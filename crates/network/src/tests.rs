@@ -14,7 +14,10 @@ use kernel::{Ctx, Kind, OwnerKey, ids};
 use tempfile::TempDir;
 
 use crate::api::{NewNetwork, NewPort, NewRouter, NewSubnet, Status};
-use crate::{NetworkApi, NetworkConfig, NetworkService, host_name, migrations, seed};
+use crate::{
+    NetworkApi, NetworkConfig, NetworkId, NetworkService, PortId, RouterId, SubnetId, host_name,
+    migrations, seed,
+};
 
 struct Fixture {
     _dir: TempDir,
@@ -70,9 +73,9 @@ impl Fixture {
         self.service.watch(&self.tasks);
     }
 
-    async fn net(&self, name: &str) -> String {
+    async fn net(&self, name: &str) -> NetworkId {
         let new = NewNetwork {
-            id: ids::uuid(),
+            id: NetworkId::random(),
             project_id: "p1".into(),
             name: name.into(),
             owner: Some(OwnerKey::new("stack", "s-net")),
@@ -86,28 +89,28 @@ impl Fixture {
         self.api.networks.create(&self.ctx, new).await.unwrap().id
     }
 
-    fn sub(&self, net: &str) -> NewSubnet {
+    fn sub(&self, net: &NetworkId) -> NewSubnet {
         NewSubnet {
-            id: ids::uuid(),
+            id: SubnetId::random(),
             project_id: "p1".into(),
-            network_id: net.into(),
+            network_id: net.clone(),
             name: "s".into(),
             owner: Some(OwnerKey::new("stack", "s-sub")),
             ..NewSubnet::default()
         }
     }
 
-    fn port(&self, net: &str) -> NewPort {
+    fn port(&self, net: &NetworkId) -> NewPort {
         NewPort {
-            id: ids::uuid(),
+            id: PortId::random(),
             project_id: "p1".into(),
-            network_id: net.into(),
+            network_id: net.clone(),
             owner: Some(OwnerKey::new("server", "v1")),
             ..NewPort::default()
         }
     }
 
-    async fn until(&self, net: &str, what: impl Fn(Option<Status>, Option<&str>) -> bool) {
+    async fn until(&self, net: &NetworkId, what: impl Fn(Option<Status>, Option<&str>) -> bool) {
         let look = async {
             loop {
                 let found = self.api.networks.show(&self.ctx, net).await.ok();
@@ -251,7 +254,7 @@ async fn concurrent_choices_never_collide() {
 async fn impossible_requests_are_refused_clearly() {
     let w = fixture().await;
     let (a, b) = (w.net("a").await, w.net("b").await);
-    let fixed = |net: &str, cidr: &str| NewSubnet {
+    let fixed = |net: &NetworkId, cidr: &str| NewSubnet {
         cidr: Some(cidr.into()),
         ..w.sub(net)
     };
@@ -283,7 +286,7 @@ async fn impossible_requests_are_refused_clearly() {
     };
     w.api.ports.create(&w.ctx, port.clone()).await.unwrap();
     let twin = NewPort {
-        id: ids::uuid(),
+        id: PortId::random(),
         ..port
     };
     let e = w.api.ports.create(&w.ctx, twin).await.unwrap_err();
@@ -318,7 +321,7 @@ async fn another_tenant_sees_nothing() {
     let e = w.api.subnets.create(&other, foreign).await.unwrap_err();
     assert!(e.is_not_found());
     let router = NewRouter {
-        id: ids::uuid(),
+        id: RouterId::random(),
         project_id: "p1".into(),
         name: "r".into(),
         external_network: Some("public".into()),

@@ -18,6 +18,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use fixture::Fixture;
+use orchestration::StackId;
 use orchestration::api::{StackUpdate, Status};
 
 fn template(shape: &str, count: usize) -> String {
@@ -71,7 +72,7 @@ fn cpu_seconds() -> f64 {
 }
 
 /// Runs the engine until the stack is at rest; prints the cost.
-async fn measure(w: &Fixture, id: &str, what: &str) {
+async fn measure(w: &Fixture, id: &StackId, what: &str) {
     let (began, before, cpu) = (Instant::now(), w.db.queries(), cpu_seconds());
     let mut runs = 0;
     loop {

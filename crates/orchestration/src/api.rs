@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kernel::{Ctx, OwnerKey, Result};
+use kernel::{Ctx, OwnerKey, ProjectId, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::StackId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -34,14 +36,14 @@ pub(crate) const KIND: &str = "stack";
 
 /// The owner that the other services record for the resources of a stack.
 #[must_use]
-pub fn owner_of_resources(stack_id: &str) -> OwnerKey {
+pub fn owner_of_resources(stack_id: &StackId) -> OwnerKey {
     OwnerKey::new(KIND, stack_id)
 }
 
 #[derive(Debug, Clone, Default)]
 pub struct NewStack {
-    pub id: String,
-    pub project_id: String,
+    pub id: StackId,
+    pub project_id: ProjectId,
     pub name: String,
     /// HOT as text (YAML or JSON).
     pub template: String,
@@ -64,8 +66,8 @@ pub struct StackUpdate {
 
 #[derive(Debug, Clone)]
 pub struct Stack {
-    pub id: String,
-    pub project_id: String,
+    pub id: StackId,
+    pub project_id: ProjectId,
     pub name: String,
     pub action: Action,
     pub status: Status,
@@ -126,27 +128,27 @@ pub struct Signal {
 pub trait Stacks: Send + Sync {
     /// Validates (reporting all errors with line and path) and starts.
     async fn create(&self, ctx: &Ctx, new: NewStack) -> Result<Stack>;
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Stack>;
-    async fn update(&self, ctx: &Ctx, id: &str, update: StackUpdate) -> Result<Stack>;
+    async fn show(&self, ctx: &Ctx, id: &StackId) -> Result<Stack>;
+    async fn update(&self, ctx: &Ctx, id: &StackId, update: StackUpdate) -> Result<Stack>;
     /// Makes the next update repair these resources: a server is rebuilt in
     /// place with the user data of the update, keeping its id, name and ports;
     /// other resources are replaced. Changes nothing by itself.
     async fn mark_unhealthy(
         &self,
         ctx: &Ctx,
-        id: &str,
+        id: &StackId,
         resources: &[Unhealthy],
         reason: &str,
     ) -> Result<()>;
     /// Starts the deletion, also during another action; it is complete when
     /// `show` returns `NotFound`. A deleted stack cannot be created or updated
     /// any more, not even by an earlier delayed call.
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()>;
-    async fn resources(&self, ctx: &Ctx, id: &str) -> Result<Vec<StackResource>>;
-    async fn events(&self, ctx: &Ctx, id: &str, limit: u32) -> Result<Vec<StackEvent>>;
+    async fn delete(&self, ctx: &Ctx, id: &StackId) -> Result<()>;
+    async fn resources(&self, ctx: &Ctx, id: &StackId) -> Result<Vec<StackResource>>;
+    async fn events(&self, ctx: &Ctx, id: &StackId, limit: u32) -> Result<Vec<StackEvent>>;
     /// `resource` is a WaitConditionHandle; marks the stack at once. A signal
     /// of an older generation than the stored one of its id is ignored.
-    async fn signal(&self, ctx: &Ctx, id: &str, resource: &str, signal: Signal) -> Result<()>;
+    async fn signal(&self, ctx: &Ctx, id: &StackId, resource: &str, signal: Signal) -> Result<()>;
 }
 
 /// The interface of the service: one trait object per kind of resource.

@@ -9,6 +9,7 @@ mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
+mod ids;
 mod resource;
 mod sealer;
 mod stack;
@@ -21,6 +22,8 @@ use network::api::NetworkApi;
 
 pub(crate) use api::KIND;
 pub use api::OrchestrationApi;
+pub(crate) use ids::ResourceId;
+pub use ids::StackId;
 pub use sealer::{PlainSealer, Sealer};
 
 /// The service: its interface and its reconciler.

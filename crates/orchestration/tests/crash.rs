@@ -15,6 +15,7 @@ use std::future::Future;
 use std::task::Poll;
 
 use fixture::{Fixture, parameters};
+use orchestration::StackId;
 use orchestration::api::{Action, NewStack, Status};
 use serde_json::json;
 
@@ -100,7 +101,7 @@ async fn run_lifecycle(during: During, arm: impl Fn(&Fixture)) -> (Fixture, bool
 }
 
 /// A lost worker is rebuilt in place with its new token.
-async fn heal(w: &Fixture, id: &str) {
+async fn heal(w: &Fixture, id: &StackId) {
     let before = w.cloud.things();
     w.cloud.fail("worker-1");
     w.unhealthy(id, Some("workers"), "1", "first").await;

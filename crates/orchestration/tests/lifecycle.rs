@@ -11,6 +11,7 @@ mod fixture;
 use std::time::{Duration, Instant};
 
 use fixture::{Fixture, parameters};
+use orchestration::StackId;
 use orchestration::api::{Action, NewStack, Signal, Status};
 use serde_json::{Value, json};
 
@@ -43,7 +44,7 @@ fn signal_of(id: &str, status: &str, reason: &str) -> Signal {
     }
 }
 
-async fn built(w: &Fixture, count: usize) -> String {
+async fn built(w: &Fixture, count: usize) -> StackId {
     let id = w.create(cluster(count, 0)).await.id;
     w.ends(&id, Action::Create, Status::Complete).await;
     id

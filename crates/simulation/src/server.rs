@@ -53,7 +53,7 @@ impl rest::Authenticator for Tokens {
     async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx> {
         Ok(Ctx {
             request_id: request_id.into(),
-            user_id: format!("user-of-{token}"),
+            user_id: format!("user-of-{token}").into(),
             user_name: "user".into(),
             scope: Scope::Project {
                 id: token.into(),

@@ -59,7 +59,7 @@ pub(crate) async fn next_task(
             }
         }
         return Ok(Some(WireTask {
-            id: t.id.clone(),
+            id: t.id.to_string(),
             kind,
             deadline: u32::try_from(time_limit_seconds(caller, t, now)?).ok(),
         }));

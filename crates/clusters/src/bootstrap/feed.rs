@@ -15,12 +15,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::kube;
-use crate::ClustersDeps;
 use crate::cluster::KIND;
 use crate::coe::Coe;
 use crate::coe::kubernetes::networks::Networks;
 use crate::join_secrets::{JoinSecrets, open_join_secrets};
 use crate::node::{NodeBrief, NodeStatus, Task, brief};
+use crate::{ClusterId, ClustersDeps, NodeId};
 
 /// Minimum interval between two reads of the same cluster.
 const MIN_READ_INTERVAL: Duration = Duration::from_millis(50);
@@ -40,7 +40,7 @@ pub(crate) struct View {
     answers: u64,
     /// `false` if the cluster no longer exists.
     pub(crate) exists: bool,
-    pub(crate) nodes: BTreeMap<String, NodeBrief>,
+    pub(crate) nodes: BTreeMap<NodeId, NodeBrief>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) peers: Option<Arc<Peers>>,
     pub(crate) networks: Option<Arc<Networks>>,
@@ -56,7 +56,7 @@ impl View {
     }
 
     /// Returns whether the session is still the current session of the node.
-    pub(crate) fn has_session(&self, node: &str, session_hash: &str) -> bool {
+    pub(crate) fn has_session(&self, node: &NodeId, session_hash: &str) -> bool {
         let found = self.nodes.get(node).filter(|_| self.exists);
         found.is_some_and(|n| {
             n.status != NodeStatus::Removed && n.session_hash.as_deref() == Some(session_hash)
@@ -80,7 +80,7 @@ pub(crate) struct Feeds(Arc<Inner>);
 struct Inner {
     deps: Arc<ClustersDeps>,
     tasks: Tasks,
-    feeds: Mutex<BTreeMap<String, Entry>>,
+    feeds: Mutex<BTreeMap<ClusterId, Entry>>,
 }
 
 struct Entry {
@@ -89,7 +89,7 @@ struct Entry {
 }
 
 struct Feed {
-    cluster: String,
+    cluster: ClusterId,
     view: watch::Sender<Option<Arc<View>>>,
     /// Requests a new read, and returns the number of the request.
     wanted: watch::Sender<u64>,
@@ -135,12 +135,12 @@ impl Feeds {
     }
 
     /// Keeps the view of a cluster current until the subscription is dropped.
-    pub(crate) fn subscribe(&self, cluster: &str) -> Subscription {
+    pub(crate) fn subscribe(&self, cluster: &ClusterId) -> Subscription {
         let inner = &self.0;
         let feed = inner.with(|feeds| {
-            let entry = feeds.entry(cluster.to_owned()).or_insert_with(|| {
+            let entry = feeds.entry(cluster.clone()).or_insert_with(|| {
                 let feed = Arc::new(Feed {
-                    cluster: cluster.to_owned(),
+                    cluster: cluster.clone(),
                     view: watch::channel(None).0,
                     wanted: watch::channel(0).0,
                     stop: inner.tasks.token().child_token(),
@@ -170,7 +170,7 @@ impl Feeds {
 }
 
 impl Inner {
-    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<ClusterId, Entry>) -> T) -> T {
         act(&mut self.feeds.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -243,7 +243,7 @@ async fn follow(d: &ClustersDeps, feed: &Feed) {
                 });
             }
             Err(e) => {
-                tracing::warn!(cluster = feed.cluster, error = %e, "cannot read the cluster");
+                tracing::warn!(cluster = feed.cluster.as_str(), error = %e, "cannot read the cluster");
                 sleep(RETRY).await;
                 continue;
             }
@@ -257,7 +257,7 @@ async fn follow(d: &ClustersDeps, feed: &Feed) {
     }
 }
 
-async fn load(d: &ClustersDeps, cluster: &str, before: Option<&View>) -> Result<View> {
+async fn load(d: &ClustersDeps, cluster: &ClusterId, before: Option<&View>) -> Result<View> {
     let Some(row) = brief::cluster(&d.db, cluster).await? else {
         return Ok(View::default());
     };
@@ -308,7 +308,7 @@ async fn resync(inner: &Inner) {
     let mut known: BTreeMap<String, KeyStamp> = BTreeMap::new();
     loop {
         sleep(interval.mul_f64(0.75 + 0.5 * ids::jitter())).await;
-        let clusters: Vec<String> = inner.with(|feeds| feeds.keys().cloned().collect());
+        let clusters: Vec<ClusterId> = inner.with(|feeds| feeds.keys().cloned().collect());
         if clusters.is_empty() {
             continue;
         }
@@ -320,7 +320,7 @@ async fn resync(inner: &Inner) {
             }
         };
         for cluster in clusters {
-            let same = match (known.get(&cluster), now.get(&cluster)) {
+            let same = match (known.get(cluster.as_str()), now.get(cluster.as_str())) {
                 // The first session triggered the first read; later reads
                 // follow notifications.
                 (None, _) => has_notifications,

@@ -11,7 +11,7 @@ use super::ops::{fail, signal_wait_condition};
 use crate::cluster::{Cluster, KIND, table};
 use crate::coe::Coe;
 use crate::node::{self, Node, NodeBrief, NodeEvent, NodeStatus, brief};
-use crate::{ClustersDeps, tokens};
+use crate::{ClusterId, ClustersDeps, NodeId, tokens};
 
 /// Exchanges a one-time token for a session. The same session may repeat the
 /// call. `spoken` is the range of protocol versions of the route that the agent
@@ -32,7 +32,7 @@ pub(crate) async fn hello(
             "session: at least 16 random bytes in hex.",
         ));
     }
-    let Some(cluster) = table::load(&d.db, &hello.cluster).await? else {
+    let Some(cluster) = table::load(&d.db, &ClusterId::from(&hello.cluster)).await? else {
         return Err(unknown());
     };
     let coe = cluster.engine()?;
@@ -124,7 +124,7 @@ async fn bind(
 async fn refuse_protocol(
     d: &ClustersDeps,
     cluster: &Cluster,
-    node: &str,
+    node: &NodeId,
     theirs: Protocols,
 ) -> Result<Error> {
     let why = nodewire::no_common_protocol(theirs, SERVER_PROTOCOLS);

@@ -9,7 +9,6 @@ use nodewire::{
 use super::caller::require_master;
 pub(crate) use super::caller::{NodeSession, authenticate_session};
 use super::{kube, swarm};
-use crate::ClustersDeps;
 use crate::cluster::master_reports::MasterReports;
 use crate::cluster::plan::REMOVE_SECONDS;
 use crate::cluster::{Cluster, KIND, health, signal, table};
@@ -17,6 +16,7 @@ use crate::coe::Coe;
 use crate::join_secrets::{JoinSecrets, open_join_secrets};
 use crate::node::{self, Node, NodeEvent, NodeStatus, Task, TaskKind, TaskStatus};
 use crate::tokens;
+use crate::{ClustersDeps, TaskId};
 
 /// Maximum length of the log of a step, bytes.
 pub(crate) const LOG: usize = 4096;
@@ -252,17 +252,18 @@ pub(crate) async fn task_done(
 ) -> Result<()> {
     require_master(caller)?;
     bounds::text("id", id, bounds::ID).map_err(|e| Error::invalid("id", e.to_string()))?;
+    let id = TaskId::from(id);
     let swarm = caller.cluster.engine()? == Coe::Swarm;
     db::write!(d.db, |tx| {
         db::mark(tx, KIND, &caller.cluster.uuid).await?;
-        let Some(task) = node::table::task_tx(tx, &caller.cluster.uuid, id).await? else {
+        let Some(task) = node::table::task_tx(tx, &caller.cluster.uuid, &id).await? else {
             return Ok(());
         };
         if task.status != TaskStatus::Pending {
             return Ok(());
         }
         let status = TaskStatus::of_result(done.ok);
-        node::table::end_task(tx, id, status, tail(&done.log)).await?;
+        node::table::end_task(tx, &id, status, tail(&done.log)).await?;
         if task.kind == TaskKind::Drain && swarm {
             let now = clock::now_micros();
             let (kind, seconds) = (TaskKind::Remove, REMOVE_SECONDS);
@@ -279,7 +280,7 @@ pub(crate) async fn task_done(
 pub(crate) fn unsupported(caller: &NodeSession, frame: &Unsupported) {
     tracing::warn!(
         node = caller.node.name,
-        cluster = caller.cluster.uuid,
+        cluster = caller.cluster.uuid.as_str(),
         frame = frame.frame,
         why = frame.why,
         "an agent does not understand this server"

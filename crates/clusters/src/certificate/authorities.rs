@@ -66,7 +66,7 @@ async fn renew_if_due(d: &ClustersDeps, c: &Cluster, which: Authority, ca: Ca) -
         Authority::Cluster => table::renew_ca(tx, &c.uuid, certificates.0, certificates.1).await,
         _ => kube::table::renew_ca(tx, &c.uuid, which, certificates).await,
     })?;
-    tracing::info!(cluster = c.uuid, ca = ?which, "the certificate of a CA was renewed");
+    tracing::info!(cluster = c.uuid.as_str(), ca = ?which, "the certificate of a CA was renewed");
     Ok(new)
 }
 

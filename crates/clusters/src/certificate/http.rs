@@ -72,6 +72,6 @@ async fn rotate(call: Call<State>) -> Result<Accepted<AcceptedBody>> {
     let key = call.param("cluster_id")?;
     let c = load(&call, key, &policies::CERTIFICATE_ROTATE_CA).await?;
     ops::rotate(&call.state, call.ctx()?, &c).await?;
-    let uuid = c.into_inner().uuid;
+    let uuid = c.into_inner().uuid.into();
     Ok(Accepted(AcceptedBody { uuid }))
 }

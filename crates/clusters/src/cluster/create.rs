@@ -2,7 +2,8 @@
 //! transaction that inserts all rows of the cluster.
 
 use db::Table as _;
-use kernel::{Ctx, Error, Kind, Result, clock, ids};
+use kernel::{Ctx, Error, Kind, ProjectId, Result, clock};
+use orchestration::StackId;
 use pki::Ca;
 use serde_json::json;
 
@@ -25,7 +26,7 @@ use crate::notify::{self, Outcome};
 use crate::status::{Action, Phase, Status};
 use crate::template::ops::{own_target, project};
 use crate::template::{self, Template};
-use crate::{ClustersDeps, lookups, policies, tokens};
+use crate::{ClusterId, ClustersDeps, GroupId, lookups, policies, tokens};
 
 /// From this minor version on a missing template is answered with 404, before
 /// that with 400.
@@ -37,8 +38,8 @@ pub(crate) async fn create(
     ctx: &Ctx,
     new: &NewCluster,
     minor: u16,
-) -> Result<String> {
-    let project_id = project(ctx)?.to_owned();
+) -> Result<ClusterId> {
+    let project_id = project(ctx)?.clone();
     let mut t = find_template(d, ctx, &new.template, minor).await?;
     let coe = Coe::parse(&t.coe)?;
     let distro = t.cluster_distro.clone().unwrap_or_default();
@@ -97,10 +98,10 @@ async fn find_template(d: &ClustersDeps, ctx: &Ctx, key: &str, minor: u16) -> Re
     }
 }
 
-fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: String) -> Cluster {
+fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: ProjectId) -> Cluster {
     let or = |own: &Option<String>, theirs: &Option<String>| own.clone().or_else(|| theirs.clone());
     Cluster {
-        uuid: ids::uuid(),
+        uuid: ClusterId::random(),
         project_id,
         user_id: ctx.user_id.clone(),
         name: new
@@ -115,7 +116,7 @@ fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: String) -> Clust
         master_flavor_id: or(&new.master_flavor_id, &t.master_flavor_id),
         flavor_id: or(&new.flavor_id, &t.flavor_id),
         create_timeout: new.create_timeout,
-        stack_id: ids::uuid(),
+        stack_id: StackId::random(),
         status: Status::new(Action::Create, Phase::InProgress).into(),
         health_status_reason: json!({}),
         discovery_url: new.discovery_url.clone(),
@@ -174,7 +175,7 @@ async fn networks(
 fn groups(c: &Cluster, t: &Template, new: &NewCluster) -> [Group; 2] {
     let group = |id, name: &str, role: &str, count, flavor: &Option<String>| Group {
         id,
-        uuid: ids::uuid(),
+        uuid: GroupId::random(),
         name: name.into(),
         cluster_id: c.uuid.clone(),
         project_id: c.project_id.clone(),

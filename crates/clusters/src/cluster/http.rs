@@ -103,7 +103,7 @@ async fn list_detail(call: Call<State>) -> Result<Json<ClusterDetailList>> {
 async fn create(call: Call<State, NewCluster>) -> Result<AcceptedCluster> {
     let new = call.body()?;
     let uuid = create::create(&call.state, call.ctx()?, &new, call.minor()).await?;
-    Ok(Accepted(AcceptedBody { uuid }))
+    Ok(Accepted(AcceptedBody { uuid: uuid.into() }))
 }
 
 async fn show(call: Call<State>) -> Result<Json<ClusterBody>> {
@@ -182,6 +182,6 @@ async fn show_progress(call: Call<State>) -> Result<Json<Progress>> {
 
 fn accepted(cluster: &Cluster) -> AcceptedCluster {
     Accepted(AcceptedBody {
-        uuid: cluster.uuid.clone(),
+        uuid: cluster.uuid.to_string(),
     })
 }

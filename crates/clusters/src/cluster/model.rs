@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Error, Result, Target};
+use kernel::{Error, ProjectId, Result, Target, UserId};
+use orchestration::StackId;
 use serde_json::Value;
 
 use crate::authorized::Owned;
 use crate::coe::Coe;
 use crate::patch::{Patchable, Rules};
 use crate::status::{Action, Phase, StoredStatus};
+use crate::{ClusterId, TemplateId};
 
 /// Maximum lifetime of an unused token, seconds; it also expires after the
 /// create timeout.
@@ -17,11 +19,11 @@ const LONGEST_TOKEN_LIFETIME: i64 = 24 * 3600;
 /// A row of a cluster, without its CA.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Cluster {
-    pub(crate) uuid: String,
-    pub(crate) project_id: String,
-    pub(crate) user_id: String,
+    pub(crate) uuid: ClusterId,
+    pub(crate) project_id: ProjectId,
+    pub(crate) user_id: UserId,
     pub(crate) name: String,
-    pub(crate) cluster_template_id: String,
+    pub(crate) cluster_template_id: TemplateId,
     pub(crate) coe: String,
     pub(crate) keypair: Option<String>,
     pub(crate) docker_volume_size: Option<i64>,
@@ -31,7 +33,7 @@ pub(crate) struct Cluster {
     /// Minutes; 0 means no limit.
     pub(crate) create_timeout: i64,
     /// Generated when the cluster is accepted, before the stack is created.
-    pub(crate) stack_id: String,
+    pub(crate) stack_id: StackId,
     pub(crate) status: StoredStatus,
     pub(crate) status_reason: Option<String>,
     pub(crate) health_status: Option<String>,

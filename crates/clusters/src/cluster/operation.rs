@@ -6,7 +6,7 @@ use kernel::{Error, Result, clock};
 use super::model::{Cluster, Intent};
 use super::plan::status::{Progress, of_cluster};
 use super::table;
-use crate::nodegroup;
+use crate::{ClusterId, nodegroup};
 
 /// Locks a cluster and checks that it is still as it was when the operation was
 /// checked.
@@ -29,7 +29,7 @@ pub(crate) fn same_generation(found: &Cluster, now: &Cluster) -> Result<()> {
     Err(concurrent_change(&now.uuid))
 }
 
-fn concurrent_change(uuid: &str) -> Error {
+fn concurrent_change(uuid: &ClusterId) -> Error {
     Error::conflict(format!(
         "Cluster {uuid} was changed at the same time; look at it and try again."
     ))

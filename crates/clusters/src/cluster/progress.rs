@@ -97,7 +97,7 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, c: &Authorized<Cluster>) -
     let removed = NodeStatus::Removed.as_stored();
     let nodes = nodes.into_iter().filter(|n| n.status != removed);
     Ok(Progress {
-        uuid: c.uuid.clone(),
+        uuid: c.uuid.to_string(),
         name: c.name.clone(),
         status: c.status.to_string(),
         status_reason: c.status_reason.clone(),

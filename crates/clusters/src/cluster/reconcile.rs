@@ -13,8 +13,8 @@ use super::apply::{self, run::Run};
 use super::model::{Cluster, Intent};
 use super::plan::{NodeFailure, decide, failures, is_idle};
 use super::{KIND, heal, health, servers, table};
-use crate::ClustersDeps;
 use crate::node::{self, Node};
+use crate::{ClusterId, ClustersDeps};
 
 /// Builds, resizes and removes clusters.
 pub(crate) struct Clusters(pub(crate) Arc<ClustersDeps>);
@@ -27,7 +27,7 @@ impl Reconciler for Clusters {
 
     async fn run(&self, lease: &Lease) -> Result<Next> {
         let d = &*self.0;
-        let Some(cluster) = table::load(&d.db, &lease.id).await? else {
+        let Some(cluster) = table::load(&d.db, &ClusterId::from(&lease.id)).await? else {
             return Ok(Next::Gone);
         };
         if is_idle(&cluster) {

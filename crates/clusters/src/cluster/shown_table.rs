@@ -2,27 +2,29 @@
 //! need, and the objects in them are not parsed.
 
 use db::{Db, Row, Table as _, values};
-use kernel::{Page, Result};
+use kernel::{Page, ProjectId, Result, UserId};
+use orchestration::StackId;
 
 use super::table::SORT;
 use crate::listing::{self, Listed, Selection};
 use crate::status::StoredStatus;
 use crate::wire::StoredObject;
+use crate::{ClusterId, TemplateId};
 
 db::table! {
     /// The columns of the short list.
     #[derive(Debug)]
     pub(crate) struct ShortRow in "magnum_cluster" {
-        pub(crate) uuid: String,
+        pub(crate) uuid: ClusterId,
         pub(crate) name: String,
-        pub(crate) cluster_template_id: String,
+        pub(crate) cluster_template_id: TemplateId,
         pub(crate) keypair: Option<String>,
         pub(crate) docker_volume_size: Option<i64>,
         pub(crate) labels: StoredObject,
         pub(crate) master_flavor_id: Option<String>,
         pub(crate) flavor_id: Option<String>,
         pub(crate) create_timeout: i64,
-        pub(crate) stack_id: String,
+        pub(crate) stack_id: StackId,
         pub(crate) status: StoredStatus,
         pub(crate) health_status: Option<String>,
     }
@@ -38,8 +40,8 @@ db::table! {
         pub(crate) api_address: Option<String>,
         pub(crate) coe_version: Option<String>,
         pub(crate) container_version: Option<String>,
-        pub(crate) project_id: String,
-        pub(crate) user_id: String,
+        pub(crate) project_id: ProjectId,
+        pub(crate) user_id: UserId,
         pub(crate) fixed_network: Option<String>,
         pub(crate) fixed_subnet: Option<String>,
         pub(crate) floating_ip_enabled: bool,
@@ -78,7 +80,11 @@ impl FullRow {
 }
 
 /// One page of the short list.
-pub(crate) async fn short(db: &Db, project: Option<&str>, page: &Page) -> Result<Listed<ShortRow>> {
+pub(crate) async fn short(
+    db: &Db,
+    project: Option<&ProjectId>,
+    page: &Page,
+) -> Result<Listed<ShortRow>> {
     let selection = Selection {
         table: ShortRow::TABLE,
         columns: ShortRow::COLUMNS.join(", "),
@@ -90,7 +96,11 @@ pub(crate) async fn short(db: &Db, project: Option<&str>, page: &Page) -> Result
 }
 
 /// One page of the list of full objects.
-pub(crate) async fn full(db: &Db, project: Option<&str>, page: &Page) -> Result<Listed<FullRow>> {
+pub(crate) async fn full(
+    db: &Db,
+    project: Option<&ProjectId>,
+    page: &Page,
+) -> Result<Listed<FullRow>> {
     let selection = Selection {
         table: ShortRow::TABLE,
         columns: FullRow::columns(),
@@ -102,14 +112,14 @@ pub(crate) async fn full(db: &Db, project: Option<&str>, page: &Page) -> Result<
 }
 
 /// One cluster.
-pub(crate) async fn one(db: &Db, uuid: &str) -> Result<Option<FullRow>> {
+pub(crate) async fn one(db: &Db, uuid: &ClusterId) -> Result<Option<FullRow>> {
     let columns = FullRow::columns();
     let sql = format!("SELECT {columns} FROM {} WHERE uuid = ?", ShortRow::TABLE);
     let row = db.query_opt(&sql, values![uuid]).await?;
     row.as_ref().map(FullRow::read).transpose()
 }
 
-fn scope(project: Option<&str>) -> (&'static str, Vec<db::Value>) {
+fn scope(project: Option<&ProjectId>) -> (&'static str, Vec<db::Value>) {
     match project {
         Some(p) => ("project_id = ?", values![p]),
         None => ("1 = 1", vec![]),

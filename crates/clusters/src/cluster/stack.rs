@@ -46,7 +46,7 @@ pub(crate) async fn shape(
 async fn fixed_network(d: &ClustersDeps, ctx: &Ctx, c: &Cluster) -> Result<Option<FixedNetwork>> {
     let (networks, subnets) = (&d.network.networks, &d.network.subnets);
     let subnet = match (&c.fixed_network, &c.fixed_subnet) {
-        (_, Some(subnet)) => subnet.clone(),
+        (_, Some(subnet)) => subnet.into(),
         (Some(network), None) => {
             let network = networks.find(ctx, network).await?;
             network.subnets.first().cloned().ok_or_else(|| {

@@ -3,11 +3,12 @@
 //! Columns that only the reconciler writes require its lease (`Fenced`).
 
 use db::{Db, Fenced, Migration, Row, Table as _, Tx, Value, values};
-use kernel::{Result, clock};
+use kernel::{ProjectId, Result, clock};
 use serde_json::Value as Json;
 
 use super::isolation::Isolation;
 use super::model::{Cluster, Intent};
+use crate::ClusterId;
 use crate::assignments::assign;
 use crate::coe::Coe;
 use crate::listing::{Column, Kind};
@@ -148,7 +149,7 @@ pub(crate) async fn find(
     db: &Db,
     key: &str,
     by_name: bool,
-    project: Option<&str>,
+    project: Option<&ProjectId>,
 ) -> Result<Vec<Cluster>> {
     let column = if by_name { "name" } else { "uuid" };
     let mut sql = select(&format!("{column} = ?"));
@@ -166,20 +167,20 @@ pub(crate) async fn find(
 }
 
 /// Reads the row for an operation on the cluster.
-pub(crate) async fn load(db: &Db, uuid: &str) -> Result<Option<Cluster>> {
+pub(crate) async fn load(db: &Db, uuid: &ClusterId) -> Result<Option<Cluster>> {
     let row = db.query_opt(&select("uuid = ?"), values![uuid]).await?;
     row.map(|r| Cluster::read(&r)?.reject_newer()).transpose()
 }
 
 /// Reads and locks the row. Wherever the key of the reconciler is marked too,
 /// it is locked first.
-pub(crate) async fn lock(tx: &mut Tx, uuid: &str) -> Result<Option<Cluster>> {
+pub(crate) async fn lock(tx: &mut Tx, uuid: &ClusterId) -> Result<Option<Cluster>> {
     let row = tx.lock_opt(&select("uuid = ?"), values![uuid]).await?;
     row.map(|r| Cluster::read(&r)?.reject_newer()).transpose()
 }
 
 /// The CA: certificate and sealed key.
-pub(crate) async fn ca(db: &Db, uuid: &str) -> Result<Option<(String, String)>> {
+pub(crate) async fn ca(db: &Db, uuid: &ClusterId) -> Result<Option<(String, String)>> {
     db.query_opt(
         "SELECT ca_cert, ca_key FROM magnum_cluster WHERE uuid = ?",
         values![uuid],
@@ -191,7 +192,7 @@ pub(crate) async fn ca(db: &Db, uuid: &str) -> Result<Option<(String, String)>> 
 
 /// Replaces the certificate of the CA by one for the same key, unless it has
 /// changed.
-pub(crate) async fn renew_ca(tx: &mut Tx, uuid: &str, old: &str, new: &str) -> Result<u64> {
+pub(crate) async fn renew_ca(tx: &mut Tx, uuid: &ClusterId, old: &str, new: &str) -> Result<u64> {
     tx.execute(
         "UPDATE magnum_cluster SET ca_cert = ? WHERE uuid = ? AND ca_cert = ?",
         values![new, uuid, old],
@@ -199,7 +200,7 @@ pub(crate) async fn renew_ca(tx: &mut Tx, uuid: &str, old: &str, new: &str) -> R
     .await
 }
 
-pub(crate) async fn set_ca(tx: &mut Tx, uuid: &str, cert: &str, key: &str) -> Result<()> {
+pub(crate) async fn set_ca(tx: &mut Tx, uuid: &ClusterId, cert: &str, key: &str) -> Result<()> {
     tx.execute(
         "UPDATE magnum_cluster SET ca_cert = ?, ca_key = ? WHERE uuid = ?",
         values![cert, key, uuid],
@@ -257,7 +258,7 @@ async fn write_status(
 /// rollback.
 pub(crate) async fn set_rollback(
     tx: &mut Tx,
-    uuid: &str,
+    uuid: &ClusterId,
     count: Option<i64>,
     cause: Option<&str>,
 ) -> Result<()> {
@@ -270,7 +271,7 @@ pub(crate) async fn set_rollback(
 }
 
 /// Records that the desired state of this generation was sent to the stack.
-pub(crate) async fn set_sent(tx: &mut Fenced, uuid: &str, generation: i64) -> Result<()> {
+pub(crate) async fn set_sent(tx: &mut Fenced, uuid: &ClusterId, generation: i64) -> Result<()> {
     tx.execute(
         "UPDATE magnum_cluster SET sent_generation = ? WHERE uuid = ?",
         values![generation, uuid],
@@ -281,7 +282,7 @@ pub(crate) async fn set_sent(tx: &mut Fenced, uuid: &str, generation: i64) -> Re
 
 pub(crate) async fn set_address(
     tx: &mut Fenced,
-    uuid: &str,
+    uuid: &ClusterId,
     api_address: Option<&str>,
 ) -> Result<()> {
     tx.execute(
@@ -295,7 +296,7 @@ pub(crate) async fn set_address(
 /// `container` is the version of the container engine, if known.
 pub(crate) async fn set_version(
     tx: &mut Tx,
-    uuid: &str,
+    uuid: &ClusterId,
     version: &str,
     container: Option<&str>,
 ) -> Result<()> {
@@ -310,7 +311,7 @@ pub(crate) async fn set_version(
 /// Stores health set by a user or reported by a master.
 pub(crate) async fn set_health(
     tx: &mut Tx,
-    uuid: &str,
+    uuid: &ClusterId,
     status: Option<&str>,
     reason: &Json,
 ) -> Result<()> {
@@ -325,7 +326,7 @@ pub(crate) async fn set_health(
 /// Stores health that the reconciler derived from server states.
 pub(crate) async fn set_observed_health(
     tx: &mut Fenced,
-    uuid: &str,
+    uuid: &ClusterId,
     status: &str,
     reason: &Json,
 ) -> Result<()> {
@@ -333,7 +334,7 @@ pub(crate) async fn set_observed_health(
 }
 
 /// Deletes the row and all dependent rows.
-pub(crate) async fn purge(tx: &mut Fenced, uuid: &str) -> Result<()> {
+pub(crate) async fn purge(tx: &mut Fenced, uuid: &ClusterId) -> Result<()> {
     for table in [
         "magnum_task",
         "magnum_node",
@@ -353,7 +354,7 @@ pub(crate) async fn purge(tx: &mut Fenced, uuid: &str) -> Result<()> {
 }
 
 /// Counts clusters and nodes of a project, or of all projects.
-pub(crate) async fn count(db: &Db, project: Option<&str>) -> Result<(i64, i64)> {
+pub(crate) async fn count(db: &Db, project: Option<&ProjectId>) -> Result<(i64, i64)> {
     let (scope, args): (&str, Vec<Value>) = match project {
         Some(p) => (" WHERE project_id = ?", values![p]),
         None => ("", vec![]),

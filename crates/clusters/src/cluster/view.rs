@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Ctx, Error, Page, Result};
+use kernel::{Ctx, Error, Page, ProjectId, Result};
 
 use super::model::{Cluster, compare_labels};
 use super::shown_table::{self, FullRow, ShortRow};
@@ -15,7 +15,7 @@ use crate::nodegroup::table::GroupBrief;
 use crate::status::Phase;
 use crate::template::ops::scope;
 use crate::wire::StoredObject;
-use crate::{ClustersDeps, policies, template};
+use crate::{ClusterId, ClustersDeps, TemplateId, policies, template};
 
 /// A cluster with what else its API body shows.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ pub(crate) async fn show(d: &ClustersDeps, cluster: &Authorized<Cluster>) -> Res
         .await?
         .ok_or_else(missing)?;
     let groups = nodegroup::table::of_cluster(&d.db, &cluster.uuid).await?;
-    let template = row.short.cluster_template_id.as_str();
+    let template = &row.short.cluster_template_id;
     let labels = template::table::labels_of(&d.db, &[template]).await?;
     let mut nodes = Nodes::default();
     if row.short.status.is_in(Phase::Failed) {
@@ -120,7 +120,7 @@ pub(crate) async fn list(
     let scope = scope(d, ctx, &policies::CLUSTER_GET_ALL, everywhere)?;
     check_marker(d, page, scope).await?;
     let found = shown_table::short(&d.db, scope, page).await?;
-    let ids: Vec<&str> = found.rows.iter().map(|row| row.uuid.as_str()).collect();
+    let ids: Vec<&ClusterId> = found.rows.iter().map(|row| &row.uuid).collect();
     let groups = nodegroup::table::briefs(&d.db, &ids, false).await?;
     let nodes = nodes_of(groups, found.rows.len());
     Ok(Listed {
@@ -136,11 +136,11 @@ pub(crate) async fn list_detail(d: &ClustersDeps, ctx: &Ctx, page: &Page) -> Res
     check_marker(d, page, scope).await?;
     let found = shown_table::full(&d.db, scope, page).await?;
     let rows = found.rows.iter();
-    let ids: Vec<&str> = rows.map(|row| row.short.uuid.as_str()).collect();
+    let ids: Vec<&ClusterId> = rows.map(|row| &row.short.uuid).collect();
     let groups = nodegroup::table::briefs(&d.db, &ids, true).await?;
     let nodes = nodes_of(groups, found.rows.len());
     let rows = found.rows.iter();
-    let mut ids: Vec<&str> = rows.map(|r| r.short.cluster_template_id.as_str()).collect();
+    let mut ids: Vec<&TemplateId> = rows.map(|r| &r.short.cluster_template_id).collect();
     ids.sort_unstable();
     ids.dedup();
     let labels = template::table::labels_of(&d.db, &ids).await?;
@@ -162,7 +162,7 @@ pub(crate) async fn list_detail(d: &ClustersDeps, ctx: &Ctx, page: &Page) -> Res
     Ok(listed)
 }
 
-async fn check_marker(d: &ClustersDeps, page: &Page, project: Option<&str>) -> Result<()> {
+async fn check_marker(d: &ClustersDeps, page: &Page, project: Option<&ProjectId>) -> Result<()> {
     match &page.marker {
         Some(marker) if table::find(&d.db, marker, false, project).await?.is_empty() => {
             Err(Error::not_found("Cluster", marker))

@@ -113,14 +113,14 @@ pub(crate) struct ClusterBody {
 fn head(row: ShortRow, nodes: &Nodes, base: &Arc<str>, minor: u16) -> (Head, Option<String>) {
     let links = Links::new(base, format!("clusters/{}", row.uuid));
     let (stack_id, cluster_id) = if minor >= CLUSTER_ID {
-        (None, Some(row.stack_id))
+        (None, Some(row.stack_id.into()))
     } else {
-        (Some(row.stack_id), None)
+        (Some(row.stack_id.into()), None)
     };
     let head = Head {
-        uuid: row.uuid,
+        uuid: row.uuid.into(),
         name: row.name,
-        cluster_template_id: row.cluster_template_id,
+        cluster_template_id: row.cluster_template_id.into(),
         keypair: row.keypair,
         node_count: nodes.workers,
         master_count: nodes.masters,
@@ -170,8 +170,8 @@ impl ClusterBody {
             api_address: rest.api_address,
             coe_version: rest.coe_version,
             container_version: rest.container_version,
-            project_id: rest.project_id,
-            user_id: rest.user_id,
+            project_id: rest.project_id.into(),
+            user_id: rest.user_id.into(),
             node_addresses: nodes.worker_addresses,
             master_addresses: nodes.master_addresses,
             faults: nodes.faults,

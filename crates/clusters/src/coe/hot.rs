@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use network::NetworkId;
 use serde_json::{Map, Value, json};
 
 use crate::nodegroup;
@@ -51,7 +52,7 @@ impl GroupShape {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FixedNetwork {
-    pub(crate) network: String,
+    pub(crate) network: NetworkId,
     /// Address of the bootstrap listener from inside the nodes.
     pub(crate) gateway: String,
 }

@@ -3,6 +3,7 @@
 use kernel::Result;
 use pki::{Ca, Sealer};
 
+use crate::ClusterId;
 use crate::coe::kubernetes::networks::Networks;
 use crate::coe::kubernetes::profiles::Authority;
 
@@ -22,7 +23,7 @@ pub(crate) struct Kube {
     pub(crate) token_key_sealed: String,
 }
 
-fn purpose(cluster: &str, what: &str) -> String {
+fn purpose(cluster: &ClusterId, what: &str) -> String {
     format!("cluster/{cluster}/{what}")
 }
 
@@ -32,7 +33,7 @@ const TOKENS: &str = "service-account-key";
 
 impl Kube {
     /// Makes the CAs and the key of a new cluster.
-    pub(crate) fn new(sealer: &Sealer, cluster: &str, networks: Networks) -> Result<Self> {
+    pub(crate) fn new(sealer: &Sealer, cluster: &ClusterId, networks: Networks) -> Result<Self> {
         let authority = |name: &str, what: &str| -> Result<StoredCa> {
             let ca = Ca::generate(name)?;
             Ok(StoredCa {
@@ -62,7 +63,7 @@ impl Kube {
     pub(crate) fn authority(
         &self,
         sealer: &Sealer,
-        cluster: &str,
+        cluster: &ClusterId,
         which: Authority,
     ) -> Result<Option<Ca>> {
         let what = if which == Authority::Etcd {
@@ -82,7 +83,7 @@ impl Kube {
     }
 
     /// PEM of the key that signs service account tokens.
-    pub(crate) fn token_key(&self, sealer: &Sealer, cluster: &str) -> Result<String> {
+    pub(crate) fn token_key(&self, sealer: &Sealer, cluster: &ClusterId) -> Result<String> {
         let key = sealer.unseal_text(&purpose(cluster, TOKENS), &self.token_key_sealed)?;
         Ok(key.to_string())
     }

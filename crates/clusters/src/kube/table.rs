@@ -4,6 +4,7 @@ use db::{Db, Json, Migration, Table as _, Tx, values};
 use kernel::{Error, Result};
 
 use super::model::{Kube, StoredCa};
+use crate::ClusterId;
 use crate::coe::kubernetes::networks::Networks;
 use crate::coe::kubernetes::profiles::Authority;
 
@@ -20,7 +21,7 @@ db::table! {
     /// As stored; the keys are sealed.
     #[derive(Debug)]
     pub(crate) struct KubeRow in "magnum_kube" {
-        pub(crate) cluster_id: String,
+        pub(crate) cluster_id: ClusterId,
         pub(crate) networks: Json<Networks>,
         pub(crate) etcd_ca_cert: String,
         pub(crate) etcd_ca_key: String,
@@ -30,9 +31,9 @@ db::table! {
     }
 }
 
-pub(crate) async fn insert(tx: &mut Tx, cluster: &str, k: &Kube) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, cluster: &ClusterId, k: &Kube) -> Result<()> {
     let row = KubeRow {
-        cluster_id: cluster.to_owned(),
+        cluster_id: cluster.clone(),
         networks: Json(k.networks.clone()),
         etcd_ca_cert: k.etcd.cert.clone(),
         etcd_ca_key: k.etcd.key_sealed.clone(),
@@ -47,7 +48,7 @@ pub(crate) async fn insert(tx: &mut Tx, cluster: &str, k: &Kube) -> Result<()> {
 /// changed.
 pub(crate) async fn renew_ca(
     tx: &mut Tx,
-    cluster: &str,
+    cluster: &ClusterId,
     which: Authority,
     (old, new): (&str, &str),
 ) -> Result<u64> {
@@ -61,7 +62,7 @@ pub(crate) async fn renew_ca(
 }
 
 /// The row of a cluster, which must be a Kubernetes cluster.
-pub(crate) async fn load(db: &Db, cluster: &str) -> Result<Kube> {
+pub(crate) async fn load(db: &Db, cluster: &ClusterId) -> Result<Kube> {
     let sql = format!("{} WHERE cluster_id = ?", KubeRow::select());
     let row = db.query_opt(&sql, values![cluster]).await?;
     let row =

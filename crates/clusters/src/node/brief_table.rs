@@ -9,10 +9,11 @@ use kernel::Result;
 
 use super::model::NodeStatus;
 use super::task::{Task, TaskKind, TaskStatus};
+use crate::{ClusterId, NodeId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeBrief {
-    pub(crate) id: String,
+    pub(crate) id: NodeId,
     pub(crate) name: String,
     pub(crate) index: i64,
     pub(crate) is_master: bool,
@@ -32,7 +33,7 @@ const COLUMNS: &str = "id, name, idx, is_master, is_balancer, status, addresses,
 
 fn read(row: &Row) -> Result<NodeBrief> {
     Ok(NodeBrief {
-        id: row.text("id")?,
+        id: row.text("id")?.into(),
         name: row.text("name")?,
         index: row.int("idx")?,
         is_master: row.flag("is_master")?,
@@ -56,24 +57,28 @@ async fn find(db: &Db, condition: &str, args: Vec<Value>) -> Result<Vec<NodeBrie
 }
 
 /// All nodes of a cluster, masters first.
-pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<NodeBrief>> {
+pub(crate) async fn of_cluster(db: &Db, cluster: &ClusterId) -> Result<Vec<NodeBrief>> {
     find(db, "", values![cluster]).await
 }
 
 /// Returns the masters and the node of this name.
-pub(crate) async fn masters_and(db: &Db, cluster: &str, name: &str) -> Result<Vec<NodeBrief>> {
+pub(crate) async fn masters_and(
+    db: &Db,
+    cluster: &ClusterId,
+    name: &str,
+) -> Result<Vec<NodeBrief>> {
     let condition = " AND (is_master = ? OR name = ?)";
     find(db, condition, values![cluster, true, name]).await
 }
 
 /// Tasks of a cluster, oldest first, without the logs of their results.
-pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
+pub(crate) async fn tasks(db: &Db, cluster: &ClusterId) -> Result<Vec<Task>> {
     let sql = "SELECT id, kind, node, status, taken_by, taken_until, deadline, generation, \
                created_at FROM magnum_task WHERE cluster_id = ? ORDER BY created_at, id";
     let read = |row: &Row| {
         Ok(Task {
-            id: row.text("id")?,
-            cluster_id: cluster.to_owned(),
+            id: row.text("id")?.into(),
+            cluster_id: cluster.clone(),
             kind: TaskKind::from_stored(&row.text("kind")?)?,
             node: row.text("node")?,
             status: TaskStatus::from_stored(&row.text("status")?)?,
@@ -101,7 +106,7 @@ pub(crate) struct ClusterBrief {
 }
 
 /// Returns `None` if the cluster does not exist.
-pub(crate) async fn cluster(db: &Db, cluster: &str) -> Result<Option<ClusterBrief>> {
+pub(crate) async fn cluster(db: &Db, cluster: &ClusterId) -> Result<Option<ClusterBrief>> {
     let sql = "SELECT c.coe AS coe, c.api_address AS api_address, s.join_sealed AS join_sealed \
                FROM magnum_cluster c LEFT JOIN magnum_swarm s ON s.cluster_id = c.uuid \
                WHERE c.uuid = ?";
@@ -117,6 +122,6 @@ pub(crate) async fn cluster(db: &Db, cluster: &str) -> Result<Option<ClusterBrie
 }
 
 /// By id.
-pub(crate) fn by_id(nodes: Vec<NodeBrief>) -> BTreeMap<String, NodeBrief> {
+pub(crate) fn by_id(nodes: Vec<NodeBrief>) -> BTreeMap<NodeId, NodeBrief> {
     nodes.into_iter().map(|n| (n.id.clone(), n)).collect()
 }

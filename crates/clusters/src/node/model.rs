@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coe::Coe;
+use crate::{ClusterId, NodeId};
 
 /// Lifecycle state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -105,8 +106,8 @@ pub(crate) struct Step {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Node {
-    pub(crate) id: String,
-    pub(crate) cluster_id: String,
+    pub(crate) id: NodeId,
+    pub(crate) cluster_id: ClusterId,
     /// Name of its group.
     pub(crate) nodegroup: String,
     pub(crate) index: i64,

@@ -10,6 +10,7 @@ pub(crate) use super::swarm_table::{
     insert_swarm, join_tx, observed_tx, set_join, set_observed, swarm,
 };
 use super::task::{Task, TaskKind, TaskStatus};
+use crate::{ClusterId, NodeId, TaskId};
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -95,7 +96,7 @@ db::table! {
     }
 }
 
-pub(crate) async fn shown(db: &Db, cluster: &str) -> Result<Vec<Shown>> {
+pub(crate) async fn shown(db: &Db, cluster: &ClusterId) -> Result<Vec<Shown>> {
     let sql = format!(
         "{} WHERE cluster_id = ? ORDER BY is_master DESC, idx",
         Shown::select()
@@ -104,7 +105,7 @@ pub(crate) async fn shown(db: &Db, cluster: &str) -> Result<Vec<Shown>> {
     rows.iter().map(Shown::read).collect()
 }
 
-pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<Node>> {
+pub(crate) async fn of_cluster(db: &Db, cluster: &ClusterId) -> Result<Vec<Node>> {
     let sql = format!(
         "{} WHERE cluster_id = ? ORDER BY is_master DESC, idx",
         Node::select()
@@ -116,7 +117,7 @@ pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<Node>> {
         .collect()
 }
 
-pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Node>> {
+pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &ClusterId) -> Result<Vec<Node>> {
     let sql = format!(
         "{} WHERE cluster_id = ? ORDER BY is_master DESC, idx",
         Node::select()
@@ -129,7 +130,7 @@ pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Node
 }
 
 /// Deletes a node that was never sent to a stack.
-pub(crate) async fn delete_unsent(tx: &mut Tx, id: &str) -> Result<()> {
+pub(crate) async fn delete_unsent(tx: &mut Tx, id: &NodeId) -> Result<()> {
     tx.execute("DELETE FROM magnum_node WHERE id = ?", values![id])
         .await
         .map(|_| ())
@@ -144,7 +145,7 @@ pub(crate) async fn by_session(db: &Db, session_hash: &str) -> Result<Option<Nod
         .transpose()
 }
 
-pub(crate) async fn load_tx(tx: &mut Tx, id: &str) -> Result<Option<Node>> {
+pub(crate) async fn load_tx(tx: &mut Tx, id: &NodeId) -> Result<Option<Node>> {
     // Concurrent reports of one node must not overwrite each other's steps.
     let sql = format!("{} WHERE id = ?", Node::select());
     tx.lock_opt(&sql, values![id])
@@ -258,7 +259,7 @@ pub(crate) async fn replace_token(tx: &mut Fenced, n: &Node) -> Result<()> {
 }
 
 /// Records the signal that was sent to the wait condition.
-pub(crate) async fn set_signalled(tx: &mut Tx, id: &str, signal: &str) -> Result<()> {
+pub(crate) async fn set_signalled(tx: &mut Tx, id: &NodeId, signal: &str) -> Result<()> {
     tx.execute(
         "UPDATE magnum_node SET signalled = ? WHERE id = ? AND signal_status = ?",
         values![true, id, signal],
@@ -275,7 +276,7 @@ pub(crate) async fn insert_task(tx: &mut Tx, t: &Task) -> Result<()> {
 
 /// All tasks of a cluster, oldest first. Finished tasks are few, because they
 /// are deleted with their operation.
-pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
+pub(crate) async fn tasks(db: &Db, cluster: &ClusterId) -> Result<Vec<Task>> {
     let sql = format!(
         "{} WHERE cluster_id = ? ORDER BY created_at, id",
         Task::select()
@@ -284,7 +285,7 @@ pub(crate) async fn tasks(db: &Db, cluster: &str) -> Result<Vec<Task>> {
     rows.iter().map(Task::read).collect()
 }
 
-pub(crate) async fn task_tx(tx: &mut Tx, cluster: &str, id: &str) -> Result<Option<Task>> {
+pub(crate) async fn task_tx(tx: &mut Tx, cluster: &ClusterId, id: &TaskId) -> Result<Option<Task>> {
     let sql = format!("{} WHERE cluster_id = ? AND id = ?", Task::select());
     let row = tx.query_opt(&sql, values![cluster, id]).await?;
     row.as_ref().map(Task::read).transpose()
@@ -308,7 +309,12 @@ pub(crate) async fn claim_task(tx: &mut Tx, t: &Task, node: &str, until: i64) ->
     Ok(n == 1)
 }
 
-pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: TaskStatus, log: &str) -> Result<()> {
+pub(crate) async fn end_task(
+    tx: &mut Tx,
+    id: &TaskId,
+    status: TaskStatus,
+    log: &str,
+) -> Result<()> {
     tx.execute(
         "UPDATE magnum_task SET status = ?, log = ? WHERE id = ?",
         values![status.as_stored(), log, id],
@@ -319,7 +325,7 @@ pub(crate) async fn end_task(tx: &mut Tx, id: &str, status: TaskStatus, log: &st
 
 /// Deletes the drains of a cancelled resize, and notifies the agents that run
 /// them. A late result finds no task.
-pub(crate) async fn drop_drains(tx: &mut Fenced, cluster: &str) -> Result<()> {
+pub(crate) async fn drop_drains(tx: &mut Fenced, cluster: &ClusterId) -> Result<()> {
     tx.wake(crate::cluster::KIND, cluster);
     tx.execute(
         "DELETE FROM magnum_task WHERE cluster_id = ? AND kind = ?",
@@ -329,7 +335,7 @@ pub(crate) async fn drop_drains(tx: &mut Fenced, cluster: &str) -> Result<()> {
     .map(|_| ())
 }
 
-pub(crate) async fn drop_tasks(tx: &mut Fenced, cluster: &str, before: i64) -> Result<()> {
+pub(crate) async fn drop_tasks(tx: &mut Fenced, cluster: &ClusterId, before: i64) -> Result<()> {
     tx.execute(
         "DELETE FROM magnum_task WHERE cluster_id = ? AND generation <= ?",
         values![cluster, before],

@@ -1,6 +1,6 @@
 //! Tasks for agents inside a cluster.
 
-use kernel::ids;
+use crate::{ClusterId, TaskId};
 
 /// What an agent does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,8 +57,8 @@ impl TaskStatus {
 /// A task for an agent inside the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Task {
-    pub(crate) id: String,
-    pub(crate) cluster_id: String,
+    pub(crate) id: TaskId,
+    pub(crate) cluster_id: ClusterId,
     pub(crate) kind: TaskKind,
     /// Name of the node that the task concerns.
     pub(crate) node: String,
@@ -74,10 +74,16 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    pub(crate) fn new(cluster: &str, kind: TaskKind, node: &str, now: i64, seconds: i64) -> Self {
+    pub(crate) fn new(
+        cluster: &ClusterId,
+        kind: TaskKind,
+        node: &str,
+        now: i64,
+        seconds: i64,
+    ) -> Self {
         Self {
-            id: ids::uuid(),
-            cluster_id: cluster.to_owned(),
+            id: TaskId::random(),
+            cluster_id: cluster.clone(),
             kind,
             node: node.to_owned(),
             deadline: now + seconds * 1_000_000,

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use kernel::ProjectId;
+
 use crate::status::{Phase, StoredStatus};
+use crate::{ClusterId, GroupId};
 
 /// Maximum number of nodes of a group.
 pub(crate) const MAX_NODES: i64 = 1000;
@@ -16,10 +19,10 @@ const CREATED: std::ops::RangeInclusive<i64> = 1..=2;
 pub(crate) struct Group {
     /// Number within the cluster.
     pub(crate) id: i64,
-    pub(crate) uuid: String,
+    pub(crate) uuid: GroupId,
     pub(crate) name: String,
-    pub(crate) cluster_id: String,
-    pub(crate) project_id: String,
+    pub(crate) cluster_id: ClusterId,
+    pub(crate) project_id: ProjectId,
     pub(crate) docker_volume_size: Option<i64>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) flavor_id: Option<String>,

@@ -6,6 +6,7 @@ use db::{Column as _, Db, Fenced, Json, Migration, Row, Table as _, Tx, Value, v
 use kernel::{Error, Result, clock};
 
 use super::model::{Group, MASTER_ROLE};
+use crate::ClusterId;
 use crate::assignments::assign;
 use crate::status::Status;
 
@@ -30,7 +31,7 @@ db::columns! {
 }
 
 /// Of one cluster, masters first, for display.
-pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<Group>> {
+pub(crate) async fn of_cluster(db: &Db, cluster: &ClusterId) -> Result<Vec<Group>> {
     let sql = format!("{} WHERE cluster_id = ? ORDER BY id", Group::select());
     db.query(&sql, values![cluster])
         .await?
@@ -43,13 +44,13 @@ pub(crate) async fn of_cluster(db: &Db, cluster: &str) -> Result<Vec<Group>> {
 ///
 /// # Errors
 /// Also if a newer release has written a group.
-pub(crate) async fn of_operation(db: &Db, cluster: &str) -> Result<Vec<Group>> {
+pub(crate) async fn of_operation(db: &Db, cluster: &ClusterId) -> Result<Vec<Group>> {
     let groups = of_cluster(db, cluster).await?;
     groups.into_iter().map(reject_newer).collect()
 }
 
 /// As [`of_operation`], in a transaction.
-pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &str) -> Result<Vec<Group>> {
+pub(crate) async fn of_cluster_tx(tx: &mut Tx, cluster: &ClusterId) -> Result<Vec<Group>> {
     let sql = format!("{} WHERE cluster_id = ? ORDER BY id", Group::select());
     let rows = tx.query(&sql, values![cluster]).await?;
     rows.iter().map(|r| reject_newer(Group::read(r)?)).collect()
@@ -73,7 +74,7 @@ pub(crate) struct GroupBrief {
 /// The groups of several clusters in one query, in no order.
 pub(crate) async fn briefs(
     db: &Db,
-    clusters: &[&str],
+    clusters: &[&ClusterId],
     with_addresses: bool,
 ) -> Result<Vec<GroupBrief>> {
     if clusters.is_empty() {
@@ -90,7 +91,7 @@ pub(crate) async fn briefs(
          WHERE cluster_id IN ({marks})"
     );
     let args = clusters.iter().map(|uuid| Value::from(*uuid)).collect();
-    let places: HashMap<&str, usize> = clusters.iter().copied().zip(0..).collect();
+    let places: HashMap<&str, usize> = clusters.iter().map(|uuid| uuid.as_str()).zip(0..).collect();
     let read = |row: &Row| {
         let cluster = places.get(row.str("cluster_id")?).copied();
         Ok(GroupBrief {
@@ -126,7 +127,7 @@ pub(crate) async fn set_size(tx: &mut Tx, g: &Group) -> Result<()> {
 }
 
 /// Sets the status of all groups at the start of an operation.
-pub(crate) async fn start(tx: &mut Tx, cluster: &str, status: Status) -> Result<()> {
+pub(crate) async fn start(tx: &mut Tx, cluster: &ClusterId, status: Status) -> Result<()> {
     write_status(tx, cluster, (status, None), Vec::new(), None).await
 }
 
@@ -146,7 +147,7 @@ pub(crate) async fn finish(
 /// the same statement.
 async fn write_status(
     tx: &mut Tx,
-    cluster: &str,
+    cluster: &ClusterId,
     (status, reason): (Status, Option<&str>),
     others: Vec<(&str, Value)>,
     group: Option<&str>,

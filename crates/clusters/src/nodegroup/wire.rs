@@ -41,7 +41,7 @@ pub(crate) struct NodegroupItem {
 impl NodegroupItem {
     pub(crate) fn new(g: Group, c: &Cluster) -> Self {
         Self {
-            uuid: g.uuid,
+            uuid: g.uuid.into(),
             name: g.name,
             flavor_id: g.flavor_id,
             image_id: g.image_id,
@@ -50,7 +50,7 @@ impl NodegroupItem {
             min_node_count: g.min_node_count,
             max_node_count: g.max_node_count,
             is_default: true,
-            stack_id: c.stack_id.clone(),
+            stack_id: c.stack_id.to_string(),
             status: g.status.to_string(),
             merge_labels: false,
         }
@@ -101,10 +101,10 @@ impl NodegroupBody {
         let path = format!("clusters/{}/nodegroups/{}", c.uuid, g.uuid);
         Self {
             id: g.id,
-            uuid: g.uuid,
+            uuid: g.uuid.into(),
             name: g.name,
-            cluster_id: g.cluster_id,
-            project_id: g.project_id,
+            cluster_id: g.cluster_id.into(),
+            project_id: g.project_id.into(),
             docker_volume_size: g.docker_volume_size,
             labels: g.labels,
             links: Links::new(base, path),
@@ -116,7 +116,7 @@ impl NodegroupBody {
             min_node_count: g.min_node_count,
             max_node_count: g.max_node_count,
             is_default: true,
-            stack_id: c.stack_id.clone(),
+            stack_id: c.stack_id.to_string(),
             status: g.status.to_string(),
             status_reason: g.status_reason,
             version: None,

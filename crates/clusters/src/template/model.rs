@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Result, Target, ids};
+use kernel::{ProjectId, Result, Target, UserId};
 use rest::RequestBody;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::TemplateId;
 use crate::authorized::Owned;
 use crate::coe::Coe;
 use crate::coe::options::TemplateOptions;
@@ -18,9 +19,9 @@ use crate::ranges::RangePools;
 /// A template as stored.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Template {
-    pub(crate) uuid: String,
-    pub(crate) project_id: String,
-    pub(crate) user_id: String,
+    pub(crate) uuid: TemplateId,
+    pub(crate) project_id: ProjectId,
+    pub(crate) user_id: UserId,
     pub(crate) name: String,
     pub(crate) coe: String,
     pub(crate) image_id: String,
@@ -153,7 +154,7 @@ impl Template {
         let flag = |name| Ok::<_, kernel::Error>(f.flag(name)?.unwrap_or(false));
         let name = f.text("name")?.filter(|n| !n.is_empty());
         Ok(Self {
-            uuid: f.text("uuid")?.unwrap_or_else(ids::uuid),
+            uuid: f.text("uuid")?.map_or_else(TemplateId::random, Into::into),
             name: name.unwrap_or_else(|| crate::names::random("template")),
             coe: {
                 let coe = f.need_text("coe")?;

@@ -1,7 +1,7 @@
 //! Operations on cluster templates.
 
 use db::Table as _;
-use kernel::{Ctx, Error, Page, Result, Rule, Target, clock, ids};
+use kernel::{Ctx, Error, Page, ProjectId, Result, Rule, Target, clock, ids};
 
 use super::model::{self, Template};
 use super::table;
@@ -14,7 +14,7 @@ use crate::patch::Change;
 use crate::{ClustersDeps, lookups, policies};
 
 /// The project of the caller; rows belong to projects.
-pub(crate) fn project(ctx: &Ctx) -> Result<&str> {
+pub(crate) fn project(ctx: &Ctx) -> Result<&ProjectId> {
     ctx.project_id()
         .ok_or_else(|| Error::forbidden("A project-scoped token is needed for this operation."))
 }
@@ -22,7 +22,7 @@ pub(crate) fn project(ctx: &Ctx) -> Result<&str> {
 /// The policy target for objects of the caller.
 pub(crate) fn own_target(ctx: &Ctx) -> Target {
     Target {
-        project_id: ctx.project_id().map(str::to_owned),
+        project_id: ctx.project_id().cloned(),
         user_id: Some(ctx.user_id.clone()),
         domain_id: None,
     }
@@ -35,7 +35,7 @@ pub(crate) fn scope<'a>(
     ctx: &'a Ctx,
     rule: &'static Rule,
     everywhere: &'static Rule,
-) -> Result<Option<&'a str>> {
+) -> Result<Option<&'a ProjectId>> {
     let own = own_target(ctx);
     d.enforcer.check(rule, ctx, &own)?;
     if d.enforcer.allows(everywhere, ctx, &own) {
@@ -46,7 +46,7 @@ pub(crate) fn scope<'a>(
 
 /// Creates a template.
 pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, mut t: Template) -> Result<Template> {
-    t.project_id = project(ctx)?.to_owned();
+    t.project_id = project(ctx)?.clone();
     t.user_id.clone_from(&ctx.user_id);
     t.created_at = clock::now_micros();
     t.check(&d.ranges)?;
@@ -193,7 +193,7 @@ pub(crate) async fn load(
         // The real service shows a public template without evaluating the rule.
         return Authorized::check_unless_shared(enforcer, ctx, rule, t, |t| t.public);
     }
-    let is_foreign = t.project_id != project(ctx)?;
+    let is_foreign = t.project_id != *project(ctx)?;
     if is_foreign && purpose == Purpose::Delete && !enforcer.allows(everywhere, ctx, &t.target()) {
         return Err(Error::not_found("ClusterTemplate", key));
     }

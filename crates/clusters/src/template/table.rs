@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use db::{Column as _, Db, Migration, Table as _, Tx, Value, values};
-use kernel::{Page, Result};
+use kernel::{Page, ProjectId, Result};
 
 use super::model::Template;
+use crate::TemplateId;
 use crate::listing::{self, Column, Kind, Listed, Selection};
 use crate::wire::StoredObject;
 
@@ -98,7 +99,7 @@ pub(crate) async fn update(tx: &mut Tx, t: &Template) -> Result<()> {
     tx.execute(&sql, args).await.map(|_| ())
 }
 
-pub(crate) async fn delete(tx: &mut Tx, uuid: &str) -> Result<()> {
+pub(crate) async fn delete(tx: &mut Tx, uuid: &TemplateId) -> Result<()> {
     tx.execute("DELETE FROM magnum_template WHERE uuid = ?", values![uuid])
         .await
         .map(|_| ())
@@ -109,7 +110,7 @@ pub(crate) async fn find(
     db: &Db,
     key: &str,
     by_name: bool,
-    project: Option<&str>,
+    project: Option<&ProjectId>,
 ) -> Result<Vec<Template>> {
     let column = if by_name { "name" } else { "uuid" };
     let mut sql = format!("{} WHERE {column} = ?", Template::select());
@@ -127,7 +128,7 @@ pub(crate) async fn find(
 }
 
 /// Whether clusters use the template.
-pub(crate) async fn references(tx: &mut Tx, uuid: &str) -> Result<bool> {
+pub(crate) async fn references(tx: &mut Tx, uuid: &TemplateId) -> Result<bool> {
     Ok(tx
         .query_opt(
             "SELECT uuid FROM magnum_cluster WHERE cluster_template_id = ? LIMIT 1",
@@ -138,7 +139,11 @@ pub(crate) async fn references(tx: &mut Tx, uuid: &str) -> Result<bool> {
 }
 
 /// One page of the templates visible to a project; `None`: all templates.
-pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<Listed<Template>> {
+pub(crate) async fn page(
+    db: &Db,
+    project: Option<&ProjectId>,
+    page: &Page,
+) -> Result<Listed<Template>> {
     let scope = match project {
         Some(p) => (
             "(project_id = ? OR (public = ? AND hidden = ?))",
@@ -157,7 +162,10 @@ pub(crate) async fn page(db: &Db, project: Option<&str>, page: &Page) -> Result<
 }
 
 /// The labels of several templates, for the comparison in cluster details.
-pub(crate) async fn labels_of(db: &Db, uuids: &[&str]) -> Result<BTreeMap<String, StoredObject>> {
+pub(crate) async fn labels_of(
+    db: &Db,
+    uuids: &[&TemplateId],
+) -> Result<BTreeMap<TemplateId, StoredObject>> {
     if uuids.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -166,13 +174,13 @@ pub(crate) async fn labels_of(db: &Db, uuids: &[&str]) -> Result<BTreeMap<String
     let args = uuids.iter().map(|uuid| Value::from(*uuid)).collect();
     let rows = db.query(&sql, args).await?;
     rows.iter()
-        .map(|r| Ok((r.text("uuid")?, StoredObject::read(r, "labels")?)))
+        .map(|r| Ok((r.text("uuid")?.into(), StoredObject::read(r, "labels")?)))
         .collect()
 }
 
 /// Reads and locks a template, so that it is neither changed nor deleted while
 /// a cluster is created from it.
-pub(crate) async fn lock(tx: &mut Tx, uuid: &str) -> Result<Option<Template>> {
+pub(crate) async fn lock(tx: &mut Tx, uuid: &TemplateId) -> Result<Option<Template>> {
     let sql = format!("{} WHERE uuid = ?", Template::select());
     let row = tx.lock_opt(&sql, values![uuid]).await?;
     row.as_ref().map(Template::read).transpose()

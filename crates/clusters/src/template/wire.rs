@@ -65,7 +65,7 @@ impl TemplateBody {
     pub(crate) fn new(t: Template, base: &Arc<str>) -> Self {
         let links = Links::new(base, format!("clustertemplates/{}", t.uuid));
         Self {
-            uuid: t.uuid,
+            uuid: t.uuid.into(),
             name: t.name,
             coe: t.coe,
             image_id: t.image_id,
@@ -94,8 +94,8 @@ impl TemplateBody {
             docker_storage_driver: t.docker_storage_driver,
             master_lb_enabled: t.master_lb_enabled,
             floating_ip_enabled: t.floating_ip_enabled,
-            project_id: t.project_id,
-            user_id: t.user_id,
+            project_id: t.project_id.into(),
+            user_id: t.user_id.into(),
             hidden: t.hidden,
             tags: t.tags,
             driver: t.driver,

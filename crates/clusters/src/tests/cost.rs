@@ -7,6 +7,7 @@ use super::fixture::*;
 use crate::cluster::{Cluster, table};
 use crate::nodegroup::Group;
 use crate::nodegroup::default::{MASTER, WORKER};
+use crate::{ClusterId, GroupId};
 
 const CLUSTERS: usize = 1000;
 
@@ -35,12 +36,12 @@ async fn processor_time_per_request() {
     let template = w.template().await;
     w.cluster_from(&template).await;
     let list = w.call(ALICE, "GET", "/v1/clusters", None).await;
-    let uuid = list.body["clusters"][0]["uuid"].as_str().unwrap();
-    let pattern = table::load(&w.db, uuid).await.unwrap().unwrap();
+    let uuid = list.body["clusters"][0]["uuid"].as_str().unwrap().into();
+    let pattern = table::load(&w.db, &uuid).await.unwrap().unwrap();
     db::write!(w.db, |tx| {
         for i in 1..CLUSTERS {
             let c = Cluster {
-                uuid: kernel::ids::uuid(),
+                uuid: ClusterId::random(),
                 name: format!("c{i}"),
                 created_at: pattern.created_at + i64::try_from(i).unwrap(),
                 ..pattern.clone()
@@ -49,7 +50,7 @@ async fn processor_time_per_request() {
             for (id, name, role) in [(1, MASTER, "master"), (2, WORKER, "worker")] {
                 let group = Group {
                     id,
-                    uuid: kernel::ids::uuid(),
+                    uuid: GroupId::random(),
                     name: name.into(),
                     cluster_id: c.uuid.clone(),
                     project_id: c.project_id.clone(),

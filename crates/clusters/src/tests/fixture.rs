@@ -8,27 +8,27 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
-use compute::ComputeApi;
 use compute::api::{
     Flavor, Flavors, Image, Images, Keypair, Keypairs, NewImage, NewServer, Server, ServerStatus,
     Servers,
 };
+use compute::{ComputeApi, FlavorId, ImageId, ServerId};
 use db::Db;
 use flow::Reconciler;
 use http_body_util::BodyExt as _;
 use kernel::{Ctx, Error, OwnerKey, Result, Scope};
-use network::NetworkApi;
 use network::api::*;
-use orchestration::OrchestrationApi;
+use network::{NetworkApi, NetworkId, PortId, RouterId, SecurityGroupId, SubnetId};
 use orchestration::api::{
     Action, NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks,
     Status as Done, Unhealthy,
 };
+use orchestration::{OrchestrationApi, StackId};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
-use crate::{BootstrapParams, Clusters, ClustersDeps};
+use crate::{BootstrapParams, ClusterId, Clusters, ClustersDeps};
 
 /// Calls received by the fake orchestration service.
 #[derive(Default)]
@@ -82,7 +82,7 @@ impl FakeStacks {
         self.0.lock().unwrap()
     }
 
-    fn apply_update(&self, id: &str, update: StackUpdate) -> Result<Stack> {
+    fn apply_update(&self, id: &StackId, update: StackUpdate) -> Result<Stack> {
         let mut heat = self.lock();
         if let Some(e) = heat.refuse.clone() {
             return Err(e);
@@ -123,20 +123,20 @@ impl Stacks for FakeStacks {
         heat.stack = Some(stack.clone());
         Ok(stack)
     }
-    async fn show(&self, _: &Ctx, id: &str) -> Result<Stack> {
+    async fn show(&self, _: &Ctx, id: &StackId) -> Result<Stack> {
         self.1.pass().await;
         let heat = self.lock();
         heat.stack
             .clone()
             .ok_or_else(|| Error::not_found("Stack", id))
     }
-    async fn update(&self, _: &Ctx, id: &str, update: StackUpdate) -> Result<Stack> {
+    async fn update(&self, _: &Ctx, id: &StackId, update: StackUpdate) -> Result<Stack> {
         self.1.pass().await;
         let updated = self.apply_update(id, update);
         self.1.pass().await;
         updated
     }
-    async fn delete(&self, _: &Ctx, id: &str) -> Result<()> {
+    async fn delete(&self, _: &Ctx, id: &StackId) -> Result<()> {
         let mut heat = self.lock();
         let Some(stack) = heat.stack.as_mut() else {
             return Err(Error::not_found("Stack", id));
@@ -149,7 +149,7 @@ impl Stacks for FakeStacks {
     async fn mark_unhealthy(
         &self,
         _: &Ctx,
-        _: &str,
+        _: &StackId,
         resources: &[Unhealthy],
         _: &str,
     ) -> Result<()> {
@@ -158,7 +158,7 @@ impl Stacks for FakeStacks {
         self.lock().unhealthy.extend(names);
         Ok(())
     }
-    async fn resources(&self, _: &Ctx, _: &str) -> Result<Vec<StackResource>> {
+    async fn resources(&self, _: &Ctx, _: &StackId) -> Result<Vec<StackResource>> {
         Ok(vec![StackResource {
             name: "subnet".into(),
             parent: None,
@@ -169,10 +169,10 @@ impl Stacks for FakeStacks {
             status_reason: String::new(),
         }])
     }
-    async fn events(&self, _: &Ctx, _: &str, _: u32) -> Result<Vec<StackEvent>> {
+    async fn events(&self, _: &Ctx, _: &StackId, _: u32) -> Result<Vec<StackEvent>> {
         Ok(Vec::new())
     }
-    async fn signal(&self, _: &Ctx, _: &str, resource: &str, signal: Signal) -> Result<()> {
+    async fn signal(&self, _: &Ctx, _: &StackId, resource: &str, signal: Signal) -> Result<()> {
         assert_eq!(resource, "nodes_handle");
         self.lock().signals.push(signal);
         Ok(())
@@ -188,14 +188,14 @@ pub(crate) struct FakeServices {
 /// A running server of this name.
 pub(crate) fn server(name: &str) -> Server {
     Server {
-        id: format!("server-{name}"),
+        id: format!("server-{name}").into(),
         project_id: "p1".into(),
         name: name.into(),
         status: ServerStatus::Active,
         fault: None,
         progress: None,
-        image_id: String::new(),
-        flavor_id: String::new(),
+        image_id: ImageId::default(),
+        flavor_id: FlavorId::default(),
         host: None,
         addresses: Vec::new(),
         metadata: BTreeMap::new(),
@@ -207,19 +207,19 @@ impl Servers for FakeServices {
     async fn create(&self, _: &Ctx, _: NewServer) -> Result<Server> {
         Err(Error::internal("not here"))
     }
-    async fn show(&self, _: &Ctx, id: &str) -> Result<Server> {
+    async fn show(&self, _: &Ctx, id: &ServerId) -> Result<Server> {
         Err(Error::not_found("Server", id))
     }
     async fn of_owner(&self, _: &Ctx, _: &OwnerKey) -> Result<Vec<Server>> {
         Ok(self.servers.lock().unwrap().clone())
     }
-    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+    async fn delete(&self, _: &Ctx, _: &ServerId) -> Result<()> {
         Ok(())
     }
-    async fn rebuild(&self, _: &Ctx, _: &str, _: &str) -> Result<Server> {
+    async fn rebuild(&self, _: &Ctx, _: &ServerId, _: &str) -> Result<Server> {
         Err(Error::internal("only the stack rebuilds"))
     }
-    async fn console(&self, _: &Ctx, _: &str, _: u32) -> Result<String> {
+    async fn console(&self, _: &Ctx, _: &ServerId, _: u32) -> Result<String> {
         Ok(String::new())
     }
 }
@@ -304,7 +304,7 @@ impl Networks for FakeServices {
     async fn create(&self, _: &Ctx, _: NewNetwork) -> Result<Network> {
         Err(Error::internal("not here"))
     }
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Network> {
+    async fn show(&self, ctx: &Ctx, id: &NetworkId) -> Result<Network> {
         Networks::find(self, ctx, id).await
     }
     async fn find(&self, _: &Ctx, name: &str) -> Result<Network> {
@@ -321,7 +321,7 @@ impl Networks for FakeServices {
             subnets: vec!["sub".into()],
         })
     }
-    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+    async fn delete(&self, _: &Ctx, _: &NetworkId) -> Result<()> {
         Ok(())
     }
 }
@@ -337,7 +337,7 @@ impl Subnets for FakeServices {
         }
         Ok(())
     }
-    async fn show(&self, _: &Ctx, id: &str) -> Result<Subnet> {
+    async fn show(&self, _: &Ctx, id: &SubnetId) -> Result<Subnet> {
         if id != "sub" {
             return Err(Error::not_found("Subnet", id));
         }
@@ -350,7 +350,7 @@ impl Subnets for FakeServices {
             dns_nameservers: Vec::new(),
         })
     }
-    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+    async fn delete(&self, _: &Ctx, _: &SubnetId) -> Result<()> {
         Ok(())
     }
 }
@@ -360,19 +360,19 @@ impl Ports for FakeServices {
     async fn create(&self, _: &Ctx, _: NewPort) -> Result<Port> {
         Err(Error::internal("not here"))
     }
-    async fn show(&self, _: &Ctx, id: &str) -> Result<Port> {
+    async fn show(&self, _: &Ctx, id: &PortId) -> Result<Port> {
         Err(Error::not_found("Port", id))
     }
-    async fn bind(&self, _: &Ctx, id: &str, _: &str, _: OwnerKey) -> Result<Port> {
+    async fn bind(&self, _: &Ctx, id: &PortId, _: &str, _: OwnerKey) -> Result<Port> {
         Err(Error::not_found("Port", id))
     }
-    async fn unbind(&self, _: &Ctx, id: &str, _: &str) -> Result<()> {
+    async fn unbind(&self, _: &Ctx, id: &PortId, _: &str) -> Result<()> {
         Err(Error::not_found("Port", id))
     }
     async fn of_device(&self, _: &Ctx, _: &str) -> Result<Vec<Port>> {
         Ok(Vec::new())
     }
-    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+    async fn delete(&self, _: &Ctx, _: &PortId) -> Result<()> {
         Ok(())
     }
 }
@@ -382,16 +382,16 @@ impl Routers for FakeServices {
     async fn create(&self, _: &Ctx, _: NewRouter) -> Result<network::api::Router> {
         Err(Error::internal("not here"))
     }
-    async fn show(&self, _: &Ctx, id: &str) -> Result<network::api::Router> {
+    async fn show(&self, _: &Ctx, id: &RouterId) -> Result<network::api::Router> {
         Err(Error::not_found("Router", id))
     }
-    async fn add_interface(&self, _: &Ctx, _: &str, _: &str) -> Result<()> {
+    async fn add_interface(&self, _: &Ctx, _: &RouterId, _: &SubnetId) -> Result<()> {
         Ok(())
     }
-    async fn remove_interface(&self, _: &Ctx, _: &str, _: &str) -> Result<()> {
+    async fn remove_interface(&self, _: &Ctx, _: &RouterId, _: &SubnetId) -> Result<()> {
         Ok(())
     }
-    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+    async fn delete(&self, _: &Ctx, _: &RouterId) -> Result<()> {
         Ok(())
     }
 }
@@ -401,10 +401,10 @@ impl SecurityGroups for FakeServices {
     async fn create(&self, _: &Ctx, _: NewSecurityGroup) -> Result<SecurityGroup> {
         Err(Error::internal("not here"))
     }
-    async fn show(&self, _: &Ctx, id: &str) -> Result<SecurityGroup> {
+    async fn show(&self, _: &Ctx, id: &SecurityGroupId) -> Result<SecurityGroup> {
         Err(Error::not_found("SecurityGroup", id))
     }
-    async fn delete(&self, _: &Ctx, _: &str) -> Result<()> {
+    async fn delete(&self, _: &Ctx, _: &SecurityGroupId) -> Result<()> {
         Ok(())
     }
 }
@@ -718,18 +718,18 @@ impl Fixture {
     }
 
     /// A cluster of one manager and two workers, accepted.
-    pub(crate) async fn cluster(&self) -> String {
+    pub(crate) async fn cluster(&self) -> ClusterId {
         let template = self.template().await;
         self.cluster_from(&template).await
     }
 
     /// As [`Fixture::cluster`], from an existing template.
-    pub(crate) async fn cluster_from(&self, template: &str) -> String {
+    pub(crate) async fn cluster_from(&self, template: &str) -> ClusterId {
         let body = json!({ "name": "c1", "cluster_template_id": template, "node_count": 2 });
         let got = self.call(ALICE, "POST", "/v1/clusters", Some(body)).await;
         assert_eq!(got.status, 202, "{}", got.body);
         self.settle().await;
-        got.body["uuid"].as_str().unwrap().to_owned()
+        got.body["uuid"].as_str().unwrap().into()
     }
 
     pub(crate) async fn show(&self, id: &str) -> Value {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::fixture::*;
 use super::kube_certs::{Steps, csr, read};
+use crate::ClusterId;
 
 const S0: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -36,7 +37,7 @@ pub(super) async fn ready(w: &Fixture, cluster: &str, word: &str, index: &str) {
     assert_eq!(got.status, 204, "{}", got.body);
 }
 
-pub(super) async fn built(w: &Fixture) -> String {
+pub(super) async fn built(w: &Fixture) -> ClusterId {
     let id = w.cluster().await;
     for (word, index) in [("master", "0"), ("node", "0"), ("node", "1")] {
         ready(w, &id, word, index).await;

@@ -202,7 +202,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
             parameters.insert("balancer_token".into(), json!("token"));
         }
         let new = orchestration::api::NewStack {
-            id: kernel::ids::uuid(),
+            id: orchestration::StackId::random(),
             project_id: "p1".into(),
             name: format!("s-{}", kernel::ids::hex()),
             template: template(&shape, &flavour),

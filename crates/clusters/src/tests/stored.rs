@@ -56,8 +56,8 @@ async fn every_column_is_listed_and_round_trips() {
         };
         named::<Cluster>(db, &table::CA).await;
         db::write!(db, |tx| table::insert(tx, &cluster, "cert", "key").await).unwrap();
-        assert_eq!(table::load(db, "c").await.unwrap(), Some(cluster));
-        let ca = table::ca(db, "c").await.unwrap();
+        assert_eq!(table::load(db, &cluster.uuid).await.unwrap(), Some(cluster));
+        let ca = table::ca(db, &"c".into()).await.unwrap();
         assert_eq!(ca, Some(("cert".into(), "key".into())));
         let group = Group {
             id: 2,
@@ -81,7 +81,7 @@ async fn every_column_is_listed_and_round_trips() {
         };
         node.report("join", "done", 5, "log");
         same(db, node).await;
-        let mut task = Task::new("c", TaskKind::PromoteMember, "n", 1, 2);
+        let mut task = Task::new(&"c".into(), TaskKind::PromoteMember, "n", 1, 2);
         task.taken_by = Some("m".into());
         same(db, task).await;
         let template = Template {

@@ -25,7 +25,7 @@ async fn control_characters_are_refused_on_every_database() {
             assert!(why.contains("the character NUL is not allowed"), "{why}");
         }
         // Where such a text reaches the database, that is not an internal error.
-        match crate::cluster::table::load(&w.db, "a\0b").await {
+        match crate::cluster::table::load(&w.db, &"a\0b".into()).await {
             Ok(found) => assert!(found.is_none(), "{}", test.name),
             Err(e) => assert!(matches!(e.kind, Kind::Invalid { .. }), "{e}"),
         }

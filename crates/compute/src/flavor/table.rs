@@ -3,6 +3,7 @@
 use db::{Db, Table as _, values};
 use kernel::{Kind, Result};
 
+use crate::FlavorId;
 use crate::api::Flavor;
 
 /// Id, name, vCPUs, MiB, GiB: the flavors that Nova installers create, with
@@ -18,7 +19,7 @@ db::table! {
     /// A row of a flavor.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct FlavorRow in "flavor" {
-        pub id: String,
+        pub id: FlavorId,
         pub name: String,
         pub vcpus: i64,
         /// MiB.

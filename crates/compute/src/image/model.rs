@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_property_wins_over_the_distro() {
         let image = |distro: Option<&str>, said: Option<&str>| Image {
-            id: String::new(),
+            id: crate::ImageId::default(),
             name: String::new(),
             status: String::new(),
             os_distro: distro.map(str::to_owned),

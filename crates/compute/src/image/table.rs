@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use db::{Db, Json, Table as _, Tx, values};
-use kernel::{Result, clock, ids};
+use kernel::{Result, clock};
 
+use crate::ImageId;
 use crate::api::{Image, NewImage};
 
 db::table! {
     /// A row of an image.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct ImageRow in "image" {
-        pub id: String,
+        pub id: ImageId,
         pub name: String,
         pub os_distro: Option<String>,
         pub properties: Json<BTreeMap<String, String>>,
@@ -70,7 +71,7 @@ pub(super) async fn put(tx: &mut Tx, new: &NewImage) -> Result<()> {
         return Ok(());
     }
     let row = ImageRow {
-        id: ids::uuid(),
+        id: ImageId::random(),
         name: new.name.clone(),
         os_distro: new.os_distro.clone(),
         properties: Json(new.properties.clone()),

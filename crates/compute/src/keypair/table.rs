@@ -1,7 +1,7 @@
 //! SQL of keypairs.
 
 use db::{Db, Table as _, values};
-use kernel::{Kind, Result};
+use kernel::{Kind, ProjectId, Result};
 
 use crate::api::Keypair;
 
@@ -18,7 +18,7 @@ db::table! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct KeypairRow in "keypair" {
         pub name: String,
-        pub project_id: String,
+        pub project_id: ProjectId,
         pub public_key: String,
         pub fingerprint: String,
     }
@@ -30,12 +30,12 @@ db::table! {
 /// Fails if the database fails.
 pub(crate) async fn seed(db: &Db) -> Result<()> {
     let (name, public_key, fingerprint) = DEFAULT;
-    if find(db, "", name).await?.is_some() {
+    if find(db, &ProjectId::default(), name).await?.is_some() {
         return Ok(());
     }
     let row = KeypairRow {
         name: name.into(),
-        project_id: String::new(),
+        project_id: ProjectId::default(),
         public_key: public_key.into(),
         fingerprint: fingerprint.into(),
     };
@@ -47,7 +47,7 @@ pub(crate) async fn seed(db: &Db) -> Result<()> {
 }
 
 /// Finds a keypair of the project, otherwise a shared one.
-pub(super) async fn find(db: &Db, project_id: &str, name: &str) -> Result<Option<Keypair>> {
+pub(super) async fn find(db: &Db, project_id: &ProjectId, name: &str) -> Result<Option<Keypair>> {
     let sql = format!(
         "{} WHERE name = ? AND project_id IN (?, '') ORDER BY project_id DESC",
         KeypairRow::select()

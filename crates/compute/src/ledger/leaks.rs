@@ -75,7 +75,7 @@ fn compare(there: impl Iterator<Item = Object>, ledger: Vec<Entry>) -> Vec<Leak>
                 "it was removed from the host externally; delete server {}",
                 entry.server_id
             ),
-            id: Some(entry.server_id),
+            id: Some(entry.server_id.into()),
             name: entry.name,
         });
     }

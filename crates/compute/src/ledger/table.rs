@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use db::{Db, Fenced, Table as _, Tx, values};
 use kernel::{Result, clock};
 
+use crate::ServerId;
+
 db::table! {
     /// An object on a host. Its row can outlive all other rows.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +14,7 @@ db::table! {
         pub name: String,
         /// `container`, `volume`.
         pub object: String,
-        pub server_id: String,
+        pub server_id: ServerId,
         pub host: String,
         pub created_at: i64,
         /// The build of its server.
@@ -25,7 +27,7 @@ db::table! {
 pub(super) struct Entry {
     pub name: String,
     pub object: String,
-    pub server_id: String,
+    pub server_id: ServerId,
     pub status: Option<String>,
     /// Whether the server has run, so that all of its objects existed.
     pub launched: bool,
@@ -35,7 +37,7 @@ pub(super) struct Entry {
 /// the container is the same for all builds.
 pub(crate) async fn add(
     tx: &mut Tx,
-    (server_id, build): (&str, i64),
+    (server_id, build): (&ServerId, i64),
     host: &str,
     container: &str,
     volumes: &[String],
@@ -43,7 +45,7 @@ pub(crate) async fn add(
     let row = |name: &str, object: &str| LedgerRow {
         name: name.to_owned(),
         object: object.to_owned(),
-        server_id: server_id.to_owned(),
+        server_id: server_id.clone(),
         host: host.to_owned(),
         created_at: clock::now_micros(),
         build,
@@ -64,7 +66,11 @@ pub(crate) async fn add(
 }
 
 /// The volumes of a server for builds before `build`, created or not.
-pub(crate) async fn volumes_before(db: &Db, server_id: &str, build: i64) -> Result<Vec<String>> {
+pub(crate) async fn volumes_before(
+    db: &Db,
+    server_id: &ServerId,
+    build: i64,
+) -> Result<Vec<String>> {
     let rows = db
         .query(
             "SELECT name FROM ledger WHERE server_id = ? AND object = 'volume' AND build < ? ORDER BY name",
@@ -76,7 +82,7 @@ pub(crate) async fn volumes_before(db: &Db, server_id: &str, build: i64) -> Resu
 
 pub(crate) async fn drop_volumes_before(
     tx: &mut Fenced,
-    server_id: &str,
+    server_id: &ServerId,
     build: i64,
 ) -> Result<()> {
     tx.execute(
@@ -87,7 +93,7 @@ pub(crate) async fn drop_volumes_before(
     .map(|_| ())
 }
 
-pub(crate) async fn drop_of(tx: &mut Fenced, server_id: &str) -> Result<()> {
+pub(crate) async fn drop_of(tx: &mut Fenced, server_id: &ServerId) -> Result<()> {
     tx.execute("DELETE FROM ledger WHERE server_id = ?", values![server_id])
         .await
         .map(|_| ())
@@ -122,7 +128,7 @@ pub(super) async fn all(db: &Db) -> Result<Vec<Entry>> {
             Ok(Entry {
                 name: r.text("name")?,
                 object: r.text("object")?,
-                server_id: r.text("server_id")?,
+                server_id: r.text("server_id")?.into(),
                 status: r.opt_text("status")?,
                 launched: r.opt_int("launched_at")?.is_some(),
             })

@@ -78,7 +78,7 @@ impl Servers {
         s: &ServerRow,
         e: &Error,
     ) -> Result<Next> {
-        tracing::warn!(server = s.id, error = %e, "the container is replaced by another one");
+        tracing::warn!(server = s.id.as_str(), error = %e, "the container is replaced by another one");
         let text = format!("{}; another container is created", e.message);
         db::fenced!(self.compute.db, lease, |tx| {
             table::set_replacement_build(tx, &s.id, &text).await?;
@@ -164,7 +164,7 @@ impl Servers {
                     project_id: s.project_id.clone(),
                     network_id: network.clone(),
                     name: s.name.clone(),
-                    device_id: Some(s.id.clone()),
+                    device_id: Some(s.id.to_string()),
                     owner: Some(owner),
                     ..NewPort::default()
                 };
@@ -236,7 +236,7 @@ impl Servers {
     ) -> Result<Next> {
         let host = &self.compute.host;
         if let Err(e) = host.stop(Actor::Lease(lease.epoch), &view.id, 0).await {
-            tracing::debug!(server = s.id, error = %e, "a dead container was not stopped");
+            tracing::debug!(server = s.id.as_str(), error = %e, "a dead container was not stopped");
         }
         let log = host.logs(&view.id, 5).await.unwrap_or_default();
         let last = match log.trim() {

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use db::Json;
 use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec};
-use kernel::OwnerKey;
+use kernel::{OwnerKey, ProjectId, UserId};
 use network::api::Port;
+use network::{NetworkId, PortId};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Fault, NodeFlavour, Server, ServerStatus};
 use crate::config::ComputeConfig;
 use crate::host::ResourceRequest;
+use crate::{FlavorId, ImageId, ServerId};
 
 use super::flavour;
 
@@ -22,29 +24,29 @@ const SEED: &str = "/var/lib/jeroboam/seed.json";
 /// created with the server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Nic {
-    pub port_id: String,
+    pub port_id: PortId,
     /// If set, the port is created and removed with the server.
-    pub network_id: Option<String>,
+    pub network_id: Option<NetworkId>,
 }
 
 db::table! {
     /// A row of a server.
     #[derive(Debug, Clone)]
     pub(crate) struct ServerRow in "server" {
-        pub id: String,
-        pub project_id: String,
-        pub user_id: String,
+        pub id: ServerId,
+        pub project_id: ProjectId,
+        pub user_id: UserId,
         pub name: String,
         pub status: ServerStatus,
         /// Current activity of a build or removal, or what it waits for.
         pub progress: Option<String>,
         pub fault_code: Option<i64>,
         pub fault: Option<String>,
-        pub image_id: String,
+        pub image_id: ImageId,
         pub reference: String,
         pub is_node: bool,
         pub flavour: NodeFlavour,
-        pub flavor_id: String,
+        pub flavor_id: FlavorId,
         pub vcpus: i64,
         /// MiB.
         pub ram: i64,
@@ -80,13 +82,13 @@ db::stored_enum! {
 
 /// The name of a server's container.
 #[must_use]
-pub fn container_name(server_id: &str) -> String {
+pub fn container_name(server_id: &ServerId) -> String {
     format!("{}srv-{server_id}", infra::PREFIX)
 }
 
 /// Each build has new volumes, so that a delayed removal for an earlier build
 /// never affects a later one.
-fn volume(server_id: &str, build: i64, what: &str) -> String {
+fn volume(server_id: &ServerId, build: i64, what: &str) -> String {
     let name = format!("{}srv-{server_id}-{what}", infra::PREFIX);
     match build {
         1 => name,
@@ -111,7 +113,8 @@ impl ServerRow {
     /// release have no build label and count as the first build.
     pub(crate) fn is_of_build(&self, labels: &BTreeMap<String, String>) -> bool {
         let build = labels.get(infra::LABEL_BUILD).and_then(|b| b.parse().ok());
-        labels.get(infra::LABEL) == Some(&self.id) && build.unwrap_or(1) == self.build
+        labels.get(infra::LABEL).is_some_and(|id| self.id == *id)
+            && build.unwrap_or(1) == self.build
     }
 
     pub(crate) fn shown(self) -> Server {

@@ -2,18 +2,19 @@
 
 use async_trait::async_trait;
 use db::{Json, Table as _, Tx};
-use kernel::{Ctx, Error, Kind, OwnerKey, Result, clock, ids};
+use kernel::{Ctx, Error, Kind, OwnerKey, Result, clock};
+use network::PortId;
 use network::access::{check_may_own, is_visible};
 
 use super::model::{KIND, Nic, ServerRow};
 use super::table;
-use crate::Compute;
 use crate::api::{
     Attach, Flavors, Images, Keypairs, NewServer, Server, ServerStatus, Servers as ServersApi,
 };
 use crate::host::{Placement, place};
 use crate::image::is_node;
 use crate::ledger;
+use crate::{Compute, ServerId};
 
 #[async_trait]
 impl ServersApi for Compute {
@@ -37,7 +38,7 @@ impl ServersApi for Compute {
         }
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Server> {
+    async fn show(&self, ctx: &Ctx, id: &ServerId) -> Result<Server> {
         require_visible(ctx, table::get(&self.db, id).await?, id).map(ServerRow::shown)
     }
 
@@ -51,7 +52,7 @@ impl ServersApi for Compute {
             .collect())
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
+    async fn delete(&self, ctx: &Ctx, id: &ServerId) -> Result<()> {
         match table::get(&self.db, id).await? {
             Some(s) if is_visible(ctx, &s.project_id) && s.status != ServerStatus::Deleting => {}
             // A delayed create must not create it afterwards.
@@ -65,7 +66,7 @@ impl ServersApi for Compute {
         })
     }
 
-    async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server> {
+    async fn rebuild(&self, ctx: &Ctx, id: &ServerId, user_data: &str) -> Result<Server> {
         require_visible(ctx, table::get(&self.db, id).await?, id)?;
         let sealed = self.sealer.seal(user_data)?;
         let made = db::write!(self.db, |tx| {
@@ -94,13 +95,13 @@ impl ServersApi for Compute {
         require_visible(ctx, made, id).map(ServerRow::shown)
     }
 
-    async fn console(&self, ctx: &Ctx, id: &str, lines: u32) -> Result<String> {
+    async fn console(&self, ctx: &Ctx, id: &ServerId, lines: u32) -> Result<String> {
         let s = require_visible(ctx, table::get(&self.db, id).await?, id)?;
         self.host.logs(&s.container(), lines).await
     }
 }
 
-fn require_visible(ctx: &Ctx, found: Option<ServerRow>, id: &str) -> Result<ServerRow> {
+fn require_visible(ctx: &Ctx, found: Option<ServerRow>, id: &ServerId) -> Result<ServerRow> {
     match found {
         Some(s) if is_visible(ctx, &s.project_id) => Ok(s),
         _ => Err(Error::not_found("Server", id)),
@@ -145,7 +146,7 @@ impl Compute {
                 network_id: None,
             },
             Attach::Network(id) => Nic {
-                port_id: ids::uuid(),
+                port_id: PortId::random(),
                 network_id: Some(id.clone()),
             },
         });

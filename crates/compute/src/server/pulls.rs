@@ -10,6 +10,7 @@ use infra::ContainerHost;
 use kernel::{Error, Kind, Result};
 
 use super::model::KIND;
+use crate::ServerId;
 
 /// The image pulls of one process; cheap to clone.
 #[derive(Clone, Default)]
@@ -21,9 +22,9 @@ pub(crate) struct Pulls {
 #[derive(Default)]
 struct State {
     /// Waiting servers by image.
-    running: BTreeMap<String, BTreeSet<String>>,
+    running: BTreeMap<String, BTreeSet<ServerId>>,
     /// Error of the pull that a server waited for, by server.
-    failed: BTreeMap<String, Error>,
+    failed: BTreeMap<ServerId, Error>,
 }
 
 /// State of the image of a server.
@@ -51,7 +52,7 @@ impl Pulls {
         db: &Db,
         host: &Arc<dyn ContainerHost>,
         image: &str,
-        server_id: &str,
+        server_id: &ServerId,
     ) -> Result<Pull> {
         {
             let mut state = self.state();
@@ -59,11 +60,11 @@ impl Pulls {
                 return Err(e);
             }
             if let Some(waiting) = state.running.get_mut(image) {
-                waiting.insert(server_id.to_owned());
+                waiting.insert(server_id.clone());
                 return Ok(Pull::Running);
             }
             if self.tasks.get().is_some() {
-                let waiting = BTreeSet::from([server_id.to_owned()]);
+                let waiting = BTreeSet::from([server_id.clone()]);
                 state.running.insert(image.to_owned(), waiting);
             }
         }
@@ -92,7 +93,7 @@ impl Pulls {
         Ok(Pull::Running)
     }
 
-    fn end(&self, image: &str, done: Result<()>) -> BTreeSet<String> {
+    fn end(&self, image: &str, done: Result<()>) -> BTreeSet<ServerId> {
         let mut state = self.state();
         let waiting = state.running.remove(image).unwrap_or_default();
         if let Err(e) = done {

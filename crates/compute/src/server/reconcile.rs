@@ -8,6 +8,7 @@ use kernel::{Error, Result, clock, ids};
 use super::model::{KIND, ServerRow};
 use super::table;
 use super::worker::{RETRY, RunError, Servers};
+use crate::ServerId;
 use crate::api::ServerStatus;
 
 impl Servers {
@@ -20,7 +21,7 @@ impl Servers {
             self.report(lease, s, &e.message, Some(since)).await?;
             return Ok(Next::After(backoff(now - since, RETRY, ids::jitter())));
         }
-        tracing::warn!(server = s.id, error = %e, "server could not be built");
+        tracing::warn!(server = s.id.as_str(), error = %e, "server could not be built");
         let text = format!("server {} could not be built: {}", s.name, e.message);
         self.fail(lease, s, &text).await
     }
@@ -33,7 +34,7 @@ impl Reconciler for Servers {
     }
 
     async fn run(&self, lease: &Lease) -> Result<Next> {
-        let Some(s) = table::get(&self.compute.db, &lease.id).await? else {
+        let Some(s) = table::get(&self.compute.db, &ServerId::from(&lease.id)).await? else {
             return Ok(Next::Gone);
         };
         match s.status {

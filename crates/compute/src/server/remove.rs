@@ -68,7 +68,8 @@ impl Servers {
             .inspect(&s.container())
             .await
             .map_err(RunError::Fixture)?;
-        let own = |c: &infra::ContainerView| c.labels.get(infra::LABEL) == Some(&s.id);
+        let own =
+            |c: &infra::ContainerView| c.labels.get(infra::LABEL).is_some_and(|id| s.id == *id);
         if let Some(container) = found.filter(|c| own(c) && which(&c.labels)) {
             let done = host.remove(actor, &container.id).await;
             done.map_err(|e| self.of_engine(e))?;
@@ -91,7 +92,7 @@ impl Servers {
                 "server {} could not be removed: {}; delete it again once that is resolved",
                 s.name, e.message
             );
-            tracing::warn!(server = s.id, error = %e, "server could not be removed");
+            tracing::warn!(server = s.id.as_str(), error = %e, "server could not be removed");
             db::fenced!(self.compute.db, lease, |tx| {
                 table::set_not_removed(tx, &s.id, &text).await?;
                 self.mark_owner(tx, s).await

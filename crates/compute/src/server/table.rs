@@ -1,12 +1,13 @@
 //! SQL of servers. Columns of workers are written only under a lease.
 
-use db::{Db, Fenced, Table as _, Tx, values};
+use db::{Column as _, Db, Fenced, Table as _, Tx, values};
 use kernel::{OwnerKey, Result, clock};
 
 use super::model::ServerRow;
+use crate::ServerId;
 use crate::api::ServerStatus;
 
-pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<ServerRow>> {
+pub(crate) async fn get(db: &Db, id: &ServerId) -> Result<Option<ServerRow>> {
     let sql = format!("{} WHERE id = ?", ServerRow::select());
     let row = db.query_opt(&sql, values![id]).await?;
     row.as_ref().map(ServerRow::read).transpose()
@@ -22,14 +23,14 @@ pub(crate) async fn of_owner(db: &Db, owner: &OwnerKey) -> Result<Vec<ServerRow>
     rows.iter().map(ServerRow::read).collect()
 }
 
-pub(crate) async fn get_in(tx: &mut Tx, id: &str) -> Result<Option<ServerRow>> {
+pub(crate) async fn get_in(tx: &mut Tx, id: &ServerId) -> Result<Option<ServerRow>> {
     let sql = format!("{} WHERE id = ?", ServerRow::select());
     let row = tx.lock_opt(&sql, values![id]).await?;
     row.as_ref().map(ServerRow::read).transpose()
 }
 
 /// The status as it is stored.
-pub(crate) async fn status(db: &Db, id: &str) -> Result<Option<String>> {
+pub(crate) async fn status(db: &Db, id: &ServerId) -> Result<Option<String>> {
     let row = db
         .query_opt("SELECT status FROM server WHERE id = ?", values![id])
         .await?;
@@ -37,7 +38,7 @@ pub(crate) async fn status(db: &Db, id: &str) -> Result<Option<String>> {
 }
 
 /// Id and status of all servers with a container to observe.
-pub(crate) async fn followed(db: &Db) -> Result<Vec<(String, ServerStatus)>> {
+pub(crate) async fn followed(db: &Db) -> Result<Vec<(ServerId, ServerStatus)>> {
     let rows = db
         .query(
             "SELECT id, status FROM server WHERE launched_at IS NOT NULL \
@@ -48,7 +49,7 @@ pub(crate) async fn followed(db: &Db) -> Result<Vec<(String, ServerStatus)>> {
     rows.iter()
         .map(|r| {
             Ok((
-                r.text("id")?,
+                r.text("id")?.into(),
                 ServerStatus::from_stored(&r.text("status")?)?,
             ))
         })
@@ -56,24 +57,24 @@ pub(crate) async fn followed(db: &Db) -> Result<Vec<(String, ServerStatus)>> {
 }
 
 /// Servers that wait for their host.
-pub(crate) async fn waiting_for_host(db: &Db) -> Result<Vec<String>> {
+pub(crate) async fn waiting_for_host(db: &Db) -> Result<Vec<ServerId>> {
     let rows = db
         .query(
             "SELECT id FROM server WHERE trouble_since IS NOT NULL ORDER BY id",
             vec![],
         )
         .await?;
-    rows.iter().map(|r| r.text("id")).collect()
+    rows.iter().map(|r| ServerId::read(r, "id")).collect()
 }
 
-pub(crate) async fn set_host(tx: &mut Tx, id: &str, host: &str) -> Result<()> {
+pub(crate) async fn set_host(tx: &mut Tx, id: &ServerId, host: &str) -> Result<()> {
     tx.execute("UPDATE server SET host = ? WHERE id = ?", values![host, id])
         .await
         .map(|_| ())
 }
 
 /// No host can run a new server.
-pub(crate) async fn set_unplaced(tx: &mut Tx, id: &str, message: &str) -> Result<()> {
+pub(crate) async fn set_unplaced(tx: &mut Tx, id: &ServerId, message: &str) -> Result<()> {
     tx.execute(
         "UPDATE server SET status = 'ERROR', fault_code = 500, fault = ?, progress = NULL, user_data = NULL \
          WHERE id = ? AND status = 'BUILD'",
@@ -87,7 +88,7 @@ pub(crate) async fn set_unplaced(tx: &mut Tx, id: &str, message: &str) -> Result
 /// answer.
 pub(crate) async fn set_progress(
     tx: &mut Fenced,
-    id: &str,
+    id: &ServerId,
     progress: Option<&str>,
     unavailable_since: Option<i64>,
 ) -> Result<()> {
@@ -101,7 +102,11 @@ pub(crate) async fn set_progress(
 
 /// Ends a successful build unless a removal has started; returns whether it
 /// did. Deletes the user data, which contains one-time tokens.
-pub(crate) async fn set_active(tx: &mut Fenced, id: &str, addresses: &[String]) -> Result<bool> {
+pub(crate) async fn set_active(
+    tx: &mut Fenced,
+    id: &ServerId,
+    addresses: &[String],
+) -> Result<bool> {
     let n = tx
         .execute(
             "UPDATE server SET status = 'ACTIVE', progress = NULL, trouble_since = NULL, user_data = NULL, \
@@ -118,7 +123,11 @@ pub(crate) async fn set_active(tx: &mut Fenced, id: &str, addresses: &[String]) 
 
 /// Changes the status of a launched server (also from ERROR); returns whether
 /// it did.
-pub(crate) async fn set_status(tx: &mut Fenced, id: &str, status: ServerStatus) -> Result<bool> {
+pub(crate) async fn set_status(
+    tx: &mut Fenced,
+    id: &ServerId,
+    status: ServerStatus,
+) -> Result<bool> {
     let n = tx
         .execute(
             "UPDATE server SET status = ?, fault_code = NULL, fault = NULL, progress = NULL, \
@@ -131,7 +140,7 @@ pub(crate) async fn set_status(tx: &mut Fenced, id: &str, status: ServerStatus) 
 }
 
 /// Sets ERROR unless a removal has started; returns whether it did.
-pub(crate) async fn set_fault(tx: &mut Fenced, id: &str, message: &str) -> Result<bool> {
+pub(crate) async fn set_fault(tx: &mut Fenced, id: &ServerId, message: &str) -> Result<bool> {
     let n = tx
         .execute(
             "UPDATE server SET status = 'ERROR', fault_code = 500, fault = ?, progress = NULL, \
@@ -143,7 +152,7 @@ pub(crate) async fn set_fault(tx: &mut Fenced, id: &str, message: &str) -> Resul
 }
 
 /// Ends a failed removal, which can be requested again.
-pub(crate) async fn set_not_removed(tx: &mut Fenced, id: &str, message: &str) -> Result<()> {
+pub(crate) async fn set_not_removed(tx: &mut Fenced, id: &ServerId, message: &str) -> Result<()> {
     tx.execute(
         "UPDATE server SET status = 'ERROR', fault_code = 500, fault = ?, progress = NULL, \
          trouble_since = NULL WHERE id = ? AND status = 'DELETING'",
@@ -157,7 +166,7 @@ pub(crate) async fn set_not_removed(tx: &mut Fenced, id: &str, message: &str) ->
 /// build are removed first.
 pub(crate) async fn set_rebuild(
     tx: &mut Tx,
-    id: &str,
+    id: &ServerId,
     user_data: &str,
     generation: Option<i64>,
 ) -> Result<()> {
@@ -173,7 +182,11 @@ pub(crate) async fn set_rebuild(
 
 /// Starts the next build of a server whose container is unusable. As in a
 /// rebuild, a set `launched_at` means that existing objects are removed first.
-pub(crate) async fn set_replacement_build(tx: &mut Fenced, id: &str, progress: &str) -> Result<()> {
+pub(crate) async fn set_replacement_build(
+    tx: &mut Fenced,
+    id: &ServerId,
+    progress: &str,
+) -> Result<()> {
     tx.execute(
         "UPDATE server SET progress = ?, launched_at = COALESCE(launched_at, ?), build = build + 1 \
          WHERE id = ? AND status = 'BUILD'",
@@ -184,7 +197,7 @@ pub(crate) async fn set_replacement_build(tx: &mut Fenced, id: &str, progress: &
 }
 
 /// Records that no objects of earlier builds remain on the host.
-pub(crate) async fn set_cleared(tx: &mut Fenced, id: &str) -> Result<()> {
+pub(crate) async fn set_cleared(tx: &mut Fenced, id: &ServerId) -> Result<()> {
     tx.execute(
         "UPDATE server SET launched_at = NULL WHERE id = ? AND status = 'BUILD'",
         values![id],
@@ -193,7 +206,7 @@ pub(crate) async fn set_cleared(tx: &mut Fenced, id: &str) -> Result<()> {
     .map(|_| ())
 }
 
-pub(crate) async fn set_deleting(tx: &mut Tx, id: &str) -> Result<()> {
+pub(crate) async fn set_deleting(tx: &mut Tx, id: &ServerId) -> Result<()> {
     tx.execute(
         "UPDATE server SET status = 'DELETING', progress = NULL, trouble_since = NULL \
          WHERE id = ? AND status <> 'DELETING'",
@@ -203,7 +216,7 @@ pub(crate) async fn set_deleting(tx: &mut Tx, id: &str) -> Result<()> {
     .map(|_| ())
 }
 
-pub(crate) async fn drop_row(tx: &mut Fenced, id: &str) -> Result<()> {
+pub(crate) async fn drop_row(tx: &mut Fenced, id: &ServerId) -> Result<()> {
     tx.execute("DELETE FROM server WHERE id = ?", values![id])
         .await
         .map(|_| ())

@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::model::KIND;
 use super::table;
-use crate::Compute;
 use crate::api::ServerStatus;
 use crate::host::Engine;
 use crate::ledger;
+use crate::{Compute, ServerId};
 
 /// Delay before an unreachable host is contacted again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -108,7 +108,7 @@ async fn remove_late_objects(compute: &Compute) -> Result<()> {
     ledger::sweep(compute).await.map(|_| ())
 }
 
-async fn mark_all(compute: &Compute, ids: Vec<String>) -> Result<()> {
+async fn mark_all(compute: &Compute, ids: Vec<ServerId>) -> Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
@@ -147,10 +147,11 @@ async fn handle_event(compute: &Compute, event: &Observed) -> Result<()> {
         ],
         _ => return Ok(()),
     };
-    match table::status(&compute.db, &event.id).await? {
+    let id = ServerId::from(&event.id);
+    match table::status(&compute.db, &id).await? {
         None if event.action == "start" => remove_late_objects(compute).await,
         Some(word) if wanted.iter().any(|s| s.as_stored() == word) => {
-            db::write!(compute.db, |tx| db::mark(tx, KIND, &event.id).await)
+            db::write!(compute.db, |tx| db::mark(tx, KIND, &id).await)
         }
         _ => Ok(()),
     }

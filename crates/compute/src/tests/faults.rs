@@ -10,12 +10,12 @@ use infra::sim::{
     Call, CallKind, Delivery, Effect, FaultInjector, InjectedFault, Outcome, SimConfig, Simulator,
 };
 use infra::{Actor, ContainerHost, ContainerSpec, ImageStore as _, Observed, VolumeSpec};
-use kernel::{Ctx, Error, Kind, ids};
+use kernel::{Ctx, Error, Kind};
 use testkit::eventually;
 
 use super::{Fixture, ReversingSealer, small};
 use crate::api::{NewImage, ServerStatus};
-use crate::{Compute, ComputeConfig, container_name};
+use crate::{Compute, ComputeConfig, FlavorId, ImageId, ServerId, container_name};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -77,7 +77,7 @@ fn of<'a>(effects: &'a [Effect], call: &str, object: &str) -> Vec<&'a Effect> {
 }
 
 impl Fixture {
-    async fn engine_id(&self, server: &str) -> String {
+    async fn engine_id(&self, server: &ServerId) -> String {
         let found = self.sim.inspect(&container_name(server)).await.unwrap();
         found.unwrap().id
     }
@@ -528,11 +528,11 @@ async fn tables_are_as_the_schema_says_on_every_database() {
     let mut steps = network::migrations().to_vec();
     steps.extend_from_slice(crate::migrations());
     for t in testkit::every_database(&steps).await {
-        let (text, some) = (ids::uuid, || Some("x".to_owned()));
+        let some = || Some("x".to_owned());
         check(
             &t,
             crate::server::model::ServerRow {
-                id: text(),
+                id: ServerId::random(),
                 project_id: "p".into(),
                 user_id: "u".into(),
                 name: "n".into(),
@@ -581,7 +581,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
             crate::ledger::table::LedgerRow {
                 name: "l".into(),
                 object: "volume".into(),
-                server_id: text(),
+                server_id: ServerId::random(),
                 host: "h".into(),
                 created_at: 1,
                 build: 2,
@@ -591,7 +591,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
         check(
             &t,
             crate::image::ImageRow {
-                id: text(),
+                id: ImageId::random(),
                 name: "i".into(),
                 os_distro: some(),
                 properties: Json(BTreeMap::new()),
@@ -604,7 +604,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
         check(
             &t,
             crate::flavor::FlavorRow {
-                id: text(),
+                id: FlavorId::random(),
                 name: "f".into(),
                 vcpus: 1,
                 ram: 2,

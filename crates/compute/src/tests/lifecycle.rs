@@ -10,7 +10,7 @@ use network::NetworkConfig;
 
 use super::Fixture;
 use crate::api::{NewServer, ServerStatus};
-use crate::container_name;
+use crate::{ServerId, container_name};
 
 fn fault(step: Step, transient: bool, message: &str) -> SimFault {
     SimFault {
@@ -89,7 +89,7 @@ async fn a_full_host_says_what_is_free() {
     let first = w.create(&large).await;
     assert_eq!(first.status, ServerStatus::Build);
     let second = NewServer {
-        id: kernel::ids::uuid(),
+        id: ServerId::random(),
         ..large
     };
     let full = w.create(&second).await;

@@ -10,7 +10,7 @@ use infra::{
     Actor, ContainerHost, ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec, VolumeStore,
 };
 use kernel::ids;
-use network::NetworkConfig;
+use network::{NetworkConfig, NetworkId};
 
 use super::Fixture;
 use crate::api::{NewServer, ServerStatus};
@@ -44,7 +44,7 @@ fn docker(args: &[&str]) {
 }
 
 /// The same ten containers directly on the engine, in parallel.
-async fn by_hand(engine: &docker::Engine, net: &str) -> Duration {
+async fn by_hand(engine: &docker::Engine, net: &NetworkId) -> Duration {
     let specs: Vec<ContainerSpec> = (0..10)
         .map(|i| ContainerSpec {
             name: format!("jb-hand-{net}-{i}"),

@@ -11,11 +11,10 @@ use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
 use crate::fields::New;
 use crate::listing::{PAGING, list as listing};
-use crate::policy;
-use crate::role;
 use crate::state::State;
 use crate::token::Valid;
 use crate::token::ops::validate::validate_uncached;
+use crate::{policy, role};
 
 const FILTERS: &[Param] =
     &[Param::text("name", "Application credentials of this name.").comparable()];
@@ -55,7 +54,7 @@ pub(crate) fn routes() -> Vec<Route<State>> {
 /// The token of the caller, if the rule allows acting for the user of the path.
 async fn by<B>(call: &Call<B>, rule: &'static Rule) -> Result<Arc<Valid>> {
     let target = Target {
-        user_id: Some(call.param("user_id")?.to_owned()),
+        user_id: Some(call.param("user_id")?.into()),
         ..Target::default()
     };
     call.allow(rule, &target)?;

@@ -1,5 +1,9 @@
 //! Application credentials: secrets that authenticate a user for one project.
 
+use kernel::{ProjectId, UserId};
+
+use crate::ids::{CredentialId, RoleId};
+
 pub(crate) mod http;
 pub(crate) mod ops;
 pub(crate) mod table;
@@ -8,13 +12,13 @@ pub(crate) mod wire;
 /// An application credential as stored.
 #[derive(Debug, Clone)]
 pub(crate) struct AppCredential {
-    pub id: String,
+    pub id: CredentialId,
     pub name: String,
-    pub user_id: String,
-    pub project_id: String,
+    pub user_id: UserId,
+    pub project_id: ProjectId,
     pub secret_hash: String,
     /// Role ids.
-    pub roles: Vec<String>,
+    pub roles: Vec<RoleId>,
     /// Microseconds.
     pub expires_at: Option<i64>,
     pub description: Option<String>,

@@ -3,12 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use db::Table as _;
-use kernel::{Error, Kind, Result, clock, ids};
+use kernel::{Error, Kind, Result, clock};
 use serde_json::Value;
 
 use super::wire::CredentialFields;
 use super::{AppCredential, table};
 use crate::errors::{as_conflict, missing, wrong};
+use crate::ids::{CredentialId, RoleId};
 use crate::password;
 use crate::role::Role;
 use crate::state::State;
@@ -54,7 +55,7 @@ pub(crate) async fn create(
         ));
     }
     let mut credential = AppCredential {
-        id: ids::hex(),
+        id: CredentialId::random(),
         name: fields.name.unwrap_or_default(),
         user_id: by.user.id.clone(),
         project_id: project.id.clone(),
@@ -98,7 +99,7 @@ pub(crate) async fn delete(state: &State, user_id: &str, id: &str) -> Result<()>
 
 /// The ids of the requested roles, which the token must hold; all roles if none
 /// were requested.
-fn roles(by: &Valid, requested: Option<Value>) -> Result<Vec<String>> {
+fn roles(by: &Valid, requested: Option<Value>) -> Result<Vec<RoleId>> {
     let requested = match requested {
         None | Some(Value::Null) => return Ok(by.roles.iter().map(|r| r.id.clone()).collect()),
         // The openstack client's notation for all roles.

@@ -48,16 +48,16 @@ impl CredentialBody {
             links: SelfLink::new(base, &path),
             roles: roles
                 .map(|r| CredentialRole {
-                    id: r.id.clone(),
+                    id: r.id.clone().into(),
                     name: r.name.clone(),
                     domain_id: None,
                 })
                 .collect(),
-            id: c.id,
+            id: c.id.into(),
             name: c.name,
             description: c.description,
-            project_id: c.project_id,
-            user_id: c.user_id,
+            project_id: c.project_id.into(),
+            user_id: c.user_id.into(),
             system: None,
             unrestricted: c.unrestricted,
             expires_at: expires.map(|t| t.trim_end_matches('Z').to_owned()),

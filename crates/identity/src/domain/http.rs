@@ -54,7 +54,7 @@ pub(crate) fn routes() -> Vec<Route<State>> {
 
 /// A domain is visible to its own callers.
 fn visible(call: &Call, domain: &Project) -> bool {
-    let target = Target::domain(domain.id.clone());
+    let target = Target::domain(domain.as_domain());
     call.allows(&policy::GET_DOMAIN, &target) || call.domain_id().is_ok_and(|own| own == domain.id)
 }
 

@@ -1,7 +1,7 @@
 //! Creating, changing and deleting domains.
 
 use db::Table as _;
-use kernel::{Error, Result, ids};
+use kernel::{DomainId, Error, ProjectId, Result};
 
 use crate::attributes::Attributes;
 use crate::errors::{as_conflict, immutable, missing};
@@ -20,9 +20,9 @@ pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
 
 pub(crate) async fn create(state: &State, fields: CommonFields) -> Result<Project> {
     let mut domain = Project {
-        id: ids::hex(),
+        id: ProjectId::random(),
         name: String::new(),
-        domain_id: String::new(),
+        domain_id: DomainId::default(),
         parent_id: None,
         is_domain: true,
         enabled: true,

@@ -32,7 +32,7 @@ impl DomainBody {
     pub(crate) fn new(d: Project, base: &str) -> Self {
         Self {
             links: SelfLink::new(base, &format!("/domains/{}", d.id)),
-            id: d.id,
+            id: d.id.into(),
             name: d.name,
             description: d.description,
             enabled: d.enabled,

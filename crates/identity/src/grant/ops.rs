@@ -51,8 +51,8 @@ impl GrantTarget {
         Target {
             domain_id: self
                 .domain_id()
-                .filter(|d| *d == user.domain_id)
-                .map(str::to_owned),
+                .filter(|d| user.domain_id == *d)
+                .map(Into::into),
             ..Target::default()
         }
     }

@@ -10,7 +10,7 @@ use super::{MAX_DEPTH, Project, table};
 pub(crate) async fn enabled_domain_of(db: &Db, project: &Project) -> Result<Option<Project>> {
     let mut parent = project.parent_id.clone();
     for _ in 0..=MAX_DEPTH {
-        match parent.filter(|id| *id != project.domain_id) {
+        match parent.filter(|id| **id != *project.domain_id) {
             None => break,
             Some(id) => match table::by_id(db, &id).await? {
                 Some(above) if above.enabled => parent = above.parent_id,

@@ -62,14 +62,9 @@ pub(crate) fn routes() -> Vec<Route<State>> {
 }
 
 fn target(project: &Project) -> Target {
-    let domain = if project.is_domain {
-        &project.id
-    } else {
-        &project.domain_id
-    };
     Target {
         project_id: Some(project.id.clone()),
-        domain_id: Some(domain.clone()),
+        domain_id: Some(project.domain()),
         user_id: None,
     }
 }
@@ -84,7 +79,7 @@ async fn list(call: Call) -> Result<Json<Many<ProjectBody>>> {
     let projects = table::list(&call.state.db).await?;
     let items = projects
         .into_iter()
-        .filter(|p| p.is_domain == domains && (all || target(p).domain_id.as_ref() == Some(&own)))
+        .filter(|p| p.is_domain == domains && (all || p.domain() == own))
         .map(|p| ProjectBody::new(p, call.base()))
         .collect();
     listing(&call, "/projects", items)

@@ -7,6 +7,8 @@ pub(crate) mod ops;
 pub(crate) mod table;
 pub(crate) mod wire;
 
+use kernel::{DomainId, ProjectId};
+
 use crate::attributes::Attributes;
 
 /// Maximum depth of the project hierarchy, without the domain.
@@ -15,14 +17,30 @@ pub(crate) const MAX_DEPTH: usize = 5;
 /// A project or domain as stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
-    pub id: String,
+    pub id: ProjectId,
     pub name: String,
     /// Empty for a domain.
-    pub domain_id: String,
-    pub parent_id: Option<String>,
+    pub domain_id: DomainId,
+    pub parent_id: Option<ProjectId>,
     pub is_domain: bool,
     pub enabled: bool,
     pub description: String,
     pub options: Attributes,
     pub extra: Attributes,
+}
+
+impl Project {
+    /// The id of a domain, by which its users and projects name it.
+    pub(crate) fn as_domain(&self) -> DomainId {
+        self.id.as_str().into()
+    }
+
+    /// The domain that a project is in, or the domain itself.
+    pub(crate) fn domain(&self) -> DomainId {
+        if self.is_domain {
+            self.as_domain()
+        } else {
+            self.domain_id.clone()
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Creating, changing and deleting projects.
 
 use db::Table as _;
-use kernel::{Error, Result, ids};
+use kernel::{Error, ProjectId, Result};
 
 use super::change::{apply, refuse_similar};
 use super::hierarchy::{children, enabled_domain_of};
@@ -38,10 +38,10 @@ pub(crate) async fn create(
         return Err(disabled_parent(domain_id));
     }
     let mut project = Project {
-        id: ids::hex(),
+        id: ProjectId::random(),
         name: String::new(),
-        domain_id: domain_id.to_owned(),
-        parent_id: Some(parent.unwrap_or_else(|| domain_id.to_owned())),
+        domain_id: domain_id.into(),
+        parent_id: Some(parent.unwrap_or_else(|| domain_id.to_owned()).into()),
         is_domain: false,
         enabled: true,
         description: String::new(),
@@ -72,7 +72,7 @@ async fn check_parent(state: &State, domain_id: &str, parent_id: &str) -> Result
             "parent_id",
             format!(
                 "Cannot create project, since it specifies its domain_id {domain_id}, but specifies a parent in a different domain ({}).",
-                if at.is_domain { &at.id } else { &at.domain_id }
+                at.domain()
             ),
         ));
     }
@@ -135,12 +135,16 @@ fn check_fixed(project: &Project, fields: &ProjectFields) -> Result<()> {
     if fields
         .parent_id
         .as_ref()
-        .is_some_and(|p| *p != project.parent_id)
+        .is_some_and(|p| p.as_deref() != project.parent_id.as_deref())
     {
         return Err(forbidden("parent_id"));
     }
-    let own = (!project.is_domain).then_some(&project.domain_id);
-    if fields.domain_id.as_ref().is_some_and(|d| d.as_ref() != own) {
+    let own = (!project.is_domain).then_some(project.domain_id.as_str());
+    if fields
+        .domain_id
+        .as_ref()
+        .is_some_and(|d| d.as_deref() != own)
+    {
         return Err(Error::invalid("domain_id", "Cannot change Domain ID"));
     }
     if fields.is_domain.is_some_and(|d| d != project.is_domain) {

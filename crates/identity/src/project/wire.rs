@@ -33,14 +33,13 @@ nouns! { ProjectBody = "project", "projects"; }
 
 impl ProjectBody {
     pub(crate) fn new(p: Project, base: &str) -> Self {
-        let parent = p
-            .parent_id
-            .or_else(|| (!p.is_domain).then(|| p.domain_id.clone()));
+        let parent = p.parent_id.map(String::from);
+        let parent = parent.or_else(|| (!p.is_domain).then(|| p.domain_id.to_string()));
         Self {
             links: SelfLink::new(base, &format!("/projects/{}", p.id)),
-            id: p.id,
+            id: p.id.into(),
             name: p.name,
-            domain_id: (!p.is_domain).then_some(p.domain_id),
+            domain_id: (!p.is_domain).then(|| p.domain_id.into()),
             description: p.description,
             enabled: p.enabled,
             parent_id: parent,

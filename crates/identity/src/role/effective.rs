@@ -4,6 +4,7 @@ use db::Db;
 use kernel::Result;
 
 use super::{Role, table};
+use crate::ids::RoleId;
 
 /// The effective roles on a target.
 pub(crate) async fn on_target(
@@ -20,22 +21,21 @@ pub(crate) async fn on_any_target(db: &Db, user_id: &str) -> Result<Vec<Role>> {
     load(db, &table::held_anywhere(db, user_id).await?).await
 }
 
-async fn load(db: &Db, held: &[String]) -> Result<Vec<Role>> {
+async fn load(db: &Db, held: &[RoleId]) -> Result<Vec<Role>> {
     if held.is_empty() {
         return Ok(vec![]);
     }
-    let all = table::list(db).await?;
-    let implied = table::implied(db).await?;
+    let (all, implied) = table::list_with_implied(db).await?;
     Ok(with_implied(&all, &implied, held))
 }
 
 /// Adds all directly and indirectly implied roles.
 pub(crate) fn with_implied(
     all: &[Role],
-    implied: &[(String, String)],
-    held: &[String],
+    implied: &[(RoleId, RoleId)],
+    held: &[RoleId],
 ) -> Vec<Role> {
-    let mut ids: Vec<String> = held.to_vec();
+    let mut ids: Vec<RoleId> = held.to_vec();
     let mut at = 0;
     while at < ids.len() {
         for (prior, next) in implied {

@@ -8,6 +8,7 @@ use super::{Role, ops, table};
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
 use crate::fields::{Change, New};
+use crate::ids::RoleId;
 use crate::listing::{PAGING, list as listing};
 use crate::policy;
 use crate::state::State;
@@ -99,13 +100,13 @@ async fn remove(call: Call) -> Result<NoContent> {
 async fn implies(call: Call) -> Result<Json<One<Inference>>> {
     call.allow(&policy::LIST_ROLE_INFERENCES, &Target::default())?;
     let prior = ops::get(&call.state, call.param("role_id")?).await?;
-    let (all, pairs) = graph(&call).await?;
+    let (all, pairs) = table::list_with_implied(&call.state.db).await?;
     Ok(Json(One(inference(&prior, &all, &pairs, call.base()))))
 }
 
 async fn inferences(call: Call) -> Result<Json<Inferences>> {
     call.allow(&policy::LIST_ROLE_INFERENCES, &Target::default())?;
-    let (all, pairs) = graph(&call).await?;
+    let (all, pairs) = table::list_with_implied(&call.state.db).await?;
     let role_inferences = all
         .iter()
         .filter(|r| pairs.iter().any(|(prior, _)| *prior == r.id))
@@ -114,12 +115,7 @@ async fn inferences(call: Call) -> Result<Json<Inferences>> {
     Ok(Json(Inferences { role_inferences }))
 }
 
-async fn graph(call: &Call) -> Result<(Vec<Role>, Vec<(String, String)>)> {
-    let db = &call.state.db;
-    Ok((table::list(db).await?, table::implied(db).await?))
-}
-
-fn inference(prior: &Role, all: &[Role], pairs: &[(String, String)], base: &str) -> Inference {
+fn inference(prior: &Role, all: &[Role], pairs: &[(RoleId, RoleId)], base: &str) -> Inference {
     let implied = |r: &&Role| pairs.iter().any(|(p, i)| *p == prior.id && *i == r.id);
     let implies = all.iter().filter(implied);
     Inference {

@@ -6,15 +6,17 @@ pub(crate) mod ops;
 pub(crate) mod table;
 pub(crate) mod wire;
 
+use kernel::UserId;
 use serde_json::{Map, Value};
 
 use crate::attributes::Attributes;
+use crate::ids::RoleId;
 use crate::options;
 
 /// A role as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Role {
-    pub id: String,
+    pub id: RoleId,
     pub name: String,
     pub description: String,
     pub options: Attributes,
@@ -38,11 +40,11 @@ impl Role {
 /// A role of a user on a target.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Assignment {
-    pub user_id: String,
+    pub user_id: UserId,
     /// `project`, `domain` or `system`.
     pub kind: String,
     pub target_id: String,
-    pub role_id: String,
+    pub role_id: RoleId,
 }
 
 /// Roles of the default policies; they are immutable.

@@ -1,12 +1,13 @@
 //! Creating, changing and deleting roles.
 
 use db::{Table as _, Tx};
-use kernel::{Error, Result, ids};
+use kernel::{Error, Result};
 
 use super::wire::RoleFields;
 use super::{Role, is_built_in, table};
 use crate::attributes::Attributes;
 use crate::errors::{as_conflict, immutable, missing};
+use crate::ids::RoleId;
 use crate::options;
 use crate::state::State;
 
@@ -19,7 +20,7 @@ pub(crate) async fn get(state: &State, id: &str) -> Result<Role> {
 
 pub(crate) async fn create(state: &State, fields: RoleFields) -> Result<Role> {
     let mut role = Role {
-        id: ids::hex(),
+        id: RoleId::random(),
         name: fields.name.unwrap_or_default(),
         description: fields.description.flatten().unwrap_or_default(),
         options: Attributes::default(),

@@ -4,6 +4,7 @@ use db::{Column as _, Db, Table as _, Tx, values};
 use kernel::Result;
 
 use super::{Assignment, Role};
+use crate::ids::RoleId;
 
 db::columns! {
     Role in "identity_role" { id, name, description, options }
@@ -41,13 +42,28 @@ pub(crate) async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<()>
     .map(|_| ())
 }
 
-pub(crate) async fn implied(db: &Db) -> Result<Vec<(String, String)>> {
-    let rows = db
-        .query("SELECT prior_id, implied_id FROM implied_role", vec![])
-        .await?;
-    rows.iter()
-        .map(|r| Ok((r.text("prior_id")?, r.text("implied_id")?)))
-        .collect()
+/// All roles by name, and the pairs of a role and one that it implies, in one
+/// query.
+pub(crate) async fn list_with_implied(db: &Db) -> Result<(Vec<Role>, Vec<(RoleId, RoleId)>)> {
+    let columns = Role::COLUMNS.iter().map(|column| format!("r.{column}"));
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT {columns}, i.implied_id FROM {} r LEFT JOIN implied_role i \
+         ON i.prior_id = r.id ORDER BY r.name",
+        Role::TABLE
+    );
+    let (mut roles, mut implied) = (Vec::<Role>::new(), Vec::new());
+    for row in db.query(&sql, vec![]).await? {
+        let id = row.str("id")?;
+        if let Some(next) = row.opt_text("implied_id")? {
+            implied.push((id.into(), next.into()));
+        }
+        // A role has a row for each role that it implies.
+        if roles.last().is_none_or(|last| last.id != *id) {
+            roles.push(Role::read(&row)?);
+        }
+    }
+    Ok((roles, implied))
 }
 
 /// Granting an existing grant succeeds.
@@ -82,21 +98,21 @@ pub(crate) async fn held(
     user_id: &str,
     kind: &str,
     target_id: &str,
-) -> Result<Vec<String>> {
+) -> Result<Vec<RoleId>> {
     let rows = db
         .query(
             "SELECT role_id FROM role_assignment WHERE user_id = ? AND target_kind = ? AND target_id = ?",
             values![user_id, kind, target_id],
         )
         .await?;
-    rows.iter().map(|r| r.text("role_id")).collect()
+    rows.iter().map(|r| Ok(r.str("role_id")?.into())).collect()
 }
 
 /// Ids of the roles that a user holds on anything.
-pub(crate) async fn held_anywhere(db: &Db, user_id: &str) -> Result<Vec<String>> {
+pub(crate) async fn held_anywhere(db: &Db, user_id: &str) -> Result<Vec<RoleId>> {
     let sql = "SELECT DISTINCT role_id FROM role_assignment WHERE user_id = ?";
     let rows = db.query(sql, values![user_id]).await?;
-    rows.iter().map(|r| r.text("role_id")).collect()
+    rows.iter().map(|r| Ok(r.str("role_id")?.into())).collect()
 }
 
 pub(crate) async fn assignments(db: &Db) -> Result<Vec<Assignment>> {

@@ -53,7 +53,7 @@ impl RoleBody {
         Self {
             links: SelfLink::new(base, &format!("/roles/{}", r.id)),
             options: r.shown_options(),
-            id: r.id,
+            id: r.id.into(),
             name: r.name,
             domain_id: None,
             description: r.description,
@@ -64,7 +64,7 @@ impl RoleBody {
 impl RoleReference {
     pub(crate) fn new(r: &Role, base: &str) -> Self {
         Self {
-            id: r.id.clone(),
+            id: r.id.clone().into(),
             name: r.name.clone(),
             links: SelfLink::new(base, &format!("/roles/{}", r.id)),
         }

@@ -127,7 +127,7 @@ mod tests {
                 "gAAAAABpVbkAAAECAwQFBgcICQoLDA0OD4BkMqHEhI5_aT_Uo2ASCvBXneYIHn3V1sQVkquyASaBN-LLtpy1Y30b5Qq2wlkTlhBInj0Eh5flQkJx_ee7QDI8pRuB20bnGCNYCwg4REgfsOqGSMFXtieE3VPEl9e7fQ",
             ),
             (
-                payload(2, Scope::Project(project.clone())),
+                payload(2, Scope::Project(project.as_str().into())),
                 "gAAAAABpVbkAAAECAwQFBgcICQoLDA0ODwesZY1A0E5D5gh17bqgH2dGc1ZA1xxZM40YRtn3mSxMnAvixbLGxFRI_TVw7M5SGU3hsCiKFHct-HV5u6I-Z6MnYYmkt7jBxwQaDc_RToDAImA_ogtbznSWMK_uPLNgBF9uedQrOdDMCo4kRVcS8Qg",
             ),
             (
@@ -138,7 +138,7 @@ mod tests {
                 payload(
                     32,
                     Scope::AppCredential {
-                        project_id: project,
+                        project_id: project.into(),
                         id: "33333333333343338333333333333333".into(),
                     },
                 ),

@@ -12,12 +12,12 @@ pub(crate) mod time;
 pub(crate) mod wire;
 
 use kernel::{Ctx, Scope};
+use payload::Payload;
 
 use crate::app_credential::AppCredential;
 use crate::project::Project;
 use crate::role::Role;
 use crate::user::User;
-use payload::Payload;
 
 /// A valid token with all of its data.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl Valid {
                 }
             }
             (payload::Scope::Domain(_), Some(d)) => Scope::Domain {
-                id: d.id.clone(),
+                id: d.as_domain(),
                 name: d.name.clone(),
             },
             _ => Scope::Unscoped,

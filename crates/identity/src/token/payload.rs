@@ -2,12 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use kernel::{Error, Result};
+use kernel::{DomainId, Error, ProjectId, Result, UserId};
 use rmp::Marker;
 use rmp::decode::{self, RmpRead as _};
 use rmp::encode;
 
 use super::fernet::is_time;
+use crate::ids::CredentialId;
 
 pub(crate) const PASSWORD: u8 = 2;
 pub(crate) const TOKEN: u8 = 4;
@@ -29,16 +30,19 @@ pub(crate) fn method_names(methods: u8) -> Vec<&'static str> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
     Unscoped,
-    Domain(String),
-    Project(String),
+    Domain(DomainId),
+    Project(ProjectId),
     System,
-    AppCredential { project_id: String, id: String },
+    AppCredential {
+        project_id: ProjectId,
+        id: CredentialId,
+    },
 }
 
 /// The contents of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Payload {
-    pub user_id: String,
+    pub user_id: UserId,
     pub methods: u8,
     pub scope: Scope,
     /// Seconds.
@@ -99,15 +103,15 @@ impl Payload {
         let methods: u8 = decode::read_int(&mut r).ok()?;
         let mut scope = match version {
             0 => Scope::Unscoped,
-            1 => Scope::Domain(bare(&read_bytes(&mut r)?)?),
-            2 => Scope::Project(read_id(&mut r)?),
+            1 => Scope::Domain(bare(&read_bytes(&mut r)?)?.into()),
+            2 => Scope::Project(read_id(&mut r)?.into()),
             8 => {
                 read_bytes(&mut r)?;
                 Scope::System
             }
             9 => Scope::AppCredential {
-                project_id: read_id(&mut r)?,
-                id: String::new(),
+                project_id: read_id(&mut r)?.into(),
+                id: CredentialId::default(),
             },
             _ => return None,
         };
@@ -124,10 +128,10 @@ impl Payload {
             audit_ids.push(URL_SAFE_NO_PAD.encode(read_bytes(&mut r)?));
         }
         if let Scope::AppCredential { id, .. } = &mut scope {
-            *id = read_id(&mut r)?;
+            *id = read_id(&mut r)?.into();
         }
         Some(Self {
-            user_id,
+            user_id: user_id.into(),
             methods,
             scope,
             expires_at,

@@ -92,7 +92,7 @@ impl TokenBody {
         match (&p.scope, &valid.target) {
             (Scope::Project(_) | Scope::AppCredential { .. }, Some(target)) => {
                 project = Some(TokenProject {
-                    id: target.id.clone(),
+                    id: target.id.clone().into(),
                     name: target.name.clone(),
                     domain: named(&target.domain_id, &valid.target_domain_name),
                 });
@@ -106,7 +106,7 @@ impl TokenBody {
         let token = Token {
             methods: method_names(p.methods),
             user: TokenUser {
-                id: valid.user.id.clone(),
+                id: valid.user.id.clone().into(),
                 name: valid.user.name.clone(),
                 password_expires_at: None,
                 domain: named(&valid.user.domain_id, &valid.user_domain_name),
@@ -119,7 +119,7 @@ impl TokenBody {
             domain,
             system,
             application_credential: credential.map(|c| TokenCredential {
-                id: c.id.clone(),
+                id: c.id.clone().into(),
                 name: c.name.clone(),
                 restricted: !c.unrestricted,
             }),

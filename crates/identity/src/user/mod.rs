@@ -5,17 +5,19 @@ pub(crate) mod ops;
 pub(crate) mod table;
 pub(crate) mod wire;
 
+use kernel::{DomainId, ProjectId, UserId};
+
 use crate::attributes::Attributes;
 
 /// A user as stored.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
-    pub id: String,
+    pub id: UserId,
     pub name: String,
-    pub domain_id: String,
+    pub domain_id: DomainId,
     pub password_hash: Option<String>,
     pub enabled: bool,
-    pub default_project_id: Option<String>,
+    pub default_project_id: Option<ProjectId>,
     pub email: Option<String>,
     pub description: String,
     /// Tokens issued before this time (seconds) are invalid.

@@ -1,7 +1,7 @@
 //! Creating, changing and deleting users.
 
 use db::{Table as _, Tx};
-use kernel::{Error, Result, ids};
+use kernel::{Error, Result, UserId};
 
 use super::wire::{PasswordChange, UserFields};
 use super::{User, table};
@@ -26,9 +26,9 @@ pub(crate) async fn holds_admin(state: &State, user_id: &str) -> Result<bool> {
 /// Creates a user in an existing domain.
 pub(crate) async fn create(state: &State, domain_id: &str, mut fields: UserFields) -> Result<User> {
     let mut user = User {
-        id: ids::hex(),
+        id: UserId::random(),
         name: fields.name.take().unwrap_or_default(),
-        domain_id: domain_id.to_owned(),
+        domain_id: domain_id.into(),
         password_hash: None,
         enabled: true,
         default_project_id: None,
@@ -171,7 +171,7 @@ fn apply(user: &mut User, fields: UserFields) -> Result<()> {
         user.description = text.unwrap_or_default();
     }
     if let Some(id) = fields.default_project_id {
-        user.default_project_id = id;
+        user.default_project_id = id.map(Into::into);
     }
     if let Some(change) = fields.options {
         options::apply(options::Kind::User, &mut user.options.0, change)?;

@@ -37,14 +37,14 @@ impl UserBody {
     pub(crate) fn new(user: User, base: &str) -> Self {
         Self {
             links: SelfLink::new(base, &format!("/users/{}", user.id)),
-            id: user.id,
+            id: user.id.into(),
             name: user.name,
-            domain_id: user.domain_id,
+            domain_id: user.domain_id.into(),
             enabled: user.enabled,
             description: user.description,
             options: user.options.0,
             password_expires_at: None,
-            default_project_id: user.default_project_id,
+            default_project_id: user.default_project_id.map(Into::into),
             email: user.email,
             extra: user.extra.0,
         }

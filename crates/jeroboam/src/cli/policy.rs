@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
-use kernel::{Ctx, Enforcer as _, Scope, Target};
+use kernel::{Ctx, Enforcer as _, ProjectId, Scope, Target, UserId};
 use rest::policy::{Effective, Policies};
 use serde_json::json;
 
@@ -53,19 +53,19 @@ pub struct CheckArgs {
     role: Vec<String>,
     /// Project that the caller's token is scoped to.
     #[arg(long, requires = "rule")]
-    project: Option<String>,
+    project: Option<ProjectId>,
     /// The caller's token is scoped to the system.
     #[arg(long, requires = "rule", conflicts_with = "project")]
     system: bool,
     /// User id of the caller.
     #[arg(long, requires = "rule", default_value = "user")]
-    user: String,
+    user: UserId,
     /// Project of the object; the caller's by default.
     #[arg(long, requires = "rule")]
-    target_project: Option<String>,
+    target_project: Option<ProjectId>,
     /// User of the object; the caller by default.
     #[arg(long, requires = "rule")]
-    target_user: Option<String>,
+    target_user: Option<UserId>,
 }
 
 pub fn run(command: PolicyCommand) -> Result<ExitCode> {
@@ -149,7 +149,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode> {
     let scope = match &args.project {
         Some(id) => Scope::Project {
             id: id.clone(),
-            name: id.clone(),
+            name: id.to_string(),
             domain_id: "default".into(),
         },
         None => Scope::System,

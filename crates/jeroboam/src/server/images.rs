@@ -73,7 +73,7 @@ pub async fn register(
     }
     let made = compute.images.register(ctx, new).await?;
     Ok(RegisteredImage {
-        id: made.id,
+        id: made.id.into(),
         name: made.name,
         reference: made.reference,
         os_distro: made.os_distro,

@@ -6,15 +6,15 @@ use infra::{Leak, Side, owned};
 use kernel::Result;
 
 use super::{model, table};
-use crate::NetworkService;
 use crate::api::Status;
+use crate::{NetworkId, NetworkService};
 
 pub(crate) async fn leaks(service: &NetworkService) -> Result<Vec<Leak>> {
     // The engine is listed first: a row exists before its bridge and after it,
     // so objects in transition never look leaked.
     let bridges = service.fabric.list().await?;
     let rows = table::realised(&service.db).await?;
-    let mut known: BTreeMap<String, (String, String)> = rows
+    let mut known: BTreeMap<String, (NetworkId, String)> = rows
         .into_iter()
         .map(|(id, (_, status))| (model::host_name(&id), (id, status)))
         .collect();
@@ -39,7 +39,7 @@ pub(crate) async fn leaks(service: &NetworkService) -> Result<Vec<Leak>> {
                 side: Side::Ledger,
                 object: "network",
                 name,
-                id: Some(id),
+                id: Some(id.into()),
                 hint: "it was removed externally; delete the resources that use it".into(),
             });
         }

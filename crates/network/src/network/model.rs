@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use infra::BridgeSpec;
-use kernel::OwnerKey;
+use kernel::{OwnerKey, ProjectId};
 
 use crate::api::{Network, Status};
+use crate::{NetworkId, SubnetId};
 
 db::table! {
     /// A row of a network.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct NetworkRow in "network" {
-        pub id: String,
-        pub project_id: String,
+        pub id: NetworkId,
+        pub project_id: ProjectId,
         pub name: String,
         pub is_external: bool,
         pub status: Status,
@@ -41,7 +42,7 @@ impl NetworkRow {
         owner_key(self.owner_kind.as_ref(), self.owner_id.as_ref())
     }
 
-    pub(crate) fn shown(self, subnets: Vec<String>) -> Network {
+    pub(crate) fn shown(self, subnets: Vec<SubnetId>) -> Network {
         Network {
             id: self.id,
             project_id: self.project_id,
@@ -61,13 +62,16 @@ pub(crate) fn owner_key(kind: Option<&String>, id: Option<&String>) -> Option<Ow
 
 /// The name of a network's bridge on the host.
 #[must_use]
-pub fn host_name(network_id: &str) -> String {
+pub fn host_name(network_id: &NetworkId) -> String {
     format!("{}net-{network_id}", infra::PREFIX)
 }
 
 /// The network whose bridge has this name.
-pub(crate) fn id_of(host_name: &str) -> Option<&str> {
-    host_name.strip_prefix(infra::PREFIX)?.strip_prefix("net-")
+pub(crate) fn id_of(host_name: &str) -> Option<NetworkId> {
+    let id = host_name
+        .strip_prefix(infra::PREFIX)?
+        .strip_prefix("net-")?;
+    Some(id.into())
 }
 
 /// The bridge of a network and its subnet.
@@ -78,7 +82,7 @@ pub(crate) fn bridge(
     installation: &str,
 ) -> BridgeSpec {
     let labels = [
-        (infra::LABEL, net.id.clone()),
+        (infra::LABEL, net.id.to_string()),
         (infra::LABEL_INSTALLATION, installation.to_owned()),
         (infra::LABEL_BUILD, net.build.to_string()),
     ];

@@ -8,7 +8,7 @@ use super::model::NetworkRow;
 use super::{KIND, table};
 use crate::access::{check_may_own, is_visible};
 use crate::api::{Network, Networks, NewNetwork};
-use crate::{NetworkService, subnet};
+use crate::{NetworkId, NetworkService, subnet};
 
 /// Id of the default external network, which is fixed so that it is inserted
 /// only once.
@@ -19,11 +19,12 @@ pub const PUBLIC_ID: &str = "00000000-0000-4000-8000-000000000001";
 /// # Errors
 /// Fails if the database fails.
 pub async fn seed(db: &Db) -> Result<()> {
-    if table::get(db, PUBLIC_ID).await?.is_some() {
+    let id = NetworkId::from(PUBLIC_ID);
+    if table::get(db, &id).await?.is_some() {
         return Ok(());
     }
     let new = NewNetwork {
-        id: PUBLIC_ID.into(),
+        id,
         name: "public".into(),
         external: true,
         ..NewNetwork::default()
@@ -57,7 +58,7 @@ impl Networks for NetworkService {
         }
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Network> {
+    async fn show(&self, ctx: &Ctx, id: &NetworkId) -> Result<Network> {
         match table::get(&self.db, id).await? {
             Some(net) if net.is_external || is_visible(ctx, &net.project_id) => {
                 self.shown(net).await
@@ -67,7 +68,7 @@ impl Networks for NetworkService {
     }
 
     async fn find(&self, ctx: &Ctx, id_or_name: &str) -> Result<Network> {
-        match Networks::show(self, ctx, id_or_name).await {
+        match Networks::show(self, ctx, &id_or_name.into()).await {
             Err(e) if e.is_not_found() => {}
             found => return found,
         }
@@ -82,7 +83,7 @@ impl Networks for NetworkService {
         }
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
+    async fn delete(&self, ctx: &Ctx, id: &NetworkId) -> Result<()> {
         match table::get(&self.db, id).await? {
             Some(net) if is_visible(ctx, &net.project_id) => {}
             Some(net) if net.is_external => {

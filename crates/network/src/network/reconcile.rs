@@ -12,7 +12,7 @@ use super::model::{NetworkRow, bridge, host_name, waits_for};
 use super::table;
 use crate::api::Status;
 use crate::subnet::SubnetRow;
-use crate::{NetworkService, port, router, subnet};
+use crate::{NetworkId, NetworkService, port, router, subnet};
 
 /// Kind of the reconciler.
 pub(crate) const KIND: &str = "network";
@@ -38,7 +38,7 @@ impl Reconciler for Bridges {
 
     async fn run(&self, lease: &Lease) -> Result<Next> {
         let db = &self.service.db;
-        let Some(net) = table::get(db, &lease.id).await? else {
+        let Some(net) = table::get(db, &NetworkId::from(&lease.id)).await? else {
             return Ok(Next::Gone);
         };
         // At most one, because of the unique index.
@@ -160,7 +160,7 @@ impl Bridges {
     async fn remove_bridges(&self, lease: &Lease, net: &NetworkRow) -> Result<()> {
         let fabric = &self.service.fabric;
         for bridge in fabric.named(&host_name(&net.id)).await? {
-            if bridge.labels.get(LABEL) == Some(&net.id) {
+            if bridge.labels.get(LABEL).is_some_and(|id| net.id == *id) {
                 fabric.remove(Actor::Lease(lease.epoch), &bridge.id).await?;
             }
         }

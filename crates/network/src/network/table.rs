@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use db::{Db, Fenced, Table as _, Tx, values};
+use db::{Column as _, Db, Fenced, Table as _, Tx, values};
 use kernel::{Error, Result, clock};
 
 use super::model::NetworkRow;
+use crate::NetworkId;
 use crate::api::{NewNetwork, Status};
 
 pub(crate) async fn insert(tx: &mut Tx, new: &NewNetwork) -> Result<NetworkRow> {
@@ -28,7 +29,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewNetwork) -> Result<NetworkRow> 
     Ok(row)
 }
 
-pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<NetworkRow>> {
+pub(crate) async fn get(db: &Db, id: &NetworkId) -> Result<Option<NetworkRow>> {
     let sql = format!("{} WHERE id = ?", NetworkRow::select());
     let row = db.query_opt(&sql, values![id]).await?;
     row.as_ref().map(NetworkRow::read).transpose()
@@ -37,7 +38,7 @@ pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<NetworkRow>> {
 /// Reads and locks the row against other writers of this network and its
 /// contents until the commit, so that no port is missed while ports are counted
 /// or bound.
-pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<NetworkRow> {
+pub(crate) async fn lock(tx: &mut Tx, id: &NetworkId) -> Result<NetworkRow> {
     let sql = format!("{} WHERE id = ?", NetworkRow::select());
     let row = tx.lock_opt(&sql, values![id]).await?;
     row.as_ref()
@@ -53,7 +54,7 @@ pub(crate) async fn named(db: &Db, name: &str) -> Result<Vec<NetworkRow>> {
 }
 
 /// The networks that have, or had, a bridge, with builds and stored statuses.
-pub(crate) async fn realised(db: &Db) -> Result<BTreeMap<String, (i64, String)>> {
+pub(crate) async fn realised(db: &Db) -> Result<BTreeMap<NetworkId, (i64, String)>> {
     let rows = db
         .query(
             "SELECT n.id AS id, n.build AS build, n.status AS status FROM network n \
@@ -62,12 +63,12 @@ pub(crate) async fn realised(db: &Db) -> Result<BTreeMap<String, (i64, String)>>
         )
         .await?;
     rows.iter()
-        .map(|r| Ok((r.text("id")?, (r.int("build")?, r.text("status")?))))
+        .map(|r| Ok((r.text("id")?.into(), (r.int("build")?, r.text("status")?))))
         .collect()
 }
 
 /// Networks whose reconciler waits for the engine.
-pub(crate) async fn waiting(db: &Db) -> Result<Vec<String>> {
+pub(crate) async fn waiting(db: &Db) -> Result<Vec<NetworkId>> {
     let rows = db
         .query(
             "SELECT n.id AS id FROM network n JOIN subnet s ON s.network_id = n.id \
@@ -75,11 +76,11 @@ pub(crate) async fn waiting(db: &Db) -> Result<Vec<String>> {
             values![true],
         )
         .await?;
-    rows.iter().map(|r| r.text("id")).collect()
+    rows.iter().map(|r| NetworkId::read(r, "id")).collect()
 }
 
 /// Whether the network waits for its bridge to lose its last container.
-pub(crate) async fn is_being_removed(db: &Db, id: &str) -> Result<bool> {
+pub(crate) async fn is_being_removed(db: &Db, id: &NetworkId) -> Result<bool> {
     let row = db
         .query_opt(
             "SELECT n.id AS id FROM network n LEFT JOIN subnet s ON s.network_id = n.id \
@@ -91,7 +92,7 @@ pub(crate) async fn is_being_removed(db: &Db, id: &str) -> Result<bool> {
 }
 
 /// Starts the build of the next bridge of the network.
-pub(crate) async fn begin_build(tx: &mut Tx, id: &str) -> Result<()> {
+pub(crate) async fn begin_build(tx: &mut Tx, id: &NetworkId) -> Result<()> {
     tx.execute(
         "UPDATE network SET status = 'BUILD', status_reason = NULL, changed_at = ?, build = build + 1 \
          WHERE id = ?",
@@ -102,7 +103,7 @@ pub(crate) async fn begin_build(tx: &mut Tx, id: &str) -> Result<()> {
 }
 
 /// Starts the removal of the network or of its subnet.
-pub(crate) async fn begin_removal(tx: &mut Tx, id: &str, whole: bool) -> Result<()> {
+pub(crate) async fn begin_removal(tx: &mut Tx, id: &NetworkId, whole: bool) -> Result<()> {
     let status = if whole { "'DELETING'" } else { "status" };
     tx.execute(
         &format!(
@@ -118,7 +119,7 @@ pub(crate) async fn begin_removal(tx: &mut Tx, id: &str, whole: bool) -> Result<
 /// Sets the status unless a removal has started; returns whether it did.
 pub(crate) async fn set_status(
     tx: &mut Fenced,
-    id: &str,
+    id: &NetworkId,
     status: Status,
     reason: Option<&str>,
 ) -> Result<bool> {
@@ -132,7 +133,7 @@ pub(crate) async fn set_status(
 }
 
 /// Stores what a build or a removal waits for.
-pub(crate) async fn set_reason(tx: &mut Fenced, id: &str, reason: &str) -> Result<()> {
+pub(crate) async fn set_reason(tx: &mut Fenced, id: &NetworkId, reason: &str) -> Result<()> {
     tx.execute(
         "UPDATE network SET status_reason = ? WHERE id = ?",
         values![reason, id],
@@ -141,7 +142,7 @@ pub(crate) async fn set_reason(tx: &mut Fenced, id: &str, reason: &str) -> Resul
     .map(|_| ())
 }
 
-pub(crate) async fn drop_row(tx: &mut Fenced, id: &str) -> Result<()> {
+pub(crate) async fn drop_row(tx: &mut Fenced, id: &NetworkId) -> Result<()> {
     tx.execute("DELETE FROM network WHERE id = ?", values![id])
         .await
         .map(|_| ())

@@ -95,11 +95,11 @@ async fn handle_event(service: &NetworkService, event: &Observed) -> Result<()> 
         return Ok(());
     };
     match event.action.as_str() {
-        "create" if table::get(&service.db, id).await?.is_none() => {
+        "create" if table::get(&service.db, &id).await?.is_none() => {
             sweep(service).await.map(|_| ())
         }
-        "disconnect" | "destroy" if table::is_being_removed(&service.db, id).await? => {
-            db::write!(service.db, |tx| db::mark(tx, KIND, id).await)
+        "disconnect" | "destroy" if table::is_being_removed(&service.db, &id).await? => {
+            db::write!(service.db, |tx| db::mark(tx, KIND, &id).await)
         }
         _ => Ok(()),
     }
@@ -116,7 +116,7 @@ pub(crate) async fn sweep(service: &NetworkService) -> Result<Vec<BridgeView>> {
         b.labels.get(LABEL_INSTALLATION) == Some(&service.config.installation)
             && b.labels
                 .get(LABEL)
-                .is_some_and(|id| host_name(id) == b.name)
+                .is_some_and(|id| host_name(&id.into()) == b.name)
     };
     there.retain(ours);
     if !service.db.safeguards().sweep || there.is_empty() {
@@ -127,7 +127,7 @@ pub(crate) async fn sweep(service: &NetworkService) -> Result<Vec<BridgeView>> {
         let build = b.labels.get(LABEL_BUILD).and_then(|l| l.parse().ok());
         b.labels
             .get(LABEL)
-            .and_then(|id| rows.get(id))
+            .and_then(|id| rows.get(id.as_str()))
             .is_some_and(|(current, _)| build.unwrap_or(1) >= *current)
     };
     let (known, late): (Vec<_>, Vec<_>) = there.into_iter().partition(wanted);

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use kernel::{Error, Result};
 
+use crate::PortId;
+
 /// The lowest free host address above the network address. `taken` is sorted
 /// and holds the gateway as well.
 pub(crate) fn next_free(net: &Ipv4Net, taken: &[u32]) -> Option<Ipv4Addr> {
@@ -37,7 +39,7 @@ pub(crate) fn parse_ip(net: &Ipv4Net, text: &str) -> Result<Ipv4Addr> {
 }
 
 /// A locally administered MAC address derived from the id.
-pub(crate) fn mac(id: &str) -> String {
+pub(crate) fn mac(id: &PortId) -> String {
     let digits: String = id
         .chars()
         .filter(char::is_ascii_hexdigit)
@@ -67,7 +69,7 @@ mod tests {
 
     #[test]
     fn macs_are_unicast_and_local() {
-        let m = mac("0b5ae9e2-7d8a-4f7c-9b1f-2a6f0e1d3c4b");
+        let m = mac(&"0b5ae9e2-7d8a-4f7c-9b1f-2a6f0e1d3c4b".into());
         assert_eq!(m, "fa:0b:5a:e9:e2:7d");
     }
 }

@@ -8,7 +8,7 @@ use super::model::{mac, next_free, parse_ip};
 use super::table;
 use crate::access::{check_may_own, is_visible};
 use crate::api::{NewPort, Port, Ports, Status};
-use crate::{NetworkService, network, subnet};
+use crate::{NetworkService, PortId, network, subnet};
 
 /// Kind for generations and tombstones.
 const KIND: &str = "port";
@@ -40,11 +40,11 @@ impl Ports for NetworkService {
         ))
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Port> {
+    async fn show(&self, ctx: &Ctx, id: &PortId) -> Result<Port> {
         self.require_visible(ctx, table::get(&self.db, id).await?, id)
     }
 
-    async fn bind(&self, ctx: &Ctx, id: &str, device_id: &str, owner: OwnerKey) -> Result<Port> {
+    async fn bind(&self, ctx: &Ctx, id: &PortId, device_id: &str, owner: OwnerKey) -> Result<Port> {
         db::write!(self.db, |tx| {
             let found = self.require_visible(ctx, table::get_in(tx, id).await?, id)?;
             // Either the network is seen ACTIVE here, or its reconciler sees
@@ -64,7 +64,7 @@ impl Ports for NetworkService {
         })
     }
 
-    async fn unbind(&self, ctx: &Ctx, id: &str, device_id: &str) -> Result<()> {
+    async fn unbind(&self, ctx: &Ctx, id: &PortId, device_id: &str) -> Result<()> {
         match table::get(&self.db, id).await? {
             Some(p)
                 if is_visible(ctx, &p.project_id)
@@ -83,7 +83,7 @@ impl Ports for NetworkService {
             .collect())
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
+    async fn delete(&self, ctx: &Ctx, id: &PortId) -> Result<()> {
         let network = match table::get(&self.db, id).await? {
             Some(found) if is_visible(ctx, &found.project_id) => Some(found.port.network_id),
             None if ctx.generation().is_some() => None,
@@ -108,7 +108,7 @@ impl Ports for NetworkService {
 }
 
 impl NetworkService {
-    fn require_visible(&self, ctx: &Ctx, found: Option<table::Owned>, id: &str) -> Result<Port> {
+    fn require_visible(&self, ctx: &Ctx, found: Option<table::Owned>, id: &PortId) -> Result<Port> {
         match found {
             Some(p) if is_visible(ctx, &p.project_id) => Ok(p.port),
             _ => Err(Error::not_found("Port", id)),

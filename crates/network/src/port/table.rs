@@ -3,20 +3,21 @@
 use std::net::Ipv4Addr;
 
 use db::{Column as _, Db, Json, Row, Table as _, Tx, values};
-use kernel::{OwnerKey, Result, clock};
+use kernel::{OwnerKey, ProjectId, Result, clock};
 
 use crate::api::{NewPort, Port, Status};
 use crate::network::host_name;
 use crate::network::model::owner_key;
+use crate::{NetworkId, PortId, SubnetId};
 
 db::table! {
     /// A row of a port.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct PortRow in "port" {
-        pub id: String,
-        pub project_id: String,
-        pub network_id: String,
-        pub subnet_id: String,
+        pub id: PortId,
+        pub project_id: ProjectId,
+        pub network_id: NetworkId,
+        pub subnet_id: SubnetId,
         pub name: String,
         pub ip: String,
         pub ip_number: i64,
@@ -44,7 +45,7 @@ fn select() -> String {
 
 /// A port with its project.
 pub(crate) struct Owned {
-    pub project_id: String,
+    pub project_id: ProjectId,
     pub port: Port,
 }
 
@@ -70,7 +71,7 @@ fn port(row: &Row) -> Result<Owned> {
 pub(crate) async fn insert(
     tx: &mut Tx,
     new: &NewPort,
-    subnet_id: &str,
+    subnet_id: &SubnetId,
     ip: Ipv4Addr,
     mac: String,
 ) -> Result<()> {
@@ -78,7 +79,7 @@ pub(crate) async fn insert(
         id: new.id.clone(),
         project_id: new.project_id.clone(),
         network_id: new.network_id.clone(),
-        subnet_id: subnet_id.to_owned(),
+        subnet_id: subnet_id.clone(),
         name: new.name.clone(),
         ip: ip.to_string(),
         ip_number: i64::from(u32::from(ip)),
@@ -92,14 +93,14 @@ pub(crate) async fn insert(
     row.insert(tx).await
 }
 
-pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Owned>> {
+pub(crate) async fn get(db: &Db, id: &PortId) -> Result<Option<Owned>> {
     let row = db
         .query_opt(&format!("{} WHERE p.id = ?", select()), values![id])
         .await?;
     row.as_ref().map(port).transpose()
 }
 
-pub(crate) async fn get_in(tx: &mut Tx, id: &str) -> Result<Option<Owned>> {
+pub(crate) async fn get_in(tx: &mut Tx, id: &PortId) -> Result<Option<Owned>> {
     let row = tx
         .query_opt(&format!("{} WHERE p.id = ?", select()), values![id])
         .await?;
@@ -120,7 +121,7 @@ pub(crate) async fn of_device(db: &Db, device_id: &str) -> Result<Vec<Owned>> {
 }
 
 /// Addresses in use, ascending.
-pub(crate) async fn taken(tx: &mut Tx, network_id: &str) -> Result<Vec<u32>> {
+pub(crate) async fn taken(tx: &mut Tx, network_id: &NetworkId) -> Result<Vec<u32>> {
     let rows = tx
         .query(
             "SELECT ip_number FROM port WHERE network_id = ? ORDER BY ip_number",
@@ -132,7 +133,12 @@ pub(crate) async fn taken(tx: &mut Tx, network_id: &str) -> Result<Vec<u32>> {
         .collect()
 }
 
-pub(crate) async fn bind(tx: &mut Tx, id: &str, device_id: &str, owner: &OwnerKey) -> Result<()> {
+pub(crate) async fn bind(
+    tx: &mut Tx,
+    id: &PortId,
+    device_id: &str,
+    owner: &OwnerKey,
+) -> Result<()> {
     tx.execute(
         "UPDATE port SET device_id = ?, owner_kind = ?, owner_id = ? WHERE id = ?",
         values![device_id, &owner.kind, &owner.id, id],
@@ -141,7 +147,7 @@ pub(crate) async fn bind(tx: &mut Tx, id: &str, device_id: &str, owner: &OwnerKe
     .map(|_| ())
 }
 
-pub(crate) async fn unbind(tx: &mut Tx, id: &str, device_id: &str) -> Result<()> {
+pub(crate) async fn unbind(tx: &mut Tx, id: &PortId, device_id: &str) -> Result<()> {
     tx.execute(
         "UPDATE port SET device_id = NULL, owner_kind = NULL, owner_id = NULL WHERE id = ? AND device_id = ?",
         values![id, device_id],
@@ -151,7 +157,7 @@ pub(crate) async fn unbind(tx: &mut Tx, id: &str, device_id: &str) -> Result<()>
 }
 
 /// Owners that wait for the ports of a network.
-pub(crate) async fn owners(tx: &mut Tx, network_id: &str) -> Result<Vec<OwnerKey>> {
+pub(crate) async fn owners(tx: &mut Tx, network_id: &NetworkId) -> Result<Vec<OwnerKey>> {
     let rows = tx
         .query(
             "SELECT DISTINCT owner_kind, owner_id FROM port WHERE network_id = ? AND owner_kind IS NOT NULL",
@@ -183,15 +189,15 @@ fn names_of(rows: &[Row]) -> Result<Vec<String>> {
 }
 
 /// Names of the ports of a network, for display.
-pub(crate) async fn names(db: &Db, network_id: &str) -> Result<Vec<String>> {
+pub(crate) async fn names(db: &Db, network_id: &NetworkId) -> Result<Vec<String>> {
     names_of(&db.query(NAMES, values![network_id]).await?)
 }
 
-pub(crate) async fn names_in(tx: &mut Tx, network_id: &str) -> Result<Vec<String>> {
+pub(crate) async fn names_in(tx: &mut Tx, network_id: &NetworkId) -> Result<Vec<String>> {
     names_of(&tx.query(NAMES, values![network_id]).await?)
 }
 
-pub(crate) async fn drop_row(tx: &mut Tx, id: &str) -> Result<()> {
+pub(crate) async fn drop_row(tx: &mut Tx, id: &PortId) -> Result<()> {
     tx.execute("DELETE FROM port WHERE id = ?", values![id])
         .await
         .map(|_| ())

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use kernel::{Ctx, Error, Kind, Result};
 
 use super::table;
-use crate::NetworkService;
 use crate::access::{check_may_own, is_visible};
 use crate::api::{Networks, NewRouter, Router, Routers, Subnets};
+use crate::{NetworkService, RouterId, SubnetId};
 
 /// Kind for generations and tombstones.
 const KIND: &str = "router";
@@ -14,12 +14,12 @@ const KIND: &str = "router";
 /// removal.
 const INTERFACE: &str = "router_interface";
 
-fn interface(router_id: &str, subnet_id: &str) -> String {
+fn interface(router_id: &RouterId, subnet_id: &SubnetId) -> String {
     format!("{router_id}/{subnet_id}")
 }
 
 impl NetworkService {
-    async fn router(&self, ctx: &Ctx, id: &str) -> Result<Router> {
+    async fn router(&self, ctx: &Ctx, id: &RouterId) -> Result<Router> {
         match table::get(&self.db, id).await? {
             Some(r) if is_visible(ctx, &r.project_id) => Ok(r.shown()),
             _ => Err(Error::not_found("Router", id)),
@@ -48,7 +48,7 @@ impl Routers for NetworkService {
         };
         let made = db::write!(self.db, |tx| {
             db::check_generation(tx, KIND, &new.id, ctx.generation()).await?;
-            table::insert(tx, &new, external.as_deref()).await
+            table::insert(tx, &new, external.clone()).await
         });
         match made {
             Err(e) if e.kind != Kind::AlreadyExists => Err(e),
@@ -56,11 +56,16 @@ impl Routers for NetworkService {
         }
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Router> {
+    async fn show(&self, ctx: &Ctx, id: &RouterId) -> Result<Router> {
         self.router(ctx, id).await
     }
 
-    async fn add_interface(&self, ctx: &Ctx, router_id: &str, subnet_id: &str) -> Result<()> {
+    async fn add_interface(
+        &self,
+        ctx: &Ctx,
+        router_id: &RouterId,
+        subnet_id: &SubnetId,
+    ) -> Result<()> {
         self.router(ctx, router_id).await?;
         Subnets::show(self, ctx, subnet_id).await?;
         let id = interface(router_id, subnet_id);
@@ -74,7 +79,12 @@ impl Routers for NetworkService {
         }
     }
 
-    async fn remove_interface(&self, ctx: &Ctx, router_id: &str, subnet_id: &str) -> Result<()> {
+    async fn remove_interface(
+        &self,
+        ctx: &Ctx,
+        router_id: &RouterId,
+        subnet_id: &SubnetId,
+    ) -> Result<()> {
         match self.router(ctx, router_id).await {
             Err(e) if !e.is_not_found() => return Err(e),
             Err(_) if ctx.generation().is_none() => return Ok(()),
@@ -87,7 +97,7 @@ impl Routers for NetworkService {
         })
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
+    async fn delete(&self, ctx: &Ctx, id: &RouterId) -> Result<()> {
         match table::get(&self.db, id).await? {
             Some(found) if is_visible(ctx, &found.project_id) => {}
             None if ctx.generation().is_some() => {}

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use kernel::{Ctx, Error, Kind, Result};
 
 use super::table;
-use crate::NetworkService;
 use crate::access::{check_may_own, is_visible};
 use crate::api::{NewSecurityGroup, SecurityGroup, SecurityGroups};
+use crate::{NetworkService, SecurityGroupId};
 
 /// Kind for generations and tombstones.
 const KIND: &str = "security_group";
@@ -25,14 +25,14 @@ impl SecurityGroups for NetworkService {
         }
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<SecurityGroup> {
+    async fn show(&self, ctx: &Ctx, id: &SecurityGroupId) -> Result<SecurityGroup> {
         match table::get(&self.db, id).await? {
             Some(g) if is_visible(ctx, &g.project_id) => Ok(g.shown()),
             _ => Err(Error::not_found("Security group", id)),
         }
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
+    async fn delete(&self, ctx: &Ctx, id: &SecurityGroupId) -> Result<()> {
         match table::get(&self.db, id).await? {
             Some(g) if is_visible(ctx, &g.project_id) => {}
             None if ctx.generation().is_some() => {}

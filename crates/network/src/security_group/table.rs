@@ -1,16 +1,17 @@
 //! SQL of security groups.
 
 use db::{Db, Json, Table as _, Tx, values};
-use kernel::{Result, clock};
+use kernel::{ProjectId, Result, clock};
 
+use crate::SecurityGroupId;
 use crate::api::{NewSecurityGroup, SecurityGroup, SecurityRule};
 
 db::table! {
     /// A row of a security group.
     #[derive(Debug, Clone)]
     pub(crate) struct SecurityGroupRow in "security_group" {
-        pub id: String,
-        pub project_id: String,
+        pub id: SecurityGroupId,
+        pub project_id: ProjectId,
         pub name: String,
         pub description: String,
         pub rules: Json<Vec<SecurityRule>>,
@@ -40,13 +41,13 @@ pub(super) async fn insert(tx: &mut Tx, new: &NewSecurityGroup) -> Result<()> {
     row.insert(tx).await
 }
 
-pub(super) async fn get(db: &Db, id: &str) -> Result<Option<SecurityGroupRow>> {
+pub(super) async fn get(db: &Db, id: &SecurityGroupId) -> Result<Option<SecurityGroupRow>> {
     let sql = format!("{} WHERE id = ?", SecurityGroupRow::select());
     let row = db.query_opt(&sql, values![id]).await?;
     row.as_ref().map(SecurityGroupRow::read).transpose()
 }
 
-pub(super) async fn drop_row(tx: &mut Tx, id: &str) -> Result<()> {
+pub(super) async fn drop_row(tx: &mut Tx, id: &SecurityGroupId) -> Result<()> {
     tx.execute("DELETE FROM security_group WHERE id = ?", values![id])
         .await
         .map(|_| ())

@@ -4,18 +4,19 @@ use std::net::Ipv4Addr;
 
 use db::Json;
 use ipnet::Ipv4Net;
-use kernel::{Error, OwnerKey, Result};
+use kernel::{Error, OwnerKey, ProjectId, Result};
 
 use crate::api::Subnet;
 use crate::network::model::owner_key;
+use crate::{NetworkId, SubnetId};
 
 db::table! {
     /// A row of a subnet.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct SubnetRow in "subnet" {
-        pub id: String,
-        pub project_id: String,
-        pub network_id: String,
+        pub id: SubnetId,
+        pub project_id: ProjectId,
+        pub network_id: NetworkId,
         pub name: String,
         pub cidr: String,
         pub gateway_ip: String,

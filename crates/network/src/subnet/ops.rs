@@ -9,7 +9,7 @@ use super::model::{SubnetRow, choose, gateway, overlap, parse_cidr};
 use super::table;
 use crate::access::{check_may_own, is_visible};
 use crate::api::{NewSubnet, Status, Subnet, Subnets};
-use crate::{NetworkService, network};
+use crate::{NetworkService, SubnetId, network};
 
 /// Kind for generations and tombstones.
 const KIND: &str = "subnet";
@@ -49,14 +49,14 @@ impl Subnets for NetworkService {
         check_free(&cidr, &used)
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Subnet> {
+    async fn show(&self, ctx: &Ctx, id: &SubnetId) -> Result<Subnet> {
         match table::get(&self.db, id).await? {
             Some(s) if !s.deleting && is_visible(ctx, &s.project_id) => Ok(s.shown()),
             _ => Err(Error::not_found("Subnet", id)),
         }
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
+    async fn delete(&self, ctx: &Ctx, id: &SubnetId) -> Result<()> {
         let network = match table::get(&self.db, id).await? {
             Some(sub) if is_visible(ctx, &sub.project_id) => Some(sub.network_id),
             None if ctx.generation().is_some() => None,

@@ -5,26 +5,30 @@ use ipnet::Ipv4Net;
 use kernel::Result;
 
 use super::model::SubnetRow;
+use crate::{NetworkId, SubnetId};
 
-pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<SubnetRow>> {
+pub(crate) async fn get(db: &Db, id: &SubnetId) -> Result<Option<SubnetRow>> {
     let sql = format!("{} WHERE id = ?", SubnetRow::select());
     let row = db.query_opt(&sql, values![id]).await?;
     row.as_ref().map(SubnetRow::read).transpose()
 }
 
-pub(crate) async fn get_in(tx: &mut Tx, id: &str) -> Result<Option<SubnetRow>> {
+pub(crate) async fn get_in(tx: &mut Tx, id: &SubnetId) -> Result<Option<SubnetRow>> {
     let sql = format!("{} WHERE id = ?", SubnetRow::select());
     let row = tx.query_opt(&sql, values![id]).await?;
     row.as_ref().map(SubnetRow::read).transpose()
 }
 
-pub(crate) async fn of_network(db: &Db, network_id: &str) -> Result<Vec<SubnetRow>> {
+pub(crate) async fn of_network(db: &Db, network_id: &NetworkId) -> Result<Vec<SubnetRow>> {
     let sql = format!("{} WHERE network_id = ?", SubnetRow::select());
     let rows = db.query(&sql, values![network_id]).await?;
     rows.iter().map(SubnetRow::read).collect()
 }
 
-pub(crate) async fn of_network_in(tx: &mut Tx, network_id: &str) -> Result<Option<SubnetRow>> {
+pub(crate) async fn of_network_in(
+    tx: &mut Tx,
+    network_id: &NetworkId,
+) -> Result<Option<SubnetRow>> {
     let sql = format!("{} WHERE network_id = ?", SubnetRow::select());
     let row = tx.query_opt(&sql, values![network_id]).await?;
     row.as_ref().map(SubnetRow::read).transpose()
@@ -50,7 +54,7 @@ fn parse_cidrs(rows: &[Row]) -> Result<Vec<Ipv4Net>> {
     Ok(out)
 }
 
-pub(crate) async fn set_deleting(tx: &mut Tx, id: &str) -> Result<()> {
+pub(crate) async fn set_deleting(tx: &mut Tx, id: &SubnetId) -> Result<()> {
     tx.execute(
         "UPDATE subnet SET deleting = ? WHERE id = ?",
         values![true, id],
@@ -59,7 +63,7 @@ pub(crate) async fn set_deleting(tx: &mut Tx, id: &str) -> Result<()> {
     .map(|_| ())
 }
 
-pub(crate) async fn drop_row(tx: &mut Fenced, id: &str) -> Result<()> {
+pub(crate) async fn drop_row(tx: &mut Fenced, id: &SubnetId) -> Result<()> {
     tx.execute("DELETE FROM subnet WHERE id = ?", values![id])
         .await
         .map(|_| ())

@@ -10,7 +10,7 @@ use testkit::eventually;
 
 use super::{Fixture, fixture, fixture_with_faults};
 use crate::api::{NewRouter, NewSecurityGroup, NewSubnet, Status};
-use crate::host_name;
+use crate::{RouterId, SecurityGroupId, SubnetId, host_name};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -124,7 +124,7 @@ async fn a_delayed_create_creates_nothing() {
     assert!(ports.create(&generation(2), unknown).await.is_err());
 
     let router = NewRouter {
-        id: ids::uuid(),
+        id: RouterId::random(),
         project_id: "p1".into(),
         name: "r".into(),
         external_network: None,
@@ -156,7 +156,7 @@ async fn a_delayed_create_creates_nothing() {
     assert!(routers.create(&generation(2), router).await.is_err());
 
     let group = NewSecurityGroup {
-        id: ids::uuid(),
+        id: SecurityGroupId::random(),
         project_id: "p1".into(),
         name: "g".into(),
         ..NewSecurityGroup::default()
@@ -174,7 +174,7 @@ async fn a_delayed_create_creates_nothing() {
     .await;
     assert!(subnets.create(&generation(2), sub.clone()).await.is_err());
     let next = NewSubnet {
-        id: ids::uuid(),
+        id: SubnetId::random(),
         ..sub
     };
     subnets.create(&generation(2), next).await.unwrap();
@@ -239,7 +239,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
         check(
             &t,
             crate::network::model::NetworkRow {
-                id: id.clone(),
+                id: id.as_str().into(),
                 project_id: "p".into(),
                 name: "n".into(),
                 is_external: true,
@@ -256,9 +256,9 @@ async fn tables_are_as_the_schema_says_on_every_database() {
         check(
             &t,
             crate::subnet::SubnetRow {
-                id: id.clone(),
+                id: id.as_str().into(),
                 project_id: "p".into(),
-                network_id: id.clone(),
+                network_id: id.as_str().into(),
                 name: "n".into(),
                 cidr: "10.0.0.0/24".into(),
                 gateway_ip: "10.0.0.1".into(),
@@ -273,10 +273,10 @@ async fn tables_are_as_the_schema_says_on_every_database() {
         check(
             &t,
             crate::port::table::PortRow {
-                id: id.clone(),
+                id: id.as_str().into(),
                 project_id: "p".into(),
-                network_id: id.clone(),
-                subnet_id: id.clone(),
+                network_id: id.as_str().into(),
+                subnet_id: id.as_str().into(),
                 name: "n".into(),
                 ip: "10.0.0.2".into(),
                 ip_number: 2,
@@ -292,10 +292,10 @@ async fn tables_are_as_the_schema_says_on_every_database() {
         check(
             &t,
             crate::router::table::RouterRow {
-                id: id.clone(),
+                id: id.as_str().into(),
                 project_id: "p".into(),
                 name: "r".into(),
-                external_network: some(),
+                external_network: Some("x".into()),
                 created_at: 1,
             },
         )
@@ -303,15 +303,15 @@ async fn tables_are_as_the_schema_says_on_every_database() {
         check(
             &t,
             crate::router::table::InterfaceRow {
-                router_id: id.clone(),
-                subnet_id: id.clone(),
+                router_id: id.as_str().into(),
+                subnet_id: id.as_str().into(),
             },
         )
         .await;
         check(
             &t,
             crate::security_group::table::SecurityGroupRow {
-                id,
+                id: id.into(),
                 project_id: "p".into(),
                 name: "g".into(),
                 description: "d".into(),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::stack_state::StackState;
+use crate::StackId;
 
 /// Maximum number of cached resources of all stacks; the least recently used
 /// stack is evicted first.
@@ -15,7 +16,7 @@ pub(super) struct Cache(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    states: HashMap<String, (u64, StackState)>,
+    states: HashMap<StackId, (u64, StackState)>,
     resources: usize,
     clock: u64,
 }
@@ -23,7 +24,7 @@ struct Kept {
 impl Cache {
     /// Takes the state of the previous run. Its writes were fenced by the
     /// previous or the same epoch, so no other process has written since.
-    pub(super) fn take(&self, id: &str, epoch: i64, traversal: i64) -> Option<StackState> {
+    pub(super) fn take(&self, id: &StackId, epoch: i64, traversal: i64) -> Option<StackState> {
         let mut kept = self.0.lock().ok()?;
         let (_, state) = kept.states.remove(id)?;
         kept.resources -= state.parts.len();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::resource_index::Slot;
+use crate::ResourceId;
 use crate::stack::EventRow;
 
 /// Changes for the next transaction. A resource that changed several times is
@@ -12,7 +13,7 @@ pub(super) struct Changes {
     /// New or changed resources.
     pub written: BTreeSet<Slot>,
     /// Row ids of removed resources.
-    pub removed: Vec<String>,
+    pub removed: Vec<ResourceId>,
     pub events: Vec<EventRow>,
     /// Whether reports of unhealthy resources were taken.
     pub reports_taken: bool,

@@ -7,6 +7,7 @@ use super::effect::Effect;
 use super::removal_queue::RemovalQueue;
 use super::resource_index::Slot;
 use super::stack_state::StackState;
+use crate::ResourceId;
 use crate::api::{Action, Status};
 use crate::resource::Role;
 use crate::stack::ResourceRow;
@@ -17,7 +18,7 @@ impl StackState {
         if self.stack.emptying || part.to_remove || part.action == Action::Delete {
             return true;
         }
-        match part.parent.as_deref() {
+        match part.parent.as_ref() {
             None => self
                 .model
                 .as_ref()
@@ -55,10 +56,10 @@ impl StackState {
     /// Whether an existing resource uses it, or it has members. Users of a
     /// group also use its members.
     fn is_used(&self, part: &ResourceRow) -> bool {
-        let required = |id: &str| self.parts.is_required(id);
+        let required = |id: &ResourceId| self.parts.is_required(id);
         self.parts.has_members(&part.id)
             || required(&part.id)
-            || part.parent.as_deref().is_some_and(|group| {
+            || part.parent.as_ref().is_some_and(|group| {
                 required(group)
                     && self
                         .parts

@@ -170,7 +170,7 @@ impl StackState {
         let pairs: Vec<(Slot, Slot)> = self
             .parts
             .iter()
-            .filter_map(|(new, p)| Some((new, self.parts.slot(p.replaces.as_deref()?)?)))
+            .filter_map(|(new, p)| Some((new, self.parts.slot(p.replaces.as_ref()?)?)))
             .collect();
         for (new, old) in pairs {
             let alive = |p: &ResourceRow| p.action != Action::Delete;

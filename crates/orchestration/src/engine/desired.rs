@@ -8,24 +8,25 @@ use super::graph::Graph;
 use super::resource_changes::Seed;
 use super::resource_index::Slot;
 use super::stack_state::StackState;
+use crate::ResourceId;
 
 /// The desired state of a resource.
 pub(super) struct DesiredResource<'a> {
     pub name: &'a str,
-    pub parent: Option<&'a str>,
+    pub parent: Option<&'a ResourceId>,
     pub resource_type: &'a str,
     pub properties: &'a Node,
     pub variable: Option<Variable<'a>>,
-    pub requires: &'a [String],
+    pub requires: &'a [ResourceId],
     pub retain: bool,
 }
 
 impl DesiredResource<'_> {
     /// The initial values of a new resource.
-    pub(super) fn seed(&self, props: Map<String, Value>, replaces: Option<String>) -> Seed {
+    pub(super) fn seed(&self, props: Map<String, Value>, replaces: Option<ResourceId>) -> Seed {
         Seed {
             name: self.name.to_owned(),
-            parent: self.parent.map(str::to_owned),
+            parent: self.parent.cloned(),
             resource_type: self.resource_type.to_owned(),
             props,
             requires: self.requires.to_vec(),
@@ -43,7 +44,7 @@ impl StackState {
     }
 
     /// Row ids of the dependencies of a resource.
-    pub(super) fn requires(&self, graph: &Graph, number: usize) -> Vec<String> {
+    pub(super) fn requires(&self, graph: &Graph, number: usize) -> Vec<ResourceId> {
         let needs = graph.needs(number).iter();
         needs
             .filter_map(|n| self.parts.current(None, graph.name(*n)))

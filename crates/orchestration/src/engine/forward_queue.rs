@@ -76,7 +76,7 @@ impl ForwardQueue {
         let Some(part) = parts.at(slot) else {
             return;
         };
-        let step = match part.parent.as_deref() {
+        let step = match part.parent.as_ref() {
             None => graph.number(&part.name).map(|n| (n, 0)),
             Some(group) => parts.get(group).and_then(|g| {
                 let number = graph.number(&g.name)?;

@@ -41,7 +41,7 @@ impl StackState {
             .filter(char::is_ascii_alphanumeric)
             .take(12)
             .collect();
-        let group = part.parent.as_deref().and_then(|id| self.parts.get(id));
+        let group = part.parent.as_ref().and_then(|id| self.parts.get(id));
         let inner = group.map_or_else(
             || part.name.clone(),
             |g| format!("{}-{}", g.name, part.name),

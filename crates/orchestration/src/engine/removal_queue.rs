@@ -43,7 +43,7 @@ impl RemovalQueue {
     /// use.
     pub(super) fn release(&mut self, slot: Slot, gone: &ResourceRow, parts: &ResourceIndex) {
         self.to_remove.remove(&slot);
-        if let Some(group) = gone.parent.as_deref()
+        if let Some(group) = gone.parent.as_ref()
             && !parts.has_members(group)
             && let Some(slot) = parts.slot(group)
         {

@@ -5,17 +5,18 @@ use serde_json::{Map, Value};
 
 use super::resource_index::Slot;
 use super::stack_state::StackState;
+use crate::ResourceId;
 use crate::api::{Action, Status};
 use crate::stack::{Data, ResourceRow, Unhealthy};
 
 /// Initial values of a new resource.
 pub(super) struct Seed {
     pub name: String,
-    pub parent: Option<String>,
+    pub parent: Option<ResourceId>,
     pub resource_type: String,
     pub props: Map<String, Value>,
-    pub requires: Vec<String>,
-    pub replaces: Option<String>,
+    pub requires: Vec<ResourceId>,
+    pub replaces: Option<ResourceId>,
     pub retain: bool,
 }
 
@@ -60,7 +61,7 @@ impl StackState {
     /// Adds a resource that has to be created.
     pub(super) fn add(&mut self, seed: Seed) -> Slot {
         let part = ResourceRow {
-            id: ids::uuid(),
+            id: ResourceId::random(),
             name: seed.name,
             parent: seed.parent,
             resource_type: seed.resource_type,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::ResourceId;
 use crate::api::{Action, Status};
 use crate::resource::{self, Role};
 use crate::stack::ResourceRow;
@@ -15,13 +16,13 @@ pub(super) type Slot = usize;
 pub(super) struct ResourceIndex {
     rows: BTreeMap<Slot, ResourceRow>,
     next: Slot,
-    by_id: HashMap<String, Slot>,
+    by_id: HashMap<ResourceId, Slot>,
     /// Row id of the group (empty for none), then name, to positions in order.
-    by_name: HashMap<String, HashMap<String, Vec<Slot>>>,
+    by_name: HashMap<ResourceId, HashMap<String, Vec<Slot>>>,
     /// Row id of a group to the positions of its members.
-    members: HashMap<String, BTreeSet<Slot>>,
+    members: HashMap<ResourceId, BTreeSet<Slot>>,
     /// Row id to the number of resources that name it in `requires`.
-    users: HashMap<String, usize>,
+    users: HashMap<ResourceId, usize>,
     /// Everything that is IN_PROGRESS, except groups.
     open: BTreeSet<Slot>,
     /// Groups that are IN_PROGRESS.
@@ -152,11 +153,11 @@ impl ResourceIndex {
         self.rows.get(&slot)
     }
 
-    pub(super) fn slot(&self, id: &str) -> Option<Slot> {
+    pub(super) fn slot(&self, id: &ResourceId) -> Option<Slot> {
         self.by_id.get(id).copied()
     }
 
-    pub(super) fn get(&self, id: &str) -> Option<&ResourceRow> {
+    pub(super) fn get(&self, id: &ResourceId) -> Option<&ResourceRow> {
         self.at(self.slot(id)?)
     }
 
@@ -166,8 +167,8 @@ impl ResourceIndex {
     }
 
     /// The current resource of a name: the newest, if a crash has left two.
-    pub(super) fn current(&self, parent: Option<&str>, name: &str) -> Option<&ResourceRow> {
-        let names = self.by_name.get(parent.unwrap_or_default())?;
+    pub(super) fn current(&self, parent: Option<&ResourceId>, name: &str) -> Option<&ResourceRow> {
+        let names = self.by_name.get(parent.map_or("", |id| id.as_str()))?;
         let places = names.get(name)?.iter().rev();
         places
             .filter_map(|p| self.at(*p))
@@ -175,17 +176,17 @@ impl ResourceIndex {
     }
 
     /// The members of a group, oldest first.
-    pub(super) fn members(&self, group: &str) -> impl Iterator<Item = (Slot, &ResourceRow)> {
+    pub(super) fn members(&self, group: &ResourceId) -> impl Iterator<Item = (Slot, &ResourceRow)> {
         let places = self.members.get(group).into_iter().flatten();
         places.filter_map(|p| self.at(*p).map(|part| (*p, part)))
     }
 
-    pub(super) fn has_members(&self, group: &str) -> bool {
+    pub(super) fn has_members(&self, group: &ResourceId) -> bool {
         self.members.contains_key(group)
     }
 
     /// Whether another resource names this one in `requires`.
-    pub(super) fn is_required(&self, id: &str) -> bool {
+    pub(super) fn is_required(&self, id: &ResourceId) -> bool {
         self.users.contains_key(id)
     }
 
@@ -212,7 +213,7 @@ impl ResourceIndex {
     }
 
     /// The first member of a group that failed in a traversal.
-    pub(super) fn failed_member(&self, group: &str, traversal: i64) -> Option<&ResourceRow> {
+    pub(super) fn failed_member(&self, group: &ResourceId, traversal: i64) -> Option<&ResourceRow> {
         let failed = |p: &&ResourceRow| p.status == Status::Failed && p.traversal == traversal;
         self.members(group).map(|(_, p)| p).find(failed)
     }

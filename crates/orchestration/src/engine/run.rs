@@ -18,6 +18,7 @@ use super::effect::Effect;
 use super::graph::Graph;
 use super::resource_index::Slot;
 use super::stack_state::{Blocked, Model, StackState};
+use crate::StackId;
 use crate::api::{Action, Status};
 use crate::resource::{Job, Progress, Remotes, Removal, StepError};
 use crate::stack::{self, EventRow, ResourceRow, StackRow, Store};
@@ -55,10 +56,11 @@ impl Reconciler for Engine {
     }
 
     async fn run(&self, lease: &Lease) -> Result<Next> {
-        let Some(head) = stack::peek_stack(&self.store.db, &lease.id).await? else {
+        let id = StackId::from(&lease.id);
+        let Some(head) = stack::peek_stack(&self.store.db, &id).await? else {
             return Ok(Next::Gone);
         };
-        let kept = self.cache.take(&lease.id, lease.epoch, head.traversal);
+        let kept = self.cache.take(&id, lease.epoch, head.traversal);
         if head.status != Status::InProgress {
             // The stack changed without an action: its owner may have to react.
             if let Some(owner) = &head.owner {
@@ -70,13 +72,13 @@ impl Reconciler for Engine {
         }
         let state = match kept {
             Some(state) => Some(state),
-            None => self.load(&lease.id).await?,
+            None => self.load(&id).await?,
         };
         let Some(mut state) = state else {
             return Ok(Next::Again);
         };
         if !state.stack.emptying {
-            stack::load_signals(&self.store, &lease.id, &mut state.signals).await?;
+            stack::load_signals(&self.store, &id, &mut state.signals).await?;
         }
         state.stack.deadline_at = head.deadline_at;
         let still = self.slots_in_progress(&state).await;
@@ -125,7 +127,7 @@ impl Engine {
         let listed = match self.remotes.compute.servers.of_owner(&ctx, &owner).await {
             Ok(listed) => listed,
             Err(e) => {
-                tracing::debug!(stack = s.id, error = %e, "servers are asked for one by one");
+                tracing::debug!(stack = s.id.as_str(), error = %e, "servers are asked for one by one");
                 return BTreeSet::new();
             }
         };
@@ -145,7 +147,7 @@ impl Engine {
     }
 
     /// Loads a stack from the database.
-    async fn load(&self, id: &str) -> Result<Option<StackState>> {
+    async fn load(&self, id: &StackId) -> Result<Option<StackState>> {
         let Some(row) = stack::load_stack(&self.store, id).await? else {
             return Ok(None);
         };
@@ -153,7 +155,7 @@ impl Engine {
         let parts = match stack::load_parts(&self.store, id).await? {
             Ok(parts) => parts,
             Err(e) => {
-                tracing::warn!(stack = id, error = %e, "the resources cannot be read");
+                tracing::warn!(stack = id.as_str(), error = %e, "the resources cannot be read");
                 blocked = Some(Blocked {
                     why: format!("The resources of the stack cannot be read: {}", e.message),
                     resources_unknown: true,
@@ -167,7 +169,7 @@ impl Engine {
                 Ok(bound) => model = Some(bound),
                 // It was valid when it was accepted by another release.
                 Err(why) => {
-                    tracing::warn!(stack = id, error = why, "the template is rejected");
+                    tracing::warn!(stack = id.as_str(), error = why, "the template is rejected");
                     blocked = Some(Blocked {
                         why: format!("This release rejects the template of the stack: {why}"),
                         resources_unknown: false,
@@ -188,8 +190,8 @@ impl Engine {
     fn model(&self, row: &StackRow) -> std::result::Result<Model, String> {
         let pseudo = Pseudo {
             stack_name: row.name.clone(),
-            stack_id: row.id.clone(),
-            project_id: row.project_id.clone(),
+            stack_id: row.id.to_string(),
+            project_id: row.project_id.to_string(),
         };
         let templates = &self.store.templates;
         let bound = stack::bind(templates, &row.template, &row.parameters, &pseudo)

@@ -122,7 +122,7 @@ impl StackState {
 
     /// `resources.group.resources.0`, as in Heat's texts.
     pub(super) fn path(&self, part: &ResourceRow) -> String {
-        match part.parent.as_deref().and_then(|id| self.parts.get(id)) {
+        match part.parent.as_ref().and_then(|id| self.parts.get(id)) {
             Some(group) => format!("resources.{}.resources.{}", group.name, part.name),
             None => format!("resources.{}", part.name),
         }

@@ -23,7 +23,7 @@ pub(super) struct Net(pub NetworkApi);
 impl Remote for Net {
     async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let new = NewNetwork {
-            id: job.physical_id.clone(),
+            id: job.id(),
             project_id: job.project_id.clone(),
             name: name_or_physical(job, 255),
             external: false,
@@ -33,7 +33,7 @@ impl Remote for Net {
     }
 
     async fn check(&self, job: &Job) -> Result<Progress, StepError> {
-        match self.0.networks.show(&job.ctx, &job.physical_id).await {
+        match self.0.networks.show(&job.ctx, &job.id()).await {
             Ok(net) => progress(&net),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
             Err(e) if e.is_not_found() => Err(missing_resource("Network", &job.physical_id)),
@@ -42,10 +42,10 @@ impl Remote for Net {
     }
 
     async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
-        if !started(self.0.networks.delete(&job.ctx, &job.physical_id).await)? {
+        if !started(self.0.networks.delete(&job.ctx, &job.id()).await)? {
             return Ok(Removal::Gone);
         }
-        let shown = self.0.networks.show(&job.ctx, &job.physical_id).await;
+        let shown = self.0.networks.show(&job.ctx, &job.id()).await;
         removal(shown, |n| {
             n.status_reason
                 .unwrap_or_else(|| "the network is DELETING".into())

@@ -1,6 +1,7 @@
 //! Finds the networks that properties refer to.
 
 use kernel::Ctx;
+use network::NetworkId;
 use network::api::NetworkApi;
 
 use super::step::StepError;
@@ -10,9 +11,9 @@ pub(super) async fn network_id(
     api: &NetworkApi,
     ctx: &Ctx,
     given: &str,
-) -> Result<String, StepError> {
+) -> Result<NetworkId, StepError> {
     if kernel::ids::is_uuid_like(given) {
-        return Ok(given.to_owned());
+        return Ok(given.into());
     }
     Ok(api.networks.find(ctx, given).await?.id)
 }

@@ -1,7 +1,7 @@
 //! The operations that a resource type implements, and their inputs.
 
 use async_trait::async_trait;
-use kernel::{Ctx, OwnerKey};
+use kernel::{Ctx, Id, OwnerKey, ProjectId, UserId};
 use serde_json::{Map, Value};
 
 use super::step::{Progress, Removal, StepError};
@@ -11,8 +11,8 @@ use crate::stack::Signals;
 /// Inputs of the operations of a type.
 pub(crate) struct Job {
     pub ctx: Ctx,
-    pub project_id: String,
-    pub user_id: String,
+    pub project_id: ProjectId,
+    pub user_id: UserId,
     /// Marked dirty by services that finish requested work.
     pub owner: OwnerKey,
     /// `{stack}-{resource}-{12 digits}`, the default name of objects.
@@ -25,6 +25,13 @@ pub(crate) struct Job {
     /// Acceptance of the action of the stack, microseconds.
     pub stack_since: i64,
     pub now: i64,
+}
+
+impl Job {
+    /// The physical id, as an id of the kind of the type.
+    pub(super) fn id<K>(&self) -> Id<K> {
+        self.physical_id.as_str().into()
+    }
 }
 
 /// A type that needs no other service.

@@ -45,7 +45,7 @@ impl Remote for Port {
         let network = text(&job.props, "network").unwrap_or_default();
         let fixed = job.props.get("fixed_ips").and_then(|f| f.get(0));
         let new = NewPort {
-            id: job.physical_id.clone(),
+            id: job.id(),
             project_id: job.project_id.clone(),
             network_id: network_id(&self.0, &job.ctx, &network).await?,
             name: name_or_physical(job, 255),
@@ -61,7 +61,7 @@ impl Remote for Port {
     }
 
     async fn check(&self, job: &Job) -> Result<Progress, StepError> {
-        match self.0.ports.show(&job.ctx, &job.physical_id).await {
+        match self.0.ports.show(&job.ctx, &job.id()).await {
             Ok(port) => progress(&port),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
             Err(e) if e.is_not_found() => Err(missing_resource("Port", &job.physical_id)),
@@ -70,10 +70,10 @@ impl Remote for Port {
     }
 
     async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
-        if !started(self.0.ports.delete(&job.ctx, &job.physical_id).await)? {
+        if !started(self.0.ports.delete(&job.ctx, &job.id()).await)? {
             return Ok(Removal::Gone);
         }
-        let shown = self.0.ports.show(&job.ctx, &job.physical_id).await;
+        let shown = self.0.ports.show(&job.ctx, &job.id()).await;
         removal(shown, |_| "the port is being removed".into())
     }
 }

@@ -33,7 +33,7 @@ impl Remote for Router {
     async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let gateway = job.props.get("external_gateway_info");
         let new = NewRouter {
-            id: job.physical_id.clone(),
+            id: job.id(),
             project_id: job.project_id.clone(),
             name: name_or_physical(job, 255),
             external_network: gateway
@@ -45,7 +45,7 @@ impl Remote for Router {
     }
 
     async fn check(&self, job: &Job) -> Result<Progress, StepError> {
-        match self.0.routers.show(&job.ctx, &job.physical_id).await {
+        match self.0.routers.show(&job.ctx, &job.id()).await {
             Ok(router) => progress(&router),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
             Err(e) if e.is_not_found() => Err(missing_resource("Router", &job.physical_id)),
@@ -54,10 +54,10 @@ impl Remote for Router {
     }
 
     async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
-        if !started(self.0.routers.delete(&job.ctx, &job.physical_id).await)? {
+        if !started(self.0.routers.delete(&job.ctx, &job.id()).await)? {
             return Ok(Removal::Gone);
         }
-        let shown = self.0.routers.show(&job.ctx, &job.physical_id).await;
+        let shown = self.0.routers.show(&job.ctx, &job.id()).await;
         removal(shown, |_| "the router is being removed".into())
     }
 }

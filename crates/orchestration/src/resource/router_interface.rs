@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use network::api::NetworkApi;
+use network::{RouterId, SubnetId};
 use serde_json::Map;
 
 use super::operations::{Job, Remote};
@@ -21,9 +22,9 @@ pub(super) const SCHEMA: Schema = Schema {
 
 pub(super) struct RouterInterface(pub NetworkApi);
 
-fn ends(job: &Job) -> (String, String) {
+fn ends(job: &Job) -> (RouterId, SubnetId) {
     let end = |name| text(&job.props, name).unwrap_or_default();
-    (end("router"), end("subnet"))
+    (end("router").into(), end("subnet").into())
 }
 
 #[async_trait]

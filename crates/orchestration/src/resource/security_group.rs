@@ -46,7 +46,7 @@ impl Remote for SecurityGroup {
     async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let rules = job.props.get("rules").and_then(Value::as_array);
         let new = NewSecurityGroup {
-            id: job.physical_id.clone(),
+            id: job.id(),
             project_id: job.project_id.clone(),
             name: name_or_physical(job, 255),
             description: text(&job.props, "description").unwrap_or_default(),
@@ -56,12 +56,7 @@ impl Remote for SecurityGroup {
     }
 
     async fn check(&self, job: &Job) -> Result<Progress, StepError> {
-        match self
-            .0
-            .security_groups
-            .show(&job.ctx, &job.physical_id)
-            .await
-        {
+        match self.0.security_groups.show(&job.ctx, &job.id()).await {
             Ok(group) => Ok(done(&group)),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
             Err(e) if e.is_not_found() => Err(missing_resource("SecurityGroup", &job.physical_id)),
@@ -70,19 +65,10 @@ impl Remote for SecurityGroup {
     }
 
     async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
-        if !started(
-            self.0
-                .security_groups
-                .delete(&job.ctx, &job.physical_id)
-                .await,
-        )? {
+        if !started(self.0.security_groups.delete(&job.ctx, &job.id()).await)? {
             return Ok(Removal::Gone);
         }
-        let shown = self
-            .0
-            .security_groups
-            .show(&job.ctx, &job.physical_id)
-            .await;
+        let shown = self.0.security_groups.show(&job.ctx, &job.id()).await;
         removal(shown, |_| "the security group is being removed".into())
     }
 }

@@ -68,7 +68,7 @@ impl Remote for Server {
         for item in list.into_iter().flatten() {
             let field = |name: &str| item.get(name).and_then(Value::as_str);
             networks.push(match (field("port"), field("network")) {
-                (Some(port), _) => Attach::Port(port.to_owned()),
+                (Some(port), _) => Attach::Port(port.into()),
                 (None, Some(network)) => {
                     Attach::Network(network_id(&self.network, &job.ctx, network).await?)
                 }
@@ -80,7 +80,7 @@ impl Remote for Server {
         }
         let metadata = job.props.get("metadata").and_then(Value::as_object);
         let new = NewServer {
-            id: job.physical_id.clone(),
+            id: job.id(),
             project_id: job.project_id.clone(),
             user_id: job.user_id.clone(),
             name: name_or_physical(job, NAME_LIMIT),
@@ -102,7 +102,7 @@ impl Remote for Server {
     }
 
     async fn check(&self, job: &Job) -> Result<Progress, StepError> {
-        match self.compute.servers.show(&job.ctx, &job.physical_id).await {
+        match self.compute.servers.show(&job.ctx, &job.id()).await {
             Ok(server) => self.progress(job, &server).await,
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
             Err(e) if e.is_not_found() => Err(missing_resource("Server", &job.physical_id)),
@@ -113,22 +113,15 @@ impl Remote for Server {
     async fn rebuild(&self, job: &Job) -> Result<Progress, StepError> {
         let user_data = text(&job.props, "user_data").unwrap_or_default();
         let servers = &self.compute.servers;
-        let server = servers
-            .rebuild(&job.ctx, &job.physical_id, &user_data)
-            .await?;
+        let server = servers.rebuild(&job.ctx, &job.id(), &user_data).await?;
         self.progress(job, &server).await
     }
 
     async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
-        if !started(
-            self.compute
-                .servers
-                .delete(&job.ctx, &job.physical_id)
-                .await,
-        )? {
+        if !started(self.compute.servers.delete(&job.ctx, &job.id()).await)? {
             return Ok(Removal::Gone);
         }
-        let shown = self.compute.servers.show(&job.ctx, &job.physical_id).await;
+        let shown = self.compute.servers.show(&job.ctx, &job.id()).await;
         removal(shown, |s| {
             s.progress
                 .unwrap_or_else(|| format!("the server is {}", word(s.status)))

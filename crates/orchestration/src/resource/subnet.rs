@@ -43,7 +43,7 @@ impl Remote for Subnet {
     async fn create(&self, job: &Job) -> Result<Progress, StepError> {
         let network = text(&job.props, "network").unwrap_or_default();
         let new = NewSubnet {
-            id: job.physical_id.clone(),
+            id: job.id(),
             project_id: job.project_id.clone(),
             network_id: network_id(&self.0, &job.ctx, &network).await?,
             name: name_or_physical(job, 255),
@@ -56,7 +56,7 @@ impl Remote for Subnet {
     }
 
     async fn check(&self, job: &Job) -> Result<Progress, StepError> {
-        match self.0.subnets.show(&job.ctx, &job.physical_id).await {
+        match self.0.subnets.show(&job.ctx, &job.id()).await {
             Ok(subnet) => Ok(done(subnet)),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
             Err(e) if e.is_not_found() => Err(missing_resource("Subnet", &job.physical_id)),
@@ -65,10 +65,10 @@ impl Remote for Subnet {
     }
 
     async fn delete(&self, job: &Job) -> Result<Removal, StepError> {
-        if !started(self.0.subnets.delete(&job.ctx, &job.physical_id).await)? {
+        if !started(self.0.subnets.delete(&job.ctx, &job.id()).await)? {
             return Ok(Removal::Gone);
         }
-        let shown = self.0.subnets.show(&job.ctx, &job.physical_id).await;
+        let shown = self.0.subnets.show(&job.ctx, &job.id()).await;
         removal(shown, |_| "the subnet is being removed".into())
     }
 }

@@ -5,6 +5,7 @@ use kernel::{Result, ids};
 
 use super::model::{EventRow, action_of, action_word, status_of, status_word};
 use super::{Store, batches};
+use crate::StackId;
 use crate::api::StackEvent;
 
 /// Maximum number of events kept per stack.
@@ -26,7 +27,7 @@ const COLUMNS: [&str; 10] = [
 /// Inserts events with the same time; `seq` is the first sequence number.
 pub(crate) async fn insert(
     tx: &mut Tx,
-    stack_id: &str,
+    stack_id: &StackId,
     events: &[EventRow],
     at: i64,
     seq: i64,
@@ -53,7 +54,11 @@ pub(crate) async fn insert(
 }
 
 /// The newest events, newest first.
-pub(super) async fn newest(store: &Store, stack_id: &str, limit: u32) -> Result<Vec<StackEvent>> {
+pub(super) async fn newest(
+    store: &Store,
+    stack_id: &StackId,
+    limit: u32,
+) -> Result<Vec<StackEvent>> {
     let rows = store
         .db
         .query(
@@ -77,7 +82,7 @@ fn read(row: &Row) -> Result<StackEvent> {
 }
 
 /// Deletes the oldest events beyond the limit.
-pub(crate) async fn prune(tx: &mut Fenced, stack_id: &str) -> Result<()> {
+pub(crate) async fn prune(tx: &mut Fenced, stack_id: &StackId) -> Result<()> {
     let limit = i64::try_from(MAX_EVENTS).unwrap_or(i64::MAX);
     let oldest = tx
         .query_opt(

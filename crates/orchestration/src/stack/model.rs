@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kernel::OwnerKey;
+use kernel::{OwnerKey, ProjectId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api::{Action, Stack, StackResource, Status};
+use crate::{ResourceId, StackId};
 
 /// The state of a stack that decides whether it is processed.
 #[derive(Debug, Clone)]
@@ -20,9 +21,9 @@ pub(crate) struct Head {
 /// A stack.
 #[derive(Debug, Clone)]
 pub(crate) struct StackRow {
-    pub id: String,
-    pub project_id: String,
-    pub user_id: String,
+    pub id: StackId,
+    pub project_id: ProjectId,
+    pub user_id: UserId,
     pub name: String,
     pub template: String,
     pub parameters: BTreeMap<String, Value>,
@@ -58,10 +59,10 @@ pub(crate) struct Previous {
 /// A resource of a stack, or a member of a group.
 #[derive(Debug, Clone)]
 pub(crate) struct ResourceRow {
-    pub id: String,
+    pub id: ResourceId,
     pub name: String,
     /// Row id of its group, for a member.
-    pub parent: Option<String>,
+    pub parent: Option<ResourceId>,
     pub resource_type: String,
     pub physical_id: Option<String>,
     pub action: Action,
@@ -73,9 +74,9 @@ pub(crate) struct ResourceRow {
     /// Additional state of the engine.
     pub data: Data,
     /// Row ids of its dependencies, which are removed after it.
-    pub requires: Vec<String>,
+    pub requires: Vec<ResourceId>,
     /// Row id of the resource that it replaces.
-    pub replaces: Option<String>,
+    pub replaces: Option<ResourceId>,
     /// Has to be removed although its name is in the template.
     pub to_remove: bool,
     /// The object outlives the resource.
@@ -109,9 +110,9 @@ pub(crate) struct Data {
 /// The columns of a resource that operations need; no secret is unsealed.
 #[derive(Debug, Clone)]
 pub(crate) struct ResourceSummary {
-    pub id: String,
+    pub id: ResourceId,
     pub name: String,
-    pub parent: Option<String>,
+    pub parent: Option<ResourceId>,
     pub resource_type: String,
     pub physical_id: Option<String>,
     pub action: Action,
@@ -124,7 +125,7 @@ pub(crate) struct ResourceSummary {
 #[derive(Debug, Clone)]
 pub(crate) struct Unhealthy {
     /// Row id of the resource.
-    pub part: String,
+    pub part: ResourceId,
     pub incident: String,
     pub reason: String,
 }
@@ -272,7 +273,7 @@ impl StackRow {
         EventRow {
             resource: self.name.clone(),
             resource_type: "OS::Heat::Stack".into(),
-            physical_id: Some(self.id.clone()),
+            physical_id: Some(self.id.to_string()),
             action: self.action,
             status: self.status,
             reason: self.reason.clone(),

@@ -10,11 +10,11 @@ use super::model::{Previous, ResourceSummary, StackRow};
 use super::resource_ops::{self, not_found};
 use super::validate::{check_name, timeout};
 use super::{Store, event_table, resource_table, stack_table, validate};
-use crate::KIND;
 use crate::api::{
     Action, NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks, Status,
     Unhealthy,
 };
+use crate::{KIND, ResourceId, StackId};
 
 const DEFAULT_TIMEOUT_MINS: i64 = 60;
 const MICROS_PER_MINUTE: i64 = 60_000_000;
@@ -38,14 +38,14 @@ impl StackRow {
 }
 
 impl Ops {
-    async fn load(&self, ctx: &Ctx, id: &str) -> Result<StackRow> {
+    async fn load(&self, ctx: &Ctx, id: &StackId) -> Result<StackRow> {
         match self.find(ctx, id).await? {
             Some(s) => Ok(s),
             None => Err(not_found(id)),
         }
     }
 
-    async fn find(&self, ctx: &Ctx, id: &str) -> Result<Option<StackRow>> {
+    async fn find(&self, ctx: &Ctx, id: &StackId) -> Result<Option<StackRow>> {
         let found = stack_table::load(&self.0, id).await?;
         Ok(found.filter(|s| ctx.is_admin() || ctx.project_id() == Some(&s.project_id)))
     }
@@ -84,7 +84,7 @@ impl Ops {
         })
     }
 
-    fn busy(id: &str) -> Error {
+    fn busy(id: &StackId) -> Error {
         Error::conflict(format!("The Stack ({id}) is changing; try again."))
     }
 
@@ -135,8 +135,8 @@ impl Ops {
 fn pseudo(s: &StackRow) -> Pseudo {
     Pseudo {
         stack_name: s.name.clone(),
-        stack_id: s.id.clone(),
-        project_id: s.project_id.clone(),
+        stack_id: s.id.to_string(),
+        project_id: s.project_id.to_string(),
     }
 }
 
@@ -202,11 +202,11 @@ impl Stacks for Ops {
         }
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Stack> {
+    async fn show(&self, ctx: &Ctx, id: &StackId) -> Result<Stack> {
         Ok(self.load(ctx, id).await?.into_api())
     }
 
-    async fn update(&self, ctx: &Ctx, id: &str, update: StackUpdate) -> Result<Stack> {
+    async fn update(&self, ctx: &Ctx, id: &StackId, update: StackUpdate) -> Result<Stack> {
         for _ in 0..TRIES {
             let s = self.load(ctx, id).await?;
             let traversal = s.traversal;
@@ -221,7 +221,7 @@ impl Stacks for Ops {
     async fn mark_unhealthy(
         &self,
         ctx: &Ctx,
-        id: &str,
+        id: &StackId,
         resources: &[Unhealthy],
         reason: &str,
     ) -> Result<()> {
@@ -229,12 +229,12 @@ impl Stacks for Ops {
         resource_ops::mark_unhealthy(&self.0, ctx, &s, resources, reason).await
     }
 
-    async fn signal(&self, ctx: &Ctx, id: &str, resource: &str, signal: Signal) -> Result<()> {
+    async fn signal(&self, ctx: &Ctx, id: &StackId, resource: &str, signal: Signal) -> Result<()> {
         let s = self.load(ctx, id).await?;
         resource_ops::signal(&self.0, ctx, &s, resource, signal).await
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
+    async fn delete(&self, ctx: &Ctx, id: &StackId) -> Result<()> {
         for _ in 0..TRIES {
             let Some(mut s) = self.find(ctx, id).await? else {
                 return self.delete_absent(ctx, id).await;
@@ -253,10 +253,10 @@ impl Stacks for Ops {
         Err(Self::busy(id))
     }
 
-    async fn resources(&self, ctx: &Ctx, id: &str) -> Result<Vec<StackResource>> {
+    async fn resources(&self, ctx: &Ctx, id: &StackId) -> Result<Vec<StackResource>> {
         self.load(ctx, id).await?;
         let parts = resource_table::names(&self.0.db, id).await?;
-        let names: HashMap<String, String> = parts
+        let names: HashMap<ResourceId, String> = parts
             .iter()
             .map(|p| (p.id.clone(), p.name.clone()))
             .collect();
@@ -270,7 +270,7 @@ impl Stacks for Ops {
             .collect())
     }
 
-    async fn events(&self, ctx: &Ctx, id: &str, limit: u32) -> Result<Vec<StackEvent>> {
+    async fn events(&self, ctx: &Ctx, id: &StackId, limit: u32) -> Result<Vec<StackEvent>> {
         self.load(ctx, id).await?;
         event_table::newest(&self.0, id, limit).await
     }
@@ -278,7 +278,7 @@ impl Stacks for Ops {
 
 impl Ops {
     /// Prevents a delayed creation of the stack after its deletion.
-    async fn delete_absent(&self, ctx: &Ctx, id: &str) -> Result<()> {
+    async fn delete_absent(&self, ctx: &Ctx, id: &StackId) -> Result<()> {
         let unseen = stack_table::load_head(&self.0.db, id).await?.is_none();
         if unseen && ctx.is_admin() && ctx.generation().is_some() {
             db::write!(self.0.db, |tx| {

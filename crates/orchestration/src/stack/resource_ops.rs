@@ -4,12 +4,12 @@ use kernel::{Ctx, Error, Result, clock};
 
 use super::model::{ResourceSummary, SignalRow, SignalStatus, StackRow, Unhealthy as UnhealthyRow};
 use super::{Store, event_table, report_table, resource_table, signal_table, stack_table};
-use crate::KIND;
 use crate::api::{Action, Signal, Unhealthy};
+use crate::{KIND, StackId};
 
 const GROUP: &str = "OS::Heat::ResourceGroup";
 
-pub(super) fn not_found(id: &str) -> Error {
+pub(super) fn not_found(id: &StackId) -> Error {
     Error::new(
         kernel::Kind::NotFound,
         format!("The Stack ({id}) could not be found."),
@@ -50,7 +50,7 @@ pub(super) async fn mark_unhealthy(
     resources: &[Unhealthy],
     reason: &str,
 ) -> Result<()> {
-    let id = s.id.as_str();
+    let id = &s.id;
     if s.action == Action::Delete {
         return Err(Error::conflict(format!(
             "The Stack ({}) is being removed; its resources cannot be marked.",
@@ -102,7 +102,7 @@ pub(super) async fn signal(
     resource: &str,
     signal: Signal,
 ) -> Result<()> {
-    let id = s.id.as_str();
+    let id = &s.id;
     if s.action == Action::Delete {
         return Err(Error::conflict(
             "Signal resource during DELETE is not supported.",

@@ -7,7 +7,7 @@ use super::model::{
     ResourceRow, ResourceSummary, action_of, action_word, newer, status_of, status_word,
 };
 use super::{Store, batches};
-use crate::{Sealer, resource};
+use crate::{ResourceId, Sealer, StackId, resource};
 
 /// Columns in the order of [`row`]; the first is the key.
 const COLUMNS: [&str; 19] = [
@@ -34,7 +34,7 @@ const COLUMNS: [&str; 19] = [
 
 /// The resources of a stack, oldest first. The inner error says why one of them
 /// cannot be read; it is not a database error.
-pub(crate) async fn load(store: &Store, stack_id: &str) -> Result<Result<Vec<ResourceRow>>> {
+pub(crate) async fn load(store: &Store, stack_id: &StackId) -> Result<Result<Vec<ResourceRow>>> {
     let rows = store
         .db
         .query(
@@ -52,14 +52,14 @@ pub(crate) async fn load(store: &Store, stack_id: &str) -> Result<Result<Vec<Res
 }
 
 /// Names and states only: no secret is unsealed.
-pub(super) async fn names(db: &Db, stack_id: &str) -> Result<Vec<ResourceSummary>> {
+pub(super) async fn names(db: &Db, stack_id: &StackId) -> Result<Vec<ResourceSummary>> {
     let sql = format!("{NAMES} WHERE stack_id = ? ORDER BY started_at, name, id");
     let rows = db.query(&sql, values![stack_id]).await?;
     rows.iter().map(read_name).collect()
 }
 
 /// As [`names`], for one name.
-pub(super) async fn named(db: &Db, stack_id: &str, name: &str) -> Result<Vec<ResourceSummary>> {
+pub(super) async fn named(db: &Db, stack_id: &StackId, name: &str) -> Result<Vec<ResourceSummary>> {
     let sql = format!("{NAMES} WHERE stack_id = ? AND name = ? ORDER BY started_at, id");
     let rows = db.query(&sql, values![stack_id, name]).await?;
     rows.iter().map(read_name).collect()
@@ -70,9 +70,9 @@ const NAMES: &str = "SELECT id, name, parent_id, resource_type, physical_id, act
 
 fn read_name(row: &Row) -> Result<ResourceSummary> {
     Ok(ResourceSummary {
-        id: row.text("id")?,
+        id: row.text("id")?.into(),
         name: row.text("name")?,
-        parent: row.opt_text("parent_id")?,
+        parent: row.opt_text("parent_id")?.map(Into::into),
         resource_type: row.text("resource_type")?,
         physical_id: row.opt_text("physical_id")?,
         action: action_of(&row.text("action")?)?,
@@ -90,9 +90,9 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<ResourceRow> {
         return Err(newer("resource type", &resource_type));
     }
     Ok(ResourceRow {
-        id: row.text("id")?,
+        id: row.text("id")?.into(),
         name: row.text("name")?,
-        parent: row.opt_text("parent_id")?,
+        parent: row.opt_text("parent_id")?.map(Into::into),
         resource_type,
         physical_id: row.opt_text("physical_id")?,
         action: action_of(&row.text("action")?)?,
@@ -102,7 +102,7 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<ResourceRow> {
         attrs: serde_json::from_str(&open("attributes_sealed")?)?,
         data: serde_json::from_str(&row.text("data")?)?,
         requires: serde_json::from_str(&row.text("requires")?)?,
-        replaces: row.opt_text("replaces")?,
+        replaces: row.opt_text("replaces")?.map(Into::into),
         to_remove: row.flag("doomed")?,
         retain: row.flag("retain")?,
         traversal: row.int("traversal")?,
@@ -112,7 +112,7 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<ResourceRow> {
 }
 
 /// A resource as a row, with sealed secrets.
-pub(crate) fn row(sealer: &dyn Sealer, stack_id: &str, p: &ResourceRow) -> Result<Vec<Value>> {
+pub(crate) fn row(sealer: &dyn Sealer, stack_id: &StackId, p: &ResourceRow) -> Result<Vec<Value>> {
     Ok(values![
         &p.id,
         stack_id,
@@ -156,7 +156,7 @@ pub(crate) async fn upsert(tx: &mut Fenced, rows: &[Vec<Value>]) -> Result<()> {
 }
 
 /// Removes resources by row id.
-pub(crate) async fn remove(tx: &mut Fenced, ids: &[String]) -> Result<()> {
+pub(crate) async fn remove(tx: &mut Fenced, ids: &[ResourceId]) -> Result<()> {
     for ids in batches::of(ids) {
         let marks = vec!["?"; ids.len()].join(", ");
         tx.execute(

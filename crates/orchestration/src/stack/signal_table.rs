@@ -5,10 +5,10 @@ use kernel::Result;
 
 use super::Store;
 use super::model::{SignalRow, SignalStatus, Signals};
-use crate::Sealer;
+use crate::{Sealer, StackId};
 
 /// Adds the signals of a stack since the last load.
-pub(crate) async fn load(store: &Store, stack_id: &str, known: &mut Signals) -> Result<()> {
+pub(crate) async fn load(store: &Store, stack_id: &StackId, known: &mut Signals) -> Result<()> {
     // A release without numbers wrote 0.
     let rows = store
         .db
@@ -43,7 +43,7 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<SignalRow> {
 pub(super) async fn put(
     tx: &mut Tx,
     sealer: &dyn Sealer,
-    stack_id: &str,
+    stack_id: &StackId,
     s: &SignalRow,
     generation: Option<i64>,
 ) -> Result<bool> {

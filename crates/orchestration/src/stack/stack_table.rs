@@ -5,10 +5,10 @@ use kernel::{OwnerKey, Result};
 
 use super::Store;
 use super::model::{Head, StackRow, action_of, action_word, status_of, status_word};
-use crate::Sealer;
+use crate::{Sealer, StackId};
 
 /// The stack of an id.
-pub(crate) async fn load(store: &Store, id: &str) -> Result<Option<StackRow>> {
+pub(crate) async fn load(store: &Store, id: &StackId) -> Result<Option<StackRow>> {
     let row = store
         .db
         .query_opt("SELECT * FROM stack WHERE id = ?", values![id])
@@ -17,7 +17,7 @@ pub(crate) async fn load(store: &Store, id: &str) -> Result<Option<StackRow>> {
 }
 
 /// The state that decides whether a stack is processed; no secret is unsealed.
-pub(crate) async fn load_head(db: &Db, id: &str) -> Result<Option<Head>> {
+pub(crate) async fn load_head(db: &Db, id: &StackId) -> Result<Option<Head>> {
     let row = db
         .query_opt(
             "SELECT status, traversal, deadline_at, owner_kind, owner_id FROM stack WHERE id = ?",
@@ -47,9 +47,9 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<StackRow> {
     let parameters = open("parameters_sealed")?.unwrap_or_else(|| "{}".into());
     let outputs = open("outputs_sealed")?.unwrap_or_else(|| "{}".into());
     Ok(StackRow {
-        id: row.text("id")?,
-        project_id: row.text("project_id")?,
-        user_id: row.text("user_id")?,
+        id: row.text("id")?.into(),
+        project_id: row.text("project_id")?.into(),
+        user_id: row.text("user_id")?.into(),
         name: row.text("name")?,
         template: row.text("template")?,
         parameters: serde_json::from_str(&parameters)?,
@@ -169,12 +169,12 @@ pub(crate) async fn save_reason(tx: &mut Fenced, s: &StackRow) -> Result<bool> {
 
 /// Locks the stack if its traversal is still `traversal`, without writing its
 /// row, which contains the whole template; returns whether it was.
-pub(crate) async fn lock_traversal(tx: &mut Fenced, id: &str, traversal: i64) -> Result<bool> {
+pub(crate) async fn lock_traversal(tx: &mut Fenced, id: &StackId, traversal: i64) -> Result<bool> {
     Ok(lock(tx, id).await? == Some(traversal))
 }
 
 /// Locks the stack; returns its traversal.
-pub(super) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<i64>> {
+pub(super) async fn lock(tx: &mut Tx, id: &StackId) -> Result<Option<i64>> {
     let row = tx
         .lock_opt("SELECT traversal FROM stack WHERE id = ?", values![id])
         .await?;
@@ -183,7 +183,7 @@ pub(super) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<i64>> {
 
 /// Deletes the stack with its events and signals if its traversal is still
 /// `traversal`; returns whether it was.
-pub(crate) async fn remove(tx: &mut Fenced, id: &str, traversal: i64) -> Result<bool> {
+pub(crate) async fn remove(tx: &mut Fenced, id: &StackId, traversal: i64) -> Result<bool> {
     let n = tx
         .execute(
             "DELETE FROM stack WHERE id = ? AND traversal = ?",

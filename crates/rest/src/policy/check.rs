@@ -134,10 +134,10 @@ fn matches(left: &str, right: &str, ctx: &Ctx, target: &Target) -> bool {
 
 fn of_target(name: &str, target: &Target) -> Option<String> {
     match name.trim_start_matches("target.") {
-        "project_id" | "tenant_id" | "project.id" => target.project_id.clone(),
-        "user_id" | "user.id" => target.user_id.clone(),
+        "project_id" | "tenant_id" | "project.id" => target.project_id.as_ref().map(Into::into),
+        "user_id" | "user.id" => target.user_id.as_ref().map(Into::into),
         "domain_id" | "domain.id" | "project.domain_id" | "user.domain_id" => {
-            target.domain_id.clone()
+            target.domain_id.as_ref().map(Into::into)
         }
         _ => None,
     }
@@ -145,11 +145,11 @@ fn of_target(name: &str, target: &Target) -> Option<String> {
 
 fn of_caller(name: &str, ctx: &Ctx) -> Option<String> {
     match (name, &ctx.scope) {
-        ("user_id", _) => Some(ctx.user_id.clone()),
-        ("project_id" | "tenant_id", Scope::Project { id, .. }) => Some(id.clone()),
-        ("domain_id", Scope::Domain { id, .. }) => Some(id.clone()),
+        ("user_id", _) => Some((&ctx.user_id).into()),
+        ("project_id" | "tenant_id", Scope::Project { id, .. }) => Some(id.into()),
+        ("domain_id", Scope::Domain { id, .. }) => Some(id.into()),
         ("system_scope", Scope::System) => Some("all".into()),
-        ("user_domain_id", _) => Some(ctx.user_domain_id.clone()),
+        ("user_domain_id", _) => Some((&ctx.user_domain_id).into()),
         // Python's spelling, as used in rules.
         ("is_admin", _) => Some(if ctx.has_role("admin") {
             "True".into()

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use kernel::{Ctx, OwnerKey, Result};
 use network::api::{Network, Networks, NewNetwork, NewPort, Port, Ports};
+use network::{NetworkId, PortId};
 
 use super::DelayedService;
 
@@ -16,7 +17,7 @@ impl Networks for DelayedService<dyn Networks> {
         .await
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Network> {
+    async fn show(&self, ctx: &Ctx, id: &NetworkId) -> Result<Network> {
         self.inner.show(ctx, id).await
     }
 
@@ -24,8 +25,8 @@ impl Networks for DelayedService<dyn Networks> {
         self.inner.find(ctx, id_or_name).await
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let (own, own_id) = (ctx.clone(), id.to_owned());
+    async fn delete(&self, ctx: &Ctx, id: &NetworkId) -> Result<()> {
+        let (own, own_id) = (ctx.clone(), id.clone());
         self.call("networks.delete", id, ctx, |n| async move {
             n.delete(&own, &own_id).await
         })
@@ -43,20 +44,20 @@ impl Ports for DelayedService<dyn Ports> {
         .await
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Port> {
+    async fn show(&self, ctx: &Ctx, id: &PortId) -> Result<Port> {
         self.inner.show(ctx, id).await
     }
 
-    async fn bind(&self, ctx: &Ctx, id: &str, device_id: &str, owner: OwnerKey) -> Result<Port> {
-        let (own, own_id, device) = (ctx.clone(), id.to_owned(), device_id.to_owned());
+    async fn bind(&self, ctx: &Ctx, id: &PortId, device_id: &str, owner: OwnerKey) -> Result<Port> {
+        let (own, own_id, device) = (ctx.clone(), id.clone(), device_id.to_owned());
         self.call("ports.bind", id, ctx, |p| async move {
             p.bind(&own, &own_id, &device, owner).await
         })
         .await
     }
 
-    async fn unbind(&self, ctx: &Ctx, id: &str, device_id: &str) -> Result<()> {
-        let (own, own_id, device) = (ctx.clone(), id.to_owned(), device_id.to_owned());
+    async fn unbind(&self, ctx: &Ctx, id: &PortId, device_id: &str) -> Result<()> {
+        let (own, own_id, device) = (ctx.clone(), id.clone(), device_id.to_owned());
         self.call("ports.unbind", id, ctx, |p| async move {
             p.unbind(&own, &own_id, &device).await
         })
@@ -67,8 +68,8 @@ impl Ports for DelayedService<dyn Ports> {
         self.inner.of_device(ctx, device_id).await
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let (own, own_id) = (ctx.clone(), id.to_owned());
+    async fn delete(&self, ctx: &Ctx, id: &PortId) -> Result<()> {
+        let (own, own_id) = (ctx.clone(), id.clone());
         self.call("ports.delete", id, ctx, |p| async move {
             p.delete(&own, &own_id).await
         })

@@ -1,6 +1,7 @@
 //! Calls for servers.
 
 use async_trait::async_trait;
+use compute::ServerId;
 use compute::api::{NewServer, Server, Servers};
 use kernel::{Ctx, OwnerKey, Result};
 
@@ -16,7 +17,7 @@ impl Servers for DelayedService<dyn Servers> {
         .await
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Server> {
+    async fn show(&self, ctx: &Ctx, id: &ServerId) -> Result<Server> {
         self.inner.show(ctx, id).await
     }
 
@@ -24,23 +25,23 @@ impl Servers for DelayedService<dyn Servers> {
         self.inner.of_owner(ctx, owner).await
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let (own, own_id) = (ctx.clone(), id.to_owned());
+    async fn delete(&self, ctx: &Ctx, id: &ServerId) -> Result<()> {
+        let (own, own_id) = (ctx.clone(), id.clone());
         self.call("servers.delete", id, ctx, |s| async move {
             s.delete(&own, &own_id).await
         })
         .await
     }
 
-    async fn rebuild(&self, ctx: &Ctx, id: &str, user_data: &str) -> Result<Server> {
-        let (own, own_id, data) = (ctx.clone(), id.to_owned(), user_data.to_owned());
+    async fn rebuild(&self, ctx: &Ctx, id: &ServerId, user_data: &str) -> Result<Server> {
+        let (own, own_id, data) = (ctx.clone(), id.clone(), user_data.to_owned());
         self.call("servers.rebuild", id, ctx, |s| async move {
             s.rebuild(&own, &own_id, &data).await
         })
         .await
     }
 
-    async fn console(&self, ctx: &Ctx, id: &str, lines: u32) -> Result<String> {
+    async fn console(&self, ctx: &Ctx, id: &ServerId, lines: u32) -> Result<String> {
         self.inner.console(ctx, id, lines).await
     }
 }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use kernel::{Ctx, Result};
+use orchestration::StackId;
 use orchestration::api::{
     NewStack, Signal, Stack, StackEvent, StackResource, StackUpdate, Stacks, Unhealthy,
 };
@@ -18,20 +19,20 @@ impl Stacks for DelayedService<dyn Stacks> {
         .await
     }
 
-    async fn show(&self, ctx: &Ctx, id: &str) -> Result<Stack> {
+    async fn show(&self, ctx: &Ctx, id: &StackId) -> Result<Stack> {
         self.inner.show(ctx, id).await
     }
 
-    async fn update(&self, ctx: &Ctx, id: &str, update: StackUpdate) -> Result<Stack> {
-        let (own, own_id) = (ctx.clone(), id.to_owned());
+    async fn update(&self, ctx: &Ctx, id: &StackId, update: StackUpdate) -> Result<Stack> {
+        let (own, own_id) = (ctx.clone(), id.clone());
         self.call("stacks.update", id, ctx, |s| async move {
             s.update(&own, &own_id, update).await
         })
         .await
     }
 
-    async fn delete(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        let (own, own_id) = (ctx.clone(), id.to_owned());
+    async fn delete(&self, ctx: &Ctx, id: &StackId) -> Result<()> {
+        let (own, own_id) = (ctx.clone(), id.clone());
         self.call("stacks.delete", id, ctx, |s| async move {
             s.delete(&own, &own_id).await
         })
@@ -41,11 +42,11 @@ impl Stacks for DelayedService<dyn Stacks> {
     async fn mark_unhealthy(
         &self,
         ctx: &Ctx,
-        id: &str,
+        id: &StackId,
         resources: &[Unhealthy],
         reason: &str,
     ) -> Result<()> {
-        let (own, own_id, reason) = (ctx.clone(), id.to_owned(), reason.to_owned());
+        let (own, own_id, reason) = (ctx.clone(), id.clone(), reason.to_owned());
         let resources = resources.to_vec();
         self.call("stacks.mark_unhealthy", id, ctx, |s| async move {
             s.mark_unhealthy(&own, &own_id, &resources, &reason).await
@@ -53,16 +54,16 @@ impl Stacks for DelayedService<dyn Stacks> {
         .await
     }
 
-    async fn resources(&self, ctx: &Ctx, id: &str) -> Result<Vec<StackResource>> {
+    async fn resources(&self, ctx: &Ctx, id: &StackId) -> Result<Vec<StackResource>> {
         self.inner.resources(ctx, id).await
     }
 
-    async fn events(&self, ctx: &Ctx, id: &str, limit: u32) -> Result<Vec<StackEvent>> {
+    async fn events(&self, ctx: &Ctx, id: &StackId, limit: u32) -> Result<Vec<StackEvent>> {
         self.inner.events(ctx, id, limit).await
     }
 
-    async fn signal(&self, ctx: &Ctx, id: &str, resource: &str, signal: Signal) -> Result<()> {
-        let (own, own_id, resource) = (ctx.clone(), id.to_owned(), resource.to_owned());
+    async fn signal(&self, ctx: &Ctx, id: &StackId, resource: &str, signal: Signal) -> Result<()> {
+        let (own, own_id, resource) = (ctx.clone(), id.clone(), resource.to_owned());
         self.call("stacks.signal", id, ctx, |s| async move {
             s.signal(&own, &own_id, &resource, signal).await
         })

@@ -21,6 +21,7 @@ use kernel::{Kind, Result};
 
 use super::plan::{Step, is_rollback_requested};
 use super::signal;
+use crate::NodeId;
 use run::Run;
 
 /// Number of attempts to create a stack before the cluster fails.
@@ -66,8 +67,8 @@ pub(crate) async fn apply(run: &Run<'_>, step: &Step) -> Result<Next> {
     }
 }
 
-async fn repeat_signal(run: &Run<'_>, node: &str) -> Result<Next> {
-    if let Some(n) = run.nodes.iter().find(|n| n.id == node) {
+async fn repeat_signal(run: &Run<'_>, node: &NodeId) -> Result<Next> {
+    if let Some(n) = run.nodes.iter().find(|n| n.id == *node) {
         signal::repeat(run.d, run.lease, &run.ctx, &run.cluster, n).await?;
     }
     Ok(Next::Again)
@@ -81,7 +82,7 @@ async fn end_if_refused(run: &Run<'_>, done: Result<Next>) -> Result<Next> {
             Err(e)
         }
         Err(e) => {
-            tracing::warn!(cluster = run.cluster.uuid, error = %e, "the stack was refused");
+            tracing::warn!(cluster = run.cluster.uuid.as_str(), error = %e, "the stack was refused");
             if is_rollback_requested(&run.cluster) {
                 roll_back::roll_back(run, &e.message).await?;
             } else {

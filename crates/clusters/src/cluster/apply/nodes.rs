@@ -8,7 +8,7 @@ use crate::cluster::model::Cluster;
 use crate::cluster::plan::NodeStep;
 use crate::node::{self, Node, NodeEvent, Task, TaskKind};
 use crate::nodegroup::{self, Group};
-use crate::tokens;
+use crate::{NodeId, tokens};
 
 /// Time limit of a master for uncordoning a node, seconds.
 const ACTIVATE_SECONDS: i64 = 600;
@@ -37,7 +37,7 @@ pub(crate) async fn apply(
         groups,
         nodes,
     } = rows;
-    let find = |id: &str| nodes.iter().find(|n| n.id == id);
+    let find = |id: &NodeId| nodes.iter().find(|n| n.id == *id);
     for step in steps {
         match step {
             NodeStep::Size { group, count } => {

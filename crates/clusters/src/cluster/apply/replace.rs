@@ -12,9 +12,9 @@ use crate::cluster::KIND;
 use crate::coe::hot::BALANCER;
 use crate::node::{self, Node, NodeEvent, NodeStatus};
 use crate::nodegroup::{self, Group};
-use crate::tokens;
+use crate::{NodeId, tokens};
 
-pub(super) async fn replace(run: &Run<'_>, ids: &[String]) -> Result<Next> {
+pub(super) async fn replace(run: &Run<'_>, ids: &[NodeId]) -> Result<Next> {
     let (d, c) = (run.d, &run.cluster);
     let lost = renew_tokens(run, ids).await?;
     let groups = nodegroup::table::of_operation(&d.db, &c.uuid).await?;
@@ -47,7 +47,7 @@ pub(super) async fn replace(run: &Run<'_>, ids: &[String]) -> Result<Next> {
 }
 
 /// Stores new tokens of nodes, and returns the nodes.
-async fn renew_tokens(run: &Run<'_>, ids: &[String]) -> Result<Vec<Node>> {
+async fn renew_tokens(run: &Run<'_>, ids: &[NodeId]) -> Result<Vec<Node>> {
     db::fenced!(run.d.db, run.lease, |tx| {
         let mut lost = Vec::new();
         for id in ids {

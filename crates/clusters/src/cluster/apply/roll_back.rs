@@ -61,7 +61,7 @@ async fn start(
     let steps = plan(before, &sizes)?;
     let number = |wanted: fn(&NodeStep) -> bool| steps.iter().filter(|s| wanted(s)).count();
     tracing::info!(
-        cluster = c.uuid,
+        cluster = c.uuid.as_str(),
         leave = number(|s| matches!(s, NodeStep::Leave { .. })),
         come = number(|s| matches!(s, NodeStep::Add { .. })),
         "an update failed and is rolled back: {cause}"

@@ -8,6 +8,7 @@
 //! ```
 
 use super::{Desired, Observed, Step, objects};
+use crate::NodeId;
 use crate::cluster::model::Cluster;
 use crate::coe::Coe;
 use crate::node::{Node, NodeStatus, Task, TaskKind, TaskStatus};
@@ -49,7 +50,7 @@ pub(super) fn decide(want: Desired<'_>, seen: Observed<'_>) -> Option<Step> {
     {
         return Some(step);
     }
-    let mut ready: Vec<String> = lost()
+    let mut ready: Vec<NodeId> = lost()
         .filter(|n| !n.is_master)
         .map(|n| n.id.clone())
         .collect();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use kernel::{Error, Result};
 
 use super::{NodeStep, selection};
+use crate::NodeId;
 use crate::cluster::model::Cluster;
 use crate::coe::Coe;
 use crate::coe::kubernetes::drain_seconds;
@@ -71,14 +72,14 @@ pub(crate) fn resize(
     named: &[String],
 ) -> Result<Vec<NodeStep>> {
     let c = before.cluster;
-    let lost: Vec<&str> = if before.coe == Coe::Kubernetes {
+    let lost: Vec<NodeId> = if before.coe == Coe::Kubernetes {
         let lost = selection::for_rebuild(before.nodes, before.gone, before.dead);
-        lost.into_iter().map(|n| n.id.as_str()).collect()
+        lost.into_iter().map(|n| n.id.clone()).collect()
     } else {
         Vec::new()
     };
     let mut nodes = before.nodes.to_vec();
-    for n in nodes.iter_mut().filter(|n| lost.contains(&n.id.as_str())) {
+    for n in nodes.iter_mut().filter(|n| lost.contains(&n.id)) {
         n.status = n.status.after(NodeEvent::Lost);
     }
     // A failed node never recovers: it is replaced.
@@ -101,10 +102,9 @@ pub(crate) fn resize(
             .map(|n| NodeStep::Withdraw { node: n.id.clone() }),
     );
     steps.extend(add(&new, before.networks, before.nodes)?);
-    let stays = |id: &&&str| !leaving.iter().any(|n| n.id == **id);
-    steps.extend(lost.iter().filter(stays).map(|id| NodeStep::Replace {
-        node: (*id).to_owned(),
-    }));
+    let stays = |id: &NodeId| !leaving.iter().any(|n| n.id == *id);
+    let lost = lost.into_iter().filter(stays);
+    steps.extend(lost.map(|node| NodeStep::Replace { node }));
     steps.extend(leave(before, &nodes, &leaving));
     Ok(steps)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::status::{self, Progress};
+use crate::NodeId;
 use crate::cluster::model::{Cluster, Intent};
 use crate::coe::Coe;
 use crate::node::{Node, NodeStatus};
@@ -21,7 +22,7 @@ pub(crate) struct Settlement {
     /// With their addresses; status and reason of each.
     pub(crate) groups: Vec<(Group, Status, Option<String>)>,
     /// Ids of the nodes whose servers are deleted.
-    pub(crate) removed: Vec<String>,
+    pub(crate) removed: Vec<NodeId>,
     /// The address of the cluster's API; `None`: it stays as it is.
     pub(crate) api_address: Option<Option<String>>,
 }

@@ -1,5 +1,6 @@
 //! The steps that plans consist of.
 
+use crate::NodeId;
 use crate::node::TaskKind;
 
 /// A step of the reconciler.
@@ -8,7 +9,7 @@ pub(crate) enum Step {
     /// These nodes fail, because their servers are in error.
     FailNodes(Vec<NodeFailure>),
     /// The result of this node (id) is sent to the stack again.
-    RepeatSignal(String),
+    RepeatSignal(NodeId),
     CreateStack,
     UpdateStack,
     /// `retry`: the stack could not be deleted before, for this reason.
@@ -23,7 +24,7 @@ pub(crate) enum Step {
     /// that it concerns.
     ChangeMember(TaskKind, String),
     /// The servers of these nodes (ids) are lost and have to be rebuilt.
-    Replace(Vec<String>),
+    Replace(Vec<NodeId>),
     /// A node could not be drained: the resize is cancelled, and no node is changed.
     Cancel(String),
     /// The update failed and is rolled back; the text is the cause.
@@ -42,7 +43,7 @@ pub(crate) enum Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeFailure {
     /// Id of the node.
-    pub(crate) node: String,
+    pub(crate) node: NodeId,
     pub(crate) why: String,
 }
 
@@ -54,7 +55,7 @@ pub(crate) enum NodeStep {
     Size { group: String, count: i64 },
     /// The stack does not know this node (id) yet: its row is deleted and its
     /// index is used again.
-    Withdraw { node: String },
+    Withdraw { node: NodeId },
     /// A new node in the group, with its pod range (Kubernetes only).
     Add {
         group: String,
@@ -63,14 +64,14 @@ pub(crate) enum NodeStep {
     /// A balancer in front of the masters.
     AddBalancer,
     /// The node (id) is lost and gets another server under the same name.
-    Replace { node: String },
+    Replace { node: NodeId },
     /// The node (id) leaves, after a drain of at most `drain` seconds; `None`:
     /// it is not drained.
-    Leave { node: String, drain: Option<i64> },
+    Leave { node: NodeId, drain: Option<i64> },
     /// The node (id) is kept after its removal was cancelled. `sound`: it was
     /// ready before; `uncordon`: a master makes it schedulable again.
     Keep {
-        node: String,
+        node: NodeId,
         sound: bool,
         uncordon: bool,
     },

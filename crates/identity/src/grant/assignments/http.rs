@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use kernel::{Error, Result, Target};
+use kernel::{DomainId, Error, Result, Target};
 use rest::{Json, Param, Route, get};
 
 use super::objects::Objects;
@@ -96,7 +96,7 @@ fn check(call: &Call, objects: &Objects) -> Result<()> {
         call.asked("scope.domain.id"),
     );
     let scoped = domain
-        .map(str::to_owned)
+        .map(DomainId::from)
         .or_else(|| Some(objects.projects.get(project?)?.domain_id.clone()));
     let target = Target {
         domain_id: scoped,

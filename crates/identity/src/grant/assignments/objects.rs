@@ -3,29 +3,31 @@
 use std::collections::HashMap;
 
 use db::Db;
-use kernel::Result;
+use kernel::{ProjectId, Result, UserId};
 
+use crate::ids::RoleId;
 use crate::project::{self, Project};
 use crate::role::{self, Role};
 use crate::user::{self, User};
 
 /// All objects that the answer may refer to, read once.
 pub(super) struct Objects {
-    pub users: HashMap<String, User>,
-    pub projects: HashMap<String, Project>,
+    pub users: HashMap<UserId, User>,
+    pub projects: HashMap<ProjectId, Project>,
     pub roles: Vec<Role>,
-    pub implied: Vec<(String, String)>,
+    pub implied: Vec<(RoleId, RoleId)>,
 }
 
 impl Objects {
     pub(super) async fn load(db: &Db) -> Result<Self> {
         let users = user::table::list(db).await?;
         let projects = project::table::list(db).await?;
+        let (roles, implied) = role::table::list_with_implied(db).await?;
         Ok(Self {
             users: users.into_iter().map(|u| (u.id.clone(), u)).collect(),
             projects: projects.into_iter().map(|p| (p.id.clone(), p)).collect(),
-            roles: role::table::list(db).await?,
-            implied: role::table::implied(db).await?,
+            roles,
+            implied,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Bodies of role assignments.
 
+use kernel::DomainId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -57,22 +58,22 @@ impl AssignmentBody {
         with_names: bool,
         base: &str,
     ) -> Self {
-        let named = |id: &str, name: Option<&String>, domain_id: Option<&String>| {
+        let named = |id: &str, name: Option<&String>, domain_id: Option<&DomainId>| {
             let domain = domain_id.filter(|id| with_names && !id.is_empty());
             Named {
                 id: id.to_owned(),
                 name: name.filter(|_| with_names).cloned(),
                 domain: domain.map(|id| {
                     Box::new(Named {
-                        id: id.clone(),
-                        name: objects.projects.get(id).map(|d| d.name.clone()),
+                        id: id.to_string(),
+                        name: objects.projects.get(id.as_str()).map(|d| d.name.clone()),
                         domain: None,
                     })
                 }),
             }
         };
         let user = objects.users.get(&a.user_id);
-        let project = objects.projects.get(&a.target_id);
+        let project = objects.projects.get(a.target_id.as_str());
         let target = named(
             &a.target_id,
             project.map(|p| &p.name),
@@ -103,7 +104,7 @@ impl AssignmentBody {
             role: named(&role.id, Some(&role.name), None),
             links: AssignmentLinks {
                 assignment: format!("{base}/{path}/users/{}/roles/{granted}", a.user_id),
-                prior_role: (granted != role.id)
+                prior_role: (role.id != granted)
                     .then(|| format!("{base}/roles/{granted}/implies/{}", role.id)),
             },
         }

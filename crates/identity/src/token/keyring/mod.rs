@@ -10,15 +10,22 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use kernel::{Error, Result};
 use pki::{FileStamp, KeyDirLock};
+use tokio::time::Instant;
 
 use super::fernet::{self, Key};
 use super::time;
 
 /// Attempts to read a directory that is being rotated.
 const ATTEMPTS: u32 = 5;
+
+/// How long the files need not be compared if the directory has not changed. A
+/// rotation renames files, which changes the directory; writing into a file does
+/// not.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The files of the repository, by which a change is noticed.
 type Listing = BTreeMap<u32, FileStamp>;
@@ -35,6 +42,15 @@ struct Loaded {
     keys: BTreeMap<u32, Key>,
     /// What was read last, even if a file was malformed.
     listing: Listing,
+    /// The directory, and the time, of the last comparison of the files.
+    compared: Option<(FileStamp, Instant)>,
+}
+
+impl Loaded {
+    fn is_recent(&self, dir: &FileStamp) -> bool {
+        let compared = self.compared.as_ref();
+        compared.is_some_and(|(then, at)| then == dir && at.elapsed() < COMPARE_INTERVAL)
+    }
 }
 
 /// A key of the repository, without its secret.
@@ -132,7 +148,11 @@ impl Keyring {
                         "{} holds no Fernet key",
                         self.dir.display()
                     ))),
-                    false => Ok(Loaded { keys, listing }),
+                    false => Ok(Loaded {
+                        keys,
+                        listing,
+                        compared: None,
+                    }),
                 };
             }
         }
@@ -149,17 +169,27 @@ impl Keyring {
     /// still valid.
     fn current(&self) -> RwLockReadGuard<'_, Loaded> {
         let in_memory = || self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        let Ok(dir) = FileStamp::of(&self.dir) else {
+            return in_memory();
+        };
+        let loaded = in_memory();
+        if loaded.is_recent(&dir) {
+            return loaded;
+        }
+        drop(loaded);
         let Ok(listing) = self.list() else {
             return in_memory();
         };
-        if in_memory().listing != listing
-            && let Err(e) = self.load()
-        {
+        let is_same = in_memory().listing == listing;
+        let read = if is_same { Ok(()) } else { self.load() };
+        if let Err(e) = &read {
             tracing::error!(error = %e, "the Fernet keys were changed and cannot be read");
-            let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-            // Logged once for each change.
-            loaded.listing = listing;
         }
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        // An error is logged once for each change.
+        loaded.listing = listing;
+        loaded.compared = Some((dir, Instant::now()));
+        drop(loaded);
         in_memory()
     }
 

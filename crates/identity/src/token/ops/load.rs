@@ -27,8 +27,10 @@ pub(super) async fn load(db: &Db, payload: Payload, issued_at: i64) -> Result<Va
     };
     let (kind, target_id) = match &valid.payload.scope {
         Scope::Unscoped => return Ok(valid),
-        Scope::Project(id) | Scope::AppCredential { project_id: id, .. } => ("project", id.clone()),
-        Scope::Domain(id) => ("domain", id.clone()),
+        Scope::Project(id) | Scope::AppCredential { project_id: id, .. } => {
+            ("project", id.to_string())
+        }
+        Scope::Domain(id) => ("domain", id.to_string()),
         Scope::System => ("system", "all".to_owned()),
     };
     valid.roles = effective::on_target(db, &valid.user.id, kind, &target_id).await?;

@@ -49,7 +49,7 @@ pub(super) async fn determine(db: &Db, proven: &Proven, wanted: &Wanted) -> Resu
             let (id, name) = (reference.id.as_deref(), reference.name.as_deref());
             let domain = find_domain(db, id, name).await?;
             let domain = domain.ok_or_else(|| unauthenticated("unknown domain"))?;
-            Ok(Scope::Domain(domain.id))
+            Ok(Scope::Domain(domain.as_domain()))
         }
     }
 }

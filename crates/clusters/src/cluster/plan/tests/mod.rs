@@ -40,7 +40,7 @@ fn node(name: &str, status: NodeStatus) -> Node {
         _ => "balancer",
     };
     Node {
-        id: format!("id-{name}"),
+        id: format!("id-{name}").into(),
         name: name.into(),
         index: name
             .split('-')
@@ -72,7 +72,7 @@ fn task(kind: TaskKind, node: &str, status: TaskStatus) -> Task {
     Task {
         status,
         generation: 2,
-        ..Task::new("c", kind, node, 0, 60)
+        ..Task::new(&"c".into(), kind, node, 0, 60)
     }
 }
 

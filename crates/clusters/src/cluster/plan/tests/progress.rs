@@ -290,7 +290,7 @@ fn removals_are_repeated_until_the_cluster_has_noticed() {
         assert_eq!(step, Step::RemoveNodes(vec!["w-1".into()]));
         tasks.push(Task {
             generation: 2,
-            ..Task::new("c", TaskKind::Remove, "w-1", now, 15)
+            ..Task::new(&"c".into(), TaskKind::Remove, "w-1", now, 15)
         });
         let step = next(&nodes, &tasks, 2, now);
         assert!(matches!(step, Step::WaitUntil(at, _) if at == now + 15 * SECOND));
