@@ -4,6 +4,7 @@
 //! events.
 
 mod api;
+mod assembly;
 mod assignments;
 mod authorized;
 mod bootstrap;
@@ -43,11 +44,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use flow::{Reconciler, Tasks};
-use kernel::Result;
-
+pub use assembly::Clusters;
 pub use bootstrap::Bootstrap;
 pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
@@ -56,42 +53,3 @@ pub use policies::CLUSTER_CREATE_HOST_ROOT as CREATE_HOST_ROOT;
 pub use policies::policies;
 pub use ranges::RangePools;
 pub use schema::{migrations, sealed_columns};
-
-/// The service.
-#[derive(Clone)]
-pub struct Clusters(Arc<ClustersDeps>);
-
-impl Clusters {
-    #[must_use]
-    pub fn new(deps: ClustersDeps) -> Self {
-        Self(Arc::new(deps))
-    }
-
-    /// Magnum's API.
-    ///
-    /// # Errors
-    /// `Internal` if the route table is malformed.
-    pub fn service(&self) -> Result<rest::Service> {
-        api::service(&self.0)
-    }
-
-    /// Our own routes of clusters, below `/jeroboam/v1/clusters`; to be listed
-    /// before the service of `/jeroboam/v1`.
-    ///
-    /// # Errors
-    /// `Internal` if the route table is malformed.
-    pub fn native_service(&self) -> Result<rest::Service> {
-        api::native_service(&self.0)
-    }
-
-    /// Routes for agents, for the TLS listener of nodes; `tasks` update views.
-    pub fn bootstrap(&self, tasks: &Tasks) -> Bootstrap {
-        Bootstrap::new(self.0.clone(), tasks)
-    }
-
-    /// Reconcilers to register in a [`flow::Driver`].
-    #[must_use]
-    pub fn reconcilers(&self) -> Vec<Arc<dyn Reconciler>> {
-        vec![Arc::new(cluster::reconcile::Clusters(self.0.clone()))]
-    }
-}

@@ -73,10 +73,19 @@ pub fn check(args: &[String]) -> Result<()> {
     );
     step("tidy", tidy());
     step("deny", deny(full));
+    step("fuzz", fuzz_lock());
     if !failed.is_empty() {
         bail!("check: {} failed", failed.join(", "));
     }
     Ok(())
+}
+
+/// The fuzz targets are a workspace of their own, which is not built here: its lock
+/// file must fit the dependencies of the crates that it uses.
+fn fuzz_lock() -> Result<()> {
+    let manifest = ["--manifest-path", "fuzz/Cargo.toml", "--depth", "0"];
+    let mut tree = shell::command("cargo", &["tree", "--locked", "--quiet"]);
+    shell::output(tree.args(manifest)).map(|_| ())
 }
 
 /// Bans, licences and sources always; advisories if the database is available.
