@@ -85,6 +85,17 @@ def test_links_of_a_page_keep_the_query(callers, noun, query):
         link, pages = got.body["links"]["next"], pages + 1
 
 
+def test_pages_of_role_assignments_end(callers):
+    whole = callers.ask("GET", f"{IDENTITY}/role_assignments").body["role_assignments"]
+    found, link, pages = [], f"{IDENTITY}/role_assignments?limit=4", 0
+    while link and pages < 100:
+        got = callers.ask("GET", link[link.index(IDENTITY):])
+        found += got.body["role_assignments"]
+        link, pages = got.body["links"]["next"], pages + 1
+    key = str
+    assert sorted(found, key=key) == sorted(whole, key=key) and pages > 2
+
+
 def test_filters_that_are_not_built_are_never_ignored(callers):
     for query in ("tags=x", "tags-any=x", "description=x"):
         got = callers.ask("GET", f"{IDENTITY}/projects?{query}")

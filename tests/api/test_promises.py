@@ -305,7 +305,7 @@ def test_the_policy_file_takes_effect_without_a_restart(tmp_path):
         from environment import wait_for
         wait_for("the new rule", 5, lambda: listed() == 200)
         policy.write_text('"identity:list_users": "role:member and"\n')
-        wait_for("the log", 5, lambda: "policies stay as they are" in server.log(50))
+        wait_for("the log", 5, lambda: "the current rules stay in effect" in server.log(50))
         expect(listed() == 200, "a file with an error changes nothing")
         policy.write_text("")
         wait_for("the default", 5, lambda: listed() == 403)

@@ -86,7 +86,7 @@ def test_an_administrator_of_a_domain_does_not_see_clusters_of_others(callers):
 
 
 def test_a_range_of_another_tenant_is_refused_at_once_and_not_described(callers):
-    cidr, owner = "10.77.5.0/24", callers.tokens["member"]
+    cidr, owner = "192.168.77.0/24", callers.tokens["member"]
     labels = {"fixed_subnet_cidr": cidr}
     body = {"name": callers.name("cluster"), "cluster_template_id": template(callers, owner), "node_count": 1,
             "labels": labels}
@@ -94,11 +94,61 @@ def test_a_range_of_another_tenant_is_refused_at_once_and_not_described(callers)
     callers.server.until(made, "CREATE_COMPLETE", 60, cloud="jeroboam")
     other = callers.tokens["foreign"]
     own = template(callers, other)
-    for wanted in (cidr, "10.77.0.0/16", "10.77.5.128/25"):
+    for wanted in (cidr, "192.168.76.0/22", "192.168.77.128/25"):
         body = {"name": "taker", "cluster_template_id": own, "node_count": 1, "labels": {"fixed_subnet_cidr": wanted}}
         got = callers.ask("POST", f"{MAGNUM}/clusters", body, token=other)
         assert got.status == 400 and "in use" in got.detail, f"{wanted}: {got.status} {got.detail}"
         assert made not in got.detail and (wanted == cidr or cidr not in got.detail)
+
+
+@pytest.mark.parametrize("cidr", ["10.77.5.0/24", "192.168.0.0/21", "172.16.0.0/16"])
+def test_no_project_takes_the_ranges_that_others_need(callers, cidr):
+    """The first is in the pool that the server chooses from, the others are large."""
+    member = callers.tokens["member"]
+    body = {"name": "taker", "cluster_template_id": template(callers, member), "node_count": 1,
+            "labels": {"fixed_subnet_cidr": cidr}}
+    got = callers.ask("POST", f"{MAGNUM}/clusters", body, token=member)
+    assert got.status == 400 and "fixed_subnet_cidr" in got.detail, f"{got.status} {got.detail}"
+
+
+def test_a_range_is_taken_as_soon_as_a_cluster_is_accepted(callers):
+    member = callers.tokens["member"]
+    of = template(callers, member)
+    body = {"cluster_template_id": of, "node_count": 1, "labels": {"fixed_subnet_cidr": "192.168.90.0/24"}}
+    seen = [callers.ask("POST", f"{MAGNUM}/clusters", {**body, "name": f"n{n}"}, token=member).status
+            for n in range(2)]
+    assert seen == [202, 400]
+
+
+def test_a_network_without_a_subnet_and_a_range_without_effect_are_refused(callers):
+    member = callers.tokens["member"]
+    body = {"name": "refused", "cluster_template_id": template(callers, member), "node_count": 1,
+            "fixed_network": "public"}
+    got = callers.ask("POST", f"{MAGNUM}/clusters", body, token=member)
+    assert got.status == 400 and "no subnet" in got.detail, f"{got.status} {got.detail}"
+
+
+def test_no_caller_learns_which_objects_of_other_domains_exist(callers):
+    domain, name = callers.domain(), callers.name("chief")
+    callers.grant(f"domains/{domain}", callers.user(name, domain), "manager")
+    body = {"auth": {"scope": {"domain": {"id": domain}}, "identity": {"methods": ["password"], "password": {
+        "user": {"name": name, "domain": {"id": domain}, "password": f"secret of {name}"}}}}}
+    manager = callers.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None).headers["X-Subject-Token"]
+    user, project, role = callers.users["reader"], callers.home, callers.roles["member"]
+    for token in (manager, callers.tokens["member"], callers.tokens["reader"]):
+        for path in ("users/{}", "users/{}/projects", "projects/{}", "projects/{}/users/" + user + "/roles/" + role,
+                     "projects/" + project + "/users/{}/roles/" + role):
+            methods = ("PUT", "DELETE", "GET") if "roles" in path else ("GET",) if path.endswith("s") else (
+                "GET", "DELETE")
+            for method in methods:
+                known = project if path.startswith("projects/{}") else user
+                seen = [callers.ask(method, f"{IDENTITY}/{path.format(id)}", token=token)
+                        for id in (known, "0" * 32)]
+                if token != manager and method == "GET" and seen[0].status == 200:
+                    # Users see themselves and their projects.
+                    continue
+                texts = [got.raw.decode().replace(known, "ID").replace("0" * 32, "ID") for got in seen]
+                assert seen[0].status in (403, 404) and texts[0] == texts[1], f"{method} {path}: {texts}"
 
 
 @pytest.mark.parametrize("method,path,body", [

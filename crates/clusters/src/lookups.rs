@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use compute::api::Image;
+use ipnet::Ipv4Net;
 use kernel::{Ctx, Error, Kind, Result};
 
 use crate::ClustersDeps;
@@ -113,37 +114,13 @@ pub(crate) async fn node_flavor(
     ))
 }
 
-/// Refuses a range for the nodes of a new cluster that overlaps one in use. The
-/// range has been checked otherwise.
-pub(crate) async fn free_range(
-    d: &ClustersDeps,
-    ctx: &Ctx,
-    labels: &BTreeMap<String, String>,
-) -> Result<()> {
-    let range = labels.get("fixed_subnet_cidr").map(|range| range.trim());
-    let Some(range) = range.filter(|range| !range.is_empty()) else {
-        return Ok(());
-    };
-    match d.network.subnets.check_free(ctx, range).await {
-        Err(e) if e.kind == Kind::Conflict => Err(bad_request(
-            "labels",
-            format!(
-                "property \"labels/fixed_subnet_cidr\" with value \"{range}\" is not supported: \
-                 it overlaps a range that is in use; choose another, or leave the label out to \
-                 get a free one"
-            ),
-        )),
-        other => other,
-    }
-}
-
 /// The range of an existing network that nodes are attached to.
 pub(crate) async fn fixed_range(
     d: &ClustersDeps,
     ctx: &Ctx,
     network: Option<&str>,
     subnet: Option<&str>,
-) -> Result<Option<ipnet::Ipv4Net>> {
+) -> Result<Option<Ipv4Net>> {
     let subnet = match (network, subnet) {
         (_, Some(subnet)) => Some(subnet.into()),
         (Some(network), None) => {
@@ -182,6 +159,10 @@ pub(crate) async fn external_network(d: &ClustersDeps, ctx: &Ctx, id: Option<&st
 pub(crate) async fn fixed_network(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Result<()> {
     let Some(id) = id else { return Ok(()) };
     match d.network.networks.find(ctx, id).await {
+        Ok(network) if network.subnets.is_empty() => Err(bad_request(
+            "fixed_network",
+            format!("Fixed network {id} has no subnet."),
+        )),
         Ok(_) => Ok(()),
         Err(e) if e.is_not_found() => Err(bad_request(
             "fixed_network",

@@ -20,10 +20,11 @@ impl RangePools {
         allowed && is_private_range(net)
     }
 
-    /// Whether the nodes of a cluster can have this range: its size is limited,
+    /// Whether the nodes of a cluster can have this range: it has addresses for the
+    /// largest cluster, but not for many, because all projects share the ranges;
     /// and no host bits are set.
     pub(crate) fn allow_nodes(&self, net: &Ipv4Net) -> bool {
-        (16..=28).contains(&net.prefix_len()) && net.addr() == net.network() && self.contain(net)
+        (22..=28).contains(&net.prefix_len()) && net.addr() == net.network() && self.contain(net)
     }
 
     /// The ranges that [`RangePools::contain`] accepts, for errors.
@@ -34,7 +35,7 @@ impl RangePools {
     /// The ranges that [`RangePools::allow_nodes`] accepts, for errors.
     pub(crate) fn describe_nodes(&self) -> String {
         let examples = self.examples();
-        format!("a private IPv4 range with a prefix length from 16 to 28,{examples}")
+        format!("a private IPv4 range with a prefix length from 22 to 28,{examples}")
     }
 
     fn examples(&self) -> String {
@@ -61,6 +62,7 @@ mod tests {
             "10.80.0.0/24",
             "10.64.0.0/11",
             "10.64.0.0/15",
+            "10.64.0.0/21",
             "10.64.0.1/24",
             "8.8.8.0/24",
         ] {

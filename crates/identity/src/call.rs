@@ -1,6 +1,6 @@
 //! Requests to routes of identity: policy checks and the domain of the caller.
 
-use kernel::{Result, Rule, Scope, Target};
+use kernel::{Error, Result, Rule, Scope, Target};
 
 use crate::errors::forbidden;
 use crate::state::State;
@@ -17,6 +17,18 @@ pub(crate) trait IdentityCall {
     /// `Forbidden` with Keystone's text if the rule denies.
     fn allow(&self, rule: &'static Rule, target: &Target) -> Result<()>;
 
+    /// As [`IdentityCall::allow`] for an object that was looked up. A caller whom the
+    /// rule allows objects of the own domain only gets the error of the lookup also
+    /// for objects of other domains, and every other caller `Forbidden` in both
+    /// cases: the answer does not say which objects exist.
+    fn allow_found<T>(
+        &self,
+        rule: &'static Rule,
+        found: Result<T>,
+        target: impl Fn(&T) -> Target,
+        missing: impl FnOnce() -> Error,
+    ) -> Result<T>;
+
     /// As [`IdentityCall::allow`], as a question.
     fn allows(&self, rule: &'static Rule, target: &Target) -> bool;
 
@@ -32,6 +44,24 @@ impl<B> IdentityCall for Call<B> {
     fn allow(&self, rule: &'static Rule, target: &Target) -> Result<()> {
         let checked = self.state.policies.check(rule, self.ctx()?, target);
         checked.map_err(|_| forbidden(rule))
+    }
+
+    fn allow_found<T>(
+        &self,
+        rule: &'static Rule,
+        found: Result<T>,
+        target: impl Fn(&T) -> Target,
+        missing: impl FnOnce() -> Error,
+    ) -> Result<T> {
+        let own = Target::domain(self.domain_id()?);
+        match found {
+            Ok(object) if self.allows(rule, &target(&object)) => {
+                self.allow(rule, &target(&object)).map(|()| object)
+            }
+            Ok(_) if self.allows(rule, &own) => Err(missing()),
+            Ok(_) => Err(forbidden(rule)),
+            Err(e) => self.allow(rule, &own).and(Err(e)),
+        }
     }
 
     fn allows(&self, rule: &'static Rule, target: &Target) -> bool {

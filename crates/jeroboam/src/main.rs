@@ -16,7 +16,26 @@ use clap::Parser as _;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What `println!` panics with if the reader of a pipe has ended.
+const CLOSED_PIPE: &str = "failed printing to stdout: Broken pipe";
+/// The status of a program that a closed pipe ended, as shells report it.
+const SIGPIPE_STATUS: i32 = 141;
+
+/// A closed pipe, as in `jeroboam policy list | head`, ends a command without a
+/// message.
+fn end_quietly_on_a_closed_pipe() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>();
+        if text.is_some_and(|text| text.starts_with(CLOSED_PIPE)) {
+            std::process::exit(SIGPIPE_STATUS);
+        }
+        report(panic);
+    }));
+}
+
 fn main() -> std::process::ExitCode {
+    end_quietly_on_a_closed_pipe();
     // One provider for all TLS users in the process, installed first.
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()

@@ -157,8 +157,9 @@ pub trait Networks: Send + Sync {
 pub trait Subnets: Send + Sync {
     async fn create(&self, ctx: &Ctx, new: NewSubnet) -> Result<Subnet>;
     /// Checks a range before anything is created with it. `Invalid` if a subnet
-    /// cannot have it; `Conflict` if it overlaps a range in use: a subnet of any
-    /// project, or a network that the machine has a route to.
+    /// cannot have it; `Conflict` if it overlaps a range that is not free: a subnet
+    /// of any project, a network that the machine has a route to, or the pool of
+    /// the ranges that the service chooses.
     async fn check_free(&self, ctx: &Ctx, cidr: &str) -> Result<()>;
     async fn show(&self, ctx: &Ctx, id: &SubnetId) -> Result<Subnet>;
     async fn delete(&self, ctx: &Ctx, id: &SubnetId) -> Result<()>;

@@ -45,6 +45,8 @@ pub fn check_private(path: &Path) -> Result<()> {
 pub struct FileStamp {
     inode: u64,
     modified: (i64, i64),
+    /// Of the contents, the owner or the mode.
+    changed: (i64, i64),
     length: u64,
 }
 
@@ -56,6 +58,7 @@ impl FileStamp {
         Ok(Self {
             inode: found.ino(),
             modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
             length: found.len(),
         })
     }

@@ -14,9 +14,16 @@ use crate::query::encode;
 /// # Errors
 /// `Invalid` if `Host` is not a host with an optional port.
 pub fn base(headers: &HeaderMap, public_endpoint: Option<&str>) -> Result<String> {
-    let host = match headers.get(HOST) {
-        None => "localhost",
-        Some(value) => value
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (None, _) => "localhost",
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid(
+                "Host",
+                "The header Host must be given once.",
+            ));
+        }
+        (Some(value), None) => value
             .to_str()
             .ok()
             .filter(|host| is_host(host))

@@ -28,16 +28,16 @@ const USAGE: &str = "usage: ./x COMMAND
   down                    delete the clusters, stop the server, leave nothing behind
   build [--debug]         build the server and the node agent (release unless --debug)
   test [quick|all]        cargo tests and checks; with all (default) also the black-box tests
-  test --long             what takes longer, which is the fuzzers
+  test --long             the slow tests: the fuzzers
   test blackbox [WORD...] the black-box tests with one of the words in their names
   check [--full]          fmt, clippy, tidy, cargo-deny (--full installs cargo-deny)
   tidy                    the code rules and the edges between crates
-  sim [--seeds N] [--seed S] [--trace] [--without MECHANISM]
+  sim [--seeds N] [--seed S] [--trace] [--without SAFEGUARD]
                           the whole control plane on a virtual clock, with faults (--help says more)
   fuzz [TARGET...] [--seconds N] [--merge]
-                          libFuzzer on the parsers of outside bytes, 120 s each
+                          libFuzzer on the parsers of external input, 120 s each
   sizes                   lines per crate, bytes per binary and image
-  bench                   cluster create against the by-hand floor (report only)
+  bench                   cluster create compared with a manual script (report only)
   help                    this text";
 
 fn main() -> ExitCode {

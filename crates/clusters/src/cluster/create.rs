@@ -12,7 +12,7 @@ use super::isolation::Isolation;
 use super::model::{Cluster, Intent};
 use super::new::{NewCluster, check_masters_odd};
 use super::plan::nodes::create as plan;
-use super::{KIND, table};
+use super::{KIND, node_range, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::flavour;
 use crate::coe::kubernetes::networks::Networks;
@@ -67,9 +67,7 @@ pub(crate) async fn create(
     check_infrastructure(d, ctx, &cluster, &t).await?;
     fields::check_labels_size("labels", &cluster.labels)?;
     coe.check_labels(&cluster.labels, t.network_driver.as_deref(), &d.ranges)?;
-    if cluster.fixed_network.is_none() && cluster.fixed_subnet.is_none() {
-        lookups::free_range(d, ctx, &cluster.labels).await?;
-    }
+    node_range::check(d, ctx, &cluster).await?;
     if coe == Coe::Kubernetes {
         t.image_id = lookups::release(d, ctx, &cluster.labels, &t.image_id).await?;
     }

@@ -101,10 +101,10 @@ const BODY: BodySpec = BodySpec {
     ignored: &["cluster_distro"],
 };
 
-/// The engines that a body may name.
+/// The COEs that a body may name.
 const COES: &[&str] = &["kubernetes", "k8s", "swarm", "swarm-mode", "mesos"];
 
-/// Attributes that a patch of a template cannot change.
+/// What a patch of a template may do with each attribute.
 impl Patchable for Template {
     const RULES: Rules<'static> = Rules {
         internal: &[],
@@ -159,7 +159,7 @@ impl Template {
             coe: {
                 let coe = f.need_text("coe")?;
                 known_coe(&coe)?;
-                // Return the same name that the client sent.
+                // `k8s` is an alias; the names of swarms are kept as the client sent them.
                 if coe == "k8s" {
                     "kubernetes".into()
                 } else {

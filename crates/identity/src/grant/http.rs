@@ -1,6 +1,6 @@
 //! Routes of grants.
 
-use kernel::{Result, Rule, Target};
+use kernel::{Error, Result, Rule, Target};
 use rest::{Json, NoContent, Route, delete, get, put};
 
 use super::ops::{self, GrantTarget};
@@ -70,11 +70,15 @@ fn place(call: &Call) -> (&'static str, String) {
 }
 
 async fn list(call: Call) -> Result<Json<Many<RoleBody>>> {
-    let (user, grant_target) = load_user_and_target(&call).await?;
+    let rule = match place(&call) {
+        ("system", _) => &policy::LIST_SYSTEM_GRANTS,
+        _ => &policy::LIST_GRANTS,
+    };
+    let (user, grant_target) = load_user_and_target(&call, rule).await?;
     let (kind, id) = grant_target.key();
-    let (rule, path) = match grant_target {
-        GrantTarget::System => (&policy::LIST_SYSTEM_GRANTS, "system".to_owned()),
-        _ => (&policy::LIST_GRANTS, format!("{kind}s/{id}")),
+    let path = match grant_target {
+        GrantTarget::System => "system".to_owned(),
+        _ => format!("{kind}s/{id}"),
     };
     call.allow(rule, &grant_target.target(&user))?;
     let held = role::table::held(&call.state.db, &user.id, kind, id).await?;
@@ -107,7 +111,8 @@ enum Verb {
 }
 
 async fn act(call: &Call, verb: Verb) -> Result<NoContent> {
-    let (user, grant_target) = load_user_and_target(call).await?;
+    let rule = rule_of(verb, place(call).0);
+    let (user, grant_target) = load_user_and_target(call, rule).await?;
     let found = role::ops::get(&call.state, call.param("role_id")?).await;
     permit(call, verb, &grant_target, &user, found.as_ref().ok())?;
     let a = ops::assignment(&user, &grant_target, &found?.id);
@@ -120,6 +125,16 @@ async fn act(call: &Call, verb: Verb) -> Result<NoContent> {
     Ok(NoContent)
 }
 
+fn rule_of(verb: Verb, kind: &str) -> &'static Rule {
+    match (verb, kind) {
+        (Verb::Check, "system") => &policy::LIST_SYSTEM_GRANTS,
+        (_, "system") => &policy::CREATE_SYSTEM_GRANT,
+        (Verb::Check, _) => &policy::CHECK_GRANT,
+        (Verb::Grant, _) => &policy::CREATE_GRANT,
+        (Verb::Revoke, _) => &policy::REVOKE_GRANT,
+    }
+}
+
 /// An unknown role can be granted only by callers that may grant all roles.
 fn permit(
     call: &Call,
@@ -129,13 +144,7 @@ fn permit(
     role: Option<&Role>,
 ) -> Result<()> {
     let target = grant_target.target(user);
-    let rule = match (verb, grant_target) {
-        (Verb::Check, GrantTarget::System) => &policy::LIST_SYSTEM_GRANTS,
-        (_, GrantTarget::System) => &policy::CREATE_SYSTEM_GRANT,
-        (Verb::Check, _) => &policy::CHECK_GRANT,
-        (Verb::Grant, _) => &policy::CREATE_GRANT,
-        (Verb::Revoke, _) => &policy::REVOKE_GRANT,
-    };
+    let rule = rule_of(verb, grant_target.key().0);
     let delegable = verb != Verb::Check
         && !matches!(grant_target, GrantTarget::System)
         && role.is_some_and(|r| DELEGABLE.contains(&r.name.as_str()));
@@ -151,21 +160,19 @@ async fn held(call: &Call, a: &Assignment) -> Result<bool> {
     Ok(roles.contains(&a.role_id))
 }
 
-/// The user and the target. Unauthorised callers must not learn which objects
-/// exist, so they are refused before any lookup fails.
-async fn load_user_and_target(call: &Call) -> Result<(User, GrantTarget)> {
-    let (kind, target) = place(call);
+/// The user and the target of the path. Callers whom the rule does not allow must
+/// not learn which of them exist.
+async fn load_user_and_target(call: &Call, rule: &'static Rule) -> Result<(User, GrantTarget)> {
+    let (kind, id) = place(call);
+    let user_id = call.param("user_id")?;
     let found = async {
-        let user = user::ops::get(&call.state, call.param("user_id")?).await?;
-        let grant_target = GrantTarget::find(&call.state, kind, &target).await?;
-        Ok::<_, kernel::Error>((user, grant_target))
+        let user = user::ops::get(&call.state, user_id).await?;
+        let grant_target = GrantTarget::find(&call.state, kind, &id).await?;
+        Ok::<_, Error>((user, grant_target))
     };
     match found.await {
         Ok(found) => Ok(found),
-        Err(e) => {
-            let own = Target::domain(call.domain_id()?);
-            call.allow(&policy::LIST_GRANTS, &own)?;
-            Err(e)
-        }
+        // As for objects of another domain, which managers of a domain cannot reach.
+        Err(e) => call.allow(rule, &Target::default()).and(Err(e)),
     }
 }

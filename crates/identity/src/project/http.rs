@@ -7,6 +7,7 @@ use super::wire::{ProjectBody, ProjectFields};
 use super::{Project, ops, table};
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
+use crate::errors::missing;
 use crate::fields::{Change, New};
 use crate::listing::{PAGING, list as listing};
 use crate::policy;
@@ -124,14 +125,7 @@ async fn remove(call: Call) -> Result<NoContent> {
 /// Returns the project of the path if the rule allows it. Callers that may not
 /// see projects must not learn which exist.
 async fn found<B>(call: &Call<B>, rule: &'static Rule) -> Result<Project> {
-    match ops::get(&call.state, call.param("project_id")?).await {
-        Ok(project) => {
-            call.allow(rule, &target(&project))?;
-            Ok(project)
-        }
-        Err(e) => {
-            call.allow(rule, &Target::domain(call.domain_id()?))?;
-            Err(e)
-        }
-    }
+    let id = call.param("project_id")?;
+    let project = ops::get(&call.state, id).await;
+    call.allow_found(rule, project, target, || missing("project", id))
 }

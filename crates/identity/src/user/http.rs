@@ -7,6 +7,7 @@ use super::wire::{PasswordChange, UserBody, UserFields};
 use super::{User, ops, table};
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
+use crate::errors::missing;
 use crate::fields::{Change, New};
 use crate::group::GroupBody;
 use crate::listing::{PAGING, list as listing};
@@ -161,14 +162,7 @@ async fn protect_admins<B>(call: &Call<B>, user: &User) -> Result<()> {
 /// Returns the user of the path if the rule allows it. Callers that may not see
 /// users must not learn which users exist.
 async fn found<B>(call: &Call<B>, rule: &'static kernel::Rule) -> Result<User> {
-    match ops::get(&call.state, call.param("user_id")?).await {
-        Ok(user) => {
-            call.allow(rule, &target(&user))?;
-            Ok(user)
-        }
-        Err(e) => {
-            call.allow(rule, &Target::domain(call.domain_id()?))?;
-            Err(e)
-        }
-    }
+    let id = call.param("user_id")?;
+    let user = ops::get(&call.state, id).await;
+    call.allow_found(rule, user, target, || missing("user", id))
 }

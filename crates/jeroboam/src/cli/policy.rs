@@ -16,7 +16,7 @@ use crate::server::policy_file;
 
 #[derive(Subcommand)]
 pub enum PolicyCommand {
-    /// List all rules with their defaults.
+    /// List all rules with the expressions in effect.
     #[command(
         after_help = "Examples:\n  jeroboam policy list\n  jeroboam policy list --file /etc/jeroboam/policy.yaml --overridden\n  jeroboam policy list --json"
     )]

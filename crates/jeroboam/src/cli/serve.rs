@@ -1,5 +1,6 @@
 //! `jeroboam serve`.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode> {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sqlx=warn")),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     server::run(config).await?;
     Ok(ExitCode::SUCCESS)

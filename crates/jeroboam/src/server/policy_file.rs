@@ -43,7 +43,7 @@ fn set(policies: &Policies, overrides: BTreeMap<String, String>) -> Result<()> {
     done.map_err(|e| anyhow::anyhow!(e.message))
 }
 
-/// Where the rules come from that differ from the defaults.
+/// Sources of the rules that replace defaults.
 #[derive(Clone)]
 pub struct PolicySource {
     pub policies: Arc<Policies>,
@@ -59,7 +59,11 @@ impl PolicySource {
         if let Some(path) = &self.file {
             overrides.extend(read(path)?);
         }
-        set(&self.policies, overrides)
+        let done = set(&self.policies, overrides);
+        match &self.file {
+            Some(path) => done.with_context(|| path.display().to_string()),
+            None => done,
+        }
     }
 
     /// Applies the file again whenever it changes, until the tasks stop. A file
@@ -85,7 +89,10 @@ impl PolicySource {
                     Ok(()) => tracing::info!(path = %path.display(), "policies were read again"),
                     Err(e) => {
                         let error = format!("{e:#}");
-                        tracing::error!(error, "policies stay as they are");
+                        tracing::error!(
+                            error,
+                            "the policy file has an error; the current rules stay in effect"
+                        );
                     }
                 }
             }

@@ -44,7 +44,9 @@ impl Subnets for NetworkService {
 
     async fn check_free(&self, _ctx: &Ctx, cidr: &str) -> Result<()> {
         let cidr = parse_cidr(cidr)?;
-        let mut used = table::cidrs(&self.db).await?;
+        // One project must not choose the ranges that all others get.
+        let mut used = vec![self.config.pool];
+        used.extend(table::cidrs(&self.db).await?);
         used.extend(self.machine_ranges().await?);
         check_free(&cidr, &used)
     }

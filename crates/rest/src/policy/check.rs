@@ -1,6 +1,6 @@
 //! Evaluation of a parsed rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{Ctx, Scope, Target};
 
@@ -70,6 +70,33 @@ impl Decision<'_> {
 }
 
 impl Check {
+    /// The rules that this check refers to.
+    fn references(&self) -> Vec<&str> {
+        match self {
+            Self::Rule(name) => vec![name],
+            Self::Not(c) => c.references(),
+            Self::All(list) | Self::Any(list) => list.iter().flat_map(Self::references).collect(),
+            Self::True | Self::False | Self::Role(_) | Self::Match { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether the check refers to the rule `name`, also through other rules.
+    pub(super) fn leads_to(&self, name: &str, rules: &BTreeMap<String, Check>) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut next = self.references();
+        while let Some(rule) = next.pop() {
+            if rule == name {
+                return true;
+            }
+            if seen.insert(rule)
+                && let Some(check) = rules.get(rule)
+            {
+                next.extend(check.references());
+            }
+        }
+        false
+    }
+
     /// The first reference to a rule, a credential or a field of the target that
     /// does not exist.
     pub(super) fn unknown(&self, rules: &BTreeMap<String, Check>) -> Option<String> {

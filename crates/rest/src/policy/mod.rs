@@ -152,6 +152,10 @@ fn build(declared: &[&'static Rule], overrides: BTreeMap<String, String>) -> Res
             let why = format!("'{unknown}' is not known here, so it would never match");
             return Err(refuse(rule.name, text_of(rule), &why));
         }
+        let check = checks.get(rule.name);
+        if check.is_some_and(|c| c.leads_to(rule.name, &checks)) {
+            return Err(refuse(rule.name, text_of(rule), "it refers to itself"));
+        }
     }
     Ok(Current { checks, overrides })
 }

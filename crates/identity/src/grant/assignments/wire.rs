@@ -43,6 +43,9 @@ pub(super) struct AssignmentBody {
     user: Named,
     role: Named,
     links: AssignmentLinks,
+    /// The position in the list, for markers.
+    #[serde(skip)]
+    position: String,
 }
 
 nouns! { AssignmentBody = "role_assignment", "role_assignments"; }
@@ -94,7 +97,9 @@ impl AssignmentBody {
             ),
         };
         let base = format!("{base}/identity/v3");
+        let position = [&a.kind, &a.target_id, a.user_id.as_str(), granted, &role.id];
         Self {
+            position: position.join("."),
             scope,
             user: named(
                 &a.user_id,
@@ -112,9 +117,9 @@ impl AssignmentBody {
 }
 
 impl Listed for AssignmentBody {
-    /// Assignments have no ids, so no list of them continues after a marker.
+    /// Assignments have no ids; their position serves as one.
     fn id(&self) -> &str {
-        ""
+        &self.position
     }
 
     fn filter(&self, _: &str) -> Option<Filter<'_>> {

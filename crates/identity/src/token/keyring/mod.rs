@@ -40,8 +40,10 @@ pub struct Keyring {
 #[derive(Default)]
 struct Loaded {
     keys: BTreeMap<u32, Key>,
-    /// What was read last, even if a file was malformed.
+    /// What was read last.
     listing: Listing,
+    /// What could not be read, for which the error was logged.
+    unreadable: Option<Listing>,
     /// The directory, and the time, of the last comparison of the files.
     compared: Option<(FileStamp, Instant)>,
 }
@@ -111,7 +113,7 @@ impl Keyring {
         let mut found = Listing::new();
         for entry in std::fs::read_dir(&self.dir).map_err(|e| failed(&self.dir, e))? {
             let entry = entry.map_err(|e| failed(&self.dir, e))?;
-            let Some(number) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
+            let Some(number) = entry.file_name().to_str().and_then(key_number) else {
                 continue;
             };
             match FileStamp::of(&entry.path()) {
@@ -151,6 +153,7 @@ impl Keyring {
                     false => Ok(Loaded {
                         keys,
                         listing,
+                        unreadable: None,
                         compared: None,
                     }),
                 };
@@ -182,12 +185,15 @@ impl Keyring {
         };
         let is_same = in_memory().listing == listing;
         let read = if is_same { Ok(()) } else { self.load() };
-        if let Err(e) = &read {
-            tracing::error!(error = %e, "the Fernet keys were changed and cannot be read");
-        }
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        // An error is logged once for each change.
-        loaded.listing = listing;
+        // Reading is repeated at the next comparison, because a repaired mode does
+        // not change the listing. The error is logged once for each change.
+        if let Err(e) = read
+            && loaded.unreadable.as_ref() != Some(&listing)
+        {
+            tracing::error!(error = %e, "the Fernet keys were changed and cannot be read");
+            loaded.unreadable = Some(listing);
+        }
         loaded.compared = Some((dir, Instant::now()));
         drop(loaded);
         in_memory()
@@ -235,6 +241,12 @@ impl Keyring {
         let mut keys = loaded.keys.values().rev();
         keys.find_map(|k| fernet::open(k, token))
     }
+}
+
+/// The number that is the whole name of a key file.
+fn key_number(name: &str) -> Option<u32> {
+    let number = name.parse::<u32>().ok()?;
+    (number < u32::MAX && number.to_string() == name).then_some(number)
 }
 
 fn failed(path: &Path, e: std::io::Error) -> Error {
