@@ -241,11 +241,11 @@ fn encode_name(name: &GeneralName<'_>) -> Result<Vec<u8>> {
 }
 
 fn check_key(csr: &X509CertificationRequest<'_>) -> Result<()> {
-    let key = csr
-        .certification_request_info
-        .subject_pki
-        .parsed()
-        .map_err(|_| bad("its public key is broken"))?;
+    let info = &csr.certification_request_info.subject_pki;
+    if !der::is_public_key(info.raw) {
+        return Err(bad("its public key is broken"));
+    }
+    let key = info.parsed().map_err(|_| bad("its public key is broken"))?;
     match key {
         PublicKey::RSA(rsa) if rsa.key_size() < MIN_RSA_BITS => Err(bad(format_args!(
             "its RSA key has {} bits, at least {MIN_RSA_BITS} are needed",

@@ -113,6 +113,18 @@ fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, content, rest))
 }
 
+/// Whether the bytes are a public key with its algorithm (RFC 5280 §4.1.2.7), and
+/// nothing else: parsers skip what follows the key, which would be signed with it.
+pub(crate) fn is_public_key(bytes: &[u8]) -> bool {
+    let Some((0x30, parts, [])) = split(bytes) else {
+        return false;
+    };
+    let Some((0x30, _, rest)) = split(parts) else {
+        return false;
+    };
+    matches!(split(rest), Some((0x03, [0, _, ..], [])))
+}
+
 /// Whether the bytes are a name (RFC 5280 §4.1.2.4) without empty parts. Parsers
 /// skip malformed parts of a name, which would be signed with the rest.
 pub(crate) fn is_name(bytes: &[u8]) -> bool {
