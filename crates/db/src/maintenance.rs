@@ -17,7 +17,7 @@ const EVENTS: Duration = Duration::from_secs(24 * 3600);
 /// Retention of tombstones, which exceeds the delay of any call.
 const TOMBSTONES: Duration = Duration::from_secs(24 * 3600);
 
-/// Releases every lease. SQLite has one process, so all leases at its start
+/// Releases every lease. SQLite supports one process, so all leases at its start
 /// belong to its predecessor.
 ///
 /// # Errors

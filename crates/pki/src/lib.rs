@@ -26,7 +26,7 @@ pub use cert::{CertInfo, Subject, fingerprint_sha256};
 pub use csr::SignOptions;
 pub use key_file::{KeyEntry, KeyRole, SealingKeys};
 pub use pem::first_der;
-pub use private_file::{FileStamp, KeyDirLock, check_private};
+pub use private_file::{FileStamp, KeyDirLock, check_private, lock_within};
 pub use seal::{Sealer, sealed_prefix};
 
 /// Days that CAs and the certificates they sign are valid, five years:

@@ -1,15 +1,20 @@
 //! Files with secrets: replaced atomically, readable by their owner only, and
 //! changed by one process at a time.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use kernel::{Error, Kind, Result};
 
 /// Name of the lock file in a directory of keys.
 const LOCK: &str = ".lock";
+/// How long another process may hold the lock before the caller is refused.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// Pause between two attempts to lock; the kernel's call has no time limit.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// Permission bits of the group and of others.
 const GROUP_AND_OTHERS: u32 = 0o077;
 /// The bits of a directory that allow them to reach its files.
@@ -64,6 +69,25 @@ impl FileStamp {
     }
 }
 
+/// Locks the file exclusively, waiting for another holder. The kernel releases a
+/// lock only when nothing refers to the open file any more: a process that lists
+/// the open files of all others can keep it for a moment after its holder closed
+/// it.
+///
+/// # Errors
+/// The error of the operating system. `Ok(false)`: it is held for longer.
+pub fn lock_within(file: &File, wait: Duration) -> std::io::Result<bool> {
+    let end = Instant::now() + wait;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(e)) if e.kind() != ErrorKind::Interrupted => return Err(e),
+            Err(_) if Instant::now() >= end => return Ok(false),
+            Err(_) => std::thread::sleep(LOCK_RETRY),
+        }
+    }
+}
+
 /// The right to change the keys of a directory, until dropped.
 #[derive(Debug)]
 pub struct KeyDirLock {
@@ -72,8 +96,11 @@ pub struct KeyDirLock {
 }
 
 impl KeyDirLock {
+    /// Waits up to five seconds for another process; changing keys takes
+    /// milliseconds.
+    ///
     /// # Errors
-    /// Conflict: another process changes the keys. Internal: the directory
+    /// Conflict: another process still changes the keys. Internal: the directory
     /// cannot be written.
     pub fn acquire(dir: &Path) -> Result<Self> {
         let path = dir.join(LOCK);
@@ -87,7 +114,7 @@ impl KeyDirLock {
             .map_err(failed)?;
         // A server that runs as another user has to be able to lock, too.
         give_to_owner_of(dir, &path).map_err(failed)?;
-        if file.try_lock().is_err() {
+        if !lock_within(&file, LOCK_WAIT).map_err(failed)? {
             let dir = dir.display();
             return Err(Error::conflict(format!(
                 "Another process is changing the keys in {dir}; repeat the command when it has ended."

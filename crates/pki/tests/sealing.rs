@@ -157,3 +157,20 @@ fn the_key_file_is_private_and_one_for_all() {
     let e = Sealer::open(dir.path()).unwrap_err();
     assert!(e.to_string().contains("line 1"), "{e}");
 }
+
+#[test]
+fn a_change_of_keys_waits_for_a_short_one_and_refuses_beside_a_long_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let _sealer = Sealer::open(dir.path()).unwrap();
+    let first = SealingKeys::open(dir.path()).unwrap();
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            drop(first);
+        });
+        let _second = SealingKeys::open(dir.path()).unwrap();
+        let e = SealingKeys::open(dir.path()).err().unwrap();
+        assert_eq!(e.kind, Kind::Conflict);
+        assert!(e.message.contains("repeat the command"), "{e}");
+    });
+}

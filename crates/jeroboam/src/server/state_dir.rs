@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub struct Passwords {
     pub admin: Option<String>,
     pub demo: Option<String>,
 }
+
+/// How long a server that is ending may hold the lock.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// An open state directory. On SQLite its lock is held until it is dropped.
 pub struct StateDir {
@@ -72,9 +76,9 @@ impl StateDir {
                 .truncate(false)
                 .write(true)
                 .open(&file)?;
-            if lock.try_lock().is_err() {
+            if !pki::lock_within(&lock, LOCK_WAIT)? {
                 bail!(
-                    "state-dir: {} is in use by another server; SQLite has one process, use --database postgres://… for several",
+                    "state-dir: {} is in use by another server; SQLite supports one process, use --database postgres://… for several",
                     path.display()
                 );
             }
