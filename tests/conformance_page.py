@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes docs/kubernetes-conformance.md from files of results that
-tests/real/test_conformance.py has kept; where a test ran twice the last verdict
-counts and the page says so. Python's standard library only.
-conformance_page.py PAGE RESULTS..."""
+"""Writes docs/kubernetes-conformance.md from the files of results that
+tests/real/test_conformance.py writes. If a test ran several times, its last verdict
+counts, and the page lists earlier failures. Python's standard library only.
+Usage: conformance_page.py PAGE RESULTS..."""
 
 import json
 import re
@@ -34,7 +34,8 @@ this one test (ImageVolume, Always) mounts its image and fails at its last step.
 
 
 def read(paths):
-    """The runs in order; each with its verdicts and parts."""
+    """The runs in the order of the files, each with its verdicts and its rounds
+    (parallel and serial tests)."""
     runs = []
     for path in paths:
         with open(path) as f:
@@ -101,7 +102,8 @@ def sig(name):
 
 
 def clean(name):
-    """For a cell of a table, without the mark that all of them carry."""
+    """The name of a test for a cell of a table, without `[Conformance]`, which all of
+    them contain."""
     return name.replace(" [Conformance]", "").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
 
 
@@ -115,7 +117,7 @@ def why(rows):
 
 
 def write(path, results):
-    """Writes the page of these files of results to `path`."""
+    """Writes the page to `path`, from these files of results."""
     with open(path, "w") as f:
         f.write(page(read(results)))
 

@@ -19,8 +19,8 @@ def pytest_addoption(parser):
                     help="write what was seen into the files that the tests compare with")
     group.addoption("--schemathesis-cases", type=int, default=300,
                     help="requests per caller that schemathesis generates")
-    # Where the tests have different defaults, theirs are used.
-    group.addoption("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of all that is drawn")
+    # Options without a default here have a default in each test that uses them.
+    group.addoption("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of all random choices")
     group.addoption("--coe", choices=("swarm", "kubernetes"), default="swarm", help="crash, speed: kind of the clusters")
     group.addoption("--moments", type=int, help="crash: how many")
     group.addoption("--engine", action="store_true", help="crash: kill the Docker Engine, too")
@@ -56,8 +56,8 @@ def pytest_report_header(config):
 
 
 def interrupted(_number, _frame):
-    """A timeout of the whole run still removes the servers."""
-    # `timeout` may send it twice: the cleanup must not be interrupted.
+    """Servers are removed also if a timeout ends the whole run."""
+    # `timeout` may send the signal twice, which must not interrupt the cleanup.
     signal.signal(signal.SIGTERM, lambda *_: None)
     raise KeyboardInterrupt("SIGTERM")
 
@@ -67,13 +67,14 @@ def interrupted(_number, _frame):
 
 @pytest.fixture(scope="session")
 def report():
-    """A function that adds a line to the result of the test that runs."""
+    """A function that adds a line to the result of the running test."""
     return FIGURES.append
 
 
 @pytest.fixture(scope="session")
 def option(request):
-    """A function that returns an option, or the test's default."""
+    """A function that returns the value of an option, or the default that the test
+    gives."""
     def get(name, default=None):
         given = request.config.getoption(name)
         return default if given is None else given
@@ -88,7 +89,7 @@ def settings(request):
 
 @pytest.fixture(scope="module")
 def server(settings, report):
-    """A server that has started. It has to stop, and leave nothing behind."""
+    """A running server. When it stops at the end of the module, nothing may be left."""
     server = Server(settings=settings)
     try:
         report(f"the server is ready after {server.start():.0f} ms")
@@ -125,7 +126,8 @@ def database(request):
 
 
 def ordered_group(item):
-    """Node id of the module or class whose tests depend on each other."""
+    """The node id of the module or class with the mark `ordered` that contains the
+    test."""
     return next((node.nodeid for node, _ in item.iter_markers_with_node("ordered")), None)
 
 
@@ -150,8 +152,8 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_report_teststatus(report):
-    """With -v, the duration of each test and its figures, which are a section of a
-    failure."""
+    """With -v, each test is followed by its duration and its reported lines. A failure
+    shows these lines in a separate section instead."""
     if report.when != "call" or report.skipped:
         return None
     word = f"{report.outcome.upper()} ({report.duration:.1f} s)  "
@@ -162,8 +164,8 @@ def pytest_report_teststatus(report):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """The lines that `./x test` reads: what it has to repeat, and the counts. A
-    test whose fixtures fail has failed, and so has one that was skipped."""
+    """Prints the lines that `./x test` reads: the tests to repeat, and the counts. A
+    test that was skipped, or whose fixtures failed, counts as failed."""
     def seen(*results):
         # A report of a subtest has a context.
         return {(report.nodeid, getattr(getattr(report, "context", None), "msg", None))

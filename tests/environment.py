@@ -1,9 +1,10 @@
 """The environment of a black-box test: a server on a free port with its own
 state directory, and the unmodified clients. Python's standard library only.
 
-Environment: JEROBOAM_BIN (the server), JEROBOAM_VENV (with the OpenStack
-clients). Without them: target/debug/jeroboam and ~/.cache/jeroboam/venv.
-JEROBOAM_CONFIG: the servers' configuration file, if tests run concurrently.
+Environment variables: JEROBOAM_BIN (the server; by default target/debug/jeroboam),
+JEROBOAM_VENV (the virtual environment with the OpenStack clients; by default
+~/.cache/jeroboam/venv), and JEROBOAM_CONFIG (the configuration file of the servers,
+needed if tests run concurrently).
 """
 
 import json
@@ -21,7 +22,7 @@ CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.
 BIN = os.environ.get("JEROBOAM_BIN") or os.path.join(
     os.environ.get("CARGO_TARGET_DIR") or os.path.join(ROOT, "target"), "debug", "jeroboam")
 VENV = os.environ.get("JEROBOAM_VENV") or os.path.join(CACHE, "venv")
-# Settings of a test that may run concurrently with one in the default pool.
+# Settings for a test that may run at the same time as a test with the default pool.
 OWN_POOL = '[infra]\npool = "172.22.0.0/16"\n'
 KINDS = {
     "container": (["docker", "ps", "-a", "--format", "{{.Names}}"], ["docker", "rm", "-fv"]),
@@ -141,7 +142,8 @@ class Server:
         return path
 
     def start(self, seconds=30):
-        """Waits for `ready:`; returns the milliseconds that it took."""
+        """Starts the server and waits for its line `ready:`. Returns the milliseconds
+        that it took."""
         args = [self.bin, "serve", "--state-dir", self.state, "--listen", self.listen, *self.flags]
         if self.config:
             args += ["--config", self.config]
@@ -161,7 +163,7 @@ class Server:
             return None
 
         self.address = wait_for("the server's ready line", seconds, ready, 0.005)
-        # A restart takes the same port: clients keep their clouds.yaml.
+        # A restart uses the same port, so that the clouds.yaml of clients stays valid.
         self.listen = self.address.split("//")[1].rstrip("/")
         return (time.monotonic() - begun) * 1000
 
@@ -195,7 +197,7 @@ class Server:
         return run([self.bin, *args], env=dict(self.env, OS_CLOUD=cloud), timeout=timeout)
 
     def call(self, method, path, body=None, cloud="jeroboam-demo", headers=None, raw=None):
-        """One HTTP request with the cloud's token (None: without one)."""
+        """Sends one HTTP request with a token of the cloud; without a token if it is None."""
         send = {"OpenStack-API-Version": "container-infra latest", "Content-Type": "application/json"}
         if cloud:
             send["X-Auth-Token"] = self.token(cloud)
@@ -237,7 +239,7 @@ class Server:
         return found["username"], found["password"], found["project_name"]
 
     def status(self, cluster, cloud="jeroboam-demo"):
-        """Status and reason; `GONE` for a 404."""
+        """Status and reason of a cluster; `GONE` if the answer is 404."""
         got = self.magnum("GET", f"/clusters/{cluster}", cloud=cloud)
         if got.status == 404:
             return "GONE", ""
@@ -245,7 +247,8 @@ class Server:
         return got.body["status"], got.body["status_reason"]
 
     def until(self, cluster, wanted, seconds=120, cloud="jeroboam-demo"):
-        """Polls until one of the statuses; another final one is a failure."""
+        """Polls until the cluster has one of the statuses. Fails if it gets another status
+        that is a failure."""
         wanted = (wanted,) if isinstance(wanted, str) else wanted
 
         def probe():

@@ -1,5 +1,5 @@
-"""A simulated server whose nodes' agents run in one separate process, over real
-connections.
+"""A server with simulated nodes whose agents run in one separate process and use
+real connections.
 Needs: cargo build -p jeroboam --example idle_agents, or IDLE_AGENTS."""
 
 import hashlib
@@ -25,7 +25,7 @@ def free_port():
 
 
 class Host(Simulated):
-    """A simulated server whose nodes' agents may be played by others."""
+    """A server with simulated nodes, whose agents can run outside of it."""
 
     def __init__(self):
         super().__init__()
@@ -43,7 +43,7 @@ class Host(Simulated):
         return got.body
 
     def seeds(self):
-        """What the nodes were given at their start."""
+        """The seed files of all nodes."""
         found = []
         for (spec,) in self.environment("SELECT spec FROM sim_container"):
             files = json.loads(spec)["files"]
@@ -51,9 +51,9 @@ class Host(Simulated):
         return found
 
     def copy(self, seeds, times):
-        """As many clusters more, by rows beside those of the made ones: to
-        make ten thousand nodes takes longer than to look at them. Of a copy
-        the join secrets are not published yet. Their seeds."""
+        """Copies the rows of all clusters `times` times, because the creation of ten
+        thousand nodes takes longer than the measurement. The join secrets of a copy
+        are not published yet. Returns the seeds of the copied nodes."""
         db = sqlite3.connect(os.path.join(self.state, "jeroboam.sqlite"))
         db.row_factory = sqlite3.Row
 
@@ -61,7 +61,7 @@ class Host(Simulated):
             row = dict(row, **change)
             db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
 
-        made = []
+        copied = []
         with db:
             clusters = db.execute("SELECT * FROM magnum_cluster").fetchall()
             nodes = {(n["cluster_id"], n["name"]): n for n in db.execute("SELECT * FROM magnum_node").fetchall()}
@@ -74,16 +74,16 @@ class Host(Simulated):
                     token = os.urandom(16).hex()
                     insert("magnum_node", nodes[seed["cluster"], seed["node"]], id=str(uuid.uuid4()), session_hash=None,
                            cluster_id=ids[seed["cluster"]], token_hash=hashlib.sha256(token.encode()).hexdigest())
-                    made.append(dict(seed, cluster=ids[seed["cluster"]], token=token))
+                    copied.append(dict(seed, cluster=ids[seed["cluster"]], token=token))
         db.close()
-        return made
+        return copied
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def watch(self, seconds):
-        """What the server does in so many seconds: percent of a processor,
-        statements."""
+        """Measures the server for that time. Returns its processor load in percent of
+        one core, and the number of statements."""
         cpu, queries, begun = self.cpu(), self.stats()["queries"], time.monotonic()
         time.sleep(seconds)
         took = time.monotonic() - begun

@@ -1,8 +1,8 @@
-"""A Kubernetes cluster from outside: kubectl, its pods, and a watch over a
-disruption budget. Python's standard library only.
+"""Access to a Kubernetes cluster from outside: kubectl, objects for tests, and a
+probe of the availability of a Deployment. Python's standard library only.
 
-Environment: KUBECTL (the client). Without it: the multi-call program that
-`jeroboam image build kubernetes` has left in its cache, or the one on the PATH."""
+The client is $KUBECTL; otherwise the multi-call program that `jeroboam image build
+kubernetes` has left in its cache; otherwise `kubectl` on the PATH."""
 
 import base64
 import glob
@@ -22,7 +22,8 @@ ECHO = "docker.io/jeroboam/echo:1"
 
 
 def client(directory):
-    """Path of a kubectl; a link in `directory` to what the cache has."""
+    """Path of the client. If it is the program in the cache, this is a link to it that
+    is created in `directory`."""
     cached = sorted(glob.glob(os.path.join(os.environ.get("JEROBOAM_CACHE") or CACHE, "kubernetes", "kube-*", "kube")))
     found = os.environ.get("KUBECTL") or (None if cached else shutil.which("kubectl"))
     if found:
@@ -57,18 +58,20 @@ class Kubectl:
         return {n["metadata"]["name"]: ready(n) for n in self.items("nodes")}
 
     def pods(self, label):
-        """Pods that run and are not on their way out, by name."""
+        """Pods that are Ready and are not being deleted, by name."""
         return {p["metadata"]["name"]: p for p in self.items("pods", "-l", label) if available(p)}
 
     def get(self, pod, host, times=1):
-        """What a pod reads of the echo service at an address or a name, a
-        word per time. The image's wget cannot look up ports: static glibc."""
+        """Calls the echo service at an address or a name `times` times from inside a
+        pod. Returns a word per answer. It uses nc, because wget in the image is
+        linked statically with glibc and cannot look up service names."""
         ask = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {host} 80 | tail -n 1"
         loop = f"i=0; while [ $i -lt {times} ]; do {ask}; i=$((i+1)); done"
         return self("exec", pod, "--", "timeout", "20", "sh", "-c", loop).ok().out.split()
 
     def api(self):
-        """Host and port of the API server, and a TLS context of the user."""
+        """Host and port of the API server, and a TLS context with the user's
+        certificate."""
         view = self("config", "view", "--raw", "-o", "json").json()
         cluster, user = view["clusters"][0]["cluster"], view["users"][0]["user"]
 
@@ -93,13 +96,14 @@ def available(pod):
 
 
 def deployment(name, replicas, **more):
-    """Echo pods that say when they are ready and spread over the nodes."""
+    """A Deployment of echo pods with a readiness probe, spread over the nodes."""
     labels = {"app": name}
     container = {"name": "echo", "image": ECHO, "imagePullPolicy": "IfNotPresent", "ports": [{"containerPort": 80}],
                  "readinessProbe": {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1}}
     spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
               "labelSelector": {"matchLabels": labels}}
-    # Their first process ignores TERM: it would take the whole grace.
+    # The first process of these pods ignores SIGTERM, so each deletion takes the whole
+    # grace period.
     pod = {"terminationGracePeriodSeconds": 2, "containers": [container], "topologySpreadConstraints": [spread]}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
             "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
@@ -180,7 +184,7 @@ class AvailabilityProbe:
 
 
 class Forward:
-    """`kubectl port-forward` while it is needed; `port` is the local one."""
+    """Runs `kubectl port-forward` inside a `with` block; `port` is the local port."""
 
     def __init__(self, kubectl, target, port):
         self.process = subprocess.Popen([kubectl.bin, "port-forward", target, f":{port}"], stdin=subprocess.DEVNULL,
@@ -205,7 +209,7 @@ class Forward:
 
 
 def containers(server):
-    """Ids of the containers of a server's nodes, by host name."""
+    """Names of the containers of a server's nodes, by host name."""
     ids = names("container", f"label=io.jeroboam.installation={server.installation()}")
     if not ids:
         return {}
@@ -214,7 +218,7 @@ def containers(server):
 
 
 def healthy(server, cluster, seconds):
-    """Waits for HEALTHY; the seconds that it took."""
+    """Waits until the cluster is HEALTHY. Returns the seconds that it took."""
     begun = time.monotonic()
 
     def probe():

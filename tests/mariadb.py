@@ -1,5 +1,5 @@
-"""A MariaDB of a test's own: in a temporary directory, on a free port of
-loopback, gone with the test."""
+"""A private MariaDB server for a test, in a temporary directory and on a free port of
+the loopback interface. It is removed when the test ends."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import tempfile
 
 from environment import Failed, run, wait_for
 
-# The kernel's queues for asynchronous writing are few.
+# The kernel limits the number of queues for asynchronous I/O.
 OPTIONS = ["--innodb-use-native-aio=0", "--innodb-buffer-pool-size=128M", "--bind-address=127.0.0.1",
            "--skip-name-resolve", "--max-connections=100"]
 

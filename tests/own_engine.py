@@ -68,8 +68,8 @@ def found(*how):
 
 
 def processes(directory):
-    """Ids of an engine's processes, then of the first ones of its containers:
-    children of the shims."""
+    """Ids of an engine's processes, followed by those of the first processes of its
+    containers, which are children of the shims."""
     own = found("-f", directory)
     return own + [pid for pid in found("-P", ",".join(map(str, own))) if pid not in own] if own else []
 
@@ -89,8 +89,8 @@ def system_call(function, *args):
 
 @contextlib.contextmanager
 def namespace():
-    """The calling thread and what it starts have a private network and private
-    mounts."""
+    """The calling thread and the processes that it starts have a private network and
+    private mounts inside the `with` block."""
     directory = os.getcwd()
     outside = [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net")]
     system_call(LIBC.unshare, CLONE_NEWNS | CLONE_NEWNET)
@@ -107,8 +107,8 @@ def namespace():
 
 @contextlib.contextmanager
 def private_engine(images):
-    """An engine in a separate namespace that has these images of the machine's
-    engine; every `docker` means it."""
+    """A private engine in a separate network namespace, with these images of the
+    machine's engine. Inside the `with` block every `docker` command uses it."""
     directory = tempfile.mkdtemp(prefix="jeroboam-engine-", dir="/var/tmp")
     engine = Engine(directory)
     archive = f"{directory}/images.tar"
@@ -123,7 +123,7 @@ def private_engine(images):
             finally:
                 engine.stop()
     finally:
-        # Processes and mounts that an interrupted engine has left.
+        # An engine that was killed leaves processes and mounts behind.
         kill(processes(directory))
         with open("/proc/mounts") as f:
             mounts = [line.split()[1] for line in f if line.split()[1].startswith(directory)]

@@ -1,5 +1,5 @@
-"""A PostgreSQL of a test's own: in a temporary directory, on a Unix socket
-and a free port of loopback, gone with the test."""
+"""A private PostgreSQL server for a test, in a temporary directory, on a Unix socket
+and on a free port of the loopback interface. It is removed when the test ends."""
 
 import glob
 import os
@@ -24,7 +24,7 @@ class Postgres:
         self.dir = tempfile.mkdtemp(prefix="jeroboam-pg-")
         self.prefix = []
         if os.geteuid() == 0:
-            # The server refuses to run as root.
+            # PostgreSQL refuses to run as root.
             user = pwd.getpwnam("postgres")
             os.chown(self.dir, user.pw_uid, user.pw_gid)
             self.prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
@@ -53,7 +53,7 @@ class Postgres:
         return f"postgres://jeroboam@127.0.0.1:{self.port}/{name}"
 
     def size(self, url):
-        """Bytes."""
+        """The size of the database in bytes."""
         name = url.rsplit("/", 1)[1]
         return int(self.ask(f"SELECT pg_database_size('{name}')", "postgres"))
 

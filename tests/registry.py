@@ -1,6 +1,7 @@
-"""A registry that answers for another: it gives out the images of an archive
-in `docker save` form, uncompressed. No authentication;
-it listens only on the given address. Python's standard library only."""
+"""An image registry for tests that replaces another one. It serves the images
+of an uncompressed archive in the format of `docker save`. It needs no
+authentication and listens only on the given address. Python's standard library
+only."""
 
 import hashlib
 import http.server
@@ -14,23 +15,24 @@ CHUNK = 1 << 20
 
 
 class Registry:
-    """Serves from `start` to `stop`; `asked` counts the pulls by image."""
+    """Serves from `start` to `stop`; `pulls` counts the requests for a manifest of each
+    image."""
 
     def __init__(self, archive):
-        self.archive, self.blobs, self.manifests, self.asked = archive, {}, {}, {}
+        self.archive, self.blobs, self.manifests, self.pulls = archive, {}, {}, {}
         self.server = None
         with tarfile.open(archive) as tar:
             members = {m.name.removeprefix("./"): m for m in tar}
             for image in json.load(tar.extractfile(members["manifest.json"])):
-                def part(name, kind):
-                    # These archives name their parts by their digests.
+                def descriptor(name, kind):
+                    # In such an archive, the names of files contain their digests.
                     digest, m = "sha256:" + name.split(".")[0], members[name]
                     self.blobs[digest] = (m.offset_data, m.size)
                     return {"mediaType": f"{OCI}.{kind}", "digest": digest, "size": m.size}
 
                 body = json.dumps({
-                    "schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json", "config": part(image["Config"], "config.v1+json"),
-                    "layers": [part(name, "layer.v1.tar") for name in image["Layers"]]}).encode()
+                    "schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json", "config": descriptor(image["Config"], "config.v1+json"),
+                    "layers": [descriptor(name, "layer.v1.tar") for name in image["Layers"]]}).encode()
                 for tag in image["RepoTags"]:
                     name, version = tag.split("/", 1)[1].rsplit(":", 1)
                     for reference in (version, "sha256:" + hashlib.sha256(body).hexdigest()):
@@ -65,19 +67,19 @@ class Registry:
     def answer(self, request):
         path = request.path.split("?")[0]
         if path == "/v2/":
-            return self.give(request, 200, b"{}", "application/json")
+            return self.respond(request, 200, b"{}", "application/json")
         found = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/([^/]+)", path)
         if found and found.group(2) == "manifests":
             body = self.manifests.get((found.group(1), found.group(3)))
             if body:
-                self.asked[found.group(1)] = self.asked.get(found.group(1), 0) + 1
-                return self.give(request, 200, body, f"{OCI}.manifest.v1+json")
+                self.pulls[found.group(1)] = self.pulls.get(found.group(1), 0) + 1
+                return self.respond(request, 200, body, f"{OCI}.manifest.v1+json")
         elif found and found.group(3) in self.blobs:
             return self.blob(request, *self.blobs[found.group(3)])
-        return self.give(request, 404, b'{"errors":[{"code":"NOT_FOUND"}]}', "application/json")
+        return self.respond(request, 404, b'{"errors":[{"code":"NOT_FOUND"}]}', "application/json")
 
     @staticmethod
-    def give(request, status, body, kind):
+    def respond(request, status, body, kind):
         request.send_response(status)
         request.send_header("Content-Type", kind)
         request.send_header("Content-Length", str(len(body)))
@@ -88,7 +90,7 @@ class Registry:
             request.wfile.write(body)
 
     def blob(self, request, offset, size):
-        """Whole, or from the byte on that a `Range` names."""
+        """Sends the whole blob, or the part of it that the header `Range` requests."""
         begin = 0
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range") or "")
         if wanted and int(wanted.group(1)) < size:

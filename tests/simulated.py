@@ -1,5 +1,5 @@
-"""Servers with simulated nodes: they share a simulator and a database if they
-are to."""
+"""Servers with simulated nodes. Several of them can share a simulator and a
+database."""
 
 import contextlib
 import os
@@ -43,17 +43,17 @@ class Simulated(Server):
             db.close()
 
     def break_next(self, message):
-        """The next container that starts fails; a repeat does not help."""
+        """The next start of a container fails with this message, and is not repeated."""
         self.environment("INSERT INTO sim_fault (id, step, name, transient, message, times) VALUES (?, 'Start', '', 0, ?, 1)",
                    os.urandom(16).hex(), message)
 
     def memory(self):
-        """Resident, in KiB."""
+        """Resident memory of the server in KiB."""
         with open(f"/proc/{self.process.pid}/status") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
 
     def cpu(self):
-        """Seconds of processor time since the start."""
+        """Seconds of processor time that the server has used since its start."""
         with open(f"/proc/{self.process.pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -62,7 +62,7 @@ class Simulated(Server):
         return self.call("GET", "/jeroboam/v1/stats", cloud="jeroboam").body["queries"]
 
     def commits(self):
-        """As the figures say; none from a server without figures."""
+        """The number of commits in `/metrics`; None if the release has no `/metrics`."""
         with contextlib.suppress(OSError, Failed):
             for line in self.call("GET", "/metrics", cloud=None).raw.decode().splitlines():
                 if line.startswith("jeroboam_db_commits_total "):
@@ -75,8 +75,8 @@ class Simulated(Server):
 
 
 def create(servers, count, workers, callers=8):
-    """Creates the clusters on the servers in turn; seconds until all were
-    accepted. A server that dies meanwhile loses its calls to the others."""
+    """Creates clusters through the servers in turn. Returns the seconds until all
+    requests were accepted. Fails if a request fails."""
     at, lock, wrong = iter(range(count)), threading.Lock(), []
 
     def work():
@@ -104,7 +104,7 @@ def create(servers, count, workers, callers=8):
 
 
 def statuses(server):
-    """How many clusters have which status."""
+    """The number of clusters by status."""
     count, marker = {}, ""
     while True:
         got = server.magnum("GET", f"/clusters?limit=1000{marker}")
@@ -118,7 +118,7 @@ def statuses(server):
 
 
 def complete(server, count, seconds):
-    """Until all clusters are CREATE_COMPLETE; none may fail."""
+    """Waits until all clusters are CREATE_COMPLETE; none may fail."""
     shown = [time.monotonic()]
 
     def probe():
@@ -131,7 +131,7 @@ def complete(server, count, seconds):
             shown[0] = time.monotonic()
             print(f"        {seen}")
         return seen.get("CREATE_COMPLETE", 0) == count
-    # To list many clusters costs what their making is measured by.
+    # Frequent lists of many clusters would distort the measurement of their creation.
     wait_for(f"{count} clusters complete", seconds, probe, 0.25 if count <= 100 else 1)
 
 

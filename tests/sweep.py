@@ -21,7 +21,8 @@ STATES = ("jeroboam-test-*", "jeroboam-home-*/.local/share/jeroboam")
 
 
 def held(state):
-    """Whether a server has its lock, or is about to take it."""
+    """Whether a server holds the lock of this state directory. A recent directory without
+    a lock file counts as held, because its server may be about to create the file."""
     try:
         with open(os.path.join(state, "lock"), "r+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

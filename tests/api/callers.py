@@ -1,4 +1,4 @@
-"""Callers with different rights, on a server with a simulated engine."""
+"""Callers with different roles, for a server with a simulated engine."""
 
 import uuid
 
@@ -12,7 +12,7 @@ DOMAIN = {"id": "default"}
 
 
 class Callers:
-    """A server with users of every kind and what they act on."""
+    """A server with a user for each persona, and the objects on which they act."""
 
     def __init__(self, server):
         self.server = server
@@ -24,7 +24,7 @@ class Callers:
         for name, project in (("reader", self.home), ("member", self.home), ("manager", self.home),
                               ("admin", self.home), ("foreign", self.other)):
             role = "member" if name == "foreign" else name
-            # A new installation has a user admin.
+            # A new installation already has a user named `admin`.
             user = "administrator" if name == "admin" else name
             self.users[name] = self.user(user)
             self.grant(f"projects/{project}", self.users[name], role)
@@ -100,7 +100,7 @@ class Callers:
         return self.made("/container-infra/v1/clustertemplates", body, "uuid", token=self.tokens["member"])
 
     def cluster(self):
-        """A cluster of the member that is complete."""
+        """Creates a cluster as the member and waits until it is complete."""
         body = {"name": self.name("cluster"), "cluster_template_id": self.template(), "node_count": 1}
         made = self.made("/container-infra/v1/clusters", body, "uuid", token=self.tokens["member"])
         self.server.until(made, "CREATE_COMPLETE", 60, cloud="jeroboam")

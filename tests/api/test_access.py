@@ -1,9 +1,9 @@
-"""The endpoint matrix: each route of the API documents is called by each kind
-of caller, and the status is compared with access.tsv. A route without a row in
-SAMPLES, or a caller who may do something else than before, fails.
+"""The endpoint matrix: each persona calls each route of the OpenAPI document, and the
+status is compared with access.tsv. The test fails if a route has no row in SAMPLES, or
+if a status differs from the recorded one.
 
-After a deliberate change: pytest tests/api/test_access.py --update-golden, and
-read the difference."""
+After a deliberate change run pytest tests/api/test_access.py --update-golden, and
+review the difference."""
 
 import os
 import re
@@ -15,7 +15,7 @@ NOUNS = {"users": "user", "projects": "project", "domains": "domain", "roles": "
 
 
 def existing(*params, body=None):
-    """Objects that the call leaves as they are: made once."""
+    """Objects that the call does not change; they are created once for all callers."""
     made = {}
 
     def sample(callers):
@@ -26,7 +26,7 @@ def existing(*params, body=None):
 
 
 def fresh(*params, body=None):
-    """Objects that the call changes or deletes: made for each caller."""
+    """Objects that the call changes or deletes; they are created for each caller."""
     def sample(callers):
         return [param(callers) if callable(param) else param for param in params], \
             body(callers) if callable(body) else body
@@ -102,7 +102,7 @@ def certificate_body(callers):
     return {"cluster_uuid": shared_cluster(callers), "csr": "not a request"}
 
 
-# What a call of each route needs: values of the path in order, and a body.
+# For each route, the values of the parameters of its path, in order, and a body.
 SAMPLES = {
     "GET /healthz": existing(),
     "GET /metrics": existing(),
@@ -232,7 +232,7 @@ def read_golden():
 
 
 def test_every_route_answers_every_caller_as_recorded(callers, request):
-    """Statuses of all routes for all callers."""
+    """The statuses of all routes for all personas equal the recorded ones."""
     seen = {}
     missing = []
     for method, _, template in sorted(routes(callers), key=lambda r: (r[1], r[0])):
@@ -260,8 +260,8 @@ def test_every_route_answers_every_caller_as_recorded(callers, request):
 
 
 def test_access_follows_from_the_documents(callers):
-    """Public routes are the only ones without a token; no user of another
-    project changes or sees an object of this one."""
+    """Only public routes can be called without a token, and a user of another project
+    neither sees nor changes an object of this one."""
     document = callers.server.call("GET", "/openapi.json", cloud=None).body
     golden = read_golden()
     column = {name: i for i, name in enumerate(PERSONAS)}

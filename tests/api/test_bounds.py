@@ -1,4 +1,4 @@
-"""What one caller may use of a server, and lists: pages, links and filters."""
+"""Limits on the resources that one caller can use, and lists: pages, links, filters."""
 
 import json
 import threading
@@ -67,7 +67,7 @@ def test_links_of_a_page_keep_the_query(callers, noun, query):
     path, pages = f"{IDENTITY}/{noun}?limit=1&{query}", 0
     first = callers.ask("GET", path)
     if first.status == 400:
-        # Keystone has this parameter nowhere, or not for these: it is not ignored.
+        # Keystone does not have this parameter for this list; it is refused, not ignored.
         assert query.split("=")[0] in first.raw.decode()
         return
     links = first.body["links"]

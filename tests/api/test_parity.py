@@ -1,6 +1,6 @@
-"""docs/parity: one table of routes for each service, made from the API
-documents. After a change of routes: pytest tests/api/test_parity.py
---update-golden."""
+"""Compares docs/parity, which contains a table of routes for each service, with the
+OpenAPI document of the server. After a change of routes run pytest
+tests/api/test_parity.py --update-golden."""
 
 import os
 

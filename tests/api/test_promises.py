@@ -1,4 +1,4 @@
-"""What the API promises: each test is a fault that an earlier release had."""
+"""Promises of the API. Each test reproduces a defect that an earlier release had."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def test_the_catalogue_needs_a_scope(callers):
     assert got.status == 403
 
 
-# What is accepted is enforced or refused.
+# Options with a security meaning: each is enforced or refused.
 
 @pytest.mark.parametrize("options", [
     {"multi_factor_auth_enabled": True}, {"multi_factor_auth_rules": [["totp"]]},
@@ -126,11 +126,11 @@ def test_labels_that_would_protect_but_do_not_are_refused(callers, label, value)
     body = {"name": callers.name("template"), "coe": "kubernetes", "image_id": "kubernetes",
             "external_network_id": "public", "keypair_id": "default", "labels": {label: value}}
     got = callers.ask("POST", f"{MAGNUM}/clustertemplates", body, token=callers.tokens["member"])
-    # The simulated engine has no image for Kubernetes: the labels are checked first.
+    # The simulated engine has no Kubernetes image, but labels are checked before images.
     assert got.status == 400 and label in got.detail, f"{got.status} {got.detail}"
 
 
-# Ranges of tenants.
+# Ranges that tenants choose.
 
 @pytest.mark.parametrize("cidr", [
     "8.8.8.0/24", "127.0.0.0/8", "169.254.169.0/24", "172.16.0.0/12", "0.0.0.0/8", "224.0.0.0/4",
@@ -277,7 +277,7 @@ def test_a_key_that_others_can_read_is_refused():
         server.start()
         server.stop()
         key = os.path.join(server.state, "keys", "fernet", "0")
-        # A folder above it that is closed protects it, too.
+        # A directory above the key that others cannot enter would protect it as well.
         folders = [server.state, os.path.join(server.state, "keys"), os.path.dirname(key)]
         for path, mode in [*((folder, 0o755) for folder in folders), (key, 0o644)]:
             os.chmod(path, mode)

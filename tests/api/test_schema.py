@@ -8,8 +8,8 @@ import pytest
 from environment import VENV
 
 CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schemathesis.toml")
-# What an administrator does to users, projects and domains may end the token of
-# the run, so it is generated after all else.
+# Requests of an administrator for users, projects and domains may revoke the token
+# with which the test runs, so they are generated in a separate run after the others.
 OWN = r"^/identity/v3/((users|projects|domains|system)/|auth/tokens)"
 
 
@@ -23,7 +23,7 @@ def test_generated_requests(callers, persona, only, request, tmp_path):
             "--max-examples", str(cases),
             "--no-color", "--seed", "2026", "-H", f"X-Auth-Token: {callers.tokens[persona]}",
             "-H", "OpenStack-API-Version: container-infra latest", *only]
-    # It keeps its cache in the working directory.
+    # schemathesis writes its cache into the working directory.
     done = subprocess.run(args, capture_output=True, text=True, timeout=900, cwd=tmp_path)
     print(done.stdout[-6000:])
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

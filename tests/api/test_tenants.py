@@ -1,5 +1,6 @@
-"""What tenants see of each other and what they may do on the host: each test is
-a fault that an earlier release had, or a promise of the operator guide."""
+"""What tenants see of each other, and what they may do on the host. Each test
+reproduces a defect that an earlier release had, or checks a promise of the operator
+guide."""
 
 import os
 import subprocess
@@ -103,7 +104,8 @@ def test_a_range_of_another_tenant_is_refused_at_once_and_not_described(callers)
 
 @pytest.mark.parametrize("cidr", ["10.77.5.0/24", "192.168.0.0/21", "172.16.0.0/16"])
 def test_no_project_takes_the_ranges_that_others_need(callers, cidr):
-    """The first is in the pool that the server chooses from, the others are large."""
+    """The first range is in the pool from which the server allocates; the others are
+    larger than a cluster may have."""
     member = callers.tokens["member"]
     body = {"name": "taker", "cluster_template_id": template(callers, member), "node_count": 1,
             "labels": {"fixed_subnet_cidr": cidr}}

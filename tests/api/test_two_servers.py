@@ -1,5 +1,6 @@
-"""Two servers on one PostgreSQL: what one of them changes holds at the other
-at once."""
+"""Two servers on one PostgreSQL database: a change by one server takes effect on the
+other immediately. Values with NUL characters, which PostgreSQL cannot store, are
+refused."""
 
 import pytest
 from callers import SETTINGS, Callers

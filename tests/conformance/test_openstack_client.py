@@ -1,6 +1,6 @@
 """The unmodified `openstack` client (python-openstackclient and
 python-magnumclient from PyPI) against a private server, on a real Docker
-Engine. Texts of errors are Magnum's."""
+Engine. The expected texts of errors are those of Magnum."""
 
 import os
 import re
@@ -49,7 +49,7 @@ def client(server):
 
 
 def test_both_clouds_log_in(client):
-    """The clouds of clouds.yaml."""
+    """Both clouds of clouds.yaml."""
     for cloud in ("jeroboam", "jeroboam-demo"):
         token = client.s.openstack("token", "issue", "-f", "json", cloud=cloud).json()
         expect(token["id"] and token["project_id"], f"token issue: {token}")
@@ -217,7 +217,7 @@ def test_another_project_does_not_see_it(client):
 
 
 def test_its_template_cannot_be_deleted(client):
-    # The client prints the refusal and still ends with 0.
+    # The client prints the refusal, but its exit status is 0.
     said = client.s.openstack(*TEMPLATE, "delete", "t1").text
     expect("is referenced by one or multiple clusters" in said and "400" in said, said)
     client.s.openstack(*TEMPLATE, "show", "t1").ok()
@@ -269,7 +269,7 @@ def test_ca_show_and_sign(client):
 
 
 def test_ca_rotate(client):
-    """New certificates work, and tasks stay."""
+    """New certificates work, and tasks are not moved."""
     before = client.running("hello", 3)
     old = client.s.openstack("coe", "ca", "show", "c1").ok().out
     client.s.openstack("coe", "ca", "rotate", "c1").ok()

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The floor: a Kubernetes of one master and N workers by hand, everything in
-parallel, with the image, flags and limits of the server's clusters. Prints
-the milliseconds from the first `docker create` until all nodes are Ready, and
-until the cluster's DNS has a ready pod.  floor_kubernetes.py [N]
+"""Creates a Kubernetes cluster of one master and N workers without the server, with as
+many steps in parallel as possible, and with the image, flags and limits of the server's
+clusters. The time that this takes is the lower bound with which the server is compared.
+Prints the milliseconds from the first `docker create` until all nodes are Ready, and
+until the cluster's DNS has a ready pod. Usage: floor_kubernetes.py [N]
 
-The certificates are made before the clock starts."""
+The certificates are created before the measurement starts."""
 
 import io
 import json
@@ -72,7 +73,7 @@ def sh(*args, data=None):
 
 
 class Authority:
-    """A CA and its leaves, by openssl."""
+    """A CA and the certificates that it signs, created with openssl."""
 
     def __init__(self, dir_, name):
         self.dir, self.name, self.serial = dir_, name, 0
@@ -114,7 +115,8 @@ def certificates(dir_):
 
 
 def golden(name, i):
-    """Flags and files of the agent, with this node's names put in."""
+    """A golden file of the agent with flags or files, changed to the names and
+    addresses of this node."""
     with open(os.path.join(GOLDEN, name)) as f:
         text = f.read()
     old = "k-master-0" if name.startswith("master") else "k-node-0"

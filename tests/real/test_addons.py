@@ -1,6 +1,6 @@
-"""Add-ons by label, on a real Docker Engine with the unmodified `openstack`
-and `kubectl` clients: metrics-server, Prometheus with its exporters, the
-ingress controller if the node image contains it; missing images are reported."""
+"""Add-ons that labels request, on a real Docker Engine with the unmodified `openstack`
+and `kubectl` clients: metrics-server, Prometheus with its exporters, and the ingress
+controller if the node image contains it. Missing images are reported."""
 
 import time
 import urllib.parse
@@ -27,7 +27,8 @@ class Cluster:
         return {a["name"]: (a["state"], a["reason"]) for a in listed}
 
     def become(self, wanted, seconds):
-        """Waits until add-ons are in these states; how they are then."""
+        """Waits until these add-ons have these states. Returns the states and reasons of
+        all add-ons."""
         def probe():
             now = self.addons()
             if all(now.get(name, ("", ""))[0] == state for name, state in wanted.items()):
@@ -61,7 +62,7 @@ def test_cluster_with_addons(cluster, report):
 
 
 def test_missing_parts_of_the_node_image_are_reported(cluster, report):
-    """Reported, although the cluster is complete and healthy."""
+    """The cluster is complete and healthy nevertheless."""
     now = cluster.become({"dashboard": "failed"}, 10)
     expect(f"label kube_dashboard_enabled: {ABSENT} dashboard" in now["dashboard"][1], str(now))
     expect("autoscaler" not in now, f"it was not requested: {now}")
@@ -74,13 +75,14 @@ def test_missing_parts_of_the_node_image_are_reported(cluster, report):
 
 
 def test_metrics_server_and_monitoring_are_ready(cluster, report):
-    """metrics-server was not requested: it is Magnum's default."""
+    """metrics-server was not requested by a label, but is on by default, as in Magnum."""
     now = cluster.become({"coredns": "ready", "metrics-server": "ready", "monitoring": "ready"}, 180)
     report(f"{time.monotonic() - cluster.complete:.1f} s after CREATE_COMPLETE: {now}")
 
 
 def test_top_nodes_and_pods(cluster, report):
-    """Figures need two scrapes, 15 s apart."""
+    """There are no figures before the second scrape, which follows the first after
+    15 s."""
     def nodes():
         rows = [line.split() for line in cluster.kubectl("top", "nodes", "--no-headers").ok().out.splitlines()]
         known = [r for r in rows if r[1].endswith("m") and r[3].endswith("Mi") and r[3] != "0Mi"]
@@ -95,7 +97,7 @@ def test_top_nodes_and_pods(cluster, report):
 
 
 def test_metrics_server_verifies_and_is_verified(cluster):
-    """Neither side of metrics-server takes what it cannot verify."""
+    """The API server verifies metrics-server, and metrics-server verifies the kubelets."""
     service = cluster.kubectl("get", "apiservice", "v1beta1.metrics.k8s.io", "-o", "json").json()["spec"]
     expect(service.get("caBundle") and not service.get("insecureSkipTLSVerify"), str(service))
     made = cluster.kubectl("-n", "kube-system", "get", "deployment", "metrics-server", "-o", "json").json()
@@ -127,7 +129,7 @@ def test_prometheus_reaches_every_target(cluster, report):
 
 
 def test_ingress_answers(cluster, report):
-    """If the image contains Traefik; otherwise its absence is reported."""
+    """Without Traefik in the node image, its absence is reported instead."""
     state, reason = cluster.addons()["ingress"]
     if state == "failed":
         expect(reason == f"label ingress_controller: {ABSENT} traefik", reason)
@@ -153,8 +155,8 @@ def test_ingress_answers(cluster, report):
 
 
 def test_broken_addon_is_reported_and_repaired(cluster, report):
-    """A broken one says why; the master's next start applies it again,
-    and leaves alone what is as it should be."""
+    """The state of a broken add-on contains the reason. At its next start the master
+    applies the add-on again, and does not change objects that are unchanged."""
     def marks():
         kept = cluster.kubectl("-n", "kube-system", "get", "secret/metrics-server-tls", "deployment/metrics-server",
                                "-o", "jsonpath={range .items[*]}{.metadata.uid} {.metadata.generation};{end}")

@@ -1,14 +1,14 @@
 """The Kubernetes project's own conformance tests on a cluster that our server
 makes: 1 master and 2 workers, with the unmodified `openstack` client.
 
-without option    all 446, the serial ones last; most of an hour
---sample          some quick ones of every group; 3 minutes
---focus RE        those whose names match
---report FILE     of all: writes the page of results as well; tests/conformance_page.py
-                  writes it from files of earlier runs
+without option    runs all 446 tests, the serial ones last; takes most of an hour
+--sample          runs some quick tests of every group; takes 3 minutes
+--focus RE        runs the tests whose names match
+--report FILE     also writes the page of results, if all tests are run;
+                  tests/conformance_page.py writes it from the files of earlier runs
 
-The tests, the program that runs them and the images that they use come from
-images/conformance/build.sh. Every verdict is appended to a file as it falls."""
+images/conformance/build.sh builds the tests, the program that runs them and the images
+that they use. Every verdict is appended to a file as soon as it is known."""
 
 import json
 import os
@@ -38,12 +38,12 @@ CERTS = "/etc/containerd/certs.d"
 DELIMITER = "-" * 30
 VERDICT = re.compile(r"(?:• |S |P )?(?:\[(\w+)\] )?\[([0-9.]+) seconds\]$")
 NODE = re.compile(r"\[(?:It|BeforeEach|JustBeforeEach|AfterEach|JustAfterEach|DeferCleanup[^]]*)\] ?")
-# Of every group some that end within seconds and wait for nothing.
+# Names of tests of every group that end within seconds.
 SAMPLE = os.path.join(ROOT, "images", "conformance", "sample.txt")
 
 
 class Reader:
-    """Reads what ginkgo prints and writes down each verdict."""
+    """Parses the output of ginkgo and appends each verdict to the file of results."""
 
     def __init__(self, known, results):
         self.known, self.results = known, results
@@ -71,8 +71,8 @@ class Reader:
 
     @staticmethod
     def reason(block, state):
-        """The words of the failure: the last block that begins with the
-        state, up to where it says where it was."""
+        """The text of the failure: the last block that begins with the state, without
+        the lines about its position in the source."""
         begins = [i for i, t in enumerate(block) if t.strip().startswith(f"[{state.upper()}] ")
                   and not t.strip().startswith(f"[{state.upper()}] in [")]
         words = []
@@ -119,7 +119,7 @@ class Cluster:
         return found
 
     def tests(self, reader, focus, skip, procs, limit):
-        """Runs what matches."""
+        """Runs the tests that match."""
         args = [os.path.join(self.tools, "ginkgo"), "-v", "--no-color", f"--procs={procs}", f"--timeout={limit}s",
                 *[f"--focus={f}" for f in focus], *[f"--skip={s}" for s in skip],
                 os.path.join(self.tools, "e2e.test"), "--", "--provider=skeleton", f"--kubeconfig={self.kubectl.config}",
@@ -154,11 +154,12 @@ class Cluster:
 
 
 def wanted(option, known):
-    """Rounds of tests: their names, the arguments of ginkgo, and how many at once."""
+    """The rounds of tests. Each has the names of its tests, the patterns to focus and to
+    skip, the number of processes, and a limit in seconds."""
     def names(pattern):
         return [n for n in known if re.search(pattern, n)]
 
-    # Ginkgo prints otherwise where it has but one process.
+    # With a single process, ginkgo uses another output format.
     procs, limit = max(2, option("procs", 6)), int(option("limit", 3600))
     if option("sample"):
         with open(SAMPLE) as f:
@@ -170,14 +171,14 @@ def wanted(option, known):
     if focus:
         return [(names(focus), [focus], [], procs, limit)]
     parallel = (names(f"^(?!.*{SERIAL})"), [MARK], [SERIAL], procs, limit)
-    # Two processes, of which the tests use one.
+    # Serial tests use only one of the two processes, which the output format requires.
     serial = (names(SERIAL), [f"{SERIAL}.*{MARK}|{MARK}.*{SERIAL}"], [], 2, limit)
     return [parallel, serial]
 
 
 @pytest.fixture(scope="module")
 def results(option):
-    """The file of the verdicts."""
+    """Path of the file to which the verdicts are written."""
     part = option("sample") or option("focus")
     expect(not (part and option("report")), "--report needs all tests: conformance_page.py takes files of several runs")
     os.makedirs(os.path.join(HOME, "results"), exist_ok=True)
@@ -186,7 +187,8 @@ def results(option):
 
 @pytest.fixture(scope="module")
 def tools(report):
-    """The tests and their images, of the newest release that is known."""
+    """The directory with the tests and their images, for the newest release that the
+    recipe supports."""
     done = subprocess.run([os.path.join(ROOT, "images", "conformance", "build.sh")], stdout=subprocess.PIPE,
                           text=True, timeout=3600, check=False)
     expect(done.returncode == 0, f"images/conformance/build.sh ended with {done.returncode}")
@@ -221,9 +223,9 @@ def test_cluster_of_1_master_and_2_workers(cluster, report):
 
 
 def test_nodes_have_a_registry(cluster, option, report):
-    """A registry with the tests' images, which the nodes ask instead of
-    registry.k8s.io: that is not for a test machine to reach, and some
-    tests pull. They pull all of them before all tests, so that no test waits."""
+    """Nodes use a registry with the tests' images instead of registry.k8s.io, because
+    a test machine cannot reach the latter and some tests pull images. For a complete
+    run the nodes pull all images beforehand, so that no test waits for a pull."""
     containers = list(kube.containers(cluster.s).values())
     networks = json.loads(run(["docker", "inspect", containers[0]]).ok().out)[0]["NetworkSettings"]["Networks"]
     url = cluster.registry.start(next(iter(networks.values()))["Gateway"])
@@ -244,10 +246,11 @@ def test_nodes_have_a_registry(cluster, option, report):
     report(f"{url}; pulled by {len(pulls)} nodes")
 
 
-# Each round has a limit.
+# Each round has a separate limit.
 @pytest.mark.timeout(0)
 def test_conformance_tests_pass(cluster, results, option, report, subtests):
-    """Every test that was not skipped is a subtest; one without a verdict failed."""
+    """Every conformance test that is not skipped is a subtest. A test without a verdict
+    counts as failed."""
     report(f"results: {results}")
     known = cluster.listed()
     with open(results, "w") as f:

@@ -1,9 +1,9 @@
-"""Kills the server (SIGKILL) at moments of create, resize and delete that are
-drawn from a printed seed over the measured duration of each, starts it again,
-and wants: the operation complete, nothing left, nothing doubled. With --engine
-the Docker Engine is killed as well: each moment draws whether the server, dockerd,
-both, or dockerd with all containers die. The engine is then a private one in a
-network namespace. Options: --coe, --seed, --moments, --engine."""
+"""Kills the server (SIGKILL) during create, resize and delete, and starts it again. The
+moments are random within the measured duration of each operation; the seed is printed.
+Each operation must be completed, and no object may be left over or created twice. With
+--engine, a random choice decides for each moment whether the server, dockerd, both, or
+dockerd with all containers are killed; the engine is then a private one in a network
+namespace. Options: --coe, --seed, --moments, --engine."""
 
 import random
 import shutil
@@ -28,7 +28,7 @@ class Crashes:
     def __init__(self, server, coe, engine=None):
         self.s, self.coe, self.engine = server, coe, engine
         self.duration = {}
-        # Per number of workers, as a cluster without a crash has it.
+        # Number of volumes of a cluster by number of workers, from clusters without a crash.
         self.volumes = {}
         self.count = 0
 
@@ -55,7 +55,7 @@ class Crashes:
     # --- what must hold -----------------------------------------------------
 
     def settled(self, seconds=180):
-        """The final status after the restart."""
+        """Waits for a final status of the cluster and returns it with its reason."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             status, reason = self.s.status(self.uuid)
@@ -65,7 +65,8 @@ class Crashes:
         raise Failed(f"still {status} ({reason}) {seconds} s after the restart\n{self.s.log()}")
 
     def nodes_are(self, workers):
-        """One container per node, no more; and the API shows as many."""
+        """Expects exactly one container per node, as many addresses in the API, and nodes
+        that are all Ready."""
         shown = self.s.magnum("GET", f"/clusters/{self.uuid}").body
         expect(len(shown["node_addresses"]) == workers and len(shown["master_addresses"]) == 1,
                f"addresses: {shown['master_addresses']} {shown['node_addresses']}")
@@ -97,7 +98,7 @@ class Crashes:
             shutil.rmtree(directory, ignore_errors=True)
 
     def swarm_nodes(self):
-        """The same of a swarm, asked at its manager."""
+        """Whether each node of a swarm is Ready, by name, as its manager reports it."""
         manager = next(c for name, c in kube.containers(self.s).items() if "-master-" in name)
         said = run(["docker", "exec", manager, "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}}"]).ok()
         # A node that has just joined has no name yet.
@@ -140,12 +141,12 @@ class Crashes:
         return f"{got.body.get('status')} {max(last)[1] if last else 'no step yet'}"
 
     def die(self, victim, away):
-        """The victim is killed, is away for some seconds, and is started again."""
+        """Kills the victim and starts it again; an engine stays down for `away` seconds."""
         if "server" in victim:
             self.s.kill9()
         if "engine" in victim:
             self.engine.kill_all() if "containers" in victim else self.engine.die()
-            # How long the engine is away is a part of what was drawn.
+            # This pause is random, too.
             time.sleep(away)
             self.engine.start()
         if "server" in victim:
@@ -159,7 +160,7 @@ class Crashes:
         begun = time.monotonic()
         getattr(self, operation)()
         if moment > 0.05:
-            # The moment is the point of this test; nothing is waited for.
+            # This test needs a moment in time, not a state to wait for.
             time.sleep(max(0.0, begun + moment - 0.02 - time.monotonic()))
         hit = self.step()
         at = (time.monotonic() - begun) * 1000
@@ -173,7 +174,7 @@ class Crashes:
         return f"at {at:.0f} ms, {hit}: then {status} after {time.monotonic() - begun:.1f} s"
 
     def recover(self):
-        """The next crash needs an environment without remains of this one."""
+        """Cleans up after a failed test, so that the next one starts without clusters."""
         if not self.s.process or self.s.process.poll() is not None:
             self.s.start(60)
         self.clear()
@@ -187,7 +188,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="module")
 def engine(option):
-    """A private engine, if it is to be killed."""
+    """A private engine if --engine is given, else None."""
     if not option("engine"):
         yield None
         return
@@ -202,7 +203,7 @@ def settings(engine):
 
 @pytest.fixture(scope="module")
 def crashes(server, engine, option):
-    """The server, after each operation was measured without a crash."""
+    """The server, after the duration of each operation was measured without a crash."""
     got = server.magnum("POST", "/clustertemplates", dict(TEMPLATE, coe=option("coe"), image_id=option("coe")))
     expect(got.status == 201, f"{got.status} {got.detail}")
     crashes = Crashes(server, option("coe"), engine)

@@ -1,6 +1,6 @@
-"""The Docker Engine is stopped and started, in order or by SIGKILL.
-Each cluster is healthy again by itself, with the containers that it had. In a
-network namespace with a private engine, so that other tests are not affected."""
+"""The Docker Engine is stopped or killed, and started again. Each cluster becomes healthy
+again without intervention, with the same containers. The engine is a private one in a
+network namespace, so that other tests are not affected."""
 
 import json
 import time
@@ -14,7 +14,7 @@ COES = ("swarm", "kubernetes")
 
 
 class Clusters:
-    """One of each kind."""
+    """A cluster of each COE."""
 
     def __init__(self, server, engine):
         self.s, self.engine = server, engine
@@ -32,9 +32,10 @@ class Clusters:
         wait_for(f"{coe} HEALTHY", seconds, probe)
 
     def again(self, end):
-        """The engine ends so and is started; how long all took from then on."""
+        """Ends the engine by calling `end`, and starts it again. Returns how long it took
+        until the engine and all clusters worked again."""
         end()
-        # What is not known is not said to be lost.
+        # While the engine is down, nodes must not be reported as lost.
         for coe in COES:
             expect(self.s.status(self.made[coe])[0] == "CREATE_COMPLETE", f"{coe}: {self.s.status(self.made[coe])}")
         begun = time.monotonic()
@@ -50,7 +51,7 @@ class Clusters:
         return f"from its start on: {', '.join(took)}, asked inside {time.monotonic() - begun:.1f} s"
 
     def nodes(self):
-        """Asked inside of the clusters, not of us."""
+        """Waits until all nodes are Ready, as the clusters themselves report it."""
         hosts = {}
         for container in self.stood:
             hosts[run(["docker", "inspect", "-f", "{{.Config.Hostname}}", container]).ok().out.strip()] = container

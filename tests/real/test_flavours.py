@@ -1,10 +1,10 @@
-"""Images not built by Jeroboam: registration, refusals, and errors for missing
-images. No registry is used: the address of the named one refuses connections.
+"""Images that Jeroboam did not build: registration, refusals, and errors for missing
+images. No registry is used, because the address in the references refuses connections.
 
-JEROBOAM_KINDEST and JEROBOAM_K3S name images in the way of kindest/node and
-rancher/k3s that the engine holds: only then clusters are made of them. Where no
-registry is reachable stand_ins/build.sh makes some. The agent beside the server
-has to be linked statically for that."""
+JEROBOAM_KINDEST and JEROBOAM_K3S name images of the engine that work like kindest/node
+and rancher/k3s. Clusters are created only from these; stand_ins/build.sh builds such
+images without a registry. The agent in the directory of the server must then be linked
+statically."""
 
 import os
 import time
@@ -40,7 +40,8 @@ class Flavours:
         expect(not left and self.s.leaks() == [], f"left behind: {left} {self.s.leaks()}")
 
     def cluster(self, flavour, reference):
-        """A cluster of 1 and 1; the unmodified client's kubeconfig opens it."""
+        """Creates a cluster of one master and one worker, and opens it with the kubeconfig
+        of the unmodified client."""
         self.register(flavour, reference, "--flavour", flavour).ok()
         self.template(flavour, flavour, master_flavor_id="m1.medium")
         begun = time.monotonic()
@@ -58,7 +59,7 @@ class Flavours:
         return kubectl, took
 
     def kindest(self, reference):
-        """kubeadm, driven by our agent, makes a cluster of our CA."""
+        """Our agent runs kubeadm, which creates a cluster with our CA."""
         kubectl, took = self.cluster("kindest", reference)
         pods = {p["metadata"]["name"]: p["status"]["phase"] for p in kubectl.items("pods", "-n", "kube-system")}
         for part in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kube-proxy", "coredns"):
@@ -67,7 +68,7 @@ class Flavours:
         return f"complete after {took:.1f} s"
 
     def k3s(self, reference):
-        """k3s keeps its CA; both are handed out, clients of both are served."""
+        """k3s creates another CA. The API returns it together with the cluster's CA."""
         _, took = self.cluster("k3s", reference)
         pem = self.s.magnum("GET", f"/certificates/{self.s.magnum('GET', '/clusters/k3s').body['uuid']}").body["pem"]
         expect(pem.count("BEGIN CERTIFICATE") == 2, pem)
@@ -77,14 +78,14 @@ class Flavours:
         return names("container", f"label=io.jeroboam.installation={self.s.installation()}")
 
     def restarted(self, name):
-        """Nodes are Ready again by themselves; nothing is made a second time."""
+        """Restarts the containers and waits until both nodes are Ready again."""
         before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         for container in self.containers():
             run(["docker", "restart", container]).ok()
         kubectl = Kubectl(os.path.join(self.s.state, name))
 
         def back():
-            # The status of the previous kubelet is still stored.
+            # Until the new kubelet reports, the API shows the status from before the restart.
             fresh = [c for n in kubectl.items("nodes") for c in n["status"]["conditions"]
                      if c["type"] == "Ready" and c["status"] == "True" and c["lastHeartbeatTime"] >= before]
             return len(fresh) == 2
@@ -102,7 +103,8 @@ def flavours(server):
 
 
 def test_foreign_images_are_registered(flavours):
-    """A flavour is seen in the reference, or said; nothing else is taken."""
+    """The flavour is detected from the reference or given by a flag; other flavours are
+    refused."""
     said = flavours.register("mirrored", "registry.example.org/mirror/node:1", "--flavour", "k3s").ok()
     expect("flavour k3s" in said.out, said.text)
     flavours.register("odd", ABSENT, "--flavour", "minikube").refused(
@@ -121,7 +123,7 @@ def test_what_they_cannot_do_is_refused(flavours):
 
 
 def test_image_that_cannot_be_pulled(flavours, report):
-    """The cluster fails; the reason says what to pull."""
+    """The cluster fails, and the reason contains the command that pulls the image."""
     got = flavours.s.magnum("POST", "/clusters", {"name": "absent", "cluster_template_id": "kind"})
     expect(got.status == 202, f"create: {got.status} {got.detail}")
     begun = time.monotonic()
@@ -144,7 +146,7 @@ class TestKindest:
         report(flavours.kindest(KINDEST))
 
     def test_no_node_holds_a_key_of_a_ca(self, flavours):
-        """Certificates of ours open the API."""
+        """The CAs' keys stay on the server; nodes get only certificates."""
         for container in flavours.containers():
             found = run(["docker", "exec", container, "find", "/etc/kubernetes", "/var/lib/jeroboam", "-name", "*ca.key"]).ok()
             expect(found.out.strip() == "", f"{container} holds {found.out}")

@@ -1,6 +1,6 @@
-"""What root in a node can do to the host: tries the ways that are known, as root
-in a node of a swarm and of a Kubernetes cluster, and compares the result with the
-table in the operator guide. Every attempt is harmless (host_root.pl says how).
+"""What root in a node can do to the host. The test tries the known ways, as root in
+a worker of a swarm and of a Kubernetes cluster, and compares the result with the
+table in the operator guide. Every attempt is harmless (host_root.pl describes how).
 --update-golden writes the table into the guide."""
 
 import os
@@ -17,10 +17,10 @@ END = "<!-- End of the table of test_host_root.py -->"
 UNKNOWN = "not in the tested kernel"
 NONE = "no capability "
 RULES = "no device rule"
-# Key of the probe, what it tries, and what decides.
+# The key that host_root.pl prints, what is tried, and why it is possible or refused.
 WAYS = [
     ("core-pattern", "let the kernel run a program as root of the host (`kernel.core_pattern`)", "not namespaced"),
-    ("disk", "mount a disk that the host has mounted, and read a file of the host", "`SYS_ADMIN`; it is not opened again"),
+    ("disk", "mount a disk that the host has mounted, and read a file of the host", "`SYS_ADMIN`; from Linux 6.6 on, such a mount does not open the device, so no device rule applies"),
     ("socket-disk", "call the engine's API by its socket, through that mount", "`SYS_ADMIN`"),
     ("socket", "call the engine's API by a socket in the node", "not mounted"),
     ("handle", "open files of the host by handle", NONE + "`DAC_READ_SEARCH`"),
@@ -35,8 +35,8 @@ WAYS = [
     ("memory", "read the host's memory (`/dev/mem`)", RULES + ", " + NONE + "`SYS_RAWIO`"),
     ("ports", "use I/O ports (`/dev/port`)", RULES + ", " + NONE + "`SYS_RAWIO`"),
     ("iopl", "use I/O ports (`iopl`)", NONE + "`SYS_RAWIO`"),
-    ("disk-open", "read a disk of the host, mounted or not", RULES + "; see two rows below"),
-    ("loop", "make loop devices (`/dev/loop-control`)", RULES + "; see the next row"),
+    ("disk-open", "read a disk of the host, mounted or not", RULES + ", but a node can give itself one: see `devices.allow`"),
+    ("loop", "make loop devices (`/dev/loop-control`)", RULES + ", but a node can give itself one: see `devices.allow`"),
     ("rules", "give itself a device rule and open that device (cgroup v1, `devices.allow`)", "`SYS_ADMIN`; cgroups are writable"),
     ("sysctl", "change sysctls of the whole machine (`vm.swappiness`, `kernel.printk`)", "not namespaced"),
     ("sysfs", "change settings of the host's devices in `/sys`", "sysfs is writable"),
@@ -53,7 +53,7 @@ WAYS = [
 
 
 def guide_table():
-    """The block of the guide, and what it says of each way, by its text."""
+    """The table in the guide as text, and the result that it lists for each way."""
     with open(GUIDE) as f:
         text = f.read()
     expect(BEGIN in text and END in text, f"{GUIDE}: the marks of the table are missing")
@@ -63,9 +63,10 @@ def guide_table():
 
 
 def table(found, said, writing=False):
-    """A way that this machine does not have keeps what the guide says of it. That
-    a way was not in the tested kernel is true of the guide on any machine."""
-    lines = ["| what root in a node tries | | because |", "|---|---|---|"]
+    """The text of the table. A way that this machine does not support keeps the
+    result that the guide lists for it. A way that the guide lists as not in the
+    tested kernel keeps that, too, unless the table is written again."""
+    lines = ["| what root in a node tries | result | because |", "|---|---|---|"]
     for key, text, because in WAYS:
         kept = found[key] == "absent" or said.get(text) == UNKNOWN and not writing
         state = said.get(text, UNKNOWN) if kept else found[key]
@@ -79,14 +80,15 @@ class HostRoot:
         self.found = {}
 
     def nodes(self):
-        """Of each cluster a worker, by its engine's name for it."""
+        """Host name and container name of a worker of each cluster."""
         for name in names("container", f"label=io.jeroboam.installation={self.s.installation()}"):
             host = run(["docker", "inspect", "-f", "{{.Config.Hostname}}", name]).ok().out.strip()
             if "-node-" in host:
                 yield host, name
 
     def disk(self):
-        """A file on a disk of the host, as the probe's environment."""
+        """Creates a file on a disk of the host. Returns the file, which is deleted when it
+        is closed, and the variables that host_root.pl needs to look for it."""
         for directory in (self.s.state, os.path.expanduser("~"), "/var/tmp"):
             device = os.stat(directory).st_dev
             mount = mount_of(device, directory)
@@ -103,7 +105,8 @@ class HostRoot:
 
 
 def mount_of(device, path):
-    """The mount that shows a path: root in its file system, mount point, type."""
+    """The mount of the device through which the path is visible: the root of the
+    mount in its file system, its mount point, its type."""
     best = None
     with open("/proc/self/mountinfo") as f:
         for line in f:
@@ -138,7 +141,7 @@ def test_swarm_and_kubernetes_cluster(clusters):
 
 
 def test_every_cluster_shows_its_isolation_level(clusters):
-    """The level is on every cluster, where unmodified clients and ours look."""
+    """The API and our command line show it; unmodified clients ignore the field."""
     for coe in ("swarm", "kubernetes"):
         level = clusters.s.magnum("GET", f"/clusters/{coe}").body["isolation"]
         expect(level == "host-root", level)

@@ -1,6 +1,6 @@
-"""A Kubernetes cluster as its user sees it, with the unmodified `openstack`
-and `kubectl` clients on a real Docker Engine: pods, services, names, logs;
-resizes under a disruption budget; restarts and kills of its nodes."""
+"""A Kubernetes cluster from the view of its user, with the unmodified `openstack` and
+`kubectl` clients on a real Docker Engine: pods, services, names and logs; resizes with
+a PodDisruptionBudget; nodes that are restarted or killed."""
 
 import time
 
@@ -24,7 +24,7 @@ class Cluster:
         return got.body
 
     def pods(self, count=REPLICAS, seconds=60):
-        """The Deployment's pods, once so many are available."""
+        """Waits until this many pods of the Deployment are available, and returns them."""
         def probe():
             pods = self.kubectl.pods("app=web")
             return pods if len(pods) == count else None
@@ -86,7 +86,8 @@ class Cluster:
         return f"{count} workers after {took:.1f} s"
 
     def spread(self):
-        """Pods on every worker again; a rollout would count the old ones."""
+        """Distributes the pods over all workers by scaling to zero and back. A rollout
+        would not, because the scheduler would count the old pods as well."""
         for count in (0, REPLICAS):
             self.kubectl("scale", "deployment/web", f"--replicas={count}").ok()
             wait_for(f"{count} pods", 60, lambda c=count: len(self.kubectl.items("pods", "-l", "app=web")) == c, 0.2)
@@ -95,7 +96,8 @@ class Cluster:
         expect(on == workers, f"pods are on {on}, workers are {workers}")
 
     def reachable(self, seconds=90):
-        """Every pod from every node, by service, by name."""
+        """Expects that pods reach each other by address, by service and by name, and that
+        every node answers on the node port."""
         self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={seconds}s", timeout=seconds + 10).ok()
         self.pods(seconds=seconds)
         for probe in (self.pod_to_pod, self.cluster_ip, self.names, self.node_port):
@@ -128,7 +130,7 @@ def test_cluster_of_1_master_and_2_workers(cluster, report):
 def test_config_opens_the_cluster(cluster):
     out = cluster.s.openstack("coe", "cluster", "config", NAME, "--dir", cluster.dir).ok().out
     expect(f"KUBECONFIG={cluster.kubectl.config}" in out, out)
-    # Complete means Ready: nothing is waited for.
+    # In CREATE_COMPLETE all nodes are Ready already, so this does not wait.
     nodes = cluster.kubectl.nodes()
     expect(len(nodes) == 3 and all(nodes.values()), f"nodes: {nodes}")
 
@@ -204,8 +206,8 @@ def test_resizes_under_a_disruption_budget(cluster, report):
 
 
 def test_nodes_to_remove_are_removed(cluster, report):
-    """The oldest goes, by the id of its server as Magnum's client wants
-    it; then one by its name."""
+    """First the oldest worker is named by the id of its server, which is what Magnum's
+    client expects, and then another one by its name."""
     said = [cluster.resize(3)]
     before = kube.containers(cluster.s)
     workers = sorted(n for n in before if "master" not in n)
@@ -221,7 +223,8 @@ def test_nodes_to_remove_are_removed(cluster, report):
 
 
 def test_budget_that_forbids_everything_stops_a_resize(cluster, report):
-    """No pod may go: the resize fails, names both, and nothing changed."""
+    """The budget allows no eviction. The resize fails with the names of the pod and of
+    the budget, and changes nothing."""
     cluster.resize(3)
     cluster.spread()
     cluster.kubectl.apply(kube.budget("web", REPLICAS))
@@ -251,7 +254,7 @@ def test_resize_works_afterwards(cluster, report):
 
 
 def test_dead_worker_is_removed(cluster, report):
-    """Its pods cannot end; they are not waited for."""
+    """The pods of a dead worker cannot end, so the drain does not wait for them."""
     cluster.spread()
     worker, container = sorted((n, c) for n, c in kube.containers(cluster.s).items() if "master" not in n)[0]
     run(["docker", "kill", container]).ok()

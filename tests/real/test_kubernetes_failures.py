@@ -1,6 +1,6 @@
-"""Workers that cannot start: for each cause the cluster fails within a
-deadline, the reason names node, step, last output and the remedy, and the
-cluster can be deleted."""
+"""Nodes that cannot start. For each cause the cluster fails within a deadline, the
+reason contains the node, the step, its last output and the remedy, and the cluster can
+be deleted."""
 
 import glob
 import os
@@ -13,16 +13,18 @@ from environment import expect, run
 
 pytestmark = pytest.mark.engine
 DEADLINE = 90
-# The name of a node shows its role; the other nodes of the cluster are healthy.
+# The script has an effect only on nodes whose host name contains `where`, so the other
+# nodes of the cluster are healthy.
 ONLY = '#!/bin/sh\ncase "$(hostname)" in\n*{where}*) {what} ;;\nesac\n{then}\n'
 CAUSES = [
-    # Image, path that is replaced, script, what the node is.
+    # Suffix of the image, program that is replaced, part of the host names of the affected
+    # nodes, command that fails, and command that runs the original program.
     ("broken", "/usr/local/bin/kubelet", "node-", 'echo "kubelet: cannot load its library libfrost.so.1" >&2; exit 127',
      'exec /usr/local/libexec/kubelet "$@"'),
     ("taken", "/usr/bin/tini", "node-", "socat TCP-LISTEN:10250,fork,reuseaddr SYSTEM:true &", 'exec /usr/local/libexec/tini "$@"'),
     ("master-taken", "/usr/bin/tini", "master", "socat TCP-LISTEN:6443,fork,reuseaddr SYSTEM:true &",
      'exec /usr/local/libexec/tini "$@"'),
-    # A file in memory that leaves the node less than its programs take.
+    # A file in memory that leaves less memory than the programs of a node need.
     ("hungry", "/usr/bin/tini", "node-", "head -c 235M /dev/zero > /run/ballast", 'exec /usr/local/libexec/tini "$@"'),
     ("absent", "/usr/local/bin/jeroboam-node", "node-", 'echo "jeroboam-node: not for this processor" >&2; exit 126',
      'exec /usr/local/libexec/jeroboam-node "$@"'),
@@ -30,15 +32,15 @@ CAUSES = [
 
 
 def derive(base, name, path, where, what, then):
-    """An image like `base` in which a script stands before a program. Only
-    what is new is committed; no builder is needed."""
+    """Creates an image from `base` in which a script replaces a program and then runs
+    it. It is committed from a container, so no image builder is needed."""
     container = f"jeroboam-derive-{name}-{os.getpid()}"
     script = ONLY.format(where=where, what=what, then=then)
     inner = os.path.basename(path)
     move = (f"set -e; mkdir -p /usr/local/libexec; cp -a $(readlink -f {path}) /usr/local/libexec/{inner}; rm {path}; "
             f"cat > {path}; chmod 755 {path}")
     if os.path.basename(path) == "kubelet":
-        # A multi-call program: its name decides what it is.
+        # kubelet is a link to a multi-call program, which needs the name of the link.
         move = f"set -e; mkdir -p /usr/local/libexec; ln -s /usr/local/bin/kube /usr/local/libexec/{inner}; rm {path}; cat > {path}; chmod 755 {path}"
     try:
         run(["docker", "run", "-i", "--name", container, "--network", "none", "--entrypoint", "sh", base, "-c", move],
@@ -52,7 +54,7 @@ def derive(base, name, path, where, what, then):
 
 @pytest.fixture(scope="module")
 def settings(option):
-    """Images of all faults. They are in use until the server is closed."""
+    """Creates the images of all causes, and removes them when the server is closed."""
     made = []
     try:
         for name, *how in CAUSES:
@@ -66,8 +68,8 @@ def settings(option):
 
 @pytest.fixture(scope="module")
 def server(server):
-    """The server, with flavors that are too small: there is no request that
-    makes flavors yet."""
+    """A server with additional flavors that are too small. They are written into the
+    database, because the API cannot create flavors yet."""
     server.stop()
     path = next(p for p in glob.glob(os.path.join(server.state, "*.sqlite")))
     db = sqlite3.connect(path)
@@ -91,7 +93,7 @@ def delete(server, name, report):
 
 
 def test_flavors_below_what_a_node_needs_are_refused(server):
-    """Refused before anything is made, and by how much."""
+    """The request is refused before anything is created, with the required memory."""
     body = {"name": "cramped", "coe": "kubernetes", "image_id": "kubernetes", "external_network_id": "public",
             "keypair_id": "default", "flavor_id": "cramped", "master_flavor_id": "m1.small"}
     got = server.magnum("POST", "/clustertemplates", body)
@@ -112,7 +114,7 @@ def test_flavors_below_what_a_node_needs_are_refused(server):
     ("hungry", ["memory", "larger flavor"], "kubernetes-hungry", "least", "node-0"),
 ], ids=["kubelet-cannot-run", "port-of-kubelet-taken", "port-of-apiserver-taken", "agent-cannot-run", "out-of-memory"])
 def test_reason_names_node_cause_and_remedy(server, name, words, image, flavor, node, report):
-    """A cluster of 1 and 1 whose workers are of the flavor."""
+    """Creates a cluster of one master and one worker of this image and flavor."""
     body = {"name": name, "coe": "kubernetes", "image_id": image, "external_network_id": "public",
             "keypair_id": "default", "flavor_id": flavor, "master_flavor_id": "m1.small"}
     got = server.magnum("POST", "/clustertemplates", body)
@@ -131,7 +133,7 @@ def test_reason_names_node_cause_and_remedy(server, name, words, image, flavor, 
         texts = {"status_reason": reason, "faults": str(shown["faults"]),
                  "jeroboam cluster show": server.cli("cluster", "show", name, cloud="jeroboam-demo").ok().out}
         for where, text in texts.items():
-            # A table folds its cells.
+            # The command line wraps long cells of a table.
             text = re.sub(r"[\s│┆|]+", " ", text)
             for word in (node, *words):
                 expect(word in text, f"'{word}' is not in {where}: {text}")

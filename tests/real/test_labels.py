@@ -1,6 +1,6 @@
-"""Labels that reach the components of a Kubernetes cluster: an older release
-by kube_tag, flags by *_options, an admission list of an old template; and what
-is refused."""
+"""Labels that affect the components of a Kubernetes cluster: an older release by
+kube_tag, flags by *_options, and the list of admission plug-ins of an old template.
+Invalid values are refused."""
 
 import json
 
@@ -11,7 +11,7 @@ from environment import OWN_POOL, expect, run
 pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 SETTINGS = OWN_POOL
 NAME = "labelled"
-# Magnum's own default of long ago, and one that is off by default.
+# The default of an old release of Magnum, and a plug-in that is off by default.
 ADMISSION = ("NodeRestriction,PodSecurityPolicy,NamespaceLifecycle,LimitRanger,ServiceAccount,ResourceQuota,"
              "TaintNodesByCondition,Priority,DefaultTolerationSeconds,DefaultStorageClass,StorageObjectInUseProtection,"
              "PersistentVolumeClaimResize,RuntimeClass,DenyServiceExternalIPs")
@@ -34,7 +34,7 @@ def labels(server):
 
 
 def test_unknown_release_is_refused_with_those_that_exist(labels, report):
-    """Releases whose images are here, as the refusal lists them."""
+    """The refusal lists the releases for which the server has an image."""
     template = {"name": "k", "coe": "kubernetes", "image_id": "kubernetes", "external_network_id": "public",
                 "keypair_id": "default", "flavor_id": "m1.small", "master_flavor_id": "m1.small"}
     got = labels.s.magnum("POST", "/clustertemplates", template)
@@ -55,7 +55,7 @@ def test_invalid_and_reserved_flags_are_refused(labels):
 
 
 def test_cluster_with_labels_for_every_component(labels, report):
-    # The oldest that there is: another than the template's, where there are two.
+    # The oldest available release; with several, it differs from that of the template.
     labels.release = labels.releases[0]
     got = labels.create({
         "kube_tag": labels.release, "kubelet_options": "--max-pods=17", "kubeapi_options": "--event-ttl=7m --v=1",

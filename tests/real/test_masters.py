@@ -1,8 +1,8 @@
-"""Three Kubernetes masters behind the balancer: each is killed in turn while
-reads and writes go through the API's address; etcd keeps its quorum, health
-reports it, and the master rejoins as the same member. Masters, workers and
-the balancer that are deleted with their volumes are rebuilt with their names
-and addresses."""
+"""Three Kubernetes masters behind a load balancer. Each master is killed in turn while
+clients read and write through the balancer: etcd keeps its quorum, the health of the
+cluster reports the master, and it rejoins as the same member. Masters, workers and the
+balancer are rebuilt with their names and addresses when they were deleted with their
+volumes."""
 
 import http.client
 import json
@@ -16,14 +16,15 @@ from environment import OWN_POOL, Failed, expect, run, wait_for
 pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 SETTINGS = OWN_POOL
 NAME, MASTERS = "m3", 3
-# What a user may notice of a dead master, and how soon health says it.
+# The maximum number of seconds for which clients get no answer after a master has
+# failed, and until the health of the cluster reports it.
 GAP, REPORT_LIMIT = 5.0, 2.0
 PKI = "/etc/kubernetes/pki"
 
 
 class Traffic:
-    """Reads and writes through the balancer all the time, a new connection
-    for each; the longest time without an answer is what a user notices."""
+    """Reads and writes through the balancer continuously, with a new connection for each
+    request, and measures the longest time without an answer."""
 
     def __init__(self, kubectl):
         self.host, self.context = kubectl.api()
@@ -64,7 +65,8 @@ class Traffic:
             self.over.wait(0.05)
 
     def longest(self, limit=GAP):
-        """Expects that no gap was longer than the limit, the current one too."""
+        """Expects that no gap between two answers, and not the time since the last one,
+        was longer than the limit. Returns a summary."""
         said = []
         for method, at in self.answers.items():
             at = list(at) + [time.monotonic()]
@@ -83,7 +85,7 @@ class Masters:
         self.members = None
         self.empty = None
 
-    # --- what is asked ----------------------------------------------------------
+    # --- queries ----------------------------------------------------------------
 
     def shown(self):
         got = self.s.magnum("GET", f"/clusters/{NAME}")
@@ -91,13 +93,13 @@ class Masters:
         return got.body
 
     def container(self, end):
-        """Host name and container whose host name ends so."""
+        """Host name and container name of the node whose host name ends with `end`."""
         found = [(h, c) for h, c in kube.containers(self.s).items() if h.endswith(end)]
         expect(len(found) == 1, f"{end}: {found}")
         return found[0]
 
     def etcd(self, end, path, body=None):
-        """What this master's etcd says; None where it says nothing."""
+        """The answer of etcd on this master, or None if it does not answer."""
         ask = ["curl", "-sS", "-m", "3", "--cacert", f"{PKI}/etcd-ca.crt", "--cert", f"{PKI}/etcd-client.crt",
                "--key", f"{PKI}/etcd-client.key", f"https://127.0.0.1:2379{path}"]
         said = run(["docker", "exec", self.container(end)[1], *ask, *(["-d", body] if body else [])], timeout=10)
@@ -125,13 +127,14 @@ class Masters:
                 expect(said and said["health"] == "true", f"etcd of master-{i}: {said}")
 
     def holders(self):
-        """Masters that hold a controller's lease."""
+        """The masters that hold the leases of controller manager and scheduler."""
         leases = self.kubectl.items("leases", "-n", "kube-system")
         held = {x["metadata"]["name"]: x["spec"].get("holderIdentity") or "" for x in leases}
         return {name: held.get(name, "").split("_")[0] for name in ("kube-controller-manager", "kube-scheduler")}
 
     def wait_for_report(self, key, word, seconds=REPORT_LIMIT, since=None):
-        """Waits until health names it; the seconds since the event."""
+        """Waits until `health_status_reason` contains the word under this key. Returns the
+        seconds since the event."""
         since = since or time.monotonic()
 
         def probe():
@@ -147,7 +150,8 @@ class Masters:
         return took
 
     def kill(self, end, how):
-        """Kills a master, which only health reports. Starts it again."""
+        """Kills or pauses a master, which must affect only the health of the cluster, and
+        starts it again."""
         host, container = self.container(end)
         was = [w for w, yes in (("etcd's leader", self.leader() == end),
                                 ("a lease holder", host in self.holders().values())) if yes]
@@ -158,9 +162,9 @@ class Masters:
             self.wait_for_report(f"{host}.Server", "SHUTOFF" if how == "kill" else "PAUSED", 1)
             expect(self.shown()["health_status_reason"]["api"] == "ok", "the API is said to be away")
             run([self.kubectl.bin, "get", "nodes", "--request-timeout=5s"], env=self.kubectl.env, timeout=10).ok()
-            asked = time.monotonic() - killed
-            expect(asked < GAP + REPORT_LIMIT, f"kubectl got its answer {asked:.1f} s after the kill")
-            # Longer than the checks of the balancer and an election take.
+            answered_after = time.monotonic() - killed
+            expect(answered_after < GAP + REPORT_LIMIT, f"kubectl got its answer {answered_after:.1f} s after the kill")
+            # This is longer than the checks of the balancer and an election take.
             expect(not traffic.over.wait(4), "over")
             down = traffic.longest()
             self.quorum(without=(end,))
@@ -169,7 +173,7 @@ class Masters:
             begun = time.monotonic()
             kube.healthy(self.s, NAME, 60)
             healed = time.monotonic() - begun
-            # What health says is true.
+            # HEALTHY must be true: etcd and the API server of this master work again.
             self.quorum()
             self.own_api(end)
             up = traffic.longest()
@@ -182,14 +186,14 @@ class Masters:
         said = run(["docker", "exec", self.container(end)[1], "curl", "-sk", "https://127.0.0.1:6443/readyz"]).out
         expect(said == "ok", f"readyz of {end}: {said}")
 
-    # --- what is deleted --------------------------------------------------------
+    # --- deletions ---------------------------------------------------------------
 
     def volumes(self, container):
         shape = '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}'
         return run(["docker", "inspect", "--format", shape, container]).ok().out.split()
 
     def delete(self, *ends):
-        """Deletes containers and all of their volumes; their host names."""
+        """Deletes containers and all of their volumes. Returns their host names."""
         found = [self.container(end) for end in ends]
         volumes = [v for _, c in found for v in self.volumes(c)]
         expect(len(volumes) >= len(ends), f"volumes: {volumes}")
@@ -203,7 +207,7 @@ class Masters:
         return run(["docker", "inspect", "--format", shape, self.container(host)[1]]).ok().out.strip()
 
     def replaced(self, *ends):
-        """Deletes nodes: the server replaces them by itself."""
+        """Deletes nodes and waits until the server has replaced them by itself."""
         before, ranges = self.shown(), self.ranges()
         hosts = [self.container(end)[0] for end in ends]
         addresses = {h: self.address_of(h) for h in hosts}
@@ -213,7 +217,7 @@ class Masters:
             wait_for("the update begins", 20, lambda: self.s.status(NAME)[0] == "UPDATE_IN_PROGRESS", 0.1)
             self.s.until(NAME, "UPDATE_COMPLETE", 180)
             kube.healthy(self.s, NAME, 90)
-            # What was lost while the first update ran is the next one's.
+            # A node that was lost while an update ran is replaced by another update.
             self.s.until(NAME, "UPDATE_COMPLETE", 90)
             took = time.monotonic() - begun
             down = traffic.longest()
@@ -279,8 +283,8 @@ def test_api_address_is_that_of_the_balancer(cluster, report):
     cluster.s.openstack("coe", "cluster", "config", NAME, "--dir", cluster.dir).ok()
     at, context = cluster.kubectl.api()
     expect(at == f"{host}:6443", f"the kubeconfig names {at}")
-    # Each API server proves to be one under its own address, and the
-    # connections to the balancer, under the balancer's.
+    # The certificate of each API server is valid for its own address and for that of
+    # the balancer.
     for address in [*shown["master_addresses"], *[host] * MASTERS]:
         connection = http.client.HTTPSConnection(address, 6443, context=context, timeout=5)
         connection.request("GET", "/readyz")
@@ -332,9 +336,9 @@ def test_balancer_is_killed_and_restarted(cluster, report):
     begun = time.monotonic()
     healed = kube.healthy(cluster.s, NAME, 30)
     wait_for("the API through it", 10, lambda: cluster.kubectl("get", "nodes", "--request-timeout=2s").ok().out)
-    asked = time.monotonic() - begun
+    answered_after = time.monotonic() - begun
     expect(cluster.shown()["api_address"] == before, "the address has changed")
-    report(f"reported after {reported_after:.1f} s, healthy {healed:.1f} s and reached {asked:.1f} s after its start")
+    report(f"reported after {reported_after:.1f} s, healthy {healed:.1f} s and reached {answered_after:.1f} s after its start")
 
 
 def test_all_nodes_are_killed_and_restarted(cluster, report):
@@ -374,10 +378,10 @@ def test_masters_stay_three_in_resizes(cluster):
 
 
 def test_leader_of_etcd_is_deleted_with_its_volume_and_replaced(cluster, report):
-    """etcd's leader, with its volume."""
+    """The other masters elect a new leader, and the deleted one is rebuilt."""
     end = wait_for("etcd's leader", 10, cluster.leader)
     said = cluster.replaced(end)
-    # The new member is equivalent to the others: it provides the quorum.
+    # With another master killed, the quorum depends on the new member.
     others = next(f"-master-{i}" for i in range(MASTERS) if f"-master-{i}" != end)
     report(f"{end.lstrip('-')}: {said}; then {others.lstrip('-')} is killed: {cluster.kill(others, 'kill')}")
 
@@ -387,7 +391,7 @@ def test_worker_and_balancer_are_deleted_and_replaced(cluster, report):
 
 
 def test_etcd_without_its_data_is_not_started(cluster, report):
-    """A member that lost its data must not begin a second cluster."""
+    """A member that lost its data must not start a second etcd cluster."""
     end = next(f"-master-{i}" for i in range(MASTERS) if f"-master-{i}" != cluster.leader())
     host, container = cluster.container(end)
     cluster.empty = end
@@ -409,9 +413,10 @@ def test_its_container_is_deleted_and_replaced(cluster, report):
 
 
 def test_without_a_majority_nothing_is_replaced(cluster, report):
-    """Without a majority nothing is touched."""
+    """Lost masters are not rebuilt unless the majority of the masters runs."""
     hosts, containers = zip(*[cluster.container(f"-master-{i}") for i in (1, 2)])
-    # A stopped master is not lost yet, since otherwise the first would be replaced now.
+    # Both are stopped first, because the server would replace the first deleted one while
+    # the majority still runs.
     run(["docker", "kill", *containers]).ok()
     cluster.delete(*hosts)
     for host in hosts:

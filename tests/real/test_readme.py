@@ -1,5 +1,6 @@
-"""The steps of a new user: `./x up`, the README's tour verbatim, `./x down`;
-then nothing is left. In a private home directory, on a private port."""
+"""The steps of a new user: `./x up`, the tour of the README verbatim, and `./x down`,
+after which nothing may be left. They run in a private home directory, on a private
+port."""
 
 import os
 import re
@@ -26,9 +27,9 @@ class Home:
         old = os.environ
         self.env = {
             "HOME": self.dir, "JEROBOAM_LISTEN": f"127.0.0.1:{port}", "JEROBOAM_STATE": None,
-            # Every login sets it; the clients write for the shell that it names.
+            # Clients print their output for the shell that this variable names.
             "SHELL": "/bin/bash",
-            # What the machine has cached, and the toolchain, are not the home's.
+            # The cache and the toolchain are those of the machine, not of the private home.
             "XDG_CACHE_HOME": old.get("XDG_CACHE_HOME") or os.path.join(old["HOME"], ".cache"),
             "CARGO_HOME": old.get("CARGO_HOME") or os.path.join(old["HOME"], ".cargo"),
             "RUSTUP_HOME": old.get("RUSTUP_HOME") or os.path.join(old["HOME"], ".rustup"),
@@ -59,7 +60,7 @@ class Home:
 
 
 def tour():
-    """The indented blocks below the README's `A tour`."""
+    """The indented blocks in the section `A tour` of the README."""
     with open(os.path.join(ROOT, "README.md")) as f:
         part = re.search(r"^## A tour$(.*?)^## ", f.read(), re.M | re.S).group(1)
     lines = [line[4:] for line in part.splitlines() if line.startswith("    ")]
@@ -92,7 +93,7 @@ def test_up_again_finds_it(home):
 
 
 def test_tour_works_as_written(home):
-    # What people wait for between two commands, a script has to wait for too.
+    # A script has to wait explicitly where a user would wait between two commands.
     def waits(line):
         made = re.match(r"openstack coe cluster (create|resize|delete) (\S+)", line)
         if made and made.group(1) == "delete":
@@ -104,7 +105,7 @@ def test_tour_works_as_written(home):
     done = subprocess.run(["bash", "-euxo", "pipefail", "-c", script], cwd=os.path.join(home.dir, "work"), timeout=240,
                           env={k: v for k, v in {**os.environ, **home.env}.items() if v is not None},
                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    # The shell repeats each command in stderr: the last ones say where it broke.
+    # With `set -x` the shell prints each command to stderr; the last ones show what failed.
     expect(done.returncode == 0, f"ended with {done.returncode}:\n{last(done.stderr, 14)}\n... after:\n{last(done.stdout, 5)}")
     expect("leak" not in done.stdout.lower() or "no leak" in done.stdout.lower(), done.stdout[-1000:])
 

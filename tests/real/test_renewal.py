@@ -1,6 +1,6 @@
-"""Certificates of nodes that live 90 seconds: after two minutes every serving
-certificate was replaced while API server, etcd, kubelets and pods kept running; the
-Docker API of a swarm keeps its open connections; a node that was off for longer
+"""The certificates of nodes are valid for 90 seconds. After two minutes every serving
+certificate was replaced, while API server, etcd, kubelets and pods kept running. The
+Docker API of a swarm keeps its open connections. A node that was stopped for longer
 than the lifetime of its certificates rejoins."""
 
 import json
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 LIFE = 90
 SETTINGS = f"[clusters]\nnode_certificate_seconds = {LIFE}\n\n{OWN_POOL}"
 KUBE, SWARM = "renewed", "swarmed"
-# The tests end at least this long after the clusters were complete.
+# The tests end at least this many seconds after the clusters were complete.
 WATCHED = 120
 
 
@@ -34,10 +34,11 @@ class Renewal:
         expect(len(found) == 1, f"{cluster} {end}: {found}")
         return found[0]
 
-    # --- what is asked ----------------------------------------------------------
+    # --- queries ----------------------------------------------------------------
 
     def seen(self, container, port):
-        """`start date` of what a port of a node serves, as curl says it."""
+        """The start date of the certificate that a port of a node serves, as curl prints
+        it."""
         said = run(["docker", "exec", container, "curl", "-skv", "-m", "5", "-o", "/dev/null",
                     f"https://127.0.0.1:{port}"], timeout=15).text
         dates = [line.split("date:")[1].strip() for line in said.splitlines() if "start date:" in line]
@@ -59,13 +60,14 @@ class Renewal:
         return got.body
 
     def started(self):
-        """When each container of ours was started, and how often again."""
+        """For each container of our nodes, when it was started and how often it was
+        restarted."""
         ids = sorted(kube.containers(self.s).values())
         shape = "{{.Name}} {{.State.StartedAt}} {{.RestartCount}}"
         return run(["docker", "inspect", "--format", shape, *ids]).ok().out.splitlines()
 
     def restarts(self):
-        """How often each pod's containers were started again."""
+        """How often the containers of each pod were restarted."""
         pods = self.kubectl.items("pods", "-A")
         return {p["metadata"]["name"]: sum(c["restartCount"] for c in p["status"].get("containerStatuses", [])) for p in pods}
 
@@ -97,7 +99,7 @@ def test_two_clusters_whose_certificates_last_90_seconds(clusters):
     clusters.kubectl.apply(kube.deployment("echo", 2), kube.service("echo", "ClusterIP"))
     wait_for("echo pods", 60, lambda: len(clusters.kubectl.pods("app=echo")) == 2)
     docker = Docker(clusters.shown(SWARM)["api_address"], clusters.dirs[SWARM])
-    # Stays open for longer than the certificate lives.
+    # This connection stays open for longer than the certificate is valid.
     clusters.follower = subprocess.Popen(["docker", *docker.flags, "events"], stdin=subprocess.DEVNULL, text=True,
                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(
                                          {k: v for k, v in os.environ.items() if not k.startswith("DOCKER")},
@@ -105,9 +107,9 @@ def test_two_clusters_whose_certificates_last_90_seconds(clusters):
 
 
 def test_worker_is_stopped(clusters):
-    """A worker that is stopped while its certificates end. The cluster's
-    DNS stood on whichever nodes were Ready first, perhaps on this one only:
-    a rollout spreads it over all."""
+    """Stops a worker until its certificates have expired. The pods of the cluster's DNS
+    may all run on this worker, because they were placed on the first nodes that were
+    Ready. A rollout spreads them over all nodes first."""
     dns = ("-n", "kube-system", "rollout")
     clusters.kubectl(*dns, "restart", "deployment/coredns").ok()
     clusters.kubectl(*dns, "status", "deployment/coredns", "--timeout=60s").ok()
@@ -133,7 +135,7 @@ def test_every_serving_certificate_is_replaced(clusters, report):
 
 
 def test_clusters_work_after_two_minutes(clusters):
-    # A fresh user certificate, by the unmodified client.
+    # The unmodified client gets a new certificate for the user.
     wait_for(f"{WATCHED} seconds", WATCHED + 10, lambda: time.monotonic() - clusters.begun > WATCHED, 1)
     clusters.s.openstack("coe", "cluster", "config", KUBE, "--dir", clusters.dirs[KUBE], "--force").ok()
     nodes = clusters.kubectl.nodes()
@@ -143,7 +145,7 @@ def test_clusters_work_after_two_minutes(clusters):
     pod = next(n for n, p in pods.items() if not p["spec"]["nodeName"].endswith("-node-1"))
     expect(clusters.kubectl.get(pod, "echo"), "the service does not answer by its name")
     clusters.kubectl("logs", pod).ok()
-    # Scheduler, controllers and kubelet do their work.
+    # A new pod shows that scheduler, controllers and kubelet still work.
     clusters.kubectl.apply(kube.deployment("late", 1))
     wait_for("a new pod runs", 30, lambda: clusters.kubectl.pods("app=late"))
     docker = Docker(clusters.shown(SWARM)["api_address"], clusters.dirs[SWARM])

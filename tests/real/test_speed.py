@@ -1,5 +1,6 @@
-"""From `cluster create` accepted to CREATE_COMPLETE against a script by hand in the
-same run, alternating. Reports; no figure fails it.
+"""Compares the time from the acceptance of `cluster create` to CREATE_COMPLETE with the
+time that a manual script takes for the same cluster, alternating in the same run. The
+figures are only reported.
 Options: --coe, --sizes 2,9, --rounds."""
 
 import datetime
@@ -19,14 +20,15 @@ FLOORS = {"swarm": "floor.sh", "kubernetes": "floor_kubernetes.py"}
 
 
 def by_hand(coe, workers):
-    """Milliseconds until all nodes are Ready and, in Kubernetes, until the
-    DNS is."""
+    """Runs the script. Returns the milliseconds until all nodes are Ready and, for
+    Kubernetes, until the cluster's DNS is ready, too."""
     said = run([os.path.join(HERE, FLOORS[coe]), str(workers)], timeout=240).ok().out.split()
     return [int(word) for word in said[-2:]] if coe == "kubernetes" else [int(said[-1])]
 
 
 def by_server(server, coe, workers):
-    """The same, from the acceptance; then what deleting takes, and the steps."""
+    """Returns the same times for the server, from the acceptance of the request; then
+    the time of the delete, and the steps of the nodes."""
     begun = time.time()
     got = server.magnum("POST", "/clusters", {
         "name": f"speed{workers}", "cluster_template_id": coe, "node_count": workers})
@@ -57,7 +59,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="module")
 def coe(server, option, report):
-    """The kind of the clusters, for which there is a template."""
+    """The COE of the clusters. Its template is created."""
     report(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     coe = option("coe")
     got = server.magnum("POST", "/clustertemplates", {

@@ -1,5 +1,5 @@
-"""What users of every peer complain about: a status that lags behind the
-facts, a delete that hangs, a failure without its cause, objects left over."""
+"""Common complaints about comparable services: a status that lags behind the facts, a
+delete that hangs, a failure without its cause, and objects that are left over."""
 
 import json
 import time
@@ -38,7 +38,7 @@ class Environment:
         self.server.until(uuid, "GONE", 60)
 
     def container(self, word):
-        """Id and host name of the node with this word in its name."""
+        """Container id and host name of the node whose host name contains the word."""
         label = f"label=io.jeroboam.installation={self.server.installation()}"
         for line in run(["docker", "ps", "-aq", "--filter", label]).ok().out.split():
             host = run(["docker", "inspect", "-f", "{{.Config.Hostname}}", line]).ok().out.strip()
@@ -47,7 +47,8 @@ class Environment:
         raise Failed(f"no container of {word}")
 
     def health(self, uuid, status, node, word):
-        """Seconds until the health says so of the node."""
+        """Waits until the cluster has this health status and this word for the node.
+        Returns the seconds that it took."""
         begun = time.monotonic()
 
         def probe():
@@ -134,7 +135,8 @@ def test_broken_cluster_can_be_deleted(truth, report):
 
 
 def test_delete_reports_what_it_waits_for(truth, report):
-    """While something holds the network the delete says what; then it ends."""
+    """While a container uses the network, `status_reason` names it; afterwards the
+    delete is completed."""
     uuid = truth.create("held", 1)
     truth.server.until(uuid, "CREATE_COMPLETE", 90)
     container, _ = truth.container("held")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Processor time of the server per request, for one or two binaries in turn:
-cost.py [--old OTHER_BINARY] [--clusters 1000] [--requests 500]. Reported only."""
+"""Measures the processor time of the server per request, for one or two binaries, and
+prints it. Usage: cost.py [--old OTHER_BINARY] [--clusters 1000] [--requests 500]"""
 
 import argparse
 import http.client
@@ -18,7 +18,7 @@ TEMPLATE = {"coe": "swarm", "image_id": "swarm", "external_network_id": "public"
 
 
 class Client:
-    """One connection that is kept."""
+    """A client that keeps one connection open."""
 
     def __init__(self, server):
         self.pid = server.process.pid

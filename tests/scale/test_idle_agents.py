@@ -1,7 +1,7 @@
-"""Idle agents on one server: what they cost while nothing happens. The nodes
-are simulated; their agents run in one separate process, over real
-connections. Queries, descriptors and lost sessions can fail; processor and
-memory are reported, and held against the limit where it is given.
+"""Measures what idle agents cost one server. The nodes are simulated; their agents
+run in one separate process and use real connections. The tests fail if there are
+too many queries or file descriptors, or if a session is lost. Processor load and
+memory are only reported; with --limit, a higher processor load fails as well.
 Options: --agents, --nodes, --made, --seconds, --limit PERCENT.
 Needs: cargo build -p jeroboam --example idle_agents, or IDLE_AGENTS."""
 
@@ -12,12 +12,12 @@ from environment import expect, wait_for
 from idle_agents import Agents, Host
 from simulated import complete, create
 
-# As many agents as are wanted take as long as they take.
+# The duration depends on the requested number of agents.
 pytestmark = [pytest.mark.ordered, pytest.mark.timeout(0)]
 
 
 class Idle:
-    """The server, the agents, and what was seen without agents."""
+    """The server, the agents, and the figures of the server without agents."""
 
     def __init__(self, option):
         agents = option("agents", 200)
@@ -58,8 +58,8 @@ def test_simulated_clusters(idle, report):
 
 
 def test_server_without_agents(idle, seconds, report):
-    """A new process: what the clusters' making has left is none of the
-    agents'."""
+    """Measures a new process of the server, so that memory that the creation of the
+    clusters used is not counted for the agents."""
     server = idle.server
     server.agents(own=False)
     server.start()
@@ -88,7 +88,7 @@ def test_agents_are_idle(idle, seconds, option, report):
     expect("ended" not in idle.agents.read(), idle.agents.said[:500])
     expect(seen["connections"] == count, f"{seen}")
     more = queries - idle.queries
-    # One statement in a minute asks for 500 clusters each.
+    # Once a minute the server sends one statement for every 500 clusters.
     expect(more <= 20 + idle.clusters // 100, f"{more} statements more than without agents")
     expect(descriptors - idle.descriptors <= count + 50, f"{descriptors} descriptors")
     limit = option("limit")
@@ -100,7 +100,8 @@ def test_agents_are_idle(idle, seconds, option, report):
 
 
 def test_agents_disconnect_and_all_is_released(idle, report):
-    """They all disconnect at once; the listener and the counts survive."""
+    """All agents disconnect at the same time; the counts of connections and streams
+    return to zero."""
     server = idle.server
     idle.agents.stop()
     wait_for("no connections", 60, lambda: server.stats()["agents"]["connections"] == 0, 0.2)

@@ -1,7 +1,7 @@
-"""Keys are rotated by command while two servers on one database make simulated
-clusters and issue tokens to each other's clients. No call is refused, every
-cluster completes, no secret is left with a retired key, nothing in a log is an
-error. Once on PostgreSQL, once with one server on SQLite.
+"""Keys are rotated by command while servers create simulated clusters and accept each
+other's tokens. No call is refused, every cluster is completed, no secret is sealed
+with a retired key, and no log contains an error. The test runs with two servers on
+PostgreSQL and with one server on SQLite.
 Options: --clusters, --nodes."""
 
 import os
@@ -19,7 +19,8 @@ ERROR = re.compile(r"\bERROR\b|panicked|An internal error")
 
 
 class Callers:
-    """Log in at one server and call the other, until stopped."""
+    """A thread for each server logs in at this server and calls it and the next one,
+    until `stop`."""
 
     def __init__(self, servers):
         self.servers, self.ended, self.wrong, self.calls = servers, threading.Event(), [], 0
@@ -61,21 +62,21 @@ def keys(server, kind):
 
 
 def secrets(server, wanted):
-    """All secrets of the database by the role of their key."""
+    """How many secrets of the database are sealed with keys of this role."""
     return sum(k["secrets"] for k in keys(server, "sealing") if k["role"] == wanted)
 
 
 def rotate_all(first, servers, clusters, nodes):
     callers = Callers(servers)
     try:
-        made = threading.Thread(target=create, args=(servers, clusters, nodes - 1))
-        made.start()
+        creation = threading.Thread(target=create, args=(servers, clusters, nodes - 1))
+        creation.start()
         key(first, "rotate", "fernet")
         key(first, "rotate", "fernet", fails=True).refused("are valid until", "--force")
         old = next(k["id"] for k in keys(first, "sealing") if k["role"] == "primary")
         key(first, "rotate", "sealing", "--stage")
         key(first, "rotate", "sealing")
-        made.join()
+        creation.join()
         complete(first, clusters, 300)
         key(first, "rotate", "sealing")
         # A rotation that is killed in the middle is continued.
@@ -117,7 +118,7 @@ def test_rotation_beside_two_servers_on_postgres(postgres, option, report):
         first.start()
         first.template()
         second.start()
-        # Passwords are with the server that made them.
+        # Only the first server has the initial passwords, because it created the users.
         os.symlink(os.path.join(first.state, "clouds.yaml"), os.path.join(second.state, "clouds.yaml"))
         report(rotate_all(first, [first, second], option("clusters", 12), option("nodes", 3)))
     finally:

@@ -1,7 +1,7 @@
-"""Many simulated clusters through the API: how fast one server makes them,
-the size of the database, the cost of lists; two servers on one PostgreSQL of
-which one is killed; and failed updates that are rolled back. Measurements are
-only reported.
+"""Many simulated clusters through the API: how fast one server creates them, the size
+of the database, and the cost of lists; two servers on one PostgreSQL database, one of
+which is killed; and failed updates that are rolled back. Measurements are only
+reported.
 Options: --clusters, --nodes, --pair, --pair-nodes."""
 
 import os
@@ -11,14 +11,14 @@ import pytest
 from environment import expect, wait_for
 from simulated import Simulated, complete, create, delete_all, statuses
 
-# As many clusters as are wanted take as long as they take.
+# The duration depends on the requested number of clusters.
 pytestmark = pytest.mark.timeout(0)
 BROKEN = "OCI runtime create failed"
 
 
-def asked(server, act):
-    """The fewest queries between two looks at the count: what agents ask
-    meanwhile is left out."""
+def count_queries(server, act):
+    """The number of queries that `act` causes: the minimum of several attempts, because
+    agents cause queries at the same time."""
     def once():
         before = server.statements()
         act()
@@ -84,9 +84,9 @@ class TestSize:
             got = server.magnum("GET", "/clusters?limit=1000")
             took.append((time.monotonic() - begun) * 1000)
             expect(len(got.body["clusters"]) == min(clusters, 1000), f"{len(got.body['clusters'])} rows")
-        # What agents ask in the same time is none of the list's.
+        # The queries that agents cause in the same time are subtracted.
         pause = percentile(took, 0.5) / 1000
-        queries = asked(server, lambda: server.magnum("GET", "/clusters?limit=1000")) - asked(server, lambda: time.sleep(pause))
+        queries = count_queries(server, lambda: server.magnum("GET", "/clusters?limit=1000")) - count_queries(server, lambda: time.sleep(pause))
         report(f"{len(got.body['clusters'])} rows, {len(got.raw) / 1e3:.0f} kB: median {percentile(took, 0.5):.1f} ms, "
                f"p99 {percentile(took, 0.99):.1f} ms, {queries} queries")
 
@@ -103,7 +103,7 @@ class TestSize:
 @pytest.mark.postgres
 @pytest.mark.ordered
 class TestPair:
-    """Two servers, of which one is killed, make as many clusters as one."""
+    """Two servers, one of which is killed, create as many clusters as one server does."""
 
     alone = None
 
@@ -149,17 +149,16 @@ class TestPair:
 
 @pytest.mark.ordered
 class TestRollback:
-    """Of two workers that are added one cannot start."""
+    """An update adds two workers, one of which cannot start."""
 
     @staticmethod
     def nodes(server):
-        """The objects of the cluster in the simulator: containers
-        and members of the swarm."""
+        """How many containers and members of the swarm the simulator has."""
         return [server.environment(f"SELECT count(*) FROM sim_{table}")[0][0] for table in ("container", "member")]
 
     @staticmethod
     def update(server, *more):
-        """By the unmodified client."""
+        """Starts the update with the unmodified client."""
         server.break_next(BROKEN)
         server.openstack("coe", "cluster", "update", "c0", "--node-count", "4", *more).ok()
 

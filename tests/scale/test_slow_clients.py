@@ -1,6 +1,7 @@
-"""Clients that hold connections without using them do not keep others out: slow
-request heads on the API, half-sent requests on the bootstrap listener, and many
-logins at once. The server is simulated and may open 1024 files.
+"""Clients that hold connections without using them cannot block other clients. The
+tests send slow request heads to the API, incomplete requests to the bootstrap
+listener, and many logins at the same time. The server uses the simulator and may open
+1024 files.
 Options: --connections, --half, --logins.
 Needs: cargo build -p jeroboam --example idle_agents, or IDLE_AGENTS."""
 
@@ -20,15 +21,15 @@ from simulated import complete, create
 
 pytestmark = pytest.mark.measured
 FILES = 1024
-# Every request of another client is answered within this time, seconds.
+# The maximum number of seconds that a request of another client may take.
 IN_TIME = 2.0
 MEMORY_KIB = 200 * 1000 * 1000 // 1024
-# The address that the program of the agents connects from.
+# The address from which the program with the agents connects.
 AGENT = "127.1.0.0"
 
 
 class Limited(Host):
-    """A server that may open only so many files."""
+    """A server that may open only FILES files."""
 
     def __init__(self):
         super().__init__()
@@ -52,8 +53,8 @@ class Limited(Host):
 
 
 class SlowHeads:
-    """Many connections to one address, each of which sends a byte of a request
-    head each second; one that is closed is opened again."""
+    """Many connections to one address, each of which sends one byte of a request head
+    per second. If the server closes a connection, another one is opened."""
 
     def __init__(self, address, count):
         host, port = address.split("//")[1].rstrip("/").split(":")
@@ -108,7 +109,8 @@ class SlowHeads:
 
 
 def timed(what, request, wanted):
-    """The seconds that a request took, which has to be answered in time."""
+    """Sends a request and returns the seconds that it took. Fails if the status is
+    another one than `wanted` or if it took longer than IN_TIME."""
     begun = time.monotonic()
     try:
         got = request()
@@ -122,7 +124,7 @@ def timed(what, request, wanted):
 
 @pytest.fixture(scope="module")
 def server(option):
-    """A server with a simulated cluster, whose agents are absent."""
+    """A server with a simulated cluster whose agents do not run."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     expect(hard > option("connections", 2000) + 200, f"{hard} open files are too few for this test")
@@ -154,7 +156,7 @@ def test_slow_request_heads(server, option, report):
                 longest = max(longest, timed(what, request, wanted))
                 requests += 1
         expect(slow.wrong is None, f"the slow clients failed: {slow.wrong}")
-        # Those that were closed are being opened again.
+        # The connections that the server closed are being replaced.
         wait_for("all slow clients", 5, lambda: len(slow.sockets) == count, 0.01)
         opened = slow.opened
     evicted = server.figure("api_connections_evicted_total")
@@ -194,16 +196,16 @@ def test_logins_of_unknown_users(server, option, report):
 
 
 class HalfSent:
-    """Connections to the bootstrap listener with half-sent requests, from one
-    address: of a third nothing is sent, of a third half a head, of a third the
-    head without the body."""
+    """Connections from one address to the bootstrap listener, with incomplete requests:
+    a third of them sends nothing, a third sends a part of the head, and a third sends
+    the head and one byte of the body."""
 
     HEAD = b"POST /bootstrap/v1/hello HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
     def __init__(self, port, source, count):
         self.port, self.source, self.sockets = port, source, []
         for number in range(count):
-            # What the server refuses does not have to be open.
+            # The server may refuse some of these connections.
             with contextlib.suppress(OSError):
                 self.sockets.append(self.open(number % 3))
 
@@ -223,13 +225,13 @@ class HalfSent:
 def pinned():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    # The certificate is not what this script is about.
+    # The certificate is not relevant for this test.
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
 def ask(port, source):
-    """The status of a request with an unknown token."""
+    """Sends a request with an unknown token and returns the status of the answer."""
     with socket.create_connection(("127.0.0.1", port), IN_TIME, (source, 0)) as plain:
         with pinned().wrap_socket(plain) as secure:
             secure.sendall(b"GET /bootstrap/v1/join HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n")
@@ -249,7 +251,7 @@ def test_half_sent_requests_of_agents(server, option, report):
         for source in (AGENT, "127.0.0.1"):
             status = ask(server.port, source)
             expect(status == 401, f"a request from {source}: {status}")
-        # The agent keeps its session meanwhile.
+        # The agent must keep its session during this time.
         time.sleep(1)
         expect("ended" not in agents.read(), agents.said[:500])
         streams = server.stats()["agents"]["streams"]

@@ -1,13 +1,14 @@
-"""An older release beside this one: both servers on one database make, resize
-and delete simulated clusters, each is stopped and started again, and a node
-image of the older release runs under the newer server. What does not work must
-be refused in words; nothing may be lost, doubled or left behind.
-Options: --old, --clusters, --nodes.
+"""An older release together with this one. Servers of both releases use one database
+and create, resize and delete simulated clusters; each server is stopped and started
+again. A node image of the older release runs with the newer server. If the releases
+cannot work together, the server must refuse with a message. No object may be lost,
+created twice or left behind.
+Options: --old COMMIT, --clusters, --nodes.
 
-The older release is built from the history of this repository at COMMIT, by
-default the first commit that checks the schema of the database, once, into the
-cache; that takes ten minutes. JEROBOAM_OLD names a directory that has
-`jeroboam` and `jeroboam-node` already."""
+The older release is built once from the history of this repository and kept in the
+cache, which takes ten minutes. COMMIT is by default the first one that checks the
+schema of the database. Instead, JEROBOAM_OLD can name a directory that contains
+`jeroboam` and `jeroboam-node` of the older release."""
 
 import os
 import re
@@ -47,17 +48,18 @@ def built(commit):
 
 
 class Release(Simulated):
-    """A simulated server of some release."""
+    """A server of one of the releases, with simulated nodes."""
 
     def __init__(self, program, database, with_=None):
         super().__init__(database, with_)
         self.bin = program
-        # Releases before the flag always make the demo project.
+        # Releases without this flag always create the demo project.
         if "--demo-project" not in run([program, "serve", "--help"]).ok().out:
             self.flags = []
 
     def started(self):
-        """Whether it runs; a refusal must name the schema and the way out."""
+        """Starts the server and returns whether it runs. If it refuses to start, its
+        message must name the schema and the remedy."""
         try:
             self.start()
             return True
@@ -67,7 +69,8 @@ class Release(Simulated):
             return False
 
     def resize(self, name, count):
-        """Until it is accepted; a cluster in progress refuses."""
+        """Repeats the resize until it is accepted, because it is refused while the
+        cluster is in progress."""
         def probe():
             got = self.magnum("POST", f"/clusters/{name}/actions/resize", {"node_count": count})
             expect(got.status < 500, f"resize: {got.status} {got.detail}")
@@ -80,12 +83,12 @@ class Mixed:
         self.clusters, self.nodes = clusters, nodes
         self.older = Release(os.path.join(old, "jeroboam"), url)
         self.newer = Release(BIN, url, with_=self.older)
-        # Whether the older one still works concurrently with the newer one.
+        # Whether the two releases can run at the same time.
         self.together = True
 
     def at_work(self, over):
-        """The older one resizes its clusters again and again, at last to one
-        node more than they had."""
+        """Resizes the clusters through the older server repeatedly until `over` is set;
+        the last resize adds one node to the original size."""
         count = self.nodes
         while not over.is_set() or count != self.nodes:
             count = 2 * self.nodes - 1 - count
@@ -104,7 +107,7 @@ class Mixed:
         wait_for("all are gone", 30, probe, 0.25)
 
     def counted(self, clusters, nodes):
-        """As many containers as nodes, and the API shows as many."""
+        """Expects one container for each node, and as many addresses in the API."""
         have = self.older.environment("SELECT count(*) FROM sim_container")[0][0]
         expect(have == clusters * nodes, f"{have} containers for {clusters * nodes} nodes")
         wait_for("no leaks", 30, lambda: not self.newer.leaks(), 0.5)
@@ -153,8 +156,8 @@ class TestServers:
         complete(mixed.older, mixed.clusters // 2, 120)
 
     def test_newer_one_starts_while_they_are_resized(self, mixed, report):
-        """While the older one is in the middle of work: a newer one that cannot
-        share the database says so, and starts when the older one has ended."""
+        """The newer server is started while the older one works. If it cannot share
+        the database, it says so, and starts when the older one has ended."""
         for cloud in ("jeroboam-demo", "jeroboam"):
             mixed.newer.tokens[cloud] = mixed.older.token(cloud)
         over = threading.Event()
@@ -173,7 +176,8 @@ class TestServers:
         report(getattr(mixed.newer, "said", "beside the older one"))
 
     def test_older_one_is_started_beside_it(self, mixed, report):
-        """Both take calls and do the work: what one begins the other ends."""
+        """Both servers accept requests and do the work. Clusters that one of them has
+        created can be changed through the other."""
         mixed.older.stop()
         mixed.together = mixed.older.started()
         both = [mixed.older, mixed.newer] if mixed.together else [mixed.newer]
@@ -190,7 +194,7 @@ class TestServers:
         report("both work" if mixed.together else "the older one is refused")
 
     def test_one_is_killed_in_the_middle_of_its_work(self, mixed):
-        """Killed in the middle of its work: the other release continues."""
+        """One server is killed while it works, and the other one completes the work."""
         one, other = (mixed.older, mixed.newer) if mixed.together else (mixed.newer, None)
         for n in range(mixed.clusters):
             one.resize(f"c{n}", mixed.nodes)
@@ -207,7 +211,7 @@ class TestServers:
         expect(mixed.older.environment("SELECT count(*) FROM sim_container")[0][0] == 0, "containers are left")
         for name, server in (("older", mixed.older), ("newer", mixed.newer)):
             lines = [line for line in server.log(10**6).splitlines() if ERROR.search(line)]
-            # A refusal to start is one.
+            # If the older server refused to start, it logged that as an error.
             expect(not lines or (name == "older" and not mixed.together), f"log of the {name} server: {lines[:3]}")
         report(f"{took:.1f} s")
 

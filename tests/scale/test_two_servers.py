@@ -1,7 +1,7 @@
-"""Two servers on one database make many simulated clusters; one is stopped
-(SIGSTOP) and continues, the other ends (SIGTERM) and is started again meanwhile,
-their clocks are apart. Every cluster completes, no effect on the engine is made
-twice, nothing in a log is an error.
+"""Two servers with different clocks create many simulated clusters on one database.
+One server is paused (SIGSTOP) and resumed; meanwhile the other one is terminated
+(SIGTERM) and started again. Every cluster is completed, no effect on the engine takes
+place twice, and no log contains an error.
 Options: --clusters, --nodes, --pause."""
 
 import collections
@@ -16,15 +16,15 @@ import pytest
 from environment import Failed, expect
 from simulated import Simulated, complete, create, delete_all, statuses
 
-# With more clusters it takes longer.
+# Many clusters take longer than the default timeout.
 pytestmark = pytest.mark.timeout(1800)
 SKEW = 20
-# What a server may log as an error: nothing.
+# No line of a log may match this.
 ERROR = re.compile(r"\bERROR\b|panicked|An internal error")
 
 
 def faketime():
-    """The library that shifts the wall clock of a process."""
+    """Path of the library that shifts the wall clock of a process."""
     found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
     if not found:
         raise Failed("libfaketime is not installed: apt-get install faketime")
@@ -50,10 +50,11 @@ class Skewed(Simulated):
 
 
 def doubled(server):
-    """Objects on which an effect took place more often than it may: each life
-    of a container begins and ends once."""
+    """Objects on which an effect took place too often, with their effects. An object
+    may be created only if it does not exist, and removed only if it exists; a container
+    may be started once for each creation."""
     lives = collections.defaultdict(list)
-    # A volume is made with its container.
+    # Volumes are created and removed together with their containers.
     for call, kind, name in server.environment("SELECT call, object, name FROM sim_effect WHERE object <> 'volume' ORDER BY seq"):
         lives[(kind, name)].append(call)
     wrong = {}
@@ -74,7 +75,7 @@ def doubled(server):
 
 
 def disturbed(first, second, pause):
-    """The first stands still; the second ends and is started again meanwhile."""
+    """Pauses the first server, and restarts the second one during the pause."""
     disturbed.failed = []
     time.sleep(1)
     first.process.send_signal(signal.SIGSTOP)

@@ -1,4 +1,4 @@
-//! The end of a run, and when its key is due again.
+//! Ends a run, and determines when its key is due again.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{Db, Lease, values};
 /// The next action for a key after a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunOutcome {
-    /// Nothing until the key is marked.
+    /// Wait until the key is marked.
     Clean,
     /// Run again after this time or when marked.
     After(Duration),
@@ -20,33 +20,34 @@ pub enum RunOutcome {
     Failed(Duration, String),
 }
 
-/// Ends a run. A key that was marked during the run stays due; after a failed
-/// run it waits for the backoff, unless a user operation marked it.
+/// Ends a run and releases its key. A key that was marked during the run stays due,
+/// whatever the outcome. The exception is a failed run: its key waits for the backoff,
+/// unless a user operation has marked it.
 ///
 /// # Errors
 /// Same errors as [`crate::Tx::execute`].
 pub async fn complete(db: &Db, lease: &Lease, outcome: &RunOutcome) -> Result<()> {
     let now = db.now_sql();
-    let free = "owner = NULL, lease_until = 0";
+    let release = "owner = NULL, lease_until = 0";
     let own = "WHERE kind = ? AND id = ? AND owner = ? AND epoch = ?";
-    // If the key was not marked meanwhile …
-    let (quiet, mut args) = match outcome {
+    // The statement for a key that was not marked meanwhile.
+    let (finish, mut args) = match outcome {
         RunOutcome::Gone => (format!("DELETE FROM flow_key {own}"), vec![]),
         RunOutcome::Clean => (
             format!(
-                "UPDATE flow_key SET {free}, due_at = NULL, attempts = 0, last_error = NULL {own}"
+                "UPDATE flow_key SET {release}, due_at = NULL, attempts = 0, last_error = NULL {own}"
             ),
             vec![],
         ),
         RunOutcome::After(pause) => (
             format!(
-                "UPDATE flow_key SET {free}, due_at = {now} + ?, attempts = 0, last_error = NULL {own}"
+                "UPDATE flow_key SET {release}, due_at = {now} + ?, attempts = 0, last_error = NULL {own}"
             ),
             values![micros(*pause)],
         ),
         RunOutcome::Failed(pause, why) => (
             format!(
-                "UPDATE flow_key SET {free}, due_at = {now} + ?, attempts = ?, last_error = ? {own}"
+                "UPDATE flow_key SET {release}, due_at = {now} + ?, attempts = ?, last_error = ? {own}"
             ),
             values![micros(*pause), lease.attempts + 1, why],
         ),
@@ -65,15 +66,16 @@ pub async fn complete(db: &Db, lease: &Lease, outcome: &RunOutcome) -> Result<()
     };
     let done: Result<()> = crate::write!(db, |tx| {
         if tx
-            .execute(&format!("{quiet} {unchanged}"), args.clone())
+            .execute(&format!("{finish} {unchanged}"), args.clone())
             .await?
             == 1
         {
             return Ok(());
         }
-        // … otherwise it is still due.
-        let rest = format!("UPDATE flow_key SET {free}, attempts = 0, last_error = NULL {own}");
-        if tx.execute(&rest, key.clone()).await? == 1 {
+        // The key was marked meanwhile, so it stays due and is only released.
+        let release_only =
+            format!("UPDATE flow_key SET {release}, attempts = 0, last_error = NULL {own}");
+        if tx.execute(&release_only, key.clone()).await? == 1 {
             tx.woken.add(&lease.kind, &lease.id, true);
         }
         Ok(())

@@ -175,7 +175,7 @@ impl Db {
         }
     }
 
-    /// As [`Db::query`], the first row.
+    /// Like [`Db::query`], but returns only the first row.
     ///
     /// # Errors
     /// Same errors as [`Db::query`].
@@ -183,7 +183,7 @@ impl Db {
         Ok(self.query(sql, args).await?.into_iter().next())
     }
 
-    /// As [`Db::query`] over the connections for leases.
+    /// Like [`Db::query`], over the connections for leases.
     pub(crate) async fn query_leases(&self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
         match &self.pools {
             Pools::Sqlite(_) => self.query(sql, args).await,

@@ -34,7 +34,7 @@ impl Fenced {
         &self.lease
     }
 
-    /// As [`Tx::commit`].
+    /// Like [`Tx::commit`].
     ///
     /// # Errors
     /// Same errors as [`Tx::commit`].
@@ -86,7 +86,7 @@ impl DerefMut for Fenced {
     }
 }
 
-/// As [`crate::write!`] under a lease: `$tx` is a `&mut` [`Fenced`].
+/// Like [`crate::write!`], under a lease: `$tx` is a `&mut` [`Fenced`].
 #[macro_export]
 macro_rules! fenced {
     ($db:expr, $lease:expr, |$tx:ident| $body:expr) => {{

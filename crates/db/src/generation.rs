@@ -10,8 +10,8 @@ use kernel::{Error, Result};
 
 use crate::{Dialect, Tx, values};
 
-/// Checks a call that creates or changes an object. `generation`: of the
-/// caller; `None` for a user.
+/// Checks a call that creates or changes an object. `generation` is that of the
+/// caller, or `None` for a user.
 ///
 /// # Errors
 /// `Conflict` if a newer call was accepted before, or the object was removed.
@@ -25,7 +25,7 @@ pub async fn check_generation(
 }
 
 /// Records the removal of an object, which cannot be created again afterwards.
-/// Also for unknown objects, because their creation may be delayed.
+/// Unknown objects are recorded, too, because their creation may be delayed.
 ///
 /// # Errors
 /// `Conflict` if a newer call was accepted before.

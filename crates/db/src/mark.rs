@@ -23,7 +23,7 @@ pub async fn mark(tx: &mut Tx, kind: &str, id: &str) -> Result<()> {
     upsert(tx, kind, id, None, Urgency::Event).await
 }
 
-/// As [`mark`] for user operations: the key runs at once, even after failures.
+/// Like [`mark`], for user operations: the key runs at once, even after failures.
 ///
 /// # Errors
 /// Same errors as [`Tx::execute`].
@@ -31,7 +31,7 @@ pub async fn mark_now(tx: &mut Tx, kind: &str, id: &str) -> Result<()> {
     upsert(tx, kind, id, None, Urgency::Operation).await
 }
 
-/// As [`mark_now`] for a new row: stores its project, so that the keys of one
+/// Like [`mark_now`], for a new row: stores its project, so that the keys of one
 /// project cannot delay those of others.
 ///
 /// # Errors

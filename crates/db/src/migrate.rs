@@ -104,7 +104,7 @@ impl Db {
         self.migrate_as(steps, SCHEMA, SHARED_WITH).await
     }
 
-    /// As [`Db::migrate`] for a release with another schema.
+    /// Like [`Db::migrate`], for a release with another schema.
     ///
     /// # Errors
     /// Same errors as [`Db::migrate`].

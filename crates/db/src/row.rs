@@ -36,7 +36,7 @@ impl Row {
         get!(self, String, name)
     }
 
-    /// As [`Row::text`], without a copy.
+    /// Like [`Row::text`], without a copy.
     ///
     /// # Errors
     /// Same errors as [`Row::text`].
@@ -189,7 +189,7 @@ pub(crate) fn failed(sql: &str, e: sqlx::Error) -> Error {
     error.context(e).context(statement_name(sql))
 }
 
-/// As [`failed`] for a commit, whose outcome is unknown after a lost
+/// Like [`failed`], for a commit, whose outcome is unknown after a lost
 /// connection.
 pub(crate) fn failed_commit(e: sqlx::Error) -> Error {
     if is_lost(&e) {

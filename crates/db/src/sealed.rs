@@ -1,5 +1,5 @@
-//! Columns whose texts are sealed, as each crate lists its own: enough to find
-//! the texts of a key and to seal them again while servers run.
+//! Columns with sealed texts, which each crate lists. The lists serve to find the
+//! texts that a key has sealed, and to seal them again while servers run.
 
 use kernel::{Error, Result};
 

@@ -22,7 +22,7 @@ pub(crate) struct Found {
 enum Stored {
     Null,
     Integer(i64),
-    /// No column holds one.
+    /// A floating-point number, which no column contains.
     Real,
     Text {
         start: usize,
@@ -96,7 +96,7 @@ pub struct SqliteRow {
 pub(crate) enum Cell<'a> {
     Null,
     Integer(i64),
-    /// No column holds one.
+    /// A floating-point number, which no column contains.
     Real,
     Text(&'a str),
     Blob(&'a [u8]),

@@ -18,7 +18,7 @@ pub struct KeyStamp {
     running: bool,
 }
 
-/// The stamps of keys of one kind; unmarked keys have none.
+/// The stamps of keys of one kind; keys that were never marked have none.
 ///
 /// # Errors
 /// Same errors as [`Db::query`].

@@ -72,7 +72,7 @@ impl Tx {
         }
     }
 
-    /// As [`Tx::query`], the first row.
+    /// Like [`Tx::query`], but returns only the first row.
     ///
     /// # Errors
     /// Same errors as [`Tx::query`].
@@ -80,7 +80,7 @@ impl Tx {
         Ok(self.query(sql, args).await?.into_iter().next())
     }
 
-    /// As [`Tx::query_opt`], and locks the row until the end of the
+    /// Like [`Tx::query_opt`], and locks the row until the end of the
     /// transaction. On SQLite a write transaction is exclusive from its start.
     ///
     /// # Errors
@@ -116,8 +116,8 @@ impl Tx {
     }
 
     /// Inserts a row by which [`crate::write!`] detects whether the transaction
-    /// was committed if the answer of the commit was lost. For user operations,
-    /// which cannot check as easily as a reconciler.
+    /// was committed if the answer of the commit was lost. User operations need
+    /// it, because they cannot check this as easily as a reconciler.
     ///
     /// # Errors
     /// Same errors as [`Tx::execute`].

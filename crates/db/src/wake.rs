@@ -1,5 +1,5 @@
-//! Notifications about commits: watch channels within the process. Those of
-//! other servers are in `notify`.
+//! Notifications about commits within the process, by watch channels. Those
+//! between servers are in `notify`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -47,7 +47,7 @@ pub struct Marked {
 #[derive(Clone)]
 pub struct Wakes(Arc<Inner>);
 
-/// As [`Wakes`], but does not keep the notifications alive.
+/// Like [`Wakes`], but does not keep the notifications alive.
 pub(crate) struct WeakWakes(Weak<Inner>);
 
 impl WeakWakes {

@@ -496,7 +496,7 @@ async fn control_characters_are_refused_and_tags_are_a_filter() {
     let got = w.call("POST /v3/users", &admin, new, 400).await;
     assert_eq!(
         got["error"]["message"],
-        "name: the character NUL is not allowed."
+        "name: the character NUL is not allowed; remove it."
     );
     // Without a token, too.
     assert_eq!(w.login("a\0b", "x", Value::Null).await.status, 400);

@@ -16,8 +16,8 @@ use crate::secret_file::private;
 
 pub use limits::Limits;
 
-/// The minimum is longer than a renewal takes on a busy machine; the maximum is the
-/// lifetime of a CA.
+/// Range of the lifetime of node certificates. The minimum is longer than a renewal
+/// takes on a busy machine; the maximum is the lifetime of a CA.
 const NODE_CERTIFICATE_SECONDS: std::ops::RangeInclusive<u32> = 60..=157_680_000;
 
 /// Configuration of the server; every value has a default.
@@ -218,6 +218,10 @@ impl Config {
                 NODE_CERTIFICATE_SECONDS.end()
             );
         }
+        for net in &config.clusters.ranges {
+            check_network("clusters.ranges", net)?;
+        }
+        check_network("infra.pool", &config.infra.pool)?;
         if config.database.as_deref().is_some_and(has_password) {
             private("config", path)?;
         }
@@ -241,6 +245,18 @@ impl Config {
             )
         })
     }
+}
+
+/// Rejects a network with host bits, which is usually a wrong prefix length or a
+/// wrong address.
+fn check_network(key: &str, net: &ipnet::Ipv4Net) -> Result<()> {
+    if net.addr() != net.network() {
+        bail!(
+            "config: {key} contains {net}, which has bits set after its prefix; the network is {}",
+            net.trunc()
+        );
+    }
+    Ok(())
 }
 
 /// Whether the URL of a database contains a password.
@@ -289,6 +305,24 @@ mod tests {
         let e = e.to_string();
         assert!(e.starts_with("config: others can read"), "{e}");
         assert!(e.contains("chmod") && !e.contains("secret"), "{e}");
+    }
+
+    #[test]
+    fn a_network_with_host_bits_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("jeroboam.toml");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Config::read(&path).map_err(|e| e.to_string())
+        };
+        read("[clusters]\nranges = [\"10.1.0.0/16\"]\n").unwrap();
+        assert_eq!(
+            read("[clusters]\nranges = [\"10.64.0.0/12\", \"10.1.2.3/16\"]\n").unwrap_err(),
+            "config: clusters.ranges contains 10.1.2.3/16, which has bits set after its prefix; \
+             the network is 10.1.0.0/16"
+        );
+        let e = read("[infra]\npool = \"172.30.1.0/15\"\n").unwrap_err();
+        assert!(e.contains("infra.pool contains 172.30.1.0/15"), "{e}");
     }
 
     #[test]

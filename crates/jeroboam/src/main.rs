@@ -12,17 +12,20 @@ mod server;
 
 use clap::Parser as _;
 
-/// Lists and stacks are many small allocations (docs/adr/0015).
+// mimalloc replaces the allocator of the C library, which is slower for the many small
+// allocations of answers and stacks, and seldom returns memory to the kernel;
+// docs/adr/0015-memory-from-mimalloc.md has the measurements.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What `println!` panics with if the reader of a pipe has ended.
+/// The beginning of the panic message of `println!` if the program that reads the pipe
+/// has ended.
 const CLOSED_PIPE: &str = "failed printing to stdout: Broken pipe";
-/// The status of a program that a closed pipe ended, as shells report it.
+/// The exit code that shells report for a program that SIGPIPE has ended.
 const SIGPIPE_STATUS: i32 = 141;
 
-/// A closed pipe, as in `jeroboam policy list | head`, ends a command without a
-/// message.
+/// Makes a closed pipe, as in `jeroboam policy list | head`, end a command without the
+/// message of a panic.
 fn end_quietly_on_a_closed_pipe() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -36,7 +39,8 @@ fn end_quietly_on_a_closed_pipe() {
 
 fn main() -> std::process::ExitCode {
     end_quietly_on_a_closed_pipe();
-    // One provider for all TLS users in the process, installed first.
+    // rustls takes its cryptography from one provider for the whole process, which must
+    // be installed before the first use of TLS.
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()

@@ -11,7 +11,7 @@ use crate::{Kind, MAX_DEPTH, MAX_NODES, Node, Path, describe, parse};
 /// Longest text of the problems of one template, bytes.
 const MAX_REPORT: usize = 1024 * 1024;
 
-/// A YAML document.
+/// The input is a YAML document.
 pub fn yaml(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -51,8 +51,8 @@ fn text_bytes(node: &Node) -> usize {
     }
 }
 
-/// Whether JSON and YAML write the values alike: floats differ, the escapes of
-/// other characters do, and a key is a merge or text by its quotes.
+/// Whether the values are the same when their JSON is read as YAML. Floats and
+/// characters other than printable ASCII may differ.
 fn is_plain(node: &Node) -> bool {
     let ascii = |text: &str| text.bytes().all(|b| (b' '..=b'~').contains(&b));
     match &node.kind {
@@ -64,7 +64,8 @@ fn is_plain(node: &Node) -> bool {
     }
 }
 
-/// A template, then optionally a line `%%%` and its parameters in JSON.
+/// The input is a template, optionally followed by a line `%%%` and its parameters
+/// in JSON.
 pub fn hot(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -106,9 +107,9 @@ pub fn hot(data: &[u8]) {
 }
 
 fn evaluate(bound: &Bound, node: &Node, path: &Path<'_>) {
-    let mut bad = Vec::new();
-    check(bound, node, path, &mut bad);
-    assert!(describe(&bad).len() <= MAX_REPORT);
+    let mut problems = Vec::new();
+    check(bound, node, path, &mut problems);
+    assert!(describe(&problems).len() <= MAX_REPORT);
     let _ = bound.references(node, path);
     if let Ok(Some(value)) = bound.eval(node, path, &Resources) {
         assert!(crate::hot::cost(&value) <= MAX_OUTPUT);
@@ -125,7 +126,7 @@ fn evaluate(bound: &Bound, node: &Node, path: &Path<'_>) {
     }
 }
 
-/// Every resource exists, with attributes of several kinds.
+/// A scope in which every resource exists and has attributes of several kinds.
 struct Resources;
 
 impl Scope for Resources {

@@ -1,9 +1,9 @@
-//! The tree that a text is parsed to: JSON's values with positions.
+//! The tree that results from parsing a text: JSON values with positions.
 
 use indexmap::IndexMap;
 use serde_json::{Map, Number, Value};
 
-/// A place in a text; both count from 1.
+/// A position in a text; line and column count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pos {
     pub line: usize,
@@ -24,7 +24,7 @@ pub struct Entry {
     pub value: Node,
 }
 
-/// What a node holds.
+/// The value of a node.
 #[derive(Debug, Clone, Default)]
 pub enum Kind {
     #[default]
@@ -120,7 +120,7 @@ impl Node {
         matches!(self.kind, Kind::Null)
     }
 
-    /// The noun for error texts.
+    /// A noun for the kind of the value, for error texts.
     #[must_use]
     pub fn noun(&self) -> &'static str {
         match self.kind {
@@ -159,7 +159,7 @@ impl Node {
         }
     }
 
-    /// How many nodes the tree has, itself included.
+    /// The number of nodes of the tree, including this one.
     #[must_use]
     pub fn weight(&self) -> usize {
         1 + match &self.kind {

@@ -14,19 +14,20 @@ const MAX_SHOWN: usize = 100;
 /// One problem. Shown as `path: line N: message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// As `resources.net.properties.foo`; empty for the whole text.
+    /// The path of the node, as `resources.net.properties.foo`; empty for the whole
+    /// text.
     pub path: String,
     pub pos: Option<Pos>,
     pub message: String,
 }
 
 impl Problem {
-    /// Names in a path and in a message may be as long as the text, so both are
-    /// shortened: the report of a template with many problems stays small.
+    /// Creates a problem. Names in its path and message may be as long as the text, so
+    /// both are shortened, and the report of a template with many problems stays small.
     #[must_use]
     pub fn new(path: impl fmt::Display, pos: Pos, message: impl Into<String>) -> Self {
         let mut shown = Shortened(String::new());
-        // The error says that the rest of the path is not needed.
+        // An error means that the path was shortened.
         let _ = fmt::Write::write_fmt(&mut shown, format_args!("{path}"));
         let mut message = message.into();
         if message.len() > MAX_MESSAGE {
@@ -70,7 +71,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The problems as one text, one per line; of many the first ones.
+/// The problems as one text, one per line. Of many problems, only the first ones are
+/// listed.
 #[must_use]
 pub fn describe(problems: &[Problem]) -> String {
     let shown = problems.iter().take(MAX_SHOWN);
@@ -81,8 +83,8 @@ pub fn describe(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// The path from the root to a node, kept on the stack during the traversal, so
-/// that it costs nothing without a problem.
+/// The path from the root to a node. It is kept on the stack during the traversal and
+/// becomes a text only if there is a problem.
 #[derive(Clone, Copy)]
 pub struct Path<'a> {
     parent: Option<&'a Path<'a>>,

@@ -6,9 +6,9 @@ use lang::hot::{Bound, Pseudo, Scope, Template};
 use lang::{Path, describe};
 use serde_json::{Value, json};
 
-struct Things;
+struct AllResources;
 
-impl Scope for Things {
+impl Scope for AllResources {
     fn reference(&self, r: &str) -> Result<Value, String> {
         Ok(json!(format!("id-of-{r}")))
     }
@@ -38,7 +38,7 @@ fn eval_in(version: &str, value: &str) -> Result<Value, String> {
         Bound::new(template, &BTreeMap::new(), &Pseudo::default()).map_err(|p| describe(&p))?;
     let node = bound.template.outputs["o"].value.clone();
     bound
-        .eval(&node, &Path::root("o"), &Things)
+        .eval(&node, &Path::root("o"), &AllResources)
         .map(Option::unwrap_or_default)
         .map_err(|p| p.message)
 }
@@ -127,7 +127,7 @@ fn values() {
     assert_eq!(
         eval_in("2014-10-16", "{repeat: {template: x, for_each: {x: [a]}}}"),
         Ok(json!({"repeat": {"template": "x", "for_each": {"x": ["a"]}}})),
-        "its version does not know it"
+        "the function does not exist in this version"
     );
 }
 

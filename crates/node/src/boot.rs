@@ -33,14 +33,15 @@ pub(crate) struct Boot {
 }
 
 impl Boot {
-    /// Reports the failure of one part while the others continue; a restart of
-    /// the container tries again. Only a node that was never ready exits when
-    /// the server refuses it.
+    /// Runs one part of the node. If it fails, the failure is logged and the
+    /// other parts continue; the failed part runs again after a restart of the
+    /// container. Only the refusal of a node that was never ready is returned,
+    /// so that the process exits.
     pub(crate) async fn report_failure(
         &self,
-        strand: impl Future<Output = Result<Never>>,
+        part: impl Future<Output = Result<Never>>,
     ) -> Result<Never> {
-        match strand.await {
+        match part.await {
             Ok(never) => match never {},
             Err(e) if is_refusal(&e) && !self.session.ready => Err(Error::new(
                 e.kind.clone(),

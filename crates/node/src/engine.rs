@@ -20,12 +20,12 @@ use crate::http::{self, Body, Endpoint, JSON, Limits, Server};
 pub(crate) const SOCKET: &str = "/var/run/docker.sock";
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(5),
-    // Joining may take the engine 20 s.
+    // The engine may take 20 s to join a swarm.
     answer: Duration::from_secs(60),
     // `GET /nodes` of a thousand nodes has about 2 MB.
     bytes: 64 * 1024 * 1024,
 };
-const PING: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A client of one engine. Cheap to clone.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl Engine {
             return false;
         };
         matches!(
-            tokio::time::timeout(PING, self.server.call(request)).await,
+            tokio::time::timeout(PING_TIMEOUT, self.server.call(request)).await,
             Ok(Ok(answer)) if answer.status.is_success()
         )
     }
@@ -104,8 +104,8 @@ impl Engine {
     /// Loads an archive of `docker save`, streamed.
     ///
     /// # Errors
-    /// Internal: the file cannot be read. Otherwise as `get`, also if the
-    /// engine reports the failure in an answer with status 200.
+    /// Internal: the file cannot be read. Unavailable: the engine refused the
+    /// archive, possibly in an answer with status 200.
     pub(crate) async fn load(&self, archive: &Path) -> Result<()> {
         let file = File::open(archive)
             .await
@@ -118,22 +118,22 @@ impl Engine {
         });
         let body = StreamBody::new(chunks).boxed_unsync();
         let request = http::request(Method::POST, "/images/load?quiet=1", JSON, body)?;
-        // Without a time limit: a disk may be slow.
+        // This has no time limit, because a disk may be slow.
         let read = |answer| self.server.read(answer);
         let answer = self.server.exchange(request, read).await?;
-        let said = String::from_utf8_lossy(&answer.body);
-        if !answer.status.is_success() || said.contains("\"errorDetail\"") {
+        let message = String::from_utf8_lossy(&answer.body);
+        if !answer.status.is_success() || message.contains("\"errorDetail\"") {
             return Err(Error::unavailable(format!(
                 "loading {}: {}",
                 archive.display(),
-                display_text(said.trim(), SENT_TEXT)
+                display_text(message.trim(), SENT_TEXT)
             )));
         }
         Ok(())
     }
 
-    /// Reads an endless answer and calls `wake` for each chunk; returns when
-    /// the engine closes it.
+    /// Reads an endless answer and calls `wake` for each part of it; returns
+    /// when the engine ends the answer.
     ///
     /// # Errors
     /// Same errors as `get`.
@@ -172,7 +172,7 @@ fn empty() -> Body {
 }
 
 fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Error {
-    let said = serde_json::from_slice::<Value>(body)
+    let message = serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|v| v["message"].as_str().map(|m| display_text(m, SENT_TEXT)))
         .unwrap_or_else(|| format!("HTTP {status}"));
@@ -184,7 +184,7 @@ fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Error {
         },
         _ => Kind::Unavailable { retry_after: 1 },
     };
-    Error::new(kind, said)
+    Error::new(kind, message)
 }
 
 pub(crate) fn text(value: &Value) -> String {

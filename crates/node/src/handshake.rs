@@ -32,7 +32,7 @@ impl Boot {
             };
             match found.await {
                 Ok(address) => return address.ip(),
-                Err(e) => log_line(format_args!("no way to {server} yet: {e}")),
+                Err(e) => log_line(format_args!("no route to {server} yet: {e}")),
             }
             backoff.pause().await;
         }
@@ -64,12 +64,13 @@ impl Boot {
         }
     }
 
+    /// Sends the join secrets of the swarm to the server.
     pub(crate) async fn publish(&self, own: IpAddr) -> Result<()> {
         let mut backoff = Backoff::new(50, 5_000);
         loop {
             let done = async {
-                let now = swarm::published(&self.engine, own).await?;
-                self.channel.post::<Value>("published", &now).await
+                let published = swarm::join_secrets(&self.engine, own).await?;
+                self.channel.post::<Value>("published", &published).await
             };
             match done.await {
                 Ok(_) => return Ok(()),
@@ -80,7 +81,8 @@ impl Boot {
         }
     }
 
-    /// `node_id`: id in the node list of the cluster.
+    /// Reports that this node is ready. `node_id` is its id in the node list of
+    /// the cluster.
     pub(crate) async fn ready(&self, node_id: &str) -> Result<()> {
         let mut known = self.welcomed.subscribe();
         // `self` holds the sender, so the channel cannot close.

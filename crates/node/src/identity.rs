@@ -22,7 +22,7 @@ pub(crate) struct Identity {
     pub ca: String,
 }
 
-/// Where the identity lies.
+/// Path of the file with the identity.
 pub(crate) fn path(home: &Path) -> PathBuf {
     home.join("identity.json")
 }
@@ -37,8 +37,8 @@ pub(crate) fn term(path: &Path) -> Option<Term> {
     Term::read(path, stored(path)?.cert.as_bytes())
 }
 
-/// Generates a key, requests its certificate, and stores both. A single
-/// attempt.
+/// Generates a key, requests its certificate, and stores both. This is not
+/// retried.
 ///
 /// # Errors
 /// Fails if the channel fails.

@@ -11,7 +11,8 @@ use crate::engine::Engine;
 
 /// Directory of `docker save` archives, written by the recipe of the image.
 pub(crate) const ARCHIVES: &str = "/var/lib/jeroboam/images";
-/// On the volume of the engine, because a new volume is an empty engine.
+/// Directory that records which archives were loaded. It is on the volume of the
+/// engine, because an engine with a new volume has no images.
 pub(crate) const LOADED: &str = "/var/lib/docker/.jeroboam-loaded";
 
 /// Loads all archives that this engine has not loaded yet; returns their
@@ -21,17 +22,18 @@ pub(crate) const LOADED: &str = "/var/lib/docker/.jeroboam-loaded";
 /// Unavailable, with the message of the engine; internal: an unreadable
 /// directory.
 pub(crate) async fn load(engine: &Engine, archives: &Path, marks: &Path) -> Result<usize> {
-    each(archives, marks, async |archive: &Path| {
+    import_each(archives, marks, async |archive: &Path| {
         engine.load(archive).await
     })
     .await
 }
 
-/// As `load`, concurrently, with `import` for each archive.
+/// Calls `import` for all archives that have no mark in `marks` yet, concurrently;
+/// returns their number.
 ///
 /// # Errors
 /// Same errors as `import`; internal: an unreadable directory.
-pub(crate) async fn each(
+pub(crate) async fn import_each(
     archives: &Path,
     marks: &Path,
     import: impl AsyncFn(&Path) -> Result<()>,
@@ -65,7 +67,8 @@ fn find(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Name and size, so that another archive of the same name is loaded again.
+/// The name of an archive's mark. It contains the size, so that another archive
+/// of the same name is loaded, too.
 fn mark_of(archive: &Path) -> Result<String> {
     let size = fs::metadata(archive)
         .map_err(|e| Error::internal(format!("{}: {e}", archive.display())))?

@@ -36,7 +36,7 @@ pub(crate) fn main(flavour: Flavour) -> ExitCode {
 }
 
 async fn boot(flavour: Flavour) -> Result<()> {
-    // Installed first, so that every signal finds its handler.
+    // The handlers are installed first, so that no signal is missed.
     let mut term = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut int = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let home = PathBuf::from(HOME);

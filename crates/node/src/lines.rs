@@ -2,12 +2,12 @@
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
-/// Longer lines are passed on in parts, bytes.
+/// Maximum length of a line in bytes; longer lines are passed on in parts.
 const MAX_LINE: usize = 8 * 1024;
 
-/// Passes each line of a pipe to `take`, until its end. Programs also write
-/// bytes that are not UTF-8, and a pipe that is not read to its end would kill
-/// or block its writer, so such bytes are replaced.
+/// Passes each line of a pipe to `take`, until its end. Bytes that are not UTF-8
+/// are replaced instead of ending the loop, because a pipe that is not read to its
+/// end would kill or block its writer.
 pub(crate) async fn each_line(pipe: impl AsyncRead + Unpin, mut take: impl FnMut(String)) {
     let mut reader = BufReader::new(pipe);
     let mut line: Vec<u8> = Vec::new();

@@ -1,19 +1,19 @@
 //! The agent inside cluster nodes: `jeroboam-node init`, started by tini.
 //!
-//! It prepares a near-privileged container for a nested engine, runs that
-//! engine, forms the swarm together with the agents of other nodes, reports
-//! each step to the server that created the node, and then runs tasks of the
-//! server on managers. It connects to a single address with a pinned
-//! certificate; the only port that it listens on is the Docker API of managers
-//! (2376, TLS with the cluster's CA).
+//! It prepares a near-privileged container for a nested engine, runs that engine,
+//! forms a swarm or a Kubernetes cluster together with the agents of other nodes,
+//! and reports each step to the server that created the node. On managers and
+//! masters it then runs tasks of the server. It connects to a single address of
+//! the server, with a pinned certificate. The only port on which it listens is the
+//! Docker API of Swarm managers (2376, TLS with the cluster's CA).
 //!
-//! Every part can be stopped and restarted at any time: completed work is
-//! detected instead of remembered.
+//! Every part can be stopped and restarted at any time, because it checks what is
+//! already done.
 #![cfg_attr(
     test,
     expect(
         clippy::disallowed_methods,
-        reason = "tests read what they may use from the environment, and start tasks"
+        reason = "tests read their settings from the environment, and start tasks"
     )
 )]
 #![expect(

@@ -15,10 +15,12 @@ use crate::http::query;
 use crate::report::{fit, log_line, plain};
 
 /// Resync interval for missed events.
-const SLOW: Duration = Duration::from_secs(10);
+const RESYNC_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Lists the nodes, ordered by host name.
+///
 /// # Errors
-/// As the engine: Unavailable if this node is not a manager, or the swarm has
+/// Those of the engine; Unavailable if this node is not a manager, or the swarm has
 /// no leader.
 pub(crate) async fn list(engine: &Engine) -> Result<Vec<ObservedNode>> {
     let all = engine.get("/nodes").await?;
@@ -41,22 +43,24 @@ fn read(node: &Value) -> ObservedNode {
     }
 }
 
-/// Whether virtual addresses and ingress publishing work here.
+/// Whether the kernel supports IPVS, which virtual addresses of services and the
+/// ingress network need.
 fn ipvs() -> bool {
     Path::new("/proc/net/ip_vs").exists()
 }
 
-/// Reports every change to the server, until dropped. Events trigger it, and a
-/// fresh list is reported.
+/// Reports every change to the server, until dropped. Each event triggers a new
+/// listing.
 pub(crate) async fn observe(engine: &Engine, channel: &Channel) {
     let changed = Notify::new();
     tokio::join!(
-        wake(engine, &changed),
+        follow_events(engine, &changed),
         report_changes(engine, channel, &changed)
     );
 }
 
-async fn wake(engine: &Engine, changed: &Notify) {
+/// Notifies `changed` at each event of a node.
+async fn follow_events(engine: &Engine, changed: &Notify) {
     let path = format!("/events?filters={}", query(r#"{"type":["node"]}"#));
     loop {
         // Ends when the engine restarts; the list may have changed meanwhile.
@@ -95,6 +99,6 @@ async fn report_changes(engine: &Engine, channel: &Channel, changed: &Notify) {
                 }
             }
         }
-        let _ = timeout(SLOW, changed.notified()).await;
+        let _ = timeout(RESYNC_INTERVAL, changed.notified()).await;
     }
 }

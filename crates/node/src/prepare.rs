@@ -1,6 +1,5 @@
 //! Prepares a near-privileged container for a nested engine, as Docker's
-//! `--privileged` would, which this machine may not allow. `node-images.md`
-//! §1.1 has the measurements for each step.
+//! `--privileged` would do, which the host may not permit.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +10,8 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount_change, mount_remou
 
 const CGROUP: &str = "/sys/fs/cgroup";
 
-/// Prepares mounts, cgroups, devices and the host name. Repeatable.
+/// Prepares mounts, cgroups, devices and the host name. A repetition changes
+/// nothing.
 ///
 /// # Errors
 /// Internal, naming the step that the kernel refused and its requirements.
@@ -21,9 +21,9 @@ pub(crate) fn prepare(node: &str) -> Result<()> {
         delegate_cgroup2()
             .map_err(|e| Error::internal(format!("delegating cgroup2 controllers: {e}")))?;
     }
-    name(node);
-    // Files of an earlier run of this container, whose process ids are reused:
-    // the engine would refuse to start.
+    set_host_name(node);
+    // After an earlier run of this container the engine would refuse to start,
+    // because other processes now have the ids in these files.
     for stale in [
         "/var/run/docker.pid",
         "/var/run/docker/containerd/containerd.pid",
@@ -38,8 +38,8 @@ fn is_cgroup2() -> bool {
     Path::new(CGROUP).join("cgroup.controllers").exists()
 }
 
-/// Prepares only mounts and devices, if another init handles cgroups and the
-/// host name.
+/// Prepares only mounts and devices, for images whose own init prepares cgroups
+/// and the host name.
 ///
 /// # Errors
 /// Same errors as [`prepare`].
@@ -56,8 +56,8 @@ pub(crate) fn writable() -> Result<()> {
         )?;
     } else {
         for target in mounts_below(CGROUP) {
-            // The controllers are read-only bind mounts: without BIND the
-            // kernel reports that the mount point is busy.
+            // The controllers are read-only bind mounts. Without BIND the kernel
+            // reports that the mount point is busy.
             let flags = careful | MountFlags::BIND;
             step(
                 &format!("remounting {target} writable"),
@@ -106,8 +106,8 @@ fn targets_below(mountinfo: &str, prefix: &str) -> Vec<String> {
         .collect()
 }
 
-/// On a cgroup2 host a group that delegates controllers must not contain
-/// processes: ours are moved to a child first.
+/// Delegates all controllers. A group that delegates controllers must not contain
+/// processes, so our processes are moved to a child first.
 fn delegate_cgroup2() -> std::io::Result<()> {
     let root = Path::new(CGROUP);
     let own = root.join("init");
@@ -121,7 +121,8 @@ fn delegate_cgroup2() -> std::io::Result<()> {
     fs::write(root.join("cgroup.subtree_control"), wanted.join(" "))
 }
 
-/// Devices are optional for workloads; a refusal is ignored.
+/// Creates a device. A refusal is ignored, because only some workloads need these
+/// devices.
 fn device(path: &str, major: u32, minor: u32) {
     if !Path::new(path).exists() {
         let mode = Mode::from_raw_mode(0o660);
@@ -135,8 +136,8 @@ fn device(path: &str, major: u32, minor: u32) {
     }
 }
 
-/// The engine uses the host name as its name in the swarm.
-fn name(node: &str) {
+/// Sets the host name, which the engine uses as its name in the swarm.
+fn set_host_name(node: &str) {
     let current = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if current.trim() != node {
         let _ = rustix::system::sethostname(node.as_bytes());

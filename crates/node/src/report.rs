@@ -14,12 +14,13 @@ use tokio::time::sleep;
 use crate::channel::{Channel, is_refusal};
 use crate::retry::Backoff;
 
-/// Steps that wait for delivery. While the server is away for long, further
-/// ones are only logged.
-const WAITING: usize = 1024;
+/// Number of steps that can wait for delivery. If the server does not answer for a
+/// long time, further steps are only logged.
+const QUEUE_LENGTH: usize = 1024;
 
-/// Delay that collects steps: each delivery costs the server a transaction.
-const TOGETHER: Duration = Duration::from_millis(50);
+/// Delay in which steps are collected, because each delivery costs the server a
+/// transaction.
+const BATCH_DELAY: Duration = Duration::from_millis(50);
 
 /// Writes one line to stderr, which is the log of the container.
 pub(crate) fn log_line(text: impl std::fmt::Display) {
@@ -41,12 +42,12 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     pub(crate) fn new() -> (Self, Delivery) {
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
         (Self { sender }, Delivery { receiver })
     }
 
     pub(crate) fn step(&self, name: &str, status: StepStatus, log: impl Into<String>) {
-        // It may be the whole output of an engine.
+        // The log may be the whole output of an engine.
         let log = display_text(&log.into(), SENT_TEXT);
         let word = match status {
             StepStatus::Start => "start",
@@ -74,7 +75,7 @@ impl Reporter {
         match &done {
             Ok(_) => self.step(name, StepStatus::Ok, ""),
             Err(e) => {
-                let why = format!("{}{}", plain(e), lack_of_memory());
+                let why = format!("{}{}", plain(e), out_of_memory_note());
                 self.step(name, StepStatus::Failed, why);
             }
         }
@@ -93,9 +94,9 @@ impl Reporter {
     }
 }
 
-/// Processes of this node that the kernel killed for lack of memory, to be
-/// added to a failure as the probable cause.
-fn lack_of_memory() -> String {
+/// A note about processes of this node that the kernel killed for lack of memory.
+/// It is added to the report of a failure as the probable cause.
+fn out_of_memory_note() -> String {
     let count = ["memory/memory.oom_control", "memory.events"]
         .iter()
         .find_map(|file| kills(&std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?))
@@ -120,9 +121,9 @@ pub(crate) fn plain(e: &Error) -> String {
     }
 }
 
-/// Makes an observation fit into the bounds of the protocol. Members of the
-/// cluster choose their names and addresses themselves; one that exceeds a
-/// bound must not keep the rest from being reported.
+/// Makes an observation fit into the bounds of the protocol. The nodes of the
+/// cluster choose their names and addresses themselves; a node that exceeds a bound
+/// must not prevent the report of the others.
 pub(crate) fn fit(seen: &mut Observed) {
     for node in &mut seen.nodes {
         if node.addr.parse::<IpAddr>().is_err() {
@@ -143,15 +144,15 @@ pub(crate) fn fit(seen: &mut Observed) {
     }
 }
 
-/// The sending side of the reports.
+/// Delivers the reports to the server.
 pub(crate) struct Delivery {
     receiver: mpsc::Receiver<Item>,
 }
 
 impl Delivery {
-    /// Delivers reports until the process ends; starts when the server has the
-    /// session. Steps that the server refuses permanently are dropped, because
-    /// they were logged to stderr.
+    /// Delivers reports until the process ends; starts when the server has accepted
+    /// the session. Steps that the server refuses permanently are dropped; they
+    /// were logged to stderr.
     pub(crate) async fn run(mut self, channel: Channel, mut welcomed: watch::Receiver<bool>) {
         if welcomed.wait_for(|known| *known).await.is_err() {
             return;
@@ -159,7 +160,7 @@ impl Delivery {
         let mut batch = Vec::new();
         while self.receiver.recv_many(&mut batch, SENT_STEPS).await > 0 {
             if batch.iter().all(|item| matches!(item, Item::Step(_))) {
-                sleep(TOGETHER).await;
+                sleep(BATCH_DELAY).await;
                 while let Ok(item) = self.receiver.try_recv() {
                     batch.push(item);
                 }
@@ -189,7 +190,7 @@ async fn deliver(channel: &Channel, steps: &Steps) {
         match channel.post::<serde_json::Value>("steps", steps).await {
             Ok(_) => return,
             Err(e) if is_refusal(&e) || matches!(e.kind, kernel::Kind::Invalid { .. }) => {
-                log_line(format_args!("the server takes no steps: {}", plain(&e)));
+                log_line(format_args!("the server refuses the steps: {}", plain(&e)));
                 return;
             }
             Err(_) => backoff.pause().await,
@@ -212,7 +213,7 @@ mod tests {
         {}
         reporter.step("s", StepStatus::Retrying, "only logged");
         reporter.flush(Duration::from_millis(10)).await;
-        assert_eq!(delivery.receiver.len(), WAITING);
+        assert_eq!(delivery.receiver.len(), QUEUE_LENGTH);
         let mut receiver = delivery.receiver;
         let Some(Item::Step(first)) = receiver.recv().await else {
             panic!("no step");
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_out_of_bounds_does_not_hide_the_others() {
+    fn a_node_out_of_bounds_does_not_hide_the_others() {
         let member = |hostname: &str, addr: &str| nodewire::ObservedNode {
             hostname: hostname.into(),
             id: "i".into(),
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn kills_are_read_of_both_versions_of_cgroups() {
+    fn kills_are_read_in_both_versions_of_cgroups() {
         let one = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
         assert_eq!(kills(one), Some(3));
         let two = "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\noom_group_kill 0\n";

@@ -1,4 +1,4 @@
-//! Waiting between attempts.
+//! Delays between attempts.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use kernel::ids;
 /// Doubling delays with jitter, so that nodes do not retry simultaneously.
 pub(crate) struct Backoff {
     next: Duration,
-    most: Duration,
+    max: Duration,
 }
 
 impl Backoff {
-    pub(crate) fn new(first_ms: u64, most_ms: u64) -> Self {
+    pub(crate) fn new(first_ms: u64, max_ms: u64) -> Self {
         Self {
             next: Duration::from_millis(first_ms),
-            most: Duration::from_millis(most_ms),
+            max: Duration::from_millis(max_ms),
         }
     }
 
     pub(crate) async fn pause(&mut self) {
         tokio::time::sleep(self.next.mul_f64(0.5 + 0.5 * ids::jitter())).await;
-        self.next = (self.next * 2).min(self.most);
+        self.next = (self.next * 2).min(self.max);
     }
 }
 
@@ -29,15 +29,15 @@ impl Backoff {
 pub(crate) struct FullJitter {
     first: Duration,
     next: Duration,
-    most: Duration,
+    max: Duration,
 }
 
 impl FullJitter {
-    pub(crate) fn new(first: Duration, most: Duration) -> Self {
+    pub(crate) fn new(first: Duration, max: Duration) -> Self {
         Self {
             first,
             next: first,
-            most,
+            max,
         }
     }
 
@@ -49,7 +49,7 @@ impl FullJitter {
     /// The next delay.
     fn draw(&mut self) -> Duration {
         let bound = self.next;
-        self.next = (bound * 2).min(self.most);
+        self.next = (bound * 2).min(self.max);
         bound.mul_f64(ids::jitter())
     }
 

@@ -20,8 +20,8 @@ pub(crate) struct Session {
     /// Secret.
     pub session: String,
     pub boot: u32,
-    /// Whether this node was ever a ready member. Its engine then keeps running
-    /// even if the server does not know the node any more.
+    /// Whether this node was ready once. Its engine then keeps running even if the
+    /// server does not know the node any more.
     #[serde(default)]
     pub ready: bool,
 }
@@ -52,8 +52,8 @@ pub(crate) fn load(path: &Path) -> Result<Seed> {
     Ok(seed)
 }
 
-/// Reads or generates the session and counts this boot. Stored before it
-/// returns, because the first `hello` binds the token to it.
+/// Reads or generates the session and counts this boot. The session is stored
+/// before this returns, because the first `hello` binds the token to it.
 ///
 /// # Errors
 /// Internal: the file cannot be written.
@@ -80,23 +80,24 @@ pub(crate) fn save_session(path: &Path, session: &Session) -> Result<()> {
     write_private(path, serde_json::to_string(session)?.as_bytes())
 }
 
-/// Replaces a file atomically, mode 0600, flushed when it returns.
+/// Replaces a file atomically, with mode 0600. The file is flushed to disk when
+/// this returns.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |e: std::io::Error| Error::internal(format!("writing {}: {e}", path.display()));
-    let draft = path.with_extension("new");
+    let temporary = path.with_extension("new");
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir).map_err(failed)?;
     }
     let write = || -> std::io::Result<()> {
-        let _ = fs::remove_file(&draft);
+        let _ = fs::remove_file(&temporary);
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&draft)?;
+            .open(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
-        fs::rename(&draft, path)?;
+        fs::rename(&temporary, path)?;
         if let Some(dir) = path.parent() {
             File::open(dir)?.sync_all()?;
         }

@@ -21,8 +21,8 @@ use crate::report::{Reporter, log_line};
 /// Number of log lines that a failure report quotes.
 const TAIL: usize = 40;
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
-/// Below `StopTimeout` (30 s) of node containers, so that remaining processes
-/// are killed by us instead of the outer engine.
+/// Less than the `StopTimeout` of node containers (30 s), so that the agent kills
+/// remaining processes before the outer engine does.
 const STOP_LIMIT: Duration = Duration::from_secs(25);
 
 /// The last lines of output.
@@ -46,11 +46,13 @@ impl Tail {
     }
 }
 
-/// Path of the program.
+/// A program that is run as a child.
 pub(crate) struct Service {
+    /// Path or name of the program.
     pub program: String,
     pub arguments: Vec<String>,
-    /// Added to our environment; may contain secrets.
+    /// Variables that are added to the environment of the agent; they may contain
+    /// secrets.
     pub env: Vec<(String, String)>,
     /// The step that is reported at an exit.
     pub step: &'static str,
@@ -61,7 +63,8 @@ impl Service {
     pub(crate) fn dockerd() -> Self {
         Self {
             program: "dockerd".into(),
-            // Only the socket, because this agent terminates TLS.
+            // The engine listens only on the socket, because the agent terminates
+            // TLS.
             arguments: ["--host=unix:///var/run/docker.sock", "--log-level=warn"]
                 .map(str::to_owned)
                 .to_vec(),
@@ -95,8 +98,8 @@ pub(crate) async fn run(
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let ended = async {
             let echo = async { tokio::join!(copy(out, tail), copy(err, tail)) };
-            // containerd may keep the pipes open after the exit of dockerd:
-            // wait for the exit, not for the end of the pipes.
+            // This waits for the exit instead of the end of the pipes, because
+            // containerd may keep the pipes open after the exit of dockerd.
             tokio::pin!(echo);
             tokio::select! {
                 status = child.wait() => status,

@@ -15,44 +15,45 @@ use crate::members;
 use crate::report::{Reporter, plain};
 use crate::retry::Backoff;
 
-/// The port of swarm traffic between managers and members.
+/// The port on which managers accept other nodes.
 const PORT: u16 = 2377;
 const LISTEN: &str = "0.0.0.0:2377";
 /// Time limit of a step before the node gives up.
 const STEP_TIMEOUT: Duration = Duration::from_secs(180);
 /// Interval of engine state checks.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The node's membership.
-pub(crate) struct Member {
+/// The membership of this node in the swarm.
+pub(crate) struct Membership {
+    /// The id of the node in the swarm.
     pub node_id: String,
     pub manager: bool,
 }
 
-/// The membership that the engine reports, if it is a member.
+/// The membership of this node, if its engine is part of a swarm.
 ///
 /// # Errors
 /// Fails if the engine request fails.
-pub(crate) async fn membership(engine: &Engine) -> Result<Option<Member>> {
+pub(crate) async fn membership(engine: &Engine) -> Result<Option<Membership>> {
     let info = engine.info().await?;
-    Ok((info.state == "active").then_some(Member {
+    Ok((info.state == "active").then_some(Membership {
         node_id: info.node_id,
         manager: info.control,
     }))
 }
 
-/// Initialises or joins the swarm; returns when this node is a member, and for
-/// a manager when the others reach it.
+/// Initialises or joins the swarm. Returns when this node is part of the swarm and,
+/// if it is a manager, when the other managers reach it.
 ///
 /// # Errors
 /// The last error, after three minutes of attempts.
-pub(crate) async fn become_member(
+pub(crate) async fn init_or_join(
     engine: &Engine,
     channel: &Channel,
     reporter: &Reporter,
     welcome: &Welcome,
     own: IpAddr,
-) -> Result<Member> {
+) -> Result<Membership> {
     let (name, manager) = match welcome.role {
         Role::Manager if welcome.first_manager => ("init", true),
         Role::Manager => ("join", true),
@@ -72,11 +73,11 @@ pub(crate) async fn become_member(
                 } else {
                     join(engine, channel, own).await
                 };
-                let settled = match attempt {
-                    Ok(()) => settle(engine, manager, until).await,
+                let joined = match attempt {
+                    Ok(()) => wait_for_membership(engine, manager, until).await,
                     Err(e) => Err(e),
                 };
-                match settled {
+                match joined {
                     Ok(member) => return Ok(member),
                     Err(e) if is_refusal(&e) || Instant::now() >= until => return Err(e),
                     Err(e) => {
@@ -90,7 +91,7 @@ pub(crate) async fn become_member(
 }
 
 async fn init(engine: &Engine, own: IpAddr, plan: &SwarmPlan) -> Result<()> {
-    if !outside(engine).await? {
+    if !is_outside(engine).await? {
         return Ok(());
     }
     let mut body = json!({ "ListenAddr": LISTEN, "AdvertiseAddr": own.to_string() });
@@ -102,10 +103,10 @@ async fn init(engine: &Engine, own: IpAddr, plan: &SwarmPlan) -> Result<()> {
 }
 
 async fn join(engine: &Engine, channel: &Channel, own: IpAddr) -> Result<()> {
-    if !outside(engine).await? {
+    if !is_outside(engine).await? {
         return Ok(());
     }
-    let ticket = ticket(channel).await?;
+    let ticket = wait_for_ticket(channel).await?;
     let body = json!({
         "ListenAddr": LISTEN,
         "AdvertiseAddr": own.to_string(),
@@ -115,17 +116,17 @@ async fn join(engine: &Engine, channel: &Channel, own: IpAddr) -> Result<()> {
     engine.post("/swarm/join", &body).await.map(|_| ())
 }
 
-/// Waits until there is a swarm to join.
-async fn ticket(channel: &Channel) -> Result<JoinTicket> {
+/// Waits until a manager has published the secrets for joining.
+async fn wait_for_ticket(channel: &Channel) -> Result<JoinTicket> {
     let late = |_| Error::timeout("no manager published a swarm to join within three minutes");
     timeout(STEP_TIMEOUT, channel.ticket())
         .await
         .map_err(late)?
 }
 
-/// Whether the engine is neither in a swarm nor joining one. Leaves the remains
-/// of a failed attempt.
-async fn outside(engine: &Engine) -> Result<bool> {
+/// Whether the engine is neither in a swarm nor joining one. If an attempt has
+/// failed, makes the engine leave that swarm.
+async fn is_outside(engine: &Engine) -> Result<bool> {
     let info = engine.info().await?;
     match info.state.as_str() {
         "inactive" => Ok(true),
@@ -140,12 +141,12 @@ async fn outside(engine: &Engine) -> Result<bool> {
 }
 
 /// Waits until the membership is established.
-async fn settle(engine: &Engine, manager: bool, until: Instant) -> Result<Member> {
+async fn wait_for_membership(engine: &Engine, manager: bool, until: Instant) -> Result<Membership> {
     loop {
         let info = engine.info().await?;
         let reached = match (info.state.as_str(), manager) {
             ("active", false) => true,
-            ("active", true) => info.control && reachable(engine, &info.node_id).await,
+            ("active", true) => info.control && is_reachable(engine, &info.node_id).await,
             ("pending", _) => false,
             (other, _) => {
                 return Err(Error::unavailable(format!(
@@ -155,7 +156,7 @@ async fn settle(engine: &Engine, manager: bool, until: Instant) -> Result<Member
             }
         };
         if reached {
-            return Ok(Member {
+            return Ok(Membership {
                 node_id: info.node_id,
                 manager: info.control,
             });
@@ -166,13 +167,13 @@ async fn settle(engine: &Engine, manager: bool, until: Instant) -> Result<Member
                 info.state, info.error
             )));
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// A joined manager counts when raft reaches it: removing the old leader
-/// earlier would lose the whole swarm.
-async fn reachable(engine: &Engine, id: &str) -> bool {
+/// Whether the other managers reach this one through raft. Before that, the swarm
+/// would be lost if its old leader were removed.
+async fn is_reachable(engine: &Engine, id: &str) -> bool {
     members::list(engine).await.is_ok_and(|nodes| {
         nodes
             .iter()
@@ -180,11 +181,11 @@ async fn reachable(engine: &Engine, id: &str) -> bool {
     })
 }
 
-/// The data that others need to join through this manager.
+/// The address and the tokens with which other nodes join through this manager.
 ///
 /// # Errors
 /// Fails if the engine request fails.
-pub(crate) async fn published(engine: &Engine, own: IpAddr) -> Result<Published> {
+pub(crate) async fn join_secrets(engine: &Engine, own: IpAddr) -> Result<Published> {
     let swarm = engine.get("/swarm").await?;
     Ok(Published {
         remote_addr: std::net::SocketAddr::new(own, PORT).to_string(),

@@ -27,9 +27,9 @@ use crate::tlsproxy::InForce;
 use crate::{identity, images, members, prepare, supervise, swarm, tasks, tlsproxy};
 
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(90);
-const PING: Duration = Duration::from_millis(20);
+const PING_INTERVAL: Duration = Duration::from_millis(20);
 /// Time to deliver final reports at shutdown.
-const FLUSH: Duration = Duration::from_secs(3);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs the node until `stop` resolves; the engine is stopped before it returns.
 ///
@@ -53,19 +53,21 @@ pub(crate) async fn run_node(
     let work = async {
         tokio::select! {
             done = boot.run() => done,
-            // Never ends by itself, because the reporter holds the other end.
+            // Delivery never ends by itself, because the reporter keeps the
+            // channel open.
             () = delivery => std::future::pending().await,
         }
     };
     tokio::pin!(engine, work);
     let outcome = tokio::select! {
         ended = &mut engine => {
-            // The engine cannot be started at all. The failure is reported
-            // while the other parts still register the node.
+            // The engine cannot be started at all. The other parts continue for a
+            // short time, because the failure can be reported only when the node
+            // is registered.
             if let Err(e) = &ended {
                 boot.reporter.step("engine", StepStatus::Failed, plain(e));
-                let _ = tokio::time::timeout(FLUSH, async {
-                    tokio::join!(&mut work, boot.reporter.flush(FLUSH))
+                let _ = tokio::time::timeout(FLUSH_TIMEOUT, async {
+                    tokio::join!(&mut work, boot.reporter.flush(FLUSH_TIMEOUT))
                 }).await;
             }
             return ended;
@@ -99,7 +101,7 @@ impl Boot {
             let (listener, certificates) = self.listener(&hello).await?;
             let current = certificates.subscribe();
             let kept = certificates.clone();
-            // No part waits for the engine after a failure.
+            // The receiver was dropped if the other parts have failed.
             let _ = opened.send(certificates);
             tokio::select! {
                 () = tlsproxy::serve(listener, current, Path::new(SOCKET)) => {}
@@ -109,7 +111,7 @@ impl Boot {
         };
         let life = async {
             let (member, ()) =
-                tokio::try_join!(self.member(&hello, &engine, own), self.images(&engine))?;
+                tokio::try_join!(self.join(&hello, &engine, own), self.images(&engine))?;
             self.duties(&member, open, own).await
         };
         let (never, _, _): (Never, Never, Never) = tokio::try_join!(
@@ -120,21 +122,21 @@ impl Boot {
         match never {}
     }
 
-    /// Joins the swarm, or finds that the node is a member; managers publish
-    /// the join secrets.
-    async fn member(
+    /// Joins the swarm, unless the node is already part of it; a manager then
+    /// publishes the join secrets.
+    async fn join(
         &self,
         hello: &impl Once<Welcome>,
         engine: &impl Once<()>,
         own: IpAddr,
-    ) -> Result<swarm::Member> {
+    ) -> Result<swarm::Membership> {
         engine.clone().await?;
         let member = match swarm::membership(&self.engine).await? {
             Some(member) => member,
             None => {
                 let welcome = hello.clone().await?;
                 let (channel, reporter) = (&self.channel, &self.reporter);
-                swarm::become_member(&self.engine, channel, reporter, &welcome, own).await?
+                swarm::init_or_join(&self.engine, channel, reporter, &welcome, own).await?
             }
         };
         if member.manager {
@@ -154,7 +156,7 @@ impl Boot {
     /// Reports ready, then performs the duties of managers.
     async fn duties(
         &self,
-        member: &swarm::Member,
+        member: &swarm::Membership,
         open: oneshot::Receiver<tlsproxy::Certificates>,
         own: IpAddr,
     ) -> Result<Never> {
@@ -189,7 +191,7 @@ impl Boot {
                         self.tail.text()
                     )));
                 }
-                sleep(PING).await;
+                sleep(PING_INTERVAL).await;
             }
             Ok(())
         };
@@ -203,15 +205,15 @@ impl Boot {
     ) -> Result<(TcpListener, tlsproxy::Certificates)> {
         let path = identity::path(&self.home);
         let now = clock::now_micros();
-        let holds = identity::term(&path).is_some_and(|term| !term.is_over(now));
-        let kept = identity::stored(&path)
-            .filter(|_| holds)
+        let is_valid = identity::term(&path).is_some_and(|term| !term.is_over(now));
+        let stored = identity::stored(&path)
+            .filter(|_| is_valid)
             .and_then(|i| tlsproxy::config(&i).ok());
-        let config = match kept {
+        let config = match stored {
             Some(config) => config,
             None => {
                 hello.clone().await?;
-                let fresh = async {
+                let obtained = async {
                     let mut backoff = Backoff::new(50, 5_000);
                     loop {
                         let node = &self.seed.node;
@@ -225,7 +227,7 @@ impl Boot {
                         }
                     }
                 };
-                tlsproxy::config(&self.reporter.run("certificate", fresh).await?)?
+                tlsproxy::config(&self.reporter.run("certificate", obtained).await?)?
             }
         };
         let listener = self
@@ -250,8 +252,8 @@ impl Boot {
                 continue;
             }
             let renewed = async {
-                let fresh = identity::obtain(&self.channel, &self.seed.node, &path).await?;
-                tlsproxy::config(&fresh)
+                let obtained = identity::obtain(&self.channel, &self.seed.node, &path).await?;
+                tlsproxy::config(&obtained)
             };
             match renewed.await {
                 Ok(config) => {

@@ -1,6 +1,6 @@
-//! Tasks of a manager: drain, removal, promotion, new certificates and tokens.
-//! Drains run in parallel, other tasks one at a time; each task may be received
-//! twice.
+//! Tasks of a Swarm manager: drain, removal, promotion, new certificates and
+//! tokens. Drains run in parallel, other tasks one at a time. Each task must be
+//! repeatable.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::{identity, members, swarm, tlsproxy};
 
 /// Default deadline of a task, seconds.
 const DEADLINE: u32 = 120;
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The context of the tasks of a manager.
 pub(crate) struct ManagerTasks<'a> {
@@ -39,40 +39,40 @@ pub(crate) struct ManagerTasks<'a> {
 impl ManagerTasks<'_> {
     /// Takes tasks until dropped.
     pub(crate) async fn run(&self) {
-        let (sender, orders) = mpsc::unbounded_channel();
-        tokio::join!(self.channel.take_tasks(sender), self.work(orders));
+        let (sender, tasks) = mpsc::unbounded_channel();
+        tokio::join!(self.channel.take_tasks(sender), self.work(tasks));
     }
 
     /// Drains run in parallel, because each waits for its containers to stop;
     /// other tasks run after them.
-    async fn work(&self, mut orders: mpsc::UnboundedReceiver<RunningTask>) {
+    async fn work(&self, mut tasks: mpsc::UnboundedReceiver<RunningTask>) {
         let mut drains = FuturesUnordered::new();
         loop {
-            let order = tokio::select! {
-                order = orders.recv() => order,
+            let received = tokio::select! {
+                received = tasks.recv() => received,
                 Some(()) = drains.next() => continue,
             };
-            let Some(order) = order else {
+            let Some(running) = received else {
                 return;
             };
-            if matches!(order.task.kind, TaskKind::Drain { .. }) {
-                drains.push(self.one(order));
+            if matches!(running.task.kind, TaskKind::Drain { .. }) {
+                drains.push(self.run_task(running));
             } else {
                 while drains.next().await.is_some() {}
-                self.one(order).await;
+                self.run_task(running).await;
             }
         }
     }
 
     /// Returns when the server has the result, or has cancelled the task.
-    async fn one(&self, order: RunningTask) {
-        let task = &order.task;
+    async fn run_task(&self, running: RunningTask) {
+        let task = &running.task;
         log_line(format_args!("task {}: {:?}", task.id, task.kind));
         let limit = Duration::from_secs(task.deadline.unwrap_or(DEADLINE).into());
         let until = Instant::now() + limit;
         tokio::select! {
             biased;
-            () = order.cancelled() => {
+            () = running.cancelled() => {
                 log_line(format_args!("task {}: cancelled", task.id));
                 self.channel.forget(&task.id);
             }
@@ -82,15 +82,15 @@ impl ManagerTasks<'_> {
 
     async fn perform(&self, task: &Task, until: Instant) -> Result<String> {
         match &task.kind {
-            TaskKind::Drain { node, .. } => self.drain(&self.known(node).await?, until).await,
+            TaskKind::Drain { node, .. } => self.drain(&self.current(node).await?, until).await,
             TaskKind::Activate { node } => {
-                let id = self.known(node).await?.id;
+                let id = self.current(node).await?.id;
                 self.change(&id, "Availability", "active", until).await?;
                 Ok(String::new())
             }
             TaskKind::Remove { node } => self.remove(node, until).await,
-            TaskKind::Promote { node } => self.promote(&self.known(node).await?, until).await,
-            TaskKind::Demote { node } => self.demote(&self.known(node).await?, until).await,
+            TaskKind::Promote { node } => self.promote(&self.current(node).await?, until).await,
+            TaskKind::Demote { node } => self.demote(&self.current(node).await?, until).await,
             TaskKind::ReloadCa => self.reload().await,
             TaskKind::RotateTokens => self.rotate_tokens().await,
             TaskKind::AddMember { .. } | TaskKind::PromoteMember { .. } => Err(Error::new(
@@ -104,9 +104,9 @@ impl ManagerTasks<'_> {
         }
     }
 
-    /// The current entry of a host name: a replaced node is listed twice, and
-    /// the entry that is down is ignored.
-    async fn known(&self, hostname: &str) -> Result<ObservedNode> {
+    /// The current entry of a host name. A replaced node is listed twice, so an
+    /// entry that is ready is preferred.
+    async fn current(&self, hostname: &str) -> Result<ObservedNode> {
         let mut named = self.named(hostname).await?;
         named.sort_by_key(|n| n.state != "ready");
         named
@@ -141,7 +141,7 @@ impl ManagerTasks<'_> {
                     left.join(", ")
                 )));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -207,28 +207,28 @@ impl ManagerTasks<'_> {
     async fn wait_for(
         &self,
         id: &str,
-        else_why: &str,
+        reason: &str,
         until: Instant,
-        there: impl Fn(&ObservedNode) -> bool,
+        condition: impl Fn(&ObservedNode) -> bool,
     ) -> Result<String> {
         loop {
             let nodes = members::list(self.engine).await;
             let node = nodes
                 .ok()
                 .and_then(|all| all.into_iter().find(|n| n.id == id));
-            if node.as_ref().is_some_and(&there) {
+            if node.as_ref().is_some_and(&condition) {
                 return Ok(String::new());
             }
             if Instant::now() >= until {
-                return Err(Error::timeout(format!("gave up on node {id}: {else_why}")));
+                return Err(Error::timeout(format!("gave up on node {id}: {reason}")));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
     /// Sets one field of the specification of a node. If another manager writes
-    /// between read and write, the engine reports that the version is out of
-    /// sequence, and the update is repeated.
+    /// between the read and the write, the engine reports that the version is out
+    /// of sequence, and the update is repeated.
     async fn change(&self, id: &str, field: &str, value: &str, until: Instant) -> Result<()> {
         let mut backoff = Backoff::new(50, 1_000);
         loop {
@@ -247,8 +247,8 @@ impl ManagerTasks<'_> {
     }
 
     async fn reload(&self) -> Result<String> {
-        let fresh = identity::obtain(self.channel, self.node, self.identity).await?;
-        tlsproxy::rotate(self.certificates, tlsproxy::config(&fresh)?);
+        let renewed = identity::obtain(self.channel, self.node, self.identity).await?;
+        tlsproxy::rotate(self.certificates, tlsproxy::config(&renewed)?);
         Ok(String::new())
     }
 
@@ -259,16 +259,17 @@ impl ManagerTasks<'_> {
             "/swarm/update?version={version}&rotateWorkerToken=true&rotateManagerToken=true"
         );
         self.engine.post(&path, &swarm["Spec"]).await?;
-        let now = swarm::published(self.engine, self.own).await?;
-        self.channel.post::<Value>("published", &now).await?;
+        let secrets = swarm::join_secrets(self.engine, self.own).await?;
+        self.channel.post::<Value>("published", &secrets).await?;
         Ok(String::new())
     }
 }
 
-/// A specification with another value of a field; `None`: it has that value.
+/// A copy of the specification with a changed field; `None` if the field has that
+/// value already.
 ///
 /// # Errors
-/// Unavailable: what the engine sent is no specification.
+/// Unavailable: the engine sent no specification.
 fn changed(spec: &Value, field: &str, value: &str) -> Result<Option<Value>> {
     let Some(fields) = spec.as_object() else {
         return Err(Error::unavailable("the engine sent a node without a Spec"));

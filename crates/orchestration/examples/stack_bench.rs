@@ -1,4 +1,4 @@
-//! Measures the engine itself: a stack over in-memory services.
+//! Measures the engine alone, with in-memory services.
 //!
 //! `cargo run -p orchestration --example stack_bench -- chained 100` (or
 //! `independent 1000`, or `group 1000`) creates a stack with that many
@@ -63,23 +63,23 @@ fn peak_mib() -> u64 {
 /// CPU time of the process, seconds.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name in parentheses: fields 14 and 15, in hundredths of a
-    // second.
+    // Fields 14 and 15, in hundredths of a second. The name in parentheses, field 2,
+    // may contain spaces, so the fields are counted after it.
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let ticks = fields.split_whitespace().skip(11).take(2);
     let ticks: u32 = ticks.filter_map(|t| t.parse::<u32>().ok()).sum();
     f64::from(ticks) / 100.0
 }
 
-/// Runs the engine until the stack is at rest; prints the cost.
-async fn measure(w: &Fixture, id: &StackId, what: &str) {
-    let (began, before, cpu) = (Instant::now(), w.db.queries(), cpu_seconds());
+/// Runs the engine until the action of the stack has ended; prints the cost.
+async fn measure(fixture: &Fixture, id: &StackId, what: &str) {
+    let (began, before, cpu) = (Instant::now(), fixture.db.queries(), cpu_seconds());
     let mut runs = 0;
     loop {
-        while w.run_once().await {
+        while fixture.run_once().await {
             runs += 1;
         }
-        match w.show(id).await.map(|s| (s.status, s.status_reason)) {
+        match fixture.show(id).await.map(|s| (s.status, s.status_reason)) {
             Some((Status::InProgress, _)) => {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await
             }
@@ -91,7 +91,7 @@ async fn measure(w: &Fixture, id: &StackId, what: &str) {
         "{what:8} {:8.3} s {:8.2} s cpu {:8} statements {runs:4} runs {:5} MiB peak",
         began.elapsed().as_secs_f64(),
         cpu_seconds() - cpu,
-        w.db.queries() - before,
+        fixture.db.queries() - before,
         peak_mib()
     );
 }
@@ -101,19 +101,20 @@ async fn main() {
     let mut args = std::env::args().skip(1);
     let shape = args.next().unwrap_or_else(|| "independent".into());
     let count = args.next().map_or(1000, |n| n.parse().unwrap());
-    let w = Fixture::new().await;
+    let fixture = Fixture::new().await;
     let began = Instant::now();
-    let id = w
+    let id = fixture
         .create(Fixture::new_stack(&template(&shape, count)))
         .await
         .id;
     println!("accept   {:8.3} s", began.elapsed().as_secs_f64());
-    measure(&w, &id, "create").await;
-    w.stacks
-        .update(&w.ctx, &id, StackUpdate::default())
+    measure(&fixture, &id, "create").await;
+    fixture
+        .stacks
+        .update(&fixture.ctx, &id, StackUpdate::default())
         .await
         .unwrap();
-    measure(&w, &id, "update").await;
-    w.delete(&id).await;
-    measure(&w, &id, "delete").await;
+    measure(&fixture, &id, "update").await;
+    fixture.delete(&id).await;
+    measure(&fixture, &id, "delete").await;
 }

@@ -126,7 +126,8 @@ pub struct Signal {
 
 #[async_trait]
 pub trait Stacks: Send + Sync {
-    /// Validates (reporting all errors with line and path) and starts.
+    /// Validates the template, reporting all errors with line and path, and starts
+    /// the creation.
     async fn create(&self, ctx: &Ctx, new: NewStack) -> Result<Stack>;
     async fn show(&self, ctx: &Ctx, id: &StackId) -> Result<Stack>;
     async fn update(&self, ctx: &Ctx, id: &StackId, update: StackUpdate) -> Result<Stack>;
@@ -146,8 +147,8 @@ pub trait Stacks: Send + Sync {
     async fn delete(&self, ctx: &Ctx, id: &StackId) -> Result<()>;
     async fn resources(&self, ctx: &Ctx, id: &StackId) -> Result<Vec<StackResource>>;
     async fn events(&self, ctx: &Ctx, id: &StackId, limit: u32) -> Result<Vec<StackEvent>>;
-    /// `resource` is a WaitConditionHandle; marks the stack at once. A signal
-    /// of an older generation than the stored one of its id is ignored.
+    /// Stores a signal for the WaitConditionHandle `resource` and marks the stack.
+    /// A signal is ignored if the stored one with its id has a newer generation.
     async fn signal(&self, ctx: &Ctx, id: &StackId, resource: &str, signal: Signal) -> Result<()>;
 }
 

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::resource;
 use crate::stack::{Templates, validate};
 
-/// A template, then optionally a line `%%%` and its parameters in JSON.
+/// The input is a template, optionally followed by a line `%%%` and its parameters
+/// in JSON.
 pub fn stack(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -27,7 +28,7 @@ pub fn stack(data: &[u8]) {
         let Some(kind) = kind else {
             continue;
         };
-        let properties = validate::resolve(&bound, kind.schema, &def.properties, &Made, None);
+        let properties = validate::resolve(&bound, kind.schema, &def.properties, &AllExist, None);
         if let Ok(properties) = properties {
             // The properties are stored as JSON.
             assert!(serde_json::to_string(&properties).is_ok());
@@ -35,10 +36,10 @@ pub fn stack(data: &[u8]) {
     }
 }
 
-/// Every resource exists.
-struct Made;
+/// A scope in which every resource exists.
+struct AllExist;
 
-impl Scope for Made {
+impl Scope for AllExist {
     fn reference(&self, resource: &str) -> Result<Value, String> {
         Ok(Value::from(resource))
     }

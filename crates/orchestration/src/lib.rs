@@ -1,7 +1,7 @@
 //! Heat-compatible stacks: parse, validate, run a graph of resources on `flow`.
 //!
-//! `stack` has the rows and the operations, `engine` decides and acts,
-//! `resource` has one file per resource type. All slow work happens in the
+//! `stack` contains the rows and the operations of the interface, `engine` the
+//! reconciler, and `resource` one file for each resource type. All slow work happens in the
 //! reconciler; an operation only writes rows.
 
 pub mod api;

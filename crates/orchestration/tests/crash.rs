@@ -1,6 +1,5 @@
-//! The process stops at every service call, before and after its effect, and at
-//! every await of a run: after a restart it reaches the same result without
-//! duplicates.
+//! The process stops at every service call, before and after its effect, and at every
+//! await of a run. After a restart it reaches the same result without duplicates.
 
 #![allow(
     clippy::unwrap_used,
@@ -41,10 +40,9 @@ fn expected(servers: usize) -> HashMap<&'static str, usize> {
     ])
 }
 
-/// No object was created twice: each creation in the log is of a different
-/// object.
-fn nothing_doubled(w: &Fixture, at: &str) {
-    let created: Vec<String> = w
+/// Asserts that each creation in the log is of a different object.
+fn assert_no_duplicates(fixture: &Fixture, at: &str) {
+    let created: Vec<String> = fixture
         .cloud
         .log()
         .into_iter()
@@ -63,63 +61,68 @@ enum During {
 }
 
 async fn run_lifecycle(during: During, arm: impl Fn(&Fixture)) -> (Fixture, bool) {
-    let w = Fixture::new().await;
-    let id = w.create(small()).await.id;
+    let fixture = Fixture::new().await;
+    let id = fixture.create(small()).await.id;
     if during == During::Create {
-        arm(&w);
+        arm(&fixture);
     }
-    w.ends(&id, Action::Create, Status::Complete).await;
-    assert_eq!(w.cloud.count(), expected(3));
-    w.update(&id, None, &[("count", json!(3))]).await;
+    fixture.ends(&id, Action::Create, Status::Complete).await;
+    assert_eq!(fixture.cloud.count(), expected(3));
+    fixture.update(&id, None, &[("count", json!(3))]).await;
     if during == During::Grow {
-        arm(&w);
+        arm(&fixture);
     }
-    let s = w.ends(&id, Action::Update, Status::Complete).await;
+    let s = fixture.ends(&id, Action::Update, Status::Complete).await;
     assert_eq!(
         s.outputs["worker_names"],
         json!(["worker-0", "worker-1", "worker-2"])
     );
-    assert_eq!(w.cloud.count(), expected(4));
+    assert_eq!(fixture.cloud.count(), expected(4));
     if during == During::Heal {
-        arm(&w);
-        heal(&w, &id).await;
+        arm(&fixture);
+        heal(&fixture, &id).await;
     }
-    w.delete(&id).await;
+    fixture.delete(&id).await;
     if during == During::Delete {
-        arm(&w);
+        arm(&fixture);
     }
-    w.settle().await;
-    assert!(w.show(&id).await.is_none(), "the stack is gone");
-    assert!(w.cloud.things().is_empty(), "{:?}", w.cloud.things());
-    let left =
-        w.db.query("SELECT id FROM resource", vec![])
-            .await
-            .expect("query");
+    fixture.settle().await;
+    assert!(fixture.show(&id).await.is_none(), "the stack is gone");
+    assert!(
+        fixture.cloud.objects().is_empty(),
+        "{:?}",
+        fixture.cloud.objects()
+    );
+    let left = fixture
+        .db
+        .query("SELECT id FROM resource", vec![])
+        .await
+        .expect("query");
     assert!(left.is_empty());
-    let fired = !w.cloud.armed();
-    (w, fired)
+    let fired = !fixture.cloud.armed();
+    (fixture, fired)
 }
 
 /// A lost worker is rebuilt in place with its new token.
-async fn heal(w: &Fixture, id: &StackId) {
-    let before = w.cloud.things();
-    w.cloud.fail("worker-1");
-    w.unhealthy(id, Some("workers"), "1", "first").await;
+async fn heal(fixture: &Fixture, id: &StackId) {
+    let before = fixture.cloud.objects();
+    fixture.cloud.fail("worker-1");
+    fixture.unhealthy(id, Some("workers"), "1", "first").await;
     let tokens = json!({"0": "a", "1": "fresh", "2": "c"});
-    w.update(id, None, &[("worker_tokens", tokens)]).await;
-    w.ends(id, Action::Update, Status::Complete).await;
-    let after = w.cloud.things();
+    fixture.update(id, None, &[("worker_tokens", tokens)]).await;
+    fixture.ends(id, Action::Update, Status::Complete).await;
+    let after = fixture.cloud.objects();
     assert_eq!(
         after.keys().collect::<Vec<_>>(),
         before.keys().collect::<Vec<_>>(),
-        "the very same things"
+        "the objects are the same"
     );
     let worker = after.values().find(|t| t.name == "worker-1").unwrap();
     assert_eq!(worker.status, compute::api::ServerStatus::Active);
     assert!(worker.user_data.as_deref().unwrap().contains("token=fresh"));
-    let rebuilds = w.cloud.log();
+    let rebuilds = fixture.cloud.log();
     let rebuilds = rebuilds.iter().filter(|l| l.starts_with("rebuild")).count();
-    assert_eq!(rebuilds, 1, "not even once more after a stop");
+    assert_eq!(rebuilds, 1, "a stop does not cause a second rebuild");
 }
 
 #[expect(
@@ -130,8 +133,9 @@ async fn at_every_call(during: During) {
     for after in [false, true] {
         let mut stops = 0;
         for call in 1.. {
-            let (w, fired) = run_lifecycle(during, |w| w.cloud.crash_at(call, after)).await;
-            nothing_doubled(&w, &format!("call {call}, after {after}"));
+            let (fixture, fired) =
+                run_lifecycle(during, |fixture| fixture.cloud.crash_at(call, after)).await;
+            assert_no_duplicates(&fixture, &format!("call {call}, after {after}"));
             if !fired {
                 break;
             }
@@ -188,44 +192,44 @@ async fn dropped_after<T>(polls: usize, future: impl Future<Output = T>) -> Opti
 #[tokio::test]
 async fn a_stop_at_any_await_makes_no_difference() {
     for polls in 1..40_usize {
-        let w = Fixture::new().await;
-        let id = w.create(small()).await.id;
+        let fixture = Fixture::new().await;
+        let id = fixture.create(small()).await.id;
         for aim in [Action::Create, Action::Delete] {
             for round in 0..3 {
                 let lease = std::time::Duration::from_secs(5);
-                let claim = db::claim_for(&w.db, &["stack"], "me", 1, lease)
+                let claim = db::claim_for(&fixture.db, &["stack"], "me", 1, lease)
                     .await
                     .expect("claim");
                 let Some(lease) = claim.into_iter().next() else {
                     break;
                 };
-                let ran = dropped_after(polls + round, w.engine.run(&lease)).await;
+                let ran = dropped_after(polls + round, fixture.engine.run(&lease)).await;
                 assert!(
                     !matches!(ran, Some(Err(_))),
                     "{:?}",
                     ran.map(|r| r.map(|_| ()))
                 );
-                db::release_all(&w.db).await.expect("release");
+                db::release_all(&fixture.db).await.expect("release");
             }
-            w.settle().await;
+            fixture.settle().await;
             if aim == Action::Create {
-                let s = w.show(&id).await.expect("it exists");
+                let s = fixture.show(&id).await.expect("it exists");
                 assert_eq!(
                     (s.action, s.status),
                     (aim, Status::Complete),
                     "{polls}: {}",
                     s.status_reason
                 );
-                assert_eq!(w.cloud.count(), expected(3), "{polls}");
-                nothing_doubled(&w, &format!("{polls} polls"));
-                w.delete(&id).await;
+                assert_eq!(fixture.cloud.count(), expected(3), "{polls}");
+                assert_no_duplicates(&fixture, &format!("{polls} polls"));
+                fixture.delete(&id).await;
             }
         }
-        assert!(w.show(&id).await.is_none(), "{polls}");
+        assert!(fixture.show(&id).await.is_none(), "{polls}");
         assert!(
-            w.cloud.things().is_empty(),
+            fixture.cloud.objects().is_empty(),
             "{polls}: {:?}",
-            w.cloud.things()
+            fixture.cloud.objects()
         );
     }
 }

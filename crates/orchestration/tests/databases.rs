@@ -29,15 +29,20 @@ resources:
 async fn a_stack_runs_on_every_database() {
     for test in testkit::every_database(orchestration::migrations()).await {
         let name = test.name;
-        let w = Fixture::over(test);
+        let fixture = Fixture::over(test);
         let caller =
             |generation| Ctx::for_project("req-owner", PROJECT).with_generation(generation);
         let new = NewStack {
             parameters: parameters(&[("count", json!(87))]),
             ..Fixture::new_stack(TEMPLATE)
         };
-        let id = w.stacks.create(&caller(1), new.clone()).await.unwrap().id;
-        w.ends(&id, Action::Create, Status::InProgress).await;
+        let id = fixture
+            .stacks
+            .create(&caller(1), new.clone())
+            .await
+            .unwrap()
+            .id;
+        fixture.ends(&id, Action::Create, Status::InProgress).await;
         for (node, generation) in [("0", 3), ("1", 3), ("1", 2)] {
             let signal = Signal {
                 id: node.into(),
@@ -51,23 +56,27 @@ async fn a_stack_runs_on_every_database() {
                 data: json!(null),
             };
             let ctx = caller(generation);
-            w.stacks.signal(&ctx, &id, "handle", signal).await.unwrap();
+            fixture
+                .stacks
+                .signal(&ctx, &id, "handle", signal)
+                .await
+                .unwrap();
         }
-        w.ends(&id, Action::Create, Status::Complete).await;
-        assert_eq!(w.cloud.count()["server"], 87, "{name}");
-        w.cloud.fail("w-5");
-        w.unhealthy(&id, Some("all"), "5", "incident").await;
-        w.update(&id, None, &[("count", json!(86))]).await;
-        w.ends(&id, Action::Update, Status::Complete).await;
-        assert_eq!(w.cloud.count()["server"], 86, "{name}");
-        let rebuilds = w.cloud.log();
+        fixture.ends(&id, Action::Create, Status::Complete).await;
+        assert_eq!(fixture.cloud.count()["server"], 87, "{name}");
+        fixture.cloud.fail("w-5");
+        fixture.unhealthy(&id, Some("all"), "5", "incident").await;
+        fixture.update(&id, None, &[("count", json!(86))]).await;
+        fixture.ends(&id, Action::Update, Status::Complete).await;
+        assert_eq!(fixture.cloud.count()["server"], 86, "{name}");
+        let rebuilds = fixture.cloud.log();
         let rebuilds = rebuilds.iter().filter(|l| *l == "rebuild server w-5");
         assert_eq!(rebuilds.count(), 1, "{name}");
-        w.stacks.delete(&caller(4), &id).await.unwrap();
-        w.settle().await;
-        assert!(w.show(&id).await.is_none(), "{name}");
-        assert!(w.cloud.things().is_empty(), "{name}");
-        let late = w.stacks.create(&caller(1), new).await;
+        fixture.stacks.delete(&caller(4), &id).await.unwrap();
+        fixture.settle().await;
+        assert!(fixture.show(&id).await.is_none(), "{name}");
+        assert!(fixture.cloud.objects().is_empty(), "{name}");
+        let late = fixture.stacks.create(&caller(1), new).await;
         assert_eq!(late.unwrap_err().kind, Kind::Conflict, "{name}");
     }
 }

@@ -44,19 +44,19 @@ fn signal_of(id: &str, status: &str, reason: &str) -> Signal {
     }
 }
 
-async fn built(w: &Fixture, count: usize) -> StackId {
-    let id = w.create(cluster(count, 0)).await.id;
-    w.ends(&id, Action::Create, Status::Complete).await;
+async fn built(fixture: &Fixture, count: usize) -> StackId {
+    let id = fixture.create(cluster(count, 0)).await.id;
+    fixture.ends(&id, Action::Create, Status::Complete).await;
     id
 }
 
 #[tokio::test]
 async fn a_cluster_is_created_and_deleted_without_leftovers() {
-    let w = Fixture::new().await;
+    let fixture = Fixture::new().await;
     let new = cluster(2, 0);
-    let id = w.create(new.clone()).await.id;
+    let id = fixture.create(new.clone()).await.id;
     let began = Instant::now();
-    let s = w.ends(&id, Action::Create, Status::Complete).await;
+    let s = fixture.ends(&id, Action::Create, Status::Complete).await;
     println!("created in {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(2));
     assert_eq!(s.status_reason, "Stack CREATE completed successfully");
@@ -64,8 +64,8 @@ async fn a_cluster_is_created_and_deleted_without_leftovers() {
     assert_eq!(s.outputs["one"], "worker-1");
     assert_eq!(s.outputs["data"], "{}");
     assert_eq!(s.outputs["refs"].as_array().unwrap().len(), 2);
-    let things = w.cloud.things();
-    let data = things
+    let objects = fixture.cloud.objects();
+    let data = objects
         .values()
         .find(|t| t.name == "worker-1")
         .unwrap()
@@ -77,13 +77,21 @@ async fn a_cluster_is_created_and_deleted_without_leftovers() {
         "{data}"
     );
     // A repeated create finds the existing stack.
-    assert_eq!(w.create(new).await.generation, 1);
-    let before = w.owner_marks().await;
-    w.delete(&id).await;
-    w.settle().await;
-    assert!(w.show(&id).await.is_none());
-    assert!(w.cloud.things().is_empty(), "{:?}", w.cloud.things());
-    assert_eq!(w.owner_marks().await, before + 2, "accepted, and gone");
+    assert_eq!(fixture.create(new).await.generation, 1);
+    let before = fixture.owner_marks().await;
+    fixture.delete(&id).await;
+    fixture.settle().await;
+    assert!(fixture.show(&id).await.is_none());
+    assert!(
+        fixture.cloud.objects().is_empty(),
+        "{:?}",
+        fixture.cloud.objects()
+    );
+    assert_eq!(
+        fixture.owner_marks().await,
+        before + 2,
+        "marked at acceptance and at deletion"
+    );
     for table in [
         "stack",
         "resource",
@@ -91,43 +99,44 @@ async fn a_cluster_is_created_and_deleted_without_leftovers() {
         "stack_signal",
         "flow_key WHERE kind = 'stack'",
     ] {
-        let left =
-            w.db.query(&format!("SELECT * FROM {table}"), vec![])
-                .await
-                .unwrap();
+        let left = fixture
+            .db
+            .query(&format!("SELECT * FROM {table}"), vec![])
+            .await
+            .unwrap();
         assert!(left.is_empty(), "{table}");
     }
 }
 
 #[tokio::test]
-async fn members_are_built_side_by_side() {
-    let w = Fixture::new().await;
-    w.cloud.slow();
-    let id = w.create(cluster(5, 0)).await.id;
-    w.settle().await;
-    assert_eq!(w.cloud.building(), 6, "five workers and the manager");
-    let s = w.show(&id).await.unwrap();
+async fn members_are_built_in_parallel() {
+    let fixture = Fixture::new().await;
+    fixture.cloud.slow();
+    let id = fixture.create(cluster(5, 0)).await.id;
+    fixture.settle().await;
+    assert_eq!(fixture.cloud.building(), 6, "five workers and the manager");
+    let s = fixture.show(&id).await.unwrap();
     assert!(
         s.status_reason.starts_with("Waiting for resources."),
         "{}",
         s.status_reason
     );
-    w.cloud.finish().await;
-    w.ends(&id, Action::Create, Status::Complete).await;
+    fixture.cloud.finish().await;
+    fixture.ends(&id, Action::Create, Status::Complete).await;
 }
 
 #[tokio::test]
 async fn a_failing_server_fails_the_stack_with_its_fault() {
-    let w = Fixture::new().await;
-    w.cloud.bad(Some("worker-1"));
-    let id = w.create(cluster(2, 1)).await.id;
-    let s = w.ends(&id, Action::Create, Status::Failed).await;
+    let fixture = Fixture::new().await;
+    fixture.cloud.set_failing(Some("worker-1"));
+    let id = fixture.create(cluster(2, 1)).await.id;
+    let s = fixture.ends(&id, Action::Create, Status::Failed).await;
     assert_eq!(
         s.status_reason,
         "Resource CREATE failed: ResourceInError: resources.workers.resources.1: Went to status ERROR due to \
          \"Message: No valid host was found., Code: 500\""
     );
-    let open = w
+    let open = fixture
         .resources(&id)
         .await
         .iter()
@@ -135,227 +144,255 @@ async fn a_failing_server_fails_the_stack_with_its_fault() {
         .count();
     assert_eq!(open, 0, "nothing stays in progress");
     // The next update repairs it: the failed member is replaced.
-    w.cloud.bad(None);
-    w.update(&id, None, &[("signals", json!(0))]).await;
-    w.ends(&id, Action::Update, Status::Complete).await;
-    assert_eq!(w.cloud.count()["server"], 3);
-    w.delete(&id).await;
-    w.settle().await;
-    assert!(w.cloud.things().is_empty());
+    fixture.cloud.set_failing(None);
+    fixture.update(&id, None, &[("signals", json!(0))]).await;
+    fixture.ends(&id, Action::Update, Status::Complete).await;
+    assert_eq!(fixture.cloud.count()["server"], 3);
+    fixture.delete(&id).await;
+    fixture.settle().await;
+    assert!(fixture.cloud.objects().is_empty());
 }
 
 #[tokio::test]
 async fn a_create_that_fails_rolls_back_to_nothing() {
-    let w = Fixture::new().await;
-    w.cloud.bad(Some("worker-0"));
+    let fixture = Fixture::new().await;
+    fixture.cloud.set_failing(Some("worker-0"));
     let new = NewStack {
         disable_rollback: false,
         ..cluster(2, 0)
     };
-    let id = w.create(new).await.id;
-    let s = w.ends(&id, Action::Rollback, Status::Complete).await;
+    let id = fixture.create(new).await.id;
+    let s = fixture.ends(&id, Action::Rollback, Status::Complete).await;
     assert!(
         s.status_reason
             .starts_with("Resource CREATE failed: ResourceInError: resources.workers."),
         "{}",
         s.status_reason
     );
-    assert!(w.cloud.things().is_empty());
-    assert!(w.resources(&id).await.is_empty());
-    w.delete(&id).await;
-    w.settle().await;
-    assert!(w.show(&id).await.is_none());
+    assert!(fixture.cloud.objects().is_empty());
+    assert!(fixture.resources(&id).await.is_empty());
+    fixture.delete(&id).await;
+    fixture.settle().await;
+    assert!(fixture.show(&id).await.is_none());
 }
 
 #[tokio::test]
 async fn a_group_grows_and_shrinks_and_never_reuses_a_removed_index() {
-    let w = Fixture::new().await;
-    let id = built(&w, 2).await;
-    let first = w.cloud.things();
-    let s = w.update(&id, None, &[("count", json!(4))]).await;
+    let fixture = Fixture::new().await;
+    let id = built(&fixture, 2).await;
+    let first = fixture.cloud.objects();
+    let s = fixture.update(&id, None, &[("count", json!(4))]).await;
     assert_eq!(s.generation, 2);
-    let s = w.ends(&id, Action::Update, Status::Complete).await;
+    let s = fixture.ends(&id, Action::Update, Status::Complete).await;
     assert_eq!(
         s.outputs["worker_names"],
         json!(["worker-0", "worker-1", "worker-2", "worker-3"])
     );
     for old in first.keys() {
-        assert!(w.cloud.things().contains_key(old), "what was there stays");
+        assert!(
+            fixture.cloud.objects().contains_key(old),
+            "existing members stay"
+        );
     }
-    // By physical id, by name and by index.
-    let member = w
+    // A member is given by its physical id, its name or its index.
+    let member = fixture
         .resources(&id)
         .await
         .into_iter()
         .find(|r| r.parent.is_some() && r.name == "1")
         .unwrap();
-    let gone = json!([member.physical_id.unwrap(), "worker-2"]);
-    w.update(&id, None, &[("count", json!(3)), ("gone", gone)])
+    let removed = json!([member.physical_id.unwrap(), "worker-2"]);
+    fixture
+        .update(&id, None, &[("count", json!(3)), ("gone", removed)])
         .await;
-    let s = w.ends(&id, Action::Update, Status::Complete).await;
+    let s = fixture.ends(&id, Action::Update, Status::Complete).await;
     assert_eq!(
         s.outputs["worker_names"],
         json!(["worker-0", "worker-3", "worker-4"])
     );
     // The same list again, and a smaller count: the highest index is removed.
-    w.update(&id, None, &[("count", json!(2)), ("gone", json!("0"))])
+    fixture
+        .update(&id, None, &[("count", json!(2)), ("gone", json!("0"))])
         .await;
-    let s = w.ends(&id, Action::Update, Status::Complete).await;
+    let s = fixture.ends(&id, Action::Update, Status::Complete).await;
     assert_eq!(s.outputs["worker_names"], json!(["worker-3", "worker-4"]));
-    assert_eq!(w.cloud.count()["server"], 3);
+    assert_eq!(fixture.cloud.count()["server"], 3);
 }
 
 #[tokio::test]
 async fn an_update_without_a_change_touches_nothing() {
-    let w = Fixture::new().await;
-    let id = built(&w, 2).await;
-    let before = w.cloud.log();
-    w.update(&id, Some(CLUSTER), &[]).await;
-    w.ends(&id, Action::Update, Status::Complete).await;
-    assert_eq!(w.cloud.log(), before);
+    let fixture = Fixture::new().await;
+    let id = built(&fixture, 2).await;
+    let before = fixture.cloud.log();
+    fixture.update(&id, Some(CLUSTER), &[]).await;
+    fixture.ends(&id, Action::Update, Status::Complete).await;
+    assert_eq!(fixture.cloud.log(), before);
 }
 
 #[tokio::test]
 async fn a_replacement_is_created_before_the_old_one_is_deleted() {
-    let w = Fixture::new().await;
-    let id = built(&w, 1).await;
-    let n = w.cloud.log().len();
-    w.update(&id, None, &[("image", json!("other"))]).await;
-    w.ends(&id, Action::Update, Status::Complete).await;
-    let log = &w.cloud.log()[n..];
+    let fixture = Fixture::new().await;
+    let id = built(&fixture, 1).await;
+    let n = fixture.cloud.log().len();
+    fixture
+        .update(&id, None, &[("image", json!("other"))])
+        .await;
+    fixture.ends(&id, Action::Update, Status::Complete).await;
+    let log = &fixture.cloud.log()[n..];
     let last_create = log.iter().rposition(|l| l.starts_with("create")).unwrap();
     let first_delete = log.iter().position(|l| l.starts_with("delete")).unwrap();
     assert!(last_create < first_delete, "{log:?}");
     assert_eq!(log.len(), 4);
-    assert_eq!(w.cloud.count()["server"], 2);
+    assert_eq!(fixture.cloud.count()["server"], 2);
 }
 
 #[tokio::test]
 async fn a_failed_update_rolls_back_to_the_last_good_state() {
-    let w = Fixture::new().await;
-    let id = built(&w, 2).await;
-    let before: Vec<String> = w.cloud.things().into_keys().collect();
-    w.cloud.bad(Some("worker-2"));
-    w.try_update(
-        &id,
-        None,
-        &[("count", json!(3)), ("image", json!("broken"))],
-        false,
-    )
-    .await
-    .unwrap();
-    let s = w.ends(&id, Action::Rollback, Status::Complete).await;
+    let fixture = Fixture::new().await;
+    let id = built(&fixture, 2).await;
+    let before: Vec<String> = fixture.cloud.objects().into_keys().collect();
+    fixture.cloud.set_failing(Some("worker-2"));
+    fixture
+        .try_update(
+            &id,
+            None,
+            &[("count", json!(3)), ("image", json!("broken"))],
+            false,
+        )
+        .await
+        .unwrap();
+    let s = fixture.ends(&id, Action::Rollback, Status::Complete).await;
     assert!(
         s.status_reason
             .contains("resources.workers.resources.2: Went to status ERROR"),
         "{}",
         s.status_reason
     );
-    let after: Vec<String> = w.cloud.things().into_keys().collect();
-    assert_eq!(after, before, "the very same things");
+    let after: Vec<String> = fixture.cloud.objects().into_keys().collect();
+    assert_eq!(after, before, "the objects are the same");
     assert_eq!(s.outputs["worker_names"], json!(["worker-0", "worker-1"]));
 }
 
 #[tokio::test]
 async fn signals_complete_a_wait_condition_and_an_update_waits_for_more() {
-    let w = Fixture::new().await;
-    let id = w.create(cluster(1, 2)).await.id;
-    w.ends(&id, Action::Create, Status::InProgress).await;
+    let fixture = Fixture::new().await;
+    let id = fixture.create(cluster(1, 2)).await.id;
+    fixture.ends(&id, Action::Create, Status::InProgress).await;
     for (n, again) in [("0", "0"), ("1", "1")] {
-        w.stacks
-            .signal(&w.ctx, &id, "handle", signal_of(n, "SUCCESS", "joined"))
+        fixture
+            .stacks
+            .signal(
+                &fixture.ctx,
+                &id,
+                "handle",
+                signal_of(n, "SUCCESS", "joined"),
+            )
             .await
             .unwrap();
-        w.stacks
-            .signal(&w.ctx, &id, "handle", signal_of(again, "SUCCESS", "joined"))
+        fixture
+            .stacks
+            .signal(
+                &fixture.ctx,
+                &id,
+                "handle",
+                signal_of(again, "SUCCESS", "joined"),
+            )
             .await
             .unwrap();
-        w.settle().await;
+        fixture.settle().await;
     }
-    let s = w.ends(&id, Action::Create, Status::Complete).await;
+    let s = fixture.ends(&id, Action::Create, Status::Complete).await;
     assert_eq!(
         s.outputs["data"],
         "{\"0\": {\"n\": \"0\"}, \"1\": {\"n\": \"1\"}}"
     );
-    w.update(&id, None, &[("signals", json!(3)), ("count", json!(2))])
+    fixture
+        .update(&id, None, &[("signals", json!(3)), ("count", json!(2))])
         .await;
-    let s = w.ends(&id, Action::Update, Status::InProgress).await;
+    let s = fixture.ends(&id, Action::Update, Status::InProgress).await;
     assert_eq!(
         s.status_reason,
         "Waiting for resources.wait (OS::Heat::WaitCondition): 2 of 3 received"
     );
-    w.stacks
+    fixture
+        .stacks
         .signal(
-            &w.ctx,
+            &fixture.ctx,
             &id,
             "handle",
             signal_of("2", "FAILURE", "join: no route to manager"),
         )
         .await
         .unwrap();
-    let s = w.ends(&id, Action::Update, Status::Failed).await;
+    let s = fixture.ends(&id, Action::Update, Status::Failed).await;
     assert_eq!(
         s.status_reason,
         "Resource UPDATE failed: WaitConditionFailure: resources.wait: join: no route to manager"
     );
-    // Another attempt: the previous failure does not count any more.
-    w.update(&id, None, &[]).await;
-    w.ends(&id, Action::Update, Status::InProgress).await;
-    w.stacks
-        .signal(&w.ctx, &id, "handle", signal_of("2", "SUCCESS", "joined"))
+    // In another attempt the previous failure does not count any more.
+    fixture.update(&id, None, &[]).await;
+    fixture.ends(&id, Action::Update, Status::InProgress).await;
+    fixture
+        .stacks
+        .signal(
+            &fixture.ctx,
+            &id,
+            "handle",
+            signal_of("2", "SUCCESS", "joined"),
+        )
         .await
         .unwrap();
-    w.ends(&id, Action::Update, Status::Complete).await;
+    fixture.ends(&id, Action::Update, Status::Complete).await;
 }
 
 #[tokio::test]
-async fn a_delete_cancels_a_create_and_says_what_it_waits_for() {
-    let w = Fixture::new().await;
-    w.cloud.slow();
-    let id = w.create(cluster(3, 1)).await.id;
-    w.settle().await;
-    w.delete(&id).await;
-    w.delete(&id).await;
-    w.settle().await;
-    assert!(w.show(&id).await.is_none());
-    assert!(w.cloud.things().is_empty());
+async fn a_delete_cancels_a_create_and_can_be_repeated() {
+    let fixture = Fixture::new().await;
+    fixture.cloud.slow();
+    let id = fixture.create(cluster(3, 1)).await.id;
+    fixture.settle().await;
+    fixture.delete(&id).await;
+    fixture.delete(&id).await;
+    fixture.settle().await;
+    assert!(fixture.show(&id).await.is_none());
+    assert!(fixture.cloud.objects().is_empty());
 }
 
 #[tokio::test]
 async fn a_delete_continues_past_errors_and_can_be_repeated() {
-    let w = Fixture::new().await;
-    let id = built(&w, 2).await;
-    w.cloud.undeletable(Some("router"));
-    w.delete(&id).await;
-    let s = w.ends(&id, Action::Delete, Status::Failed).await;
+    let fixture = Fixture::new().await;
+    let id = built(&fixture, 2).await;
+    fixture.cloud.undeletable(Some("router"));
+    fixture.delete(&id).await;
+    let s = fixture.ends(&id, Action::Delete, Status::Failed).await;
     assert_eq!(
         s.status_reason,
         "Resource DELETE failed: Forbidden: resources.router: this one stays"
     );
     assert_eq!(
-        w.cloud.count().into_keys().collect::<Vec<_>>(),
+        fixture.cloud.count().into_keys().collect::<Vec<_>>(),
         ["router"],
-        "all else is gone"
+        "everything else is deleted"
     );
-    w.cloud.undeletable(None);
-    w.delete(&id).await;
-    w.settle().await;
-    assert!(w.show(&id).await.is_none());
-    assert!(w.cloud.things().is_empty());
+    fixture.cloud.undeletable(None);
+    fixture.delete(&id).await;
+    fixture.settle().await;
+    assert!(fixture.show(&id).await.is_none());
+    assert!(fixture.cloud.objects().is_empty());
 }
 
 #[tokio::test]
 async fn a_deadline_says_what_was_waited_for() {
-    let w = Fixture::new().await;
-    let id = w.create(cluster(1, 1)).await.id;
-    w.settle().await;
-    let mut tx = w.db.begin().await.unwrap();
+    let fixture = Fixture::new().await;
+    let id = fixture.create(cluster(1, 1)).await.id;
+    fixture.settle().await;
+    let mut tx = fixture.db.begin().await.unwrap();
     tx.execute("UPDATE stack SET deadline_at = 1", vec![])
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    w.poke(&id).await;
-    let s = w.ends(&id, Action::Create, Status::Failed).await;
+    fixture.mark_due(&id).await;
+    let s = fixture.ends(&id, Action::Create, Status::Failed).await;
     assert_eq!(
         s.status_reason,
         "Timed out after 60 minutes: Waiting for resources.wait (OS::Heat::WaitCondition): 0 of 1 received"
@@ -364,11 +401,11 @@ async fn a_deadline_says_what_was_waited_for() {
 
 #[tokio::test]
 async fn all_errors_of_a_template_are_reported_at_once() {
-    let w = Fixture::new().await;
+    let fixture = Fixture::new().await;
     let template = "heat_template_version: 2021-04-16\nresources:\n  net:\n    type: OS::Neutron::Net\n    properties:\n      foo: 1\n  a:\n    type: OS::Nova::Server\n    properties:\n      image: {get_attr: [net, nothing]}\n      networks: {get_resource: nobody}\n  b:\n    type: OS::No::Such\n  c:\n    type: OS::Neutron::Subnet\n    properties: {network: {get_resource: d}, cidr: bad}\n  d:\n    type: OS::Heat::Value\n    properties: {value: {get_resource: c}}\n";
-    let e = w
+    let e = fixture
         .stacks
-        .create(&w.ctx, Fixture::new_stack(template))
+        .create(&fixture.ctx, Fixture::new_stack(template))
         .await
         .unwrap_err();
     let lines: Vec<&str> = e.message.lines().collect();
@@ -387,7 +424,9 @@ async fn all_errors_of_a_template_are_reported_at_once() {
         );
     }
     assert!(
-        w.db.query("SELECT * FROM stack", vec![])
+        fixture
+            .db
+            .query("SELECT * FROM stack", vec![])
             .await
             .unwrap()
             .is_empty()
@@ -396,26 +435,35 @@ async fn all_errors_of_a_template_are_reported_at_once() {
 
 #[tokio::test]
 async fn another_project_sees_nothing() {
-    let w = Fixture::new().await;
-    let id = built(&w, 1).await;
+    let fixture = Fixture::new().await;
+    let id = built(&fixture, 1).await;
     let mut other = kernel::Ctx::for_project("req-x", "p2");
     other.roles = vec!["member".into()];
-    assert!(w.stacks.show(&other, &id).await.unwrap_err().is_not_found());
     assert!(
-        w.stacks
+        fixture
+            .stacks
+            .show(&other, &id)
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert!(
+        fixture
+            .stacks
             .delete(&other, &id)
             .await
             .unwrap_err()
             .is_not_found()
     );
     assert!(
-        w.stacks
+        fixture
+            .stacks
             .signal(&other, &id, "handle", signal_of("0", "SUCCESS", ""))
             .await
             .unwrap_err()
             .is_not_found()
     );
-    let events = w.stacks.events(&w.ctx, &id, 5).await.unwrap();
+    let events = fixture.stacks.events(&fixture.ctx, &id, 5).await.unwrap();
     assert_eq!(events.len(), 5);
     assert_eq!(
         (events[0].action, events[0].status),

@@ -6,9 +6,10 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
-use kernel::ids;
+use kernel::{Error, Kind, ids};
 
 use crate::dialect::Asked;
+use crate::limits::LargeHead;
 use crate::service::RouteFigures;
 use crate::{Dialect, Service, link};
 
@@ -69,7 +70,8 @@ impl Inner {
         let path = request.uri().path().trim_end_matches('/').to_owned();
         let own = |s: &'_ Service| s.own_path(&path).is_some();
         let service = self.services.iter().find(|s| own(s));
-        let base = link::base(request.headers(), self.public_endpoint.as_deref());
+        let public = self.public_endpoint.as_deref();
+        let base = link::base(request.uri(), request.headers(), public);
         let asked = Asked {
             request_id,
             base: base.as_deref().unwrap_or_default(),
@@ -77,6 +79,11 @@ impl Inner {
         let dialect = service.map_or(&self.dialect, |s| &s.settings.dialect);
         if let Err(e) = &base {
             return dialect.render(e, &asked);
+        }
+        if request.extensions().get::<LargeHead>().is_some() {
+            let text = "The head of the request is too large; send fewer or shorter headers, or a shorter URL.";
+            let error = Error::new(Kind::NotSupported { status: 431 }, text);
+            return dialect.render(&error, &asked);
         }
         match service {
             Some(service) => {

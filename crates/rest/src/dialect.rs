@@ -53,12 +53,6 @@ pub trait Dialect: Send + Sync + 'static {
         )
     }
 
-    /// The error for a body of more than `limit` bytes, or one that ended early.
-    fn unreadable_body(&self, limit: usize) -> Error {
-        let text = format!("The body is larger than {limit} bytes, or ended early.");
-        Error::new(Kind::NotSupported { status: 413 }, text)
-    }
-
     /// Renders an invalid or unsupported version header.
     fn version_error(&self, error: &VersionError, asked: &Asked<'_>) -> Response {
         let text = format!("The header OpenStack-API-Version is not supported: {error:?}.");

@@ -16,7 +16,7 @@ use kernel::{Ctx, Error, Kind, Result};
 use crate::dialect::Asked;
 use crate::service::{Endpoint, Resource, Service};
 use crate::version::Negotiated;
-use crate::{Access, Incoming, auth, query};
+use crate::{Access, Incoming, auth, body, query};
 
 /// A caller who may use a route, and the version that the answer has.
 struct Admitted {
@@ -164,8 +164,7 @@ impl Service {
         }
         let bytes = if info.has_body {
             let limit = info.body_limit.unwrap_or(self.settings.body_limit);
-            let read = axum::body::to_bytes(body, limit).await;
-            read.map_err(|e| dialect.unreadable_body(limit).context(e))?
+            body::receive(body, &parts.headers, limit).await?
         } else {
             bytes::Bytes::new()
         };

@@ -1,19 +1,20 @@
 //! Links in answers: the only place that decides under which address clients
 //! see this server.
 
-use http::HeaderMap;
 use http::header::HOST;
+use http::{HeaderMap, Uri};
 use kernel::{Error, Result};
 
 use crate::query::encode;
 
 /// `scheme://host` for the links of an answer: the configured public endpoint,
-/// or the `Host` of the request. Forwarded headers are ignored, because any
-/// client can send them.
+/// or the host of the request. This is the host of its target, if the target is a
+/// whole URL (RFC 9112, 3.2.2), or else `Host`. Forwarded headers are ignored,
+/// because any client can send them.
 ///
 /// # Errors
-/// `Invalid` if `Host` is not a host with an optional port.
-pub fn base(headers: &HeaderMap, public_endpoint: Option<&str>) -> Result<String> {
+/// `Invalid` if a host is not a name or an address with an optional port.
+pub fn base(uri: &Uri, headers: &HeaderMap, public_endpoint: Option<&str>) -> Result<String> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (None, _) => "localhost",
@@ -33,6 +34,16 @@ pub fn base(headers: &HeaderMap, public_endpoint: Option<&str>) -> Result<String
                     "The header Host must be a host name or an address with an optional port.",
                 )
             })?,
+    };
+    let host = match uri.authority() {
+        Some(authority) if is_host(authority.as_str()) => authority.as_str(),
+        Some(_) => {
+            return Err(Error::invalid(
+                "Host",
+                "The host of the URL must be a host name or an address with an optional port.",
+            ));
+        }
+        None => host,
     };
     Ok(match public_endpoint {
         Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
@@ -100,6 +111,7 @@ mod tests {
     fn the_public_endpoint_replaces_the_host() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "10.0.0.1:9511".parse().unwrap());
+        let base = |headers: &HeaderMap, public| base(&Uri::from_static("/a"), headers, public);
         assert_eq!(base(&headers, None).unwrap(), "http://10.0.0.1:9511");
         let public = Some("https://c.example.org/");
         assert_eq!(base(&headers, public).unwrap(), "https://c.example.org");

@@ -16,7 +16,7 @@ pub type Violation = String;
 
 /// Maximum time to settle after the last fault.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(900);
-/// Maximum delay of the API behind the engine.
+/// Time after which the API must show the state of the engine.
 const MAX_API_DELAY: Duration = Duration::from_secs(2);
 
 async fn rows(db: &Db, sql: &str) -> Result<Vec<Row>, Violation> {
@@ -31,8 +31,8 @@ fn text(row: &Row, column: &str) -> String {
     row.opt_text(column).ok().flatten().unwrap_or_default()
 }
 
-/// Invariant 1: Every row in progress has a due key or an active run, and settles within
-/// a bound.
+/// Invariant 1: Every row in progress has a due key or an active run, and settles
+/// within `SETTLE_TIMEOUT`.
 ///
 /// # Errors
 /// The rows that violate it.
@@ -54,8 +54,8 @@ pub async fn settles(db: &Db) -> Result<(), Violation> {
             let watched = key.iter().any(|k| {
                 k.opt_int("due_at").ok().flatten().is_some() || !text(k, "owner").is_empty()
             });
-            // A cluster waits for its stack and a server for its port, whose
-            // keys are due. Only rows without any due key are stuck.
+            // A key that is not due may wait for another row, such as a cluster for
+            // its stack. If there is no other row, it waits forever.
             if !watched && busy.len() == 1 {
                 return Err(format!(
                     "invariant 1: {kind} {id} is {state} and none of its keys is due"
@@ -148,20 +148,20 @@ pub async fn ledger(db: &Db, engine: &Simulator) -> Result<(), Violation> {
 }
 
 async fn difference(db: &Db, engine: &Simulator) -> Result<Vec<String>, Violation> {
-    let mut has: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut in_engine: BTreeSet<(String, String)> = BTreeSet::new();
     let fail = |e: kernel::Error| e.to_string();
     for c in containers(engine).await? {
-        has.insert(("container".into(), c.name));
+        in_engine.insert(("container".into(), c.name));
     }
     for v in engine.volumes().await.map_err(fail)? {
-        has.insert(("volume".into(), v.name));
+        in_engine.insert(("volume".into(), v.name));
     }
     for n in NetworkFabric::list(engine).await.map_err(fail)? {
-        has.insert(("network".into(), n.name));
+        in_engine.insert(("network".into(), n.name));
     }
-    let mut knows = BTreeSet::new();
+    let mut in_ledger = BTreeSet::new();
     for row in rows(db, "SELECT object, name FROM ledger").await? {
-        knows.insert((text(&row, "object"), text(&row, "name")));
+        in_ledger.insert((text(&row, "object"), text(&row, "name")));
     }
     for row in rows(
         db,
@@ -169,15 +169,15 @@ async fn difference(db: &Db, engine: &Simulator) -> Result<Vec<String>, Violatio
     )
     .await?
     {
-        knows.insert(("network".into(), format!("jb-net-{}", text(&row, "id"))));
+        in_ledger.insert(("network".into(), format!("jb-net-{}", text(&row, "id"))));
     }
     let only = |a: &BTreeSet<(String, String)>, b: &BTreeSet<(String, String)>, side: &str| {
         a.difference(b)
             .map(|(object, name)| format!("only {side} has {object} {name}"))
             .collect::<Vec<_>>()
     };
-    let mut all = only(&has, &knows, "the engine");
-    all.extend(only(&knows, &has, "the ledger"));
+    let mut all = only(&in_engine, &in_ledger, "the engine");
+    all.extend(only(&in_ledger, &in_engine, "the ledger"));
     Ok(all)
 }
 
@@ -226,7 +226,7 @@ pub async fn last_operation_wins(
     }
     if running.len() as u64 != nodes {
         return Err(format!(
-            "invariant 3: {} containers run, {nodes} nodes were asked for",
+            "invariant 3: {} containers run, {nodes} nodes were requested",
             running.len()
         ));
     }
@@ -239,7 +239,7 @@ pub async fn last_operation_wins(
 /// The first failed operation.
 pub fn not_aborted(histories: &[ClusterHistory]) -> Result<(), Violation> {
     match histories.iter().find_map(|s| s.aborted.as_ref()) {
-        Some(said) => Err(format!("invariant 3: a user saw a deadlock: {said}")),
+        Some(message) => Err(format!("invariant 3: a user saw a deadlock: {message}")),
         None => Ok(()),
     }
 }
@@ -290,17 +290,17 @@ pub fn no_stale_call(stale: &[String]) -> Result<(), Violation> {
 /// The first such effect.
 pub async fn order(engine: &Simulator) -> Result<(), Violation> {
     let mut newest: BTreeMap<(String, String), i64> = BTreeMap::new();
-    let mut lives: BTreeMap<(String, String), String> = BTreeMap::new();
+    let mut existing: BTreeMap<(String, String), String> = BTreeMap::new();
     for effect in engine.effects().await.map_err(|e| e.to_string())? {
         let key = (effect.object.clone(), effect.name.clone());
         // A late creation creates a separate object, which the sweep removes.
-        let one = if effect.engine_id.is_empty() {
+        let object_key = if effect.engine_id.is_empty() {
             key.clone()
         } else {
             (effect.object.clone(), effect.engine_id.clone())
         };
         if let Some(epoch) = effect.epoch {
-            let before = newest.entry(one).or_insert(epoch);
+            let before = newest.entry(object_key).or_insert(epoch);
             if epoch < *before {
                 return Err(format!(
                     "invariant 4: {} of {} {} by epoch {epoch} after one by epoch {before}",
@@ -311,7 +311,7 @@ pub async fn order(engine: &Simulator) -> Result<(), Violation> {
         }
         match effect.call.as_str() {
             "create" => {
-                if let Some(other) = lives.insert(key, effect.engine_id.clone()) {
+                if let Some(other) = existing.insert(key, effect.engine_id.clone()) {
                     return Err(format!(
                         "invariant 4: {} {} was created twice: {other} and {}",
                         effect.object, effect.name, effect.engine_id
@@ -319,9 +319,9 @@ pub async fn order(engine: &Simulator) -> Result<(), Violation> {
                 }
             }
             "remove" => {
-                lives.remove(&key);
-                // A volume is identified by its name only: after its removal a
-                // late creation starts a new one.
+                existing.remove(&key);
+                // A volume has no id of the engine. After its removal, a late
+                // creation makes a new one.
                 if effect.engine_id.is_empty() {
                     newest.remove(&key);
                 }

@@ -18,12 +18,13 @@ use crate::trace::Trace;
 
 /// Error text of the database for an aborted transaction.
 pub const ABORTED: &str = "conflicting transactions";
+
 /// Probability of each fault in this simulation.
 #[derive(Debug, Clone, Copy)]
 pub struct FaultRates {
     pub aborted: f64,
     pub answer_of_commit_lost: f64,
-    pub database_away: f64,
+    pub database_unavailable: f64,
     pub notification_lost: f64,
     pub engine_refuses: f64,
     pub engine_answer_lost: f64,
@@ -34,37 +35,36 @@ pub struct FaultRates {
 }
 
 impl FaultRates {
-    /// Drawn for a seed: each simulation has its own probabilities, some of
-    /// which are zero.
+    /// Draws the probabilities of a simulation, some of which are zero.
     #[must_use]
     pub fn draw(rng: &SeededRng) -> Self {
-        let some = |most: u64| {
-            let most = if rng.hits(0.6) { most } else { 0 };
-            // Per mille, converted to a fraction.
-            f64::from(u32::try_from(rng.number(0, most)).unwrap_or(0)) / 1000.0
+        // A probability of at most `max` per mille.
+        let rate = |max: u64| {
+            let max = if rng.hits(0.6) { max } else { 0 };
+            f64::from(u32::try_from(rng.number(0, max)).unwrap_or(0)) / 1000.0
         };
         Self {
-            aborted: some(30),
-            answer_of_commit_lost: some(15),
-            database_away: some(4),
-            notification_lost: some(300),
-            engine_refuses: some(100),
-            engine_answer_lost: some(100),
-            engine_late: some(300),
-            engine_slow: some(250),
-            event_lost: some(300),
-            call_delayed: some(350),
+            aborted: rate(30),
+            answer_of_commit_lost: rate(15),
+            database_unavailable: rate(4),
+            notification_lost: rate(300),
+            engine_refuses: rate(100),
+            engine_answer_lost: rate(100),
+            engine_late: rate(300),
+            engine_slow: rate(250),
+            event_lost: rate(300),
+            call_delayed: rate(350),
         }
     }
 
-    /// No failures and no stopped servers, but every call of the engine takes
-    /// longer than a lease.
+    /// The rates of a simulation in which nothing fails, but every call of the engine
+    /// is slow.
     #[must_use]
     pub fn slow_engine() -> Self {
         Self {
             aborted: 0.0,
             answer_of_commit_lost: 0.0,
-            database_away: 0.0,
+            database_unavailable: 0.0,
             notification_lost: 0.0,
             engine_refuses: 0.0,
             engine_answer_lost: 0.0,
@@ -82,7 +82,7 @@ pub struct Faults(Arc<State>);
 
 /// Writes and calls of workers, as recorded by an observer.
 #[derive(Default)]
-struct Seen {
+struct Recorded {
     /// The newest epoch that has written a key.
     epochs: BTreeMap<(String, String), i64>,
     /// The newest generation of an answered call for an object.
@@ -95,8 +95,8 @@ struct State {
     active: AtomicBool,
     /// End of the failover of the database, which is unreachable until then.
     failover: Mutex<Option<Instant>>,
-    seen: Mutex<Seen>,
-    calm: bool,
+    recorded: Mutex<Recorded>,
+    only_slow: bool,
     rates: FaultRates,
     rng: SeededRng,
     trace: Trace,
@@ -106,8 +106,8 @@ impl Faults {
     #[must_use]
     pub fn new(seed: u64, trace: &Trace) -> Self {
         let rng = SeededRng::of(seed, 1);
-        let calm = rng.hits(0.1);
-        let rates = if calm {
+        let only_slow = rng.hits(0.1);
+        let rates = if only_slow {
             FaultRates::slow_engine()
         } else {
             FaultRates::draw(&rng)
@@ -115,8 +115,8 @@ impl Faults {
         Self(Arc::new(State {
             active: AtomicBool::new(true),
             failover: Mutex::default(),
-            seen: Mutex::default(),
-            calm,
+            recorded: Mutex::default(),
+            only_slow,
             rates,
             rng,
             trace: trace.clone(),
@@ -126,7 +126,7 @@ impl Faults {
     /// Whether only the engine is slow, so that no lease may be lost.
     #[must_use]
     pub fn is_only_slow(&self) -> bool {
-        self.0.calm
+        self.0.only_slow
     }
 
     /// Stops injecting random faults.
@@ -159,31 +159,34 @@ impl Faults {
         self.0.active.load(Ordering::SeqCst) && self.0.rng.hits(share)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recorded(&self) -> MutexGuard<'_, Recorded> {
+        self.0
+            .recorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes of workers after those of a newer epoch.
     #[must_use]
     pub fn stale_writes(&self) -> Vec<String> {
-        self.seen().stale_writes.clone()
+        self.recorded().stale_writes.clone()
     }
 
     /// Calls between services that were accepted after those of a newer
     /// generation.
     #[must_use]
     pub fn stale_calls(&self) -> Vec<String> {
-        self.seen().stale_calls.clone()
+        self.recorded().stale_calls.clone()
     }
 
     fn wrote(&self, kind: &str, id: &str, epoch: i64) {
-        let mut seen = self.seen();
+        let mut recorded = self.recorded();
         let key = (kind.to_owned(), id.to_owned());
-        let newest = seen.epochs.entry(key).or_insert(epoch);
+        let newest = recorded.epochs.entry(key).or_insert(epoch);
         if epoch < *newest {
             let what = format!("{kind} {id} by epoch {epoch} after epoch {newest}");
             self.0.trace.record_line(format!("stale write: {what}"));
-            seen.stale_writes.push(what);
+            recorded.stale_writes.push(what);
         } else {
             *newest = epoch;
         }
@@ -192,19 +195,22 @@ impl Faults {
     /// The newest generation of an accepted call for this object.
     #[must_use]
     pub fn newest_call(&self, id: &str) -> Option<i64> {
-        self.seen().generations.get(id).copied()
+        self.recorded().generations.get(id).copied()
     }
 
     /// Records an accepted call. `newest`: the newest generation accepted
     /// before this call was made.
     pub fn called(&self, what: &str, id: &str, generation: i64, newest: Option<i64>) {
-        let mut seen = self.seen();
+        let mut recorded = self.recorded();
         if let Some(newest) = newest.filter(|newest| generation < *newest) {
             let what = format!("{what} for {id} after one of generation {newest}");
             self.0.trace.record_line(format!("stale call: {what}"));
-            seen.stale_calls.push(what);
+            recorded.stale_calls.push(what);
         }
-        let of_object = seen.generations.entry(id.to_owned()).or_insert(generation);
+        let of_object = recorded
+            .generations
+            .entry(id.to_owned())
+            .or_insert(generation);
         *of_object = generation.max(*of_object);
     }
 
@@ -241,8 +247,8 @@ impl DatabaseFaults for Faults {
             return Ok(());
         }
         if self.fails_over() {
-            // Delayed, because immediate refusals would let the outage pass in
-            // no time.
+            // The refusal takes some time, because the virtual clock would not
+            // advance while servers retry at once.
             tokio::time::sleep(Duration::from_millis(50)).await;
             return match point {
                 // The commit has taken place already.
@@ -255,7 +261,7 @@ impl DatabaseFaults for Faults {
         } else {
             tokio::task::yield_now().await;
         }
-        if self.hits(rates.database_away) {
+        if self.hits(rates.database_unavailable) {
             trace.record_line(format!("fault: the database does not answer at {point:?}"));
             return Err(Error::unavailable("The database does not answer."));
         }
@@ -292,7 +298,7 @@ impl FaultInjector for Faults {
             return injected;
         }
         if self.hits(rates.engine_slow) {
-            injected.delay = rng.seconds(if self.0.calm { 8 } else { 1 }, 18);
+            injected.delay = rng.seconds(if self.0.only_slow { 8 } else { 1 }, 18);
         }
         let changes = call.actor.is_some();
         if self.hits(rates.engine_refuses) {

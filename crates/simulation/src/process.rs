@@ -16,15 +16,15 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::rng::SeededRng;
 
-/// The tasks of a resumed machine continue within this time.
+/// Maximum delay until a task of a resumed machine continues.
 const MAX_RESUME_DELAY: Duration = Duration::from_millis(2500);
 
 /// Start time of every simulation, microseconds since the epoch.
-const BEGIN: i64 = 1_790_000_000_000_000;
+const START_TIME: i64 = 1_790_000_000_000_000;
 
 thread_local! {
-    /// The process that is currently polled; `None`: the database, the engine,
-    /// users.
+    /// The process that is currently polled; `None` while the database, the engine
+    /// or users are polled.
     static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
     /// Clock error of each process, microseconds.
     static SKEW: RefCell<Vec<i64>> = const { RefCell::new(Vec::new()) };
@@ -43,7 +43,7 @@ impl clock::Simulated for SimulatedClock {
 
     fn database_micros(&self) -> i64 {
         let elapsed = self.0.elapsed().as_micros();
-        BEGIN + i64::try_from(elapsed).unwrap_or(i64::MAX)
+        START_TIME + i64::try_from(elapsed).unwrap_or(i64::MAX)
     }
 
     fn advance(&self, micros: i64) {
@@ -81,9 +81,9 @@ struct State {
     stopped: AtomicBool,
     killed: AtomicBool,
     /// Number of resumes.
-    stops: AtomicU64,
-    /// Draws when each task continues if the machine is suspended with all of
-    /// its clocks, so that its timers do not notice the pause.
+    resumes: AtomicU64,
+    /// Set if a stop suspends the whole machine with its clocks, so that its timers
+    /// do not notice the pause. Draws the delay until each task continues.
     suspended: Option<SeededRng>,
     /// Futures that wait for the resume.
     waiting: Mutex<Vec<Waker>>,
@@ -101,7 +101,7 @@ impl Process {
             number,
             stopped: AtomicBool::new(false),
             killed: AtomicBool::new(false),
-            stops: AtomicU64::new(0),
+            resumes: AtomicU64::new(0),
             suspended,
             waiting: Mutex::default(),
         }))
@@ -109,14 +109,14 @@ impl Process {
 
     /// Stops and resumes like SIGSTOP and SIGCONT.
     pub fn stop(&self, stopped: bool) {
-        let was = self.0.stopped.swap(stopped, Ordering::SeqCst);
-        if was && !stopped {
-            self.0.stops.fetch_add(1, Ordering::SeqCst);
+        let was_stopped = self.0.stopped.swap(stopped, Ordering::SeqCst);
+        if was_stopped && !stopped {
+            self.0.resumes.fetch_add(1, Ordering::SeqCst);
         }
         self.wake();
     }
 
-    /// Kills like SIGKILL: nothing of it is polled again.
+    /// Kills like SIGKILL: none of its futures is polled again.
     pub fn kill(&self) {
         self.0.killed.store(true, Ordering::SeqCst);
         self.wake();
@@ -141,7 +141,7 @@ impl Process {
         Within {
             process: self.clone(),
             work: Some(Box::pin(work)),
-            stops: self.0.stops.load(Ordering::SeqCst),
+            resumes: self.0.resumes.load(Ordering::SeqCst),
             pause: None,
         }
     }
@@ -163,8 +163,8 @@ impl Process {
 pub struct Within<F> {
     process: Process,
     work: Option<Pin<Box<F>>>,
-    /// The number of stops that this future has handled.
-    stops: u64,
+    /// The number of resumes that this future has handled.
+    resumes: u64,
     /// The delay after a resume.
     pause: Option<Pin<Box<Sleep>>>,
 }
@@ -181,7 +181,7 @@ impl<F: Future> Future for Within<F> {
             return Poll::Ready(None);
         }
         let mut waiting = state.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Also woken by a kill, whatever it waits for.
+        // A kill or a resume wakes this future, whatever it waits for.
         if !waiting.iter().any(|w| w.will_wake(cx.waker())) {
             waiting.push(cx.waker().clone());
         }
@@ -189,9 +189,9 @@ impl<F: Future> Future for Within<F> {
         if state.stopped.load(Ordering::SeqCst) {
             return Poll::Pending;
         }
-        let stops = state.stops.load(Ordering::SeqCst);
-        if self.stops != stops {
-            self.stops = stops;
+        let resumes = state.resumes.load(Ordering::SeqCst);
+        if self.resumes != resumes {
+            self.resumes = resumes;
             self.pause = state
                 .suspended
                 .as_ref()

@@ -1,4 +1,4 @@
-//! One simulation from its seed to its verdict, and many of them.
+//! Runs simulations: one from its seed to its verdict, or many.
 #![expect(
     clippy::print_stdout,
     reason = "the simulator is a program that prints verdicts"
@@ -145,27 +145,28 @@ pub fn run_all(seeds: &[u64], options: Options, threads: usize) -> bool {
 }
 
 async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Violation> {
-    let broken = |e: kernel::Error| format!("the simulation itself: {e}");
-    // On a memory file system if there is one, because no disk is needed.
+    let setup_failed = |e: kernel::Error| format!("the simulation itself: {e}");
+    // The files are on a memory file system if there is one, because they need no
+    // disk.
     let dir = tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .map_err(|e| e.to_string())?;
     let faults = Faults::new(seed, trace);
-    let path = dir.path().join("world.sqlite");
-    let db = Db::open_volatile(&path.display().to_string()).map_err(broken)?;
-    db.migrate(&migrations()).await.map_err(broken)?;
+    let path = dir.path().join("state.sqlite");
+    let db = Db::open_volatile(&path.display().to_string()).map_err(setup_failed)?;
+    db.migrate(&migrations()).await.map_err(setup_failed)?;
     let engine = Simulator::open_under(":memory:", SimConfig::default(), Arc::new(faults.clone()))
         .await
-        .map_err(broken)?;
+        .map_err(setup_failed)?;
     engine
         .add_image("jeroboam/swarm:latest", &[])
         .await
-        .map_err(broken)?;
+        .map_err(setup_failed)?;
     let shared = Shared {
         db: db.clone(),
         engine: engine.clone(),
         faults: faults.clone(),
-        sealer: Arc::new(pki::Sealer::open(&dir.path().join("keys")).map_err(broken)?),
+        sealer: Arc::new(pki::Sealer::open(&dir.path().join("keys")).map_err(setup_failed)?),
         safeguards: DisabledSafeguard::safeguards(options.without),
     };
     let rng = SeededRng::of(seed, 2);
@@ -176,12 +177,14 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
     }
     let mut users = Vec::new();
     for project in 0..2 {
-        User::new(project, &servers, &rng, trace).template().await;
+        User::new(project, &servers, &rng, trace)
+            .create_template()
+            .await;
     }
     #[expect(clippy::disallowed_methods, reason = "the handles are awaited")]
     for number in 0..rng.number(1, 4) {
         let user = User::new(number, &servers, &SeededRng::of(seed, 10 + number), trace);
-        users.push(tokio::spawn(user.run_agent(FAULT_DURATION)));
+        users.push(tokio::spawn(user.run_operations(FAULT_DURATION)));
     }
     operate(&shared, &servers, &SeededRng::of(seed, 3), trace).await;
     faults.end();
@@ -209,7 +212,8 @@ async fn simulate(seed: u64, options: Options, trace: &Trace) -> Result<(), Viol
     }
     let server = get(&servers, 0).ok_or("no server runs")?;
     check::last_operation_wins(&server, &engine, &histories).await?;
-    // Watchers of engine events that failed last wait before the next attempt.
+    // A server whose last attempt to watch the events of the engine failed waits
+    // before it tries again.
     sleep(WATCH_RECOVERY).await;
     check::truth(&db, &engine).await?;
     for number in 0..count {
@@ -228,7 +232,7 @@ fn take(servers: &Servers, number: usize) -> Option<Arc<Server>> {
     servers.lock().unwrap_or_else(PoisonError::into_inner)[number].take()
 }
 
-/// Starts a server, repeatedly if the database refuses.
+/// Starts a server; tries again until it starts.
 async fn boot(shared: &Shared, servers: &Servers, number: usize, rng: &SeededRng, trace: &Trace) {
     loop {
         let skew = if rng.hits(0.5) {
@@ -239,7 +243,7 @@ async fn boot(shared: &Shared, servers: &Servers, number: usize, rng: &SeededRng
         trace.record_line(format!(
             "server {number} starts, its clock off by {skew} us"
         ));
-        // As a virtual machine.
+        // Most servers run in virtual machines, which are suspended with their clocks.
         let suspended = rng.hits(0.7).then(|| rng.clone());
         match Server::start(shared, skew, suspended).await {
             Ok(server) => {

@@ -45,7 +45,7 @@ pub struct Server {
     pub counts: Counts,
 }
 
-/// A token is the name of a project, with a user that is a member.
+/// Accepts the name of a project as a token of a member of this project.
 struct Tokens;
 
 #[async_trait]
@@ -66,7 +66,7 @@ impl rest::Authenticator for Tokens {
     }
 }
 
-/// A constant key, because no stranger reads the rows.
+/// Stores secrets as they are, because the simulation has none.
 struct Plain;
 
 impl compute::Sealer for Plain {
@@ -92,14 +92,14 @@ pub fn migrations() -> Vec<db::Migration> {
 }
 
 impl Server {
-    /// Starts a server with a clock error of `skew` microseconds. `suspended`:
-    /// its clocks stop when it is stopped.
+    /// Starts a server with a clock error of `skew` microseconds. If `suspended` is
+    /// given, its clocks stop when it is stopped.
     ///
     /// # Errors
-    /// As the database: the process ends, and is started again.
+    /// Those of the database; the caller then starts another process.
     pub async fn start(shared: &Shared, skew: i64, suspended: Option<SeededRng>) -> Result<Self> {
         let mut safeguards = shared.safeguards;
-        // Its own clock cannot detect that its leases have ended.
+        // The clock of a suspended machine cannot detect that leases have ended.
         safeguards.validity = suspended.is_none();
         let process = Process::new(skew, suspended);
         let tasks = Tasks::within(process.wrap());

@@ -1,5 +1,4 @@
-//! The sequence of events: a running digest of all events, and lines for
-//! display if requested.
+//! The record of a simulation: a digest of all events, and lines for display.
 #![expect(
     clippy::print_stdout,
     reason = "the simulator prints a trace on demand"
@@ -22,7 +21,8 @@ struct Record {
 }
 
 impl Trace {
-    /// `printed`: also to standard output, as it happens.
+    /// A new record. With `printed`, lines are also written to standard output as they
+    /// are recorded.
     #[must_use]
     pub fn new(printed: bool) -> Self {
         Self(Arc::new(Mutex::new(Record {
@@ -37,7 +37,7 @@ impl Trace {
         let at = clock::database_micros();
         let line = format!("{at} {what}");
         let mut record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // FNV-1a: the same on every machine.
+        // FNV-1a gives the same digest on every machine.
         for byte in line.bytes() {
             record.digest = (record.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
@@ -61,7 +61,7 @@ impl Trace {
         self.add(true, &what);
     }
 
-    /// Records a scheduling point: only for the digest.
+    /// Records a scheduling point, which only changes the digest.
     pub fn note(&self, what: impl Display) {
         self.add(false, &what);
     }

@@ -18,7 +18,7 @@ use crate::trace::Trace;
 /// Time limit for retries of users.
 const USER_RETRY_LIMIT: Duration = Duration::from_secs(600);
 /// Timeout of a request.
-const REQUEST: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The running servers, as users reach them.
 pub type Servers = Arc<Mutex<Vec<Option<Arc<Server>>>>>;
@@ -44,7 +44,8 @@ pub struct ClusterHistory {
 /// A user of one cluster.
 pub struct User {
     pub history: ClusterHistory,
-    /// Starts the next operation without waiting for the previous one.
+    /// Whether the user starts the next operation without waiting for the previous
+    /// one.
     overlapping: bool,
     servers: Servers,
     rng: SeededRng,
@@ -53,7 +54,7 @@ pub struct User {
 
 /// Result of a request.
 enum Answer {
-    Said(StatusCode, Value),
+    Response(StatusCode, Value),
     /// The server died, hung, or answered with an unknown outcome.
     Unknown,
     /// The database aborted the transaction, which was not repeated.
@@ -79,7 +80,7 @@ impl User {
     }
 
     /// Creates a cluster, resizes it several times, and possibly deletes it.
-    pub async fn run_agent(mut self, busy: Duration) -> ClusterHistory {
+    pub async fn run_operations(mut self, busy: Duration) -> ClusterHistory {
         let end = Instant::now() + busy;
         sleep(self.rng.time(Duration::ZERO, busy / 2)).await;
         self.create().await;
@@ -99,14 +100,17 @@ impl User {
         self.history
     }
 
-    /// The template of all clusters of a project.
-    pub async fn template(&mut self) {
+    /// Creates the template of all clusters of a project.
+    pub async fn create_template(&mut self) {
         let body = json!({"name": "t", "coe": "swarm", "image_id": "swarm", "external_network_id": "public",
             "keypair_id": "default", "flavor_id": "m1.tiny", "master_flavor_id": "m1.tiny"});
         let end = Instant::now() + USER_RETRY_LIMIT;
         while Instant::now() < end {
-            match self.ask("POST", "/v1/clustertemplates", Some(&body)).await {
-                Answer::Said(status, _) if status.is_success() => return,
+            match self
+                .request("POST", "/v1/clustertemplates", Some(&body))
+                .await
+            {
+                Answer::Response(status, _) if status.is_success() => return,
                 _ => sleep(Duration::from_secs(1)).await,
             }
         }
@@ -118,18 +122,18 @@ impl User {
             json!({"name": self.history.name, "cluster_template_id": "t", "node_count": workers});
         let end = Instant::now() + USER_RETRY_LIMIT;
         while Instant::now() < end && self.history.uuid.is_none() {
-            match self.ask("POST", "/v1/clusters", Some(&body)).await {
-                Answer::Said(StatusCode::ACCEPTED, made) => {
-                    self.history.uuid = made["uuid"].as_str().map(str::to_owned);
+            match self.request("POST", "/v1/clusters", Some(&body)).await {
+                Answer::Response(StatusCode::ACCEPTED, cluster) => {
+                    self.history.uuid = cluster["uuid"].as_str().map(str::to_owned);
                 }
-                Answer::Said(status, said) if status.is_client_error() => {
+                Answer::Response(status, body) if status.is_client_error() => {
                     self.trace.record_line(format!(
-                        "{}: create is refused: {status} {said}",
+                        "{}: create is refused: {status} {body}",
                         self.history.name
                     ));
                     return;
                 }
-                // It may have been created: only the list shows it.
+                // The cluster may have been created; only the list shows that.
                 _ => self.find().await,
             }
         }
@@ -142,7 +146,8 @@ impl User {
         let end = Instant::now() + USER_RETRY_LIMIT;
         while Instant::now() < end {
             sleep(Duration::from_secs(1)).await;
-            if let Answer::Said(StatusCode::OK, list) = self.ask("GET", "/v1/clusters", None).await
+            if let Answer::Response(StatusCode::OK, list) =
+                self.request("GET", "/v1/clusters", None).await
             {
                 let all = list["clusters"].as_array();
                 let mine = all
@@ -163,18 +168,18 @@ impl User {
         let body = json!({ "node_count": workers });
         let end = Instant::now() + USER_RETRY_LIMIT;
         while Instant::now() < end {
-            match self.ask("POST", &path, Some(&body)).await {
-                Answer::Said(StatusCode::ACCEPTED, _) => {
+            match self.request("POST", &path, Some(&body)).await {
+                Answer::Response(StatusCode::ACCEPTED, _) => {
                     return self.accepted(Wanted::Workers(workers));
                 }
-                // In progress: it can be resized later.
-                Answer::Said(status, _) if status.is_client_error() => {
+                // An operation is in progress; the cluster can be resized later.
+                Answer::Response(status, _) if status.is_client_error() => {
                     if self.rng.hits(0.3) {
                         return;
                     }
                     sleep(Duration::from_secs(3)).await;
                 }
-                // Repeating it requests the same.
+                // A repetition requests the same size.
                 _ => sleep(Duration::from_secs(1)).await,
             }
         }
@@ -187,8 +192,8 @@ impl User {
         let path = format!("/v1/clusters/{uuid}");
         let end = Instant::now() + USER_RETRY_LIMIT;
         while Instant::now() < end {
-            match self.ask("DELETE", &path, None).await {
-                Answer::Said(StatusCode::NO_CONTENT | StatusCode::NOT_FOUND, _) => {
+            match self.request("DELETE", &path, None).await {
+                Answer::Response(StatusCode::NO_CONTENT | StatusCode::NOT_FOUND, _) => {
                     return self.accepted(Wanted::Removed);
                 }
                 _ => sleep(Duration::from_secs(1)).await,
@@ -202,10 +207,10 @@ impl User {
         self.history.wanted = Some(wanted);
     }
 
-    async fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    async fn request(&mut self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let answer = self.call(method, path, body).await;
-        if let Answer::Aborted(said) = &answer {
-            self.history.aborted = Some(format!("{method} {path}: {said}"));
+        if let Answer::Aborted(body) = &answer {
+            self.history.aborted = Some(format!("{method} {path}: {body}"));
         }
         answer
     }
@@ -223,11 +228,11 @@ impl User {
             return Answer::Unknown;
         }
         let server = &running[self.rng.index(running.len())];
-        ask(server, &self.history.project, method, path, body).await
+        request(server, &self.history.project, method, path, body).await
     }
 }
 
-async fn ask(
+async fn request(
     server: &Server,
     project: &str,
     method: &str,
@@ -254,10 +259,10 @@ async fn ask(
             serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         ))
     });
-    match timeout(REQUEST, call).await {
-        Ok(Some(Some((status, said)))) if status.as_u16() < 500 => Answer::Said(status, said),
-        Ok(Some(Some((_, said)))) if said.to_string().contains(ABORTED) => {
-            Answer::Aborted(said.to_string())
+    match timeout(REQUEST_TIMEOUT, call).await {
+        Ok(Some(Some((status, body)))) if status.as_u16() < 500 => Answer::Response(status, body),
+        Ok(Some(Some((_, body)))) if body.to_string().contains(ABORTED) => {
+            Answer::Aborted(body.to_string())
         }
         _ => Answer::Unknown,
     }
@@ -268,7 +273,7 @@ async fn ask(
 /// # Errors
 /// The error of the API.
 pub async fn show(server: &Server, project: &str, uuid: &str) -> Result<Option<Value>, String> {
-    match ask(
+    match request(
         server,
         project,
         "GET",
@@ -277,10 +282,10 @@ pub async fn show(server: &Server, project: &str, uuid: &str) -> Result<Option<V
     )
     .await
     {
-        Answer::Said(StatusCode::OK, cluster) => Ok(Some(cluster)),
-        Answer::Said(StatusCode::NOT_FOUND, _) => Ok(None),
-        Answer::Said(status, said) => Err(format!("{status} {said}")),
-        Answer::Aborted(said) => Err(said),
+        Answer::Response(StatusCode::OK, cluster) => Ok(Some(cluster)),
+        Answer::Response(StatusCode::NOT_FOUND, _) => Ok(None),
+        Answer::Response(status, body) => Err(format!("{status} {body}")),
+        Answer::Aborted(body) => Err(body),
         Answer::Unknown => Err("no answer".into()),
     }
 }

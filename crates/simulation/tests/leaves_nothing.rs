@@ -3,8 +3,8 @@
 
 use simulation::{Options, run};
 
-/// Unnamed files that this process has open.
-fn deleted() -> usize {
+/// The number of deleted files that this process has open.
+fn open_deleted_files() -> usize {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
     open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
         .filter(|name| name.to_string_lossy().ends_with("(deleted)"))
@@ -16,6 +16,6 @@ fn a_simulation_that_has_ended_keeps_no_file_open() {
     for seed in 0..6 {
         let outcome = run(seed, Options::default());
         assert_eq!(outcome.verdict, Ok(()));
-        assert_eq!(deleted(), 0, "seed {seed}");
+        assert_eq!(open_deleted_files(), 0, "seed {seed}");
     }
 }

@@ -38,7 +38,7 @@ pub fn tidy() -> Result<()> {
     Ok(())
 }
 
-/// All checks without a server: all are run, then failures are reported.
+/// Runs all checks that need no server, and reports the failures at the end.
 pub fn check(args: &[String]) -> Result<()> {
     let full = args.iter().any(|a| a == "--full");
     let mut failed = Vec::new();
@@ -80,15 +80,16 @@ pub fn check(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The fuzz targets are a workspace of their own, which is not built here: its lock
-/// file must fit the dependencies of the crates that it uses.
+/// Checks that the lock file of the fuzz targets fits the dependencies of the crates
+/// that they use. The targets are a separate workspace, which is not built here.
 fn fuzz_lock() -> Result<()> {
     let manifest = ["--manifest-path", "fuzz/Cargo.toml", "--depth", "0"];
     let mut tree = shell::command("cargo", &["tree", "--locked", "--quiet"]);
     shell::output(tree.args(manifest)).map(|_| ())
 }
 
-/// Bans, licences and sources always; advisories if the database is available.
+/// Checks bans, licences and sources. Advisories are not checked, because that needs
+/// the network.
 fn deny(full: bool) -> Result<()> {
     let has = shell::command("cargo", &["deny", "--version"])
         .stdout(Stdio::null())

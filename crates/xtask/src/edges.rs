@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::shell;
 
-/// Crate to the crates that it may use.
+/// The crates that each crate may use.
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Debug, Deserialize)]
@@ -95,12 +95,14 @@ fn compare(legal: &AllowedEdges, found: &Metadata) -> Vec<String> {
     }
     let known: BTreeSet<&str> = found.packages.iter().map(|p| p.name.as_str()).collect();
     for (name, uses) in legal.edges.iter().chain(&legal.tests) {
-        for gone in uses
+        for unknown in uses
             .iter()
             .chain([name])
             .filter(|n| !known.contains(n.as_str()))
         {
-            wrong.push(format!("docs/edges.toml names {gone}, which is no crate"));
+            wrong.push(format!(
+                "docs/edges.toml names {unknown}, which is not a crate"
+            ));
         }
     }
     if let Some(name) = cycle(&legal.edges) {
@@ -109,7 +111,8 @@ fn compare(legal: &AllowedEdges, found: &Metadata) -> Vec<String> {
     wrong
 }
 
-/// Removes crates without remaining dependencies until none or a cycle is left.
+/// Finds a cycle: removes crates without remaining dependencies until no crate is left
+/// or the rest contains a cycle.
 fn cycle(edges: &Edges) -> Option<String> {
     let mut left = edges.clone();
     for uses in left.values_mut() {

@@ -1,9 +1,10 @@
-//! `./x fuzz`: libFuzzer on the parsers of external input. The targets are in the
-//! crates (`fuzz.rs`), the corpora in `fuzz/corpus`; `./x test` replays these.
+//! `./x fuzz` runs libFuzzer on the parsers of external input. The targets are
+//! functions in `fuzz.rs` of the crates that they test. Their corpora are in
+//! `fuzz/corpus`, and `./x test` replays them.
 //!
-//! The compiler is the stable one of the workspace: `fuzz/rustc.sh` adds the
-//! coverage counters by flags of LLVM, without sanitizers, which need a nightly
-//! compiler. Overflow checks and debug assertions are on.
+//! The targets are built with the stable compiler of the workspace. `fuzz/rustc.sh`
+//! adds coverage counters by LLVM flags. There are no sanitizers, because they need a
+//! nightly compiler. Overflow checks and debug assertions are enabled.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,14 +17,15 @@ const USAGE: &str = "usage: ./x fuzz [TARGET...] [--seconds N] [--merge]
 
   TARGET       a folder of fuzz/corpus; default: each of them, one after another
   --seconds N  seconds per target; default 120
-  --merge      then adds to fuzz/corpus what reached new code, in as few files as
-               possible";
+  --merge      afterwards adds a minimal set of the inputs that reached new code to
+               fuzz/corpus";
 
-/// Seconds per target.
-const SECONDS: u32 = 120;
-/// Seconds per target of the long form.
-const LONG: u32 = 600;
-/// Longest input; seconds and MiB that one may take.
+/// Default number of seconds per target.
+const DEFAULT_SECONDS: u32 = 120;
+/// Number of seconds per target in `./x test --long`.
+const LONG_SECONDS: u32 = 600;
+/// Maximum length of an input in bytes, and the time in seconds and the memory in MiB
+/// that a target may use for one input.
 const LIMITS: [&str; 3] = ["-max_len=65536", "-timeout=5", "-rss_limit_mb=2048"];
 
 struct Options {
@@ -52,16 +54,16 @@ pub fn fuzz(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The long form, for `./x test --long`.
+/// Runs all targets for a longer time, for `./x test --long`.
 pub fn long() -> Result<()> {
-    fuzz(&["--seconds".to_owned(), LONG.to_string()])
+    fuzz(&["--seconds".to_owned(), LONG_SECONDS.to_string()])
 }
 
 fn parse(args: &[String]) -> Result<Options> {
     let known = targets()?;
     let mut options = Options {
         targets: Vec::new(),
-        seconds: SECONDS,
+        seconds: DEFAULT_SECONDS,
         merge: false,
     };
     let mut args = args.iter();
@@ -74,7 +76,7 @@ fn parse(args: &[String]) -> Result<Options> {
             "--merge" => options.merge = true,
             name if known.iter().any(|k| k == name) => options.targets.push(name.to_owned()),
             other => bail!(
-                "no target or option {other}\n{USAGE}\n\ntargets: {}",
+                "unknown target or option {other}\n{USAGE}\n\ntargets: {}",
                 known.join(", ")
             ),
         }
@@ -99,14 +101,15 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// A directory beside the ordinary builds, whose flags differ.
+/// The build directory, which is separate from that of ordinary builds, because the
+/// compiler flags differ.
 fn build_dir() -> PathBuf {
     shell::target().join("fuzz")
 }
 
 fn build() -> Result<PathBuf> {
-    // With a target, build scripts and macros are compiled apart, without
-    // counters.
+    // With `--target`, cargo compiles build scripts and procedural macros separately
+    // from the targets, so that they get no counters.
     let host = shell::output(&mut shell::command("rustc", &["--print", "host-tuple"]))?;
     let manifest = ["--manifest-path", "fuzz/Cargo.toml", "--target", &host];
     let mut cargo = shell::command("cargo", &["build", "--release", "--locked"]);
@@ -118,8 +121,8 @@ fn build() -> Result<PathBuf> {
     Ok(build_dir().join(host).join("release/jeroboam-fuzz"))
 }
 
-/// Inputs that were found in earlier runs on this machine.
-fn found(target: &str) -> Result<PathBuf> {
+/// The directory of the inputs that earlier runs on this machine have found.
+fn found_inputs(target: &str) -> Result<PathBuf> {
     let dir = build_dir().join("corpus").join(target);
     std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
     Ok(dir)
@@ -140,16 +143,16 @@ fn run(binary: &Path, target: &str, seconds: u32) -> Result<()> {
     std::fs::create_dir_all(&failures)?;
     let mut command = fuzzer(binary, target);
     command
-        .arg(found(target)?)
+        .arg(found_inputs(target)?)
         .arg(corpora().join(target))
         .args(LIMITS)
         .arg(format!("-max_total_time={seconds}"))
         .arg("-len_control=20")
         .arg("-print_final_stats=1")
         .arg(format!("-artifact_prefix={}/{target}-", failures.display()));
-    let words = shell::root().join("fuzz/dictionaries").join(target);
-    if words.is_file() {
-        command.arg(format!("-dict={}", words.display()));
+    let dictionary = shell::root().join("fuzz/dictionaries").join(target);
+    if dictionary.is_file() {
+        command.arg(format!("-dict={}", dictionary.display()));
     }
     shell::run(&mut command).with_context(|| {
         format!(
@@ -165,7 +168,7 @@ fn merge(binary: &Path, target: &str) -> Result<()> {
         .arg("-merge=1")
         .args(LIMITS)
         .arg(corpora().join(target))
-        .arg(found(target)?);
+        .arg(found_inputs(target)?);
     shell::run(&mut command)
 }
 
@@ -178,7 +181,7 @@ mod tests {
         let words =
             |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
         let all = parse(&[]).unwrap();
-        assert!(all.seconds == SECONDS && all.targets.len() > 10);
+        assert!(all.seconds == DEFAULT_SECONDS && all.targets.len() > 10);
         let one = parse(&words("yaml --seconds 5 --merge")).unwrap();
         assert!(one.merge && one.seconds == 5 && one.targets == ["yaml"]);
         assert!(parse(&words("nothing")).is_err());

@@ -1,4 +1,4 @@
-//! The node image of a cluster engine.
+//! The node image of a COE.
 
 use std::fs;
 use std::path::Path;

@@ -18,7 +18,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Its process, if it runs.
+    /// The id of its process, if it runs.
     pub fn pid(&self) -> Option<u32> {
         let pid: u32 = fs::read_to_string(self.state.join("server.pid"))
             .ok()?
@@ -26,12 +26,12 @@ impl Server {
             .parse()
             .ok()?;
         let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        // Process ids are reused, so it must still be one of our servers.
-        let ours = cmdline.split(|b| *b == 0).any(|a| a == b"serve");
-        ours.then_some(pid)
+        // The id may have been reused by a process that is not a server.
+        let is_server = cmdline.split(|b| *b == 0).any(|a| a == b"serve");
+        is_server.then_some(pid)
     }
 
-    /// Starts it unless it runs; returns its address.
+    /// Starts the server unless it runs; returns its address.
     pub fn start(&self) -> Result<String> {
         let out = self.state.join("server.out");
         if self.pid().is_some()
@@ -42,7 +42,7 @@ impl Server {
         fs::create_dir_all(&self.state)?;
         let log = self.state.join("server.log");
         let mut command = Command::new(&self.bin);
-        // `./x up` is for a machine whose users all trust each other.
+        // `./x up` is meant for a machine whose users trust each other.
         command
             .args(["serve", "--demo-project", "--state-dir"])
             .arg(&self.state);
@@ -101,7 +101,7 @@ impl Server {
         text.lines().any(|line| line.trim() == format!("{cloud}:"))
     }
 
-    /// The command line for this server.
+    /// A command of the command line client for this server.
     pub fn cli(&self, cloud: &str, args: &[&str]) -> Command {
         let mut command = Command::new(&self.bin);
         command

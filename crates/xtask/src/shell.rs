@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The checkout, which contains the manifest of the workspace. Cargo says at run
-/// time which one it is: checkouts that share a target directory share the
-/// program, too.
+/// The checkout, which contains the manifest of the workspace. It is determined at run
+/// time, because checkouts with the same target directory share this program, which may
+/// have been compiled in another one.
 pub fn root() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
@@ -30,7 +30,7 @@ pub fn state_dir() -> PathBuf {
     home().join(".local/share/jeroboam")
 }
 
-/// Caches that outlive a checkout.
+/// Directory of caches that are kept when a checkout is deleted.
 pub fn cache_dir() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -42,7 +42,7 @@ fn home() -> PathBuf {
     std::env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from)
 }
 
-/// A program that runs in the checkout.
+/// A command that runs in the checkout.
 pub fn command(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(root());
@@ -90,7 +90,7 @@ fn show(command: &Command) -> String {
     text
 }
 
-/// `./x build`: server and agent; the release profile unless `--debug`.
+/// `./x build`: builds server and agent, with the release profile unless `--debug`.
 pub fn build(args: &[String]) -> Result<()> {
     let debug = args.iter().any(|a| a == "--debug");
     let mut cargo = command(
@@ -105,7 +105,7 @@ pub fn build(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The server's binary of a profile.
+/// The path of the server's binary in a profile.
 pub fn binary(debug: bool) -> PathBuf {
     target()
         .join(if debug { "debug" } else { "release" })

@@ -4,7 +4,8 @@ use anyhow::Result;
 
 use crate::shell;
 
-/// The simulations of `./x test`, with the build of the tests.
+/// The command that runs the simulations of `./x test`. It uses the debug profile, which
+/// is built for the tests anyway.
 pub const TEST: [&str; 11] = [
     "cargo",
     "run",

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{shell, tidy};
 
-/// Lines per crate, bytes per binary, sizes of existing images.
+/// Prints the lines of each crate, and the sizes of existing binaries and images.
 pub fn sizes() -> Result<()> {
     println!(
         "{:<16} {:>8} {:>8} {:>6}",

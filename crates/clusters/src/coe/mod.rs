@@ -19,7 +19,7 @@ use hot::Flavour;
 use member::Member;
 use options::TemplateOptions;
 
-/// The engines that this server supports.
+/// The COEs that this server supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coe {
     Kubernetes,

@@ -1,4 +1,4 @@
-//! The attributes of a cluster template that an engine checks.
+//! The attributes of a cluster template that a COE checks.
 
 use std::collections::BTreeMap;
 

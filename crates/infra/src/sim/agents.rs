@@ -1,6 +1,6 @@
-//! Which process runs the agents of simulated nodes, and the membership of
-//! their clusters. Stored in the simulator's database, so that another process
-//! continues the agents of a process that dies.
+//! Records which process runs the agents of simulated nodes, and the members of
+//! their clusters. The records are in the simulator's database, so that another
+//! process continues the agents of a process that has died.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::simulator::Simulator;
 use crate::ContainerSpec;
 
 /// A process without a heartbeat for this time is considered dead.
-const ALIVE: Duration = Duration::from_secs(3);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A member of a simulated cluster, with the values of Docker Swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,8 @@ impl Simulator {
     /// # Errors
     /// Fails if the database fails.
     pub async fn heartbeat(&self) -> Result<()> {
-        let until = clock::now_micros() + i64::try_from(ALIVE.as_micros()).unwrap_or(i64::MAX);
+        let until =
+            clock::now_micros() + i64::try_from(HEARTBEAT_TIMEOUT.as_micros()).unwrap_or(i64::MAX);
         db::write!(self.db, |tx| {
             let n = tx
                 .execute(
@@ -70,7 +71,7 @@ impl Simulator {
             let mut adopted = Vec::with_capacity(rows.len());
             for row in rows {
                 let name = row.text("name")?;
-                self.play(tx, &name).await?;
+                self.record_agent(tx, &name).await?;
                 adopted.push(serde_json::from_str::<ContainerSpec>(&row.text("spec")?)?);
             }
             tx.execute(
@@ -83,7 +84,7 @@ impl Simulator {
     }
 
     /// Records that this process runs the agent of a container.
-    pub(super) async fn play(&self, tx: &mut Tx, container: &str) -> Result<()> {
+    pub(super) async fn record_agent(&self, tx: &mut Tx, container: &str) -> Result<()> {
         tx.execute(
             "DELETE FROM sim_agent WHERE container = ?",
             values![container],

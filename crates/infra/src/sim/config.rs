@@ -7,8 +7,9 @@ use std::time::Duration;
 pub struct SimConfig {
     pub host: String,
     pub cpus: i64,
-    /// Bytes.
+    /// Memory in bytes.
     pub memory: i64,
+    /// Time to create a container.
     pub create: Duration,
     /// Minimum and maximum start time, uniformly distributed.
     pub start: (Duration, Duration),
@@ -20,8 +21,8 @@ pub struct SimConfig {
 }
 
 impl Default for SimConfig {
-    /// Create and start take 0.8–1.0 s together, as measured on a real engine
-    /// for a node until its nested engine answers.
+    /// Create and start take 0.8–1.0 s together. That is the measured time on a real
+    /// engine until the nested engine of a node answers.
     fn default() -> Self {
         Self {
             host: "sim-1".into(),
@@ -37,7 +38,7 @@ impl Default for SimConfig {
 }
 
 impl SimConfig {
-    /// No latencies, for tests of decisions.
+    /// A configuration without latencies, for tests in which time does not matter.
     #[must_use]
     pub fn instant() -> Self {
         Self {

@@ -5,8 +5,9 @@ use kernel::{Error, Result};
 
 use crate::{ContainerSpec, ContainerState, ContainerView, LABEL};
 
-/// Selects what [`view`] reads.
-pub(super) const COLUMNS: &str = "SELECT name, id, state, exit_code, oom, spec FROM sim_container";
+/// Selects the columns that [`view`] reads.
+pub(super) const SELECT_CONTAINER: &str =
+    "SELECT name, id, state, exit_code, oom, spec FROM sim_container";
 
 /// The parts of a container that effects need.
 pub(super) struct Found {
@@ -72,7 +73,7 @@ pub(super) async fn find(tx: &mut Tx, id: &str) -> Result<Option<Found>> {
     row.as_ref().map(of_row).transpose()
 }
 
-/// As [`find`].
+/// Like [`find`], for a container that must exist.
 ///
 /// # Errors
 /// `NotFound` if no container has this id.
@@ -82,7 +83,7 @@ pub(super) async fn by_id(tx: &mut Tx, id: &str) -> Result<Found> {
         .ok_or_else(|| Error::not_found("Container", id))
 }
 
-/// Sets the state; a container that exits has succeeded.
+/// Sets the state. A container that exits gets the exit code 0.
 pub(super) async fn set_state(tx: &mut Tx, id: &str, state: &str) -> Result<()> {
     tx.execute(
         "UPDATE sim_container SET state = ?, exit_code = CASE WHEN ? = 'exited' THEN 0 ELSE NULL END \

@@ -4,7 +4,7 @@ use db::{Tx, values};
 use kernel::{Error, Kind, Result, ids};
 
 use super::container_table::{
-    COLUMNS, Found, by_id, find, insert, label_of, of_row, set_state, view,
+    Found, SELECT_CONTAINER, by_id, find, insert, label_of, of_row, set_state, view,
 };
 use super::effect::record_effect;
 use super::events::observed;
@@ -12,14 +12,22 @@ use super::simulator::Simulator;
 use crate::{Actor, ContainerSpec, LABEL, Relation, foreign, relation, stale, stamped};
 
 impl Simulator {
-    pub(super) async fn make(&self, actor: Actor, mut spec: ContainerSpec) -> Result<String> {
+    /// Creates a container, or continues or replaces the existing one of its name.
+    pub(super) async fn create_container(
+        &self,
+        actor: Actor,
+        mut spec: ContainerSpec,
+    ) -> Result<String> {
         let what = format!("container {}", spec.name);
         let wanted = spec.labels.clone();
         spec.labels = stamped(&spec.labels, actor);
         let label = spec.labels.get(LABEL).cloned().unwrap_or_default();
-        let (id, made) = db::write!(self.db, |tx| {
+        let (id, created) = db::write!(self.db, |tx| {
             let found = tx
-                .query_opt(&format!("{COLUMNS} WHERE name = ?"), values![&spec.name])
+                .query_opt(
+                    &format!("{SELECT_CONTAINER} WHERE name = ?"),
+                    values![&spec.name],
+                )
                 .await?;
             if let Some(found) = found.as_ref().map(view).transpose()? {
                 match relation(&found.labels, &wanted, actor) {
@@ -54,20 +62,20 @@ impl Simulator {
             record_effect(tx, ("create", "container"), object, actor).await?;
             Ok((id, true))
         })?;
-        if made {
+        if created {
             self.notify_listeners(false, &observed(&label, &spec.name, "create"));
         }
         Ok(id)
     }
 
-    pub(super) async fn run(&self, actor: Actor, id: &str) -> Result<()> {
+    pub(super) async fn start_container(&self, actor: Actor, id: &str) -> Result<()> {
         let started = db::write!(self.db, |tx| {
             let found = by_id(tx, id).await?;
             if found.state == "running" {
                 return Ok(None);
             }
             set_state(tx, id, "running").await?;
-            self.play(tx, &found.name).await?;
+            self.record_agent(tx, &found.name).await?;
             let object = (found.name.as_str(), found.label.as_str(), id);
             record_effect(tx, ("start", "container"), object, actor).await?;
             Ok(Some(found))
@@ -82,7 +90,7 @@ impl Simulator {
         Ok(())
     }
 
-    pub(super) async fn end(&self, actor: Actor, id: &str) -> Result<()> {
+    pub(super) async fn stop_container(&self, actor: Actor, id: &str) -> Result<()> {
         let found = db::write!(self.db, |tx| {
             let found = by_id(tx, id).await?;
             set_state(tx, id, "exited").await?;
@@ -94,9 +102,9 @@ impl Simulator {
         Ok(())
     }
 
-    pub(super) async fn take(&self, actor: Actor, id: &str) -> Result<()> {
-        let gone = db::write!(self.db, |tx| drop_container(tx, actor, id).await)?;
-        let Some(found) = gone else {
+    pub(super) async fn remove_container(&self, actor: Actor, id: &str) -> Result<()> {
+        let removed = db::write!(self.db, |tx| drop_container(tx, actor, id).await)?;
+        let Some(found) = removed else {
             return Ok(());
         };
         self.notify_listeners(false, &observed(&found.label, &found.name, "destroy"));
@@ -106,8 +114,9 @@ impl Simulator {
         Ok(())
     }
 
-    /// Containers that stop with the engine and are restarted by it.
-    pub(super) async fn start_again(&self) -> Result<()> {
+    /// Starts the containers that stopped with the engine and have a restart policy.
+    /// The others have exited.
+    pub(super) async fn restart_containers(&self) -> Result<()> {
         let started = db::write!(self.db, |tx| {
             let rows = tx
             .query(

@@ -9,7 +9,7 @@ use crate::Actor;
 /// A recorded effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
-    /// Effects are numbered in order.
+    /// The number of the effect, in the order in which effects happened.
     pub seq: i64,
     pub at_micros: i64,
     /// `create`, `start`, `stop`, `remove`.

@@ -14,9 +14,9 @@ use super::simulator::Simulator;
 use crate::Actor;
 
 impl Simulator {
-    /// Handles a call that changes nothing: applies faults and latency before
-    /// the answer is read.
-    pub(super) async fn asked(&self, kind: CallKind, object: &str) -> Result<()> {
+    /// Applies the delay and the fault of a call that changes nothing, before its
+    /// answer is read.
+    pub(super) async fn apply_read_faults(&self, kind: CallKind, object: &str) -> Result<()> {
         self.boot()?;
         let injected = self
             .fault_injector
@@ -63,7 +63,7 @@ impl Simulator {
             }
         };
         if reserved {
-            self.machine.reserve(object);
+            self.engine_process.reserve(object);
         }
         let (engine, name) = (self.clone(), object.to_owned());
         let wait = latency + injected.delay + later.unwrap_or_default();
@@ -74,10 +74,10 @@ impl Simulator {
         let work = tokio::spawn(async move {
             sleep(wait).await;
             if reserved {
-                engine.machine.release(&name);
+                engine.engine_process.release(&name);
             }
             if engine.boot()? != boot {
-                return Err(engine.away());
+                return Err(engine.unavailable());
             }
             effect(engine).await
         });
@@ -92,17 +92,17 @@ impl Simulator {
         done
     }
 
-    /// The number of the engine start that answers.
+    /// The number of the engine's current start; fails while the engine is down.
     fn boot(&self) -> Result<u64> {
-        let state = self.machine.state();
+        let state = self.engine_process.state();
         if state.down {
             drop(state);
-            return Err(self.away());
+            return Err(self.unavailable());
         }
         Ok(state.boot)
     }
 
-    fn away(&self) -> Error {
+    fn unavailable(&self) -> Error {
         Error::unavailable(format!(
             "the simulated engine of host {} does not answer",
             self.config.host

@@ -1,4 +1,4 @@
-//! The memory of the simulated engine: what a restart loses.
+//! The memory of the simulated engine, which a restart loses.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,17 +17,18 @@ pub(super) struct EngineProcess {
 #[derive(Default)]
 pub(super) struct EngineState {
     pub down: bool,
-    /// Number of starts: a call that was in progress when the engine stopped
-    /// has no effect.
+    /// Number of starts. A call compares it to find out whether the engine was
+    /// restarted meanwhile, because the call then has no effect.
     pub boot: u64,
-    /// Names reserved by creations in progress.
+    /// Names that creations in progress have reserved, with their number.
     registering: BTreeMap<String, usize>,
     pub listeners: Vec<Listener>,
 }
 
 /// A subscriber to events.
 pub(super) struct Listener {
-    /// Whether it receives events of networks; otherwise those of containers.
+    /// Whether the listener receives events of networks; otherwise it receives those of
+    /// containers.
     pub networks: bool,
     pub process: Arc<str>,
     pub sender: mpsc::Sender<Observed>,

@@ -10,13 +10,13 @@ use super::simulator::Simulator;
 use crate::{Events, Observed};
 
 /// A listener with more pending events than this loses its stream.
-const BEHIND: usize = 4096;
+const MAX_PENDING_EVENTS: usize = 4096;
 
 impl Simulator {
-    /// Subscribes to events from now on.
+    /// Subscribes to the events that happen from now on.
     pub(super) fn listen(&self, networks: bool) -> Events {
-        let (sender, receiver) = mpsc::channel(BEHIND);
-        self.machine.state().listeners.push(Listener {
+        let (sender, receiver) = mpsc::channel(MAX_PENDING_EVENTS);
+        self.engine_process.state().listeners.push(Listener {
             networks,
             process: self.process.clone(),
             sender,
@@ -31,7 +31,7 @@ impl Simulator {
     #[expect(clippy::disallowed_methods, reason = "an event may be late")]
     pub(super) fn notify_listeners(&self, networks: bool, event: &Observed) {
         let fault_injector = self.fault_injector.clone();
-        self.machine.state().listeners.retain(|l| {
+        self.engine_process.state().listeners.retain(|l| {
             if l.networks != networks {
                 return !l.sender.is_closed();
             }

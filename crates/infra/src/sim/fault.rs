@@ -24,7 +24,7 @@ pub enum Step {
 #[derive(Debug, Clone)]
 pub struct SimFault {
     pub step: Step,
-    /// Only for objects whose name contains this; empty: all.
+    /// The fault occurs for objects whose name contains this text.
     pub name: String,
     /// Whether a retry may succeed, as with an engine that does not answer.
     pub transient: bool,

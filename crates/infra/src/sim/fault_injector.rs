@@ -52,16 +52,16 @@ pub struct InjectedFault {
 pub enum Outcome {
     #[default]
     Answered,
-    /// Fails without any effect.
+    /// The call fails without any effect.
     Refused(Error),
-    /// Takes effect, but the answer is lost: the caller sees a timeout.
+    /// The call takes effect, but its answer is lost, and the caller sees a timeout.
     AnswerLost,
     /// The caller sees a timeout now, and the call takes effect after this
     /// time.
     Late(Duration),
-    /// As `Late`. Meanwhile the engine has reserved the name of the object: a
-    /// repeated call conflicts, and an inspection finds nothing. Only for
-    /// creations.
+    /// Like `Late`, for creations. Until the call takes effect, the engine has reserved
+    /// the name of the object, so that a repeated call fails although an inspection
+    /// finds nothing.
     Registering(Duration),
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use db::values;
 use kernel::{Error, Result, ids};
 
-use super::container_table::{COLUMNS, view};
+use super::container_table::{SELECT_CONTAINER, view};
 use super::fault::Step;
 use super::fault_injector::CallKind;
 use super::simulator::Simulator;
@@ -15,7 +15,7 @@ use crate::{Actor, ContainerHost, ContainerSpec, ContainerView, Events, HostInfo
 #[async_trait]
 impl ContainerHost for Simulator {
     async fn info(&self) -> Result<HostInfo> {
-        self.asked(CallKind::Info, "").await?;
+        self.apply_read_faults(CallKind::Info, "").await?;
         self.fail_if_injected(Step::Info, "").await?;
         let engine = self
             .db
@@ -34,21 +34,22 @@ impl ContainerHost for Simulator {
     }
 
     async fn list(&self) -> Result<Vec<ContainerView>> {
-        self.asked(CallKind::List, "").await?;
+        self.apply_read_faults(CallKind::List, "").await?;
         let rows = self
             .db
-            .query(&format!("{COLUMNS} ORDER BY name"), vec![])
+            .query(&format!("{SELECT_CONTAINER} ORDER BY name"), vec![])
             .await?;
         rows.iter().map(view).collect()
     }
 
     async fn inspect(&self, name_or_id: &str) -> Result<Option<ContainerView>> {
-        self.asked(CallKind::Inspect, name_or_id).await?;
+        self.apply_read_faults(CallKind::Inspect, name_or_id)
+            .await?;
         self.fail_if_injected(Step::Inspect, name_or_id).await?;
         let row = self
             .db
             .query_opt(
-                &format!("{COLUMNS} WHERE name = ? OR id = ?"),
+                &format!("{SELECT_CONTAINER} WHERE name = ? OR id = ?"),
                 values![name_or_id, name_or_id],
             )
             .await?;
@@ -56,7 +57,7 @@ impl ContainerHost for Simulator {
     }
 
     async fn create(&self, actor: Actor, spec: &ContainerSpec) -> Result<String> {
-        if self.machine.is_registering(&spec.name) {
+        if self.engine_process.is_registering(&spec.name) {
             return Err(Error::unavailable(format!(
                 "host {} still registers container {}",
                 self.config.host, spec.name
@@ -67,26 +68,26 @@ impl ContainerHost for Simulator {
             (CallKind::Create, &spec.name.clone(), Some(actor)),
             Some(Step::Create),
             self.config.create,
-            move |engine| async move { engine.make(actor, spec).await },
+            move |engine| async move { engine.create_container(actor, spec).await },
         )
         .await
     }
 
     async fn start(&self, actor: Actor, id: &str) -> Result<()> {
-        let (least, most) = self.config.start;
-        let spread = most.saturating_sub(least).mul_f64(ids::jitter());
+        let (min, max) = self.config.start;
+        let spread = max.saturating_sub(min).mul_f64(ids::jitter());
         let (name, state) = self.name_and_state(id).await?;
-        // An already running container is found at once.
+        // Starting a running container takes no time.
         let latency = match state.as_deref() {
             Some("running") => Duration::ZERO,
-            _ => least + spread,
+            _ => min + spread,
         };
         let id = id.to_owned();
         self.perform(
             (CallKind::Start, &name, Some(actor)),
             Some(Step::Start),
             latency,
-            move |engine| async move { engine.run(actor, &id).await },
+            move |engine| async move { engine.start_container(actor, &id).await },
         )
         .await
     }
@@ -98,7 +99,7 @@ impl ContainerHost for Simulator {
             (CallKind::Stop, &name, Some(actor)),
             None,
             Duration::ZERO,
-            move |engine| async move { engine.end(actor, &id).await },
+            move |engine| async move { engine.stop_container(actor, &id).await },
         )
         .await
     }
@@ -110,26 +111,26 @@ impl ContainerHost for Simulator {
             (CallKind::Remove, &name, Some(actor)),
             Some(Step::Remove),
             self.config.remove,
-            move |engine| async move { engine.take(actor, &id).await },
+            move |engine| async move { engine.remove_container(actor, &id).await },
         )
         .await
     }
 
     async fn logs(&self, name_or_id: &str, _lines: u32) -> Result<String> {
-        self.asked(CallKind::Logs, name_or_id).await?;
+        self.apply_read_faults(CallKind::Logs, name_or_id).await?;
         Ok(format!("{name_or_id}: simulated\n"))
     }
 
     async fn events(&self) -> Result<Events> {
-        self.asked(CallKind::Events, "").await?;
+        self.apply_read_faults(CallKind::Events, "").await?;
         self.fail_if_injected(Step::Info, "").await?;
         Ok(self.listen(false))
     }
 }
 
 impl Simulator {
-    /// For the fault injector and for latencies; the id if the container does
-    /// not exist.
+    /// The name and the state of a container, for the fault injector and for
+    /// latencies. If it does not exist, the id is returned as its name.
     async fn name_and_state(&self, id: &str) -> Result<(String, Option<String>)> {
         let row = self
             .db

@@ -14,7 +14,7 @@ use crate::{ImageStore, ImageView};
 #[async_trait]
 impl ImageStore for Simulator {
     async fn images(&self) -> Result<Vec<ImageView>> {
-        self.asked(CallKind::Images, "").await?;
+        self.apply_read_faults(CallKind::Images, "").await?;
         let rows = self
             .db
             .query(
@@ -35,7 +35,7 @@ impl ImageStore for Simulator {
     }
 
     async fn has_image(&self, reference: &str) -> Result<bool> {
-        self.asked(CallKind::Images, reference).await?;
+        self.apply_read_faults(CallKind::Images, reference).await?;
         let found = self
             .db
             .query_opt(

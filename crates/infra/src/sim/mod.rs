@@ -1,8 +1,7 @@
 //! The simulator: a host and a network fabric whose state is in a separate
 //! SQLite database, shared by all server processes and independent of their
-//! lifetime. It has latencies (by default the measured ones) and faults on
-//! demand. A simulation passes an [`FaultInjector`] that decides about every call and
-//! event.
+//! lifetime. It has latencies (by default the measured ones), and tests inject faults.
+//! A simulation passes a [`FaultInjector`] that decides about every call and event.
 //!
 //! It uses only `tokio::time` and `kernel::ids` for waiting and randomness, so
 //! that a simulation on one thread with a paused clock and a seed is

@@ -14,39 +14,40 @@ use crate::{
     stale, stamped,
 };
 
-const COLUMNS: &str = "SELECT name, id, spec FROM sim_network";
+/// Selects the columns that [`view`] reads.
+const SELECT_NETWORK: &str = "SELECT name, id, spec FROM sim_network";
 
 #[async_trait]
 impl NetworkFabric for Simulator {
     async fn list(&self) -> Result<Vec<BridgeView>> {
-        self.asked(CallKind::NetworkList, "").await?;
+        self.apply_read_faults(CallKind::NetworkList, "").await?;
         let rows = self
             .db
-            .query(&format!("{COLUMNS} ORDER BY name"), vec![])
+            .query(&format!("{SELECT_NETWORK} ORDER BY name"), vec![])
             .await?;
         rows.iter().map(view).collect()
     }
 
     async fn named(&self, name: &str) -> Result<Vec<BridgeView>> {
-        self.asked(CallKind::NetworkList, name).await?;
+        self.apply_read_faults(CallKind::NetworkList, name).await?;
         let rows = self
             .db
-            .query(&format!("{COLUMNS} WHERE name = ?"), values![name])
+            .query(&format!("{SELECT_NETWORK} WHERE name = ?"), values![name])
             .await?;
         rows.iter().map(view).collect()
     }
 
     async fn used_cidrs(&self) -> Result<Vec<String>> {
-        self.asked(CallKind::NetworkList, "").await?;
-        // Its networks are rows of the network service as well; a simulated
-        // machine has no other networks.
+        self.apply_read_faults(CallKind::NetworkList, "").await?;
+        // The network service knows its own networks, and a simulated host has no
+        // others.
         Ok(vec![])
     }
 
     async fn ensure(&self, actor: Actor, spec: &BridgeSpec) -> Result<BridgeView> {
-        if self.machine.is_registering(&spec.name) {
+        if self.engine_process.is_registering(&spec.name) {
             return Err(Error::unavailable(format!(
-                "network {} is still being made",
+                "network {} is still being created",
                 spec.name
             )));
         }
@@ -55,7 +56,7 @@ impl NetworkFabric for Simulator {
             (CallKind::NetworkEnsure, &spec.name.clone(), Some(actor)),
             Some(Step::NetworkEnsure),
             self.config.network,
-            move |engine| async move { engine.bridge(actor, spec).await },
+            move |engine| async move { engine.ensure_bridge(actor, spec).await },
         )
         .await
     }
@@ -76,20 +77,24 @@ impl NetworkFabric for Simulator {
     }
 
     async fn events(&self) -> Result<Events> {
-        self.asked(CallKind::NetworkEvents, "").await?;
+        self.apply_read_faults(CallKind::NetworkEvents, "").await?;
         Ok(self.listen(true))
     }
 }
 
 impl Simulator {
-    async fn bridge(&self, actor: Actor, mut spec: BridgeSpec) -> Result<BridgeView> {
+    /// Creates a bridge, or continues or replaces the existing one of its name.
+    async fn ensure_bridge(&self, actor: Actor, mut spec: BridgeSpec) -> Result<BridgeView> {
         let what = format!("network {}", spec.name);
         let wanted = spec.labels.clone();
         spec.labels = stamped(&spec.labels, actor);
         let label = spec.labels.get(LABEL).cloned().unwrap_or_default();
-        let (bridge, made) = db::write!(self.db, |tx| {
+        let (bridge, created) = db::write!(self.db, |tx| {
             let found = tx
-                .query_opt(&format!("{COLUMNS} WHERE name = ?"), values![&spec.name])
+                .query_opt(
+                    &format!("{SELECT_NETWORK} WHERE name = ?"),
+                    values![&spec.name],
+                )
                 .await?;
             if let Some(found) = found.as_ref().map(view).transpose()? {
                 match relation(&found.labels, &wanted, actor) {
@@ -111,16 +116,16 @@ impl Simulator {
             record_effect(tx, ("create", "network"), object, actor).await?;
             Ok((of_spec(spec.clone(), id), true))
         })?;
-        if made {
+        if created {
             self.notify_listeners(true, &observed("", &bridge.name, "create"));
         }
         Ok(bridge)
     }
 
     async fn remove_bridge(&self, actor: Actor, id: &str) -> Result<()> {
-        let gone = db::write!(self.db, |tx| {
+        let removed = db::write!(self.db, |tx| {
             let found = tx
-                .query_opt(&format!("{COLUMNS} WHERE id = ?"), values![id])
+                .query_opt(&format!("{SELECT_NETWORK} WHERE id = ?"), values![id])
                 .await?;
             let found = found.as_ref().map(view).transpose()?;
             if let Some(found) = &found {
@@ -128,7 +133,7 @@ impl Simulator {
             }
             Ok(found)
         })?;
-        if let Some(found) = gone {
+        if let Some(found) = removed {
             self.notify_listeners(true, &observed("", &found.name, "destroy"));
         }
         Ok(())

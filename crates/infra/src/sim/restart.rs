@@ -18,14 +18,14 @@ pub enum Restart {
 }
 
 impl Simulator {
-    /// Stops the engine and starts it again after `away`. Until then every call
-    /// fails, event streams end, and calls in progress have no effect.
+    /// Stops the engine and starts it again after `downtime`. Event streams end, calls
+    /// in progress have no effect, and further calls fail until then.
     ///
     /// # Errors
     /// Fails if the database fails.
-    pub async fn restart_engine(&self, away: Duration, containers: Restart) -> Result<()> {
+    pub async fn restart_engine(&self, downtime: Duration, containers: Restart) -> Result<()> {
         {
-            let mut state = self.machine.state();
+            let mut state = self.engine_process.state();
             state.down = true;
             state.boot += 1;
             state.listeners.clear();
@@ -40,10 +40,10 @@ impl Simulator {
                 Ok(())
             })?;
         }
-        sleep(away).await;
-        self.machine.state().down = false;
+        sleep(downtime).await;
+        self.engine_process.state().down = false;
         if containers == Restart::Stop {
-            self.start_again().await?;
+            self.restart_containers().await?;
         }
         Ok(())
     }

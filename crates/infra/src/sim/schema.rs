@@ -62,7 +62,7 @@ pub(super) const STEPS: &[Migration] = &[
         name: "sim-011-engine",
         sql: "CREATE TABLE IF NOT EXISTS sim_engine (one bigint NOT NULL PRIMARY KEY, id varchar(64) NOT NULL)",
     },
-    // Only SQLite is used here; it numbers the rows itself.
+    // SQLite numbers the rows; the simulator uses no other database.
     Migration {
         name: "sim-012-effect",
         sql: "CREATE TABLE IF NOT EXISTS sim_effect (
@@ -70,7 +70,7 @@ pub(super) const STEPS: &[Migration] = &[
             object varchar(16) NOT NULL, name varchar(128) NOT NULL, id varchar(64) NOT NULL,
             engine_id varchar(64) NOT NULL, epoch bigint)",
     },
-    // Objects are changed and removed by engine ids.
+    // Objects are looked up by engine ids when they are changed or removed.
     Migration {
         name: "sim-013-container-id",
         sql: "CREATE INDEX sim_container_id ON sim_container (id)",

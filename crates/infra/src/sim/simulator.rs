@@ -1,4 +1,4 @@
-//! The handle of a process to the simulated host.
+//! A process's handle of the simulated host.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +23,7 @@ pub struct Simulator {
     pub(super) process: Arc<str>,
     pub(super) on_start: Arc<OnceLock<OnStart>>,
     pub(super) fault_injector: Arc<dyn FaultInjector>,
-    pub(super) machine: Arc<EngineProcess>,
+    pub(super) engine_process: Arc<EngineProcess>,
 }
 
 impl Simulator {
@@ -35,7 +35,7 @@ impl Simulator {
         Self::open_with(path, SimConfig::default()).await
     }
 
-    /// As [`Simulator::open`] with another capacity and latencies.
+    /// Like [`Simulator::open`], with another capacity and latencies.
     ///
     /// # Errors
     /// Same errors as [`Simulator::open`].
@@ -43,7 +43,7 @@ impl Simulator {
         Self::open_under(path, config, Arc::new(NoFaults)).await
     }
 
-    /// As [`Simulator::open_with`]; `fault_injector` decides about calls and events.
+    /// Like [`Simulator::open_with`]; `fault_injector` decides about calls and events.
     ///
     /// # Errors
     /// Same errors as [`Simulator::open`].
@@ -69,7 +69,7 @@ impl Simulator {
             process: ids::uuid().into(),
             on_start: Arc::default(),
             fault_injector,
-            machine: Arc::default(),
+            engine_process: Arc::default(),
         })
     }
 

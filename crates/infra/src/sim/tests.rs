@@ -84,7 +84,7 @@ fn summarise(effects: &[Effect]) -> Vec<(&str, &str, Option<i64>)> {
 }
 
 async fn effects(sim: &Simulator, number: usize) -> Vec<Effect> {
-    let look = async {
+    let wait = async {
         loop {
             let found = sim.effects().await.unwrap();
             if found.len() >= number {
@@ -93,7 +93,7 @@ async fn effects(sim: &Simulator, number: usize) -> Vec<Effect> {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(10), look).await.unwrap()
+    timeout(Duration::from_secs(10), wait).await.unwrap()
 }
 
 #[tokio::test]
@@ -105,7 +105,8 @@ async fn objects_are_continued_replaced_or_left_alone_by_build_and_epoch() {
     let next = sim.create(FIRST, &spec(2)).await.unwrap();
     assert_ne!(next, first);
     assert!(is_stale(&sim.create(SECOND, &spec(1)).await.unwrap_err()));
-    // A delayed removal of the deleted container.
+    // A delayed removal refers to the deleted container and does not affect its
+    // successor.
     ContainerHost::remove(&sim, SECOND, &first).await.unwrap();
     assert_eq!(sim.inspect("jb-srv-1").await.unwrap().unwrap().id, next);
     assert!(
@@ -170,20 +171,20 @@ async fn answers_are_lost_or_late_as_injected() {
 }
 
 #[tokio::test]
-async fn a_call_takes_place_although_its_caller_is_gone() {
+async fn a_call_takes_effect_after_its_caller_has_stopped_waiting() {
     let config = SimConfig {
         create: Duration::from_millis(100),
         ..SimConfig::instant()
     };
     let sim = Simulator::open_with(":memory:", config).await.unwrap();
     sim.add_image("image", &[]).await.unwrap();
-    let gone = timeout(Duration::from_millis(20), sim.create(FIRST, &spec(1))).await;
-    assert!(gone.is_err());
+    let cancelled = timeout(Duration::from_millis(20), sim.create(FIRST, &spec(1))).await;
+    assert!(cancelled.is_err());
     assert_eq!(effects(&sim, 1).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_restart_ends_streams_and_what_is_under_way() {
+async fn a_restart_ends_streams_and_calls_in_progress() {
     let (sim, script) = engine().await;
     let id = sim.create(FIRST, &spec(1)).await.unwrap();
     sim.start(FIRST, &id).await.unwrap();
@@ -195,8 +196,8 @@ async fn a_restart_ends_streams_and_what_is_under_way() {
     assert!(sim.stop(FIRST, &id, 0).await.is_err());
     let engine = sim.clone();
     let restart = tokio::spawn(async move {
-        let away = Duration::from_millis(200);
-        engine.restart_engine(away, Restart::Stop).await
+        let downtime = Duration::from_millis(200);
+        engine.restart_engine(downtime, Restart::Stop).await
     });
     assert!(events.next().await.is_none());
     assert!(other.info().await.unwrap_err().is_transient());
@@ -236,7 +237,7 @@ async fn a_network_with_containers_stays() {
         internal: false,
         mtu: None,
     };
-    let made = sim.ensure(SECOND, &bridge).await.unwrap();
+    let created = sim.ensure(SECOND, &bridge).await.unwrap();
     assert!(is_stale(&sim.ensure(FIRST, &bridge).await.unwrap_err()));
     let mut events = NetworkFabric::events(&sim).await.unwrap();
     let mut guest = spec(1);
@@ -247,13 +248,15 @@ async fn a_network_with_containers_stays() {
         aliases: vec![],
     });
     let id = sim.create(FIRST, &guest).await.unwrap();
-    let e = NetworkFabric::remove(&sim, SECOND, &made.id)
+    let e = NetworkFabric::remove(&sim, SECOND, &created.id)
         .await
         .unwrap_err();
     assert_eq!(e.kind, Kind::Conflict);
     ContainerHost::remove(&sim, FIRST, &id).await.unwrap();
     assert_eq!(events.next().await.unwrap().action, "disconnect");
-    NetworkFabric::remove(&sim, SECOND, &made.id).await.unwrap();
+    NetworkFabric::remove(&sim, SECOND, &created.id)
+        .await
+        .unwrap();
     assert!(sim.named("jb-net-1").await.unwrap().is_empty());
 }
 

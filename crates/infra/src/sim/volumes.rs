@@ -15,7 +15,7 @@ use crate::{Actor, VolumeStore, VolumeView};
 #[async_trait]
 impl VolumeStore for Simulator {
     async fn volumes(&self) -> Result<Vec<VolumeView>> {
-        self.asked(CallKind::Volumes, "").await?;
+        self.apply_read_faults(CallKind::Volumes, "").await?;
         let rows = self
             .db
             .query("SELECT name, labels FROM sim_volume ORDER BY name", vec![])

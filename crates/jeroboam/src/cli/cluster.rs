@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args as ClapArgs;
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::{Api, is_not_found};
 use super::fields::text;
@@ -20,14 +20,20 @@ pub struct CreateArgs {
     /// Name or uuid of a template [default: one named after the COE, created if missing].
     #[arg(long)]
     cluster_template: Option<String>,
-    /// COE of the default template.
+    /// COE of the default template: swarm or kubernetes.
     #[arg(long, default_value = "swarm")]
     coe: String,
-    #[arg(long, default_value_t = 1)]
+    /// Number of masters: 1, or an odd number so that a majority remains if some
+    /// fail. It cannot be changed later. Several masters of Kubernetes need a
+    /// template with a load balancer.
+    #[arg(long, value_name = "N", default_value_t = 1)]
     master_count: u32,
-    #[arg(long, default_value_t = 1)]
+    /// Number of worker nodes.
+    #[arg(long, value_name = "N", default_value_t = 1)]
     node_count: u32,
-    #[arg(long)]
+    /// Keypair, which must exist as in Magnum, such as `default`. It has no effect,
+    /// because nodes run no SSH server [default: that of the template].
+    #[arg(long, value_name = "NAME")]
     keypair: Option<String>,
     /// Label as key=value; may be repeated.
     #[arg(long = "label")]
@@ -151,6 +157,58 @@ pub async fn list(api: &Api, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The order of fields in `show`; others follow.
+const FIELD_ORDER: [&str; 17] = [
+    "name",
+    "uuid",
+    "status",
+    "status_reason",
+    "health_status",
+    "health_status_reason",
+    "faults",
+    "isolation",
+    "api_address",
+    "coe_version",
+    "container_version",
+    "master_count",
+    "node_count",
+    "master_addresses",
+    "node_addresses",
+    "cluster_template_id",
+    "labels",
+];
+
+/// The fields of a cluster that have a value, in the order of [`FIELD_ORDER`].
+fn shown_fields(cluster: &Value) -> Vec<(&str, String)> {
+    let position = |field: &str| FIELD_ORDER.iter().position(|known| *known == field);
+    let mut fields: Vec<(&str, String)> = cluster
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(field, _)| *field != "links")
+        .map(|(field, value)| (field.as_str(), cell(value)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    // The sort is stable, so the other fields keep the order of the server.
+    fields.sort_by_key(|(field, _)| position(field).unwrap_or(FIELD_ORDER.len()));
+    fields
+}
+
+/// Formats a value for a table: a list on one line, an object with a line for each
+/// key. Null and empty values are empty.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let line = |(key, value): (&String, &Value)| format!("{key}={}", cell(value));
+            fields.iter().map(line).collect::<Vec<_>>().join("\n")
+        }
+        other => other.to_string(),
+    }
+}
+
 pub async fn show(api: &Api, cluster: &str, as_json: bool) -> Result<ExitCode> {
     let mut shown = api
         .clusters(Method::GET, &format!("/clusters/{cluster}"), None)
@@ -166,14 +224,10 @@ pub async fn show(api: &Api, cluster: &str, as_json: bool) -> Result<ExitCode> {
     }
     let mut table = Table::new();
     table.load_style(presets::ASCII_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["field", "value"]);
-    for (key, _) in shown
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(k, _)| *k != "links")
-    {
-        table.add_row([key.clone(), text(&shown, key)]);
+    for (field, value) in shown_fields(&shown) {
+        table.add_row([field, &value]);
     }
     for ca in progress["authorities"].as_array().into_iter().flatten() {
         let field = format!("CA {}", text(ca, "name"));
@@ -198,6 +252,13 @@ pub async fn show(api: &Api, cluster: &str, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The COE of a cluster, which only its template names.
+async fn coe(api: &Api, cluster: &Value) -> Result<String> {
+    let path = format!("/clustertemplates/{}", text(cluster, "cluster_template_id"));
+    let template = api.clusters(Method::GET, &path, None).await?;
+    Ok(text(&template, "coe"))
+}
+
 /// The add-ons in the last report of the masters.
 pub async fn addons(api: &Api, cluster: &str, as_json: bool) -> Result<ExitCode> {
     let shown = api
@@ -207,6 +268,14 @@ pub async fn addons(api: &Api, cluster: &str, as_json: bool) -> Result<ExitCode>
     let progress = api.own(Method::GET, &path, None).await?;
     if as_json {
         println!("{:#}", progress["addons"]);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if progress["addons"].as_array().is_none_or(Vec::is_empty) {
+        if coe(api, &shown).await? == "swarm" {
+            bail!("{cluster} is a Swarm cluster; only Kubernetes clusters have add-ons");
+        }
+        let status = text(&shown, "status");
+        println!("{cluster} has not reported add-ons yet; its status is {status}");
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new();
@@ -267,5 +336,35 @@ pub async fn delete(api: &Api, cluster: &str, wait: bool, timeout: u64) -> Resul
             bail!("{cluster} is not deleted after {timeout} s: {said}");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_shown_in_order_and_only_with_a_value() {
+        let cluster = json!({
+            "uuid": "u1", "links": [{"rel": "self"}], "created_at": "2026-01-01", "labels": {},
+            "discovery_url": null, "fixed_network": "", "name": "demo", "node_addresses": ["a", "b"],
+            "master_count": 1, "master_lb_enabled": false, "status": "CREATE_COMPLETE",
+            "health_status_reason": {"api": "ok", "node-0.Ready": "True"},
+        });
+        let shown = shown_fields(&cluster);
+        let shown: Vec<(&str, &str)> = shown.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        assert_eq!(
+            shown,
+            [
+                ("name", "demo"),
+                ("uuid", "u1"),
+                ("status", "CREATE_COMPLETE"),
+                ("health_status_reason", "api=ok\nnode-0.Ready=True"),
+                ("master_count", "1"),
+                ("node_addresses", "a, b"),
+                ("created_at", "2026-01-01"),
+                ("master_lb_enabled", "false"),
+            ]
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::Args as ClapArgs;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::Api;
 use super::fields::text;
@@ -42,10 +42,7 @@ impl ClusterEndpoint {
             .await?;
         let address = text(&shown, "api_address");
         if address.is_empty() {
-            bail!(
-                "cluster {cluster} has no API address yet; its status is {}",
-                text(&shown, "status")
-            );
+            bail!("{}", no_address(cluster, &shown));
         }
         Ok(Self {
             uuid: text(&shown, "uuid"),
@@ -90,6 +87,22 @@ impl ClusterEndpoint {
             key: key.serialize_pem(),
         })
     }
+}
+
+/// Why a cluster without an API address has none, and what to do.
+fn no_address(cluster: &str, shown: &Value) -> String {
+    let status = text(shown, "status");
+    let fix = match status.as_str() {
+        "CREATE_IN_PROGRESS" => format!(
+            "wait for CREATE_COMPLETE: `jeroboam cluster show {cluster}` shows the status, and \
+             `jeroboam cluster create --wait` ends with it"
+        ),
+        "CREATE_FAILED" => format!(
+            "`jeroboam cluster show {cluster}` shows the reason; delete the cluster and create it again"
+        ),
+        _ => format!("see: jeroboam cluster show {cluster}"),
+    };
+    format!("cluster {cluster} has no API address, because its status is {status}; {fix}")
 }
 
 /// Writes the files of a client of the cluster and prints the variables to set.
@@ -146,7 +159,7 @@ pub async fn kubeconfig(
 ) -> Result<ExitCode> {
     let reached = ClusterEndpoint::find(api, cluster).await?;
     if !reached.is_kubernetes() {
-        bail!("{cluster} is no Kubernetes cluster; use: jeroboam cluster config {cluster}");
+        bail!("{cluster} is not a Kubernetes cluster; use: jeroboam cluster config {cluster}");
     }
     let made = reached.credentials(api, term).await?;
     let user = format!("{}-admin", reached.name);
@@ -195,4 +208,22 @@ fn private(path: &Path, content: &str) -> Result<()> {
         .with_context(|| format!("{} cannot be written", path.display()))?;
     file.write_all(content.as_bytes())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_address_is_explained_by_the_status() {
+        let text = |status: &str| no_address("demo", &json!({"status": status}));
+        let creating = text("CREATE_IN_PROGRESS");
+        assert!(
+            creating.contains("its status is CREATE_IN_PROGRESS"),
+            "{creating}"
+        );
+        assert!(creating.contains("wait for CREATE_COMPLETE"), "{creating}");
+        assert!(text("CREATE_FAILED").contains("delete the cluster"));
+        assert!(text("DELETE_IN_PROGRESS").ends_with("jeroboam cluster show demo"));
+    }
 }

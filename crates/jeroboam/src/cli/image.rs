@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::client::Api;
 
@@ -78,7 +79,8 @@ pub struct RegisterArgs {
     /// Reference of the image in the engine, preferably with its digest.
     #[arg(long = "ref", value_name = "REF")]
     reference: String,
-    /// How its nodes are set up [default: detected from REF: kindest/node, rancher/k3s].
+    /// How its nodes are set up: kindest, k3s, or own for an image that Jeroboam built
+    /// [default: detected if REF is kindest/node or rancher/k3s].
     #[arg(long, value_name = "FLAVOUR")]
     flavour: Option<String>,
     /// Distribution that clients see [default: that of the flavour].
@@ -86,11 +88,11 @@ pub struct RegisterArgs {
     os_distro: Option<String>,
 }
 
-/// Registers an image that was not built by Jeroboam; whether it can be pulled
-/// is known when the first node uses it.
+/// Registers an image that was not built by Jeroboam. The server does not pull it, so
+/// an image that does not exist is noticed only when its first node is created.
 ///
 /// # Errors
-/// Fails with the error of the server.
+/// Fails with the error of the server, for example if the flavour is missing.
 pub async fn register(cloud: Option<&str>, args: RegisterArgs) -> Result<ExitCode> {
     let body = json!({
         "name": args.name,
@@ -118,12 +120,15 @@ pub async fn register(cloud: Option<&str>, args: RegisterArgs) -> Result<ExitCod
 pub async fn build(cloud: Option<&str>, args: BuildArgs) -> Result<ExitCode> {
     let coe = args.coe.as_str();
     if coe != "kubernetes" && (args.kube_version.is_some() || args.kube_binaries.is_some()) {
-        bail!("--kube-version and --kube-binaries are for kubernetes, not for {coe}");
+        bail!("--kube-version and --kube-binaries are for kubernetes; leave them out for {coe}");
     }
     let agent = agent()?;
     let tag = format!("jeroboam/{coe}:latest");
-    println!("building {tag} with {}", agent.display());
-    let recipe = tempfile::tempdir().context("no directory for the recipe")?;
+    println!(
+        "building the {coe} image with the node agent {}",
+        agent.display()
+    );
+    let recipe = tempfile::tempdir().context("no temporary directory for the recipe")?;
     unpack(
         if coe == "swarm" { SWARM } else { KUBERNETES },
         recipe.path(),
@@ -140,9 +145,12 @@ pub async fn build(cloud: Option<&str>, args: BuildArgs) -> Result<ExitCode> {
     if let Some(dir) = &args.kube_binaries {
         command.env("KUBE_BINARIES", dir);
     }
-    let status = command.status().await.context("sh does not start")?;
+    let status = run_recipe(command).await?;
     if !status.success() {
-        bail!("the image was not built ({status}); `jeroboam doctor` says what is missing");
+        bail!(
+            "the {coe} image is not built, because its recipe failed ({status}) with the error \
+             above; `jeroboam doctor` checks the prerequisites"
+        );
     }
     // A running server refreshes its images; a server that starts later does so
     // by itself.
@@ -155,11 +163,54 @@ pub async fn build(cloud: Option<&str>, args: BuildArgs) -> Result<ExitCode> {
                 .flatten()
                 .filter_map(serde_json::Value::as_str)
                 .collect();
-            println!("the image is built; registered are: {}", names.join(", "));
+            println!(
+                "the {coe} image is built; the server has registered: {}",
+                names.join(", ")
+            );
         }
-        Err(_) => println!("the image is built; a server registers it when it starts"),
+        Err(e) => println!(
+            "the {coe} image is built; a server registers it when it starts (not registered now: {e:#})"
+        ),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a recipe and prints its stderr without the notice of [`LegacyBuilderNotice`].
+async fn run_recipe(mut command: tokio::process::Command) -> Result<ExitStatus> {
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("the program `sh` cannot be started")?;
+    if let Some(stderr) = child.stderr.take() {
+        let mut lines = BufReader::new(stderr).split(b'\n');
+        let mut notice = LegacyBuilderNotice::default();
+        while let Some(line) = lines.next_segment().await? {
+            let line = String::from_utf8_lossy(&line);
+            if !notice.contains(&line) {
+                eprintln!("{line}");
+            }
+        }
+    }
+    Ok(child.wait().await?)
+}
+
+/// Recognises the lines of the notice that newer docker clients print for their legacy
+/// builder. Users can do nothing about it: the recipes use this builder because
+/// Debian's docker.io contains no other.
+#[derive(Default)]
+struct LegacyBuilderNotice {
+    is_open: bool,
+}
+
+impl LegacyBuilderNotice {
+    /// Whether the next line belongs to the notice. Its first line is followed by
+    /// indented lines and an empty one.
+    fn contains(&mut self, line: &str) -> bool {
+        let is_first = line.starts_with("DEPRECATED: The legacy builder");
+        let is_continuation = line.is_empty() || line.starts_with(' ');
+        self.is_open = is_first || (self.is_open && is_continuation);
+        self.is_open
+    }
 }
 
 /// Writes the files of a recipe below `dir`.
@@ -190,6 +241,24 @@ fn agent() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_notice_of_the_legacy_builder_is_left_out() {
+        let text = "swarm image: adding the agent\n\
+            DEPRECATED: The legacy builder is deprecated and will be removed in a future release.\n    \
+            BuildKit is currently disabled; enable it by removing the DOCKER_BUILDKIT=0\n    \
+            environment-variable.\n\nswarm image: ready\n  indented\n";
+        let mut notice = LegacyBuilderNotice::default();
+        let kept: Vec<&str> = text.lines().filter(|l| !notice.contains(l)).collect();
+        assert_eq!(
+            kept,
+            [
+                "swarm image: adding the agent",
+                "swarm image: ready",
+                "  indented"
+            ]
+        );
+    }
 
     /// A release added to images/kubernetes must be added here too.
     #[test]

@@ -1,4 +1,4 @@
-//! `jeroboam key`: the keys that seal secrets and make tokens.
+//! `jeroboam key`: the keys that seal secrets and issue tokens.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,11 +15,11 @@ use serde_json::json;
 
 use super::state::StateArgs;
 use crate::config::Config;
-use crate::server::{installation, reseal, state_dir};
+use crate::server::{database, installation, reseal, state_dir};
 
 #[derive(Subcommand)]
 pub enum KeyCommand {
-    /// List the keys, their roles, and the secrets that each one has sealed.
+    /// List the keys, their roles, and the number of secrets that each one has sealed.
     #[command(after_help = "Examples:\n  jeroboam key list --state-dir /var/lib/jeroboam")]
     List {
         #[command(flatten)]
@@ -30,18 +30,18 @@ pub enum KeyCommand {
     },
     /// Put a new key into use; running servers switch to it without a restart.
     #[command(
-        after_help = "fernet: the staged key issues tokens from now on, a new one is staged, the oldest of three\nis deleted. sealing: a new key seals from now on, and all secrets of the database are sealed\nwith it; an interrupted run is continued by: jeroboam key reseal.\n\nExamples:\n  jeroboam key rotate fernet --state-dir /var/lib/jeroboam\n  jeroboam key rotate sealing --config /etc/jeroboam.toml\n  jeroboam key rotate sealing --stage    # then copy the key directory to other servers"
+        after_help = "fernet: the staged key becomes the primary key, which issues tokens; a new key is staged, and\nthe oldest of three is deleted. sealing: a new key becomes the primary key, and all secrets of\nthe database are sealed again with it. To continue after an interruption, run:\njeroboam key reseal.\n\nExamples:\n  jeroboam key rotate fernet --state-dir /var/lib/jeroboam\n  jeroboam key rotate sealing --config /etc/jeroboam.toml\n  jeroboam key rotate sealing --stage    # then copy the key directory to other servers"
     )]
     Rotate(RotateArgs),
-    /// Use the primary key to seal all secrets again that an older key has sealed.
+    /// Seal again, with the primary key, all secrets that older keys have sealed.
     #[command(after_help = "Examples:\n  jeroboam key reseal --config /etc/jeroboam.toml")]
     Reseal {
         #[command(flatten)]
         state: StateArgs,
     },
-    /// Retire a sealing key with which no secret is sealed any more.
+    /// Retire a sealing key that no secret needs any more.
     #[command(
-        after_help = "The key is moved to the file sealing.retired beside the others: backups of the database from\nbefore the rotation need it.\n\nExamples:\n  jeroboam key retire 1f2e3d4c --config /etc/jeroboam.toml"
+        after_help = "The key is moved to the file sealing.retired in the key directory, because backups of the\ndatabase from before the rotation need it.\n\nExamples:\n  jeroboam key retire 1f2e3d4c --config /etc/jeroboam.toml"
     )]
     Retire {
         /// Id of a secondary sealing key; see: jeroboam key list.
@@ -53,6 +53,7 @@ pub enum KeyCommand {
 
 #[derive(ClapArgs)]
 pub struct RotateArgs {
+    /// Which kind of keys.
     kind: Kind,
     #[command(flatten)]
     state: StateArgs,
@@ -67,9 +68,9 @@ pub struct RotateArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// Keys of tokens.
+    /// The keys that issue tokens.
     Fernet,
-    /// Keys of the secrets in the database.
+    /// The keys that seal secrets in the database.
     Sealing,
 }
 
@@ -84,7 +85,7 @@ pub async fn run(command: KeyCommand) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The key directory of a server, which exists already.
+/// The key directory of a server that has been started at least once.
 struct Keys {
     config: Config,
     fernet: PathBuf,
@@ -104,7 +105,7 @@ impl Keys {
         for dir in [&keys.fernet, &keys.sealing] {
             if !dir.is_dir() {
                 bail!(
-                    "state-dir: there are no keys in {}; name the directory of a server that was started before by --state-dir or --config",
+                    "state-dir: there are no keys in {}; name the state directory of a server that has been started, with --state-dir or --config",
                     dir.display()
                 );
             }
@@ -121,7 +122,7 @@ impl Keys {
         {
             bail!("database: there is no {}", file.display());
         }
-        Ok(Db::connect(&self.config.database_url()).await?)
+        database::connect(&self.config.database_url(), |text| eprintln!("{text}")).await
     }
 
     /// The keys of this directory, if they are those of the database.
@@ -137,7 +138,7 @@ async fn list(keys: &Keys, as_json: bool) -> Result<()> {
     let sealing = SealingKeys::open(&keys.sealing)?.entries();
     let db = keys.database().await;
     if let Err(e) = &db {
-        eprintln!("secrets are not counted: {e:#}");
+        eprintln!("the secrets of each key are not counted: {e:#}");
     }
     let mut counts = Vec::new();
     for key in &sealing {
@@ -185,39 +186,46 @@ fn role(role: KeyRole) -> &'static str {
 async fn rotate(args: &RotateArgs) -> Result<()> {
     let keys = Keys::find(&args.state)?;
     match args.kind {
-        Kind::Fernet if args.stage => bail!("stage: the next Fernet key is always staged"),
-        Kind::Sealing if args.force => bail!("force: only for fernet"),
+        Kind::Fernet if args.stage => bail!(
+            "--stage is only for sealing; leave it out, because the next Fernet key is always staged"
+        ),
+        Kind::Sealing if args.force => bail!("--force is only for fernet; leave it out"),
         Kind::Fernet => {
             let ring = Keyring::open(&keys.fernet)?;
             ring.rotate(args.force)?;
             let primary = ring.entries()?.into_iter().find(|k| k.role == "primary");
             let number = primary.map_or(0, |k| k.number);
-            println!("key {number} issues tokens; servers use it at once");
-            hint(&keys.fernet);
+            println!(
+                "Fernet key {number} is the primary key now and issues tokens; running servers use it"
+            );
+            print_copy_hint(&keys.fernet);
         }
         Kind::Sealing if args.stage => {
             let id = SealingKeys::open(&keys.sealing)?.stage()?;
-            println!("key {id} is staged");
+            println!("sealing key {id} is staged; the next rotation makes it the primary key");
             println!(
-                "next: copy {} to the servers that do not share it, then: jeroboam key rotate sealing",
+                "next: copy {} to the servers with their own key directory, then run: jeroboam key rotate sealing",
                 keys.sealing.display()
             );
         }
         Kind::Sealing => {
-            // A database that cannot be reached is noticed before the change.
+            // Fails before the change if the database cannot be reached.
             let db = keys.database().await?;
             keys.sealer(&db).await?;
             let id = SealingKeys::open(&keys.sealing)?.promote()?;
-            println!("key {id} seals secrets from now on");
-            hint(&keys.sealing);
+            println!("sealing key {id} is the primary key now and seals secrets");
+            print_copy_hint(&keys.sealing);
             reseal_all(&keys).await?;
         }
     }
     Ok(())
 }
 
-fn hint(dir: &Path) {
-    println!("servers that do not share {} need a copy", dir.display());
+fn print_copy_hint(dir: &Path) {
+    println!(
+        "next: copy {} to the servers with their own key directory, if there are any",
+        dir.display()
+    );
 }
 
 async fn reseal_all(keys: &Keys) -> Result<()> {
@@ -225,9 +233,13 @@ async fn reseal_all(keys: &Keys) -> Result<()> {
     let sealer = keys.sealer(&db).await?;
     let sealed = reseal::reseal(&db, &sealer, |_| ())
         .await
-        .context("run this to continue: jeroboam key reseal")?;
-    println!("{sealed} secrets were sealed again; none is sealed with an older key");
-    println!("next: jeroboam key list, then jeroboam key retire ID for each older key");
+        .context("secrets with older keys are left; to continue, run: jeroboam key reseal")?;
+    println!(
+        "{sealed} secrets have been sealed again with the primary key; no secret needs an older key"
+    );
+    println!(
+        "next: run `jeroboam key retire ID` for each secondary key that `jeroboam key list` shows"
+    );
     Ok(())
 }
 
@@ -242,12 +254,12 @@ async fn retire(keys: &Keys, id: &str) -> Result<()> {
     let sealer = keys.sealer(&db).await?;
     let left = reseal::count(&db, id).await?;
     if left > 0 {
-        bail!("id: key {id} has sealed {left} secrets; run first: jeroboam key reseal");
+        bail!("id: {left} secrets are still sealed with key {id}; run first: jeroboam key reseal");
     }
     installation::check_keys_by_primary(&db, &sealer).await?;
     let kept = file.retire(id)?;
     println!(
-        "key {id} is retired and kept in {}, which backups from before the rotation need",
+        "sealing key {id} is retired; it is kept in {}, because older backups of the database need it",
         kept.display()
     );
     Ok(())

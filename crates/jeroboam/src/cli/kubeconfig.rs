@@ -57,12 +57,12 @@ pub fn merged(text: &str, new: &Value) -> Result<Value> {
     let read: Value = if text.trim().is_empty() {
         Value::Null
     } else {
-        serde_saphyr::from_str(text).context("it is no YAML")?
+        serde_saphyr::from_str(text).context("it is not valid YAML")?
     };
     let mut out = match read {
         Value::Null => Map::new(),
         Value::Object(map) => map,
-        _ => bail!("it is no kubeconfig"),
+        _ => bail!("it is not a kubeconfig"),
     };
     for key in ["clusters", "contexts", "users"] {
         let added = new[key].as_array().cloned().unwrap_or_default();
@@ -71,7 +71,7 @@ pub fn merged(text: &str, new: &Value) -> Result<Value> {
             *list = json!([]);
         }
         let Some(list) = list.as_array_mut() else {
-            bail!("its {key} are no list");
+            bail!("its field `{key}` is not a list");
         };
         list.retain(|have| !added.iter().any(|a| a["name"] == have["name"]));
         list.extend(added);

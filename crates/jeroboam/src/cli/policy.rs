@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use kernel::{Ctx, Enforcer as _, ProjectId, Scope, Target, UserId};
 use rest::policy::{Effective, Policies};
 use serde_json::json;
@@ -14,11 +14,20 @@ use serde_json::json;
 use crate::server::native::policy::all;
 use crate::server::policy_file;
 
+/// Width of a table that is not printed to a terminal.
+const DEFAULT_WIDTH: u16 = 100;
+/// A narrower table would have only a few characters for the second column.
+const MINIMUM_WIDTH: u16 = 70;
+/// Width from which the descriptions have their own column.
+const THREE_COLUMNS: u16 = 120;
+/// The spaces on both sides of the text of a cell.
+const CELL_PADDING: usize = 2;
+
 #[derive(Subcommand)]
 pub enum PolicyCommand {
-    /// List all rules with the expressions in effect.
+    /// List all rules with their expressions: those of the file, or else the defaults.
     #[command(
-        after_help = "Examples:\n  jeroboam policy list\n  jeroboam policy list --file /etc/jeroboam/policy.yaml --overridden\n  jeroboam policy list --json"
+        after_help = "The table is as wide as the terminal, and wraps long rules. --wide prints one line for each\nrule, with the scopes of tokens that it accepts.\n\nExamples:\n  jeroboam policy list\n  jeroboam policy list --file /etc/jeroboam/policy.yaml --overridden\n  jeroboam policy list --wide | grep cluster:\n  jeroboam policy list --json"
     )]
     List(ListArgs),
     /// Check a policy file, or whether its rules permit a call.
@@ -36,6 +45,9 @@ pub struct ListArgs {
     /// Only rules that the file overrides.
     #[arg(long, requires = "file")]
     overridden: bool,
+    /// Print each rule on one line, with its scopes.
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -75,6 +87,7 @@ pub fn run(command: PolicyCommand) -> Result<ExitCode> {
     }
 }
 
+/// The rules of all services, with the overrides of the file.
 fn load(file: Option<&Path>) -> Result<Policies> {
     let policies = Policies::new(&all())?;
     if let Some(file) = file {
@@ -97,22 +110,56 @@ fn list(args: &ListArgs) -> Result<ExitCode> {
         println!("{:#}", json!(all));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["rule", "in effect", "scopes", "permits"]);
-    for e in &rules {
+    let width = (!args.wide).then(table_width);
+    println!("{}", rule_table(&rules, width));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The width of the terminal; without one that of the variable COLUMNS, or else
+/// [`DEFAULT_WIDTH`].
+fn table_width() -> u16 {
+    let named = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let width = Table::new().width().or_else(named);
+    width.unwrap_or(DEFAULT_WIDTH).max(MINIMUM_WIDTH)
+}
+
+/// A table of this width, or else one with a line for each rule and all columns.
+fn rule_table(rules: &[Effective], width: Option<u16>) -> Table {
+    let in_effect = |e: &Effective| {
         let mark = if e.overridden { " (file)" } else { "" };
         let text = if e.text.is_empty() { "@" } else { &e.text };
-        table.add_row([
-            e.rule.name.to_owned(),
-            format!("{text}{mark}"),
-            e.rule.scopes.as_words().join(", "),
-            e.rule.about.to_owned(),
-        ]);
+        format!("{text}{mark}")
+    };
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_FULL_CONDENSED);
+    let Some(width) = width else {
+        table.set_header(["rule", "in effect", "permits", "scopes"]);
+        for e in rules {
+            let scopes = e.rule.scopes.as_words().join(", ");
+            table.add_row([e.rule.name, &in_effect(e), e.rule.about, &scopes]);
+        }
+        return table;
+    };
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(width);
+    if width < THREE_COLUMNS {
+        table.set_header(["rule", "in effect"]);
+        for e in rules {
+            table.add_row([format!("{}\n{}", e.rule.name, e.rule.about), in_effect(e)]);
+        }
+    } else {
+        table.set_header(["rule", "in effect", "permits"]);
+        for e in rules {
+            table.add_row([e.rule.name, &in_effect(e), e.rule.about]);
+        }
     }
-    println!("{table}");
-    Ok(ExitCode::SUCCESS)
+    // Names are not wrapped, so that they can be copied.
+    let longest = rules.iter().map(|e| e.rule.name.len()).max().unwrap_or(0);
+    let names = u16::try_from(longest + CELL_PADDING).unwrap_or(width);
+    if let Some(column) = table.column_mut(0) {
+        column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(names)));
+    }
+    table
 }
 
 /// The roles that a token of a caller with these roles has, by the implications
@@ -173,4 +220,33 @@ fn check(args: &CheckArgs) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_rules_fits_to_the_terminal() {
+        let rules = load(None).unwrap().effective();
+        for width in [80, 100, 120] {
+            let text = rule_table(&rules, Some(width)).to_string();
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width.into()), "{widest:?}");
+            for e in &rules {
+                assert!(
+                    text.contains(&format!("| {} ", e.rule.name)),
+                    "{}",
+                    e.rule.name
+                );
+            }
+        }
+        let wide = rule_table(&rules, None).to_string();
+        let lines: Vec<&str> = wide
+            .lines()
+            .filter(|l| l.contains("cluster:create "))
+            .collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("project"), "{}", lines[0]);
+    }
 }

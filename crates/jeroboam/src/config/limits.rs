@@ -7,10 +7,11 @@ use anyhow::{Result, bail};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-/// The minimum can be observed on a busy machine; no client needs more than the
-/// maximum.
+/// Range of timeouts. A shorter one could expire on a busy machine, and no client
+/// needs a longer one.
 const SECONDS: RangeInclusive<u32> = 1..=3600;
-/// The minimum is sufficient for tests; no system permits more than the maximum.
+/// Range of numbers of connections. The minimum is sufficient for tests, and the maximum
+/// is more than systems permit.
 const CONNECTIONS: RangeInclusive<u32> = 8..=1_000_000;
 const PER_SOURCE: RangeInclusive<u32> = 1..=1_000_000;
 /// The minimum is the smallest buffer of the HTTP implementation; no head needs

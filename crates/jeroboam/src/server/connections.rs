@@ -8,10 +8,11 @@ use crate::config::Limits;
 
 /// Descriptors reserved for the database, the engine and the listening sockets.
 const RESERVED: u64 = 256;
-/// The share of the API: an eighth of the descriptors, within this range.
+/// Range of the number of connections of the API, which gets an eighth of the
+/// descriptors.
 const API_LEAST: u64 = 64;
 const API_MOST: u64 = 2048;
-/// Range of the number of connections of agents, which have the rest.
+/// Range of the number of connections of agents, which get the remaining descriptors.
 const AGENTS_LEAST: u64 = 64;
 const AGENTS_MOST: u64 = 100_000;
 /// Maximum size of the head of a request of an agent, bytes.
@@ -55,7 +56,7 @@ fn api_share(descriptors: u64) -> u64 {
 fn api(limits: &Limits, descriptors: u64) -> Settings {
     let share = api_share(descriptors);
     let connections = count(limits.connections.map_or(share, u64::from));
-    // One source cannot have all of them in use.
+    // A single source must not be able to use all connections.
     let per_source = count(limits.connections_per_source.into()).min(connections / 2);
     Settings {
         name: "API",
@@ -75,7 +76,7 @@ fn agents(limits: &Limits, descriptors: u64) -> Settings {
         .saturating_sub(RESERVED + api_share(descriptors))
         .clamp(AGENTS_LEAST, AGENTS_MOST);
     let connections = count(limits.agent_connections.map_or(share, u64::from));
-    // Agents that are authenticated find a place while others are not.
+    // At least half of the connections remain for authenticated agents.
     let unauthenticated = count(limits.agent_unauthenticated.into()).min(connections / 2);
     Settings {
         name: "agents",

@@ -1,6 +1,6 @@
-//! File descriptors: each connection, listener and database connection uses
-//! one, and the default soft limit of 1024 only exists for programs that use
-//! `select`.
+//! The limit of file descriptors. Each connection, listener and database connection
+//! uses one descriptor. The default soft limit of 1024 exists only for programs that
+//! use `select`, so the server raises it.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

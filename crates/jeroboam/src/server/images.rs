@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use compute::api::{ComputeApi, NewImage, NodeFlavour};
 use infra::ImageStore;
-use kernel::{Ctx, Result};
+use kernel::{Ctx, Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,8 @@ pub struct RegisterRequest {
     /// Reference in the registry, such as
     /// `docker.io/kindest/node:v1.36.1@sha256:…`.
     pub reference: String,
-    /// `own`, `kindest`, `k3s`; absent: derived from the reference.
+    /// `own`, `kindest`, `k3s`; absent: derived from the reference, which must be that
+    /// of `kindest/node` or `rancher/k3s`.
     #[serde(default)]
     pub node_flavour: Option<String>,
     /// Absent: the default of the flavour.
@@ -51,6 +52,7 @@ pub async fn register(
     given: RegisterRequest,
 ) -> Result<RegisteredImage> {
     let mut properties = BTreeMap::from([("jeroboam_node".to_owned(), "true".to_owned())]);
+    let is_explicit = given.node_flavour.is_some();
     if let Some(word) = given.node_flavour {
         properties.insert("node_flavour".into(), word);
     }
@@ -62,6 +64,11 @@ pub async fn register(
     };
     // Stored also if it was derived from the reference.
     let flavour = new.flavour()?;
+    // `own` is the default of images in the engine, whose labels show that Jeroboam
+    // built them. Nodes of another image would never become ready.
+    if flavour == NodeFlavour::Own && !is_explicit {
+        return Err(undetected(&new.reference));
+    }
     new.properties
         .insert("node_flavour".into(), flavour.to_string());
     if new.os_distro.is_none() {
@@ -79,6 +86,17 @@ pub async fn register(
         os_distro: made.os_distro,
         node_flavour: flavour.to_string(),
     })
+}
+
+fn undetected(reference: &str) -> Error {
+    Error::invalid(
+        "node_flavour",
+        format!(
+            "node_flavour: missing, and it cannot be detected from the reference '{reference}', \
+             which is neither kindest/node nor rancher/k3s; set it (--flavour) to kindest, k3s, \
+             or own for an image that Jeroboam built"
+        ),
+    )
 }
 
 /// Registers the existing images; returns their names.

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use db::{Db, Migration, SealedColumn, values};
 use kernel::{Kind, ids};
 
-/// Ten years, because nodes pin it for their lifetime.
+/// Validity of the certificate: ten years, because nodes pin it for their lifetime.
 const LISTENER_DAYS: u32 = 3650;
 /// Name and purpose of the sealed certificate of the bootstrap listener.
 const LISTENER: &str = "bootstrap listener";
@@ -45,8 +45,8 @@ pub async fn check_keys(db: &Db, sealer: &pki::Sealer) -> Result<()> {
     Ok(())
 }
 
-/// Lets servers be recognised by the primary key from now on, because an older
-/// key is about to be retired.
+/// Replaces the stored check by one of the primary key, because the key of the stored
+/// one may be about to be retired.
 pub async fn check_keys_by_primary(db: &Db, sealer: &pki::Sealer) -> Result<()> {
     let value = sealer.primary_check();
     db::write!(db, |tx| {

@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod connections;
+pub mod database;
 mod descriptors;
 mod images;
 pub mod installation;

@@ -12,7 +12,8 @@ use notify::{RecursiveMode, Watcher as _};
 use rest::policy::Policies;
 use tokio::sync::Notify;
 
-/// How long a change may take until the file is read.
+/// Delay between the notification of a change and reading the file, because programs
+/// write a file in several steps: an editor, for example, empties it first.
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// Reads a file of overrides.
@@ -33,7 +34,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, String>> {
     })
 }
 
-/// Applies a file of overrides, without a configuration.
+/// Applies a file of overrides, but not the rules that follow from the configuration.
 pub fn apply(policies: &Policies, path: &Path) -> Result<()> {
     set(policies, read(path)?).with_context(|| format!("policy: {}", path.display()))
 }
@@ -83,7 +84,6 @@ impl PolicySource {
                     () = token.cancelled() => return,
                     () = changed.notified() => {}
                 }
-                // An editor empties the file before it writes the new text.
                 tokio::time::sleep(SETTLE).await;
                 match self.apply() {
                     Ok(()) => tracing::info!(path = %path.display(), "policies were read again"),
@@ -101,7 +101,8 @@ impl PolicySource {
     }
 }
 
-/// Notifies of changes of a file.
+/// Watches the folder of a file. The notifier is signalled when the file may have
+/// changed.
 fn watch(path: &Path) -> Result<(notify::RecommendedWatcher, Arc<Notify>)> {
     let changed = Arc::new(Notify::new());
     let (signal, name) = (changed.clone(), path.file_name().map(ToOwned::to_owned));

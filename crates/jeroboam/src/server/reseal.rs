@@ -1,7 +1,7 @@
-//! Seals the secrets of a database again, with the primary key, while servers
-//! run. A text that a server writes meanwhile is not overwritten; passes are
-//! repeated until one finds nothing. A run that was interrupted is continued by
-//! the next one, because the texts themselves name their keys.
+//! Seals the secrets of a database again with the primary key, while servers run.
+//! A text that a server changes at the same time is not overwritten. Passes are
+//! repeated until one finds no text with an older key. After an interruption the
+//! next run continues, because each text names its key.
 
 use anyhow::{Result, bail};
 use db::{Db, SealedColumn, SealedText};
@@ -9,9 +9,10 @@ use pki::Sealer;
 
 use super::installation;
 
-/// Texts of one transaction: few, because it locks their rows.
+/// Number of texts in one transaction, which is small because it locks their rows.
 const BATCH: u32 = 50;
-/// Passes before giving up: each finds what was written with an old key since.
+/// Maximum number of passes. Each one seals the texts that servers wrote with an older
+/// key during the previous one.
 const PASSES: u32 = 8;
 /// The beginning of all sealed texts.
 const SEALED: &str = "jbs1.";

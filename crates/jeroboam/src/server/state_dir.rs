@@ -22,7 +22,7 @@ pub struct Passwords {
     pub demo: Option<String>,
 }
 
-/// How long a server that is ending may hold the lock.
+/// Maximum time to wait for the lock, which a server that is stopping still holds.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// An open state directory. On SQLite its lock is held until it is dropped.
@@ -42,7 +42,7 @@ pub fn check_secrets(config: &Config, state_dir: &Path) -> Result<()> {
         all.push(keys.join("fernet"));
     }
     let own = state_dir.join("jeroboam.sqlite");
-    // SQLite puts its files beside the one that a link points to.
+    // If the file is a link, SQLite creates its other files next to the target.
     for file in [Some(own), config.sqlite_file()].into_iter().flatten() {
         let file = file.canonicalize().unwrap_or(file);
         for suffix in ["", "-wal", "-shm", "-journal"] {
@@ -151,7 +151,7 @@ impl StateDir {
 /// Writes a file of mode 0600 atomically.
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
     let draft = path.with_extension("new");
-    // One that was left over could have another mode.
+    // A draft that an interrupted write has left could have another mode.
     let _ = std::fs::remove_file(&draft);
     let mut file = OpenOptions::new()
         .write(true)

@@ -28,7 +28,7 @@ use super::native::{self, Native};
 use super::policy_file::PolicySource;
 use super::sealing::ServiceSealers;
 use super::state_dir::{Passwords, StateDir};
-use super::{bootstrap, images};
+use super::{bootstrap, database, images};
 use crate::config::{Config, Driver, Projects};
 
 /// Maximum time that the start waits for the image list of the engine.
@@ -51,7 +51,8 @@ struct Infrastructure {
 }
 
 pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Server> {
-    let database = Db::connect(&config.database_url()).await?;
+    let warn = |text: &str| tracing::warn!("{text}");
+    let database = database::connect(&config.database_url(), warn).await?;
     database.migrate(&migrations()).await?;
     if database.dialect() == Dialect::Sqlite {
         db::release_all(&database).await?;

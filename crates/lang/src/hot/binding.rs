@@ -26,7 +26,7 @@ impl Scope for NoResources {
 }
 
 impl Bound {
-    /// Checks the given values, adds defaults, evaluates the conditions.
+    /// Checks the given values, adds the defaults and evaluates the conditions.
     ///
     /// # Errors
     /// All problems: unknown and missing parameters, values of the wrong type
@@ -37,14 +37,14 @@ impl Bound {
         pseudo: &Pseudo,
     ) -> Result<Self, Vec<Problem>> {
         let template = template.into();
-        let mut bad = Vec::new();
+        let mut problems = Vec::new();
         let mut params = HashMap::new();
         for name in given
             .keys()
             .filter(|n| !template.parameters.contains_key(*n))
         {
             let why = format!("The Parameter ({name}) was not defined in template.");
-            bad.push(Problem::new("parameters", Pos::default(), why));
+            problems.push(Problem::new("parameters", Pos::default(), why));
         }
         let root = Path::root("parameters");
         for (name, param) in &template.parameters {
@@ -60,7 +60,7 @@ impl Bound {
             };
             match checked {
                 Ok(value) => drop(params.insert(name.clone(), value)),
-                Err(why) => bad.push(Problem::new(path, param.pos, why)),
+                Err(why) => problems.push(Problem::new(path, param.pos, why)),
             }
         }
         for (name, value) in pseudo.values() {
@@ -73,14 +73,18 @@ impl Bound {
             disabled: HashSet::new(),
             hidden_outputs: HashSet::new(),
         };
-        if bad.is_empty() {
-            bound.decide(&mut bad);
+        if problems.is_empty() {
+            bound.evaluate_conditions(&mut problems);
         }
-        if bad.is_empty() { Ok(bound) } else { Err(bad) }
+        if problems.is_empty() {
+            Ok(bound)
+        } else {
+            Err(problems)
+        }
     }
 
-    fn decide(&mut self, bad: &mut Vec<Problem>) {
-        self.conditions = condition::all(self, bad);
+    fn evaluate_conditions(&mut self, problems: &mut Vec<Problem>) {
+        self.conditions = condition::all(self, problems);
         let mut off = |section: &str, name: &str, node: Option<&Node>| {
             let root = Path::root(section);
             let entry = root.key(name);
@@ -88,7 +92,7 @@ impl Bound {
                 None | Some(Ok(true)) => false,
                 Some(Ok(false)) => true,
                 Some(Err(problem)) => {
-                    bad.push(problem);
+                    problems.push(problem);
                     false
                 }
             }
@@ -112,7 +116,7 @@ impl Bound {
     /// condition is false.
     ///
     /// # Errors
-    /// The first problem, with path and place.
+    /// The first problem, with its path and position.
     pub fn eval(
         &self,
         node: &Node,
@@ -122,9 +126,9 @@ impl Bound {
         Eval::new(self, scope, None).node(node, path)
     }
 
-    /// As [`Bound::eval`] for a repeated definition, such as in a
-    /// `ResourceGroup`: equivalent to evaluating the copy that
-    /// [`Node::replace_text`] creates, but without the copy.
+    /// Like [`Bound::eval`], for a repeated definition, such as that of a
+    /// `ResourceGroup`. The result is that of evaluating the copy that
+    /// [`Node::replace_text`] creates, but no copy is made.
     ///
     /// # Errors
     /// Same errors as [`Bound::eval`].
@@ -138,7 +142,7 @@ impl Bound {
         Eval::new(self, scope, Some(variable)).node(node, path)
     }
 
-    /// As [`Bound::eval`] for a node that uses no resource.
+    /// Like [`Bound::eval`], for a node that uses no resource.
     ///
     /// # Errors
     /// Same errors as [`Bound::eval`].
@@ -146,8 +150,8 @@ impl Bound {
         self.eval(node, path, &NoResources)
     }
 
-    /// The resources that a node references; of an `if` only the selected
-    /// branch.
+    /// The resources that a node references. Of an `if`, only the selected branch
+    /// counts.
     #[must_use]
     pub fn references(&self, node: &Node, path: &Path<'_>) -> Vec<Reference> {
         let mut out = Vec::new();

@@ -38,7 +38,7 @@ pub struct Reference {
 /// A template with values for its parameters and conditions.
 #[derive(Debug, Clone)]
 pub struct Bound {
-    /// Shared: a template is parsed once for any number of parameter sets.
+    /// Shared, because a parsed template is used with any number of parameter sets.
     pub template: Arc<Template>,
     pub(super) params: HashMap<String, Value>,
     pub(super) conditions: HashMap<String, bool>,
@@ -59,7 +59,7 @@ impl Bound {
         !self.hidden_outputs.contains(output)
     }
 
-    /// The value of a parameter, as `get_param` sees it.
+    /// The value of a parameter, which is the result of `get_param`.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&Value> {
         self.params.get(name)

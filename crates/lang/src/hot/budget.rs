@@ -1,4 +1,5 @@
-//! The budget of an evaluation: templates of tenants can multiply their size.
+//! The budget of an evaluation, because a small template of a tenant can produce a
+//! large output.
 
 use std::cell::Cell;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 /// Maximum output of one evaluation, bytes; each value counts as at least 16.
 pub const MAX_OUTPUT: usize = 8 * 1024 * 1024;
 
-/// What one evaluation has produced, bytes.
+/// The number of bytes that one evaluation has produced.
 #[derive(Default)]
 pub(super) struct Budget(Cell<usize>);
 
@@ -25,7 +26,7 @@ impl Budget {
         Ok(())
     }
 
-    /// What the evaluation may still produce, bytes.
+    /// The number of bytes that the evaluation may still produce.
     pub(super) fn left(&self) -> usize {
         MAX_OUTPUT.saturating_sub(self.0.get())
     }

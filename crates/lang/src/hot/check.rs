@@ -1,5 +1,5 @@
-//! Static checks of the functions of a node: unknown names, unsupported
-//! functions, shapes of arguments.
+//! Static checks of the function calls in a node: unknown parameters, unsupported
+//! functions and the form of arguments.
 
 use super::bound::Bound;
 use super::condition::YAQL;
@@ -7,17 +7,17 @@ use super::version;
 use crate::{Kind, Node, Path, Problem};
 
 /// Adds the problems of all function calls inside a node.
-pub fn check(bound: &Bound, node: &Node, path: &Path<'_>, bad: &mut Vec<Problem>) {
+pub fn check(bound: &Bound, node: &Node, path: &Path<'_>, problems: &mut Vec<Problem>) {
     let Some((name, args)) = version::call(node, bound.template.version) else {
         match &node.kind {
             Kind::List(items) => {
                 for (i, item) in items.iter().enumerate() {
-                    check(bound, item, &path.index(i), bad);
+                    check(bound, item, &path.index(i), problems);
                 }
             }
             Kind::Map(map) => {
                 for (key, entry) in map {
-                    check(bound, &entry.value, &path.key(key), bad);
+                    check(bound, &entry.value, &path.key(key), problems);
                 }
             }
             _ => {}
@@ -25,33 +25,41 @@ pub fn check(bound: &Bound, node: &Node, path: &Path<'_>, bad: &mut Vec<Problem>
         return;
     };
     let here = path.key(name);
-    let before = bad.len();
-    if let Err(why) = shape(bound, name, args) {
-        bad.push(Problem::new(here, args.pos, why));
+    let before = problems.len();
+    if let Err(why) = check_form(bound, name, args) {
+        problems.push(Problem::new(here, args.pos, why));
     }
-    if bad.len() == before {
-        inside(bound, name, args, &here, bad);
+    if problems.len() == before {
+        check_arguments(bound, name, args, &here, problems);
     }
 }
 
-/// Only the selected branch of an `if` is checked, as in Heat.
-fn inside(bound: &Bound, name: &str, args: &Node, path: &Path<'_>, bad: &mut Vec<Problem>) {
+/// Checks the arguments of a call. As in Heat, only the selected branch of an `if` is
+/// checked.
+fn check_arguments(
+    bound: &Bound,
+    name: &str,
+    args: &Node,
+    path: &Path<'_>,
+    problems: &mut Vec<Problem>,
+) {
     let ("if", Some([condition, branches @ ..])) = (name, args.as_list()) else {
-        check(bound, args, path, bad);
+        check(bound, args, path, problems);
         return;
     };
     match super::condition::inline(bound, condition, path) {
         Ok(taken) => {
             let at = usize::from(!taken);
             if let Some(branch) = branches.get(at) {
-                check(bound, branch, &path.index(at + 1), bad);
+                check(bound, branch, &path.index(at + 1), problems);
             }
         }
-        Err(problem) => bad.push(problem),
+        Err(problem) => problems.push(problem),
     }
 }
 
-fn shape(bound: &Bound, name: &str, args: &Node) -> Result<(), String> {
+/// Checks the form of the arguments of a call.
+fn check_form(bound: &Bound, name: &str, args: &Node) -> Result<(), String> {
     let items = args.as_list().unwrap_or_default();
     let computed = |n: &Node| version::call(n, bound.template.version).is_some();
     let ok = |yes: bool, why: &str| if yes { Ok(()) } else { Err(why.to_owned()) };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::budget::{Budget, MAX_OUTPUT, size};
 use super::text::{python_text, to_sorted_json};
 
-/// A call whose arguments are evaluated; the result may have `left` bytes.
+/// Calls a function with evaluated arguments. The result may have `left` bytes.
 ///
 /// # Errors
 /// The error in the arguments.
@@ -27,7 +27,7 @@ pub(super) fn call(name: &str, args: Value, left: usize) -> Result<Value, String
 
 /// Parses an index into a list of `len` items; negative numbers count from the
 /// end.
-pub(super) fn place(text: &str, len: usize) -> Option<usize> {
+pub(super) fn parse_index(text: &str, len: usize) -> Option<usize> {
     let i: i64 = text.trim().parse().ok()?;
     let len = i64::try_from(len).ok()?;
     let i = if i < 0 { i + len } else { i };
@@ -89,7 +89,7 @@ fn str_split(items: &[Value], left: usize) -> Result<Value, String> {
     let Some(index) = index else {
         return Ok(Value::Array(parts));
     };
-    let at = place(&python_text(index), parts.len()).ok_or_else(|| {
+    let at = parse_index(&python_text(index), parts.len()).ok_or_else(|| {
         format!(
             "Incorrect index to \"str_split\" should be between 0 and {}",
             parts.len() - 1
@@ -158,9 +158,10 @@ fn list_concat(items: Vec<Value>, unique: bool) -> Result<Value, String> {
 
 fn filter(items: &[Value]) -> Result<Value, String> {
     match items {
-        [Value::Array(gone), Value::Array(list)] => {
-            let gone: HashSet<&Value> = gone.iter().collect();
-            Ok(list.iter().filter(|v| !gone.contains(v)).cloned().collect())
+        [Value::Array(excluded), Value::Array(list)] => {
+            let excluded: HashSet<&Value> = excluded.iter().collect();
+            let kept = list.iter().filter(|v| !excluded.contains(v));
+            Ok(kept.cloned().collect())
         }
         [_, list @ (Value::Null | Value::Array(_))] => Ok(list.clone()),
         _ => Err("\"filter\" takes [values, list].".into()),
@@ -175,8 +176,9 @@ fn contains(items: &[Value]) -> Result<Value, String> {
     }
 }
 
-/// All combinations of the lists (the last variable varies fastest), or the
-/// lists in parallel if `permutations` is false.
+/// Repeats the template for all combinations of the list items, of which the last
+/// variable varies fastest, or for the items with the same index if `permutations` is
+/// false.
 pub(super) fn repeat(
     budget: &Budget,
     template: &Value,
@@ -215,8 +217,8 @@ pub(super) fn repeat(
             .try_fold(1_usize, |n, l| n.checked_mul(l.len()))
             .unwrap_or(usize::MAX)
     };
-    // Charged to the budget before the list is built, so that products are
-    // bounded.
+    // The budget is charged before the list is built, because the number of
+    // combinations may be huge.
     budget.spend(count.saturating_mul(size(template)))?;
     let mut out = Vec::with_capacity(count.min(1024));
     for i in 0..count {
@@ -256,8 +258,8 @@ fn substitute(value: &Value, pairs: &[(&str, &str)], left: &mut usize) -> Result
     })
 }
 
-/// A value may contain the next variable, so each replacement can multiply the
-/// length: it is checked before.
+/// Replaces variables in a text. A value may contain the next variable, so each
+/// replacement can multiply the length. Therefore the length is checked before it.
 fn substitute_text(text: &str, pairs: &[(&str, &str)], left: &mut usize) -> Result<String, String> {
     let mut out = text.to_owned();
     for (from, to) in pairs.iter().filter(|(f, _)| !f.is_empty()) {

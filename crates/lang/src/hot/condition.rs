@@ -1,4 +1,4 @@
-//! Conditions: names, booleans and the functions allowed in them.
+//! Evaluation of conditions, which are names, booleans or some functions.
 
 use std::collections::HashMap;
 
@@ -14,31 +14,32 @@ pub(super) const YAQL: &str =
 const MAX_DEPTH: usize = 200;
 
 /// The values of all conditions of the `conditions` section.
-pub(super) fn all(bound: &Bound, bad: &mut Vec<Problem>) -> HashMap<String, bool> {
-    let mut walk = Walk::new(bound);
+pub(super) fn all(bound: &Bound, problems: &mut Vec<Problem>) -> HashMap<String, bool> {
+    let mut evaluator = Evaluator::new(bound);
     for name in bound.template.conditions.keys() {
-        if let Err(problem) = walk.named(name, None) {
-            bad.push(problem);
+        if let Err(problem) = evaluator.named(name, None) {
+            problems.push(problem);
         }
     }
-    walk.known
+    evaluator.known
 }
 
 /// The value of an inline condition.
 pub(super) fn inline(bound: &Bound, node: &Node, path: &Path<'_>) -> Result<bool, Problem> {
-    Walk::new(bound).truth(node, path)
+    Evaluator::new(bound).truth(node, path)
 }
 
-struct Walk<'a> {
+struct Evaluator<'a> {
     bound: &'a Bound,
     /// Names being evaluated, to detect cycles.
     open: Vec<String>,
-    /// Names that were evaluated; many may use the same one.
+    /// Values of the named conditions that were evaluated, because many conditions may
+    /// use the same one.
     known: HashMap<String, bool>,
     depth: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Evaluator<'a> {
     fn new(bound: &'a Bound) -> Self {
         Self {
             bound,

@@ -10,11 +10,11 @@ use crate::{Kind, Node, Path, Problem};
 
 /// Maximum size of a compiled pattern, bytes.
 const MAX_PATTERN: usize = 1024 * 1024;
-/// Maximum number of patterns of a template: each takes time and memory beyond
-/// its text.
+/// Maximum number of patterns of a template, because compiling a short pattern can
+/// take much time and memory.
 pub(super) const MAX_PATTERNS: usize = 100;
 
-/// A constraint with the error text of the author.
+/// A constraint, with the description in the template, which is its error text.
 #[derive(Debug, Clone)]
 pub(super) struct Constraint {
     rule: Rule,
@@ -40,7 +40,8 @@ enum Rule {
         shown: String,
         regex: Regex,
     },
-    /// Checked where the value is used, because this crate has no services.
+    /// Not checked here but where the value is used, because this crate calls no
+    /// services.
     Custom,
 }
 
@@ -58,14 +59,14 @@ pub(super) fn parse(
     node: Option<&Node>,
     kind: ParamType,
     path: &Path<'_>,
-    bad: &mut Vec<Problem>,
+    problems: &mut Vec<Problem>,
 ) -> Vec<Constraint> {
     let Some(node) = node.filter(|n| !n.is_null()) else {
         return Vec::new();
     };
     let path = path.key("constraints");
     let Some(items) = node.as_list() else {
-        bad.push(Problem::new(
+        problems.push(Problem::new(
             path,
             node.pos,
             "\"constraints\" must be a list.",
@@ -76,7 +77,7 @@ pub(super) fn parse(
     for (i, item) in items.iter().enumerate() {
         let path = path.index(i);
         if let Some(map) = item.as_map() {
-            unknown_keys(map, KINDS, &path, bad);
+            unknown_keys(map, KINDS, &path, problems);
         }
         match rule(item, kind) {
             Ok(rule) => out.push(Constraint {
@@ -86,7 +87,7 @@ pub(super) fn parse(
                     .and_then(Node::as_text)
                     .map(str::to_owned),
             }),
-            Err(why) => bad.push(Problem::new(path, item.pos, why)),
+            Err(why) => problems.push(Problem::new(path, item.pos, why)),
         }
     }
     out
@@ -136,7 +137,7 @@ fn rule(item: &Node, kind: ParamType) -> Result<Rule, String> {
                 || (offset != 0 && (step < 0) != (offset < 0))
             {
                 return Err(
-                    "'step' must not be 0, 'offset' smaller than it and of the same sign.".into(),
+                    "'step' must not be 0; 'offset' must be smaller and of the same sign.".into(),
                 );
             }
             Ok(Rule::Modulo { step, offset })
@@ -156,7 +157,7 @@ fn rule(item: &Node, kind: ParamType) -> Result<Rule, String> {
             let regex = RegexBuilder::new(&format!("^(?:{shown})$"))
                 .size_limit(MAX_PATTERN)
                 .build()
-                .map_err(|_| format!("'{shown}' is no regular expression that can be checked."))?;
+                .map_err(|_| format!("'{shown}' is not a supported regular expression."))?;
             Ok(Rule::Pattern {
                 shown: shown.to_owned(),
                 regex,
@@ -189,7 +190,8 @@ fn float(body: &Node, key: &str) -> Result<Option<f64>, String> {
 }
 
 impl Constraint {
-    /// The text of the author, or Heat's text; hidden values are not quoted.
+    /// Checks a value. The error is the description in the template, or else Heat's
+    /// text, which does not quote a hidden value.
     pub(super) fn check(&self, value: &Value, hidden: bool) -> Result<(), String> {
         let Err(why) = self.rule.check(value) else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Evaluation of nodes: functions that need parameters and resources, and the
-//! traversal. Depth is bounded by the parser, output by a budget.
+//! Evaluation of nodes, with the functions that need parameters and resources. The
+//! parser bounds the depth of nodes, and a budget bounds the output.
 
 use std::borrow::Cow;
 
@@ -15,8 +15,8 @@ use crate::{Kind, Node, Path, Problem};
 const GET_FILE: &str =
     "The function get_file is not supported yet; put the content into the template or a parameter.";
 
-/// A variable of a repeated definition: texts of the definition are evaluated
-/// with its name replaced by its value.
+/// A variable of a repeated definition, whose name is replaced by its value in the
+/// texts of the definition.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable<'a> {
     pub name: &'a str,
@@ -164,8 +164,9 @@ impl<'a> Eval<'a> {
         collections::repeat(&self.budget, &template, &for_each, &permutations).map_err(wrong)
     }
 
-    /// A missing element is the empty text; text is a sequence of characters. A
-    /// number as text selects map keys as well as list positions.
+    /// Looks up a parameter and follows the keys into its value. A missing element is
+    /// the empty text. A text is a sequence of characters. A number that is given as
+    /// text selects the item of a list or the value of a map.
     fn get_param(&self, value: &Value) -> Result<Value, String> {
         let (name, rest) = match value {
             Value::String(name) => (name.as_str(), &[][..]),
@@ -185,11 +186,12 @@ impl<'a> Eval<'a> {
             let found = match at {
                 Value::Object(map) => map.get(&text),
                 Value::Array(list) => {
-                    collections::place(&text, list.len()).and_then(|n| list.get(n))
+                    collections::parse_index(&text, list.len()).and_then(|n| list.get(n))
                 }
                 Value::String(s) if i + 1 == rest.len() => {
                     let chars: Vec<char> = s.chars().collect();
-                    let c = collections::place(&text, chars.len()).map(|n| chars[n].to_string());
+                    let c =
+                        collections::parse_index(&text, chars.len()).map(|n| chars[n].to_string());
                     return c.map_or_else(empty, |c| Ok(Value::String(c)));
                 }
                 _ => None,
@@ -202,7 +204,7 @@ impl<'a> Eval<'a> {
         Ok(at.clone())
     }
 
-    fn str_replace(&self, value: &Value, strict: bool, full: bool) -> Result<Value, String> {
+    fn str_replace(&self, value: &Value, strict: bool, no_empty: bool) -> Result<Value, String> {
         let template = match value.get("template") {
             Some(Value::String(s)) => s.clone(),
             Some(v @ (Value::Number(_) | Value::Bool(_))) => python_text(v),
@@ -217,7 +219,7 @@ impl<'a> Eval<'a> {
         };
         let mut list: Vec<Substitute> = Vec::with_capacity(params.len());
         for (key, value) in params {
-            if full && is_empty(value) {
+            if no_empty && is_empty(value) {
                 return Err(format!(
                     "The parameter '{key}' of str_replace_vstrict has no value."
                 ));

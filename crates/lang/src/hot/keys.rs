@@ -9,13 +9,13 @@ pub(super) fn unknown_keys(
     map: &IndexMap<String, Entry>,
     known: &[&str],
     path: &Path<'_>,
-    bad: &mut Vec<Problem>,
+    problems: &mut Vec<Problem>,
 ) {
     for (key, entry) in map {
         if !known.contains(&key.as_str()) {
             let pos: Pos = entry.key_pos;
             let why = format!("Invalid key '{key}'; known are {}.", known.join(", "));
-            bad.push(Problem::new(path, pos, why));
+            problems.push(Problem::new(path, pos, why));
         }
     }
 }

@@ -12,11 +12,11 @@ use crate::{Entry, Kind, Node, Path, Pos, Problem};
 pub struct Param {
     pub pos: Pos,
     pub kind: ParamType,
-    /// Already converted to the type.
+    /// The default value, converted to the type.
     pub default: Option<Value>,
-    /// Its value is never shown and is stored sealed.
+    /// Whether its value is stored sealed and never shown.
     pub hidden: bool,
-    /// Updates cannot change it.
+    /// Whether updates may not change its value.
     pub immutable: bool,
     pub(super) constraints: Vec<Constraint>,
 }
@@ -50,33 +50,33 @@ const KEYS: &[&str] = &[
     "tags",
 ];
 
-pub(super) fn parse(entry: &Entry, path: &Path<'_>, bad: &mut Vec<Problem>) -> Option<Param> {
+pub(super) fn parse(entry: &Entry, path: &Path<'_>, problems: &mut Vec<Problem>) -> Option<Param> {
     let Some(map) = entry.value.as_map() else {
         let why = format!(
             "A parameter is a map with 'type'; this is {}.",
             entry.value.noun()
         );
-        bad.push(Problem::new(path, entry.key_pos, why));
+        problems.push(Problem::new(path, entry.key_pos, why));
         return None;
     };
-    unknown_keys(map, KEYS, path, bad);
+    unknown_keys(map, KEYS, path, problems);
     let word = entry.value.get("type").and_then(Node::as_text);
     let Some(kind) = word.and_then(param_type) else {
         let pos = map.get("type").map_or(entry.key_pos, |e| e.value.pos);
         let why =
             "A parameter needs a 'type': string, number, comma_delimited_list, json or boolean.";
-        bad.push(Problem::new(path, pos, why));
+        problems.push(Problem::new(path, pos, why));
         return None;
     };
-    let before = bad.len();
-    let constraints = constraint::parse(entry.value.get("constraints"), kind, path, bad);
-    let hidden = flag(&entry.value, "hidden", path, bad);
+    let before = problems.len();
+    let constraints = constraint::parse(entry.value.get("constraints"), kind, path, problems);
+    let hidden = flag(&entry.value, "hidden", path, problems);
     let mut param = Param {
         pos: entry.key_pos,
         kind,
         default: None,
         hidden,
-        immutable: flag(&entry.value, "immutable", path, bad),
+        immutable: flag(&entry.value, "immutable", path, problems),
         constraints,
     };
     if let Some(node) = entry.value.get("default").filter(|n| !n.is_null()) {
@@ -85,10 +85,10 @@ pub(super) fn parse(entry: &Entry, path: &Path<'_>, bad: &mut Vec<Problem>) -> O
             .and_then(|v| param.check(&v).map(|()| v));
         match checked {
             Ok(value) => param.default = Some(value),
-            Err(why) => bad.push(Problem::new(path.key("default"), node.pos, why)),
+            Err(why) => problems.push(Problem::new(path.key("default"), node.pos, why)),
         }
     }
-    (bad.len() == before).then_some(param)
+    (problems.len() == before).then_some(param)
 }
 
 fn param_type(word: &str) -> Option<ParamType> {
@@ -102,12 +102,16 @@ fn param_type(word: &str) -> Option<ParamType> {
     })
 }
 
-fn flag(of: &Node, key: &str, path: &Path<'_>, bad: &mut Vec<Problem>) -> bool {
+fn flag(of: &Node, key: &str, path: &Path<'_>, problems: &mut Vec<Problem>) -> bool {
     match of.get(key).map(|n| (&n.kind, n.pos)) {
         None => false,
         Some((Kind::Bool(b), _)) => *b,
         Some((_, pos)) => {
-            bad.push(Problem::new(path.key(key), pos, "It is true or false."));
+            problems.push(Problem::new(
+                path.key(key),
+                pos,
+                "The value must be true or false.",
+            ));
             false
         }
     }

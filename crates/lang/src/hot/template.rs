@@ -22,11 +22,12 @@ pub struct Template {
 pub struct ResourceDef {
     pub pos: Pos,
     pub resource_type: String,
-    /// A map, or null where nothing is given.
+    /// A map, or null if there are no properties.
     pub properties: Node,
     pub metadata: Node,
     pub depends_on: Vec<String>,
-    /// `Retain` keeps the object when the resource is deleted.
+    /// Whether the deletion policy is `Retain`, so that the object is kept when the
+    /// resource is deleted.
     pub retain: bool,
     pub update_policy: Option<Pos>,
     pub condition: Option<Node>,

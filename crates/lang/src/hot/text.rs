@@ -7,7 +7,8 @@ use sha2::Digest as _;
 
 use super::budget::MAX_OUTPUT;
 
-/// `str()` of a scalar; lists and maps as JSON with sorted keys.
+/// The text of a value: that of Python's `str()` for a scalar, an empty text for null,
+/// and JSON with sorted keys for a list or a map.
 #[must_use]
 pub fn python_text(value: &Value) -> String {
     match value {
@@ -75,7 +76,7 @@ fn write_text(text: &str, out: &mut String) {
     }
 }
 
-/// The hexadecimal digest of a text in Latin-1, as Heat's `digest` does it.
+/// The hexadecimal digest of a text in Latin-1, as in Heat's function `digest`.
 ///
 /// # Errors
 /// An unknown algorithm, or a character that Latin-1 does not have.
@@ -126,12 +127,12 @@ enum Piece {
     Put(String),
 }
 
-/// Replaces all keys: the longest first, ties in alphabetical order, as Heat
-/// does.
+/// Replaces all keys as Heat does: longer keys first, and keys of the same length in
+/// alphabetical order.
 ///
 /// # Errors
-/// The result has more than `limit` bytes, or the keys are too many for the
-/// number of places.
+/// The result has more than `limit` bytes, or there are too many keys for a long
+/// template.
 pub(super) fn replace_all(
     template: String,
     params: &mut [Substitute],

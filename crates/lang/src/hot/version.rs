@@ -1,9 +1,9 @@
-//! Functions by template version. An unknown name is not a call: the map stays
-//! a literal, as in Heat.
+//! The versions of the template language, and the functions that each of them has. As
+//! in Heat, a map whose key is not a function of the version is a literal.
 
 use crate::{Entry, Node};
 
-/// Versions, oldest first, with the alias where there is one.
+/// The date and the alias of each version, oldest first; an empty text: no alias.
 const VERSIONS: &[(&str, &str)] = &[
     ("2013-05-23", ""),
     ("2014-10-16", ""),
@@ -18,7 +18,7 @@ const VERSIONS: &[(&str, &str)] = &[
     ("2021-04-16", "wallaby"),
 ];
 
-/// Functions and the first version that has them.
+/// The functions, each with the first version that has it.
 const FUNCTIONS: &[(&str, &str)] = &[
     ("get_param", "2013-05-23"),
     ("get_resource", "2013-05-23"),
@@ -43,7 +43,7 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("make_url", "2017-09-01"),
 ];
 
-/// The date of a version; `None` where it is unknown.
+/// The date of a version that is given by its date or alias; `None` if it is unknown.
 pub(super) fn canonical(version: &str) -> Option<&'static str> {
     VERSIONS
         .iter()
@@ -51,14 +51,14 @@ pub(super) fn canonical(version: &str) -> Option<&'static str> {
         .map(|(date, _)| *date)
 }
 
-/// All versions, for the text of an error.
+/// The dates of all versions, for error texts.
 pub(super) fn all() -> String {
     let dates: Vec<&str> = VERSIONS.iter().map(|(date, _)| *date).collect();
     dates.join(", ")
 }
 
-/// The call in a node: a map with one key that names a function of this
-/// version.
+/// The function and the arguments of a call. A node is a call if it is a map with a
+/// single key that names a function of this version.
 pub(super) fn call<'n>(node: &'n Node, version: &str) -> Option<(&'static str, &'n Node)> {
     let map = node.as_map().filter(|m| m.len() == 1)?;
     let (name, Entry { value, .. }) = map.first()?;

@@ -1,8 +1,9 @@
-//! Parses text to a tree: parser events with our own scalar resolution.
+//! Parses text to a tree. A library parses the syntax, and the types of scalars are
+//! determined here.
 //!
-//! PyYAML's YAML 1.1 as in Heat's loader, with two differences: a duplicate key
-//! is an error (PyYAML silently uses the last one), and keys are always text.
-//! Anchors are copied within a budget, so a text that expands to billions of
+//! The language is YAML 1.1 as in PyYAML and Heat's loader, with two differences: a
+//! duplicate key is an error (PyYAML silently uses the last one), and keys are always
+//! text. Aliases are copied within a budget, so a text that expands to billions of
 //! nodes is rejected.
 
 mod scalar;
@@ -78,7 +79,7 @@ struct Key {
     merge: bool,
 }
 
-/// What a copy of a node takes.
+/// The size of a node with everything that it contains.
 #[derive(Default)]
 struct Cost {
     nodes: usize,
@@ -165,8 +166,8 @@ impl Builder {
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.close()?,
                 Event::Alias(anchor) => {
-                    // Missing while its own node is still open, because it
-                    // would contain itself.
+                    // The anchor of an open node is unknown, because the node would
+                    // contain itself.
                     let Some(node) = self.anchors.get(&anchor) else {
                         return Err(wrong(pos, "An alias refers to a node that contains it."));
                     };
@@ -203,7 +204,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Keeps a copy for aliases, which counts like one.
+    /// Keeps a copy of an anchored node for its aliases. The copy counts in the budget.
     fn anchor(&mut self, anchor: usize, node: &Node) -> Result<(), Problem> {
         if anchor > 0 {
             let cost = Cost::of(node);
@@ -289,7 +290,8 @@ impl Builder {
         self.put(node, Some((text.into_owned(), plain)))
     }
 
-    /// Adds a finished node to its parent; `source` is the text of a scalar.
+    /// Adds a finished node to its parent; `source` is the text of a scalar, and
+    /// whether it was written without quotes.
     fn put(&mut self, node: Node, source: Option<(String, bool)>) -> Result<(), Problem> {
         match self.stack.last_mut().map(|f| &mut f.open) {
             None => self.root = Some(node),

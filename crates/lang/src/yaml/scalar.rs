@@ -35,7 +35,7 @@ pub(super) fn tagged(tag: &str, text: &str) -> Option<Kind> {
         "bool" => boolean(text).map(Kind::Bool),
         "int" => int(text),
         "float" => float(text).or_else(|| match int(text)? {
-            #[expect(clippy::cast_precision_loss, reason = "what !!float asks for")]
+            #[expect(clippy::cast_precision_loss, reason = "the tag !!float requires it")]
             Kind::Int(i) => Some(Kind::Float(i as f64)),
             other => Some(other),
         }),
@@ -100,7 +100,7 @@ fn radix(text: &str, radix: u32) -> Option<i128> {
     i128::from_str_radix(&digits, radix).ok()
 }
 
-/// `1:30` is ninety: base 60, as YAML 1.1 has it.
+/// Parses an integer in base 60, which YAML 1.1 has: `1:30` is 90.
 fn sexagesimal(text: &str) -> Option<i128> {
     let mut parts = text.split(':');
     let mut total = radix(parts.next()?, 10)?;
@@ -112,7 +112,8 @@ fn sexagesimal(text: &str) -> Option<i128> {
     Some(total)
 }
 
-/// A dot is needed, and a sign in the exponent: `1e3` is text in YAML 1.1.
+/// Parses a float, which needs a dot, and a sign in its exponent: `1e3` is text in
+/// YAML 1.1.
 fn float(text: &str) -> Option<Kind> {
     let (sign, body) = split_sign(text);
     let (mantissa, exponent) = match body.find(['e', 'E']) {

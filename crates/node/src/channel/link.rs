@@ -17,17 +17,17 @@ use crate::http::{Sender, run_with_connection};
 use crate::report::{log_line, plain};
 use crate::retry::{Backoff, FullJitter};
 
-/// A PING is sent after this idle time and must be answered in time, so that a
-/// vanished server is detected.
+/// A PING is sent after this idle time and must be answered within
+/// `PING_TIMEOUT`, so that the loss of the server is detected.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Retry interval of a ready node that the server refuses: its workloads keep
 /// running.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
-/// Minimum and maximum delay before the first reconnect, because all agents of
-/// a server lose it at the same time.
+/// The upper bound of the random delay before the first reconnect, and its maximum before
+/// later ones. The delay is random because all agents of a server lose it at once.
 const RECONNECT_FIRST: Duration = Duration::from_secs(1);
-const RECONNECT_MOST: Duration = Duration::from_secs(10);
+const RECONNECT_MAX: Duration = Duration::from_secs(10);
 
 impl Channel {
     /// Maintains the session after `hello`, until dropped. A node that was
@@ -37,17 +37,17 @@ impl Channel {
         let Ok(Some(hello)) = hello.wait_for(Option::is_some).await.map(|h| h.clone()) else {
             return;
         };
-        let mut first = Backoff::new(50, 5_000);
-        let mut again = FullJitter::new(RECONNECT_FIRST, RECONNECT_MOST);
-        let (mut welcomed, mut said) = (false, String::new());
+        let mut connect_backoff = Backoff::new(50, 5_000);
+        let mut reconnect_backoff = FullJitter::new(RECONNECT_FIRST, RECONNECT_MAX);
+        let (mut welcomed, mut logged) = (false, String::new());
         loop {
             let ended = self.attempt(&hello, ready).await;
             let was_up = matches!(self.inner.state.send_replace(State::Down), State::Up(_));
             welcomed |= was_up;
             let now = plain(&ended);
-            if was_up || now != said {
+            if was_up || now != logged {
                 log_line(format_args!("session: {now}"));
-                said = now;
+                logged = now;
             }
             if is_refusal(&ended) || is_unsupported(&ended) {
                 if !ready && !welcomed {
@@ -57,12 +57,12 @@ impl Channel {
                 sleep(REFUSED_PAUSE).await;
             }
             if was_up {
-                again = FullJitter::new(RECONNECT_FIRST, RECONNECT_MOST);
+                reconnect_backoff = FullJitter::new(RECONNECT_FIRST, RECONNECT_MAX);
             }
             if welcomed {
-                again.pause().await;
+                reconnect_backoff.pause().await;
             } else {
-                first.pause().await;
+                connect_backoff.pause().await;
             }
         }
     }
@@ -101,14 +101,14 @@ impl Channel {
 
     /// Sends `hello` and handles frames until the session ends.
     async fn session(&self, mut sender: Sender, hello: &Hello) -> Error {
-        let known = self
+        let known_version = self
             .inner
             .peers
             .borrow()
             .as_ref()
             .map(|p| p.version.clone());
         let hello = Hello {
-            peers: known,
+            peers: known_version,
             ..hello.clone()
         };
         let opened = async {
@@ -127,7 +127,11 @@ impl Channel {
         };
         let accepted = match accepted {
             Received::Frame(ServerFrame::Accepted(accepted)) => accepted,
-            Received::Unsupported(u) => return self.cannot_begin(&mut sender, u).await,
+            Received::Unsupported(unsupported) => {
+                return self
+                    .report_unsupported_welcome(&mut sender, unsupported)
+                    .await;
+            }
             _ => return Error::unavailable("the server did not begin with a welcome"),
         };
         log_line(format_args!(
@@ -152,7 +156,7 @@ impl Channel {
         }
     }
 
-    /// Returns what is refused.
+    /// Returns a frame that this agent does not support, with the reason.
     fn handle(&self, received: Received) -> Option<Unsupported> {
         match received {
             Received::Frame(ServerFrame::Ticket(ticket)) => {
@@ -161,7 +165,7 @@ impl Channel {
             Received::Frame(ServerFrame::Peers(peers)) => {
                 self.inner.peers.send_replace(Some(peers));
             }
-            // A repeated frame.
+            // The session was accepted before.
             Received::Frame(ServerFrame::Accepted(_)) => {}
             Received::Frame(ServerFrame::Task(_) | ServerFrame::Cancel(_))
             | Received::UnsupportedTask { .. } => {
@@ -175,12 +179,17 @@ impl Channel {
         None
     }
 
-    /// The welcome contains something that this release does not support, so
-    /// this node cannot take its role. Reports that and stops.
-    async fn cannot_begin(&self, sender: &mut Sender, u: Unsupported) -> Error {
+    /// Reports that the welcome contains something that this release does not
+    /// support, so that this node cannot take its role; returns the error that
+    /// ends the attempts.
+    async fn report_unsupported_welcome(
+        &self,
+        sender: &mut Sender,
+        unsupported: Unsupported,
+    ) -> Error {
         let why = format!(
             "this agent does not understand what the server wants it to be ({}): rebuild the node image",
-            u.why
+            unsupported.why
         );
         let steps = Steps {
             steps: vec![Step {
@@ -192,7 +201,8 @@ impl Channel {
         };
         match self.report(sender, "steps", &steps).await {
             Ok(()) => Error::new(Kind::NotSupported { status: 426 }, why),
-            // Nothing was received: try again.
+            // The server did not receive the report, so it is sent again after
+            // the next connection.
             Err(e) => e,
         }
     }

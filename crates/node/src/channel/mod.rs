@@ -52,8 +52,8 @@ struct Inner {
     state: watch::Sender<State>,
     ticket: watch::Sender<Option<JoinTicket>>,
     peers: watch::Sender<Option<Peers>>,
-    /// Tasks that the server waits for; true: cancelled.
-    orders: Mutex<BTreeMap<String, watch::Sender<bool>>>,
+    /// The running tasks by id; true is sent to a task that the server cancels.
+    running: Mutex<BTreeMap<String, watch::Sender<bool>>>,
 }
 
 /// State of the connection.
@@ -98,7 +98,7 @@ impl Channel {
                 state: watch::channel(State::Down).0,
                 ticket: watch::channel(None).0,
                 peers: watch::channel(None).0,
-                orders: Mutex::default(),
+                running: Mutex::default(),
             }),
         })
     }
@@ -118,18 +118,18 @@ impl Channel {
         self.up().await.map(|up| up.welcome)
     }
 
-    /// Waits until the join secrets are published.
+    /// Waits until the server sends the join secrets.
     ///
     /// # Errors
     /// Same errors as [`Channel::hello`].
     pub(crate) async fn ticket(&self) -> Result<JoinTicket> {
         let mut ticket = self.inner.ticket.subscribe();
         let mut state = self.inner.state.subscribe();
-        let there = |t: &Option<JoinTicket>| t.is_some();
+        let is_sent = |t: &Option<JoinTicket>| t.is_some();
         let refused = |s: &State| matches!(s, State::Refused(_));
         loop {
             tokio::select! {
-                found = ticket.wait_for(there) => {
+                found = ticket.wait_for(is_sent) => {
                     if let Some(ticket) = found.ok().and_then(|t| t.clone()) {
                         return Ok(ticket);
                     }
@@ -217,9 +217,9 @@ impl Channel {
     }
 }
 
-/// Converts an unsuccessful answer.
+/// Converts an unsuccessful answer into an error.
 fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Error {
-    let said = serde_json::from_slice::<Problem>(body)
+    let message = serde_json::from_slice::<Problem>(body)
         .map(|p| display_text(&p.error, SENT_TEXT))
         .unwrap_or_else(|_| format!("HTTP {status}"));
     let kind = match status.as_u16() {
@@ -233,7 +233,7 @@ fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Error {
         426 => Kind::NotSupported { status: 426 },
         _ => Kind::Unavailable { retry_after: 1 },
     };
-    Error::new(kind, said)
+    Error::new(kind, message)
 }
 
 /// Whether the server refused this node permanently.

@@ -1,5 +1,5 @@
-//! Tasks from the server: each is started once, however often it is sent, until
-//! the server has its result.
+//! Tasks from the server. A task that is sent repeatedly is started only once,
+//! until the server has received its result.
 
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -39,15 +39,15 @@ impl RunningTask {
 }
 
 impl Channel {
-    /// Receives tasks into `task_stream`, until dropped. Called when this node is
-    /// able to run them.
-    pub(crate) async fn take_tasks(&self, orders: mpsc::UnboundedSender<RunningTask>) {
+    /// Receives tasks and sends them to `started`, until dropped. Called when
+    /// this node is able to run them.
+    pub(crate) async fn take_tasks(&self, started: mpsc::UnboundedSender<RunningTask>) {
         let mut backoff = FullJitter::new(Duration::from_millis(200), Duration::from_secs(10));
         loop {
             let ended = match self.open_tasks().await {
                 Ok(mut frames) => {
                     backoff.reset();
-                    self.read_tasks(&mut frames, &orders).await
+                    self.read_tasks(&mut frames, &started).await
                 }
                 Err(e) => e,
             };
@@ -68,18 +68,18 @@ impl Channel {
     async fn read_tasks(
         &self,
         frames: &mut Frames,
-        orders: &mpsc::UnboundedSender<RunningTask>,
+        started: &mpsc::UnboundedSender<RunningTask>,
     ) -> Error {
         loop {
             match frames.next().await {
                 Ok(Received::Frame(ServerFrame::Task(task))) => {
-                    if let Some(order) = self.begin(task) {
-                        let _ = orders.send(order);
+                    if let Some(task) = self.begin(task) {
+                        let _ = started.send(task);
                     }
                 }
                 Ok(Received::Frame(ServerFrame::Cancel(cancel))) => {
-                    if let Some(order) = self.orders().get(&cancel.task) {
-                        order.send_replace(true);
+                    if let Some(cancelled) = self.running().get(&cancel.task) {
+                        cancelled.send_replace(true);
                     }
                 }
                 Ok(Received::UnsupportedTask { id, why }) => {
@@ -98,12 +98,12 @@ impl Channel {
 
     /// Returns `None` if the task is already running.
     fn begin(&self, task: Task) -> Option<RunningTask> {
-        let mut orders = self.orders();
-        if orders.contains_key(&task.id) {
+        let mut running = self.running();
+        if running.contains_key(&task.id) {
             return None;
         }
         let (sender, cancelled) = watch::channel(false);
-        orders.insert(task.id.clone(), sender);
+        running.insert(task.id.clone(), sender);
         Some(RunningTask { task, cancelled })
     }
 
@@ -139,12 +139,12 @@ impl Channel {
 
     /// Allows the task to be started again.
     pub(crate) fn forget(&self, id: &str) {
-        self.orders().remove(id);
+        self.running().remove(id);
     }
 
-    fn orders(&self) -> MutexGuard<'_, BTreeMap<String, watch::Sender<bool>>> {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, watch::Sender<bool>>> {
         self.inner
-            .orders
+            .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

@@ -25,16 +25,15 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// The scripted answer to a request: status and text, and whether the body is
-/// endless.
-type Said = (u16, Vec<u8>, bool);
-type Script = Arc<dyn Fn(&str, &Value) -> Said + Send + Sync>;
+/// A scripted answer: the status, the text, and whether the body is endless.
+type ScriptedAnswer = (u16, Vec<u8>, bool);
+type Script = Arc<dyn Fn(&str, &Value) -> ScriptedAnswer + Send + Sync>;
 
-fn fine() -> Said {
+fn no_content() -> ScriptedAnswer {
     (204, Vec::new(), false)
 }
 
-fn endless(frames: &[ServerFrame]) -> Said {
+fn endless(frames: &[ServerFrame]) -> ScriptedAnswer {
     (
         200,
         frames.iter().flat_map(ServerFrame::line).collect(),
@@ -62,7 +61,7 @@ struct TestServer {
     pin: String,
     at: SocketAddr,
     script: Script,
-    heard: Arc<Mutex<Vec<(String, Value)>>>,
+    received: Arc<Mutex<Vec<(String, Value)>>>,
     running: Option<JoinSet<()>>,
 }
 
@@ -80,16 +79,16 @@ impl TestServer {
             )
             .unwrap();
         config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
-        let mut stage = Self {
+        let mut server = Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             pin: pki::fingerprint_sha256(&own.cert_der),
             at: ([127, 0, 0, 1], 0).into(),
             script,
-            heard: Arc::default(),
+            received: Arc::default(),
             running: None,
         };
-        stage.start().await;
-        stage
+        server.start().await;
+        server
     }
 
     async fn start(&mut self) {
@@ -98,18 +97,19 @@ impl TestServer {
         socket.bind(self.at).unwrap();
         let listener: TcpListener = socket.listen(64).unwrap();
         self.at = listener.local_addr().unwrap();
-        let (acceptor, script, heard) = (
+        let (acceptor, script, received) = (
             self.acceptor.clone(),
             self.script.clone(),
-            self.heard.clone(),
+            self.received.clone(),
         );
         let mut running = JoinSet::new();
         running.spawn(async move {
             let mut all = JoinSet::new();
             loop {
                 let (tcp, _) = listener.accept().await.unwrap();
-                let (acceptor, script, heard) = (acceptor.clone(), script.clone(), heard.clone());
-                all.spawn(serve(tcp, acceptor, script, heard));
+                let (acceptor, script, received) =
+                    (acceptor.clone(), script.clone(), received.clone());
+                all.spawn(serve(tcp, acceptor, script, received));
             }
         });
         self.running = Some(running);
@@ -139,8 +139,8 @@ impl TestServer {
         }
     }
 
-    fn heard(&self, line: &str) -> Vec<Value> {
-        let all = self.heard.lock().unwrap();
+    fn received(&self, line: &str) -> Vec<Value> {
+        let all = self.received.lock().unwrap();
         let of = |(l, _): &&(String, Value)| l == line;
         all.iter()
             .filter(of)
@@ -153,14 +153,14 @@ async fn serve(
     tcp: tokio::net::TcpStream,
     acceptor: TlsAcceptor,
     script: Script,
-    heard: Arc<Mutex<Vec<(String, Value)>>>,
+    received: Arc<Mutex<Vec<(String, Value)>>>,
 ) {
     let Ok(tls) = acceptor.accept(tcp).await else {
         return;
     };
     let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let answer = move |request: Request<Incoming>| {
-        let (script, heard) = (script.clone(), heard.clone());
+        let (script, received) = (script.clone(), received.clone());
         async move {
             let line = format!("{} {}", request.method(), request.uri().path());
             let session = format!("Bearer {}", "s-e-c");
@@ -168,7 +168,7 @@ async fn serve(
             let body = request.into_body().collect().await.unwrap().to_bytes();
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
             let (status, text, endless) = script(&line, &body);
-            heard.lock().unwrap().push((line, body));
+            received.lock().unwrap().push((line, body));
             let first = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from(text)))]);
             let body = if endless {
                 Either::Left(StreamBody::new(first.chain(stream::pending())))
@@ -215,10 +215,10 @@ async fn it_trusts_its_pin_only_and_understands_refusals() {
     let script = |line: &str, _: &Value| match line {
         "POST /bootstrap/v2/session" => endless(&[welcome()]),
         "POST /bootstrap/v2/ready" => (403, br#"{"error":"why"}"#.to_vec(), false),
-        _ => fine(),
+        _ => no_content(),
     };
-    let stage = TestServer::new(&[b"h2"], Arc::new(script)).await;
-    let channel = stage.channel();
+    let server = TestServer::new(&[b"h2"], Arc::new(script)).await;
+    let channel = server.channel();
     let work = async {
         channel.hello(hello()).await.unwrap();
         let none = channel.post::<Value>("steps", &Value::Null).await;
@@ -233,14 +233,14 @@ async fn it_trusts_its_pin_only_and_understands_refusals() {
         tokio::select! { () = channel.run(false) => panic!(), () = work => {} }
     })
     .await;
-    let hellos = stage.heard("POST /bootstrap/v2/session");
+    let hellos = server.received("POST /bootstrap/v2/session");
     assert_eq!(hellos.len(), 1, "one connection");
     assert_eq!(
         hellos[0]["protocols"],
         serde_json::json!({"min": 2, "max": 2})
     );
 
-    let wrong = Channel::new(&stage.seed(&"00".repeat(32)), "s-e-c").unwrap();
+    let wrong = Channel::new(&server.seed(&"00".repeat(32)), "s-e-c").unwrap();
     let e = wrong.inner.server.connect().await.err().unwrap();
     assert!(
         e.is_transient() && e.message.contains("is not the pinned"),
@@ -259,14 +259,14 @@ async fn an_incompatible_server_gets_a_report_and_no_retry() {
         let body = serde_json::json!({ "error": why }).to_string();
         (426, body.into_bytes(), false)
     };
-    let stage = TestServer::new(&[b"h2"], Arc::new(script)).await;
-    let e = refused(&stage).await;
+    let server = TestServer::new(&[b"h2"], Arc::new(script)).await;
+    let e = refused(&server).await;
     assert!(is_unsupported(&e));
     assert_eq!(
         e.message,
         "agent speaks protocol 2, this server 3..4: rebuild the node image"
     );
-    assert_eq!(stage.heard.lock().unwrap().len(), 1);
+    assert_eq!(server.received.lock().unwrap().len(), 1);
 
     // A newer server assigns a role that this release does not support.
     let script = |line: &str, _: &Value| match line {
@@ -274,12 +274,12 @@ async fn an_incompatible_server_gets_a_report_and_no_retry() {
             let line = br#"{"type":"accepted","body":{"protocol":2,"software":"9","welcome":{"role":"arbiter","first_manager":false}}}"#;
             (200, [line.as_slice(), b"\n"].concat(), true)
         }
-        _ => fine(),
+        _ => no_content(),
     };
-    let stage = TestServer::new(&[b"h2"], Arc::new(script)).await;
-    let e = refused(&stage).await;
+    let server = TestServer::new(&[b"h2"], Arc::new(script)).await;
+    let e = refused(&server).await;
     assert!(is_unsupported(&e) && e.message.contains("arbiter"), "{e}");
-    let reported = stage.heard("POST /bootstrap/v2/steps");
+    let reported = server.received("POST /bootstrap/v2/steps");
     assert_eq!(reported.len(), 1);
     assert_eq!(reported[0]["steps"][0]["status"], "failed");
     let log = reported[0]["steps"][0]["log"].as_str().unwrap();
@@ -288,13 +288,13 @@ async fn an_incompatible_server_gets_a_report_and_no_retry() {
     // A server of the previous release supports only calls.
     let script = |line: &str, _: &Value| match line {
         "POST /bootstrap/v1/hello" => (200, b"{}".to_vec(), false),
-        "POST /bootstrap/v1/steps" => fine(),
+        "POST /bootstrap/v1/steps" => no_content(),
         other => panic!("{other}"),
     };
-    let stage = TestServer::new(&[], Arc::new(script)).await;
-    let e = refused(&stage).await;
+    let server = TestServer::new(&[], Arc::new(script)).await;
+    let e = refused(&server).await;
     assert!(is_unsupported(&e));
-    let reported = stage.heard("POST /bootstrap/v1/steps");
+    let reported = server.received("POST /bootstrap/v1/steps");
     assert_eq!(reported[0]["steps"][0]["name"], "hello");
     assert_eq!(
         reported[0]["steps"][0]["log"],
@@ -303,8 +303,8 @@ async fn an_incompatible_server_gets_a_report_and_no_retry() {
     );
 }
 
-async fn refused(stage: &TestServer) -> Error {
-    let channel = stage.channel();
+async fn refused(server: &TestServer) -> Error {
+    let channel = server.channel();
     limited(async {
         tokio::select! {
             () = channel.run(false) => panic!(),
@@ -334,32 +334,32 @@ async fn a_task_is_begun_once_however_often_the_server_dies() {
         "GET /bootstrap/v2/tasks" => endless(&[]),
         "POST /bootstrap/v2/tasks/1" => {
             *pending.lock().unwrap() = false;
-            fine()
+            no_content()
         }
         other => panic!("{other}"),
     };
-    let mut stage = TestServer::new(&[b"h2"], Arc::new(script)).await;
-    let channel = stage.channel();
-    let (sender, mut orders) = mpsc::unbounded_channel();
+    let mut server = TestServer::new(&[b"h2"], Arc::new(script)).await;
+    let channel = server.channel();
+    let (sender, mut tasks) = mpsc::unbounded_channel();
     let work = async {
         channel.hello(hello()).await.unwrap();
-        let first: RunningTask = orders.recv().await.unwrap();
+        let first: RunningTask = tasks.recv().await.unwrap();
         assert_eq!(first.task.id, "1");
-        stage.stop().await;
-        stage.start().await;
+        server.stop().await;
+        server.start().await;
         // The task is sent again in the second session.
-        while stage.heard("GET /bootstrap/v2/tasks").len() < 2 {
+        while server.received("GET /bootstrap/v2/tasks").len() < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        stage.stop().await;
+        server.stop().await;
         // The task ends while the server is down.
         let reported = channel.answer("1", Ok("done".into()));
         let back = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            stage.start().await;
+            server.start().await;
         };
         tokio::join!(reported, back);
-        while stage.heard("GET /bootstrap/v2/tasks").len() < 3 {
+        while server.received("GET /bootstrap/v2/tasks").len() < 3 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -371,8 +371,8 @@ async fn a_task_is_begun_once_however_often_the_server_dies() {
         }
     })
     .await;
-    assert!(orders.try_recv().is_err(), "it is begun once");
-    let results = stage.heard("POST /bootstrap/v2/tasks/1");
+    assert!(tasks.try_recv().is_err(), "the task is begun once");
+    let results = server.received("POST /bootstrap/v2/tasks/1");
     assert_eq!(results.len(), 1);
     assert_eq!(results[0]["ok"], true);
 }
@@ -394,14 +394,14 @@ async fn tasks_are_cancelled_and_unknown_ones_are_refused() {
     let script = move |line: &str, _: &Value| match line {
         "POST /bootstrap/v2/session" => session.clone(),
         "GET /bootstrap/v2/tasks" => (200, text.clone(), true),
-        _ => fine(),
+        _ => no_content(),
     };
-    let stage = TestServer::new(&[b"h2"], Arc::new(script)).await;
-    let channel = stage.channel();
-    let (sender, mut orders) = mpsc::unbounded_channel();
+    let server = TestServer::new(&[b"h2"], Arc::new(script)).await;
+    let channel = server.channel();
+    let (sender, mut tasks) = mpsc::unbounded_channel();
     let work = async {
         channel.hello(hello()).await.unwrap();
-        let order: RunningTask = orders.recv().await.unwrap();
+        let order: RunningTask = tasks.recv().await.unwrap();
         order.cancelled().await;
         channel.forget(&order.task.id);
     };
@@ -413,12 +413,12 @@ async fn tasks_are_cancelled_and_unknown_ones_are_refused() {
         }
     })
     .await;
-    let result = &stage.heard("POST /bootstrap/v2/tasks/2")[0];
+    let result = &server.received("POST /bootstrap/v2/tasks/2")[0];
     let result: TaskResult = serde_json::from_value(result.clone()).unwrap();
     assert!(!result.ok && result.unsupported);
     assert!(result.log.contains("'dance'"), "{}", result.log);
-    assert!(orders.try_recv().is_err(), "one task is known");
-    let frames = stage.heard("POST /bootstrap/v2/unsupported");
+    assert!(tasks.try_recv().is_err(), "one task is known");
+    let frames = server.received("POST /bootstrap/v2/unsupported");
     let mut names: Vec<&str> = frames
         .iter()
         .map(|f| f["frame"].as_str().unwrap())

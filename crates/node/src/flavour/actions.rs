@@ -13,8 +13,9 @@ use tokio::time::timeout;
 
 use crate::seed::write_private;
 
-/// Maximum log size, bytes; the server keeps 4096 of the log of a step.
-const WORDS: usize = 3 * 1024;
+/// Length of the quoted output in bytes; the server keeps 4096 bytes of the log
+/// of a step.
+const MAX_LOG: usize = 3 * 1024;
 /// Marker of template manifests in kind images.
 const TEMPLATE: &str = "would you kindly template this file";
 
@@ -27,7 +28,7 @@ pub(crate) enum Action {
         private: bool,
         content: String,
     },
-    /// Runs a program that has to succeed within this many seconds.
+    /// Runs a program, which must succeed within `seconds`.
     Run { argv: Vec<String>, seconds: u64 },
     /// Passes a manifest of the image to the standard input of `argv`; the pod
     /// range is inserted into a template.
@@ -39,9 +40,9 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    pub(crate) fn run(words: &[&str], seconds: u64) -> Self {
+    pub(crate) fn run(lines: &[&str], seconds: u64) -> Self {
         Self::Run {
-            argv: words.iter().map(|w| (*w).to_owned()).collect(),
+            argv: lines.iter().map(|w| (*w).to_owned()).collect(),
             seconds,
         }
     }
@@ -72,12 +73,12 @@ impl Action {
 /// Executes actions below `root`, with programs found on `path`.
 pub(crate) struct ActionRunner {
     pub root: PathBuf,
-    /// Replaces our PATH.
+    /// The value of PATH for the programs; `None`: that of the agent.
     pub path: Option<String>,
 }
 
 impl ActionRunner {
-    /// Executes actions in the node itself.
+    /// Returns a runner for the node itself.
     pub(crate) fn node() -> Self {
         Self {
             root: "/".into(),
@@ -113,7 +114,7 @@ impl ActionRunner {
                     let path = self.at(manifest);
                     let text = fs::read_to_string(&path)
                         .map_err(|e| Error::internal(format!("the image's {manifest}: {e}")))?;
-                    let text = filled(&text, pods);
+                    let text = fill_template(&text, pods);
                     self.run(argv, &text, Duration::from_secs(60)).await?;
                 }
             }
@@ -166,18 +167,18 @@ impl ActionRunner {
                 ))
             })?
             .map_err(|e| failed(&e.to_string()))?;
-        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        let output = String::from_utf8_lossy(&done.stdout).into_owned();
         if done.status.success() {
-            return Ok(said);
+            return Ok(output);
         }
         let errors = String::from_utf8_lossy(&done.stderr).into_owned();
-        let words = tail(if errors.trim().is_empty() {
-            &said
+        let lines = tail(if errors.trim().is_empty() {
+            &output
         } else {
             &errors
         });
         Err(failed(&format!(
-            "{}; its last lines:\n{words}",
+            "{}; its last lines:\n{lines}",
             done.status
         )))
     }
@@ -196,10 +197,10 @@ fn write(path: &Path, private: bool, content: &str) -> Result<()> {
 /// The end of the output of a program, from the start of a line.
 fn tail(text: &str) -> &str {
     let text = text.trim_end();
-    if text.len() <= WORDS {
+    if text.len() <= MAX_LOG {
         return text;
     }
-    let mut from = text.len() - WORDS;
+    let mut from = text.len() - MAX_LOG;
     while !text.is_char_boundary(from) {
         from += 1;
     }
@@ -207,12 +208,14 @@ fn tail(text: &str) -> &str {
     end.split_once('\n').map_or(end, |(_, whole)| whole)
 }
 
-/// The templates of kind use one variable.
-fn filled(manifest: &str, pods: &str) -> String {
+/// Inserts the pod range into a template of kind, which uses no other variable.
+fn fill_template(manifest: &str, pods: &str) -> String {
     if !manifest.contains(TEMPLATE) {
         return manifest.to_owned();
     }
     ["{{ .PodSubnet }}", "{{.PodSubnet}}"]
         .iter()
-        .fold(manifest.to_owned(), |text, hole| text.replace(hole, pods))
+        .fold(manifest.to_owned(), |text, placeholder| {
+            text.replace(placeholder, pods)
+        })
 }

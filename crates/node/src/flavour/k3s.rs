@@ -24,7 +24,7 @@ use crate::boot::{Boot, Never};
 use crate::kube::api::Api;
 use crate::kube::machine;
 use crate::kube::plan::Facts;
-use crate::prepare::prepare as mounts;
+use crate::prepare::prepare as prepare_mounts;
 use crate::report::{log_line, plain};
 use crate::retry::Backoff;
 use crate::seed::write_private;
@@ -33,7 +33,7 @@ use crate::supervise::{self, Service};
 const SERVER_TIMEOUT: Duration = Duration::from_secs(180);
 /// The stored k3s command line, relative to our directory.
 const COMMAND: &str = "k3s.json";
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs the node until `stop` resolves; k3s is stopped before it returns.
 ///
@@ -46,7 +46,7 @@ pub(crate) async fn run_node(
 ) -> Result<()> {
     let prepared = prepare(boot).await;
     // A node that was started before boots without the server.
-    let (wanted, command) = watch::channel(kept(boot).filter(|_| prepared.is_ok()));
+    let (wanted, command) = watch::channel(stored(boot).filter(|_| prepared.is_ok()));
     let (halt, halting) = watch::channel(false);
     let child = run_child(boot, command, halting);
     tokio::pin!(child);
@@ -55,7 +55,7 @@ pub(crate) async fn run_node(
     });
     let outcome = tokio::select! {
         done = node => done,
-        // k3s cannot be started at all.
+        // The supervisor of k3s ends by itself only if it cannot start k3s.
         ended = &mut child => return ended,
     };
     halt.send_replace(true);
@@ -74,7 +74,8 @@ async fn run_child(
         _ = halting.wait_for(|now| *now) => return Ok(()),
     };
     let Some(command) = command else {
-        // The node gave up before; it is kept for inspection.
+        // The node failed before it had a command line. The container keeps
+        // running, so that it can be inspected.
         let _ = halting.wait_for(|now| *now).await;
         return Ok(());
     };
@@ -90,19 +91,19 @@ async fn run_child(
 /// Prepares the container for k3s; returns the release of the image.
 async fn prepare(boot: &Boot) -> Result<u16> {
     let work = async {
-        mounts(&boot.seed.node)?;
+        prepare_mounts(&boot.seed.node)?;
         machine::prepare(&boot.home)?;
-        let ask = [plan::PROGRAM, "--version"].map(str::to_owned);
-        let said = ActionRunner::node()
-            .run(&ask, "", Duration::from_secs(30))
+        let arguments = [plan::PROGRAM, "--version"].map(str::to_owned);
+        let output = ActionRunner::node()
+            .run(&arguments, "", Duration::from_secs(30))
             .await?;
-        plan::minor(&said)
+        plan::minor(&output)
     };
     boot.reporter.run("prepare", work).await
 }
 
 /// The command line of an earlier boot.
-fn kept(boot: &Boot) -> Option<Command> {
+fn stored(boot: &Boot) -> Option<Command> {
     let text = fs::read_to_string(boot.home.join(COMMAND)).ok()?;
     serde_json::from_str(&text).ok()
 }
@@ -130,10 +131,10 @@ async fn run_role(
     let mut facts = member::facts(boot, &welcome, own, prepared?)?;
     let dir = member::pki(boot);
     if facts.role == Role::Manager {
-        trust(&facts)?;
-        let token = secret(boot)?;
+        trust_cluster_ca(&facts)?;
+        let token = join_secret(boot)?;
         start(boot, &wanted, plan::server(&facts, &token))?;
-        reporter.run("k3s", up(boot, &dir)).await?;
+        reporter.run("k3s", wait_for_server(boot, &dir)).await?;
         publish(boot, &facts).await?;
         let ready = async {
             let api = Api::new(&facts.api, &dir, "admin")?;
@@ -145,7 +146,7 @@ async fn run_role(
     facts.api = member::api_address(&peers).await?;
     let ticket = reporter.run("join", boot.channel.ticket()).await?;
     start(boot, &wanted, plan::agent(&facts, &ticket.token))?;
-    reporter.run("k3s", joined(boot, &dir)).await?;
+    reporter.run("k3s", wait_for_agent(boot, &dir)).await?;
     let api = Api::new(&facts.api, &dir, "kubelet")?;
     let wait = member::node_ready(&api, &facts.node);
     let uid = reporter.run("node", wait).await?;
@@ -155,7 +156,7 @@ async fn run_role(
 
 /// Makes the API accept clients of the cluster's CA in addition to those of the
 /// CA of k3s.
-fn trust(facts: &Facts) -> Result<()> {
+fn trust_cluster_ca(facts: &Facts) -> Result<()> {
     let path = Path::new(plan::TLS).join("client-ca.crt");
     if path.exists() {
         return Ok(());
@@ -172,21 +173,21 @@ fn trust(facts: &Facts) -> Result<()> {
 }
 
 /// The shared secret of the cluster, generated at the first boot.
-fn secret(boot: &Boot) -> Result<String> {
+fn join_secret(boot: &Boot) -> Result<String> {
     let path = boot.home.join("k3s-token");
-    if let Ok(kept) = fs::read_to_string(&path)
-        && !kept.is_empty()
+    if let Ok(stored) = fs::read_to_string(&path)
+        && !stored.is_empty()
     {
-        return Ok(kept);
+        return Ok(stored);
     }
-    let fresh = ids::secret_hex(32);
-    write_private(&path, fresh.as_bytes())?;
-    Ok(fresh)
+    let generated = ids::secret_hex(32);
+    write_private(&path, generated.as_bytes())?;
+    Ok(generated)
 }
 
-/// Waits until k3s has written its credentials and its API answers; stores the
+/// Waits until k3s has written its credentials and its join secret; stores the
 /// administrator's certificate for the client of the agent.
-async fn up(boot: &Boot, dir: &Path) -> Result<()> {
+async fn wait_for_server(boot: &Boot, dir: &Path) -> Result<()> {
     let tls = Path::new(plan::TLS);
     let files = [
         (tls.join("server-ca.crt"), "ca.crt"),
@@ -196,7 +197,8 @@ async fn up(boot: &Boot, dir: &Path) -> Result<()> {
     wait_for_files(boot, dir, &files, Path::new(plan::NODE_TOKEN)).await
 }
 
-async fn joined(boot: &Boot, dir: &Path) -> Result<()> {
+/// Waits until k3s has joined and has written the credentials of the kubelet.
+async fn wait_for_agent(boot: &Boot, dir: &Path) -> Result<()> {
     let agent = Path::new(plan::AGENT);
     let files = [
         (agent.join("server-ca.crt"), "ca.crt"),
@@ -214,8 +216,8 @@ async fn wait_for_files(
     last: &Path,
 ) -> Result<()> {
     let until = Instant::now() + SERVER_TIMEOUT;
-    let there = |path: &Path| fs::metadata(path).is_ok_and(|m| m.len() > 0);
-    while !there(last) || !files.iter().all(|(from, _)| there(from)) {
+    let is_written = |path: &Path| fs::metadata(path).is_ok_and(|m| m.len() > 0);
+    while !is_written(last) || !files.iter().all(|(from, _)| is_written(from)) {
         if Instant::now() >= until {
             return Err(Error::timeout(format!(
                 "k3s has not written {} within {} s; its last lines:\n{}",
@@ -224,7 +226,7 @@ async fn wait_for_files(
                 boot.tail.text()
             )));
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     for (from, to) in files {
         let text =
@@ -240,14 +242,14 @@ async fn publish(boot: &Boot, facts: &Facts) -> Result<()> {
         fs::read_to_string(path).map_err(|e| Error::internal(format!("{}: {e}", path.display())))
     };
     let token = read(Path::new(plan::NODE_TOKEN))?.trim().to_owned();
-    let news = Published {
+    let published = Published {
         remote_addr: format!("{}:{}", facts.own, facts.plan.api_port),
         worker_token: token.clone(),
         manager_token: token,
         ca: Some(read(&Path::new(plan::TLS).join("server-ca.crt"))?),
     };
     let mut backoff = Backoff::new(50, 5_000);
-    while let Err(e) = boot.channel.post::<Value>("published", &news).await {
+    while let Err(e) = boot.channel.post::<Value>("published", &published).await {
         if !e.is_transient() {
             return Err(e);
         }

@@ -88,7 +88,7 @@ pub(crate) fn agent(f: &Facts, token: &str) -> Command {
     }
 }
 
-/// Common kubelet and kube-proxy arguments.
+/// Arguments of the kubelet and of kube-proxy, which all nodes have.
 fn node(f: &Facts) -> Vec<String> {
     let labels = f.own_labels().into_iter();
     let mut line: Vec<String> = labels.map(|l| format!("--node-label={l}")).collect();
@@ -114,8 +114,9 @@ fn node(f: &Facts) -> Vec<String> {
 ///
 /// # Errors
 /// Invalid `image`: unexpected output.
-pub(crate) fn minor(said: &str) -> Result<u16> {
-    said.split_whitespace()
+pub(crate) fn minor(output: &str) -> Result<u16> {
+    output
+        .split_whitespace()
         .nth(2)
         .and_then(|v| v.strip_prefix("v1.")?.split('.').next()?.parse().ok())
         .ok_or_else(|| {
@@ -123,7 +124,7 @@ pub(crate) fn minor(said: &str) -> Result<u16> {
                 "image",
                 format!(
                     "{PROGRAM} --version says '{}', not k3s version v1.…",
-                    said.trim()
+                    output.trim()
                 ),
             )
         })

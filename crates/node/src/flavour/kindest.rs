@@ -27,9 +27,9 @@ use crate::retry::Backoff;
 use crate::seed::write_private;
 
 const CONTAINERD_TIMEOUT: Duration = Duration::from_secs(90);
-/// A joining node may start before the configuration of the cluster is
-/// uploaded.
-const ATTEMPTS: u32 = 10;
+/// Attempts of a joining node, which may start before kubeadm has stored the
+/// configuration in the cluster.
+const JOIN_ATTEMPTS: u32 = 10;
 
 /// Runs the node until `stop` resolves; services of systemd continue.
 ///
@@ -66,10 +66,10 @@ async fn run_role(
     if let Some(key) = &facts.plan.service_account_key {
         certificates::token_keys(&dir, key)?;
     }
-    let material = read(&dir)?;
+    let material = read_material(&dir)?;
     if facts.role == Role::Manager {
         let actions = kubeadm::master(&facts, &version, &material)?;
-        reporter.run("kubeadm", once(boot, &actions, 1)).await?;
+        reporter.run("kubeadm", run_once(boot, &actions, 1)).await?;
         let ready = async {
             let api = Api::new(&facts.api, &dir, "admin")?;
             let wait = member::node_ready(&api, &facts.node);
@@ -84,7 +84,7 @@ async fn run_role(
         .await?;
     let actions = kubeadm::worker(&facts, &version, &material)?;
     reporter
-        .run("kubeadm", once(boot, &actions, ATTEMPTS))
+        .run("kubeadm", run_once(boot, &actions, JOIN_ATTEMPTS))
         .await?;
     let wait = member::node_ready(&api, &facts.node);
     let uid = reporter.run("node", wait).await?;
@@ -110,8 +110,8 @@ async fn containerd() -> Result<()> {
     Ok(())
 }
 
-/// All PEM files in a directory, by file name.
-fn read(dir: &Path) -> Result<Material> {
+/// Reads all files in a directory, by file name.
+fn read_material(dir: &Path) -> Result<Material> {
     let failed = |e: std::io::Error| Error::internal(format!("{}: {e}", dir.display()));
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
@@ -127,7 +127,7 @@ fn read(dir: &Path) -> Result<Material> {
 
 /// Executes `actions` unless an earlier boot has done so; remains of a failed
 /// attempt are removed before the next one.
-async fn once(boot: &Boot, actions: &[Action], attempts: u32) -> Result<()> {
+async fn run_once(boot: &Boot, actions: &[Action], attempts: u32) -> Result<()> {
     let action_runner = ActionRunner::node();
     let (begun, done) = (
         boot.home.join("kubeadm-begun"),

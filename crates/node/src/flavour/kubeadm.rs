@@ -49,7 +49,7 @@ pub(crate) fn master(f: &Facts, version: &str, material: &Material) -> Result<Ve
         ("front-proxy-ca.crt", "front-proxy-ca.crt"),
         ("etcd-ca.crt", "etcd/ca.crt"),
     ] {
-        actions.push(open(format!("{PKI}/{to}"), pem(material, from)?));
+        actions.push(write_public(format!("{PKI}/{to}"), pem(material, from)?));
     }
     for (from, to) in [
         ("apiserver", "apiserver"),
@@ -60,15 +60,21 @@ pub(crate) fn master(f: &Facts, version: &str, material: &Material) -> Result<Ve
         ("etcd", "etcd/peer"),
         ("etcd-client", "etcd/healthcheck-client"),
     ] {
-        pair(&mut actions, material, from, &format!("{PKI}/{to}"))?;
+        write_pair(&mut actions, material, from, &format!("{PKI}/{to}"))?;
     }
-    actions.push(private(format!("{PKI}/sa.key"), pem(material, "sa.key")?));
-    actions.push(open(format!("{PKI}/sa.pub"), pem(material, "sa.pub")?));
-    pair(&mut actions, material, "kubelet", KUBELET)?;
+    actions.push(write_private(
+        format!("{PKI}/sa.key"),
+        pem(material, "sa.key")?,
+    ));
+    actions.push(write_public(
+        format!("{PKI}/sa.pub"),
+        pem(material, "sa.pub")?,
+    ));
+    write_pair(&mut actions, material, "kubelet", KUBELET)?;
     let api = format!("{}:{}", f.own, f.plan.api_port);
     for (user, file) in [
         ("admin", "admin"),
-        // From 1.29 on; an older kubeadm ignores it.
+        // Used since 1.29; an older kubeadm ignores it.
         ("admin", "super-admin"),
         ("controller-manager", "controller-manager"),
         ("scheduler", "scheduler"),
@@ -76,7 +82,7 @@ pub(crate) fn master(f: &Facts, version: &str, material: &Material) -> Result<Ve
     ] {
         actions.push(kubeconfig(f, material, user, file, &api)?);
     }
-    actions.push(open(CONFIG.into(), &config(f, version)?));
+    actions.push(write_public(CONFIG.into(), &config(f, version)?));
     let mut init = vec![
         "kubeadm",
         "init",
@@ -85,7 +91,7 @@ pub(crate) fn master(f: &Facts, version: &str, material: &Material) -> Result<Ve
         "--v=6",
     ];
     if minor(version)? < 23 {
-        // Written later in the configuration.
+        // Since 1.23 the configuration file contains the phases to skip.
         init.push("--skip-phases=preflight,bootstrap-token");
     }
     actions.push(Action::run(&init, STEP_TIMEOUT));
@@ -109,12 +115,15 @@ pub(crate) fn master(f: &Facts, version: &str, material: &Material) -> Result<Ve
 /// # Errors
 /// Internal: a certificate is missing.
 pub(crate) fn worker(f: &Facts, version: &str, material: &Material) -> Result<Vec<Action>> {
-    let mut actions = vec![open(format!("{PKI}/ca.crt"), pem(material, "ca.crt")?)];
-    pair(&mut actions, material, "kubelet", KUBELET)?;
+    let mut actions = vec![write_public(
+        format!("{PKI}/ca.crt"),
+        pem(material, "ca.crt")?,
+    )];
+    write_pair(&mut actions, material, "kubelet", KUBELET)?;
     for file in ["kubelet", "discovery"] {
         actions.push(kubeconfig(f, material, "kubelet", file, &f.api)?);
     }
-    actions.push(open(CONFIG.into(), &config(f, version)?));
+    actions.push(write_public(CONFIG.into(), &config(f, version)?));
     let mut join = vec!["kubeadm", "join", "--config", CONFIG, "--v=6"];
     if minor(version)? < 23 {
         join.push("--skip-phases=preflight");
@@ -144,7 +153,7 @@ pub(crate) fn minor(version: &str) -> Result<u16> {
         })
 }
 
-fn open(path: String, content: &str) -> Action {
+fn write_public(path: String, content: &str) -> Action {
     Action::Write {
         path,
         private: false,
@@ -152,7 +161,7 @@ fn open(path: String, content: &str) -> Action {
     }
 }
 
-fn private(path: String, content: &str) -> Action {
+fn write_private(path: String, content: &str) -> Action {
     Action::Write {
         path,
         private: true,
@@ -160,15 +169,16 @@ fn private(path: String, content: &str) -> Action {
     }
 }
 
-/// Certificate and key under the names of kubeadm.
-fn pair(actions: &mut Vec<Action>, material: &Material, from: &str, to: &str) -> Result<()> {
+/// Writes a certificate and its key under the names that kubeadm uses.
+fn write_pair(actions: &mut Vec<Action>, material: &Material, from: &str, to: &str) -> Result<()> {
     let part = |end: &str| pem(material, &format!("{from}.{end}"));
-    actions.push(open(format!("{to}.crt"), part("crt")?));
-    actions.push(private(format!("{to}.key"), part("key")?));
+    actions.push(write_public(format!("{to}.crt"), part("crt")?));
+    actions.push(write_private(format!("{to}.key"), part("key")?));
     Ok(())
 }
 
-/// Embeds its certificates, because a static pod mounts only this file.
+/// Writes a kubeconfig with embedded certificates, because a static pod mounts
+/// only this file.
 fn kubeconfig(f: &Facts, material: &Material, user: &str, file: &str, api: &str) -> Result<Action> {
     let data = |name: &str| pem(material, name).map(|text| STANDARD.encode(text));
     let config = json!({
@@ -194,13 +204,13 @@ fn kubeconfig(f: &Facts, material: &Material, user: &str, file: &str, api: &str)
         }],
         "current-context": "default",
     });
-    Ok(private(
+    Ok(write_private(
         format!("{ETC}/{file}.conf"),
         &format!("{config:#}\n"),
     ))
 }
 
-/// The same value as in kind.
+/// Version of the configuration format, as kind chooses it.
 fn api_version(minor: u16) -> &'static str {
     match minor {
         ..23 => "kubeadm.k8s.io/v1beta2",
@@ -209,7 +219,7 @@ fn api_version(minor: u16) -> &'static str {
     }
 }
 
-/// Extra arguments: a list of pairs from v1beta4, else a map.
+/// Formats extra arguments: v1beta4 has a list of pairs, an older version a map.
 fn extra(minor: u16, arguments: &[(&str, String)]) -> Value {
     if minor >= 36 {
         let pair = |(name, value): &(&str, String)| json!({ "name": name, "value": value });
@@ -235,7 +245,7 @@ pub(crate) fn config(f: &Facts, version: &str) -> Result<String> {
     if f.is_master() {
         documents.remove(2);
     } else {
-        // Values that a joining node reads from the cluster.
+        // A joining node reads the other documents from the cluster.
         documents = documents.into_iter().skip(2).take(1).collect();
     }
     let texts: Vec<String> = documents.iter().map(|d| format!("{d:#}\n")).collect();
@@ -286,7 +296,7 @@ fn init(f: &Facts, minor: u16) -> Value {
     });
     document["nodeRegistration"]["taints"] = taints;
     if minor >= 23 {
-        // From 1.26 on this phase requires a token.
+        // Since 1.26 this phase requires a bootstrap token.
         let last: &[&str] = if minor >= 26 {
             &["show-join-command"]
         } else {
@@ -328,8 +338,8 @@ fn registration(f: &Facts, minor: u16) -> Value {
     })
 }
 
-/// The values of kind; the certificate of the node is at the default path of
-/// the kubelet.
+/// Configures the kubelet as kind does. The serving certificate is not named,
+/// because it is at the default path.
 fn kubelet(f: &Facts, minor: u16) -> Value {
     let mut document = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",

@@ -1,4 +1,4 @@
-//! Common parts of all foreign flavours: becoming a ready member, and the
+//! The parts that all nodes of foreign images share: becoming ready, and the
 //! duties of a master.
 
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::report::plain;
 
 const NODE_TIMEOUT: Duration = Duration::from_secs(180);
 const API_TIMEOUT: Duration = Duration::from_secs(300);
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const MIB: u64 = 1024 * 1024;
 /// Memory used by the agent, containerd and the kubelet.
 const OWN_MEMORY: u64 = 250 * MIB;
@@ -64,7 +64,7 @@ pub(super) async fn run_node<F: Future<Output = Result<Never>>>(
         let welcome = hello.clone().await?;
         if welcome.role == Role::Balancer {
             return Err(Error::internal(
-                "an image of others does not hold a balancer",
+                "only the image of Jeroboam contains a balancer",
             ));
         }
         run_role(welcome, own, peers).await
@@ -93,7 +93,7 @@ pub(super) fn facts(
         .kubernetes
         .clone()
         .ok_or_else(|| Error::internal("the server sent no plan for Kubernetes"))?;
-    // Add-ons belong to the image; labels install none.
+    // The image has its own add-ons, so labels install none.
     plan.options.clear();
     Ok(Facts {
         node: boot.seed.node.clone(),
@@ -109,7 +109,7 @@ pub(super) fn facts(
     })
 }
 
-/// Waits for the address of the API.
+/// Waits until the server sends the address of the API.
 pub(super) async fn api_address(peers: &watch::Receiver<Option<Peers>>) -> Result<String> {
     let mut peers = peers.clone();
     let known = peers
@@ -135,7 +135,7 @@ pub(super) async fn answers(api: &Api, at: &str) -> Result<()> {
                 API_TIMEOUT.as_secs()
             )));
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }
@@ -150,7 +150,7 @@ pub(super) async fn node_ready(api: &Api, node: &str) -> Result<String> {
     loop {
         let why = match api.get(&path).await {
             Ok(found) if drain::is_ready(&found) => return Ok(text(&found["metadata"]["uid"])),
-            Ok(found) => unready(&found),
+            Ok(found) => unready_reason(&found),
             Err(e) if e.is_not_found() => "it has not registered".to_owned(),
             Err(e) => plain(&e),
         };
@@ -160,11 +160,11 @@ pub(super) async fn node_ready(api: &Api, node: &str) -> Result<String> {
                 NODE_TIMEOUT.as_secs()
             )));
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-fn unready(node: &Value) -> String {
+fn unready_reason(node: &Value) -> String {
     let conditions = node["status"]["conditions"].as_array();
     conditions
         .into_iter()
@@ -187,7 +187,7 @@ pub(super) async fn master(
 ) -> Result<Never> {
     let api = Api::new(&facts.api, dir, "admin")?;
     let channel = &boot.channel;
-    let (ready, never) = (
+    let (ready, observing) = (
         async {
             let uid = ready.await?;
             boot.ready(&uid).await?;
@@ -202,5 +202,5 @@ pub(super) async fn master(
     );
     // A failed master still reports its observations.
     let ready = boot.report_failure(ready);
-    tokio::try_join!(ready, never).map(|(never, _)| never)
+    tokio::try_join!(ready, observing).map(|(never, _)| never)
 }

@@ -27,8 +27,8 @@ pub(crate) enum Flavour {
     K3s,
 }
 
-/// Does for the entrypoint of the image what Docker's `--privileged` would do,
-/// then executes it as PID 1.
+/// Makes the mounts writable, as Docker's `--privileged` would, then executes
+/// the entrypoint of the image as PID 1.
 pub(crate) fn enter(program: &str, arguments: &[&str]) -> ExitCode {
     if let Err(e) = prepare::writable() {
         log_line(format_args!("stopped: {}", plain(&e)));

@@ -35,7 +35,7 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 /// The sending side of an HTTP/2 connection. Cheap to clone.
 pub(crate) type Sender = http2::SendRequest<Body>;
 
-/// Where a server is reached.
+/// The address of a server, and how to connect to it.
 #[derive(Clone)]
 pub(crate) enum Endpoint {
     Socket(PathBuf),
@@ -52,11 +52,12 @@ pub(crate) enum Endpoint {
 /// Bounds of an exchange.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Until the connection, including its TLS handshake, is there.
+    /// Time limit for the connection, including its TLS handshake.
     pub connect: Duration,
-    /// From the start to the end of the answer. Not for streams.
+    /// Time limit for an exchange, up to the end of the answer. It does not
+    /// apply to streams.
     pub answer: Duration,
-    /// Length of the body of the answer.
+    /// Maximum length of the body of the answer.
     pub bytes: usize,
 }
 
@@ -149,7 +150,7 @@ impl Server {
         })?
     }
 
-    /// As `call` without a time limit for the answer, which `receive` reads.
+    /// Like `call`, without a time limit for the answer, which `receive` reads.
     ///
     /// # Errors
     /// Unavailable: no connection. Those of `receive`.
@@ -183,9 +184,9 @@ impl Server {
             .map_err(|e| self.away(&e))
     }
 
-    /// Starts HTTP/2 on a connection, with a PING whenever it was idle for
-    /// `interval`, to be answered within `limit`: a server that vanished is
-    /// detected.
+    /// Starts HTTP/2 on a connection. A PING is sent whenever the connection was
+    /// idle for `interval`, and must be answered within `limit`, so that the
+    /// loss of the server is detected.
     ///
     /// # Errors
     /// Unavailable.

@@ -21,18 +21,18 @@ fn server(socket: &Path) -> Server {
 }
 
 /// Calls a server that answers a connection with these bytes, then waits.
-async fn answered(said: &'static [u8]) -> Result<Answer> {
+async fn answered(answer: &'static [u8]) -> Result<Answer> {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("s");
     let listener = UnixListener::bind(&socket).unwrap();
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let mut asked = vec![0; 4096];
-        let length = stream.read(&mut asked).await.unwrap();
-        let asked = String::from_utf8_lossy(&asked[..length]).to_lowercase();
-        assert!(asked.starts_with("get /x?y http/1.1\r\n"), "{asked}");
-        assert!(asked.contains("\r\nhost: localhost\r\n"), "{asked}");
-        let _ = stream.write_all(said).await;
+        let mut received = vec![0; 4096];
+        let length = stream.read(&mut received).await.unwrap();
+        let received = String::from_utf8_lossy(&received[..length]).to_lowercase();
+        assert!(received.starts_with("get /x?y http/1.1\r\n"), "{received}");
+        assert!(received.contains("\r\nhost: localhost\r\n"), "{received}");
+        let _ = stream.write_all(answer).await;
         std::future::pending::<()>().await;
     };
     let request = request(Method::GET, "/x?y", JSON, full("")).unwrap();
@@ -52,7 +52,7 @@ async fn answers_are_bounded_in_size_and_time() {
     assert_eq!(whole.headers["retry-after"], "7");
 
     for long in [
-        // Announced, and not.
+        // One answer announces its length, the other does not.
         &b"HTTP/1.1 200 OK\r\ncontent-length: 101\r\n\r\n"[..],
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n70\r\n0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901",
     ] {

@@ -135,8 +135,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_pinned_certificate_is_accepted_after_its_end() {
-        let made = pki::self_signed("jeroboam-bootstrap", &[], 0).unwrap();
-        let end = pki::CertInfo::from_pem(&made.cert_pem).unwrap().not_after;
+        let expired = pki::self_signed("jeroboam-bootstrap", &[], 0).unwrap();
+        let end = pki::CertInfo::from_pem(&expired.cert_pem)
+            .unwrap()
+            .not_after;
         assert!(end <= kernel::clock::now_micros(), "it has ended");
         let other = pki::self_signed("jeroboam-bootstrap", &[], 10).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -145,12 +147,12 @@ mod tests {
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(
-                vec![CertificateDer::from(made.cert_der.clone())],
-                PrivateKeyDer::from_pem_slice(made.key_pem.as_bytes()).unwrap(),
+                vec![CertificateDer::from(expired.cert_der.clone())],
+                PrivateKeyDer::from_pem_slice(expired.key_pem.as_bytes()).unwrap(),
             )
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(server));
-        for (pinned, accepted) in [(&made, true), (&other, false)] {
+        for (pinned, accepted) in [(&expired, true), (&other, false)] {
             let pin = pki::fingerprint_sha256(&pinned.cert_der);
             let connector = TlsConnector::from(super::pinned(&pin).unwrap());
             let (here, there) = tokio::io::duplex(64 * 1024);

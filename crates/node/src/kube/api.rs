@@ -24,8 +24,8 @@ const LIMITS: Limits = Limits {
 };
 const ALLOWED_TIMEOUT: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(30);
-/// Longest time that a server may ask to wait for, seconds.
-const RETRY_AFTER_MOST: u64 = 60;
+/// Upper limit for `Retry-After`, seconds.
+const MAX_RETRY_AFTER: u64 = 60;
 
 const MERGE: &str = "application/merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
@@ -68,7 +68,7 @@ impl Answer {
         let retry_after = retry_after.and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         Self {
             status: answer.status.as_u16(),
-            retry_after: retry_after.map(|seconds| seconds.min(RETRY_AFTER_MOST)),
+            retry_after: retry_after.map(|seconds| seconds.min(MAX_RETRY_AFTER)),
             body: answer.body,
         }
     }
@@ -80,21 +80,20 @@ impl Answer {
 
     /// The end of the body as text for display.
     pub(crate) fn text(&self) -> String {
-        let most = self.body.len().min(SENT_TEXT);
-        let end = self.body.len() - most;
-        String::from_utf8_lossy(self.body.get(end..).unwrap_or_default()).into_owned()
+        let start = self.body.len().saturating_sub(SENT_TEXT);
+        String::from_utf8_lossy(self.body.get(start..).unwrap_or_default()).into_owned()
     }
 
     /// The error message of the server.
     pub(crate) fn message(&self) -> String {
-        let said = self.json();
-        said["message"]
+        self.json()["message"]
             .as_str()
-            .map(|said| display_text(said, SENT_TEXT))
+            .map(|message| display_text(message, SENT_TEXT))
             .unwrap_or_else(|| format!("HTTP {}: {}", self.status, self.text().trim()))
     }
 
-    fn accepted(self, path: &str) -> Result<Value> {
+    /// The body of a successful answer; otherwise the error.
+    fn into_result(self, path: &str) -> Result<Value> {
         if (200..300).contains(&self.status) {
             return Ok(self.json());
         }
@@ -137,8 +136,8 @@ impl Files {
 }
 
 impl Api {
-    /// `at` is `address:port`; the files are PEM: `NAME.crt` and `NAME.key`
-    /// next to `ca.crt`.
+    /// A client of the server at `at` (`address:port`). The certificate, the key
+    /// and the CA are the PEM files `NAME.crt`, `NAME.key` and `ca.crt` in `dir`.
     ///
     /// # Errors
     /// Invalid `certificate`: a file is missing or unusable.
@@ -146,7 +145,7 @@ impl Api {
         Self::trusting("ca", at, dir, name)
     }
 
-    /// As `new` with another CA in the file `CA.crt`.
+    /// Like `new`, with the CA in the file `CA.crt`.
     ///
     /// # Errors
     /// Same errors as `new`.
@@ -160,14 +159,15 @@ impl Api {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self {
             name: ServerName::try_from(host.to_owned())
-                .map_err(|_| Error::invalid("api", format!("'{at}' is no address")))?,
+                .map_err(|_| Error::invalid("api", format!("'{at}' is not an address")))?,
             at: at.to_owned(),
             loaded: Arc::new(Mutex::new(files.load()?)),
             files,
         })
     }
 
-    /// Uses the current certificate, because it is renewed from time to time.
+    /// The server, with the current client certificate: the file is loaded again
+    /// after each renewal.
     fn server(&self) -> Server {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.modified != self.files.modified()
@@ -192,7 +192,7 @@ impl Api {
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         self.send(Method::GET, path, JSON, None)
             .await?
-            .accepted(path)
+            .into_result(path)
     }
 
     /// # Errors
@@ -200,7 +200,7 @@ impl Api {
     pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
         self.send(Method::DELETE, path, JSON, None)
             .await?
-            .accepted(path)
+            .into_result(path)
     }
 
     /// Applies a merge patch.
@@ -210,10 +210,11 @@ impl Api {
     pub(crate) async fn merge(&self, path: &str, change: &Value) -> Result<Value> {
         self.send(Method::PATCH, path, MERGE, Some(change))
             .await?
-            .accepted(path)
+            .into_result(path)
     }
 
-    /// Server-side apply as `jeroboam`, taking over fields of other managers.
+    /// Applies an object on the server side, as field manager `jeroboam`, which
+    /// takes over fields of other managers.
     ///
     /// # Errors
     /// Same errors as `get`.
@@ -221,10 +222,10 @@ impl Api {
         let path = format!("{path}?fieldManager=jeroboam&force=true");
         self.send(Method::PATCH, &path, APPLY, Some(object))
             .await?
-            .accepted(&path)
+            .into_result(&path)
     }
 
-    /// Posts, and returns the answer with any status.
+    /// Sends a POST request and returns the answer, whatever its status.
     ///
     /// # Errors
     /// Unavailable, Timeout: no answer.
@@ -232,7 +233,7 @@ impl Api {
         self.send(Method::POST, path, JSON, Some(body)).await
     }
 
-    /// Gets, and returns the answer with any status.
+    /// Sends a GET request and returns the answer, whatever its status.
     ///
     /// # Errors
     /// Same errors as `post`.
@@ -240,20 +241,20 @@ impl Api {
         self.send(Method::GET, path, JSON, None).await
     }
 
-    /// Whether the server answers. Its port is open and accepts connections
-    /// long before.
+    /// Whether the server answers a request. Its port accepts connections long
+    /// before that.
     pub(crate) async fn answers(&self) -> bool {
         self.look("/livez").await.is_ok()
     }
 
-    /// Waits, within limits, until a request returns 200.
+    /// Waits until a request returns 200, for at most `ALLOWED_TIMEOUT`.
     pub(crate) async fn wait_until_allowed(&self, path: &str) {
-        let asked = async {
+        let allowed = async {
             while !self.look(path).await.is_ok_and(|a| a.status == 200) {
                 sleep(SOON).await;
             }
         };
-        let _ = timeout(ALLOWED_TIMEOUT, asked).await;
+        let _ = timeout(ALLOWED_TIMEOUT, allowed).await;
     }
 
     async fn send(
@@ -283,7 +284,7 @@ impl Api {
             .exchange(request, |answer| async move {
                 if answer.status() != StatusCode::OK {
                     let answer = Answer::of(server.read(answer).await?);
-                    return answer.accepted(path).map(|_| None);
+                    return answer.into_result(path).map(|_| None);
                 }
                 let mut lines = Lines::of(answer.into_body());
                 while let Some(line) = lines.next().await? {

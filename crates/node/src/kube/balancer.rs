@@ -31,13 +31,13 @@ const MASTER: &str = "/run/haproxy-master.sock";
 const SERVERS_UP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than masters take to start their API servers.
 const API_TIMEOUT: Duration = Duration::from_secs(300);
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Two failed checks, half a second apart, remove a server and close its
-/// connections, since otherwise a watch to a dead master would hang for an
-/// hour. The remaining connections of the old process, which are not checked
-/// any more, are closed half a minute after a reload.
+/// The configuration of HAProxy. Two failed checks, half a second apart, remove a
+/// server and close its connections; otherwise a watch of a master that is down
+/// would hang for an hour. A reload starts a new process. The connections of the
+/// old process are not checked any more and are closed after half a minute.
 fn config(port: u16, masters: &[Member]) -> String {
     let mut out = format!(
         "global
@@ -76,7 +76,7 @@ fall 2 rise 1 on-marked-down shutdown-sessions
 }
 
 fn arguments() -> Vec<String> {
-    // In the foreground, with a master process that can reload the
+    // HAProxy runs in the foreground, with a master process that can reload the
     // configuration.
     ["-W", "-db", "-S", MASTER, "-f", CONFIG]
         .map(str::to_owned)
@@ -121,7 +121,7 @@ impl Node<'_> {
                 match ask(MASTER, "reload").await {
                     Ok(_) => before = now,
                     Err(e) => {
-                        // It may be restarting.
+                        // HAProxy may be restarting.
                         log_line(format_args!("reload: {}", plain(&e)));
                         sleep(RETRY).await;
                         continue;
@@ -154,10 +154,10 @@ impl Node<'_> {
                 Err(e) => plain(&e),
             };
             if Instant::now() >= until {
-                let why = format!("of {wanted} API servers not all are up: {words}");
+                let why = format!("fewer than {wanted} API servers are up: {words}");
                 return Err(self.supervisor.component_error(Component::Haproxy, &why));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -169,8 +169,8 @@ fn file(path: &str, content: String) -> File {
     }
 }
 
-/// Name and state of the server of every master in HAProxy's statistics (CSV,
-/// whose first line names the columns).
+/// Name and state of each master's server in HAProxy's statistics, which are CSV
+/// whose first line names the columns.
 fn states(table: &str) -> Vec<(String, String)> {
     let mut lines = table.lines().map(|line| line.trim_start_matches("# "));
     let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();

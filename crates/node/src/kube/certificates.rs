@@ -1,7 +1,8 @@
-//! Keys are generated here, certificates are signed by the server: one request
-//! per purpose, all concurrently. A key is stored before its request: when the
-//! request is repeated after a crash, the server returns the same certificate
-//! only for the same key.
+//! Keys and certificates of a Kubernetes node. The node generates its keys, and
+//! the server signs the certificates: one request per purpose, all concurrently.
+//! A key is stored before its certificate is requested: when the request is
+//! repeated after a crash, the server returns the same certificate only for the
+//! same key.
 
 use std::fs;
 use std::path::Path;
@@ -53,11 +54,12 @@ pub(crate) fn wanted(role: Role) -> &'static [Wanted] {
 
 /// Whether an earlier boot obtained all certificates and they are still valid.
 pub(crate) fn complete(dir: &Path, role: Role) -> bool {
-    wanted(role).iter().all(|wanted| there(dir, *wanted))
+    wanted(role).iter().all(|wanted| is_complete(dir, *wanted))
 }
 
-/// A node that was off for longer than the lifetime of a certificate has none.
-fn there(dir: &Path, (_, name, ca): Wanted) -> bool {
+/// Whether the key, the CA and a certificate that is still valid are stored. A
+/// node that was stopped for long may have only expired certificates.
+fn is_complete(dir: &Path, (_, name, ca): Wanted) -> bool {
     let certificate = dir.join(format!("{name}.crt"));
     let now = clock::now_micros();
     dir.join(format!("{name}.key")).exists()
@@ -76,12 +78,12 @@ pub(crate) async fn obtain(
     node: &str,
     role: Role,
 ) -> Result<()> {
-    let missing = wanted(role).iter().filter(|w| !there(dir, **w));
-    let asks = missing.map(|wanted| async move {
+    let missing = wanted(role).iter().filter(|w| !is_complete(dir, **w));
+    let requests = missing.map(|wanted| async move {
         let name = wanted.1;
         let mut backoff = Backoff::new(50, 5_000);
         loop {
-            match one(channel, dir, node, *wanted).await {
+            match request_and_store(channel, dir, node, *wanted).await {
                 Err(e) if e.is_transient() => {
                     reporter.step("certificates", StepStatus::Retrying, plain(&e));
                     backoff.pause().await;
@@ -93,19 +95,25 @@ pub(crate) async fn obtain(
             }
         }
     });
-    try_join_all(asks).await.map(|_| ())
+    try_join_all(requests).await.map(|_| ())
 }
 
 /// Requests a new certificate for the existing key, and returns whether the CA
-/// has a new one, too. A single attempt.
+/// has a new certificate, too. This is not retried.
 ///
 /// # Errors
 /// Channel errors; internal: file errors.
 pub(crate) async fn renew(channel: &Channel, node: &str, wanted: &Wanted) -> Result<bool> {
-    one(channel, Path::new(PKI), node, *wanted).await
+    request_and_store(channel, Path::new(PKI), node, *wanted).await
 }
 
-pub(super) async fn one(channel: &Channel, dir: &Path, node: &str, wanted: Wanted) -> Result<bool> {
+/// Like `renew`, in a given directory.
+pub(super) async fn request_and_store(
+    channel: &Channel,
+    dir: &Path,
+    node: &str,
+    wanted: Wanted,
+) -> Result<bool> {
     let (purpose, name, ca) = wanted;
     let certificate = dir.join(format!("{name}.crt"));
     let authority = dir.join(format!("{ca}.crt"));
@@ -129,8 +137,8 @@ pub(super) async fn one(channel: &Channel, dir: &Path, node: &str, wanted: Wante
     Ok(known.is_some_and(|known| known != grant.ca.as_bytes()))
 }
 
-/// Writes the key that signs service account tokens, and its public key: the
-/// API server accepts no PKCS#8 EC key for verification.
+/// Writes the key that signs service account tokens, and its public key, because
+/// the API server does not accept a PKCS#8 EC key for verification.
 ///
 /// # Errors
 /// Internal: the key cannot be read, the files cannot be written.

@@ -1,6 +1,6 @@
-//! The components as plain processes: started, supervised, restarted one second
-//! after an exit, stopped in order. One event log records every start and exit;
-//! the output of each component goes to a file, and its end into reports.
+//! Supervises the components, which are plain processes: starts them, restarts them one
+//! second after an exit, and stops them in order. One event log records every start and
+//! exit. The output of a component is written to a file, and reports contain its end.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -28,13 +28,14 @@ use crate::report::{Reporter, log_line};
 use crate::supervise::Tail;
 
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
-/// Number of exits before its first answer after which a component has failed.
-const DEATHS: u32 = 5;
-const AGAIN: &str = "it ends again and again";
-const LOG_TAIL_LINES: Duration = Duration::from_millis(50);
-const LOOK: Duration = Duration::from_millis(20);
-/// Limits of the stop waves: the stop must take less than the 8 s that the
-/// outer engine allows.
+/// Number of exits during a wait after which a component has failed.
+const MAX_EXITS: u32 = 5;
+const EXITS_REPEATEDLY: &str = "it ends again and again";
+/// Time to read the remaining output of a component that has exited.
+const OUTPUT_TIMEOUT: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// The components in the order in which they are stopped, with the time limit of
+/// each wave. All waves must take less than the 8 s that the outer engine allows.
 const WAVES: [(&[Component], Duration); 5] = [
     (
         &[Component::Kubelet, Component::Haproxy],
@@ -75,12 +76,12 @@ fn wave_of(component: Component) -> usize {
 #[derive(Default)]
 struct Record {
     tail: Tail,
-    deaths: u32,
+    exits: u32,
     /// Description of its last exit.
     end: String,
     started: bool,
     /// Notified to restart it.
-    again: Arc<Notify>,
+    restart: Arc<Notify>,
 }
 
 type Records = Arc<Mutex<HashMap<Component, Record>>>;
@@ -88,19 +89,19 @@ type Records = Arc<Mutex<HashMap<Component, Record>>>;
 /// Handle to start components and to query their state. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Supervisor {
-    orders: mpsc::UnboundedSender<(Component, Vec<String>)>,
+    starts: mpsc::UnboundedSender<(Component, Vec<String>)>,
     records: Records,
     /// Whether to wait without a limit, because the node was ready before.
     persistent: bool,
 }
 
-/// Creates a supervisor and its task; logs are written to `logs`.
+/// Creates a supervisor and the runner of its processes, with the log files in `logs`.
 pub(crate) fn supervisor(
     reporter: Reporter,
     logs: &Path,
     persistent: bool,
 ) -> (Supervisor, Runner) {
-    let (orders, receiver) = mpsc::unbounded_channel();
+    let (starts, receiver) = mpsc::unbounded_channel();
     let records = Records::default();
     let runner = Runner {
         receiver,
@@ -109,7 +110,7 @@ pub(crate) fn supervisor(
         events: EventLog::new(logs),
     };
     let supervisor = Supervisor {
-        orders,
+        starts,
         records,
         persistent,
     };
@@ -122,7 +123,7 @@ impl Supervisor {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let record = records.entry(component).or_default();
         if !std::mem::replace(&mut record.started, true) {
-            let _ = self.orders.send((component, arguments));
+            let _ = self.starts.send((component, arguments));
         }
     }
 
@@ -131,7 +132,7 @@ impl Supervisor {
     pub(crate) fn restart(&self, component: Component) {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(record) = records.get(&component).filter(|r| r.started) {
-            record.again.notify_one();
+            record.restart.notify_one();
         }
     }
 
@@ -145,13 +146,13 @@ impl Supervisor {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records
             .get(&component)
-            .map(|r| (r.deaths, r.tail.text()))
+            .map(|r| (r.exits, r.tail.text()))
             .unwrap_or_default()
     }
 
     /// An error with the reason `why` and the last lines of the component.
     pub(crate) fn component_error(&self, component: Component, why: &str) -> Error {
-        let (deaths, words) = self.record(component);
+        let (exits, tail) = self.record(component);
         let name = component.name();
         let end = {
             let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,19 +162,19 @@ impl Supervisor {
         };
         let end = end.unwrap_or_default();
         Error::timeout(format!(
-            "{name}: {why}; it ended {deaths} times{end}; its last lines:\n{}",
-            last(&words)
+            "{name}: {why}; it ended {exits} times{end}; its last lines:\n{}",
+            last(&tail)
         ))
     }
 
-    /// Returns when a component has exited too often since the call; never in a
-    /// node that was ready before.
+    /// Returns when a component has exited `MAX_EXITS` times since the call. In a
+    /// node that was ready before, it never returns.
     pub(crate) async fn wait_until_failed(&self, component: Component) -> Error {
         let before = self.record(component).0;
-        while self.persistent || self.record(component).0 - before < DEATHS {
-            sleep(LOOK).await;
+        while self.persistent || self.record(component).0 - before < MAX_EXITS {
+            sleep(POLL_INTERVAL).await;
         }
-        self.component_error(component, AGAIN)
+        self.component_error(component, EXITS_REPEATEDLY)
     }
 
     /// Waits until the port of a component is open.
@@ -191,7 +192,7 @@ impl Supervisor {
             .await
     }
 
-    /// Waits until `check` succeeds for a component.
+    /// Waits until `check` succeeds for a component; `what` names it in the error.
     ///
     /// # Errors
     /// Same errors as `answers`.
@@ -205,14 +206,14 @@ impl Supervisor {
         let end = Instant::now() + self.step_timeout(time_limit);
         let before = self.record(component).0;
         while !check().await {
-            if !self.persistent && self.record(component).0 - before >= DEATHS {
-                return Err(self.component_error(component, AGAIN));
+            if !self.persistent && self.record(component).0 - before >= MAX_EXITS {
+                return Err(self.component_error(component, EXITS_REPEATEDLY));
             }
             if Instant::now() >= end {
                 let why = format!("{what} did not answer within {} s", time_limit.as_secs());
                 return Err(self.component_error(component, &why));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
@@ -236,10 +237,10 @@ impl Runner {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|now| *now) => break,
-                order = self.receiver.recv() => {
-                    // The handles live as long as the node.
-                    let Some((component, arguments)) = order else { break };
-                    let keeper = ComponentProcess {
+                start = self.receiver.recv() => {
+                    // The channel stays open, because the node keeps a sender.
+                    let Some((component, arguments)) = start else { break };
+                    let process = ComponentProcess {
                         component,
                         arguments,
                         reporter: self.reporter.clone(),
@@ -247,7 +248,7 @@ impl Runner {
                         events: self.events.clone(),
                     };
                     if let Some(wave) = waves.get_mut(wave_of(component)) {
-                        wave.spawn(keeper.run(levels.clone()));
+                        wave.spawn(process.run(levels.clone()));
                     }
                 }
             }
@@ -272,7 +273,7 @@ impl ComponentProcess {
     async fn run(self, mut levels: watch::Receiver<usize>) {
         let wave = wave_of(self.component);
         let name = self.component.name();
-        let again = self.again();
+        let restart = self.restart();
         loop {
             if *levels.borrow() > wave {
                 return;
@@ -289,16 +290,15 @@ impl ComponentProcess {
                     tokio::pin!(echo);
                     let status = loop {
                         tokio::select! {
-                            // Shims keep the pipes of containerd open after its
-                            // exit: wait for the exit, not for the end of the
-                            // pipes.
+                            // The shims keep the pipes of containerd open after its
+                            // exit, so this does not wait for the end of the pipes.
                             status = child.wait() => break Some(status),
                             _ = &mut echo, if !echo.is_terminated() => {}
                             () = reached(&mut levels, wave) => {
                                 self.end(&mut child, WAVES[wave].1).await;
                                 return;
                             }
-                            () = again.notified() => {
+                            () = restart.notified() => {
                                 self.end(&mut child, WAVES[wave].1).await;
                                 break None;
                             }
@@ -306,7 +306,7 @@ impl ComponentProcess {
                     };
                     // Its last output may still be in the pipes.
                     if !echo.is_terminated() {
-                        let _ = timeout(LOG_TAIL_LINES, &mut echo).await;
+                        let _ = timeout(OUTPUT_TIMEOUT, &mut echo).await;
                     }
                     match status {
                         None => continue,
@@ -317,13 +317,13 @@ impl ComponentProcess {
                 Err(e) => e.to_string(),
             };
             self.events.note(name, "exit", &why);
-            let (deaths, words) = self.record_exit(&why);
+            let (exits, tail) = self.record_exit(&why);
             // A component that exits every second is not reported every second.
-            if deaths <= DEATHS || deaths.is_multiple_of(30) {
+            if exits <= MAX_EXITS || exits.is_multiple_of(30) {
                 self.reporter.step(
                     self.component.step(),
                     StepStatus::Retrying,
-                    format!("{name} ended: {why}\n{words}"),
+                    format!("{name} ended: {why}\n{tail}"),
                 );
             }
             tokio::select! {
@@ -345,9 +345,9 @@ impl ComponentProcess {
             .spawn()
     }
 
-    fn again(&self) -> Arc<Notify> {
+    fn restart(&self) -> Arc<Notify> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.entry(self.component).or_default().again.clone()
+        records.entry(self.component).or_default().restart.clone()
     }
 
     fn tail(&self) -> Tail {
@@ -358,9 +358,9 @@ impl ComponentProcess {
     fn record_exit(&self, end: &str) -> (u32, String) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let record = records.entry(self.component).or_default();
-        record.deaths += 1;
+        record.exits += 1;
         end.clone_into(&mut record.end);
-        (record.deaths, record.tail.text())
+        (record.exits, record.tail.text())
     }
 
     async fn end(&self, child: &mut Child, limit: Duration) {
@@ -381,7 +381,7 @@ impl ComponentProcess {
     }
 }
 
-/// Returns when this wave should stop, or the supervisor is gone.
+/// Returns when this wave should stop, or when the runner was dropped.
 async fn reached(levels: &mut watch::Receiver<usize>, wave: usize) {
     let _ = levels.wait_for(|level| *level > wave).await;
 }

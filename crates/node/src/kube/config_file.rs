@@ -1,17 +1,18 @@
-//! A configuration file of a component, and writing it.
+//! Configuration files of components.
 
 use std::path::Path;
 
 use kernel::{Error, Result};
 
-/// A file and what it holds.
+/// A file and its content.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct File {
     pub path: String,
     pub content: String,
 }
 
-/// Files that are rewritten at every boot need no flush to disk.
+/// Writes files without flushing them to disk, because they are written at every
+/// boot.
 pub(super) fn write_all(files: &[File]) -> Result<()> {
     for file in files {
         let path = Path::new(&file.path);

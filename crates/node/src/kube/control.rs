@@ -23,7 +23,7 @@ use crate::report::plain;
 use crate::retry::Backoff;
 use crate::seed::write_private;
 
-/// Path as in etcd's table of flags.
+/// The port in the flag `listen-metrics-urls` of etcd.
 const ETCD_METRICS: u16 = 2381;
 const ETCD_LIMITS: Limits = Limits {
     connect: Duration::from_secs(2),
@@ -37,7 +37,7 @@ const APISERVER_TIMEOUT: Duration = Duration::from_secs(120);
 const CONTROLLERS_TIMEOUT: Duration = Duration::from_secs(60);
 const ADDONS_TIMEOUT: Duration = Duration::from_secs(150);
 const SOON: Duration = Duration::from_millis(30);
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Node<'_> {
     pub(super) async fn master(
@@ -49,10 +49,10 @@ impl Node<'_> {
         let reporter = &self.boot.reporter;
         let etcd = async {
             if self.had_etcd_quorum() && !Path::new(ETCD_DATA).join("member").exists() {
-                return Err(self.etcd_is_lost(facts).await);
+                return Err(self.report_lost_etcd(facts).await);
             }
             self.begin(facts, Component::Etcd);
-            // A joining member serves once it has a vote.
+            // A joining member answers clients only when it has a vote.
             let joins = !facts.plan.etcd_join.is_empty() && !self.had_etcd_quorum();
             let (path, time_limit) = if joins {
                 ("/readyz", JOIN_TIMEOUT)
@@ -61,8 +61,8 @@ impl Node<'_> {
             };
             let check = async || {
                 if joins {
-                    // Each refusal writes several lines to its log.
-                    sleep(LOOK).await;
+                    // etcd writes several lines to its log for each failed check.
+                    sleep(POLL_INTERVAL).await;
                 }
                 etcd_is_healthy(path).await
             };
@@ -97,9 +97,9 @@ impl Node<'_> {
             APISERVER_TIMEOUT,
             async || api.answers().await,
         );
-        // The status of the kubelet may reach the API late, so the node is
-        // queried from this time on.
-        let since = clock::iso_z(clock::now_micros());
+        // The API may still have the status of an earlier boot, so only a status
+        // reported from this time on counts.
+        let ready_since = clock::iso_z(clock::now_micros());
         // The API server opens its port long before it answers, and lets
         // clients wait: the kubelet can finish its preparation before its first
         // request is answered.
@@ -127,7 +127,7 @@ impl Node<'_> {
             };
             let (_, uid, ()) = tokio::try_join!(
                 self.controllers(facts, (!roles).then_some(&api)),
-                self.node(facts, &api, &since),
+                self.node(facts, &api, &ready_since),
                 addons
             )?;
             self.healthy(&api).await?;
@@ -135,7 +135,8 @@ impl Node<'_> {
         };
         let peers = self.peers.subscribe();
         let channel = &self.boot.channel;
-        // Observations are reported from the start; tasks are for members only.
+        // Observations are reported from the start; tasks are accepted only when
+        // this master is ready.
         let (ready, never) = (
             async {
                 ready.await?;
@@ -155,11 +156,12 @@ impl Node<'_> {
         tokio::try_join!(ready, never).map(|(never, _)| never)
     }
 
-    /// Loads the default objects of the release into etcd; otherwise the API
-    /// server creates them, which takes longer.
+    /// Loads the default objects of the release into etcd and returns whether
+    /// they are loaded. Otherwise the API server creates them, which takes longer.
     async fn defaults(&self) -> bool {
-        let work =
-            async { defaults::load_defaults(&etcd::client()?, Path::new(defaults::BROUGHT)).await };
+        let work = async {
+            defaults::load_defaults(&etcd::client()?, Path::new(defaults::IMAGE_DEFAULTS)).await
+        };
         let done = work.await;
         let text = match &done {
             Ok(0) => return false,
@@ -171,10 +173,11 @@ impl Node<'_> {
         done.is_ok()
     }
 
-    /// A member with an empty directory has lost its votes, and a cluster with
-    /// one member would silently start empty, so it is not started. Reports
-    /// that to the server.
-    async fn etcd_is_lost(&self, facts: &Facts) -> Error {
+    /// Reports to the server that the data of etcd is lost, and returns the error.
+    /// etcd is not started with the empty directory: a single member would
+    /// silently start an empty cluster, and one of several would have forgotten
+    /// its votes.
+    async fn report_lost_etcd(&self, facts: &Facts) -> Error {
         let (what, remedy) = if facts.several_masters() {
             (
                 "the others keep working as long as they are the majority",
@@ -212,17 +215,18 @@ impl Node<'_> {
 
     pub(super) async fn worker(&self, facts: &Facts) -> Result<Never> {
         let api = Api::new(&facts.api, Path::new(PKI), "kubelet")?;
-        let since = clock::iso_z(clock::now_micros());
-        let uid = self.node(facts, &api, &since).await?;
+        let ready_since = clock::iso_z(clock::now_micros());
+        let uid = self.node(facts, &api, &ready_since).await?;
         self.boot.ready(&uid).await?;
         std::future::pending().await
     }
 
-    /// With an API: waits until it has created the roles.
+    /// Starts the controller manager and the scheduler. If `api` is given, waits
+    /// first until that API server has created the default roles.
     async fn controllers(&self, facts: &Facts, api: Option<&Api>) -> Result<()> {
         let both = async {
-            // Before that all requests are refused, and each refusal doubles
-            // the delay of the next attempt.
+            // Without the roles all requests of the controllers are refused, and
+            // each refusal doubles the delay of the next attempt.
             if let Some(api) = api {
                 api.wait_until_allowed("/readyz/poststarthook/rbac/bootstrap-roles")
                     .await;
@@ -260,7 +264,7 @@ impl Node<'_> {
                     .step("apiserver", nodewire::StepStatus::Failed, plain(&e));
                 return Err(e);
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -270,9 +274,9 @@ impl Node<'_> {
         let objects = addons::coredns(&facts.plan, &image.images.coredns);
         let mut backoff = Backoff::new(50, 1_000);
         while let Err(e) = addons::apply(api, &objects).await {
-            // A new API server lacks namespaces, storage of a kind or
-            // permissions for a while; objects that it rejects as invalid stay
-            // invalid.
+            // A new API server may lack namespaces, kinds or permissions for a
+            // while, so such errors are retried. An object that it rejects as
+            // invalid stays invalid.
             if matches!(e.kind, Kind::Invalid { .. }) || Instant::now() >= until {
                 return Err(e);
             }
@@ -282,14 +286,14 @@ impl Node<'_> {
             .plan
             .dns_ip
             .parse()
-            .map_err(|_| Error::internal("the plan's dns_ip is no address"))?;
+            .map_err(|_| Error::internal("the plan's dns_ip is not an address"))?;
         let name = format!("kubernetes.default.svc.{}", facts.plan.cluster_domain);
         let mut running = false;
         loop {
             let why = match addons::dns_ready(api).await {
                 Ok(true) => {
                     running = true;
-                    match dns::ask(server, &name).await {
+                    match dns::query(server, &name).await {
                         Ok(()) => return Ok(()),
                         Err(e) => e,
                     }
@@ -306,7 +310,7 @@ impl Node<'_> {
                 let what = format!("CoreDNS does not answer on {server}: {why}");
                 return Err(self.supervisor.component_error(component, &what));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -2,8 +2,8 @@
 //! server creates them one by one at its first start, and refuses most clients
 //! until it has finished. The image contains them as written by the API server
 //! of its release, and they are loaded into etcd before our API server starts.
-//! It corrects differences (feature gates change the set of objects) as at
-//! every start.
+//! As at every start, the API server then corrects differences, which exist if
+//! feature gates change the set of objects.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 
-/// Answers of etcd to `range`, one per line.
-pub(super) const BROUGHT: &str = "/usr/share/jeroboam/etcd/defaults.json";
-/// Below etcd's limit of 128 operations.
-const AT_ONCE: usize = 100;
+/// A file of the image with answers of etcd to `range`, one per line.
+pub(super) const IMAGE_DEFAULTS: &str = "/usr/share/jeroboam/etcd/defaults.json";
+/// Objects per transaction; etcd permits 128 operations.
+const BATCH: usize = 100;
 
 #[derive(Deserialize)]
 struct Range {
@@ -38,14 +38,14 @@ struct Pair {
 ///
 /// # Errors
 /// Invalid: the file is damaged; Unavailable: etcd refused.
-pub(super) async fn load_defaults(etcd: &Api, brought: &Path) -> Result<usize> {
-    let text = match fs::read_to_string(brought) {
+pub(super) async fn load_defaults(etcd: &Api, image_defaults: &Path) -> Result<usize> {
+    let text = match fs::read_to_string(image_defaults) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(0),
-        Err(e) => return Err(damaged(brought, &e)),
+        Err(e) => return Err(damaged(image_defaults, &e)),
     };
-    let pairs = read(&text).map_err(|e| damaged(brought, &e))?;
-    for some in pairs.chunks(AT_ONCE) {
+    let pairs = read(&text).map_err(|e| damaged(image_defaults, &e))?;
+    for some in pairs.chunks(BATCH) {
         let answer = etcd.post("/v3/kv/txn", &transaction(some)).await?;
         if answer.status != 200 {
             return Err(Error::unavailable(format!("etcd: {}", answer.message())));
@@ -63,8 +63,8 @@ fn read(text: &str) -> serde_json::Result<Vec<Pair>> {
     Ok(pairs)
 }
 
-/// All objects if none exists, because another master may have written them
-/// first.
+/// A transaction that writes all these objects if none of them exists. Another
+/// master may have written them first.
 fn transaction(pairs: &[Pair]) -> Value {
     let compare: Vec<Value> = pairs
         .iter()
@@ -86,13 +86,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_is_never_written_over() {
+    fn existing_objects_are_not_overwritten() {
         let text = "{\"header\":{},\"kvs\":[{\"key\":\"YQ==\",\"create_revision\":\"4\",\"value\":\"MQ==\"}],\"count\":\"1\"}\n\
                     {\"header\":{}}\n{\"kvs\":[{\"key\":\"Yg==\",\"value\":\"Mg==\"}]}\n";
         let pairs = read(text).unwrap();
-        let made = transaction(&pairs);
+        let written = transaction(&pairs);
         let keys = |list: &str, at: &str| -> Vec<Value> {
-            let all = made[list].as_array().unwrap();
+            let all = written[list].as_array().unwrap();
             all.iter().map(|v| v.pointer(at).unwrap().clone()).collect()
         };
         assert_eq!(keys("success", "/requestPut/key"), ["YQ==", "Yg=="]);

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 const ANSWER: Duration = Duration::from_secs(1);
 const ID: u16 = 0x4a65;
 
-/// Queries the address of `name`; returns the error otherwise.
-pub(crate) async fn ask(server: IpAddr, name: &str) -> Result<(), String> {
+/// Queries the address of `name`; fails if there is none.
+pub(crate) async fn query(server: IpAddr, name: &str) -> Result<(), String> {
     let any: SocketAddr = match server {
         IpAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
         IpAddr::V6(_) => ([0u16; 8], 0).into(),
@@ -39,7 +39,7 @@ fn question(name: &str) -> Vec<u8> {
         out.push(u8::try_from(label.len().min(63)).unwrap_or(63));
         out.extend_from_slice(label.get(..label.len().min(63)).unwrap_or_default());
     }
-    // The root name; type A, class IN.
+    // The end of the name, type A, class IN.
     out.extend_from_slice(&[0, 0, 1, 0, 1]);
     out
 }
@@ -47,10 +47,10 @@ fn question(name: &str) -> Vec<u8> {
 fn parse_answer(answer: &[u8]) -> Result<(), String> {
     let (Some(id), Some(flags), Some(count)) = (answer.get(..2), answer.get(3), answer.get(6..8))
     else {
-        return Err("an answer cut short".into());
+        return Err("the answer is cut short".into());
     };
     match flags & 0x0f {
-        _ if id != ID.to_be_bytes() => Err("an answer to another question".into()),
+        _ if id != ID.to_be_bytes() => Err("the answer belongs to another question".into()),
         0 if count != [0, 0] => Ok(()),
         0 => Err("no address".into()),
         code => Err(format!("response code {code}")),

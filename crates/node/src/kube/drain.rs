@@ -12,12 +12,11 @@ use tokio::time::{Instant, sleep};
 use super::api::{Answer, Api};
 use crate::http::query;
 
-/// Maximum number of concurrent evictions.
-const BREADTH: usize = 16;
-const LOOK: Duration = Duration::from_millis(200);
-/// Delay after a refusal without a time; a replacement pod usually needs less
-/// to become ready.
-const AGAIN: Duration = Duration::from_secs(1);
+const MAX_CONCURRENT_EVICTIONS: usize = 16;
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Delay after a refused eviction without `Retry-After`; a replacement pod usually
+/// needs less time to become ready.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 fn node_path(node: &str) -> String {
     format!("/api/v1/nodes/{}", query(node))
@@ -32,15 +31,16 @@ pub(crate) async fn cordon(api: &Api, node: &str, unschedulable: bool) -> Result
     api.merge(&node_path(node), &change).await.map(|_| ())
 }
 
-/// Cordons and evicts; returns when only daemons are left.
+/// Cordons the node and evicts its pods; returns when only pods of daemon sets and
+/// mirror pods are left.
 ///
 /// # Errors
-/// NotFound: no such node. Timeout, naming pods and budgets: the node is
-/// uncordoned. Otherwise API errors.
+/// NotFound: no such node. Timeout, naming pods and budgets; the node is
+/// uncordoned, unless it was cordoned before. Otherwise API errors.
 pub(crate) async fn drain(api: &Api, node: &str, until: Instant) -> Result<String> {
     let before = api.get(&node_path(node)).await?;
     cordon(api, node, true).await?;
-    // The pods on a dead node never report their end.
+    // The pods on a node that is down never report their end.
     if !is_ready(&before) {
         return Ok(format!("{node} is down: nothing to wait for"));
     }
@@ -59,6 +59,8 @@ pub(crate) fn is_ready(node: &Value) -> bool {
         .any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
+/// All pods on a node.
+///
 /// # Errors
 /// Fails if the API request fails.
 pub(crate) async fn pods_on(api: &Api, node: &str) -> Result<Vec<Value>> {
@@ -82,7 +84,7 @@ async fn evict_all(api: &Api, node: &str, until: Instant) -> Result<String> {
     let count = pods.len();
     let failed: Vec<String> = stream::iter(pods)
         .map(|pod| async move { evict(api, &pod, until).await.err() })
-        .buffer_unordered(BREADTH)
+        .buffer_unordered(MAX_CONCURRENT_EVICTIONS)
         .filter_map(|e| async move { e.map(|e| e.message) })
         .collect()
         .await;
@@ -96,8 +98,8 @@ async fn evict_all(api: &Api, node: &str, until: Instant) -> Result<String> {
     }
 }
 
-/// Pods that are not evicted: a daemon pod would be recreated at once, a mirror
-/// pod belongs to the kubelet.
+/// Whether a pod is not evicted: a pod of a daemon set would be recreated at once,
+/// and a mirror pod belongs to the kubelet.
 fn is_not_evictable(pod: &Value) -> bool {
     let meta = &pod["metadata"];
     let mirror = meta["annotations"]
@@ -139,9 +141,10 @@ impl Pod {
 /// The next action after an answer to an eviction.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// Wait until it is gone, or another pod has its name.
+    /// Wait until the pod is deleted, or another pod has its name.
     Wait,
-    Again(Duration),
+    /// Repeat the eviction after this time.
+    Retry(Duration),
     Done,
     GiveUp,
 }
@@ -157,13 +160,13 @@ fn next(answer: &Answer) -> Next {
     match answer.status {
         200..=299 => Next::Wait,
         404 => Next::Done,
-        429 => Next::Again(answer.retry_after.map_or(AGAIN, Duration::from_secs)),
+        429 => Next::Retry(answer.retry_after.map_or(RETRY_DELAY, Duration::from_secs)),
         403 if terminating() => Next::Wait,
         // A pod under two budgets can never be evicted.
         500 => Next::GiveUp,
         // The precondition of a changed pod failed, or the server is shutting
         // down.
-        409 | 502..=504 => Next::Again(Duration::from_secs(1)),
+        409 | 502..=504 => Next::Retry(Duration::from_secs(1)),
         _ => Next::GiveUp,
     }
 }
@@ -186,7 +189,7 @@ async fn evict(api: &Api, pod: &Pod, until: Instant) -> Result<()> {
             Ok(answer) => match next(&answer) {
                 Next::Done => return Ok(()),
                 Next::Wait => break,
-                Next::Again(pause) => (pause, reason(&answer)),
+                Next::Retry(pause) => (pause, reason(&answer)),
                 Next::GiveUp => return Err(named(&reason(&answer))),
             },
             Err(e) => (Duration::from_secs(1), e.message),
@@ -201,14 +204,14 @@ async fn evict(api: &Api, pod: &Pod, until: Instant) -> Result<()> {
             Err(e) if e.is_not_found() => return Ok(()),
             Ok(now) if now["metadata"]["uid"] != pod.uid.as_str() => return Ok(()),
             _ if Instant::now() >= until => {
-                return Err(named("evicted, but it has not ended yet"));
+                return Err(named("it was evicted, but has not ended yet"));
             }
-            _ => sleep(LOOK).await,
+            _ => sleep(POLL_INTERVAL).await,
         }
     }
 }
 
-/// The message of the server, which names the budget only in the causes.
+/// The message of the server with its causes, because only they name the budget.
 fn reason(answer: &Answer) -> String {
     let body = answer.json();
     let causes: Vec<&str> = body["details"]["causes"]
@@ -248,8 +251,8 @@ mod tests {
         for (status, after, body, wanted) in [
             (201, None, &none, Next::Wait),
             (404, None, &none, Next::Done),
-            (429, None, &budget, Next::Again(AGAIN)),
-            (429, Some(2), &budget, Next::Again(Duration::from_secs(2))),
+            (429, None, &budget, Next::Retry(RETRY_DELAY)),
+            (429, Some(2), &budget, Next::Retry(Duration::from_secs(2))),
             (403, None, &ending, Next::Wait),
             (403, None, &none, Next::GiveUp),
             (500, None, &none, Next::GiveUp),

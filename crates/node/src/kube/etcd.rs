@@ -1,6 +1,6 @@
-//! Changes of the etcd members by a running master after another one was lost:
-//! removes the dead member, adds its successor as a learner, and promotes it
-//! when it has caught up. Uses etcd's JSON gateway of the local member.
+//! Changes the members of etcd after a master was lost. A running master removes
+//! the member of the lost master, adds its successor as a learner, and promotes
+//! the learner when it has caught up. It uses the JSON gateway of the member on its node.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::plan::PKI;
 use crate::engine::text;
 
 const CLIENTS: &str = "127.0.0.1:2379";
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A client of the local member.
 ///
@@ -24,7 +24,8 @@ pub(crate) fn client() -> Result<Api> {
     Api::trusting("etcd-ca", CLIENTS, Path::new(PKI), "etcd-client")
 }
 
-/// A member in the list; one that never started has no name.
+/// A member of etcd. It is identified by its URLs, because one that never started
+/// has no name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Member {
     id: String,
@@ -32,12 +33,12 @@ struct Member {
     learner: bool,
 }
 
-/// As in the flags of etcd.
-fn url(address: &str) -> String {
+/// The peer URL of a member, as in the flags of etcd.
+fn peer_url(address: &str) -> String {
     format!("https://{address}:2380")
 }
 
-async fn ask(api: &Api, what: &str, body: &Value) -> Result<Value> {
+async fn call(api: &Api, what: &str, body: &Value) -> Result<Value> {
     let answer = api
         .post(&format!("/v3/cluster/member/{what}"), body)
         .await?;
@@ -51,8 +52,8 @@ async fn ask(api: &Api, what: &str, body: &Value) -> Result<Value> {
 }
 
 async fn list(api: &Api) -> Result<Vec<Member>> {
-    let said = ask(api, "list", &json!({})).await?;
-    let members = said["members"].as_array().into_iter().flatten();
+    let answer = call(api, "list", &json!({})).await?;
+    let members = answer["members"].as_array().into_iter().flatten();
     Ok(members
         .map(|m| Member {
             id: text(&m["ID"]),
@@ -67,13 +68,13 @@ async fn list(api: &Api) -> Result<Vec<Member>> {
         .collect())
 }
 
-/// Repeats until it succeeds; the last failure at the deadline.
+/// Repeats `work` until it succeeds, or returns its last failure at the deadline.
 async fn retry_until(until: Instant, work: impl AsyncFn() -> Result<String>) -> Result<String> {
     loop {
         match work().await {
             Err(e) if Instant::now() < until => {
                 crate::report::log_line(format_args!("{}", crate::report::plain(&e)));
-                sleep(LOOK).await;
+                sleep(POLL_INTERVAL).await;
             }
             Err(e) => return Err(Error::timeout(e.message)),
             done => return done,
@@ -81,9 +82,10 @@ async fn retry_until(until: Instant, work: impl AsyncFn() -> Result<String>) -> 
     }
 }
 
-/// Removes the members at the lost addresses and adds one at `address` as a
-/// learner. Its node has not started, so an existing member with its address is
-/// the dead one or a previous attempt.
+/// Removes the members at the addresses `lost` and adds one at `address` as a
+/// learner. The node at `address` has not started yet, so an existing member with
+/// this address is that of its predecessor or of a previous attempt, and is
+/// removed, too.
 ///
 /// # Errors
 /// Timeout, with etcd's last error: there is no quorum.
@@ -93,16 +95,16 @@ pub(crate) async fn add(
     lost: &[String],
     until: Instant,
 ) -> Result<String> {
-    let own = url(address);
+    let own = peer_url(address);
     retry_until(until, async || {
-        let gone: Vec<String> = lost.iter().map(|a| url(a)).collect();
+        let lost: Vec<String> = lost.iter().map(|a| peer_url(a)).collect();
         for member in list(api).await? {
-            if member.urls.iter().any(|u| *u == own || gone.contains(u)) {
-                ask(api, "remove", &json!({ "ID": member.id })).await?;
+            if member.urls.iter().any(|u| *u == own || lost.contains(u)) {
+                call(api, "remove", &json!({ "ID": member.id })).await?;
             }
         }
         let learner = json!({ "peerURLs": [&own], "isLearner": true });
-        ask(api, "add", &learner).await?;
+        call(api, "add", &learner).await?;
         Ok(format!("{own} is a member without a vote"))
     })
     .await
@@ -113,14 +115,14 @@ pub(crate) async fn add(
 /// # Errors
 /// Timeout, with etcd's last error.
 pub(crate) async fn promote(api: &Api, address: &str, until: Instant) -> Result<String> {
-    let own = url(address);
+    let own = peer_url(address);
     retry_until(until, async || {
         let all = list(api).await?;
         let Some(member) = all.iter().find(|m| m.urls.contains(&own)) else {
-            return Err(Error::unavailable(format!("etcd: {own} is no member")));
+            return Err(Error::unavailable(format!("etcd: {own} is not a member")));
         };
         if member.learner {
-            ask(api, "promote", &json!({ "ID": member.id })).await?;
+            call(api, "promote", &json!({ "ID": member.id })).await?;
         }
         Ok(format!("{own} has a vote"))
     })

@@ -1,12 +1,14 @@
-//! Configuration files of components: kubeconfigs, configurations, the CNI
-//! chain. Pure; all except containerd's are JSON, which is valid YAML.
+//! Configuration files of components, kubeconfigs and the CNI configuration.
+//! Pure. All except those of containerd and the resolver are JSON, which is valid
+//! YAML.
 
 use serde_json::{Value, json};
 
 use super::config_file::File;
 use super::plan::{CONTAINERD_SOCKET, ETC, Facts, PKI, full_name};
 
-/// The resolver of pods, because Docker's resolver is not reachable from them.
+/// The resolver configuration for pods, because Docker's resolver is not reachable
+/// from them.
 pub(crate) const RESOLV: &str = "/etc/kubernetes/resolv.conf";
 pub(crate) const CNI_CONF: &str = "/etc/cni/net.d/10-jeroboam.conflist";
 pub(crate) const CONTAINERD_CONF: &str = "/etc/containerd/config.toml";
@@ -24,7 +26,7 @@ fn pretty(path: &str, value: &Value) -> File {
     file(path, format!("{value:#}\n"))
 }
 
-/// All files that a node of this role reads after the certificates exist.
+/// All files that a node of this role needs besides its certificates.
 pub(crate) fn all(f: &Facts) -> Vec<File> {
     let mut files = vec![
         kubeconfig(f, "kubelet", &f.api),
@@ -35,8 +37,7 @@ pub(crate) fn all(f: &Facts) -> Vec<File> {
         resolv(f),
     ];
     if f.is_master() {
-        // Never through the balancer: the controllers of a master depend on its
-        // own API server.
+        // The controllers of a master use its own API server, not the balancer.
         for user in ["admin", "controller-manager", "scheduler"] {
             files.push(kubeconfig(f, user, &f.api));
         }
@@ -44,8 +45,8 @@ pub(crate) fn all(f: &Facts) -> Vec<File> {
     files
 }
 
-/// Refers to certificate files instead of embedding them, so that a renewal
-/// writes one place.
+/// A kubeconfig, which refers to the certificate files instead of embedding them,
+/// so that a renewal replaces a single file.
 fn kubeconfig(f: &Facts, user: &str, server: &str) -> File {
     let config = json!({
         "apiVersion": "v1",
@@ -74,19 +75,20 @@ fn kubeconfig(f: &Facts, user: &str, server: &str) -> File {
 }
 
 const MIB: u64 = 1024 * 1024;
-/// Memory used by the agent and containerd, and by the components of a master.
-const OWN_MEMORY: u64 = 150 * MIB;
+/// Memory used by the agent and the components of a worker.
+const WORKER_MEMORY: u64 = 150 * MIB;
+/// Memory used by the agent and the components of a master.
 const MASTER_MEMORY: u64 = 600 * MIB;
 
-/// The kubelet sees the memory of the whole host, so the part that does not
-/// belong to this node is reserved, and Allocatable is at most the flavor.
-/// `None`: no limit is set.
+/// The memory that the kubelet reserves. It sees the memory of the whole host, so
+/// the part that does not belong to this node is reserved, and Allocatable is at
+/// most that of the flavor. `None`: the node has no limit.
 fn reserved_memory(f: &Facts) -> Option<u64> {
     let (limit, total) = f.memory?;
     let own = if f.is_master() {
         MASTER_MEMORY
     } else {
-        OWN_MEMORY
+        WORKER_MEMORY
     };
     // Reserving everything makes the kubelet exit.
     (limit < total).then(|| (total - limit + own).min(total - 64 * MIB))
@@ -117,8 +119,8 @@ fn kubelet(f: &Facts) -> File {
             "imagefs.available": "0%",
         },
         "enforceNodeAllocatable": ["pods"],
-        // A restarted kubelet of a Ready node checks its status only after this
-        // time, and reports only changes.
+        // A restarted kubelet checks the status of its node after the first of
+        // these times. It then reports only changes, until the second has passed.
         "nodeStatusUpdateFrequency": "2s",
         "nodeStatusReportFrequency": "5m",
     });
@@ -141,8 +143,7 @@ fn kubelet(f: &Facts) -> File {
 }
 
 fn proxy(f: &Facts) -> File {
-    // Beta and on by default from 1.31; refuses signals that no service
-    // handles.
+    // The nftables mode is beta and enabled by default since 1.31.
     let mode = if f.minor >= 31 {
         "nftables"
     } else {
@@ -168,7 +169,8 @@ fn proxy(f: &Facts) -> File {
     pretty(&format!("{ETC}/kube-proxy.json"), &config)
 }
 
-/// `isDefaultGateway` together with the route would make every ADD fail.
+/// The pod network of this node. It uses `isGateway` with an explicit default
+/// route, because `isDefaultGateway` with that route would make every ADD fail.
 fn cni(f: &Facts) -> File {
     let config = json!({
         "cniVersion": "1.0.0",
@@ -202,14 +204,13 @@ fn resolv(f: &Facts) -> File {
     file(RESOLV, lines)
 }
 
-/// The configuration of containerd depends only on the image, not on the
-/// cluster.
+/// The files of containerd, which depend only on the image, not on the cluster.
 ///
 /// A privileged container is not given all devices: the device rules of the
 /// node do not permit that, and the kernel would refuse the container. The base
-/// specification is that of containerd (`ctr oci spec`) without its limit of open
-/// files, which containerd does not apply to pods either, and with one rule more,
-/// for `/dev/fuse`.
+/// specification is that of containerd (`ctr oci spec`) with an additional device
+/// rule for `/dev/fuse`, and without the limit of open files, because containerd
+/// does not apply that limit to pods either.
 pub(crate) fn containerd(pause: &str) -> [File; 2] {
     let pause = full_name(pause);
     let config = file(

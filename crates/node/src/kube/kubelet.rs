@@ -35,27 +35,26 @@ impl Node<'_> {
         let uid = reporter
             .run("node", self.node_ready(facts, api, since))
             .await?;
-        // Started late, as it would be if it were a pod: its start would
-        // compete with the kubelet for CPU, and no pod runs before.
+        // kube-proxy is started only now, because its start would compete with
+        // the kubelet for CPU, and no pod needs services before.
         if let Ok(proxy) = Api::new(&facts.api, Path::new(PKI), "kube-proxy") {
             proxy.wait_until_allowed("/api/v1/services?limit=1").await;
         }
         self.begin(facts, Component::Proxy);
-        // No pod needs them before a node can run it.
+        // The images are needed only now, because no pod can run before.
         self.wait_for(&self.images).await;
         let services = self
             .supervisor
             .answers(Component::Proxy, local(10256), PROXY_TIMEOUT);
         if let Err(e) = services.await {
-            // The node is a member of the cluster even without the service
-            // proxy.
+            // The node is ready even if kube-proxy does not answer.
             reporter.step("kube-proxy", nodewire::StepStatus::Retrying, plain(&e));
         }
         Ok(uid)
     }
 
-    /// Ready in this boot, because the status of an earlier boot is still
-    /// stored.
+    /// Waits for a Ready status that was reported after `since`, because the API
+    /// still has the status of an earlier boot.
     async fn node_ready(&self, facts: &Facts, api: &Api, since: &str) -> Result<String> {
         let path = format!(
             "/api/v1/nodes?watch=true&timeoutSeconds=60&fieldSelector={}",
@@ -63,7 +62,8 @@ impl Node<'_> {
         );
         // The reason that the cluster reports.
         let why = Mutex::new(String::from("it has not registered"));
-        let note = |words: String| *why.lock().unwrap_or_else(PoisonError::into_inner) = words;
+        let set_reason =
+            |reason: String| *why.lock().unwrap_or_else(PoisonError::into_inner) = reason;
         let watch = async {
             let mut backoff = Backoff::new(50, 1_000);
             loop {
@@ -72,14 +72,14 @@ impl Node<'_> {
                         if drain::is_ready(node) && last_ready_heartbeat(node).as_str() >= since {
                             return Some(text(&node["metadata"]["uid"]));
                         }
-                        note(unready(node));
+                        set_reason(unready_reason(node));
                         None
                     })
                     .await;
                 match seen {
                     Ok(Some(uid)) => return uid,
                     Ok(None) => {}
-                    Err(e) => note(plain(&e)),
+                    Err(e) => set_reason(plain(&e)),
                 }
                 backoff.pause().await;
             }
@@ -116,7 +116,7 @@ fn last_ready_heartbeat(node: &Value) -> String {
 }
 
 /// Why a node is not Ready, as reported by its kubelet.
-fn unready(node: &Value) -> String {
+fn unready_reason(node: &Value) -> String {
     ready_condition(node)
         .map(|c| format!("{}: {}", text(&c["reason"]), text(&c["message"])))
         .unwrap_or_else(|| "it has no condition Ready".into())

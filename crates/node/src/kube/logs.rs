@@ -33,7 +33,8 @@ impl LogFile {
         }
     }
 
-    /// A log write error is ignored.
+    /// Appends a line. An error is ignored, because the log must not stop a
+    /// component.
     pub(crate) fn write(&self, line: &str) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.as_ref().is_some_and(|(_, size)| *size > MAX_LOG) {
@@ -72,12 +73,13 @@ impl EventLog {
     }
 }
 
-/// Maximum size, bytes; the server keeps 4096 of the log of a step.
-const WORDS: usize = 3 * 1024;
+/// Length of the quoted output in bytes; the server keeps 4096 bytes of the log
+/// of a step.
+const MAX_TEXT: usize = 3 * 1024;
 
 /// The last lines that fit into a report together with the description.
 pub(super) fn last(words: &str) -> String {
-    let mut remaining = WORDS;
+    let mut remaining = MAX_TEXT;
     let mut lines: Vec<&str> = words
         .lines()
         .rev()
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn whole_lines_are_kept_from_the_end() {
-        let long = "x".repeat(WORDS - 10);
+        let long = "x".repeat(MAX_TEXT - 10);
         let kept = format!("{long}\nlast");
         assert_eq!(last(&format!("first\n{kept}")), kept);
         assert_eq!((last("a\nb").as_str(), last("").as_str()), ("a\nb", ""));

@@ -7,8 +7,9 @@ use std::path::Path;
 use kernel::{Error, Result, ids};
 use rustix::mount::mount_bind;
 
-/// Settings that the kubelet requires and would otherwise write to the host: it
-/// reads them from a bind-mounted file instead.
+/// Settings that the kubelet requires and would otherwise write to the host. A
+/// file with the required value is mounted over each of them, so that the kubelet
+/// has nothing to write.
 const SYSCTLS: [(&str, &str); 3] = [
     ("vm/overcommit_memory", "1"),
     ("kernel/panic", "10"),
@@ -16,7 +17,7 @@ const SYSCTLS: [(&str, &str); 3] = [
 ];
 const RUNTIME_DIR: &str = "/run/jeroboam";
 
-/// Repeatable.
+/// Prepares the container; a repetition changes nothing.
 ///
 /// # Errors
 /// Internal, naming the failed step.
@@ -29,13 +30,13 @@ pub(crate) fn prepare(home: &Path) -> Result<()> {
     ] {
         fs::create_dir_all(dir).map_err(|e| Error::internal(format!("{dir}: {e}")))?;
     }
-    // Sockets and state files of processes of an earlier run of this container,
-    // whose process ids are reused.
+    // It contains sockets and state files of an earlier run of this container,
+    // with process ids that other processes may have now.
     let _ = fs::remove_dir_all("/run/containerd");
     for (knob, value) in SYSCTLS {
         let target = format!("/proc/sys/{knob}");
-        let there = fs::read_to_string(&target).unwrap_or_default();
-        if there.trim() != value {
+        let current = fs::read_to_string(&target).unwrap_or_default();
+        if current.trim() != value {
             bind_mount_file(&target, &format!("{value}\n"))?;
         }
     }
@@ -92,7 +93,7 @@ pub(crate) fn memory() -> Option<(u64, u64)> {
     .find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())?;
     let info = fs::read_to_string("/proc/meminfo").ok()?;
     let total = total(&info)?;
-    // Version 1 reports a huge number if there is no limit.
+    // Version 1 of cgroups reports a huge number if there is no limit.
     (limit < total).then_some((limit, total))
 }
 

@@ -7,14 +7,14 @@ use super::node::Node;
 use super::plan::Member;
 
 impl Node<'_> {
-    /// Waits until this many masters have registered and `more` holds.
+    /// Waits until `wanted` masters have registered and `condition` holds.
     pub(super) async fn all_masters(
         &self,
         wanted: u32,
-        more: fn(&Peers) -> bool,
+        condition: fn(&Peers) -> bool,
     ) -> Result<Vec<Member>> {
         let mut peers = self.peers.subscribe();
-        let enough = |p: &Peers| masters(p).len() >= wanted as usize && more(p);
+        let enough = |p: &Peers| masters(p).len() >= wanted as usize && condition(p);
         let known = peers
             .wait_for(|p| p.as_ref().is_some_and(enough))
             .await

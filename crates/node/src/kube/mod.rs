@@ -7,8 +7,8 @@
 //!                          (workers) └─ api ───────────────┤                            │
 //!                                                          └─ roles ── controllers, addons
 //! ```
-//! Each part waits only for its dependencies. The plan of the server is stored:
-//! a node that was a member boots without the server.
+//! Each part waits only for its dependencies. The plan of the server is stored,
+//! so that a node that was ready once boots without the server.
 
 pub(crate) mod addons;
 pub(crate) mod api;
@@ -57,7 +57,7 @@ use crate::report::log_line;
 use crate::seed::write_private;
 
 const LOGS: &str = "/var/log/jeroboam";
-/// More than the sum of the times of the components.
+/// The sum of the time limits of the components.
 const STOP_LIMIT: Duration = Duration::from_millis(7_800);
 
 /// The stored answers of the server, for boots without it. Contains the service
@@ -106,7 +106,7 @@ pub(crate) async fn run_node(
     };
     halt.send_replace(true);
     if timeout(STOP_LIMIT, runner).await.is_err() {
-        log_line("components are left to the kernel");
+        log_line("some components did not stop in time; the kernel ends them");
     }
     outcome
 }
@@ -119,7 +119,7 @@ impl Node<'_> {
         let greet = async {
             let welcome = hello.clone().await?;
             if let Some(plan) = &welcome.kubernetes {
-                self.addons.ask(&plan.options);
+                self.addons.set_options(&plan.options);
             }
             self.keep(&welcome).await
         };
@@ -139,7 +139,7 @@ impl Node<'_> {
                 };
                 // Boxed, because the stack would hold several copies of the
                 // value under construction.
-                self.member(&welcome, &image, own).boxed_local().await
+                self.run_role(&welcome, &image, own).boxed_local().await
             };
             tokio::try_join!(cluster, self.runtime()).map(|(never, ())| never)
         };
@@ -153,7 +153,7 @@ impl Node<'_> {
     /// Follows the peers that the server sends, and stores them.
     async fn keep(&self, welcome: &Welcome) -> Result<Never> {
         let path = self.boot.home.join("kubernetes.json");
-        let remember = async {
+        let store = async {
             let mut peers = self.peers.subscribe();
             loop {
                 let kept = SavedState {
@@ -170,11 +170,11 @@ impl Node<'_> {
             network::follow(&self.boot.channel, &self.peers).await;
             Err(Error::internal("following the peers ended"))
         };
-        tokio::try_join!(remember, follow).map(|(never, _): (Never, Never)| never)
+        tokio::try_join!(store, follow).map(|(never, _): (Never, Never)| never)
     }
 
-    /// From the welcome to a ready member and its duties.
-    async fn member(&self, welcome: &Welcome, image: &Image, own: IpAddr) -> Result<Never> {
+    /// Runs a master or worker, from the welcome to its duties when it is ready.
+    async fn run_role(&self, welcome: &Welcome, image: &Image, own: IpAddr) -> Result<Never> {
         let boot = self.boot;
         let facts = self.facts(welcome, image, own)?;
         let facts = self.with_members(facts).await?;
@@ -207,7 +207,6 @@ impl Node<'_> {
                 }
             }
         };
-        // A copy, because the state is changed on the way.
         let renewal = self.renew(&facts);
         tokio::try_join!(
             life.boxed_local(),

@@ -1,5 +1,5 @@
-//! The pod network: the rules for traffic leaving the pod range, and the peers
-//! that routes and files follow.
+//! The pod network: the firewall rules for traffic that leaves the pod range, and
+//! the list of peers, from which the routes are set.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,11 +12,12 @@ use tokio::time::sleep;
 
 use crate::channel::Channel;
 
-/// Delay that collects changes of peers: each change updates routes and files.
-const TOGETHER: Duration = Duration::from_millis(150);
+/// Delay in which changes of the peers are collected, because each of them updates
+/// routes and a file.
+const BATCH_DELAY: Duration = Duration::from_millis(150);
 
 /// Enables forwarding, and masquerades traffic of pods to destinations beyond
-/// the pod range. Repeatable.
+/// the pod range. A repetition changes nothing.
 ///
 /// # Errors
 /// Internal, with the output of the program.
@@ -39,7 +40,7 @@ pub(crate) async fn rules(plan: &KubePlan) -> Result<()> {
     Ok(())
 }
 
-/// Follows the peers of the server into `known`, until dropped.
+/// Copies the peers that the server sends to `known`, until dropped.
 pub(crate) async fn follow(channel: &Channel, known: &watch::Sender<Option<Peers>>) {
     let mut updates = channel.peers();
     loop {
@@ -50,8 +51,8 @@ pub(crate) async fn follow(channel: &Channel, known: &watch::Sender<Option<Peers
         if updates.changed().await.is_err() {
             return;
         }
-        // Nodes join together, so that several changes are applied at once.
-        sleep(TOGETHER).await;
+        // Nodes often join at the same time, so several changes are applied at once.
+        sleep(BATCH_DELAY).await;
     }
 }
 

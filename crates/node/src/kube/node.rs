@@ -18,15 +18,18 @@ pub(super) struct Node<'a> {
     pub(super) boot: &'a Boot,
     pub(super) supervisor: Supervisor,
     pub(super) peers: watch::Sender<Option<Peers>>,
+    /// The welcome that an earlier boot has stored.
     pub(super) kept: Option<Welcome>,
-    /// Whether containerd answers, and whether it has our images.
+    /// Whether containerd answers.
     pub(super) containerd: watch::Sender<bool>,
+    /// Whether containerd has the images of the node.
     pub(super) images: watch::Sender<bool>,
     pub(super) addons: AddonInstaller,
 }
 
 impl Node<'_> {
-    /// Waits until a flag is set; for ever if its part has failed.
+    /// Waits until a flag is set. This never returns if the part that sets the
+    /// flag has failed.
     pub(super) async fn wait_for(&self, flag: &watch::Sender<bool>) {
         // `self` holds the sender, so the channel cannot close.
         let _ = flag.subscribe().wait_for(|up| *up).await;

@@ -15,7 +15,7 @@ use super::node::Node;
 use super::plan::{Facts, Image, PKI};
 use crate::retry::Backoff;
 
-/// How long a worker delays its kubelet if the API does not answer.
+/// Time that a worker waits for the API before it starts its kubelet.
 const API_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Node<'_> {
@@ -39,15 +39,16 @@ impl Node<'_> {
         })
     }
 
-    /// Several masters need each other's addresses before etcd starts, and the
-    /// address of the balancer before they request certificates, because it is
-    /// a name of their API servers.
+    /// Adds the members of etcd, if there are several masters. They need each
+    /// other's addresses before etcd starts, and the address of the balancer
+    /// before they request certificates, because the certificates of their API
+    /// servers contain it.
     pub(super) async fn with_members(&self, mut facts: Facts) -> Result<Facts> {
         if facts.is_master() && facts.several_masters() {
             let wanted = facts.plan.masters;
             let known = self.all_masters(wanted, |p| p.api.is_some());
             facts.members = self.boot.reporter.run("peers", known).await?;
-            // Other masters may be lost as well and not be members yet.
+            // A master that was also lost may not be a member of etcd yet.
             let join = &facts.plan.etcd_join;
             if !join.is_empty() {
                 facts.members.retain(|m| join.contains(&m.name));
@@ -56,7 +57,8 @@ impl Node<'_> {
         Ok(facts)
     }
 
-    /// Waits for the address of the API and, within limits, for its answer.
+    /// Waits for the address of the API and, for at most `API_TIMEOUT`, for its
+    /// answer.
     pub(super) async fn with_api(&self, mut facts: Facts) -> Result<Facts> {
         let step = |status, log: &str| self.boot.reporter.step("api", status, log);
         step(StepStatus::Start, "");

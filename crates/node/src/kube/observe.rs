@@ -1,6 +1,6 @@
-//! Observations of this master: a watch of the Node objects triggers, and a
-//! fresh list is reported. The same loop sets node metadata that kubelets may
-//! not set themselves.
+//! Observations of this master. Watches of the nodes and add-ons trigger a new
+//! listing, which is reported. The same loop sets metadata of nodes that their
+//! kubelets may not set.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ use crate::report::{fit, log_line, plain};
 
 /// Interval of API health checks.
 const TICK: Duration = Duration::from_secs(2);
-/// Number of checks without an event of the watch after which everything is
-/// read again.
-const QUIET: u32 = 5;
+/// Number of health checks without an event after which everything is listed
+/// again.
+const CHECKS_PER_LISTING: u32 = 5;
 /// Interval of repeating an unchanged report, because the server may have lost
 /// it or consider it stale.
-const AGAIN: Duration = Duration::from_secs(60);
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 const WORKER: &str = "node-role.kubernetes.io/worker";
 
@@ -40,29 +40,30 @@ pub(crate) async fn observe(
     installer: &AddonInstaller,
 ) {
     let changed = Notify::new();
-    let news = async {
+    let peer_changes = async {
         let mut peers = peers.clone();
         while peers.changed().await.is_ok() {
             changed.notify_one();
         }
         std::future::pending::<()>().await;
     };
-    let (deployments, daemons) = (ours("deployments"), ours("daemonsets"));
+    let (deployments, daemons) = (our_workloads("deployments"), our_workloads("daemonsets"));
     tokio::join!(
-        wake(api, "/api/v1/nodes?", &changed),
-        wake(api, &deployments, &changed),
-        wake(api, &daemons, &changed),
-        news,
+        watch_changes(api, "/api/v1/nodes?", &changed),
+        watch_changes(api, &deployments, &changed),
+        watch_changes(api, &daemons, &changed),
+        peer_changes,
         report_changes(api, channel, facts, peers, installer, &changed).boxed_local()
     );
 }
 
-/// A list of the workloads of add-ons.
-fn ours(plural: &str) -> String {
+/// The path that lists our workloads of one kind.
+fn our_workloads(plural: &str) -> String {
     format!("/apis/apps/v1/{plural}?{}&", addons::SELECTOR)
 }
 
-async fn wake(api: &Api, list: &str, changed: &Notify) {
+/// Notifies `changed` at each event of a watch, and when the watch ends.
+async fn watch_changes(api: &Api, list: &str, changed: &Notify) {
     let path = format!("{list}watch=true&timeoutSeconds=300");
     loop {
         let _ = api
@@ -95,13 +96,13 @@ async fn report_changes(
     let mut quiet = 0;
     loop {
         let known = peers.borrow().clone();
-        let looked = async {
-            if quiet % QUIET == 0 {
-                look(api, facts, known.as_ref(), installer, &mut last).await?;
+        let checked = async {
+            if quiet % CHECKS_PER_LISTING == 0 {
+                list(api, facts, known.as_ref(), installer, &mut last).await?;
             }
             health(api).await
         };
-        last.problem = match looked.await {
+        last.problem = match checked.await {
             Ok(problem) => problem,
             Err(e) => {
                 quiet = 0;
@@ -109,8 +110,10 @@ async fn report_changes(
             }
         };
         fit(&mut last);
-        let news = |(said, at): &(Observed, Instant)| *said != last || at.elapsed() > AGAIN;
-        if last_reported.as_ref().is_none_or(news) {
+        let is_due = |(reported, at): &(Observed, Instant)| {
+            *reported != last || at.elapsed() > REPEAT_INTERVAL
+        };
+        if last_reported.as_ref().is_none_or(is_due) {
             match channel.post::<Value>("observed", &last).await {
                 Ok(_) => last_reported = Some((last.clone(), Instant::now())),
                 Err(e) => {
@@ -127,8 +130,8 @@ async fn report_changes(
     }
 }
 
-/// Updates `seen`.
-async fn look(
+/// Lists nodes and add-ons into `seen`, and sets missing metadata of nodes.
+async fn list(
     api: &Api,
     facts: &Facts,
     peers: Option<&Peers>,
@@ -209,9 +212,9 @@ fn role_of(name: &str, peers: Option<&Peers>) -> Option<Role> {
     Some(peer.role)
 }
 
-/// The metadata that a node still lacks: the label of its role, on this node
-/// the labels of the plan that its kubelet may not set, and its pod range,
-/// which can be set only once.
+/// The metadata that a node still lacks: the label of its role, its pod range,
+/// which can be set only once, and, if it is the node of this agent, the labels
+/// of the plan that its kubelet may not set.
 fn missing_node_metadata(
     node: &Value,
     facts: &Facts,
@@ -219,10 +222,10 @@ fn missing_node_metadata(
 ) -> Option<(String, Value)> {
     let name = text(&node["metadata"]["name"]);
     let peer = peers?.nodes.iter().find(|p| p.node == name)?;
-    let there = &node["metadata"]["labels"];
+    let existing = &node["metadata"]["labels"];
     let mut labels = Map::new();
     let mut want = |key: &str, value: &str| {
-        if there.get(key).and_then(Value::as_str) != Some(value) {
+        if existing.get(key).and_then(Value::as_str) != Some(value) {
             labels.insert(key.to_owned(), json!(value));
         }
     };

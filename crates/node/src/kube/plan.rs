@@ -16,7 +16,7 @@ pub(crate) use paths::{CONTAINERD_SOCKET, ETC, ETCD_DATA, PKI};
 
 impl Facts {
     /// The arguments of a component, in the order of its table, followed by the
-    /// flags of the user: the last of two equal flags counts.
+    /// flags of the user, because a component uses the last of two equal flags.
     pub(crate) fn arguments(&self, component: Component) -> Vec<String> {
         let label = match component {
             Component::Apiserver => "kubeapi_options",
@@ -26,7 +26,7 @@ impl Facts {
             Component::Proxy => "kubeproxy_options",
             Component::Containerd | Component::Etcd | Component::Haproxy => "",
         };
-        let theirs = self.plan.options.get(label).map_or("", String::as_str);
+        let user_flags = self.plan.options.get(label).map_or("", String::as_str);
         tables::of(component)
             .iter()
             .filter(|flag| flag.releases.contains(&self.minor))
@@ -34,12 +34,12 @@ impl Facts {
                 let value = (flag.value)(self)?;
                 Some(format!("--{}={value}", flag.name))
             })
-            .chain(theirs.split_whitespace().map(str::to_owned))
+            .chain(user_flags.split_whitespace().map(str::to_owned))
             .collect()
     }
 }
 
-/// containerd starts before the cluster is known.
+/// The arguments of containerd, which starts before the cluster is known.
 pub(crate) fn arguments_of_containerd() -> Vec<String> {
     ["--config=/etc/containerd/config.toml", "--log-level=warn"]
         .map(str::to_owned)

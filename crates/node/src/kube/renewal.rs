@@ -1,12 +1,11 @@
-//! Renews certificates of a Kubernetes node in time: the same key is certified
-//! again in the current session. A file is replaced atomically, so key and
-//! certificate always match.
+//! Renews certificates of a Kubernetes node in time. The key stays the same, so
+//! key and certificate always match, and a file is replaced atomically.
 //!
-//! Readers of the files (source of 1.36 and etcd 3.7): API server, etcd and the
-//! kubelet use a new file for new connections; clients with a kubeconfig, and
-//! the API server as a client of kubelets, check their files every five minutes
-//! and drop connections made with old ones. Only components that would notice
-//! too late are restarted.
+//! According to the sources of Kubernetes 1.36 and etcd 3.7, the API server, etcd
+//! and the kubelet use a new certificate for new connections. Clients with a
+//! kubeconfig, and the API server as a client of kubelets, check their files every
+//! five minutes and close connections that use an old certificate. Only components
+//! that would use an old certificate for too long are restarted.
 //!
 //! The server renews a CA for the same key when a third of its life is left, and
 //! sends it with the next certificate. Most components read the file of a CA
@@ -30,15 +29,16 @@ use crate::report::{log_line, plain};
 use crate::retry::Backoff;
 use crate::term::{Term, sleep_duration};
 
-/// client-go looks at its files every five minutes.
-const NOTICED: Duration = Duration::from_secs(6 * 60);
+/// Time after which clients certainly use a new file: client-go checks its files
+/// every five minutes.
+const RELOAD_TIME: Duration = Duration::from_secs(6 * 60);
 /// The first release whose kubelet reloads its serving certificate.
 const KUBELET_RELOADS: Minor = 31;
 /// Certificates that become due within this time are renewed together.
-const TOGETHER: i64 = 1_000_000;
+const BATCH_MICROS: i64 = 1_000_000;
 
-/// Within this time after a new certificate of a CA its readers are restarted,
-/// and within a hundredth of the life of certificates.
+/// Maximum delay between a new certificate of a CA and the restart of its readers.
+/// The delay is also at most a hundredth of the lifetime of certificates.
 const SPREAD: Duration = Duration::from_secs(600);
 
 /// The components that read the file of a CA when they start.
@@ -58,10 +58,10 @@ fn ca_readers(role: Role) -> &'static [Component] {
     }
 }
 
-/// The component that would use the old certificate for too long, given its
-/// remaining lifetime.
-fn restarts(purpose: Purpose, minor: Minor, left: Duration) -> Option<Component> {
-    let late = left < NOTICED;
+/// The component that must be restarted, because it would use the old certificate
+/// for too long; `left` is the remaining lifetime of that certificate.
+fn component_to_restart(purpose: Purpose, minor: Minor, left: Duration) -> Option<Component> {
+    let late = left < RELOAD_TIME;
     match purpose {
         Purpose::Kubelet if late || minor < KUBELET_RELOADS => Some(Component::Kubelet),
         Purpose::KubeProxy if late => Some(Component::Proxy),
@@ -87,7 +87,7 @@ impl Node<'_> {
             for wanted in certificates::wanted(facts.role) {
                 let term = Term::of(&file(wanted.1));
                 let at = term.map_or(now, |t| t.due(early));
-                if at <= now + TOGETHER {
+                if at <= now + BATCH_MICROS {
                     due.push((wanted, term.map_or(Duration::ZERO, |t| t.left(now))));
                 } else {
                     next = next.min(at);
@@ -103,7 +103,7 @@ impl Node<'_> {
             for (wanted, left) in due {
                 match certificates::renew(&self.boot.channel, &facts.node, wanted).await {
                     Ok(is_ca_new) => {
-                        stale.extend(restarts(wanted.0, facts.minor, left));
+                        stale.extend(component_to_restart(wanted.0, facts.minor, left));
                         if is_ca_new {
                             let life = Term::of(&file(wanted.1)).map(|t| t.left(now));
                             spread = Some(SPREAD.min(life.unwrap_or_default() / 100));
@@ -121,8 +121,8 @@ impl Node<'_> {
                 self.supervisor.restart(*component);
             }
             match failed {
-                // Refusals are retried too: a server may have been restored and
-                // repaired.
+                // A refusal is retried, too: a server whose database was restored
+                // may refuse until it is repaired.
                 Some(why) => {
                     log_line(format_args!("a certificate is not renewed yet: {why}"));
                     backoff.pause().await;
@@ -159,7 +159,11 @@ mod tests {
             (Purpose::Apiserver, 20, soon, None),
             (Purpose::Etcd, 20, soon, None),
         ] {
-            assert_eq!(restarts(purpose, minor, left), component, "{purpose:?}");
+            assert_eq!(
+                component_to_restart(purpose, minor, left),
+                component,
+                "{purpose:?}"
+            );
         }
     }
 }

@@ -19,15 +19,15 @@ use tokio::time::sleep;
 use crate::http::run_with_connection;
 use crate::report::{log_line, plain};
 
-/// Identifies our routes.
+/// The protocol number that identifies our routes.
 const PROTOCOL: RouteProtocol = RouteProtocol::Other(77);
 
-/// A range: its address and the length of its prefix. Pod ranges are IPv4.
+/// A pod range: its IPv4 address and the length of its prefix.
 type Range = (Ipv4Addr, u8);
 /// The gateways of ranges.
 type Routes = BTreeMap<Range, Ipv4Addr>;
 
-/// Keeps the routes as in `known`, until dropped.
+/// Sets the routes to the nodes in `known` at each change, until dropped.
 pub(super) async fn keep(node: &str, mut known: watch::Receiver<Option<Peers>>) {
     loop {
         let peers = known.borrow_and_update().clone();
@@ -56,7 +56,9 @@ fn wanted(node: &str, peers: &Peers) -> Routes {
             let found = route(&p.pod_cidr, &p.address);
             if found.is_none() {
                 let (cidr, via) = (&p.pod_cidr, &p.address);
-                log_line(format_args!("routes: {cidr} via {via} is no route"));
+                log_line(format_args!(
+                    "routes: {cidr} via {via} is not a valid route"
+                ));
             }
             found
         })
@@ -97,9 +99,11 @@ fn changes(present: &Routes, wanted: &Routes) -> Vec<Change> {
         .collect()
 }
 
+/// Changes our routes to `wanted`.
+///
 /// # Errors
-/// Internal: the kernel refused a change; the others were made, because the
-/// address that one node reports must not cut off the others.
+/// Internal: the kernel refused a change. All other changes are made, because a
+/// wrong address of one node must not cut off the others.
 async fn set(wanted: &Routes) -> Result<()> {
     let (connection, handle, _) =
         rtnetlink::new_connection().map_err(|e| Error::internal(format!("netlink: {e}")))?;
@@ -147,7 +151,7 @@ async fn present(handle: &Handle) -> Result<Routes> {
     Ok(all.iter().filter_map(read).collect())
 }
 
-/// `None`: not one of ours.
+/// Reads a route; `None` if it is not one of ours.
 fn read(route: &RouteMessage) -> Option<(Range, Ipv4Addr)> {
     let header = &route.header;
     if header.protocol != PROTOCOL || header.table != RouteHeader::RT_TABLE_MAIN {

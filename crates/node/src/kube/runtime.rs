@@ -25,7 +25,7 @@ impl Node<'_> {
                     .map_err(|e| Error::invalid("image", format!("{IMAGE_FACTS}: {e}")))?;
                 let image = Image::parse(&text)?;
                 write_all(&files::containerd(&image.images.pause))?;
-                store::install_store(Path::new(store::BROUGHT), Path::new(store::DATA)).await?;
+                store::install_store(Path::new(store::IMAGE_STORE), Path::new(store::DATA)).await?;
                 supervisor.start(Component::Containerd, plan::arguments_of_containerd());
                 Ok(image)
             })
@@ -56,7 +56,7 @@ impl Node<'_> {
         let marks = Path::new("/var/lib/containerd/.jeroboam-loaded");
         reporter
             .run("images", async {
-                images::each(Path::new(images::ARCHIVES), marks, import).await
+                images::import_each(Path::new(images::ARCHIVES), marks, import).await
             })
             .await?;
         self.images.send_replace(true);

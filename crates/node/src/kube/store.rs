@@ -1,9 +1,9 @@
 //! The node image contains a containerd store that was filled when the image
-//! was built, so that images need not be unpacked on every node, which took
-//! more than a second of CPU time per node.
+//! was built. Otherwise each node would have to unpack its images, which takes
+//! more than a second of CPU time.
 //!
 //! The databases of the store are copied to the volume of the node; blobs and
-//! layers are links into the read-only image. If the kernel refuses a third
+//! layers are links into the read-only image. If the kernel refuses another
 //! overlay on top of those of the engine, layers are copied instead.
 
 use std::fs;
@@ -17,7 +17,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use super::network;
 
 /// Path of the store in the image; its file `id` identifies the contents.
-pub(super) const BROUGHT: &str = "/usr/share/jeroboam/containerd";
+pub(super) const IMAGE_STORE: &str = "/usr/share/jeroboam/containerd";
 /// The root of containerd, a volume.
 pub(super) const DATA: &str = "/var/lib/containerd";
 
@@ -25,45 +25,47 @@ const META: &str = "io.containerd.metadata.v1.bolt/meta.db";
 const BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
 const INGEST: &str = "io.containerd.content.v1.content/ingest";
 const OVERLAYS: &str = "io.containerd.snapshotter.v1.overlayfs";
-/// Written last; identifies the store that filled `data`.
+/// File with the id of the store from which `data` was filled; written last.
 const MARK: &str = ".jeroboam-store";
 
-/// Fills an empty `data` from the image, and keeps one that was filled before.
-/// The store of another image is deleted as a whole, because its links are
-/// broken and its containers ended with their node. Does nothing if the image
-/// has no store. Must finish before containerd starts.
+/// Fills `data` from the store of the image, unless it was filled from this store
+/// before. Contents from another image are deleted first, because their links are
+/// broken and their containers ended with their node. Does nothing if the image
+/// has no store. This must finish before containerd starts.
 ///
 /// # Errors
 /// Internal, naming the path.
-pub(super) async fn install_store(brought: &Path, data: &Path) -> Result<()> {
-    let id = match fs::read_to_string(brought.join("id")) {
+pub(super) async fn install_store(image_store: &Path, data: &Path) -> Result<()> {
+    let id = match fs::read_to_string(image_store.join("id")) {
         Ok(id) => id,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(failed(&brought.join("id"), &e)),
+        Err(e) => return Err(failed(&image_store.join("id"), &e)),
     };
     let mark = data.join(MARK);
-    if fs::read_to_string(&mark).is_ok_and(|held| held == id) {
+    if fs::read_to_string(&mark).is_ok_and(|known| known == id) {
         return Ok(());
     }
     empty(data)?;
     for dir in [BLOBS, INGEST] {
         make(&data.join(dir))?;
     }
-    for blob in entries(&brought.join(BLOBS))? {
+    for blob in entries(&image_store.join(BLOBS))? {
         link(&blob, &data.join(BLOBS))?;
     }
-    layers(brought, data).await?;
+    layers(image_store, data).await?;
     for file in [META, &format!("{OVERLAYS}/metadata.db")] {
         let to = data.join(file);
         to.parent().map_or(Ok(()), make)?;
-        fs::copy(brought.join(file), &to).map_err(|e| failed(&to, &e))?;
+        fs::copy(image_store.join(file), &to).map_err(|e| failed(&to, &e))?;
     }
     fs::write(&mark, id).map_err(|e| failed(&mark, &e))
 }
 
-async fn layers(brought: &Path, data: &Path) -> Result<()> {
-    let all = entries(&brought.join(OVERLAYS).join("snapshots"))?;
-    let linked = all.first().is_none_or(|one| stacks(&one.join("fs"), data));
+async fn layers(image_store: &Path, data: &Path) -> Result<()> {
+    let all = entries(&image_store.join(OVERLAYS).join("snapshots"))?;
+    let linked = all
+        .first()
+        .is_none_or(|layer| can_be_lower(&layer.join("fs"), data));
     for layer in all {
         let name = layer.file_name().unwrap_or_default();
         let own = data.join(OVERLAYS).join("snapshots").join(name);
@@ -85,10 +87,10 @@ async fn layers(brought: &Path, data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the overlay of a container can have `lower` as a lower directory.
-/// The kernel stacks two overlays; on an engine that is on an overlay itself,
-/// one less is available.
-fn stacks(lower: &Path, data: &Path) -> bool {
+/// Whether the overlay of a container can have `lower` as a lower directory. The
+/// kernel permits two overlays on top of each other, and an engine that is itself
+/// on an overlay has used one of them.
+fn can_be_lower(lower: &Path, data: &Path) -> bool {
     let trial = data.join(".trial");
     let dirs = ["upper", "work", "merged"].map(|name| trial.join(name));
     let mounted = dirs.iter().all(|dir| fs::create_dir_all(dir).is_ok()) && {
@@ -118,12 +120,12 @@ fn empty(data: &Path) -> Result<()> {
     make(data)?;
     for entry in entries(data)? {
         let is_dir = entry.symlink_metadata().is_ok_and(|m| m.is_dir());
-        let gone = if is_dir {
+        let removed = if is_dir {
             fs::remove_dir_all(&entry)
         } else {
             fs::remove_file(&entry)
         };
-        gone.map_err(|e| failed(&entry, &e))?;
+        removed.map_err(|e| failed(&entry, &e))?;
     }
     Ok(())
 }
@@ -151,7 +153,7 @@ fn failed(path: &Path, e: &std::io::Error) -> Error {
 mod tests {
     use super::*;
 
-    fn brought(dir: &Path, id: &str) -> PathBuf {
+    fn image_store(dir: &Path, id: &str) -> PathBuf {
         let store = dir.join(format!("brought-{id}"));
         for (file, text) in [
             ("id", id),
@@ -174,7 +176,7 @@ mod tests {
     #[tokio::test]
     async fn an_empty_volume_has_all_images_before_containerd_starts() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, data) = (brought(dir.path(), "one"), dir.path().join("data"));
+        let (store, data) = (image_store(dir.path(), "one"), dir.path().join("data"));
         install_store(&store, &data).await.unwrap();
         assert_eq!(
             fs::read_to_string(data.join(BLOBS).join("ab12")).unwrap(),
@@ -188,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn a_second_boot_keeps_what_was_added() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, data) = (brought(dir.path(), "one"), dir.path().join("data"));
+        let (store, data) = (image_store(dir.path(), "one"), dir.path().join("data"));
         install_store(&store, &data).await.unwrap();
         fs::write(data.join(META), "grown").unwrap();
         install_store(&store, &data).await.unwrap();
@@ -199,11 +201,11 @@ mod tests {
     async fn the_store_of_another_image_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        install_store(&brought(dir.path(), "one"), &data)
+        install_store(&image_store(dir.path(), "one"), &data)
             .await
             .unwrap();
         fs::write(data.join(META), "grown").unwrap();
-        install_store(&brought(dir.path(), "two"), &data)
+        install_store(&image_store(dir.path(), "two"), &data)
             .await
             .unwrap();
         assert_eq!(fs::read_to_string(data.join(META)).unwrap(), "meta");

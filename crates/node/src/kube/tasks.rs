@@ -1,5 +1,5 @@
-//! Tasks of a master: drain, uncordon, removal. One task at a time; each may be
-//! received twice.
+//! Tasks of a master: drain, uncordon, removal, changes of etcd's members. One task
+//! runs at a time, and each must be repeatable.
 
 use std::time::Duration;
 
@@ -20,17 +20,18 @@ const DEADLINE: u32 = 120;
 
 /// Takes tasks until dropped.
 pub(crate) async fn run(api: &Api, channel: &Channel) {
-    let (sender, mut orders) = mpsc::unbounded_channel();
+    let (sender, mut tasks) = mpsc::unbounded_channel();
     let work = async {
-        while let Some(order) = orders.recv().await {
-            one(api, channel, &order).await;
+        while let Some(running) = tasks.recv().await {
+            run_task(api, channel, &running).await;
         }
     };
     tokio::join!(channel.take_tasks(sender), work);
 }
 
-async fn one(api: &Api, channel: &Channel, order: &RunningTask) {
-    let task = &order.task;
+/// Returns when the server has the result, or has cancelled the task.
+async fn run_task(api: &Api, channel: &Channel, running: &RunningTask) {
+    let task = &running.task;
     log_line(format_args!("task {}: {:?}", task.id, task.kind));
     let limit = Duration::from_secs(task.deadline.unwrap_or(DEADLINE).into());
     let until = Instant::now() + limit;
@@ -38,8 +39,8 @@ async fn one(api: &Api, channel: &Channel, order: &RunningTask) {
         let mut backoff = Backoff::new(100, 2_000);
         loop {
             match perform(api, &task.kind, until).await {
-                // The API server may be restarting; a failed drain has already
-                // used its time.
+                // The API server may be restarting. A failed drain is not
+                // repeated, because it has used the time of the task.
                 Err(e) if matches!(e.kind, Kind::Unavailable { .. }) && Instant::now() < until => {
                     backoff.pause().await;
                 }
@@ -49,7 +50,7 @@ async fn one(api: &Api, channel: &Channel, order: &RunningTask) {
     };
     tokio::select! {
         biased;
-        () = order.cancelled() => {
+        () = running.cancelled() => {
             log_line(format_args!("task {}: cancelled", task.id));
             channel.forget(&task.id);
         }
@@ -67,7 +68,7 @@ pub(crate) async fn perform(api: &Api, kind: &TaskKind, until: Instant) -> Resul
                 }
             }
             match drain::drain(api, node, until).await {
-                Err(e) if e.is_not_found() => Ok(absent(node)),
+                Err(e) if e.is_not_found() => Ok(already_removed(node)),
                 done => done,
             }
         }
@@ -85,8 +86,8 @@ pub(crate) async fn perform(api: &Api, kind: &TaskKind, until: Instant) -> Resul
             Kind::NotSupported { status: 501 },
             "this agent does not know that kind of task; rebuild the node image",
         )),
-        // Swarm tasks: Kubernetes masters keep their role, certificates are
-        // renewed by files, and there are no join tokens.
+        // Only swarms have these tasks: Kubernetes masters keep their role,
+        // certificates are renewed in their files, and there are no join tokens.
         TaskKind::Promote { .. }
         | TaskKind::Demote { .. }
         | TaskKind::ReloadCa
@@ -97,16 +98,17 @@ pub(crate) async fn perform(api: &Api, kind: &TaskKind, until: Instant) -> Resul
     }
 }
 
-/// The node was already removed, so nothing runs on it.
-fn absent(node: &str) -> String {
-    format!("{node} is not on the list")
+/// The log of a task for a node that does not exist any more, so that nothing runs
+/// on it.
+fn already_removed(node: &str) -> String {
+    format!("{node} does not exist any more")
 }
 
-/// Deletes a Node object whose server is gone, and force-deletes its pods,
-/// because no kubelet is left to stop them. The node was drained before.
+/// Deletes the Node object of a deleted server, and its pods without a grace
+/// period, because no kubelet is left to stop them. The node was drained before.
 async fn remove(api: &Api, node: &str) -> Result<String> {
     let done = match api.delete(&format!("/api/v1/nodes/{}", query(node))).await {
-        Err(e) if e.is_not_found() => absent(node),
+        Err(e) if e.is_not_found() => already_removed(node),
         other => other.map(|_| format!("removed {node}"))?,
     };
     for pod in drain::pods_on(api, node).await? {

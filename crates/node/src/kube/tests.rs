@@ -1,5 +1,5 @@
 //! The agent against fakes over the network: an API server that implements
-//! parts of Kubernetes, and a bootstrap server that signs.
+//! parts of Kubernetes, and a bootstrap server that signs certificates.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,14 +31,14 @@ use crate::channel::Channel;
 use crate::report::Reporter;
 
 /// `METHOD path`, content type, body.
-pub(crate) type Asked = (String, String, Value);
+pub(crate) type ReceivedRequest = (String, String, Value);
 /// Status, extra header, body.
-pub(crate) type Said = (u16, Option<(&'static str, &'static str)>, String);
-pub(crate) type Play = dyn Fn(&Asked) -> Said + Send + Sync;
+pub(crate) type ScriptedAnswer = (u16, Option<(&'static str, &'static str)>, String);
+pub(crate) type Script = dyn Fn(&ReceivedRequest) -> ScriptedAnswer + Send + Sync;
 
 /// Requests received by a fake, in order.
 #[derive(Clone, Default)]
-pub(crate) struct RecordedRequests(Arc<Mutex<Vec<Asked>>>);
+pub(crate) struct RecordedRequests(Arc<Mutex<Vec<ReceivedRequest>>>);
 
 impl RecordedRequests {
     pub(crate) fn lines(&self) -> Vec<String> {
@@ -47,7 +47,7 @@ impl RecordedRequests {
 
     pub(crate) fn bodies(&self, line: &str) -> Vec<Value> {
         let all = self.0.lock().unwrap();
-        let of = |a: &&Asked| a.0.starts_with(line);
+        let of = |a: &&ReceivedRequest| a.0.starts_with(line);
         all.iter().filter(of).map(|a| a.2.clone()).collect()
     }
 }
@@ -55,7 +55,7 @@ impl RecordedRequests {
 pub(crate) struct Fake {
     listener: TcpListener,
     acceptor: TlsAcceptor,
-    pub(crate) heard: RecordedRequests,
+    pub(crate) requests: RecordedRequests,
 }
 
 impl Fake {
@@ -74,7 +74,7 @@ impl Fake {
         Self {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            heard: RecordedRequests::default(),
+            requests: RecordedRequests::default(),
         }
     }
 
@@ -82,18 +82,19 @@ impl Fake {
         self.listener.local_addr().unwrap()
     }
 
-    async fn serve(self, play: Arc<Play>) {
+    async fn serve(self, script: Arc<Script>) {
         let mut all = JoinSet::new();
         loop {
             let (tcp, _) = self.listener.accept().await.unwrap();
-            let (acceptor, heard, play) = (self.acceptor.clone(), self.heard.clone(), play.clone());
+            let (acceptor, requests, script) =
+                (self.acceptor.clone(), self.requests.clone(), script.clone());
             all.spawn(async move {
                 let Ok(tls) = acceptor.accept(tcp).await else {
                     return;
                 };
                 let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
                 let answer = move |request: Request<Incoming>| {
-                    let (heard, play) = (heard.clone(), play.clone());
+                    let (requests, script) = (requests.clone(), script.clone());
                     async move {
                         let kind = request
                             .headers()
@@ -107,8 +108,8 @@ impl Fake {
                         let asked = (line, kind, body);
                         let endless = ["POST /bootstrap/v2/session", "GET /bootstrap/v2/tasks"]
                             .contains(&asked.0.as_str());
-                        let (status, header, text) = play(&asked);
-                        heard.0.lock().unwrap().push(asked);
+                        let (status, header, text) = script(&asked);
+                        requests.0.lock().unwrap().push(asked);
                         let mut answer = Response::builder().status(status);
                         if let Some((name, value)) = header {
                             answer = answer.header(name, value);
@@ -161,11 +162,11 @@ pub(crate) async fn kubernetes(dir: &Path) -> (Fake, Api) {
     (fake, api)
 }
 
-pub(crate) fn ok(body: &Value) -> Said {
+pub(crate) fn ok(body: &Value) -> ScriptedAnswer {
     (200, None, body.to_string())
 }
 
-pub(crate) fn none() -> Said {
+pub(crate) fn none() -> ScriptedAnswer {
     (404, None, json!({ "message": "not found" }).to_string())
 }
 
@@ -187,9 +188,9 @@ fn pods() -> Value {
     json!({ "items": [pod("web", "ReplicaSet"), pod("agent", "DaemonSet")] })
 }
 
-pub(crate) async fn within<T>(fake: Fake, play: Arc<Play>, work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(fake: Fake, script: Arc<Script>, work: impl Future<Output = T>) -> T {
     tokio::select! {
-        () = fake.serve(play) => panic!("the fake ended"),
+        () = fake.serve(script) => panic!("the fake ended"),
         done = timeout(Duration::from_secs(20), work) => done.unwrap(),
     }
 }
@@ -201,9 +202,9 @@ const BUDGET: &str = r#"{"message":"Cannot evict pod as it would violate the pod
 async fn a_drain_waits_for_the_budget_and_leaves_daemons() {
     let dir = tempfile::tempdir().unwrap();
     let (fake, api) = kubernetes(dir.path()).await;
-    let heard = fake.heard.clone();
+    let requests = fake.requests.clone();
     let refusals = Mutex::new(0);
-    let play = move |asked: &Asked| match asked.0.as_str() {
+    let script = move |asked: &ReceivedRequest| match asked.0.as_str() {
         "GET /api/v1/nodes/w-0" | "PATCH /api/v1/nodes/w-0" => ok(&w0()),
         "GET /api/v1/pods?fieldSelector=spec.nodeName%3Dw-0" => ok(&pods()),
         "POST /api/v1/namespaces/default/pods/web/eviction" => {
@@ -219,12 +220,12 @@ async fn a_drain_waits_for_the_budget_and_leaves_daemons() {
         other => panic!("{other}"),
     };
     let until = Instant::now() + Duration::from_secs(10);
-    let said = within(fake, Arc::new(play), drain::drain(&api, "w-0", until)).await;
+    let said = within(fake, Arc::new(script), drain::drain(&api, "w-0", until)).await;
     assert_eq!(said.unwrap(), "1 pods left w-0");
-    let evictions = heard.bodies("POST");
+    let evictions = requests.bodies("POST");
     assert_eq!(evictions.len(), 2);
     assert_eq!(evictions[0]["apiVersion"], "policy/v1");
-    let cordons = heard.bodies("PATCH");
+    let cordons = requests.bodies("PATCH");
     assert_eq!(cordons, [json!({ "spec": { "unschedulable": true } })]);
 }
 
@@ -232,30 +233,30 @@ async fn a_drain_waits_for_the_budget_and_leaves_daemons() {
 async fn a_blocking_budget_is_named_and_the_node_keeps_running() {
     let dir = tempfile::tempdir().unwrap();
     let (fake, api) = kubernetes(dir.path()).await;
-    let heard = fake.heard.clone();
-    let play = |asked: &Asked| match asked.0.as_str() {
+    let requests = fake.requests.clone();
+    let script = |asked: &ReceivedRequest| match asked.0.as_str() {
         "GET /api/v1/nodes/w-0" | "PATCH /api/v1/nodes/w-0" => ok(&w0()),
         line if line.starts_with("GET /api/v1/pods?") => ok(&pods()),
         line if line.starts_with("POST ") => (429, None, BUDGET.into()),
         other => panic!("{other}"),
     };
     let until = Instant::now() + Duration::from_secs(2);
-    let said = within(fake, Arc::new(play), drain::drain(&api, "w-0", until)).await;
+    let said = within(fake, Arc::new(script), drain::drain(&api, "w-0", until)).await;
     let e = said.unwrap_err().message;
     for word in ["w-0", "default/web", "disruption budget pdb needs 1"] {
         assert!(e.contains(word), "{e}");
     }
-    let last = heard.bodies("PATCH").pop().unwrap();
+    let last = requests.bodies("PATCH").pop().unwrap();
     assert_eq!(last, json!({ "spec": { "unschedulable": false } }));
 }
 
 #[tokio::test]
-async fn a_watch_hands_out_events_until_one_is_enough() {
+async fn a_watch_passes_events_until_a_value_is_returned() {
     let dir = tempfile::tempdir().unwrap();
     let (fake, api) = kubernetes(dir.path()).await;
     let event = |name: &str| json!({ "type": "MODIFIED", "object": { "name": name } });
     let lines = format!("{}\n{}\n", event("a"), event("b"));
-    let play = move |asked: &Asked| match asked.0.as_str() {
+    let script = move |asked: &ReceivedRequest| match asked.0.as_str() {
         "GET /forbidden" => (403, None, json!({ "message": "not you" }).to_string()),
         _ => (200, None, lines.clone()),
     };
@@ -279,7 +280,7 @@ async fn a_watch_hands_out_events_until_one_is_enough() {
             (kernel::Kind::Forbidden, "not you")
         );
     };
-    within(fake, Arc::new(play), work).await;
+    within(fake, Arc::new(script), work).await;
 }
 
 /// Answers of a server that is broken, or replaced by an administrator of the
@@ -289,7 +290,7 @@ async fn hostile_answers_are_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let (fake, api) = kubernetes(dir.path()).await;
     let endless = format!("{{\"type\":\"ADDED\",\"object\":\"{}", "x".repeat(5 << 20));
-    let play = move |asked: &Asked| match asked.0.as_str() {
+    let script = move |asked: &ReceivedRequest| match asked.0.as_str() {
         "GET /watch" => (200, None, endless.clone()),
         "POST /later" => (
             429,
@@ -309,24 +310,24 @@ async fn hostile_answers_are_bounded() {
         assert!(look.text().len() <= 8 * 1024);
         assert_eq!(look.json(), Value::Null);
     };
-    within(fake, Arc::new(play), work).await;
+    within(fake, Arc::new(script), work).await;
 }
 
 #[tokio::test]
 async fn add_ons_are_applied_as_ours_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let (fake, api) = kubernetes(dir.path()).await;
-    let heard = fake.heard.clone();
+    let requests = fake.requests.clone();
     let objects = addons::coredns(&plan::tests::facts(Role::Manager, 36).plan, "c");
-    let play = |asked: &Asked| {
+    let script = |asked: &ReceivedRequest| {
         assert_eq!(asked.1, "application/apply-patch+yaml");
         assert!(asked.0.ends_with("?fieldManager=jeroboam&force=true"));
         ok(&asked.2)
     };
-    within(fake, Arc::new(play), addons::apply(&api, &objects))
+    within(fake, Arc::new(script), addons::apply(&api, &objects))
         .await
         .unwrap();
-    let lines = heard.lines();
+    let lines = requests.lines();
     assert_eq!(lines.len(), objects.len());
     assert!(lines[5].contains("/deployments/coredns"), "{lines:?}");
 }
@@ -367,13 +368,13 @@ async fn linked<T>(channel: &Channel, work: impl Future<Output = T>) -> T {
         work.await
     };
     tokio::select! {
-        () = channel.run(false) => panic!("the session is given up"),
+        () = channel.run(false) => panic!("the session ended"),
         done = begun => done,
     }
 }
 
-/// The first frames of a server; more lines may follow.
-fn accepted(more: &[nodewire::ServerFrame]) -> Said {
+/// The first frames of a session: the welcome, followed by `more`.
+fn accepted(more: &[nodewire::ServerFrame]) -> ScriptedAnswer {
     let first = nodewire::ServerFrame::Accepted(Box::new(nodewire::Accepted {
         protocol: 2,
         software: "test".into(),
@@ -390,13 +391,13 @@ fn accepted(more: &[nodewire::ServerFrame]) -> Said {
 }
 
 #[tokio::test]
-async fn keys_survive_what_the_server_does_not() {
+async fn keys_are_kept_when_a_request_fails() {
     let dir = tempfile::tempdir().unwrap();
     let (fake, channel) = server().await;
-    let heard = fake.heard.clone();
+    let requests = fake.requests.clone();
     let ca = Ca::generate("c").unwrap();
     let calls = Mutex::new(0);
-    let play = move |asked: &Asked| {
+    let script = move |asked: &ReceivedRequest| {
         if asked.0.ends_with("/session") {
             return accepted(&[]);
         }
@@ -415,22 +416,23 @@ async fn keys_survive_what_the_server_does_not() {
     let work = async {
         obtain().await.unwrap();
         assert!(certificates::complete(dir.path(), Role::Worker));
-        let asked = heard.lines().len();
-        assert_eq!(asked, 4, "the session; one try failed, two purposes");
+        let asked = requests.lines().len();
+        assert_eq!(asked, 4, "the session, a failed request, two certificates");
         obtain().await.unwrap();
-        assert_eq!(heard.lines().len(), asked, "nothing is asked twice");
+        assert_eq!(requests.lines().len(), asked, "nothing is requested twice");
         let written = std::fs::read_to_string(dir.path().join("ca.crt")).unwrap();
         for (ca, is_new) in [(written.as_str(), false), ("an older one", true)] {
             std::fs::write(dir.path().join("ca.crt"), ca).unwrap();
             let wanted = certificates::wanted(Role::Worker)[0];
-            let renewed = certificates::one(&channel, dir.path(), "w-0", wanted).await;
+            let renewed =
+                certificates::request_and_store(&channel, dir.path(), "w-0", wanted).await;
             assert_eq!(renewed.unwrap(), is_new);
             let now = std::fs::read_to_string(dir.path().join("ca.crt")).unwrap();
             assert_eq!(now, written);
         }
     };
-    within(fake, Arc::new(play), linked(&channel, work)).await;
-    let mut purposes: Vec<String> = heard
+    within(fake, Arc::new(script), linked(&channel, work)).await;
+    let mut purposes: Vec<String> = requests
         .bodies("POST /bootstrap/v2/csr")
         .iter()
         .map(|b| b["purpose"].as_str().unwrap().to_owned())
@@ -444,7 +446,7 @@ async fn keys_survive_what_the_server_does_not() {
 #[tokio::test]
 async fn peers_are_followed_as_they_are_pushed() {
     let (fake, channel) = server().await;
-    let play = |_: &Asked| {
+    let script = |_: &ReceivedRequest| {
         accepted(&[nodewire::ServerFrame::Peers(nodewire::Peers {
             version: "7".into(),
             api: Some("10.0.0.5:6443".into()),
@@ -462,15 +464,15 @@ async fn peers_are_followed_as_they_are_pushed() {
             }
         }
     };
-    within(fake, Arc::new(play), linked(&channel, work)).await;
+    within(fake, Arc::new(script), linked(&channel, work)).await;
 }
 
 #[tokio::test]
-async fn a_removed_node_takes_its_pods_along_and_may_be_gone_already() {
+async fn the_removal_of_a_node_deletes_its_pods_and_is_repeatable() {
     let dir = tempfile::tempdir().unwrap();
     let (fake, api) = kubernetes(dir.path()).await;
-    let heard = fake.heard.clone();
-    let play = |asked: &Asked| match asked.0.as_str() {
+    let requests = fake.requests.clone();
+    let script = |asked: &ReceivedRequest| match asked.0.as_str() {
         "GET /api/v1/nodes/w-0" | "PATCH /api/v1/nodes/w-0" => {
             let mut down = w0();
             down["status"] = json!({});
@@ -491,10 +493,10 @@ async fn a_removed_node_takes_its_pods_along_and_may_be_gone_already() {
             done.unwrap()
         };
         assert_eq!(perform("remove", "w-0").await, "removed w-0");
-        assert_eq!(perform("drain", "w-1").await, "w-1 is not on the list");
+        assert_eq!(perform("drain", "w-1").await, "w-1 does not exist any more");
     };
-    within(fake, Arc::new(play), work).await;
-    let deleted: Vec<String> = heard.lines();
+    within(fake, Arc::new(script), work).await;
+    let deleted: Vec<String> = requests.lines();
     assert!(deleted.contains(&"DELETE /api/v1/nodes/w-0".into()));
     assert!(
         deleted.contains(&"DELETE /api/v1/namespaces/default/pods/web?gracePeriodSeconds=0".into())

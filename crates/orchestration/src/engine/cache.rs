@@ -1,5 +1,5 @@
-//! Stack states between runs: parsed and indexed data is reused by all runs of
-//! an action, unless another process held the lease in between.
+//! A cache of stack states: the runs of an action reuse parsed and indexed data,
+//! unless another process held the lease in between.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -12,10 +12,10 @@ use crate::StackId;
 const MAX_RESOURCES: usize = 32_768;
 
 #[derive(Default)]
-pub(super) struct Cache(Mutex<Kept>);
+pub(super) struct Cache(Mutex<CachedStates>);
 
 #[derive(Default)]
-struct Kept {
+struct CachedStates {
     states: HashMap<StackId, (u64, StackState)>,
     resources: usize,
     clock: u64,
@@ -25,29 +25,31 @@ impl Cache {
     /// Takes the state of the previous run. Its writes were fenced by the
     /// previous or the same epoch, so no other process has written since.
     pub(super) fn take(&self, id: &StackId, epoch: i64, traversal: i64) -> Option<StackState> {
-        let mut kept = self.0.lock().ok()?;
-        let (_, state) = kept.states.remove(id)?;
-        kept.resources -= state.parts.len();
+        let mut cached = self.0.lock().ok()?;
+        let (_, state) = cached.states.remove(id)?;
+        cached.resources -= state.resources.len();
         let next = state.epoch == epoch || state.epoch + 1 == epoch;
         (next && state.stack.traversal == traversal).then_some(state)
     }
 
     pub(super) fn put(&self, state: StackState) {
-        let Ok(mut kept) = self.0.lock() else { return };
-        kept.clock += 1;
-        let clock = kept.clock;
-        kept.resources += state.parts.len();
+        let Ok(mut cached) = self.0.lock() else {
+            return;
+        };
+        cached.clock += 1;
+        let clock = cached.clock;
+        cached.resources += state.resources.len();
         let id = state.stack.id.clone();
-        if let Some((_, old)) = kept.states.insert(id, (clock, state)) {
-            kept.resources -= old.parts.len();
+        if let Some((_, old)) = cached.states.insert(id, (clock, state)) {
+            cached.resources -= old.resources.len();
         }
-        while kept.resources > MAX_RESOURCES {
-            let oldest = kept.states.iter().min_by_key(|(_, (used, _))| *used);
+        while cached.resources > MAX_RESOURCES {
+            let oldest = cached.states.iter().min_by_key(|(_, (used, _))| *used);
             let Some(id) = oldest.map(|(id, _)| id.clone()) else {
                 break;
             };
-            if let Some((_, gone)) = kept.states.remove(&id) {
-                kept.resources -= gone.parts.len();
+            if let Some((_, evicted)) = cached.states.remove(&id) {
+                cached.resources -= evicted.resources.len();
             }
         }
     }

@@ -15,7 +15,8 @@ pub(super) struct Changes {
     /// Row ids of removed resources.
     pub removed: Vec<ResourceId>,
     pub events: Vec<EventRow>,
-    /// Whether reports of unhealthy resources were taken.
+    /// Whether the run has handled reports of unhealthy resources, which are then
+    /// deleted.
     pub reports_taken: bool,
 }
 

@@ -14,17 +14,17 @@ use crate::stack::ResourceRow;
 
 impl StackState {
     /// Whether a resource has to be removed.
-    fn is_to_be_removed(&self, part: &ResourceRow) -> bool {
-        if self.stack.emptying || part.to_remove || part.action == Action::Delete {
+    fn is_to_be_removed(&self, resource: &ResourceRow) -> bool {
+        if self.stack.emptying || resource.to_remove || resource.action == Action::Delete {
             return true;
         }
-        match part.parent.as_ref() {
+        match resource.parent.as_ref() {
             None => self
                 .model
                 .as_ref()
-                .is_none_or(|m| m.graph.number(&part.name).is_none()),
-            Some(group) => self.parts.get(group).is_none_or(|g| {
-                self.is_to_be_removed(g) || self.wants_member(g, &part.name) == Some(false)
+                .is_none_or(|m| m.graph.number(&resource.name).is_none()),
+            Some(group) => self.resources.get(group).is_none_or(|g| {
+                self.is_to_be_removed(g) || self.wants_member(g, &resource.name) == Some(false)
             }),
         }
     }
@@ -33,7 +33,7 @@ impl StackState {
     pub(super) fn clean(&mut self) -> bool {
         if self.removal.is_none() {
             let to_remove: BTreeSet<Slot> = self
-                .parts
+                .resources
                 .iter()
                 .filter(|(_, p)| self.is_to_be_removed(p))
                 .map(|(slot, _)| slot)
@@ -41,48 +41,49 @@ impl StackState {
             self.removal = Some(RemovalQueue::new(to_remove));
         }
         while let Some(slot) = self.removal.as_mut().and_then(RemovalQueue::pop) {
-            let Some(part) = self.parts.at(slot) else {
+            let Some(resource) = self.resources.at(slot) else {
                 continue;
             };
-            let stuck = part.action == Action::Delete && self.failed_now(part);
+            let has_failed = resource.action == Action::Delete && self.failed_now(resource);
             // It is queued again when its last user is removed.
-            if !stuck && !self.is_used(part) {
+            if !has_failed && !self.is_used(resource) {
                 self.start_removal(slot);
             }
         }
         self.removal.as_ref().is_none_or(RemovalQueue::is_complete)
     }
 
-    /// Whether an existing resource uses it, or it has members. Users of a
-    /// group also use its members.
-    fn is_used(&self, part: &ResourceRow) -> bool {
-        let required = |id: &ResourceId| self.parts.is_required(id);
-        self.parts.has_members(&part.id)
-            || required(&part.id)
-            || part.parent.as_ref().is_some_and(|group| {
+    /// Whether another existing resource requires this one, or this one is a group
+    /// that has members. A resource that requires a group also requires its
+    /// members.
+    fn is_used(&self, resource: &ResourceRow) -> bool {
+        let required = |id: &ResourceId| self.resources.is_required(id);
+        self.resources.has_members(&resource.id)
+            || required(&resource.id)
+            || resource.parent.as_ref().is_some_and(|group| {
                 required(group)
                     && self
-                        .parts
+                        .resources
                         .get(group)
                         .is_some_and(|g| self.is_to_be_removed(g))
             })
     }
 
     fn start_removal(&mut self, slot: Slot) {
-        let Some(part) = self.parts.at(slot) else {
+        let Some(resource) = self.resources.at(slot) else {
             return;
         };
-        let remote = matches!(Self::kind(part).map(|t| t.role), Some(Role::Remote(_)));
-        if !remote || part.retain || part.physical_id.is_none() {
+        let remote = matches!(Self::kind(resource).map(|t| t.role), Some(Role::Remote(_)));
+        if !remote || resource.retain || resource.physical_id.is_none() {
             self.remove(slot);
             return;
         }
-        if self.tried.contains(&slot) && part.action == Action::Delete
+        if self.tried.contains(&slot) && resource.action == Action::Delete
             || self.in_flight.contains(&slot)
         {
             return;
         }
-        if !part.is(Action::Delete, Status::InProgress) {
+        if !resource.is(Action::Delete, Status::InProgress) {
             // It may have been created or checked in this run.
             self.tried.remove(&slot);
             self.waits.remove(&slot);

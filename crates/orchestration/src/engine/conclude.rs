@@ -1,5 +1,5 @@
-//! Derives the status of a stack from the state of its resources: the only
-//! place that determines it.
+//! Derives the status of a stack from the state of its resources. No other file
+//! determines it.
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ const RESYNC_INTERVAL: Duration = Duration::from_secs(15);
 pub(super) enum RunVerdict {
     /// The action of the stack has ended.
     Over,
-    /// Nothing is left: delete the stack.
+    /// No resource is left: delete the stack.
     Gone,
-    /// The stack has a new target (rollback): start over.
+    /// The stack has a new target, because of a rollback: start another run.
     Again,
     Wait(Duration),
 }
 
 impl StackState {
-    /// Performs the steps that are ready; returns a verdict when this run has
-    /// nothing left to wait for.
+    /// Performs the steps that are ready; returns a verdict when no effect is in
+    /// progress.
     pub(super) fn decide(&mut self) -> Option<RunVerdict> {
         if self.blocked.is_some() {
             return Some(self.conclude(false, false));
@@ -39,8 +39,8 @@ impl StackState {
         // awaited.
         let done = !self.stack.emptying && !late && !failed && self.forward();
         let clean = (done || self.stack.emptying) && !late && self.clean();
-        let quiet = self.in_flight.is_empty();
-        quiet.then(|| self.conclude(done, clean))
+        let is_idle = self.in_flight.is_empty();
+        is_idle.then(|| self.conclude(done, clean))
     }
 
     /// Called when no effect is in progress and nothing else is ready. `done`:
@@ -49,7 +49,7 @@ impl StackState {
         let failed = self.first_failure();
         let cleaning = done || self.stack.emptying;
         if let Some(cause) = &failed
-            && !(cleaning && self.parts.removals_under_way())
+            && !(cleaning && self.resources.removals_under_way())
         {
             return self.fail(cause.clone(), !done);
         }
@@ -76,7 +76,7 @@ impl StackState {
 
     /// The first failure of the current action, in Heat's format.
     fn first_failure(&self) -> Option<String> {
-        let first = self.parts.first_failure(self.stack.traversal)?;
+        let first = self.resources.first_failure(self.stack.traversal)?;
         let action = action_word(first.action);
         Some(format!("Resource {action} failed: {}", first.reason))
     }
@@ -99,11 +99,11 @@ impl StackState {
     /// Ends with a failure, or starts a rollback. There is no rollback if all
     /// resources are as desired and only a removal failed, or if the resources
     /// are unknown.
-    fn fail(&mut self, cause: String, may_return: bool) -> RunVerdict {
+    fn fail(&mut self, cause: String, incomplete: bool) -> RunVerdict {
         self.abort_in_progress(&cause);
         let resources_unknown = self.blocked.as_ref().is_some_and(|b| b.resources_unknown);
         let s = &mut self.stack;
-        let may_roll_back = may_return && !s.disable_rollback && !s.emptying && !resources_unknown;
+        let may_roll_back = incomplete && !s.disable_rollback && !s.emptying && !resources_unknown;
         match s.action {
             Action::Create if may_roll_back => {
                 s.emptying = true;
@@ -134,19 +134,19 @@ impl StackState {
         RunVerdict::Again
     }
 
-    /// No resource stays IN_PROGRESS in a stack without progress. Groups take
-    /// the reason of their member.
+    /// Marks all resources in progress as failed, because the action has ended. A
+    /// group gets the reason of its failed member.
     fn abort_in_progress(&mut self, cause: &str) {
         let traversal = self.stack.traversal;
-        let open = self.parts.open().map(|(slot, part)| {
+        let open = self.resources.open().map(|(slot, resource)| {
             let waited = self.waits.get(&slot);
             let waited = waited.map(|w| format!(" while waiting for: {}", w.reason));
-            let action = action_word(part.action);
+            let action = action_word(resource.action);
             let waited = waited.unwrap_or_default();
             (slot, format!("{action} aborted{waited} ({cause})"))
         });
-        let groups = self.parts.open_groups().map(|(slot, group)| {
-            let member = self.parts.failed_member(&group.id, traversal);
+        let groups = self.resources.open_groups().map(|(slot, group)| {
+            let member = self.resources.failed_member(&group.id, traversal);
             let reason = member.map_or_else(
                 || format!("{} aborted ({cause})", action_word(group.action)),
                 |m| m.reason.clone(),
@@ -164,17 +164,18 @@ impl StackState {
         }
     }
 
-    /// A rollback prefers the replaced resources, which still exist because
-    /// removals happen after all creations.
+    /// Makes replaced resources current again, and marks their replacements for
+    /// removal. The replaced ones still exist, because resources are removed only
+    /// after everything was created.
     fn restore_replaced(&mut self) {
         let pairs: Vec<(Slot, Slot)> = self
-            .parts
+            .resources
             .iter()
-            .filter_map(|(new, p)| Some((new, self.parts.slot(p.replaces.as_ref()?)?)))
+            .filter_map(|(new, p)| Some((new, self.resources.slot(p.replaces.as_ref()?)?)))
             .collect();
         for (new, old) in pairs {
             let alive = |p: &ResourceRow| p.action != Action::Delete;
-            if self.parts.at(old).is_some_and(alive) {
+            if self.resources.at(old).is_some_and(alive) {
                 self.change(old, |p| p.to_remove = false);
                 self.change(new, |p| {
                     p.to_remove = true;
@@ -190,7 +191,7 @@ impl StackState {
         if let Some(blocked) = &self.blocked {
             return blocked.why.clone();
         }
-        let open = self.parts.open();
+        let open = self.resources.open();
         if open.len() == 0 {
             return String::new();
         }
@@ -205,6 +206,7 @@ impl StackState {
         format!("Waiting for {}{more}", shown.join("; "))
     }
 
+    /// The time until the next run if no event starts it earlier.
     fn pause(&self) -> Duration {
         let mut until = self.stack.deadline_at;
         let mut longest = RESYNC_INTERVAL;

@@ -5,7 +5,7 @@ use lang::hot::Variable;
 use serde_json::{Map, Value};
 
 use super::graph::Graph;
-use super::resource_changes::Seed;
+use super::resource_changes::NewResource;
 use super::resource_index::Slot;
 use super::stack_state::StackState;
 use crate::ResourceId;
@@ -22,9 +22,13 @@ pub(super) struct DesiredResource<'a> {
 }
 
 impl DesiredResource<'_> {
-    /// The initial values of a new resource.
-    pub(super) fn seed(&self, props: Map<String, Value>, replaces: Option<ResourceId>) -> Seed {
-        Seed {
+    /// A new resource with this desired state.
+    pub(super) fn new_resource(
+        &self,
+        props: Map<String, Value>,
+        replaces: Option<ResourceId>,
+    ) -> NewResource {
+        NewResource {
             name: self.name.to_owned(),
             parent: self.parent.cloned(),
             resource_type: self.resource_type.to_owned(),
@@ -39,23 +43,24 @@ impl DesiredResource<'_> {
 impl StackState {
     /// The current resource with the desired name.
     pub(super) fn slot_of(&self, desired: &DesiredResource<'_>) -> Option<Slot> {
-        let part = self.parts.current(desired.parent, desired.name)?;
-        self.parts.slot(&part.id)
+        let resource = self.resources.current(desired.parent, desired.name)?;
+        self.resources.slot(&resource.id)
     }
 
     /// Row ids of the dependencies of a resource.
     pub(super) fn requires(&self, graph: &Graph, number: usize) -> Vec<ResourceId> {
         let needs = graph.needs(number).iter();
         needs
-            .filter_map(|n| self.parts.current(None, graph.name(*n)))
+            .filter_map(|n| self.resources.current(None, graph.name(*n)))
             .map(|p| p.id.clone())
             .collect()
     }
 
-    /// Adapts the order of removal to the current template.
+    /// Adopts the dependencies and the deletion policy of the current template,
+    /// which determine the order of removal.
     pub(super) fn update_requires(&mut self, desired: &DesiredResource<'_>, slot: Slot) {
         let stale = self
-            .parts
+            .resources
             .at(slot)
             .is_some_and(|p| p.requires != desired.requires || p.retain != desired.retain);
         if stale {

@@ -6,7 +6,8 @@ use super::resource_index::Slot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Create,
-    /// Also used to repeat an update: no remote type updates in place.
+    /// Checks the object. An update is only a check, too, because no remote type
+    /// changes its objects in place.
     Check,
     /// Rebuilds the object under the same id.
     Rebuild,

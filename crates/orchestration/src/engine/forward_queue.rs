@@ -1,6 +1,6 @@
-//! The queue of the forward pass. It holds the resources that a step may
-//! advance: a resource is queued when its last dependency is settled and when
-//! one of its effects returns. No other resource is examined.
+//! The queue of the forward pass. It contains the resources that a step may
+//! advance: a resource is queued when its last dependency is settled, and when one
+//! of its effects has ended. No other resource is examined.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,8 +8,8 @@ use super::graph::Graph;
 use super::group_run::GroupRun;
 use super::resource_index::{ResourceIndex, Slot};
 
-/// A resource of the graph by number, and one of its members: 0 is the resource
-/// itself, member `i` of a group is `i + 1`.
+/// The number of a resource in the graph, and the number of one of its members: 0
+/// is the resource itself, `i + 1` is member `i` of a group.
 pub(super) type Step = (usize, usize);
 
 /// Progress of the resources of the template.
@@ -17,8 +17,10 @@ pub(super) type Step = (usize, usize);
 pub(super) struct ForwardQueue {
     /// Number of unsettled dependencies of each resource.
     missing: Vec<usize>,
-    /// Complete: none of its dependencies changes in this traversal.
+    /// Whether each resource is complete and does not change any more in this
+    /// traversal.
     settled: Vec<bool>,
+    /// Number of unsettled resources.
     left: usize,
     queue: BTreeSet<Step>,
     /// Number of performed steps.
@@ -72,15 +74,15 @@ impl ForwardQueue {
     }
 
     /// Queues a resource of the template, or a member of one of its groups.
-    pub(super) fn add(&mut self, graph: &Graph, parts: &ResourceIndex, slot: Slot) {
-        let Some(part) = parts.at(slot) else {
+    pub(super) fn add(&mut self, graph: &Graph, resources: &ResourceIndex, slot: Slot) {
+        let Some(resource) = resources.at(slot) else {
             return;
         };
-        let step = match part.parent.as_ref() {
-            None => graph.number(&part.name).map(|n| (n, 0)),
-            Some(group) => parts.get(group).and_then(|g| {
+        let step = match resource.parent.as_ref() {
+            None => graph.number(&resource.name).map(|n| (n, 0)),
+            Some(group) => resources.get(group).and_then(|g| {
                 let number = graph.number(&g.name)?;
-                Some((number, self.group(number)?.number(&part.name)? + 1))
+                Some((number, self.group(number)?.number(&resource.name)? + 1))
             }),
         };
         self.queue.extend(step);

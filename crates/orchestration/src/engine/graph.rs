@@ -16,6 +16,8 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
+    /// The graph of a template.
+    ///
     /// # Errors
     /// A circular dependency, with the names along it.
     pub(crate) fn of(bound: &Bound) -> Result<Self, Problem> {
@@ -43,7 +45,7 @@ impl Graph {
             needs.retain(|n| bound.has(n));
             deps.insert((*name).clone(), needs);
         }
-        implied(bound, &names, &mut deps);
+        add_implicit(bound, &names, &mut deps);
         let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
         match sort(&names, &deps) {
             Ok(order) => Ok(Self::numbered(order, &deps)),
@@ -154,8 +156,8 @@ pub(super) fn sort(
     Err(find_cycle(left.map(|i| names[i]).collect(), deps))
 }
 
-/// Every name in `left` depends on another one of them, so following the
-/// dependencies ends in a cycle.
+/// Finds a cycle among the names in `left`. Each of them depends on another one of
+/// them, so following the dependencies leads to a cycle.
 fn find_cycle(left: Vec<&str>, deps: &HashMap<String, BTreeSet<String>>) -> Vec<String> {
     let among: HashSet<&str> = left.iter().copied().collect();
     let mut path: Vec<&str> = left.first().copied().into_iter().collect();
@@ -183,16 +185,17 @@ struct Attached<'a> {
     networks: Vec<Option<String>>,
 }
 
-/// Heat's implicit dependencies: a port and a server depend on every subnet of
-/// their networks, and a server with an unknown network on every subnet.
-/// Compared by their expressions; an edge that would close a cycle is omitted.
-fn implied(bound: &Bound, names: &[&String], deps: &mut HashMap<String, BTreeSet<String>>) {
+/// Adds Heat's implicit dependencies: a port and a server depend on every subnet of
+/// their networks, and a server with an unknown network depends on every subnet.
+/// Networks are equal if their expressions are equal. A dependency that would close
+/// a cycle is omitted.
+fn add_implicit(bound: &Bound, names: &[&String], deps: &mut HashMap<String, BTreeSet<String>>) {
     let mut all: Vec<&String> = Vec::new();
     let mut by_network: HashMap<Option<String>, Vec<&String>> = HashMap::new();
     for name in names {
         let def = &bound.template.resources[*name];
         if def.resource_type == "OS::Neutron::Subnet" {
-            let network = written(&def.properties, &["network", "network_id"]);
+            let network = expression(&def.properties, &["network", "network_id"]);
             by_network.entry(network).or_default().push(name);
             all.push(name);
         }
@@ -201,7 +204,7 @@ fn implied(bound: &Bound, names: &[&String], deps: &mut HashMap<String, BTreeSet
         return;
     }
     let attached: Vec<Attached<'_>> = names.iter().filter_map(|n| attached(bound, n)).collect();
-    let looping = above(&attached, deps);
+    let dependents = dependents(&attached, deps);
     for a in &attached {
         let mut needed: Vec<&String> = Vec::new();
         if a.networks.iter().any(Option::is_none) {
@@ -213,7 +216,7 @@ fn implied(bound: &Bound, names: &[&String], deps: &mut HashMap<String, BTreeSet
         }
         for subnet in needed {
             // Only a subnet that depends on a port or server can close a cycle.
-            if looping.contains(subnet.as_str()) && reaches(subnet, a.name, deps) {
+            if dependents.contains(subnet.as_str()) && reaches(subnet, a.name, deps) {
                 continue;
             }
             deps.entry(a.name.clone())
@@ -236,12 +239,12 @@ fn attached<'a>(bound: &Bound, name: &'a String) -> Option<Attached<'a>> {
         _ => (def.resource_type.as_str(), &def.properties),
     };
     let networks = match kind {
-        "OS::Neutron::Port" => vec![written(properties, &["network", "network_id"])],
+        "OS::Neutron::Port" => vec![expression(properties, &["network", "network_id"])],
         "OS::Nova::Server" => match properties.get("networks").map(Node::as_list) {
             Some(Some(items)) => items
                 .iter()
                 .filter(|i| i.get("port").is_none())
-                .map(|i| written(i, &["network"]))
+                .map(|i| expression(i, &["network"]))
                 .collect(),
             Some(None) => vec![None],
             None => vec![],
@@ -251,8 +254,11 @@ fn attached<'a>(bound: &Bound, name: &'a String) -> Option<Attached<'a>> {
     Some(Attached { name, networks })
 }
 
-/// Names of everything that depends on one of these, directly or not.
-fn above(attached: &[Attached<'_>], deps: &HashMap<String, BTreeSet<String>>) -> HashSet<String> {
+/// The names of all resources that depend on one of these, directly or indirectly.
+fn dependents(
+    attached: &[Attached<'_>],
+    deps: &HashMap<String, BTreeSet<String>>,
+) -> HashSet<String> {
     let mut users: HashMap<&str, Vec<&str>> = HashMap::new();
     for (user, needs) in deps {
         for need in needs {
@@ -271,13 +277,15 @@ fn above(attached: &[Attached<'_>], deps: &HashMap<String, BTreeSet<String>>) ->
     seen
 }
 
-fn written(properties: &Node, names: &[&str]) -> Option<String> {
+/// The expression of the first of these properties that is given.
+fn expression(properties: &Node, names: &[&str]) -> Option<String> {
     names
         .iter()
         .find_map(|n| properties.get(n))
         .map(|n| n.to_json().to_string())
 }
 
+/// Whether `from` depends on `to`, directly or indirectly.
 fn reaches(from: &str, to: &str, deps: &HashMap<String, BTreeSet<String>>) -> bool {
     let mut seen = HashSet::new();
     let mut todo = vec![from];

@@ -16,8 +16,8 @@ use crate::resource::{GroupProps, Type};
 use crate::stack::{ResourceRow, resolve};
 
 impl StackState {
-    /// Determines the members of a group once per traversal and load, and
-    /// queues them.
+    /// Determines the members of a group and queues them, unless they were queued
+    /// before.
     pub(super) fn step_group(
         &mut self,
         model: &Model,
@@ -28,9 +28,9 @@ impl StackState {
         if self.forward.group(number).is_some() {
             return;
         }
-        if let Some(part) = self.parts.current(None, desired.name)
-            && part.resource_type == desired.resource_type
-            && self.failed_now(part)
+        if let Some(resource) = self.resources.current(None, desired.name)
+            && resource.resource_type == desired.resource_type
+            && self.failed_now(resource)
         {
             return;
         }
@@ -40,17 +40,17 @@ impl StackState {
         };
         let existing = self
             .slot_of(desired)
-            .and_then(|p| Some((p, self.parts.at(p)?)));
+            .and_then(|p| Some((p, self.resources.at(p)?)));
         let slot = match existing {
-            Some((old, part)) if part.resource_type != desired.resource_type => {
-                let id = part.id.clone();
+            Some((old, resource)) if resource.resource_type != desired.resource_type => {
+                let id = resource.id.clone();
                 self.change(old, |p| p.to_remove = true);
-                self.add(desired.seed(props.clone(), Some(id)))
+                self.add(desired.new_resource(props.clone(), Some(id)))
             }
             Some((slot, _)) => slot,
-            None => self.add(desired.seed(props.clone(), None)),
+            None => self.add(desired.new_resource(props.clone(), None)),
         };
-        let Some(group) = self.parts.at(slot) else {
+        let Some(group) = self.resources.at(slot) else {
             return;
         };
         let blacklist = self.blacklist(group, &props);
@@ -76,7 +76,8 @@ impl StackState {
         }
     }
 
-    /// One member, which evaluates the definition with its index.
+    /// Performs one step of a member. The definition of the group is evaluated with
+    /// the index of the member.
     pub(super) fn step_member(&mut self, model: &Model, number: usize, member: usize) {
         let name = model.graph.name(number);
         let Some(run) = self.forward.group(number) else {
@@ -87,7 +88,7 @@ impl StackState {
         }
         let (slot, begun) = (run.slot, run.begun);
         let (index, index_var) = (run.name(member).to_owned(), run.index_var.clone());
-        let parent = self.parts.at(slot).map(|g| g.id.clone());
+        let parent = self.resources.at(slot).map(|g| g.id.clone());
         let template = model.bound.template.resources.get(name);
         let (Some(parent), Some(template)) = (parent, template) else {
             return;
@@ -152,7 +153,7 @@ impl StackState {
         // An entry of a removal policy may be the index, the name or the
         // physical id of a member.
         let mut meanings: HashMap<&str, Vec<&str>> = HashMap::new();
-        for (_, p) in self.parts.members(&group.id) {
+        for (_, p) in self.resources.members(&group.id) {
             let named = p.attrs.get("name").or_else(|| p.props.get("name"));
             let words = [
                 Some(p.name.as_str()),
@@ -168,7 +169,8 @@ impl StackState {
 }
 
 impl ResourceRow {
-    /// A group is in progress as long as its members are.
+    /// Sets a group IN_PROGRESS, unless it is already, because one of its members is
+    /// in progress.
     fn start_group(&mut self, begun: bool) {
         if !begun {
             self.action = Action::Update;

@@ -39,7 +39,7 @@ impl GroupRun {
         &self.names[member]
     }
 
-    /// The number of a member, `None` if the group should not have it.
+    /// The number of a member; `None` if the group should not have such a member.
     pub(super) fn number(&self, name: &str) -> Option<usize> {
         self.numbers.get(name).copied()
     }

@@ -1,10 +1,10 @@
 //! The engine: determines ready steps, performs them, and derives the stack
 //! status.
 //!
-//! `stack_state` is the state of a stack in memory. `conclude` decides what a
-//! run does next: `forward` and `cleanup` take the steps that their queues hold.
-//! These files are pure; `run` loads, calls services and writes. An intent is
-//! committed before its effect, with the id that the effect uses.
+//! `stack_state` is the state of a stack in memory. `conclude` decides what a run
+//! does next; `forward` and `cleanup` perform the steps in their queues. These files
+//! are pure; `run` loads, calls services and writes. The intent of an effect is
+//! committed before the effect starts, with the id that the effect uses.
 
 mod cache;
 mod changes;

@@ -17,23 +17,23 @@ impl StackState {
             Ok(Progress::Done(attrs)) => self.completed(slot, attrs),
             Ok(Progress::Wait { reason, until }) => {
                 let rebuilding = |p: &crate::stack::ResourceRow| p.data.rebuild.is_some();
-                if self.parts.at(slot).is_some_and(rebuilding) {
-                    // The call was accepted: from now on only its progress is
-                    // checked.
+                if self.resources.at(slot).is_some_and(rebuilding) {
+                    // The call was accepted, so from now on only its progress
+                    // is checked.
                     self.change(slot, |p| p.data.rebuild = None);
                 }
                 self.waits_for(slot, reason, until.map_or(Wake::Event, Wake::Until));
             }
             Err(StepError::Later(why)) => self.schedule_retry(slot, &why),
             Err(StepError::Failed { class, message }) => {
-                let Some(part) = self.parts.at(slot) else {
+                let Some(resource) = self.resources.at(slot) else {
                     return;
                 };
-                let reason = format!("{class}: {}: {message}", self.path(part));
-                // The second attempt failed too, or it cannot be rebuilt: it is
-                // replaced.
-                let lost = part.data.rebuild.is_some() && class == "NotFound";
-                let replaced = part.data.reviving || lost;
+                let reason = format!("{class}: {}: {message}", self.path(resource));
+                // The resource is replaced if its retry has failed, too, or if
+                // the object to rebuild does not exist.
+                let lost = resource.data.rebuild.is_some() && class == "NotFound";
+                let replaced = resource.data.reviving || lost;
                 self.change(slot, |p| {
                     p.status = Status::Failed;
                     p.reason = reason;
@@ -60,7 +60,7 @@ impl StackState {
     }
 
     fn waits_for(&mut self, slot: Slot, reason: String, wake: Wake) {
-        if self.parts.at(slot).is_some_and(|p| p.reason != reason) {
+        if self.resources.at(slot).is_some_and(|p| p.reason != reason) {
             self.change(slot, |p| p.reason.clone_from(&reason));
         }
         self.waits.insert(slot, Waiting { reason, wake });
@@ -75,10 +75,10 @@ impl StackState {
             Ok(Removal::Wait(reason)) => self.waits_for(slot, reason, Wake::Event),
             Err(StepError::Later(why)) => self.schedule_retry(slot, &why),
             Err(StepError::Failed { class, message }) => {
-                let Some(part) = self.parts.at(slot) else {
+                let Some(resource) = self.resources.at(slot) else {
                     return;
                 };
-                let reason = format!("{class}: {}: {message}", self.path(part));
+                let reason = format!("{class}: {}: {message}", self.path(resource));
                 self.change(slot, |p| {
                     p.status = Status::Failed;
                     p.reason = reason;

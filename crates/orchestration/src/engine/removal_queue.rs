@@ -22,7 +22,7 @@ impl RemovalQueue {
         }
     }
 
-    /// Queues a resource, unless it stays.
+    /// Queues a resource if it has to be removed.
     pub(super) fn add(&mut self, slot: Slot) {
         if self.to_remove.contains(&slot) {
             self.queue.insert(slot);
@@ -39,23 +39,23 @@ impl RemovalQueue {
         self.to_remove.is_empty()
     }
 
-    /// Handles a removed resource: queues resources that it was the last to
-    /// use.
-    pub(super) fn release(&mut self, slot: Slot, gone: &ResourceRow, parts: &ResourceIndex) {
+    /// Handles a removed resource: queues the resources that no other resource
+    /// requires any more.
+    pub(super) fn release(&mut self, slot: Slot, removed: &ResourceRow, resources: &ResourceIndex) {
         self.to_remove.remove(&slot);
-        if let Some(group) = gone.parent.as_ref()
-            && !parts.has_members(group)
-            && let Some(slot) = parts.slot(group)
+        if let Some(group) = removed.parent.as_ref()
+            && !resources.has_members(group)
+            && let Some(slot) = resources.slot(group)
         {
             self.add(slot);
         }
-        for id in &gone.requires {
-            if parts.is_required(id) {
+        for id in &removed.requires {
+            if resources.is_required(id) {
                 continue;
             }
-            if let Some(slot) = parts.slot(id) {
+            if let Some(slot) = resources.slot(id) {
                 self.add(slot);
-                for (member, _) in parts.members(id) {
+                for (member, _) in resources.members(id) {
                     self.add(member);
                 }
             }

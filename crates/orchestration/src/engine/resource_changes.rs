@@ -10,7 +10,7 @@ use crate::api::{Action, Status};
 use crate::stack::{Data, ResourceRow, Unhealthy};
 
 /// Initial values of a new resource.
-pub(super) struct Seed {
+pub(super) struct NewResource {
     pub name: String,
     pub parent: Option<ResourceId>,
     pub resource_type: String,
@@ -26,16 +26,16 @@ impl StackState {
     pub(super) fn change(&mut self, slot: Slot, change: impl FnOnce(&mut ResourceRow)) {
         let (now, traversal) = (self.now, self.stack.traversal);
         let mut event = None;
-        self.parts.change(slot, |part| {
-            let before = (part.action, part.status);
-            change(part);
-            part.updated_at = now;
-            if before != (part.action, part.status) {
-                part.traversal = traversal;
-                if before.0 != part.action || part.status == Status::InProgress {
-                    part.started_at = now;
+        self.resources.change(slot, |resource| {
+            let before = (resource.action, resource.status);
+            change(resource);
+            resource.updated_at = now;
+            if before != (resource.action, resource.status) {
+                resource.traversal = traversal;
+                if before.0 != resource.action || resource.status == Status::InProgress {
+                    resource.started_at = now;
                 }
-                event = Some(part.event(&part.reason));
+                event = Some(resource.event(&resource.reason));
             }
         });
         self.changes.events.extend(event);
@@ -45,63 +45,63 @@ impl StackState {
     /// Removes a resource that no longer has an object.
     pub(super) fn remove(&mut self, slot: Slot) {
         self.waits.remove(&slot);
-        let Some(mut part) = self.parts.remove(slot) else {
+        let Some(mut resource) = self.resources.remove(slot) else {
             return;
         };
-        part.action = Action::Delete;
-        part.status = Status::Complete;
-        self.changes.events.push(part.event("state changed"));
+        resource.action = Action::Delete;
+        resource.status = Status::Complete;
+        self.changes.events.push(resource.event("state changed"));
         self.changes.written.remove(&slot);
         if let Some(removal) = &mut self.removal {
-            removal.release(slot, &part, &self.parts);
+            removal.release(slot, &resource, &self.resources);
         }
-        self.changes.removed.push(part.id);
+        self.changes.removed.push(resource.id);
     }
 
     /// Adds a resource that has to be created.
-    pub(super) fn add(&mut self, seed: Seed) -> Slot {
-        let part = ResourceRow {
+    pub(super) fn add(&mut self, new: NewResource) -> Slot {
+        let resource = ResourceRow {
             id: ResourceId::random(),
-            name: seed.name,
-            parent: seed.parent,
-            resource_type: seed.resource_type,
+            name: new.name,
+            parent: new.parent,
+            resource_type: new.resource_type,
             physical_id: Some(ids::uuid()),
             action: Action::Create,
             status: Status::InProgress,
             reason: "state changed".into(),
-            props: seed.props,
+            props: new.props,
             attrs: Map::new(),
             data: Data::default(),
-            requires: seed.requires,
-            replaces: seed.replaces,
+            requires: new.requires,
+            replaces: new.replaces,
             to_remove: false,
-            retain: seed.retain,
+            retain: new.retain,
             traversal: self.stack.traversal,
             started_at: self.now,
             updated_at: self.now,
         };
-        self.changes.events.push(part.event("state changed"));
-        let slot = self.parts.add(part);
+        self.changes.events.push(resource.event("state changed"));
+        let slot = self.resources.add(resource);
         self.changes.written.insert(slot);
         slot
     }
 
-    /// Takes reports of unhealthy resources, which the current update repairs.
-    /// A report that was taken before counts once.
+    /// Marks the reported resources as unhealthy, so that the current update repairs
+    /// them. A report of an incident that was handled before is ignored.
     pub(super) fn take_reports(&mut self, reports: Vec<Unhealthy>) {
         self.changes.reports_taken = !reports.is_empty();
         for report in reports {
-            let Some(slot) = self.parts.slot(&report.part) else {
+            let Some(slot) = self.resources.slot(&report.resource_id) else {
                 continue;
             };
             let known = |p: &ResourceRow| {
                 p.action == Action::Delete
                     || p.data.incident.as_deref() == Some(report.incident.as_str())
             };
-            if self.parts.at(slot).is_none_or(known) {
+            if self.resources.at(slot).is_none_or(known) {
                 continue;
             }
-            self.parts.change(slot, |p| {
+            self.resources.change(slot, |p| {
                 p.data.incident = Some(report.incident);
                 p.data.unhealthy = true;
                 p.data.rebuild = None;

@@ -33,8 +33,8 @@ pub(super) struct ResourceIndex {
     removals: usize,
 }
 
-pub(super) fn is_group(part: &ResourceRow) -> bool {
-    let kind = resource::find(&part.resource_type);
+pub(super) fn is_group(resource: &ResourceRow) -> bool {
+    let kind = resource::find(&resource.resource_type);
     matches!(kind.map(|t| t.role), Some(Role::Group))
 }
 
@@ -46,46 +46,46 @@ fn failure_counts(p: &ResourceRow) -> bool {
 
 impl ResourceIndex {
     /// Indexes the resources of a stack, oldest first.
-    pub(super) fn new(parts: Vec<ResourceRow>) -> Self {
+    pub(super) fn new(resources: Vec<ResourceRow>) -> Self {
         let mut all = Self::default();
-        for part in parts {
-            all.add(part);
+        for resource in resources {
+            all.add(resource);
         }
         all
     }
 
-    pub(super) fn add(&mut self, part: ResourceRow) -> Slot {
+    pub(super) fn add(&mut self, resource: ResourceRow) -> Slot {
         let slot = self.next;
         self.next += 1;
-        self.by_id.insert(part.id.clone(), slot);
-        let parent = part.parent.clone().unwrap_or_default();
-        if part.parent.is_some() {
+        self.by_id.insert(resource.id.clone(), slot);
+        let parent = resource.parent.clone().unwrap_or_default();
+        if resource.parent.is_some() {
             let members = self.members.entry(parent.clone()).or_default();
             members.insert(slot);
         }
         let names = self.by_name.entry(parent).or_default();
-        names.entry(part.name.clone()).or_default().push(slot);
-        self.index(slot, &part);
-        self.rows.insert(slot, part);
+        names.entry(resource.name.clone()).or_default().push(slot);
+        self.index(slot, &resource);
+        self.rows.insert(slot, resource);
         slot
     }
 
     /// Changes a resource; its id, name and group stay.
     pub(super) fn change(&mut self, slot: Slot, change: impl FnOnce(&mut ResourceRow)) {
-        let Some(mut part) = self.rows.remove(&slot) else {
+        let Some(mut resource) = self.rows.remove(&slot) else {
             return;
         };
-        self.unindex(slot, &part);
-        change(&mut part);
-        self.index(slot, &part);
-        self.rows.insert(slot, part);
+        self.unindex(slot, &resource);
+        change(&mut resource);
+        self.index(slot, &resource);
+        self.rows.insert(slot, resource);
     }
 
     pub(super) fn remove(&mut self, slot: Slot) -> Option<ResourceRow> {
-        let part = self.rows.remove(&slot)?;
-        self.unindex(slot, &part);
-        self.by_id.remove(&part.id);
-        let parent = part.parent.clone().unwrap_or_default();
+        let resource = self.rows.remove(&slot)?;
+        self.unindex(slot, &resource);
+        self.by_id.remove(&resource.id);
+        let parent = resource.parent.clone().unwrap_or_default();
         if let Some(members) = self.members.get_mut(&parent) {
             members.remove(&slot);
             if members.is_empty() {
@@ -93,42 +93,42 @@ impl ResourceIndex {
             }
         }
         if let Some(names) = self.by_name.get_mut(&parent) {
-            if let Some(places) = names.get_mut(&part.name) {
-                places.retain(|p| *p != slot);
-                if places.is_empty() {
-                    names.remove(&part.name);
+            if let Some(slots) = names.get_mut(&resource.name) {
+                slots.retain(|p| *p != slot);
+                if slots.is_empty() {
+                    names.remove(&resource.name);
                 }
             }
             if names.is_empty() {
                 self.by_name.remove(&parent);
             }
         }
-        Some(part)
+        Some(resource)
     }
 
-    fn index(&mut self, slot: Slot, part: &ResourceRow) {
-        for id in &part.requires {
+    fn index(&mut self, slot: Slot, resource: &ResourceRow) {
+        for id in &resource.requires {
             match self.users.get_mut(id) {
                 Some(n) => *n += 1,
                 None => drop(self.users.insert(id.clone(), 1)),
             }
         }
-        if part.status == Status::InProgress {
-            if is_group(part) {
+        if resource.status == Status::InProgress {
+            if is_group(resource) {
                 self.open_groups.insert(slot);
             } else {
                 self.open.insert(slot);
             }
-            self.removals += usize::from(part.action == Action::Delete);
+            self.removals += usize::from(resource.action == Action::Delete);
         }
-        if failure_counts(part) {
-            let entry = (part.traversal, part.updated_at, slot);
+        if failure_counts(resource) {
+            let entry = (resource.traversal, resource.updated_at, slot);
             self.failed.insert(entry);
         }
     }
 
-    fn unindex(&mut self, slot: Slot, part: &ResourceRow) {
-        for id in &part.requires {
+    fn unindex(&mut self, slot: Slot, resource: &ResourceRow) {
+        for id in &resource.requires {
             if let Some(n) = self.users.get_mut(id) {
                 *n -= 1;
                 if *n == 0 {
@@ -136,12 +136,12 @@ impl ResourceIndex {
                 }
             }
         }
-        if part.status == Status::InProgress {
+        if resource.status == Status::InProgress {
             self.open.remove(&slot);
             self.open_groups.remove(&slot);
-            self.removals -= usize::from(part.action == Action::Delete);
+            self.removals -= usize::from(resource.action == Action::Delete);
         }
-        let entry = (part.traversal, part.updated_at, slot);
+        let entry = (resource.traversal, resource.updated_at, slot);
         self.failed.remove(&entry);
     }
 
@@ -163,22 +163,23 @@ impl ResourceIndex {
 
     /// All resources, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &ResourceRow)> {
-        self.rows.iter().map(|(slot, part)| (*slot, part))
+        self.rows.iter().map(|(slot, resource)| (*slot, resource))
     }
 
-    /// The current resource of a name: the newest, if a crash has left two.
+    /// The current resource of a name. If there are two after a crash, it is the
+    /// newer one.
     pub(super) fn current(&self, parent: Option<&ResourceId>, name: &str) -> Option<&ResourceRow> {
         let names = self.by_name.get(parent.map_or("", |id| id.as_str()))?;
-        let places = names.get(name)?.iter().rev();
-        places
+        let slots = names.get(name)?.iter().rev();
+        slots
             .filter_map(|p| self.at(*p))
             .find(|p| !p.to_remove && p.action != Action::Delete)
     }
 
     /// The members of a group, oldest first.
     pub(super) fn members(&self, group: &ResourceId) -> impl Iterator<Item = (Slot, &ResourceRow)> {
-        let places = self.members.get(group).into_iter().flatten();
-        places.filter_map(|p| self.at(*p).map(|part| (*p, part)))
+        let slots = self.members.get(group).into_iter().flatten();
+        slots.filter_map(|p| self.at(*p).map(|resource| (*p, resource)))
     }
 
     pub(super) fn has_members(&self, group: &ResourceId) -> bool {

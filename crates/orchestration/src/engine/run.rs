@@ -1,5 +1,5 @@
-//! The reconciler of kind `stack`: loads, decides, commits the intents, calls
-//! the services concurrently, commits the results.
+//! The reconciler of kind `stack`: loads the stack, decides, commits the intents,
+//! calls the services concurrently, and commits the results.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::resource::{Job, Progress, Remotes, Removal, StepError};
 use crate::stack::{self, EventRow, ResourceRow, StackRow, Store};
 
 const SERVER: &str = "OS::Nova::Server";
-/// Number of servers from which they are listed instead of queried one by one.
-const MANY: usize = 8;
+/// From this number on, servers are listed instead of queried one by one.
+const LIST_THRESHOLD: usize = 8;
 /// Maximum number of concurrent effects of one stack.
-const PARALLEL: usize = 64;
+const MAX_CONCURRENT_EFFECTS: usize = 64;
 
 pub(crate) struct Engine {
     store: Store,
@@ -57,12 +57,13 @@ impl Reconciler for Engine {
 
     async fn run(&self, lease: &Lease) -> Result<Next> {
         let id = StackId::from(&lease.id);
-        let Some(head) = stack::peek_stack(&self.store.db, &id).await? else {
+        let Some(head) = stack::load_stack_head(&self.store.db, &id).await? else {
             return Ok(Next::Gone);
         };
-        let kept = self.cache.take(&id, lease.epoch, head.traversal);
+        let cached = self.cache.take(&id, lease.epoch, head.traversal);
         if head.status != Status::InProgress {
-            // The stack changed without an action: its owner may have to react.
+            // The stack was marked without an action, so its owner may have to
+            // react.
             if let Some(owner) = &head.owner {
                 db::fenced!(self.store.db, lease, |tx| {
                     db::mark(tx, &owner.kind, &owner.id).await
@@ -70,7 +71,7 @@ impl Reconciler for Engine {
             }
             return Ok(Next::Done);
         }
-        let state = match kept {
+        let state = match cached {
             Some(state) => Some(state),
             None => self.load(&id).await?,
         };
@@ -81,8 +82,8 @@ impl Reconciler for Engine {
             stack::load_signals(&self.store, &id, &mut state.signals).await?;
         }
         state.stack.deadline_at = head.deadline_at;
-        let still = self.slots_in_progress(&state).await;
-        state.begin_run(lease.epoch, clock::now_micros(), &still);
+        let in_progress = self.slots_in_progress(&state).await;
+        state.begin_run(lease.epoch, clock::now_micros(), &in_progress);
         let s = &state.stack;
         let mut run = Run {
             engine: self,
@@ -114,11 +115,11 @@ impl Engine {
     /// that one list is cheaper than separate queries.
     async fn slots_in_progress(&self, state: &StackState) -> BTreeSet<Slot> {
         let servers: Vec<(Slot, &ResourceRow)> = state
-            .parts
+            .resources
             .open()
             .filter(|(_, p)| p.resource_type == SERVER && p.data.rebuild.is_none())
             .collect();
-        if servers.len() < MANY {
+        if servers.len() < LIST_THRESHOLD {
             return BTreeSet::new();
         }
         let s = &state.stack;
@@ -127,13 +128,13 @@ impl Engine {
         let listed = match self.remotes.compute.servers.of_owner(&ctx, &owner).await {
             Ok(listed) => listed,
             Err(e) => {
-                tracing::debug!(stack = s.id.as_str(), error = %e, "servers are asked for one by one");
+                tracing::debug!(stack = s.id.as_str(), error = %e, "servers are queried one by one");
                 return BTreeSet::new();
             }
         };
         let status: HashMap<&str, ServerStatus> =
             listed.iter().map(|s| (s.id.as_str(), s.status)).collect();
-        let at_work = |p: &ResourceRow| {
+        let is_in_progress = |p: &ResourceRow| {
             let now = p.physical_id.as_deref().and_then(|id| status.get(id));
             let expected = if p.action == Action::Delete {
                 ServerStatus::Deleting
@@ -142,7 +143,7 @@ impl Engine {
             };
             now == Some(&expected)
         };
-        let waiting = servers.into_iter().filter(|(_, p)| at_work(p));
+        let waiting = servers.into_iter().filter(|(_, p)| is_in_progress(p));
         waiting.map(|(slot, _)| slot).collect()
     }
 
@@ -152,8 +153,8 @@ impl Engine {
             return Ok(None);
         };
         let mut blocked = None;
-        let parts = match stack::load_parts(&self.store, id).await? {
-            Ok(parts) => parts,
+        let resources = match stack::load_resources(&self.store, id).await? {
+            Ok(resources) => resources,
             Err(e) => {
                 tracing::warn!(stack = id.as_str(), error = %e, "the resources cannot be read");
                 blocked = Some(Blocked {
@@ -167,7 +168,7 @@ impl Engine {
         if !row.emptying && blocked.is_none() {
             match self.model(&row) {
                 Ok(bound) => model = Some(bound),
-                // It was valid when it was accepted by another release.
+                // Another release has accepted the template.
                 Err(why) => {
                     tracing::warn!(stack = id.as_str(), error = why, "the template is rejected");
                     blocked = Some(Blocked {
@@ -179,7 +180,7 @@ impl Engine {
         }
         let reports = stack::load_reports(&self.store.db, id, row.traversal).await?;
         let now = clock::now_micros();
-        let mut state = StackState::new(row, model, parts, stack::Signals::default(), now);
+        let mut state = StackState::new(row, model, resources, stack::Signals::default(), now);
         state.blocked = blocked;
         if state.blocked.is_none() && !state.stack.emptying {
             state.take_reports(reports);
@@ -201,13 +202,13 @@ impl Engine {
     }
 }
 
-/// Runs as a separate task: an effect may hold the single writer of the
-/// database while this run waits for it, so it must progress independently.
+/// Performs a call. It runs as a separate task, because an effect may hold the
+/// single writer of the database while the run of the stack waits for that writer.
 async fn perform(remotes: Arc<Remotes>, call: Call) -> (Slot, Answer) {
     let Some(worker) = remotes.worker(&call.resource_type) else {
         let why = format!("no worker for {}", call.resource_type);
-        let trouble = StepError::failed("InternalError", why);
-        return (call.slot, Answer::Progress(Err(trouble)));
+        let error = StepError::failed("InternalError", why);
+        return (call.slot, Answer::Progress(Err(error)));
     };
     let job = &call.job;
     let answer = match call.effect {
@@ -227,7 +228,7 @@ struct Run<'a> {
     saved: (Action, Status, String),
     /// The traversal of this run.
     traversal: i64,
-    /// Orders events with the same time.
+    /// Sequence number of the last event, which orders events with the same time.
     seq: i64,
     /// Number of events since the last pruning.
     unpruned: usize,
@@ -236,7 +237,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn work(&mut self) -> Result<Next> {
         let mut waiting: VecDeque<Call> = VecDeque::new();
-        let mut flights = JoinSet::new();
+        let mut calls = JoinSet::new();
         loop {
             let verdict = self.state.decide();
             if verdict == Some(RunVerdict::Gone) {
@@ -244,31 +245,31 @@ impl Run<'_> {
             }
             let launches = std::mem::take(&mut self.state.launches);
             if !self.flush().await? {
-                // The stack has another target: nothing more is started for
-                // this one, and results are kept.
-                while let Some(answer) = flights.join_next().await {
+                // The stack has another target. Nothing more is started for this
+                // one, and the results of running effects are stored.
+                while let Some(answer) = calls.join_next().await {
                     self.apply(answer.map_err(Error::internal)??);
                 }
                 self.flush().await?;
                 return Ok(Next::Again);
             }
             for launch in launches {
-                if let Some(part) = self.state.parts.at(launch.slot) {
+                if let Some(resource) = self.state.resources.at(launch.slot) {
                     waiting.push_back(Call {
                         slot: launch.slot,
                         effect: launch.effect,
-                        resource_type: part.resource_type.clone(),
-                        job: self.state.job(part),
+                        resource_type: resource.resource_type.clone(),
+                        job: self.state.job(resource),
                     });
                 }
             }
-            while flights.len() < PARALLEL
+            while calls.len() < MAX_CONCURRENT_EFFECTS
                 && let Some(call) = waiting.pop_front()
             {
                 let (lease, remotes) = (self.lease.clone(), self.engine.remotes.clone());
-                flights.spawn(async move { lease.guard(perform(remotes, call)).await });
+                calls.spawn(async move { lease.guard(perform(remotes, call)).await });
             }
-            if flights.is_empty() {
+            if calls.is_empty() {
                 return Ok(match verdict {
                     Some(RunVerdict::Over) => Next::Done,
                     Some(RunVerdict::Wait(pause)) => Next::After(pause),
@@ -276,10 +277,10 @@ impl Run<'_> {
                 });
             }
             // Results that are ready together are written together.
-            if let Some(answer) = flights.join_next().await {
+            if let Some(answer) = calls.join_next().await {
                 self.apply(answer.map_err(Error::internal)??);
             }
-            while let Some(answer) = flights.try_join_next() {
+            while let Some(answer) = calls.try_join_next() {
                 self.apply(answer.map_err(Error::internal)??);
             }
         }
@@ -295,14 +296,15 @@ impl Run<'_> {
         state.requeue(slot);
     }
 
-    /// Writes collected changes under the lease. Returns `false` if the stack
-    /// has another target, so that nothing more may be started for this one.
+    /// Writes the collected changes under the lease. Returns `false` if another
+    /// operation has given the stack a new target, so that nothing more may be
+    /// started for this one.
     async fn flush(&mut self) -> Result<bool> {
         let s = &self.state.stack;
         let now = (s.action, s.status, s.reason.clone());
-        let turned = (now.0, now.1) != (self.saved.0, self.saved.1);
-        let aimed = s.traversal != self.traversal;
-        if self.state.changes.is_empty() && now == self.saved && !aimed {
+        let status_changed = (now.0, now.1) != (self.saved.0, self.saved.1);
+        let target_changed = s.traversal != self.traversal;
+        if self.state.changes.is_empty() && now == self.saved && !target_changed {
             return Ok(true);
         }
         let store = &self.engine.store;
@@ -312,70 +314,74 @@ impl Run<'_> {
         // Events beyond the limit would be pruned immediately.
         let excess = events.len().saturating_sub(stack::MAX_EVENTS);
         events.drain(..excess);
-        let with_own: Vec<EventRow> = events
+        let with_stack_event: Vec<EventRow> = events
             .iter()
             .cloned()
-            .chain(turned.then(|| s.event()))
+            .chain(status_changed.then(|| s.event()))
             .collect();
         let seq = self.seq + 1;
-        self.seq += i64::try_from(with_own.len()).unwrap_or(0);
+        self.seq += i64::try_from(with_stack_event.len()).unwrap_or(0);
         let at = clock::now_micros();
-        let over = turned && s.status != Status::InProgress;
-        let prune = over || self.unpruned + events.len() > stack::MAX_EVENTS;
+        let ended = status_changed && s.status != Status::InProgress;
+        let prune = ended || self.unpruned + events.len() > stack::MAX_EVENTS;
         let (saved, traversal) = (&self.saved, self.traversal);
-        let ours = db::fenced!(store.db, self.lease, |tx| {
-            // Locks the stack: a concurrent operation waits for this commit.
-            let ours = if turned || aimed {
+        let is_current = db::fenced!(store.db, self.lease, |tx| {
+            // The stack is locked, so a concurrent operation waits for this commit.
+            let is_current = if status_changed || target_changed {
                 stack::conclude_stack(tx, store.sealer.as_ref(), s, traversal).await?
             } else if now.2 == saved.2 {
-                stack::hold_stack(tx, &s.id, s.traversal).await?
+                stack::lock_stack_traversal(tx, &s.id, s.traversal).await?
             } else {
-                stack::touch_stack(tx, s).await?
+                stack::save_stack_reason(tx, s).await?
             };
-            stack::upsert_parts(tx, &rows).await?;
-            stack::remove_parts(tx, &changes.removed).await?;
+            stack::upsert_resources(tx, &rows).await?;
+            stack::remove_resources(tx, &changes.removed).await?;
             if changes.reports_taken {
-                stack::drop_reports(tx, &s.id, traversal).await?;
+                stack::remove_reports(tx, &s.id, traversal).await?;
             }
-            let logged_events = if ours { &with_own } else { &events };
+            let logged_events = if is_current {
+                &with_stack_event
+            } else {
+                &events
+            };
             stack::insert_events(tx, &s.id, logged_events, at, seq).await?;
             if prune {
                 stack::prune_events(tx, &s.id).await?;
             }
-            if ours
-                && turned
+            if is_current
+                && status_changed
                 && let Some(owner) = &s.owner
             {
                 db::mark(tx, &owner.kind, &owner.id).await?;
             }
-            Ok(ours)
+            Ok(is_current)
         })?;
         self.unpruned = if prune {
             0
         } else {
             self.unpruned + events.len()
         };
-        if ours {
+        if is_current {
             self.saved = now;
             self.traversal = s.traversal;
         }
-        Ok(ours)
+        Ok(is_current)
     }
 
     /// The changed resources as rows, with sealed secrets.
     fn rows(&self, changes: &Changes) -> Result<Vec<Vec<db::Value>>> {
         let sealer = self.engine.store.sealer.as_ref();
-        let parts = changes.written.iter();
-        parts
-            .filter_map(|slot| self.state.parts.at(*slot))
-            .map(|part| stack::part_row(sealer, &self.state.stack.id, part))
+        let resources = changes.written.iter();
+        resources
+            .filter_map(|slot| self.state.resources.at(*slot))
+            .map(|resource| stack::resource_row(sealer, &self.state.stack.id, resource))
             .collect()
     }
 
     /// Deletes the stack, and marks its owner in the same transaction.
     async fn delete_stack(&mut self) -> Result<Next> {
         let (s, traversal) = (&self.state.stack, self.traversal);
-        let gone = db::fenced!(self.engine.store.db, self.lease, |tx| {
+        let deleted = db::fenced!(self.engine.store.db, self.lease, |tx| {
             if !stack::remove_stack(tx, &s.id, traversal).await? {
                 return Ok(false);
             }
@@ -384,6 +390,6 @@ impl Run<'_> {
             }
             Ok(true)
         })?;
-        Ok(if gone { Next::Gone } else { Next::Again })
+        Ok(if deleted { Next::Gone } else { Next::Again })
     }
 }

@@ -10,37 +10,41 @@ use crate::stack::ResourceRow;
 
 impl Scope for StackState {
     fn reference(&self, resource: &str) -> Result<Value, String> {
-        match self.parts.current(None, resource) {
-            Some(part) => Ok(self.reference_of(part)),
+        match self.resources.current(None, resource) {
+            Some(resource) => Ok(self.reference_of(resource)),
             None => Err(format!("The resource '{resource}' does not exist.")),
         }
     }
 
     fn attribute(&self, resource: &str, path: &[Value]) -> Result<Value, String> {
-        let Some(part) = self.parts.current(None, resource) else {
+        let Some(resource) = self.resources.current(None, resource) else {
             return Ok(Value::Null);
         };
-        if part.is(Action::Create, Status::InProgress) || part.action == Action::Delete {
+        if resource.is(Action::Create, Status::InProgress) || resource.action == Action::Delete {
             return Ok(Value::Null);
         }
         let Some((first, rest)) = path.split_first() else {
-            let mut all = part.attrs.clone();
+            let mut all = resource.attrs.clone();
             all.remove("show");
             return Ok(Value::Object(all));
         };
         let name = first.as_str().unwrap_or_default();
-        if matches!(StackState::kind(part).map(|t| t.role), Some(Role::Group)) {
-            return Ok(self.group_attribute(part, name, rest));
+        if matches!(
+            StackState::kind(resource).map(|t| t.role),
+            Some(Role::Group)
+        ) {
+            return Ok(self.group_attribute(resource, name, rest));
         }
-        Ok(part_attribute(part, name, rest))
+        Ok(resource_attribute(resource, name, rest))
     }
 }
 
-fn part_attribute(part: &ResourceRow, name: &str, rest: &[Value]) -> Value {
-    walk(part.attrs.get(name).cloned().unwrap_or_default(), rest)
+fn resource_attribute(resource: &ResourceRow, name: &str, rest: &[Value]) -> Value {
+    walk(resource.attrs.get(name).cloned().unwrap_or_default(), rest)
 }
 
-/// A list is indexed by number only; a missing element is null.
+/// Follows a path in a value. A list is indexed by number only; a missing element is
+/// null.
 fn walk(mut at: Value, path: &[Value]) -> Value {
     for key in path {
         at = match (&mut at, key) {
@@ -64,22 +68,23 @@ fn walk(mut at: Value, path: &[Value]) -> Value {
 }
 
 impl StackState {
-    pub(super) fn reference_of(&self, part: &ResourceRow) -> Value {
-        let id = part.physical_id.as_deref().unwrap_or_default();
-        match Self::kind(part).map(|t| t.role) {
-            Some(Role::Local(local)) => local.reference(id, &part.attrs),
+    pub(super) fn reference_of(&self, resource: &ResourceRow) -> Value {
+        let id = resource.physical_id.as_deref().unwrap_or_default();
+        match Self::kind(resource).map(|t| t.role) {
+            Some(Role::Local(local)) => local.reference(id, &resource.attrs),
             _ => Value::from(id),
         }
     }
 
-    /// The counted members, ordered by index.
+    /// The members that attributes contain, ordered by index.
     fn members(&self, group: &ResourceRow) -> Vec<&ResourceRow> {
-        let members = self.parts.members(&group.id).map(|(_, p)| p);
+        let members = self.resources.members(&group.id).map(|(_, p)| p);
         let mut members: Vec<&ResourceRow> = members.filter(|p| self.counts(group, p)).collect();
         members.sort_by_cached_key(|p| (p.name.parse::<u64>().unwrap_or(u64::MAX), p.name.clone()));
         members
     }
 
+    /// Whether the group should have the member, and it is not being removed.
     fn counts(&self, group: &ResourceRow, member: &ResourceRow) -> bool {
         !member.to_remove
             && member.action != Action::Delete
@@ -92,15 +97,15 @@ impl StackState {
                 Some((index, attribute)) => (index, Some(attribute)),
                 None => (inner, None),
             };
-            let member = self.parts.current(Some(&group.id), index);
+            let member = self.resources.current(Some(&group.id), index);
             let Some(member) = member.filter(|m| self.counts(group, m)) else {
                 return Value::Null;
             };
             return match attribute {
-                Some(attribute) => part_attribute(member, attribute, rest),
+                Some(attribute) => resource_attribute(member, attribute, rest),
                 None => match rest.split_first() {
                     Some((Value::String(attribute), rest)) => {
-                        part_attribute(member, attribute, rest)
+                        resource_attribute(member, attribute, rest)
                     }
                     _ => self.reference_of(member),
                 },
@@ -121,13 +126,13 @@ impl StackState {
                 .collect(),
             "attributes" => match rest.split_first() {
                 Some((Value::String(attribute), rest)) => {
-                    Value::Object(map(&|m| part_attribute(m, attribute, rest)))
+                    Value::Object(map(&|m| resource_attribute(m, attribute, rest)))
                 }
                 _ => Value::Null,
             },
             attribute => members
                 .iter()
-                .map(|m| part_attribute(m, attribute, rest))
+                .map(|m| resource_attribute(m, attribute, rest))
                 .collect(),
         }
     }

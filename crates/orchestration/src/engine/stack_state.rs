@@ -27,7 +27,8 @@ pub(super) struct Model {
 #[derive(Debug, Clone)]
 pub(super) struct Blocked {
     pub why: String,
-    /// The resources are unknown, so their absence proves nothing.
+    /// Whether the resources could not be loaded, so that nothing may be concluded
+    /// from their absence.
     pub resources_unknown: bool,
 }
 
@@ -35,14 +36,15 @@ pub(super) struct StackState {
     pub stack: StackRow,
     /// Epoch of the lease of the current run.
     pub epoch: i64,
-    /// `None` while everything is being removed.
+    /// `None` while all resources are being removed, and for a blocked stack.
     pub model: Option<Arc<Model>>,
     pub blocked: Option<Blocked>,
-    pub parts: ResourceIndex,
+    pub resources: ResourceIndex,
     pub signals: Signals,
     pub forward: ForwardQueue,
     pub removal: Option<RemovalQueue>,
-    /// Resources that were handled in this run: once per run is enough.
+    /// Resources for which an effect was started in this run; there is only one for
+    /// each run.
     pub tried: HashSet<Slot>,
     /// Resources with an effect in progress.
     pub in_flight: HashSet<Slot>,
@@ -56,7 +58,7 @@ impl StackState {
     pub(super) fn new(
         stack: StackRow,
         model: Option<Model>,
-        parts: Vec<ResourceRow>,
+        resources: Vec<ResourceRow>,
         signals: Signals,
         now: i64,
     ) -> Self {
@@ -69,7 +71,7 @@ impl StackState {
                 .unwrap_or_default(),
             model: model.map(Arc::new),
             blocked: None,
-            parts: ResourceIndex::new(parts),
+            resources: ResourceIndex::new(resources),
             signals,
             removal: None,
             tried: HashSet::new(),
@@ -81,16 +83,16 @@ impl StackState {
         }
     }
 
-    /// Starts another run on the state of the last one: unfinished resources
-    /// are checked again, except those that are known to be in progress.
-    pub(super) fn begin_run(&mut self, epoch: i64, now: i64, going_on: &BTreeSet<Slot>) {
+    /// Starts another run with the state of the last one. Unfinished resources are
+    /// checked again, except those in `in_progress`.
+    pub(super) fn begin_run(&mut self, epoch: i64, now: i64, in_progress: &BTreeSet<Slot>) {
         self.epoch = epoch;
         self.now = now;
-        self.tried = going_on.iter().copied().collect();
+        self.tried = in_progress.iter().copied().collect();
         self.waits.clear();
-        let open: Vec<Slot> = self.parts.open().map(|(slot, _)| slot).collect();
+        let open: Vec<Slot> = self.resources.open().map(|(slot, _)| slot).collect();
         for slot in open {
-            if going_on.contains(&slot) {
+            if in_progress.contains(&slot) {
                 self.keep_waiting(slot);
             } else {
                 self.requeue(slot);
@@ -101,30 +103,34 @@ impl StackState {
     /// Queues a resource for another step.
     pub(super) fn requeue(&mut self, slot: Slot) {
         if let Some(model) = &self.model {
-            self.forward.add(&model.graph, &self.parts, slot);
+            self.forward.add(&model.graph, &self.resources, slot);
         }
         if let Some(removal) = &mut self.removal {
             removal.add(slot);
         }
     }
 
-    /// Nothing has changed since the last check of the resource.
+    /// Lets a resource wait with the same reason as before.
     fn keep_waiting(&mut self, slot: Slot) {
-        if let Some(part) = self.parts.at(slot) {
-            let (reason, wake) = (part.reason.clone(), Wake::Event);
+        if let Some(resource) = self.resources.at(slot) {
+            let (reason, wake) = (resource.reason.clone(), Wake::Event);
             self.waits.insert(slot, Waiting { reason, wake });
         }
     }
 
-    pub(super) fn kind(part: &ResourceRow) -> Option<Type> {
-        resource::find(&part.resource_type)
+    pub(super) fn kind(resource: &ResourceRow) -> Option<Type> {
+        resource::find(&resource.resource_type)
     }
 
-    /// `resources.group.resources.0`, as in Heat's texts.
-    pub(super) fn path(&self, part: &ResourceRow) -> String {
-        match part.parent.as_ref().and_then(|id| self.parts.get(id)) {
-            Some(group) => format!("resources.{}.resources.{}", group.name, part.name),
-            None => format!("resources.{}", part.name),
+    /// The path of a resource as in Heat's texts: `resources.group.resources.0`.
+    pub(super) fn path(&self, resource: &ResourceRow) -> String {
+        match resource
+            .parent
+            .as_ref()
+            .and_then(|id| self.resources.get(id))
+        {
+            Some(group) => format!("resources.{}.resources.{}", group.name, resource.name),
+            None => format!("resources.{}", resource.name),
         }
     }
 
@@ -136,14 +142,14 @@ impl StackState {
         Some(run.number(member).is_some())
     }
 
-    /// Whether it failed in the current action.
-    pub(super) fn failed_now(&self, part: &ResourceRow) -> bool {
-        part.status == Status::Failed && part.traversal == self.stack.traversal
+    /// Whether the resource has failed in the current action.
+    pub(super) fn failed_now(&self, resource: &ResourceRow) -> bool {
+        resource.status == Status::Failed && resource.traversal == self.stack.traversal
     }
 
     /// Whether the resource is as desired.
     pub(super) fn is_complete(&self, slot: Slot) -> bool {
-        self.parts
+        self.resources
             .at(slot)
             .is_some_and(|p| p.status == Status::Complete)
     }

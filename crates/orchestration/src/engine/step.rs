@@ -16,20 +16,20 @@ impl StackState {
         let Some(kind) = resource::find(desired.resource_type) else {
             return false;
         };
-        // A failed resource stays failed; resources in progress are checked
-        // first.
-        if let Some(part) = self.parts.current(desired.parent, desired.name)
-            && part.resource_type == desired.resource_type
-            && let Some(slot) = self.parts.slot(&part.id)
+        // A resource that failed in this action stays failed. A resource in
+        // progress is checked first.
+        if let Some(resource) = self.resources.current(desired.parent, desired.name)
+            && resource.resource_type == desired.resource_type
+            && let Some(slot) = self.resources.slot(&resource.id)
         {
-            if self.failed_now(part) {
+            if self.failed_now(resource) {
                 return false;
             }
-            if part.status == Status::InProgress {
-                if let Some(props) = self.overtaken(model, desired, kind, part) {
-                    return self.step_leaf(desired, kind, props);
+            if resource.status == Status::InProgress {
+                if let Some(props) = self.changed_while_waiting(model, desired, kind, resource) {
+                    return self.step_resolved(desired, kind, props);
                 }
-                let rebuild = part.data.rebuild.is_some();
+                let rebuild = resource.data.rebuild.is_some();
                 let effect = if rebuild {
                     Effect::Rebuild
                 } else {
@@ -48,7 +48,7 @@ impl StackState {
             self,
             desired.variable,
         ) {
-            Ok(props) => self.step_leaf(desired, kind, props),
+            Ok(props) => self.step_resolved(desired, kind, props),
             Err(why) => {
                 self.fail_desired(desired, &why);
                 false
@@ -56,15 +56,15 @@ impl StackState {
         }
     }
 
-    /// The new properties of a resource that is only waiting, if the template
-    /// has changed them: it must not wait for an outdated target. Work of
-    /// another service has to end first.
-    fn overtaken(
+    /// The new properties of a local resource in progress, if the template has
+    /// changed them, so that it does not wait for an outdated target. The work of
+    /// another service for a remote resource has to end first.
+    fn changed_while_waiting(
         &self,
         model: &Model,
         desired: &DesiredResource<'_>,
         kind: Type,
-        part: &ResourceRow,
+        resource: &ResourceRow,
     ) -> Option<Map<String, Value>> {
         if !matches!(kind.role, Role::Local(_)) {
             return None;
@@ -77,18 +77,18 @@ impl StackState {
             desired.variable,
         )
         .ok()?;
-        let changed = kind.schema.changes(&part.props, &props);
+        let changed = kind.schema.changes(&resource.props, &props);
         let updatable = changed.iter().all(|name| kind.schema.can_update(name));
         (!changed.is_empty() && updatable).then_some(props)
     }
 
-    /// Unresolvable properties fail the resource.
+    /// Marks a resource as failed because its properties cannot be resolved.
     pub(super) fn fail_desired(&mut self, desired: &DesiredResource<'_>, why: &str) {
         let existing = self.slot_of(desired);
         let update = existing.is_some();
-        let slot = existing.unwrap_or_else(|| self.add(desired.seed(Map::new(), None)));
-        if let Some(part) = self.parts.at(slot) {
-            let reason = format!("StackValidationFailed: {}: {why}", self.path(part));
+        let slot = existing.unwrap_or_else(|| self.add(desired.new_resource(Map::new(), None)));
+        if let Some(resource) = self.resources.at(slot) {
+            let reason = format!("StackValidationFailed: {}: {why}", self.path(resource));
             self.change(slot, |p| {
                 if update {
                     p.action = Action::Update;
@@ -102,34 +102,36 @@ impl StackState {
         }
     }
 
-    fn step_leaf(
+    /// Performs a step of a resource with resolved properties.
+    fn step_resolved(
         &mut self,
         desired: &DesiredResource<'_>,
         kind: Type,
         props: Map<String, Value>,
     ) -> bool {
         let slot = self.slot_of(desired);
-        let Some((slot, part)) = slot.and_then(|p| Some((p, self.parts.at(p)?))) else {
-            let slot = self.add(desired.seed(props, None));
-            return self.begin(slot, Effect::Create);
+        let Some((slot, resource)) = slot.and_then(|p| Some((p, self.resources.at(p)?))) else {
+            let slot = self.add(desired.new_resource(props, None));
+            return self.start_effect(slot, Effect::Create);
         };
-        let changed = kind.schema.changes(&part.props, &props);
-        let unhealthy = part.data.unhealthy;
+        let changed = kind.schema.changes(&resource.props, &props);
+        let unhealthy = resource.data.unhealthy;
         let is_rebuilt = |name: &str| unhealthy && kind.schema.rebuilds == Some(name);
-        let in_place = part.resource_type == desired.resource_type
+        let in_place = resource.resource_type == desired.resource_type
             && changed
                 .iter()
                 .all(|name| kind.schema.can_update(name) || is_rebuilt(name));
         let rebuild = unhealthy && kind.schema.rebuilds.is_some();
-        if !in_place || part.physical_id.is_none() || unhealthy && !rebuild {
+        if !in_place || resource.physical_id.is_none() || unhealthy && !rebuild {
             return self.replace(desired, slot, props);
         }
-        if part.status == Status::Complete && changed.is_empty() {
+        if resource.status == Status::Complete && changed.is_empty() {
             self.update_requires(desired, slot);
             return true;
         }
-        // A previously failed resource is checked, whatever changed.
-        let reviving = part.status == Status::Failed && !rebuild;
+        // A resource that failed in an earlier action is checked even if its
+        // properties have not changed.
+        let reviving = resource.status == Status::Failed && !rebuild;
         let epoch = self.epoch;
         self.change(slot, |p| {
             p.action = Action::Update;
@@ -143,7 +145,7 @@ impl StackState {
             p.data.unhealthy = false;
             p.data.rebuild = rebuild.then_some(epoch);
         });
-        self.begin(
+        self.start_effect(
             slot,
             if rebuild {
                 Effect::Rebuild
@@ -153,13 +155,14 @@ impl StackState {
         )
     }
 
-    fn begin(&mut self, slot: Slot, effect: Effect) -> bool {
+    /// Starts an effect; returns whether the resource is complete.
+    fn start_effect(&mut self, slot: Slot, effect: Effect) -> bool {
         self.act(slot, effect);
         self.is_complete(slot)
     }
 
-    /// The replacement is created first; the old resource is removed when
-    /// everything is complete.
+    /// Creates a replacement. The old resource is removed when everything is
+    /// complete.
     fn replace(
         &mut self,
         desired: &DesiredResource<'_>,
@@ -167,8 +170,8 @@ impl StackState {
         props: Map<String, Value>,
     ) -> bool {
         self.change(old, |p| p.to_remove = true);
-        let id = self.parts.at(old).map(|p| p.id.clone());
-        let slot = self.add(desired.seed(props, id));
-        self.begin(slot, Effect::Create)
+        let id = self.resources.at(old).map(|p| p.id.clone());
+        let slot = self.add(desired.new_resource(props, id));
+        self.start_effect(slot, Effect::Create)
     }
 }

@@ -61,20 +61,24 @@ resources:
 ";
 
 #[test]
-fn implied_needs_and_conditions_count() {
+fn implicit_dependencies_and_conditions_are_respected() {
     let g = graph(NET).expect("no circle");
     let needs = |n: &str| {
         let number = g.number(n).expect("it exists");
         let needs = g.needs(number).iter();
         needs.map(|n| g.name(*n)).collect::<Vec<_>>()
     };
-    assert_eq!(needs("server"), ["net", "subnet"], "the subnet is implied");
+    assert_eq!(
+        needs("server"),
+        ["net", "subnet"],
+        "the dependency on the subnet is implicit"
+    );
     assert!(needs("other").is_empty());
     assert!(
         needs("net").is_empty(),
-        "what a condition turned off is not waited for"
+        "a resource with a false condition is not waited for"
     );
-    assert_eq!(needs("pick"), ["net"], "only the branch that counts");
+    assert_eq!(needs("pick"), ["net"], "only the chosen branch");
     assert!(g.number("extra").is_none());
 }
 
@@ -160,6 +164,9 @@ fn members_and_results_take_one_step_each() {
     }
     assert_eq!(state.decide(), Some(RunVerdict::Over));
     assert_eq!(state.forward.steps, 2001);
-    let names = state.parts.iter().filter_map(|(_, p)| p.props.get("name"));
+    let names = state
+        .resources
+        .iter()
+        .filter_map(|(_, p)| p.props.get("name"));
     assert_eq!(names.filter(|n| *n == "n-7").count(), 1);
 }

@@ -3,11 +3,11 @@
 /// When a waiting resource is checked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wake {
-    /// An event marks the stack; a slow check covers missed events.
+    /// When an event marks the stack; missed events are covered by the resync.
     Event,
-    /// The same step is repeated.
+    /// Soon, because the same step is repeated.
     Retry,
-    /// A signal, or this time (microseconds).
+    /// When a signal marks the stack, or at this time (microseconds).
     Until(i64),
 }
 

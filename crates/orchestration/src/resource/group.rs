@@ -38,9 +38,9 @@ pub(super) const SCHEMA: Schema = Schema {
     ..PLAIN
 };
 
-/// The index that a word spells, in the form in which members are named.
-fn index(word: &str) -> Option<u64> {
-    word.parse().ok().filter(|i: &u64| i.to_string() == word)
+/// Parses an index in the form of the members' names.
+fn index(entry: &str) -> Option<u64> {
+    entry.parse().ok().filter(|i: &u64| i.to_string() == entry)
 }
 
 /// The resolved properties of a group.
@@ -63,12 +63,14 @@ impl GroupProps<'_> {
             .filter_map(Value::as_str)
     }
 
-    /// The indices that are never reused: the stored ones and those that the
-    /// policies name now. `meanings`: the members that an entry may refer to.
+    /// The indices that are never reused: the stored ones and those in the current
+    /// removal policies. `meanings` contains the members to which an entry of a
+    /// policy may refer.
     ///
-    /// Heat ignores a word that means no member. Here an index that the group
-    /// would give to a new member is blacklisted even if it never had one: an
-    /// update may replace another one before that one has made its members.
+    /// Heat ignores an entry that refers to no member. Here an index that the group
+    /// would give to a new member is blacklisted even if no member has had it,
+    /// because an update may replace another update before that one has created its
+    /// members.
     pub(crate) fn blacklist(
         &self,
         stored: &BTreeSet<String>,
@@ -80,15 +82,15 @@ impl GroupProps<'_> {
         } else {
             BTreeSet::new()
         };
-        let words: BTreeSet<&str> = self.removals().collect();
-        let reached = (self.count() + out.len() + words.len()) as u64;
-        for word in words {
-            // An entry without a member still counts if it was taken before.
-            let blocked = index(word).is_some_and(|i| i < reached) || stored.contains(word);
-            match meanings.get(word) {
+        let entries: BTreeSet<&str> = self.removals().collect();
+        let reached = (self.count() + out.len() + entries.len()) as u64;
+        for entry in entries {
+            // An entry without a member counts, too, if it is stored.
+            let blocked = index(entry).is_some_and(|i| i < reached) || stored.contains(entry);
+            match meanings.get(entry) {
                 Some(members) => out.extend(members.iter().map(|m| (*m).to_owned())),
                 None if blocked => {
-                    out.insert(word.to_owned());
+                    out.insert(entry.to_owned());
                 }
                 None => {}
             }
@@ -112,8 +114,8 @@ mod tests {
 
     use super::*;
 
-    fn blacklist(count: u64, words: &[&str], stored: &[&str], members: &[&str]) -> String {
-        let props = json!({"count": count, "removal_policies": [{"resource_list": words}]});
+    fn blacklist(count: u64, entries: &[&str], stored: &[&str], members: &[&str]) -> String {
+        let props = json!({"count": count, "removal_policies": [{"resource_list": entries}]});
         let meanings = members.iter().map(|m| (*m, vec![*m])).collect();
         let stored = stored.iter().map(|s| (*s).to_owned()).collect();
         let out = GroupProps(props.as_object().unwrap()).blacklist(&stored, &meanings);
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_index_is_not_used_though_its_member_was_never_made() {
+    fn a_removed_index_is_not_used_even_if_its_member_never_existed() {
         assert_eq!(
             blacklist(0, &["1", "2", "3"], &["0"], &["1", "2"]),
             "0 1 2 3"
@@ -131,8 +133,8 @@ mod tests {
     }
 
     #[test]
-    fn words_that_mean_nothing_are_ignored() {
-        let words = ["8", "01", "-1", "x", "99999999999999999999"];
-        assert_eq!(blacklist(2, &words, &["0"], &["1", "2"]), "0");
+    fn entries_without_a_member_are_ignored() {
+        let entries = ["8", "01", "-1", "x", "99999999999999999999"];
+        assert_eq!(blacklist(2, &entries, &["0"], &["1", "2"]), "0");
     }
 }

@@ -1,7 +1,8 @@
 //! The resource types: one file each, registered in `registry`.
 //!
 //! A local type is a pure function of its properties and of signals; a remote
-//! type calls a service. Ids are given, so that every call can be repeated.
+//! type calls a service. The engine chooses the ids of objects, so that every call
+//! can be repeated.
 
 mod group;
 mod net;

@@ -13,7 +13,7 @@ pub(crate) struct Job {
     pub ctx: Ctx,
     pub project_id: ProjectId,
     pub user_id: UserId,
-    /// Marked dirty by services that finish requested work.
+    /// The key that services mark dirty when they finish requested work.
     pub owner: OwnerKey,
     /// `{stack}-{resource}-{12 digits}`, the default name of objects.
     pub physical_name: String,
@@ -36,7 +36,8 @@ impl Job {
 
 /// A type that needs no other service.
 pub(crate) trait Local: Send + Sync {
-    /// Creates, checks and updates: the result depends only on the inputs.
+    /// Creates, checks or updates the resource. The result depends only on the
+    /// inputs.
     fn run(&self, job: &Job, signals: &Signals) -> Result<Progress, StepError>;
 
     /// The value of `get_resource`.
@@ -52,9 +53,9 @@ pub(crate) trait Remote: Send + Sync {
     /// Creates the object with the given id, or finds the existing one.
     async fn create(&self, job: &Job) -> Result<Progress, StepError>;
 
-    /// Checks the object. A missing object is created during a create (the
-    /// process died between the intent and the call), otherwise it is a
-    /// failure.
+    /// Checks the object. During a create, a missing object is created, because the
+    /// process may have died between the intent and the call. Otherwise a missing
+    /// object is a failure.
     async fn check(&self, job: &Job) -> Result<Progress, StepError>;
 
     /// Rebuilds the object under its id with the current properties. Only
@@ -67,6 +68,7 @@ pub(crate) trait Remote: Send + Sync {
         ))
     }
 
-    /// Starts the removal or checks its progress. An absent object is removed.
+    /// Starts the removal or checks its progress. An absent object counts as
+    /// removed.
     async fn delete(&self, job: &Job) -> Result<Removal, StepError>;
 }

@@ -1,7 +1,7 @@
 //! `OS::Neutron::Port`.
 
 use async_trait::async_trait;
-use network::api::{NetworkApi, NewPort, Port as Thing, Status};
+use network::api::{NetworkApi, NewPort, Port as ApiPort, Status};
 use serde_json::{Value, json};
 
 use super::network_lookup::network_id;
@@ -78,7 +78,7 @@ impl Remote for Port {
     }
 }
 
-fn progress(port: &Thing) -> Result<Progress, StepError> {
+fn progress(port: &ApiPort) -> Result<Progress, StepError> {
     match port.status {
         Status::Active | Status::Down => Ok(Progress::Done(attributes(json!({
             "name": port.name,

@@ -19,8 +19,8 @@ pub(super) fn texts(props: &Map<String, Value>, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The given name, otherwise the physical name, shortened to `limit` like in
-/// Heat.
+/// The property `name`, or else the physical name, shortened to `limit` characters
+/// as in Heat.
 pub(super) fn name_or_physical(job: &Job, limit: usize) -> String {
     let name = text(&job.props, "name").unwrap_or_else(|| job.physical_name.clone());
     let length = name.chars().count();

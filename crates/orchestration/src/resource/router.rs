@@ -1,7 +1,7 @@
 //! `OS::Neutron::Router`.
 
 use async_trait::async_trait;
-use network::api::{NetworkApi, NewRouter, Router as Thing, Status};
+use network::api::{NetworkApi, NewRouter, Router as ApiRouter, Status};
 use serde_json::{Value, json};
 
 use super::operations::{Job, Remote};
@@ -62,7 +62,7 @@ impl Remote for Router {
     }
 }
 
-fn progress(router: &Thing) -> Result<Progress, StepError> {
+fn progress(router: &ApiRouter) -> Result<Progress, StepError> {
     match router.status {
         Status::Active | Status::Down => Ok(Progress::Done(attributes(json!({
             "name": router.name,

@@ -38,7 +38,7 @@ impl Remote for RouterInterface {
         Ok(Progress::Done(Map::new()))
     }
 
-    /// Adding an existing interface succeeds.
+    /// Adds the interface again, because adding an existing interface succeeds.
     async fn check(&self, job: &Job) -> Result<Progress, StepError> {
         self.create(job).await
     }

@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 pub(crate) struct Schema {
     pub name: &'static str,
     pub properties: &'static [Property],
-    /// Names for `get_attr`; `None`: any.
+    /// Names that `get_attr` accepts; `None`: any name.
     pub attributes: Option<&'static [&'static str]>,
     /// Old names of properties, such as `network_id` for `network`.
     pub aliases: &'static [(&'static str, &'static str)],
-    /// Accepts any property.
+    /// Whether any property is accepted.
     pub open: bool,
     /// `(property, policy, as_stored)`: while the property `policy` is `as_stored`,
     /// changes of `property` are ignored.
@@ -44,7 +44,7 @@ pub(crate) struct Property {
     check: Check,
 }
 
-/// Constraint of a value.
+/// Type of a value.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Any,
@@ -65,6 +65,7 @@ pub(crate) enum Default {
     EmptyList,
 }
 
+/// Constraint of a value.
 #[derive(Clone, Copy)]
 pub(crate) enum Check {
     Nothing,
@@ -126,7 +127,7 @@ impl Schema {
             .map_or(name, |(_, new)| *new)
     }
 
-    /// Checks and converts the given values, adds defaults.
+    /// Checks and converts the given values, and adds the defaults.
     ///
     /// # Errors
     /// All problems.
@@ -150,14 +151,14 @@ impl Schema {
         }
     }
 
-    /// Converts one value like [`Schema::resolve`].
+    /// Checks one value like [`Schema::resolve`].
     pub(crate) fn resolve_one(&self, name: &str, value: Value, faults: &mut Vec<Fault>) {
         if let Some(p) = self.property(name) {
             p.convert(value, name, faults);
         }
     }
 
-    /// Names of the properties with relevant differences.
+    /// Names of the properties that differ, without those whose changes are ignored.
     pub(crate) fn changes(
         &self,
         old: &Map<String, Value>,

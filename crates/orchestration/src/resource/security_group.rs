@@ -1,7 +1,7 @@
 //! `OS::Neutron::SecurityGroup`.
 
 use async_trait::async_trait;
-use network::api::{NetworkApi, NewSecurityGroup, SecurityGroup as Thing, SecurityRule};
+use network::api::{NetworkApi, NewSecurityGroup, SecurityGroup as ApiSecurityGroup, SecurityRule};
 use serde_json::{Value, json};
 
 use super::operations::{Job, Remote};
@@ -52,12 +52,14 @@ impl Remote for SecurityGroup {
             description: text(&job.props, "description").unwrap_or_default(),
             rules: rules.into_iter().flatten().map(rule).collect(),
         };
-        Ok(done(&self.0.security_groups.create(&job.ctx, new).await?))
+        Ok(complete(
+            &self.0.security_groups.create(&job.ctx, new).await?,
+        ))
     }
 
     async fn check(&self, job: &Job) -> Result<Progress, StepError> {
         match self.0.security_groups.show(&job.ctx, &job.id()).await {
-            Ok(group) => Ok(done(&group)),
+            Ok(group) => Ok(complete(&group)),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
             Err(e) if e.is_not_found() => Err(missing_resource("SecurityGroup", &job.physical_id)),
             Err(e) => Err(e.into()),
@@ -86,7 +88,7 @@ fn rule(given: &Value) -> SecurityRule {
     }
 }
 
-fn done(group: &Thing) -> Progress {
+fn complete(group: &ApiSecurityGroup) -> Progress {
     Progress::Done(attributes(
         json!({"name": group.name, "rules": group.rules}),
     ))

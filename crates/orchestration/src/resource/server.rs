@@ -1,7 +1,7 @@
 //! `OS::Nova::Server`.
 
 use async_trait::async_trait;
-use compute::api::{Attach, ComputeApi, NewServer, Server as Thing, ServerStatus};
+use compute::api::{Attach, ComputeApi, NewServer, Server as ApiServer, ServerStatus};
 use lang::hot::python_text;
 use network::api::NetworkApi;
 use serde_json::{Value, json};
@@ -18,7 +18,8 @@ const NAME_LIMIT: usize = 53;
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "OS::Nova::Server",
-    // Compute supports no updates in place, so every change replaces.
+    // Compute supports no updates in place, so almost every change replaces the
+    // server.
     properties: &[
         Property::new("name", Kind::Text),
         Property::new("image", Kind::Text).required(),
@@ -130,7 +131,7 @@ impl Remote for Server {
 }
 
 impl Server {
-    async fn progress(&self, job: &Job, server: &Thing) -> Result<Progress, StepError> {
+    async fn progress(&self, job: &Job, server: &ApiServer) -> Result<Progress, StepError> {
         match server.status {
             ServerStatus::Active => self.attributes(job, server).await.map(Progress::Done),
             ServerStatus::Error => {
@@ -159,7 +160,7 @@ impl Server {
     async fn attributes(
         &self,
         job: &Job,
-        server: &Thing,
+        server: &ApiServer,
     ) -> Result<serde_json::Map<String, Value>, StepError> {
         let ports = self.network.ports.of_device(&job.ctx, &server.id).await?;
         let mut addresses = serde_json::Map::new();

@@ -10,8 +10,8 @@ pub(crate) enum Progress {
     Done(Map<String, Value>),
     Wait {
         reason: String,
-        /// If only a signal ends the wait: when it fails, microseconds.
-        /// Otherwise the called service marks the stack.
+        /// Time in microseconds at which the wait fails, if it waits for a signal.
+        /// `None`: the called service marks the stack when it has finished.
         until: Option<i64>,
     },
 }
@@ -81,25 +81,26 @@ pub(super) fn attributes(value: Value) -> Map<String, Value> {
     }
 }
 
-/// `NotFound` of an object that should exist.
+/// The error for an object that does not exist although it should.
 pub(super) fn missing_resource(noun: &str, id: &str) -> StepError {
     StepError::failed("NotFound", format!("The {noun} ({id}) could not be found."))
 }
 
-/// Combines the results of a delete call and of the following check.
+/// The progress of a removal, from the query that follows the delete call. `reason`
+/// describes what an existing object waits for.
 pub(super) fn removal<T>(
     shown: kernel::Result<T>,
-    waits: impl FnOnce(T) -> String,
+    reason: impl FnOnce(T) -> String,
 ) -> Result<Removal, StepError> {
     match shown {
         Err(e) if e.is_not_found() => Ok(Removal::Gone),
         Err(e) => Err(e.into()),
-        Ok(thing) => Ok(Removal::Wait(waits(thing))),
+        Ok(object) => Ok(Removal::Wait(reason(object))),
     }
 }
 
-/// Starts a removal: an absent object is removed, and a conflict (something is
-/// still attached) resolves by itself.
+/// Interprets the result of a delete call; `false`: the object does not exist. A
+/// conflict is retried, because it means that something is still attached.
 pub(super) fn started(result: kernel::Result<()>) -> Result<bool, StepError> {
     match result {
         Ok(()) => Ok(true),

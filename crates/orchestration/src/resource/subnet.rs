@@ -1,7 +1,7 @@
 //! `OS::Neutron::Subnet`.
 
 use async_trait::async_trait;
-use network::api::{NetworkApi, NewSubnet, Subnet as Thing};
+use network::api::{NetworkApi, NewSubnet, Subnet as ApiSubnet};
 use serde_json::json;
 
 use super::network_lookup::network_id;
@@ -52,12 +52,12 @@ impl Remote for Subnet {
             dns_nameservers: texts(&job.props, "dns_nameservers"),
             owner: Some(job.owner.clone()),
         };
-        Ok(done(self.0.subnets.create(&job.ctx, new).await?))
+        Ok(complete(self.0.subnets.create(&job.ctx, new).await?))
     }
 
     async fn check(&self, job: &Job) -> Result<Progress, StepError> {
         match self.0.subnets.show(&job.ctx, &job.id()).await {
-            Ok(subnet) => Ok(done(subnet)),
+            Ok(subnet) => Ok(complete(subnet)),
             Err(e) if e.is_not_found() && job.action == Action::Create => self.create(job).await,
             Err(e) if e.is_not_found() => Err(missing_resource("Subnet", &job.physical_id)),
             Err(e) => Err(e.into()),
@@ -73,7 +73,7 @@ impl Remote for Subnet {
     }
 }
 
-fn done(subnet: Thing) -> Progress {
+fn complete(subnet: ApiSubnet) -> Progress {
     Progress::Done(attributes(json!({
         "name": subnet.name,
         "network_id": subnet.network_id,

@@ -1,5 +1,5 @@
-//! Batches of rows in one statement. Only a few sizes, so that the database can
-//! reuse prepared statements.
+//! Batches of rows in one statement. There are only a few sizes, so that the database
+//! can reuse prepared statements.
 
 use db::{Tx, Value};
 use kernel::Result;
@@ -10,13 +10,13 @@ const SIZES: [usize; 5] = [64, 16, 4, 2, 1];
 pub(super) fn of<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let size = SIZES.into_iter().find(|s| *s <= items.len())?;
-        let (piece, rest) = items.split_at(size);
+        let (batch, rest) = items.split_at(size);
         items = rest;
-        Some(piece)
+        Some(batch)
     })
 }
 
-/// Inserts rows; `tail` handles existing ones.
+/// Inserts rows; `tail` is the end of the statement, which handles existing rows.
 pub(super) async fn insert(
     tx: &mut Tx,
     table: &str,
@@ -24,10 +24,10 @@ pub(super) async fn insert(
     rows: &[Vec<Value>],
     tail: &str,
 ) -> Result<()> {
-    let one = format!("({})", vec!["?"; columns.len()].join(", "));
+    let placeholders = format!("({})", vec!["?"; columns.len()].join(", "));
     let columns = columns.join(", ");
     for rows in of(rows) {
-        let marks = vec![one.as_str(); rows.len()].join(", ");
+        let marks = vec![placeholders.as_str(); rows.len()].join(", ");
         tx.execute(
             &format!("INSERT INTO {table} ({columns}) VALUES {marks} {tail}"),
             rows.concat(),

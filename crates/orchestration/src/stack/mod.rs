@@ -23,15 +23,17 @@ pub(crate) use model::{
     Unhealthy, action_word,
 };
 pub(crate) use ops::Ops;
-pub(crate) use report_table::{load as load_reports, remove as drop_reports};
+pub(crate) use report_table::{load as load_reports, remove as remove_reports};
 pub(crate) use resource_table::{
-    load as load_parts, remove as remove_parts, row as part_row, upsert as upsert_parts,
+    load as load_resources, remove as remove_resources, row as resource_row,
+    upsert as upsert_resources,
 };
 pub(crate) use schema::{MIGRATIONS, sealed_columns};
 pub(crate) use signal_table::load as load_signals;
 pub(crate) use stack_table::{
-    conclude as conclude_stack, load as load_stack, load_head as peek_stack,
-    lock_traversal as hold_stack, remove as remove_stack, save_reason as touch_stack,
+    conclude as conclude_stack, load as load_stack, load_head as load_stack_head,
+    lock_traversal as lock_stack_traversal, remove as remove_stack,
+    save_reason as save_stack_reason,
 };
 pub(crate) use templates::Templates;
 pub(crate) use validate::{bind, resolve, validate};

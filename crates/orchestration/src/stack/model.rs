@@ -38,7 +38,8 @@ pub(crate) struct StackRow {
     pub reason: String,
     /// The failure that caused the rollback.
     pub cause: Option<String>,
-    /// Everything is removed: a delete, or the rollback of a create.
+    /// Whether all resources are removed, because of a delete or the rollback of a
+    /// create.
     pub emptying: bool,
     pub generation: i64,
     /// Incremented with each new target, including rollbacks. Work for an older
@@ -77,9 +78,9 @@ pub(crate) struct ResourceRow {
     pub requires: Vec<ResourceId>,
     /// Row id of the resource that it replaces.
     pub replaces: Option<ResourceId>,
-    /// Has to be removed although its name is in the template.
+    /// Whether the resource has to be removed although its name is in the template.
     pub to_remove: bool,
-    /// The object outlives the resource.
+    /// Whether the object is kept when the resource is removed.
     pub retain: bool,
     /// The traversal of the stack at the last status change.
     pub traversal: i64,
@@ -93,16 +94,17 @@ pub(crate) struct Data {
     /// Indices of a group that are never reused.
     #[serde(default, skip_serializing_if = "std::collections::BTreeSet::is_empty")]
     pub blacklist: std::collections::BTreeSet<String>,
-    /// A previously failed resource is retried: another failure replaces it.
+    /// Whether a resource that failed in an earlier action is retried. If it fails
+    /// again, it is replaced.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reviving: bool,
-    /// It was reported as unhealthy and has not been repaired since.
+    /// Whether the resource was reported as unhealthy and has not been repaired since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unhealthy: bool,
     /// The last reported incident; a repeated report counts once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<String>,
-    /// A rebuild has to be requested, with this generation.
+    /// The generation of a rebuild that has to be requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<i64>,
 }
@@ -125,7 +127,7 @@ pub(crate) struct ResourceSummary {
 #[derive(Debug, Clone)]
 pub(crate) struct Unhealthy {
     /// Row id of the resource.
-    pub part: ResourceId,
+    pub resource_id: ResourceId,
     pub incident: String,
     pub reason: String,
 }

@@ -1,4 +1,5 @@
-//! The operations of the interface: authorise, validate, one transaction.
+//! The operations of the interface. Each authorises the caller, validates, and writes
+//! in one transaction.
 
 use std::collections::HashMap;
 
@@ -18,14 +19,16 @@ use crate::{KIND, ResourceId, StackId};
 
 const DEFAULT_TIMEOUT_MINS: i64 = 60;
 const MICROS_PER_MINUTE: i64 = 60_000_000;
-/// Number of attempts of an operation after concurrent changes of the engine.
-const TRIES: u32 = 8;
+/// Maximum number of attempts of an operation that concurrent changes of the stack
+/// make fail.
+const MAX_ATTEMPTS: u32 = 8;
 
 /// The embedded implementation of [`Stacks`].
 pub(crate) struct Ops(pub Store);
 
 impl StackRow {
-    /// Gives the stack a new target: work for the old target becomes void.
+    /// Gives the stack a new target. Work for the old target cannot write the stack
+    /// any more.
     pub(crate) fn set_target(&mut self, action: Action, now: i64) {
         self.action = action;
         self.status = Status::InProgress;
@@ -50,8 +53,8 @@ impl Ops {
         Ok(found.filter(|s| ctx.is_admin() || ctx.project_id() == Some(&s.project_id)))
     }
 
-    /// Stores a new target, marks the stack and its owner. Returns `false` if
-    /// the stack has another traversal.
+    /// Stores a new target, and marks the stack and its owner. Returns `false` if the
+    /// traversal of the stack is not `traversal` any more.
     async fn save(&self, ctx: &Ctx, s: &StackRow, traversal: i64) -> Result<bool> {
         let (sealer, event, now) = (self.0.sealer.as_ref(), [s.event()], clock::now_micros());
         db::write!(self.0.db, |tx| {
@@ -108,18 +111,18 @@ impl Ops {
         }
         let pseudo_parameters = pseudo(&s);
         let templates = &self.0.templates;
-        let forget = update.template.is_some();
+        let drop_unknown = update.template.is_some();
         let bound = validate(
             templates,
             &s.template,
             &mut s.parameters,
             &pseudo_parameters,
-            forget,
+            drop_unknown,
         )?;
         let (text, parameters) = (&before.template, &before.parameters);
-        super::validate::immutable(templates, text, parameters, &bound, &pseudo_parameters)?;
-        // The rollback returns to the last success, however many updates
-        // followed.
+        super::validate::check_immutable(templates, text, parameters, &bound, &pseudo_parameters)?;
+        // A rollback restores the last successful template, even after several
+        // failed updates.
         if s.status == Status::Complete && s.action != Action::Rollback || s.previous.is_none() {
             s.previous =
                 (s.action != Action::Create || s.status == Status::Complete).then_some(before);
@@ -190,7 +193,7 @@ impl Stacks for Ops {
         s.set_target(Action::Create, now);
         match self.insert(ctx, &s).await {
             Ok(()) => Ok(s.into_api()),
-            // An equal call was faster, or the name is used.
+            // A concurrent call with this id was faster, or the name is used.
             Err(e) if e.kind == kernel::Kind::AlreadyExists => match self.find(ctx, &s.id).await? {
                 Some(existing) => Ok(existing.into_api()),
                 None => Err(Error::exists(format!(
@@ -207,7 +210,7 @@ impl Stacks for Ops {
     }
 
     async fn update(&self, ctx: &Ctx, id: &StackId, update: StackUpdate) -> Result<Stack> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let s = self.load(ctx, id).await?;
             let traversal = s.traversal;
             let s = self.updated(s, &update)?;
@@ -235,7 +238,7 @@ impl Stacks for Ops {
     }
 
     async fn delete(&self, ctx: &Ctx, id: &StackId) -> Result<()> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(mut s) = self.find(ctx, id).await? else {
                 return self.delete_absent(ctx, id).await;
             };
@@ -255,13 +258,13 @@ impl Stacks for Ops {
 
     async fn resources(&self, ctx: &Ctx, id: &StackId) -> Result<Vec<StackResource>> {
         self.load(ctx, id).await?;
-        let parts = resource_table::names(&self.0.db, id).await?;
-        let names: HashMap<ResourceId, String> = parts
+        let resources = resource_table::names(&self.0.db, id).await?;
+        let names: HashMap<ResourceId, String> = resources
             .iter()
             .map(|p| (p.id.clone(), p.name.clone()))
             .collect();
         let of = |p: &ResourceSummary| p.parent.as_ref().and_then(|id| names.get(id)).cloned();
-        Ok(parts
+        Ok(resources
             .into_iter()
             .map(|p| {
                 let parent = of(&p);
@@ -279,8 +282,8 @@ impl Stacks for Ops {
 impl Ops {
     /// Prevents a delayed creation of the stack after its deletion.
     async fn delete_absent(&self, ctx: &Ctx, id: &StackId) -> Result<()> {
-        let unseen = stack_table::load_head(&self.0.db, id).await?.is_none();
-        if unseen && ctx.is_admin() && ctx.generation().is_some() {
+        let never_existed = stack_table::load_head(&self.0.db, id).await?.is_none();
+        if never_existed && ctx.is_admin() && ctx.generation().is_some() {
             db::write!(self.0.db, |tx| {
                 db::record_tombstone(tx, KIND, id, ctx.generation()).await
             })?;

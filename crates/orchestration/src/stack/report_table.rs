@@ -1,5 +1,5 @@
-//! SQL of the table `stack_unhealthy`: reports of unhealthy resources, until
-//! the next update of their stack takes them.
+//! SQL of the table `stack_unhealthy`: reports of unhealthy resources, which the next
+//! update of their stack handles and deletes.
 
 use db::{Db, Fenced, Row, Tx, values};
 use kernel::Result;
@@ -7,7 +7,7 @@ use kernel::Result;
 use super::model::Unhealthy;
 use crate::StackId;
 
-/// The reports before the acceptance of the action of this traversal.
+/// The reports that were stored before the action of this traversal was accepted.
 pub(crate) async fn load(db: &Db, stack_id: &StackId, traversal: i64) -> Result<Vec<Unhealthy>> {
     let rows = db
         .query(
@@ -21,7 +21,7 @@ pub(crate) async fn load(db: &Db, stack_id: &StackId, traversal: i64) -> Result<
 
 fn read(row: &Row) -> Result<Unhealthy> {
     Ok(Unhealthy {
-        part: row.text("resource_id")?.into(),
+        resource_id: row.text("resource_id")?.into(),
         incident: row.text("incident")?,
         reason: row.text("reason")?,
     })
@@ -36,19 +36,19 @@ pub(super) async fn put(
 ) -> Result<()> {
     tx.execute(
         "DELETE FROM stack_unhealthy WHERE stack_id = ? AND resource_id = ?",
-        values![stack_id, &u.part],
+        values![stack_id, &u.resource_id],
     )
     .await?;
     tx.execute(
         "INSERT INTO stack_unhealthy (stack_id, resource_id, traversal, incident, reason) \
          VALUES (?, ?, ?, ?, ?)",
-        values![stack_id, &u.part, traversal, &u.incident, &u.reason],
+        values![stack_id, &u.resource_id, traversal, &u.incident, &u.reason],
     )
     .await
     .map(|_| ())
 }
 
-/// Deletes the reports taken by the action of this traversal.
+/// Deletes the reports that the action of this traversal has handled.
 pub(crate) async fn remove(tx: &mut Fenced, stack_id: &StackId, traversal: i64) -> Result<()> {
     tx.execute(
         "DELETE FROM stack_unhealthy WHERE stack_id = ? AND traversal < ?",

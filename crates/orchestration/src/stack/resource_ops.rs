@@ -23,7 +23,7 @@ fn no_resource(name: &str, stack: &str) -> Error {
 
 /// The current resource of a name.
 fn current<'p>(
-    parts: &'p [ResourceSummary],
+    summaries: &'p [ResourceSummary],
     group: Option<&str>,
     name: &str,
 ) -> Option<&'p ResourceSummary> {
@@ -34,7 +34,7 @@ fn current<'p>(
                 && !p.to_remove
                 && p.action != Action::Delete
         };
-        parts.iter().rev().find(own)
+        summaries.iter().rev().find(own)
     };
     match group {
         None => of(None, name),
@@ -42,7 +42,7 @@ fn current<'p>(
     }
 }
 
-/// Stores reports that resources have failed; the engine replaces them.
+/// Stores reports of unhealthy resources, which the next update repairs.
 pub(super) async fn mark_unhealthy(
     store: &Store,
     ctx: &Ctx,
@@ -57,12 +57,12 @@ pub(super) async fn mark_unhealthy(
             s.name
         )));
     }
-    let parts = resource_table::names(&store.db, id).await?;
+    let summaries = resource_table::names(&store.db, id).await?;
     let (mut reports, mut events) = (Vec::new(), Vec::new());
     for r in resources {
-        let part = current(&parts, r.group.as_deref(), &r.name)
+        let summary = current(&summaries, r.group.as_deref(), &r.name)
             .ok_or_else(|| no_resource(&r.name, &s.name))?;
-        if part.resource_type == GROUP {
+        if summary.resource_type == GROUP {
             let why = format!("{}: name a member of the group.", r.name);
             return Err(Error::invalid("resource", why));
         }
@@ -73,11 +73,11 @@ pub(super) async fn mark_unhealthy(
             ));
         }
         let report = UnhealthyRow {
-            part: part.id.clone(),
+            resource_id: summary.id.clone(),
             incident: r.incident.clone(),
             reason: format!("marked unhealthy: {reason}"),
         };
-        events.push(part.event(&report.reason));
+        events.push(summary.event(&report.reason));
         reports.push(report);
     }
     let now = clock::now_micros();
@@ -118,12 +118,13 @@ pub(super) async fn signal(
             "id: a signal needs an id of 1 to 128 characters",
         ));
     }
-    let parts = resource_table::named(&store.db, id, resource).await?;
-    let part = current(&parts, None, resource).ok_or_else(|| no_resource(resource, &s.name))?;
-    let handle = match (&part.physical_id, part.resource_type.as_str()) {
+    let summaries = resource_table::named(&store.db, id, resource).await?;
+    let summary =
+        current(&summaries, None, resource).ok_or_else(|| no_resource(resource, &s.name))?;
+    let handle = match (&summary.physical_id, summary.resource_type.as_str()) {
         (Some(id), "OS::Heat::WaitConditionHandle") => id.clone(),
         _ => {
-            let why = format!("{} does not take signals.", part.resource_type);
+            let why = format!("{} does not take signals.", summary.resource_type);
             return Err(Error::invalid("resource", why));
         }
     };
@@ -140,10 +141,11 @@ pub(super) async fn signal(
         status.as_stored(),
         row.reason
     );
-    let (sealer, event) = (store.sealer.as_ref(), [part.event(&message)]);
+    let (sealer, event) = (store.sealer.as_ref(), [summary.event(&message)]);
     db::write!(store.db, |tx| {
         db::mark(tx, KIND, id).await?;
-        // A newer call may have sent another signal: this one was delayed.
+        // The signal is not stored if it was delayed and a newer call has sent
+        // another one.
         if signal_table::put(tx, sealer, id, &row, ctx.generation()).await? {
             event_table::insert(tx, id, &event, row.at, 0).await?;
         }

@@ -32,8 +32,8 @@ const COLUMNS: [&str; 19] = [
     "updated_at",
 ];
 
-/// The resources of a stack, oldest first. The inner error says why one of them
-/// cannot be read; it is not a database error.
+/// The resources of a stack, oldest first. The outer error is one of the database;
+/// the inner error is returned if a row cannot be interpreted.
 pub(crate) async fn load(store: &Store, stack_id: &StackId) -> Result<Result<Vec<ResourceRow>>> {
     let rows = store
         .db
@@ -51,14 +51,15 @@ pub(crate) async fn load(store: &Store, stack_id: &StackId) -> Result<Result<Vec
         .collect())
 }
 
-/// Names and states only: no secret is unsealed.
+/// The resources of a stack without properties and attributes, so that no secret is
+/// unsealed.
 pub(super) async fn names(db: &Db, stack_id: &StackId) -> Result<Vec<ResourceSummary>> {
     let sql = format!("{NAMES} WHERE stack_id = ? ORDER BY started_at, name, id");
     let rows = db.query(&sql, values![stack_id]).await?;
     rows.iter().map(read_name).collect()
 }
 
-/// As [`names`], for one name.
+/// Like [`names`], for one name.
 pub(super) async fn named(db: &Db, stack_id: &StackId, name: &str) -> Result<Vec<ResourceSummary>> {
     let sql = format!("{NAMES} WHERE stack_id = ? AND name = ? ORDER BY started_at, id");
     let rows = db.query(&sql, values![stack_id, name]).await?;
@@ -86,7 +87,7 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<ResourceRow> {
     let open = |name: &str| -> Result<String> { sealer.open(&row.text(name)?) };
     let resource_type = row.text("resource_type")?;
     if resource::find(&resource_type).is_none() {
-        // Its object would be orphaned instead of removed.
+        // Processing this resource as an unknown type would leave its object behind.
         return Err(newer("resource type", &resource_type));
     }
     Ok(ResourceRow {

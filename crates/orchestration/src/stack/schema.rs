@@ -78,7 +78,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
 ];
 
-/// All sealed columns; their purpose is that of the wiring's sealer.
+/// All sealed columns. Their purpose must be that of the sealer which the server
+/// passes to this crate.
 pub(crate) fn sealed_columns() -> Vec<SealedColumn> {
     let column = |table, key, column| SealedColumn {
         table,

@@ -7,9 +7,9 @@ use super::Store;
 use super::model::{SignalRow, SignalStatus, Signals};
 use crate::{Sealer, StackId};
 
-/// Adds the signals of a stack since the last load.
+/// Adds the signals that were stored since the last load.
 pub(crate) async fn load(store: &Store, stack_id: &StackId, known: &mut Signals) -> Result<()> {
-    // A release without numbers wrote 0.
+    // An earlier release without sequence numbers stored 0.
     let rows = store
         .db
         .query(

@@ -7,7 +7,7 @@ use super::Store;
 use super::model::{Head, StackRow, action_of, action_word, status_of, status_word};
 use crate::{Sealer, StackId};
 
-/// The stack of an id.
+/// Loads a stack.
 pub(crate) async fn load(store: &Store, id: &StackId) -> Result<Option<StackRow>> {
     let row = store
         .db
@@ -131,7 +131,7 @@ pub(crate) async fn conclude(
     save(tx, sealer, s, traversal).await
 }
 
-/// As [`conclude`] for an operation that gives the stack a new target.
+/// Like [`conclude`], for an operation that gives the stack a new target.
 pub(super) async fn save(
     tx: &mut Tx,
     sealer: &dyn Sealer,
@@ -156,7 +156,7 @@ pub(super) async fn save(
     Ok(n == 1)
 }
 
-/// As [`save`] for the status reason, which changes during an action.
+/// Like [`save`], for the status reason only, which changes during an action.
 pub(crate) async fn save_reason(tx: &mut Fenced, s: &StackRow) -> Result<bool> {
     let n = tx
         .execute(

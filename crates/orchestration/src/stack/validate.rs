@@ -12,7 +12,7 @@ use super::Templates;
 use crate::engine::Graph;
 use crate::resource::{self, Role, Schema};
 
-/// Maximum number of resources of a template; members are counted by groups.
+/// Maximum number of resources of a template, without the members of groups.
 const MAX_RESOURCES: usize = 10_000;
 
 const MAX_TIMEOUT_MINS: i64 = 10_080;
@@ -21,10 +21,10 @@ fn invalid(problems: &[Problem]) -> Error {
     Error::invalid("template", describe(problems))
 }
 
-/// The requested timeout in minutes, or the current one (`kept`).
-pub(super) fn timeout(given: Option<i64>, kept: i64) -> Result<i64> {
+/// The requested timeout in minutes, or else the current one.
+pub(super) fn timeout(given: Option<i64>, current: i64) -> Result<i64> {
     match given {
-        None => Ok(kept),
+        None => Ok(current),
         Some(m) if (1..=MAX_TIMEOUT_MINS).contains(&m) => Ok(m),
         Some(m) => Err(Error::invalid(
             "timeout_mins",
@@ -63,29 +63,29 @@ pub(crate) fn bind(
     Bound::new(template, given, pseudo).map_err(|p| invalid(&p))
 }
 
-/// Checks everything that is known before resources exist. For a new template
-/// (`forget`), parameters that it no longer has are dropped.
+/// Checks everything that is known before resources exist. With `drop_unknown`,
+/// parameters that the template does not have are removed from `given`.
 pub(crate) fn validate(
     templates: &Templates,
     text: &str,
     given: &mut BTreeMap<String, Value>,
     pseudo: &Pseudo,
-    forget: bool,
+    drop_unknown: bool,
 ) -> Result<Bound> {
     let template = templates.parse(text).map_err(|p| invalid(&p))?;
-    if forget {
+    if drop_unknown {
         given.retain(|name, _| template.parameters.contains_key(name));
     }
     let bound = Bound::new(template, given, pseudo).map_err(|p| invalid(&p))?;
-    let mut bad = Vec::new();
+    let mut problems = Vec::new();
     if bound.template.resources.len() > MAX_RESOURCES {
         let why = format!("Maximum resources per stack exceeded: {MAX_RESOURCES}.");
-        bad.push(Problem::new("resources", lang::Pos::default(), why));
+        problems.push(Problem::new("resources", lang::Pos::default(), why));
     }
     let root = Path::root("resources");
     for (name, def) in &bound.template.resources {
         if bound.has(name) {
-            check_resource(&bound, def, &root.key(name), &mut bad);
+            check_resource(&bound, def, &root.key(name), &mut problems);
         }
     }
     let root = Path::root("outputs");
@@ -93,23 +93,25 @@ pub(crate) fn validate(
         if bound.shows(name) {
             let entry = root.key(name);
             let path = entry.key("value");
-            lang::hot::check(&bound, &output.value, &path, &mut bad);
-            check_references(&bound, &output.value, &path, &mut bad);
+            lang::hot::check(&bound, &output.value, &path, &mut problems);
+            check_references(&bound, &output.value, &path, &mut problems);
         }
     }
     if let Err(circle) = Graph::of(&bound) {
-        bad.push(circle);
+        problems.push(circle);
     }
-    if bad.is_empty() {
+    if problems.is_empty() {
         Ok(bound)
     } else {
-        Err(invalid(&bad))
+        Err(invalid(&problems))
     }
 }
 
+/// Checks that an update changes no immutable parameter.
+///
 /// # Errors
-/// `Invalid` if an update changes an immutable parameter.
-pub(super) fn immutable(
+/// `Invalid`, naming the parameter.
+pub(super) fn check_immutable(
     templates: &Templates,
     old_template: &str,
     old: &BTreeMap<String, Value>,
@@ -130,16 +132,16 @@ pub(super) fn immutable(
     Ok(())
 }
 
-fn check_resource(bound: &Bound, def: &ResourceDef, path: &Path<'_>, bad: &mut Vec<Problem>) {
+fn check_resource(bound: &Bound, def: &ResourceDef, path: &Path<'_>, problems: &mut Vec<Problem>) {
     if let Some(pos) = def.update_policy {
         let why = "update_policy is not supported yet; remove it.";
-        bad.push(Problem::new(path.key("update_policy"), pos, why));
+        problems.push(Problem::new(path.key("update_policy"), pos, why));
     }
     for name in &def.depends_on {
         if !bound.template.resources.contains_key(name) {
             let why =
                 format!("The specified reference \"{name}\" (in {path}.Properties) is incorrect.");
-            bad.push(Problem::new(path.key("depends_on"), def.pos, why));
+            problems.push(Problem::new(path.key("depends_on"), def.pos, why));
         }
     }
     let typed = Typed {
@@ -148,7 +150,7 @@ fn check_resource(bound: &Bound, def: &ResourceDef, path: &Path<'_>, bad: &mut V
         metadata: &def.metadata,
         pos: def.pos,
     };
-    typed.check(bound, path, false, bad);
+    typed.check(bound, path, false, problems);
 }
 
 /// A type with its properties: a resource, or the definition of a member.
@@ -160,30 +162,36 @@ struct Typed<'a> {
 }
 
 impl Typed<'_> {
-    fn check(&self, bound: &Bound, path: &Path<'_>, member: bool, bad: &mut Vec<Problem>) {
+    fn check(&self, bound: &Bound, path: &Path<'_>, member: bool, problems: &mut Vec<Problem>) {
         let Some(kind) = resource::find(self.resource_type) else {
             let why = format!(
                 "The Resource Type ({}) could not be found.",
                 self.resource_type
             );
-            bad.push(Problem::new(path.key("type"), self.pos, why));
+            problems.push(Problem::new(path.key("type"), self.pos, why));
             return;
         };
         if member && matches!(kind.role, Role::Group) {
             let why = "A group as the member of a group is not supported.";
-            bad.push(Problem::new(path.key("type"), self.pos, why));
+            problems.push(Problem::new(path.key("type"), self.pos, why));
             return;
         }
         let meta = path.key("metadata");
-        lang::hot::check(bound, self.metadata, &meta, bad);
-        check_references(bound, self.metadata, &meta, bad);
-        self.properties(bound, kind.schema, path, bad);
+        lang::hot::check(bound, self.metadata, &meta, problems);
+        check_references(bound, self.metadata, &meta, problems);
+        self.properties(bound, kind.schema, path, problems);
         if matches!(kind.role, Role::Group) {
-            self.members(bound, path, bad);
+            self.members(bound, path, problems);
         }
     }
 
-    fn properties(&self, bound: &Bound, schema: &Schema, path: &Path<'_>, bad: &mut Vec<Problem>) {
+    fn properties(
+        &self,
+        bound: &Bound,
+        schema: &Schema,
+        path: &Path<'_>,
+        problems: &mut Vec<Problem>,
+    ) {
         let path = path.key("properties");
         let empty = indexmap::IndexMap::new();
         let map = self.properties.as_map().unwrap_or(&empty);
@@ -191,7 +199,7 @@ impl Typed<'_> {
             let name = schema.canonical(given);
             let here = path.key(given);
             if !schema.open && schema.property(name).is_none() {
-                bad.push(Problem::new(
+                problems.push(Problem::new(
                     here,
                     entry.key_pos,
                     format!("Unknown Property {given}"),
@@ -201,10 +209,10 @@ impl Typed<'_> {
             if schema.name == GROUP && name == "resource_def" {
                 continue;
             }
-            let before = bad.len();
-            lang::hot::check(bound, &entry.value, &here, bad);
-            check_references(bound, &entry.value, &here, bad);
-            if bad.len() > before || !bound.references(&entry.value, &here).is_empty() {
+            let before = problems.len();
+            lang::hot::check(bound, &entry.value, &here, problems);
+            check_references(bound, &entry.value, &here, problems);
+            if problems.len() > before || !bound.references(&entry.value, &here).is_empty() {
                 continue;
             }
             match bound.constant(&entry.value, &here) {
@@ -212,17 +220,17 @@ impl Typed<'_> {
                     let mut faults = Vec::new();
                     schema.resolve_one(name, value, &mut faults);
                     for (at, why) in faults {
-                        bad.push(Problem::new(format!("{path}.{at}"), entry.value.pos, why));
+                        problems.push(Problem::new(format!("{path}.{at}"), entry.value.pos, why));
                     }
                 }
                 Ok(_) => {}
-                Err(problem) => bad.push(problem),
+                Err(problem) => problems.push(problem),
             }
         }
         for p in schema.properties.iter().filter(|p| p.required) {
             let given = map.keys().any(|k| schema.canonical(k) == p.name);
             if !given {
-                bad.push(Problem::new(
+                problems.push(Problem::new(
                     path,
                     self.pos,
                     format!("Property {} not assigned", p.name),
@@ -231,24 +239,24 @@ impl Typed<'_> {
         }
     }
 
-    fn members(&self, bound: &Bound, path: &Path<'_>, bad: &mut Vec<Problem>) {
+    fn members(&self, bound: &Bound, path: &Path<'_>, problems: &mut Vec<Problem>) {
         let properties = path.key("properties");
         let path = properties.key("resource_def");
         let null = Node::default();
         let def = self.properties.get("resource_def");
         let Some(kind) = def.and_then(|d| d.get("type")).and_then(Node::as_text) else {
             let why = "resource_def is a map that is written out, with 'type' and 'properties'.";
-            bad.push(Problem::new(path, def.map_or(self.pos, |d| d.pos), why));
+            problems.push(Problem::new(path, def.map_or(self.pos, |d| d.pos), why));
             return;
         };
         let def = def.unwrap_or(&null);
         for (key, entry) in def.as_map().into_iter().flatten() {
             if !matches!(key.as_str(), "type" | "properties" | "metadata") {
                 let why = format!("Invalid key '{key}'; known are type, properties, metadata.");
-                bad.push(Problem::new(path, entry.key_pos, why));
+                problems.push(Problem::new(path, entry.key_pos, why));
             }
         }
-        // Checked as for member 0.
+        // The definition is checked as that of member 0.
         let index_var = self.properties.get("index_var").and_then(Node::as_text);
         let first = def.replace_text(index_var.unwrap_or("%index%"), "0");
         let typed = Typed {
@@ -259,28 +267,28 @@ impl Typed<'_> {
         };
         if !matches!(typed.properties.kind, Kind::Null | Kind::Map(_)) {
             let why = "\"properties\" must be a map.";
-            bad.push(Problem::new(
+            problems.push(Problem::new(
                 path.key("properties"),
                 typed.properties.pos,
                 why,
             ));
         }
-        typed.check(bound, &path, true, bad);
+        typed.check(bound, &path, true, problems);
     }
 }
 
 const GROUP: &str = "OS::Heat::ResourceGroup";
 
-/// Unknown names and attributes. An output may refer to a resource with a false
-/// condition, and is null then.
-fn check_references(bound: &Bound, node: &Node, path: &Path<'_>, bad: &mut Vec<Problem>) {
+/// Reports references to unknown resources and attributes. An output may refer to a
+/// resource with a false condition; it is then null.
+fn check_references(bound: &Bound, node: &Node, path: &Path<'_>, problems: &mut Vec<Problem>) {
     for r in bound.references(node, path) {
         let Some(def) = bound.template.resources.get(&r.resource) else {
             let why = format!(
                 "The specified reference \"{}\" (in {path}) is incorrect.",
                 r.resource
             );
-            bad.push(Problem::new(&r.path, r.pos, why));
+            problems.push(Problem::new(&r.path, r.pos, why));
             continue;
         };
         let known = resource::find(&def.resource_type).and_then(|t| t.schema.attributes);
@@ -296,13 +304,13 @@ fn check_references(bound: &Bound, node: &Node, path: &Path<'_>, bad: &mut Vec<P
                     known.join(", ")
                 }
             );
-            bad.push(Problem::new(&r.path, r.pos, why));
+            problems.push(Problem::new(&r.path, r.pos, why));
         }
     }
 }
 
-/// The values of a properties node, evaluated and checked by a schema;
-/// `variable`: of the definition of a member.
+/// The values of the properties in a node, evaluated, and checked by a schema.
+/// `variable` is the index variable if this is the definition of a member.
 ///
 /// # Errors
 /// All problems as one text.

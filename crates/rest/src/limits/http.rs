@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, StatusCode, Version};
+use http::{HeaderValue, Request, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -27,6 +27,11 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of concurrent streams of one connection.
 const STREAMS: u32 = 64;
 
+/// An extension of a request whose head is larger than the limit. The router
+/// refuses it, because it knows the format of errors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LargeHead;
+
 /// Serves HTTP/1.1 until the connection ends. When `stop` is cancelled, a
 /// request in process ends first.
 pub async fn serve_http1(
@@ -42,7 +47,9 @@ pub async fn serve_http1(
         .timer(TokioTimer::new())
         // The timeout of the connection also covers the time between requests.
         .header_read_timeout(None)
-        .max_header_size(usize::try_from(header_bytes).unwrap_or(usize::MAX))
+        // hyper answers without a body. Only a head of more than twice the limit is
+        // left to it.
+        .max_header_size(size(header_bytes).saturating_mul(2))
         .serve_connection(TokioIo::new(io), service);
     let mut serving = std::pin::pin!(serving);
     let done = connection.run(async {
@@ -90,16 +97,33 @@ async fn answer(
 ) -> Result<Response<AnswerBody>, Infallible> {
     let exchange = Arc::new(connection.begin(request.body().is_end_stream()));
     let http2 = request.version() == Version::HTTP_2;
-    let request = request.map(|body| Body::new(RequestBody::new(body, exchange.clone())));
+    let mut request = request.map(|body| Body::new(RequestBody::new(body, exchange.clone())));
+    let large = head_size(&request) > size(connection.settings().header_bytes);
+    if large {
+        request.extensions_mut().insert(LargeHead);
+    }
     let Ok(mut response) = router.oneshot(request).await;
-    if exchange.timed_out() {
-        let text = "The body of the request was not received in time.\n";
-        response = (StatusCode::REQUEST_TIMEOUT, text).into_response();
-        if !http2 {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
+    if (exchange.timed_out() || large) && !http2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
     }
     exchange.answered(response.status());
     Ok(response.map(|body| AnswerBody::new(body, exchange)))
+}
+
+fn size(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// The size of the head of a request as HTTP/1.1 sends it, bytes.
+fn head_size<B>(request: &Request<B>) -> usize {
+    let uri = request.uri();
+    let authority = uri
+        .authority()
+        .map_or(0, |a| a.as_str().len() + "https://".len());
+    let target = authority + uri.path_and_query().map_or(0, |p| p.as_str().len());
+    let line = request.method().as_str().len() + target + "  HTTP/1.1\r\n".len();
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    line + headers.sum::<usize>() + "\r\n".len()
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use connection::{Connection, ConnectionCounts, Connections};
+pub(crate) use http::LargeHead;
 pub use http::{serve_http1, serve_http2};
 pub use stream::TimedStream;
 pub use table::Refusal;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::Request;
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::routing::{get, post};
 use futures_util::{StreamExt as _, stream};
 use hyper::client::conn::http2::{self, SendRequest};
@@ -71,9 +71,9 @@ fn router() -> Router {
         "slow"
     };
     let body = |body: Body| async {
-        match axum::body::to_bytes(body, 10_000).await {
-            Ok(bytes) => format!("{} bytes", bytes.len()),
-            Err(e) => e.to_string(),
+        match crate::body::receive(body, &HeaderMap::new(), 10_000).await {
+            Ok(bytes) => (StatusCode::OK, format!("{} bytes", bytes.len())),
+            Err(e) => (crate::status_of(&e.kind), e.message),
         }
     };
     Router::new()

@@ -19,7 +19,7 @@ use super::agent_host::AgentHost;
 use super::channel::Channel;
 
 /// Time to initialise or join a swarm, as measured.
-const JOIN: Duration = Duration::from_millis(300);
+const JOIN_TIME: Duration = Duration::from_millis(300);
 /// Joins within this time are reported in one list.
 const JOIN_BATCH_TIME: Duration = Duration::from_millis(200);
 /// Interval of repeated reports without an event.
@@ -49,7 +49,7 @@ impl Agent {
             },
             container: spec.name.clone(),
             address: spec.endpoints.first()?.ipv4.clone()?,
-            changed: agent_host.members(&seed.cluster),
+            changed: agent_host.members_changed(&seed.cluster),
             seed,
         })
     }
@@ -69,7 +69,7 @@ impl Agent {
         if self.seed.role == Role::Manager {
             tokio::select! {
                 biased;
-                () = self.duties() => {}
+                () = self.run_tasks() => {}
                 () = self.observe() => {}
             }
         }
@@ -120,15 +120,15 @@ impl Agent {
                 Received::Frame(ServerFrame::Ticket(_))
             ) {}
         }
-        sleep(JOIN).await;
+        sleep(JOIN_TIME).await;
         if manager {
-            let news = Published {
+            let published = Published {
                 remote_addr: format!("{}:2377", self.address),
                 worker_token: format!("SWMTKN-1-{}-worker", self.seed.cluster),
                 manager_token: format!("SWMTKN-1-{}-manager", self.seed.cluster),
                 ca: None,
             };
-            self.channel.post::<Value>("published", &news).await?;
+            self.channel.post::<Value>("published", &published).await?;
         }
         steps.push(done(if welcome.first_manager {
             "init"
@@ -141,10 +141,11 @@ impl Agent {
             node_id: self.seed.node.clone(),
         };
         self.channel.post::<Value>("ready", &ready).await?;
-        // Reported last, because a member has nothing else to report.
+        // The node joins last, because the agent of a node that has joined does not
+        // repeat the reports.
         let member = SimMember {
             node: self.seed.node.clone(),
-            role: word(self.seed.role).into(),
+            role: role_word(self.seed.role).into(),
             availability: "active".into(),
             address: self.address.clone(),
             up: true,
@@ -228,7 +229,8 @@ impl Agent {
         })
     }
 
-    async fn duties(&self) {
+    /// Runs tasks until the server does not know the node any more.
+    async fn run_tasks(&self) {
         loop {
             match self.tasks().await {
                 Err(e) if e.kind == Kind::Unauthenticated => return,
@@ -243,7 +245,9 @@ impl Agent {
         let mut stream = self.channel.tasks().await?;
         loop {
             let (id, result) = match stream.next().await? {
-                Received::Frame(ServerFrame::Task(task)) => (task.id, self.act(&task.kind).await),
+                Received::Frame(ServerFrame::Task(task)) => {
+                    (task.id, self.perform(&task.kind).await)
+                }
                 Received::UnsupportedTask { id, why } => (id, Err(Error::internal(why))),
                 _ => continue,
             };
@@ -259,7 +263,7 @@ impl Agent {
         }
     }
 
-    async fn act(&self, task: &TaskKind) -> Result<()> {
+    async fn perform(&self, task: &TaskKind) -> Result<()> {
         let cluster = &self.seed.cluster;
         match task {
             TaskKind::Drain { node, .. } => {
@@ -284,7 +288,7 @@ impl Agent {
     }
 }
 
-fn word(role: Role) -> &'static str {
+fn role_word(role: Role) -> &'static str {
     match role {
         Role::Manager => "manager",
         Role::Worker => "worker",

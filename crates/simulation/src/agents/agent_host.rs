@@ -1,4 +1,4 @@
-//! What the agents of one process share.
+//! State that the agents of one process share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +11,15 @@ use tokio::sync::Notify;
 pub(super) struct AgentHost {
     pub(super) simulator: Arc<Simulator>,
     pub(super) router: Router,
-    /// By cluster: notifies its manager about changes of the member list.
+    /// Notifies the manager of each cluster about changes of its member list.
     pub(super) changed: Arc<Mutex<HashMap<String, Arc<Notify>>>>,
 }
 
 impl AgentHost {
-    pub(super) fn members(&self, cluster: &str) -> Arc<Notify> {
+    /// The notification about changes of the members of a cluster.
+    pub(super) fn members_changed(&self, cluster: &str) -> Arc<Notify> {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        // Notifications that no agent uses any more are removed from time to time.
         if changed.len().is_power_of_two() {
             changed.retain(|_, notify| Arc::strong_count(notify) > 1);
         }

@@ -28,12 +28,12 @@ pub fn start(simulator: Arc<Simulator>, router: Router, tasks: &Tasks) {
         router,
         changed: Arc::default(),
     });
-    // Both the agent host and its router hold the simulator: a strong reference
-    // back would leak all of them.
-    let (inner, own) = (tasks.clone(), Arc::downgrade(&agent_host));
+    // The agent host and its router refer to the simulator, so a strong reference
+    // from the simulator to the host would be a cycle, which is never freed.
+    let (inner, weak_host) = (tasks.clone(), Arc::downgrade(&agent_host));
     simulator.on_start(Arc::new(move |spec| {
-        if let Some(agent_host) = own.upgrade() {
-            run_agents(&agent_host, spec, &inner);
+        if let Some(agent_host) = weak_host.upgrade() {
+            start_agent(&agent_host, spec, &inner);
         }
     }));
     let (inner, token) = (tasks.clone(), tasks.token());
@@ -52,14 +52,15 @@ pub fn start(simulator: Arc<Simulator>, router: Router, tasks: &Tasks) {
             match orphans.await {
                 Ok(specs) => specs
                     .iter()
-                    .for_each(|spec| run_agents(&agent_host, spec, &inner)),
+                    .for_each(|spec| start_agent(&agent_host, spec, &inner)),
                 Err(e) => tracing::warn!(error = %e, "simulated agents"),
             }
         }
     });
 }
 
-fn run_agents(agent_host: &AgentHost, spec: &ContainerSpec, tasks: &Tasks) {
+/// Starts the agent of a container, if the container is a cluster node.
+fn start_agent(agent_host: &AgentHost, spec: &ContainerSpec, tasks: &Tasks) {
     let Some(agent) = Agent::of(agent_host, spec) else {
         return;
     };

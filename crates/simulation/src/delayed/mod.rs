@@ -1,5 +1,5 @@
-//! Slow calls between services: the caller sees a timeout, and the call takes
-//! effect later, as between two processes.
+//! Slow calls between services. As between two processes, the caller sees a timeout
+//! and the call takes effect later.
 
 mod networks;
 mod servers;
@@ -45,10 +45,12 @@ pub fn network(mut api: NetworkApi, faults: &Faults) -> NetworkApi {
     api
 }
 
-/// Wraps mutating calls. A late creation returns the existing object, a late
-/// removal or signal the previous result.
+/// The calls that change an object, so that an outdated one must be refused. Other
+/// calls may be late: a creation then returns the existing object, and a removal or
+/// a signal has no further effect.
 const CHANGES: [&str; 3] = ["stacks.update", "stacks.mark_unhealthy", "servers.rebuild"];
 
+/// A service whose mutating calls may be delayed.
 struct DelayedService<T: ?Sized> {
     inner: Arc<T>,
     faults: Faults,
@@ -102,7 +104,7 @@ struct Call {
 }
 
 impl Call {
-    /// Executes the call and passes the result to the observer.
+    /// Executes the call and records its result.
     async fn observed<R>(
         &self,
         faults: &Faults,

@@ -1,4 +1,4 @@
-//! What `./x test` runs: names, commands, lanes and timeouts.
+//! The jobs of `./x test`, with their names, commands, lanes and timeouts.
 
 use std::path::Path;
 use std::process::Command;
@@ -30,7 +30,7 @@ pub enum Lane {
     Engine,
     /// Needs no engine, and runs beside the other lane with lower priority.
     Light,
-    /// Is measured, so nothing runs beside it.
+    /// Measures speed, so nothing runs beside it.
     Alone,
 }
 
@@ -47,9 +47,10 @@ impl Lane {
 /// How the result of a job is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// By the exit code; not counted and not repeated.
+    /// By the exit code. The job is neither counted nor repeated.
     Step,
-    /// By the summary line, and by a line for what a repeat has to run.
+    /// By the summary line, and by the lines that name failed tests, which are
+    /// repeated.
     Pytest,
 }
 
@@ -98,7 +99,7 @@ const fn alone(line: &'static str, seconds: u32) -> Tests {
 /// long something takes are at the end of the engine lane, where the shorter
 /// light lane is done.
 pub const TESTS: &[Tests] = &[
-    // By hand, without the option, there are more requests for each route and caller.
+    // Without the option, there are more requests for each route and caller.
     light("tests/api --schemathesis-cases=50", 1800),
     engine("tests/conformance/test_openstack_client.py", 1200),
     engine("tests/real/test_readme.py", 900),
@@ -134,7 +135,7 @@ pub struct Job {
     pub kind: Kind,
     /// Program and arguments.
     words: Vec<String>,
-    /// What is run: the arguments that a repeat replaces.
+    /// The arguments that select the tests; a repeat replaces them.
     targets: Vec<String>,
     variables: Vec<(String, String)>,
     seconds: Option<u32>,
@@ -178,7 +179,7 @@ impl Job {
             lane: tests.lane,
             kind: Kind::Pytest,
             words,
-            // A repeat does not overwrite the file.
+            // The file is one of the targets, so that a repeat does not overwrite it.
             targets: vec![format!("--junitxml={}.xml", results.display()), path],
             variables,
             seconds: Some(tests.seconds),
@@ -190,7 +191,8 @@ impl Job {
     pub fn command(&self, only: &[String]) -> Command {
         let mut words: Vec<String> = Vec::new();
         if let Some(seconds) = self.seconds {
-            // TERM first: a test removes its server and clusters.
+            // KILL follows 120 s after TERM, so that a test can remove its server and
+            // clusters.
             words.extend(["timeout", "-k", "120"].map(str::to_owned));
             words.push(seconds.to_string());
         }
@@ -214,7 +216,7 @@ impl Job {
     }
 }
 
-/// The name of a job as that of a file.
+/// The name of a job as a file name.
 pub fn file_name(job: &str) -> String {
     job.chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })

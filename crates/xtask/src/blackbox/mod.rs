@@ -1,8 +1,7 @@
 //! `./x test` and `./x bench`: cargo's tests and checks and the black-box
 //! tests, in two lanes. Jobs that need the Docker engine are in one lane, all
 //! others in a second one of lower priority; within a lane one job runs at a
-//! time. Then the measured jobs run alone, and failed
-//! ones are repeated.
+//! time. Then the jobs that measure speed run alone, and failed tests are repeated.
 
 mod jobs;
 mod report;
@@ -56,7 +55,7 @@ pub fn test(args: &[String]) -> Result<()> {
     }
 }
 
-/// Cargo's tests and checks one after the other, with their output as it comes.
+/// Runs cargo's tests and checks one after the other, and shows their output at once.
 fn quick() -> Result<()> {
     let mut failed = Vec::new();
     for step in jobs::steps() {
@@ -69,13 +68,13 @@ fn quick() -> Result<()> {
 }
 
 fn all(selection: &Selection) -> Result<()> {
-    // Compiling Kubernetes takes longest at first, so it begins before all else.
+    // If Kubernetes has to be compiled, this takes longest, so it begins first.
     let base = selection.needs_engine().then(kubernetes_base).transpose()?;
     let runner = Runner::new(shell::target().join("blackbox"))?;
     let mut report = Report::default();
     if selection.has_steps() {
-        // So that no test waits for cargo's lock; a failure is one of the step
-        // `cargo test`.
+        // The tests are built first, so that none of them waits for cargo's lock. A
+        // failure is reported by the step `cargo test`.
         shell::run(&mut shell::command("cargo", jobs::BUILD_TESTS)).ok();
         shell::run(&mut shell::command("cargo", jobs::BUILD_SIMULATION)).ok();
     }
@@ -119,8 +118,8 @@ fn run_jobs(
     if selection.has_steps() {
         jobs.splice(0..0, jobs::steps());
     }
-    // Runs before any server starts, because it would treat the state directory of
-    // a server that is being restarted as abandoned.
+    // The sweep runs before any server starts, because it would treat the state
+    // directory of a server that is being restarted as abandoned.
     let sweep = shell::root().join("tests/sweep.py");
     let python = environment.program("python");
     if let Err(e) = shell::run(environment.command(&python).arg(sweep)) {
@@ -134,7 +133,7 @@ fn run_jobs(
     report.repeat_failed(runner, &jobs);
 }
 
-/// Waits for the parts of the Kubernetes node image, then makes the images.
+/// Waits for the parts of the Kubernetes node image, then builds the images.
 fn images(mut base: Child, bin: &Path) -> Result<()> {
     let status = base.wait()?;
     if !status.success() {
@@ -164,7 +163,7 @@ fn kubernetes_base() -> Result<Child> {
         .context("the build of the Kubernetes node image does not start")
 }
 
-/// Runs only the tests of the speed, with the release build.
+/// Runs only the speed test, with the release build.
 pub fn bench(args: &[String]) -> Result<()> {
     shell::build(&[])?;
     let bin = shell::binary(false);
@@ -192,17 +191,18 @@ fn prepare(directory: &Path) -> Result<TestEnvironment> {
     Ok(TestEnvironment { bin, venv: venv()? })
 }
 
-/// Builds, and copies the programs into a directory: `cargo test`, which runs
-/// at the same time, may link its own variant into cargo's.
+/// Builds the programs and copies them into a directory, because `cargo test`, which
+/// runs at the same time, may link another variant into cargo's directory.
 fn build(copies: &Path) -> Result<PathBuf> {
     shell::build(&["--debug".to_owned()])?;
-    // The agents of a test, in a separate process.
+    // The program that runs the agents of a test in a separate process.
     shell::run(&mut shell::command("cargo", jobs::BUILD_IDLE_AGENTS))?;
     let bin = shell::binary(true);
     std::fs::create_dir_all(copies.join("examples"))?;
     for name in ["jeroboam", "jeroboam-node", "examples/idle_agents"] {
         let (from, to) = (bin.with_file_name(name), copies.join(name));
-        // A server of a run that was cut off may still execute the old file.
+        // A server of an interrupted run may still execute the old file, which could
+        // then not be overwritten.
         std::fs::remove_file(&to).ok();
         std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
     }

@@ -9,7 +9,7 @@ use super::run::{Count, Outcome, Runner};
 #[derive(Debug, Default)]
 pub struct Report {
     outcomes: Vec<Outcome>,
-    /// What failed at first and passed when repeated.
+    /// Names of the tests and jobs that failed at first and passed when repeated.
     flaky: Vec<String>,
     repeats: Vec<Outcome>,
 }
@@ -23,7 +23,7 @@ impl Report {
         self.outcomes.extend(outcomes);
     }
 
-    /// The result of a job that is to be repeated.
+    /// The result of a job if it failed and has to be repeated.
     fn failure_of(&self, job: &Job) -> Option<Outcome> {
         self.outcomes
             .iter()
@@ -31,7 +31,7 @@ impl Report {
             .cloned()
     }
 
-    /// Enters the result of a repeat, which replaces that of what was repeated.
+    /// Records the result of a repeat, which replaces that of the repeated tests.
     fn merge(&mut self, second: &Outcome) {
         self.repeats.push(second.clone());
         let Some(first) = self.outcomes.iter_mut().find(|o| o.name == second.name) else {
@@ -44,7 +44,7 @@ impl Report {
             }
             return;
         }
-        // A repeat that was interrupted shows nothing.
+        // A repeat that was interrupted has no result for the tests.
         if second.has_failed() && second.failed_tests.is_empty() {
             return;
         }
@@ -70,7 +70,7 @@ impl Report {
         }
     }
 
-    /// What fails the run.
+    /// The names of the jobs that make the run fail.
     pub fn failed_names(&self) -> Vec<String> {
         let failed = self.outcomes.iter().filter(|o| o.has_failed());
         failed.map(|o| o.name.clone()).collect()
@@ -80,7 +80,8 @@ impl Report {
         print!("{}", self.text());
     }
 
-    /// The last line begins with `N passed, M failed`, which CI reads.
+    /// The report as a text. Its last line begins with `N passed, M failed`, which CI
+    /// reads.
     pub(super) fn text(&self) -> String {
         let mut text = String::from("\n seconds  lane    result                   name\n");
         let repeats = self.repeats.iter().map(|o| (o, ", repeated"));

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use super::jobs::{Job, Kind, Lane, file_name};
 
-/// What a summary line says.
+/// The numbers of a summary line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
     pub passed: u32,
@@ -32,13 +32,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Something failed before it could run; prints why.
+    /// The result of something that failed before it could run; prints the error.
     pub fn broken(name: &str, lane: Lane, error: &anyhow::Error) -> Self {
         eprintln!("{name}: {error:#}");
         Self {
             name: name.to_owned(),
             lane,
-            // Not a job, so there is nothing to repeat.
+            // No job has this name, so nothing is repeated.
             kind: Kind::Pytest,
             seconds: 0.0,
             count: Count {
@@ -70,8 +70,8 @@ impl Runner {
         &self.directory
     }
 
-    /// Runs the two lanes at the same time. `images` is done first in the engine
-    /// lane, of which nothing runs if it fails.
+    /// Runs the two lanes at the same time. The engine lane begins with `images`; if
+    /// that fails, none of its jobs runs.
     pub fn run_lanes(
         &self,
         images: Option<impl FnOnce() -> Result<()>>,
@@ -79,13 +79,13 @@ impl Runner {
         light: &[Job],
     ) -> Vec<Outcome> {
         std::thread::scope(|scope| {
-            let beside = scope.spawn(|| self.run_all(light));
+            let light_lane = scope.spawn(|| self.run_all(light));
             let mut outcomes = match images.map_or(Ok(()), |make| make()) {
                 Ok(()) => self.run_all(engine),
                 Err(e) => vec![Outcome::broken("node images", Lane::Engine, &e)],
             };
-            outcomes.extend(beside.join().unwrap_or_else(|_| {
-                let error = anyhow::anyhow!("its thread ended with a panic");
+            outcomes.extend(light_lane.join().unwrap_or_else(|_| {
+                let error = anyhow::anyhow!("the thread of the lane has panicked");
                 vec![Outcome::broken("light lane", Lane::Light, &error)]
             }));
             outcomes
@@ -123,8 +123,8 @@ impl Runner {
     }
 }
 
-/// The exit code and the output. The output goes through a file: a program in
-/// the background that outlives the job would keep a pipe open.
+/// Runs a job and returns its exit code and output. The output is written to a file,
+/// because a background program that outlives the job would keep a pipe open.
 fn execute(job: &Job, only: &[String], log: &Path) -> Result<(Option<i32>, String)> {
     let out = File::create(log)?;
     let status = job
@@ -145,7 +145,7 @@ fn execute(job: &Job, only: &[String], log: &Path) -> Result<(Option<i32>, Strin
 
 fn print_block(text: &str) {
     let mut out = std::io::stdout().lock();
-    // Without a reader the result is still in the exit code.
+    // An error is ignored, because the exit code contains the result, too.
     out.write_all(text.as_bytes()).ok();
     out.flush().ok();
 }

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result};
 
 use crate::shell;
 
-/// What the environment contains, relative to the checkout.
+/// The list of packages, relative to the checkout.
 const REQUIREMENTS: &str = "tests/requirements.txt";
 
-/// A Python environment with the packages of `tests/requirements.txt` from
-/// PyPI. One that an older checkout has made is completed.
+/// A Python environment with the packages of `tests/requirements.txt` from PyPI. The
+/// environment of an older checkout is updated.
 pub fn venv() -> Result<PathBuf> {
     let dir = shell::cache_dir().join("venv");
     let file = shell::root().join(REQUIREMENTS);
@@ -39,7 +39,7 @@ fn is_complete(dir: &Path, wanted: &str) -> bool {
         && std::fs::read_to_string(stamp(dir)).is_ok_and(|found| found.trim() == wanted)
 }
 
-/// Contains the hash of the requirements; it is written last.
+/// The file with the hash of the installed requirements, which is written last.
 fn stamp(dir: &Path) -> PathBuf {
     dir.join("complete")
 }

@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::service::ask_nodes;
+use super::service::query_nodes;
 use crate::server::Server;
 use crate::shell;
 
-/// On each node.
+/// The port of the service on each node.
 const NODE_PORT: u16 = 30080;
 
 const MANIFEST: &str = r#"
@@ -57,8 +57,8 @@ fn kubeconfig(server: &Server, name: &str) -> PathBuf {
     server.state.join(format!("{name}.kubeconfig"))
 }
 
-/// A `kubectl` of the release of the clusters, in the state directory; that of
-/// the machine if nothing was compiled here.
+/// A link in the state directory to a `kubectl` of the clusters' release, or the
+/// machine's `kubectl` if no release was compiled here.
 fn kubectl(server: &Server) -> Result<PathBuf> {
     let Some(cached) = binaries() else {
         return shell::output(Command::new("sh").args(["-c", "command -v kubectl"]))
@@ -105,11 +105,11 @@ pub(super) fn show(server: &Server, name: &str) -> Result<()> {
         shell::output(&mut run(&["get", "pods", "-o", "wide"]))?
     );
     let shown = server.json("jeroboam", &["cluster", "show", name, "--json"])?;
-    ask_nodes(&shown, NODE_PORT)
+    query_nodes(&shown, NODE_PORT)
 }
 
-/// Suggested next commands.
-pub(super) fn next(server: &Server, name: &str) {
+/// Prints suggested next commands.
+pub(super) fn print_next_commands(server: &Server, name: &str) {
     println!("  export KUBECONFIG={}", kubeconfig(server, name).display());
     if let Ok(kubectl) = kubectl(server) {
         println!("  {} get pods -A -o wide", kubectl.display());

@@ -16,7 +16,7 @@ use self::service::WORKERS;
 use crate::server::Server;
 use crate::{blackbox, node_image, shell};
 
-/// The engine of a demo cluster.
+/// The COE of a demo cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coe {
     Kubernetes,
@@ -31,14 +31,14 @@ impl Coe {
         }
     }
 
-    /// Also the name of the image and of the template.
+    /// The name of the demo cluster.
     fn cluster(self) -> String {
         format!("demo-{}", self.as_str())
     }
 }
 
-/// The requested engine, otherwise the best one that this machine supports;
-/// prints the choice and the reason.
+/// The requested COE, or else the preferred one that this machine supports. Prints the
+/// choice and the reason.
 fn choose(args: &[String]) -> Result<Coe> {
     let (coe, why) = match args.iter().skip_while(|a| *a != "--coe").nth(1) {
         Some(word) => match word.as_str() {
@@ -88,19 +88,19 @@ pub fn up(args: &[String]) -> Result<()> {
         Coe::Kubernetes => kubernetes::show(&server, &name)?,
         Coe::Swarm => swarm::show(&server, &name)?,
     }
-    next(&server, coe, &name, blackbox::venv().as_deref().ok());
+    print_next_commands(&server, coe, &name, blackbox::venv().as_deref().ok());
     Ok(())
 }
 
 /// Creates the cluster unless it exists and is healthy.
 fn create(server: &Server, coe: Coe, name: &str) -> Result<()> {
     let clusters = server.json("jeroboam", &["cluster", "list", "--json"])?;
-    let there = clusters
+    let existing = clusters
         .as_array()
         .into_iter()
         .flatten()
         .find(|c| c["name"] == name);
-    match there.map(|c| c["status"].as_str().unwrap_or_default().to_owned()) {
+    match existing.map(|c| c["status"].as_str().unwrap_or_default().to_owned()) {
         Some(status) if status.ends_with("_COMPLETE") => {
             println!("cluster {name} exists");
             return Ok(());
@@ -125,7 +125,7 @@ fn create(server: &Server, coe: Coe, name: &str) -> Result<()> {
     shell::run(&mut server.cli("jeroboam", &args))
 }
 
-fn next(server: &Server, coe: Coe, name: &str, venv: Option<&Path>) {
+fn print_next_commands(server: &Server, coe: Coe, name: &str, venv: Option<&Path>) {
     let title = match coe {
         Coe::Kubernetes => "Kubernetes",
         Coe::Swarm => "Swarm",
@@ -152,38 +152,40 @@ fn next(server: &Server, coe: Coe, name: &str, venv: Option<&Path>) {
         }
     }
     match coe {
-        Coe::Kubernetes => kubernetes::next(server, name),
-        Coe::Swarm => swarm::next(server, name),
+        Coe::Kubernetes => kubernetes::print_next_commands(server, name),
+        Coe::Swarm => swarm::print_next_commands(server, name),
     }
     println!("\n./x down removes everything again.");
 }
 
 pub fn down(_args: &[String]) -> Result<()> {
     let state = shell::state_dir();
-    // An older build might not know the arguments or the database of `./x up`.
-    let made = |bin: &PathBuf| bin.metadata().and_then(|m| m.modified()).ok();
+    // The newest build is used, because an older one may not support the arguments or
+    // the database of `./x up`.
+    let modified = |bin: &PathBuf| bin.metadata().and_then(|m| m.modified()).ok();
     let both = [false, true].map(shell::binary).into_iter();
-    let bin = both.filter(|b| b.is_file()).max_by_key(made);
-    let mut trouble = Vec::new();
+    let bin = both.filter(|b| b.is_file()).max_by_key(modified);
+    let mut errors = Vec::new();
     if let Some(bin) = bin {
         let server = Server {
             bin,
             state: state.clone(),
         };
-        // Rows without a server: only a server can delete them properly.
+        // Clusters may exist even if no server runs. Only a server can delete them
+        // properly, so it is started.
         if (server.pid().is_some() || state.join("clouds.yaml").is_file())
             && let Err(e) = clear(&server)
         {
-            trouble.push(format!("{e:#}"));
+            errors.push(format!("{e:#}"));
         }
         server.stop()?;
     }
-    let left = leftovers(&state)?;
+    let left = remove_leftovers(&state)?;
     if !left.is_empty() {
         println!("removed by force: {}", left.join(", "));
     }
-    if !trouble.is_empty() {
-        bail!("{}", trouble.join("\n"));
+    if !errors.is_empty() {
+        bail!("{}", errors.join("\n"));
     }
     println!(
         "down: no server, container, network or volume of {} is left",
@@ -214,13 +216,13 @@ fn clear(server: &Server) -> Result<()> {
                 return Err(e);
             }
         }
-        gone(server, cloud)?;
+        wait_until_deleted(server, cloud)?;
     }
     shell::run(&mut server.cli("jeroboam", &["leaks"]))
 }
 
-/// Waits until a cloud has no cluster, in any order of deletion.
-fn gone(server: &Server, cloud: &str) -> Result<()> {
+/// Waits until a cloud has no cluster.
+fn wait_until_deleted(server: &Server, cloud: &str) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(600);
     loop {
         let clusters = server.json(cloud, &["cluster", "list", "--json"])?;
@@ -241,7 +243,7 @@ fn gone(server: &Server, cloud: &str) -> Result<()> {
 }
 
 /// Removes objects with the label of this installation; returns their names.
-fn leftovers(state: &Path) -> Result<Vec<String>> {
+fn remove_leftovers(state: &Path) -> Result<Vec<String>> {
     let Ok(id) = fs::read_to_string(state.join("installation")) else {
         return Ok(Vec::new());
     };

@@ -13,7 +13,7 @@ pub(super) const WORKERS: u64 = 2;
 pub(super) const PORT: u16 = 8080;
 
 /// Queries the demo service on each node of the cluster.
-pub(super) fn ask_nodes(shown: &Value, port: u16) -> Result<()> {
+pub(super) fn query_nodes(shown: &Value, port: u16) -> Result<()> {
     let nodes = ["master_addresses", "node_addresses"];
     for address in nodes
         .iter()
@@ -31,8 +31,8 @@ pub(super) fn ask_nodes(shown: &Value, port: u16) -> Result<()> {
             "-m",
             "5",
         ];
-        let said = shell::output(Command::new("curl").args(retry).arg(&url))?;
-        println!("{url} -> {said}");
+        let answer = shell::output(Command::new("curl").args(retry).arg(&url))?;
+        println!("{url} -> {answer}");
     }
     Ok(())
 }

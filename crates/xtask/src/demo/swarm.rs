@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::service::{PORT, WORKERS, ask_nodes};
+use super::service::{PORT, WORKERS, query_nodes};
 use crate::server::Server;
 use crate::shell;
 
@@ -70,11 +70,11 @@ pub(super) fn show(server: &Server, name: &str) -> Result<()> {
         "{}",
         shell::output(&mut docker(&["service", "ps", "hello"]))?
     );
-    ask_nodes(&shown, PORT)
+    query_nodes(&shown, PORT)
 }
 
-/// Suggested next commands.
-pub(super) fn next(server: &Server, name: &str) {
+/// Prints suggested next commands.
+pub(super) fn print_next_commands(server: &Server, name: &str) {
     let tls = tls(server, name);
     println!(
         "  jeroboam cluster config {name} --dir {} --force",

@@ -1,8 +1,8 @@
-//! Writes of workers without a fence. A worker is a function that takes a
-//! lease, or a method of a type that holds one, and each function that a worker
-//! calls. The columns that only workers write are protected by types: their
-//! writers take a `&mut Fenced`. This rule covers what types cannot say, that a
-//! worker does not use a plain transaction for the rest of its writes either.
+//! Finds writes of workers without a fence. A worker is a function that takes a
+//! lease, a method of a type that contains one, or a function that a worker calls.
+//! The columns that only workers write are protected by types, because their writers
+//! take a `&mut Fenced`. This rule ensures what types cannot: a worker uses no plain
+//! transaction for other columns, either.
 //!
 //! The types of values are unknown here. A method of another value than `self` is
 //! followed if it is awaited and only one type of the crate has a method of this
@@ -18,8 +18,8 @@ const EXEMPT: &[&str] = &["db", "flow"];
 
 /// Functions with a plain transaction that workers may call, with the reasons.
 const ALLOWED: &[(&str, &str)] = &[
-    // It starts a task that outlives the run, and marks the servers that wait
-    // for the image; a mark is not a column of the worker.
+    // It starts a task that continues after the run and marks the servers that wait
+    // for the image. Marking a key needs no lease.
     ("crates/compute/src/server/pulls.rs", "begin"),
 ];
 
@@ -96,8 +96,8 @@ impl<'a> Workers<'a> {
             if allowed.contains(&(path, function.name.as_str())) {
                 continue;
             }
-            let mut way = callers;
-            way.push(function.name.clone());
+            let mut path_of_calls = callers;
+            path_of_calls.push(function.name.clone());
             for line in &function.unfenced {
                 found.push(Finding {
                     path: path.to_owned(),
@@ -105,14 +105,14 @@ impl<'a> Workers<'a> {
                     rule: "fenced",
                     message: format!(
                         "a worker writes without a fence ({}); use db::fenced! with its lease",
-                        way.join(" -> ")
+                        path_of_calls.join(" -> ")
                     ),
                     warning: false,
                 });
             }
             for called in self.called(*module, function) {
                 if seen.insert(called.clone()) {
-                    open.push((called, way.clone()));
+                    open.push((called, path_of_calls.clone()));
                 }
             }
         }

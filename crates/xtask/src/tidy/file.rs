@@ -1,4 +1,4 @@
-//! A source file as input of the rules, and what they find.
+//! Source files, which are the input of the rules, and the findings of the rules.
 
 use super::source;
 
@@ -16,14 +16,14 @@ pub struct Finding {
 
 /// A file with its position in the workspace.
 pub struct File {
-    /// From the checkout's root, with `/`.
+    /// The path from the checkout's root, with `/` as separator.
     pub path: String,
-    /// Folder below `crates/`.
+    /// The folder below `crates/`.
     pub krate: String,
     /// The raw text, for file headers and lengths.
     pub text: String,
     pub lines: Vec<source::Line>,
-    /// A file that contains only tests.
+    /// Whether the file contains only tests.
     pub test: bool,
 }
 

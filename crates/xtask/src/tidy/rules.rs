@@ -16,8 +16,8 @@ const BANNED: &[&str] = &[
     "common", "util", "utils", "helper", "helpers", "misc", "manager", "base",
 ];
 
-/// The service crates, in which SQL belongs to table files. The façade, the
-/// simulator and the wiring have no resources.
+/// The service crates, in which SQL belongs to table files. Other crates have no tables
+/// of resources.
 const SQL_CRATES: &[&str] = &[
     "identity",
     "network",

@@ -1,5 +1,5 @@
-//! A Rust file as input of the rules: code without strings and comments, and
-//! test modules marked.
+//! Splits a Rust file into lines, separates code from strings and comments, and marks
+//! test modules.
 
 /// One line of a file.
 #[derive(Debug, Default, Clone)]
@@ -10,7 +10,7 @@ pub struct Line {
     pub strings: Vec<String>,
     /// The text of a line comment, slashes included.
     pub comment: String,
-    /// Inside a `#[cfg(test)]` item.
+    /// Whether the line is inside a `#[cfg(test)]` item.
     pub test: bool,
 }
 

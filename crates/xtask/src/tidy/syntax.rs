@@ -1,4 +1,4 @@
-//! Helpers that inspect parsed code.
+//! Functions that inspect parsed code.
 
 use std::collections::BTreeMap;
 

@@ -85,8 +85,8 @@ fn library(package: &str) -> String {
         )
 }
 
-/// Whether the tests, benches or examples of a crate name a library. Their
-/// macros hide more than those of production code, so any path counts.
+/// Whether the tests, benches or examples of a crate name a library. Any path in their
+/// text counts, because they are not parsed.
 fn in_tests(files: &[&File], library: &str) -> bool {
     let path = format!("{library}::");
     let import = format!("use {library};");

@@ -26,8 +26,9 @@ pub struct Serving {
     pub connections: Connections,
 }
 
-/// Binds the address as soon as it exists, which may be later after a restart
-/// of the engine. Several servers on one machine share it. Returns `None` if the token is cancelled before.
+/// Binds the address as soon as it exists, which after a restart of the engine can be
+/// later. Several servers on one machine can bind it. Returns `None` if the token is
+/// cancelled first.
 async fn bound(address: SocketAddr, token: &CancellationToken) -> Option<TcpListener> {
     let mut logged = false;
     loop {
@@ -61,7 +62,8 @@ pub async fn listen(address: SocketAddr, serving: Serving, token: CancellationTo
         .accept(listener, token, move |stream, connection| {
             let (serving, stop) = (serving.clone(), stop.clone());
             async move {
-                // The streams of agents have no end, so that nothing is awaited.
+                // The streams of agents never end by themselves, so a stop does not wait
+                // for them.
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => {}

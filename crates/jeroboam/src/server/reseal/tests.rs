@@ -169,7 +169,8 @@ async fn a_text_that_cannot_be_unsealed_is_named_and_stops_nothing() {
     assert_eq!(count(&w.of.db, &old).await.unwrap(), 1);
 }
 
-/// A column that is missing in the list would be lost with its key.
+/// The secrets of a column that is missing in the list could not be unsealed any more
+/// after their key is retired.
 #[tokio::test]
 async fn all_columns_of_secrets_are_listed() {
     let of = testkit::TestDb::sqlite(&wiring::migrations()).await;

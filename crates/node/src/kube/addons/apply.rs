@@ -11,10 +11,10 @@ use crate::kube::api::Api;
 use crate::retry::Backoff;
 
 /// Timeout for a new kind to be served by the API server.
-const ESTABLISHED: Duration = Duration::from_secs(30);
+const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(30);
 const CRD: &str = "CustomResourceDefinition";
 
-/// Groups of kinds in order; other kinds come last.
+/// Kinds in the order in which they are applied; all other kinds are last.
 const ORDER: [&[&str]; 3] = [
     &["Namespace"],
     &[CRD],
@@ -68,19 +68,23 @@ pub(crate) fn path_of(object: &Value) -> Result<String> {
         format!("/api/{version}")
     };
     let meta = &object["metadata"];
-    let place = meta["namespace"]
+    let namespace = meta["namespace"]
         .as_str()
         .map(|n| format!("/namespaces/{n}"))
         .unwrap_or_default();
-    Ok(format!("{group}{place}/{plural}/{}", word(&meta["name"])))
+    Ok(format!(
+        "{group}{namespace}/{plural}/{}",
+        word(&meta["name"])
+    ))
 }
 
-fn named(path: &str) -> impl Fn(Error) -> Error {
+fn name_object(path: &str) -> impl Fn(Error) -> Error {
     move |e| Error::new(e.kind.clone(), format!("applying {path}: {}", e.message))
 }
 
-/// Applies objects: namespaces, kinds (waiting until they are served), accounts
-/// and their permissions, the rest. Repeatable.
+/// Applies objects in this order: namespaces, custom kinds, which are waited for
+/// until they are served, accounts with their permissions, other objects. A
+/// repetition changes nothing.
 ///
 /// # Errors
 /// API errors, naming the object; timeout: a kind is not served.
@@ -89,11 +93,11 @@ pub(crate) async fn apply(api: &Api, objects: &[Value]) -> Result<()> {
     ordered.sort_by_key(|object| rank(object));
     for (at, object) in ordered.iter().enumerate() {
         let path = path_of(object)?;
-        api.apply(&path, object).await.map_err(named(&path))?;
+        api.apply(&path, object).await.map_err(name_object(&path))?;
         let last_kind = ordered.get(at + 1).is_none_or(|next| next["kind"] != CRD);
         if object["kind"] == CRD && last_kind {
             for kind in ordered.iter().filter(|o| o["kind"] == CRD) {
-                established(api, kind).await?;
+                wait_until_served(api, kind).await?;
             }
         }
     }
@@ -101,7 +105,7 @@ pub(crate) async fn apply(api: &Api, objects: &[Value]) -> Result<()> {
 }
 
 /// Waits until the API server serves a kind.
-async fn established(api: &Api, kind: &Value) -> Result<()> {
+async fn wait_until_served(api: &Api, kind: &Value) -> Result<()> {
     let name = word(&kind["metadata"]["name"]);
     let path = format!(
         "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?watch=true&timeoutSeconds=30&fieldSelector={}",
@@ -119,7 +123,7 @@ async fn established(api: &Api, kind: &Value) -> Result<()> {
             backoff.pause().await;
         }
     };
-    tokio::time::timeout(ESTABLISHED, watch)
+    tokio::time::timeout(ESTABLISH_TIMEOUT, watch)
         .await
         .map_err(|_| Error::timeout(format!("{name} is not established after 30 s")))
 }
@@ -142,12 +146,12 @@ pub(crate) async fn remove(api: &Api, objects: &[Value]) -> Result<()> {
     ordered.sort_by_key(|object| rank(object));
     for object in ordered.into_iter().rev() {
         let path = path_of(object)?;
-        let gone = match api.get(&path).await {
+        let deleted = match api.get(&path).await {
             Ok(now) if is_ours(&now) => api.delete(&path).await.map(|_| ()),
             Ok(_) => Ok(()),
             Err(e) => Err(e),
         };
-        match gone {
+        match deleted {
             Err(e) if !e.is_not_found() => {
                 let what = format!("removing {path}: {}", e.message);
                 return Err(Error::new(e.kind.clone(), what));

@@ -11,8 +11,8 @@ use super::{ingress, metrics_server, monitoring};
 /// The cluster's labels.
 pub(super) type Options = BTreeMap<String, String>;
 
-/// The parts of an add-on.
-pub(super) struct Parts {
+/// An add-on, and the label that selects it.
+pub(super) struct AddonSpec {
     /// Whether it is installed without its label, on nodes of our image.
     default: bool,
     pub(super) label: &'static str,
@@ -21,53 +21,53 @@ pub(super) struct Parts {
     pub(super) objects: fn(&KubePlan, &AddonImages) -> Vec<Value>,
 }
 
-fn nothing(_: &KubePlan, _: &AddonImages) -> Vec<Value> {
+fn no_objects(_: &KubePlan, _: &AddonImages) -> Vec<Value> {
     Vec::new()
 }
 
 /// All add-ons that labels can select. If the node image lacks an image of an
 /// add-on, the add-on is not installed and reported as failed.
-pub(super) const CATALOGUE: [Parts; 5] = [
-    Parts {
+pub(super) const CATALOGUE: [AddonSpec; 5] = [
+    AddonSpec {
         default: true,
         label: "metrics_server_enabled",
         name: metrics_server::NAME,
         images: &[metrics_server::IMAGE],
         objects: metrics_server::objects,
     },
-    Parts {
+    AddonSpec {
         default: false,
         label: "monitoring_enabled",
         name: "monitoring",
         images: &[monitoring::PROMETHEUS, monitoring::EXPORTER],
         objects: monitoring::objects,
     },
-    Parts {
+    AddonSpec {
         default: false,
         label: "ingress_controller",
         name: "ingress",
         images: &[ingress::IMAGE],
         objects: ingress::objects,
     },
-    Parts {
+    AddonSpec {
         default: false,
         label: "kube_dashboard_enabled",
         name: "dashboard",
         images: &["dashboard"],
-        objects: nothing,
+        objects: no_objects,
     },
-    Parts {
+    AddonSpec {
         default: false,
         label: "auto_scaling_enabled",
         name: "autoscaler",
         images: &["autoscaler"],
-        objects: nothing,
+        objects: no_objects,
     },
 ];
 
-impl Parts {
-    /// The requested value of the label; `None`: not requested.
-    pub(super) fn asked<'a>(&self, options: &'a Options) -> Option<&'a str> {
+impl AddonSpec {
+    /// The value of the label if it requests the add-on.
+    pub(super) fn requested_value<'a>(&self, options: &'a Options) -> Option<&'a str> {
         let value = options.get(self.label).map(|v| v.trim());
         match value.unwrap_or_default() {
             "" => self.default.then_some("true"),
@@ -81,20 +81,20 @@ impl Parts {
     /// The reason why the add-on cannot be installed, for display.
     pub(super) fn missing_requirement(
         &self,
-        asked: &str,
+        value: &str,
         addon_images: &AddonImages,
     ) -> Option<String> {
         let label = self.label;
-        if self.name == "ingress" && !asked.eq_ignore_ascii_case(ingress::CONTROLLER) {
+        if self.name == "ingress" && !value.eq_ignore_ascii_case(ingress::CONTROLLER) {
             return Some(format!(
-                "label {label}: there is no image of {asked}; {} is the controller to ask for",
+                "label {label}: there is no image of {value}; the only supported controller is {}",
                 ingress::CONTROLLER
             ));
         }
         let missing: Vec<&str> = self
             .images
             .iter()
-            .filter(|part| !addon_images.contains_key(**part))
+            .filter(|program| !addon_images.contains_key(**program))
             .copied()
             .collect();
         (!missing.is_empty()).then(|| {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::metadata::SYSTEM;
 use crate::kube::plan::full_name;
 
-/// The cluster's DNS.
+/// The objects of the cluster's DNS.
 pub(crate) fn coredns(plan: &KubePlan, image: &str) -> Vec<Value> {
     let meta = |name: &str| json!({ "name": name, "namespace": SYSTEM, "labels": labels() });
     let role = "system:coredns";
@@ -102,7 +102,8 @@ fn pod(image: &str) -> Value {
                 },
             }],
         } },
-        // The upstream of the node, never the cluster itself.
+        // CoreDNS uses the resolver of the node. With that of the cluster it would
+        // query itself.
         "dnsPolicy": "Default",
         "containers": [{
             "name": "coredns",
@@ -161,7 +162,7 @@ mod tests {
     use crate::kube::plan::tests::facts;
 
     #[test]
-    fn the_dns_starts_without_anyone_to_ask() {
+    fn coredns_starts_without_an_upstream_server() {
         let mut plan = facts(nodewire::Role::Manager, 36).plan;
         assert!(corefile(&plan).contains("    forward . 8.8.8.8 1.1.1.1\n"));
         plan.upstream_dns.clear();

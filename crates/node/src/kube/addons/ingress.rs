@@ -16,15 +16,15 @@ pub(super) fn objects(_: &KubePlan, addon_images: &AddonImages) -> Vec<Value> {
     let mut class = meta(CONTROLLER, None);
     class["annotations"] = json!({ "ingressclass.kubernetes.io/is-default-class": "true" });
     let role = "jeroboam:ingress-traefik";
-    let look = json!(["get", "list", "watch"]);
+    let read_verbs = json!(["get", "list", "watch"]);
     vec![
         json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(NAME, Some(SYSTEM)) }),
         json!({ "apiVersion": rbac, "kind": "ClusterRole", "metadata": meta(role, None), "rules": [
-            // Secrets hold the certificates that Ingresses refer to.
-            { "apiGroups": [""], "resources": ["services", "secrets", "nodes"], "verbs": look },
-            { "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": look },
+            // Secrets contain the certificates that Ingresses refer to.
+            { "apiGroups": [""], "resources": ["services", "secrets", "nodes"], "verbs": read_verbs },
+            { "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read_verbs },
             { "apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "ingressclasses"],
-              "verbs": look },
+              "verbs": read_verbs },
             { "apiGroups": ["networking.k8s.io"], "resources": ["ingresses/status"],
               "verbs": ["update"] },
         ] }),

@@ -1,4 +1,4 @@
-//! Keeps the add-ons of a cluster as its labels request them.
+//! Installs and removes the add-ons of a cluster as its labels request.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::apply::{self, apply};
-use super::catalogue::{CATALOGUE, Options, Parts};
+use super::catalogue::{AddonSpec, CATALOGUE, Options};
 use super::images::AddonImages;
 use super::metadata::is_ours;
 use super::metrics_server;
@@ -34,8 +34,8 @@ pub(crate) struct AddonInstaller {
     /// Add-on images in the node image; `None`: the image was not built by
     /// Jeroboam.
     addon_images: Option<AddonImages>,
-    /// Errors of the API server for rejected objects.
-    refused: Mutex<BTreeMap<&'static str, String>>,
+    /// The error for each add-on whose objects the API server rejected.
+    rejected: Mutex<BTreeMap<&'static str, String>>,
 }
 
 impl AddonInstaller {
@@ -52,26 +52,31 @@ impl AddonInstaller {
         Self {
             options: watch::channel(None).0,
             addon_images,
-            refused: Mutex::default(),
+            rejected: Mutex::default(),
         }
     }
 
     /// Sets the labels sent by the server.
-    pub(crate) fn ask(&self, options: &Options) {
+    pub(crate) fn set_options(&self, options: &Options) {
         self.options.send_if_modified(|known| {
-            let news = known.as_ref() != Some(options);
+            let changed = known.as_ref() != Some(options);
             *known = Some(options.clone());
-            news
+            changed
         });
     }
 
-    /// `None`: not requested.
-    pub(super) fn asked<'a>(&self, parts: &Parts, options: &'a Options) -> Option<&'a str> {
-        let named = options
-            .get(parts.label)
+    /// The value of the label if it requests the add-on. The defaults apply only to
+    /// images that Jeroboam built.
+    pub(super) fn requested_value<'a>(
+        &self,
+        spec: &AddonSpec,
+        options: &'a Options,
+    ) -> Option<&'a str> {
+        let is_set = options
+            .get(spec.label)
             .is_some_and(|v| !v.trim().is_empty());
-        let asked = parts.asked(options);
-        asked.filter(|_| named || self.addon_images.is_some())
+        spec.requested_value(options)
+            .filter(|_| is_set || self.addon_images.is_some())
     }
 
     /// The plan with the newest labels.
@@ -91,23 +96,23 @@ impl AddonInstaller {
         let (plan, none) = (self.plan(plan), AddonImages::new());
         let addon_images = self.addon_images.as_ref().unwrap_or(&none);
         let mut all = vec![state::dns(api).await?];
-        for parts in &CATALOGUE {
-            let Some(asked) = self.asked(parts, &plan.options) else {
+        for spec in &CATALOGUE {
+            let Some(value) = self.requested_value(spec, &plan.options) else {
                 continue;
             };
-            let why = parts
-                .missing_requirement(asked, addon_images)
-                .or_else(|| self.refused().get(parts.name).cloned());
+            let why = spec
+                .missing_requirement(value, addon_images)
+                .or_else(|| self.rejected().get(spec.name).cloned());
             all.push(match why {
-                Some(why) => addon(parts.name, "failed", why),
-                None => state::of(api, parts.name, &(parts.objects)(&plan, addon_images)).await?,
+                Some(why) => addon(spec.name, "failed", why),
+                None => state::of(api, spec.name, &(spec.objects)(&plan, addon_images)).await?,
             });
         }
         Ok(all)
     }
 
-    /// Keeps the add-ons as requested by the labels, until dropped: installs
-    /// them once every known node is Ready, and again when the labels change.
+    /// Installs and removes add-ons as the labels request, once every known node
+    /// is Ready, and again when the labels change. Runs until dropped.
     pub(crate) async fn keep(
         &self,
         api: &Api,
@@ -124,7 +129,7 @@ impl AddonInstaller {
             let plan = self.plan(plan);
             let all = CATALOGUE
                 .iter()
-                .map(|parts| self.settle(api, &plan, addon_images, parts));
+                .map(|spec| self.settle(api, &plan, addon_images, spec));
             let work = async {
                 futures_util::future::join_all(all).await;
                 std::future::pending::<()>().await;
@@ -141,32 +146,38 @@ impl AddonInstaller {
     }
 
     /// Installs or removes one add-on.
-    async fn settle(&self, api: &Api, plan: &KubePlan, addon_images: &AddonImages, parts: &Parts) {
+    async fn settle(
+        &self,
+        api: &Api,
+        plan: &KubePlan,
+        addon_images: &AddonImages,
+        spec: &AddonSpec,
+    ) {
         let wanted = self
-            .asked(parts, &plan.options)
-            .is_some_and(|asked| parts.missing_requirement(asked, addon_images).is_none());
-        let objects = (parts.objects)(plan, addon_images);
+            .requested_value(spec, &plan.options)
+            .is_some_and(|value| spec.missing_requirement(value, addon_images).is_none());
+        let objects = (spec.objects)(plan, addon_images);
         let mut backoff = Backoff::new(200, 10_000);
         loop {
             let done = if wanted {
-                install(api, parts.name, &objects).await
+                install(api, spec.name, &objects).await
             } else {
                 remove(api, &objects).await
             };
             let Err(e) = done else {
-                self.refused().remove(parts.name);
+                self.rejected().remove(spec.name);
                 return;
             };
-            log_line(format_args!("add-on {}: {}", parts.name, plain(&e)));
+            log_line(format_args!("add-on {}: {}", spec.name, plain(&e)));
             if matches!(e.kind, Kind::Invalid { .. } | Kind::Forbidden) {
-                self.refused().insert(parts.name, plain(&e));
+                self.rejected().insert(spec.name, plain(&e));
             }
             backoff.pause().await;
         }
     }
 
-    fn refused(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rejected(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.rejected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -178,10 +189,11 @@ async fn install(api: &Api, name: &str, objects: &[Value]) -> Result<()> {
     }
 }
 
-/// Most clusters never had it, so a single check suffices.
+/// Removes an add-on. Most clusters never had it, so its workload is looked up
+/// first: without the workload the other objects are not looked up.
 async fn remove(api: &Api, objects: &[Value]) -> Result<()> {
-    let works = |o: &&Value| o["kind"] == "Deployment" || o["kind"] == "DaemonSet";
-    let Some(workload) = objects.iter().find(works) else {
+    let is_workload = |o: &&Value| o["kind"] == "Deployment" || o["kind"] == "DaemonSet";
+    let Some(workload) = objects.iter().find(is_workload) else {
         return Ok(());
     };
     match api.get(&apply::path_of(workload)?).await {
@@ -203,12 +215,12 @@ async fn all_ready(api: &Api, peers: &watch::Receiver<Option<Peers>>) {
             .watch(path, |_, node| {
                 ready.insert(text(&node["metadata"]["name"]), drain::is_ready(node));
                 let known = peers.borrow();
-                let mut members = known
+                let mut nodes = known
                     .as_ref()?
                     .nodes
                     .iter()
                     .filter(|p| p.role != Role::Balancer);
-                members
+                nodes
                     .all(|p| ready.get(&p.node) == Some(&true))
                     .then_some(())
             })

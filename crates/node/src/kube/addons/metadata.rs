@@ -1,9 +1,10 @@
-//! Metadata of the objects of add-ons, by which they are found again.
+//! Metadata of the objects of add-ons, and the label that marks them as ours.
 
 use serde_json::{Value, json};
 
 /// The namespace of most add-ons.
 pub(super) const SYSTEM: &str = "kube-system";
+/// The label of our objects.
 pub(super) const OURS: (&str, &str) = ("app.kubernetes.io/managed-by", "jeroboam");
 /// Selects our objects in a list or a watch.
 pub(crate) const SELECTOR: &str = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Djeroboam";
@@ -15,8 +16,8 @@ pub(super) fn meta(name: &str, namespace: Option<&str>) -> Value {
     let mut meta = json!({ "name": name, "labels": {
         "app.kubernetes.io/name": label, OURS.0: OURS.1,
     } });
-    if let Some(space) = namespace {
-        meta["namespace"] = json!(space);
+    if let Some(namespace) = namespace {
+        meta["namespace"] = json!(namespace);
     }
     meta
 }

@@ -17,7 +17,7 @@ use crate::retry::Backoff;
 pub(super) const IMAGE: &str = "metrics-server";
 pub(super) const NAME: &str = "metrics-server";
 const TLS: &str = "metrics-server-tls";
-/// Twice the lifetime of a cluster's CA.
+/// Lifetime of the certificate: twice that of a cluster's CA.
 const YEARS: i32 = 10;
 
 pub(super) fn objects(_: &KubePlan, addon_images: &AddonImages) -> Vec<Value> {
@@ -129,29 +129,29 @@ fn pod(addon_images: &AddonImages) -> Value {
         }],
         "volumes": [
             { "name": "tls", "secret": { "secretName": TLS } },
-            // In every namespace; the CA that signs the certificates of
-            // kubelets.
+            // Kubernetes creates this ConfigMap in every namespace. It contains
+            // the CA that signs the certificates of kubelets.
             { "name": "ca", "configMap": { "name": "kube-root-ca.crt" } },
         ],
     })
 }
 
-/// Applies the objects, and the APIService only once a pod answers: an
-/// APIService without endpoint prevents the deletion of namespaces.
+/// Applies the objects. The APIService is applied last, when a pod is available,
+/// because an APIService without an endpoint prevents the deletion of namespaces.
 ///
 /// # Errors
 /// Fails if the API request fails.
 pub(super) async fn install(api: &Api, objects: &[Value]) -> Result<()> {
-    let objects = with_key(api, objects).await?;
-    let (services, rest): (Vec<Value>, Vec<Value>) = objects
+    let objects = with_certificate(api, objects).await?;
+    let (api_services, others): (Vec<Value>, Vec<Value>) = objects
         .into_iter()
         .partition(|object| object["kind"] == "APIService");
-    apply(api, &rest).await?;
-    available(api).await;
-    apply(api, &services).await
+    apply(api, &others).await?;
+    wait_until_available(api).await;
+    apply(api, &api_services).await
 }
 
-async fn available(api: &Api) {
+async fn wait_until_available(api: &Api) {
     let path = format!(
         "/apis/apps/v1/namespaces/{SYSTEM}/deployments?watch=true&timeoutSeconds=300&fieldSelector={}",
         query(&format!("metadata.name={NAME}"))
@@ -168,28 +168,29 @@ async fn available(api: &Api) {
     }
 }
 
-/// The objects with the certificate by which the API server verifies the
-/// service: the existing one, or a new one.
-async fn with_key(api: &Api, objects: &[Value]) -> Result<Vec<Value>> {
-    let all = format!("/api/v1/namespaces/{SYSTEM}/secrets");
-    let one = format!("{all}/{TLS}");
-    let secret = match api.get(&one).await {
+/// Adds the certificate of the service to the APIService, so that the API server
+/// can verify the service. The certificate is taken from the Secret, which is
+/// created if it does not exist.
+async fn with_certificate(api: &Api, objects: &[Value]) -> Result<Vec<Value>> {
+    let secrets = format!("/api/v1/namespaces/{SYSTEM}/secrets");
+    let path = format!("{secrets}/{TLS}");
+    let secret = match api.get(&path).await {
         Err(e) if e.is_not_found() => {
-            let made = api.post(&all, &secret()?).await?;
+            let created = api.post(&secrets, &new_secret()?).await?;
             // The agent of another master may have created it concurrently.
-            if matches!(made.status, 201 | 409) {
-                api.get(&one).await?
+            if matches!(created.status, 201 | 409) {
+                api.get(&path).await?
             } else {
-                let why = format!("creating {one}: {}", made.message());
+                let why = format!("creating {path}: {}", created.message());
                 return Err(Error::unavailable(why));
             }
         }
-        there => there?,
+        existing => existing?,
     };
-    // Base64-encoded PEM in both places.
+    // The Secret and the APIService both contain base64-encoded PEM.
     let bundle = &secret["data"]["tls.crt"];
     if !is_ours(&secret) || !bundle.is_string() {
-        let why = format!("{one} is not ours: it has no label that says so, or no tls.crt");
+        let why = format!("{path} was not created by Jeroboam: it lacks our label or tls.crt");
         return Err(Error::invalid("secret", why));
     }
     let mut objects = objects.to_vec();
@@ -199,7 +200,8 @@ async fn with_key(api: &Api, objects: &[Value]) -> Result<Vec<Value>> {
     Ok(objects)
 }
 
-fn secret() -> Result<Value> {
+/// A Secret with a new key and its self-signed certificate.
+fn new_secret() -> Result<Value> {
     let failed = |e: rcgen::Error| Error::internal(format!("a certificate of {NAME}: {e}"));
     let host = format!("{NAME}.{SYSTEM}.svc");
     let key = KeyPair::generate().map_err(failed)?;

@@ -1,5 +1,5 @@
 //! Prometheus, and a node-exporter on every node, both from Debian packages.
-//! Data is stored in the pod and lost at a restart.
+//! The metrics are stored in the pod and are lost when the pod is replaced.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use super::metadata::{meta, selector};
 
 pub(super) const PROMETHEUS: &str = "prometheus";
 pub(super) const EXPORTER: &str = "node-exporter";
-const SPACE: &str = "monitoring";
+const NAMESPACE: &str = "monitoring";
 const EXPORTER_PORT: u16 = 9100;
 const KUBELET_PORT: u16 = 10250;
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -22,46 +22,47 @@ pub(super) fn objects(plan: &KubePlan, addon_images: &AddonImages) -> Vec<Value>
     let role = "jeroboam:prometheus";
     let config = format!("{:#}", config(plan));
     vec![
-        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": meta(SPACE, None) }),
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": meta(NAMESPACE, None) }),
         json!({ "apiVersion": "v1", "kind": "ServiceAccount",
-            "metadata": meta(PROMETHEUS, Some(SPACE)) }),
+            "metadata": meta(PROMETHEUS, Some(NAMESPACE)) }),
         json!({ "apiVersion": rbac, "kind": "ClusterRole", "metadata": meta(role, None), "rules": [
             { "apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"] },
             { "nonResourceURLs": ["/metrics"], "verbs": ["get"] },
         ] }),
         json!({ "apiVersion": rbac, "kind": "ClusterRoleBinding", "metadata": meta(role, None),
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
-            "subjects": [{ "kind": "ServiceAccount", "name": PROMETHEUS, "namespace": SPACE }] }),
-        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta(PROMETHEUS, Some(SPACE)),
+            "subjects": [{ "kind": "ServiceAccount", "name": PROMETHEUS, "namespace": NAMESPACE }] }),
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta(PROMETHEUS, Some(NAMESPACE)),
             "data": { "prometheus.yml": config } }),
-        json!({ "apiVersion": "v1", "kind": "Service", "metadata": meta(PROMETHEUS, Some(SPACE)),
+        json!({ "apiVersion": "v1", "kind": "Service", "metadata": meta(PROMETHEUS, Some(NAMESPACE)),
             "spec": { "selector": selector(PROMETHEUS), "ports": [
                 { "name": "http", "port": 9090, "targetPort": "http" },
             ] } }),
         // The service name resolves to one address per node, including
         // unreachable ones.
-        json!({ "apiVersion": "v1", "kind": "Service", "metadata": meta(EXPORTER, Some(SPACE)),
+        json!({ "apiVersion": "v1", "kind": "Service", "metadata": meta(EXPORTER, Some(NAMESPACE)),
             "spec": {
                 "clusterIP": "None", "publishNotReadyAddresses": true,
                 "selector": selector(EXPORTER),
                 "ports": [{ "name": "metrics", "port": EXPORTER_PORT, "targetPort": "metrics" }],
             } }),
         json!({ "apiVersion": "apps/v1", "kind": "DaemonSet",
-            "metadata": meta(EXPORTER, Some(SPACE)),
+            "metadata": meta(EXPORTER, Some(NAMESPACE)),
             "spec": {
                 "selector": { "matchLabels": selector(EXPORTER) },
                 "updateStrategy": { "rollingUpdate": { "maxUnavailable": "100%" } },
                 "template": { "metadata": { "labels": selector(EXPORTER) }, "spec": exporter(addon_images) },
             } }),
         json!({ "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": meta(PROMETHEUS, Some(SPACE)),
+            "metadata": meta(PROMETHEUS, Some(NAMESPACE)),
             "spec": {
                 "replicas": 1,
                 // Two instances would not share their data.
                 "strategy": { "type": "Recreate" },
                 "selector": { "matchLabels": selector(PROMETHEUS) },
                 "template": {
-                    // A changed configuration changes the pod template.
+                    // The digest changes with the configuration, so that a new
+                    // pod is created for it.
                     "metadata": { "labels": selector(PROMETHEUS),
                         "annotations": { "jeroboam.io/configuration": digest(&config) } },
                     "spec": prometheus(plan, addon_images),
@@ -84,7 +85,7 @@ fn number(plan: &KubePlan, label: &str, default: u32) -> u32 {
     value.unwrap_or(default)
 }
 
-/// JSON is valid YAML.
+/// The configuration of Prometheus as JSON, which is valid YAML.
 fn config(plan: &KubePlan) -> Value {
     let interval = number(plan, "monitoring_interval_seconds", 30);
     // The Debian build has no Kubernetes service discovery. An exporter runs on
@@ -92,7 +93,7 @@ fn config(plan: &KubePlan) -> Value {
     // address.
     let nodes = |port: u16| {
         json!([{
-            "names": [format!("{EXPORTER}.{SPACE}.svc.{}", plan.cluster_domain)],
+            "names": [format!("{EXPORTER}.{NAMESPACE}.svc.{}", plan.cluster_domain)],
             "type": "A", "port": port, "refresh_interval": "10s",
         }])
     };
@@ -175,7 +176,8 @@ fn prometheus(plan: &KubePlan, addon_images: &AddonImages) -> Value {
     })
 }
 
-/// Reads processes, network and mounts of the node; changes nothing.
+/// The pod of node-exporter, which reads processes, network and mounts of the
+/// node and cannot change them.
 fn exporter(addon_images: &AddonImages) -> Value {
     json!({
         "automountServiceAccountToken": false,

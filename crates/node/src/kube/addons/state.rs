@@ -10,7 +10,7 @@ use crate::engine::text;
 use crate::http::query;
 use crate::kube::api::Api;
 
-/// Waiting reasons of containers that do not resolve by waiting.
+/// Reasons for which a container waits and that waiting does not resolve.
 const PERMANENT_REASONS: [&str; 8] = [
     "CrashLoopBackOff",
     "CreateContainerConfigError",
@@ -30,7 +30,7 @@ pub(super) fn addon(name: &str, state: &str, reason: impl Into<String>) -> Addon
     }
 }
 
-/// `ready` when all workloads in `objects` run and answer.
+/// The state of an add-on: `ready` when all workloads in `objects` are available.
 ///
 /// # Errors
 /// Fails if the API request fails.
@@ -45,25 +45,28 @@ pub(super) async fn of(api: &Api, name: &str, objects: &[Value]) -> Result<Addon
             now => now?,
         };
         if !is_ours(&now) {
-            let why = format!("{} is not ours", text(&now["metadata"]["name"]));
+            let why = format!(
+                "{} was not created by Jeroboam",
+                text(&now["metadata"]["name"])
+            );
             return Ok(addon(name, "pending", why));
         }
         if kind == "APIService" {
             if !holds(&now, "Available") {
-                return Ok(addon(name, "pending", unavailable(&now)));
+                return Ok(addon(name, "pending", unavailable_reason(&now)));
             }
         } else if !runs(&kind, &now) {
             let selector = &object["spec"]["selector"]["matchLabels"];
-            let space = text(&object["metadata"]["namespace"]);
-            let (hopeless, words) = pods(api, &space, selector).await;
-            let state = if hopeless { "failed" } else { "pending" };
-            return Ok(addon(name, state, words));
+            let namespace = text(&object["metadata"]["namespace"]);
+            let (permanent, reasons) = pods(api, &namespace, selector).await;
+            let state = if permanent { "failed" } else { "pending" };
+            return Ok(addon(name, state, reasons));
         }
     }
     Ok(addon(name, "ready", ""))
 }
 
-/// Whether a workload has reached its current specification.
+/// Whether a workload runs as its current specification requires.
 fn runs(kind: &str, now: &Value) -> bool {
     let count = |key: &str| now["status"][key].as_u64().unwrap_or(0);
     if count("observedGeneration") < now["metadata"]["generation"].as_u64().unwrap_or(1) {
@@ -77,17 +80,18 @@ fn runs(kind: &str, now: &Value) -> bool {
     }
 }
 
-fn unavailable(service: &Value) -> String {
+/// The reason why an APIService is not available.
+fn unavailable_reason(service: &Value) -> String {
     let all = service["status"]["conditions"].as_array();
     all.into_iter()
         .flatten()
         .find(|c| c["type"] == "Available")
         .map(|c| format!("{}: {}", text(&c["reason"]), text(&c["message"])))
-        .unwrap_or_else(|| "the API server has not looked yet".into())
+        .unwrap_or_else(|| "the API server has not checked the service yet".into())
 }
 
 /// The reasons why pods do not run, and whether that is permanent.
-async fn pods(api: &Api, space: &str, labels: &Value) -> (bool, String) {
+async fn pods(api: &Api, namespace: &str, labels: &Value) -> (bool, String) {
     let selector: Vec<String> = labels
         .as_object()
         .into_iter()
@@ -95,21 +99,18 @@ async fn pods(api: &Api, space: &str, labels: &Value) -> (bool, String) {
         .map(|(key, value)| format!("{key}={}", text(value)))
         .collect();
     let path = format!(
-        "/api/v1/namespaces/{space}/pods?labelSelector={}",
+        "/api/v1/namespaces/{namespace}/pods?labelSelector={}",
         query(&selector.join(","))
     );
     let pods = api.get(&path).await.unwrap_or(Value::Null);
     let all: Vec<&Value> = pods["items"].as_array().into_iter().flatten().collect();
-    let words: Vec<String> = all
-        .iter()
-        .filter_map(|pod| termination_message(pod))
-        .collect();
-    let words = if words.is_empty() {
+    let reasons: Vec<String> = all.iter().filter_map(|pod| not_ready_reason(pod)).collect();
+    let reasons = if reasons.is_empty() {
         "no pod was created yet".into()
     } else {
-        words.join("; ")
+        reasons.join("; ")
     };
-    (all.iter().any(|pod| is_permanent_failure(pod)), words)
+    (all.iter().any(|pod| is_permanent_failure(pod)), reasons)
 }
 
 fn waiting(pod: &Value) -> &Value {
@@ -121,8 +122,8 @@ fn is_permanent_failure(pod: &Value) -> bool {
     PERMANENT_REASONS.contains(&reason.as_str())
 }
 
-/// `None` for a healthy pod.
-fn termination_message(pod: &Value) -> Option<String> {
+/// The reason why a pod is not ready; `None` for a ready pod.
+fn not_ready_reason(pod: &Value) -> Option<String> {
     if holds(pod, "Ready") {
         return None;
     }
@@ -138,10 +139,10 @@ fn termination_message(pod: &Value) -> Option<String> {
         (None, Some(c)) => (c["reason"].as_str()?, c["message"].as_str()),
         (None, None) => (status["phase"].as_str()?, None),
     };
-    // The termination message of a container that requests one.
+    // The last line of the termination message of a container that has one.
     let last = &status["containerStatuses"][0]["lastState"]["terminated"]["message"];
-    let said = last.as_str().map(str::trim).unwrap_or_default();
-    let said = said.lines().last().unwrap_or_default();
+    let message_line = last.as_str().map(str::trim).unwrap_or_default();
+    let message_line = message_line.lines().last().unwrap_or_default();
     Some(
         [
             name,
@@ -150,7 +151,7 @@ fn termination_message(pod: &Value) -> Option<String> {
             " ",
             message.unwrap_or_default(),
             " ",
-            said,
+            message_line,
         ]
         .concat()
         .trim_end()
@@ -178,7 +179,7 @@ pub(super) async fn dns(api: &Api) -> Result<Addon> {
     }
 }
 
-/// Whether a pod of the DNS passes its readiness probe.
+/// Whether a pod of the DNS is available.
 ///
 /// # Errors
 /// Fails if the API request fails.
@@ -198,7 +199,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn workloads_run_when_the_newest_of_them_does() {
+    fn workloads_run_when_the_current_generation_does() {
         let set = |ready: u64, seen: u64| {
             json!({ "metadata": { "generation": 2 }, "status": {
                 "observedGeneration": seen, "desiredNumberScheduled": 3, "numberAvailable": ready,
@@ -222,7 +223,7 @@ mod tests {
             }],
         } });
         assert_eq!(
-            termination_message(&pod).unwrap(),
+            not_ready_reason(&pod).unwrap(),
             "p: ErrImageNeverPull no image x bad flag"
         );
         assert!(is_permanent_failure(&pod));
@@ -230,12 +231,12 @@ mod tests {
             { "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
               "message": "0/1 nodes are available" }] } });
         assert_eq!(
-            termination_message(&unplaced).unwrap(),
+            not_ready_reason(&unplaced).unwrap(),
             "p: Unschedulable 0/1 nodes are available"
         );
         assert!(!is_permanent_failure(&unplaced));
         let well = json!({ "metadata": { "name": "p" },
             "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
-        assert_eq!(termination_message(&well), None);
+        assert_eq!(not_ready_reason(&well), None);
     }
 }

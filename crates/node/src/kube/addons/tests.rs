@@ -7,14 +7,14 @@ use nodewire::{KubePlan, Role};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::catalogue::{CATALOGUE, Options, Parts};
+use super::catalogue::{AddonSpec, CATALOGUE, Options};
 use super::images::AddonImages;
 use super::installer::AddonInstaller;
 use super::metadata::{OURS, is_ours, meta};
 use super::*;
 use crate::kube::observe::tests::peers;
 use crate::kube::plan::tests::{facts, golden};
-use crate::kube::tests::{Asked, Said, kubernetes, none, ok, within};
+use crate::kube::tests::{ReceivedRequest, ScriptedAnswer, kubernetes, none, ok, within};
 
 fn plan(labels: &[(&str, &str)]) -> KubePlan {
     let mut plan = facts(Role::Manager, 36).plan;
@@ -24,40 +24,44 @@ fn plan(labels: &[(&str, &str)]) -> KubePlan {
     plan
 }
 
-fn all_held() -> AddonImages {
+fn all_images() -> AddonImages {
     CATALOGUE
         .iter()
-        .flat_map(|parts| parts.images)
+        .flat_map(|spec| spec.images)
         .map(|part| ((*part).to_owned(), format!("jeroboam/{part}:1")))
         .collect()
 }
 
-fn asked(installer: &AddonInstaller, plan: &KubePlan) -> Vec<&'static str> {
-    let wanted = |parts: &&Parts| installer.asked(parts, &plan.options).is_some();
-    CATALOGUE.iter().filter(wanted).map(|p| p.name).collect()
+fn requested(installer: &AddonInstaller, plan: &KubePlan) -> Vec<&'static str> {
+    let is_requested = |spec: &&AddonSpec| installer.requested_value(spec, &plan.options).is_some();
+    CATALOGUE
+        .iter()
+        .filter(is_requested)
+        .map(|p| p.name)
+        .collect()
 }
 
 #[test]
 fn labels_select_add_ons_and_one_is_on_by_default() {
-    let installer = AddonInstaller::with(Some(all_held()));
-    assert_eq!(asked(&installer, &plan(&[])), ["metrics-server"]);
+    let installer = AddonInstaller::with(Some(all_images()));
+    assert_eq!(requested(&installer, &plan(&[])), ["metrics-server"]);
     let off = plan(&[
         ("metrics_server_enabled", "False"),
         ("monitoring_enabled", " true"),
         ("ingress_controller", ""),
     ]);
-    assert_eq!(asked(&installer, &off), ["monitoring"]);
+    assert_eq!(requested(&installer, &off), ["monitoring"]);
     // The distribution of a foreign image has its own add-ons.
     let foreign = AddonInstaller::with(None);
-    assert!(asked(&foreign, &plan(&[])).is_empty());
+    assert!(requested(&foreign, &plan(&[])).is_empty());
     let named = plan(&[("metrics_server_enabled", "true")]);
-    assert_eq!(asked(&foreign, &named), ["metrics-server"]);
+    assert_eq!(requested(&foreign, &named), ["metrics-server"]);
 }
 
 #[test]
 fn unavailable_add_ons_are_reported() {
     let [_, monitoring, ingress, ..] = &CATALOGUE;
-    let mut addon_images = all_held();
+    let mut addon_images = all_images();
     assert_eq!(monitoring.missing_requirement("true", &addon_images), None);
     addon_images.remove("prometheus");
     assert_eq!(
@@ -73,29 +77,29 @@ fn unavailable_add_ons_are_reported() {
 
 #[test]
 fn labels_from_the_server_take_precedence() {
-    let installer = AddonInstaller::with(Some(all_held()));
+    let installer = AddonInstaller::with(Some(all_images()));
     let kept = plan(&[("monitoring_enabled", "true")]);
     assert_eq!(installer.plan(&kept).options, kept.options);
-    installer.ask(&Options::new());
+    installer.set_options(&Options::new());
     assert!(installer.plan(&kept).options.is_empty());
 }
 
 #[test]
-fn objects_are_as_they_were() {
+fn objects_match_the_golden_files() {
     let plan = plan(&[("monitoring_interval_seconds", "5")]);
-    let addon_images = all_held();
-    for parts in CATALOGUE.iter().take(3) {
+    let addon_images = all_images();
+    for spec in CATALOGUE.iter().take(3) {
         let mut out = String::new();
-        for object in (parts.objects)(&plan, &addon_images) {
+        for object in (spec.objects)(&plan, &addon_images) {
             assert!(is_ours(&object), "{object:#}");
             apply::path_of(&object).unwrap();
             let _ = writeln!(out, "{object:#}");
         }
-        golden(&format!("{}.json", parts.name), &out);
+        golden(&format!("{}.json", spec.name), &out);
     }
 }
 
-fn ready_node() -> Said {
+fn ready_node() -> ScriptedAnswer {
     let node = json!({ "metadata": { "name": "k-node-0" },
         "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
     let event = json!({ "type": "ADDED", "object": node });
@@ -103,12 +107,12 @@ fn ready_node() -> Said {
 }
 
 /// The API of a cluster with a Prometheus created by `owner`.
-fn cluster(owner: &'static str) -> impl Fn(&Asked) -> Said {
+fn cluster(owner: &'static str) -> impl Fn(&ReceivedRequest) -> ScriptedAnswer {
     let secret = Mutex::new(false);
-    move |asked: &Asked| {
+    move |asked: &ReceivedRequest| {
         let (method, path) = asked.0.split_once(' ').unwrap();
         let path = path.split('?').next().unwrap();
-        let mut made = secret.lock().unwrap();
+        let mut created = secret.lock().unwrap();
         match (method, path.rsplit('/').next().unwrap()) {
             ("GET", "nodes") => ready_node(),
             ("GET", "deployments") => {
@@ -118,10 +122,10 @@ fn cluster(owner: &'static str) -> impl Fn(&Asked) -> Said {
                 (200, None, format!("{event}\n"))
             }
             ("POST", "secrets") => {
-                *made = true;
+                *created = true;
                 (201, None, asked.2.to_string())
             }
-            ("GET", "metrics-server-tls") if *made => {
+            ("GET", "metrics-server-tls") if *created => {
                 let mut secret = json!({ "metadata": meta("metrics-server-tls", None) });
                 secret["data"]["tls.crt"] = json!("cGVt");
                 ok(&secret)
@@ -138,9 +142,9 @@ fn cluster(owner: &'static str) -> impl Fn(&Asked) -> Said {
 async fn kept(owner: &'static str) -> (Vec<String>, Vec<Value>) {
     let dir = tempfile::tempdir().unwrap();
     let (fake, api) = kubernetes(dir.path()).await;
-    let heard = fake.heard.clone();
+    let requests = fake.requests.clone();
     let (_peers, known) = watch::channel(Some(peers()));
-    let installer = AddonInstaller::with(Some(all_held()));
+    let installer = AddonInstaller::with(Some(all_images()));
     let plan = plan(&[]);
     let service = "PATCH /apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io";
     let last = |line: &String| line.contains("namespaces/monitoring") && line.contains("DELETE");
@@ -149,7 +153,7 @@ async fn kept(owner: &'static str) -> (Vec<String>, Vec<Value>) {
             () = installer.keep(&api, &plan, &known) => {}
             () = async {
                 loop {
-                    let lines = heard.lines();
+                    let lines = requests.lines();
                     let removed = owner != "jeroboam" || lines.iter().any(last);
                     if removed && lines.iter().any(|l| l.starts_with(service)) {
                         return;
@@ -160,29 +164,29 @@ async fn kept(owner: &'static str) -> (Vec<String>, Vec<Value>) {
         }
     };
     within(fake, Arc::new(cluster(owner)), work).await;
-    (heard.lines(), heard.bodies(service))
+    (requests.lines(), requests.bodies(service))
 }
 
 #[tokio::test]
-async fn labels_install_verified_and_remove_what_is_ours() {
+async fn labels_install_verified_add_ons_and_remove_ours() {
     let (lines, services) = kept("jeroboam").await;
     assert!(lines[0].starts_with("GET /api/v1/nodes?watch"), "{lines:?}");
     assert_eq!(services[0]["spec"]["caBundle"], "cGVt");
     let at = |what: &str| lines.iter().position(|l| l.contains(what)).unwrap();
     assert!(at("deployments?watch") < at("v1beta1.metrics.k8s.io"));
-    let made = lines.iter().filter(|l| l.starts_with("POST")).count();
-    assert_eq!(made, 1, "{lines:?}");
-    let gone = |what: &str| {
+    let created = lines.iter().filter(|l| l.starts_with("POST")).count();
+    assert_eq!(created, 1, "{lines:?}");
+    let deleted = |what: &str| {
         lines
             .iter()
             .any(|l| l.starts_with("DELETE") && l.contains(what))
     };
-    assert!(gone("deployments/prometheus"), "{lines:?}");
-    assert!(!gone("metrics-server"), "{lines:?}");
+    assert!(deleted("deployments/prometheus"), "{lines:?}");
+    assert!(!deleted("metrics-server"), "{lines:?}");
 }
 
 #[tokio::test]
-async fn what_others_installed_stays() {
+async fn objects_of_others_are_not_removed() {
     let (lines, _) = kept("Helm").await;
     assert!(!lines.iter().any(|l| l.starts_with("DELETE")), "{lines:?}");
 }

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 
 use super::facts::{Facts, Minor};
 
-/// From the sources of 1.35 and 1.36; first and last releases of plug-ins that
-/// were added or removed since 1.20.
+/// The known plug-ins with the releases that have them, from the sources of 1.35
+/// and 1.36. The first and last release is given for plug-ins that were added or
+/// removed since 1.20.
 const KNOWN: &[(&str, RangeInclusive<Minor>)] = &[
     ("AlwaysAdmit", ALWAYS),
     ("AlwaysDeny", ALWAYS),
@@ -66,7 +67,8 @@ fn knows(minor: Minor, plugin: &str) -> bool {
         .any(|(name, releases)| *name == plugin && releases.contains(&minor))
 }
 
-fn asked(f: &Facts) -> impl Iterator<Item = &str> {
+/// The plug-ins in the label.
+fn requested(f: &Facts) -> impl Iterator<Item = &str> {
     let list = f.plan.options.get("admission_control_list");
     let names = list.map_or("", String::as_str).split(',').map(str::trim);
     names.filter(|name| !name.is_empty())
@@ -76,7 +78,7 @@ fn asked(f: &Facts) -> impl Iterator<Item = &str> {
 /// those in the label.
 pub(super) fn enabled(f: &Facts) -> String {
     let mut all = vec![OURS];
-    for name in asked(f).filter(|name| knows(f.minor, name)) {
+    for name in requested(f).filter(|name| knows(f.minor, name)) {
         if !all.contains(&name) {
             all.push(name);
         }
@@ -86,5 +88,5 @@ pub(super) fn enabled(f: &Facts) -> String {
 
 /// Plug-ins in the label that this release does not have.
 pub(crate) fn left_out(f: &Facts) -> Vec<&str> {
-    asked(f).filter(|name| !knows(f.minor, name)).collect()
+    requested(f).filter(|name| !knows(f.minor, name)).collect()
 }

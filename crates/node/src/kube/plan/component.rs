@@ -31,10 +31,10 @@ impl Component {
         }
     }
 
-    /// Path in the image.
+    /// Path of the program in the image.
     pub(crate) fn program(self) -> String {
         let dir = if self == Self::Haproxy {
-            // From Debian.
+            // HAProxy is a Debian package.
             "/usr/sbin"
         } else {
             BIN
@@ -42,7 +42,7 @@ impl Component {
         format!("{dir}/{}", self.name())
     }
 
-    /// The step that starts it.
+    /// The step in whose reports the component appears.
     pub(crate) fn step(self) -> &'static str {
         match self {
             Self::Containerd => "containerd",

@@ -25,9 +25,10 @@ pub(crate) struct Facts {
     pub plan: KubePlan,
     /// `address:port` of the API for this node.
     pub api: String,
-    /// All masters, ordered by name; with a single one etcd has no peers.
+    /// The members of etcd, ordered by name. Empty if there is a single master.
     pub members: Vec<Member>,
-    /// Whether etcd had a quorum before, so that an empty directory joins.
+    /// Whether the etcd cluster exists, so that a member with an empty directory
+    /// joins it.
     pub etcd_known: bool,
     /// Memory of this node and of the host, bytes.
     pub memory: Option<(u64, u64)>,
@@ -61,8 +62,8 @@ pub(crate) fn is_restricted(label: &str) -> bool {
     let Some((domain, _)) = label.split_once('/') else {
         return false;
     };
-    let theirs = ["kubernetes.io", "k8s.io"]
+    let is_reserved = ["kubernetes.io", "k8s.io"]
         .iter()
         .any(|own| domain == *own || domain.ends_with(&format!(".{own}")));
-    theirs && !ALLOWED.iter().any(|allowed| label.starts_with(allowed))
+    is_reserved && !ALLOWED.iter().any(|allowed| label.starts_with(allowed))
 }

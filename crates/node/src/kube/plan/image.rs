@@ -1,4 +1,4 @@
-//! What the node image holds, and the names of images.
+//! The contents of the node image, and the names of images.
 
 use kernel::{Error, Result};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ pub(crate) const IMAGE_FACTS: &str = "/etc/jeroboam/kubernetes.json";
 /// Contents of the node image.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Image {
-    /// `v1.36.3`.
+    /// The release of Kubernetes, as `v1.36.3`.
     pub version: String,
     pub images: Images,
 }
@@ -48,7 +48,7 @@ fn minor(version: &str) -> Option<Minor> {
     version.strip_prefix("v1.")?.split('.').next()?.parse().ok()
 }
 
-/// containerd requires full image names.
+/// The full name of an image, as containerd requires it.
 pub(crate) fn full_name(image: &str) -> String {
     match image.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) => image.to_owned(),

@@ -11,7 +11,7 @@ use super::paths::{CONTAINERD_SOCKET, ETC, ETCD_DATA, PKI};
 pub(super) struct Flag {
     pub name: &'static str,
     pub releases: RangeInclusive<Minor>,
-    /// `None`: omitted on this node.
+    /// The value, or `None` if the flag is omitted on this node.
     pub value: fn(&Facts) -> Option<String>,
 }
 
@@ -85,9 +85,9 @@ fn initial_cluster(f: &Facts) -> Option<String> {
 
 const ETCD_CLIENTS: &str = "https://127.0.0.1:2379";
 
-/// TLS even with a single master, because otherwise any pod in the network of
-/// the host could read all Secrets. No `--unsafe-no-fsync`, because it gains
-/// nothing.
+/// etcd uses TLS even with a single master, because otherwise any pod in the
+/// network namespace of the node could read all Secrets. `--unsafe-no-fsync` is not
+/// used, because it saves no time.
 static ETCD: &[Flag] = &[
     flag("name", |f| Some(f.node.clone())),
     flag("data-dir", |_| text(ETCD_DATA)),
@@ -122,8 +122,8 @@ static APISERVER: &[Flag] = &[
     flag("advertise-address", |f| Some(f.own.to_string())),
     flag("secure-port", |f| Some(f.plan.api_port.to_string())),
     until(23, "insecure-port", |_| text("0")),
-    // Keeps serving while the checks of the balancer detect the shutdown; the
-    // supervisor waits a second longer.
+    // The API server keeps serving until the checks of the balancer have detected
+    // the shutdown; the supervisor waits a second longer.
     flag("shutdown-delay-duration", |f| {
         f.several_masters().then(|| "1500ms".into())
     }),
@@ -173,20 +173,21 @@ static APISERVER: &[Flag] = &[
     flag("proxy-client-key-file", |_| pki("front-proxy-client.key")),
 ];
 
-/// A controller may work without a lease only if a second one can never exist.
-fn elects(f: &Facts) -> Option<String> {
+/// Whether a controller needs a lease. It can work without one only if a second
+/// instance can never exist.
+fn leader_elect(f: &Facts) -> Option<String> {
     Some(f.several_masters().to_string())
 }
 
-/// No `--cluster-signing-*`: the key of the CA stays on the server, so the
-/// controller manager disables its signers.
+/// There is no `--cluster-signing-*`, because the key of the CA stays on the
+/// server. Without these flags the controller manager disables its signers.
 static CONTROLLER_MANAGER: &[Flag] = &[
     flag("kubeconfig", |_| etc("controller-manager.conf")),
     flag("allocate-node-cidrs", |_| text("false")),
     flag("kube-api-qps", |_| text("200")),
     flag("kube-api-burst", |_| text("400")),
     flag("use-service-account-credentials", |_| yes()),
-    flag("leader-elect", elects),
+    flag("leader-elect", leader_elect),
     flag("root-ca-file", |_| pki("ca.crt")),
     flag("service-account-private-key-file", |_| pki("sa.key")),
     until(23, "port", |_| text("0")),
@@ -195,7 +196,7 @@ static CONTROLLER_MANAGER: &[Flag] = &[
 
 static SCHEDULER: &[Flag] = &[
     flag("kubeconfig", |_| etc("scheduler.conf")),
-    flag("leader-elect", elects),
+    flag("leader-elect", leader_elect),
     until(23, "port", |_| text("0")),
     flag("bind-address", |_| text("127.0.0.1")),
 ];
@@ -214,7 +215,7 @@ static KUBELET: &[Flag] = &[
         let labels = f.own_labels();
         (!labels.is_empty()).then(|| labels.join(","))
     }),
-    // In the configuration file from 1.23 on.
+    // Since 1.23 the taints are in the configuration file.
     until(22, "register-with-taints", |f| {
         (f.is_master() && f.plan.taint_masters)
             .then(|| "node-role.kubernetes.io/control-plane=:NoSchedule".into())

@@ -81,7 +81,7 @@ const MASTERS: [Component; 6] = [
 ];
 
 #[test]
-fn flags_are_as_they_were() {
+fn flags_match_the_golden_files() {
     for minor in [20, 35, 36] {
         let text = flags(&facts(Role::Manager, minor), &MASTERS);
         golden(&format!("master-1.{minor}.flags"), &text);
@@ -136,7 +136,7 @@ fn etcd_with_peers_names_them_all() {
 }
 
 #[test]
-fn files_are_as_they_were() {
+fn files_match_the_golden_files() {
     for (role, minor, name) in [
         (Role::Manager, 36, "master-1.36.files"),
         (Role::Worker, 36, "worker-1.36.files"),
@@ -153,7 +153,7 @@ fn files_are_as_they_were() {
 }
 
 #[test]
-fn the_flavor_bounds_what_pods_may_have() {
+fn the_flavor_bounds_the_memory_of_pods() {
     let mut f = facts(Role::Worker, 36);
     const GIB: u64 = 1024 * 1024 * 1024;
     f.memory = Some((GIB, 24 * GIB));
@@ -170,7 +170,7 @@ fn the_flavor_bounds_what_pods_may_have() {
 }
 
 #[test]
-fn add_ons_are_as_they_were() {
+fn coredns_matches_its_golden_file() {
     let f = facts(Role::Manager, 36);
     let mut out = String::new();
     for object in addons::coredns(&f.plan, "jeroboam/coredns:1.14.7") {

@@ -34,9 +34,9 @@ fn via(i: u8) -> Ipv4Addr {
 }
 
 #[test]
-fn only_what_differs_is_changed() {
+fn only_differing_routes_are_changed() {
     let mut nodes = vec![peer(1), peer(2), peer(3), peer(4)];
-    // A balancer has no pods; what is no route is left out.
+    // A balancer has no pods, and invalid routes are left out.
     nodes.push(Peer {
         pod_cidr: String::new(),
         ..peer(5)
@@ -64,7 +64,7 @@ fn only_what_differs_is_changed() {
     );
 }
 
-/// Repeats itself in a network namespace, whose routes it may change.
+/// Runs itself a second time in a network namespace, whose routes it may change.
 #[test]
 fn routes_of_the_kernel_follow_the_peers() {
     if std::env::var_os(INSIDE).is_some() {

@@ -42,9 +42,9 @@ fn dependencies(modules: &Modules) -> Graph {
             Some(Target::Item { module, name, rest }) => {
                 // A method can be in another file than its type.
                 if let Some(method) = rest.first().or(reference.method.as_ref())
-                    && let Some(place) = modules.method(module, &name, method)
+                    && let Some(implementing) = modules.method(module, &name, method)
                 {
-                    depend(place, &format!("{name}::{method}"));
+                    depend(implementing, &format!("{name}::{method}"));
                 }
                 depend(module, &name);
             }

@@ -1,4 +1,4 @@
-//! What one module declares, imports and uses, apart from its tests.
+//! Reads what a module declares, imports and uses, without its tests.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::tidy::syntax::{is_test, line_of, path_segments};
 #[derive(Debug)]
 pub struct Reference {
     pub path: Vec<String>,
-    /// `path` is the type of `self`, and this method is called on it.
+    /// The called method, if `path` is the type of `self`.
     pub method: Option<String>,
     pub line: usize,
 }
@@ -22,11 +22,11 @@ pub struct Function {
     pub name: String,
     /// The type of its `impl` block.
     pub self_type: Option<Vec<String>>,
-    /// It runs under a lease: it takes one, or belongs to a type that holds one.
+    /// Whether one of its parameters is a lease.
     pub leased: bool,
     /// Indices of its references in [`Contents::references`].
     pub references: std::ops::Range<usize>,
-    /// Its `impl` block is of a trait.
+    /// Whether its `impl` block implements a trait.
     pub of_trait: bool,
     /// Methods of other values than `self` that it calls and awaits.
     pub calls: Vec<String>,
@@ -39,7 +39,7 @@ pub struct Contents {
     pub items: HashSet<String>,
     /// Those of `items` that can be followed by `::`.
     pub types: HashSet<String>,
-    /// Imported name to paths; a name may denote a type and a function.
+    /// The paths of imported names; a name may denote both a type and a function.
     pub imports: HashMap<String, Vec<Vec<String>>>,
     /// Modules whose names are all imported.
     pub globs: Vec<Vec<String>>,
@@ -147,7 +147,8 @@ impl Reader {
             .push(Reference { path, method, line });
     }
 
-    /// `db::write!`, and the functions that it calls, begin a transaction without a fence.
+    /// Records the begin of a transaction without a fence, by `db::write!` or by the
+    /// function that this macro calls.
     fn note_unfenced(&mut self, path: &[String], line: usize) {
         let is = |name: &str| path.last().is_some_and(|last| last == name);
         let of_db = path.first().is_some_and(|first| first == "db");
@@ -204,8 +205,8 @@ impl Reader {
         self.contents.imports.entry(name).or_default().push(path);
     }
 
-    /// Paths in the input of a macro: names with `::` between them. `strings`
-    /// are names in string literals, as serde takes them.
+    /// Reads the paths in the input of a macro. With `strings`, string literals can be
+    /// paths, too, as in the attributes of serde.
     fn tokens(&mut self, stream: TokenStream, strings: bool) {
         let tokens: Vec<TokenTree> = stream.into_iter().collect();
         let punct = |i: usize, c: char| matches!(tokens.get(i), Some(TokenTree::Punct(p)) if p.as_char() == c);

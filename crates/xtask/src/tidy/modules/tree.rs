@@ -199,7 +199,7 @@ impl Modules {
                         rest: more,
                     });
                 }
-                // An item that a macro defines is not known by name.
+                // The item may be defined by a macro.
                 None if absolute => {
                     return Some(Target::Item {
                         module: at,
@@ -241,7 +241,7 @@ impl Modules {
         }
         found.extend(child);
         for path in &module.contents.globs {
-            // A glob that names the own module would not end.
+            // A glob import of the module itself would not end.
             if let Some(Target::Module(inner)) = self.resolve_within(at, path, imports + 1)
                 && inner != at
                 && imports <= MAX_IMPORTS

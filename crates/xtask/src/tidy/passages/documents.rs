@@ -8,7 +8,7 @@ use super::super::file::Finding;
 use super::super::language;
 use super::{Passage, markdown, python, shell, spaced};
 
-/// Where documents and scripts are, from the checkout's root.
+/// The files and folders with documents and scripts, from the checkout's root.
 const ROOTS: &[&str] = &[
     "README.md",
     "ARCHITECTURE.md",
@@ -29,7 +29,7 @@ const ROOTS: &[&str] = &[
     "tests",
 ];
 
-/// Pages that programs write from texts of the code. A fault is corrected there.
+/// Generated pages. Their texts are from the code, where a fault is corrected.
 const GENERATED: &[&str] = &["docs/parity/", "docs/kubernetes-conformance.md"];
 
 /// The findings in all documents and scripts.
@@ -69,7 +69,7 @@ pub fn banned_words(path: &str, passages: &[Passage]) -> Vec<Finding> {
 
 type Reader = fn(&str, &str) -> Vec<Passage>;
 
-/// How the passages of a file are found, by its path.
+/// The function that extracts the passages of a file, chosen by its path.
 pub fn reader(path: &str) -> Option<Reader> {
     let name = path.rsplit('/').next().unwrap_or_default();
     match name.rsplit_once('.') {

@@ -1,4 +1,5 @@
-//! Markdown: paragraphs, items and table cells without code and link targets.
+//! Extracts paragraphs, list items and table cells from Markdown, without code and link
+//! targets.
 
 use super::{Paragraphs, Passage};
 
@@ -34,12 +35,12 @@ pub fn passages(path: &str, text: &str) -> Vec<Passage> {
     out.finish()
 }
 
-/// Which lines belong to code blocks.
+/// Determines which lines belong to code blocks.
 #[derive(Default)]
 struct Blocks {
     /// The fence that ends the current block.
     fence: Option<&'static str>,
-    /// The last line was empty or code, so that an indented line is code.
+    /// Whether the last line was empty or code, so that an indented line is code.
     may_begin: bool,
     in_list: bool,
 }
@@ -62,7 +63,7 @@ impl Blocks {
             return false;
         }
         let indent = line.len() - text.len();
-        // The text of an item is indented itself.
+        // The text of a list item is indented, too.
         let code_indent = if self.in_list { 6 } else { 4 };
         if self.may_begin && indent >= code_indent {
             return true;

@@ -1,5 +1,4 @@
-//! The texts that people read, as they are extracted from files: prose, comments,
-//! names and messages.
+//! Extracts the texts that people read from files: prose, comments, names and messages.
 
 pub mod documents;
 mod markdown;

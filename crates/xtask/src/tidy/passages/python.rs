@@ -1,4 +1,4 @@
-//! Python: comments, docstrings and names.
+//! Extracts comments, docstrings and names from Python.
 
 use super::{Paragraphs, Passage};
 
@@ -23,9 +23,9 @@ struct Reader<'a> {
     line: usize,
     /// The code of the current line, without comments and literals.
     code: String,
-    /// How many brackets are open.
+    /// The number of open brackets.
     depth: usize,
-    /// The current statement has begun, so that a literal is not a docstring.
+    /// Whether the current statement has begun; a literal is then not a docstring.
     is_statement: bool,
     comments: Paragraphs,
     out: Vec<Passage>,

@@ -1,4 +1,4 @@
-//! Rust: comments, names and messages.
+//! Extracts comments, names and messages from Rust.
 
 use super::super::file::File;
 use super::super::source::{Line, is_sql};

@@ -1,4 +1,5 @@
-//! Shell scripts and other files with comments after `#`: TOML, Perl.
+//! Extracts comments from shell scripts and other files with comments after `#`: TOML,
+//! Perl.
 
 use super::{Paragraphs, Passage};
 
@@ -18,7 +19,7 @@ pub fn passages(text: &str) -> Vec<Passage> {
     out.finish()
 }
 
-/// What is before the comment of a line, and its text. A `#` within quotes or a word
+/// The code before the comment of a line, and the comment. A `#` within quotes or a word
 /// does not begin a comment. Quotes are closed at the end of a line, so that a
 /// comment after a text of several lines may not be found.
 fn comment(line: &str) -> Option<(&str, &str)> {

@@ -1,5 +1,5 @@
-//! Each kind of file: a deliberate fault is found, and its place; what is not read by
-//! people is left out.
+//! For each kind of file: banned words are found with their lines, and texts that people
+//! do not read are not searched.
 
 use super::documents::{banned_words, reader};
 
