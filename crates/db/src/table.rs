@@ -2,7 +2,7 @@
 //! from which insert, read and select are derived.
 
 use async_trait::async_trait;
-use kernel::{Error, Id, Kind, Result};
+use kernel::{Error, Id, Kind, Result, Timestamp};
 
 use crate::{Db, Dialect, Row, Tx, Value, values};
 
@@ -36,6 +36,8 @@ column!(
     Option<String> = opt_text,
     i64 = int,
     Option<i64> = opt_int,
+    Timestamp = time,
+    Option<Timestamp> = opt_time,
     bool = flag
 );
 

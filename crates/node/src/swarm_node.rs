@@ -202,7 +202,7 @@ impl Boot {
         hello: &impl Once<Welcome>,
     ) -> Result<(TcpListener, tlsproxy::Certificates)> {
         let path = identity::path(&self.home);
-        let now = clock::now_micros();
+        let now = clock::now();
         let holds = identity::term(&path).is_some_and(|term| !term.is_over(now));
         let kept = identity::stored(&path)
             .filter(|_| holds)
@@ -243,7 +243,7 @@ impl Boot {
         let (path, early) = (identity::path(&self.home), ids::jitter());
         let mut backoff = Backoff::new(500, 60_000);
         loop {
-            let now = clock::now_micros();
+            let now = clock::now();
             let due = identity::term(&path).map_or(now, |term| term.due(early));
             if due > now {
                 sleep(sleep_duration(due, now)).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use db::Json;
 use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec};
-use kernel::{OwnerKey, ProjectId, UserId};
+use kernel::{OwnerKey, ProjectId, Timestamp, UserId};
 use network::api::Port;
 use network::{NetworkId, PortId};
 use serde::{Deserialize, Serialize};
@@ -56,13 +56,12 @@ db::table! {
         /// Sealed; deleted when the server is ACTIVE.
         pub user_data: Option<String>,
         pub metadata: Json<BTreeMap<String, String>>,
-        /// Since when the host does not answer or refuses requests,
-        /// microseconds.
-        pub trouble_since: Option<i64>,
-        pub launched_at: Option<i64>,
+        /// Since when the host does not answer or refuses requests.
+        pub trouble_since: Option<Timestamp>,
+        pub launched_at: Option<Timestamp>,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
-        pub created_at: i64,
+        pub created_at: Timestamp,
         /// Number of the build, starting at 1.
         pub build: i64,
         /// The generation of the caller in the last rebuild.

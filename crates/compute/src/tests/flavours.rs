@@ -2,6 +2,7 @@
 //! node, starting with the server row. A fake engine records the requests.
 //! `JEROBOAM_GOLDEN=update` rewrites the golden files.
 
+use kernel::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -199,7 +200,7 @@ fn server(flavour: NodeFlavour, reference: &str) -> ServerRow {
         launched_at: None,
         owner_kind: None,
         owner_id: None,
-        created_at: 0,
+        created_at: Timestamp::EPOCH,
         build: 1,
         rebuilt_generation: None,
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use infra::BridgeSpec;
-use kernel::{OwnerKey, ProjectId};
+use kernel::{OwnerKey, ProjectId, Timestamp};
 
 use crate::api::{Network, Status};
 use crate::{NetworkId, SubnetId};
@@ -18,11 +18,11 @@ db::table! {
         pub is_external: bool,
         pub status: Status,
         pub status_reason: Option<String>,
-        /// Time of the last status change, microseconds.
-        pub changed_at: i64,
+        /// Time of the last status change.
+        pub changed_at: Timestamp,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
-        pub created_at: i64,
+        pub created_at: Timestamp,
         /// Number of subnets so far: each has a separate bridge.
         pub build: i64,
     }

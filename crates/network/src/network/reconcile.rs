@@ -172,7 +172,7 @@ impl Bridges {
     async fn wait(&self, lease: &Lease, net: &NetworkRow, e: &Error) -> Result<Next> {
         self.service.late.note(e);
         self.report(lease, net, &e.message).await?;
-        let elapsed = clock::now_micros() - net.changed_at;
+        let elapsed = clock::now().since(net.changed_at);
         Ok(Next::After(backoff(elapsed, RETRY, ids::jitter())))
     }
 

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use db::{Column as _, Db, Json, Row, Table as _, Tx, values};
-use kernel::{OwnerKey, ProjectId, Result, clock};
+use kernel::{OwnerKey, ProjectId, Result, Timestamp, clock};
 
 use crate::api::{NewPort, Port, Status};
 use crate::network::host_name;
@@ -26,7 +26,7 @@ db::table! {
         pub device_id: Option<String>,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
-        pub created_at: i64,
+        pub created_at: Timestamp,
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn insert(
         device_id: new.device_id.clone(),
         owner_kind: new.owner.as_ref().map(|o| o.kind.clone()),
         owner_id: new.owner.as_ref().map(|o| o.id.clone()),
-        created_at: clock::now_micros(),
+        created_at: clock::now(),
     };
     row.insert(tx).await
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use db::Json;
 use ipnet::Ipv4Net;
-use kernel::{Error, OwnerKey, ProjectId, Result};
+use kernel::{Error, OwnerKey, ProjectId, Result, Timestamp};
 
 use crate::api::Subnet;
 use crate::network::model::owner_key;
@@ -25,7 +25,7 @@ db::table! {
         pub deleting: bool,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
-        pub created_at: i64,
+        pub created_at: Timestamp,
     }
 }
 

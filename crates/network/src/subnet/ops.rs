@@ -145,7 +145,7 @@ impl NetworkService {
                 deleting: false,
                 owner_kind: new.owner.as_ref().map(|o| o.kind.clone()),
                 owner_id: new.owner.as_ref().map(|o| o.id.clone()),
-                created_at: clock::now_micros(),
+                created_at: clock::now(),
             };
             sub.insert(tx).await?;
             network::table::begin_build(tx, &net.id).await?;

@@ -1,5 +1,6 @@
 //! An engine that answers late, delayed calls, and rows of a newer release.
 
+use kernel::Timestamp;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -245,10 +246,10 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 is_external: true,
                 status: Status::Down,
                 status_reason: some(),
-                changed_at: 1,
+                changed_at: Timestamp::from_micros(1),
                 owner_kind: some(),
                 owner_id: None,
-                created_at: 2,
+                created_at: Timestamp::from_micros(2),
                 build: 3,
             },
         )
@@ -266,7 +267,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 deleting: true,
                 owner_kind: None,
                 owner_id: some(),
-                created_at: 1,
+                created_at: Timestamp::from_micros(1),
             },
         )
         .await;
@@ -285,7 +286,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 device_id: some(),
                 owner_kind: some(),
                 owner_id: some(),
-                created_at: 1,
+                created_at: Timestamp::from_micros(1),
             },
         )
         .await;
@@ -296,7 +297,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 project_id: "p".into(),
                 name: "r".into(),
                 external_network: Some("x".into()),
-                created_at: 1,
+                created_at: Timestamp::from_micros(1),
             },
         )
         .await;
@@ -316,7 +317,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 name: "g".into(),
                 description: "d".into(),
                 rules: Json(vec![]),
-                created_at: 1,
+                created_at: Timestamp::from_micros(1),
             },
         )
         .await;

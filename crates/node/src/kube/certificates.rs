@@ -59,7 +59,7 @@ pub(crate) fn complete(dir: &Path, role: Role) -> bool {
 /// A node that was off for longer than the lifetime of a certificate has none.
 fn there(dir: &Path, (_, name, ca): Wanted) -> bool {
     let certificate = dir.join(format!("{name}.crt"));
-    let now = clock::now_micros();
+    let now = clock::now();
     dir.join(format!("{name}.key")).exists()
         && dir.join(format!("{ca}.crt")).exists()
         && Term::of(&certificate).is_some_and(|term| !term.is_over(now))

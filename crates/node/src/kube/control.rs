@@ -99,7 +99,7 @@ impl Node<'_> {
         );
         // The status of the kubelet may reach the API late, so the node is
         // queried from this time on.
-        let since = clock::iso_z(clock::now_micros());
+        let since = clock::now().iso_z();
         // The API server opens its port long before it answers, and lets
         // clients wait: the kubelet can finish its preparation before its first
         // request is answered.
@@ -212,7 +212,7 @@ impl Node<'_> {
 
     pub(super) async fn worker(&self, facts: &Facts) -> Result<Never> {
         let api = Api::new(&facts.api, Path::new(PKI), "kubelet")?;
-        let since = clock::iso_z(clock::now_micros());
+        let since = clock::now().iso_z();
         let uid = self.node(facts, &api, &since).await?;
         self.boot.ready(&uid).await?;
         std::future::pending().await

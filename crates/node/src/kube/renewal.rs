@@ -13,6 +13,7 @@
 //! only when they start, and trust it until it ends. They are restarted once, at
 //! a random time, so that masters do not restart etcd together.
 
+use kernel::Timestamp;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +36,7 @@ const NOTICED: Duration = Duration::from_secs(6 * 60);
 /// The first release whose kubelet reloads its serving certificate.
 const KUBELET_RELOADS: Minor = 31;
 /// Certificates that become due within this time are renewed together.
-const TOGETHER: i64 = 1_000_000;
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Within this time after a new certificate of a CA its readers are restarted,
 /// and within a hundredth of the life of certificates.
@@ -81,9 +82,9 @@ impl Node<'_> {
         let mut backoff = Backoff::new(500, 60_000);
         let file = |name: &str| Path::new(PKI).join(format!("{name}.crt"));
         loop {
-            let now = clock::now_micros();
+            let now = clock::now();
             let mut due = Vec::new();
-            let mut next = i64::MAX;
+            let mut next = Timestamp::MAX;
             for wanted in certificates::wanted(facts.role) {
                 let term = Term::of(&file(wanted.1));
                 let at = term.map_or(now, |t| t.due(early));

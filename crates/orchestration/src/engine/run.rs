@@ -82,7 +82,7 @@ impl Reconciler for Engine {
         }
         state.stack.deadline_at = head.deadline_at;
         let still = self.slots_in_progress(&state).await;
-        state.begin_run(lease.epoch, clock::now_micros(), &still);
+        state.begin_run(lease.epoch, clock::now(), &still);
         let s = &state.stack;
         let mut run = Run {
             engine: self,
@@ -178,7 +178,7 @@ impl Engine {
             }
         }
         let reports = stack::load_reports(&self.store.db, id, row.traversal).await?;
-        let now = clock::now_micros();
+        let now = clock::now();
         let mut state = StackState::new(row, model, parts, stack::Signals::default(), now);
         state.blocked = blocked;
         if state.blocked.is_none() && !state.stack.emptying {
@@ -287,7 +287,7 @@ impl Run<'_> {
 
     fn apply(&mut self, (slot, answer): (Slot, Answer)) {
         let state = &mut self.state;
-        state.now = clock::now_micros();
+        state.now = clock::now();
         match answer {
             Answer::Progress(result) => state.apply_progress(slot, result),
             Answer::Removal(result) => state.removed(slot, result),
@@ -319,7 +319,7 @@ impl Run<'_> {
             .collect();
         let seq = self.seq + 1;
         self.seq += i64::try_from(with_own.len()).unwrap_or(0);
-        let at = clock::now_micros();
+        let at = clock::now();
         let over = turned && s.status != Status::InProgress;
         let prune = over || self.unpruned + events.len() > stack::MAX_EVENTS;
         let (saved, traversal) = (&self.saved, self.traversal);

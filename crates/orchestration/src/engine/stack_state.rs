@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use kernel::Timestamp;
 use lang::hot::Bound;
 
 use super::changes::Changes;
@@ -49,7 +50,7 @@ pub(super) struct StackState {
     pub waits: BTreeMap<Slot, Waiting>,
     pub changes: Changes,
     pub launches: Vec<PendingEffect>,
-    pub now: i64,
+    pub now: Timestamp,
 }
 
 impl StackState {
@@ -58,7 +59,7 @@ impl StackState {
         model: Option<Model>,
         parts: Vec<ResourceRow>,
         signals: Signals,
-        now: i64,
+        now: Timestamp,
     ) -> Self {
         Self {
             stack,
@@ -83,7 +84,7 @@ impl StackState {
 
     /// Starts another run on the state of the last one: unfinished resources
     /// are checked again, except those that are known to be in progress.
-    pub(super) fn begin_run(&mut self, epoch: i64, now: i64, going_on: &BTreeSet<Slot>) {
+    pub(super) fn begin_run(&mut self, epoch: i64, now: Timestamp, going_on: &BTreeSet<Slot>) {
         self.epoch = epoch;
         self.now = now;
         self.tried = going_on.iter().copied().collect();

@@ -1,5 +1,7 @@
 //! What resources wait for, and until when.
 
+use kernel::Timestamp;
+
 /// When a waiting resource is checked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wake {
@@ -7,8 +9,8 @@ pub(super) enum Wake {
     Event,
     /// The same step is repeated.
     Retry,
-    /// A signal, or this time (microseconds).
-    Until(i64),
+    /// A signal, or this time.
+    Until(Timestamp),
 }
 
 /// What a resource waits for.

@@ -1,6 +1,6 @@
 //! Progress and errors of the steps of a resource.
 
-use kernel::{Error, Kind};
+use kernel::{Error, Kind, Timestamp};
 use serde_json::{Map, Value};
 
 /// Progress of a create or an update.
@@ -10,9 +10,9 @@ pub(crate) enum Progress {
     Done(Map<String, Value>),
     Wait {
         reason: String,
-        /// If only a signal ends the wait: when it fails, microseconds.
+        /// If only a signal ends the wait: when it fails.
         /// Otherwise the called service marks the stack.
-        until: Option<i64>,
+        until: Option<Timestamp>,
     },
 }
 

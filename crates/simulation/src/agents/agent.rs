@@ -304,7 +304,7 @@ fn step(name: &str, status: StepStatus) -> Step {
     Step {
         name: name.into(),
         status,
-        at_micros: clock::now_micros(),
+        at_micros: clock::now().as_micros(),
         log: String::new(),
     }
 }

@@ -11,13 +11,14 @@ use super::load::load;
 use super::scope;
 use crate::errors::unauthenticated;
 use crate::state::State;
+use crate::token::Valid;
 use crate::token::payload::Payload;
 use crate::token::request::AuthRequest;
-use crate::token::{Valid, time};
+use crate::token::time::TokenTime;
 
 /// Authenticates, determines the scope, and encrypts a token.
 pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String, Arc<Valid>)> {
-    let now = time::now();
+    let now = TokenTime::now();
     let proven = authenticate(state, &request.proof, now).await?;
     let scope = scope::determine(&state.db, &proven, &request.wanted).await?;
     let mut audit = [0_u8; 16];

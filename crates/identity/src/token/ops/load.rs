@@ -9,11 +9,12 @@ use crate::project::hierarchy::enabled_domain_of;
 use crate::role::effective;
 use crate::token::Valid;
 use crate::token::payload::{Payload, Scope};
+use crate::token::time::TokenTime;
 use crate::user::User;
 use crate::{app_credential, project, user};
 
 /// Loads the objects of a payload; rejects missing or disabled ones.
-pub(super) async fn load(db: &Db, payload: Payload, issued_at: i64) -> Result<Valid> {
+pub(super) async fn load(db: &Db, payload: Payload, issued_at: TokenTime) -> Result<Valid> {
     let (user, user_domain_name) = user_and_domain_name(db, &payload.user_id).await?;
     let mut valid = Valid {
         payload,
