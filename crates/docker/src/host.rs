@@ -1,6 +1,7 @@
 //! The container host port.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
 use bollard::container::LogOutput;
@@ -250,11 +251,11 @@ impl Engine {
     }
 }
 
-fn addresses(networks: Option<HashMap<String, EndpointSettings>>) -> BTreeMap<String, String> {
+fn addresses(networks: Option<HashMap<String, EndpointSettings>>) -> BTreeMap<String, Ipv4Addr> {
     networks
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|(name, e)| Some((name, e.ip_address.filter(|ip| !ip.is_empty())?)))
+        .filter_map(|(name, e)| Some((name, e.ip_address?.parse().ok()?)))
         .collect()
 }
 

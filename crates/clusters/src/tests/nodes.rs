@@ -474,7 +474,7 @@ fn give_servers(w: &Fixture) {
     let nodes = [("master", "0"), ("node", "0"), ("node", "1")];
     let servers = nodes.iter().zip(2..).map(|((word, index), last)| {
         let mut server = server(&node_name(w, word, index));
-        server.addresses = vec![format!("10.64.0.{last}")];
+        server.addresses = vec![format!("10.64.0.{last}").parse().unwrap()];
         server
     });
     *w.things.servers.lock().unwrap() = servers.collect();

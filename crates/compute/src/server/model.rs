@@ -1,6 +1,7 @@
 //! Rows of servers and specifications of their containers: pure.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use db::Json;
 use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec};
@@ -52,7 +53,7 @@ db::table! {
         pub ram: i64,
         pub host: Option<String>,
         pub networks: Json<Vec<Nic>>,
-        pub addresses: Json<Vec<String>>,
+        pub addresses: Json<Vec<Ipv4Addr>>,
         /// Sealed; deleted when the server is ACTIVE.
         pub user_data: Option<String>,
         pub metadata: Json<BTreeMap<String, String>>,
@@ -195,7 +196,7 @@ pub(crate) fn container(
             .iter()
             .map(|p| Endpoint {
                 network: p.host_network.clone(),
-                ipv4: Some(p.ip.clone()),
+                ipv4: Some(p.ip),
                 mac: Some(p.mac.clone()),
                 aliases: vec![hostname(&s.name)],
             })

@@ -2,6 +2,7 @@
 
 use db::{Column as _, Db, Fenced, Table as _, Tx, values};
 use kernel::{OwnerKey, Result, Timestamp, clock};
+use std::net::Ipv4Addr;
 
 use super::model::ServerRow;
 use crate::ServerId;
@@ -105,7 +106,7 @@ pub(crate) async fn set_progress(
 pub(crate) async fn set_active(
     tx: &mut Fenced,
     id: &ServerId,
-    addresses: &[String],
+    addresses: &[Ipv4Addr],
 ) -> Result<bool> {
     let n = tx
         .execute(

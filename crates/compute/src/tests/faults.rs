@@ -3,6 +3,7 @@
 
 use kernel::Timestamp;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -550,7 +551,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 ram: 2,
                 host: some(),
                 networks: Json(vec![]),
-                addresses: Json(vec!["10.0.0.1".into()]),
+                addresses: Json(vec![Ipv4Addr::new(10, 0, 0, 1)]),
                 user_data: None,
                 metadata: Json(BTreeMap::from([("k".into(), "ü".into())])),
                 trouble_since: Some(Timestamp::from_micros(3)),

@@ -212,7 +212,7 @@ fn port() -> Port {
         network_id: "n".into(),
         subnet_id: "s".into(),
         name: "k-master-0".into(),
-        ip: "10.64.0.10".into(),
+        ip: "10.64.0.10".parse().unwrap(),
         mac: "02:42:0a:40:00:0a".into(),
         status: Status::Active,
         device_id: None,

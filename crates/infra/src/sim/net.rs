@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use db::{Row, Tx, values};
+use ipnet::Ipv4Net;
 use kernel::{Error, Result, ids};
 
 use super::effect::record_effect;
@@ -36,7 +37,7 @@ impl NetworkFabric for Simulator {
         rows.iter().map(view).collect()
     }
 
-    async fn used_cidrs(&self) -> Result<Vec<String>> {
+    async fn used_cidrs(&self) -> Result<Vec<Ipv4Net>> {
         self.asked(CallKind::NetworkList, "").await?;
         // Its networks are rows of the network service as well; a simulated
         // machine has no other networks.

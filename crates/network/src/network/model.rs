@@ -1,8 +1,10 @@
 //! Rows and names of networks: pure.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use infra::BridgeSpec;
+use ipnet::Ipv4Net;
 use kernel::{OwnerKey, ProjectId, Timestamp};
 
 use crate::api::{Network, Status};
@@ -77,8 +79,7 @@ pub(crate) fn id_of(host_name: &str) -> Option<NetworkId> {
 /// The bridge of a network and its subnet.
 pub(crate) fn bridge(
     net: &NetworkRow,
-    cidr: &str,
-    gateway: &str,
+    (cidr, gateway): (Ipv4Net, Ipv4Addr),
     installation: &str,
 ) -> BridgeSpec {
     let labels = [
@@ -89,8 +90,8 @@ pub(crate) fn bridge(
     BridgeSpec {
         name: host_name(&net.id),
         labels: BTreeMap::from(labels.map(|(k, v)| (k.to_owned(), v))),
-        cidr: cidr.into(),
-        gateway: gateway.into(),
+        cidr,
+        gateway,
         internal: false,
         mtu: None,
     }

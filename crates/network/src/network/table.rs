@@ -156,9 +156,7 @@ pub(crate) async fn gateways(db: &Db) -> Result<BTreeSet<Ipv4Addr>> {
             vec![],
         )
         .await?;
-    let mut out = BTreeSet::new();
-    for row in rows {
-        out.extend(row.text("gateway_ip")?.parse::<Ipv4Addr>().ok());
-    }
-    Ok(out)
+    rows.iter()
+        .map(|row| Ipv4Addr::read(row, "gateway_ip"))
+        .collect()
 }

@@ -18,8 +18,8 @@ db::table! {
         pub project_id: ProjectId,
         pub network_id: NetworkId,
         pub name: String,
-        pub cidr: String,
-        pub gateway_ip: String,
+        pub cidr: Ipv4Net,
+        pub gateway_ip: Ipv4Addr,
         pub dns: Json<Vec<String>>,
         /// Being removed with its bridge, and no longer visible.
         pub deleting: bool,

@@ -81,8 +81,8 @@ async fn a_bridge_of_an_earlier_subnet_is_replaced() {
         ]
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .into(),
-        cidr: "10.99.0.0/24".into(),
-        gateway: "10.99.0.1".into(),
+        cidr: "10.99.0.0/24".parse().unwrap(),
+        gateway: "10.99.0.1".parse().unwrap(),
         internal: false,
         mtu: None,
     };
@@ -261,8 +261,8 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 project_id: "p".into(),
                 network_id: id.as_str().into(),
                 name: "n".into(),
-                cidr: "10.0.0.0/24".into(),
-                gateway_ip: "10.0.0.1".into(),
+                cidr: "10.0.0.0/24".parse().unwrap(),
+                gateway_ip: "10.0.0.1".parse().unwrap(),
                 dns: Json(vec!["9.9.9.9".into()]),
                 deleting: true,
                 owner_kind: None,
@@ -279,7 +279,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 network_id: id.as_str().into(),
                 subnet_id: id.as_str().into(),
                 name: "n".into(),
-                ip: "10.0.0.2".into(),
+                ip: "10.0.0.2".parse().unwrap(),
                 ip_number: 2,
                 mac: "fa:00:00:00:00:01".into(),
                 security_groups: Json(vec![]),

@@ -48,7 +48,7 @@ impl Agent {
                 session: pki::fingerprint_sha256(format!("session {}", seed.token).as_bytes()),
             },
             container: spec.name.clone(),
-            address: spec.endpoints.first()?.ipv4.clone()?,
+            address: spec.endpoints.first()?.ipv4?.to_string(),
             changed: agent_host.members(&seed.cluster),
             seed,
         })
