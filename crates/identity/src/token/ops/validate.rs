@@ -6,6 +6,7 @@ use kernel::Result;
 
 use super::load::load;
 use crate::errors::unauthenticated;
+use crate::project::reader::ProjectReader;
 use crate::state::State;
 use crate::token::payload::Payload;
 use crate::token::time::{EXPIRED_WINDOW, TokenTime};
@@ -50,7 +51,8 @@ async fn validate_at(state: &State, token: &str, now: TokenTime) -> Result<Arc<V
     if table::any(&state.db, &payload.audit_ids).await? {
         return Err(unauthenticated("revoked"));
     }
-    let valid = Arc::new(load(&state.db, payload, issued_at).await?);
+    let mut projects = ProjectReader::new(&state.db);
+    let valid = Arc::new(load((&state.db, &mut projects), payload, issued_at).await?);
     if issued_at < valid.user.tokens_after {
         return Err(unauthenticated(
             "issued before the user's tokens were revoked",
