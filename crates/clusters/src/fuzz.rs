@@ -177,8 +177,8 @@ fn labels(body: Option<Value>) {
         let ranges = networks.free(std::iter::empty(), 1);
         assert!(ranges.is_ok_and(|r| r.len() == 1));
     }
-    let seconds = crate::coe::kubernetes::drain_seconds(&labels);
-    assert!(seconds > 0);
+    let limit = crate::coe::kubernetes::drain_limit(&labels);
+    assert!(!limit.is_zero());
 }
 
 /// The query of a list.

@@ -133,7 +133,7 @@ pub(crate) async fn fixed_range(
         return Ok(None);
     };
     let subnet = d.network.subnets.show(ctx, &subnet).await?;
-    Ok(subnet.cidr.parse().ok())
+    Ok(Some(subnet.cidr))
 }
 
 pub(crate) async fn external_network(d: &ClustersDeps, ctx: &Ctx, id: Option<&str>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Notifications: CADF events in the outbox, written with the change.
 
 use db::Tx;
-use kernel::{Ctx, Event, Result, clock, ids};
+use kernel::{Ctx, Event, Result, Timestamp, clock, ids};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -74,7 +74,7 @@ fn payload(
         "typeURI": "http://schemas.dmtf.org/cloud/audit/1.0/event",
         "eventType": "activity",
         "id": ids::uuid(),
-        "eventTime": clock::iso_micros_z(clock::now_micros()).replace('Z', "+0000"),
+        "eventTime": clock::now().iso_micros_z().replace('Z', "+0000"),
         "action": action,
         "outcome": outcome,
         "observer": { "id": ids::uuid(), "typeURI": CLUSTER },
@@ -82,8 +82,8 @@ fn payload(
         "target": { "id": c.uuid, "typeURI": CLUSTER, "name": c.name, "attachments": [{
             "typeURI": CLUSTER, "name": "cluster_data", "content": {
                 "status": c.status, "status_reason": c.status_reason, "project_id": c.project_id,
-                "created_at": clock::iso_z(c.created_at),
-                "updated_at": c.updated_at.map(clock::iso_z),
+                "created_at": c.created_at.iso_z(),
+                "updated_at": c.updated_at.map(Timestamp::iso_z),
                 "cluster_template_id": c.cluster_template_id, "keypair": c.keypair,
                 // The real service writes this colon, and consumers of its
                 // events expect it.

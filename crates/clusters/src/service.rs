@@ -80,7 +80,7 @@ async fn services(call: Call<State>) -> Result<Json<ServiceList>> {
     let ctx = call.ctx()?;
     let enforcer = &call.state.enforcer;
     enforcer.check(&policies::SERVICE_GET_ALL, ctx, &own_target(ctx))?;
-    let now = Time(clock::now_micros());
+    let now = Time(clock::now());
     let body = ServiceBody {
         host: "jeroboam",
         binary: "magnum-conductor",

@@ -64,22 +64,21 @@ pub(crate) fn replace_token(sealer: &Sealer, cluster: &Cluster, n: &mut Node) ->
     n.token_sealed = sealer.seal(&token_purpose(&n.id), token.as_bytes())?;
     n.fresh_sealed = Some(n.token_sealed.clone());
     n.token_hash = digest(&token);
-    n.token_expires = clock::now_micros() + cluster.token_lifetime_seconds() * 1_000_000;
+    n.token_expires = clock::now() + cluster.token_lifetime();
     n.session_hash = None;
     Ok(())
 }
 
 fn new_node_row(sealer: &Sealer, cluster: &Cluster, name: String) -> Result<Node> {
-    let now = clock::now_micros();
+    let now = clock::now();
     let id = NodeId::random();
     let token = ids::secret_hex(32);
-    let seconds = cluster.token_lifetime_seconds();
     Ok(Node {
         cluster_id: cluster.uuid.clone(),
         name,
         token_sealed: sealer.seal(&token_purpose(&id), token.as_bytes())?,
         token_hash: digest(&token),
-        token_expires: now + seconds * 1_000_000,
+        token_expires: now + cluster.token_lifetime(),
         generation: cluster.generation,
         created_at: now,
         id,

@@ -4,18 +4,18 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use db::{Column, Row, Value};
-use kernel::{Error, Result, clock};
+use kernel::{Error, Result, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A time in microseconds, shown as `2026-11-21T14:22:26+00:00`.
+/// A time, shown as `2026-11-21T14:22:26+00:00`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Time(pub(crate) i64);
+pub(crate) struct Time(pub(crate) Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&clock::iso_offset(self.0))
+        serializer.serialize_str(&self.0.iso_offset())
     }
 }
 

@@ -3,6 +3,7 @@
 //! returns the existing server, and deleting an absent one succeeds.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -73,7 +74,7 @@ pub struct Server {
     pub flavor_id: FlavorId,
     pub host: Option<String>,
     /// IPv4 addresses in order of attachment.
-    pub addresses: Vec<String>,
+    pub addresses: Vec<Ipv4Addr>,
     pub metadata: BTreeMap<String, String>,
 }
 

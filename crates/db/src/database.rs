@@ -216,13 +216,13 @@ impl Db {
     /// # Errors
     /// Same errors as [`Db::query`].
     pub async fn align_clock(&self) -> Result<()> {
-        let before = clock::now_micros();
+        let before = clock::now();
         let rows = self
             .query_leases(&format!("SELECT {} AS now", self.now_sql()), vec![])
             .await?;
-        let after = clock::now_micros();
+        let after = clock::now();
         if let Some(row) = rows.first() {
-            clock::align(before, row.int("now")?, after);
+            clock::align(before, row.time("now")?, after);
         }
         Ok(())
     }

@@ -257,7 +257,7 @@ impl Db {
         }
         tx.execute(
             "INSERT INTO migration (name, applied_at) VALUES (?, ?)",
-            values![step.name, clock::now_micros()],
+            values![step.name, clock::now()],
         )
         .await?;
         Ok(())

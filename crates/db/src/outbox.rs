@@ -21,7 +21,7 @@ pub async fn outbox_push(tx: &mut Tx, event: &Event) -> Result<()> {
     tx.execute(
         "INSERT INTO outbox (seq, id, event_type, project_id, payload) VALUES (?, ?, ?, ?, ?)",
         values![
-            clock::now_micros(),
+            clock::now(),
             ids::uuid(),
             &event.event_type,
             event.project_id.as_ref(),

@@ -1,6 +1,6 @@
 //! Rows and the three ways to run a statement.
 
-use kernel::{Error, Kind, Result};
+use kernel::{Error, Kind, Result, Timestamp};
 use sqlx::mysql::MySqlRow;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor, MySql, Postgres, Row as _};
@@ -66,6 +66,22 @@ impl Row {
     /// Same errors as [`Row::text`].
     pub fn opt_int(&self, name: &str) -> Result<Option<i64>> {
         get!(self, Option<i64>, name)
+    }
+
+    /// A time that is never null.
+    ///
+    /// # Errors
+    /// Same errors as [`Row::text`].
+    pub fn time(&self, name: &str) -> Result<Timestamp> {
+        self.int(name).map(Timestamp::from_micros)
+    }
+
+    /// A time that may be null.
+    ///
+    /// # Errors
+    /// Same errors as [`Row::text`].
+    pub fn opt_time(&self, name: &str) -> Result<Option<Timestamp>> {
+        Ok(self.opt_int(name)?.map(Timestamp::from_micros))
     }
 
     /// A boolean column.

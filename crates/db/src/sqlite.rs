@@ -215,7 +215,9 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
     connection
-        .create_scalar_function("now_micros", 0, flags, |_| Ok(clock::database_micros()))
+        .create_scalar_function("now_micros", 0, flags, |_| {
+            Ok(clock::database_now().as_micros())
+        })
         .map_err(unreachable)?;
     // A plan that depends on bound values would be prepared again for each of
     // them.

@@ -1,8 +1,11 @@
 //! Tables whose columns are listed once: the struct is the list of columns,
 //! from which insert, read and select are derived.
 
+use std::net::Ipv4Addr;
+
 use async_trait::async_trait;
-use kernel::{Error, Id, Kind, Result};
+use ipnet::Ipv4Net;
+use kernel::{Error, Id, Kind, Result, Timestamp};
 
 use crate::{Db, Dialect, Row, Tx, Value, values};
 
@@ -36,8 +39,29 @@ column!(
     Option<String> = opt_text,
     i64 = int,
     Option<i64> = opt_int,
+    Timestamp = time,
+    Option<Timestamp> = opt_time,
     bool = flag
 );
+
+/// Types whose columns hold their text.
+macro_rules! text_column {
+    ($($type:ty),*) => {$(
+        impl Column for $type {
+            fn read(row: &Row, name: &str) -> Result<Self> {
+                let text = row.str(name)?;
+                text.parse()
+                    .map_err(|e| Error::internal(e).context(format!("column {name}")))
+            }
+
+            fn value(&self) -> Result<Value> {
+                Ok(self.to_string().into())
+            }
+        }
+    )*};
+}
+
+text_column!(Ipv4Addr, Ipv4Net);
 
 impl<K> Column for Id<K> {
     fn read(row: &Row, name: &str) -> Result<Self> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kernel::Timestamp;
+
 /// One bound parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -26,6 +28,7 @@ from! {
     i32 => Int, i64::from;
     u32 => Int, i64::from;
     u16 => Int, i64::from;
+    Timestamp => Int, Timestamp::as_micros;
     bool => Bool, std::convert::identity;
     Vec<u8> => Blob, std::convert::identity;
 }

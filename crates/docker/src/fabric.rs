@@ -1,5 +1,6 @@
 //! The network fabric: one user-defined bridge network per network.
 
+use ipnet::Ipv4Net;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
@@ -26,8 +27,8 @@ impl NetworkFabric for Engine {
             .collect())
     }
 
-    async fn used_cidrs(&self) -> Result<Vec<String>> {
-        let mut used: Vec<String> = self
+    async fn used_cidrs(&self) -> Result<Vec<Ipv4Net>> {
+        let mut used: Vec<Ipv4Net> = self
             .networks(None)
             .await?
             .into_iter()
@@ -191,8 +192,8 @@ impl Engine {
             internal: Some(spec.internal),
             ipam: Some(Ipam {
                 config: Some(vec![IpamConfig {
-                    subnet: Some(spec.cidr.clone()),
-                    gateway: Some(spec.gateway.clone()),
+                    subnet: Some(spec.cidr.to_string()),
+                    gateway: Some(spec.gateway.to_string()),
                     ..IpamConfig::default()
                 }]),
                 ..Ipam::default()
@@ -212,8 +213,8 @@ impl Engine {
                 device: Some(device(&made.id)),
                 id: made.id,
                 labels: spec.labels.clone(),
-                cidr: Some(spec.cidr.clone()),
-                gateway: Some(spec.gateway.clone()),
+                cidr: Some(spec.cidr),
+                gateway: Some(spec.gateway),
             }),
             Err(e) => {
                 // The engine allows duplicate names but not duplicate subnets,
@@ -230,17 +231,18 @@ impl Engine {
 
 fn view(n: Network) -> BridgeView {
     let id = n.id.unwrap_or_default();
-    let config = n
-        .ipam
-        .and_then(|i| i.config)
-        .and_then(|c| c.into_iter().next());
-    let config = config.unwrap_or_default();
+    let configs = n.ipam.and_then(|i| i.config).unwrap_or_default();
+    // A network may have an IPv6 range as well.
+    let ipv4 = configs.into_iter().find_map(|config| {
+        let cidr: Ipv4Net = config.subnet?.parse().ok()?;
+        Some((cidr, config.gateway.and_then(|g| g.parse().ok())))
+    });
     BridgeView {
         name: n.name.unwrap_or_default(),
         device: (!id.is_empty()).then(|| device(&id)),
         labels: n.labels.unwrap_or_default().into_iter().collect(),
-        cidr: config.subnet,
-        gateway: config.gateway,
+        cidr: ipv4.map(|(cidr, _)| cidr),
+        gateway: ipv4.and_then(|(_, gateway)| gateway),
         id,
     }
 }
@@ -252,7 +254,7 @@ fn device(id: &str) -> String {
 
 /// Destinations of `/proc/net/route` (hexadecimal, in the machine's byte
 /// order), without the default route.
-fn routes(table: &str) -> Vec<String> {
+fn routes(table: &str) -> Vec<Ipv4Net> {
     table
         .lines()
         .skip(1)
@@ -260,8 +262,10 @@ fn routes(table: &str) -> Vec<String> {
             let mut fields = line.split_whitespace().skip(1);
             let address = u32::from_str_radix(fields.next()?, 16).ok()?;
             let mask = u32::from_str_radix(fields.nth(5)?, 16).ok()?;
-            let [a, b, c, d] = address.to_ne_bytes();
-            (mask != 0).then(|| format!("{a}.{b}.{c}.{d}/{}", mask.count_ones()))
+            let (address, mask) = (address.to_ne_bytes().into(), mask.to_ne_bytes().into());
+            Ipv4Net::with_netmask(address, mask)
+                .ok()
+                .filter(|net| net.prefix_len() > 0)
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! The container host port.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
 use bollard::container::LogOutput;
@@ -17,7 +18,7 @@ use infra::{
     Actor, ContainerHost, ContainerSpec, ContainerState, ContainerView, Events, HostInfo,
     ImageStore, ImageView, LABEL, Observed, PREFIX, VolumeStore, VolumeView, stamped,
 };
-use kernel::Result;
+use kernel::{Result, Timestamp};
 
 use crate::Engine;
 use crate::create::{Found, registering};
@@ -233,15 +234,11 @@ impl Engine {
             .info()
             .await
             .map_err(|e| self.fault("read its clock", &e))?;
-        if let Some(now) = info
-            .system_time
-            .as_deref()
-            .and_then(kernel::clock::parse_iso)
-        {
+        if let Some(now) = info.system_time.as_deref().and_then(Timestamp::parse_iso) {
             options = options.since(&format!(
                 "{}.{:06}000",
-                now.div_euclid(1_000_000),
-                now.rem_euclid(1_000_000)
+                now.as_seconds(),
+                now.as_micros().rem_euclid(1_000_000)
             ));
         }
         let stream = docker.events(Some(options.build()));
@@ -254,11 +251,11 @@ impl Engine {
     }
 }
 
-fn addresses(networks: Option<HashMap<String, EndpointSettings>>) -> BTreeMap<String, String> {
+fn addresses(networks: Option<HashMap<String, EndpointSettings>>) -> BTreeMap<String, Ipv4Addr> {
     networks
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|(name, e)| Some((name, e.ip_address.filter(|ip| !ip.is_empty())?)))
+        .filter_map(|(name, e)| Some((name, e.ip_address?.parse().ok()?)))
         .collect()
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
 pub(crate) fn endpoint(end: &Endpoint) -> EndpointSettings {
     EndpointSettings {
         ipam_config: end.ipv4.as_ref().map(|ip| EndpointIpamConfig {
-            ipv4_address: Some(ip.clone()),
+            ipv4_address: Some(ip.to_string()),
             ..EndpointIpamConfig::default()
         }),
         mac_address: end.mac.clone(),

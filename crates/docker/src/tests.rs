@@ -2,6 +2,7 @@
 //! (`JEROBOAM_TEST_DOCKER=1`).
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -168,8 +169,8 @@ async fn run_lifecycle(engine: &Engine, net: &str, name: &str) {
     let bridge = BridgeSpec {
         name: net.into(),
         labels: BTreeMap::from([(LABEL.to_owned(), net.to_owned())]),
-        cidr: "10.251.77.0/24".into(),
-        gateway: "10.251.77.1".into(),
+        cidr: "10.251.77.0/24".parse().unwrap(),
+        gateway: "10.251.77.1".parse().unwrap(),
         internal: false,
         mtu: None,
     };
@@ -194,7 +195,7 @@ async fn run_lifecycle(engine: &Engine, net: &str, name: &str) {
     }
     assert!(iptables("-C"));
     let used = engine.used_cidrs().await.unwrap();
-    assert!(used.contains(&"10.251.77.0/24".to_owned()), "{used:?}");
+    assert!(used.contains(&bridge.cidr), "{used:?}");
     let twin = BridgeSpec {
         name: format!("{net}-twin"),
         ..bridge.clone()
@@ -206,7 +207,7 @@ async fn run_lifecycle(engine: &Engine, net: &str, name: &str) {
     let mut spec = node(name);
     spec.endpoints.push(Endpoint {
         network: net.into(),
-        ipv4: Some("10.251.77.9".into()),
+        ipv4: Some("10.251.77.9".parse().unwrap()),
         mac: Some("02:42:0a:fb:4d:09".into()),
         aliases: vec![],
     });
@@ -236,8 +237,8 @@ async fn run_lifecycle(engine: &Engine, net: &str, name: &str) {
     let view = engine.inspect(name).await.unwrap().unwrap();
     assert_eq!(view.state, ContainerState::Running);
     assert_eq!(
-        view.addresses.get(net).map(String::as_str),
-        Some("10.251.77.9")
+        view.addresses.get(net),
+        Some(&Ipv4Addr::new(10, 251, 77, 9))
     );
     assert_eq!(view.labels.get(LABEL_EPOCH).map(String::as_str), Some("7"));
     let e = NetworkFabric::remove(engine, ACTOR, &made.id)

@@ -9,6 +9,7 @@ use crate::ids::RoleId;
 use crate::password;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment, Role};
+use crate::token::time::TokenTime;
 use crate::user::{self, User};
 
 const DOMAIN: &str = "default";
@@ -149,7 +150,7 @@ async fn project_with_user(
         default_project_id: None,
         email: None,
         description: String::new(),
-        tokens_after: 0,
+        tokens_after: TokenTime::default(),
         options: Attributes::default(),
         extra: Attributes::default(),
     };

@@ -77,6 +77,7 @@ pub fn migrations() -> &'static [Migration] {
 #[cfg(test)]
 mod tests {
     use db::{Table, values};
+    use kernel::Timestamp;
 
     use super::*;
     use crate::app_credential::AppCredential;
@@ -125,7 +126,7 @@ mod tests {
                 default_project_id: Some("p".into()),
                 email: None,
                 description: "text".into(),
-                tokens_after: 7,
+                tokens_after: Timestamp::from_seconds(7).into(),
                 options: Attributes::default(),
                 extra: set("phone"),
             };
@@ -151,7 +152,7 @@ mod tests {
                 project_id: "p".into(),
                 secret_hash: "hash".into(),
                 roles: vec!["r".into()],
-                expires_at: Some(9),
+                expires_at: Some(Timestamp::from_micros(9)),
                 description: None,
                 unrestricted: true,
             };

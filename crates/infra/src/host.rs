@@ -1,6 +1,7 @@
 //! The port of a container host.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 
 use async_trait::async_trait;
@@ -36,7 +37,7 @@ pub struct FileSpec {
 pub struct Endpoint {
     /// Name of the network on the host.
     pub network: String,
-    pub ipv4: Option<String>,
+    pub ipv4: Option<Ipv4Addr>,
     pub mac: Option<String>,
     pub aliases: Vec<String>,
 }
@@ -130,7 +131,7 @@ pub struct ContainerView {
     pub error: Option<String>,
     pub labels: BTreeMap<String, String>,
     /// Network name to IPv4 address.
-    pub addresses: BTreeMap<String, String>,
+    pub addresses: BTreeMap<String, Ipv4Addr>,
     /// Number of automatic restarts by the host.
     #[serde(default)]
     pub restarts: i64,

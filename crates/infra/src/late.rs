@@ -66,12 +66,11 @@ impl SweepSchedule {
     }
 }
 
-/// Delay before the next retry after a failure that has lasted `elapsed`
-/// microseconds: about the same time again, within bounds. `jitter` is a
+/// Delay before the next retry after a failure that has lasted `elapsed`:
+/// about the same time again, within bounds. `jitter` is a
 /// fraction from 0 to 1.
 #[must_use]
-pub fn backoff(elapsed: i64, least: Duration, jitter: f64) -> Duration {
-    let elapsed = Duration::from_micros(u64::try_from(elapsed).unwrap_or(0));
+pub fn backoff(elapsed: Duration, least: Duration, jitter: f64) -> Duration {
     elapsed
         .clamp(least, Duration::from_secs(15))
         .mul_f64(0.75 + jitter / 2.0)
@@ -101,8 +100,11 @@ mod tests {
     #[test]
     fn waits_grow_with_the_outage_and_are_bounded() {
         let least = Duration::from_millis(200);
-        assert_eq!(backoff(0, least, 0.5), least);
-        assert_eq!(backoff(3_000_000, least, 0.5), Duration::from_secs(3));
-        assert_eq!(backoff(i64::MAX, least, 0.5), Duration::from_secs(15));
+        assert_eq!(backoff(Duration::ZERO, least, 0.5), least);
+        assert_eq!(
+            backoff(Duration::from_secs(3), least, 0.5),
+            Duration::from_secs(3)
+        );
+        assert_eq!(backoff(Duration::MAX, least, 0.5), Duration::from_secs(15));
     }
 }

@@ -1,8 +1,10 @@
 //! The port of the network fabric, which realises networks.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
+use ipnet::Ipv4Net;
 use kernel::Result;
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +17,8 @@ pub struct BridgeSpec {
     /// existing network.
     pub name: String,
     pub labels: BTreeMap<String, String>,
-    /// Such as `10.0.0.0/24`.
-    pub cidr: String,
-    pub gateway: String,
+    pub cidr: Ipv4Net,
+    pub gateway: Ipv4Addr,
     /// Whether the network has no route out.
     pub internal: bool,
     pub mtu: Option<u32>,
@@ -29,8 +30,8 @@ pub struct BridgeView {
     pub name: String,
     pub id: String,
     pub labels: BTreeMap<String, String>,
-    pub cidr: Option<String>,
-    pub gateway: Option<String>,
+    pub cidr: Option<Ipv4Net>,
+    pub gateway: Option<Ipv4Addr>,
     /// Name of the Linux device, for firewall rules.
     pub device: Option<String>,
 }
@@ -47,7 +48,7 @@ pub trait NetworkFabric: Send + Sync {
     async fn named(&self, name: &str) -> Result<Vec<BridgeView>>;
 
     /// Subnets of any owner that a new network must not overlap.
-    async fn used_cidrs(&self) -> Result<Vec<String>>;
+    async fn used_cidrs(&self) -> Result<Vec<Ipv4Net>>;
 
     /// Creates the network. If one of this name exists, [`crate::relation`]
     /// decides: one of the same build is used, one of an older build is removed

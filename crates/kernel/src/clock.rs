@@ -13,6 +13,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::Timestamp;
+
 /// Smaller differences are caused by latency and are not corrected;
 /// microseconds.
 const TOLERANCE: i64 = 20_000;
@@ -20,11 +22,11 @@ const TOLERANCE: i64 = 20_000;
 /// A clock that replaces the clock of the machine in this thread, for
 /// simulations.
 pub trait Simulated {
-    /// Microseconds since the Unix epoch, as seen by the running server.
-    fn now_micros(&self) -> i64;
+    /// The time as the running server sees it.
+    fn now(&self) -> Timestamp;
 
-    /// Microseconds since the Unix epoch, as seen by the database.
-    fn database_micros(&self) -> i64;
+    /// The time as the database sees it.
+    fn database_now(&self) -> Timestamp;
 
     /// Corrects the clock of the running server, which is `micros` behind.
     fn advance(&self, micros: i64);
@@ -46,12 +48,12 @@ fn simulated() -> Option<Rc<dyn Simulated>> {
 /// Correction derived from the database clock, microseconds.
 static OFFSET: AtomicI64 = AtomicI64::new(0);
 
-/// Microseconds since the Unix epoch, UTC: the unit of every time column.
+/// The time of this process.
 #[must_use]
-pub fn now_micros() -> i64 {
-    static START: OnceLock<(Instant, i64)> = OnceLock::new();
+pub fn now() -> Timestamp {
+    static START: OnceLock<(Instant, Timestamp)> = OnceLock::new();
     if let Some(clock) = simulated() {
-        return clock.now_micros();
+        return clock.now();
     }
     let (start, wall) = *START.get_or_init(|| {
         #[expect(
@@ -61,27 +63,23 @@ pub fn now_micros() -> i64 {
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        (
-            Instant::now(),
-            i64::try_from(wall.as_micros()).unwrap_or(i64::MAX),
-        )
+        (Instant::now(), Timestamp::EPOCH + wall)
     });
-    let elapsed = i64::try_from(start.elapsed().as_micros()).unwrap_or(i64::MAX);
-    wall.saturating_add(elapsed)
-        .saturating_add(OFFSET.load(Ordering::Relaxed))
+    let micros = (wall + start.elapsed()).as_micros();
+    Timestamp::from_micros(micros.saturating_add(OFFSET.load(Ordering::Relaxed)))
 }
 
 /// The time of a database in this process.
 #[must_use]
-pub fn database_micros() -> i64 {
-    simulated().map_or_else(now_micros, |clock| clock.database_micros())
+pub fn database_now() -> Timestamp {
+    simulated().map_or_else(now, |clock| clock.database_now())
 }
 
 /// Corrects the clock: the database showed `theirs` at a time between `before`
-/// and `after`, both read from [`now_micros`].
-pub fn align(before: i64, theirs: i64, after: i64) {
-    let behind = theirs - (before + (after - before) / 2);
-    let latency = (after - before) / 2;
+/// and `after`, both read from [`now`].
+pub fn align(before: Timestamp, theirs: Timestamp, after: Timestamp) {
+    let latency = (after.as_micros() - before.as_micros()) / 2;
+    let behind = theirs.as_micros() - (before.as_micros() + latency);
     if behind.abs() <= TOLERANCE.max(latency) {
         return;
     }
@@ -93,42 +91,6 @@ pub fn align(before: i64, theirs: i64, after: i64) {
     }
 }
 
-/// Formats a time like Magnum and Heat: `2026-11-21T14:22:26+00:00`.
-#[must_use]
-pub fn iso_offset(micros: i64) -> String {
-    format!("{}+00:00", strftime(micros, "%Y-%m-%dT%H:%M:%S"))
-}
-
-/// Formats a time like Keystone: `2026-11-21T14:22:26.000000Z`.
-#[must_use]
-pub fn iso_micros_z(micros: i64) -> String {
-    format!(
-        "{}.{:06}Z",
-        strftime(micros, "%Y-%m-%dT%H:%M:%S"),
-        micros.rem_euclid(1_000_000)
-    )
-}
-
-/// Formats a time like Nova, Glance and Neutron: `2026-11-21T14:22:26Z`.
-#[must_use]
-pub fn iso_z(micros: i64) -> String {
-    format!("{}Z", strftime(micros, "%Y-%m-%dT%H:%M:%S"))
-}
-
-/// Parses an ISO 8601 time with `Z` or an offset; `None` if it is invalid.
-#[must_use]
-pub fn parse_iso(text: &str) -> Option<i64> {
-    text.parse::<jiff::Timestamp>()
-        .ok()
-        .map(|t| t.as_microsecond())
-}
-
-fn strftime(micros: i64, format: &str) -> String {
-    jiff::Timestamp::from_microsecond(micros)
-        .map(|t| t.strftime(format).to_string())
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,12 +98,12 @@ mod tests {
     struct Fixed(RefCell<i64>);
 
     impl Simulated for Fixed {
-        fn now_micros(&self) -> i64 {
-            *self.0.borrow()
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(*self.0.borrow())
         }
 
-        fn database_micros(&self) -> i64 {
-            0
+        fn database_now(&self) -> Timestamp {
+            Timestamp::EPOCH
         }
 
         fn advance(&self, micros: i64) {
@@ -151,12 +113,13 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_behind_the_database_catches_up_and_latency_does_not_count() {
+        let at = Timestamp::from_micros;
         simulate(Some(Rc::new(Fixed(RefCell::new(1_000_000)))));
-        align(1_000_000, 6_000_000, 1_000_010);
-        assert_eq!(now_micros(), 5_999_995);
+        align(at(1_000_000), at(6_000_000), at(1_000_010));
+        assert_eq!(now(), at(5_999_995));
         // An answer that took two seconds has no precision below one second.
-        align(6_000_000, 6_500_000, 8_000_000);
-        assert_eq!(now_micros(), 5_999_995);
+        align(at(6_000_000), at(6_500_000), at(8_000_000));
+        assert_eq!(now(), at(5_999_995));
         simulate(None);
     }
 }

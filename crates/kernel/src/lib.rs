@@ -11,6 +11,7 @@ mod page;
 mod policy;
 mod rule;
 mod scope;
+mod timestamp;
 
 pub use ctx::Ctx;
 pub use error::{Error, Kind, Result};
@@ -20,3 +21,4 @@ pub use page::{Page, SortDir};
 pub use policy::{Enforcer, Target};
 pub use rule::{Granted, Rule, Scopes};
 pub use scope::Scope;
+pub use timestamp::Timestamp;

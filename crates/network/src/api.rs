@@ -3,6 +3,8 @@
 //! caller generates and stores ids first: a repeated `create` returns the
 //! existing object, and `delete` of an absent object succeeds.
 
+use ipnet::Ipv4Net;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -64,8 +66,8 @@ pub struct Subnet {
     pub id: SubnetId,
     pub network_id: NetworkId,
     pub name: String,
-    pub cidr: String,
-    pub gateway_ip: String,
+    pub cidr: Ipv4Net,
+    pub gateway_ip: Ipv4Addr,
     pub dns_nameservers: Vec<String>,
 }
 
@@ -90,7 +92,7 @@ pub struct Port {
     pub network_id: NetworkId,
     pub subnet_id: SubnetId,
     pub name: String,
-    pub ip: String,
+    pub ip: Ipv4Addr,
     pub mac: String,
     pub status: Status,
     pub device_id: Option<String>,

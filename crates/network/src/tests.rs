@@ -148,14 +148,14 @@ async fn a_network_is_created_and_deleted() {
     let sub = w.api.subnets.create(&w.ctx, new.clone()).await.unwrap();
     let again = w.api.subnets.create(&w.ctx, new).await.unwrap();
     assert_eq!(
-        (sub.cidr.as_str(), sub.gateway_ip.as_str()),
-        ("172.30.0.0/24", "172.30.0.1")
+        (sub.cidr.to_string(), sub.gateway_ip.to_string()),
+        ("172.30.0.0/24".into(), "172.30.0.1".into())
     );
     assert_eq!(again.cidr, sub.cidr);
     let port = w.api.ports.create(&w.ctx, w.port(&net)).await.unwrap();
     assert_eq!(
-        (port.ip.as_str(), port.status),
-        ("172.30.0.2", Status::Build)
+        (port.ip.to_string(), port.status),
+        ("172.30.0.2".into(), Status::Build)
     );
     assert_eq!(port.host_network, host_name(&net));
 

@@ -24,7 +24,7 @@ const BATCH_DELAY: Duration = Duration::from_millis(50);
 
 /// Writes one line to stderr, which is the log of the container.
 pub(crate) fn log_line(text: impl std::fmt::Display) {
-    let now = kernel::clock::iso_micros_z(clock::now_micros());
+    let now = clock::now().iso_micros_z();
     let _ = writeln!(std::io::stderr(), "{now} jeroboam-node: {text}");
 }
 
@@ -59,7 +59,7 @@ impl Reporter {
         let _ = self.sender.try_send(Item::Step(Step {
             name: name.to_owned(),
             status,
-            at_micros: clock::now_micros(),
+            at_micros: clock::now().as_micros(),
             log,
         }));
     }

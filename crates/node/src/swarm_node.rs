@@ -204,7 +204,7 @@ impl Boot {
         hello: &impl Once<Welcome>,
     ) -> Result<(TcpListener, tlsproxy::Certificates)> {
         let path = identity::path(&self.home);
-        let now = clock::now_micros();
+        let now = clock::now();
         let is_valid = identity::term(&path).is_some_and(|term| !term.is_over(now));
         let stored = identity::stored(&path)
             .filter(|_| is_valid)
@@ -245,7 +245,7 @@ impl Boot {
         let (path, early) = (identity::path(&self.home), ids::jitter());
         let mut backoff = Backoff::new(500, 60_000);
         loop {
-            let now = clock::now_micros();
+            let now = clock::now();
             let due = identity::term(&path).map_or(now, |term| term.due(early));
             if due > now {
                 sleep(sleep_duration(due, now)).await;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use kernel::Timestamp;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -12,11 +13,11 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 /// machines are suspended.
 const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
-/// The period in which a certificate is used, microseconds.
+/// The period in which a certificate is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Term {
-    from: i64,
-    until: i64,
+    from: Timestamp,
+    until: Timestamp,
 }
 
 impl Term {
@@ -26,15 +27,14 @@ impl Term {
         let der = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
         let (_, certificate) = X509Certificate::from_der(&der).ok()?;
         let validity = certificate.validity();
-        let micros = |seconds: i64| seconds.saturating_mul(1_000_000);
         let written = fs::metadata(path).and_then(|m| m.modified()).ok();
         let written = written
             .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
-            .and_then(|age| i64::try_from(age.as_micros()).ok());
-        let not_before = micros(validity.not_before.timestamp());
+            .map(|age| Timestamp::EPOCH + age);
+        let not_before = Timestamp::from_seconds(validity.not_before.timestamp());
         Some(Self {
             from: written.unwrap_or(not_before).max(not_before),
-            until: micros(validity.not_after.timestamp()),
+            until: Timestamp::from_seconds(validity.not_after.timestamp()),
         })
     }
 
@@ -43,33 +43,28 @@ impl Term {
         Self::read(path, &fs::read(path).ok()?)
     }
 
-    pub(crate) fn is_over(self, now: i64) -> bool {
+    pub(crate) fn is_over(self, now: Timestamp) -> bool {
         self.until <= now
     }
 
     /// The remaining lifetime.
-    pub(crate) fn left(self, now: i64) -> Duration {
-        Duration::from_micros(u64::try_from(self.until - now).unwrap_or(0))
+    pub(crate) fn left(self, now: Timestamp) -> Duration {
+        self.until.since(now)
     }
 
     /// When to renew: after two thirds, or up to a fifteenth earlier. `early`
     /// is 0 to 1, drawn once, so that nodes created together do not renew
     /// together.
-    pub(crate) fn due(self, early: f64) -> i64 {
-        let life = (self.until - self.from).max(0);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            reason = "a moment within a fifteenth of a life"
-        )]
-        let sooner = (life as f64 / 15.0 * early.clamp(0.0, 1.0)) as i64;
+    pub(crate) fn due(self, early: f64) -> Timestamp {
+        let life = self.until.since(self.from);
+        let sooner = life.mul_f64(early.clamp(0.0, 1.0) / 15.0);
         self.from + life / 3 * 2 - sooner
     }
 }
 
 /// How long to sleep until `due`.
-pub(crate) fn sleep_duration(due: i64, now: i64) -> Duration {
-    Duration::from_micros(u64::try_from(due - now).unwrap_or(0)).min(MAX_SLEEP)
+pub(crate) fn sleep_duration(due: Timestamp, now: Timestamp) -> Duration {
+    due.since(now).min(MAX_SLEEP)
 }
 
 #[cfg(test)]
@@ -78,17 +73,18 @@ mod tests {
 
     #[test]
     fn a_successor_is_asked_for_at_two_thirds() {
+        let at = Timestamp::from_micros;
         let term = Term {
-            from: 1_000,
-            until: 4_000,
+            from: at(1_000),
+            until: at(4_000),
         };
-        assert_eq!(term.due(0.0), 3_000);
-        assert_eq!(term.due(1.0), 2_800);
-        assert_eq!(term.left(3_000), Duration::from_micros(1_000));
-        assert_eq!(term.left(5_000), Duration::ZERO);
-        assert!(term.is_over(4_000) && !term.is_over(3_999));
-        assert_eq!(sleep_duration(i64::MAX, 0), MAX_SLEEP);
-        assert_eq!(sleep_duration(0, 5), Duration::ZERO);
+        assert_eq!(term.due(0.0), at(3_000));
+        assert_eq!(term.due(1.0), at(2_800));
+        assert_eq!(term.left(at(3_000)), Duration::from_micros(1_000));
+        assert_eq!(term.left(at(5_000)), Duration::ZERO);
+        assert!(term.is_over(at(4_000)) && !term.is_over(at(3_999)));
+        assert_eq!(sleep_duration(Timestamp::MAX, at(0)), MAX_SLEEP);
+        assert_eq!(sleep_duration(at(0), at(5)), Duration::ZERO);
     }
 
     #[test]
@@ -103,8 +99,8 @@ mod tests {
         let path = dir.path().join("n.crt");
         fs::write(&path, &issued.cert_pem).unwrap();
         let term = Term::of(&path).unwrap();
-        let life = term.until - term.from;
-        assert!((60_000_000..=91_000_000).contains(&life), "{life}");
+        let life = term.until.since(term.from);
+        assert!((60..=91).contains(&life.as_secs()), "{life:?}");
         fs::write(&path, "none").unwrap();
         assert_eq!(Term::of(&path), None);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kernel::{Ctx, OwnerKey, ProjectId, Result};
+use kernel::{Ctx, OwnerKey, ProjectId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -93,7 +93,7 @@ pub struct StackResource {
 
 #[derive(Debug, Clone)]
 pub struct StackEvent {
-    pub at: i64,
+    pub at: Timestamp,
     pub resource: String,
     pub resource_type: String,
     pub physical_id: Option<String>,

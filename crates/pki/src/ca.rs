@@ -1,5 +1,7 @@
 //! Certificate authorities: created, stored as PEM, used for signing.
 
+use std::time::Duration;
+
 use aws_lc_rs::encoding::{AsDer as _, EcPrivateKeyRfc5915Der, PublicKeyX509Der};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use kernel::{Error, Result, clock};
@@ -9,7 +11,7 @@ use crate::cert::{self, Body, CertInfo, Signer, Subject};
 use crate::csr::{Request, SignOptions};
 use crate::pem;
 
-const DAY: i64 = 86_400;
+const DAY: Duration = Duration::from_hours(24);
 
 /// A certificate authority. `key_pem` is a secret: seal it before storing,
 /// never print it.
@@ -77,8 +79,8 @@ impl Ca {
     /// Internal: the certificate is malformed.
     pub fn is_due(&self) -> Result<bool> {
         let info = CertInfo::from_pem(&self.cert_pem).map_err(Error::internal)?;
-        let life = info.not_after - info.not_before;
-        Ok(info.not_after - clock::now_micros() < life / 3)
+        let life = info.not_after.since(info.not_before);
+        Ok(info.not_after.since(clock::now()) < life / 3)
     }
 
     /// The same CA with a new certificate for the same name and key, valid for
@@ -87,7 +89,7 @@ impl Ca {
     /// # Errors
     /// Internal: this CA is malformed.
     pub fn renewed(&self) -> Result<Self> {
-        let now = clock::now_micros() / 1_000_000;
+        let now = clock::now();
         let cert_der = self.with_own(|own, key| {
             let name = own.subject().as_raw().to_vec();
             let key_bits = key.public_key().as_ref().to_vec();
@@ -100,7 +102,7 @@ impl Ca {
                 extended: Vec::new(),
                 names: Vec::new(),
                 not_before: now - DAY,
-                not_after: now + i64::from(crate::TERM_DAYS) * DAY,
+                not_after: now + DAY * crate::TERM_DAYS,
             };
             let signer = Signer {
                 key,
@@ -183,7 +185,7 @@ impl Ca {
 }
 
 fn body_for(request: Request, options: &SignOptions, issuer: &X509Certificate<'_>) -> Result<Body> {
-    let now = clock::now_micros() / 1_000_000;
+    let now = clock::now();
     let mut names = if options.keep_csr_sans {
         request.names
     } else {
@@ -210,7 +212,7 @@ fn body_for(request: Request, options: &SignOptions, issuer: &X509Certificate<'_
         extended.push(cert::CLIENT_AUTH.to_vec());
     }
     let usual = cert::DIGITAL_SIGNATURE | cert::KEY_ENCIPHERMENT;
-    let until = now + i64::from(options.seconds);
+    let until = now + Duration::from_secs(options.seconds.into());
     Ok(Body {
         subject: options
             .subject
@@ -223,8 +225,8 @@ fn body_for(request: Request, options: &SignOptions, issuer: &X509Certificate<'_
         extended,
         names,
         // Clocks of clients may be behind; never before the CA itself.
-        not_before: (now - DAY).max(issuer.validity().not_before.timestamp()),
-        not_after: until.min(issuer.validity().not_after.timestamp()),
+        not_before: (now - DAY).max(cert::time(issuer.validity().not_before)),
+        not_after: until.min(cert::time(issuer.validity().not_after)),
     })
 }
 
@@ -298,7 +300,7 @@ impl NewKey {
         days: u32,
         purpose: CertificatePurpose,
     ) -> Result<Vec<u8>> {
-        let now = clock::now_micros() / 1_000_000;
+        let now = clock::now();
         let subject = Subject::cn(common_name).encode();
         let (ca, key_usage, extended, names) = match purpose {
             CertificatePurpose::Authority => (true, cert::KEY_CERT_SIGN, Vec::new(), Vec::new()),
@@ -316,7 +318,7 @@ impl NewKey {
             extended,
             names,
             not_before: now - DAY,
-            not_after: now + i64::from(days) * DAY,
+            not_after: now + DAY * days,
         };
         let signer = Signer {
             key: &self.pair,

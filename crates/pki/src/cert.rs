@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::EcdsaKeyPair;
-use kernel::{Error, Result};
+use kernel::{Error, Result, Timestamp};
 
 use crate::der;
 
@@ -87,9 +87,8 @@ pub(crate) struct Body {
     pub extended: Vec<Vec<u8>>,
     /// GeneralName elements.
     pub names: Vec<Vec<u8>>,
-    /// Seconds since the epoch.
-    pub not_before: i64,
-    pub not_after: i64,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
 }
 
 /// The signer of a certificate.
@@ -220,15 +219,19 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// A time of a certificate.
+pub(crate) fn time(time: x509_parser::time::ASN1Time) -> Timestamp {
+    Timestamp::from_seconds(time.timestamp())
+}
+
 /// Contents of a certificate that has not been verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertInfo {
     /// As text, for display: `CN=admin, O=system:masters`.
     pub subject: String,
     pub issuer: String,
-    /// Microseconds since the epoch.
-    pub not_before: i64,
-    pub not_after: i64,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
     pub serial_hex: String,
 }
 
@@ -244,16 +247,8 @@ impl CertInfo {
         Ok(Self {
             subject: cert.subject().to_string(),
             issuer: cert.issuer().to_string(),
-            not_before: cert
-                .validity()
-                .not_before
-                .timestamp()
-                .saturating_mul(1_000_000),
-            not_after: cert
-                .validity()
-                .not_after
-                .timestamp()
-                .saturating_mul(1_000_000),
+            not_before: time(cert.validity().not_before),
+            not_after: time(cert.validity().not_after),
             serial_hex: hex(cert.raw_serial()),
         })
     }

@@ -1,6 +1,8 @@
 //! Writes DER: only the forms needed for certificates. Reads what is copied
 //! into them.
 
+use kernel::Timestamp;
+
 /// One element: tag, length in the shortest form, content.
 pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(content.len() + 6);
@@ -72,11 +74,11 @@ pub(crate) fn utf8(text: &str) -> Vec<u8> {
     tlv(0x0c, text.as_bytes())
 }
 
-/// A time in seconds since the epoch: UTCTime until the end of 2049,
-/// GeneralizedTime later (RFC 5280 §4.1.2.5).
-pub(crate) fn moment(unix: i64) -> Vec<u8> {
-    let t =
-        time::OffsetDateTime::from_unix_timestamp(unix).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+/// A time: UTCTime until the end of 2049, GeneralizedTime later (RFC 5280
+/// §4.1.2.5).
+pub(crate) fn moment(at: Timestamp) -> Vec<u8> {
+    let t = time::OffsetDateTime::from_unix_timestamp(at.as_seconds())
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     let rest = format!(
         "{:02}{:02}{:02}{:02}{:02}Z",
         u8::from(t.month()),
@@ -173,8 +175,11 @@ mod tests {
 
     #[test]
     fn years_from_2050_are_written_in_full() {
-        assert_eq!(moment(0), b"\x17\x0d700101000000Z");
-        assert_eq!(moment(2_524_608_000), b"\x18\x0f20500101000000Z");
+        assert_eq!(moment(Timestamp::EPOCH), b"\x17\x0d700101000000Z");
+        assert_eq!(
+            moment(Timestamp::from_seconds(2_524_608_000)),
+            b"\x18\x0f20500101000000Z"
+        );
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl SealKey {
             id: hex(&id),
             bytes,
             staged: false,
-            made: Some(clock::iso_z(clock::now_micros())),
+            made: Some(clock::now().iso_z()),
         })
     }
 

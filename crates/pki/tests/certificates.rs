@@ -4,8 +4,9 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use kernel::{Kind, clock};
+use kernel::{Kind, Timestamp, clock};
 use pki::{
     Ca, CertInfo, SignOptions, Subject, fingerprint_sha256, first_der, self_signed, token_key,
 };
@@ -59,9 +60,9 @@ fn a_ca_is_what_magnum_makes() {
     assert!(cert.key_usage().unwrap().unwrap().value.key_cert_sign());
     cert.verify_signature(None).unwrap();
     let info = CertInfo::from_pem(&ca.cert_pem).unwrap();
-    let days = (info.not_after - clock::now_micros()) / 86_400_000_000;
+    let days = info.not_after.since(clock::now()).as_secs() / 86_400;
     assert!((1824..=1825).contains(&days), "{days}");
-    assert!(info.not_before < clock::now_micros());
+    assert!(info.not_before < clock::now());
     assert!(!format!("{ca:?}").contains("PRIVATE"));
 }
 
@@ -312,7 +313,7 @@ fn openssl_agrees() {
     std::fs::write(at("cert.pem"), &issued.cert_pem).unwrap();
     std::fs::write(at("key.pem"), &issued.key_pem).unwrap();
     openssl(dir.path(), &["pkey", "-in", "key.pem", "-check", "-noout"]).unwrap();
-    let later = (clock::now_micros() / 1_000_000 + 60).to_string();
+    let later = (clock::now().as_seconds() + 60).to_string();
     let out = Command::new("openssl")
         .args(["verify", "-attime", &later, "-CAfile", "ca.pem", "cert.pem"])
         .current_dir(dir.path())
@@ -363,13 +364,13 @@ fn parts_of_machines_get_the_name_that_the_server_says() {
 }
 
 /// A clock that a test steps.
-struct Steps(std::cell::Cell<i64>);
+struct Steps(std::cell::Cell<Timestamp>);
 
 impl clock::Simulated for Steps {
-    fn now_micros(&self) -> i64 {
+    fn now(&self) -> Timestamp {
         self.0.get()
     }
-    fn database_micros(&self) -> i64 {
+    fn database_now(&self) -> Timestamp {
         self.0.get()
     }
     fn advance(&self, _: i64) {}
@@ -377,10 +378,10 @@ impl clock::Simulated for Steps {
 
 #[test]
 fn a_ca_is_renewed_with_its_key_so_that_both_verify_all() {
-    const DAY: i64 = 86_400_000_000;
-    let now = std::rc::Rc::new(Steps(std::cell::Cell::new(clock::now_micros())));
+    const DAY: Duration = Duration::from_hours(24);
+    let now = std::rc::Rc::new(Steps(std::cell::Cell::new(clock::now())));
     clock::simulate(Some(now.clone()));
-    let days = |n: i64| now.0.set(now.0.get() + n * DAY);
+    let days = |n| now.0.set(now.0.get() + DAY * n);
     let old = Ca::generate("c").unwrap();
     let sign = |ca: &Ca| {
         let issued = ca.issue(Subject::cn("n"), &SignOptions::server("n", vec![]));
@@ -420,7 +421,7 @@ fn a_ca_is_renewed_with_its_key_so_that_both_verify_all() {
         CertInfo::from_pem(&old.cert_pem).unwrap(),
         CertInfo::from_pem(&new.cert_pem).unwrap(),
     );
-    assert_eq!(new.not_after - old.not_after, 1230 * DAY);
+    assert_eq!(new.not_after.since(old.not_after), DAY * 1230);
     let after = CertInfo::from_pem(&after).unwrap();
     assert!(after.not_after > old.not_after && after.not_after <= new.not_after);
 }

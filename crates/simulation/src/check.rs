@@ -6,6 +6,7 @@ use std::time::Duration;
 use db::{Db, Row};
 use infra::sim::Simulator;
 use infra::{ContainerHost, ContainerState, ContainerView, NetworkFabric, VolumeStore as _};
+use kernel::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use crate::server::Server;
@@ -52,7 +53,7 @@ pub async fn settles(db: &Db) -> Result<(), Violation> {
             )
             .await?;
             let watched = key.iter().any(|k| {
-                k.opt_int("due_at").ok().flatten().is_some() || !text(k, "owner").is_empty()
+                k.opt_time("due_at").ok().flatten().is_some() || !text(k, "owner").is_empty()
             });
             // A key that is not due may wait for another row, such as a cluster for
             // its stack. If there is no other row, it waits forever.
@@ -74,8 +75,8 @@ pub async fn settles(db: &Db) -> Result<(), Violation> {
 
 /// The keys that are due or leased, in seconds from now.
 async fn keys(db: &Db) -> Result<Vec<String>, Violation> {
-    let now = kernel::clock::database_micros();
-    let seconds = |at: Option<i64>| at.map_or(0, |at| (at - now) / 1_000_000);
+    let now = kernel::clock::database_now();
+    let seconds = |at: Option<Timestamp>| at.map_or(0, |at| at.as_seconds() - now.as_seconds());
     let found = rows(
         db,
         "SELECT kind, id, due_at, owner, lease_until, epoch, attempts, last_error FROM flow_key \
@@ -89,9 +90,9 @@ async fn keys(db: &Db) -> Result<Vec<String>, Violation> {
                 "{} {} due in {} s, owner '{}' for {} s, {} attempts, {}",
                 text(k, "kind"),
                 text(k, "id"),
-                seconds(k.opt_int("due_at").ok().flatten()),
+                seconds(k.opt_time("due_at").ok().flatten()),
                 text(k, "owner"),
-                seconds(k.opt_int("lease_until").ok().flatten()),
+                seconds(k.opt_time("lease_until").ok().flatten()),
                 k.int("attempts").unwrap_or(0),
                 text(k, "last_error")
             )

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use std::time::Duration;
 
-use kernel::clock;
+use kernel::{Timestamp, clock};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::rng::SeededRng;
@@ -19,8 +19,8 @@ use crate::rng::SeededRng;
 /// Maximum delay until a task of a resumed machine continues.
 const MAX_RESUME_DELAY: Duration = Duration::from_millis(2500);
 
-/// Start time of every simulation, microseconds since the epoch.
-const START_TIME: i64 = 1_790_000_000_000_000;
+/// Start time of every simulation.
+const START_TIME: Timestamp = Timestamp::from_seconds(1_790_000_000);
 
 thread_local! {
     /// The process that is currently polled; `None` while the database, the engine
@@ -34,16 +34,15 @@ thread_local! {
 struct SimulatedClock(Instant);
 
 impl clock::Simulated for SimulatedClock {
-    fn now_micros(&self) -> i64 {
+    fn now(&self) -> Timestamp {
         let skew = CURRENT.get().map_or(0, |process| {
             SKEW.with_borrow(|s| s.get(process).copied().unwrap_or(0))
         });
-        self.database_micros() + skew
+        Timestamp::from_micros(self.database_now().as_micros() + skew)
     }
 
-    fn database_micros(&self) -> i64 {
-        let elapsed = self.0.elapsed().as_micros();
-        START_TIME + i64::try_from(elapsed).unwrap_or(i64::MAX)
+    fn database_now(&self) -> Timestamp {
+        START_TIME + self.0.elapsed()
     }
 
     fn advance(&self, micros: i64) {

@@ -34,7 +34,7 @@ impl Trace {
     }
 
     fn add(&self, shown: bool, what: &dyn Display) {
-        let at = clock::database_micros();
+        let at = clock::database_now();
         let line = format!("{at} {what}");
         let mut record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // FNV-1a gives the same digest on every machine.
@@ -43,12 +43,8 @@ impl Trace {
         }
         record.events += 1;
         if shown {
-            let seconds = at.rem_euclid(100_000_000_000);
-            let text = format!(
-                "{:>6}.{:06} {what}",
-                seconds / 1_000_000,
-                seconds % 1_000_000
-            );
+            let micros = at.as_micros().rem_euclid(100_000_000_000);
+            let text = format!("{:>6}.{:06} {what}", micros / 1_000_000, micros % 1_000_000);
             if record.printed {
                 println!("{text}");
             }

@@ -2,20 +2,20 @@
 //! that only one of several managers, possibly connected to different servers,
 //! runs it.
 
-use kernel::{Error, Result, clock};
+use kernel::{Error, Result, Timestamp, clock};
 use nodewire::{Task as WireTask, TaskKind as WireKind};
+use std::time::Duration;
 
 use super::caller::NodeSession;
 use super::feed::View;
 use super::kube;
 use crate::ClustersDeps;
 use crate::coe::Coe;
-use crate::coe::kubernetes::drain_seconds;
+use crate::coe::kubernetes::drain_limit;
 use crate::node::{self, NodeStatus, Task, TaskKind, TaskStatus};
 
-/// Time added to the deadline of a task before another manager may claim it,
-/// microseconds.
-const CLAIM_GRACE: i64 = 5_000_000;
+/// Time added to the deadline of a task before another manager may claim it.
+const CLAIM_GRACE: Duration = Duration::from_secs(5);
 
 /// Claims the next task for this manager, except the tasks in `has`. Workers
 /// get no tasks.
@@ -29,7 +29,7 @@ pub(crate) async fn next_task(
     if !caller.node.is_master || status.is_none_or(|s| s == NodeStatus::Leaving) {
         return Ok(None);
     }
-    let now = clock::now_micros();
+    let now = clock::now();
     for t in view.tasks.iter().filter(|t| t.pending(now)) {
         let own = t.node == caller.node.name;
         // A node reloads only its own certificate, and another node has to
@@ -61,7 +61,7 @@ pub(crate) async fn next_task(
         return Ok(Some(WireTask {
             id: t.id.to_string(),
             kind,
-            deadline: u32::try_from(time_limit_seconds(caller, t, now)?).ok(),
+            deadline: u32::try_from(time_limit(caller, t, now)?.as_secs()).ok(),
         }));
     }
     Ok(None)
@@ -70,10 +70,10 @@ pub(crate) async fn next_task(
 /// Time limit that the agent gets for a task. Kubernetes nodes that leave
 /// together are drained one after the other, and each drain may take its full
 /// time.
-fn time_limit_seconds(caller: &NodeSession, t: &Task, now: i64) -> Result<i64> {
-    let left = (t.deadline - now) / 1_000_000;
+fn time_limit(caller: &NodeSession, t: &Task, now: Timestamp) -> Result<Duration> {
+    let left = t.deadline.since(now);
     if t.kind == TaskKind::Drain && caller.cluster.engine()? == Coe::Kubernetes {
-        return Ok(left.min(drain_seconds(&caller.cluster.labels)));
+        return Ok(left.min(drain_limit(&caller.cluster.labels)));
     }
     Ok(left)
 }

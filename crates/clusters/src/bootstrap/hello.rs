@@ -51,7 +51,7 @@ pub(crate) async fn hello(
     }
     let session = tokens::digest(&hello.session);
     let again = found.session_hash.as_deref() == Some(session.as_str());
-    if !again && found.token_expires < clock::now_micros() {
+    if !again && found.token_expires < clock::now() {
         return Err(refused("The token has expired."));
     }
     if found.status == NodeStatus::Removed {
@@ -133,7 +133,7 @@ async fn refuse_protocol(
         let Some(mut n) = node::table::load_tx(tx, node).await? else {
             return Ok(None);
         };
-        n.report("hello", "failed", clock::now_micros(), &why);
+        n.report("hello", "failed", clock::now(), &why);
         let failed = fail(&mut n);
         node::table::save(tx, &n).await?;
         Ok(failed.then_some(n))

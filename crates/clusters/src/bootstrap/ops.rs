@@ -1,7 +1,7 @@
 //! Operations for agents. A session may only access its own cluster, and in
 //! most operations only its own node.
 
-use kernel::{Ctx, Error, Result, clock};
+use kernel::{Ctx, Error, Result, Timestamp, clock};
 use nodewire::{
     CsrAsk, CsrGrant, Observed, Published, StepStatus, Steps, TaskResult, Unsupported, bounds,
 };
@@ -10,7 +10,7 @@ use super::caller::require_master;
 pub(crate) use super::caller::{NodeSession, authenticate_session};
 use super::{kube, swarm};
 use crate::cluster::master_reports::MasterReports;
-use crate::cluster::plan::REMOVE_SECONDS;
+use crate::cluster::plan::REMOVE_LIMIT;
 use crate::cluster::{Cluster, KIND, health, signal, table};
 use crate::coe::Coe;
 use crate::join_secrets::{JoinSecrets, open_join_secrets};
@@ -69,7 +69,12 @@ pub(crate) fn report(n: &mut Node, reports: &Steps) {
             StepStatus::Failed => "failed",
         };
         let name: String = step.name.chars().take(80).collect();
-        n.report(&name, status, step.at_micros, tail(&step.log));
+        n.report(
+            &name,
+            status,
+            Timestamp::from_micros(step.at_micros),
+            tail(&step.log),
+        );
     }
 }
 
@@ -265,9 +270,9 @@ pub(crate) async fn task_done(
         let status = TaskStatus::of_result(done.ok);
         node::table::end_task(tx, &id, status, tail(&done.log)).await?;
         if task.kind == TaskKind::Drain && swarm {
-            let now = clock::now_micros();
-            let (kind, seconds) = (TaskKind::Remove, REMOVE_SECONDS);
-            let mut next = Task::new(&task.cluster_id, kind, &task.node, now, seconds);
+            let now = clock::now();
+            let (kind, limit) = (TaskKind::Remove, REMOVE_LIMIT);
+            let mut next = Task::new(&task.cluster_id, kind, &task.node, now, limit);
             next.generation = task.generation;
             node::table::insert_task(tx, &next).await?;
         }

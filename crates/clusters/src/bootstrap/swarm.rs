@@ -3,6 +3,7 @@
 use kernel::{Ctx, Error, Result};
 use nodewire::{CsrAsk, CsrGrant, Purpose};
 use pki::SignOptions;
+use std::net::Ipv4Addr;
 
 use super::caller::NodeSession;
 use crate::cluster::servers;
@@ -47,12 +48,12 @@ async fn server_addresses(d: &ClustersDeps, caller: &NodeSession) -> Result<Vec<
     let own = all.into_iter().find(|s| s.name == caller.node.name);
     let own = own.ok_or_else(|| Error::unavailable("The server of this node is not known."))?;
     if !own.addresses.is_empty() {
-        return Ok(own.addresses);
+        return Ok(own.addresses.iter().map(Ipv4Addr::to_string).collect());
     }
     // A server has its ports before compute reports it as active.
     let ports = d.network.ports.of_device(&ctx, &own.id).await?;
     if ports.is_empty() {
         return Err(Error::unavailable("The server has no address yet."));
     }
-    Ok(ports.into_iter().map(|p| p.ip).collect())
+    Ok(ports.iter().map(|p| p.ip.to_string()).collect())
 }

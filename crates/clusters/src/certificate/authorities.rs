@@ -1,9 +1,10 @@
 //! The CAs of a cluster: loaded for signing, renewed when they are due, and
 //! when they end.
 
-use kernel::{Error, Result, clock};
+use kernel::{Error, Result, Timestamp, clock};
 use pki::Ca;
 use serde_json::Value;
+use std::time::Duration;
 
 use crate::cluster::{Cluster, table};
 use crate::coe::Coe;
@@ -13,7 +14,7 @@ use crate::{ClustersDeps, tokens};
 
 /// Number of days before the expiry of a CA in which the health of the cluster
 /// shows it.
-const WARNING_DAYS: i64 = 90;
+const WARNING_TIME: Duration = Duration::from_hours(90 * 24);
 
 /// Certificate and sealed key of the first CA.
 pub(crate) async fn stored(d: &ClustersDeps, c: &Cluster) -> Result<(String, String)> {
@@ -70,9 +71,12 @@ async fn renew_if_due(d: &ClustersDeps, c: &Cluster, which: Authority, ca: Ca) -
     Ok(new)
 }
 
-/// The CAs of a cluster with the expiry times of their certificates, in
-/// microseconds; only the first one if the COE is not known to this release.
-pub(crate) async fn expirations(d: &ClustersDeps, c: &Cluster) -> Result<Vec<(&'static str, i64)>> {
+/// The CAs of a cluster with the expiry times of their certificates;
+/// only the first one if the COE is not known to this release.
+pub(crate) async fn expirations(
+    d: &ClustersDeps,
+    c: &Cluster,
+) -> Result<Vec<(&'static str, Timestamp)>> {
     let mut all = vec![("cluster", stored(d, c).await?.0)];
     if c.engine().is_ok_and(|coe| coe == Coe::Kubernetes) {
         let kube = kube::table::load(&d.db, &c.uuid).await?;
@@ -94,10 +98,10 @@ pub(crate) async fn warn_before_end(
     let Some(reason) = reason.as_object_mut() else {
         return Ok(());
     };
-    let now = clock::now_micros();
+    let now = clock::now();
     for (name, end) in expirations(d, c).await? {
-        if end - now < WARNING_DAYS * 86_400_000_000 {
-            let text = format!("expires {}", clock::iso_z(end));
+        if end.since(now) < WARNING_TIME {
+            let text = format!("expires {}", end.iso_z());
             reason.insert(format!("ca.{name}"), text.into());
         }
     }

@@ -3,6 +3,7 @@
 
 use kernel::{Ctx, Result, clock};
 use pki::{Ca, SignOptions, Subject};
+use std::time::Duration;
 
 use super::authorities::{authority, kubernetes_authority, stored};
 use super::wire::SignBody;
@@ -17,7 +18,7 @@ use crate::notify::{self, Outcome};
 use crate::{ClustersDeps, join_secrets, nodegroup, policies, tokens};
 
 /// Time limit of a manager for switching to a new CA.
-const RELOAD_SECONDS: i64 = 60;
+const RELOAD_LIMIT: Duration = Duration::from_mins(1);
 
 /// The certificate of a CA; `kind` is Magnum's `ca_cert_type`.
 pub(crate) async fn show(
@@ -124,8 +125,8 @@ pub(crate) async fn rotate(d: &ClustersDeps, ctx: &Ctx, found: &Authorized<Clust
             .iter()
             .filter(|n| n.is_master && n.status == NodeStatus::Ready);
         for n in managers {
-            let now = clock::now_micros();
-            let mut task = Task::new(&c.uuid, TaskKind::ReloadCa, &n.name, now, RELOAD_SECONDS);
+            let now = clock::now();
+            let mut task = Task::new(&c.uuid, TaskKind::ReloadCa, &n.name, now, RELOAD_LIMIT);
             task.generation = c.generation;
             node::table::insert_task(tx, &task).await?;
         }

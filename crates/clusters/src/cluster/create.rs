@@ -126,7 +126,7 @@ fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: ProjectId) -> Cl
         generation: 1,
         sent_generation: 0,
         isolation: Isolation::OFFERED.as_stored().into(),
-        created_at: clock::now_micros(),
+        created_at: clock::now(),
         ..Cluster::default()
     }
 }

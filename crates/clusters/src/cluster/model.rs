@@ -1,8 +1,9 @@
 //! A cluster, its statuses and the rules of its fields.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use kernel::{Error, ProjectId, Result, Target, UserId};
+use kernel::{Error, ProjectId, Result, Target, Timestamp, UserId};
 use orchestration::StackId;
 use serde_json::Value;
 
@@ -12,9 +13,9 @@ use crate::patch::{Patchable, Rules};
 use crate::status::{Action, Phase, StoredStatus};
 use crate::{ClusterId, TemplateId};
 
-/// Maximum lifetime of an unused token, seconds; it also expires after the
+/// Maximum lifetime of an unused token; it also expires after the
 /// create timeout.
-const LONGEST_TOKEN_LIFETIME: i64 = 24 * 3600;
+const LONGEST_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 
 /// A row of a cluster, without its CA.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -60,8 +61,8 @@ pub(crate) struct Cluster {
     /// The stored word of an [`Isolation`](super::isolation::Isolation); shown as
     /// it is.
     pub(crate) isolation: String,
-    pub(crate) created_at: i64,
-    pub(crate) updated_at: Option<i64>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Option<Timestamp>,
     /// Error text if the row contains a stored value that this release does not
     /// know. Such a row is only shown, because the meaning of the value is
     /// unknown.
@@ -152,14 +153,14 @@ impl Cluster {
             || self.status.is(Action::Rollback, Phase::Failed)
     }
 
-    /// Time that a new node has to register, seconds.
-    pub(crate) fn token_lifetime_seconds(&self) -> i64 {
+    /// Time that a new node has to register.
+    pub(crate) fn token_lifetime(&self) -> Duration {
         let minutes = if self.create_timeout > 0 {
-            self.create_timeout
+            self.create_timeout.unsigned_abs()
         } else {
             60
         };
-        minutes.saturating_mul(60).min(LONGEST_TOKEN_LIFETIME)
+        Duration::from_secs(minutes.saturating_mul(60)).min(LONGEST_TOKEN_LIFETIME)
     }
 
     /// Prefix of the names of its nodes.

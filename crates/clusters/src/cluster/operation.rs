@@ -60,7 +60,7 @@ pub(crate) async fn start(
         generation: cluster.generation + 1,
         status: status.into(),
         status_reason: reason,
-        updated_at: Some(clock::now_micros()),
+        updated_at: Some(clock::now()),
         ..next
     };
     nodegroup::table::start(tx, &cluster.uuid, status).await

@@ -1,6 +1,6 @@
 //! Progress of a cluster in our native API: every node, step and resource.
 
-use kernel::{Ctx, Result, clock};
+use kernel::{Ctx, Result};
 use nodewire::Observed;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -92,7 +92,7 @@ pub(crate) async fn show(d: &ClustersDeps, ctx: &Ctx, c: &Authorized<Cluster>) -
     let ends = certificate::authorities::expirations(d, c).await?;
     let ends = ends.into_iter().map(|(name, at)| AuthorityProgress {
         name: name.to_string(),
-        expires: clock::iso_z(at),
+        expires: at.iso_z(),
     });
     let removed = NodeStatus::Removed.as_stored();
     let nodes = nodes.into_iter().filter(|n| n.status != removed);
@@ -114,9 +114,14 @@ pub(crate) fn node_progress(n: Shown) -> NodeProgress {
     let steps = n.steps.0.into_iter().map(|s| StepProgress {
         name: s.name,
         status: s.status,
-        at: clock::iso_micros_z(s.started_micros),
+        at: s.started_at.iso_micros_z(),
         log: s.log,
-        ms: s.at_micros.saturating_sub(s.started_micros) / 1000,
+        ms: s
+            .reported_at
+            .since(s.started_at)
+            .as_millis()
+            .try_into()
+            .unwrap_or(i64::MAX),
     });
     NodeProgress {
         name: n.name,

@@ -59,7 +59,7 @@ async fn load<'a>(d: &'a ClustersDeps, lease: &'a Lease, cluster: Cluster) -> Re
         tasks,
         stack,
         failures,
-        now: clock::now_micros(),
+        now: clock::now(),
         ctx,
         cluster,
     })

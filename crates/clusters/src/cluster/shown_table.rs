@@ -2,7 +2,7 @@
 //! need, and the objects in them are not parsed.
 
 use db::{Db, Row, Table as _, values};
-use kernel::{Page, ProjectId, Result, UserId};
+use kernel::{Page, ProjectId, Result, Timestamp, UserId};
 use orchestration::StackId;
 
 use super::table::SORT;
@@ -46,8 +46,8 @@ db::table! {
         pub(crate) fixed_subnet: Option<String>,
         pub(crate) floating_ip_enabled: bool,
         pub(crate) master_lb_enabled: bool,
-        pub(crate) created_at: i64,
-        pub(crate) updated_at: Option<i64>,
+        pub(crate) created_at: Timestamp,
+        pub(crate) updated_at: Option<Timestamp>,
         pub(crate) isolation: String,
     }
 }

@@ -61,7 +61,7 @@ async fn fixed_network(d: &ClustersDeps, ctx: &Ctx, c: &Cluster) -> Result<Optio
     let subnet = subnets.show(ctx, &subnet).await?;
     Ok(Some(FixedNetwork {
         network: subnet.network_id,
-        gateway: subnet.gateway_ip,
+        gateway: subnet.gateway_ip.to_string(),
     }))
 }
 

@@ -247,7 +247,7 @@ async fn write_status(
 ) -> Result<bool> {
     let mut sql =
         String::from("UPDATE magnum_cluster SET status = ?, status_reason = ?, updated_at = ?");
-    let mut args = values![status.as_stored(), reason, clock::now_micros()];
+    let mut args = values![status.as_stored(), reason, clock::now()];
     assign(&mut sql, &mut args, others);
     sql.push_str(" WHERE uuid = ? AND generation = ?");
     args.extend(values![&c.uuid, c.generation]);

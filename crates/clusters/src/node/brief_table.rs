@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use db::{Db, Row, Value, values};
-use kernel::Result;
+use kernel::{Result, Timestamp};
 
 use super::model::NodeStatus;
 use super::task::{Task, TaskKind, TaskStatus};
@@ -22,7 +22,7 @@ pub(crate) struct NodeBrief {
     pub(crate) addresses: Vec<String>,
     pub(crate) pod_cidr: Option<String>,
     pub(crate) token_hash: String,
-    pub(crate) token_expires: i64,
+    pub(crate) token_expires: Timestamp,
     pub(crate) session_hash: Option<String>,
     /// Whether its server was rebuilt.
     pub(crate) is_fresh: bool,
@@ -42,7 +42,7 @@ fn read(row: &Row) -> Result<NodeBrief> {
         addresses: serde_json::from_str(&row.text("addresses")?)?,
         pod_cidr: row.opt_text("pod_cidr")?,
         token_hash: row.text("token_hash")?,
-        token_expires: row.int("token_expires")?,
+        token_expires: row.time("token_expires")?,
         session_hash: row.opt_text("session_hash")?,
         is_fresh: row.opt_text("fresh_sealed")?.is_some(),
     })
@@ -83,11 +83,11 @@ pub(crate) async fn tasks(db: &Db, cluster: &ClusterId) -> Result<Vec<Task>> {
             node: row.text("node")?,
             status: TaskStatus::from_stored(&row.text("status")?)?,
             taken_by: row.opt_text("taken_by")?,
-            taken_until: row.int("taken_until")?,
-            deadline: row.int("deadline")?,
+            taken_until: row.time("taken_until")?,
+            deadline: row.time("deadline")?,
             log: String::new(),
             generation: row.int("generation")?,
-            created_at: row.int("created_at")?,
+            created_at: row.time("created_at")?,
         })
     };
     db.query(sql, values![cluster])

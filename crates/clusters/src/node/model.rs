@@ -1,5 +1,6 @@
 //! A node of a cluster and the reports of its agent.
 
+use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::coe::Coe;
@@ -97,9 +98,11 @@ pub(crate) struct Step {
     /// `running`, `done` or `failed`.
     pub(crate) status: String,
     /// Start time of the step.
-    pub(crate) started_micros: i64,
+    #[serde(rename = "started_micros")]
+    pub(crate) started_at: Timestamp,
     /// Time of the last status report.
-    pub(crate) at_micros: i64,
+    #[serde(rename = "at_micros")]
+    pub(crate) reported_at: Timestamp,
     #[serde(default)]
     pub(crate) log: String,
 }
@@ -129,8 +132,8 @@ pub(crate) struct Node {
     pub(crate) fresh_sealed: Option<String>,
     /// Hash of the current token.
     pub(crate) token_hash: String,
-    /// Microseconds; an unused token expires then.
-    pub(crate) token_expires: i64,
+    /// An unused token expires then.
+    pub(crate) token_expires: Timestamp,
     /// Hash of the session that used the token.
     pub(crate) session_hash: Option<String>,
     /// `SUCCESS` or `FAILURE`: the signal for the wait condition.
@@ -139,15 +142,15 @@ pub(crate) struct Node {
     pub(crate) signalled: bool,
     /// The generation of the cluster that added the node.
     pub(crate) generation: i64,
-    pub(crate) created_at: i64,
+    pub(crate) created_at: Timestamp,
 }
 
 impl Node {
     /// Adds a report; a report of an existing step replaces it.
-    pub(crate) fn report(&mut self, name: &str, status: &str, at: i64, log: &str) {
+    pub(crate) fn report(&mut self, name: &str, status: &str, at: Timestamp, log: &str) {
         if let Some(step) = self.steps.iter_mut().find(|s| s.name == name) {
             step.status = status.to_owned();
-            step.at_micros = at;
+            step.reported_at = at;
             if !log.is_empty() {
                 step.log = log.to_owned();
             }
@@ -156,8 +159,8 @@ impl Node {
         self.steps.push(Step {
             name: name.to_owned(),
             status: status.to_owned(),
-            started_micros: at,
-            at_micros: at,
+            started_at: at,
+            reported_at: at,
             log: log.to_owned(),
         });
     }

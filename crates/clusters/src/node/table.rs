@@ -1,7 +1,7 @@
 //! SQL of `magnum_node` and `magnum_task`.
 
 use db::{Db, Fenced, Json, Migration, Table as _, Tx, Value, values};
-use kernel::Result;
+use kernel::{Result, Timestamp};
 
 use super::model::{Node, NodeStatus, Step};
 #[cfg(test)]
@@ -292,7 +292,12 @@ pub(crate) async fn task_tx(tx: &mut Tx, cluster: &ClusterId, id: &TaskId) -> Re
 }
 
 /// Claims a task for a node; returns `false` if another node claimed it first.
-pub(crate) async fn claim_task(tx: &mut Tx, t: &Task, node: &str, until: i64) -> Result<bool> {
+pub(crate) async fn claim_task(
+    tx: &mut Tx,
+    t: &Task,
+    node: &str,
+    until: Timestamp,
+) -> Result<bool> {
     let n = tx
         .execute(
             "UPDATE magnum_task SET taken_by = ?, taken_until = ? \
@@ -335,10 +340,14 @@ pub(crate) async fn drop_drains(tx: &mut Fenced, cluster: &ClusterId) -> Result<
     .map(|_| ())
 }
 
-pub(crate) async fn drop_tasks(tx: &mut Fenced, cluster: &ClusterId, before: i64) -> Result<()> {
+pub(crate) async fn drop_tasks(
+    tx: &mut Fenced,
+    cluster: &ClusterId,
+    generation: i64,
+) -> Result<()> {
     tx.execute(
         "DELETE FROM magnum_task WHERE cluster_id = ? AND generation <= ?",
-        values![cluster, before],
+        values![cluster, generation],
     )
     .await
     .map(|_| ())

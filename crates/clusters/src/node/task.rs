@@ -1,6 +1,8 @@
 //! Tasks for agents inside a cluster.
 
 use crate::{ClusterId, TaskId};
+use kernel::Timestamp;
+use std::time::Duration;
 
 /// What an agent does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,12 +67,12 @@ pub(crate) struct Task {
     pub(crate) status: TaskStatus,
     /// The node that claimed the task, and the end of the claim.
     pub(crate) taken_by: Option<String>,
-    pub(crate) taken_until: i64,
-    /// Microseconds; afterwards the operation continues without the result.
-    pub(crate) deadline: i64,
+    pub(crate) taken_until: Timestamp,
+    /// Afterwards the operation continues without the result.
+    pub(crate) deadline: Timestamp,
     pub(crate) log: String,
     pub(crate) generation: i64,
-    pub(crate) created_at: i64,
+    pub(crate) created_at: Timestamp,
 }
 
 impl Task {
@@ -78,22 +80,22 @@ impl Task {
         cluster: &ClusterId,
         kind: TaskKind,
         node: &str,
-        now: i64,
-        seconds: i64,
+        now: Timestamp,
+        limit: Duration,
     ) -> Self {
         Self {
             id: TaskId::random(),
             cluster_id: cluster.clone(),
             kind,
             node: node.to_owned(),
-            deadline: now + seconds * 1_000_000,
+            deadline: now + limit,
             created_at: now,
             ..Self::default()
         }
     }
 
     /// Whether its result is still awaited.
-    pub(crate) fn pending(&self, now: i64) -> bool {
+    pub(crate) fn pending(&self, now: Timestamp) -> bool {
         self.status == TaskStatus::Pending && self.deadline > now
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::ProjectId;
+use kernel::{ProjectId, Timestamp};
 
 use crate::status::{Phase, StoredStatus};
 use crate::{ClusterId, GroupId};
@@ -36,8 +36,8 @@ pub(crate) struct Group {
     pub(crate) status_reason: Option<String>,
     /// The index of the next new node; indices are never reused.
     pub(crate) next_index: i64,
-    pub(crate) created_at: i64,
-    pub(crate) updated_at: Option<i64>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Option<Timestamp>,
 }
 
 impl Group {

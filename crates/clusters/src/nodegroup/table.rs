@@ -117,7 +117,7 @@ pub(crate) async fn set_size(tx: &mut Tx, g: &Group) -> Result<()> {
         values![
             g.node_count,
             g.next_index,
-            clock::now_micros(),
+            clock::now(),
             &g.cluster_id,
             &g.name
         ],
@@ -154,7 +154,7 @@ async fn write_status(
 ) -> Result<()> {
     let mut sql =
         String::from("UPDATE magnum_nodegroup SET status = ?, status_reason = ?, updated_at = ?");
-    let mut args = values![status.as_stored(), reason, clock::now_micros()];
+    let mut args = values![status.as_stored(), reason, clock::now()];
     assign(&mut sql, &mut args, others);
     sql.push_str(" WHERE cluster_id = ?");
     args.push(cluster.into());

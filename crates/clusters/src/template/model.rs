@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{ProjectId, Result, Target, UserId};
+use kernel::{ProjectId, Result, Target, Timestamp, UserId};
 use rest::RequestBody;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -52,8 +52,8 @@ pub(crate) struct Template {
     pub(crate) hidden: bool,
     pub(crate) tags: Option<String>,
     pub(crate) driver: Option<String>,
-    pub(crate) created_at: i64,
-    pub(crate) updated_at: Option<i64>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Option<Timestamp>,
 }
 
 /// Most text fields.

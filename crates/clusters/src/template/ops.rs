@@ -48,7 +48,7 @@ pub(crate) fn scope<'a>(
 pub(crate) async fn create(d: &ClustersDeps, ctx: &Ctx, mut t: Template) -> Result<Template> {
     t.project_id = project(ctx)?.clone();
     t.user_id.clone_from(&ctx.user_id);
-    t.created_at = clock::now_micros();
+    t.created_at = clock::now();
     t.check(&d.ranges)?;
     derive(d, ctx, &mut t).await?;
     d.enforcer
@@ -249,7 +249,7 @@ pub(crate) async fn update(
     if next.public != old.public || next.hidden != old.hidden {
         publish(d, ctx)?;
     }
-    next.updated_at = Some(clock::now_micros());
+    next.updated_at = Some(clock::now());
     db::write!(d.db, |tx| {
         // The new row was validated as a whole, so it replaces the old one.
         match table::lock(tx, &old.uuid).await? {

@@ -2,6 +2,7 @@
 //! `cargo test -p clusters --release -- --ignored --nocapture processor_time`.
 
 use serde_json::json;
+use std::time::Duration;
 
 use super::fixture::*;
 use crate::cluster::{Cluster, table};
@@ -43,7 +44,7 @@ async fn processor_time_per_request() {
             let c = Cluster {
                 uuid: ClusterId::random(),
                 name: format!("c{i}"),
-                created_at: pattern.created_at + i64::try_from(i).unwrap(),
+                created_at: pattern.created_at + Duration::from_micros(i.try_into().unwrap()),
                 ..pattern.clone()
             };
             table::insert(tx, &c, "", "").await?;

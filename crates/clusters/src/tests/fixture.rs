@@ -345,8 +345,8 @@ impl Subnets for FakeServices {
             id: id.into(),
             network_id: "private".into(),
             name: String::new(),
-            cidr: "10.9.0.0/24".into(),
-            gateway_ip: "10.9.0.1".into(),
+            cidr: "10.9.0.0/24".parse().unwrap(),
+            gateway_ip: "10.9.0.1".parse().unwrap(),
             dns_nameservers: Vec::new(),
         })
     }

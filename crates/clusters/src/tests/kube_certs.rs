@@ -1,7 +1,9 @@
 //! Kubernetes: certificates of nodes by purpose, and those of users.
 
+use kernel::Timestamp;
 use pki::first_der;
 use serde_json::{Value, json};
+use std::time::Duration;
 use x509_parser::prelude::*;
 
 use super::fixture::*;
@@ -262,13 +264,13 @@ async fn a_certificate_may_be_short_and_bound_to_its_caller() {
     let ca = ca.body["pem"].as_str().unwrap().to_owned();
     let end = |got: &TestResponse| {
         let info = pki::CertInfo::from_pem(got.body["pem"].as_str().unwrap()).unwrap();
-        (info.not_after - kernel::clock::now_micros()) / 1_000_000
+        info.not_after.since(kernel::clock::now()).as_secs()
     };
     let usual = sign(json!({})).await;
     let own = pki::CertInfo::from_pem(usual.body["pem"].as_str().unwrap()).unwrap();
     let of_ca = pki::CertInfo::from_pem(&ca).unwrap();
     assert!(
-        of_ca.not_after - own.not_after < 60_000_000,
+        of_ca.not_after.since(own.not_after) < Duration::from_mins(1),
         "Magnum's term"
     );
 
@@ -308,13 +310,13 @@ async fn a_certificate_may_be_short_and_bound_to_its_caller() {
 }
 
 /// A clock that a test steps.
-pub(super) struct Steps(pub(super) std::cell::Cell<i64>);
+pub(super) struct Steps(pub(super) std::cell::Cell<Timestamp>);
 
 impl kernel::clock::Simulated for Steps {
-    fn now_micros(&self) -> i64 {
+    fn now(&self) -> Timestamp {
         self.0.get()
     }
-    fn database_micros(&self) -> i64 {
+    fn database_now(&self) -> Timestamp {
         self.0.get()
     }
     fn advance(&self, _: i64) {}
@@ -322,8 +324,8 @@ impl kernel::clock::Simulated for Steps {
 
 #[tokio::test]
 async fn cas_are_renewed_with_their_keys_before_they_end() {
-    const DAY: i64 = 86_400_000_000;
-    let now = std::rc::Rc::new(Steps(std::cell::Cell::new(kernel::clock::now_micros())));
+    const DAY: Duration = Duration::from_hours(24);
+    let now = std::rc::Rc::new(Steps(std::cell::Cell::new(kernel::clock::now())));
     kernel::clock::simulate(Some(now.clone()));
     let w = Fixture::new().await;
     let id = accepted(&w, json!({})).await;
@@ -341,14 +343,14 @@ async fn cas_are_renewed_with_their_keys_before_they_end() {
     for purpose in purposes {
         before.push(grant(purpose).await);
     }
-    now.0.set(now.0.get() + 1200 * DAY);
+    now.0.set(now.0.get() + DAY * 1200);
     for (purpose, (_, ca)) in purposes.iter().zip(&before) {
         assert_eq!(&grant(purpose).await.1, ca, "{purpose}: not due yet");
     }
-    now.0.set(now.0.get() + 30 * DAY);
+    now.0.set(now.0.get() + DAY * 30);
     for (purpose, (cert, ca)) in purposes.iter().zip(&before) {
         let (next, renewed) = grant(purpose).await;
-        assert_eq!(end(&renewed) - end(ca), 1230 * DAY, "{purpose}");
+        assert_eq!(end(&renewed).since(end(ca)), DAY * 1230, "{purpose}");
         // Each of the two CAs verifies both certificates.
         for (leaf, ca) in [(cert, &renewed), (&next, ca), (&next, &renewed)] {
             read(leaf, ca);
@@ -362,7 +364,7 @@ async fn cas_are_renewed_with_their_keys_before_they_end() {
     let listed = progress.body["authorities"].as_array().unwrap();
     let names: Vec<&Value> = listed.iter().map(|a| &a["name"]).collect();
     assert_eq!(names, ["cluster", "etcd", "front-proxy"]);
-    let expires = kernel::clock::iso_z(end(&shown));
+    let expires = end(&shown).iso_z();
     assert_eq!(listed[0]["expires"], expires);
     kernel::clock::simulate(None);
 }

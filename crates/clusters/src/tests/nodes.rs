@@ -3,6 +3,7 @@
 
 use orchestration::api::{Action, Status};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use super::fixture::*;
 use super::kube_certs::{Steps, csr, read};
@@ -473,7 +474,7 @@ fn give_servers(w: &Fixture) {
     let nodes = [("master", "0"), ("node", "0"), ("node", "1")];
     let servers = nodes.iter().zip(2..).map(|((word, index), last)| {
         let mut server = server(&node_name(w, word, index));
-        server.addresses = vec![format!("10.64.0.{last}")];
+        server.addresses = vec![format!("10.64.0.{last}").parse().unwrap()];
         server
     });
     *w.things.servers.lock().unwrap() = servers.collect();
@@ -515,8 +516,8 @@ async fn nodes_of_a_swarm_may_serve_under_their_own_names_and_be_no_clients() {
 
 #[tokio::test]
 async fn the_health_shows_a_ca_that_ends_soon() {
-    const DAY: i64 = 86_400_000_000;
-    let now = std::rc::Rc::new(Steps(std::cell::Cell::new(kernel::clock::now_micros())));
+    const DAY: Duration = Duration::from_hours(24);
+    let now = std::rc::Rc::new(Steps(std::cell::Cell::new(kernel::clock::now())));
     kernel::clock::simulate(Some(now.clone()));
     let w = Fixture::new().await;
     let id = built(&w).await;
@@ -528,7 +529,7 @@ async fn the_health_shows_a_ca_that_ends_soon() {
         w.show(&id).await["health_status_reason"]["ca.cluster"].clone()
     };
     assert_eq!(observe("20.10.24").await, Value::Null);
-    now.0.set(now.0.get() + 1770 * DAY);
+    now.0.set(now.0.get() + DAY * 1770);
     let warned = observe("20.10.25").await;
     assert!(
         warned.as_str().unwrap().starts_with("expires 20"),

@@ -73,7 +73,7 @@ fn the_template_has_a_router_only_where_there_is_an_external_network() {
     assert!(hot["resources"]["router"].is_object());
     let fixed = FixedNetwork {
         network: "net".into(),
-        gateway: "10.9.0.1".into(),
+        gateway: "10.9.0.1".parse().unwrap(),
     };
     let shape = Shape {
         fixed_network: Some(fixed),
@@ -152,7 +152,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
     let ctx = kernel::Ctx::for_project("req-1", "p1");
     let fixed = FixedNetwork {
         network: "net".into(),
-        gateway: "10.9.0.1".into(),
+        gateway: "10.9.0.1".parse().unwrap(),
     };
     let kubernetes = crate::coe::kubernetes::render::flavour(6443);
     let cases = [

@@ -1,7 +1,9 @@
 //! Rows: every column is listed once, and an unknown stored value is never
 //! treated as a known one.
 
+use kernel::Timestamp;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use db::{Db, Table, values};
 use serde_json::json;
@@ -51,7 +53,7 @@ async fn every_column_is_listed_and_round_trips() {
             generation: 3,
             rollback: Some(2),
             cause: Some("because".into()),
-            updated_at: Some(4),
+            updated_at: Some(Timestamp::from_micros(4)),
             ..Cluster::default()
         };
         named::<Cluster>(db, &table::CA).await;
@@ -79,9 +81,15 @@ async fn every_column_is_listed_and_round_trips() {
             pod_cidr: Some("10.0.1.0/24".into()),
             ..Node::default()
         };
-        node.report("join", "done", 5, "log");
+        node.report("join", "done", Timestamp::from_micros(5), "log");
         same(db, node).await;
-        let mut task = Task::new(&"c".into(), TaskKind::PromoteMember, "n", 1, 2);
+        let mut task = Task::new(
+            &"c".into(),
+            TaskKind::PromoteMember,
+            "n",
+            Timestamp::from_micros(1),
+            Duration::from_secs(2),
+        );
         task.taken_by = Some("m".into());
         same(db, task).await;
         let template = Template {
@@ -169,7 +177,13 @@ async fn what_a_newer_release_has_written_is_shown_and_left_alone() {
     ] {
         let w = Fixture::new().await;
         let id = w.cluster().await;
-        let task = Task::new(&id, TaskKind::Drain, "n", 0, 1);
+        let task = Task::new(
+            &id,
+            TaskKind::Drain,
+            "n",
+            Timestamp::EPOCH,
+            Duration::from_secs(1),
+        );
         db::write!(w.db, |tx| task.insert(tx).await).unwrap();
         set(&w, table, column, word).await;
         let before = everything(&w).await;

@@ -1,6 +1,7 @@
 //! Filtering, weighing and identification of hosts: pure.
 
 use infra::HostInfo;
+use kernel::Timestamp;
 
 db::table! {
     /// A row of a host.
@@ -14,8 +15,8 @@ db::table! {
         pub ram_used: i64,
         /// Version of the engine.
         pub version: String,
-        /// When its capacity was last refreshed, microseconds.
-        pub seen_at: i64,
+        /// When its capacity was last refreshed.
+        pub seen_at: Timestamp,
         /// Id of its engine; `None` for a row of an earlier release.
         pub engine_id: Option<String>,
     }
@@ -174,7 +175,7 @@ mod tests {
             vcpus_used,
             ram_used,
             version: String::new(),
-            seen_at: 0,
+            seen_at: Timestamp::EPOCH,
             engine_id: None,
         }
     }

@@ -28,7 +28,7 @@ pub(super) async fn insert(tx: &mut Tx, info: &HostInfo) -> Result<()> {
         vcpus_used: 0,
         ram_used: 0,
         version: info.version.clone(),
-        seen_at: clock::now_micros(),
+        seen_at: clock::now(),
         engine_id: Some(info.engine_id.clone()).filter(|id| !id.is_empty()),
     };
     row.insert(tx).await
@@ -42,7 +42,7 @@ pub(super) async fn update(tx: &mut Tx, name: &str, info: &HostInfo) -> Result<(
             info.cpus,
             info.memory >> 20,
             &info.version,
-            clock::now_micros(),
+            clock::now(),
             Some(info.engine_id.clone()).filter(|id| !id.is_empty()),
             name
         ],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use db::{Db, Json, Table as _, Tx, values};
-use kernel::{Result, clock};
+use kernel::{Result, Timestamp, clock};
 
 use crate::ImageId;
 use crate::api::{Image, NewImage};
@@ -17,8 +17,8 @@ db::table! {
         pub os_distro: Option<String>,
         pub properties: Json<BTreeMap<String, String>>,
         pub reference: String,
-        pub created_at: i64,
-        pub updated_at: i64,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn find(db: &Db, id_or_name: &str) -> Result<Vec<Image>> {
 
 /// Replaces the image of a name, keeping its id.
 pub(super) async fn put(tx: &mut Tx, new: &NewImage) -> Result<()> {
-    let now = clock::now_micros();
+    let now = clock::now();
     let n = tx
         .execute(
             "UPDATE image SET os_distro = ?, properties = ?, reference = ?, updated_at = ? WHERE name = ?",

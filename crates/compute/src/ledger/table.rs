@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use db::{Db, Fenced, Table as _, Tx, values};
-use kernel::{Result, clock};
+use kernel::{Result, Timestamp, clock};
 
 use crate::ServerId;
 
@@ -16,7 +16,7 @@ db::table! {
         pub object: String,
         pub server_id: ServerId,
         pub host: String,
-        pub created_at: i64,
+        pub created_at: Timestamp,
         /// The build of its server.
         pub build: i64,
     }
@@ -47,7 +47,7 @@ pub(crate) async fn add(
         object: object.to_owned(),
         server_id: server_id.clone(),
         host: host.to_owned(),
-        created_at: clock::now_micros(),
+        created_at: clock::now(),
         build,
     };
     let n = tx
@@ -130,7 +130,7 @@ pub(super) async fn all(db: &Db) -> Result<Vec<Entry>> {
                 object: r.text("object")?,
                 server_id: r.text("server_id")?.into(),
                 status: r.opt_text("status")?,
-                launched: r.opt_int("launched_at")?.is_some(),
+                launched: r.opt_time("launched_at")?.is_some(),
             })
         })
         .collect()

@@ -1,5 +1,6 @@
 //! Builds the container of a server.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use flow::{Lease, Next};
@@ -215,7 +216,7 @@ impl Servers {
     }
 
     async fn finish_launch(&self, lease: &Lease, s: &ServerRow, ports: &[Port]) -> Result<Next> {
-        let addresses: Vec<String> = ports.iter().map(|p| p.ip.clone()).collect();
+        let addresses: Vec<Ipv4Addr> = ports.iter().map(|p| p.ip).collect();
         db::fenced!(self.compute.db, lease, |tx| {
             if table::set_active(tx, &s.id, &addresses).await? {
                 self.mark_owner(tx, s).await?;

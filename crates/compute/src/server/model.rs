@@ -1,10 +1,11 @@
 //! Rows of servers and specifications of their containers: pure.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use db::Json;
 use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec};
-use kernel::{OwnerKey, ProjectId, UserId};
+use kernel::{OwnerKey, ProjectId, Timestamp, UserId};
 use network::api::Port;
 use network::{NetworkId, PortId};
 use serde::{Deserialize, Serialize};
@@ -52,17 +53,16 @@ db::table! {
         pub ram: i64,
         pub host: Option<String>,
         pub networks: Json<Vec<Nic>>,
-        pub addresses: Json<Vec<String>>,
+        pub addresses: Json<Vec<Ipv4Addr>>,
         /// Sealed; deleted when the server is ACTIVE.
         pub user_data: Option<String>,
         pub metadata: Json<BTreeMap<String, String>>,
-        /// Since when the host does not answer or refuses requests,
-        /// microseconds.
-        pub trouble_since: Option<i64>,
-        pub launched_at: Option<i64>,
+        /// Since when the host does not answer or refuses requests.
+        pub trouble_since: Option<Timestamp>,
+        pub launched_at: Option<Timestamp>,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
-        pub created_at: i64,
+        pub created_at: Timestamp,
         /// Number of the build, starting at 1.
         pub build: i64,
         /// The generation of the caller in the last rebuild.
@@ -196,7 +196,7 @@ pub(crate) fn container(
             .iter()
             .map(|p| Endpoint {
                 network: p.host_network.clone(),
-                ipv4: Some(p.ip.clone()),
+                ipv4: Some(p.ip),
                 mac: Some(p.mac.clone()),
                 aliases: vec![hostname(&s.name)],
             })

@@ -35,7 +35,7 @@ impl Servers {
             );
             return self.fail(lease, s, &text).await;
         };
-        let age = clock::now_micros() - s.launched_at.unwrap_or(0);
+        let age = clock::now().since(s.launched_at.unwrap_or_default());
         match assess(&view, Some(age)) {
             Assessment::Is(status) if status == s.status => self.clear_unreachable(lease, s).await,
             // The fault is kept until the container runs again.
@@ -63,11 +63,11 @@ impl Servers {
         s: &ServerRow,
         e: &Error,
     ) -> Result<Next> {
-        let now = clock::now_micros();
+        let now = clock::now();
         let since = s.trouble_since.unwrap_or(now);
         let text = format!("the state of the server is not known: {}", e.message);
         self.report(lease, s, &text, Some(since)).await?;
-        Ok(Next::After(backoff(now - since, RETRY, ids::jitter())))
+        Ok(Next::After(backoff(now.since(since), RETRY, ids::jitter())))
     }
 
     /// Nothing has changed; clears the mark of an unreachable host.

@@ -179,7 +179,7 @@ impl Compute {
             launched_at: None,
             owner_kind: new.owner.as_ref().map(|o| o.kind.clone()),
             owner_id: new.owner.as_ref().map(|o| o.id.clone()),
-            created_at: clock::now_micros(),
+            created_at: clock::now(),
             build: 1,
             rebuilt_generation: None,
         })

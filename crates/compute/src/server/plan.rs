@@ -1,12 +1,13 @@
 //! Derives the state of a server from its container: pure.
 
 use infra::{ContainerState, ContainerView};
+use std::time::Duration;
 
 use crate::api::ServerStatus;
 
 /// A container that exits within this time after its start has failed to start,
-/// even if the engine restarts it repeatedly (microseconds).
-const STARTUP_TIME: i64 = 30_000_000;
+/// even if the engine restarts it repeatedly.
+const STARTUP_TIME: Duration = Duration::from_secs(30);
 /// Exit code after SIGKILL.
 const EXIT_CODE_SIGKILL: i64 = 137;
 
@@ -18,9 +19,9 @@ pub(crate) enum Assessment {
     Failed(String),
 }
 
-/// Assesses the container of a server that was launched `age` microseconds ago
+/// Assesses the container of a server that was launched `age` ago
 /// (`None`: it is being built).
-pub(crate) fn assess(view: &ContainerView, age: Option<i64>) -> Assessment {
+pub(crate) fn assess(view: &ContainerView, age: Option<Duration>) -> Assessment {
     let starting = age.is_none_or(|a| a < STARTUP_TIME);
     // A SIGKILL that was not caused by lack of memory was sent on purpose and
     // is not a failed start.
@@ -82,21 +83,21 @@ mod tests {
     fn states_mean_statuses() {
         use ContainerState as C;
         use ServerStatus as S;
-        let late = Some(STARTUP_TIME);
+        let (soon, late) = (Some(Duration::from_micros(1)), Some(STARTUP_TIME));
         let is = |v: &ContainerView, age| match assess(v, age) {
             Assessment::Is(s) => Some(s),
             Assessment::Failed(_) => None,
         };
         assert_eq!(is(&view(C::Running, 0, 0), None), Some(S::Active));
-        assert_eq!(is(&view(C::Running, 0, 3), Some(1)), None);
+        assert_eq!(is(&view(C::Running, 0, 3), soon), None);
         assert_eq!(is(&view(C::Running, 0, 3), late), Some(S::Active));
         assert_eq!(is(&view(C::Exited, 0, 0), None), None);
-        assert_eq!(is(&view(C::Exited, 0, 0), Some(1)), Some(S::Shutoff));
-        assert_eq!(is(&view(C::Restarting, 1, 1), Some(1)), None);
+        assert_eq!(is(&view(C::Exited, 0, 0), soon), Some(S::Shutoff));
+        assert_eq!(is(&view(C::Restarting, 1, 1), soon), None);
         assert_eq!(is(&view(C::Exited, 137, 0), late), Some(S::Shutoff));
-        assert_eq!(is(&view(C::Exited, 137, 0), Some(1)), Some(S::Shutoff));
+        assert_eq!(is(&view(C::Exited, 137, 0), soon), Some(S::Shutoff));
         assert_eq!(is(&view(C::Exited, 137, 0), None), None);
-        assert_eq!(is(&view(C::Exited, 1, 0), Some(1)), None);
+        assert_eq!(is(&view(C::Exited, 1, 0), soon), None);
         assert_eq!(is(&view(C::Paused, 0, 0), late), Some(S::Paused));
     }
 

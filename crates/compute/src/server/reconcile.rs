@@ -16,10 +16,10 @@ impl Servers {
     /// until the deadline of the owner; any other error ends the build.
     async fn handle_external_error(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
         if e.is_transient() {
-            let now = clock::now_micros();
+            let now = clock::now();
             let since = s.trouble_since.unwrap_or(now);
             self.report(lease, s, &e.message, Some(since)).await?;
-            return Ok(Next::After(backoff(now - since, RETRY, ids::jitter())));
+            return Ok(Next::After(backoff(now.since(since), RETRY, ids::jitter())));
         }
         tracing::warn!(server = s.id.as_str(), error = %e, "server could not be built");
         let text = format!("server {} could not be built: {}", s.name, e.message);

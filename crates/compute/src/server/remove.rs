@@ -15,8 +15,8 @@ use crate::{host, ledger};
 /// The engine is still using a container or a volume.
 const IN_USE_RETRY: Duration = Duration::from_millis(200);
 /// The removal fails after this time if the engine keeps refusing, for example
-/// because another container uses a volume; microseconds.
-const REFUSAL_TIMEOUT: i64 = 600_000_000;
+/// because another container uses a volume.
+const REFUSAL_TIMEOUT: Duration = Duration::from_mins(10);
 
 impl Servers {
     pub(super) async fn remove(&self, lease: &Lease, s: &ServerRow) -> Result<Next> {
@@ -84,10 +84,10 @@ impl Servers {
     /// Retries an unreachable engine until the deadline of the owner; a refusal
     /// ends the removal after some time.
     async fn handle_removal_error(&self, lease: &Lease, s: &ServerRow, e: &Error) -> Result<Next> {
-        let now = clock::now_micros();
+        let now = clock::now();
         let since = s.trouble_since.unwrap_or(now);
         let refused = !e.is_transient();
-        if refused && now - since > REFUSAL_TIMEOUT {
+        if refused && now.since(since) > REFUSAL_TIMEOUT {
             let text = format!(
                 "server {} could not be removed: {}; delete it again once that is resolved",
                 s.name, e.message
@@ -110,6 +110,6 @@ impl Servers {
         } else {
             RETRY
         };
-        Ok(Next::After(backoff(now - since, least, ids::jitter())))
+        Ok(Next::After(backoff(now.since(since), least, ids::jitter())))
     }
 }

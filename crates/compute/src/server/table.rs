@@ -1,7 +1,8 @@
 //! SQL of servers. Columns of workers are written only under a lease.
 
 use db::{Column as _, Db, Fenced, Table as _, Tx, values};
-use kernel::{OwnerKey, Result, clock};
+use kernel::{OwnerKey, Result, Timestamp, clock};
+use std::net::Ipv4Addr;
 
 use super::model::ServerRow;
 use crate::ServerId;
@@ -90,7 +91,7 @@ pub(crate) async fn set_progress(
     tx: &mut Fenced,
     id: &ServerId,
     progress: Option<&str>,
-    unavailable_since: Option<i64>,
+    unavailable_since: Option<Timestamp>,
 ) -> Result<()> {
     tx.execute(
         "UPDATE server SET progress = ?, trouble_since = ? WHERE id = ?",
@@ -105,7 +106,7 @@ pub(crate) async fn set_progress(
 pub(crate) async fn set_active(
     tx: &mut Fenced,
     id: &ServerId,
-    addresses: &[String],
+    addresses: &[Ipv4Addr],
 ) -> Result<bool> {
     let n = tx
         .execute(
@@ -113,7 +114,7 @@ pub(crate) async fn set_active(
              addresses = ?, launched_at = ? WHERE id = ? AND status = 'BUILD'",
             values![
                 serde_json::to_string(addresses)?,
-                clock::now_micros(),
+                clock::now(),
                 id
             ],
         )
@@ -174,7 +175,7 @@ pub(crate) async fn set_rebuild(
         "UPDATE server SET status = 'BUILD', progress = NULL, fault_code = NULL, fault = NULL, \
          trouble_since = NULL, user_data = ?, launched_at = COALESCE(launched_at, ?), build = build + 1, \
          rebuilt_generation = ? WHERE id = ?",
-        values![user_data, clock::now_micros(), generation, id],
+        values![user_data, clock::now(), generation, id],
     )
     .await
     .map(|_| ())
@@ -190,7 +191,7 @@ pub(crate) async fn set_replacement_build(
     tx.execute(
         "UPDATE server SET progress = ?, launched_at = COALESCE(launched_at, ?), build = build + 1 \
          WHERE id = ? AND status = 'BUILD'",
-        values![progress, clock::now_micros(), id],
+        values![progress, clock::now(), id],
     )
     .await
     .map(|_| ())

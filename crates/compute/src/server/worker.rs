@@ -5,7 +5,7 @@ use std::time::Duration;
 use db::Tx;
 use flow::{Lease, Next};
 use infra::is_stale;
-use kernel::{Ctx, Error, Kind, Result};
+use kernel::{Ctx, Error, Kind, Result, Timestamp};
 
 use super::model::ServerRow;
 use super::table;
@@ -89,7 +89,7 @@ impl Servers {
         lease: &Lease,
         s: &ServerRow,
         text: &str,
-        unavailable_since: Option<i64>,
+        unavailable_since: Option<Timestamp>,
     ) -> Result<()> {
         if s.progress.as_deref() == Some(text) && s.trouble_since == unavailable_since {
             return Ok(());

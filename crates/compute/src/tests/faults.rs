@@ -1,7 +1,9 @@
 //! Behaviour of a server with an engine that is slow, loses answers, answers
 //! late or was replaced by another engine.
 
+use kernel::Timestamp;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -172,7 +174,7 @@ async fn an_engine_that_was_away_for_minutes_is_waited_for() {
     let net = w.net().await;
     let new = w.server(&net);
     w.create(&new).await;
-    let long_ago = kernel::clock::now_micros() - 900_000_000;
+    let long_ago = kernel::clock::now() - Duration::from_mins(15);
     let mut tx = w.db.begin().await.unwrap();
     tx.execute("UPDATE server SET trouble_since = ?", values![long_ago])
         .await
@@ -313,7 +315,7 @@ async fn a_volume_in_use_is_waited_for_with_its_reason() {
     assert!(tries <= 8, "{tries} tries in 3 s");
     // A permanent refusal is reported in the end.
     let mut tx = w.db.begin().await.unwrap();
-    let long_ago = kernel::clock::now_micros() - 700_000_000;
+    let long_ago = kernel::clock::now() - Duration::from_secs(700);
     tx.execute("UPDATE server SET trouble_since = ?", values![long_ago])
         .await
         .unwrap();
@@ -549,14 +551,14 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 ram: 2,
                 host: some(),
                 networks: Json(vec![]),
-                addresses: Json(vec!["10.0.0.1".into()]),
+                addresses: Json(vec![Ipv4Addr::new(10, 0, 0, 1)]),
                 user_data: None,
                 metadata: Json(BTreeMap::from([("k".into(), "ü".into())])),
-                trouble_since: Some(3),
+                trouble_since: Some(Timestamp::from_micros(3)),
                 launched_at: None,
                 owner_kind: some(),
                 owner_id: some(),
-                created_at: 4,
+                created_at: Timestamp::from_micros(4),
                 build: 5,
                 rebuilt_generation: Some(6),
             },
@@ -571,7 +573,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 vcpus_used: 3,
                 ram_used: 4,
                 version: "v".into(),
-                seen_at: 5,
+                seen_at: Timestamp::from_micros(5),
                 engine_id: some(),
             },
         )
@@ -583,7 +585,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 object: "volume".into(),
                 server_id: ServerId::random(),
                 host: "h".into(),
-                created_at: 1,
+                created_at: Timestamp::from_micros(1),
                 build: 2,
             },
         )
@@ -596,8 +598,8 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 os_distro: some(),
                 properties: Json(BTreeMap::new()),
                 reference: "r".into(),
-                created_at: 1,
-                updated_at: 2,
+                created_at: Timestamp::from_micros(1),
+                updated_at: Timestamp::from_micros(2),
             },
         )
         .await;

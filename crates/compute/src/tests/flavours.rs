@@ -2,6 +2,7 @@
 //! node, starting with the server row. A fake engine records the requests.
 //! `JEROBOAM_GOLDEN=update` rewrites the golden files.
 
+use kernel::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -199,7 +200,7 @@ fn server(flavour: NodeFlavour, reference: &str) -> ServerRow {
         launched_at: None,
         owner_kind: None,
         owner_id: None,
-        created_at: 0,
+        created_at: Timestamp::EPOCH,
         build: 1,
         rebuilt_generation: None,
     }
@@ -211,7 +212,7 @@ fn port() -> Port {
         network_id: "n".into(),
         subnet_id: "s".into(),
         name: "k-master-0".into(),
-        ip: "10.64.0.10".into(),
+        ip: "10.64.0.10".parse().unwrap(),
         mac: "02:42:0a:40:00:0a".into(),
         status: Status::Active,
         device_id: None,

@@ -1,5 +1,6 @@
 //! Creation, failure, observation and deletion of servers.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ async fn a_server_is_created_and_deleted() {
 
     w.work();
     let server = w.status(&made.id, ServerStatus::Active).await;
-    assert_eq!(server.addresses, ["172.30.0.2"]);
+    assert_eq!(server.addresses, [Ipv4Addr::new(172, 30, 0, 2)]);
     let row =
         w.db.query_opt("SELECT user_data FROM server", vec![])
             .await

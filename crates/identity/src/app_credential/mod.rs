@@ -1,6 +1,6 @@
 //! Application credentials: secrets that authenticate a user for one project.
 
-use kernel::{ProjectId, UserId};
+use kernel::{ProjectId, Timestamp, UserId};
 
 use crate::ids::{CredentialId, RoleId};
 
@@ -20,7 +20,7 @@ pub(crate) struct AppCredential {
     /// Role ids.
     pub roles: Vec<RoleId>,
     /// Microseconds.
-    pub expires_at: Option<i64>,
+    pub expires_at: Option<Timestamp>,
     pub description: Option<String>,
     /// Whether its tokens may manage application credentials.
     pub unrestricted: bool,

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use db::Table as _;
-use kernel::{Error, Kind, Result, clock};
+use kernel::{Error, Kind, Result, Timestamp, clock};
 use serde_json::Value;
 
 use super::wire::CredentialFields;
@@ -128,14 +128,14 @@ fn roles(by: &Valid, requested: Option<Value>) -> Result<Vec<RoleId>> {
     requested.iter().map(one).collect()
 }
 
-pub(crate) fn expiry(text: Option<String>) -> Result<Option<i64>> {
+pub(crate) fn expiry(text: Option<String>) -> Result<Option<Timestamp>> {
     let Some(text) = text else {
         return Ok(None);
     };
     // Clients send it without a time zone, meaning UTC.
-    let at = clock::parse_iso(&text).or_else(|| clock::parse_iso(&format!("{text}Z")));
+    let at = Timestamp::parse_iso(&text).or_else(|| Timestamp::parse_iso(&format!("{text}Z")));
     match at {
-        Some(at) if at > clock::now_micros() => Ok(Some(at)),
+        Some(at) if at > clock::now() => Ok(Some(at)),
         Some(_) => Err(wrong("expires_at", &text, "it must not be in the past.")),
         None => Err(wrong(
             "expires_at",

@@ -1,6 +1,6 @@
 //! Bodies of application credentials.
 
-use kernel::{Result, clock};
+use kernel::{Result, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -43,7 +43,7 @@ impl CredentialBody {
     pub(crate) fn new(c: AppCredential, all: &[Role], base: &str) -> Self {
         let roles = all.iter().filter(|r| c.roles.contains(&r.id));
         let path = format!("/users/{}/application_credentials/{}", c.user_id, c.id);
-        let expires = c.expires_at.map(clock::iso_micros_z);
+        let expires = c.expires_at.map(Timestamp::iso_micros_z);
         Self {
             links: SelfLink::new(base, &path),
             roles: roles

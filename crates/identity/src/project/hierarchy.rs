@@ -3,22 +3,26 @@
 use db::Db;
 use kernel::Result;
 
+use super::reader::ProjectReader;
 use super::{MAX_DEPTH, Project, table};
 
 /// The domain of a project, if the domain and all projects between them are
 /// enabled.
-pub(crate) async fn enabled_domain_of(db: &Db, project: &Project) -> Result<Option<Project>> {
+pub(crate) async fn enabled_domain_of(
+    projects: &mut ProjectReader<'_>,
+    project: &Project,
+) -> Result<Option<Project>> {
     let mut parent = project.parent_id.clone();
     for _ in 0..=MAX_DEPTH {
         match parent.filter(|id| **id != *project.domain_id) {
             None => break,
-            Some(id) => match table::by_id(db, &id).await? {
+            Some(id) => match projects.by_id(&id).await? {
                 Some(above) if above.enabled => parent = above.parent_id,
                 _ => return Ok(None),
             },
         }
     }
-    let domain = table::by_id(db, &project.domain_id).await?;
+    let domain = projects.by_id(&project.domain_id).await?;
     Ok(domain.filter(|d| d.enabled))
 }
 

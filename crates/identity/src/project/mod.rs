@@ -4,6 +4,7 @@ pub(crate) mod change;
 pub(crate) mod hierarchy;
 pub(crate) mod http;
 pub(crate) mod ops;
+pub(crate) mod reader;
 pub(crate) mod table;
 pub(crate) mod wire;
 

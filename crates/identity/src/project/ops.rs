@@ -5,6 +5,7 @@ use kernel::{Error, ProjectId, Result};
 
 use super::change::{apply, refuse_similar};
 use super::hierarchy::{children, enabled_domain_of};
+use super::reader::ProjectReader;
 use super::wire::ProjectFields;
 use super::{MAX_DEPTH, Project, table};
 use crate::attributes::Attributes;
@@ -107,7 +108,9 @@ pub(crate) async fn update(state: &State, id: &str, fields: ProjectFields) -> Re
     }
     if fields.common.enabled == Some(true)
         && !project.enabled
-        && enabled_domain_of(&state.db, &project).await?.is_none()
+        && enabled_domain_of(&mut ProjectReader::new(&state.db), &project)
+            .await?
+            .is_none()
     {
         return Err(Error::forbidden(format!(
             "Cannot enable project {id} since it has disabled parents"

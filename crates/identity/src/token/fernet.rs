@@ -1,5 +1,6 @@
 //! The Fernet format: version, seconds, IV, AES-128-CBC, HMAC-SHA-256.
 
+use super::time::TokenTime;
 use aws_lc_rs::cipher::{
     AES_128, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey,
     PaddedBlockEncryptingKey, UnboundCipherKey,
@@ -38,13 +39,13 @@ impl Key {
 }
 
 /// Encrypts with a fresh IV.
-pub(crate) fn seal(key: &Key, issued_at: i64, payload: &[u8]) -> Result<String> {
+pub(crate) fn seal(key: &Key, issued_at: TokenTime, payload: &[u8]) -> Result<String> {
     let mut iv = [0; 16];
     rand::fill(&mut iv).map_err(Error::internal)?;
     seal_with(key, issued_at, iv, payload)
 }
 
-fn seal_with(key: &Key, issued_at: i64, iv: [u8; 16], payload: &[u8]) -> Result<String> {
+fn seal_with(key: &Key, issued_at: TokenTime, iv: [u8; 16], payload: &[u8]) -> Result<String> {
     let cipher = UnboundCipherKey::new(&AES_128, &key.0[16..]).map_err(Error::internal)?;
     let cipher = PaddedBlockEncryptingKey::cbc_pkcs7(cipher).map_err(Error::internal)?;
     let mut body = payload.to_vec();
@@ -52,7 +53,7 @@ fn seal_with(key: &Key, issued_at: i64, iv: [u8; 16], payload: &[u8]) -> Result<
         .less_safe_encrypt(&mut body, EncryptionContext::Iv128(iv.into()))
         .map_err(Error::internal)?;
     let mut out = vec![VERSION];
-    out.extend_from_slice(&issued_at.to_be_bytes());
+    out.extend_from_slice(&issued_at.as_seconds().to_be_bytes());
     out.extend_from_slice(&iv);
     out.extend_from_slice(&body);
     let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key.0[..16]), &out);
@@ -60,15 +61,9 @@ fn seal_with(key: &Key, issued_at: i64, iv: [u8; 16], payload: &[u8]) -> Result<
     Ok(URL_SAFE_NO_PAD.encode(out))
 }
 
-/// Whether it is a time in seconds that can be shown: until the end of the year
-/// 9999. A server that shares the keys could write any number.
-pub(super) fn is_time(seconds: i64) -> bool {
-    (0..=253_402_300_799).contains(&seconds)
-}
-
 /// Decrypts a token: (issued at, payload). Returns `None` if it was not created
 /// with this key.
-pub(crate) fn open(key: &Key, token: &str) -> Option<(i64, Vec<u8>)> {
+pub(crate) fn open(key: &Key, token: &str) -> Option<(TokenTime, Vec<u8>)> {
     let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).ok()?;
     if bytes.len() < HEAD + 16 + MAC || bytes[0] != VERSION {
         return None;
@@ -81,9 +76,7 @@ pub(crate) fn open(key: &Key, token: &str) -> Option<(i64, Vec<u8>)> {
     )
     .ok()?;
     let issued_at = i64::from_be_bytes(signed[1..9].try_into().ok()?);
-    if !is_time(issued_at) {
-        return None;
-    }
+    let issued_at = TokenTime::from_seconds(issued_at)?;
     let iv: [u8; 16] = signed[9..HEAD].try_into().ok()?;
     let cipher = UnboundCipherKey::new(&AES_128, &key.0[16..]).ok()?;
     let cipher = PaddedBlockDecryptingKey::cbc_pkcs7(cipher).ok()?;
@@ -96,19 +89,25 @@ pub(crate) fn open(key: &Key, token: &str) -> Option<(i64, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use kernel::Timestamp;
+
     use super::*;
     use crate::token::payload::{Payload, Scope};
+    use crate::token::time::LIFETIME;
 
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     const IV: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-    const ISSUED: i64 = 1_767_225_600;
+
+    fn issued_at() -> TokenTime {
+        TokenTime::from_seconds(1_767_225_600).unwrap()
+    }
 
     fn payload(methods: u8, scope: Scope) -> Payload {
         Payload {
             user_id: "11111111111141118111111111111111".into(),
             methods,
             scope,
-            expires_at: ISSUED + 3600,
+            expires_at: issued_at() + LIFETIME,
             audit_ids: vec!["AAECAwQFBgcICQoLDA0ODw".into()],
         }
     }
@@ -148,11 +147,11 @@ mod tests {
         let key = Key::parse(KEY).unwrap();
         for (payload, token) in cases {
             assert_eq!(
-                seal_with(&key, ISSUED, IV, &payload.encode().unwrap()).unwrap(),
+                seal_with(&key, issued_at(), IV, &payload.encode().unwrap()).unwrap(),
                 token
             );
             let (issued, bytes) = open(&key, token).unwrap();
-            assert_eq!(issued, ISSUED);
+            assert_eq!(issued, issued_at());
             assert_eq!(Payload::decode(&bytes).unwrap(), payload);
         }
     }
@@ -160,7 +159,7 @@ mod tests {
     #[test]
     fn a_foreign_or_changed_token_does_not_open() {
         let (mine, other) = (Key::generate().unwrap(), Key::generate().unwrap());
-        let token = seal(&mine, ISSUED, b"payload").unwrap();
+        let token = seal(&mine, issued_at(), b"payload").unwrap();
         assert!(open(&other, &token).is_none());
         for at in [0, 5, 40, token.len() - 2] {
             let mut changed = token.clone().into_bytes();
@@ -179,7 +178,8 @@ mod tests {
     #[test]
     fn times_that_cannot_be_shown_are_rejected() {
         let key = Key::parse(KEY).unwrap();
-        for at in [-1, i64::MAX] {
+        for seconds in [-1, i64::MAX] {
+            let at = Timestamp::from_seconds(seconds).into();
             assert!(open(&key, &seal(&key, at, b"payload").unwrap()).is_none());
             let far = Payload {
                 expires_at: at,

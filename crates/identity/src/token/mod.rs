@@ -18,13 +18,13 @@ use crate::app_credential::AppCredential;
 use crate::project::Project;
 use crate::role::Role;
 use crate::user::User;
+use time::TokenTime;
 
 /// A valid token with all of its data.
 #[derive(Debug, Clone)]
 pub(crate) struct Valid {
     pub payload: Payload,
-    /// Seconds.
-    pub issued_at: i64,
+    pub issued_at: TokenTime,
     pub user: User,
     pub user_domain_name: String,
     /// The project or domain of the scope.

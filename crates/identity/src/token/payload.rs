@@ -7,7 +7,7 @@ use rmp::Marker;
 use rmp::decode::{self, RmpRead as _};
 use rmp::encode;
 
-use super::fernet::is_time;
+use super::time::TokenTime;
 use crate::ids::CredentialId;
 
 pub(crate) const PASSWORD: u8 = 2;
@@ -45,8 +45,7 @@ pub(crate) struct Payload {
     pub user_id: UserId,
     pub methods: u8,
     pub scope: Scope,
-    /// Seconds.
-    pub expires_at: i64,
+    pub expires_at: TokenTime,
     pub audit_ids: Vec<String>,
 }
 
@@ -80,7 +79,7 @@ impl Payload {
             }
             Scope::System => encode::write_str(&mut out, "all").map_err(fail)?,
         }
-        encode::write_f64(&mut out, self.expires_at as f64).map_err(fail)?;
+        encode::write_f64(&mut out, self.expires_at.as_seconds() as f64).map_err(fail)?;
         encode::write_array_len(&mut out, u32::try_from(self.audit_ids.len()).unwrap_or(0))
             .map_err(fail)?;
         for audit in &self.audit_ids {
@@ -116,9 +115,7 @@ impl Payload {
             _ => return None,
         };
         let expires_at = decode::read_f64(&mut r).ok()? as i64;
-        if !is_time(expires_at) {
-            return None;
-        }
+        let expires_at = TokenTime::from_seconds(expires_at)?;
         let count = decode::read_array_len(&mut r).ok()?;
         if count > 8 {
             return None;

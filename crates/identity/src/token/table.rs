@@ -1,9 +1,10 @@
 //! SQL of `revoked_token`.
 
+use super::time::TokenTime;
 use db::{Db, Tx, values};
 use kernel::Result;
 
-pub(crate) async fn revoke(tx: &mut Tx, audit_id: &str, expires_at: i64) -> Result<()> {
+pub(crate) async fn revoke(tx: &mut Tx, audit_id: &str, expires_at: TokenTime) -> Result<()> {
     tx.execute(
         "DELETE FROM revoked_token WHERE audit_id = ?",
         values![audit_id],
@@ -18,7 +19,7 @@ pub(crate) async fn revoke(tx: &mut Tx, audit_id: &str, expires_at: i64) -> Resu
 }
 
 /// Expired revocations are deleted.
-pub(crate) async fn forget(tx: &mut Tx, now: i64) -> Result<()> {
+pub(crate) async fn forget(tx: &mut Tx, now: TokenTime) -> Result<()> {
     tx.execute(
         "DELETE FROM revoked_token WHERE expires_at < ?",
         values![now],

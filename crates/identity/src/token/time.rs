@@ -1,25 +1,97 @@
-//! Times of tokens. Tokens have whole seconds, all other times microseconds.
+//! Times of tokens.
 
-use kernel::clock;
+use std::ops::{Add, Sub};
+use std::time::Duration;
 
-/// Lifetime of a token, seconds.
-pub(crate) const LIFETIME: i64 = 3600;
-/// How long after its end a service may still validate a token, seconds.
-pub(crate) const EXPIRED_WINDOW: i64 = 172_800;
+use db::{Column, Row, Value};
+use kernel::{Result, Timestamp, clock};
 
-const MICROS: i64 = 1_000_000;
+/// Lifetime of a token.
+pub(crate) const LIFETIME: Duration = Duration::from_hours(1);
+/// How long after its end a service may still validate a token.
+pub(crate) const EXPIRED_WINDOW: Duration = Duration::from_hours(48);
 
-/// Seconds since the Unix epoch.
-pub(crate) fn now() -> i64 {
-    seconds(clock::now_micros())
+/// The last second of the year 9999.
+const LAST: i64 = 253_402_300_799;
+
+/// A time in whole seconds since the Unix epoch, as tokens carry it and as the
+/// columns of token times store it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TokenTime(i64);
+
+impl TokenTime {
+    /// Later than the end of any token.
+    pub(crate) const MAX: Self = Self(i64::MAX);
+
+    pub(crate) fn now() -> Self {
+        clock::now().into()
+    }
+
+    /// `None` for a time that cannot be shown: a server that shares the keys
+    /// could write any number.
+    pub(crate) fn from_seconds(seconds: i64) -> Option<Self> {
+        (0..=LAST).contains(&seconds).then_some(Self(seconds))
+    }
+
+    pub(crate) fn as_seconds(self) -> i64 {
+        self.0
+    }
+
+    /// The next second.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// As Keystone writes times: `2026-11-21T14:22:26.000000Z`.
+    pub(crate) fn iso(self) -> String {
+        Timestamp::from(self).iso_micros_z()
+    }
 }
 
-/// The whole seconds of a time in microseconds.
-pub(crate) fn seconds(micros: i64) -> i64 {
-    micros / MICROS
+impl From<Timestamp> for TokenTime {
+    fn from(time: Timestamp) -> Self {
+        Self(time.as_seconds())
+    }
 }
 
-/// A time or duration in seconds, in microseconds.
-pub(crate) fn micros(seconds: i64) -> i64 {
-    seconds * MICROS
+impl From<TokenTime> for Timestamp {
+    fn from(time: TokenTime) -> Self {
+        Self::from_seconds(time.0)
+    }
+}
+
+impl Add<Duration> for TokenTime {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(seconds(duration)))
+    }
+}
+
+impl Sub<Duration> for TokenTime {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(seconds(duration)))
+    }
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl Column for TokenTime {
+    fn read(row: &Row, name: &str) -> Result<Self> {
+        row.int(name).map(Self)
+    }
+
+    fn value(&self) -> Result<Value> {
+        Ok((*self).into())
+    }
+}
+
+impl From<TokenTime> for Value {
+    fn from(time: TokenTime) -> Self {
+        time.0.into()
+    }
 }

@@ -1,11 +1,10 @@
 //! The answer of `/v3/auth/tokens`.
 
-use kernel::clock;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Valid;
 use super::payload::{Scope, method_names};
-use super::{Valid, time};
 use crate::catalog::CatalogService;
 
 /// An object by id and name.
@@ -112,8 +111,8 @@ impl TokenBody {
                 domain: named(&valid.user.domain_id, &valid.user_domain_name),
             },
             audit_ids: p.audit_ids.clone(),
-            expires_at: clock::iso_micros_z(time::micros(p.expires_at)),
-            issued_at: clock::iso_micros_z(time::micros(valid.issued_at)),
+            expires_at: p.expires_at.iso(),
+            issued_at: valid.issued_at.iso(),
             is_domain: project.as_ref().map(|_| false),
             project,
             domain,

@@ -8,6 +8,7 @@ pub(crate) mod wire;
 use kernel::{DomainId, ProjectId, UserId};
 
 use crate::attributes::Attributes;
+use crate::token::time::TokenTime;
 
 /// A user as stored.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ pub(crate) struct User {
     pub email: Option<String>,
     pub description: String,
     /// Tokens issued before this time (seconds) are invalid.
-    pub tokens_after: i64,
+    pub tokens_after: TokenTime,
     pub options: Attributes,
     pub extra: Attributes,
 }

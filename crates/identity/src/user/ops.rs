@@ -9,7 +9,7 @@ use crate::attributes::{Attributes, merge_extra};
 use crate::errors::{as_conflict, missing};
 use crate::role::effective;
 use crate::state::State;
-use crate::token::time;
+use crate::token::time::TokenTime;
 use crate::{options, password, project};
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<User> {
@@ -34,7 +34,7 @@ pub(crate) async fn create(state: &State, domain_id: &str, mut fields: UserField
         default_project_id: None,
         email: None,
         description: String::new(),
-        tokens_after: 0,
+        tokens_after: TokenTime::default(),
         options: Attributes::default(),
         extra: Attributes::default(),
     };
@@ -141,8 +141,8 @@ pub(crate) async fn change_password(state: &State, id: &str, change: PasswordCha
 
 /// Tokens have whole seconds and are dated to now or to `tokens_after`,
 /// whichever is later: all issued tokens are before this time.
-fn void_from(user: &User) -> i64 {
-    user.tokens_after.max(time::now()) + 1
+fn void_from(user: &User) -> TokenTime {
+    user.tokens_after.max(TokenTime::now()).next()
 }
 
 /// Checks that need the database, before anything is written.

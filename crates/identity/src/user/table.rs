@@ -4,6 +4,7 @@ use db::{Column as _, Db, Table as _, Tx, values};
 use kernel::Result;
 
 use super::User;
+use crate::token::time::TokenTime;
 
 db::columns! {
     User in "identity_user" {
@@ -31,7 +32,7 @@ pub(crate) async fn change_password(
     tx: &mut Tx,
     read: &User,
     hash: &str,
-    tokens_after: i64,
+    tokens_after: TokenTime,
 ) -> Result<u64> {
     tx.execute(
         "UPDATE identity_user SET password_hash = ?, tokens_after = ? \

@@ -32,8 +32,7 @@ impl Simulator {
     /// # Errors
     /// Fails if the database fails.
     pub async fn heartbeat(&self) -> Result<()> {
-        let until =
-            clock::now_micros() + i64::try_from(HEARTBEAT_TIMEOUT.as_micros()).unwrap_or(i64::MAX);
+        let until = clock::now() + HEARTBEAT_TIMEOUT;
         db::write!(self.db, |tx| {
             let n = tx
                 .execute(
@@ -58,7 +57,7 @@ impl Simulator {
     /// # Errors
     /// Fails if the database fails.
     pub async fn adopt(&self) -> Result<Vec<ContainerSpec>> {
-        let now = clock::now_micros();
+        let now = clock::now();
         let orphans = "SELECT c.name, c.spec FROM sim_container c \
              LEFT JOIN sim_agent a ON a.container = c.name \
              LEFT JOIN sim_process p ON p.id = a.process AND p.alive_until >= ? \

@@ -137,7 +137,7 @@ pub(super) fn view(row: &Row) -> Result<ContainerView> {
         addresses: spec
             .endpoints
             .into_iter()
-            .map(|e| (e.network, e.ipv4.unwrap_or_default()))
+            .filter_map(|e| Some((e.network, e.ipv4?)))
             .collect(),
         restarts: 0,
     })

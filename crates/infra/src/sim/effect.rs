@@ -1,7 +1,7 @@
 //! The record of the effects of all calls.
 
 use db::{Row, Tx, values};
-use kernel::{Result, clock};
+use kernel::{Result, Timestamp, clock};
 
 use super::simulator::Simulator;
 use crate::Actor;
@@ -11,7 +11,7 @@ use crate::Actor;
 pub struct Effect {
     /// The number of the effect, in the order in which effects happened.
     pub seq: i64,
-    pub at_micros: i64,
+    pub at: Timestamp,
     /// `create`, `start`, `stop`, `remove`.
     pub call: String,
     /// `container`, `volume`, `network`.
@@ -51,7 +51,7 @@ pub(super) async fn record_effect(
     };
     tx.execute(
         "INSERT INTO sim_effect (at, call, object, name, id, engine_id, epoch) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        values![clock::now_micros(), call, object, name, id, engine_id, epoch],
+        values![clock::now(), call, object, name, id, engine_id, epoch],
     )
     .await
     .map(|_| ())
@@ -60,7 +60,7 @@ pub(super) async fn record_effect(
 fn effect(row: &Row) -> Result<Effect> {
     Ok(Effect {
         seq: row.int("seq")?,
-        at_micros: row.int("at")?,
+        at: row.time("at")?,
         call: row.text("call")?,
         object: row.text("object")?,
         name: row.text("name")?,

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use db::{Row, Tx, values};
+use ipnet::Ipv4Net;
 use kernel::{Error, Result, ids};
 
 use super::effect::record_effect;
@@ -37,7 +38,7 @@ impl NetworkFabric for Simulator {
         rows.iter().map(view).collect()
     }
 
-    async fn used_cidrs(&self) -> Result<Vec<String>> {
+    async fn used_cidrs(&self) -> Result<Vec<Ipv4Net>> {
         self.apply_read_faults(CallKind::NetworkList, "").await?;
         // The network service knows its own networks, and a simulated host has no
         // others.

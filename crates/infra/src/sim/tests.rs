@@ -232,8 +232,8 @@ async fn a_network_with_containers_stays() {
     let bridge = BridgeSpec {
         name: "jb-net-1".into(),
         labels: BTreeMap::from([(LABEL.to_owned(), "1".to_owned())]),
-        cidr: "10.0.0.0/24".into(),
-        gateway: "10.0.0.1".into(),
+        cidr: "10.0.0.0/24".parse().unwrap(),
+        gateway: "10.0.0.1".parse().unwrap(),
         internal: false,
         mtu: None,
     };

@@ -8,7 +8,6 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use db::Db;
 use identity::Keyring;
-use kernel::clock;
 use pki::{KeyRole, Sealer, SealingKeys};
 use rustix::fs::Mode;
 use serde_json::json;
@@ -151,7 +150,7 @@ async fn list(keys: &Keys, as_json: bool) -> Result<()> {
     if as_json {
         let fernet: Vec<_> = fernet
             .iter()
-            .map(|k| json!({"number": k.number, "role": k.role, "since": clock::iso_z(k.since)}))
+            .map(|k| json!({"number": k.number, "role": k.role, "since": k.since.iso_z()}))
             .collect();
         let sealing: Vec<_> = sealing
             .map(|(k, n)| json!({"id": k.id, "role": role(k.role), "made": k.made, "secrets": n}))
@@ -163,7 +162,7 @@ async fn list(keys: &Keys, as_json: bool) -> Result<()> {
     table.load_style(presets::ASCII_FULL_CONDENSED);
     table.set_header(["kind", "key", "role", "since", "secrets"]);
     for key in fernet {
-        let (number, since) = (key.number.to_string(), clock::iso_z(key.since));
+        let (number, since) = (key.number.to_string(), key.since.iso_z());
         table.add_row(["fernet", &number, key.role, &since, "-"]);
     }
     for (key, n) in sealing {

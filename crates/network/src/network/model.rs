@@ -1,9 +1,11 @@
 //! Rows and names of networks: pure.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use infra::BridgeSpec;
-use kernel::{OwnerKey, ProjectId};
+use ipnet::Ipv4Net;
+use kernel::{OwnerKey, ProjectId, Timestamp};
 
 use crate::api::{Network, Status};
 use crate::{NetworkId, SubnetId};
@@ -18,11 +20,11 @@ db::table! {
         pub is_external: bool,
         pub status: Status,
         pub status_reason: Option<String>,
-        /// Time of the last status change, microseconds.
-        pub changed_at: i64,
+        /// Time of the last status change.
+        pub changed_at: Timestamp,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
-        pub created_at: i64,
+        pub created_at: Timestamp,
         /// Number of subnets so far: each has a separate bridge.
         pub build: i64,
     }
@@ -77,8 +79,7 @@ pub(crate) fn id_of(host_name: &str) -> Option<NetworkId> {
 /// The bridge of a network and its subnet.
 pub(crate) fn bridge(
     net: &NetworkRow,
-    cidr: &str,
-    gateway: &str,
+    (cidr, gateway): (Ipv4Net, Ipv4Addr),
     installation: &str,
 ) -> BridgeSpec {
     let labels = [
@@ -89,8 +90,8 @@ pub(crate) fn bridge(
     BridgeSpec {
         name: host_name(&net.id),
         labels: BTreeMap::from(labels.map(|(k, v)| (k.to_owned(), v))),
-        cidr: cidr.into(),
-        gateway: gateway.into(),
+        cidr,
+        gateway,
         internal: false,
         mtu: None,
     }

@@ -1,6 +1,5 @@
 //! Reconciles the bridge of a network with its rows.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -61,8 +60,7 @@ impl Bridges {
         let service = &self.service;
         let spec = bridge(
             net,
-            &sub.cidr,
-            &sub.gateway_ip,
+            (sub.cidr, sub.gateway_ip),
             &service.config.installation,
         );
         match service
@@ -72,9 +70,9 @@ impl Bridges {
         {
             Ok(_) => {
                 // It can be bound from now on, also by observers of ACTIVE.
-                if let Ok(ip) = sub.gateway_ip.parse::<Ipv4Addr>() {
-                    service.gateways.send_if_modified(|g| g.insert(ip));
-                }
+                service
+                    .gateways
+                    .send_if_modified(|g| g.insert(sub.gateway_ip));
                 self.finish_build(lease, net, sub, Status::Active, None)
                     .await?;
                 Ok(Next::Done)
@@ -122,11 +120,11 @@ impl Bridges {
             return Ok(Next::Done);
         }
         if let Some(sub) = sub {
-            if let Ok(ip) = sub.gateway_ip.parse::<Ipv4Addr>() {
-                // Notified before the bridge is removed, so that listeners stop
-                // first.
-                self.service.gateways.send_if_modified(|g| g.remove(&ip));
-            }
+            // Notified before the bridge is removed, so that listeners stop
+            // first.
+            self.service
+                .gateways
+                .send_if_modified(|g| g.remove(&sub.gateway_ip));
             if let Err(e) = self.remove_bridges(lease, net).await {
                 return self.wait(lease, net, &e).await;
             }
@@ -172,7 +170,7 @@ impl Bridges {
     async fn wait(&self, lease: &Lease, net: &NetworkRow, e: &Error) -> Result<Next> {
         self.service.late.note(e);
         self.report(lease, net, &e.message).await?;
-        let elapsed = clock::now_micros() - net.changed_at;
+        let elapsed = clock::now().since(net.changed_at);
         Ok(Next::After(backoff(elapsed, RETRY, ids::jitter())))
     }
 

@@ -11,7 +11,7 @@ use crate::NetworkId;
 use crate::api::{NewNetwork, Status};
 
 pub(crate) async fn insert(tx: &mut Tx, new: &NewNetwork) -> Result<NetworkRow> {
-    let now = clock::now_micros();
+    let now = clock::now();
     let row = NetworkRow {
         id: new.id.clone(),
         project_id: new.project_id.clone(),
@@ -96,7 +96,7 @@ pub(crate) async fn begin_build(tx: &mut Tx, id: &NetworkId) -> Result<()> {
     tx.execute(
         "UPDATE network SET status = 'BUILD', status_reason = NULL, changed_at = ?, build = build + 1 \
          WHERE id = ?",
-        values![clock::now_micros(), id],
+        values![clock::now(), id],
     )
     .await
     .map(|_| ())
@@ -110,7 +110,7 @@ pub(crate) async fn begin_removal(tx: &mut Tx, id: &NetworkId, whole: bool) -> R
             "UPDATE network SET status = {status}, status_reason = NULL, changed_at = ? \
              WHERE id = ? AND status <> 'DELETING'"
         ),
-        values![clock::now_micros(), id],
+        values![clock::now(), id],
     )
     .await
     .map(|_| ())
@@ -126,7 +126,7 @@ pub(crate) async fn set_status(
     let n = tx
         .execute(
             "UPDATE network SET status = ?, status_reason = ?, changed_at = ? WHERE id = ? AND status <> 'DELETING'",
-            values![status.as_stored(), reason, clock::now_micros(), id],
+            values![status.as_stored(), reason, clock::now(), id],
         )
         .await?;
     Ok(n == 1)
@@ -156,9 +156,7 @@ pub(crate) async fn gateways(db: &Db) -> Result<BTreeSet<Ipv4Addr>> {
             vec![],
         )
         .await?;
-    let mut out = BTreeSet::new();
-    for row in rows {
-        out.extend(row.text("gateway_ip")?.parse::<Ipv4Addr>().ok());
-    }
-    Ok(out)
+    rows.iter()
+        .map(|row| Ipv4Addr::read(row, "gateway_ip"))
+        .collect()
 }

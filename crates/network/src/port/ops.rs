@@ -1,7 +1,6 @@
 //! The port operations of the interface.
 
 use async_trait::async_trait;
-use ipnet::Ipv4Net;
 use kernel::{Ctx, Error, Kind, OwnerKey, Result};
 
 use super::model::{mac, next_free, parse_ip};
@@ -129,8 +128,7 @@ impl NetworkService {
                     net.id
                 )));
             };
-            let cidr: Ipv4Net = sub.cidr.parse().map_err(Error::internal)?;
-            let gateway = parse_ip(&cidr, &sub.gateway_ip)?;
+            let (cidr, gateway) = (sub.cidr, sub.gateway_ip);
             let ip = match &new.ip {
                 Some(text) => parse_ip(&cidr, text)?,
                 None => {

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use db::{Column as _, Db, Json, Row, Table as _, Tx, values};
-use kernel::{OwnerKey, ProjectId, Result, clock};
+use kernel::{OwnerKey, ProjectId, Result, Timestamp, clock};
 
 use crate::api::{NewPort, Port, Status};
 use crate::network::host_name;
@@ -19,14 +19,14 @@ db::table! {
         pub network_id: NetworkId,
         pub subnet_id: SubnetId,
         pub name: String,
-        pub ip: String,
+        pub ip: Ipv4Addr,
         pub ip_number: i64,
         pub mac: String,
         pub security_groups: Json<Vec<String>>,
         pub device_id: Option<String>,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
-        pub created_at: i64,
+        pub created_at: Timestamp,
     }
 }
 
@@ -81,14 +81,14 @@ pub(crate) async fn insert(
         network_id: new.network_id.clone(),
         subnet_id: subnet_id.clone(),
         name: new.name.clone(),
-        ip: ip.to_string(),
+        ip,
         ip_number: i64::from(u32::from(ip)),
         mac,
         security_groups: Json(new.security_groups.clone()),
         device_id: new.device_id.clone(),
         owner_kind: new.owner.as_ref().map(|o| o.kind.clone()),
         owner_id: new.owner.as_ref().map(|o| o.id.clone()),
-        created_at: clock::now_micros(),
+        created_at: clock::now(),
     };
     row.insert(tx).await
 }

@@ -1,7 +1,7 @@
 //! SQL of routers and their interfaces.
 
 use db::{Db, Table as _, Tx, values};
-use kernel::{ProjectId, Result, clock};
+use kernel::{ProjectId, Result, Timestamp, clock};
 
 use crate::api::{NewRouter, Router, Status};
 use crate::{NetworkId, RouterId, SubnetId};
@@ -14,7 +14,7 @@ db::table! {
         pub project_id: ProjectId,
         pub name: String,
         pub external_network: Option<NetworkId>,
-        pub created_at: i64,
+        pub created_at: Timestamp,
     }
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn insert(
         project_id: new.project_id.clone(),
         name: new.name.clone(),
         external_network: external,
-        created_at: clock::now_micros(),
+        created_at: clock::now(),
     };
     row.insert(tx).await
 }

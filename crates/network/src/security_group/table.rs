@@ -1,7 +1,7 @@
 //! SQL of security groups.
 
 use db::{Db, Json, Table as _, Tx, values};
-use kernel::{ProjectId, Result, clock};
+use kernel::{ProjectId, Result, Timestamp, clock};
 
 use crate::SecurityGroupId;
 use crate::api::{NewSecurityGroup, SecurityGroup, SecurityRule};
@@ -15,7 +15,7 @@ db::table! {
         pub name: String,
         pub description: String,
         pub rules: Json<Vec<SecurityRule>>,
-        pub created_at: i64,
+        pub created_at: Timestamp,
     }
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn insert(tx: &mut Tx, new: &NewSecurityGroup) -> Result<()> {
         name: new.name.clone(),
         description: new.description.clone(),
         rules: Json(new.rules.clone()),
-        created_at: clock::now_micros(),
+        created_at: clock::now(),
     };
     row.insert(tx).await
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use db::Json;
 use ipnet::Ipv4Net;
-use kernel::{Error, OwnerKey, ProjectId, Result};
+use kernel::{Error, OwnerKey, ProjectId, Result, Timestamp};
 
 use crate::api::Subnet;
 use crate::network::model::owner_key;
@@ -18,14 +18,14 @@ db::table! {
         pub project_id: ProjectId,
         pub network_id: NetworkId,
         pub name: String,
-        pub cidr: String,
-        pub gateway_ip: String,
+        pub cidr: Ipv4Net,
+        pub gateway_ip: Ipv4Addr,
         pub dns: Json<Vec<String>>,
         /// Being removed with its bridge, and no longer visible.
         pub deleting: bool,
         pub owner_kind: Option<String>,
         pub owner_id: Option<String>,
-        pub created_at: i64,
+        pub created_at: Timestamp,
     }
 }
 

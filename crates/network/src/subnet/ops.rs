@@ -97,8 +97,7 @@ fn check_free(cidr: &Ipv4Net, used: &[Ipv4Net]) -> Result<()> {
 impl NetworkService {
     /// The ranges of all networks that the machine has or reaches by a route.
     async fn machine_ranges(&self) -> Result<Vec<Ipv4Net>> {
-        let used = self.fabric.used_cidrs().await?;
-        Ok(used.iter().filter_map(|c| c.parse().ok()).collect())
+        self.fabric.used_cidrs().await
     }
 
     async fn try_subnet(
@@ -139,13 +138,13 @@ impl NetworkService {
                 project_id: new.project_id.clone(),
                 network_id: net.id.clone(),
                 name: new.name.clone(),
-                cidr: cidr.to_string(),
-                gateway_ip: gateway(&cidr, new.gateway_ip.as_deref())?.to_string(),
+                cidr,
+                gateway_ip: gateway(&cidr, new.gateway_ip.as_deref())?,
                 dns: Json(new.dns_nameservers.clone()),
                 deleting: false,
                 owner_kind: new.owner.as_ref().map(|o| o.kind.clone()),
                 owner_id: new.owner.as_ref().map(|o| o.id.clone()),
-                created_at: clock::now_micros(),
+                created_at: clock::now(),
             };
             sub.insert(tx).await?;
             network::table::begin_build(tx, &net.id).await?;

@@ -1,6 +1,6 @@
 //! SQL of subnets.
 
-use db::{Db, Fenced, Row, Table as _, Tx, values};
+use db::{Column as _, Db, Fenced, Row, Table as _, Tx, values};
 use ipnet::Ipv4Net;
 use kernel::Result;
 
@@ -47,11 +47,7 @@ pub(crate) async fn cidrs_in(tx: &mut Tx) -> Result<Vec<Ipv4Net>> {
 }
 
 fn parse_cidrs(rows: &[Row]) -> Result<Vec<Ipv4Net>> {
-    let mut out = Vec::with_capacity(rows.len());
-    for row in rows {
-        out.extend(row.text("cidr")?.parse::<Ipv4Net>().ok());
-    }
-    Ok(out)
+    rows.iter().map(|row| Ipv4Net::read(row, "cidr")).collect()
 }
 
 pub(crate) async fn set_deleting(tx: &mut Tx, id: &SubnetId) -> Result<()> {

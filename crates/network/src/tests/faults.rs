@@ -1,5 +1,6 @@
 //! An engine that answers late, delayed calls, and rows of a newer release.
 
+use kernel::Timestamp;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -80,8 +81,8 @@ async fn a_bridge_of_an_earlier_subnet_is_replaced() {
         ]
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .into(),
-        cidr: "10.99.0.0/24".into(),
-        gateway: "10.99.0.1".into(),
+        cidr: "10.99.0.0/24".parse().unwrap(),
+        gateway: "10.99.0.1".parse().unwrap(),
         internal: false,
         mtu: None,
     };
@@ -245,10 +246,10 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 is_external: true,
                 status: Status::Down,
                 status_reason: some(),
-                changed_at: 1,
+                changed_at: Timestamp::from_micros(1),
                 owner_kind: some(),
                 owner_id: None,
-                created_at: 2,
+                created_at: Timestamp::from_micros(2),
                 build: 3,
             },
         )
@@ -260,13 +261,13 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 project_id: "p".into(),
                 network_id: id.as_str().into(),
                 name: "n".into(),
-                cidr: "10.0.0.0/24".into(),
-                gateway_ip: "10.0.0.1".into(),
+                cidr: "10.0.0.0/24".parse().unwrap(),
+                gateway_ip: "10.0.0.1".parse().unwrap(),
                 dns: Json(vec!["9.9.9.9".into()]),
                 deleting: true,
                 owner_kind: None,
                 owner_id: some(),
-                created_at: 1,
+                created_at: Timestamp::from_micros(1),
             },
         )
         .await;
@@ -278,14 +279,14 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 network_id: id.as_str().into(),
                 subnet_id: id.as_str().into(),
                 name: "n".into(),
-                ip: "10.0.0.2".into(),
+                ip: "10.0.0.2".parse().unwrap(),
                 ip_number: 2,
                 mac: "fa:00:00:00:00:01".into(),
                 security_groups: Json(vec![]),
                 device_id: some(),
                 owner_kind: some(),
                 owner_id: some(),
-                created_at: 1,
+                created_at: Timestamp::from_micros(1),
             },
         )
         .await;
@@ -296,7 +297,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 project_id: "p".into(),
                 name: "r".into(),
                 external_network: Some("x".into()),
-                created_at: 1,
+                created_at: Timestamp::from_micros(1),
             },
         )
         .await;
@@ -316,7 +317,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 name: "g".into(),
                 description: "d".into(),
                 rules: Json(vec![]),
-                created_at: 1,
+                created_at: Timestamp::from_micros(1),
             },
         )
         .await;

@@ -195,7 +195,7 @@ impl Channel {
             steps: vec![Step {
                 name: "hello".into(),
                 status: StepStatus::Failed,
-                at_micros: clock::now_micros(),
+                at_micros: clock::now().as_micros(),
                 log: why.clone(),
             }],
         };

@@ -19,7 +19,7 @@ pub(super) async fn report_failure(
         steps: vec![Step {
             name: "hello".into(),
             status: StepStatus::Failed,
-            at_micros: clock::now_micros(),
+            at_micros: clock::now().as_micros(),
             log: why.to_owned(),
         }],
     };

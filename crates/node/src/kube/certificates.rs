@@ -61,7 +61,7 @@ pub(crate) fn complete(dir: &Path, role: Role) -> bool {
 /// node that was stopped for long may have only expired certificates.
 fn is_complete(dir: &Path, (_, name, ca): Wanted) -> bool {
     let certificate = dir.join(format!("{name}.crt"));
-    let now = clock::now_micros();
+    let now = clock::now();
     dir.join(format!("{name}.key")).exists()
         && dir.join(format!("{ca}.crt")).exists()
         && Term::of(&certificate).is_some_and(|term| !term.is_over(now))

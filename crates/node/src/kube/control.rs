@@ -99,7 +99,7 @@ impl Node<'_> {
         );
         // The API may still have the status of an earlier boot, so only a status
         // reported from this time on counts.
-        let ready_since = clock::iso_z(clock::now_micros());
+        let ready_since = clock::now().iso_z();
         // The API server opens its port long before it answers, and lets
         // clients wait: the kubelet can finish its preparation before its first
         // request is answered.
@@ -215,7 +215,7 @@ impl Node<'_> {
 
     pub(super) async fn worker(&self, facts: &Facts) -> Result<Never> {
         let api = Api::new(&facts.api, Path::new(PKI), "kubelet")?;
-        let ready_since = clock::iso_z(clock::now_micros());
+        let ready_since = clock::now().iso_z();
         let uid = self.node(facts, &api, &ready_since).await?;
         self.boot.ready(&uid).await?;
         std::future::pending().await

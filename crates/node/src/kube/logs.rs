@@ -64,7 +64,7 @@ impl EventLog {
     }
 
     pub(crate) fn note(&self, component: &str, event: &str, detail: &str) {
-        let at = clock::iso_micros_z(clock::now_micros());
+        let at = clock::now().iso_micros_z();
         let line = serde_json::json!({
             "at": at, "component": component, "event": event, "detail": detail,
         });

@@ -12,6 +12,7 @@
 //! only when they start, and trust it until it ends. They are restarted once, at
 //! a random time, so that masters do not restart etcd together.
 
+use kernel::Timestamp;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +36,7 @@ const RELOAD_TIME: Duration = Duration::from_secs(6 * 60);
 /// The first release whose kubelet reloads its serving certificate.
 const KUBELET_RELOADS: Minor = 31;
 /// Certificates that become due within this time are renewed together.
-const BATCH_MICROS: i64 = 1_000_000;
+const BATCH: Duration = Duration::from_secs(1);
 
 /// Maximum delay between a new certificate of a CA and the restart of its readers.
 /// The delay is also at most a hundredth of the lifetime of certificates.
@@ -81,13 +82,13 @@ impl Node<'_> {
         let mut backoff = Backoff::new(500, 60_000);
         let file = |name: &str| Path::new(PKI).join(format!("{name}.crt"));
         loop {
-            let now = clock::now_micros();
+            let now = clock::now();
             let mut due = Vec::new();
-            let mut next = i64::MAX;
+            let mut next = Timestamp::MAX;
             for wanted in certificates::wanted(facts.role) {
                 let term = Term::of(&file(wanted.1));
                 let at = term.map_or(now, |t| t.due(early));
-                if at <= now + BATCH_MICROS {
+                if at <= now + BATCH {
                     due.push((wanted, term.map_or(Duration::ZERO, |t| t.left(now))));
                 } else {
                     next = next.min(at);

@@ -221,8 +221,7 @@ impl StackState {
                 Wake::Until(at) => until = until.min(at),
             }
         }
-        let left = u64::try_from(until - self.now).unwrap_or(0);
-        let left = Duration::from_micros(left) + Duration::from_millis(1);
+        let left = until.since(self.now) + Duration::from_millis(1);
         if events { left.min(longest) } else { left }
     }
 }

@@ -1,6 +1,7 @@
 //! The resources of a stack in memory with their indexes. The cost of a lookup
 //! does not depend on the size of the stack.
 
+use kernel::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::ResourceId;
@@ -28,7 +29,7 @@ pub(super) struct ResourceIndex {
     /// Groups that are IN_PROGRESS.
     open_groups: BTreeSet<Slot>,
     /// Traversal and time of each failure that counts for the stack.
-    failed: BTreeSet<(i64, i64, Slot)>,
+    failed: BTreeSet<(i64, Timestamp, Slot)>,
     /// Removals that are IN_PROGRESS.
     removals: usize,
 }
@@ -207,8 +208,8 @@ impl ResourceIndex {
 
     /// The first failure of a traversal that counts for its stack.
     pub(super) fn first_failure(&self, traversal: i64) -> Option<&ResourceRow> {
-        let from = (traversal, i64::MIN, 0);
-        let to = (traversal, i64::MAX, Slot::MAX);
+        let from = (traversal, Timestamp::EPOCH, 0);
+        let to = (traversal, Timestamp::MAX, Slot::MAX);
         let first = self.failed.range(from..=to).next()?;
         self.at(first.2)
     }

@@ -83,7 +83,7 @@ impl Reconciler for Engine {
         }
         state.stack.deadline_at = head.deadline_at;
         let in_progress = self.slots_in_progress(&state).await;
-        state.begin_run(lease.epoch, clock::now_micros(), &in_progress);
+        state.begin_run(lease.epoch, clock::now(), &in_progress);
         let s = &state.stack;
         let mut run = Run {
             engine: self,
@@ -179,7 +179,7 @@ impl Engine {
             }
         }
         let reports = stack::load_reports(&self.store.db, id, row.traversal).await?;
-        let now = clock::now_micros();
+        let now = clock::now();
         let mut state = StackState::new(row, model, resources, stack::Signals::default(), now);
         state.blocked = blocked;
         if state.blocked.is_none() && !state.stack.emptying {
@@ -288,7 +288,7 @@ impl Run<'_> {
 
     fn apply(&mut self, (slot, answer): (Slot, Answer)) {
         let state = &mut self.state;
-        state.now = clock::now_micros();
+        state.now = clock::now();
         match answer {
             Answer::Progress(result) => state.apply_progress(slot, result),
             Answer::Removal(result) => state.removed(slot, result),
@@ -321,7 +321,7 @@ impl Run<'_> {
             .collect();
         let seq = self.seq + 1;
         self.seq += i64::try_from(with_stack_event.len()).unwrap_or(0);
-        let at = clock::now_micros();
+        let at = clock::now();
         let ended = status_changed && s.status != Status::InProgress;
         let prune = ended || self.unpruned + events.len() > stack::MAX_EVENTS;
         let (saved, traversal) = (&self.saved, self.traversal);

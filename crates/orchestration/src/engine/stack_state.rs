@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use kernel::Timestamp;
 use lang::hot::Bound;
 
 use super::changes::Changes;
@@ -51,7 +52,7 @@ pub(super) struct StackState {
     pub waits: BTreeMap<Slot, Waiting>,
     pub changes: Changes,
     pub launches: Vec<PendingEffect>,
-    pub now: i64,
+    pub now: Timestamp,
 }
 
 impl StackState {
@@ -60,7 +61,7 @@ impl StackState {
         model: Option<Model>,
         resources: Vec<ResourceRow>,
         signals: Signals,
-        now: i64,
+        now: Timestamp,
     ) -> Self {
         Self {
             stack,
@@ -85,7 +86,7 @@ impl StackState {
 
     /// Starts another run with the state of the last one. Unfinished resources are
     /// checked again, except those in `in_progress`.
-    pub(super) fn begin_run(&mut self, epoch: i64, now: i64, in_progress: &BTreeSet<Slot>) {
+    pub(super) fn begin_run(&mut self, epoch: i64, now: Timestamp, in_progress: &BTreeSet<Slot>) {
         self.epoch = epoch;
         self.now = now;
         self.tried = in_progress.iter().copied().collect();

@@ -1,5 +1,6 @@
 //! Tests of the pure parts.
 
+use kernel::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lang::hot::{Bound, Pseudo, Template};
@@ -114,17 +115,17 @@ fn stack(text: &str) -> StackState {
         emptying: false,
         generation: 1,
         traversal: 0,
-        started_at: 0,
-        deadline_at: 0,
-        created_at: 0,
+        started_at: Timestamp::EPOCH,
+        deadline_at: Timestamp::EPOCH,
+        created_at: Timestamp::EPOCH,
     };
-    row.set_target(Action::Create, 0);
+    row.set_target(Action::Create, Timestamp::EPOCH);
     StackState::new(
         row,
         Some(Model { bound, graph }),
         Vec::new(),
         Signals::default(),
-        0,
+        Timestamp::EPOCH,
     )
 }
 

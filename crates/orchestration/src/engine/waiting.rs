@@ -1,5 +1,7 @@
 //! What resources wait for, and until when.
 
+use kernel::Timestamp;
+
 /// When a waiting resource is checked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wake {
@@ -7,8 +9,8 @@ pub(super) enum Wake {
     Event,
     /// Soon, because the same step is repeated.
     Retry,
-    /// When a signal marks the stack, or at this time (microseconds).
-    Until(i64),
+    /// When a signal marks the stack, or at this time.
+    Until(Timestamp),
 }
 
 /// What a resource waits for.

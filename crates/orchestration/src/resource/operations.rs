@@ -1,7 +1,7 @@
 //! The operations that a resource type implements, and their inputs.
 
 use async_trait::async_trait;
-use kernel::{Ctx, Id, OwnerKey, ProjectId, UserId};
+use kernel::{Ctx, Id, OwnerKey, ProjectId, Timestamp, UserId};
 use serde_json::{Map, Value};
 
 use super::step::{Progress, Removal, StepError};
@@ -20,11 +20,11 @@ pub(crate) struct Job {
     pub physical_id: String,
     pub props: Map<String, Value>,
     pub action: Action,
-    /// Start of the action of the resource, microseconds.
-    pub since: i64,
-    /// Acceptance of the action of the stack, microseconds.
-    pub stack_since: i64,
-    pub now: i64,
+    /// Start of the action of the resource.
+    pub since: Timestamp,
+    /// Acceptance of the action of the stack.
+    pub stack_since: Timestamp,
+    pub now: Timestamp,
 }
 
 impl Job {

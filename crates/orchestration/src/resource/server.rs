@@ -171,12 +171,12 @@ impl Server {
                 "OS-EXT-IPS-MAC:mac_addr": port.mac, "OS-EXT-IPS:type": "fixed",
             });
             push(&mut addresses, &port.network_id, detail);
-            push(&mut networks, &port.network_id, Value::from(port.ip));
+            push(&mut networks, &port.network_id, json!(port.ip));
         }
         Ok(attributes(json!({
             "name": server.name,
             "status": word(server.status),
-            "first_address": server.addresses.first().cloned().unwrap_or_default(),
+            "first_address": server.addresses.first().map(ToString::to_string).unwrap_or_default(),
             "addresses": addresses,
             "networks": networks,
             "show": {"id": server.id, "name": server.name, "status": word(server.status),

@@ -1,6 +1,6 @@
 //! Progress and errors of the steps of a resource.
 
-use kernel::{Error, Kind};
+use kernel::{Error, Kind, Timestamp};
 use serde_json::{Map, Value};
 
 /// Progress of a create or an update.
@@ -10,9 +10,9 @@ pub(crate) enum Progress {
     Done(Map<String, Value>),
     Wait {
         reason: String,
-        /// Time in microseconds at which the wait fails, if it waits for a signal.
+        /// Time at which the wait fails, if it waits for a signal.
         /// `None`: the called service marks the stack when it has finished.
-        until: Option<i64>,
+        until: Option<Timestamp>,
     },
 }
 

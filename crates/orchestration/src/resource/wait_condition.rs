@@ -2,6 +2,7 @@
 //! received.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lang::hot::to_sorted_json;
 use serde_json::{Value, json};
@@ -67,8 +68,9 @@ impl Local for WaitCondition {
             .get("timeout")
             .and_then(Value::as_f64)
             .unwrap_or_default();
-        #[expect(clippy::cast_possible_truncation, reason = "at most 43,200 seconds")]
-        let until = job.since + (seconds * 1_000_000.0) as i64;
+        // The schema of the property limits it to 43,200 seconds.
+        let timeout = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let until = job.since + timeout;
         if job.now >= until {
             let successes = handle_signals.all(SignalStatus::Success);
             let reasons: Vec<&str> = successes.iter().map(|s| s.reason.as_str()).collect();

@@ -1,7 +1,7 @@
 //! SQL of the table `stack_event`.
 
 use db::{Fenced, Row, Tx, Value, values};
-use kernel::{Result, ids};
+use kernel::{Result, Timestamp, ids};
 
 use super::model::{EventRow, action_of, action_word, status_of, status_word};
 use super::{Store, batches};
@@ -29,7 +29,7 @@ pub(crate) async fn insert(
     tx: &mut Tx,
     stack_id: &StackId,
     events: &[EventRow],
-    at: i64,
+    at: Timestamp,
     seq: i64,
 ) -> Result<()> {
     let rows: Vec<Vec<Value>> = events
@@ -71,7 +71,7 @@ pub(super) async fn newest(
 
 fn read(row: &Row) -> Result<StackEvent> {
     Ok(StackEvent {
-        at: row.int("at")?,
+        at: row.time("at")?,
         resource: row.text("resource")?,
         resource_type: row.text("resource_type")?,
         physical_id: row.opt_text("physical_id")?,
@@ -91,7 +91,7 @@ pub(crate) async fn prune(tx: &mut Fenced, stack_id: &StackId) -> Result<()> {
         )
         .await?;
     if let Some(row) = oldest {
-        let (at, seq) = (row.int("at")?, row.int("seq")?);
+        let (at, seq) = (row.time("at")?, row.int("seq")?);
         tx.execute(
             "DELETE FROM stack_event WHERE stack_id = ? AND (at < ? OR at = ? AND seq <= ?)",
             values![stack_id, at, at, seq],

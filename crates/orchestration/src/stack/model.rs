@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{OwnerKey, ProjectId, UserId};
+use kernel::{OwnerKey, ProjectId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ use crate::{ResourceId, StackId};
 pub(crate) struct Head {
     pub status: Status,
     pub traversal: i64,
-    pub deadline_at: i64,
+    pub deadline_at: Timestamp,
     pub owner: Option<OwnerKey>,
 }
 
@@ -45,9 +45,9 @@ pub(crate) struct StackRow {
     /// Incremented with each new target, including rollbacks. Work for an older
     /// target cannot write the stack.
     pub traversal: i64,
-    pub started_at: i64,
-    pub deadline_at: i64,
-    pub created_at: i64,
+    pub started_at: Timestamp,
+    pub deadline_at: Timestamp,
+    pub created_at: Timestamp,
 }
 
 /// The last successful template, with its parameters.
@@ -84,8 +84,8 @@ pub(crate) struct ResourceRow {
     pub retain: bool,
     /// The traversal of the stack at the last status change.
     pub traversal: i64,
-    pub started_at: i64,
-    pub updated_at: i64,
+    pub started_at: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// Additional state of a resource in the engine.
@@ -141,7 +141,7 @@ pub(crate) struct SignalRow {
     pub status: SignalStatus,
     pub reason: String,
     pub data: Value,
-    pub at: i64,
+    pub at: Timestamp,
 }
 
 /// The status of a signal.

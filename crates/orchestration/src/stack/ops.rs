@@ -2,9 +2,10 @@
 //! in one transaction.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use kernel::{Ctx, Error, Result, clock};
+use kernel::{Ctx, Error, Result, Timestamp, clock};
 use lang::hot::Pseudo;
 
 use super::model::{Previous, ResourceSummary, StackRow};
@@ -18,7 +19,6 @@ use crate::api::{
 use crate::{KIND, ResourceId, StackId};
 
 const DEFAULT_TIMEOUT_MINS: i64 = 60;
-const MICROS_PER_MINUTE: i64 = 60_000_000;
 /// Maximum number of attempts of an operation that concurrent changes of the stack
 /// make fail.
 const MAX_ATTEMPTS: u32 = 8;
@@ -29,14 +29,14 @@ pub(crate) struct Ops(pub Store);
 impl StackRow {
     /// Gives the stack a new target. Work for the old target cannot write the stack
     /// any more.
-    pub(crate) fn set_target(&mut self, action: Action, now: i64) {
+    pub(crate) fn set_target(&mut self, action: Action, now: Timestamp) {
         self.action = action;
         self.status = Status::InProgress;
         self.reason = format!("Stack {} started", super::action_word(action));
         self.cause = None;
         self.traversal += 1;
         self.started_at = now;
-        self.deadline_at = now + self.timeout_mins * MICROS_PER_MINUTE;
+        self.deadline_at = now + Duration::from_mins(u64::try_from(self.timeout_mins).unwrap_or(0));
     }
 }
 
@@ -56,7 +56,7 @@ impl Ops {
     /// Stores a new target, and marks the stack and its owner. Returns `false` if the
     /// traversal of the stack is not `traversal` any more.
     async fn save(&self, ctx: &Ctx, s: &StackRow, traversal: i64) -> Result<bool> {
-        let (sealer, event, now) = (self.0.sealer.as_ref(), [s.event()], clock::now_micros());
+        let (sealer, event, now) = (self.0.sealer.as_ref(), [s.event()], clock::now());
         db::write!(self.0.db, |tx| {
             db::mark_now(tx, KIND, &s.id).await?;
             if let Some(owner) = &s.owner {
@@ -130,7 +130,7 @@ impl Ops {
         s.timeout_mins = minutes;
         s.disable_rollback = update.disable_rollback;
         s.generation += 1;
-        s.set_target(Action::Update, clock::now_micros());
+        s.set_target(Action::Update, clock::now());
         Ok(s)
     }
 }
@@ -157,7 +157,7 @@ impl Stacks for Ops {
         if let Some(existing) = self.find(ctx, &new.id).await? {
             return Ok(existing.into_api());
         }
-        let now = clock::now_micros();
+        let now = clock::now();
         let mut s = StackRow {
             id: new.id,
             project_id: new.project_id,
@@ -248,7 +248,7 @@ impl Stacks for Ops {
             let traversal = s.traversal;
             s.emptying = true;
             s.generation += 1;
-            s.set_target(Action::Delete, clock::now_micros());
+            s.set_target(Action::Delete, clock::now());
             if self.save(ctx, &s, traversal).await? {
                 return Ok(());
             }

@@ -80,7 +80,7 @@ pub(super) async fn mark_unhealthy(
         events.push(summary.event(&report.reason));
         reports.push(report);
     }
-    let now = clock::now_micros();
+    let now = clock::now();
     db::write!(store.db, |tx| {
         db::mark(tx, KIND, id).await?;
         db::check_generation(tx, KIND, id, ctx.generation()).await?;
@@ -134,7 +134,7 @@ pub(super) async fn signal(
         status,
         reason: signal.reason,
         data: signal.data,
-        at: clock::now_micros(),
+        at: clock::now(),
     };
     let message = format!(
         "Signal: status:{} reason:{}",

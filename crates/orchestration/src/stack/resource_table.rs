@@ -107,8 +107,8 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<ResourceRow> {
         to_remove: row.flag("doomed")?,
         retain: row.flag("retain")?,
         traversal: row.int("traversal")?,
-        started_at: row.int("started_at")?,
-        updated_at: row.int("updated_at")?,
+        started_at: row.time("started_at")?,
+        updated_at: row.time("updated_at")?,
     })
 }
 

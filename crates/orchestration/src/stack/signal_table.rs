@@ -32,7 +32,7 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<SignalRow> {
         status: SignalStatus::parse(&row.text("status")?)?,
         reason: row.text("reason")?,
         data: serde_json::from_str(&sealer.open(&row.text("data_sealed")?)?)?,
-        at: row.int("at")?,
+        at: row.time("at")?,
     })
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn load_head(db: &Db, id: &StackId) -> Result<Option<Head>> {
         Ok(Head {
             status: status_of(&r.text("status")?)?,
             traversal: r.int("traversal")?,
-            deadline_at: r.int("deadline_at")?,
+            deadline_at: r.time("deadline_at")?,
             owner: owner(&r)?,
         })
     };
@@ -67,9 +67,9 @@ fn read(sealer: &dyn Sealer, row: &Row) -> Result<StackRow> {
         emptying: row.flag("emptying")?,
         generation: row.int("generation")?,
         traversal: row.int("traversal")?,
-        started_at: row.int("started_at")?,
-        deadline_at: row.int("deadline_at")?,
-        created_at: row.int("created_at")?,
+        started_at: row.time("started_at")?,
+        deadline_at: row.time("deadline_at")?,
+        created_at: row.time("created_at")?,
     })
 }
 

@@ -48,7 +48,7 @@ impl Agent {
                 session: pki::fingerprint_sha256(format!("session {}", seed.token).as_bytes()),
             },
             container: spec.name.clone(),
-            address: spec.endpoints.first()?.ipv4.clone()?,
+            address: spec.endpoints.first()?.ipv4?.to_string(),
             changed: agent_host.members_changed(&seed.cluster),
             seed,
         })
@@ -308,7 +308,7 @@ fn step(name: &str, status: StepStatus) -> Step {
     Step {
         name: name.into(),
         status,
-        at_micros: clock::now_micros(),
+        at_micros: clock::now().as_micros(),
         log: String::new(),
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn fail_nodes(run: &Run<'_>, failed: &[NodeFailure]) -> Result<
             // The report of the agent may have come first, and it is more
             // precise.
             if failures::may_fail(&n, stack) {
-                n.report(STEP, "failed", clock::now_micros(), &failure.why);
+                n.report(STEP, "failed", clock::now(), &failure.why);
                 n.status = n.status.after(NodeEvent::Failed);
                 n.signal = Some("FAILURE".into());
                 n.signalled = false;

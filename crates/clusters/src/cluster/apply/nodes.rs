@@ -3,6 +3,7 @@
 use db::{Table as _, Tx};
 use kernel::{Result, clock};
 use pki::Sealer;
+use std::time::Duration;
 
 use crate::cluster::model::Cluster;
 use crate::cluster::plan::NodeStep;
@@ -10,8 +11,8 @@ use crate::node::{self, Node, NodeEvent, Task, TaskKind};
 use crate::nodegroup::{self, Group};
 use crate::{NodeId, tokens};
 
-/// Time limit of a master for uncordoning a node, seconds.
-const ACTIVATE_SECONDS: i64 = 600;
+/// Time limit of a master for uncordoning a node.
+const ACTIVATE_LIMIT: Duration = Duration::from_mins(10);
 
 /// The rows that steps change.
 pub(crate) struct Rows<'a> {
@@ -77,7 +78,7 @@ pub(crate) async fn apply(
                 let event = NodeEvent::Staying { sound: *sound };
                 change_status(tx, find(node), event).await?;
                 if *uncordon {
-                    let limit = (find(node), ACTIVATE_SECONDS);
+                    let limit = (find(node), ACTIVATE_LIMIT);
                     insert_task(tx, c, TaskKind::Activate, limit).await?;
                 }
             }
@@ -107,15 +108,15 @@ async fn change_status(tx: &mut Tx, n: Option<&Node>, event: NodeEvent) -> Resul
     node::table::set_status(tx, &changed).await
 }
 
-/// A task for a node with a time limit in seconds.
+/// A task for a node with a time limit.
 async fn insert_task(
     tx: &mut Tx,
     c: &Cluster,
     kind: TaskKind,
-    (n, seconds): (Option<&Node>, i64),
+    (n, limit): (Option<&Node>, Duration),
 ) -> Result<()> {
     let Some(n) = n else { return Ok(()) };
-    let mut task = Task::new(&c.uuid, kind, &n.name, clock::now_micros(), seconds);
+    let mut task = Task::new(&c.uuid, kind, &n.name, clock::now(), limit);
     task.generation = c.generation;
     node::table::insert_task(tx, &task).await
 }

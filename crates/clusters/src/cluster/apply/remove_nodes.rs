@@ -4,16 +4,16 @@ use flow::Next;
 use kernel::{Result, clock};
 
 use super::run::Run;
-use crate::cluster::plan::REMOVE_SECONDS;
+use crate::cluster::plan::REMOVE_LIMIT;
 use crate::node::{self, Task, TaskKind};
 
 pub(super) async fn remove_nodes(run: &Run<'_>, names: &[String]) -> Result<Next> {
     let c = &run.cluster;
-    let seconds = REMOVE_SECONDS.saturating_mul(i64::try_from(names.len()).unwrap_or(1));
+    let limit = REMOVE_LIMIT.saturating_mul(u32::try_from(names.len()).unwrap_or(1));
     db::fenced!(run.d.db, run.lease, |tx| {
         for name in names {
-            let now = clock::now_micros();
-            let mut task = Task::new(&c.uuid, TaskKind::Remove, name, now, seconds);
+            let now = clock::now();
+            let mut task = Task::new(&c.uuid, TaskKind::Remove, name, now, limit);
             task.generation = c.generation;
             node::table::insert_task(tx, &task).await?;
         }

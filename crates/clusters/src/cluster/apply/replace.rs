@@ -54,7 +54,7 @@ async fn renew_tokens(run: &Run<'_>, ids: &[NodeId]) -> Result<Vec<Node>> {
             let Some(mut n) = node::table::load_tx(tx, id).await? else {
                 continue;
             };
-            let now = clock::now_micros();
+            let now = clock::now();
             let armed =
                 n.fresh_sealed.is_some() && n.session_hash.is_none() && n.token_expires > now;
             if !armed {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use db::Lease;
-use kernel::{Ctx, Result};
+use kernel::{Ctx, Result, Timestamp};
 use orchestration::api::Stack;
 
 use crate::ClustersDeps;
@@ -27,7 +27,7 @@ pub(crate) struct Run<'a> {
     pub(crate) tasks: Vec<Task>,
     pub(crate) stack: Option<Stack>,
     pub(crate) failures: Vec<NodeFailure>,
-    pub(crate) now: i64,
+    pub(crate) now: Timestamp,
 }
 
 impl Run<'_> {

@@ -1,15 +1,15 @@
 //! Drains happen before the stack update that removes the servers.
 
 use orchestration::api::Status;
+use std::time::Duration;
 
 use super::objects::task_log;
 use super::{Observed, Step};
 use crate::cluster::model::Cluster;
 use crate::node::{Task, TaskKind, TaskStatus};
 
-/// Time that an agent gets to report a drain that it gave up at its deadline,
-/// microseconds.
-const DRAIN_REPORT_GRACE: i64 = 15_000_000;
+/// Time that an agent gets to report a drain that it gave up at its deadline.
+const DRAIN_REPORT_GRACE: Duration = Duration::from_secs(15);
 
 /// Whether the task is a drain whose removal was not sent to the stack yet.
 pub(super) fn is_current(c: &Cluster, t: &Task) -> bool {

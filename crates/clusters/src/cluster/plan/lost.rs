@@ -12,9 +12,10 @@ use crate::NodeId;
 use crate::cluster::model::Cluster;
 use crate::coe::Coe;
 use crate::node::{Node, NodeStatus, Task, TaskKind, TaskStatus};
+use std::time::Duration;
 
-/// Resync interval for missed events, microseconds.
-const RESYNC_INTERVAL: i64 = 5_000_000;
+/// Resync interval for missed events.
+const RESYNC_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The next step for lost nodes; `None` if there are none.
 pub(super) fn decide(want: Desired<'_>, seen: Observed<'_>) -> Option<Step> {
@@ -31,7 +32,7 @@ pub(super) fn decide(want: Desired<'_>, seen: Observed<'_>) -> Option<Step> {
         let cause = n.cause(Coe::Kubernetes).unwrap_or_default();
         return Some(Step::Settle(Err(cause)));
     }
-    let until = c.updated_at.unwrap_or(c.created_at) + c.token_lifetime_seconds() * 1_000_000;
+    let until = c.updated_at.unwrap_or(c.created_at) + c.token_lifetime();
     if until <= seen.now {
         let names = names(&back);
         return Some(Step::Settle(Err(format!(

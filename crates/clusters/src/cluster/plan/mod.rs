@@ -20,7 +20,7 @@ pub(crate) mod step;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use objects::REMOVE_SECONDS;
+pub(crate) use objects::REMOVE_LIMIT;
 pub(crate) use rollback::is_requested as is_rollback_requested;
 pub(crate) use state::{Desired, Observed};
 pub(crate) use step::{NodeFailure, NodeStep, Step};

@@ -2,6 +2,7 @@
 //! healing and rollback are lists of the same steps.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kernel::{Error, Result};
 
@@ -9,13 +10,13 @@ use super::{NodeStep, selection};
 use crate::NodeId;
 use crate::cluster::model::Cluster;
 use crate::coe::Coe;
-use crate::coe::kubernetes::drain_seconds;
+use crate::coe::kubernetes::drain_limit;
 use crate::coe::kubernetes::networks::Networks;
 use crate::node::{Node, NodeEvent, NodeStatus};
 use crate::nodegroup::Group;
 
-/// Time limit of a swarm manager for draining a node, seconds.
-const SWARM_DRAIN_SECONDS: i64 = 45;
+/// Time limit of a swarm manager for draining a node.
+const SWARM_DRAIN_LIMIT: Duration = Duration::from_secs(45);
 
 /// A cluster as it is before an operation.
 #[derive(Clone, Copy)]
@@ -175,11 +176,11 @@ fn leave(before: Members<'_>, nodes: &[Node], leaving: &[&Node]) -> Vec<NodeStep
     let able = nodes
         .iter()
         .any(|n| n.is_master && n.status == NodeStatus::Ready);
-    let seconds = match before.coe {
-        Coe::Swarm => SWARM_DRAIN_SECONDS,
+    let limit = match before.coe {
+        Coe::Swarm => SWARM_DRAIN_LIMIT,
         // They run one after the other in the worst case.
-        Coe::Kubernetes => drain_seconds(&before.cluster.labels)
-            .saturating_mul(i64::try_from(leaving.len()).unwrap_or(i64::MAX).max(1)),
+        Coe::Kubernetes => drain_limit(&before.cluster.labels)
+            .saturating_mul(u32::try_from(leaving.len()).unwrap_or(u32::MAX).max(1)),
     };
     let drained =
         |n: &Node| able && n.status == NodeStatus::Ready && !before.dead.contains(&n.name);
@@ -187,7 +188,7 @@ fn leave(before: Members<'_>, nodes: &[Node], leaving: &[&Node]) -> Vec<NodeStep
         .iter()
         .map(|n| NodeStep::Leave {
             node: n.id.clone(),
-            drain: drained(n).then_some(seconds),
+            drain: drained(n).then_some(limit),
         })
         .collect()
 }

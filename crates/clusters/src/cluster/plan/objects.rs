@@ -4,9 +4,10 @@
 use super::{Desired, Observed, Step};
 use crate::cluster::model::Cluster;
 use crate::node::{Node, NodeStatus, Task, TaskKind, TaskStatus};
+use std::time::Duration;
 
-/// Time limit of a master for removing a node from the cluster, seconds.
-pub(crate) const REMOVE_SECONDS: i64 = 15;
+/// Time limit of a master for removing a node from the cluster.
+pub(crate) const REMOVE_LIMIT: Duration = Duration::from_secs(15);
 /// Maximum number of attempts to remove a Node object.
 const REMOVE_TRIES: usize = 5;
 
@@ -57,7 +58,7 @@ pub(super) fn remove(c: &Cluster, gone: &[&Node], seen: Observed<'_>) -> Option<
             continue;
         };
         // The API of a single master may be unavailable for almost a minute.
-        let next = last.created_at + REMOVE_SECONDS * 1_000_000;
+        let next = last.created_at + REMOVE_LIMIT;
         match last.status {
             TaskStatus::Done => {}
             TaskStatus::Pending if last.deadline > now => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kernel::Timestamp;
 use serde_json::Value;
 
 use super::status::{self, Progress};
@@ -80,7 +81,7 @@ pub(crate) fn causes(
         .iter()
         .filter(|n| n.status == NodeStatus::Failed)
         .collect();
-    failed.sort_by_key(|n| n.failure().map_or(i64::MAX, |s| s.at_micros));
+    failed.sort_by_key(|n| n.failure().map_or(Timestamp::MAX, |s| s.reported_at));
     // The balancer belongs to no group; it counts as part of the masters.
     let masters = groups.iter().find(|g| g.is_master());
     let mut out = BTreeMap::new();

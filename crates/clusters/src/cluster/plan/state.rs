@@ -1,5 +1,6 @@
 //! The input of plans.
 
+use kernel::Timestamp;
 use orchestration::api::Stack;
 
 use super::step::NodeFailure;
@@ -15,7 +16,7 @@ pub(crate) struct Desired<'a> {
     pub(crate) nodes: &'a [Node],
 }
 
-/// What is known of a cluster at the time `now` (microseconds).
+/// What is known of a cluster at the time `now`.
 #[derive(Clone, Copy)]
 pub(crate) struct Observed<'a> {
     pub(crate) tasks: &'a [Task],
@@ -23,5 +24,5 @@ pub(crate) struct Observed<'a> {
     pub(crate) stack: Option<&'a Stack>,
     /// Awaited nodes whose servers are in error.
     pub(crate) failures: &'a [NodeFailure],
-    pub(crate) now: i64,
+    pub(crate) now: Timestamp,
 }

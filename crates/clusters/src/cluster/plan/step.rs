@@ -2,6 +2,8 @@
 
 use crate::NodeId;
 use crate::node::TaskKind;
+use kernel::Timestamp;
+use std::time::Duration;
 
 /// A step of the reconciler.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +35,8 @@ pub(crate) enum Step {
     Purge,
     /// Wait for an event; the text names it.
     Wait(Option<String>),
-    /// As `Wait`, but run again at this time (microseconds).
-    WaitUntil(i64, String),
+    /// As `Wait`, but run again at this time.
+    WaitUntil(Timestamp, String),
     /// The operation has ended; the text is the cause of a failure.
     Settle(Result<(), String>),
 }
@@ -65,9 +67,12 @@ pub(crate) enum NodeStep {
     AddBalancer,
     /// The node (id) is lost and gets another server under the same name.
     Replace { node: NodeId },
-    /// The node (id) leaves, after a drain of at most `drain` seconds; `None`:
+    /// The node (id) leaves, after a drain of at most `drain`; `None`:
     /// it is not drained.
-    Leave { node: NodeId, drain: Option<i64> },
+    Leave {
+        node: NodeId,
+        drain: Option<Duration>,
+    },
     /// The node (id) is kept after its removal was cancelled. `sound`: it was
     /// ready before; `uncordon`: a master makes it schedulable again.
     Keep {

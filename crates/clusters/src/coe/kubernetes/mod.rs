@@ -11,6 +11,7 @@ pub(crate) mod profiles;
 pub(crate) mod render;
 
 use kernel::Result;
+use std::time::Duration;
 
 pub(crate) use networks::API_PORT;
 
@@ -30,7 +31,7 @@ pub(crate) const MASTER_RAM: u64 = 1024;
 pub(crate) const WORKER_RAM: u64 = 256;
 
 /// Default time limit of a drain, seconds.
-const DRAIN_SECONDS: i64 = 120;
+const DRAIN_LIMIT: Duration = Duration::from_mins(2);
 
 /// Ports of the nodes that the API server cannot use.
 const RESERVED_PORTS: &[i64] = &[2379, 2380, 10248, 10249, 10250, 10256, 10257, 10259];
@@ -63,11 +64,11 @@ pub(crate) fn check_template(template: &TemplateOptions<'_>, ranges: &RangePools
     labels::check(template.labels, template.network_driver, ranges)
 }
 
-/// Time limit of a drain: the label `node_drain_timeout`, seconds.
-pub(crate) fn drain_seconds(labels: &std::collections::BTreeMap<String, String>) -> i64 {
+/// Time limit of a drain: the label `node_drain_timeout` (seconds).
+pub(crate) fn drain_limit(labels: &std::collections::BTreeMap<String, String>) -> Duration {
     labels
         .get("node_drain_timeout")
         .and_then(|v| v.trim().parse().ok())
-        .filter(|s| *s > 0)
-        .unwrap_or(DRAIN_SECONDS)
+        .filter(|seconds| *seconds > 0)
+        .map_or(DRAIN_LIMIT, Duration::from_secs)
 }

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use kernel::{Error, Result};
+use kernel::{Error, Result, Timestamp};
 use pki::{FileStamp, KeyDirLock};
 use tokio::time::Instant;
 
 use super::fernet::{self, Key};
-use super::time;
+use super::time::TokenTime;
 
 /// Attempts to read a directory that is being rotated.
 const ATTEMPTS: u32 = 5;
@@ -62,9 +62,9 @@ pub struct FernetKey {
     pub number: u32,
     /// `staged`, `primary` or `secondary`.
     pub role: &'static str,
-    /// When the file got its name, microseconds: for the primary key, when it
+    /// When the file got its name: for the primary key, when it
     /// became primary.
-    pub since: i64,
+    pub since: Timestamp,
 }
 
 impl Keyring {
@@ -215,13 +215,14 @@ impl Keyring {
     }
 
     /// The change time, because a rename keeps the modification time.
-    fn named_at(&self, number: u32) -> Result<i64> {
+    fn named_at(&self, number: u32) -> Result<Timestamp> {
         let path = self.dir.join(number.to_string());
         let found = std::fs::metadata(&path).map_err(|e| failed(&path, e))?;
-        Ok(time::micros(found.ctime()) + found.ctime_nsec() / 1_000)
+        let nanos = u64::try_from(found.ctime_nsec()).unwrap_or(0);
+        Ok(Timestamp::from_seconds(found.ctime()) + Duration::from_nanos(nanos))
     }
 
-    pub(crate) fn seal(&self, issued_at: i64, payload: &[u8]) -> Result<String> {
+    pub(crate) fn seal(&self, issued_at: TokenTime, payload: &[u8]) -> Result<String> {
         let loaded = self.current();
         let key = loaded.keys.values().next_back();
         let key = key.ok_or_else(|| Error::internal("no fernet key"))?;
@@ -229,7 +230,7 @@ impl Keyring {
     }
 
     /// Tries the primary key first.
-    pub(crate) fn open_token(&self, token: &str) -> Option<(i64, Vec<u8>)> {
+    pub(crate) fn open_token(&self, token: &str) -> Option<(TokenTime, Vec<u8>)> {
         let loaded = self.current();
         let mut keys = loaded.keys.values().rev();
         keys.find_map(|k| fernet::open(k, token))

@@ -5,7 +5,7 @@ use pki::KeyDirLock;
 
 use super::{Keyring, failed};
 use crate::token::fernet::Key;
-use crate::token::time::{self, LIFETIME};
+use crate::token::time::LIFETIME;
 
 /// Number of keys; tokens of older keys cannot be decrypted any more.
 const MAX_ACTIVE: usize = 3;
@@ -57,18 +57,18 @@ impl Keyring {
     fn check_expired(&self, active: &[u32], surplus: usize, promoted: Option<u32>) -> Result<()> {
         for (number, successor) in active.iter().zip(active.iter().skip(1)).take(surplus) {
             let until = if promoted == Some(*successor) {
-                clock::now_micros()
+                clock::now()
             } else {
                 self.named_at(*successor)?
             };
-            let end = until + time::micros(LIFETIME);
-            if end > clock::now_micros() {
+            let end = until + LIFETIME;
+            if end > clock::now() {
                 return Err(Error::new(
                     kernel::Kind::Precondition,
                     format!(
                         "Tokens of key {number}, which this rotation would delete, are valid until {}; \
                          repeat the command then, or give --force to invalidate them.",
-                        clock::iso_z(end)
+                        end.iso_z()
                     ),
                 ));
             }

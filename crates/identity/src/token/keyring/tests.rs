@@ -2,6 +2,7 @@
 
 use super::Keyring;
 use super::rotation::DRAFT;
+use crate::token::time::TokenTime;
 
 fn numbers(ring: &Keyring) -> Vec<u32> {
     let all = ring.entries().unwrap();
@@ -13,10 +14,10 @@ fn tokens_survive_a_rotation_and_not_three() {
     let dir = tempfile::TempDir::new().unwrap();
     let ring = Keyring::open(dir.path()).unwrap();
     let other = Keyring::open(dir.path()).unwrap();
-    let token = ring.seal(1, &[7; 90]).unwrap();
+    let token = ring.seal(TokenTime::default(), &[7; 90]).unwrap();
     ring.rotate(false).unwrap();
     assert!(ring.open_token(&token).is_some());
-    let newer = ring.seal(2, &[7; 90]).unwrap();
+    let newer = ring.seal(TokenTime::default(), &[7; 90]).unwrap();
     assert!(
         other.open_token(&newer).is_some(),
         "another server has the staged key"
@@ -26,7 +27,7 @@ fn tokens_survive_a_rotation_and_not_three() {
     }
     assert!(ring.open_token(&token).is_none());
     assert!(other.open_token(&token).is_none(), "it follows at once");
-    let of_other = other.seal(3, &[7; 90]).unwrap();
+    let of_other = other.seal(TokenTime::default(), &[7; 90]).unwrap();
     assert!(ring.open_token(&of_other).is_some());
     assert_eq!(numbers(&ring), [0, 4, 5]);
 }
@@ -43,9 +44,9 @@ fn a_copy_that_is_one_rotation_behind_reads_the_new_primary() {
     }
     let behind = Keyring::open(copy.path()).unwrap();
     ring.rotate(false).unwrap();
-    let token = ring.seal(1, &[7; 90]).unwrap();
+    let token = ring.seal(TokenTime::default(), &[7; 90]).unwrap();
     assert!(behind.open_token(&token).is_some());
-    let token = behind.seal(1, &[7; 90]).unwrap();
+    let token = behind.seal(TokenTime::default(), &[7; 90]).unwrap();
     assert!(ring.open_token(&token).is_some());
 }
 
@@ -70,14 +71,14 @@ fn an_interrupted_rotation_is_completed_and_not_doubled() {
     let dir = tempfile::TempDir::new().unwrap();
     let ring = Keyring::open(dir.path()).unwrap();
     let path = |name: &str| dir.path().join(name);
-    let before = ring.seal(1, &[7; 90]).unwrap();
+    let before = ring.seal(TokenTime::default(), &[7; 90]).unwrap();
     // Killed before anything was renamed: the draft is not a key.
     std::fs::write(path(DRAFT), "half").unwrap();
     assert!(Keyring::open(dir.path()).is_ok());
     // Killed between the two renames.
     std::fs::rename(path("0"), path("2")).unwrap();
     let started = Keyring::open(dir.path()).unwrap();
-    let token = started.seal(1, &[7; 90]).unwrap();
+    let token = started.seal(TokenTime::default(), &[7; 90]).unwrap();
     assert!(ring.open_token(&token).is_some());
     ring.rotate(false).unwrap();
     assert_eq!(numbers(&ring), [0, 1, 2]);
@@ -95,7 +96,7 @@ fn servers_that_start_together_make_one_repository() {
     let tokens: Vec<String> = std::thread::scope(|s| {
         let start = || {
             let ring = Keyring::open(dir.path()).unwrap();
-            ring.seal(1, &[7; 90]).unwrap()
+            ring.seal(TokenTime::default(), &[7; 90]).unwrap()
         };
         let starts: Vec<_> = (0..8).map(|_| s.spawn(start)).collect();
         starts.into_iter().map(|t| t.join().unwrap()).collect()
@@ -109,7 +110,7 @@ fn servers_that_start_together_make_one_repository() {
 fn a_malformed_key_is_named_at_the_start_and_harmless_later() {
     let dir = tempfile::TempDir::new().unwrap();
     let ring = Keyring::open(dir.path()).unwrap();
-    let token = ring.seal(1, &[7; 90]).unwrap();
+    let token = ring.seal(TokenTime::default(), &[7; 90]).unwrap();
     std::fs::write(dir.path().join("9"), "no key").unwrap();
     assert!(ring.open_token(&token).is_some());
     let e = Keyring::open(dir.path()).err().unwrap();

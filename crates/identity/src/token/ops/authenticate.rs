@@ -10,15 +10,14 @@ use crate::password;
 use crate::state::State;
 use crate::token::payload::{self, Scope};
 use crate::token::request::{Proof, Reference};
-use crate::token::time;
+use crate::token::time::{LIFETIME, TokenTime};
 use crate::user::{self, User};
 
 /// Result of an authentication.
 pub(super) struct Proven {
     pub user: User,
     pub methods: u8,
-    /// Seconds.
-    pub expires_at: i64,
+    pub expires_at: TokenTime,
     /// Audit ids of the ancestors of the token.
     pub chain: Vec<String>,
     /// The scope of the token that authenticates.
@@ -27,12 +26,12 @@ pub(super) struct Proven {
     pub credential: Option<AppCredential>,
 }
 
-/// Checks the credentials of a request. `now` is in seconds.
+/// Checks the credentials of a request.
 ///
 /// # Errors
 /// `Unauthenticated`; `Forbidden` for a token that was issued by an application
 /// credential.
-pub(super) async fn authenticate(state: &State, proof: &Proof, now: i64) -> Result<Proven> {
+pub(super) async fn authenticate(state: &State, proof: &Proof, now: TokenTime) -> Result<Proven> {
     match proof {
         Proof::Password { user, password } => by_password(state, user, password, now).await,
         Proof::Token(token) => by_token(state, token).await,
@@ -44,7 +43,12 @@ pub(super) async fn authenticate(state: &State, proof: &Proof, now: i64) -> Resu
     }
 }
 
-async fn by_password(state: &State, user: &Reference, password: &str, now: i64) -> Result<Proven> {
+async fn by_password(
+    state: &State,
+    user: &Reference,
+    password: &str,
+    now: TokenTime,
+) -> Result<Proven> {
     let found = find_user(&state.db, user).await?;
     let hash = found.as_ref().and_then(|u| u.password_hash.clone());
     if !password::verify(password.to_owned(), hash).await? {
@@ -53,7 +57,7 @@ async fn by_password(state: &State, user: &Reference, password: &str, now: i64) 
     Ok(Proven {
         user: found.ok_or_else(|| unauthenticated("unknown user"))?,
         methods: payload::PASSWORD,
-        expires_at: now + time::LIFETIME,
+        expires_at: now + LIFETIME,
         chain: vec![],
         source_scope: None,
         credential: None,
@@ -85,7 +89,7 @@ async fn by_credential(
     credential: &Reference,
     user: &Reference,
     secret: &str,
-    now: i64,
+    now: TokenTime,
 ) -> Result<Proven> {
     let found = find_credential(&state.db, credential, user).await?;
     let hash = found.as_ref().map(|c| c.secret_hash.clone());
@@ -94,7 +98,9 @@ async fn by_credential(
         return Err(unauthenticated(why));
     }
     let credential = found.ok_or_else(|| unauthenticated("unknown application credential"))?;
-    let ends = credential.expires_at.map_or(i64::MAX, time::seconds);
+    let ends = credential
+        .expires_at
+        .map_or(TokenTime::MAX, TokenTime::from);
     if ends <= now {
         return Err(unauthenticated("application credential expired"));
     }
@@ -102,7 +108,7 @@ async fn by_credential(
     Ok(Proven {
         user: user.ok_or_else(|| unauthenticated("user is gone"))?,
         methods: payload::APPLICATION_CREDENTIAL,
-        expires_at: ends.min(now + time::LIFETIME),
+        expires_at: ends.min(now + LIFETIME),
         chain: vec![],
         source_scope: None,
         credential: Some(credential),

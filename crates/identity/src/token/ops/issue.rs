@@ -10,16 +10,19 @@ use super::authenticate::authenticate;
 use super::load::load;
 use super::scope;
 use crate::errors::unauthenticated;
+use crate::project::reader::ProjectReader;
 use crate::state::State;
+use crate::token::Valid;
 use crate::token::payload::Payload;
 use crate::token::request::AuthRequest;
-use crate::token::{Valid, time};
+use crate::token::time::TokenTime;
 
 /// Authenticates, determines the scope, and encrypts a token.
 pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String, Arc<Valid>)> {
-    let now = time::now();
+    let now = TokenTime::now();
     let proven = authenticate(state, &request.proof, now).await?;
-    let scope = scope::determine(&state.db, &proven, &request.wanted).await?;
+    let mut projects = ProjectReader::new(&state.db);
+    let scope = scope::determine((&state.db, &mut projects), &proven, &request.wanted).await?;
     let mut audit = [0_u8; 16];
     aws_lc_rs::rand::fill(&mut audit).map_err(Error::internal)?;
     let mut audit_ids = vec![URL_SAFE_NO_PAD.encode(audit)];
@@ -35,7 +38,7 @@ pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String
     // token issued after it in that second is dated to the next second.
     let issued_at = now.max(proven.user.tokens_after);
     let token = state.keys.seal(issued_at, &payload.encode()?)?;
-    let valid = Arc::new(load(&state.db, payload, issued_at).await?);
+    let valid = Arc::new(load((&state.db, &mut projects), payload, issued_at).await?);
     // The tokens of the user were revoked while this one was being issued.
     if issued_at < valid.user.tokens_after {
         return Err(unauthenticated("the user's tokens were revoked meanwhile"));

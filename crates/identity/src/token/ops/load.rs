@@ -6,15 +6,21 @@ use kernel::Result;
 use crate::errors::unauthenticated;
 use crate::project::Project;
 use crate::project::hierarchy::enabled_domain_of;
+use crate::project::reader::ProjectReader;
 use crate::role::effective;
 use crate::token::Valid;
 use crate::token::payload::{Payload, Scope};
+use crate::token::time::TokenTime;
 use crate::user::User;
-use crate::{app_credential, project, user};
+use crate::{app_credential, user};
 
 /// Loads the objects of a payload; rejects missing or disabled ones.
-pub(super) async fn load(db: &Db, payload: Payload, issued_at: i64) -> Result<Valid> {
-    let (user, user_domain_name) = user_and_domain_name(db, &payload.user_id).await?;
+pub(super) async fn load(
+    (db, projects): (&Db, &mut ProjectReader<'_>),
+    payload: Payload,
+    issued_at: TokenTime,
+) -> Result<Valid> {
+    let (user, user_domain_name) = user_and_domain_name(db, projects, &payload.user_id).await?;
     let mut valid = Valid {
         payload,
         issued_at,
@@ -45,19 +51,23 @@ pub(super) async fn load(db: &Db, payload: Payload, issued_at: i64) -> Result<Va
         return Err(unauthenticated("no role on the target"));
     }
     if kind != "system" {
-        let (target, domain_name) = target_and_domain_name(db, &target_id).await?;
+        let (target, domain_name) = target_and_domain_name(projects, &target_id).await?;
         valid.target = Some(target);
         valid.target_domain_name = domain_name;
     }
     Ok(valid)
 }
 
-async fn user_and_domain_name(db: &Db, id: &str) -> Result<(User, String)> {
+async fn user_and_domain_name(
+    db: &Db,
+    projects: &mut ProjectReader<'_>,
+    id: &str,
+) -> Result<(User, String)> {
     let user = user::table::by_id(db, id).await?;
     let user = user
         .filter(|u| u.enabled)
         .ok_or_else(|| unauthenticated("user was deleted or is disabled"))?;
-    let domain = project::table::by_id(db, &user.domain_id).await?;
+    let domain = projects.by_id(&user.domain_id).await?;
     let domain = domain
         .filter(|d| d.enabled)
         .ok_or_else(|| unauthenticated("domain was deleted or is disabled"))?;
@@ -65,15 +75,18 @@ async fn user_and_domain_name(db: &Db, id: &str) -> Result<(User, String)> {
 }
 
 /// A project with the name of its domain; a domain with an empty text.
-async fn target_and_domain_name(db: &Db, id: &str) -> Result<(Project, String)> {
-    let target = project::table::by_id(db, id).await?;
+async fn target_and_domain_name(
+    projects: &mut ProjectReader<'_>,
+    id: &str,
+) -> Result<(Project, String)> {
+    let target = projects.by_id(id).await?;
     let target = target
         .filter(|p| p.enabled)
         .ok_or_else(|| unauthenticated("target was deleted or is disabled"))?;
     if target.is_domain {
         return Ok((target, String::new()));
     }
-    let domain = enabled_domain_of(db, &target).await?;
+    let domain = enabled_domain_of(projects, &target).await?;
     let domain = domain.ok_or_else(|| unauthenticated("parent or domain is disabled"))?;
     Ok((target, domain.name))
 }

@@ -1,48 +1,59 @@
 //! Finding the objects that a request for a token names.
 
 use db::Db;
-use kernel::Result;
+use kernel::{DomainId, Result};
 
 use crate::app_credential::{self, AppCredential};
-use crate::project::{self, Project};
+use crate::project::Project;
+use crate::project::reader::ProjectReader;
 use crate::token::request::Reference;
 use crate::user::{self, User};
 
 /// The domain with this id, or without an id that with this name.
 pub(super) async fn find_domain(
-    db: &Db,
+    projects: &mut ProjectReader<'_>,
     id: Option<&str>,
     name: Option<&str>,
 ) -> Result<Option<Project>> {
     let found = match (id, name) {
-        (Some(id), _) => project::table::by_id(db, id).await?,
-        (None, Some(name)) => project::table::by_name(db, "", name).await?,
+        (Some(id), _) => projects.by_id(id).await?,
+        (None, Some(name)) => projects.by_name("", name).await?,
         (None, None) => None,
     };
     Ok(found.filter(|d| d.is_domain))
 }
 
-/// The domain of a user or project that is named in a domain.
-async fn find_domain_of(db: &Db, r: &Reference) -> Result<Option<Project>> {
-    find_domain(db, r.domain_id.as_deref(), r.domain_name.as_deref()).await
+/// The id of the domain of a user or project that is named in a domain. A given
+/// id is not looked up, because nothing is found in a domain that does not
+/// exist.
+async fn domain_id_of(projects: &mut ProjectReader<'_>, r: &Reference) -> Result<Option<DomainId>> {
+    if let Some(id) = &r.domain_id {
+        return Ok(Some(id.into()).filter(|_| !id.is_empty()));
+    }
+    let domain = find_domain(projects, None, r.domain_name.as_deref()).await?;
+    Ok(domain.map(|d| d.as_domain()))
 }
 
 pub(super) async fn find_user(db: &Db, r: &Reference) -> Result<Option<User>> {
     if let Some(id) = &r.id {
         return user::table::by_id(db, id).await;
     }
-    match (find_domain_of(db, r).await?, &r.name) {
-        (Some(domain), Some(name)) => user::table::by_name(db, &domain.id, name).await,
+    let domain = domain_id_of(&mut ProjectReader::new(db), r).await?;
+    match (domain, &r.name) {
+        (Some(domain), Some(name)) => user::table::by_name(db, &domain, name).await,
         _ => Ok(None),
     }
 }
 
-pub(super) async fn find_project(db: &Db, r: &Reference) -> Result<Option<Project>> {
+pub(super) async fn find_project(
+    projects: &mut ProjectReader<'_>,
+    r: &Reference,
+) -> Result<Option<Project>> {
     if let Some(id) = &r.id {
-        return project::table::by_id(db, id).await;
+        return projects.by_id(id).await;
     }
-    match (find_domain_of(db, r).await?, &r.name) {
-        (Some(domain), Some(name)) => project::table::by_name(db, &domain.id, name).await,
+    match (domain_id_of(projects, r).await?, &r.name) {
+        (Some(domain), Some(name)) => projects.by_name(&domain, name).await,
         _ => Ok(None),
     }
 }

@@ -3,7 +3,7 @@
 use kernel::{Kind, Result};
 
 use crate::state::State;
-use crate::token::time::{self, EXPIRED_WINDOW};
+use crate::token::time::{EXPIRED_WINDOW, TokenTime};
 use crate::token::{Valid, table};
 
 /// Which tokens a revocation ends.
@@ -17,7 +17,7 @@ pub(crate) enum Extent {
 
 /// Revokes tokens; takes effect on this server at once.
 pub(crate) async fn revoke(state: &State, valid: &Valid, extent: Extent) -> Result<()> {
-    let now = time::now();
+    let now = TokenTime::now();
     let revoked = db::write!(state.db, |tx| {
         table::forget(tx, now - EXPIRED_WINDOW).await?;
         // The first audit id is the token's own, the last one that of the

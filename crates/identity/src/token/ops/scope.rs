@@ -6,7 +6,8 @@ use kernel::{Error, Result};
 use super::authenticate::Proven;
 use super::lookup::{find_domain, find_project};
 use crate::errors::unauthenticated;
-use crate::project::{self, hierarchy::enabled_domain_of};
+use crate::project::hierarchy::enabled_domain_of;
+use crate::project::reader::ProjectReader;
 use crate::role::effective;
 use crate::token::payload::Scope;
 use crate::token::request::Wanted;
@@ -16,7 +17,11 @@ use crate::user::User;
 /// `Unauthenticated` for an unknown project or domain, and for a scope beside an
 /// application credential; `Forbidden` for another scope than that of a system
 /// token.
-pub(super) async fn determine(db: &Db, proven: &Proven, wanted: &Wanted) -> Result<Scope> {
+pub(super) async fn determine(
+    (db, projects): (&Db, &mut ProjectReader<'_>),
+    proven: &Proven,
+    wanted: &Wanted,
+) -> Result<Scope> {
     if let Some(c) = &proven.credential {
         if !matches!(wanted, Wanted::Default) {
             let why = "application credentials cannot request a scope";
@@ -37,9 +42,9 @@ pub(super) async fn determine(db: &Db, proven: &Proven, wanted: &Wanted) -> Resu
     match wanted {
         Wanted::Unscoped => Ok(Scope::Unscoped),
         Wanted::System => Ok(Scope::System),
-        Wanted::Default => default_scope(db, &proven.user).await,
+        Wanted::Default => default_scope(db, projects, &proven.user).await,
         Wanted::Project(reference) => {
-            let project = find_project(db, reference).await?;
+            let project = find_project(projects, reference).await?;
             let project = project
                 .filter(|p| !p.is_domain)
                 .ok_or_else(|| unauthenticated("unknown project"))?;
@@ -47,7 +52,7 @@ pub(super) async fn determine(db: &Db, proven: &Proven, wanted: &Wanted) -> Resu
         }
         Wanted::Domain(reference) => {
             let (id, name) = (reference.id.as_deref(), reference.name.as_deref());
-            let domain = find_domain(db, id, name).await?;
+            let domain = find_domain(projects, id, name).await?;
             let domain = domain.ok_or_else(|| unauthenticated("unknown domain"))?;
             Ok(Scope::Domain(domain.as_domain()))
         }
@@ -55,16 +60,16 @@ pub(super) async fn determine(db: &Db, proven: &Proven, wanted: &Wanted) -> Resu
 }
 
 /// The user's default project if the user can use it; otherwise no scope.
-async fn default_scope(db: &Db, user: &User) -> Result<Scope> {
+async fn default_scope(db: &Db, projects: &mut ProjectReader<'_>, user: &User) -> Result<Scope> {
     let Some(id) = &user.default_project_id else {
         return Ok(Scope::Unscoped);
     };
-    let project = project::table::by_id(db, id).await?;
+    let project = projects.by_id(id).await?;
     let Some(project) = project.filter(|p| p.enabled && !p.is_domain) else {
         return Ok(Scope::Unscoped);
     };
     let roles = effective::on_target(db, &user.id, "project", id).await?;
-    if roles.is_empty() || enabled_domain_of(db, &project).await?.is_none() {
+    if roles.is_empty() || enabled_domain_of(projects, &project).await?.is_none() {
         return Ok(Scope::Unscoped);
     }
     Ok(Scope::Project(project.id))

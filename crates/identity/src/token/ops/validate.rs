@@ -6,9 +6,10 @@ use kernel::Result;
 
 use super::load::load;
 use crate::errors::unauthenticated;
+use crate::project::reader::ProjectReader;
 use crate::state::State;
 use crate::token::payload::Payload;
-use crate::token::time::{self, EXPIRED_WINDOW};
+use crate::token::time::{EXPIRED_WINDOW, TokenTime};
 use crate::token::{Valid, table};
 
 /// Decrypts a token and checks everything that it refers to. The result may be
@@ -17,7 +18,7 @@ pub(crate) async fn validate(state: &State, token: &str) -> Result<Arc<Valid>> {
     // Padding does not make it another token.
     let token = token.trim_end_matches('=');
     if let Some(valid) = state.cache.get(token)
-        && valid.payload.expires_at > time::now()
+        && valid.payload.expires_at > TokenTime::now()
     {
         return Ok(valid);
     }
@@ -28,17 +29,17 @@ pub(crate) async fn validate(state: &State, token: &str) -> Result<Arc<Valid>> {
 
 /// As [`validate`], by the present contents of the database.
 pub(crate) async fn validate_uncached(state: &State, token: &str) -> Result<Arc<Valid>> {
-    validate_at(state, token, time::now()).await
+    validate_at(state, token, TokenTime::now()).await
 }
 
 /// As [`validate_uncached`], but accepts a token for two days after its end: a
 /// service finishes what a caller began before it.
 pub(crate) async fn validate_expired(state: &State, token: &str) -> Result<Arc<Valid>> {
-    validate_at(state, token, time::now() - EXPIRED_WINDOW).await
+    validate_at(state, token, TokenTime::now() - EXPIRED_WINDOW).await
 }
 
-/// Validates a token that is not expired at `now`, seconds.
-async fn validate_at(state: &State, token: &str, now: i64) -> Result<Arc<Valid>> {
+/// Validates a token that is not expired at `now`.
+async fn validate_at(state: &State, token: &str, now: TokenTime) -> Result<Arc<Valid>> {
     let (issued_at, bytes) = state
         .keys
         .open_token(token)
@@ -50,7 +51,8 @@ async fn validate_at(state: &State, token: &str, now: i64) -> Result<Arc<Valid>>
     if table::any(&state.db, &payload.audit_ids).await? {
         return Err(unauthenticated("revoked"));
     }
-    let valid = Arc::new(load(&state.db, payload, issued_at).await?);
+    let mut projects = ProjectReader::new(&state.db);
+    let valid = Arc::new(load((&state.db, &mut projects), payload, issued_at).await?);
     if issued_at < valid.user.tokens_after {
         return Err(unauthenticated(
             "issued before the user's tokens were revoked",

@@ -208,7 +208,7 @@ fn new_secret() -> Result<Value> {
     let mut params = CertificateParams::new(vec![host.clone()]).map_err(failed)?;
     params.distinguished_name.push(DnType::CommonName, host);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let now = clock::iso_z(clock::now_micros());
+    let now = clock::now().iso_z();
     let year: i32 = now
         .get(..4)
         .and_then(|year| year.parse().ok())

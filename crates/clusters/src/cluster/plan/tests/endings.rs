@@ -1,5 +1,6 @@
 //! Ends of operations: statuses, causes and addresses.
 
+use kernel::Timestamp;
 use serde_json::json;
 
 use super::*;
@@ -77,9 +78,19 @@ fn groups() -> [Group; 3] {
 #[test]
 fn a_failure_concerns_the_groups_of_the_failed_nodes() {
     let mut broken = node("x-0", NodeStatus::Failed);
-    broken.report("kubelet", "failed", 5, "no space left");
+    broken.report(
+        "kubelet",
+        "failed",
+        Timestamp::from_micros(5),
+        "no space left",
+    );
     let mut balancer = node("lb", NodeStatus::Failed);
-    balancer.report("listen", "failed", 7, "address already in use");
+    balancer.report(
+        "listen",
+        "failed",
+        Timestamp::from_micros(7),
+        "address already in use",
+    );
     let nodes = [node("m-0", NodeStatus::Ready), broken, balancer];
     let groups = groups();
     let end = |nodes: &[Node], why| {

@@ -4,7 +4,9 @@ mod endings;
 mod members;
 mod progress;
 
+use kernel::Timestamp;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use orchestration::api::{Action as StackAction, Stack, Status as StackStatus};
 
@@ -13,7 +15,10 @@ use crate::node::{Node, NodeStatus, Task, TaskKind, TaskStatus};
 use crate::nodegroup::Group;
 use crate::status::{Action, Phase, Status};
 
-const SECOND: i64 = 1_000_000;
+/// A time of the tests, in seconds.
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds)
+}
 
 /// A cluster whose operation of generation 2 was sent to the stack up to
 /// generation `sent`.
@@ -25,7 +30,7 @@ fn cluster(intent: Intent, sent: i64) -> Cluster {
         create_timeout: 10,
         generation: 2,
         sent_generation: sent,
-        updated_at: Some(0),
+        updated_at: Some(Timestamp::EPOCH),
         ..Cluster::default()
     }
 }
@@ -72,7 +77,13 @@ fn task(kind: TaskKind, node: &str, status: TaskStatus) -> Task {
     Task {
         status,
         generation: 2,
-        ..Task::new(&"c".into(), kind, node, 0, 60)
+        ..Task::new(
+            &"c".into(),
+            kind,
+            node,
+            Timestamp::EPOCH,
+            Duration::from_mins(1),
+        )
     }
 }
 

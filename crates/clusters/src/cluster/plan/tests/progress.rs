@@ -3,6 +3,8 @@
 use super::*;
 use crate::cluster::plan::{Desired, NodeFailure, Observed, Step, decide};
 use crate::coe::Coe;
+use kernel::Timestamp;
+use std::time::Duration;
 
 struct Case<'a> {
     coe: Coe,
@@ -10,7 +12,7 @@ struct Case<'a> {
     nodes: &'a [Node],
     tasks: &'a [Task],
     stack: Option<Stack>,
-    now: i64,
+    now: Timestamp,
 }
 
 impl Case<'_> {
@@ -41,12 +43,12 @@ fn kubernetes<'a>(cluster: Cluster, nodes: &'a [Node], tasks: &'a [Task]) -> Cas
         nodes,
         tasks,
         stack: Some(stack(StackAction::Update, StackStatus::Complete)),
-        now: 1,
+        now: Timestamp::from_micros(1),
     }
 }
 
 /// The single next step of a resize of a Kubernetes cluster.
-fn next(nodes: &[Node], tasks: &[Task], sent: i64, now: i64) -> Step {
+fn next(nodes: &[Node], tasks: &[Task], sent: i64, now: Timestamp) -> Step {
     let case = kubernetes(cluster(Intent::Resize, sent), nodes, tasks);
     let steps = Case { now, ..case }.steps();
     assert_eq!(steps.len(), 1, "{steps:?}");
@@ -205,18 +207,21 @@ fn drains_come_before_the_stack_update() {
         node("w-0", NodeStatus::Leaving),
     ];
     let mut tasks = [task(TaskKind::Drain, "w-0", TaskStatus::Pending)];
-    let waits = next(&nodes, &tasks, 1, 1);
+    let waits = next(&nodes, &tasks, 1, Timestamp::from_micros(1));
     assert!(
-        matches!(&waits, Step::WaitUntil(at, why) if *at == 75 * SECOND && why.contains("drain w-0")),
+        matches!(&waits, Step::WaitUntil(until, why) if *until == at(75) && why.contains("drain w-0")),
         "{waits:?}"
     );
-    let late = next(&nodes, &tasks, 1, 75 * SECOND);
+    let late = next(&nodes, &tasks, 1, at(75));
     assert!(matches!(&late, Step::Cancel(why) if why.contains("no master has answered")));
     tasks[0].status = TaskStatus::Done;
-    assert_eq!(next(&nodes, &tasks, 1, 1), Step::UpdateStack);
+    assert_eq!(
+        next(&nodes, &tasks, 1, Timestamp::from_micros(1)),
+        Step::UpdateStack
+    );
     tasks[0].status = TaskStatus::Failed;
     tasks[0].log = "pod a/b cannot be evicted.".into();
-    let cancelled = next(&nodes, &tasks, 1, 1);
+    let cancelled = next(&nodes, &tasks, 1, Timestamp::from_micros(1));
     let said = "step drain failed: pod a/b cannot be evicted. Nothing was removed.";
     assert!(
         matches!(&cancelled, Step::Cancel(why) if why.contains(said)),
@@ -241,13 +246,13 @@ fn a_swarm_waits_for_drains_only_until_their_deadline() {
         now,
         ..kubernetes(cluster(Intent::Resize, 1), &[], &tasks)
     };
-    let waits = case(1).steps();
+    let waits = case(Timestamp::from_micros(1)).steps();
     assert!(
-        matches!(&waits[..], [Step::WaitUntil(at, why)]
-            if *at == 60 * SECOND && why.contains("drain and remove w-0")),
+        matches!(&waits[..], [Step::WaitUntil(until, why)]
+            if *until == at(60) && why.contains("drain and remove w-0")),
         "{waits:?}"
     );
-    assert_eq!(case(60 * SECOND).steps(), [Step::UpdateStack]);
+    assert_eq!(case(at(60)).steps(), [Step::UpdateStack]);
 }
 
 #[test]
@@ -264,13 +269,13 @@ fn a_rotation_waits_for_every_manager() {
         }
         .steps()
     };
-    let waits = case(&tasks, 1);
-    assert!(matches!(&waits[..], [Step::WaitUntil(at, _)] if *at == 60 * SECOND));
+    let waits = case(&tasks, Timestamp::from_micros(1));
+    assert!(matches!(&waits[..], [Step::WaitUntil(until, _)] if *until == at(60)));
     let why = "Node m-1: step reload-ca failed: no answer";
-    let late = case(&tasks, 60 * SECOND);
+    let late = case(&tasks, at(60));
     assert_eq!(late, [Step::Settle(Err(why.into()))]);
     tasks[1].status = TaskStatus::Done;
-    assert_eq!(case(&tasks, 60 * SECOND), [Step::Settle(Ok(()))]);
+    assert_eq!(case(&tasks, at(60)), [Step::Settle(Ok(()))]);
 }
 
 /// For all possible task results.
@@ -285,24 +290,34 @@ fn removals_are_repeated_until_the_cluster_has_noticed() {
     ];
     let mut tasks = Vec::new();
     for round in 0..5 {
-        let now = round * 20 * SECOND;
+        let now = at(round * 20);
         let step = next(&nodes, &tasks, 2, now);
         assert_eq!(step, Step::RemoveNodes(vec!["w-1".into()]));
         tasks.push(Task {
             generation: 2,
-            ..Task::new(&"c".into(), TaskKind::Remove, "w-1", now, 15)
+            ..Task::new(
+                &"c".into(),
+                TaskKind::Remove,
+                "w-1",
+                now,
+                Duration::from_secs(15),
+            )
         });
         let step = next(&nodes, &tasks, 2, now);
-        assert!(matches!(step, Step::WaitUntil(at, _) if at == now + 15 * SECOND));
+        assert!(
+            matches!(step, Step::WaitUntil(until, _) if until == now + Duration::from_secs(15))
+        );
         let last = tasks.last_mut().unwrap();
         last.status = TaskStatus::Failed;
         last.log = "pod a/b: evicted, but it has not ended yet".into();
         if round < 4 {
-            let soon = next(&nodes, &tasks, 2, now + SECOND);
-            assert!(matches!(soon, Step::WaitUntil(at, _) if at == now + 15 * SECOND));
+            let soon = next(&nodes, &tasks, 2, now + Duration::from_secs(1));
+            assert!(
+                matches!(soon, Step::WaitUntil(until, _) if until == now + Duration::from_secs(15))
+            );
         }
     }
-    let Step::Settle(Err(why)) = next(&nodes, &tasks, 2, 200 * SECOND) else {
+    let Step::Settle(Err(why)) = next(&nodes, &tasks, 2, at(200)) else {
         panic!("it continues");
     };
     assert!(
@@ -310,9 +325,12 @@ fn removals_are_repeated_until_the_cluster_has_noticed() {
         "{why}"
     );
     tasks.last_mut().unwrap().status = TaskStatus::Done;
-    assert_eq!(next(&nodes, &tasks, 2, 200 * SECOND), Step::Settle(Ok(())));
+    assert_eq!(next(&nodes, &tasks, 2, at(200)), Step::Settle(Ok(())));
     // Without a master no task can be given.
-    assert_eq!(next(&nodes[1..], &[], 2, 0), Step::Settle(Ok(())));
+    assert_eq!(
+        next(&nodes[1..], &[], 2, Timestamp::EPOCH),
+        Step::Settle(Ok(()))
+    );
 }
 
 #[test]
@@ -323,18 +341,21 @@ fn a_master_is_rebuilt_step_by_step() {
     ];
     let mut tasks = Vec::new();
     assert_eq!(
-        next(&nodes, &tasks, 1, 1),
+        next(&nodes, &tasks, 1, Timestamp::from_micros(1)),
         Step::RemoveNodes(vec!["m-1".into()])
     );
     tasks.push(task(TaskKind::Remove, "m-1", TaskStatus::Done));
     let change = |kind| Step::ChangeMember(kind, "m-1".into());
-    assert_eq!(next(&nodes, &tasks, 1, 1), change(TaskKind::AddMember));
+    assert_eq!(
+        next(&nodes, &tasks, 1, Timestamp::from_micros(1)),
+        change(TaskKind::AddMember)
+    );
     tasks.push(task(TaskKind::AddMember, "m-1", TaskStatus::Pending));
-    let waits = next(&nodes, &tasks, 1, 1);
+    let waits = next(&nodes, &tasks, 1, Timestamp::from_micros(1));
     assert!(matches!(waits, Step::WaitUntil(_, w) if w.contains("m-1 in etcd")));
     tasks[1].status = TaskStatus::Failed;
     tasks[1].log = "unhealthy cluster".into();
-    let ends = next(&nodes, &tasks, 1, 1);
+    let ends = next(&nodes, &tasks, 1, Timestamp::from_micros(1));
     let said = "add-member failed: unhealthy cluster.";
     assert!(
         matches!(&ends, Step::Settle(Err(w)) if w.contains(said)),
@@ -342,23 +363,32 @@ fn a_master_is_rebuilt_step_by_step() {
     );
     tasks[1].status = TaskStatus::Done;
     assert_eq!(
-        next(&nodes, &tasks, 1, 1),
+        next(&nodes, &tasks, 1, Timestamp::from_micros(1)),
         Step::Replace(vec!["id-m-1".into()])
     );
     nodes[1].status = NodeStatus::Waiting;
     nodes[1].fresh_sealed = Some("t".into());
     nodes[1].session_hash = None;
-    let waits = next(&nodes, &tasks, 1, 1);
+    let waits = next(&nodes, &tasks, 1, Timestamp::from_micros(1));
     assert!(matches!(waits, Step::WaitUntil(_, w) if w.contains("m-1 to be rebuilt")));
     nodes[1].status = NodeStatus::Running;
     nodes[1].session_hash = Some("n".into());
-    assert_eq!(next(&nodes, &tasks, 1, 1), change(TaskKind::PromoteMember));
+    assert_eq!(
+        next(&nodes, &tasks, 1, Timestamp::from_micros(1)),
+        change(TaskKind::PromoteMember)
+    );
     tasks.push(task(TaskKind::PromoteMember, "m-1", TaskStatus::Pending));
-    assert!(matches!(next(&nodes, &tasks, 1, 1), Step::WaitUntil(..)));
-    let ends = next(&nodes, &tasks, 1, 600 * SECOND);
+    assert!(matches!(
+        next(&nodes, &tasks, 1, Timestamp::from_micros(1)),
+        Step::WaitUntil(..)
+    ));
+    let ends = next(&nodes, &tasks, 1, at(600));
     assert!(matches!(&ends, Step::Settle(Err(w)) if w.contains("m-1")));
     nodes[1].status = NodeStatus::Ready;
-    assert_eq!(next(&nodes, &tasks, 1, 1), Step::UpdateStack);
+    assert_eq!(
+        next(&nodes, &tasks, 1, Timestamp::from_micros(1)),
+        Step::UpdateStack
+    );
 }
 
 #[test]
@@ -373,8 +403,14 @@ fn workers_need_no_etcd_and_new_nodes_belong_to_the_stack() {
     ];
     let tasks = [task(TaskKind::Remove, "w-0", TaskStatus::Done)];
     let both = vec!["id-w-0".into(), "id-lb".into()];
-    assert_eq!(next(&nodes, &tasks, 1, 1), Step::Replace(both));
+    assert_eq!(
+        next(&nodes, &tasks, 1, Timestamp::from_micros(1)),
+        Step::Replace(both)
+    );
     nodes[1].status = NodeStatus::Ready;
     nodes[2].status = NodeStatus::Ready;
-    assert_eq!(next(&nodes, &tasks, 1, 1), Step::UpdateStack);
+    assert_eq!(
+        next(&nodes, &tasks, 1, Timestamp::from_micros(1)),
+        Step::UpdateStack
+    );
 }
