@@ -92,6 +92,19 @@ impl Tx {
         self.query_opt(&format!("{sql} FOR UPDATE"), args).await
     }
 
+    /// Waits until no other transaction that has called this is open, on any
+    /// server, and lets the next one wait for the end of this one: for a check of
+    /// rows that others may be about to insert. Call it first, because a
+    /// transaction that holds other locks could deadlock.
+    ///
+    /// # Errors
+    /// Same errors as [`Tx::query`].
+    pub async fn serialize(&mut self) -> Result<()> {
+        // Everything else reads this row without a lock, except a migration.
+        let row = "SELECT id FROM schema_release WHERE id = 1";
+        self.lock_opt(row, Vec::new()).await.map(|_| ())
+    }
+
     /// Runs a statement and returns the number of matched rows. Never branch on
     /// the count of an upsert: MariaDB returns 2.
     ///

@@ -2,6 +2,7 @@
 //! transaction that inserts all rows of the cluster.
 
 use db::Table as _;
+use ipnet::Ipv4Net;
 use kernel::{Ctx, Error, Kind, ProjectId, Result, clock};
 use orchestration::StackId;
 use pki::Ca;
@@ -67,7 +68,7 @@ pub(crate) async fn create(
     check_infrastructure(d, ctx, &cluster, &t).await?;
     fields::check_labels_size("labels", &cluster.labels)?;
     coe.check_labels(&cluster.labels, t.network_driver.as_deref(), &d.ranges)?;
-    node_range::check(d, ctx, &cluster).await?;
+    let range = node_range::check(d, ctx, &cluster).await?;
     if coe == Coe::Kubernetes {
         t.image_id = lookups::release(d, ctx, &cluster.labels, &t.image_id).await?;
     }
@@ -82,7 +83,7 @@ pub(crate) async fn create(
     let (image, _) = lookups::image(d, ctx, &t.image_id).await?;
     let made_of = flavour::check_image(coe, &image)?;
     flavour::check_cluster(made_of, new.master_count, networks.as_ref())?;
-    store(d, ctx, &cluster, &t, new, networks).await?;
+    store(d, ctx, (&cluster, range), (&t, new), networks).await?;
     Ok(cluster.uuid)
 }
 
@@ -199,9 +200,8 @@ fn groups(c: &Cluster, t: &Template, new: &NewCluster) -> [Group; 2] {
 async fn store(
     d: &ClustersDeps,
     ctx: &Ctx,
-    c: &Cluster,
-    t: &Template,
-    new: &NewCluster,
+    (c, range): (&Cluster, Option<Ipv4Net>),
+    (t, new): (&Template, &NewCluster),
     networks: Option<Networks>,
 ) -> Result<()> {
     let ca = Ca::generate(&c.name)?;
@@ -217,6 +217,9 @@ async fn store(
         .map(|networks| Kube::new(&d.sealer, &c.uuid, networks))
         .transpose()?;
     db::write!(d.db, |tx| {
+        if let Some(range) = range {
+            node_range::check_planned(tx, range).await?;
+        }
         db::mark_for(tx, KIND, &c.uuid, &c.project_id).await?;
         tx.write_receipt().await?;
         // The template may have been deleted after it was read.

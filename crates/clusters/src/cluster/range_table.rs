@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use db::{Db, values};
+use db::{Tx, values};
 use ipnet::Ipv4Net;
 use kernel::Result;
 
 use crate::status::{Action, Phase, Status};
 
 /// The ranges that clusters in creation have chosen for their nodes.
-pub(crate) async fn planned(db: &Db) -> Result<Vec<Ipv4Net>> {
+pub(crate) async fn planned(tx: &mut Tx) -> Result<Vec<Ipv4Net>> {
     let creating = Status::new(Action::Create, Phase::InProgress);
     let sql = "SELECT labels FROM magnum_cluster WHERE status = ? AND labels LIKE ?";
     let args = values![creating.as_stored(), "%fixed_subnet_cidr%"];
     let mut found = Vec::new();
-    for row in db.query(sql, args).await? {
+    for row in tx.query(sql, args).await? {
         let labels: BTreeMap<String, String> = serde_json::from_str(row.str("labels")?)?;
         let range = labels.get("fixed_subnet_cidr");
         found.extend(range.and_then(|range| range.trim().parse::<Ipv4Net>().ok()));

@@ -2,6 +2,8 @@
 other immediately. Values with NUL characters, which PostgreSQL cannot store, are
 refused."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from callers import SETTINGS, Callers
 from environment import Server
@@ -66,3 +68,23 @@ def test_nul_in_a_body_is_400_on_postgresql(pair):
                 "labels": {"a": "b\u0000"}}
     got = callers.ask("POST", "/container-infra/v1/clustertemplates", template)
     assert got.status == 400, got.raw[:300]
+
+
+def test_one_of_several_requests_at_the_same_time_gets_a_range(pair):
+    callers, other = pair
+    of = callers.template()
+    wanted = ["192.168.40.0/24", "192.168.40.0/25", "192.168.40.128/25"]
+
+    def take(at):
+        server = (callers.server, other)[at % 2]
+        body = {"name": f"taker{at}", "cluster_template_id": of, "node_count": 1,
+                "labels": {"fixed_subnet_cidr": wanted[at % 3]}}
+        return server.call("POST", "/container-infra/v1/clusters", body, cloud=None,
+                           headers={"X-Auth-Token": callers.tokens["member"]})
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(take, range(12)))
+    accepted = [a for a in answers if a.status == 202]
+    refused = [a for a in answers if a.status == 400 and "in use" in a.detail]
+    assert len(accepted) + len(refused) == 12, [(a.status, a.raw[:200]) for a in answers]
+    # The two halves do not overlap.
+    assert 1 <= len(accepted) <= 2
