@@ -99,19 +99,19 @@ class Agents:
         self.process.stdin.write("\n".join(json.dumps(s) for s in seeds).encode())
         self.process.stdin.close()
         os.set_blocking(self.process.stdout.fileno(), False)
-        self.said = ""
+        self.output = ""
 
     def read(self):
         if select.select([self.process.stdout], [], [], 0)[0]:
-            self.said += (self.process.stdout.read() or b"").decode()
+            self.output += (self.process.stdout.read() or b"").decode()
         expect(self.process.poll() is None, f"the agents ended with {self.process.returncode}")
-        return self.said
+        return self.output
 
     def up(self, count, seconds):
         def probe():
-            said = self.read()
-            expect("ended" not in said, said[:500])
-            return f"up {count}\n" in said
+            output = self.read()
+            expect("ended" not in output, output[:500])
+            return f"up {count}\n" in output
         wait_for(f"{count} sessions", seconds, probe, 0.1)
 
     def memory(self):

@@ -196,7 +196,7 @@ class Forward:
         limit.cancel()
         if "127.0.0.1:" not in line:
             self.process.kill()
-            raise Failed(f"port-forward said: {line}")
+            raise Failed(f"port-forward printed: {line}")
         self.port = int(line.split("127.0.0.1:")[1].split()[0])
 
     def __enter__(self):

@@ -63,8 +63,8 @@ class Engine:
 
 
 def found(*how):
-    said = subprocess.run(["pgrep", *how], stdout=subprocess.PIPE, text=True, check=False).stdout
-    return [int(pid) for pid in said.split()]
+    output = subprocess.run(["pgrep", *how], stdout=subprocess.PIPE, text=True, check=False).stdout
+    return [int(pid) for pid in output.split()]
 
 
 def processes(directory):

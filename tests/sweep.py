@@ -35,11 +35,11 @@ def held(state):
 
 def remove(installation):
     gone = []
-    for kind, (look, away) in KINDS.items():
-        said = subprocess.run([*look, "--filter", f"label={LABEL}={installation}"], capture_output=True, text=True, check=False)
-        found = said.stdout.split()
+    for kind, (look, remove_command) in KINDS.items():
+        listed = subprocess.run([*look, "--filter", f"label={LABEL}={installation}"], capture_output=True, text=True, check=False)
+        found = listed.stdout.split()
         if found:
-            subprocess.run([*away, *found], capture_output=True, check=False)
+            subprocess.run([*remove_command, *found], capture_output=True, check=False)
             gone += [f"{kind} {name}" for name in found]
     return gone
 

@@ -218,8 +218,8 @@ def test_another_project_does_not_see_it(client):
 
 def test_its_template_cannot_be_deleted(client):
     # The client prints the refusal, but its exit status is 0.
-    said = client.s.openstack(*TEMPLATE, "delete", "t1").text
-    expect("is referenced by one or multiple clusters" in said and "400" in said, said)
+    output = client.s.openstack(*TEMPLATE, "delete", "t1").text
+    expect("is referenced by one or multiple clusters" in output and "400" in output, output)
     client.s.openstack(*TEMPLATE, "show", "t1").ok()
 
 
@@ -246,8 +246,8 @@ def test_service_runs_on_each_node(client, report):
     client.service("hello", 8081, 3)
     addresses = client.addresses()
     for address in addresses:
-        said = wait_for(f"http://{address}:8081", 30, lambda a=address: run(["curl", "-sS", "-m", "3", f"http://{a}:8081/"]).ok().out, 0.2)
-        expect(said.strip(), "an empty page")
+        page = wait_for(f"http://{address}:8081", 30, lambda a=address: run(["curl", "-sS", "-m", "3", f"http://{a}:8081/"]).ok().out, 0.2)
+        expect(page.strip(), "an empty page")
     report(f"{len(addresses)} nodes answer")
 
 
@@ -261,8 +261,8 @@ def test_ca_show_and_sign(client):
     for path, text in ((cert, signed), (ca_file, ca)):
         with open(path, "w") as f:
             f.write(text)
-    said = run(["openssl", "verify", "-CAfile", ca_file, cert]).ok().out
-    expect("OK" in said, said)
+    output = run(["openssl", "verify", "-CAfile", ca_file, cert]).ok().out
+    expect("OK" in output, output)
     with open(csr, "w") as f:
         f.write("no request at all\n")
     client.s.openstack("coe", "ca", "sign", "c1", csr).refused("400")

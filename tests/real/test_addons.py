@@ -38,9 +38,9 @@ class Cluster:
 
     def query(self, text):
         path = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query?query="
-        said = self.kubectl("get", "--raw", path + urllib.parse.quote(text)).json()
-        expect(said["status"] == "success", str(said))
-        return said["data"]["result"]
+        answer = self.kubectl("get", "--raw", path + urllib.parse.quote(text)).json()
+        expect(answer["status"] == "success", str(answer))
+        return answer["data"]["result"]
 
 
 @pytest.fixture(scope="module")
@@ -143,15 +143,15 @@ def test_ingress_answers(cluster, report):
     addresses = cluster.s.magnum("GET", f"/clusters/{NAME}").body["node_addresses"]
 
     def answers(address):
-        said = run(["curl", "-sS", "-m", "5", "-H", "Host: web.example", f"http://{address}/"]).ok().out.strip()
-        if said.startswith("web-"):
-            return said
-        raise Failed(said)
+        answer = run(["curl", "-sS", "-m", "5", "-H", "Host: web.example", f"http://{address}/"]).ok().out.strip()
+        if answer.startswith("web-"):
+            return answer
+        raise Failed(answer)
 
-    said = [wait_for(f"the ingress at {a}", 60, lambda a=a: answers(a), 0.3) for a in addresses]
+    pods = [wait_for(f"the ingress at {a}", 60, lambda a=a: answers(a), 0.3) for a in addresses]
     other = run(["curl", "-sS", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", f"http://{addresses[0]}/"]).ok().out
     expect(other == "404", f"another host gets {other}")
-    report(f"on {len(said)} workers")
+    report(f"on {len(pods)} workers")
 
 
 def test_broken_addon_is_reported_and_repaired(cluster, report):

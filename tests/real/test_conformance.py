@@ -60,8 +60,8 @@ class Reader:
         head = VERDICT.match(block[0].strip()) if block else None
         if not head or len(block) < 2:
             return
-        said = NODE.sub("", block[1]).strip()
-        name = max((n for n in self.known if said.startswith(n)), key=len, default=None)
+        title = NODE.sub("", block[1]).strip()
+        name = max((n for n in self.known if title.startswith(n)), key=len, default=None)
         if not name:
             return
         state = (head.group(1) or "passed").lower()

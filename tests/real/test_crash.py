@@ -100,9 +100,9 @@ class Crashes:
     def swarm_nodes(self):
         """Whether each node of a swarm is Ready, by name, as its manager reports it."""
         manager = next(c for name, c in kube.containers(self.s).items() if "-master-" in name)
-        said = run(["docker", "exec", manager, "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}}"]).ok()
+        result = run(["docker", "exec", manager, "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}}"]).ok()
         # A node that has just joined has no name yet.
-        rows = (line.rpartition(" ") for line in said.out.splitlines())
+        rows = (line.rpartition(" ") for line in result.out.splitlines())
         return {name: status == "Ready" for name, _, status in rows}
 
     def nothing_left(self):
@@ -140,19 +140,19 @@ class Crashes:
                 for n in got.body.get("nodes") or [] for s in n.get("steps") or []]
         return f"{got.body.get('status')} {max(last)[1] if last else 'no step yet'}"
 
-    def die(self, victim, away):
-        """Kills the victim and starts it again; an engine stays down for `away` seconds."""
+    def restart(self, victim, downtime):
+        """Kills the victim and starts it again; an engine stays down for `downtime` seconds."""
         if "server" in victim:
             self.s.kill9()
         if "engine" in victim:
             self.engine.kill_all() if "containers" in victim else self.engine.die()
             # This pause is random, too.
-            time.sleep(away)
+            time.sleep(downtime)
             self.engine.start()
         if "server" in victim:
             self.s.start(60)
 
-    def crash(self, operation, fraction, victim, away):
+    def crash(self, operation, fraction, victim, downtime):
         if operation != "create":
             self.create()
             self.s.until(self.uuid, "CREATE_COMPLETE", 180)
@@ -164,7 +164,7 @@ class Crashes:
             time.sleep(max(0.0, begun + moment - 0.02 - time.monotonic()))
         hit = self.step()
         at = (time.monotonic() - begun) * 1000
-        self.die(victim, away)
+        self.restart(victim, downtime)
         status, reason = self.settled()
         final = {"create": "CREATE_COMPLETE", "delete": "GONE"}.get(operation, "UPDATE_COMPLETE")
         expect(status == final, f"{victim} killed at {at:.0f} ms ({hit}): {status} {reason}")
@@ -217,11 +217,11 @@ def test_each_operation_without_a_crash(crashes, report):
 
 def test_operation_is_completed_after_a_crash(crashes, number, option, report):
     draw = random.Random(f"{option('seed')} {number}")
-    fraction, away = draw.random(), draw.uniform(0, 5)
+    fraction, downtime = draw.random(), draw.uniform(0, 5)
     victim = draw.choice(VICTIMS) if crashes.engine else "server"
     report(f"kill -9 of the {victim} at {fraction * 100:.0f} % with seed {option('seed')}")
     try:
-        report(crashes.crash(OPERATIONS[number % 4], fraction, victim, away))
+        report(crashes.crash(OPERATIONS[number % 4], fraction, victim, downtime))
     except Exception:
         crashes.recover()
         raise

@@ -18,7 +18,7 @@ class Clusters:
 
     def __init__(self, server, engine):
         self.s, self.engine = server, engine
-        self.made, self.stood = {}, None
+        self.made, self.original = {}, None
 
     def containers(self):
         return sorted(run(["docker", "ps", "-aq", "--no-trunc"]).ok().out.split())
@@ -46,14 +46,14 @@ class Clusters:
         for coe in COES:
             self.healthy(coe, 120)
             took.append(f"{coe} {time.monotonic() - begun:.1f} s")
-        expect(self.containers() == self.stood, "other containers than before")
+        expect(self.containers() == self.original, "other containers than before")
         self.nodes()
-        return f"from its start on: {', '.join(took)}, asked inside {time.monotonic() - begun:.1f} s"
+        return f"from its start on: {', '.join(took)}, all nodes Ready {time.monotonic() - begun:.1f} s"
 
     def nodes(self):
         """Waits until all nodes are Ready, as the clusters themselves report it."""
         hosts = {}
-        for container in self.stood:
+        for container in self.original:
             hosts[run(["docker", "inspect", "-f", "{{.Config.Hostname}}", container]).ok().out.strip()] = container
         master = next(c for h, c in hosts.items() if h.startswith("kubernetes-") and "-master-" in h)
         manager = next(c for h, c in hosts.items() if h.startswith("swarm-") and "-master-" in h)
@@ -91,7 +91,7 @@ def test_swarm_and_kubernetes_cluster_are_healthy(clusters):
         clusters.s.until(uuid, "CREATE_COMPLETE", 150)
     for coe in COES:
         clusters.healthy(coe, 30)
-    clusters.stood = clusters.containers()
+    clusters.original = clusters.containers()
 
 
 @pytest.mark.parametrize("end", ["stop", "stop", "die", "kill_all"], ids=["stopped", "stopped-again", "killed", "killed-with-containers"])

@@ -105,8 +105,8 @@ def flavours(server):
 def test_foreign_images_are_registered(flavours):
     """The flavour is detected from the reference or given by a flag; other flavours are
     refused."""
-    said = flavours.register("mirrored", "registry.example.org/mirror/node:1", "--flavour", "k3s").ok()
-    expect("flavour k3s" in said.out, said.text)
+    result = flavours.register("mirrored", "registry.example.org/mirror/node:1", "--flavour", "k3s").ok()
+    expect("flavour k3s" in result.out, result.text)
     flavours.register("odd", ABSENT, "--flavour", "minikube").refused(
         "node_flavour: 'minikube'", "use own, kindest or k3s")
     got = flavours.s.call("POST", "/jeroboam/v1/images", {"name": "x", "reference": ABSENT, "node_flavour": "minikube"},

@@ -62,14 +62,14 @@ def guide_table():
     return block, {row[0]: row[1] for row in rows if len(row) == 3}
 
 
-def table(found, said, writing=False):
+def table(found, listed, writing=False):
     """The text of the table. A way that this machine does not support keeps the
     result that the guide lists for it. A way that the guide lists as not in the
     tested kernel keeps that, too, unless the table is written again."""
     lines = ["| what root in a node tries | result | because |", "|---|---|---|"]
     for key, text, because in WAYS:
-        kept = found[key] == "absent" or said.get(text) == UNKNOWN and not writing
-        state = said.get(text, UNKNOWN) if kept else found[key]
+        kept = found[key] == "absent" or listed.get(text) == UNKNOWN and not writing
+        state = listed.get(text, UNKNOWN) if kept else found[key]
         lines.append(f"| {text} | {state} | {because} |")
     return "\n".join(lines)
 
@@ -155,10 +155,10 @@ def test_member_of_the_project_is_root_in_the_nodes(clusters):
     certificates = clusters.s.directory("tls")
     clusters.s.cli("cluster", "config", "swarm", "--dir", certificates, cloud="jeroboam-demo").ok()
     address = clusters.s.magnum("GET", "/clusters/swarm").body["api_address"]
-    said = Docker(address.replace("https:", "tcp:"), certificates)(
+    output = Docker(address.replace("https:", "tcp:"), certificates)(
         "run", "--rm", "--network", "host", "--volume", "/:/node", "jeroboam/echo:1",
         "chroot", "/node", "sh", "-c", "id -u; cat /var/lib/jeroboam/seed.json").ok().out
-    expect(said.startswith("0\n") and "swarm" in said, said[:300])
+    expect(output.startswith("0\n") and "swarm" in output, output[:300])
 
 
 def test_ways_to_the_host_are_tried(clusters, report):
@@ -171,11 +171,11 @@ def test_ways_to_the_host_are_tried(clusters, report):
     try:
         for host, container in clusters.nodes():
             given = [w for k, v in {"MARK": mark, "ENGINE": engine, **disk}.items() for w in ("--env", f"{k}={v}")]
-            said = run(["docker", "exec", "-i", *given, container, "timeout", "-k", "2", "15", "perl", "-"],
+            output = run(["docker", "exec", "-i", *given, container, "timeout", "-k", "2", "15", "perl", "-"],
                        data=probe, timeout=20).ok().out
-            clusters.found[host] = dict(line.split("\t")[:2] for line in said.splitlines())
-            seen = {line.split("\t")[0]: line.split("\t")[2] for line in said.splitlines()}
-            expect(set(clusters.found[host]) == {w[0] for w in WAYS}, f"{host}: other ways were tried: {said}")
+            clusters.found[host] = dict(line.split("\t")[:2] for line in output.splitlines())
+            seen = {line.split("\t")[0]: line.split("\t")[2] for line in output.splitlines()}
+            expect(set(clusters.found[host]) == {w[0] for w in WAYS}, f"{host}: other ways were tried: {output}")
     finally:
         process.communicate(b"\n")
         if canary:
@@ -188,18 +188,18 @@ def test_ways_to_the_host_are_tried(clusters, report):
 
 def test_operator_guide_is_right(clusters, report):
     found = next(iter(clusters.found.values()))
-    block, said = guide_table()
+    block, listed = guide_table()
     if clusters.update:
         with open(GUIDE) as f:
             text = f.read()
         head, tail = text.split(BEGIN)[0], text.split(END)[1]
         with open(GUIDE, "w") as f:
-            f.write(f"{head}{BEGIN}\n\n{table(found, said, writing=True)}\n\n{END}{tail}")
+            f.write(f"{head}{BEGIN}\n\n{table(found, listed, writing=True)}\n\n{END}{tail}")
         report("written")
         return
-    wrong = [text for key, text, _ in WAYS if found[key] == "possible" and said.get(text) == "refused"]
+    wrong = [text for key, text, _ in WAYS if found[key] == "possible" and listed.get(text) == "refused"]
     expect(not wrong, f"the guide says that these are refused: {wrong}")
-    now = table(found, said)
+    now = table(found, listed)
     other = [line for line in now.splitlines() if line not in block.splitlines()]
     expect(block == now, f"the guide has another table; write it with --update-golden. Lines that it lacks: {other}")
     states = [found[key] for key, _, _ in WAYS]

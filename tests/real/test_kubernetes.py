@@ -37,8 +37,8 @@ class Cluster:
             for other, there in pods.items():
                 if pod["spec"]["nodeName"] == there["spec"]["nodeName"]:
                     continue
-                said = self.kubectl.get(name, there["status"]["podIP"])
-                expect(said == [other], f"{name} asked {other} and heard {said}")
+                answer = self.kubectl.get(name, there["status"]["podIP"])
+                expect(answer == [other], f"{name} called {other}, and {answer} answered")
                 count += 1
         expect(count, f"all pods are on one node: {list(pods)}")
         return f"{count} ways"
@@ -55,19 +55,19 @@ class Cluster:
         pod = next(iter(self.pods()))
         address = self.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}").ok().out
         for name in ("web", "web.default", "web.default.svc", "web.default.svc.cluster.local"):
-            said = self.kubectl.get(pod, name)
-            expect(said and said[0] in self.pods(), f"{name} says {said}")
+            answer = self.kubectl.get(pod, name)
+            expect(answer and answer[0] in self.pods(), f"{name} answers {answer}")
         for name, want in (("web.default.svc.cluster.local", address), ("kubernetes.default.svc.cluster.local", "10.")):
-            said = self.kubectl("exec", pod, "--", "nslookup", name).ok().out
-            expect(f"Address: {want}" in said or f"Address 1: {want}" in said, said)
+            output = self.kubectl("exec", pod, "--", "nslookup", name).ok().out
+            expect(f"Address: {want}" in output or f"Address 1: {want}" in output, output)
         self.kubectl("exec", pod, "--", "nslookup", "nobody.default.svc.cluster.local").refused("NXDOMAIN")
 
     def node_port(self):
         port = self.port()
         shown = self.shown()
         for address in shown["node_addresses"] + shown["master_addresses"]:
-            said = run(["curl", "-sS", "-m", "5", f"http://{address}:{port}/"]).ok().out.strip()
-            expect(said in self.pods(), f"{address}:{port} says {said}")
+            answer = run(["curl", "-sS", "-m", "5", f"http://{address}:{port}/"]).ok().out.strip()
+            expect(answer in self.pods(), f"{address}:{port} answers {answer}")
         return f"on {len(shown['node_addresses']) + 1} nodes"
 
     def port(self):
@@ -150,8 +150,8 @@ def test_show_has_addresses_version_and_health(cluster, report):
 
 def test_no_access_without_a_certificate(cluster):
     url = f"{cluster.shown()['api_address']}/api/v1/namespaces/default/secrets"
-    said = run(["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", url]).ok().out
-    expect(said in ("401", "403"), f"without a certificate: {said}")
+    answer = run(["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", url]).ok().out
+    expect(answer in ("401", "403"), f"without a certificate: {answer}")
 
 
 def test_deployment_runs_on_both_workers(cluster):
@@ -184,15 +184,15 @@ def test_logs_exec_and_port_forward(cluster):
             "command": ["sh", "-c", "echo a word for the log; exec sleep 1000"]}]}}
     cluster.kubectl.apply(talker)
     cluster.kubectl("wait", "--for=condition=Ready", "pod/talker", "--timeout=30s", timeout=40).ok()
-    said = wait_for("its log", 10, lambda: cluster.kubectl("logs", "talker").ok().out)
-    expect(said == "a word for the log\n", f"logs: {said}")
-    said = cluster.kubectl("exec", "-i", "talker", "--", "tr", "a-z", "A-Z", data="through and back").ok().out
-    expect(said == "THROUGH AND BACK", f"exec: {said}")
+    output = wait_for("its log", 10, lambda: cluster.kubectl("logs", "talker").ok().out)
+    expect(output == "a word for the log\n", f"logs: {output}")
+    output = cluster.kubectl("exec", "-i", "talker", "--", "tr", "a-z", "A-Z", data="through and back").ok().out
+    expect(output == "THROUGH AND BACK", f"exec: {output}")
     ended = cluster.kubectl("exec", "talker", "--", "sh", "-c", "exit 7").code
     expect(ended == 7, f"exec ended with {ended}")
     with kube.Forward(cluster.kubectl, "deployment/web", 80) as forward:
-        said = run(["curl", "-sS", "-m", "5", f"http://127.0.0.1:{forward.port}/"]).ok().out.strip()
-        expect(said in cluster.pods(), f"port-forward: {said}")
+        answer = run(["curl", "-sS", "-m", "5", f"http://127.0.0.1:{forward.port}/"]).ok().out.strip()
+        expect(answer in cluster.pods(), f"port-forward: {answer}")
     cluster.kubectl("delete", "pod", "talker", "--wait=true").ok()
 
 
@@ -200,26 +200,26 @@ def test_resizes_under_a_disruption_budget(cluster, report):
     cluster.kubectl.apply(kube.budget("web", LEAST))
     master = f"{cluster.shown()['master_addresses'][0]}:{cluster.port()}"
     with kube.AvailabilityProbe(cluster.kubectl, "web", master) as watched:
-        said = [cluster.resize(4), cluster.resize(1)]
+        summaries = [cluster.resize(4), cluster.resize(1)]
         cluster.pods()
-    report("; ".join([*said, watched.kept(LEAST)]))
+    report("; ".join([*summaries, watched.kept(LEAST)]))
 
 
 def test_nodes_to_remove_are_removed(cluster, report):
     """First the oldest worker is named by the id of its server, which is what Magnum's
     client expects, and then another one by its name."""
-    said = [cluster.resize(3)]
+    summaries = [cluster.resize(3)]
     before = kube.containers(cluster.s)
     workers = sorted(n for n in before if "master" not in n)
     server = before[workers[0]].removeprefix("jb-srv-")
-    said.append(cluster.resize(2, "--nodes-to-remove", server))
+    summaries.append(cluster.resize(2, "--nodes-to-remove", server))
     expect(workers[0] not in kube.containers(cluster.s), f"{workers[0]} is still there")
-    said.append(cluster.resize(1, "--nodes-to-remove", workers[1]))
+    summaries.append(cluster.resize(1, "--nodes-to-remove", workers[1]))
     left = [n for n in kube.containers(cluster.s) if "master" not in n]
     expect(left == [workers[2]], f"{left} stayed, not {workers[2]}")
-    said.append(cluster.resize(2))
+    summaries.append(cluster.resize(2))
     cluster.pods()
-    report("; ".join(said))
+    report("; ".join(summaries))
 
 
 def test_budget_that_forbids_everything_stops_a_resize(cluster, report):
@@ -259,9 +259,9 @@ def test_dead_worker_is_removed(cluster, report):
     worker, container = sorted((n, c) for n, c in kube.containers(cluster.s).items() if "master" not in n)[0]
     run(["docker", "kill", container]).ok()
     wait_for("the server to know", 10, lambda: cluster.shown()["health_status"] == "UNHEALTHY")
-    said = cluster.resize(1, "--nodes-to-remove", worker, seconds=30)
+    summary = cluster.resize(1, "--nodes-to-remove", worker, seconds=30)
     cluster.pods()
-    report(f"{said}; {cluster.resize(2)}")
+    report(f"{summary}; {cluster.resize(2)}")
 
 
 def test_killed_worker_is_reported_within_2_seconds(cluster, report):

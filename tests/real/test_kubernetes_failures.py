@@ -15,7 +15,7 @@ pytestmark = pytest.mark.engine
 DEADLINE = 90
 # The script has an effect only on nodes whose host name contains `where`, so the other
 # nodes of the cluster are healthy.
-ONLY = '#!/bin/sh\ncase "$(hostname)" in\n*{where}*) {what} ;;\nesac\n{then}\n'
+SCRIPT = '#!/bin/sh\ncase "$(hostname)" in\n*{where}*) {what} ;;\nesac\n{then}\n'
 CAUSES = [
     # Suffix of the image, program that is replaced, part of the host names of the affected
     # nodes, command that fails, and command that runs the original program.
@@ -35,7 +35,7 @@ def derive(base, name, path, where, what, then):
     """Creates an image from `base` in which a script replaces a program and then runs
     it. It is committed from a container, so no image builder is needed."""
     container = f"jeroboam-derive-{name}-{os.getpid()}"
-    script = ONLY.format(where=where, what=what, then=then)
+    script = SCRIPT.format(where=where, what=what, then=then)
     inner = os.path.basename(path)
     move = (f"set -e; mkdir -p /usr/local/libexec; cp -a $(readlink -f {path}) /usr/local/libexec/{inner}; rm {path}; "
             f"cat > {path}; chmod 755 {path}")
@@ -98,11 +98,11 @@ def test_flavors_below_what_a_node_needs_are_refused(server):
             "keypair_id": "default", "flavor_id": "cramped", "master_flavor_id": "m1.small"}
     got = server.magnum("POST", "/clustertemplates", body)
     expect(got.status == 201, f"template: {got.status} {got.detail}")
-    for flavors, said in [({}, "Flavor cramped has 128 MiB of memory; a worker needs at least 256 MiB."),
+    for flavors, refusal in [({}, "Flavor cramped has 128 MiB of memory; a worker needs at least 256 MiB."),
                           ({"flavor_id": "least", "master_flavor_id": "cramped"},
                            "Flavor cramped has 128 MiB of memory; a master needs at least 1024 MiB.")]:
         got = server.magnum("POST", "/clusters", dict(flavors, name="cramped", cluster_template_id="cramped"))
-        expect(got.status == 400 and got.detail == said, f"{got.status} {got.detail}")
+        expect(got.status == 400 and got.detail == refusal, f"{got.status} {got.detail}")
 
 
 @pytest.mark.parametrize("name, words, image, flavor, node", [
@@ -140,7 +140,7 @@ def test_reason_names_node_cause_and_remedy(server, name, words, image, flavor, 
         expect(group in shown["faults"], f"faults are of {list(shown['faults'])}, not {group}")
         expect("CREATE_FAILED" in texts["jeroboam cluster show"], "the command shows another status")
         others = [o for o in ("master-0", "node-0", "node-1") if o != node and f"-{o}" in reason]
-        expect(not others, f"the reason speaks of {others}, too: {reason}")
+        expect(not others, f"the reason names {others}, too: {reason}")
     finally:
         delete(server, name, report)
     report(f"after {took:.1f} s")

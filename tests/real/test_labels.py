@@ -75,17 +75,17 @@ def test_labels_are_honoured(labels):
         expect(n["status"]["capacity"]["pods"] == "17", f"{n['status']['capacity']}")
     expect(labels.s.magnum("GET", f"/clusters/{NAME}").body["coe_version"] == labels.release, "coe_version is another")
     master = next(c for h, c in kube.containers(labels.s).items() if h.endswith("-master-0"))
-    said = run(["docker", "exec", master, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'"]).ok().out.split()
+    arguments = run(["docker", "exec", master, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'"]).ok().out.split()
     for flag in ("--event-ttl=7m", "--node-monitor-grace-period=31s", "--max-pods=17"):
-        expect(flag in said, f"{flag} is not given: {said}")
-    enabled = next(w for w in said if w.startswith("--enable-admission-plugins="))
+        expect(flag in arguments, f"{flag} is not given: {arguments}")
+    enabled = next(w for w in arguments if w.startswith("--enable-admission-plugins="))
     expect("DenyServiceExternalIPs" in enabled and "PodSecurityPolicy" not in enabled, enabled)
     shown = labels.s.cli("cluster", "show", NAME, cloud="jeroboam-demo").ok().out
     expect("PodSecurityPolicy" in shown, f"omitted plug-ins are not reported: {shown}")
     service = kube.service("outside", "ClusterIP")
     service["spec"]["externalIPs"] = ["192.0.2.1"]
-    said = labels.kubectl("apply", "-f", "-", data=json.dumps(service))
-    said.refused("external IPs")
+    result = labels.kubectl("apply", "-f", "-", data=json.dumps(service))
+    result.refused("external IPs")
 
 
 def test_delete_leaves_nothing(labels):

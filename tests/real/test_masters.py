@@ -31,7 +31,7 @@ class Traffic:
         self.over = threading.Event()
         self.answers = {"GET": [time.monotonic()], "PATCH": [time.monotonic()]}
         self.failed = []
-        self.threads = [threading.Thread(target=self.go, args=(m,), daemon=True) for m in self.answers]
+        self.threads = [threading.Thread(target=self.send_requests, args=(m,), daemon=True) for m in self.answers]
 
     def __enter__(self):
         for t in self.threads:
@@ -43,7 +43,7 @@ class Traffic:
         for t in self.threads:
             t.join(10)
 
-    def go(self, method):
+    def send_requests(self, method):
         count = 0
         while not self.over.is_set():
             count += 1
@@ -67,14 +67,14 @@ class Traffic:
     def longest(self, limit=GAP):
         """Expects that no gap between two answers, and not the time since the last one,
         was longer than the limit. Returns a summary."""
-        said = []
+        gaps = []
         for method, at in self.answers.items():
             at = list(at) + [time.monotonic()]
             gap = max(b - a for a, b in zip(at, at[1:]))
             expect(gap < limit, f"{method}: {gap:.1f} s without an answer; {self.failed[-3:]}")
-            said.append(f"{method} {gap:.1f} s")
+            gaps.append(f"{method} {gap:.1f} s")
         total = sum(map(len, self.answers.values())) + len(self.failed)
-        return f"longest gap {', '.join(said)}, {len(self.failed)} of {total} failed"
+        return f"longest gap {', '.join(gaps)}, {len(self.failed)} of {total} failed"
 
 
 class Masters:
@@ -102,29 +102,29 @@ class Masters:
         """The answer of etcd on this master, or None if it does not answer."""
         ask = ["curl", "-sS", "-m", "3", "--cacert", f"{PKI}/etcd-ca.crt", "--cert", f"{PKI}/etcd-client.crt",
                "--key", f"{PKI}/etcd-client.key", f"https://127.0.0.1:2379{path}"]
-        said = run(["docker", "exec", self.container(end)[1], *ask, *(["-d", body] if body else [])], timeout=10)
+        result = run(["docker", "exec", self.container(end)[1], *ask, *(["-d", body] if body else [])], timeout=10)
         try:
-            return json.loads(said.out) if said.code == 0 else None
+            return json.loads(result.out) if result.code == 0 else None
         except ValueError:
             return None
 
     def list_members(self, end):
-        said = self.etcd(end, "/v3/cluster/member/list", "{}")
-        expect(said and "members" in said, f"{end}: members: {said}")
-        return {m["name"]: m["ID"] for m in said["members"]}
+        answer = self.etcd(end, "/v3/cluster/member/list", "{}")
+        expect(answer and "members" in answer, f"{end}: members: {answer}")
+        return {m["name"]: m["ID"] for m in answer["members"]}
 
     def leader(self):
         for i in range(MASTERS):
-            said = self.etcd(f"-master-{i}", "/v3/maintenance/status", "{}")
-            if said and said.get("leader") == said["header"]["member_id"]:
+            answer = self.etcd(f"-master-{i}", "/v3/maintenance/status", "{}")
+            if answer and answer.get("leader") == answer["header"]["member_id"]:
                 return f"-master-{i}"
         return None
 
     def quorum(self, without=()):
         for i in range(MASTERS):
             if f"-master-{i}" not in without:
-                said = self.etcd(f"-master-{i}", "/health")
-                expect(said and said["health"] == "true", f"etcd of master-{i}: {said}")
+                answer = self.etcd(f"-master-{i}", "/health")
+                expect(answer and answer["health"] == "true", f"etcd of master-{i}: {answer}")
 
     def holders(self):
         """The masters that hold the leases of controller manager and scheduler."""
@@ -139,8 +139,8 @@ class Masters:
 
         def probe():
             shown = self.shown()
-            said = str((shown["health_status_reason"] or {}).get(key, ""))
-            if shown["health_status"] == "UNHEALTHY" and word in said:
+            reason = str((shown["health_status_reason"] or {}).get(key, ""))
+            if shown["health_status"] == "UNHEALTHY" and word in reason:
                 return True
             raise Failed(f"{shown['health_status']}: {shown['health_status_reason']}")
 
@@ -160,7 +160,7 @@ class Masters:
             killed = time.monotonic()
             reported_after = self.wait_for_report(f"{host}.Ready", "False", since=killed)
             self.wait_for_report(f"{host}.Server", "SHUTOFF" if how == "kill" else "PAUSED", 1)
-            expect(self.shown()["health_status_reason"]["api"] == "ok", "the API is said to be away")
+            expect(self.shown()["health_status_reason"]["api"] == "ok", "the API is reported as unreachable")
             run([self.kubectl.bin, "get", "nodes", "--request-timeout=5s"], env=self.kubectl.env, timeout=10).ok()
             answered_after = time.monotonic() - killed
             expect(answered_after < GAP + REPORT_LIMIT, f"kubectl got its answer {answered_after:.1f} s after the kill")
@@ -173,7 +173,7 @@ class Masters:
             begun = time.monotonic()
             kube.healthy(self.s, NAME, 60)
             healed = time.monotonic() - begun
-            # HEALTHY must be true: etcd and the API server of this master work again.
+            # HEALTHY must mean that etcd and the API server of this master work again.
             self.quorum()
             self.own_api(end)
             up = traffic.longest()
@@ -183,8 +183,8 @@ class Masters:
         return f"{' and '.join(was) or 'a follower'}; reported after {reported_after:.1f} s, {down}; healthy {healed:.1f} s after its start, {up}"
 
     def own_api(self, end):
-        said = run(["docker", "exec", self.container(end)[1], "curl", "-sk", "https://127.0.0.1:6443/readyz"]).out
-        expect(said == "ok", f"readyz of {end}: {said}")
+        answer = run(["docker", "exec", self.container(end)[1], "curl", "-sk", "https://127.0.0.1:6443/readyz"]).out
+        expect(answer == "ok", f"readyz of {end}: {answer}")
 
     # --- deletions ---------------------------------------------------------------
 
@@ -198,7 +198,8 @@ class Masters:
         volumes = [v for _, c in found for v in self.volumes(c)]
         expect(len(volumes) >= len(ends), f"volumes: {volumes}")
         run(["docker", "rm", "-fv", *[c for _, c in found]]).ok()
-        # Members with names; the new member may have one by now.
+        # `docker rm -v` keeps volumes with names. This command may fail, because the new
+        # member may use one of them already.
         run(["docker", "volume", "rm", "-f", *volumes])
         return [h for h, _ in found]
 
@@ -233,14 +234,14 @@ class Masters:
         expect(set(now) == set(self.members) and changed == {h for h in hosts if "-master-" in h},
                f"members: {now}, were {self.members}")
         for i in range(MASTERS):
-            said = self.etcd(f"-master-{i}", "/v3/cluster/member/list", "{}")
-            expect(not any(m.get("isLearner") for m in said["members"]), f"without a vote: {said}")
+            answer = self.etcd(f"-master-{i}", "/v3/cluster/member/list", "{}")
+            expect(not any(m.get("isLearner") for m in answer["members"]), f"without a vote: {answer}")
         self.members = now
         self.quorum()
         kept = self.kubectl("get", "configmap", "traffic", "-o", "jsonpath={.data.before}").ok().out
         expect(kept == "kept", f"the data: {kept}")
         expect(self.s.leaks() == [], f"leaks: {self.s.leaks()}")
-        return f"whole again after {took:.1f} s, {down}"
+        return f"works again after {took:.1f} s, {down}"
 
     def ranges(self):
         return {n["metadata"]["name"]: n["spec"].get("podCIDR") for n in self.kubectl.items("nodes")}
@@ -291,8 +292,8 @@ def test_api_address_is_that_of_the_balancer(cluster, report):
         expect(connection.getresponse().read() == b"ok", f"{address} is not ready")
         connection.close()
     for name, want in (("kubelet", host), ("kube-proxy", host)):
-        said = run(["docker", "exec", cluster.container("-node-0")[1], "cat", f"/etc/kubernetes/{name}.conf"]).ok().out
-        expect(f"https://{want}:6443" in said, f"{name} of the worker: {said}")
+        config = run(["docker", "exec", cluster.container("-node-0")[1], "cat", f"/etc/kubernetes/{name}.conf"]).ok().out
+        expect(f"https://{want}:6443" in config, f"{name} of the worker: {config}")
     report(f"balancer {host}")
 
 
@@ -317,9 +318,9 @@ def test_master_is_killed_and_rejoins(cluster, number, report):
 
 def test_leader_of_etcd_is_killed_and_rejoins(cluster, report):
     end = wait_for("etcd's leader", 10, cluster.leader)
-    said = cluster.kill(end, "kill")
-    expect("etcd's leader" in said, said)
-    report(said)
+    summary = cluster.kill(end, "kill")
+    expect("etcd's leader" in summary, summary)
+    report(summary)
 
 
 def test_master_hangs_and_continues(cluster, report):
@@ -359,7 +360,7 @@ def test_all_nodes_are_killed_and_restarted(cluster, report):
     expect(cluster.list_members("-master-0") == cluster.members, "other members than before")
     kept = cluster.kubectl("get", "configmap", "traffic", "-o", "jsonpath={.data.before}").ok().out
     expect(kept == "kept", f"the data: {kept}")
-    report(f"whole again after {took:.1f} s")
+    report(f"works again after {took:.1f} s")
 
 
 def test_masters_stay_three_in_resizes(cluster):
@@ -380,10 +381,10 @@ def test_masters_stay_three_in_resizes(cluster):
 def test_leader_of_etcd_is_deleted_with_its_volume_and_replaced(cluster, report):
     """The other masters elect a new leader, and the deleted one is rebuilt."""
     end = wait_for("etcd's leader", 10, cluster.leader)
-    said = cluster.replaced(end)
+    summary = cluster.replaced(end)
     # With another master killed, the quorum depends on the new member.
     others = next(f"-master-{i}" for i in range(MASTERS) if f"-master-{i}" != end)
-    report(f"{end.lstrip('-')}: {said}; then {others.lstrip('-')} is killed: {cluster.kill(others, 'kill')}")
+    report(f"{end.lstrip('-')}: {summary}; then {others.lstrip('-')} is killed: {cluster.kill(others, 'kill')}")
 
 
 def test_worker_and_balancer_are_deleted_and_replaced(cluster, report):

@@ -83,9 +83,9 @@ def home():
 
 
 def test_up_ends_with_a_cluster_that_runs_a_service(home):
-    said = home.x("up", *FLAGS, timeout=900).ok()
+    result = home.x("up", *FLAGS, timeout=900).ok()
     for word in ("Ready", "Running", "./x down", "cluster engine: "):
-        expect(word in said.out, f"'{word}' is not in:\n{said.out}")
+        expect(word in result.out, f"'{word}' is not in:\n{result.out}")
 
 
 def test_up_again_finds_it(home):

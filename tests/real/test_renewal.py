@@ -26,7 +26,7 @@ class Renewal:
         self.s = server
         self.dirs = {name: server.directory(name) for name in (KUBE, SWARM)}
         self.kubectl = kube.Kubectl(self.dirs[KUBE])
-        self.begun = self.first = self.stood = self.follower = None
+        self.begun = self.first = self.start_times = self.follower = None
         self.stopped = 0.0
 
     def container(self, cluster, end):
@@ -39,10 +39,10 @@ class Renewal:
     def seen(self, container, port):
         """The start date of the certificate that a port of a node serves, as curl prints
         it."""
-        said = run(["docker", "exec", container, "curl", "-skv", "-m", "5", "-o", "/dev/null",
+        output = run(["docker", "exec", container, "curl", "-skv", "-m", "5", "-o", "/dev/null",
                     f"https://127.0.0.1:{port}"], timeout=15).text
-        dates = [line.split("date:")[1].strip() for line in said.splitlines() if "start date:" in line]
-        expect(dates, f"{container}:{port}: {said}")
+        dates = [line.split("date:")[1].strip() for line in output.splitlines() if "start date:" in line]
+        expect(dates, f"{container}:{port}: {output}")
         return dates[0]
 
     def certificates(self):
@@ -51,7 +51,7 @@ class Renewal:
             ("apiserver", master, 6443), ("etcd", master, 2379), ("etcd's peers", master, 2380),
             ("the master's kubelet", master, 10250), ("the worker's kubelet", worker, 10250)]}
         host = self.shown(SWARM)["api_address"].split("//")[1].split(":")[0]
-        found["the swarm's door"] = ssl.get_server_certificate((host, 2376), timeout=5)
+        found["the swarm's Docker API"] = ssl.get_server_certificate((host, 2376), timeout=5)
         return found
 
     def shown(self, name):
@@ -93,7 +93,7 @@ def test_two_clusters_whose_certificates_last_90_seconds(clusters):
     for name in (KUBE, SWARM):
         clusters.s.until(name, "CREATE_COMPLETE", 120)
     clusters.begun = time.monotonic()
-    clusters.first, clusters.stood = clusters.certificates(), clusters.started()
+    clusters.first, clusters.start_times = clusters.certificates(), clusters.started()
     for name, directory in clusters.dirs.items():
         clusters.s.openstack("coe", "cluster", "config", name, "--dir", directory, *(["--output-certs"] if name == SWARM else [])).ok()
     clusters.kubectl.apply(kube.deployment("echo", 2), kube.service("echo", "ClusterIP"))
@@ -119,7 +119,7 @@ def test_worker_is_stopped(clusters):
     container = clusters.container(KUBE, "-node-1")
     run(["docker", "stop", "-t", "15", container]).ok()
     clusters.stopped = time.monotonic()
-    clusters.stood = [line for line in clusters.stood if container not in line]
+    clusters.start_times = [line for line in clusters.start_times if container not in line]
 
 
 def test_every_serving_certificate_is_replaced(clusters, report):
@@ -131,7 +131,7 @@ def test_every_serving_certificate_is_replaced(clusters, report):
         return now
 
     wait_for("every certificate was replaced", LIFE, probe, 1)
-    report(f"{len(clusters.first)} certificates, {time.monotonic() - clusters.begun:.0f} s after the clusters stood")
+    report(f"{len(clusters.first)} certificates, {time.monotonic() - clusters.begun:.0f} s after the clusters were complete")
 
 
 def test_clusters_work_after_two_minutes(clusters):
@@ -155,21 +155,21 @@ def test_clusters_work_after_two_minutes(clusters):
 def test_nothing_that_serves_was_restarted(clusters):
     container = clusters.container(KUBE, "-node-1")
     now = [line for line in clusters.started() if container not in line]
-    expect(now == clusters.stood, f"containers were started again:\n{clusters.stood}\n{now}")
+    expect(now == clusters.start_times, f"containers were started again:\n{clusters.start_times}\n{now}")
     again = {name: count for name, count in clusters.restarts().items() if count}
     expect(not again, f"containers of pods were started again: {again}")
     ended = clusters.follower.poll()
-    said = clusters.follower.stdout.read() if ended is not None else ""
-    expect(ended is None, f"an open connection to the swarm's door ended with {ended}: {said}")
-    said = run(["docker", "exec", clusters.container(KUBE, "-master-0"), "cat", "/var/log/jeroboam/events.log"]).ok().out
-    events = [json.loads(line) for line in said.splitlines()]
+    output = clusters.follower.stdout.read() if ended is not None else ""
+    expect(ended is None, f"an open connection to the swarm's Docker API ended with {ended}: {output}")
+    output = run(["docker", "exec", clusters.container(KUBE, "-master-0"), "cat", "/var/log/jeroboam/events.log"]).ok().out
+    events = [json.loads(line) for line in output.splitlines()]
     starts = [e["component"] for e in events if e["event"] == "start"]
     for name in ("etcd", "kube-apiserver", "containerd"):
-        expect(starts.count(name) == 1, f"{name} was started {starts.count(name)} times:\n{said}")
+        expect(starts.count(name) == 1, f"{name} was started {starts.count(name)} times:\n{output}")
 
 
 def test_worker_with_expired_certificates_rejoins(clusters, report):
-    wait_for("its certificates are over", LIFE + 10, lambda: time.monotonic() - clusters.stopped > LIFE, 1)
+    wait_for("its certificates have expired", LIFE + 10, lambda: time.monotonic() - clusters.stopped > LIFE, 1)
     container = clusters.container(KUBE, "-node-1")
     begun = time.monotonic()
     run(["docker", "start", container]).ok()

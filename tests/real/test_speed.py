@@ -22,8 +22,8 @@ FLOORS = {"swarm": "floor.sh", "kubernetes": "floor_kubernetes.py"}
 def by_hand(coe, workers):
     """Runs the script. Returns the milliseconds until all nodes are Ready and, for
     Kubernetes, until the cluster's DNS is ready, too."""
-    said = run([os.path.join(HERE, FLOORS[coe]), str(workers)], timeout=240).ok().out.split()
-    return [int(word) for word in said[-2:]] if coe == "kubernetes" else [int(said[-1])]
+    output = run([os.path.join(HERE, FLOORS[coe]), str(workers)], timeout=240).ok().out.split()
+    return [int(word) for word in output[-2:]] if coe == "kubernetes" else [int(output[-1])]
 
 
 def by_server(server, coe, workers):
@@ -83,9 +83,9 @@ def test_create_beside_a_script_by_hand(server, coe, workers, option, report):
 
     def middle(pick):
         return sorted(pick(r) for r in rows)[len(rows) // 2]
-    said = [f"{n}: by hand {middle(lambda r: r[0][i])} ms, server {middle(lambda r: r[1][i]):.0f} ms "
+    medians = [f"{n}: by hand {middle(lambda r: r[0][i])} ms, server {middle(lambda r: r[1][i]):.0f} ms "
             f"({middle(lambda r: r[1][i] - r[0][i]):+.0f})" for i, n in enumerate(names)]
-    report(f"medians: {'; '.join(said)}; delete {middle(lambda r: r[2]):.0f} ms")
+    report(f"medians: {'; '.join(medians)}; delete {middle(lambda r: r[2]):.0f} ms")
 
 
 def test_memory_and_start_after_the_load(server, report):

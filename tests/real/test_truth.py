@@ -77,8 +77,8 @@ def test_killed_worker_is_reported_and_recovers(truth, report):
     took = truth.health(truth.uuid, "UNHEALTHY", host, "False")
     expect(took <= LAG, f"reported after {took:.1f} s")
     reason = truth.show(truth.uuid)["health_status_reason"]
-    said = reason.get(f"{host}.Server", "")
-    expect("SHUTOFF" in said or "killed from outside" in said, json.dumps(reason))
+    reported = reason.get(f"{host}.Server", "")
+    expect("SHUTOFF" in reported or "killed from outside" in reported, json.dumps(reason))
     run(["docker", "start", container]).ok()
     back = truth.health(truth.uuid, "HEALTHY", host, "True")
     report(f"reported after {took:.2f} s, well again {back:.1f} s after its start")

@@ -56,7 +56,8 @@ class Client:
 
 
 def password_login(server, client, count):
-    """The cost of a login whose hash costs nothing: the stored one is replaced."""
+    """The cost of a login without that of its hash: the stored hash is replaced by one
+    that is cheap to verify."""
     with contextlib.closing(sqlite3.connect(os.path.join(server.state, "jeroboam.sqlite"))) as db, db:
         db.execute("UPDATE identity_user SET password_hash = ? WHERE name = 'admin'", [CHEAP_HASH])
     domain = {"id": "default"}

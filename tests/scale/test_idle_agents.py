@@ -85,7 +85,7 @@ def test_agents_are_idle(idle, seconds, option, report):
     wait_for("a quiet server", 60, lambda: server.watch(2)[1] < 40 + idle.queries, 0)
     cpu, queries = server.watch(seconds)
     memory, descriptors, seen = server.memory(), server.descriptors(), server.stats()["agents"]
-    expect("ended" not in idle.agents.read(), idle.agents.said[:500])
+    expect("ended" not in idle.agents.read(), idle.agents.output[:500])
     expect(seen["connections"] == count, f"{seen}")
     more = queries - idle.queries
     # Once a minute the server sends one statement for every 500 clusters.

@@ -253,7 +253,7 @@ def test_half_sent_requests_of_agents(server, option, report):
             expect(status == 401, f"a request from {source}: {status}")
         # The agent must keep its session during this time.
         time.sleep(1)
-        expect("ended" not in agents.read(), agents.said[:500])
+        expect("ended" not in agents.read(), agents.output[:500])
         streams = server.stats()["agents"]["streams"]
         expect(streams >= 1, f"{streams} streams")
         evicted = server.figure("agent_connections_evicted_total")

@@ -65,7 +65,7 @@ class Release(Simulated):
             return True
         except Exception as e:  # noqa: BLE001 (environment.Gone is raised for a server that ends)
             expect("schema" in str(e) and "newer release" in str(e), f"it ended without saying why: {e}")
-            self.said = next(line for line in str(e).splitlines() if "newer release" in line)
+            self.refusal = next(line for line in str(e).splitlines() if "newer release" in line)
             return False
 
     def resize(self, name, count):
@@ -173,7 +173,7 @@ class TestServers:
             mixed.newer.start()
         mixed.at_rest("UPDATE_COMPLETE", mixed.clusters // 2)
         mixed.counted(mixed.clusters // 2, mixed.nodes + 1)
-        report(getattr(mixed.newer, "said", "beside the older one"))
+        report(getattr(mixed.newer, "refusal", "beside the older one"))
 
     def test_older_one_is_started_beside_it(self, mixed, report):
         """Both servers accept requests and do the work. Clusters that one of them has

@@ -34,7 +34,8 @@ impl Clusters {
         api::native_service(&self.0)
     }
 
-    /// Routes for agents, for the TLS listener of nodes; `tasks` update views.
+    /// Routes for agents, for the TLS listener of nodes. The views of clusters are
+    /// updated in `tasks`.
     pub fn bootstrap(&self, tasks: &Tasks) -> Bootstrap {
         Bootstrap::new(self.0.clone(), tasks)
     }

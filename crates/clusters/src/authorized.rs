@@ -32,8 +32,9 @@ impl<T: Owned> Authorized<T> {
         Ok(Self(row))
     }
 
-    /// For rows that `is_shared` with all projects, where the real service does not
-    /// evaluate the rule; it is recorded as granted. Other rows are checked.
+    /// Like [`Authorized::check`], except for a row that is shared with all projects:
+    /// the real service does not evaluate the rule for it, so the rule is only
+    /// recorded as granted.
     pub(crate) fn check_unless_shared(
         enforcer: &dyn Enforcer,
         ctx: &Ctx,

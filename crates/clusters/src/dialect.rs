@@ -40,7 +40,7 @@ impl rest::Dialect for Magnum {
         generator.subschema_for::<ErrorBody<'_>>()
     }
 
-    /// No code, no detail.
+    /// Errors of routing have neither a code nor a detail.
     fn routing(&self, status: StatusCode, asked: &Asked<'_>) -> Response {
         let title = status.canonical_reason().unwrap_or_default();
         let fault = Fault::new(asked, "", status.as_u16(), title, "");

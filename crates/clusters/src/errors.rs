@@ -11,7 +11,7 @@ pub(crate) fn bad_request(field: &str, text: impl Into<String>) -> Error {
     Error::invalid(field, text)
 }
 
-/// Most characters of a value or a field name that an error repeats.
+/// Maximum number of characters of a value or field name that an error repeats.
 const SHOWN: usize = 1000;
 
 /// 400 with the text of Magnum's body validation. `value` is already formatted.

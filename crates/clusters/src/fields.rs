@@ -10,16 +10,16 @@ use serde_json::{Map, Value, json};
 use crate::errors::{bad_request, invalid_field};
 use crate::python::{python, python_type};
 
-/// Most labels of one object.
+/// Maximum number of labels of one object.
 const MAX_LABELS: usize = 256;
-/// Longest name of a label, in characters.
+/// Maximum length of the name of a label, characters.
 const MAX_LABEL_NAME: usize = 255;
-/// Longest value of a label, in bytes.
+/// Maximum length of the value of a label, bytes.
 const MAX_LABEL_VALUE: usize = 16 * 1024;
-/// All names and values of an object's labels together, in bytes: lists show
-/// the labels of each of up to 1,000 objects.
+/// Maximum length of all names and values of an object's labels together, bytes:
+/// lists show the labels of up to 1,000 objects.
 const MAX_LABELS_SIZE: usize = 64 * 1024;
-/// Most entries of a list, and the longest entry, in characters.
+/// Maximum number of entries of a list, and of characters of an entry.
 const MAX_ENTRIES: usize = 1000;
 const MAX_ENTRY: usize = 255;
 

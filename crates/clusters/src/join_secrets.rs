@@ -34,7 +34,7 @@ impl JoinSecrets {
     }
 }
 
-/// The published data in stored form.
+/// Unseals the stored join secrets of a cluster.
 pub(crate) fn open_join_secrets(
     d: &ClustersDeps,
     cluster: &ClusterId,

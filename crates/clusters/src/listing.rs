@@ -9,7 +9,7 @@ use crate::errors::{bad_request, invalid_field};
 
 /// Default and maximum page size.
 pub(crate) const MAX_LIMIT: u32 = 1000;
-/// Most bytes of the rows of one page, approximately.
+/// Approximate maximum size of the rows of one page, bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The bytes of a row apart from its long values.
 const ROW_BYTES: usize = 2 * 1024;

@@ -4,7 +4,7 @@ use ipnet::Ipv4Net;
 use network::is_private_range;
 
 /// The private ranges in which users choose the ranges of nodes, pods and
-/// services. Ranges of nodes are ranges of the hosts as well.
+/// services. The ranges of nodes are also networks of the hosts.
 #[derive(Debug, Clone, Default)]
 pub struct RangePools(Vec<Ipv4Net>);
 
@@ -20,9 +20,9 @@ impl RangePools {
         allowed && is_private_range(net)
     }
 
-    /// Whether the nodes of a cluster can have this range: it has addresses for the
-    /// largest cluster, but not for many, because all projects share the ranges;
-    /// and no host bits are set.
+    /// Whether the nodes of a cluster can have this range. It must not have more
+    /// addresses than the largest cluster needs, because all projects share the
+    /// private ranges, and it must not have host bits.
     pub(crate) fn allow_nodes(&self, net: &Ipv4Net) -> bool {
         (22..=28).contains(&net.prefix_len()) && net.addr() == net.network() && self.contain(net)
     }

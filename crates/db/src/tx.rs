@@ -92,10 +92,11 @@ impl Tx {
         self.query_opt(&format!("{sql} FOR UPDATE"), args).await
     }
 
-    /// Waits until no other transaction that has called this is open, on any
-    /// server, and lets the next one wait for the end of this one: for a check of
-    /// rows that others may be about to insert. Call it first, because a
-    /// transaction that holds other locks could deadlock.
+    /// Makes this transaction exclusive among all transactions that call this
+    /// function, on any server: waits until no other one is open, and delays the
+    /// next one until this one has ended. Needed to check rows that another
+    /// transaction may be about to insert. Call it first, because a transaction that
+    /// holds other locks could deadlock.
     ///
     /// # Errors
     /// Same errors as [`Tx::query`].

@@ -1,7 +1,7 @@
 //! Notifications about commits within the process, by watch channels. Those
 //! between servers are in `notify`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{mpsc, watch};
@@ -70,7 +70,8 @@ struct Inner {
 
 #[derive(Default)]
 struct Keys {
-    waiting: HashMap<Key, watch::Sender<u64>>,
+    // Sorted, so that a simulation wakes them in the same order again.
+    waiting: BTreeMap<Key, watch::Sender<u64>>,
     /// Above this number, keys without waiters are removed.
     limit: usize,
 }

@@ -21,7 +21,8 @@ const MAX_CONCURRENT_CHANGES: usize = 32;
 /// A program as an archive, with the source that it was created from.
 #[derive(Clone)]
 pub(crate) struct Archive {
-    pub(crate) of: (ProgramSpec, Option<SystemTime>),
+    /// The program, and when its file was modified.
+    pub(crate) source: (ProgramSpec, Option<SystemTime>),
     pub(crate) bytes: Bytes,
 }
 

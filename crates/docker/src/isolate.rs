@@ -1,5 +1,5 @@
-//! One firewall rule per network that keeps its traffic on this machine. The
-//! only place that runs a program, because the engine has no API for
+//! One firewall rule per network that keeps its traffic on this machine. The rule
+//! is set by running iptables, because the engine has no API for the chain
 //! `DOCKER-USER`.
 
 use kernel::{Error, Result};

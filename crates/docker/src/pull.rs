@@ -55,14 +55,14 @@ impl Engine {
 
     fn archive_of(&self, program: &ProgramSpec) -> Result<Bytes> {
         let changed = std::fs::metadata(&program.source).and_then(|m| m.modified());
-        let of = (program.clone(), changed.ok());
+        let source = (program.clone(), changed.ok());
         let mut kept = self.program.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(archive) = kept.as_ref().filter(|a| a.of == of) {
+        if let Some(archive) = kept.as_ref().filter(|a| a.source == source) {
             return Ok(archive.bytes.clone());
         }
         let bytes = Bytes::from(spec::program(program)?);
         *kept = Some(Archive {
-            of,
+            source,
             bytes: bytes.clone(),
         });
         Ok(bytes)

@@ -75,7 +75,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         ),
         mounts: Some(volumes.collect()),
         init: spec.foreign.init,
-        binds: shown(&spec.foreign.shown),
+        binds: read_only_binds(&spec.foreign.shown),
         restart_policy: spec.restart.then_some(RestartPolicy {
             // After it was killed, an engine stops surviving containers at its
             // next start, and treats this as a stop by the user with
@@ -98,9 +98,8 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     config
 }
 
-/// A directory of the host, mounted read-only at the same path in the
-/// container.
-fn shown(paths: &[String]) -> Option<Vec<String>> {
+/// Mounts directories of the host read-only at the same paths in the container.
+fn read_only_binds(paths: &[String]) -> Option<Vec<String>> {
     let bind = |path: &String| format!("{path}:{path}:ro");
     (!paths.is_empty()).then(|| paths.iter().map(bind).collect())
 }
@@ -132,8 +131,8 @@ const NODE_CAPABILITIES: &[&str] = &[
     "SYS_ADMIN",
     // The nested engine enters containers whose user is not root.
     "SYS_PTRACE",
-    // The kubelet opens `/dev/kmsg` and ends where `kernel.dmesg_restrict`
-    // forbids it.
+    // The kubelet opens `/dev/kmsg`, and exits if `kernel.dmesg_restrict` forbids
+    // that.
     "SYSLOG",
     // No node needs these two, but databases and secret stores request them.
     "IPC_LOCK",

@@ -168,7 +168,6 @@ impl Driver {
     async fn work(self: Arc<Self>, tasks: &Tasks) {
         let stopping = tasks.token();
         let mut due = self.db.wakes().subscribe_marked();
-        let mut ended = self.runs.ended.subscribe();
         let mut search = Search {
             marked: BTreeSet::new(),
             backlog: Backlog::default(),
@@ -180,7 +179,7 @@ impl Driver {
         };
         loop {
             due.mark_unchanged();
-            ended.mark_unchanged();
+            let mut seen = self.runs.ended.version();
             let news = self.db.wakes().marked();
             search.scan |= news.overflow;
             search.marked.extend(news.keys);
@@ -200,7 +199,7 @@ impl Driver {
                 () = stopping.cancelled() => return,
                 _ = due.changed() => {}
                 // A slot is free, or a run has set its next time.
-                _ = ended.changed() => {}
+                () = self.runs.ended.changed(&mut seen) => {}
                 () = tokio::time::sleep_until(wake) => {
                     search.scan |= Instant::now() >= search.next;
                 }

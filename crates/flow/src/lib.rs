@@ -4,6 +4,7 @@
 mod backlog;
 mod counts;
 mod driver;
+mod latest;
 mod renewal;
 mod runs;
 mod tasks;
@@ -11,4 +12,5 @@ mod tasks;
 pub use counts::{CounterValues, Counts};
 pub use db::{Lease, mark, mark_for, mark_now};
 pub use driver::{Driver, Next, Reconciler};
+pub use latest::Latest;
 pub use tasks::{Tasks, Wrap};

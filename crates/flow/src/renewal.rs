@@ -39,11 +39,10 @@ pub(crate) fn start(db: &Db, owner: &str, runs: Arc<Runs>, tasks: &Tasks) {
 
 async fn renew(db: &Db, owner: &str, runs: &Runs, tasks: &Tasks) {
     let (stopping, aborted) = (tasks.token(), tasks.aborted());
-    let mut ended = runs.ended.subscribe();
     let mut tick = tokio::time::interval_at(Instant::now() + RENEWAL_INTERVAL, RENEWAL_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ended.mark_unchanged();
+        let mut seen = runs.ended.version();
         // A stopping server keeps its leases until the last run has ended.
         if stopping.is_cancelled() && runs.is_empty() {
             return;
@@ -52,18 +51,18 @@ async fn renew(db: &Db, owner: &str, runs: &Runs, tasks: &Tasks) {
             biased;
             () = aborted.cancelled() => return,
             () = stopping.cancelled(), if !stopping.is_cancelled() => continue,
-            _ = ended.changed(), if stopping.is_cancelled() => continue,
+            () = runs.ended.changed(&mut seen), if stopping.is_cancelled() => continue,
             _ = tick.tick() => {}
         }
         let alive = runs.leases();
         if !alive.is_empty() && db.safeguards().renewal {
-            // The driver counts the runs that it ends.
+            // Lost leases are counted by the driver when it ends their runs.
             if let Err(e) = db::renew(db, owner, &alive, LEASE_DURATION).await {
                 tracing::warn!(error = %e, "leases were not renewed");
             }
         }
         for lease in alive.iter().filter(|l| !l.validity().holds()) {
-            // Its run may be idle and would not notice otherwise.
+            // Its run may wait for something else and would not detect the end.
             lease.validity().end();
         }
         if let Err(e) = db.align_clock().await {

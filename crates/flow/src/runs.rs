@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use db::Lease;
-use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::Latest;
 
 /// Kind and id.
 pub(crate) type Key = (String, String);
@@ -18,7 +19,7 @@ pub(crate) struct Runs {
     alive: Mutex<BTreeMap<Key, Lease>>,
     delayed: Mutex<DelayedKeys>,
     /// Changes when a run has ended.
-    pub(crate) ended: watch::Sender<u64>,
+    pub(crate) ended: Latest<()>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -34,7 +35,7 @@ impl Runs {
     pub(crate) fn end(&self, key: &Key, pause: Option<Duration>) {
         lock(&self.delayed).put(key.clone(), pause.map(|p| Instant::now() + p));
         self.with(|alive| alive.remove(key));
-        self.ended.send_modify(|n| *n += 1);
+        self.ended.modify(|()| true);
     }
 
     /// The leases of all active runs.

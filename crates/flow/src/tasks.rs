@@ -33,7 +33,7 @@ impl TaskNames {
     }
 }
 
-/// Removes the name from the list however the task ends.
+/// Removes a task from the numbers when it is dropped, however the task ends.
 struct Entry(TaskNames, &'static str);
 
 impl Drop for Entry {

@@ -27,7 +27,7 @@ impl Column for Attributes {
     }
 }
 
-/// Most bytes of the attributes of one object that Keystone does not know.
+/// Maximum size of those attributes of an object that Keystone does not know, bytes.
 const EXTRA_BYTES: usize = 65_535;
 
 /// Adds attributes to stored ones; null is stored as null, as in Keystone.

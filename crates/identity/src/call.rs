@@ -17,10 +17,11 @@ pub(crate) trait IdentityCall {
     /// `Forbidden` with Keystone's text if the rule denies.
     fn allow(&self, rule: &'static Rule, target: &Target) -> Result<()>;
 
-    /// As [`IdentityCall::allow`] for an object that was looked up. A caller whom the
-    /// rule allows objects of the own domain only gets the error of the lookup also
-    /// for objects of other domains, and every other caller `Forbidden` in both
-    /// cases: the answer does not say which objects exist.
+    /// Like [`IdentityCall::allow`], for an object that was looked up. The error must
+    /// not show which objects exist. Therefore a caller who may access only objects
+    /// of the own domain gets the error `missing` for an object of another domain,
+    /// as for an absent object, and a caller who may access no object gets
+    /// `Forbidden` in both cases.
     fn allow_found<T>(
         &self,
         rule: &'static Rule,
@@ -29,7 +30,7 @@ pub(crate) trait IdentityCall {
         missing: impl FnOnce() -> Error,
     ) -> Result<T>;
 
-    /// As [`IdentityCall::allow`], as a question.
+    /// Whether the rule allows the call.
     fn allows(&self, rule: &'static Rule, target: &Target) -> bool;
 
     /// The domain that the caller acts in.

@@ -1,4 +1,4 @@
-//! Answers that hold an object or a list below its noun.
+//! Answers with an object or a list in a member with the name of the resource.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-/// A resource that answers name.
+/// The names of a resource in answers: singular and plural.
 pub(crate) trait Noun {
     const ONE: &'static str;
     const MANY: &'static str;

@@ -2,7 +2,7 @@
 
 use kernel::{Error, Kind, Rule};
 
-/// Most characters of a value that an error repeats.
+/// Maximum number of characters of a value that an error repeats.
 const SHOWN: usize = 1000;
 
 /// 400: a field, its value, and what would be right.

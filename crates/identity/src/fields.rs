@@ -37,7 +37,7 @@ pub(crate) enum Holds {
 pub(crate) struct Field {
     pub(crate) name: &'static str,
     pub(crate) holds: Holds,
-    /// The most characters of a text.
+    /// Maximum number of characters of a text.
     pub(crate) max: usize,
 }
 
@@ -45,7 +45,7 @@ pub(crate) const fn field(name: &'static str, holds: Holds, max: usize) -> Field
     Field { name, holds, max }
 }
 
-/// The most characters of a description.
+/// Maximum number of characters of a description.
 pub(crate) const LONG: usize = 65_535;
 
 /// What happens to attributes that are not declared.

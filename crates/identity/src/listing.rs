@@ -8,7 +8,7 @@ use crate::envelope::{ListLinks, Many};
 use crate::errors::wrong;
 use crate::filter::{Listed, selects};
 
-/// The most items of one answer.
+/// Maximum number of items in one answer.
 const MAX_LIMIT: usize = 1000;
 
 /// Parameters of every list.

@@ -7,10 +7,12 @@ use kernel::{Error, Kind};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Delay of the first sweep after a call without an answer; doubles each time.
-const FIRST: Duration = Duration::from_secs(1);
-/// Maximum delay; later effects are found by the periodic resync.
-const LAST: Duration = Duration::from_secs(60);
+/// Delay of the first sweep after a call without an answer; it doubles after each
+/// sweep.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// The sweeps end before their delay reaches this value; later effects are found by
+/// the periodic resync.
+const DELAY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Notifies the sweep that a call got no answer and may still take effect;
 /// cheap to clone.
@@ -43,22 +45,22 @@ pub struct SweepSchedule {
 }
 
 impl SweepSchedule {
-    /// Returns when the next sweep is due. Cancel-safe.
+    /// Waits until the next sweep is due. Cancel-safe.
     pub async fn due(&mut self) {
         loop {
             let Some((at, wait)) = self.next else {
                 self.calls.notified().await;
-                self.next = Some((Instant::now() + FIRST, FIRST));
+                self.next = Some((Instant::now() + FIRST_DELAY, FIRST_DELAY));
                 continue;
             };
             tokio::select! {
                 biased;
                 () = self.calls.notified() => {
-                    self.next = Some((Instant::now() + FIRST, FIRST));
+                    self.next = Some((Instant::now() + FIRST_DELAY, FIRST_DELAY));
                 }
                 () = sleep_until(at) => {
                     let wait = wait * 2;
-                    self.next = (wait < LAST).then(|| (Instant::now() + wait, wait));
+                    self.next = (wait < DELAY_LIMIT).then(|| (Instant::now() + wait, wait));
                     return;
                 }
             }
@@ -66,9 +68,8 @@ impl SweepSchedule {
     }
 }
 
-/// Delay before the next retry after a failure that has lasted `elapsed`:
-/// about the same time again, within bounds. `jitter` is a
-/// fraction from 0 to 1.
+/// Delay before the next retry of a call that has failed for the time `elapsed`:
+/// about the same time, within bounds. `jitter` is a fraction from 0 to 1.
 #[must_use]
 pub fn backoff(elapsed: Duration, least: Duration, jitter: f64) -> Duration {
     elapsed

@@ -22,7 +22,7 @@ pub struct Rule {
 /// Scopes of tokens, the `scope_types` of oslo.policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scopes {
-    /// All, also no scope.
+    /// All scopes, and tokens without a scope.
     Any,
     /// A project.
     Project,

@@ -4,11 +4,11 @@ use std::fmt;
 
 use crate::Pos;
 
-/// Longest path of a problem, bytes.
+/// Maximum length of the path of a problem, bytes.
 const MAX_PATH: usize = 300;
-/// Longest message of a problem, bytes.
+/// Maximum length of the message of a problem, bytes.
 const MAX_MESSAGE: usize = 2000;
-/// Most problems that a report lists.
+/// Maximum number of problems that a report lists.
 const MAX_SHOWN: usize = 100;
 
 /// One problem. Shown as `path: line N: message`.

@@ -62,8 +62,8 @@ impl NetworkService {
         self.gateways.subscribe()
     }
 
-    /// Loads the gateways of all active networks: called once at start, and
-    /// again when other servers share the database.
+    /// Loads the gateways of all active networks. Called at the start, and
+    /// repeatedly if other servers share the database.
     ///
     /// # Errors
     /// Fails if the database fails.

@@ -21,8 +21,9 @@ pub(crate) struct Term {
 }
 
 impl Term {
-    /// Of the first certificate in `pem`, which was stored in the file at
-    /// `path`: signers date certificates back, so the age of the file is used.
+    /// The period of the first certificate in `pem`, which was stored in the file at
+    /// `path`. It begins when the file was written, because signers date certificates
+    /// back.
     pub(crate) fn read(path: &Path, pem: &[u8]) -> Option<Self> {
         let der = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
         let (_, certificate) = X509Certificate::from_der(&der).ok()?;
@@ -38,7 +39,7 @@ impl Term {
         })
     }
 
-    /// Of a file that holds nothing else.
+    /// The period of the first certificate in a PEM file.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         Self::read(path, &fs::read(path).ok()?)
     }

@@ -20,7 +20,7 @@ pub const WORD: usize = 64;
 /// An address with or without a port, or a range.
 pub const ADDRESS: usize = 64;
 /// A name with a port.
-pub const PLACE: usize = NAME + 6;
+pub const NAME_AND_PORT: usize = NAME + 6;
 /// A token of the server, of Swarm or of k3s.
 pub const TOKEN: usize = 1024;
 /// One certificate, request or key.
@@ -155,12 +155,12 @@ pub(crate) fn each<T: Bounded>(field: &str, values: &[T], entries: usize) -> Che
 /// Makes a text for display of at most `most` bytes without NUL, as the sender
 /// of a report does: the end is kept, because it is more useful than the start.
 #[must_use]
-pub fn display_text(said: &str, most: usize) -> String {
+pub fn display_text(text: &str, most: usize) -> String {
     const CUT: &str = "…";
-    let clean = if said.contains('\0') {
-        said.replace('\0', "\u{fffd}")
+    let clean = if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
     } else {
-        said.to_owned()
+        text.to_owned()
     };
     if clean.len() <= most {
         return clean;

@@ -135,7 +135,7 @@ impl Bounded for KubePlan {
 impl Bounded for Peers {
     fn check(&self) -> Result<(), FieldError> {
         bounds::text("version", &self.version, bounds::ID)?;
-        bounds::optional("api", self.api.as_deref(), bounds::PLACE)?;
+        bounds::optional("api", self.api.as_deref(), bounds::NAME_AND_PORT)?;
         bounds::each("nodes", &self.nodes, bounds::NODES)
     }
 }

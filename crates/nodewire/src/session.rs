@@ -109,7 +109,8 @@ impl ServerFrame {
     /// The serialised frame, with its line end.
     #[must_use]
     pub fn line(&self) -> Vec<u8> {
-        // Every body is a struct of strings, numbers and lists: it cannot fail.
+        // Every body is a struct of strings, numbers and lists, so the
+        // serialisation cannot fail.
         let mut line = serde_json::to_vec(self).unwrap_or_default();
         line.push(b'\n');
         line
@@ -191,8 +192,8 @@ pub struct Lines {
 pub struct LineTooLong;
 
 impl Lines {
-    /// Maximum length of a line, bytes: the peers of a cluster of ten thousand
-    /// nodes.
+    /// Maximum length of a line, bytes: 1 KiB for each of the [`bounds::NODES`]
+    /// nodes that a list of peers may contain.
     pub const LONGEST: usize = 4 * 1024 * 1024;
 
     /// Adds bytes and returns the complete lines.
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_survive_the_wire() {
+    fn frames_are_read_as_they_were_sent() {
         let frames = [
             ServerFrame::Accepted(Box::new(Accepted {
                 protocol: 2,

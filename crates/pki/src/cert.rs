@@ -33,7 +33,7 @@ pub(crate) const KEY_CERT_SIGN: u8 = 0x04;
 /// name of a cluster may be 242 characters long.
 const COMMON_NAME_MAX: usize = 64;
 
-/// A name with CN and any number of O.
+/// A name with one CN and any number of O.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     pub common_name: String,
@@ -100,7 +100,7 @@ pub(crate) struct Signer<'a> {
     pub key_id: &'a [u8],
 }
 
-/// Signs the body: the DER of a certificate.
+/// Signs the body; returns the certificate in DER.
 pub(crate) fn sign(body: &Body, signer: &Signer<'_>) -> Result<Vec<u8>> {
     let random = SystemRandom::new();
     let mut serial = [0u8; 16];
@@ -176,7 +176,7 @@ fn extensions(body: &Body, signer: &Signer<'_>) -> Vec<u8> {
 }
 
 /// A subject key identifier: SHA-1 of the bits of the key (RFC 5280 §4.2.1.2,
-/// method 1), as in Magnum's certificates; an identifier, not a proof.
+/// method 1), as in Magnum's certificates. No security depends on this hash.
 pub(crate) fn key_id(key_bits: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, key_bits)
         .as_ref()

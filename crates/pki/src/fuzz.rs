@@ -25,7 +25,8 @@ pub fn csr(data: &[u8]) {
     if ca.sign_csr(&text, &SignOptions::user()).is_ok() {
         assert!(Request::parse(&text).is_ok());
     }
-    // Past the signature, which a fuzzer cannot make.
+    // From here on the signature of the request is not verified, because a fuzzer
+    // cannot create a valid one.
     for options in [
         SignOptions::user(),
         SignOptions::server("n-0", vec!["10.0.0.5".into()]),

@@ -17,7 +17,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// Permission bits of the group and of others.
 const GROUP_AND_OTHERS: u32 = 0o077;
-/// The bits of a directory that allow them to reach its files.
+/// The bits of a directory that allow the group and others to access its files.
 const DIRECTORY_SEARCH: u32 = 0o011;
 
 /// Refuses a file or directory with secrets that others can read: its own mode

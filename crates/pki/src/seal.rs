@@ -1,4 +1,4 @@
-//! Secrets at rest: AES-256-GCM with keys of a file in the state directory.
+//! Secrets at rest: AES-256-GCM with keys of a file in the key directory.
 //!
 //! A sealed text is `jbs1.<key id>.<base64url of nonce and ciphertext>`. Its
 //! purpose (`cluster/<id>/ca-key`) is authenticated with it, so a text that was
@@ -75,8 +75,8 @@ impl Sealer {
     /// read it.
     ///
     /// # Errors
-    /// Naming the file: Precondition if others can read it; Internal if it is not
-    /// readable or malformed.
+    /// Precondition if others can read the file; Internal if it is not readable or
+    /// is malformed. The message names the file.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let failed = |what: &str, e: std::io::Error| {
@@ -85,8 +85,8 @@ impl Sealer {
         if !path.try_exists().map_err(|e| failed("finding", e))? {
             fs::create_dir_all(dir).map_err(|e| failed("making the directory of", e))?;
             let text = KeyList(vec![SealKey::draw()?]).text();
-            // A hard link never replaces a file: the first creator wins, with a
-            // complete file.
+            // A hard link never replaces a file, so the file of the first server is
+            // kept, and it is complete.
             let draft = dir.join(format!(".{FILE}.{}", kernel::ids::hex()));
             let made = write_private(&draft, text.as_bytes())
                 .and_then(|()| match fs::hard_link(&draft, &path) {
@@ -189,7 +189,7 @@ impl Sealer {
         Ok(data)
     }
 
-    /// As `unseal` for text.
+    /// Like `unseal`, for text.
     ///
     /// # Errors
     /// Same errors as `unseal`, or not UTF-8.

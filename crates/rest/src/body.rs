@@ -73,7 +73,8 @@ pub(crate) async fn receive(body: Body, headers: &HeaderMap, limit: usize) -> Re
         let text = format!("The body is larger than {limit} bytes; send a smaller one.");
         Error::new(Kind::NotSupported { status: 413 }, text)
     };
-    // The client sends the body only when it is asked for, which reading does.
+    // A client that sends `Expect` waits with the body until the server reads it, so a
+    // body that is too large need not be sent at all.
     let announced = body.size_hint().lower();
     if headers.contains_key(EXPECT) && announced > limit as u64 {
         return Err(too_large());

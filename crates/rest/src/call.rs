@@ -79,11 +79,11 @@ impl<S, B> Call<S, B> {
 }
 
 impl<S, B: RequestBody> Call<S, B> {
-    /// Reads the body. Handlers call it after their first policy check where
-    /// the real service does.
+    /// Parses the body. A handler calls this after its first policy check if the
+    /// OpenStack service does the same, so that the same error is reported first.
     ///
     /// # Errors
-    /// What the type of the body finds wrong.
+    /// Those of [`RequestBody::parse`].
     pub fn body(&self) -> Result<B> {
         B::parse(&self.parts.bytes, &self.parts.headers)
     }

@@ -179,7 +179,8 @@ impl Service {
             caller: admitted.caller,
             bytes,
         };
-        // Also a panic before the first await ends as an answer.
+        // The block is a future, so that a panic before the first await becomes an
+        // answer, too.
         let running = async { endpoint.run(incoming).await };
         let response = AssertUnwindSafe(running)
             .catch_unwind()

@@ -39,8 +39,8 @@ pub fn json_body(data: &[u8]) {
     }
 }
 
-/// Whether a text has a control character that none may have, or a field has one in
-/// its name.
+/// Whether a text has a control character that no text may have, or the name of a
+/// field has any control character.
 fn has_refused(value: &Value) -> bool {
     let of_text = |c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r');
     let of_name = |c: char| c.is_ascii_control();

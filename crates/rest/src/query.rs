@@ -32,9 +32,8 @@ pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// Rejects a path or a query that is not UTF-8 or has control characters, which
-/// no name or id has and which PostgreSQL in part refuses to store or to
-/// compare.
+/// Rejects a path or a query that is not UTF-8 or has control characters. No name or
+/// id has control characters, and PostgreSQL does not store or compare all of them.
 ///
 /// # Errors
 /// `Invalid`.

@@ -1,4 +1,5 @@
-//! Invariants after the end of the faults: one function for each.
+//! Checks the invariants after the end of the faults. An invariant has one function
+//! or several.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

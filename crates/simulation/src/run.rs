@@ -290,7 +290,7 @@ async fn operate(shared: &Shared, servers: &Servers, rng: &SeededRng, trace: &Tr
             }
             (8, _) => {
                 let pause = rng.seconds(1, 20);
-                trace.record_line(format!("fault: the engine is away for {pause:?}"));
+                trace.record_line(format!("fault: the engine is down for {pause:?}"));
                 let how = if rng.hits(0.5) {
                     Restart::Keep
                 } else {

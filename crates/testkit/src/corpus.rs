@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Inputs that take longer are a fault of the parser. The build of the tests is
-/// slow, and so may be the machine.
+/// Inputs that take longer are a fault of the parser. The limit allows for the build
+/// of the tests, which is not optimised, and for a slow machine.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs a target with every input in `fuzz/corpus/TARGET`, and in

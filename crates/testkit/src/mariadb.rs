@@ -77,9 +77,10 @@ impl MariaDb {
     }
 }
 
-/// Fills a data directory; up to three attempts on a busy machine.
+/// Creates the data directory. Up to three attempts, because this fails at times on
+/// a busy machine.
 fn install(user: &str, data: &Path) {
-    let mut said = String::new();
+    let mut output = String::new();
     for _ in 0..3 {
         let _ = std::fs::remove_dir_all(data);
         let made = Command::new("mariadb-install-db")
@@ -98,9 +99,9 @@ fn install(user: &str, data: &Path) {
             return;
         }
         let (out, err) = (&made.stdout, &made.stderr);
-        said = [out, err].map(|t| String::from_utf8_lossy(t)).concat();
+        output = [out, err].map(|t| String::from_utf8_lossy(t)).concat();
     }
-    panic!("mariadb-install-db failed: {said}");
+    panic!("mariadb-install-db failed: {output}");
 }
 
 impl Drop for MariaDb {

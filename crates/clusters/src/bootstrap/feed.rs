@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use db::{Dialect, KeyStamp};
-use flow::Tasks;
+use flow::{Latest, Tasks};
 use kernel::{Result, ids};
 use nodewire::{JoinTicket, Peers};
 use tokio::sync::watch;
@@ -90,7 +90,7 @@ struct Entry {
 
 struct Feed {
     cluster: ClusterId,
-    view: watch::Sender<Option<Arc<View>>>,
+    view: Latest<Option<Arc<View>>>,
     /// Requests a new read, and returns the number of the request.
     wanted: watch::Sender<u64>,
     stop: CancellationToken,
@@ -141,7 +141,7 @@ impl Feeds {
             let entry = feeds.entry(cluster.clone()).or_insert_with(|| {
                 let feed = Arc::new(Feed {
                     cluster: cluster.clone(),
-                    view: watch::channel(None).0,
+                    view: Latest::default(),
                     wanted: watch::channel(0).0,
                     stop: inner.tasks.token().child_token(),
                 });
@@ -162,7 +162,7 @@ impl Feeds {
             entry.feed.clone()
         });
         Subscription {
-            view: feed.view.subscribe(),
+            seen: feed.view.version(),
             feeds: inner.clone(),
             feed,
         }
@@ -179,29 +179,32 @@ impl Inner {
 pub(crate) struct Subscription {
     feeds: Arc<Inner>,
     feed: Arc<Feed>,
-    view: watch::Receiver<Option<Arc<View>>>,
+    /// The version of the view that was returned last.
+    seen: u64,
 }
 
 impl Subscription {
     /// Returns a view that was read after this call started.
-    pub(crate) async fn fresh(&mut self) -> Option<Arc<View>> {
+    pub(crate) async fn fresh(&mut self) -> Arc<View> {
         let number = self.feed.want();
         loop {
-            let found = self.view.borrow_and_update().clone();
+            let (found, version) = self.feed.view.get();
+            self.seen = version;
             if let Some(view) = found.filter(|v| v.answers >= number) {
-                return Some(view);
+                return view;
             }
-            self.view.changed().await.ok()?;
+            self.feed.view.changed(&mut self.seen).await;
         }
     }
 
     /// Returns the next view that differs from the previous one.
-    pub(crate) async fn changed(&mut self) -> Option<Arc<View>> {
+    pub(crate) async fn changed(&mut self) -> Arc<View> {
         loop {
-            self.view.changed().await.ok()?;
-            let found = self.view.borrow_and_update().clone();
-            if found.is_some() {
-                return found;
+            self.feed.view.changed(&mut self.seen).await;
+            let (found, version) = self.feed.view.get();
+            self.seen = version;
+            if let Some(view) = found {
+                return view;
             }
         }
     }
@@ -230,11 +233,11 @@ async fn follow(d: &ClustersDeps, feed: &Feed) {
         // Subscribe before reading, so that no change is missed.
         wakes.mark_unchanged();
         let answers = *wanted.borrow_and_update();
-        let before = feed.view.borrow().clone();
+        let (before, _) = feed.view.get();
         match load(d, &feed.cluster, before.as_deref()).await {
             Ok(view) => {
                 let view = View { answers, ..view };
-                feed.view.send_if_modified(|kept| {
+                feed.view.modify(|kept| {
                     let news = kept.as_ref().is_none_or(|v| !v.same(&view));
                     if news {
                         *kept = Some(Arc::new(view));

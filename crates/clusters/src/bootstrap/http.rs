@@ -148,7 +148,7 @@ async fn hello(call: Call<Bootstrap, Wire<Hello>>) -> Result<Json<Wire<Welcome>>
     Ok(Json(Wire(accepted.welcome)))
 }
 
-/// Response body without an end: one line per frame.
+/// The answer is a stream of frames, one per line, which does not end.
 async fn session(call: Call<Bootstrap, Wire<Hello>>) -> Result<Raw> {
     let Wire(body) = call.body()?;
     let b = &call.state;

@@ -38,9 +38,9 @@ impl LongPoll {
     async fn next(&mut self) -> Option<Arc<View>> {
         if !self.started {
             self.started = true;
-            return self.feed.fresh().await;
+            return Some(self.feed.fresh().await);
         }
-        timeout_at(self.end, self.feed.changed()).await.ok()?
+        timeout_at(self.end, self.feed.changed()).await.ok()
     }
 }
 

@@ -32,9 +32,9 @@ impl Follower {
     /// the node was removed from the cluster or has a newer session.
     async fn view(&mut self) -> Option<Arc<View>> {
         let view = if self.started {
-            self.feed.changed().await?
+            self.feed.changed().await
         } else {
-            self.feed.fresh().await?
+            self.feed.fresh().await
         };
         self.started = true;
         let node = &self.caller.node;

@@ -1,5 +1,5 @@
-//! The CAs of a cluster: loaded for signing, renewed when they are due, and
-//! when they end.
+//! The CAs of a cluster: how they are loaded for signing, when they are renewed,
+//! and when they expire.
 
 use kernel::{Error, Result, Timestamp, clock};
 use pki::Ca;

@@ -69,7 +69,8 @@ pub(crate) struct SignBody {
     pub(crate) bind_to_caller: bool,
 }
 
-/// Bounds of `expiration_seconds`: time to use it, and Magnum's term.
+/// Bounds of `expiration_seconds`: the minimum is enough to use the certificate, the
+/// maximum is the validity period of Magnum's certificates.
 const MIN_SECONDS: i64 = 60;
 const MAX_SECONDS: i64 = pki::TERM_DAYS as i64 * 86_400;
 

@@ -26,11 +26,11 @@ pub(crate) async fn start_auto_heal(d: &ClustersDeps, lease: &Lease, c: &Cluster
         return Ok(());
     }
     let servers = Unavailable::load(d, c).await?;
-    if servers.gone.is_empty() {
+    if servers.in_error.is_empty() {
         return Ok(());
     }
     let nodes = node::table::of_cluster(&d.db, &c.uuid).await?;
-    if selection::for_rebuild(&nodes, &servers.gone, &servers.dead).is_empty() {
+    if selection::for_rebuild(&nodes, &servers.in_error, &servers.not_running).is_empty() {
         return Ok(());
     }
     resize_to_current_size(d, lease, c).await

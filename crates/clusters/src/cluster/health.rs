@@ -103,13 +103,13 @@ fn health_from_reports(
     let running_masters = masters.iter().filter(|n| !is_lost(&n.name)).count();
     let silent = !masters.is_empty() && running_masters == 0;
     // Reports from nodes that are down are stale.
-    let ill: Vec<(&String, &String)> = reports
+    let unhealthy: Vec<(&String, &String)> = reports
         .problems
         .iter()
         .filter(|(name, _)| masters.iter().any(|n| n.name == **name) && !is_lost(name))
         .collect();
-    if ill.len() >= running_masters {
-        seen.problem = match ill.as_slice() {
+    if unhealthy.len() >= running_masters {
+        seen.problem = match unhealthy.as_slice() {
             [] => None,
             [(_, only)] => Some((*only).clone()),
             all => {
@@ -125,7 +125,7 @@ fn health_from_reports(
     let (mut status, mut reason) = coe.evaluate_health(&names, &seen);
     if let Some(map) = reason.as_object_mut() {
         if seen.problem.is_none() {
-            for (name, why) in ill {
+            for (name, why) in unhealthy {
                 map.insert(format!("{name}.api"), why.as_str().into());
                 status = "UNHEALTHY";
             }

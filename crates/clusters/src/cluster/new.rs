@@ -33,7 +33,7 @@ pub(crate) struct NewCluster {
     pub(crate) master_lb_enabled: Option<bool>,
 }
 
-/// Most text fields.
+/// The kind of most text fields.
 const SHORT: Kind = Kind::Text(1, 255);
 
 /// The body of a POST.

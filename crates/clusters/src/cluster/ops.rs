@@ -18,7 +18,7 @@ use crate::python::python_type;
 use crate::status::{Action, Phase};
 use crate::template::ops::{own_target, project};
 
-/// Longest reason for a health that a client sets, bytes of JSON.
+/// Maximum length of the JSON of a `health_status_reason` that a client sets, bytes.
 const MAX_REASON: usize = 64 * 1024;
 
 /// Loads a cluster by uuid or name for a caller whom all of `rules` allow to use

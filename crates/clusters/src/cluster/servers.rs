@@ -22,9 +22,9 @@ pub(crate) async fn of_cluster(d: &ClustersDeps, ctx: &Ctx, c: &Cluster) -> Resu
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Unavailable {
     /// Servers in error, which have to be replaced.
-    pub(crate) gone: Vec<String>,
+    pub(crate) in_error: Vec<String>,
     /// All servers that do not run, including those.
-    pub(crate) dead: Vec<String>,
+    pub(crate) not_running: Vec<String>,
 }
 
 impl Unavailable {
@@ -39,8 +39,8 @@ impl Unavailable {
         };
         let (stopped, error) = (ServerStatus::Shutoff, ServerStatus::Error);
         Ok(Self {
-            gone: named(&[error]),
-            dead: named(&[stopped, error]),
+            in_error: named(&[error]),
+            not_running: named(&[stopped, error]),
         })
     }
 }

@@ -51,9 +51,9 @@ pub(crate) enum NodeEvent {
     Rebuilding,
     /// It will be removed from the cluster.
     Leaving,
-    /// It is kept, because the operation was cancelled. `sound`:
+    /// It is kept, because the operation was cancelled. `was_ready`:
     /// whether it was ready before.
-    Staying { sound: bool },
+    Staying { was_ready: bool },
     /// Its server is deleted.
     Removed,
 }
@@ -71,8 +71,8 @@ impl NodeStatus {
             (Self::Removed, _) => self,
             (_, NodeEvent::Removed) => Self::Removed,
             (_, NodeEvent::Leaving) => Self::Leaving,
-            (Self::Leaving, NodeEvent::Staying { sound: true }) => Self::Ready,
-            (Self::Leaving, NodeEvent::Staying { sound: false }) => Self::Failed,
+            (Self::Leaving, NodeEvent::Staying { was_ready: true }) => Self::Ready,
+            (Self::Leaving, NodeEvent::Staying { was_ready: false }) => Self::Failed,
             (Self::Leaving, _) => self,
             (_, NodeEvent::Lost) => Self::Lost,
             (
@@ -213,7 +213,8 @@ mod tests {
     fn a_late_event_changes_nothing() {
         const STATES: [super::NodeStatus; 7] =
             [Waiting, Running, Ready, Failed, Lost, Leaving, Removed];
-        let (sound, unsound) = (Staying { sound: true }, Staying { sound: false });
+        let (was_ready, was_not_ready) =
+            (Staying { was_ready: true }, Staying { was_ready: false });
         for (event, after) in [
             (
                 Registered,
@@ -239,11 +240,11 @@ mod tests {
                 ],
             ),
             (
-                sound,
+                was_ready,
                 [Waiting, Running, Ready, Failed, Lost, Ready, Removed],
             ),
             (
-                unsound,
+                was_not_ready,
                 [Waiting, Running, Ready, Failed, Lost, Failed, Removed],
             ),
             (Remove, [Removed; 7]),

@@ -56,9 +56,9 @@ pub(crate) struct Template {
     pub(crate) updated_at: Option<Timestamp>,
 }
 
-/// Most text fields.
+/// The kind of most text fields.
 const SHORT: Kind = Kind::Text(1, 255);
-/// Texts that may be empty.
+/// The kind of texts that may be empty.
 const ANY: Kind = Kind::Text(0, 255);
 
 /// The body of a POST.

@@ -203,7 +203,7 @@ pub(crate) async fn load(
     Authorized::check(enforcer, ctx, &[rule], t)
 }
 
-/// One page; `detail` decides only about the rules.
+/// One page; `detail` only selects the rules that are checked.
 pub(crate) async fn list(
     d: &ClustersDeps,
     ctx: &Ctx,

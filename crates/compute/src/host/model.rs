@@ -80,7 +80,7 @@ pub(crate) fn candidates(
     hosts
 }
 
-/// Error text with Nova's wording and the capacity figures.
+/// The error text, in Nova's words, with the free capacity of some hosts.
 pub(crate) fn no_valid_host(
     hosts: &[HostRow],
     resource_request: ResourceRequest,
@@ -96,7 +96,7 @@ pub(crate) fn no_valid_host(
         .collect();
     let more = match hosts.len().saturating_sub(3) {
         0 => String::new(),
-        n => format!(" and {n} more hosts less"),
+        n => format!(" (and {n} more hosts)"),
     };
     format!(
         "No valid host was found. Asked for {} vCPUs and {} MiB of memory; free: {}{more}. \

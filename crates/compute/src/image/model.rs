@@ -74,7 +74,7 @@ fn repository(reference: &str) -> &str {
 /// Whether its containers are cluster nodes, which need a nested engine.
 pub(crate) fn is_node(image: &Image) -> bool {
     match image.properties.get("jeroboam_node") {
-        Some(said) => said.eq_ignore_ascii_case("true"),
+        Some(value) => value.eq_ignore_ascii_case("true"),
         None => matches!(image.os_distro.as_deref(), Some("swarm" | "kubernetes")),
     }
 }

@@ -46,7 +46,7 @@ impl Servers {
             return self.wait_for_image(lease, s).await;
         };
         let view = match self.start(lease, &id).await {
-            Err(RunError::Fixture(e)) if is_unusable(&e) => {
+            Err(RunError::External(e)) if is_unusable(&e) => {
                 return Ok(self.start_replacement_build(lease, s, &e).await?);
             }
             other => other?,
@@ -116,7 +116,7 @@ impl Servers {
             && !host
                 .has_image(&spec.image)
                 .await
-                .map_err(RunError::Fixture)?;
+                .map_err(RunError::External)?;
         if !absent {
             return Err(self.of_engine(e));
         }
@@ -130,7 +130,7 @@ impl Servers {
                 let made = host.create(actor, spec).await;
                 made.map(Some).map_err(|e| self.of_engine(e))
             }
-            Err(e) => Err(RunError::Fixture(e)),
+            Err(e) => Err(RunError::External(e)),
         }
     }
 
@@ -142,13 +142,13 @@ impl Servers {
             Err(e) if !e.is_not_found() => return Err(self.of_engine(e)),
             _ => {}
         }
-        let view = host.inspect(id).await.map_err(RunError::Fixture)?;
+        let view = host.inspect(id).await.map_err(RunError::External)?;
         match (view, started) {
             (Some(view), Ok(())) => Ok(view),
             // Another object that the start needs is missing.
-            (Some(_), Err(e)) => Err(RunError::Fixture(e)),
+            (Some(_), Err(e)) => Err(RunError::External(e)),
             // The container is created again in the next attempt.
-            (None, _) => Err(RunError::Fixture(Error::unavailable(format!(
+            (None, _) => Err(RunError::External(Error::unavailable(format!(
                 "container {id} was removed while it was being started"
             )))),
         }
@@ -194,7 +194,7 @@ impl Servers {
             .map(|r| format!(": {r}"))
             .unwrap_or_default();
         if matches!(net.status, Status::Error | Status::Deleting) {
-            return Err(RunError::Fixture(Error::conflict(format!(
+            return Err(RunError::External(Error::conflict(format!(
                 "network {} is {:?}{reason}",
                 net.name, net.status
             ))));

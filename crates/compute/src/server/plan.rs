@@ -51,12 +51,12 @@ fn why(view: &ContainerView) -> String {
         137 => "; it was killed from outside",
         _ => "",
     };
-    let said = view
+    let error = view
         .error
         .as_deref()
         .map(|e| format!(" ({e})"))
         .unwrap_or_default();
-    format!("exited during its start with code {code}{said}{hint}")
+    format!("exited during its start with code {code}{error}{hint}")
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Reconciler for Servers {
             ServerStatus::Build => match self.build(lease, &s).await {
                 Ok(next) => Ok(next),
                 Err(RunError::Database(e)) => Err(e),
-                Err(RunError::Fixture(e)) => self.handle_external_error(lease, &s, &e).await,
+                Err(RunError::External(e)) => self.handle_external_error(lease, &s, &e).await,
             },
             ServerStatus::Active | ServerStatus::Shutoff | ServerStatus::Paused => {
                 self.observe(lease, &s).await

@@ -25,7 +25,7 @@ impl Servers {
             match self.remove_objects(lease, s).await {
                 Ok(()) => {}
                 Err(RunError::Database(e)) => return Err(e),
-                Err(RunError::Fixture(e)) => return self.handle_removal_error(lease, s, &e).await,
+                Err(RunError::External(e)) => return self.handle_removal_error(lease, s, &e).await,
             }
         }
         let (ctx, ports) = (Self::ctx(lease, s), &self.compute.network.ports);
@@ -67,7 +67,7 @@ impl Servers {
         let found = host
             .inspect(&s.container())
             .await
-            .map_err(RunError::Fixture)?;
+            .map_err(RunError::External)?;
         let own =
             |c: &infra::ContainerView| c.labels.get(infra::LABEL).is_some_and(|id| s.id == *id);
         if let Some(container) = found.filter(|c| own(c) && which(&c.labels)) {

@@ -26,7 +26,7 @@ const RESYNC_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) fn watch(compute: Compute, tasks: &Tasks) {
     let token = tasks.token();
     tasks.spawn("compute watch", async move {
-        let mut silent = false;
+        let mut was_unreachable = false;
         loop {
             let ended = tokio::select! {
                 biased;
@@ -35,13 +35,13 @@ pub(crate) fn watch(compute: Compute, tasks: &Tasks) {
             };
             // Another engine may answer next time.
             compute.engine.send_replace(Engine::Unknown);
-            let away = matches!(&ended, Err(e) if e.is_transient());
+            let unreachable = matches!(&ended, Err(e) if e.is_transient());
             if let Err(e) = ended
-                && !(away && silent)
+                && !(unreachable && was_unreachable)
             {
                 tracing::warn!(error = %e, "the host is not watched");
             }
-            silent = away;
+            was_unreachable = unreachable;
             tokio::select! {
                 biased;
                 () = token.cancelled() => return,
@@ -130,7 +130,8 @@ async fn handle_event(compute: &Compute, event: &Observed) -> Result<()> {
             }
             return Ok(());
         }
-        // Also in BUILD, because it may exit between the last check and ACTIVE.
+        // Also in BUILD, because the container may exit between the last check and
+        // ACTIVE.
         "die" | "oom" => &[
             ServerStatus::Build,
             ServerStatus::Active,

@@ -19,7 +19,7 @@ pub(super) enum RunError {
     /// A database error: the run is repeated with backoff.
     Database(Error),
     /// An external error: stored in the row, and repeated if that may help.
-    Fixture(Error),
+    External(Error),
 }
 
 impl From<Error> for RunError {
@@ -35,7 +35,7 @@ pub(super) fn from_service(e: Error) -> RunError {
         Kind::Internal | Kind::Unavailable { .. } | Kind::OutcomeUnknown | Kind::Aborted => {
             RunError::Database(e)
         }
-        _ => RunError::Fixture(e),
+        _ => RunError::External(e),
     }
 }
 
@@ -58,7 +58,7 @@ impl Servers {
     pub(super) async fn confirm_engine(&self) -> Result<(), RunError> {
         self.compute.confirm_engine().await.map_err(|e| {
             if e.is_transient() {
-                RunError::Fixture(e)
+                RunError::External(e)
             } else {
                 RunError::Database(e)
             }
@@ -72,7 +72,7 @@ impl Servers {
         if is_stale(&e) {
             return RunError::Database(e);
         }
-        RunError::Fixture(e)
+        RunError::External(e)
     }
 
     /// Writes the end of a step, and marks the owner of the server.

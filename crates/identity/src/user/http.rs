@@ -150,8 +150,8 @@ async fn groups(call: Call) -> Result<Json<Many<GroupBody>>> {
     listing(&call, &format!("/users/{}/groups", user.id), vec![])
 }
 
-/// The manager of a domain must not take over or lock out an administrator of
-/// everything that belongs to that domain.
+/// The manager of a domain must not take over or lock out an administrator whose user
+/// belongs to this domain.
 async fn protect_admins<B>(call: &Call<B>, user: &User) -> Result<()> {
     if ops::holds_admin(&call.state, &user.id).await? {
         call.allow(&policy::MANAGE_ADMIN, &target(user))?;

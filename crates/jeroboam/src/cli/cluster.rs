@@ -49,7 +49,7 @@ pub struct CreateArgs {
 pub async fn create(api: &Api, args: CreateArgs) -> Result<ExitCode> {
     let template = match &args.cluster_template {
         Some(template) => template.clone(),
-        None => own_template(api, &args.coe).await?,
+        None => default_template(api, &args.coe).await?,
     };
     let mut body = json!({
         "name": args.name, "cluster_template_id": template,
@@ -113,7 +113,7 @@ pub async fn create(api: &Api, args: CreateArgs) -> Result<ExitCode> {
 }
 
 /// Returns the default template of a COE, creating it the first time.
-async fn own_template(api: &Api, coe: &str) -> Result<String> {
+async fn default_template(api: &Api, coe: &str) -> Result<String> {
     match api
         .clusters(Method::GET, &format!("/clustertemplates/{coe}"), None)
         .await
@@ -306,7 +306,7 @@ pub async fn delete(api: &Api, cluster: &str, wait: bool, timeout: u64) -> Resul
     }
     println!("deletion of {cluster} accepted");
     let end = Instant::now() + Duration::from_secs(timeout);
-    let mut said = String::new();
+    let mut last_reason = String::new();
     if !wait {
         return Ok(ExitCode::SUCCESS);
     }
@@ -326,14 +326,14 @@ pub async fn delete(api: &Api, cluster: &str, wait: bool, timeout: u64) -> Resul
                     println!("DELETE_FAILED: {reason}");
                     return Ok(ExitCode::FAILURE);
                 }
-                if reason != said {
+                if reason != last_reason {
                     println!("  {reason}");
-                    said = reason;
+                    last_reason = reason;
                 }
             }
         }
         if Instant::now() > end {
-            bail!("{cluster} is not deleted after {timeout} s: {said}");
+            bail!("{cluster} is not deleted after {timeout} s: {last_reason}");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

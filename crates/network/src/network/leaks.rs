@@ -10,8 +10,8 @@ use crate::api::Status;
 use crate::{NetworkId, NetworkService};
 
 pub(crate) async fn leaks(service: &NetworkService) -> Result<Vec<Leak>> {
-    // The engine is listed first: a row exists before its bridge and after it,
-    // so objects in transition never look leaked.
+    // The engine is listed first: a row exists before its bridge and after it, so
+    // a bridge that is being created or removed is not reported.
     let bridges = service.fabric.list().await?;
     let rows = table::realised(&service.db).await?;
     let mut known: BTreeMap<String, (NetworkId, String)> = rows

@@ -15,8 +15,7 @@ use crate::{NetworkId, NetworkService, port, router, subnet};
 
 /// Kind of the reconciler.
 pub(crate) const KIND: &str = "network";
-/// Minimum delay before an engine is contacted again that did not answer or
-/// could not remove a bridge.
+/// Minimum delay after the engine did not answer or could not remove a bridge.
 const RETRY: Duration = Duration::from_millis(200);
 
 pub(crate) struct Bridges {
@@ -69,7 +68,8 @@ impl Bridges {
             .await
         {
             Ok(_) => {
-                // It can be bound from now on, also by observers of ACTIVE.
+                // The gateway can be bound from now on. It is added before the network
+                // becomes ACTIVE, because observers of ACTIVE may bind it.
                 service
                     .gateways
                     .send_if_modified(|g| g.insert(sub.gateway_ip));

@@ -23,20 +23,20 @@ const RESYNC_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) fn watch(service: NetworkService, tasks: &Tasks) {
     let token = tasks.token();
     tasks.spawn("network watch", async move {
-        let mut silent = false;
+        let mut was_unreachable = false;
         loop {
             let ended = tokio::select! {
                 biased;
                 () = token.cancelled() => return,
                 ended = follow(&service) => ended,
             };
-            let away = matches!(&ended, Err(e) if e.is_transient());
+            let unreachable = matches!(&ended, Err(e) if e.is_transient());
             if let Err(e) = ended
-                && !(away && silent)
+                && !(unreachable && was_unreachable)
             {
                 tracing::warn!(error = %e, "the watch of network events ended");
             }
-            silent = away;
+            was_unreachable = unreachable;
             tokio::select! {
                 biased;
                 () = token.cancelled() => return,

@@ -44,7 +44,8 @@ impl Subnets for NetworkService {
 
     async fn check_free(&self, _ctx: &Ctx, cidr: &str) -> Result<()> {
         let cidr = parse_cidr(cidr)?;
-        // One project must not choose the ranges that all others get.
+        // The service allocates the ranges of the pool to all projects, so one project
+        // must not choose a range there.
         let mut used = vec![self.config.pool];
         used.extend(table::cidrs(&self.db).await?);
         used.extend(self.machine_ranges().await?);

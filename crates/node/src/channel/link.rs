@@ -24,8 +24,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Retry interval of a ready node that the server refuses: its workloads keep
 /// running.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
-/// The upper bound of the random delay before the first reconnect, and its maximum before
-/// later ones. The delay is random because all agents of a server lose it at once.
+/// The upper bound of the random delay before the first reconnect, and the maximum of
+/// this bound before later ones. The delay is random because all agents of a server lose
+/// their connections at the same time.
 const RECONNECT_FIRST: Duration = Duration::from_secs(1);
 const RECONNECT_MAX: Duration = Duration::from_secs(10);
 

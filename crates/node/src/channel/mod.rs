@@ -208,7 +208,7 @@ impl Channel {
         let bearer = self.inner.bearer.parse().map_err(Error::internal)?;
         request.headers_mut().insert(header::AUTHORIZATION, bearer);
         let answer = sender.send_request(request).await;
-        let answer = answer.map_err(|e| server.away(&e))?;
+        let answer = answer.map_err(|e| server.unavailable(&e))?;
         if answer.status().is_success() {
             return Ok(answer);
         }

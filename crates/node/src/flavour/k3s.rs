@@ -35,7 +35,7 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(180);
 const COMMAND: &str = "k3s.json";
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs the node until `stop` resolves; k3s is stopped before it returns.
+/// Runs the node until `stop` resolves, and stops k3s.
 ///
 /// # Errors
 /// The server refused a node that was never ready.
@@ -45,7 +45,7 @@ pub(crate) async fn run_node(
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let prepared = prepare(boot).await;
-    // A node that was started before boots without the server.
+    // A node with a stored command line starts without the server.
     let (wanted, command) = watch::channel(stored(boot).filter(|_| prepared.is_ok()));
     let (halt, halting) = watch::channel(false);
     let child = run_child(boot, command, halting);

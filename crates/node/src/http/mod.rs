@@ -128,8 +128,8 @@ impl Server {
         let limit = self.limits.connect;
         timeout(limit, self.endpoint.open())
             .await
-            .map_err(|_| self.away(&format!("no connection within {} s", limit.as_secs())))?
-            .map_err(|e| self.away(&e))
+            .map_err(|_| self.unavailable(&format!("no connection within {} s", limit.as_secs())))?
+            .map_err(|e| self.unavailable(&e))
     }
 
     /// Sends a request on a connection for it alone; returns the whole answer
@@ -181,7 +181,7 @@ impl Server {
     )> {
         http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|e| self.away(&e))
+            .map_err(|e| self.unavailable(&e))
     }
 
     /// Starts HTTP/2 on a connection. A PING is sent whenever the connection was
@@ -203,7 +203,7 @@ impl Server {
             .keep_alive_while_idle(true)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|e| self.away(&e))
+            .map_err(|e| self.unavailable(&e))
     }
 
     /// Sends a request on an HTTP/1.1 connection.
@@ -217,11 +217,11 @@ impl Server {
     ) -> Result<Response<Incoming>> {
         let host = self.endpoint.host().parse().map_err(Error::internal)?;
         request.headers_mut().insert(header::HOST, host);
-        sender.ready().await.map_err(|e| self.away(&e))?;
+        sender.ready().await.map_err(|e| self.unavailable(&e))?;
         sender
             .send_request(request)
             .await
-            .map_err(|e| self.away(&e))
+            .map_err(|e| self.unavailable(&e))
     }
 
     /// Reads an answer to its end.
@@ -231,12 +231,12 @@ impl Server {
     pub(crate) async fn read(&self, answer: Response<Incoming>) -> Result<Answer> {
         let (head, body) = answer.into_parts();
         if body.size_hint().lower() > self.limits.bytes as u64 {
-            return Err(self.away(&"the answer is too long"));
+            return Err(self.unavailable(&"the answer is too long"));
         }
         let body = Limited::new(body, self.limits.bytes)
             .collect()
             .await
-            .map_err(|e| self.away(&format!("the answer broke off: {e}")))?;
+            .map_err(|e| self.unavailable(&format!("the answer broke off: {e}")))?;
         Ok(Answer {
             status: head.status,
             headers: head.headers,
@@ -244,7 +244,7 @@ impl Server {
         })
     }
 
-    pub(crate) fn away(&self, e: &dyn std::fmt::Display) -> Error {
+    pub(crate) fn unavailable(&self, e: &dyn std::fmt::Display) -> Error {
         Error::unavailable(format!("{}: {e}", self.name))
     }
 }

@@ -70,8 +70,8 @@ pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<String> {
         .await
         .map_err(|e| failed(e.to_string()))?;
     if !done.status.success() {
-        let said = String::from_utf8_lossy(&done.stderr);
-        return Err(failed(format!("{}: {}", done.status, said.trim())));
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        return Err(failed(format!("{}: {}", done.status, stderr.trim())));
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }

@@ -197,7 +197,7 @@ impl Engine {
         let templates = &self.store.templates;
         let bound = stack::bind(templates, &row.template, &row.parameters, &pseudo)
             .map_err(|e| e.message)?;
-        let graph = Graph::of(&bound).map_err(|circle| circle.to_string())?;
+        let graph = Graph::of(&bound).map_err(|cycle| cycle.to_string())?;
         Ok(Model { bound, graph })
     }
 }

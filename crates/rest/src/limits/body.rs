@@ -15,8 +15,8 @@ use tokio::time::{Instant, Sleep};
 use super::BODY_PROGRESS;
 use super::connection::Exchange;
 
-/// The body of a request. Its time runs while a handler reads it, so that a
-/// handler may do something else first.
+/// The body of a request. Its timeouts begin when the handler begins to read it, so
+/// that a handler may do something else first.
 pub(super) struct RequestBody {
     inner: Incoming,
     exchange: Arc<Exchange>,
@@ -26,7 +26,7 @@ pub(super) struct RequestBody {
 struct Timer {
     sleep: Pin<Box<Sleep>>,
     end: Instant,
-    /// Bytes since the last time that the progress was sufficient.
+    /// Bytes since the timeout was last reset.
     bytes: u64,
 }
 
@@ -107,10 +107,10 @@ impl hyper::body::Body for RequestBody {
     }
 }
 
-/// The body of an answer; the exchange ends when it is dropped. hyper drops a body
-/// of known length as soon as it has taken the last frame, long before a slow client
-/// has received it. Therefore the end is known only by the request for the next
-/// frame, which hyper makes when little is left to be sent.
+/// The body of an answer; the exchange ends when this body is dropped. hyper drops a
+/// body that reports its end as soon as it has taken the last frame, long before a
+/// slow client has received that frame. Therefore this body reports its end only when
+/// hyper requests another frame, which it does when little is left to be sent.
 pub(super) struct AnswerBody {
     inner: Body,
     has_begun: bool,

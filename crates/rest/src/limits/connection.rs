@@ -1,4 +1,5 @@
-//! One connection: its state, by which it is evicted or ended by a timeout.
+//! The state of a connection, which determines its timeout and whether it may be
+//! evicted.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -57,7 +58,7 @@ enum Phase {
     Idle {
         authenticated: bool,
     },
-    /// As `Idle`, after a request of the client was refused.
+    /// Like `Idle`, after a request of the client was refused.
     Refused,
     /// The body of a request, or its answer: they have timeouts elsewhere.
     Exchange,
@@ -69,9 +70,10 @@ pub struct Connection {
     id: Id,
     closed: CancellationToken,
     phase: watch::Sender<(Phase, Instant)>,
-    /// The phase is `Idle` or `Refused`; read for each read of the socket.
+    /// Whether the phase is `Idle` or `Refused`; checked at each read of the socket.
     idle: AtomicBool,
-    /// Connections of HTTP/2 find out by PING whether the peer is alive.
+    /// Whether the connection uses HTTP/2, which detects by PING that the peer is
+    /// gone and therefore needs no timeout while an authenticated client is idle.
     http2: AtomicBool,
 }
 
@@ -239,7 +241,7 @@ impl Connection {
         });
     }
 
-    /// Waits until the connection was too long in a phase.
+    /// Waits until the timeout of the current phase has passed.
     async fn expired(&self) {
         let mut phase = self.phase.subscribe();
         loop {

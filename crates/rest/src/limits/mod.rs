@@ -1,10 +1,10 @@
 //! Limits and timeouts of connections, for every listener.
 //!
-//! A full listener admits a new connection by closing another one, which has
-//! not sent a whole request or waits for the next one, so that clients that
-//! hold connections without using them do not keep others out. Requests that
-//! were received are never interrupted, except those of a client that was
-//! refused before.
+//! To admit a new connection, a full listener closes another one that has not sent
+//! a complete request, or that waits for its next request. Therefore clients that
+//! hold connections without using them cannot keep others out. Requests that were
+//! received are never interrupted, except those of a client that was refused
+//! before.
 
 mod body;
 mod connection;

@@ -1,5 +1,5 @@
-//! The socket of a connection: notices received bytes, and ends a write without
-//! progress.
+//! The socket of a connection: reports that bytes were received, and ends a write
+//! without progress.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -6,8 +6,8 @@ use kernel::{Ctx, Scope, Target};
 
 /// Maximum depth of a rule with the rules that it refers to.
 const MAX_DEPTH: usize = 32;
-/// Maximum number of checks of one decision: rules that refer to others several
-/// times multiply.
+/// Maximum number of checks of one decision: the number multiplies if rules refer to
+/// others several times.
 const MAX_CHECKS: u32 = 10_000;
 
 /// A parsed expression.
@@ -58,7 +58,7 @@ impl Decision<'_> {
         }
     }
 
-    /// `wanted` if one of the checks gives it.
+    /// Returns `wanted` if one of the checks has this result, otherwise the opposite.
     fn first(&mut self, list: &[Check], wanted: bool, depth: usize) -> Option<bool> {
         for c in list {
             if self.decide(c, depth + 1)? == wanted {

@@ -96,8 +96,8 @@ const fn alone(line: &'static str, seconds: u32) -> Tests {
 }
 
 /// The order in each lane is the order of execution. Tests that check how
-/// long something takes are at the end of the engine lane, where the shorter
-/// light lane is done.
+/// long something takes are at the end of the engine lane, when the shorter
+/// light lane has ended.
 pub const TESTS: &[Tests] = &[
     // Without the option, there are more requests for each route and caller.
     light("tests/api --schemathesis-cases=50", 1800),

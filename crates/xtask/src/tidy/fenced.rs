@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fenced_transaction_and_writes_of_operations_are_not() {
+    fn fenced_transactions_and_writes_of_operations_are_accepted() {
         let worker = "fn run(lease: &Lease) { db::fenced!(d.db, lease, |tx| x(tx).await)?; write!(text, \"a\")?; }";
         assert!(lines(&[], &[ROOT, ("work.rs", worker), OPS]).is_empty());
     }

@@ -37,8 +37,8 @@ async fn restore_nodes(tx: &mut Fenced, run: &Run<'_>, why: &str) -> Result<()> 
         groups: &groups,
         nodes: &all,
         networks: None,
-        gone: &[],
-        dead: &[],
+        in_error: &[],
+        not_running: &[],
     };
     let sizes = c.rollback.map(default::sizes);
     let end = plan(before, &run.tasks, sizes.as_ref(), why);

@@ -72,10 +72,12 @@ pub(crate) async fn apply(
             }
             NodeStep::Keep {
                 node,
-                sound,
+                was_ready,
                 uncordon,
             } => {
-                let event = NodeEvent::Staying { sound: *sound };
+                let event = NodeEvent::Staying {
+                    was_ready: *was_ready,
+                };
                 change_status(tx, find(node), event).await?;
                 if *uncordon {
                     let limit = (find(node), ACTIVATE_LIMIT);

@@ -54,8 +54,8 @@ async fn start(
         groups: &groups,
         nodes: &all,
         networks: infrastructure.networks.as_ref(),
-        gone: &infrastructure.servers.gone,
-        dead: &infrastructure.servers.dead,
+        in_error: &infrastructure.servers.in_error,
+        not_running: &infrastructure.servers.not_running,
     };
     let sizes = c.rollback.map(default::sizes).unwrap_or_default();
     let steps = plan(before, &sizes)?;

@@ -42,8 +42,8 @@ pub(crate) async fn start_resize(
         groups: &groups,
         nodes: &all,
         networks: infrastructure.networks.as_ref(),
-        gone: &infrastructure.servers.gone,
-        dead: &infrastructure.servers.dead,
+        in_error: &infrastructure.servers.in_error,
+        not_running: &infrastructure.servers.not_running,
     };
     let steps = resize(before, change.sizes, change.leave)?;
     operation::start(tx, &mut cluster, Intent::Resize, None).await?;

@@ -1,4 +1,4 @@
-//! Waits, and shows for what.
+//! Waits, and shows what the operation waits for.
 
 use flow::Next;
 use kernel::{Result, Timestamp};

@@ -52,7 +52,7 @@ pub(crate) fn cancel(
         if stays {
             steps.push(NodeStep::Keep {
                 node: n.id.clone(),
-                sound: drained || n.signal.as_deref() == Some("SUCCESS"),
+                was_ready: drained || n.signal.as_deref() == Some("SUCCESS"),
                 uncordon: drained && begun,
             });
             concerned.insert(n.nodegroup.clone());

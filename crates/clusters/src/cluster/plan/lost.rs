@@ -108,13 +108,13 @@ fn member_of(c: &Cluster, n: &Node, seen: Observed<'_>) -> Member {
             }
         }
         TaskStatus::Pending | TaskStatus::Failed => {
-            let said = if t.log.is_empty() {
+            let reason = if t.log.is_empty() {
                 "no master has answered"
             } else {
                 t.log.trim_end_matches('.')
             };
             Member::Change(Step::Settle(Err(format!(
-                "Node {}: step {} failed: {said}. Resize again to try once more.",
+                "Node {}: step {} failed: {reason}. Resize again to try once more.",
                 t.node,
                 t.kind.as_stored()
             ))))

@@ -28,9 +28,9 @@ pub(crate) struct Members<'a> {
     /// The ranges of a Kubernetes cluster.
     pub(crate) networks: Option<&'a Networks>,
     /// Names of servers in error.
-    pub(crate) gone: &'a [String],
+    pub(crate) in_error: &'a [String],
     /// Names of all servers that do not run, including those.
-    pub(crate) dead: &'a [String],
+    pub(crate) not_running: &'a [String],
 }
 
 impl<'a> Members<'a> {
@@ -74,7 +74,7 @@ pub(crate) fn resize(
 ) -> Result<Vec<NodeStep>> {
     let c = before.cluster;
     let lost: Vec<NodeId> = if before.coe == Coe::Kubernetes {
-        let lost = selection::for_rebuild(before.nodes, before.gone, before.dead);
+        let lost = selection::for_rebuild(before.nodes, before.in_error, before.not_running);
         lost.into_iter().map(|n| n.id.clone()).collect()
     } else {
         Vec::new()
@@ -183,7 +183,7 @@ fn leave(before: Members<'_>, nodes: &[Node], leaving: &[&Node]) -> Vec<NodeStep
             .saturating_mul(u32::try_from(leaving.len()).unwrap_or(u32::MAX).max(1)),
     };
     let drained =
-        |n: &Node| able && n.status == NodeStatus::Ready && !before.dead.contains(&n.name);
+        |n: &Node| able && n.status == NodeStatus::Ready && !before.not_running.contains(&n.name);
     leaving
         .iter()
         .map(|n| NodeStep::Leave {

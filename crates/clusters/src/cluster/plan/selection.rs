@@ -21,7 +21,7 @@ fn count_of<T>(list: &[T]) -> i64 {
 /// failed; lost nodes are rebuilt.
 ///
 /// # Errors
-/// 400 if a name is not that of a node, or more nodes are named than can go.
+/// 400 if a name is not that of a node, or more nodes are named than leave.
 pub(crate) fn for_size<'a>(
     nodes: &[&'a Node],
     count: i64,
@@ -123,16 +123,16 @@ pub(crate) fn split<'a>(
     (newest, leaving)
 }
 
-/// Returns the nodes whose servers can be rebuilt. `gone` lists the names of
-/// servers in error; `dead` lists all servers that do not run, including those.
+/// Returns the nodes whose servers can be rebuilt. `in_error` lists the names of
+/// servers in error; `not_running` lists all servers that do not run, including those.
 pub(crate) fn for_rebuild<'a>(
     nodes: &'a [Node],
-    gone: &[String],
-    dead: &[String],
+    in_error: &[String],
+    not_running: &[String],
 ) -> Vec<&'a Node> {
     let masters = || nodes.iter().filter(|n| n.is_master && n.status.wanted());
     let running_masters =
-        masters().filter(|n| n.status == NodeStatus::Ready && !dead.contains(&n.name));
+        masters().filter(|n| n.status == NodeStatus::Ready && !not_running.contains(&n.name));
     // Without a majority, the remaining members hold the only copy of the data
     // of the cluster.
     let majority = running_masters.count() > masters().count() / 2;
@@ -140,7 +140,7 @@ pub(crate) fn for_rebuild<'a>(
         .iter()
         .filter(|n| match n.status {
             NodeStatus::Lost => true,
-            NodeStatus::Ready => gone.contains(&n.name),
+            NodeStatus::Ready => in_error.contains(&n.name),
             // The last rebuild failed. A worker is replaced instead.
             NodeStatus::Failed => n.is_master || n.is_balancer,
             _ => false,

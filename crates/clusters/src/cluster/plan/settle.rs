@@ -120,9 +120,9 @@ fn api_host<'a>(
         let (masters, ..) = groups.iter().find(|(g, ..)| g.is_master())?;
         return masters.node_addresses.first().map(String::as_str);
     };
-    let said = outputs.and_then(|all| all.get("balancer_address")?.as_str());
+    let reported = outputs.and_then(|all| all.get("balancer_address")?.as_str());
     // The address that the balancer reported, if the stack has none.
-    said.or(balancer.addresses.first().map(String::as_str))
+    reported.or(balancer.addresses.first().map(String::as_str))
 }
 
 /// Addresses of a group in the outputs of the stack; `None` if there are none.

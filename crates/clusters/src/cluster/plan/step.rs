@@ -73,11 +73,11 @@ pub(crate) enum NodeStep {
         node: NodeId,
         drain: Option<Duration>,
     },
-    /// The node (id) is kept after its removal was cancelled. `sound`: it was
+    /// The node (id) is kept after its removal was cancelled. `was_ready`: it was
     /// ready before; `uncordon`: a master makes it schedulable again.
     Keep {
         node: NodeId,
-        sound: bool,
+        was_ready: bool,
         uncordon: bool,
     },
 }

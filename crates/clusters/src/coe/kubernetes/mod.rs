@@ -30,7 +30,7 @@ pub(crate) const MASTER_RAM: u64 = 1024;
 /// and unpacking the images of the node needs about the same again.
 pub(crate) const WORKER_RAM: u64 = 256;
 
-/// Default time limit of a drain, seconds.
+/// Default time limit of a drain.
 const DRAIN_LIMIT: Duration = Duration::from_mins(2);
 
 /// Ports of the nodes that the API server cannot use.

@@ -34,7 +34,7 @@ impl Objects {
     /// Whether a project is `top` or below it.
     pub(super) fn is_below(&self, id: &str, top: &str) -> bool {
         let mut at = Some(id);
-        // A bounded walk, because a cycle of parents must not hang the list.
+        // Bounded, because a cycle of parents must not block the list.
         for _ in 0..64 {
             match at {
                 Some(id) if id == top => return true,

@@ -9,7 +9,7 @@ use crate::project::reader::ProjectReader;
 use crate::token::request::Reference;
 use crate::user::{self, User};
 
-/// The domain with this id, or without an id that with this name.
+/// The domain with this id or, if no id is given, with this name.
 pub(super) async fn find_domain(
     projects: &mut ProjectReader<'_>,
     id: Option<&str>,
@@ -58,7 +58,8 @@ pub(super) async fn find_project(
     }
 }
 
-/// `of` is the user of a credential that is named.
+/// `of` is the user of the credential, which is needed if the credential is given by
+/// its name.
 pub(super) async fn find_credential(
     db: &Db,
     credential: &Reference,

@@ -14,9 +14,9 @@ use crate::token::request::Wanted;
 use crate::user::User;
 
 /// # Errors
-/// `Unauthenticated` for an unknown project or domain, and for a scope beside an
-/// application credential; `Forbidden` for another scope than that of a system
-/// token.
+/// `Unauthenticated` for an unknown project or domain, and if a scope is given with
+/// an application credential; `Forbidden` if a token with the scope of the system
+/// requests that of a project or domain.
 pub(super) async fn determine(
     (db, projects): (&Db, &mut ProjectReader<'_>),
     proven: &Proven,

@@ -102,7 +102,7 @@ impl Collector for Sources {
             ),
             (
                 "agent_streams",
-                "Streams on which agents wait for news",
+                "Streams on which agents wait for changes",
                 streams,
             ),
             (

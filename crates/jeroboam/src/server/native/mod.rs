@@ -1,5 +1,5 @@
-//! Routes of our own: health, metrics, API documents, and what administrators
-//! ask about the installation.
+//! Routes that OpenStack does not have: health, metrics, the OpenAPI document, and
+//! the administration of the installation.
 
 mod dependencies;
 pub mod dialect;
@@ -22,10 +22,11 @@ use super::images::{self, RegisterRequest, RegisteredImage};
 pub use dependencies::{Dependencies, Native};
 use dialect::NativeDialect;
 
-/// The service. It takes all paths of no other service, so it is the last one.
+/// The service. It gets the paths that belong to no other service, so it has to be
+/// the last one in the list.
 pub fn service(native: Native, auth: Arc<dyn rest::Authenticator>) -> Result<Service> {
     let health = Access::Public("Load balancers and supervisors have no token.");
-    let numbers = Access::Public("The figures name no project and no object.");
+    let figures = Access::Public("The figures name no project and no object.");
     let documents = Access::Public("The documents are the same for all callers.");
     let routes: Vec<Route<Native>> = vec![
         get(
@@ -36,7 +37,7 @@ pub fn service(native: Native, auth: Arc<dyn rest::Authenticator>) -> Result<Ser
         ),
         get(
             "/metrics",
-            numbers,
+            figures,
             "Figures of this process, for Prometheus.",
             metrics::show,
         ),
@@ -96,7 +97,7 @@ async fn openapi(call: Call<Native>) -> Result<Raw> {
     let api = d
         .api
         .get()
-        .ok_or_else(|| Error::unavailable("The server starts; try again."))?;
+        .ok_or_else(|| Error::unavailable("The server is starting; try again."))?;
     let document = d.document.get_or_init(|| {
         let services: Vec<&Service> = api.services().iter().collect();
         let document = rest::openapi::document(&services, env!("CARGO_PKG_VERSION"));

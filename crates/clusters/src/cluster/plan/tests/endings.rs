@@ -178,8 +178,8 @@ fn cancelled(c: &Cluster, sizes: Option<(&str, i64)>) -> Cancellation {
         groups: &groups(),
         nodes: &nodes,
         networks: None,
-        gone: &[],
-        dead: &[],
+        in_error: &[],
+        not_running: &[],
     };
     let sizes = sizes.map(|(group, count)| BTreeMap::from([(group.to_owned(), count)]));
     cancel(before, &[drain], sizes.as_ref(), "a pod stays")
@@ -187,9 +187,9 @@ fn cancelled(c: &Cluster, sizes: Option<(&str, i64)>) -> Cancellation {
 
 #[test]
 fn a_cancelled_resize_keeps_drained_nodes_and_withdraws_new_ones() {
-    let keep = |node: &str, sound, uncordon| NodeStep::Keep {
+    let keep = |node: &str, was_ready, uncordon| NodeStep::Keep {
         node: node.into(),
-        sound,
+        was_ready,
         uncordon,
     };
     let size = |group: &str, count| NodeStep::Size {

@@ -40,8 +40,8 @@ fn groups() -> [Group; 3] {
 struct Seen<'a> {
     cluster: Cluster,
     nodes: &'a [Node],
-    gone: &'a [&'a str],
-    dead: &'a [&'a str],
+    in_error: &'a [&'a str],
+    not_running: &'a [&'a str],
 }
 
 impl Seen<'_> {
@@ -53,8 +53,8 @@ impl Seen<'_> {
             groups: &groups(),
             nodes: self.nodes,
             networks: Some(&networks),
-            gone: &texts(self.gone),
-            dead: &texts(self.dead),
+            in_error: &texts(self.in_error),
+            not_running: &texts(self.not_running),
         })
     }
 
@@ -78,8 +78,8 @@ fn complete(nodes: &[Node]) -> Seen<'_> {
             ..cluster(Intent::Create, 2)
         },
         nodes,
-        gone: &[],
-        dead: &[],
+        in_error: &[],
+        not_running: &[],
     }
 }
 
@@ -151,8 +151,8 @@ fn healing_replaces_lost_nodes_of_all_groups() {
     nodes[2].status = NodeStatus::Failed;
     let sizes = [("extra", 1), ("workers", 2)];
     let seen = Seen {
-        gone: &["w-0", "x-0"],
-        dead: &["w-0", "x-0"],
+        in_error: &["w-0", "x-0"],
+        not_running: &["w-0", "x-0"],
         ..complete(&nodes)
     };
     let wanted = [
@@ -258,8 +258,8 @@ fn masters_are_rebuilt_while_a_majority_runs() {
         node("w-2", Leaving),
         node("lb", Failed),
     ];
-    let names = |nodes: &[Node], gone: &[&str], dead: &[&str]| -> Vec<String> {
-        let found = for_rebuild(nodes, &texts(gone), &texts(dead));
+    let names = |nodes: &[Node], in_error: &[&str], not_running: &[&str]| -> Vec<String> {
+        let found = for_rebuild(nodes, &texts(in_error), &texts(not_running));
         found.into_iter().map(|n| n.name.clone()).collect()
     };
     assert_eq!(names(&nodes, &[], &[]), ["lb"]);
