@@ -141,3 +141,32 @@ def test_a_project_below_a_disabled_one_is_disabled_too(callers):
 def test_nul_in_a_login_is_refused(callers, body):
     got = callers.server.call("POST", f"{IDENTITY}/auth/tokens", body, cloud=None)
     assert got.status in (400, 401) and json.loads(got.raw)["error"]["code"] == got.status
+
+
+# Sizes of clusters.
+
+@pytest.mark.parametrize("count, labels", [
+    (253, {}), (14, {"fixed_subnet_cidr": "192.168.201.0/28"}), (3, {"max_node_count": "2"}),
+    (1, {"min_node_count": "2"})])
+def test_a_size_that_does_not_fit_is_refused_at_once(callers, count, labels):
+    body = {"name": callers.name("cluster"), "cluster_template_id": callers.template(), "node_count": count,
+            "labels": labels}
+    got = callers.ask("POST", f"{MAGNUM}/clusters", body, token=callers.tokens["member"])
+    assert got.status == 400 and "node_count" in got.detail, f"{got.status} {got.raw[:300]}"
+
+
+def test_a_cluster_does_not_outgrow_its_subnet(callers):
+    body = {"name": callers.name("cluster"), "cluster_template_id": callers.template(), "node_count": 11,
+            "labels": {"fixed_subnet_cidr": "192.168.202.0/28"}}
+    member = callers.tokens["member"]
+    made = callers.made(f"{MAGNUM}/clusters", body, "uuid", token=member)
+    callers.server.until(made, "CREATE_COMPLETE", 60, cloud="jeroboam")
+    path, version = f"{MAGNUM}/clusters/{made}", {"OpenStack-API-Version": "container-infra 1.7"}
+    got = callers.server.call("POST", f"{path}/actions/resize", {"node_count": 13}, cloud=None,
+                              headers={"X-Auth-Token": member, **version})
+    assert got.status == 400 and "13 free addresses" in got.detail, f"{got.status} {got.raw[:300]}"
+    change = [{"op": "replace", "path": "/node_count", "value": 13}]
+    got = callers.ask("PATCH", path, change, token=member)
+    assert got.status == 400 and "13 free addresses" in got.detail, f"{got.status} {got.raw[:300]}"
+    assert callers.ask("PATCH", path, [{**change[0], "value": 12}], token=member).status == 202
+    callers.server.until(made, "UPDATE_COMPLETE", 60, cloud="jeroboam")

@@ -6,17 +6,29 @@ use network::is_private_range;
 /// The private ranges in which users choose the ranges of nodes, pods and
 /// services. The ranges of nodes are also networks of the hosts.
 #[derive(Debug, Clone, Default)]
-pub struct RangePools(Vec<Ipv4Net>);
+pub struct RangePools {
+    /// Those that the operator configured.
+    allowed: Vec<Ipv4Net>,
+    /// Where the server chooses the ranges of nodes.
+    automatic: Option<Ipv4Net>,
+}
 
 impl RangePools {
-    /// The pools that the operator configured; if empty, all private ranges.
+    /// `allowed`: the pools that the operator configured; if empty, all private
+    /// ranges. `automatic`: the pool in which the server chooses the ranges of nodes
+    /// whose users choose none.
     #[must_use]
-    pub fn new(pools: Vec<Ipv4Net>) -> Self {
-        Self(pools)
+    pub fn new(allowed: Vec<Ipv4Net>, automatic: Option<Ipv4Net>) -> Self {
+        Self { allowed, automatic }
+    }
+
+    /// The pool in which the server chooses the ranges of nodes.
+    pub(crate) fn automatic(&self) -> Option<Ipv4Net> {
+        self.automatic
     }
 
     pub(crate) fn contain(&self, net: &Ipv4Net) -> bool {
-        let allowed = self.0.is_empty() || self.0.iter().any(|pool| pool.contains(net));
+        let allowed = self.allowed.is_empty() || self.allowed.iter().any(|pool| pool.contains(net));
         allowed && is_private_range(net)
     }
 
@@ -39,10 +51,10 @@ impl RangePools {
     }
 
     fn examples(&self) -> String {
-        if self.0.is_empty() {
+        if self.allowed.is_empty() {
             return " such as 10.64.3.0/24".to_owned();
         }
-        let pools: Vec<String> = self.0.iter().map(Ipv4Net::to_string).collect();
+        let pools: Vec<String> = self.allowed.iter().map(Ipv4Net::to_string).collect();
         format!(" within {}", pools.join(", "))
     }
 }
@@ -56,7 +68,7 @@ mod tests {
         let net = |text: &str| text.parse::<Ipv4Net>().unwrap();
         let all = RangePools::default();
         assert!(all.contain(&net("192.168.0.0/24")) && !all.contain(&net("8.8.8.0/24")));
-        let some = RangePools::new(vec![net("10.64.0.0/12"), net("8.0.0.0/8")]);
+        let some = RangePools::new(vec![net("10.64.0.0/12"), net("8.0.0.0/8")], None);
         assert!(some.allow_nodes(&net("10.70.1.0/24")));
         for bad in [
             "10.80.0.0/24",

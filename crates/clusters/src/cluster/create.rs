@@ -13,7 +13,7 @@ use super::isolation::Isolation;
 use super::model::{Cluster, Intent};
 use super::new::{NewCluster, check_masters_odd};
 use super::plan::nodes::create as plan;
-use super::{KIND, node_range, table};
+use super::{KIND, node_range, size, table};
 use crate::coe::Coe;
 use crate::coe::kubernetes::flavour;
 use crate::coe::kubernetes::networks::Networks;
@@ -72,7 +72,7 @@ pub(crate) async fn create(
     if coe == Coe::Kubernetes {
         t.image_id = lookups::release(d, ctx, &cluster.labels, &t.image_id).await?;
     }
-    let networks = networks(d, ctx, &cluster, &t).await?;
+    let networks = networks(d, ctx, (&cluster, range), &t).await?;
     lookups::keypair(d, ctx, cluster.keypair.as_deref()).await?;
     if new.master_count > 1 && !cluster.master_lb_enabled {
         return Err(bad_request(
@@ -83,6 +83,10 @@ pub(crate) async fn create(
     let (image, _) = lookups::image(d, ctx, &t.image_id).await?;
     let made_of = flavour::check_image(coe, &image)?;
     flavour::check_cluster(made_of, new.master_count, networks.as_ref())?;
+    size::check_bounds(&cluster.labels, new.node_count)?;
+    let balancer = has_balancer(&cluster, new, networks.as_ref());
+    let total = new.master_count + new.node_count + i64::from(balancer);
+    size::check_fits(total, size::prefix(d, &cluster).await?)?;
     store(d, ctx, (&cluster, range), (&t, new), networks).await?;
     Ok(cluster.uuid)
 }
@@ -153,7 +157,7 @@ async fn check_infrastructure(
 async fn networks(
     d: &ClustersDeps,
     ctx: &Ctx,
-    c: &Cluster,
+    (c, range): (&Cluster, Option<Ipv4Net>),
     t: &Template,
 ) -> Result<Option<Networks>> {
     let coe = c.engine()?;
@@ -166,8 +170,17 @@ async fn networks(
     let (network, subnet) = (c.fixed_network.as_deref(), c.fixed_subnet.as_deref());
     if let Some(range) = lookups::fixed_range(d, ctx, network, subnet).await? {
         networks.check_disjoint("fixed_subnet", range)?;
+    } else if range.is_none()
+        && let Some(pool) = d.ranges.automatic()
+    {
+        networks.check_outside_pool(&c.labels, t.network_driver.as_deref(), pool)?;
     }
     Ok(Some(networks))
+}
+
+/// A single master needs no balancer, which would only be another point of failure.
+fn has_balancer(c: &Cluster, new: &NewCluster, networks: Option<&Networks>) -> bool {
+    networks.is_some() && c.master_lb_enabled && new.master_count > 1
 }
 
 /// The two groups of a new cluster.
@@ -209,9 +222,7 @@ async fn store(
         .sealer
         .seal(&tokens::ca_purpose(&c.uuid), ca.key_pem.as_bytes())?;
     let groups = groups(c, t, new);
-    // A single master needs no balancer, which would only be another point of
-    // failure.
-    let balancer = networks.is_some() && c.master_lb_enabled && new.master_count > 1;
+    let balancer = has_balancer(c, new, networks.as_ref());
     let steps = plan(&groups, networks.as_ref(), balancer)?;
     let kube = networks
         .map(|networks| Kube::new(&d.sealer, &c.uuid, networks))

@@ -20,6 +20,7 @@ pub(crate) mod resize;
 pub(crate) mod servers;
 pub(crate) mod shown_table;
 pub(crate) mod signal;
+mod size;
 mod stack;
 pub(crate) mod table;
 mod view;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::model::{Cluster, Intent};
 use super::operation::{same_generation, start};
 use super::servers::Infrastructure;
-use super::{KIND, resize, table, wire};
+use super::{KIND, resize, size, table, wire};
 use crate::ClustersDeps;
 use crate::authorized::Authorized;
 use crate::errors::{bad_request, invalid_field, wrong_state};
@@ -74,10 +74,11 @@ pub(crate) async fn update(
 ) -> Result<()> {
     let sizes = touches(changes, &["node_count"]);
     let health = touches(changes, &["health_status", "health_status_reason"]);
-    let infrastructure = if sizes {
-        Infrastructure::load(d, cluster).await?
+    let (infrastructure, prefix) = if sizes {
+        let prefix = size::prefix(d, cluster).await?;
+        (Infrastructure::load(d, cluster).await?, prefix)
     } else {
-        Infrastructure::default()
+        (Infrastructure::default(), 0)
     };
     db::write!(d.db, |tx| {
         // A change of the health alone needs no reconciliation.
@@ -108,6 +109,7 @@ pub(crate) async fn update(
                 group: default::WORKER,
                 count,
                 leave: &[],
+                prefix,
                 rollback,
             };
             resize::accept(tx, d, ctx, row, &request, &infrastructure).await?;

@@ -8,6 +8,7 @@ use kernel::{Ctx, Error, Result};
 use super::apply::start_resize::{Resize, start_resize};
 use super::model::Cluster;
 use super::servers::Infrastructure;
+use super::size;
 use super::wire::ResizeBody;
 use super::{KIND, operation, table};
 use crate::ClustersDeps;
@@ -28,6 +29,7 @@ pub(crate) async fn resize(
         group: body.group.as_deref().unwrap_or(default::WORKER),
         count: body.count,
         leave: &leave,
+        prefix: size::prefix(d, c).await?,
         rollback: false,
     };
     db::write!(d.db, |tx| {
@@ -45,6 +47,8 @@ pub(crate) struct ResizeRequest<'a> {
     pub(crate) count: i64,
     /// Names, ids, indices or addresses of nodes that should leave.
     pub(crate) leave: &'a [String],
+    /// Prefix length of the subnet of the nodes.
+    pub(crate) prefix: u8,
     /// Whether a failure is followed by a rollback. The cluster stores only one
     /// size to return to: that of the group of [`default::sizes`].
     pub(crate) rollback: bool,
@@ -92,6 +96,11 @@ pub(crate) async fn accept(
         return Err(Error::not_found("Nodegroup", request.group));
     };
     check(&cluster, g, request.count)?;
+    let others = groups.iter().filter(|other| other.name != g.name);
+    let servers = request.count + others.map(|g| g.node_count).sum::<i64>();
+    if request.count > g.node_count {
+        size::check_fits(servers, request.prefix)?;
+    }
     let uuid = cluster.uuid.clone();
     let before = g.node_count;
     let resize = Resize {

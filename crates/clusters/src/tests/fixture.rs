@@ -522,7 +522,7 @@ impl Fixture {
                 port: 9512,
                 pin: "abcd".into(),
             },
-            ranges: crate::RangePools::default(),
+            ranges: crate::RangePools::new(vec![], Some("172.30.0.0/15".parse().unwrap())),
             node_certificate_seconds: 3600,
         });
         let tasks = flow::Tasks::default();

@@ -176,6 +176,23 @@ async fn templates_are_checked_with_the_texts_of_magnum() {
             ),
             "fixed_subnet: 10.9.0.0/24 overlaps with the range of the pods, 10.8.0.0/14.",
         ),
+        (
+            new(json!({ "labels": { "pods_network_cidr": "172.30.0.0/16" } })),
+            "property \"labels/pods_network_cidr\" with value \"172.30.0.0/16\" is not \
+             supported, supported values are: ranges outside of 172.30.0.0/15, from which the \
+             nodes get their addresses unless the label fixed_subnet_cidr gives them others",
+        ),
+        (
+            new(json!({ "labels": { "service_cluster_ip_range": "172.31.7.0/24" } })),
+            "property \"labels/service_cluster_ip_range\" with value \"172.31.7.0/24\" is not \
+             supported, supported values are: ranges outside of 172.30.0.0/15, from which the \
+             nodes get their addresses unless the label fixed_subnet_cidr gives them others",
+        ),
+        (
+            new(json!({ "node_count": 1, "labels": { "min_node_count": "5" } })),
+            "labels/min_node_count is invalid (min_node_count (5) should be less or equal to \
+             node_count (1)).",
+        ),
     ] {
         let got = post(&w, "/v1/clusters", given).await;
         assert_eq!((got.status, detail(&got)), (400, text.to_owned()));

@@ -137,7 +137,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
             port: config.bootstrap_port,
             pin: listener.pin.clone(),
         },
-        ranges: clusters::RangePools::new(config.clusters.ranges.clone()),
+        ranges: clusters::RangePools::new(config.clusters.ranges.clone(), Some(config.infra.pool)),
         node_certificate_seconds: config.clusters.node_certificate_seconds,
     });
     let agents = clusters.bootstrap(tasks);

@@ -117,6 +117,9 @@ pub(crate) fn overlap(net: &Ipv4Net, used: &[Ipv4Net]) -> Option<Ipv4Net> {
     used.iter().find(shares).copied()
 }
 
+/// Prefix length of the ranges that the service chooses.
+pub const AUTOMATIC_PREFIX: u8 = 24;
+
 /// The `skip`-th free /24 of the pool; after a collision, concurrent servers
 /// retry with another `skip`.
 pub(crate) fn choose(pool: &Ipv4Net, used: &[Ipv4Net], skip: usize) -> Option<Ipv4Net> {
@@ -139,7 +142,7 @@ pub(crate) fn choose(pool: &Ipv4Net, used: &[Ipv4Net], skip: usize) -> Option<Ip
                 next = next.max((last | 255).checked_add(1)?);
                 i += 1;
             }
-            _ if left == 0 => return Ipv4Net::new(Ipv4Addr::from(next), 24).ok(),
+            _ if left == 0 => return Ipv4Net::new(Ipv4Addr::from(next), AUTOMATIC_PREFIX).ok(),
             _ => {
                 left -= 1;
                 next = next.checked_add(256)?;

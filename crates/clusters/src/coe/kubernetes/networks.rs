@@ -151,6 +151,32 @@ impl Networks {
         Ok(())
     }
 
+    /// Rejects ranges that a label chose within the pool from which the nodes get
+    /// their range.
+    ///
+    /// # Errors
+    /// 400 naming the label.
+    pub(crate) fn check_outside_pool(
+        &self,
+        labels: &BTreeMap<String, String>,
+        driver: Option<&str>,
+        pool: Ipv4Net,
+    ) -> Result<()> {
+        let is_set = |label: &&str| labels.get(*label).is_some_and(|v| !v.trim().is_empty());
+        let services = Some("service_cluster_ip_range").filter(is_set);
+        let pods = pod_labels(driver).into_iter().find(is_set);
+        for (label, range) in [(services, self.services), (pods, self.pods)] {
+            if let Some(label) = label.filter(|_| overlap(range, pool)) {
+                let what = format!(
+                    "ranges outside of {pool}, from which the nodes get their addresses \
+                     unless the label fixed_subnet_cidr gives them others"
+                );
+                return Err(refused(label, &range.to_string(), &what));
+            }
+        }
+        Ok(())
+    }
+
     /// Maximum number of nodes.
     pub(crate) fn capacity(&self) -> u32 {
         1_u32 << (self.node_prefix - self.pods.prefix_len()).min(31)
