@@ -15,7 +15,7 @@ use crate::{Db, Lease, Row, Validity, Value, values};
 pub struct Due {
     pub kind: String,
     pub id: String,
-    pub tenant: Option<String>,
+    pub project: Option<String>,
 }
 
 const CANDIDATE: &str = "kind, id, generation, epoch, attempts, tenant";
@@ -71,7 +71,7 @@ pub async fn next_due(db: &Db, kinds: &[&str]) -> Result<Option<Duration>> {
 ///
 /// # Errors
 /// Same errors as [`Db::query`].
-pub async fn tenants(db: &Db, keys: &BTreeSet<(String, String)>) -> Result<Vec<Due>> {
+pub async fn projects_of(db: &Db, keys: &BTreeSet<(String, String)>) -> Result<Vec<Due>> {
     let rows = rows_of(db, "kind, id, tenant", "", keys).await?;
     rows.iter().map(due).collect()
 }
@@ -80,7 +80,7 @@ fn due(row: &Row) -> Result<Due> {
     Ok(Due {
         kind: row.text("kind")?,
         id: row.text("id")?,
-        tenant: row.opt_text("tenant")?,
+        project: row.opt_text("tenant")?,
     })
 }
 
@@ -149,7 +149,7 @@ pub async fn claim(
             epoch: row.int("epoch")? + 1,
             generation: row.int("generation")?,
             attempts: row.int("attempts")?,
-            tenant: row.opt_text("tenant")?,
+            project: row.opt_text("tenant")?,
             validity: Validity::default(),
         });
     }

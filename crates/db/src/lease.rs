@@ -22,7 +22,7 @@ pub struct Lease {
     /// Number of consecutive failed runs before this one.
     pub attempts: i64,
     /// The project of the object, if known.
-    pub tenant: Option<String>,
+    pub project: Option<String>,
     pub(crate) validity: Validity,
 }
 

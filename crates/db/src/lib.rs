@@ -35,7 +35,7 @@ mod value;
 mod wake;
 
 pub use attempts::{Attempts, commit_with_receipt};
-pub use claim::{Due, claim, claim_for, next_due, search, tenants};
+pub use claim::{Due, claim, claim_for, next_due, projects_of, search};
 pub use completion::{RunOutcome, complete};
 pub use database::Db;
 pub use fault::{DatabaseFaults, Point, Safeguards};

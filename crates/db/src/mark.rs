@@ -44,7 +44,7 @@ async fn upsert(
     tx: &mut Tx,
     kind: &str,
     id: &str,
-    tenant: Option<&str>,
+    project: Option<&str>,
     urgency: Urgency,
 ) -> Result<()> {
     let now = tx.db().now_sql();
@@ -88,9 +88,9 @@ async fn upsert(
     let mut args = values![
         kind,
         id,
-        tenant.map(str::to_owned),
+        project.map(str::to_owned),
         false,
-        tenant.map(str::to_owned)
+        project.map(str::to_owned)
     ];
     if urgency == Urgency::Operation {
         args.push(true.into());

@@ -75,7 +75,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         ),
         mounts: Some(volumes.collect()),
         init: spec.foreign.init,
-        binds: read_only_binds(&spec.foreign.shown),
+        binds: read_only_binds(&spec.foreign.read_only_mounts),
         restart_policy: spec.restart.then_some(RestartPolicy {
             // After it was killed, an engine stops surviving containers at its
             // next start, and treats this as a stop by the user with

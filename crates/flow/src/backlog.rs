@@ -14,9 +14,9 @@ pub(crate) struct Capacity {
     /// Free slots of each kind that the driver runs.
     pub kinds: BTreeMap<&'static str, usize>,
     /// Runs of each project.
-    pub tenants: BTreeMap<String, usize>,
+    pub projects: BTreeMap<String, usize>,
     /// Maximum number of runs per project.
-    pub per_tenant: usize,
+    pub per_project: usize,
 }
 
 impl Capacity {
@@ -48,7 +48,7 @@ impl Backlog {
     pub(crate) fn put(&mut self, due: Due) {
         let key = (due.kind, due.id);
         if self.keys.insert(key.clone()) {
-            self.queues.entry(due.tenant).or_default().push_back(key);
+            self.queues.entry(due.project).or_default().push_back(key);
         }
     }
 
@@ -63,14 +63,14 @@ impl Backlog {
             turns.rotate_left(passed % turns.len().max(1));
         }
         while capacity.slots > 0
-            && let Some(tenant) = turns.pop_front()
+            && let Some(project) = turns.pop_front()
         {
-            if let Some(key) = self.next(&tenant, capacity) {
+            if let Some(key) = self.next(&project, capacity) {
                 capacity.slots -= 1;
                 self.keys.remove(&key);
                 taken.insert(key);
-                self.last = Some(tenant.clone());
-                turns.push_back(tenant);
+                self.last = Some(project.clone());
+                turns.push_back(project);
             }
         }
         self.queues.retain(|_, queue| !queue.is_empty());
@@ -78,17 +78,17 @@ impl Backlog {
     }
 
     /// The first key of the project with capacity.
-    fn next(&mut self, tenant: &Option<String>, capacity: &mut Capacity) -> Option<Key> {
-        let runs = tenant
+    fn next(&mut self, project: &Option<String>, capacity: &mut Capacity) -> Option<Key> {
+        let runs = project
             .as_ref()
-            .map(|t| capacity.tenants.entry(t.clone()).or_default());
+            .map(|t| capacity.projects.entry(t.clone()).or_default());
         if runs
             .as_ref()
-            .is_some_and(|runs| **runs >= capacity.per_tenant)
+            .is_some_and(|runs| **runs >= capacity.per_project)
         {
             return None;
         }
-        let queue = self.queues.get_mut(tenant)?;
+        let queue = self.queues.get_mut(project)?;
         let fits = |key: &Key| capacity.kinds.get(key.0.as_str()).is_some_and(|n| *n > 0);
         let key = queue.remove(queue.iter().position(fits)?)?;
         if let Some(n) = capacity.kinds.get_mut(key.0.as_str()) {
@@ -105,22 +105,22 @@ impl Backlog {
 mod tests {
     use super::*;
 
-    fn capacity(slots: usize, servers: usize, per_tenant: usize) -> Capacity {
+    fn capacity(slots: usize, servers: usize, per_project: usize) -> Capacity {
         Capacity {
             slots,
             kinds: BTreeMap::from([("server", servers), ("stack", 9)]),
-            tenants: BTreeMap::new(),
-            per_tenant,
+            projects: BTreeMap::new(),
+            per_project,
         }
     }
 
     fn backlog(keys: &[(&str, &str, &str)]) -> Backlog {
         let mut backlog = Backlog::default();
-        for (kind, id, tenant) in keys {
+        for (kind, id, project) in keys {
             backlog.put(Due {
                 kind: (*kind).into(),
                 id: (*id).into(),
-                tenant: Some((*tenant).into()),
+                project: Some((*project).into()),
             });
         }
         backlog

@@ -232,7 +232,7 @@ impl Driver {
             && running.len() + keys.len() <= MAX_RUNS_PER_PROJECT
             && capacity.fits(&keys);
         if !direct {
-            for due in db::tenants(&self.db, &keys).await? {
+            for due in db::projects_of(&self.db, &keys).await? {
                 search.backlog.put(due);
             }
             keys = search.backlog.take(&mut capacity);
@@ -283,14 +283,14 @@ impl Driver {
             .values()
             .map(|r| (r.kind(), r.limit()))
             .collect();
-        let mut tenants: BTreeMap<String, usize> = BTreeMap::new();
+        let mut projects: BTreeMap<String, usize> = BTreeMap::new();
         let running = self.runs.with(|alive| {
             for lease in alive.values() {
                 if let Some(n) = kinds.get_mut(lease.kind.as_str()) {
                     *n = n.saturating_sub(1);
                 }
-                if let Some(tenant) = &lease.tenant {
-                    *tenants.entry(tenant.clone()).or_default() += 1;
+                if let Some(project) = &lease.project {
+                    *projects.entry(project.clone()).or_default() += 1;
                 }
             }
             alive.keys().cloned().collect::<BTreeSet<Key>>()
@@ -298,8 +298,8 @@ impl Driver {
         let capacity = Capacity {
             slots: MAX_RUNS.saturating_sub(running.len()),
             kinds,
-            tenants,
-            per_tenant: MAX_RUNS_PER_PROJECT,
+            projects,
+            per_project: MAX_RUNS_PER_PROJECT,
         };
         (running, capacity)
     }

@@ -101,7 +101,7 @@ pub struct Foreign {
     /// Paths with a tmpfs, instead of those of [`NodeAccess::Node`].
     pub tmpfs: Vec<String>,
     /// Directories of the host that are mounted read-only at the same path.
-    pub shown: Vec<String>,
+    pub read_only_mounts: Vec<String>,
     pub program: Option<ProgramSpec>,
     /// Whether a missing image is pulled from its registry.
     pub pull: bool,

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use kernel::{Error, Result};
 use nodewire::bounds::Bounded as _;
-use nodewire::{CsrAsk, CsrGrant, Purpose};
+use nodewire::{CsrRequest, CsrResponse, Purpose};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use crate::seed::write_private;
-use crate::term::Term;
+use crate::term::ValidityPeriod;
 
 /// Key, certificate and CA as PEM, in one file so that they always match.
 #[derive(Clone, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ pub(crate) fn stored(path: &Path) -> Option<Identity> {
 }
 
 /// Validity period of the certificate.
-pub(crate) fn term(path: &Path) -> Option<Term> {
-    Term::read(path, stored(path)?.cert.as_bytes())
+pub(crate) fn term(path: &Path) -> Option<ValidityPeriod> {
+    ValidityPeriod::read(path, stored(path)?.cert.as_bytes())
 }
 
 /// Generates a key, requests its certificate, and stores both. This is not
@@ -44,10 +44,10 @@ pub(crate) fn term(path: &Path) -> Option<Term> {
 /// Fails if the channel fails.
 pub(crate) async fn obtain(channel: &Channel, node: &str, path: &Path) -> Result<Identity> {
     let (key, csr) = request(node)?;
-    let grant: CsrGrant = channel
+    let grant: CsrResponse = channel
         .post(
             "csr",
-            &CsrAsk {
+            &CsrRequest {
                 csr,
                 purpose: Purpose::Node,
             },

@@ -15,12 +15,12 @@ const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
 /// The period in which a certificate is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Term {
+pub(crate) struct ValidityPeriod {
     from: Timestamp,
     until: Timestamp,
 }
 
-impl Term {
+impl ValidityPeriod {
     /// The period of the first certificate in `pem`, which was stored in the file at
     /// `path`. It begins when the file was written, because signers date certificates
     /// back.
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_successor_is_asked_for_at_two_thirds() {
         let at = Timestamp::from_micros;
-        let term = Term {
+        let term = ValidityPeriod {
             from: at(1_000),
             until: at(4_000),
         };
@@ -99,10 +99,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("n.crt");
         fs::write(&path, &issued.cert_pem).unwrap();
-        let term = Term::of(&path).unwrap();
+        let term = ValidityPeriod::of(&path).unwrap();
         let life = term.until.since(term.from);
         assert!((60..=91).contains(&life.as_secs()), "{life:?}");
         fs::write(&path, "none").unwrap();
-        assert_eq!(Term::of(&path), None);
+        assert_eq!(ValidityPeriod::of(&path), None);
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    CsrAsk, Hello, Lines, Observed, Published, Ready, Received, Seed, Steps, TaskResult,
+    CsrRequest, Hello, Lines, Observed, Published, Ready, Received, Seed, Steps, TaskResult,
     Unsupported,
 };
 
@@ -45,7 +45,7 @@ pub fn session(data: &[u8]) {
 /// The bodies of agents, as the server reads them, and the file of the seed.
 pub fn agent_messages(data: &[u8]) {
     round_trip::<Steps>(data);
-    round_trip::<CsrAsk>(data);
+    round_trip::<CsrRequest>(data);
     round_trip::<Published>(data);
     round_trip::<Ready>(data);
     round_trip::<TaskResult>(data);

@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | `POST hello` | [`Hello`] | [`Welcome`] |
 //! | `POST steps` | [`Steps`] | 204 |
-//! | `POST csr` | [`CsrAsk`] | [`CsrGrant`] |
+//! | `POST csr` | [`CsrRequest`] | [`CsrResponse`] |
 //! | `POST published` | [`Published`] | 204 |
 //! | `GET join?wait=S` | | [`JoinTicket`], or 204 after S seconds |
 //! | `POST ready` | [`Ready`] | 204 |
@@ -61,7 +61,7 @@ mod task;
 
 pub use handshake::{Hello, Seed, Step, StepStatus, Steps, SwarmPlan, Welcome};
 pub use kube::{Addon, KubePlan, Peer, Peers, Purpose};
-pub use member::{CsrAsk, CsrGrant, JoinTicket, Published, Ready};
+pub use member::{CsrRequest, CsrResponse, JoinTicket, Published, Ready};
 pub use observed::{Observed, ObservedNode};
 pub use problem::Problem;
 pub use protocols::{

@@ -7,7 +7,7 @@ use crate::bounds::{self, Bounded, FieldError, Message};
 use crate::redacted::redact_debug;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CsrAsk {
+pub struct CsrRequest {
     /// PEM. The server determines name and addresses.
     pub csr: String,
     #[serde(default)]
@@ -15,7 +15,7 @@ pub struct CsrAsk {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CsrGrant {
+pub struct CsrResponse {
     /// PEM of the certificate.
     pub cert: String,
     /// PEM of the CAs of accepted clients; several during a rotation.
@@ -48,17 +48,17 @@ pub struct Ready {
     pub node_id: String,
 }
 
-impl Bounded for CsrAsk {
+impl Bounded for CsrRequest {
     fn check(&self) -> Result<(), FieldError> {
         bounds::text("csr", &self.csr, bounds::PEM)
     }
 }
 
-impl Message for CsrAsk {
+impl Message for CsrRequest {
     const MAX_BYTES: usize = 32 * 1024;
 }
 
-impl Bounded for CsrGrant {
+impl Bounded for CsrResponse {
     fn check(&self) -> Result<(), FieldError> {
         bounds::text("cert", &self.cert, bounds::BUNDLE)?;
         bounds::text("ca", &self.ca, bounds::BUNDLE)

@@ -28,15 +28,15 @@ struct Ring {
     keys: KeyList,
     /// Keys that this process has read and that are no longer in the file. They
     /// still unseal texts that were read before they were sealed again.
-    gone: Vec<SealKey>,
+    removed: Vec<SealKey>,
     /// Of the file that was read last, even if it was malformed.
     stamp: FileStamp,
 }
 
 impl Ring {
     fn find(&self, id: &str) -> Option<&SealKey> {
-        let gone = || self.gone.iter().find(|k| k.id == id);
-        self.keys.find(id).or_else(gone)
+        let removed = || self.removed.iter().find(|k| k.id == id);
+        self.keys.find(id).or_else(removed)
     }
 }
 
@@ -61,7 +61,7 @@ impl Sealer {
         let path = PathBuf::from("keys");
         let ring = Ring {
             keys: KeyList::parse(text, &path)?,
-            gone: Vec::new(),
+            removed: Vec::new(),
             stamp: FileStamp::default(),
         };
         Ok(Self {
@@ -99,10 +99,14 @@ impl Sealer {
         }
         check_key_file(&path)?;
         let (keys, stamp) = KeyList::read(&path)?;
-        let gone = Vec::new();
+        let removed = Vec::new();
         Ok(Self {
             path,
-            ring: RwLock::new(Ring { keys, gone, stamp }),
+            ring: RwLock::new(Ring {
+                keys,
+                removed,
+                stamp,
+            }),
         })
     }
 
@@ -125,9 +129,9 @@ impl Sealer {
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
         match read {
             Ok((keys, stamp)) => {
-                let gone = |k: &&SealKey| keys.find(&k.id).is_none();
-                let gone: Vec<SealKey> = ring.keys.0.iter().filter(gone).cloned().collect();
-                ring.gone.extend(gone);
+                let removed = |k: &&SealKey| keys.find(&k.id).is_none();
+                let removed: Vec<SealKey> = ring.keys.0.iter().filter(removed).cloned().collect();
+                ring.removed.extend(removed);
                 (ring.keys, ring.stamp) = (keys, stamp);
             }
             Err(e) => {

@@ -110,7 +110,8 @@ impl Service {
         };
         let mut caller = None;
         if needs_token && let Some(authenticator) = &settings.authenticator {
-            let found = auth::caller(authenticator.as_ref(), &parts.headers, asked.request_id);
+            let request = (&parts.method, &parts.headers);
+            let found = auth::caller(authenticator.as_ref(), request, asked.request_id);
             match found.await {
                 Ok(ctx) => caller = Some(ctx),
                 Err(e) => return Err(Box::new(self.render(&e, asked))),

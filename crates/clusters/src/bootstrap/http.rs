@@ -12,8 +12,8 @@ use axum::response::Response;
 use futures_util::{Stream, StreamExt as _, stream};
 use kernel::{Error, Result};
 use nodewire::{
-    CsrAsk, CsrGrant, Hello, Observed, PROTOCOL_CALLS, PROTOCOL_SESSION, Protocols, Published,
-    Ready, ServerFrame, Steps, TaskResult, Unsupported, Welcome,
+    CsrRequest, CsrResponse, Hello, Observed, PROTOCOL_CALLS, PROTOCOL_SESSION, Protocols,
+    Published, Ready, ServerFrame, Steps, TaskResult, Unsupported, Welcome,
 };
 use rest::{Access, Api, Call, Json, NoContent, Param, Raw, Route, Service, Settings, get, post};
 
@@ -194,7 +194,7 @@ async fn steps(call: Call<Bootstrap, Wire<Steps>>) -> Result<NoContent> {
     Ok(NoContent)
 }
 
-async fn csr(call: Call<Bootstrap, Wire<CsrAsk>>) -> Result<Json<Wire<CsrGrant>>> {
+async fn csr(call: Call<Bootstrap, Wire<CsrRequest>>) -> Result<Json<Wire<CsrResponse>>> {
     let caller = authenticate(&call).await?;
     let Wire(body) = call.body()?;
     let granted = ops::csr(&call.state.deps, &caller, &body).await?;

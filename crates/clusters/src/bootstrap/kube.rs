@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use kernel::{Error, Result};
-use nodewire::{CsrAsk, CsrGrant, KubePlan, Peer, Peers, Role};
+use nodewire::{CsrRequest, CsrResponse, KubePlan, Peer, Peers, Role};
 
 use super::caller::NodeSession;
 use crate::cluster::Cluster;
@@ -100,7 +100,11 @@ fn node_labels(cluster: &Cluster, node: &Node) -> BTreeMap<String, String> {
 }
 
 /// Signs a certificate request for its purpose and ignores the requested name.
-pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, ask: &CsrAsk) -> Result<CsrGrant> {
+pub(crate) async fn csr(
+    d: &ClustersDeps,
+    caller: &NodeSession,
+    ask: &CsrRequest,
+) -> Result<CsrResponse> {
     let cluster = &caller.cluster;
     if caller.node.is_balancer {
         return Err(Error::forbidden("A balancer has no certificates."));
@@ -130,7 +134,7 @@ pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, ask: &CsrAsk) ->
     let (which, mut options) = profiles::profile(ask.purpose, &requester)?;
     options.seconds = d.node_certificate_seconds;
     let ca = certificate::authorities::authority(d, cluster, which).await?;
-    Ok(CsrGrant {
+    Ok(CsrResponse {
         cert: ca.sign_csr(&ask.csr, &options)?,
         ca: ca.cert_pem,
     })

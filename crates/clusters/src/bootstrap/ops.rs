@@ -3,7 +3,8 @@
 
 use kernel::{Ctx, Error, Result, Timestamp, clock};
 use nodewire::{
-    CsrAsk, CsrGrant, Observed, Published, StepStatus, Steps, TaskResult, Unsupported, bounds,
+    CsrRequest, CsrResponse, Observed, Published, StepStatus, Steps, TaskResult, Unsupported,
+    bounds,
 };
 
 use super::caller::require_master;
@@ -69,13 +70,16 @@ pub(crate) fn report(n: &mut Node, reports: &Steps) {
             StepStatus::Failed => "failed",
         };
         let name: String = step.name.chars().take(80).collect();
-        n.report(
-            &name,
-            status,
-            Timestamp::from_micros(step.at_micros),
-            tail(&step.log),
-        );
+        let at = time_of_report(Timestamp::from_micros(step.at_micros), n.created_at);
+        n.report(&name, status, at, tail(&step.log));
     }
+}
+
+/// An agent reports steps of a node that exists, and after they happened. A clock that
+/// is wrong, or a false report, must not give a time that cannot be shown or that
+/// is later than all others.
+fn time_of_report(at: Timestamp, node_created_at: Timestamp) -> Timestamp {
+    at.max(node_created_at).min(clock::now())
 }
 
 /// The end of a log is more useful than its start.
@@ -126,7 +130,11 @@ pub(crate) async fn ready(d: &ClustersDeps, caller: &NodeSession) -> Result<()> 
 
 /// Signs a certificate request for the name and the addresses of the node,
 /// whatever the request contains.
-pub(crate) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) -> Result<CsrGrant> {
+pub(crate) async fn csr(
+    d: &ClustersDeps,
+    caller: &NodeSession,
+    csr: &CsrRequest,
+) -> Result<CsrResponse> {
     match caller.cluster.engine()? {
         Coe::Kubernetes => kube::csr(d, caller, csr).await,
         Coe::Swarm => swarm::csr(d, caller, csr).await,

@@ -1,7 +1,7 @@
 //! Certificates of swarm nodes.
 
 use kernel::{Ctx, Error, Result};
-use nodewire::{CsrAsk, CsrGrant, Purpose};
+use nodewire::{CsrRequest, CsrResponse, Purpose};
 use pki::SignOptions;
 use std::net::Ipv4Addr;
 
@@ -14,7 +14,11 @@ use crate::{ClustersDeps, certificate};
 /// whatever the request and the agent claim. The certificate is valid
 /// for TLS servers only: as a client of the Docker API, a node would be root on
 /// every manager. Only workers of earlier releases request one.
-pub(super) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) -> Result<CsrGrant> {
+pub(super) async fn csr(
+    d: &ClustersDeps,
+    caller: &NodeSession,
+    csr: &CsrRequest,
+) -> Result<CsrResponse> {
     if csr.purpose != Purpose::Node {
         return Err(Error::invalid(
             "purpose",
@@ -32,7 +36,7 @@ pub(super) async fn csr(d: &ClustersDeps, caller: &NodeSession, csr: &CsrAsk) ->
         ..SignOptions::server(&caller.node.name, sans)
     };
     let cert = ca.sign_csr(&csr.csr, &options)?;
-    Ok(CsrGrant {
+    Ok(CsrResponse {
         cert,
         ca: ca.cert_pem,
     })

@@ -1,7 +1,7 @@
 //! The HOT template of a cluster: a network, a security group, masters, workers
 //! and a wait condition. Our engine and a real Heat use the same text; only
 //! parameters change during the life of a cluster. Differences between
-//! container engines are in [`Flavour`].
+//! container engines are in [`CoeParts`].
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ pub(crate) struct FixedNetwork {
 
 /// Parts of the template that depend on the container engine.
 #[derive(Debug, Clone)]
-pub(crate) struct Flavour {
+pub(crate) struct CoeParts {
     /// Value of `coe` in the seeds of the nodes.
     pub(crate) coe: &'static str,
     pub(crate) description: &'static str,
@@ -81,7 +81,7 @@ const SUBNET: &str = "subnet";
 pub(crate) const BALANCER: &str = "balancer";
 
 /// The template as text.
-pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
+pub(crate) fn template(shape: &Shape, parts: &CoeParts) -> String {
     let mut resources = Map::new();
     let (network, gateway, after) = match &shape.fixed_network {
         Some(fixed) => (json!(fixed.network), json!(fixed.gateway), json!([])),
@@ -94,7 +94,7 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
             )
         }
     };
-    let rules: Vec<_> = flavour
+    let rules: Vec<_> = parts
         .rules
         .iter()
         .map(|(protocol, min, max)| {
@@ -105,11 +105,11 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
         "secgroup".into(),
         json!({ "type": "OS::Neutron::SecurityGroup", "properties": {
             "name": { "get_param": "name" },
-            "description": flavour.traffic, "rules": rules } }),
+            "description": parts.traffic, "rules": rules } }),
     );
     let member = |role, word, kind: &GroupShape| Member {
         shape,
-        coe: flavour.coe,
+        coe: parts.coe,
         role,
         word,
         flavor: format!("{}_flavor", kind.word),
@@ -165,7 +165,7 @@ pub(crate) fn template(shape: &Shape, flavour: &Flavour) -> String {
     }
     json!({
         "heat_template_version": "2018-08-31",
-        "description": flavour.description,
+        "description": parts.description,
         "parameters": declared(shape),
         "resources": resources,
         "outputs": outputs,

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::errors::bad_request;
 use crate::ranges::RangePools;
-use hot::Flavour;
+use hot::CoeParts;
 use member::Member;
 use options::TemplateOptions;
 
@@ -140,10 +140,10 @@ impl Coe {
     }
 
     /// Engine-specific parts of the HOT template.
-    pub(crate) fn flavour(self, api_port: u16) -> Flavour {
+    pub(crate) fn template_parts(self, api_port: u16) -> CoeParts {
         match self {
-            Self::Kubernetes => kubernetes::render::flavour(api_port),
-            Self::Swarm => swarm::render::flavour(),
+            Self::Kubernetes => kubernetes::render::template_parts(api_port),
+            Self::Swarm => swarm::render::template_parts(),
         }
     }
 

@@ -117,6 +117,34 @@ async fn a_cluster_is_built_as_a_stack_and_follows_it() {
 }
 
 #[tokio::test]
+async fn the_time_of_a_step_is_between_the_creation_of_its_node_and_now() {
+    let w = Fixture::new().await;
+    let id = w.cluster().await;
+    let s = session("n");
+    hello(&w, &id, "node", "0", &s).await;
+    // The year 10000, the last and the first possible time, and one before the node.
+    let times = [253_402_300_800_224_192, i64::MAX, i64::MIN, 5];
+    let steps: Vec<_> = times
+        .iter()
+        .map(|at| json!({ "name": at.to_string(), "status": "ok", "at_micros": at }))
+        .collect();
+    let got = w.node(&s, "POST", "steps", json!({ "steps": steps })).await;
+    assert_eq!(got.status, 204, "{}", got.body);
+    let path = format!("/clusters/{id}/progress");
+    let shown = w.own_target(ALICE, &path).await.body;
+    let name = node_name(&w, "node", "0");
+    let nodes = shown["nodes"].as_array().unwrap();
+    let node = nodes.iter().find(|n| n["name"] == name).unwrap();
+    let steps = node["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), times.len());
+    for step in steps {
+        let at = kernel::Timestamp::parse_iso(step["at"].as_str().unwrap());
+        let age = kernel::clock::now().since(at.unwrap());
+        assert!(age < Duration::from_secs(600), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn the_first_cause_of_a_failure_is_in_status_reason() {
     let w = Fixture::new().await;
     let id = w.cluster().await;

@@ -8,7 +8,7 @@ use crate::cluster::model::compare_labels;
 use crate::coe::hot::{
     FixedNetwork, GroupShape, GroupSize, Shape, Sizes, size_parameters, template,
 };
-use crate::coe::swarm::render::flavour;
+use crate::coe::swarm::render::template_parts;
 use crate::nodegroup::Group;
 
 fn group(id: i64, role: &str) -> Group {
@@ -59,7 +59,7 @@ fn the_template_has_a_router_only_where_there_is_an_external_network() {
         external_network: Some("public".into()),
         ..Shape::default()
     };
-    let hot: Value = serde_json::from_str(&template(&shape, &flavour())).unwrap();
+    let hot: Value = serde_json::from_str(&template(&shape, &template_parts())).unwrap();
     let seed = hot["resources"]["masters"]["properties"]["resource_def"]["properties"]["user_data"]
         ["str_replace"]["template"]
         .as_str()
@@ -79,7 +79,7 @@ fn the_template_has_a_router_only_where_there_is_an_external_network() {
         fixed_network: Some(fixed),
         ..shape
     };
-    let hot: Value = serde_json::from_str(&template(&shape, &flavour())).unwrap();
+    let hot: Value = serde_json::from_str(&template(&shape, &template_parts())).unwrap();
     assert!(hot["resources"]["router"].is_null() && hot["resources"]["network"].is_null());
     assert_eq!(hot["outputs"]["network"]["value"], "net");
 }
@@ -94,7 +94,7 @@ fn every_group_has_its_resource_parameters_and_output() {
         balancer: true,
         ..Shape::default()
     };
-    let hot: Value = serde_json::from_str(&template(&shape, &flavour())).unwrap();
+    let hot: Value = serde_json::from_str(&template(&shape, &template_parts())).unwrap();
     let names = |key: &str| -> Vec<String> {
         let all = hot[key].as_object().unwrap();
         all.keys().cloned().collect()
@@ -154,10 +154,10 @@ async fn the_engine_accepts_the_template_and_its_updates() {
         network: "net".into(),
         gateway: "10.9.0.1".parse().unwrap(),
     };
-    let kubernetes = crate::coe::kubernetes::render::flavour(6443);
+    let kubernetes = crate::coe::kubernetes::render::template_parts(6443);
     let cases = [
-        (None, flavour(), false),
-        (Some(fixed.clone()), flavour(), false),
+        (None, template_parts(), false),
+        (Some(fixed.clone()), template_parts(), false),
         (None, kubernetes.clone(), false),
         (None, kubernetes.clone(), true),
         (Some(fixed), kubernetes, true),
@@ -245,7 +245,11 @@ fn every_known_label_is_in_the_document() {
             .unwrap_or_else(|| panic!("{name} is not in {path}"));
         assert!(row.contains(&format!("| {word} |")), "{name}: {row}");
         let is_limited = matches!(effect, Effect::OnlyDefault(_));
-        assert_eq!(row.contains("no other is accepted"), is_limited, "{row}");
+        assert_eq!(
+            row.contains("no other value is accepted"),
+            is_limited,
+            "{row}"
+        );
     }
     let rows = text.lines().filter(|l| l.starts_with("| `")).count();
     assert_eq!(rows, CATALOGUE.len());

@@ -79,7 +79,7 @@ pub(super) fn apply_flavour(spec: &mut ContainerSpec, flavour: NodeFlavour, agen
                 init: Some(false),
                 tty: true,
                 tmpfs: strings(&["/run", "/tmp"]),
-                shown: strings(&["/lib/modules"]),
+                read_only_mounts: strings(&["/lib/modules"]),
                 program: Some(program),
                 pull: true,
             };
@@ -91,7 +91,7 @@ pub(super) fn apply_flavour(spec: &mut ContainerSpec, flavour: NodeFlavour, agen
                 init: Some(true),
                 tty: false,
                 tmpfs: strings(&["/run", "/var/run"]),
-                shown: Vec::new(),
+                read_only_mounts: Vec::new(),
                 program: Some(program),
                 pull: true,
             };

@@ -10,7 +10,7 @@ use std::path::Path;
 use futures_util::future::try_join_all;
 use kernel::{Error, Result, clock};
 use nodewire::bounds::Bounded as _;
-use nodewire::{CsrAsk, CsrGrant, Purpose, Role, StepStatus};
+use nodewire::{CsrRequest, CsrResponse, Purpose, Role, StepStatus};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 use super::plan::PKI;
@@ -18,7 +18,7 @@ use crate::channel::Channel;
 use crate::report::{Reporter, plain};
 use crate::retry::Backoff;
 use crate::seed::write_private;
-use crate::term::Term;
+use crate::term::ValidityPeriod;
 
 /// A purpose, with the names of its files and of the file of its CA.
 pub(crate) type Wanted = (Purpose, &'static str, &'static str);
@@ -64,7 +64,7 @@ fn is_complete(dir: &Path, (_, name, ca): Wanted) -> bool {
     let now = clock::now();
     dir.join(format!("{name}.key")).exists()
         && dir.join(format!("{ca}.crt")).exists()
-        && Term::of(&certificate).is_some_and(|term| !term.is_over(now))
+        && ValidityPeriod::of(&certificate).is_some_and(|term| !term.is_over(now))
 }
 
 /// Obtains missing certificates; retries until it succeeds or is refused.
@@ -118,11 +118,11 @@ pub(super) async fn request_and_store(
     let certificate = dir.join(format!("{name}.crt"));
     let authority = dir.join(format!("{ca}.crt"));
     let key = key(&dir.join(format!("{name}.key")))?;
-    let ask = CsrAsk {
+    let ask = CsrRequest {
         csr: request(&key, node)?,
         purpose,
     };
-    let grant: CsrGrant = channel
+    let grant: CsrResponse = channel
         .post("csr", &ask)
         .await?
         .ok_or_else(|| Error::unavailable(format!("{name}: an empty answer")))?;

@@ -28,7 +28,7 @@ use super::plan::{Component, Facts, Minor, PKI};
 use crate::boot::Never;
 use crate::report::{log_line, plain};
 use crate::retry::Backoff;
-use crate::term::{Term, sleep_duration};
+use crate::term::{ValidityPeriod, sleep_duration};
 
 /// Time after which clients certainly use a new file: client-go checks its files
 /// every five minutes.
@@ -86,7 +86,7 @@ impl Node<'_> {
             let mut due = Vec::new();
             let mut next = Timestamp::MAX;
             for wanted in certificates::wanted(facts.role) {
-                let term = Term::of(&file(wanted.1));
+                let term = ValidityPeriod::of(&file(wanted.1));
                 let at = term.map_or(now, |t| t.due(early));
                 if at <= now + BATCH {
                     due.push((wanted, term.map_or(Duration::ZERO, |t| t.left(now))));
@@ -106,7 +106,7 @@ impl Node<'_> {
                     Ok(is_ca_new) => {
                         stale.extend(component_to_restart(wanted.0, facts.minor, left));
                         if is_ca_new {
-                            let life = Term::of(&file(wanted.1)).map(|t| t.left(now));
+                            let life = ValidityPeriod::of(&file(wanted.1)).map(|t| t.left(now));
                             spread = Some(SPREAD.min(life.unwrap_or_default() / 100));
                             stale.extend(ca_readers(facts.role));
                         }

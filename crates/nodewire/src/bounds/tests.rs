@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    CsrAsk, CsrGrant, Hello, Observed, Published, Ready, Received, Steps, TaskResult, Unsupported,
+    CsrRequest, CsrResponse, Hello, Observed, Published, Ready, Received, Steps, TaskResult,
+    Unsupported,
 };
 
 /// Paths of all texts, lists and maps in a value.
@@ -84,8 +85,8 @@ fn every_field_of_a_message_is_bounded() {
     every_field_is_bounded::<Steps>(&json!({
         "steps": [{ "name": "hello", "status": "ok", "at_micros": 1, "log": "l" }],
     }));
-    every_field_is_bounded::<CsrAsk>(&json!({ "csr": "PEM", "purpose": "kubelet" }));
-    every_field_is_bounded::<CsrGrant>(&json!({ "cert": "PEM", "ca": "PEM" }));
+    every_field_is_bounded::<CsrRequest>(&json!({ "csr": "PEM", "purpose": "kubelet" }));
+    every_field_is_bounded::<CsrResponse>(&json!({ "cert": "PEM", "ca": "PEM" }));
     every_field_is_bounded::<Published>(&json!({
         "remote_addr": "10.0.0.1:2377", "worker_token": "w", "manager_token": "m", "ca": "PEM",
     }));

@@ -8,8 +8,8 @@ use infra::ContainerSpec;
 use infra::sim::{SimMember, Simulator};
 use kernel::{Error, Kind, Result, clock};
 use nodewire::{
-    AGENT_PROTOCOLS, CsrAsk, CsrGrant, Hello, Observed, ObservedNode, Published, Purpose, Ready,
-    Received, Role, Seed, ServerFrame, Step, StepStatus, Steps, TaskKind, TaskResult,
+    AGENT_PROTOCOLS, CsrRequest, CsrResponse, Hello, Observed, ObservedNode, Published, Purpose,
+    Ready, Received, Role, Seed, ServerFrame, Step, StepStatus, Steps, TaskKind, TaskResult,
 };
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -164,9 +164,9 @@ impl Agent {
             .and_then(|csr| csr.pem())
             .map_err(Error::internal)?;
         self.channel
-            .post::<CsrGrant>(
+            .post::<CsrResponse>(
                 "csr",
-                &CsrAsk {
+                &CsrRequest {
                     csr,
                     purpose: Purpose::Node,
                 },

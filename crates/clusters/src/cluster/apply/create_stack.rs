@@ -20,7 +20,9 @@ pub(super) async fn create_stack(run: &Run<'_>) -> Result<Next> {
         .ok_or_else(|| Error::not_found("ClusterTemplate", &c.cluster_template_id))?;
     let balanced = run.balancer().is_some();
     let shape = stack::shape(d, &run.ctx, c, (&template, &groups), balanced).await?;
-    let flavour = run.coe.flavour(run.coe.api_port(template.apiserver_port));
+    let parts = run
+        .coe
+        .template_parts(run.coe.api_port(template.apiserver_port));
     let sizes = sizes::of_groups(&d.sealer, &groups, &run.nodes)?;
     let mut parameters = hot::size_parameters(&sizes);
     parameters.extend(stack::fixed_parameters(d, c, &groups));
@@ -32,7 +34,7 @@ pub(super) async fn create_stack(run: &Run<'_>) -> Result<Next> {
         id: c.stack_id.clone(),
         project_id: c.project_id.clone(),
         name: stack::name(c),
-        template: hot::template(&shape, &flavour),
+        template: hot::template(&shape, &parts),
         parameters,
         timeout_mins: run.timeout_mins(),
         disable_rollback: true,

@@ -41,12 +41,12 @@ pub(crate) async fn apply(
     let find = |id: &NodeId| nodes.iter().find(|n| n.id == *id);
     for step in steps {
         match step {
-            NodeStep::Size { group, count } => {
+            NodeStep::SetSize { group, count } => {
                 if let Some(g) = groups.iter_mut().find(|g| g.name == *group) {
                     g.node_count = *count;
                 }
             }
-            NodeStep::Withdraw { node } => {
+            NodeStep::DeleteUnsent { node } => {
                 node::table::delete_unsent(tx, node).await?;
                 let group = find(node).map(|n| &n.nodegroup);
                 if let Some(g) = groups.iter_mut().find(|g| Some(&g.name) == group) {
@@ -64,13 +64,13 @@ pub(crate) async fn apply(
             NodeStep::Replace { node } => {
                 change_status(tx, find(node), NodeEvent::Lost).await?;
             }
-            NodeStep::Leave { node, drain } => {
+            NodeStep::Remove { node, drain } => {
                 change_status(tx, find(node), NodeEvent::Leaving).await?;
                 if let Some(seconds) = drain {
                     insert_task(tx, c, TaskKind::Drain, (find(node), *seconds)).await?;
                 }
             }
-            NodeStep::Keep {
+            NodeStep::CancelRemoval {
                 node,
                 was_ready,
                 uncordon,
@@ -95,7 +95,8 @@ pub(crate) async fn apply(
 /// Fails if the database fails.
 pub(crate) async fn store_sizes(tx: &mut Tx, groups: &[Group], steps: &[NodeStep]) -> Result<()> {
     for g in groups {
-        let is_size = |s: &NodeStep| matches!(s, NodeStep::Size { group, .. } if *group == g.name);
+        let is_size =
+            |s: &NodeStep| matches!(s, NodeStep::SetSize { group, .. } if *group == g.name);
         if steps.iter().any(is_size) {
             nodegroup::table::set_size(tx, g).await?;
         }

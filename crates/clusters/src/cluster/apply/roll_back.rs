@@ -62,7 +62,7 @@ async fn start(
     let number = |wanted: fn(&NodeStep) -> bool| steps.iter().filter(|s| wanted(s)).count();
     tracing::info!(
         cluster = c.uuid.as_str(),
-        leave = number(|s| matches!(s, NodeStep::Leave { .. })),
+        leave = number(|s| matches!(s, NodeStep::Remove { .. })),
         come = number(|s| matches!(s, NodeStep::Add { .. })),
         "an update failed and is rolled back: {cause}"
     );

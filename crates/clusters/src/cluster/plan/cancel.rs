@@ -43,14 +43,14 @@ pub(crate) fn cancel(
     let mut left: BTreeMap<&str, i64> = BTreeMap::new();
     for n in before.nodes {
         if n.generation > c.sent_generation {
-            steps.push(NodeStep::Withdraw { node: n.id.clone() });
+            steps.push(NodeStep::DeleteUnsent { node: n.id.clone() });
             continue;
         }
         let drained = is_drained(n);
         let undrained = is_rollback_requested(c) && n.status == NodeStatus::Leaving;
         let stays = (drained || undrained) && !objects::is_removed(c, tasks, n);
         if stays {
-            steps.push(NodeStep::Keep {
+            steps.push(NodeStep::CancelRemoval {
                 node: n.id.clone(),
                 was_ready: drained || n.signal.as_deref() == Some("SUCCESS"),
                 uncordon: drained && begun,
@@ -62,7 +62,7 @@ pub(crate) fn cancel(
         }
     }
     for g in before.groups {
-        steps.push(NodeStep::Size {
+        steps.push(NodeStep::SetSize {
             group: g.name.clone(),
             count: left.get(g.name.as_str()).copied().unwrap_or(0),
         });

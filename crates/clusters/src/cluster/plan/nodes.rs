@@ -100,7 +100,7 @@ pub(crate) fn resize(
     steps.extend(
         withdrawn
             .iter()
-            .map(|n| NodeStep::Withdraw { node: n.id.clone() }),
+            .map(|n| NodeStep::DeleteUnsent { node: n.id.clone() }),
     );
     steps.extend(add(&new, before.networks, before.nodes)?);
     let stays = |id: &NodeId| !leaving.iter().any(|n| n.id == *id);
@@ -142,7 +142,7 @@ fn check_group(groups: &[Group], name: &str) -> Result<()> {
 }
 
 fn size(group: &str, count: i64) -> NodeStep {
-    NodeStep::Size {
+    NodeStep::SetSize {
         group: group.to_owned(),
         count,
     }
@@ -186,7 +186,7 @@ fn leave(before: Members<'_>, nodes: &[Node], leaving: &[&Node]) -> Vec<NodeStep
         |n: &Node| able && n.status == NodeStatus::Ready && !before.not_running.contains(&n.name);
     leaving
         .iter()
-        .map(|n| NodeStep::Leave {
+        .map(|n| NodeStep::Remove {
             node: n.id.clone(),
             drain: drained(n).then_some(limit),
         })

@@ -54,10 +54,10 @@ pub(crate) struct NodeFailure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NodeStep {
     /// The group gets this many nodes.
-    Size { group: String, count: i64 },
+    SetSize { group: String, count: i64 },
     /// The stack does not know this node (id) yet: its row is deleted and its
     /// index is used again.
-    Withdraw { node: NodeId },
+    DeleteUnsent { node: NodeId },
     /// A new node in the group, with its pod range (Kubernetes only).
     Add {
         group: String,
@@ -69,13 +69,13 @@ pub(crate) enum NodeStep {
     Replace { node: NodeId },
     /// The node (id) leaves, after a drain of at most `drain`; `None`:
     /// it is not drained.
-    Leave {
+    Remove {
         node: NodeId,
         drain: Option<Duration>,
     },
     /// The node (id) is kept after its removal was cancelled. `was_ready`: it was
     /// ready before; `uncordon`: a master makes it schedulable again.
-    Keep {
+    CancelRemoval {
         node: NodeId,
         was_ready: bool,
         uncordon: bool,

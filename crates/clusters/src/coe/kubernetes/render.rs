@@ -1,12 +1,12 @@
 //! Kubernetes-specific parts of the cluster template.
 
-use crate::coe::hot::Flavour;
+use crate::coe::hot::CoeParts;
 
 /// The rules open the port of the API server, etcd between masters, the
 /// kubelet, the health port of the service proxy, VXLAN and node ports.
-pub(crate) fn flavour(api_port: u16) -> Flavour {
+pub(crate) fn template_parts(api_port: u16) -> CoeParts {
     let api = i64::from(api_port);
-    Flavour {
+    CoeParts {
         coe: "kubernetes",
         description: "A Kubernetes cluster of masters and workers.",
         traffic: "Kubernetes API, kubelets, etcd, pod network and node ports",

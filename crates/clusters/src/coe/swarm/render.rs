@@ -1,9 +1,9 @@
 //! Swarm-specific parts of the cluster template.
 
-use crate::coe::hot::Flavour;
+use crate::coe::hot::CoeParts;
 
-pub(crate) fn flavour() -> Flavour {
-    Flavour {
+pub(crate) fn template_parts() -> CoeParts {
+    CoeParts {
         coe: "swarm",
         description: "A Docker Swarm of managers and workers.",
         traffic: "Docker API and swarm traffic",

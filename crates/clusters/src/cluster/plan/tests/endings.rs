@@ -187,16 +187,16 @@ fn cancelled(c: &Cluster, sizes: Option<(&str, i64)>) -> Cancellation {
 
 #[test]
 fn a_cancelled_resize_keeps_drained_nodes_and_withdraws_new_ones() {
-    let keep = |node: &str, was_ready, uncordon| NodeStep::Keep {
+    let keep = |node: &str, was_ready, uncordon| NodeStep::CancelRemoval {
         node: node.into(),
         was_ready,
         uncordon,
     };
-    let size = |group: &str, count| NodeStep::Size {
+    let size = |group: &str, count| NodeStep::SetSize {
         group: group.into(),
         count,
     };
-    let withdraw = || NodeStep::Withdraw {
+    let withdraw = || NodeStep::DeleteUnsent {
         node: "id-w-2".into(),
     };
     let end = cancelled(&cluster(Intent::Resize, 1), None);

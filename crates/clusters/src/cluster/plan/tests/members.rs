@@ -17,14 +17,14 @@ fn shown(steps: &[NodeStep]) -> Vec<String> {
     steps
         .iter()
         .map(|step| match step {
-            NodeStep::Size { group, count } => format!("{group} {count}"),
-            NodeStep::Withdraw { node } => format!("withdraw {}", name(node)),
+            NodeStep::SetSize { group, count } => format!("{group} {count}"),
+            NodeStep::DeleteUnsent { node } => format!("withdraw {}", name(node)),
             NodeStep::Add { group, .. } => format!("add {group}"),
             NodeStep::AddBalancer => "add balancer".into(),
             NodeStep::Replace { node } => format!("replace {}", name(node)),
-            NodeStep::Leave { node, drain: None } => format!("remove {}", name(node)),
-            NodeStep::Leave { node, .. } => format!("drain {}", name(node)),
-            NodeStep::Keep { node, .. } => format!("keep {}", name(node)),
+            NodeStep::Remove { node, drain: None } => format!("remove {}", name(node)),
+            NodeStep::Remove { node, .. } => format!("drain {}", name(node)),
+            NodeStep::CancelRemoval { node, .. } => format!("keep {}", name(node)),
         })
         .collect()
 }
@@ -191,7 +191,7 @@ fn drains_have_time_one_after_the_other() {
     let drains: Vec<_> = steps
         .iter()
         .filter_map(|s| match s {
-            NodeStep::Leave { drain, .. } => *drain,
+            NodeStep::Remove { drain, .. } => *drain,
             _ => None,
         })
         .collect();
