@@ -49,6 +49,62 @@ def test_a_stolen_token_ends_with_a_password_change_at_another_server(pair):
     assert renew(other).status == 401
 
 
+def test_a_role_that_another_server_revoked_changes_nothing_here(pair):
+    callers, other = pair
+    name = callers.name("chief")
+    user = callers.user(name)
+    callers.grant("system", user, "admin")
+    token = callers.login(name, {"system": {"all": True}})
+
+    def ask(method, path, body=None):
+        return other.call(method, IDENTITY + path, body, cloud=None, headers={"X-Auth-Token": token})
+    assert ask("GET", "/users").status == 200, "and now the other server has the token in its cache"
+    revoked = f"{IDENTITY}/system/users/{user}/roles/{callers.roles['admin']}"
+    assert callers.ask("DELETE", revoked).status == 204
+    grant = f"/system/users/{user}/roles/{callers.roles['admin']}"
+    victim = {"user": {"password": "stolen"}}
+    seen = [ask("PUT", grant).status, ask("POST", "/users", {"user": {"name": callers.name("back-door")}}).status,
+            ask("PATCH", f"/users/{callers.users['admin']}", victim).status,
+            ask("DELETE", f"/projects/{callers.other}").status]
+    assert seen == [401] * 4
+
+
+def test_requests_at_the_same_time_leave_nothing_without_its_parent(pair):
+    callers, other = pair
+
+    def at_other(method, path, body=None):
+        return other.call(method, IDENTITY + path, body, cloud=None,
+                          headers={"X-Auth-Token": callers.tokens["system_admin"]})
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(8):
+            domain, user = callers.domain(), callers.user()
+            project = callers.project(domain=domain)
+            role = callers.roles["member"]
+            grant = f"projects/{project}/users/{user}/roles/{role}"
+            child = {"project": {"name": callers.name("child"), "domain_id": domain, "parent_id": project}}
+            asked = [pool.submit(callers.ask, "DELETE", f"{IDENTITY}/projects/{project}"),
+                     pool.submit(at_other, "PUT", f"/{grant}"),
+                     pool.submit(at_other, "POST", "/projects", child)]
+            answers = [a.result() for a in asked]
+            assert {a.status for a in answers} <= {201, 204, 403, 404}, [a.raw[:200] for a in answers]
+            gone = callers.ask("GET", f"{IDENTITY}/projects/{project}").status == 404
+            children = callers.ask("GET", f"{IDENTITY}/projects?parent_id={project}").body["projects"]
+            held = callers.ask("GET", f"{IDENTITY}/role_assignments?user.id={user}").body["role_assignments"]
+            assert not (gone and (children or held)), (children, held)
+
+            off = {"domain": {"enabled": False}}
+            assert callers.ask("PATCH", f"{IDENTITY}/domains/{domain}", off).status == 200
+            made = {"user": {"name": callers.name("late"), "domain_id": domain}}
+            asked = [pool.submit(at_other, "POST", "/users", made),
+                     pool.submit(callers.ask, "DELETE", f"{IDENTITY}/domains/{domain}"),
+                     pool.submit(at_other, "POST", "/users", {"user": {**made["user"], "name": callers.name("late")}})]
+            answers = [a.result() for a in asked]
+            assert answers[1].status == 204 and {answers[0].status, answers[2].status} <= {201, 404}
+            for many in ("users", "projects"):
+                left = callers.ask("GET", f"{IDENTITY}/{many}?domain_id={domain}").body[many]
+                assert not left, left
+
+
 @pytest.mark.parametrize("path", [f"{IDENTITY}/users/a%00b", "/container-infra/v1/clusters/%00",
                                   f"{IDENTITY}/users?name=%00"])
 def test_nul_in_a_path_is_400_on_postgresql(pair, path):

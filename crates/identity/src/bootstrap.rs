@@ -92,6 +92,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str) -> Result<()> {
         description: "The default domain".into(),
         options: Attributes::default(),
         extra: Attributes::default(),
+        tokens_after: TokenTime::default(),
     };
     domain.insert(tx).await?;
     let mut roles = Vec::new();
@@ -139,6 +140,7 @@ async fn project_with_user(
         description: String::new(),
         options: Attributes::default(),
         extra: Attributes::default(),
+        tokens_after: TokenTime::default(),
     };
     project.insert(tx).await?;
     let user = User {

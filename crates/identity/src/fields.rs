@@ -26,6 +26,8 @@ pub(crate) enum Holds {
     /// Only an empty list: what a later release will accept.
     NoItems,
     Flag,
+    /// Only true: what every object of the resource is.
+    True,
     /// A map of resource options; see [`crate::options`].
     Options,
     /// Checked by the operation.
@@ -70,7 +72,23 @@ pub(crate) trait FromObject: Sized {
 }
 
 /// The body of an update.
-pub(crate) struct Change<T>(pub(crate) T);
+pub(crate) struct Change<T> {
+    fields: T,
+    id: Option<Value>,
+}
+
+impl<T> Change<T> {
+    /// The changes of the object with this id, which the body may repeat.
+    ///
+    /// # Errors
+    /// `Invalid` if the body has another id.
+    pub(crate) fn of(self, id: &str) -> Result<T> {
+        match self.id {
+            Some(other) if other != id => Err(wrong("id", &other.to_string(), "Cannot change ID.")),
+            _ => Ok(self.fields),
+        }
+    }
+}
 
 /// The body of a creation.
 pub(crate) struct New<T>(pub(crate) T);
@@ -81,8 +99,11 @@ impl<T: FromObject> RequestBody for Change<T> {
     }
 
     fn read(body: Option<Value>) -> Result<Self> {
-        let object = Object::read(body, T::NOUN, T::FIELDS, T::UNKNOWN)?;
-        T::from_object(object).map(Self)
+        let mut object = Object::of_body(body, T::NOUN)?;
+        let id = object.value("id");
+        object.check(T::FIELDS, T::UNKNOWN)?;
+        let fields = T::from_object(object)?;
+        Ok(Self { fields, id })
     }
 }
 
@@ -92,7 +113,8 @@ impl<T: FromObject> RequestBody for New<T> {
     }
 
     fn read(body: Option<Value>) -> Result<Self> {
-        let object = Object::read(body, T::NOUN, T::FIELDS, T::UNKNOWN)?;
+        let object = Object::of_body(body, T::NOUN)?;
+        object.check(T::FIELDS, T::UNKNOWN)?;
         for name in T::REQUIRED {
             if !object.0.contains_key(*name) {
                 let text = format!("'{name}' is a required property");
@@ -119,6 +141,7 @@ fn schema<T: FromObject>(required: &[&str]) -> Schema {
                 json!({"type": ["string", "null"], "maxLength": f.max})
             }
             Holds::Flag => json!({"type": "boolean"}),
+            Holds::True => json!({"type": "boolean", "enum": [true]}),
             Holds::Options => json!({"type": "object"}),
             Holds::Any => json!({}),
         };
@@ -131,11 +154,11 @@ fn schema<T: FromObject>(required: &[&str]) -> Schema {
     Schema::try_from(body).unwrap_or_default()
 }
 
-/// An object of a body whose declared fields have been checked.
+/// An object of a body.
 pub(crate) struct Object(Map<String, Value>);
 
 impl Object {
-    fn read(body: Option<Value>, noun: &str, fields: &[Field], unknown: Unknown) -> Result<Self> {
+    fn of_body(body: Option<Value>, noun: &str) -> Result<Self> {
         let mut body = body.unwrap_or_default();
         let Some(Value::Object(map)) = body.get_mut(noun).map(Value::take) else {
             return Err(Error::invalid(
@@ -143,19 +166,24 @@ impl Object {
                 format!("'{noun}' is a required property, and must be an object."),
             ));
         };
+        Ok(Self(map))
+    }
+
+    /// Checks the declared fields.
+    fn check(&self, fields: &[Field], unknown: Unknown) -> Result<()> {
         for field in fields {
-            if let Some(value) = map.get(field.name) {
+            if let Some(value) = self.0.get(field.name) {
                 check(field, value)?;
             }
         }
         let declared = |name: &String| fields.iter().any(|f| f.name == name);
         if unknown == Unknown::Refused
-            && let Some((name, value)) = map.iter().find(|(name, _)| !declared(name))
+            && let Some((name, value)) = self.0.iter().find(|(name, _)| !declared(name))
         {
             let why = "there is no such attribute; leave it out.";
             return Err(wrong(name, &value.to_string(), why));
         }
-        Ok(Self(map))
+        Ok(())
     }
 
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
@@ -188,10 +216,10 @@ impl Object {
         }
     }
 
-    /// What no reader has taken, without the attributes that only the server
-    /// sets.
+    /// What no reader has taken. Keystone ignores the id of a new object, and the
+    /// links of an object that a client sends back.
     pub(crate) fn extra(mut self) -> Map<String, Value> {
-        for name in ["id", "links", "extra", "password_expires_at", "tags"] {
+        for name in ["id", "links"] {
             self.0.shift_remove(name);
         }
         self.0
@@ -215,7 +243,10 @@ fn check(field: &Field, value: &Value) -> Result<()> {
             &shown(),
             "this is not supported yet; leave it out.",
         )),
-        (Holds::Flag, Value::Bool(_)) | (Holds::Options, Value::Object(_)) => Ok(()),
+        (Holds::Flag, Value::Bool(_))
+        | (Holds::True, Value::Bool(true))
+        | (Holds::Options, Value::Object(_)) => Ok(()),
+        (Holds::True, _) => Err(wrong(name, &shown(), "true is expected.")),
         (Holds::Flag, _) => Err(wrong(name, &shown(), "true or false is expected.")),
         (Holds::Options, _) => Err(wrong(name, &shown(), "an object is expected.")),
         (_, Value::String(text)) => {

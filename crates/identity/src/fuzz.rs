@@ -81,9 +81,11 @@ pub fn identity_fields(data: &[u8]) {
             user.options.unwrap_or_default(),
         );
     }
-    if let Ok(Change(project)) = Change::<ProjectFields>::read(Some(body.clone())) {
+    let project = Change::<ProjectFields>::read(Some(body.clone()));
+    if let Ok(project) = project.and_then(|change| change.of("p")) {
         assert!(project.common.name.is_none_or(|n| n.chars().count() <= 64));
     }
+    let _ = New::<DomainFields>::read(Some(body.clone()));
     let _ = Change::<DomainFields>::read(Some(body.clone()));
     let _ = Change::<RoleFields>::read(Some(body.clone()));
     let _ = New::<PasswordChange>::read(Some(body.clone()));

@@ -29,7 +29,8 @@ rules! {
     UPDATE_USER = "identity:update_user", WRITE, "Change a user.";
     DELETE_USER = "identity:delete_user", WRITE, "Delete a user.";
     MANAGE_ADMIN = "identity:manage_admin", "rule:cloud_admin",
-        "Change or delete a user who holds the role admin anywhere.";
+        "Change or delete a user with a role on the system or in a domain that the caller does not \
+        manage, or with the role admin or service.";
     LIST_USER_PROJECTS = "identity:list_user_projects", READ_OR_OWN,
         "List the projects on which a user has a role.";
     LIST_PROJECTS = "identity:list_projects", READ, "List projects.";

@@ -1,4 +1,18 @@
 //! The tables of identity.
+//!
+//! A transaction that depends on several rows locks them in this order, so that no two
+//! transactions wait for each other:
+//!
+//! 1. one domain; a transaction that locks several projects has locked their domain,
+//! 2. projects, by their ids,
+//! 3. users, by their ids,
+//! 4. a role,
+//! 5. an application credential.
+//!
+//! The lock of a domain excludes other changes of its projects and new users. A grant
+//! locks its target, its user and its role. Statements that delete many assignments
+//! can still wait for each other; the database aborts one of the transactions, which
+//! is then repeated. On SQLite a write transaction excludes all others.
 
 use db::Migration;
 
@@ -71,6 +85,10 @@ pub fn migrations() -> &'static [Migration] {
             name: "identity-012-role-options",
             sql: "ALTER TABLE identity_role ADD COLUMN options {text}",
         },
+        Migration {
+            name: "identity-013-project-tokens-after",
+            sql: "ALTER TABLE project ADD COLUMN tokens_after bigint NOT NULL DEFAULT 0",
+        },
     ]
 }
 
@@ -115,6 +133,7 @@ mod tests {
                 description: "text".into(),
                 options: set("immutable"),
                 extra: Attributes::default(),
+                tokens_after: Timestamp::from_seconds(5).into(),
             };
             same(db, project).await;
             let user = User {

@@ -13,7 +13,7 @@ use crate::catalog::{self, CatalogEntry, Listing};
 use crate::dialect::Keystone;
 use crate::state::State;
 use crate::token::keyring::Keyring;
-use crate::token::ops::validate::validate;
+use crate::token::ops::validate::{validate, validate_uncached};
 use crate::{app_credential, domain, grant, group, project, role, token, user, version};
 
 /// Keystone's limit of a body, in bytes.
@@ -71,7 +71,7 @@ impl Identity {
             group::routes(),
         ];
         let mut settings = Settings::new("identity", "/identity", Arc::new(Keystone));
-        settings.authenticator = Some(Arc::new(self.clone()));
+        settings.authenticator = Some(Arc::new(Callers(self.clone())));
         settings.body_limit = BODY_LIMIT;
         settings.vary = Some("X-Auth-Token");
         rest::Service::new(
@@ -86,6 +86,24 @@ impl Identity {
 impl rest::Authenticator for Identity {
     async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx> {
         let valid = validate(&self.0, token).await?;
+        Ok(valid.ctx(request_id))
+    }
+}
+
+/// Authenticates the callers of identity itself. Users, roles and passwords outlast
+/// the token that changed them: a caller who lost a role at another server must
+/// not use the two seconds of the cache to keep access. Therefore only reading routes
+/// use the cache.
+struct Callers(Identity);
+
+#[async_trait]
+impl rest::Authenticator for Callers {
+    async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx> {
+        self.0.authenticate(token, request_id).await
+    }
+
+    async fn authenticate_change(&self, token: &str, request_id: &str) -> Result<Ctx> {
+        let valid = validate_uncached(&self.0.0, token).await?;
         Ok(valid.ctx(request_id))
     }
 }

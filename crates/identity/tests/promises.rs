@@ -240,6 +240,83 @@ async fn a_domain_manager_cannot_change_an_administrator() {
 }
 
 #[tokio::test]
+async fn a_domain_manager_cannot_take_over_rights_outside_of_the_domain() {
+    let w = Fixture::start().await;
+    let admin = w.admin().await;
+    let roles = w.call("GET /v3/roles", &admin, Value::Null, 200).await;
+    let role = |name: &str| {
+        let roles = roles["roles"].as_array().unwrap();
+        text(&roles.iter().find(|r| r["name"] == name).unwrap()["id"])
+    };
+    let make = async |noun: &str, fields: Value| {
+        let body = json!({noun: fields});
+        text(
+            &w.call(&format!("POST /v3/{noun}s"), &admin, body, 201)
+                .await[noun]["id"],
+        )
+    };
+    let domain = make("domain", json!({"name": "elsewhere"})).await;
+    let outside = make("project", json!({"name": "outside", "domain_id": domain})).await;
+    let inside = make("project", json!({"name": "inside", "domain_id": "default"})).await;
+    let user = async |name: &str, grants: &[(String, &str)]| {
+        let id = make("user", json!({"name": name, "password": "p"})).await;
+        for (target, held) in grants {
+            let line = format!("PUT /v3/{target}/users/{id}/roles/{}", role(held));
+            w.call(&line, &admin, Value::Null, 204).await;
+        }
+        id
+    };
+    user("boss", &[("domains/default".to_owned(), "manager")]).await;
+    let scope = json!({"domain": {"id": "default"}});
+    let boss = w.login("boss", "p", scope).await.token();
+    let (inside, outside) = (format!("projects/{inside}"), format!("projects/{outside}"));
+    let elsewhere = format!("domains/{domain}");
+    for (name, grants, permitted) in [
+        ("plain", vec![], true),
+        (
+            "own",
+            vec![
+                (inside.clone(), "member"),
+                ("domains/default".to_owned(), "manager"),
+            ],
+            true,
+        ),
+        (
+            "project",
+            vec![(inside.clone(), "member"), (outside, "reader")],
+            false,
+        ),
+        ("domain", vec![(elsewhere, "reader")], false),
+        ("system", vec![("system".to_owned(), "reader")], false),
+        ("service", vec![(inside.clone(), "service")], false),
+        ("admin2", vec![(inside, "admin")], false),
+    ] {
+        let id = user(name, &grants).await;
+        let (patch, delete) = (
+            format!("PATCH /v3/users/{id}"),
+            format!("DELETE /v3/users/{id}"),
+        );
+        for fields in [
+            json!({"password": "stolen"}),
+            json!({"enabled": false}),
+            json!({"email": "x"}),
+        ] {
+            let want = if permitted { 200 } else { 403 };
+            w.call(&patch, &boss, json!({"user": fields}), want).await;
+        }
+        let want = if permitted { 204 } else { 403 };
+        w.call(&delete, &boss, Value::Null, want).await;
+        if !permitted {
+            let login = w.login(name, "p", Value::Null).await;
+            assert_eq!(login.status, 201, "{name}");
+            w.call(&patch, &admin, json!({"user": {"email": "y"}}), 200)
+                .await;
+            w.call(&delete, &admin, Value::Null, 204).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_disabled_domain_has_no_new_projects_and_no_logins() {
     let w = Fixture::start().await;
     let admin = w.admin().await;

@@ -230,3 +230,83 @@ async fn a_token_can_be_revoked_without_those_issued_from_it() {
     assert_eq!(w.send(all, &admin, &second, "").await.status, 204);
     assert_eq!(ask(second).await, 404);
 }
+
+#[tokio::test]
+async fn an_administrator_who_lost_the_role_at_another_server_changes_nothing() {
+    let first = Fixture::start().await;
+    let admin = first.admin().await;
+    let project_id = new_project(&first, &admin, "p", None).await;
+    let user = new_user(&first, &admin, "chief", "admin", &project_id).await;
+    let second = first.second_server().await;
+    let chief = first.login("chief", "secret", project("p")).await.token();
+    let role = role_id(&first, &admin, "admin").await;
+    let victim = new_user(&first, &admin, "victim", "member", &project_id).await;
+    let grant = format!("/v3/projects/{project_id}/users/{user}/roles/{role}");
+    // Now the second server has the token in its cache.
+    second.call("GET /v3/users", &chief, Value::Null, 200).await;
+    first
+        .call(&format!("DELETE {grant}"), &admin, Value::Null, 204)
+        .await;
+    let named = |noun: &str| json!({noun: {"name": "n"}});
+    let system = format!("/v3/system/users/{user}/roles/{role}");
+    for (line, body) in [
+        (format!("PUT {system}"), Value::Null),
+        (format!("PUT {grant}"), Value::Null),
+        (format!("DELETE {grant}"), Value::Null),
+        ("POST /v3/users".to_owned(), named("user")),
+        ("POST /v3/projects".to_owned(), named("project")),
+        ("POST /v3/domains".to_owned(), named("domain")),
+        ("POST /v3/roles".to_owned(), named("role")),
+        (
+            format!("PATCH /v3/users/{victim}"),
+            json!({"user": {"password": "q"}}),
+        ),
+        (format!("PATCH /v3/projects/{project_id}"), named("project")),
+        ("PATCH /v3/domains/default".to_owned(), named("domain")),
+        (format!("DELETE /v3/users/{victim}"), Value::Null),
+        (format!("DELETE /v3/projects/{project_id}"), Value::Null),
+        (
+            format!("POST /v3/users/{user}/application_credentials"),
+            named("application_credential"),
+        ),
+    ] {
+        second.call(&line, &chief, body, 401).await;
+    }
+}
+
+#[tokio::test]
+async fn no_token_is_revived_when_a_project_or_domain_is_enabled_again() {
+    let w = Fixture::start().await;
+    let admin = w.admin().await;
+    let body = json!({"domain": {"name": "d"}});
+    let made = w.call("POST /v3/domains", &admin, body, 201).await;
+    let domain = text(&made["domain"]["id"]);
+    let body = json!({"project": {"name": "p", "domain_id": domain}});
+    let made = w.call("POST /v3/projects", &admin, body, 201).await;
+    let project_id = text(&made["project"]["id"]);
+    new_user(&w, &admin, "ann", "member", &project_id).await;
+    let scope = json!({"project": {"id": project_id}});
+    let mut token = w.login("ann", "secret", scope.clone()).await.token();
+    let unscoped = w.login("ann", "secret", json!("unscoped")).await.token();
+    for (path, noun) in [
+        (format!("/v3/projects/{project_id}"), "project"),
+        (format!("/v3/domains/{domain}"), "domain"),
+    ] {
+        w.call("GET /v3/auth/projects", &token, Value::Null, 200)
+            .await;
+        for enabled in [false, true] {
+            let body = json!({noun: {"enabled": enabled}});
+            w.call(&format!("PATCH {path}"), &admin, body, 200).await;
+            w.call("GET /v3/auth/projects", &token, Value::Null, 401)
+                .await;
+        }
+        let got = w.auth(by_token(&token), scope.clone()).await;
+        assert_eq!(got.status, 401, "{noun}");
+        // Tokens with other scopes stay valid, and new ones are valid at once.
+        w.call("GET /v3/auth/projects", &unscoped, Value::Null, 200)
+            .await;
+        token = w.login("ann", "secret", scope.clone()).await.token();
+    }
+    w.call("GET /v3/auth/projects", &token, Value::Null, 200)
+        .await;
+}

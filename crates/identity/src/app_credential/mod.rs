@@ -4,6 +4,7 @@ use kernel::{ProjectId, Timestamp, UserId};
 
 use crate::ids::{CredentialId, RoleId};
 
+mod creator;
 pub(crate) mod http;
 pub(crate) mod ops;
 pub(crate) mod table;

@@ -2,16 +2,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use db::Table as _;
-use kernel::{Error, Kind, Result, Timestamp, clock};
+use db::{Table as _, Tx};
+use kernel::{Error, Kind, Result, Timestamp, UserId, clock};
 use serde_json::Value;
 
+use super::creator::{check_again, unassigned_role};
 use super::wire::CredentialFields;
 use super::{AppCredential, table};
 use crate::errors::{as_conflict, missing, wrong};
 use crate::ids::{CredentialId, RoleId};
 use crate::password;
-use crate::role::Role;
 use crate::state::State;
 use crate::token::Valid;
 
@@ -21,6 +21,10 @@ pub(crate) async fn get(state: &State, user_id: &str, id: &str) -> Result<AppCre
         .filter(|c| c.user_id == user_id)
         .ok_or_else(|| missing("Application Credential", id))
 }
+
+/// Maximum number of application credentials of a user, so that no user can fill the
+/// database; Keystone has the option `user_limit` for it.
+const USER_LIMIT: i64 = 100;
 
 /// Creates one in the project of the caller's token; returns the secret, which
 /// cannot be read later.
@@ -76,6 +80,8 @@ pub(crate) async fn create(
     db::write!(state.db, |tx| {
         // The secret cannot be read later.
         tx.write_receipt().await?;
+        check_again(tx, by, &credential).await?;
+        refuse_beyond_limit(tx, &credential.user_id).await?;
         credential.insert(tx).await
     })
     .map_err(|e| {
@@ -83,6 +89,17 @@ pub(crate) async fn create(
         as_conflict(e, text)
     })?;
     Ok((credential, secret))
+}
+
+/// The user is locked, because requests that count at the same time would exceed the
+/// limit together.
+async fn refuse_beyond_limit(tx: &mut Tx, user_id: &UserId) -> Result<()> {
+    if table::count_of_user(tx, user_id).await? >= USER_LIMIT {
+        return Err(Error::forbidden(format!(
+            "Unable to create additional application credentials, maximum of {USER_LIMIT} already exceeded for user."
+        )));
+    }
+    Ok(())
 }
 
 pub(crate) async fn delete(state: &State, user_id: &str, id: &str) -> Result<()> {
@@ -97,8 +114,8 @@ pub(crate) async fn delete(state: &State, user_id: &str, id: &str) -> Result<()>
     deleted
 }
 
-/// The ids of the requested roles, which the token must hold; all roles if none
-/// were requested.
+/// The ids of the requested roles, each once, which the token must hold; all roles
+/// if none were requested.
 fn roles(by: &Valid, requested: Option<Value>) -> Result<Vec<RoleId>> {
     let requested = match requested {
         None | Some(Value::Null) => return Ok(by.roles.iter().map(|r| r.id.clone()).collect()),
@@ -115,17 +132,34 @@ fn roles(by: &Valid, requested: Option<Value>) -> Result<Vec<RoleId>> {
             ));
         }
     };
-    let one = |item: &Value| {
-        let is = |r: &&Role| match (item["id"].as_str(), item["name"].as_str()) {
-            (Some(id), _) => r.id == id,
-            (None, Some(name)) => r.name == name,
-            _ => false,
-        };
-        by.roles.iter().find(is).map(|r| r.id.clone()).ok_or_else(|| {
-            Error::invalid("roles", "Invalid application credential: Cannot create an application credential with unassigned role")
-        })
+    if requested.len() > by.roles.len() {
+        let (count, held) = (requested.len().to_string(), by.roles.len());
+        let why = format!("at most the {held} roles of the token can be listed, each once.");
+        return Err(wrong("roles", &format!("{count} items"), &why));
+    }
+    let mut ids = Vec::new();
+    for item in &requested {
+        let id = held_role(by, item)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+/// The id of a requested role, which is given by its id or by its name.
+fn held_role(by: &Valid, item: &Value) -> Result<RoleId> {
+    let only = item.as_object().filter(|o| o.len() == 1);
+    let only = only.and_then(|o| o.iter().next());
+    let held = match only.map(|(key, value)| (key.as_str(), value.as_str())) {
+        Some(("id", Some(id))) => by.roles.iter().find(|r| r.id == id),
+        Some(("name", Some(name))) => by.roles.iter().find(|r| r.name == name),
+        _ => {
+            let why = "either {\"id\"} or {\"name\"} is expected.";
+            return Err(wrong("roles", &item.to_string(), why));
+        }
     };
-    requested.iter().map(one).collect()
+    held.map(|r| r.id.clone()).ok_or_else(unassigned_role)
 }
 
 pub(crate) fn expiry(text: Option<String>) -> Result<Option<Timestamp>> {

@@ -22,6 +22,13 @@ pub(crate) async fn by_id(db: &Db, id: &str) -> Result<Option<AppCredential>> {
     row.as_ref().map(AppCredential::read).transpose()
 }
 
+/// A credential, locked until the transaction ends.
+pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<AppCredential>> {
+    let sql = format!("{} WHERE id = ?", AppCredential::select());
+    let row = tx.lock_opt(&sql, values![id]).await?;
+    row.as_ref().map(AppCredential::read).transpose()
+}
+
 pub(crate) async fn by_name(db: &Db, user_id: &str, name: &str) -> Result<Option<AppCredential>> {
     let row = db
         .query_opt(
@@ -44,6 +51,17 @@ pub(crate) async fn of_user(db: &Db, user_id: &str) -> Result<Vec<AppCredential>
         )
         .await?;
     rows.iter().map(AppCredential::read).collect()
+}
+
+/// The number of credentials of a user.
+pub(crate) async fn count_of_user(tx: &mut Tx, user_id: &str) -> Result<i64> {
+    let rows = tx
+        .query(
+            "SELECT COUNT(*) AS credentials FROM app_credential WHERE user_id = ?",
+            values![user_id],
+        )
+        .await?;
+    rows.first().map_or(Ok(0), |row| row.int("credentials"))
 }
 
 pub(crate) async fn delete(tx: &mut Tx, user_id: &str, id: &str) -> Result<u64> {

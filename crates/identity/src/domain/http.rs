@@ -7,6 +7,7 @@ use super::ops;
 use super::wire::{DomainBody, DomainFields};
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
+use crate::errors::wrong;
 use crate::fields::{Change, New};
 use crate::listing::{PAGING, list as listing};
 use crate::policy;
@@ -82,8 +83,8 @@ async fn show(call: Call) -> Result<Json<One<DomainBody>>> {
 
 async fn create(call: Call<New<DomainFields>>) -> Result<Created<One<DomainBody>>> {
     call.allow(&policy::CREATE_DOMAIN, &Target::default())?;
-    let New(DomainFields(fields)) = call.body()?;
-    let domain = ops::create(&call.state, fields).await?;
+    let New(fields) = call.body()?;
+    let domain = ops::create(&call.state, fields.explicit_id, fields.common).await?;
     Ok(Created(One(DomainBody::new(domain, call.base()))))
 }
 
@@ -91,8 +92,11 @@ async fn update(call: Call<Change<DomainFields>>) -> Result<Json<One<DomainBody>
     call.allow(&policy::UPDATE_DOMAIN, &Target::default())?;
     let id = call.param("domain_id")?;
     ops::get(&call.state, id).await?;
-    let Change(DomainFields(fields)) = call.body()?;
-    let domain = ops::update(&call.state, id, fields).await?;
+    let fields = call.body()?.of(id)?;
+    if let Some(other) = fields.explicit_id.filter(|given| *given != id) {
+        return Err(wrong("explicit_domain_id", &other, "Cannot change ID."));
+    }
+    let domain = ops::update(&call.state, id, fields.common).await?;
     Ok(Json(One(DomainBody::new(domain, call.base()))))
 }
 

@@ -1,6 +1,6 @@
 //! Creating, changing and deleting domains.
 
-use db::Table as _;
+use db::{Table as _, Tx};
 use kernel::{DomainId, Error, ProjectId, Result};
 
 use crate::attributes::Attributes;
@@ -9,6 +9,7 @@ use crate::project::change::{apply, refuse_similar};
 use crate::project::wire::CommonFields;
 use crate::project::{self, Project};
 use crate::state::State;
+use crate::token::time::TokenTime;
 use crate::{options, user};
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
@@ -18,9 +19,24 @@ pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
         .ok_or_else(|| missing("domain", id))
 }
 
-pub(crate) async fn create(state: &State, fields: CommonFields) -> Result<Project> {
+/// A domain, locked until the transaction ends. The lock excludes all changes of its
+/// hierarchy of projects, and new users.
+pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Project> {
+    let found = project::table::lock(tx, id).await?;
+    found
+        .filter(|p| p.is_domain)
+        .ok_or_else(|| missing("domain", id))
+}
+
+pub(crate) async fn create(
+    state: &State,
+    explicit_id: Option<String>,
+    fields: CommonFields,
+) -> Result<Project> {
     let mut domain = Project {
-        id: ProjectId::random(),
+        id: explicit_id
+            .as_deref()
+            .map_or_else(ProjectId::random, Into::into),
         name: String::new(),
         domain_id: DomainId::default(),
         parent_id: None,
@@ -29,6 +45,7 @@ pub(crate) async fn create(state: &State, fields: CommonFields) -> Result<Projec
         description: String::new(),
         options: Attributes::default(),
         extra: Attributes::default(),
+        tokens_after: TokenTime::default(),
     };
     apply(&mut domain, fields, "domain")?;
     db::write!(state.db, |tx| {
@@ -36,7 +53,13 @@ pub(crate) async fn create(state: &State, fields: CommonFields) -> Result<Projec
         refuse_similar(tx, &domain).await?;
         domain.insert(tx).await
     })
-    .map_err(|e| duplicate(e, &domain))?;
+    .map_err(|e| match explicit_id {
+        Some(id) => as_conflict(e, format!(
+            "Conflict occurred attempting to store domain - Duplicate entry found with name {} or domain ID {id}.",
+            domain.name
+        )),
+        None => duplicate(e, &domain),
+    })?;
     Ok(domain)
 }
 
@@ -48,10 +71,7 @@ pub(crate) async fn update(state: &State, id: &str, fields: CommonFields) -> Res
         ));
     }
     let stored = db::write!(state.db, |tx| {
-        let found = project::table::lock(tx, id).await?;
-        let Some(mut domain) = found.filter(|d| d.is_domain) else {
-            return Err(missing("domain", id));
-        };
+        let mut domain = lock(tx, id).await?;
         let renamed = apply(&mut domain, fields.clone(), "domain")?;
         if renamed {
             refuse_similar(tx, &domain).await?;
@@ -66,26 +86,33 @@ pub(crate) async fn update(state: &State, id: &str, fields: CommonFields) -> Res
 
 /// Deletes a disabled domain with its projects and users.
 pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
-    let domain = get(state, id).await?;
-    if id == "default" {
-        return Err(Error::forbidden("Cannot delete the default domain."));
-    }
-    if options::is_set(&domain.options.0, options::IMMUTABLE) {
-        return Err(immutable("delete", "domain", id));
-    }
-    if domain.enabled {
-        return Err(Error::forbidden(
-            "Cannot delete a domain that is enabled, please disable it first.",
-        ));
-    }
-    let projects = project::table::list(&state.db).await?;
-    let users = user::table::list(&state.db).await?;
     let deleted = db::write!(state.db, |tx| {
-        for user in users.iter().filter(|u| u.domain_id == id) {
-            user::table::delete(tx, &user.id).await?;
+        tx.write_receipt().await?;
+        let domain = lock(tx, id).await?;
+        if id == "default" {
+            return Err(Error::forbidden("Cannot delete the default domain."));
         }
-        for project in projects.iter().filter(|p| p.domain_id == id) {
-            project::table::delete(tx, &project.id).await?;
+        if options::is_set(&domain.options.0, options::IMMUTABLE) {
+            return Err(immutable("delete", "domain", id));
+        }
+        if domain.enabled {
+            return Err(Error::forbidden(
+                "Cannot delete a domain that is enabled, please disable it first.",
+            ));
+        }
+        let projects = project::table::ids_in_domain(tx, id).await?;
+        for project in &projects {
+            project::table::lock(tx, project).await?;
+        }
+        let users = user::table::ids_in_domain(tx, id).await?;
+        for user in &users {
+            user::table::lock(tx, user).await?;
+        }
+        for user in &users {
+            user::table::delete(tx, user).await?;
+        }
+        for project in &projects {
+            project::table::delete(tx, project).await?;
         }
         project::table::delete(tx, id).await
     });

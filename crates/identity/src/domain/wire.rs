@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::envelope::{SelfLink, nouns};
-use crate::fields::{Field, FromObject, Object, Unknown};
+use crate::errors::wrong;
+use crate::fields::{Field, FromObject, Holds, Object, Unknown, field};
 use crate::filter::{Filter, Listed};
 use crate::project::Project;
 use crate::project::wire::{CommonFields, DESCRIPTION, ENABLED, NAME, OPTIONS, TAGS};
@@ -60,15 +61,49 @@ impl Listed for DomainBody {
 
 /// The attributes of a domain that a request sets.
 #[derive(Debug, Clone)]
-pub(crate) struct DomainFields(pub(crate) CommonFields);
+pub(crate) struct DomainFields {
+    /// The id of a new domain, so that several installations can have the same one.
+    pub(crate) explicit_id: Option<String>,
+    pub(crate) common: CommonFields,
+}
 
 impl FromObject for DomainFields {
     const NOUN: &'static str = "domain";
-    const FIELDS: &'static [Field] = &[NAME, ENABLED, DESCRIPTION, TAGS, OPTIONS];
+    const FIELDS: &'static [Field] = &[
+        NAME,
+        ENABLED,
+        DESCRIPTION,
+        TAGS,
+        OPTIONS,
+        field("explicit_domain_id", Holds::Text, ID_LENGTH),
+        // A domain is also shown as a project, with these values.
+        field("domain_id", Holds::Null, 0),
+        field("parent_id", Holds::Null, 0),
+        field("is_domain", Holds::True, 0),
+    ];
     const REQUIRED: &'static [&'static str] = &["name"];
     const UNKNOWN: Unknown = Unknown::Kept;
 
-    fn from_object(o: Object) -> Result<Self> {
-        Ok(Self(o.into()))
+    fn from_object(mut o: Object) -> Result<Self> {
+        for name in ["domain_id", "parent_id", "is_domain"] {
+            o.value(name);
+        }
+        let explicit_id = o.text("explicit_domain_id");
+        if let Some(id) = explicit_id.as_ref().filter(|id| !is_id(id)) {
+            let why = "Domain ID does not conform to required UUID format: 32 hexadecimal digits in lower case are expected.";
+            return Err(wrong("explicit_domain_id", id, why));
+        }
+        Ok(Self {
+            explicit_id,
+            common: o.into(),
+        })
     }
+}
+
+/// The number of characters of a generated id.
+const ID_LENGTH: usize = 32;
+
+/// Whether a text has the form of generated ids.
+fn is_id(text: &str) -> bool {
+    text.len() == ID_LENGTH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -1,6 +1,6 @@
 //! Routes of grants.
 
-use kernel::{Error, Result, Rule, Target};
+use kernel::{Error, Kind, Result, Rule, Target};
 use rest::{Json, NoContent, Route, delete, get, put};
 
 use super::ops::{self, GrantTarget};
@@ -112,10 +112,17 @@ enum Verb {
 
 async fn act(call: &Call, verb: Verb) -> Result<NoContent> {
     let rule = rule_of(verb, place(call).0);
-    let (user, grant_target) = load_user_and_target(call, rule).await?;
+    let (user, grant_target) = match load_user_and_target(call, rule).await {
+        Err(e) if verb == Verb::Revoke => return revoke_left_over(call, e).await,
+        loaded => loaded?,
+    };
     let found = role::ops::get(&call.state, call.param("role_id")?).await;
     permit(call, verb, &grant_target, &user, found.as_ref().ok())?;
-    let a = ops::assignment(&user, &grant_target, &found?.id);
+    let role = match found {
+        Err(e) if verb == Verb::Revoke => return revoke_left_over(call, e).await,
+        found => found?,
+    };
+    let a = ops::assignment(&user, &grant_target, &role.id);
     match verb {
         Verb::Grant => ops::grant(&call.state, &a).await?,
         Verb::Revoke => ops::revoke(&call.state, &a).await?,
@@ -123,6 +130,26 @@ async fn act(call: &Call, verb: Verb) -> Result<NoContent> {
         Verb::Check => {}
     }
     Ok(NoContent)
+}
+
+/// Revokes a grant of which the user, the target or the role was deleted, as `error`
+/// says. Such grants are in databases of earlier releases. The caller may revoke any
+/// role.
+async fn revoke_left_over(call: &Call, error: Error) -> Result<NoContent> {
+    if error.kind != Kind::NotFound {
+        return Err(error);
+    }
+    let (kind, target_id) = place(call);
+    let a = Assignment {
+        user_id: call.param("user_id")?.into(),
+        kind: kind.into(),
+        target_id,
+        role_id: call.param("role_id")?.into(),
+    };
+    match ops::revoke(&call.state, &a).await {
+        Err(e) if e.kind == Kind::NotFound => Err(error),
+        revoked => revoked.map(|()| NoContent),
+    }
 }
 
 fn rule_of(verb: Verb, kind: &str) -> &'static Rule {

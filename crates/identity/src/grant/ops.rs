@@ -1,5 +1,6 @@
 //! Granting and revoking.
 
+use db::Tx;
 use kernel::{Error, Kind, Result, Target};
 
 use crate::app_credential;
@@ -7,7 +8,7 @@ use crate::errors::missing;
 use crate::project::{self, Project};
 use crate::role::{self, Assignment};
 use crate::state::State;
-use crate::user::User;
+use crate::user::{self, User};
 
 /// The target of a grant.
 #[derive(Debug, Clone)]
@@ -71,7 +72,10 @@ pub(crate) fn assignment(user: &User, grant_target: &GrantTarget, role_id: &str)
 /// Granting an existing grant succeeds, as in Keystone, also when it is granted
 /// concurrently.
 pub(crate) async fn grant(state: &State, a: &Assignment) -> Result<()> {
-    let granted = db::write!(state.db, |tx| role::table::grant(tx, a).await);
+    let granted = db::write!(state.db, |tx| {
+        lock_parts(tx, a).await?;
+        role::table::grant(tx, a).await
+    });
     state.cache.clear();
     match granted {
         Err(e) if e.kind == Kind::AlreadyExists => Ok(()),
@@ -79,11 +83,36 @@ pub(crate) async fn grant(state: &State, a: &Assignment) -> Result<()> {
     }
 }
 
+/// Locks the target, the user and the role of a grant, so that none of them is deleted
+/// before the grant is stored.
+///
+/// # Errors
+/// `NotFound` for what another request has deleted.
+async fn lock_parts(tx: &mut Tx, a: &Assignment) -> Result<()> {
+    if a.kind != "system" {
+        let found = project::table::lock(tx, &a.target_id).await?;
+        let is_domain = a.kind == "domain";
+        if found.is_none_or(|p| p.is_domain != is_domain) {
+            return Err(missing(&a.kind, &a.target_id));
+        }
+    }
+    if user::table::lock(tx, &a.user_id).await?.is_none() {
+        return Err(missing("user", &a.user_id));
+    }
+    if role::table::lock(tx, &a.role_id).await?.is_none() {
+        return Err(missing("role", &a.role_id));
+    }
+    Ok(())
+}
+
 /// Revokes a role, and deletes the application credentials of the user in that
 /// project.
 pub(crate) async fn revoke(state: &State, a: &Assignment) -> Result<()> {
     let revoked = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
+        // An application credential that is just created must not survive. The user
+        // may have been deleted.
+        user::table::lock(tx, &a.user_id).await?;
         if role::table::revoke(tx, a).await? == 0 {
             return Err(absent(a));
         }

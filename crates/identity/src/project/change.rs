@@ -8,6 +8,7 @@ use super::{Project, table};
 use crate::attributes::merge_extra;
 use crate::errors::immutable;
 use crate::options;
+use crate::token::time::TokenTime;
 
 /// Applies the attributes of a request to a new or stored project or domain, of
 /// which `kind` is the noun; returns whether its name is another one.
@@ -31,6 +32,10 @@ pub(crate) fn apply(project: &mut Project, fields: CommonFields, kind: &str) -> 
         project.description = text.unwrap_or_default();
     }
     if let Some(enabled) = fields.enabled {
+        if project.enabled && !enabled {
+            // Enabling it again must not revive the tokens of the present second.
+            project.tokens_after = TokenTime::now().next();
+        }
         project.enabled = enabled;
     }
     merge_extra(&mut project.extra.0, fields.extra)?;

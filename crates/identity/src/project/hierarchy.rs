@@ -1,6 +1,6 @@
 //! The hierarchy of projects: what is above a project, and what is below it.
 
-use db::Db;
+use db::Tx;
 use kernel::Result;
 
 use super::reader::ProjectReader;
@@ -26,11 +26,18 @@ pub(crate) async fn enabled_domain_of(
     Ok(domain.filter(|d| d.enabled))
 }
 
-/// The projects directly below a project.
-pub(crate) async fn children(db: &Db, id: &str) -> Result<Vec<Project>> {
-    let all = table::list(db).await?;
-    Ok(all
-        .into_iter()
-        .filter(|p| p.parent_id.as_deref() == Some(id))
-        .collect())
+/// Whether one of the projects between a project and its domain is disabled or was
+/// deleted. The caller has locked the domain.
+pub(crate) async fn is_below_disabled(tx: &mut Tx, project: &Project) -> Result<bool> {
+    let mut parent = project.parent_id.clone();
+    for _ in 0..=MAX_DEPTH {
+        let Some(id) = parent.filter(|id| **id != *project.domain_id) else {
+            break;
+        };
+        match table::read(tx, &id).await? {
+            Some(above) if above.enabled => parent = above.parent_id,
+            _ => return Ok(true),
+        }
+    }
+    Ok(false)
 }

@@ -94,6 +94,12 @@ async fn create(call: Call<New<ProjectFields>>) -> Result<Created<One<ProjectBod
     };
     let target = Target::domain(domain_id.clone());
     call.allow(&policy::CREATE_PROJECT, &target)?;
+    if let Some(Some(id)) = &fields.parent_id {
+        // The answers must not show which projects other domains have.
+        let parent = ops::get(&call.state, id).await;
+        let missing = || missing("project", id);
+        call.allow_found(&policy::CREATE_PROJECT, parent, self::target, missing)?;
+    }
     let project = ops::create(&call.state, &domain_id, fields).await?;
     Ok(Created(One(ProjectBody::new(project, call.base()))))
 }
@@ -108,7 +114,7 @@ async fn update(call: Call<Change<ProjectFields>>) -> Result<Json<One<ProjectBod
     if project.is_domain {
         call.allow(&policy::UPDATE_DOMAIN, &Target::default())?;
     }
-    let Change(fields) = call.body()?;
+    let fields = call.body()?.of(&project.id)?;
     let project = ops::update(&call.state, &project.id, fields).await?;
     Ok(Json(One(ProjectBody::new(project, call.base()))))
 }

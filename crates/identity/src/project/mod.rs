@@ -11,6 +11,7 @@ pub(crate) mod wire;
 use kernel::{DomainId, ProjectId};
 
 use crate::attributes::Attributes;
+use crate::token::time::TokenTime;
 
 /// Maximum depth of the project hierarchy, without the domain.
 pub(crate) const MAX_DEPTH: usize = 5;
@@ -28,6 +29,9 @@ pub(crate) struct Project {
     pub description: String,
     pub options: Attributes,
     pub extra: Attributes,
+    /// Tokens with this scope, or with that of a project of this domain, that were
+    /// issued before this time are invalid.
+    pub tokens_after: TokenTime,
 }
 
 impl Project {

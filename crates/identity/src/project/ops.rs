@@ -1,17 +1,17 @@
 //! Creating, changing and deleting projects.
 
-use db::Table as _;
+use db::{Table as _, Tx};
 use kernel::{Error, ProjectId, Result};
 
 use super::change::{apply, refuse_similar};
-use super::hierarchy::{children, enabled_domain_of};
-use super::reader::ProjectReader;
+use super::hierarchy::is_below_disabled;
 use super::wire::ProjectFields;
 use super::{MAX_DEPTH, Project, table};
 use crate::attributes::Attributes;
 use crate::errors::{as_conflict, immutable, missing, wrong};
 use crate::options;
 use crate::state::State;
+use crate::token::time::TokenTime;
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
     let found = table::by_id(&state.db, id).await?;
@@ -30,28 +30,31 @@ pub(crate) async fn create(
             "create a domain under /v3/domains instead.",
         ));
     }
-    let domain = crate::domain::ops::get(state, domain_id).await?;
+    crate::domain::ops::get(state, domain_id).await?;
     let parent = fields.parent_id.flatten();
-    if let Some(parent) = parent.as_ref().filter(|p| *p != domain_id) {
-        check_parent(state, domain_id, parent).await?;
-    }
-    if !domain.enabled {
-        return Err(disabled_parent(domain_id));
-    }
+    let parent = parent.filter(|p| p != domain_id);
     let mut project = Project {
         id: ProjectId::random(),
         name: String::new(),
         domain_id: domain_id.into(),
-        parent_id: Some(parent.unwrap_or_else(|| domain_id.to_owned()).into()),
+        parent_id: Some(parent.as_deref().unwrap_or(domain_id).into()),
         is_domain: false,
         enabled: true,
         description: String::new(),
         options: Attributes::default(),
         extra: Attributes::default(),
+        tokens_after: TokenTime::default(),
     };
     apply(&mut project, fields.common, "project")?;
     db::write!(state.db, |tx| {
         tx.write_receipt().await?;
+        let domain = crate::domain::ops::lock(tx, domain_id).await?;
+        if let Some(parent) = &parent {
+            check_parent(tx, domain_id, parent).await?;
+        }
+        if !domain.enabled {
+            return Err(disabled_parent(domain_id));
+        }
         refuse_similar(tx, &project).await?;
         project.insert(tx).await
     })
@@ -65,9 +68,10 @@ fn disabled_parent(id: &str) -> Error {
     ))
 }
 
-/// Whether a project may be put below this parent, which is not the domain.
-async fn check_parent(state: &State, domain_id: &str, parent_id: &str) -> Result<()> {
-    let mut at = get(state, parent_id).await?;
+/// Whether a project may be put below this parent, which is not the domain. The
+/// domain is locked.
+async fn check_parent(tx: &mut Tx, domain_id: &str, parent_id: &str) -> Result<()> {
+    let mut at = read(tx, parent_id).await?;
     if at.is_domain || at.domain_id != domain_id {
         return Err(Error::invalid(
             "parent_id",
@@ -88,9 +92,14 @@ async fn check_parent(state: &State, domain_id: &str, parent_id: &str) -> Result
                 "Max hierarchy depth reached for {parent_id} branch."
             )));
         }
-        at = get(state, &up).await?;
+        at = read(tx, &up).await?;
     }
     Ok(())
+}
+
+async fn read(tx: &mut Tx, id: &str) -> Result<Project> {
+    let found = table::read(tx, id).await?;
+    found.ok_or_else(|| missing("project", id))
 }
 
 pub(crate) async fn update(state: &State, id: &str, fields: ProjectFields) -> Result<Project> {
@@ -99,27 +108,23 @@ pub(crate) async fn update(state: &State, id: &str, fields: ProjectFields) -> Re
     if project.is_domain {
         return crate::domain::ops::update(state, id, fields.common).await;
     }
-    if fields.common.enabled == Some(false)
-        && children(&state.db, id).await?.iter().any(|p| p.enabled)
-    {
-        return Err(Error::forbidden(format!(
-            "Cannot disable project {id} since its subtree contains enabled projects."
-        )));
-    }
-    if fields.common.enabled == Some(true)
-        && !project.enabled
-        && enabled_domain_of(&mut ProjectReader::new(&state.db), &project)
-            .await?
-            .is_none()
-    {
-        return Err(Error::forbidden(format!(
-            "Cannot enable project {id} since it has disabled parents"
-        )));
-    }
     let stored = db::write!(state.db, |tx| {
-        let Some(mut project) = table::lock(tx, id).await? else {
-            return Err(missing("project", id));
-        };
+        let (domain, mut project) = lock_with_domain(tx, &project).await?;
+        if fields.common.enabled == Some(false)
+            && table::children(tx, id).await?.iter().any(|p| p.enabled)
+        {
+            return Err(Error::forbidden(format!(
+                "Cannot disable project {id} since its subtree contains enabled projects."
+            )));
+        }
+        if fields.common.enabled == Some(true)
+            && !project.enabled
+            && (domain.is_none_or(|d| !d.enabled) || is_below_disabled(tx, &project).await?)
+        {
+            return Err(Error::forbidden(format!(
+                "Cannot enable project {id} since it has disabled parents"
+            )));
+        }
         let renamed = apply(&mut project, fields.common.clone(), "project")?;
         if renamed {
             refuse_similar(tx, &project).await?;
@@ -130,6 +135,16 @@ pub(crate) async fn update(state: &State, id: &str, fields: ProjectFields) -> Re
     });
     state.cache.clear();
     stored
+}
+
+/// Locks the domain of a project, which excludes changes of all other projects of the
+/// domain, and then the project. A project never changes its domain. Without the
+/// domain, the project can still be deleted.
+async fn lock_with_domain(tx: &mut Tx, read: &Project) -> Result<(Option<Project>, Project)> {
+    let domain = table::lock(tx, &read.domain_id).await?;
+    let project = table::lock(tx, &read.id).await?;
+    let project = project.ok_or_else(|| missing("project", &read.id))?;
+    Ok((domain, project))
 }
 
 /// Attributes that no update can change.
@@ -161,15 +176,19 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
     if project.is_domain {
         return crate::domain::ops::delete(state, id).await;
     }
-    if options::is_set(&project.options.0, options::IMMUTABLE) {
-        return Err(immutable("delete", "project", id));
-    }
-    if !children(&state.db, id).await?.is_empty() {
-        return Err(Error::forbidden(format!(
-            "Cannot delete the project {id} since it is not a leaf in the hierarchy. Use the cascade option if you want to delete a whole subtree."
-        )));
-    }
-    let deleted = db::write!(state.db, |tx| table::delete(tx, id).await);
+    let deleted = db::write!(state.db, |tx| {
+        tx.write_receipt().await?;
+        let (_, project) = lock_with_domain(tx, &project).await?;
+        if options::is_set(&project.options.0, options::IMMUTABLE) {
+            return Err(immutable("delete", "project", id));
+        }
+        if !table::children(tx, id).await?.is_empty() {
+            return Err(Error::forbidden(format!(
+                "Cannot delete the project {id} since it is not a leaf in the hierarchy. Use the cascade option if you want to delete a whole subtree."
+            )));
+        }
+        table::delete(tx, id).await
+    });
     state.cache.clear();
     deleted.map(|_| ())
 }

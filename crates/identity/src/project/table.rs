@@ -1,26 +1,28 @@
 //! SQL of `project`.
 
 use db::{Column as _, Db, Table as _, Tx, values};
-use kernel::Result;
+use kernel::{ProjectId, Result};
 
 use super::Project;
 
 db::columns! {
     Project in "project" {
         id, name, domain_id, parent_id, is_domain, enabled, description, options, extra,
+        tokens_after,
     }
 }
 
 pub(crate) async fn update(tx: &mut Tx, p: &Project) -> Result<u64> {
     tx.execute(
-        "UPDATE project SET name = ?, enabled = ?, description = ?, options = ?, extra = ? \
-         WHERE id = ?",
+        "UPDATE project SET name = ?, enabled = ?, description = ?, options = ?, extra = ?, \
+         tokens_after = ? WHERE id = ?",
         values![
             &p.name,
             p.enabled,
             &p.description,
             p.options.value()?,
             p.extra.value()?,
+            p.tokens_after,
             &p.id
         ],
     )
@@ -32,6 +34,27 @@ pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<Project>> {
     let sql = format!("{} WHERE id = ?", Project::select());
     let row = tx.lock_opt(&sql, values![id]).await?;
     row.as_ref().map(Project::read).transpose()
+}
+
+/// A project or domain, as the transaction sees it.
+pub(crate) async fn read(tx: &mut Tx, id: &str) -> Result<Option<Project>> {
+    let sql = format!("{} WHERE id = ?", Project::select());
+    let row = tx.query_opt(&sql, values![id]).await?;
+    row.as_ref().map(Project::read).transpose()
+}
+
+/// The projects directly below a project.
+pub(crate) async fn children(tx: &mut Tx, id: &str) -> Result<Vec<Project>> {
+    let sql = format!("{} WHERE parent_id = ?", Project::select());
+    let rows = tx.query(&sql, values![id]).await?;
+    rows.iter().map(Project::read).collect()
+}
+
+/// The ids of the projects of a domain, in the order of their locks.
+pub(crate) async fn ids_in_domain(tx: &mut Tx, domain_id: &str) -> Result<Vec<ProjectId>> {
+    let sql = "SELECT id FROM project WHERE domain_id = ? ORDER BY id";
+    let rows = tx.query(sql, values![domain_id]).await?;
+    rows.iter().map(|r| Ok(r.str("id")?.into())).collect()
 }
 
 /// Whether another project of the domain, or another domain, has this name, in

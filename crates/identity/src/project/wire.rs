@@ -90,6 +90,8 @@ pub(crate) const OPTIONS: Field = field("options", Holds::Options, 0);
 
 impl From<Object> for CommonFields {
     fn from(mut o: Object) -> Self {
+        // Only an empty list passes the check.
+        o.value("tags");
         Self {
             name: o.text("name"),
             enabled: o.flag("enabled"),

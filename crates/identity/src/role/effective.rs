@@ -1,6 +1,6 @@
 //! Effective roles of a user: the assigned ones and those that they imply.
 
-use db::Db;
+use db::{Db, Tx};
 use kernel::Result;
 
 use super::{Role, table};
@@ -14,6 +14,18 @@ pub(crate) async fn on_target(
     target_id: &str,
 ) -> Result<Vec<Role>> {
     load(db, &table::held(db, user_id, kind, target_id).await?).await
+}
+
+/// As [`on_target`], as the transaction sees them.
+pub(crate) async fn read_on_target(
+    tx: &mut Tx,
+    user_id: &str,
+    kind: &str,
+    target_id: &str,
+) -> Result<Vec<Role>> {
+    let held = table::read_held(tx, user_id, kind, target_id).await?;
+    let (all, implied) = table::read_all_with_implied(tx).await?;
+    Ok(with_implied(&all, &implied, &held))
 }
 
 /// The effective roles on all targets together.

@@ -86,7 +86,7 @@ async fn update(call: Call<Change<RoleFields>>) -> Result<Json<One<RoleBody>>> {
     call.allow(&policy::UPDATE_ROLE, &Target::default())?;
     let id = call.param("role_id")?;
     ops::get(&call.state, id).await?;
-    let Change(fields) = call.body()?;
+    let fields = call.body()?.of(id)?;
     let role = ops::update(&call.state, id, fields).await?;
     Ok(Json(One(RoleBody::new(role, call.base()))))
 }

@@ -76,10 +76,16 @@ fn apply(role: &mut Role, fields: RoleFields) -> Result<bool> {
 }
 
 pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
-    if get(state, id).await?.is_immutable() {
-        return Err(immutable("delete", "role", id));
-    }
-    let deleted = db::write!(state.db, |tx| table::delete(tx, id).await);
+    let deleted = db::write!(state.db, |tx| {
+        tx.write_receipt().await?;
+        let Some(role) = table::lock(tx, id).await? else {
+            return Err(missing("role", id));
+        };
+        if role.is_immutable() {
+            return Err(immutable("delete", "role", id));
+        }
+        table::delete(tx, id).await
+    });
     state.cache.clear();
     deleted.map(|_| ())
 }

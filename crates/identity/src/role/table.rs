@@ -1,7 +1,7 @@
 //! SQL of `identity_role`, `implied_role` and `role_assignment`.
 
-use db::{Column as _, Db, Table as _, Tx, values};
-use kernel::Result;
+use db::{Column as _, Db, Row, Table as _, Tx, values};
+use kernel::{DomainId, Result};
 
 use super::{Assignment, Role};
 use crate::ids::RoleId;
@@ -42,25 +42,40 @@ pub(crate) async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<()>
     .map(|_| ())
 }
 
+/// Roles, and the pairs of a role and one that it implies.
+pub(crate) type RolesAndImplied = (Vec<Role>, Vec<(RoleId, RoleId)>);
+
 /// All roles by name, and the pairs of a role and one that it implies, in one
 /// query.
-pub(crate) async fn list_with_implied(db: &Db) -> Result<(Vec<Role>, Vec<(RoleId, RoleId)>)> {
+pub(crate) async fn list_with_implied(db: &Db) -> Result<RolesAndImplied> {
+    read_with_implied(&db.query(&select_with_implied(), vec![]).await?)
+}
+
+/// As [`list_with_implied`], as the transaction sees them.
+pub(crate) async fn read_all_with_implied(tx: &mut Tx) -> Result<RolesAndImplied> {
+    read_with_implied(&tx.query(&select_with_implied(), vec![]).await?)
+}
+
+fn select_with_implied() -> String {
     let columns = Role::COLUMNS.iter().map(|column| format!("r.{column}"));
     let columns = columns.collect::<Vec<_>>().join(", ");
-    let sql = format!(
+    format!(
         "SELECT {columns}, i.implied_id FROM {} r LEFT JOIN implied_role i \
          ON i.prior_id = r.id ORDER BY r.name",
         Role::TABLE
-    );
+    )
+}
+
+fn read_with_implied(rows: &[Row]) -> Result<RolesAndImplied> {
     let (mut roles, mut implied) = (Vec::<Role>::new(), Vec::new());
-    for row in db.query(&sql, vec![]).await? {
+    for row in rows {
         let id = row.str("id")?;
         if let Some(next) = row.opt_text("implied_id")? {
             implied.push((id.into(), next.into()));
         }
         // A role has a row for each role that it implies.
         if roles.last().is_none_or(|last| last.id != *id) {
-            roles.push(Role::read(&row)?);
+            roles.push(Role::read(row)?);
         }
     }
     Ok((roles, implied))
@@ -92,6 +107,9 @@ pub(crate) async fn revoke(tx: &mut Tx, a: &Assignment) -> Result<u64> {
     .await
 }
 
+const HELD: &str = "SELECT role_id FROM role_assignment \
+                    WHERE user_id = ? AND target_kind = ? AND target_id = ?";
+
 /// Ids of the roles that a user holds directly on a target.
 pub(crate) async fn held(
     db: &Db,
@@ -99,13 +117,40 @@ pub(crate) async fn held(
     kind: &str,
     target_id: &str,
 ) -> Result<Vec<RoleId>> {
-    let rows = db
-        .query(
-            "SELECT role_id FROM role_assignment WHERE user_id = ? AND target_kind = ? AND target_id = ?",
-            values![user_id, kind, target_id],
-        )
-        .await?;
+    let rows = db.query(HELD, values![user_id, kind, target_id]).await?;
     rows.iter().map(|r| Ok(r.str("role_id")?.into())).collect()
+}
+
+/// As [`held`], as the transaction sees them.
+pub(crate) async fn read_held(
+    tx: &mut Tx,
+    user_id: &str,
+    kind: &str,
+    target_id: &str,
+) -> Result<Vec<RoleId>> {
+    let rows = tx.query(HELD, values![user_id, kind, target_id]).await?;
+    rows.iter().map(|r| Ok(r.str("role_id")?.into())).collect()
+}
+
+/// The domains of the targets on which a user holds roles; `None` for the system. A
+/// target that was deleted gives no access and has no domain.
+pub(crate) async fn domains_of_targets(db: &Db, user_id: &str) -> Result<Vec<Option<DomainId>>> {
+    let sql = "SELECT DISTINCT a.target_kind, p.id, p.domain_id FROM role_assignment a \
+               LEFT JOIN project p ON p.id = a.target_id WHERE a.user_id = ?";
+    let mut domains = Vec::new();
+    for row in db.query(sql, values![user_id]).await? {
+        let column = match row.str("target_kind")? {
+            "system" => {
+                domains.push(None);
+                continue;
+            }
+            "domain" => "id",
+            _ => "domain_id",
+        };
+        let domain = row.opt_text(column)?;
+        domains.extend(domain.map(|id| Some(id.into())));
+    }
+    Ok(domains)
 }
 
 /// Ids of the roles that a user holds on anything.

@@ -1,6 +1,7 @@
 //! Validated tokens, cached for two seconds: under load an API queries the
 //! database once per token, and a revocation on another server takes effect
-//! within two seconds. On this server it takes effect at once.
+//! within two seconds. On this server it takes effect at once. Routes of identity
+//! that change something do not use the cache.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};

@@ -31,6 +31,9 @@ pub(crate) struct Valid {
     pub target: Option<Project>,
     /// Name of the project's domain.
     pub target_domain_name: String,
+    /// Tokens issued before this time are invalid, because the project or a domain
+    /// was disabled.
+    pub targets_after: TokenTime,
     pub roles: Vec<Role>,
     /// The credential by which the token was issued.
     pub credential: Option<AppCredential>,

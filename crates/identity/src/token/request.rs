@@ -5,6 +5,8 @@ use rest::RequestBody;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use crate::errors::wrong;
+
 /// Reference to a user, project or domain: by id, or by name in a domain.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reference {
@@ -15,13 +17,44 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    fn read(value: &Value) -> Self {
-        let text = |v: &Value| v.as_str().map(str::to_owned);
-        Self {
-            id: text(&value["id"]),
-            name: text(&value["name"]),
-            domain_id: text(&value["domain"]["id"]),
-            domain_name: text(&value["domain"]["name"]),
+    /// `place` names the value in errors.
+    fn read(value: &Value, place: &str) -> Result<Self> {
+        if !value.is_object() {
+            return Err(wrong(place, &value.to_string(), "an object is expected."));
+        }
+        let mut read = Self {
+            id: text(value, "id", place)?,
+            name: text(value, "name", place)?,
+            ..Self::default()
+        };
+        if let Some(domain) = value.get("domain") {
+            let place = format!("{place}/domain");
+            let domain = Self::read(domain, &place)?.named(&place)?;
+            (read.domain_id, read.domain_name) = (domain.id, domain.name);
+        }
+        Ok(read)
+    }
+
+    /// Refuses a reference without an id and a name.
+    fn named(self, place: &str) -> Result<Self> {
+        if self.id.is_none() && self.name.is_none() {
+            let text =
+                format!("Invalid input for field {place}: id or name must be present. {TAIL}");
+            return Err(Error::invalid(place, text));
+        }
+        Ok(self)
+    }
+}
+
+/// A member that is a text, if it is present. Another value must not have the same
+/// effect as an absent one.
+fn text(value: &Value, name: &str, place: &str) -> Result<Option<String>> {
+    match value.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(other) => {
+            let field = format!("{place}/{name}");
+            Err(wrong(&field, &other.to_string(), "text is expected."))
         }
     }
 }
@@ -73,12 +106,14 @@ fn read(body: &Value) -> Result<AuthRequest> {
         .get("identity")
         .filter(|i| i.is_object())
         .ok_or_else(|| expecting("identity", "auth"))?;
-    let methods: Vec<&str> = identity["methods"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let given = identity.get("methods").and_then(Value::as_array);
+    let given = given.ok_or_else(|| expecting("methods", "identity"))?;
+    let mut methods = Vec::new();
+    for method in given {
+        let why = "the name of a method is expected.";
+        let name = method.as_str();
+        methods.push(name.ok_or_else(|| wrong("identity/methods", &method.to_string(), why))?);
+    }
     let Some(method) = methods.first() else {
         return Err(expecting("methods", "identity"));
     };
@@ -108,16 +143,22 @@ fn read(body: &Value) -> Result<AuthRequest> {
                 return Err(expecting("user", "password"));
             }
             Proof::Password {
-                user: Reference::read(user),
+                user: {
+                    let place = "identity/password/user";
+                    Reference::read(user, place)?.named(place)?
+                },
                 password: need(&user["password"], "password", "user")?,
             }
         }
         "token" => Proof::Token(need(&part("token")?["id"], "id", "token")?),
         "application_credential" => {
             let credential = part("application_credential")?;
+            let place = "identity/application_credential";
+            let user = credential.get("user");
+            let user = user.map(|user| Reference::read(user, &format!("{place}/user")));
             Proof::AppCredential {
-                credential: Reference::read(credential),
-                user: Reference::read(&credential["user"]),
+                credential: Reference::read(credential, place)?,
+                user: user.transpose()?.unwrap_or_default(),
                 secret: need(&credential["secret"], "secret", "application_credential")?,
             }
         }
@@ -128,20 +169,55 @@ fn read(body: &Value) -> Result<AuthRequest> {
             ));
         }
     };
-    let wanted = match auth.get("scope") {
-        None | Some(Value::Null) => Wanted::Default,
-        Some(Value::String(s)) if s == "unscoped" => Wanted::Unscoped,
-        Some(scope) if scope.get("project").is_some() => {
-            Wanted::Project(Reference::read(&scope["project"]))
-        }
-        Some(scope) if scope.get("domain").is_some() => {
-            Wanted::Domain(Reference::read(&scope["domain"]))
-        }
-        Some(scope) if scope.get("system").is_some() => Wanted::System,
-        Some(scope) if scope.get("unscoped").is_some() => Wanted::Unscoped,
-        Some(_) => return Err(expecting("project, domain or system", "scope")),
+    Ok(AuthRequest {
+        proof,
+        wanted: wanted(auth.get("scope"))?,
+    })
+}
+
+/// The kinds of scopes. Trusts are not supported; they are listed because a second
+/// scope must not be ignored.
+const SCOPES: [&str; 5] = ["project", "domain", "system", "unscoped", "OS-TRUST:trust"];
+
+fn wanted(scope: Option<&Value>) -> Result<Wanted> {
+    let one = || {
+        expecting(
+            "exactly one of project, domain, system or unscoped",
+            "scope",
+        )
     };
-    Ok(AuthRequest { proof, wanted })
+    let scope = match scope {
+        None => return Ok(Wanted::Default),
+        Some(Value::String(s)) if s == "unscoped" => return Ok(Wanted::Unscoped),
+        Some(scope) => scope,
+    };
+    let mut given = SCOPES
+        .iter()
+        .filter_map(|kind| Some((*kind, scope.get(kind)?)));
+    let (Some((kind, value)), None) = (given.next(), given.next()) else {
+        return Err(one());
+    };
+    match kind {
+        "project" => {
+            let place = "scope/project";
+            Ok(Wanted::Project(
+                Reference::read(value, place)?.named(place)?,
+            ))
+        }
+        "domain" => {
+            let place = "scope/domain";
+            Ok(Wanted::Domain(Reference::read(value, place)?.named(place)?))
+        }
+        // Keystone ignores the value. A client that sends false must not get the
+        // most powerful token.
+        "system" if value.get("all") == Some(&Value::Bool(true)) => Ok(Wanted::System),
+        "system" => {
+            let why = "{\"all\": true} is expected.";
+            Err(wrong("scope/system", &value.to_string(), why))
+        }
+        "unscoped" => Ok(Wanted::Unscoped),
+        _ => Err(one()),
+    }
 }
 
 impl RequestBody for AuthRequest {
@@ -161,9 +237,10 @@ impl RequestBody for AuthRequest {
             "token": {"type": "object", "properties": {"id": text}},
             "application_credential": credential,
         }});
-        let system = json!({"type": "object", "properties": {"all": {"type": "boolean"}}});
+        let system = json!({"type": "object", "properties": {"all": {"type": "boolean", "enum": [true]}},
+            "required": ["all"]});
         let scoped = |name: &str, value: &Value| json!({"type": "object", "properties": {name: value}, "required": [name]});
-        let scope = json!({"anyOf": [
+        let scope = json!({"oneOf": [
             {"type": "string", "enum": ["unscoped"]},
             scoped("project", &named),
             scoped("domain", &named),

@@ -1,6 +1,6 @@
 //! Routes of users.
 
-use kernel::{Result, Target};
+use kernel::{DomainId, Result, Target};
 use rest::{Access, Created, Json, NoContent, Param, Route, delete, get, patch_route, post};
 
 use super::wire::{PasswordChange, UserBody, UserFields};
@@ -14,6 +14,7 @@ use crate::listing::{PAGING, list as listing};
 use crate::policy;
 use crate::project;
 use crate::project::wire::ProjectBody;
+use crate::role;
 use crate::state::State;
 
 const FILTERS: &[Param] = &[
@@ -116,15 +117,15 @@ async fn show(call: Call) -> Result<Json<One<UserBody>>> {
 
 async fn update(call: Call<Change<UserFields>>) -> Result<Json<One<UserBody>>> {
     let user = found(&call, &policy::UPDATE_USER).await?;
-    protect_admins(&call, &user).await?;
-    let Change(fields) = call.body()?;
+    protect_foreign_roles(&call, &policy::UPDATE_USER, &user).await?;
+    let fields = call.body()?.of(&user.id)?;
     let user = ops::update(&call.state, &user.id, fields).await?;
     Ok(Json(One(UserBody::new(user, call.base()))))
 }
 
 async fn remove(call: Call) -> Result<NoContent> {
     let user = found(&call, &policy::DELETE_USER).await?;
-    protect_admins(&call, &user).await?;
+    protect_foreign_roles(&call, &policy::DELETE_USER, &user).await?;
     ops::delete(&call.state, &user.id).await?;
     Ok(NoContent)
 }
@@ -150,10 +151,23 @@ async fn groups(call: Call) -> Result<Json<Many<GroupBody>>> {
     listing(&call, &format!("/users/{}/groups", user.id), vec![])
 }
 
-/// The manager of a domain must not take over or lock out an administrator whose user
-/// belongs to this domain.
-async fn protect_admins<B>(call: &Call<B>, user: &User) -> Result<()> {
-    if ops::holds_admin(&call.state, &user.id).await? {
+/// The password of a user gives all of the user's roles. Therefore the manager of a
+/// domain must not take over or lock out a user of this domain with rights outside of
+/// it: a role on the system or in a domain that the rule of the route does not
+/// permit to the caller, or a role that is not limited to its domain.
+async fn protect_foreign_roles<B>(
+    call: &Call<B>,
+    rule: &'static kernel::Rule,
+    user: &User,
+) -> Result<()> {
+    let domains = role::table::domains_of_targets(&call.state.db, &user.id).await?;
+    let is_managed = |domain: &Option<DomainId>| {
+        let managed = |id: &DomainId| call.allows(rule, &Target::domain(id.clone()));
+        domain.as_ref().is_some_and(managed)
+    };
+    let is_limited =
+        domains.iter().all(is_managed) && !ops::holds_unlimited_role(&call.state, &user.id).await?;
+    if !is_limited {
         call.allow(&policy::MANAGE_ADMIN, &target(user))?;
     }
     Ok(())

@@ -12,15 +12,19 @@ use crate::state::State;
 use crate::token::time::TokenTime;
 use crate::{options, password, project};
 
+/// Roles that permit something on the objects of all domains.
+const UNLIMITED: &[&str] = &["admin", "service"];
+
 pub(crate) async fn get(state: &State, id: &str) -> Result<User> {
     let found = table::by_id(&state.db, id).await?;
     found.ok_or_else(|| missing("user", id))
 }
 
-/// Whether a user holds the role admin, or one that implies it, on anything.
-pub(crate) async fn holds_admin(state: &State, user_id: &str) -> Result<bool> {
+/// Whether a user holds the role admin or service, or one that implies it, on
+/// anything: what they permit is not limited to the domain of their target.
+pub(crate) async fn holds_unlimited_role(state: &State, user_id: &str) -> Result<bool> {
     let roles = effective::on_any_target(&state.db, user_id).await?;
-    Ok(roles.iter().any(|r| r.name == "admin"))
+    Ok(roles.iter().any(|r| UNLIMITED.contains(&r.name.as_str())))
 }
 
 /// Creates a user in an existing domain.
@@ -47,6 +51,7 @@ pub(crate) async fn create(state: &State, domain_id: &str, mut fields: UserField
     }
     let stored = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
+        crate::domain::ops::lock(tx, domain_id).await?;
         refuse_similar(tx, &user).await?;
         user.insert(tx).await
     });
@@ -101,13 +106,13 @@ pub(crate) async fn update(state: &State, id: &str, mut fields: UserFields) -> R
 pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
     let deleted = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
-        if table::delete(tx, id).await? == 0 {
+        if table::lock(tx, id).await?.is_none() {
             return Err(missing("user", id));
         }
-        Ok(())
+        table::delete(tx, id).await
     });
     state.cache.clear();
-    deleted
+    deleted.map(|_| ())
 }
 
 /// Changes the user's own password, authenticated by the old one.

@@ -1,7 +1,7 @@
 //! SQL of `identity_user`.
 
 use db::{Column as _, Db, Table as _, Tx, values};
-use kernel::Result;
+use kernel::{Result, UserId};
 
 use super::User;
 use crate::token::time::TokenTime;
@@ -62,6 +62,13 @@ pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<User>> {
     let sql = format!("{} WHERE id = ?", User::select());
     let row = tx.lock_opt(&sql, values![id]).await?;
     row.as_ref().map(User::read).transpose()
+}
+
+/// The ids of the users of a domain, in the order of their locks.
+pub(crate) async fn ids_in_domain(tx: &mut Tx, domain_id: &str) -> Result<Vec<UserId>> {
+    let sql = "SELECT id FROM identity_user WHERE domain_id = ? ORDER BY id";
+    let rows = tx.query(sql, values![domain_id]).await?;
+    rows.iter().map(|r| Ok(r.str("id")?.into())).collect()
 }
 
 /// Whether another user of the domain has this name, in any case.

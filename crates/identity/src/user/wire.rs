@@ -95,11 +95,17 @@ impl FromObject for UserFields {
         field("default_project_id", Holds::Nullable, 64),
         field("password", Holds::Secret, MAX_PASSWORD),
         field("options", Holds::Options, 0),
+        field("federated", Holds::NoItems, 0),
+        // A client that sets a time must not rely on it.
+        field("password_expires_at", Holds::Null, 0),
     ];
     const REQUIRED: &'static [&'static str] = &["name"];
     const UNKNOWN: Unknown = Unknown::Kept;
 
     fn from_object(mut o: Object) -> Result<Self> {
+        // They have no other values.
+        o.value("federated");
+        o.value("password_expires_at");
         Ok(Self {
             name: o.text("name"),
             domain_id: o.text("domain_id"),
@@ -127,7 +133,7 @@ impl FromObject for PasswordChange {
         field("password", Holds::SecretText, MAX_PASSWORD),
     ];
     const REQUIRED: &'static [&'static str] = &["original_password", "password"];
-    const UNKNOWN: Unknown = Unknown::Kept;
+    const UNKNOWN: Unknown = Unknown::Refused;
 
     fn from_object(mut o: Object) -> Result<Self> {
         let mut need = |name: &'static str| {

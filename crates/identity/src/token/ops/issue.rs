@@ -1,6 +1,7 @@
 //! Issuing tokens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -36,11 +37,24 @@ pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String
     };
     // A password change invalidates all tokens issued in the same second, so a
     // token issued after it in that second is dated to the next second.
-    let issued_at = now.max(proven.user.tokens_after);
-    let token = state.keys.seal(issued_at, &payload.encode()?)?;
-    let valid = Arc::new(load((&state.db, &mut projects), payload, issued_at).await?);
+    let mut issued_at = now.max(proven.user.tokens_after);
+    let bytes = payload.encode()?;
+    let mut valid = load((&state.db, &mut projects), payload, issued_at).await?;
+    if issued_at < valid.targets_after {
+        // The project or a domain was disabled and enabled again in this second.
+        // Tokens of the next second are valid.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        issued_at = issued_at.max(TokenTime::now());
+        projects = ProjectReader::new(&state.db);
+        valid = load((&state.db, &mut projects), valid.payload, issued_at).await?;
+    }
+    if issued_at < valid.targets_after {
+        return Err(unauthenticated("the project or a domain was disabled"));
+    }
+    let token = state.keys.seal(issued_at, &bytes)?;
+    let valid = Arc::new(valid);
     // The tokens of the user were revoked while this one was being issued.
-    if issued_at < valid.user.tokens_after {
+    if valid.user.tokens_after != proven.user.tokens_after {
         return Err(unauthenticated("the user's tokens were revoked meanwhile"));
     }
     state.cache.put(&token, valid.clone());

@@ -20,14 +20,15 @@ pub(super) async fn load(
     payload: Payload,
     issued_at: TokenTime,
 ) -> Result<Valid> {
-    let (user, user_domain_name) = user_and_domain_name(db, projects, &payload.user_id).await?;
+    let (user, user_domain) = user_and_domain(db, projects, &payload.user_id).await?;
     let mut valid = Valid {
         payload,
         issued_at,
         user,
-        user_domain_name,
+        user_domain_name: user_domain.name,
         target: None,
         target_domain_name: String::new(),
+        targets_after: user_domain.tokens_after,
         roles: vec![],
         credential: None,
     };
@@ -51,18 +52,23 @@ pub(super) async fn load(
         return Err(unauthenticated("no role on the target"));
     }
     if kind != "system" {
-        let (target, domain_name) = target_and_domain_name(projects, &target_id).await?;
+        let (target, domain) = target_and_domain(projects, &target_id).await?;
+        let after = valid.targets_after.max(target.tokens_after);
+        valid.targets_after = after;
         valid.target = Some(target);
-        valid.target_domain_name = domain_name;
+        if let Some(domain) = domain {
+            valid.targets_after = after.max(domain.tokens_after);
+            valid.target_domain_name = domain.name;
+        }
     }
     Ok(valid)
 }
 
-async fn user_and_domain_name(
+async fn user_and_domain(
     db: &Db,
     projects: &mut ProjectReader<'_>,
     id: &str,
-) -> Result<(User, String)> {
+) -> Result<(User, Project)> {
     let user = user::table::by_id(db, id).await?;
     let user = user
         .filter(|u| u.enabled)
@@ -71,22 +77,22 @@ async fn user_and_domain_name(
     let domain = domain
         .filter(|d| d.enabled)
         .ok_or_else(|| unauthenticated("domain was deleted or is disabled"))?;
-    Ok((user, domain.name))
+    Ok((user, domain))
 }
 
-/// A project with the name of its domain; a domain with an empty text.
-async fn target_and_domain_name(
+/// A project with its domain; a domain alone.
+async fn target_and_domain(
     projects: &mut ProjectReader<'_>,
     id: &str,
-) -> Result<(Project, String)> {
+) -> Result<(Project, Option<Project>)> {
     let target = projects.by_id(id).await?;
     let target = target
         .filter(|p| p.enabled)
         .ok_or_else(|| unauthenticated("target was deleted or is disabled"))?;
     if target.is_domain {
-        return Ok((target, String::new()));
+        return Ok((target, None));
     }
     let domain = enabled_domain_of(projects, &target).await?;
     let domain = domain.ok_or_else(|| unauthenticated("parent or domain is disabled"))?;
-    Ok((target, domain.name))
+    Ok((target, Some(domain)))
 }

@@ -58,5 +58,10 @@ async fn validate_at(state: &State, token: &str, now: TokenTime) -> Result<Arc<V
             "issued before the user's tokens were revoked",
         ));
     }
+    if issued_at < valid.targets_after {
+        return Err(unauthenticated(
+            "issued before the project or a domain was disabled",
+        ));
+    }
     Ok(valid)
 }

@@ -1,0 +1,46 @@
+//! What an application credential is based on: the rights of the token that creates
+//! it.
+
+use db::Tx;
+use kernel::{Error, Result};
+
+use super::{AppCredential, table};
+use crate::errors::unauthenticated;
+use crate::ids::RoleId;
+use crate::role::effective;
+use crate::token::Valid;
+use crate::token::payload::Scope;
+use crate::{project, user};
+
+/// Checks the rights of the creator again and locks what they depend on: computing the
+/// hash of the secret takes a while, and a credential outlasts its token. A request
+/// that revokes a role meanwhile waits for the lock, and deletes this credential, too.
+pub(super) async fn check_again(tx: &mut Tx, by: &Valid, credential: &AppCredential) -> Result<()> {
+    let (user_id, project_id) = (&credential.user_id, &credential.project_id);
+    let project = project::table::lock(tx, project_id).await?;
+    if project.is_none_or(|p| !p.enabled || by.issued_at < p.tokens_after) {
+        return Err(unauthenticated("the project was deleted or disabled"));
+    }
+    let user = user::table::lock(tx, user_id).await?;
+    if user.is_none_or(|u| !u.enabled || by.issued_at < u.tokens_after) {
+        return Err(unauthenticated("the user's tokens were revoked"));
+    }
+    if let Scope::AppCredential { id, .. } = &by.payload.scope
+        && table::lock(tx, id).await?.is_none()
+    {
+        return Err(unauthenticated("the application credential was deleted"));
+    }
+    let held = effective::read_on_target(tx, user_id, "project", project_id).await?;
+    let is_held = |id: &RoleId| held.iter().any(|r| r.id == *id);
+    if !credential.roles.iter().all(is_held) {
+        return Err(unassigned_role());
+    }
+    Ok(())
+}
+
+pub(super) fn unassigned_role() -> Error {
+    Error::invalid(
+        "roles",
+        "Invalid application credential: Cannot create an application credential with unassigned role",
+    )
+}
