@@ -100,7 +100,9 @@ pub struct Foreign {
     pub tty: bool,
     /// Paths with a tmpfs, instead of those of [`NodeAccess::Node`].
     pub tmpfs: Vec<String>,
-    /// Directories of the host that are mounted read-only at the same path.
+    /// Directories of the host that are mounted read-only at the same path. The
+    /// simulator has stored them under another name from its first release on.
+    #[serde(rename = "shown")]
     pub read_only_mounts: Vec<String>,
     pub program: Option<ProgramSpec>,
     /// Whether a missing image is pulled from its registry.

@@ -287,3 +287,25 @@ async fn a_seed_repeats_a_simulation_without_real_time() {
     assert_eq!(first.0.len(), 2);
     assert_eq!(first, run().await);
 }
+
+#[test]
+fn objects_that_an_earlier_release_stored_are_read_and_stored_alike() {
+    let container = concat!(
+        r#"{"name":"jb-srv-1","hostname":"h","image":"i","command":null,"env":{},"#,
+        r#""labels":{},"cpu_shares":1024,"memory":536870912,"access":"Node","#,
+        r#""files":[{"path":"/f","mode":384,"content":[1]}],"#,
+        r#""endpoints":[{"network":"n","ipv4":"10.0.0.2","mac":null,"aliases":[]}],"#,
+        r#""volumes":[{"name":"v","target":"/v"}],"stop_timeout":10,"restart":true,"#,
+        r#""foreign":{"entrypoint":null,"init":null,"tty":false,"tmpfs":[],"#,
+        r#""shown":["/lib/modules"],"program":null,"pull":false}}"#,
+    );
+    let spec: ContainerSpec = serde_json::from_str(container).unwrap();
+    assert_eq!(spec.foreign.read_only_mounts, ["/lib/modules"]);
+    assert_eq!(serde_json::to_string(&spec).unwrap(), container);
+    let network = concat!(
+        r#"{"name":"jb-net-1","labels":{},"cidr":"10.0.0.0/24","#,
+        r#""gateway":"10.0.0.1","internal":false,"mtu":null}"#,
+    );
+    let spec: BridgeSpec = serde_json::from_str(network).unwrap();
+    assert_eq!(serde_json::to_string(&spec).unwrap(), network);
+}
