@@ -231,7 +231,7 @@ def read_golden():
     return {row[0]: row[1:] for row in rows[1:]}
 
 
-def test_every_route_answers_every_caller_as_recorded(callers, request):
+def test_every_route_answers_every_caller_as_recorded(callers, request, report):
     """The statuses of all routes for all personas equal the recorded ones."""
     seen = {}
     missing = []
@@ -243,7 +243,7 @@ def test_every_route_answers_every_caller_as_recorded(callers, request):
         seen[key] = [str(call(callers, method, template, SAMPLES[key], p)) for p in PERSONAS]
     assert not missing, f"routes without a sample: {missing}"
     assert not set(SAMPLES) - set(seen), f"samples without a route: {set(SAMPLES) - set(seen)}"
-    print(f"{len(seen)} routes x {len(PERSONAS)} callers = {len(seen) * len(PERSONAS)} calls")
+    report(f"{len(seen)} routes x {len(PERSONAS)} callers = {len(seen) * len(PERSONAS)} calls")
     errors = {key: row for key, row in seen.items() if any(status >= "500" for status in row)}
     assert not errors, f"server errors: {errors}"
     if request.config.getoption("--update-golden"):
