@@ -1,5 +1,7 @@
 //! The ranges that users may give to their clusters.
 
+use std::collections::BTreeMap;
+
 use ipnet::Ipv4Net;
 use network::is_private_range;
 
@@ -57,6 +59,15 @@ impl RangePools {
         let pools: Vec<String> = self.allowed.iter().map(Ipv4Net::to_string).collect();
         format!(" within {}", pools.join(", "))
     }
+}
+
+/// The label with the range of the nodes.
+const NODES: &str = "fixed_subnet_cidr";
+
+/// The range that labels choose for the nodes. Labels are checked before a cluster is
+/// stored.
+pub(crate) fn of_nodes(labels: &BTreeMap<String, String>) -> Option<Ipv4Net> {
+    labels.get(NODES)?.trim().parse().ok()
 }
 
 #[cfg(test)]

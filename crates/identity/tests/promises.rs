@@ -199,11 +199,8 @@ async fn names_that_differ_in_case_only_are_duplicates() {
 async fn a_domain_manager_cannot_change_an_administrator() {
     let w = Fixture::start().await;
     let admin = w.admin().await;
-    let roles = w.call("GET /v3/roles", &admin, Value::Null, 200).await;
-    let role = |name: &str| {
-        let roles = roles["roles"].as_array().unwrap();
-        text(&roles.iter().find(|r| r["name"] == name).unwrap()["id"])
-    };
+    let roles = w.roles(&admin).await;
+    let role = |name: &str| roles[name].clone();
     let make = async |name: &str| {
         let body = json!({"user": {"name": name, "password": "p"}});
         text(&w.call("POST /v3/users", &admin, body, 201).await["user"]["id"])
@@ -243,11 +240,8 @@ async fn a_domain_manager_cannot_change_an_administrator() {
 async fn a_domain_manager_cannot_take_over_rights_outside_of_the_domain() {
     let w = Fixture::start().await;
     let admin = w.admin().await;
-    let roles = w.call("GET /v3/roles", &admin, Value::Null, 200).await;
-    let role = |name: &str| {
-        let roles = roles["roles"].as_array().unwrap();
-        text(&roles.iter().find(|r| r["name"] == name).unwrap()["id"])
-    };
+    let roles = w.roles(&admin).await;
+    let role = |name: &str| roles[name].clone();
     let make = async |noun: &str, fields: Value| {
         let body = json!({noun: fields});
         text(

@@ -31,4 +31,4 @@ pub use ids::{NetworkId, PortId, RouterId, SecurityGroupId, SubnetId};
 pub use network::{PUBLIC_ID, host_name, seed};
 pub use schema::migrations;
 pub use service::{NetworkConfig, NetworkService};
-pub use subnet::{AUTOMATIC_PREFIX, is_private_range};
+pub use subnet::{AUTOMATIC_PREFIX, is_private_range, overlap};

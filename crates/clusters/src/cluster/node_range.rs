@@ -3,11 +3,13 @@
 use db::Tx;
 use ipnet::Ipv4Net;
 use kernel::{Ctx, Error, Kind, Result};
+use network::overlap;
 
 use super::model::Cluster;
 use super::range_table::planned;
 use crate::ClustersDeps;
 use crate::errors::bad_request;
+use crate::ranges;
 
 /// The range that a new cluster has chosen, if any. It is refused if a subnet has
 /// it, or if it would have no effect. The label has been checked otherwise.
@@ -16,9 +18,7 @@ pub(crate) async fn check(
     ctx: &Ctx,
     cluster: &Cluster,
 ) -> Result<Option<Ipv4Net>> {
-    let range = cluster.labels.get("fixed_subnet_cidr");
-    let range = range.map(|range| range.trim());
-    let Some(range) = range.filter(|range| !range.is_empty()) else {
+    let Some(range) = ranges::of_nodes(&cluster.labels) else {
         return Ok(None);
     };
     if cluster.fixed_network.is_some() || cluster.fixed_subnet.is_some() {
@@ -28,10 +28,10 @@ pub(crate) async fn check(
              fixed_subnet; leave one of them out",
         ));
     }
-    match d.network.subnets.check_free(ctx, range).await {
+    match d.network.subnets.check_free(ctx, &range.to_string()).await {
         Err(e) if e.kind == Kind::Conflict => Err(taken(range)),
         Err(e) => Err(e),
-        Ok(()) => Ok(range.parse().ok()),
+        Ok(()) => Ok(Some(range)),
     }
 }
 
@@ -40,15 +40,15 @@ pub(crate) async fn check(
 /// two requests at the same time do not get the same range.
 pub(crate) async fn check_planned(tx: &mut Tx, range: Ipv4Net) -> Result<()> {
     tx.serialize().await?;
-    let overlaps = |other: &Ipv4Net| range.contains(other) || other.contains(&range);
-    match planned(tx).await?.iter().any(overlaps) {
-        true => Err(taken(&range.to_string())),
+    let mut planned = planned(tx).await?.into_iter();
+    match planned.any(|other| overlap(&range, &other)) {
+        true => Err(taken(range)),
         false => Ok(()),
     }
 }
 
 /// The error does not name the other cluster, which may be another project's.
-fn taken(range: &str) -> Error {
+fn taken(range: Ipv4Net) -> Error {
     bad_request(
         "labels",
         format!(

@@ -6,6 +6,7 @@ use db::{Tx, values};
 use ipnet::Ipv4Net;
 use kernel::Result;
 
+use crate::ranges;
 use crate::status::{Action, Phase, Status};
 
 /// The ranges that clusters in creation have chosen for their nodes.
@@ -16,8 +17,7 @@ pub(crate) async fn planned(tx: &mut Tx) -> Result<Vec<Ipv4Net>> {
     let mut found = Vec::new();
     for row in tx.query(sql, args).await? {
         let labels: BTreeMap<String, String> = serde_json::from_str(row.str("labels")?)?;
-        let range = labels.get("fixed_subnet_cidr");
-        found.extend(range.and_then(|range| range.trim().parse::<Ipv4Net>().ok()));
+        found.extend(ranges::of_nodes(&labels));
     }
     Ok(found)
 }

@@ -7,7 +7,7 @@ use network::AUTOMATIC_PREFIX;
 
 use super::model::Cluster;
 use crate::errors::bad_request;
-use crate::{ClustersDeps, lookups};
+use crate::{ClustersDeps, lookups, ranges};
 
 /// The addresses of a subnet that no node can have: that of the network, that of
 /// the gateway, and the one for broadcasts.
@@ -47,8 +47,7 @@ pub(crate) async fn prefix(d: &ClustersDeps, c: &Cluster) -> Result<u8> {
     if let Some(range) = lookups::fixed_range(d, &ctx, network, subnet).await? {
         return Ok(range.prefix_len());
     }
-    let range = c.labels.get("fixed_subnet_cidr");
-    let range = range.and_then(|range| range.trim().parse::<ipnet::Ipv4Net>().ok());
+    let range = ranges::of_nodes(&c.labels);
     Ok(range.map_or(AUTOMATIC_PREFIX, |range| range.prefix_len()))
 }
 

@@ -6,10 +6,10 @@ use kernel::{Ctx, Error, Result};
 use serde_json::{Value, json};
 
 use super::model::Cluster;
-use crate::ClustersDeps;
 use crate::coe::hot::{FixedNetwork, GroupShape, Shape};
 use crate::nodegroup::Group;
 use crate::template::Template;
+use crate::{ClustersDeps, ranges};
 
 /// Maximum timeout of a Heat wait condition, seconds.
 const LONGEST_WAIT: i64 = 43_200;
@@ -34,11 +34,7 @@ pub(crate) async fn shape(
         external_network: t.external_network_id.clone(),
         keypair: c.keypair.clone(),
         dns: t.dns_servers(),
-        cidr: c
-            .labels
-            .get("fixed_subnet_cidr")
-            .map(|range| range.trim().to_owned())
-            .filter(|range| !range.is_empty()),
+        cidr: ranges::of_nodes(&c.labels).map(|range| range.to_string()),
         balancer: balanced,
     })
 }

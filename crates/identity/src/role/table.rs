@@ -117,8 +117,7 @@ pub(crate) async fn held(
     kind: &str,
     target_id: &str,
 ) -> Result<Vec<RoleId>> {
-    let rows = db.query(HELD, values![user_id, kind, target_id]).await?;
-    rows.iter().map(|r| Ok(r.str("role_id")?.into())).collect()
+    role_ids(&db.query(HELD, values![user_id, kind, target_id]).await?)
 }
 
 /// As [`held`], as the transaction sees them.
@@ -128,7 +127,10 @@ pub(crate) async fn read_held(
     kind: &str,
     target_id: &str,
 ) -> Result<Vec<RoleId>> {
-    let rows = tx.query(HELD, values![user_id, kind, target_id]).await?;
+    role_ids(&tx.query(HELD, values![user_id, kind, target_id]).await?)
+}
+
+fn role_ids(rows: &[Row]) -> Result<Vec<RoleId>> {
     rows.iter().map(|r| Ok(r.str("role_id")?.into())).collect()
 }
 
@@ -156,8 +158,7 @@ pub(crate) async fn domains_of_targets(db: &Db, user_id: &str) -> Result<Vec<Opt
 /// Ids of the roles that a user holds on anything.
 pub(crate) async fn held_anywhere(db: &Db, user_id: &str) -> Result<Vec<RoleId>> {
     let sql = "SELECT DISTINCT role_id FROM role_assignment WHERE user_id = ?";
-    let rows = db.query(sql, values![user_id]).await?;
-    rows.iter().map(|r| Ok(r.str("role_id")?.into())).collect()
+    role_ids(&db.query(sql, values![user_id]).await?)
 }
 
 pub(crate) async fn assignments(db: &Db) -> Result<Vec<Assignment>> {

@@ -7,4 +7,4 @@ pub(crate) mod table;
 mod tests;
 
 pub(crate) use model::SubnetRow;
-pub use model::{AUTOMATIC_PREFIX, is_private_range};
+pub use model::{AUTOMATIC_PREFIX, is_private_range, overlap};

@@ -111,10 +111,10 @@ pub(crate) fn gateway(net: &Ipv4Net, given: Option<&str>) -> Result<Ipv4Addr> {
         })
 }
 
-/// The entry of `used` that overlaps `net`.
-pub(crate) fn overlap(net: &Ipv4Net, used: &[Ipv4Net]) -> Option<Ipv4Net> {
-    let shares = |u: &&Ipv4Net| u.contains(net) || net.contains(*u);
-    used.iter().find(shares).copied()
+/// Whether two ranges have addresses in common.
+#[must_use]
+pub fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
+    a.contains(b) || b.contains(a)
 }
 
 /// Prefix length of the ranges that the service chooses.

@@ -86,7 +86,7 @@ impl Subnets for NetworkService {
 /// Refuses a range that overlaps one in use. That may be another project's, so
 /// the error does not name it.
 fn check_free(cidr: &Ipv4Net, used: &[Ipv4Net]) -> Result<()> {
-    if overlap(cidr, used).is_none() {
+    if !used.iter().any(|other| overlap(cidr, other)) {
         return Ok(());
     }
     Err(Error::conflict(format!(

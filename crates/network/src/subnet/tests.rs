@@ -68,8 +68,12 @@ fn bad_input_names_the_field() {
         let e = gateway(&n, Some(ip)).unwrap_err();
         assert!(e.message.contains("10.0.0.1 would be"), "{e}");
     }
-    assert_eq!(
-        overlap(&n, &[net("10.0.0.128/25")]),
-        Some(net("10.0.0.128/25"))
-    );
+    for (other, expected) in [
+        ("10.0.0.128/25", true),
+        ("10.0.0.0/8", true),
+        ("10.0.1.0/24", false),
+    ] {
+        assert_eq!(overlap(&n, &net(other)), expected, "{other}");
+        assert_eq!(overlap(&net(other), &n), expected, "{other}");
+    }
 }

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use kernel::Result;
+use network::overlap;
 use serde::{Deserialize, Serialize};
 
 use crate::errors::bad_request;
@@ -100,7 +101,7 @@ impl Networks {
                 }
             },
         };
-        if overlap(services, pods) {
+        if overlap(&services, &pods) {
             let what = format!("a range that does not overlap with the services' {services}");
             return Err(refused(label, &pods.to_string(), &what));
         }
@@ -141,7 +142,7 @@ impl Networks {
     /// 400 naming the field.
     pub(crate) fn check_disjoint(&self, field: &str, nodes: Ipv4Net) -> Result<()> {
         for (what, net) in [("services", self.services), ("pods", self.pods)] {
-            if overlap(net, nodes) {
+            if overlap(&net, &nodes) {
                 return Err(bad_request(
                     field,
                     format!("{field}: {nodes} overlaps with the range of the {what}, {net}."),
@@ -166,7 +167,7 @@ impl Networks {
         let services = Some("service_cluster_ip_range").filter(is_set);
         let pods = pod_labels(driver).into_iter().find(is_set);
         for (label, range) in [(services, self.services), (pods, self.pods)] {
-            if let Some(label) = label.filter(|_| overlap(range, pool)) {
+            if let Some(label) = label.filter(|_| overlap(&range, &pool)) {
                 let what = format!(
                     "ranges outside of {pool}, from which the nodes get their addresses \
                      unless the label fixed_subnet_cidr gives them others"
@@ -217,10 +218,6 @@ impl Networks {
         }
         Ok(free)
     }
-}
-
-fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
-    a.contains(&b.network()) || b.contains(&a.network())
 }
 
 fn nth(net: Ipv4Net, n: u32) -> Ipv4Addr {
