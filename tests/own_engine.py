@@ -17,10 +17,10 @@ CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 
 
 class Engine:
-    """A private dockerd."""
+    """A private dockerd, with these additional options."""
 
-    def __init__(self, directory):
-        self.dir = directory
+    def __init__(self, directory, options=()):
+        self.dir, self.options = directory, options
         self.socket = f"{self.dir}/docker.sock"
         self.settings = f'[infra]\ndocker = "unix://{self.socket}"\n'
         self.process = None
@@ -32,7 +32,7 @@ class Engine:
         with open(f"{self.dir}/log", "ab") as log:
             self.process = subprocess.Popen(
                 ["dockerd", "--bridge=none", "--host", f"unix://{self.socket}", "--data-root", f"{self.dir}/data",
-                 "--exec-root", f"{self.dir}/exec", "--pidfile", pid], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                 "--exec-root", f"{self.dir}/exec", "--pidfile", pid, *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True)
         try:
             wait_for("the engine answers", 60, lambda: run(["docker", "version"]).code == 0)
@@ -106,19 +106,22 @@ def namespace():
 
 
 @contextlib.contextmanager
-def private_engine(images):
+def private_engine(images, options=()):
     """A private engine in a separate network namespace, with these images of the
-    machine's engine. Inside the `with` block every `docker` command uses it."""
+    machine's engine and these additional options. Inside the `with` block every `docker`
+    command uses it."""
     directory = tempfile.mkdtemp(prefix="jeroboam-engine-", dir="/var/tmp")
-    engine = Engine(directory)
+    engine = Engine(directory, options)
     archive = f"{directory}/images.tar"
     try:
-        run(["docker", "save", "-o", archive, *images], timeout=300).ok()
+        if images:
+            run(["docker", "save", "-o", archive, *images], timeout=300).ok()
         with namespace(), pytest.MonkeyPatch.context() as patch:
             patch.setenv("DOCKER_HOST", f"unix://{engine.socket}")
             try:
                 engine.start()
-                run(["docker", "load", "-i", archive], timeout=300).ok()
+                if images:
+                    run(["docker", "load", "-i", archive], timeout=300).ok()
                 yield engine
             finally:
                 engine.stop()

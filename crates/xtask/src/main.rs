@@ -26,7 +26,7 @@ const USAGE: &str = "usage: ./x COMMAND
   up [--coe COE] [--debug]
                           build, start the server, create a cluster, run a service in it
   down                    delete the clusters, stop the server, leave nothing behind
-  build [--debug]         build the server and the node agent (release unless --debug)
+  build [--debug]         build server, node agent and runtime (release unless --debug)
   test [quick|all]        cargo tests and checks; with all (default) also the black-box tests
   test --long             the slow tests: the fuzzers
   test blackbox [WORD...] the black-box tests with one of the words in their names

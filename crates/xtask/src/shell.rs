@@ -90,12 +90,14 @@ fn show(command: &Command) -> String {
     text
 }
 
-/// `./x build`: builds server and agent, with the release profile unless `--debug`.
+/// `./x build`: builds server, agent and runtime, with the release profile unless `--debug`.
 pub fn build(args: &[String]) -> Result<()> {
     let debug = args.iter().any(|a| a == "--debug");
     let mut cargo = command(
         "cargo",
-        &["build", "--locked", "-p", "jeroboam", "-p", "node"],
+        &[
+            "build", "--locked", "-p", "jeroboam", "-p", "node", "-p", "runtime",
+        ],
     );
     if !debug {
         cargo.arg("--release");

@@ -31,7 +31,7 @@ pub fn sizes() -> Result<()> {
         "total", total.0, total.1, total.2
     );
     for profile in ["release", "debug"] {
-        for name in ["jeroboam", "jeroboam-node"] {
+        for name in ["jeroboam", "jeroboam-node", "jeroboam-runtime"] {
             let path = shell::target().join(profile).join(name);
             if let Ok(meta) = path.metadata() {
                 println!("{profile}/{name}: {:.1} MB", meta.len() as f64 / 1e6);

@@ -199,7 +199,12 @@ fn build(copies: &Path) -> Result<PathBuf> {
     shell::run(&mut shell::command("cargo", jobs::BUILD_IDLE_AGENTS))?;
     let bin = shell::binary(true);
     std::fs::create_dir_all(copies.join("examples"))?;
-    for name in ["jeroboam", "jeroboam-node", "examples/idle_agents"] {
+    for name in [
+        "jeroboam",
+        "jeroboam-node",
+        "jeroboam-runtime",
+        "examples/idle_agents",
+    ] {
         let (from, to) = (bin.with_file_name(name), copies.join(name));
         // A server of an interrupted run may still execute the old file, which could
         // then not be overwritten.

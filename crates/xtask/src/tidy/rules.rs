@@ -32,6 +32,8 @@ const PASS: &[(&str, &str)] = &[
     ("sql", "crates/clusters/src/listing.rs"),
     // Batch statements, built once for all tables and called only by them.
     ("sql", "crates/orchestration/src/stack/batches.rs"),
+    // System calls that no safe function offers, in the only such module of the runtime.
+    ("unsafe", "crates/runtime/src/sys.rs"),
 ];
 
 fn passes(file: &File, rule: &str) -> bool {
@@ -184,6 +186,9 @@ fn sql(file: &File) -> Vec<Finding> {
 }
 
 fn no_unsafe(file: &File) -> Vec<Finding> {
+    if passes(file, "unsafe") {
+        return Vec::new();
+    }
     forbid(
         file,
         &["unsafe {", "unsafe fn ", "unsafe impl ", "unsafe extern "],

@@ -1,0 +1,184 @@
+//! `create`: gives the container a user namespace, and runs runc.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, WaitStatus};
+use runtime::grants::{DIRECTORY as GRANTS, Grants, Range};
+use serde_json::Value;
+
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+
+use crate::arguments::Create;
+use crate::bundle::{self, Bind, Facts};
+use crate::idmap::{self, Mapping};
+use crate::mountinfo::Mount;
+use crate::namespace::Namespace;
+use crate::overlay::{self, Layers};
+use crate::scratch::{self, Record};
+use crate::{cgroup, container, runc};
+
+/// Creates the container; returns the exit code of runc. `root` is the directory with
+/// the states of containers.
+pub(crate) fn create(create: &Create, args: &[OsString], root: &Path, runc: &Path) -> Result<i32> {
+    // Otherwise the removal after a failure would remove the other container.
+    ensure!(
+        !root.join(&create.id).exists(),
+        "a container with the id {} exists",
+        create.id
+    );
+    let config_path = create.bundle.join("config.json");
+    let config = read(&config_path)?;
+    let range = granted_range(&config, &create.id)?;
+    let cgroup = bundle::cgroup(&config).unwrap_or_default().to_owned();
+    let record = Record::write(&create.id, &cgroup)?;
+    let mounts = scratch::mounts()?;
+    let created = prepare(config, &create.bundle, &range, &mounts).and_then(|prepared| {
+        write(&config_path, &prepared.config)?;
+        start(create, args, runc, &range, &mounts)
+    });
+    if created.is_err() {
+        // What runc has not removed because it was killed.
+        cgroup::remove(&cgroup, &create.id, &mounts)?;
+    }
+    record.remove();
+    created
+}
+
+/// A configuration for a user namespace that exists as long as this.
+struct Prepared {
+    config: Value,
+    _namespace: Namespace,
+}
+
+fn read(path: &Path) -> Result<Value> {
+    let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("parsing {}", path.display()))
+}
+
+/// Replaces the file. containerd writes it again before each start.
+fn write(path: &Path, config: &Value) -> Result<()> {
+    let unfinished = path.with_extension("json.jeroboam");
+    let replaced = (|| {
+        let _ = fs::remove_file(&unfinished);
+        let mut file = fs::OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&unfinished)?;
+        file.write_all(config.to_string().as_bytes())?;
+        fs::rename(&unfinished, path)
+    })();
+    replaced.with_context(|| format!("replacing {}", path.display()))
+}
+
+/// The range in the configuration, if the server has granted it to this container.
+fn granted_range(config: &Value, id: &str) -> Result<Range> {
+    let range = bundle::range(config)?;
+    let file = bundle::hostname_file(config)?;
+    let name = container::name(&file, id).context("finding the container's name")?;
+    Grants::existing(GRANTS)
+        .verify(&range, &name)
+        .with_context(|| {
+            format!("the range {range} is not granted to the container {name}; the server must grant it before it starts the container")
+        })?;
+    Ok(range)
+}
+
+fn prepare(config: Value, bundle: &Path, range: &Range, mounts: &[Mount]) -> Result<Prepared> {
+    let root = bundle.join(bundle::root(&config)?);
+    let root = root
+        .canonicalize()
+        .with_context(|| format!("the root file system {}", root.display()))?;
+    // Docker mounts at overlay2/ID/merged.
+    let home = root.ancestors().nth(2).unwrap_or(Path::new("/"));
+    let layers = Layers::find(mounts, &root, home)?;
+    let binds = bundle::binds(&config)?;
+    scratch::hide_mounts()?;
+    let namespace = Namespace::create(range)?;
+    let directory = Path::new(scratch::DIRECTORY);
+    let root = overlay::mount(&layers, directory, namespace.as_fd(), range)?;
+    let mut sources = Vec::new();
+    for bind in &binds {
+        sources.extend(map_bind(bind, &namespace)?.map(|path| (bind.index, path)));
+    }
+    let facts = Facts {
+        range: *range,
+        namespace: namespace.path(),
+        root,
+        sources,
+        devices: vec![
+            ("fuse", scratch::device("fuse", 10, 229)?),
+            ("net/tun", scratch::device("tun", 10, 200)?),
+        ],
+    };
+    Ok(Prepared {
+        config: bundle::transform(config, &facts).context("config.json")?,
+        _namespace: namespace,
+    })
+}
+
+/// Mounts the source of a bind mount with mapped ids. `None` if its file system does not
+/// support that.
+fn map_bind(bind: &Bind, namespace: &Namespace) -> Result<Option<PathBuf>> {
+    let source = &bind.source;
+    let target = Path::new(scratch::DIRECTORY).join(format!("m{}", bind.index));
+    let metadata = fs::metadata(source)
+        .with_context(|| format!("the source {} of a mount", source.display()))?;
+    let created = if metadata.is_dir() {
+        fs::create_dir(&target)
+    } else {
+        fs::write(&target, "")
+    };
+    created.with_context(|| format!("creating {}", target.display()))?;
+    let mapping = idmap::mount(source, &target, namespace.as_fd(), bind.recursive)?;
+    Ok((mapping == Mapping::Mapped).then_some(target))
+}
+
+/// Runs runc and delegates the cgroups. A container whose cgroups cannot be delegated is
+/// removed.
+fn start(
+    create: &Create,
+    args: &[OsString],
+    runc: &Path,
+    range: &Range,
+    mounts: &[Mount],
+) -> Result<i32> {
+    let status = runc::run(runc, args)?;
+    let Some(code) = status.exit_status() else {
+        remove(create, runc)?;
+        bail!("runc create was killed ({status:?}); start the container again");
+    };
+    if code != 0 {
+        return Ok(code);
+    }
+    let delegated =
+        pid(&create.pid_file).and_then(|pid| cgroup::delegate(pid, &create.id, range.base, mounts));
+    if let Err(e) = delegated {
+        remove(create, runc)?;
+        return Err(e.context("delegating the cgroups to the container"));
+    }
+    Ok(0)
+}
+
+fn remove(create: &Create, runc: &Path) -> Result<()> {
+    let status = runc::delete(runc, &create.global, &create.id)?;
+    ensure!(
+        WaitStatus::exit_status(status) == Some(0),
+        "runc cannot delete the container {}",
+        create.id
+    );
+    Ok(())
+}
+
+/// The id of the container's first process.
+fn pid(file: &Path) -> Result<Pid> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+    pid.with_context(|| format!("no process id in {}", file.display()))
+}

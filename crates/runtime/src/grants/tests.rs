@@ -1,0 +1,228 @@
+use std::collections::BTreeSet;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::thread;
+
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+use super::*;
+
+const FIRST: u32 = 1 << 28;
+const SIZE: u32 = 1 << 16;
+
+/// A pool with this number of ranges.
+fn pool(ranges: u32) -> Pool {
+    Pool {
+        first: FIRST,
+        size: SIZE,
+        end: FIRST + ranges * SIZE,
+    }
+}
+
+/// A directory whose grants belong to the user that runs the tests.
+fn grants() -> (TempDir, Grants) {
+    let temporary = TempDir::new().unwrap();
+    let directory = temporary.path().join("grants");
+    let grants = Grants::open_as(directory, geteuid().as_raw()).unwrap();
+    (temporary, grants)
+}
+
+fn range(index: u32) -> Range {
+    Range::new(FIRST + index * SIZE, SIZE).unwrap()
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_claim_is_a_private_file_with_the_name_of_the_container() {
+    let (_temporary, grants) = grants();
+    assert_eq!(grants.claim(&pool(4), "jb-one").unwrap(), range(0));
+    let path = grants.directory.join(format!("{FIRST}-{SIZE}"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "jb-one\n");
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(&grants.directory), 0o700);
+    grants.verify(&range(0), "jb-one").unwrap();
+    let other = grants.verify(&range(0), "jb-two").unwrap_err().to_string();
+    assert!(other.contains("to the container jb-one, not to jb-two"), "{other}");
+    let missing = grants.verify(&range(1), "jb-one").unwrap_err().to_string();
+    assert!(missing.ends_with("does not exist"), "{missing}");
+}
+
+#[test]
+fn a_repeated_claim_returns_the_same_range_unless_the_pool_has_changed() {
+    let (_temporary, grants) = grants();
+    grants.claim(&pool(4), "a").unwrap();
+    assert_eq!(grants.claim(&pool(4), "b").unwrap(), range(1));
+    assert_eq!(grants.claim(&pool(4), "b").unwrap(), range(1));
+    let moved = Pool {
+        first: FIRST + 8 * SIZE,
+        ..pool(16)
+    };
+    assert_eq!(grants.claim(&moved, "b").unwrap(), range(8));
+    let listed = grants.list().unwrap();
+    let names: Vec<&str> = listed.iter().map(|(_, c)| c.as_str()).collect();
+    assert_eq!(names, ["a", "b", "b"]);
+    assert!(grants.release("b").unwrap());
+    assert_eq!(grants.list().unwrap(), [(range(0), "a".to_owned())]);
+    assert!(!grants.release("b").unwrap());
+}
+
+#[test]
+fn an_exhausted_pool_is_reported_with_the_setting_and_release_frees_a_range() {
+    let (_temporary, grants) = grants();
+    for name in ["a", "b"] {
+        grants.claim(&pool(2), name).unwrap();
+    }
+    let error = grants.claim(&pool(2), "c").unwrap_err();
+    assert!(matches!(error, ClaimError::Exhausted { size: 2, used: 2 }));
+    let text = error.to_string();
+    assert!(text.contains("2 grants are in use") && text.contains("`[infra] ranges`"), "{text}");
+    assert!(grants.release("a").unwrap());
+    assert_eq!(grants.claim(&pool(2), "c").unwrap(), range(0));
+}
+
+#[test]
+fn a_range_that_overlaps_a_grant_of_another_size_is_not_granted() {
+    let (_temporary, grants) = grants();
+    // From the middle of the first range to the middle of the third one.
+    let other = Pool {
+        first: FIRST + SIZE / 2,
+        size: 2 * SIZE,
+        end: FIRST + SIZE / 2 + 2 * SIZE,
+    };
+    let wide = grants.claim(&other, "wide").unwrap();
+    assert_eq!(grants.claim(&pool(4), "a").unwrap(), range(3));
+    let error = grants.claim(&pool(4), "b").unwrap_err();
+    assert!(matches!(error, ClaimError::Exhausted { size: 4, used: 2 }));
+    assert_eq!(grants.list().unwrap()[0], (wide, "wide".to_owned()));
+}
+
+#[test]
+fn concurrent_claims_get_different_ranges() {
+    let (_temporary, grants) = grants();
+    let claimed: Vec<Vec<Range>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..8)
+            .map(|worker| {
+                let grants = &grants;
+                scope.spawn(move || {
+                    (0..8)
+                        .map(|i| grants.claim(&pool(64), &format!("w{worker}-{i}")).unwrap())
+                        .collect()
+                })
+            })
+            .collect();
+        workers.into_iter().map(|w| w.join().unwrap()).collect()
+    });
+    let different: BTreeSet<Range> = claimed.into_iter().flatten().collect();
+    assert_eq!(different.len(), 64);
+    assert_eq!(grants.list().unwrap().len(), 64);
+}
+
+#[test]
+fn concurrent_claims_for_one_container_get_one_range() {
+    let (_temporary, grants) = grants();
+    let claimed: BTreeSet<Range> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| grants.claim(&pool(64), "same").unwrap()))
+            .collect();
+        workers.into_iter().map(|w| w.join().unwrap()).collect()
+    });
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(grants.list().unwrap().len(), 1);
+}
+
+#[test]
+fn invalid_grants_are_refused_and_their_ranges_are_not_free() {
+    let (_temporary, grants) = grants();
+    let path = |index: u32| grants.directory.join(range(index).file_name());
+    std::fs::write(grants.directory.join("elsewhere"), "a\n").unwrap();
+    symlink("elsewhere", path(0)).unwrap();
+    std::fs::create_dir(path(1)).unwrap();
+    std::fs::write(path(2), "a\n").unwrap();
+    set_mode(&path(2), 0o620);
+    std::fs::write(path(3), "a\n").unwrap();
+    set_mode(&path(3), 0o602);
+    for (index, text) in [(4, "a"), (5, ""), (6, "a\n\n"), (7, "../a\n"), (8, "a\nb\n")] {
+        std::fs::write(path(index), text).unwrap();
+        set_mode(&path(index), 0o600);
+    }
+    std::fs::write(path(9), [b'a'; 300]).unwrap();
+    std::fs::write(path(10), [0xff, b'\n']).unwrap();
+    for (index, reason) in [
+        (0, "is a symbolic link"),
+        (1, "is not a regular file"),
+        (2, "is writable by its group or others (mode 620)"),
+        (3, "is writable by its group or others (mode 602)"),
+        (4, "does not contain the name"),
+        (5, "does not contain the name"),
+        (6, "does not contain the name"),
+        (7, "does not contain the name"),
+        (8, "does not contain the name"),
+        (9, "does not contain the name"),
+        (10, ""),
+    ] {
+        let error = grants.verify(&range(index), "a").unwrap_err().to_string();
+        assert!(error.contains(reason), "{index}: {error}");
+    }
+    assert_eq!(grants.list().unwrap(), []);
+    assert_eq!(grants.claim(&pool(12), "a").unwrap(), range(11));
+}
+
+#[test]
+fn grants_and_directories_of_other_users_are_refused() {
+    let (_temporary, mut grants) = grants();
+    grants.claim(&pool(1), "a").unwrap();
+    let other = geteuid().as_raw() + 1;
+    let error = Grants::open_as(grants.directory.clone(), other).unwrap_err();
+    assert!(error.to_string().contains("is owned by user"), "{error}");
+    // The directory is ours, and the grant belongs to another user.
+    let directory = grants.directory().unwrap();
+    grants.owner = other;
+    let error = grants.read(&directory, &range(0)).unwrap_err();
+    assert!(error.to_string().contains("is owned by user"), "{error}");
+}
+
+#[test]
+fn directories_that_others_may_write_or_that_are_links_are_refused() {
+    let (temporary, grants) = grants();
+    let user = geteuid().as_raw();
+    let link = temporary.path().join("link");
+    symlink(&grants.directory, &link).unwrap();
+    assert!(Grants::open_as(link, user).is_err());
+    let file = temporary.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(Grants::open_as(file, user).is_err());
+    assert!(Grants::open_as(temporary.path().join("a/b"), user).is_err());
+    for mode in [0o720, 0o702] {
+        set_mode(&grants.directory, mode);
+        assert!(grants.verify(&range(0), "a").is_err());
+        assert!(grants.claim(&pool(1), "a").is_err());
+        assert!(grants.release("a").is_err());
+        assert!(grants.list().is_err());
+    }
+}
+
+#[test]
+fn files_that_are_not_grants_are_ignored() {
+    let (_temporary, grants) = grants();
+    // As a process leaves it that was killed before the rename.
+    symlink("elsewhere", grants.directory.join(".unfinished")).unwrap();
+    for name in ["README", "1-2", "0268435456-65536", "268435456-65536.bak", "268435456:65536"] {
+        std::fs::write(grants.directory.join(name), "a\n").unwrap();
+    }
+    assert_eq!(grants.list().unwrap(), []);
+    assert_eq!(grants.claim(&pool(1), "a").unwrap(), range(0));
+    assert!(!grants.directory.join("elsewhere").exists());
+}
+
+#[test]
+fn names_that_containers_cannot_have_get_no_range() {
+    let (_temporary, grants) = grants();
+    for name in ["", "/a", "a\n", "a b", "-a", ".a", "ä", &"a".repeat(256)] {
+        assert!(matches!(grants.claim(&pool(1), name), Err(ClaimError::Io(_))), "{name:?}");
+    }
+    assert_eq!(grants.list().unwrap(), []);
+}
