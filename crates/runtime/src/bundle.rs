@@ -215,7 +215,9 @@ fn object<'a>(parent: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut M
     if value.is_null() {
         *value = json!({});
     }
-    value.as_object_mut().with_context(|| format!("{key} is not an object"))
+    value
+        .as_object_mut()
+        .with_context(|| format!("{key} is not an object"))
 }
 
 /// The array of a key, created if it is missing.
@@ -224,7 +226,9 @@ fn array<'a>(parent: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Ve
     if value.is_null() {
         *value = json!([]);
     }
-    value.as_array_mut().with_context(|| format!("{key} is not an array"))
+    value
+        .as_array_mut()
+        .with_context(|| format!("{key} is not an array"))
 }
 
 #[cfg(test)]

@@ -61,7 +61,12 @@ fn groups(text: &str, id: &str, mounts: &[Mount]) -> Vec<Group> {
             let unified = controllers.is_empty();
             let mount = mounts.iter().find(|mount| {
                 let below = path.starts_with(&mount.root);
-                below && if unified { mount.kind == "cgroup2" } else { has_all(mount, controllers) }
+                below
+                    && if unified {
+                        mount.kind == "cgroup2"
+                    } else {
+                        has_all(mount, controllers)
+                    }
             })?;
             Some(Group {
                 directory: mount.target.join(path.strip_prefix(&mount.root).ok()?),
@@ -99,7 +104,9 @@ fn relative<'a>(path: &'a str, id: &str) -> Option<&'a str> {
     let relative = path.strip_prefix('/')?;
     let mut parts = relative.split('/');
     let is_own = parts.next_back() == Some(id);
-    let is_plain = !relative.split('/').any(|part| matches!(part, "" | "." | ".."));
+    let is_plain = !relative
+        .split('/')
+        .any(|part| matches!(part, "" | "." | ".."));
     (is_own && is_plain && !path.contains(':')).then_some(relative)
 }
 
@@ -116,7 +123,10 @@ fn remove_directory(directory: &Path) -> Result<()> {
             Err(_) => {}
         }
         let processes = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-        for pid in processes.lines().filter_map(|l| Pid::from_raw(l.parse().ok()?)) {
+        for pid in processes
+            .lines()
+            .filter_map(|l| Pid::from_raw(l.parse().ok()?))
+        {
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
         std::thread::sleep(REMOVE_POLL_INTERVAL);
@@ -142,7 +152,10 @@ mod tests {
 
     fn found(text: &str) -> Vec<String> {
         let groups = groups(text, ID, &mounts());
-        groups.iter().map(|g| g.directory.display().to_string()).collect()
+        groups
+            .iter()
+            .map(|g| g.directory.display().to_string())
+            .collect()
     }
 
     #[test]
@@ -158,7 +171,10 @@ mod tests {
                 format!("/sys/fs/cgroup/cpu,cpuacct/a/{ID}"),
             ]
         );
-        assert_eq!(found(&format!("0::/docker/{ID}\n")), [format!("/sys/fs/cgroup/unified/docker/{ID}")]);
+        assert_eq!(
+            found(&format!("0::/docker/{ID}\n")),
+            [format!("/sys/fs/cgroup/unified/docker/{ID}")]
+        );
     }
 
     #[test]
@@ -171,7 +187,10 @@ mod tests {
             format!("/docker/{ID}.scope"),
             "/docker/0123".to_owned(),
         ] {
-            assert!(found(&format!("0::{path}\n3:cpuset:{path}\n")).is_empty(), "{path}");
+            assert!(
+                found(&format!("0::{path}\n3:cpuset:{path}\n")).is_empty(),
+                "{path}"
+            );
         }
         assert!(found("").is_empty());
         assert!(found("3\n3:cpuset\n").is_empty());
@@ -182,7 +201,17 @@ mod tests {
     #[test]
     fn only_cgroups_of_the_container_are_removed() {
         assert_eq!(relative("/docker/abc", "abc"), Some("docker/abc"));
-        for path in ["abc", "/docker", "/docker/abc/x", "/../abc", "//abc", "system.slice:docker:abc", "/a:b/abc", "", "/"] {
+        for path in [
+            "abc",
+            "/docker",
+            "/docker/abc/x",
+            "/../abc",
+            "//abc",
+            "system.slice:docker:abc",
+            "/a:b/abc",
+            "",
+            "/",
+        ] {
             assert_eq!(relative(path, "abc"), None, "{path}");
         }
     }

@@ -15,7 +15,9 @@ const FILE: &str = "config.v2.json";
 /// The name of the container whose host name is in this file, which the engine keeps
 /// beside the properties of the container. `config.json` contains no name.
 pub(crate) fn name(hostname_file: &Path, id: &str) -> Result<String> {
-    let directory = hostname_file.parent().context("the file is in no directory")?;
+    let directory = hostname_file
+        .parent()
+        .context("the file is in no directory")?;
     ensure!(
         directory.file_name().is_some_and(|name| name == id),
         "{} is not in the engine's directory of the container {id}",
@@ -26,7 +28,10 @@ pub(crate) fn name(hostname_file: &Path, id: &str) -> Result<String> {
     let file = rustix::fs::open(&path, flags, Mode::empty())
         .with_context(|| format!("opening {}", path.display()))?;
     let mut file = File::from(file);
-    for (path, metadata) in [(directory, directory.metadata()?), (&path, file.metadata()?)] {
+    for (path, metadata) in [
+        (directory, directory.metadata()?),
+        (&path, file.metadata()?),
+    ] {
         ensure!(
             metadata.uid() == 0 && metadata.mode() & 0o022 == 0,
             "{} must be owned by root and writable by root only",
@@ -56,18 +61,34 @@ mod tests {
         let text = r#"{"ID": "abc", "Name": "/jb-node", "Config": {}}"#;
         assert_eq!(parse(text, "abc").unwrap(), "jb-node");
         assert!(parse(text, "abd").is_err());
-        for text in ["", "[]", "{}", r#"{"ID": "abc"}"#, r#"{"ID": "abc", "Name": 1}"#] {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"ID": "abc"}"#,
+            r#"{"ID": "abc", "Name": 1}"#,
+        ] {
             assert!(parse(text, "abc").is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_file_outside_of_the_directory_of_the_container_is_refused() {
-        for file in ["/data/containers/other/hostname", "/hostname", "/", "hostname"] {
+        for file in [
+            "/data/containers/other/hostname",
+            "/hostname",
+            "/",
+            "hostname",
+        ] {
             let error = name(Path::new(file), "abc").unwrap_err().to_string();
             assert!(error.contains("directory"), "{error}");
         }
         let error = name(Path::new("/nonexistent/abc/hostname"), "abc").unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/abc/config.v2.json"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("/nonexistent/abc/config.v2.json"),
+            "{error}"
+        );
     }
 }

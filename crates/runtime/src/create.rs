@@ -2,16 +2,15 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Pid, WaitStatus};
 use runtime::grants::{DIRECTORY as GRANTS, Grants, Range};
+use rustix::process::Pid;
 use serde_json::Value;
-
-use std::io::Write as _;
-use std::os::fd::AsFd as _;
 
 use crate::arguments::Create;
 use crate::bundle::{self, Bind, Facts};
@@ -41,10 +40,13 @@ pub(crate) fn create(create: &Create, args: &[OsString], root: &Path, runc: &Pat
         write(&config_path, &prepared.config)?;
         start(create, args, runc, &range, &mounts)
     });
-    if created.is_err() {
+    let created = created.map_err(|error| {
         // What runc has not removed because it was killed.
-        cgroup::remove(&cgroup, &create.id, &mounts)?;
-    }
+        match cgroup::remove(&cgroup, &create.id, &mounts) {
+            Ok(()) => error,
+            Err(e) => error.context(format!("{e:#}")),
+        }
+    });
     record.remove();
     created
 }
@@ -101,7 +103,9 @@ fn prepare(config: Value, bundle: &Path, range: &Range, mounts: &[Mount]) -> Res
     scratch::hide_mounts()?;
     let namespace = Namespace::create(range)?;
     let directory = Path::new(scratch::DIRECTORY);
+    let merged = root;
     let root = overlay::mount(&layers, directory, namespace.as_fd(), range)?;
+    overlay::forget_cached(&merged);
     let mut sources = Vec::new();
     for bind in &binds {
         sources.extend(map_bind(bind, &namespace)?.map(|path| (bind.index, path)));
@@ -151,7 +155,8 @@ fn start(
     let status = runc::run(runc, args)?;
     let Some(code) = status.exit_status() else {
         remove(create, runc)?;
-        bail!("runc create was killed ({status:?}); start the container again");
+        let signal = status.terminating_signal().unwrap_or_default();
+        bail!("runc create was killed by signal {signal}; start the container again");
     };
     if code != 0 {
         return Ok(code);
@@ -162,13 +167,13 @@ fn start(
         remove(create, runc)?;
         return Err(e.context("delegating the cgroups to the container"));
     }
-    Ok(0)
+    Ok(code)
 }
 
 fn remove(create: &Create, runc: &Path) -> Result<()> {
     let status = runc::delete(runc, &create.global, &create.id)?;
     ensure!(
-        WaitStatus::exit_status(status) == Some(0),
+        status.exit_status() == Some(0),
         "runc cannot delete the container {}",
         create.id
     );
@@ -177,8 +182,7 @@ fn remove(create: &Create, runc: &Path) -> Result<()> {
 
 /// The id of the container's first process.
 fn pid(file: &Path) -> Result<Pid> {
-    let text =
-        fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let pid = text.trim().parse().ok().and_then(Pid::from_raw);
     pid.with_context(|| format!("no process id in {}", file.display()))
 }

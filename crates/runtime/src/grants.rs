@@ -2,17 +2,16 @@
 //! different databases share the directory, so a lock protects it and not a
 //! transaction.
 
-use std::ffi::CStr;
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+mod directory;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use rustix::fs::Mode;
 use rustix::io::Errno;
 
+use self::directory::{Directory, check_name, explain, refused};
 pub use crate::range::{InvalidRange, Pool, Range};
 
 /// The directory of the grants on each host.
@@ -21,14 +20,6 @@ pub const DIRECTORY: &str = "/var/lib/jeroboam-userns";
 pub const VARIABLE: &str = "JEROBOAM_USERNS";
 /// The name under which `jeroboam-runtime` is registered in the engine.
 pub const RUNTIME: &str = "jeroboam-userns";
-
-const LOCK: &CStr = c".lock";
-/// A grant that is being written. Only the holder of the lock writes it.
-const UNFINISHED: &CStr = c".unfinished";
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// Longer names are not names of containers.
-const MAX_NAME: usize = 255;
 
 /// The directory with the grants. Its methods block, for up to 10 s if another process
 /// holds the lock.
@@ -119,12 +110,12 @@ impl Grants {
         check_name(container)?;
         pool.check().map_err(ClaimError::InvalidPool)?;
         let directory = self.directory()?;
-        let _lock = self.lock(&directory)?;
-        let granted = ranges(&directory)?;
-        for range in granted.iter().filter(|r| pool.contains(r)) {
+        let _lock = directory.lock()?;
+        let granted = directory.ranges()?;
+        for range in granted.iter().filter(|range| pool.contains(range)) {
             // A grant that is not valid does not belong to a container, but its range
             // is not free.
-            if self.read(&directory, range).is_ok_and(|c| c == container) {
+            if directory.read(range).is_ok_and(|name| name == container) {
                 return Ok(*range);
             }
         }
@@ -132,15 +123,15 @@ impl Grants {
             .ranges()
             .find(|range| !granted.iter().any(|other| other.overlaps(range)));
         let Some(range) = free else {
+            let used = granted
+                .iter()
+                .filter(|g| pool.ranges().any(|r| r.overlaps(g)));
             return Err(ClaimError::Exhausted {
                 size: pool.len(),
-                used: granted
-                    .iter()
-                    .filter(|g| pool.ranges().any(|r| r.overlaps(g)))
-                    .count(),
+                used: used.count(),
             });
         };
-        write(&directory, &range, container).map_err(|e| self.failed("writing a grant in", e))?;
+        directory.write(&range, container)?;
         Ok(range)
     }
 
@@ -150,15 +141,17 @@ impl Grants {
     /// If the directory cannot be used, or another process holds the lock for 10 s.
     pub fn release(&self, container: &str) -> io::Result<bool> {
         let directory = self.directory()?;
-        let _lock = self.lock(&directory)?;
+        let _lock = directory.lock()?;
         let mut removed = false;
-        for range in ranges(&directory)? {
-            if self.read(&directory, &range).is_ok_and(|c| c == container) {
-                rustix::fs::unlinkat(&directory, range.file_name(), AtFlags::empty())?;
+        for range in directory.ranges()? {
+            if directory.read(&range).is_ok_and(|name| name == container) {
+                directory.remove(&range)?;
                 removed = true;
             }
         }
-        rustix::fs::fsync(&directory)?;
+        if removed {
+            directory.sync()?;
+        }
         Ok(removed)
     }
 
@@ -169,11 +162,11 @@ impl Grants {
     /// If the directory cannot be used.
     pub fn list(&self) -> io::Result<Vec<(Range, String)>> {
         let directory = self.directory()?;
-        let mut granted = ranges(&directory)?;
+        let mut granted = directory.ranges()?;
         granted.sort_unstable();
         Ok(granted
             .into_iter()
-            .filter_map(|range| Some((range, self.read(&directory, &range).ok()?)))
+            .filter_map(|range| Some((range, directory.read(&range).ok()?)))
             .collect())
     }
 
@@ -184,148 +177,19 @@ impl Grants {
     /// the reason.
     pub fn verify(&self, range: &Range, container: &str) -> io::Result<()> {
         let directory = self.directory()?;
-        let granted_to = self.read(&directory, range)?;
+        let granted_to = directory.read(range)?;
         if granted_to == container {
             return Ok(());
         }
         Err(refused(format!(
             "{} grants the range {range} to the container {granted_to}, not to {container}",
-            self.directory.join(range.file_name()).display()
+            directory.path(range).display()
         )))
     }
 
-    /// Opens the directory and checks it.
-    fn directory(&self) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::openat(CWD, &self.directory, flags, Mode::empty())
-            .map_err(|e| explain(&self.directory, e))?;
-        let stat = rustix::fs::fstat(&directory).map_err(|e| explain(&self.directory, e))?;
-        self.check_owner(&self.directory, &stat)?;
-        Ok(directory)
+    fn directory(&self) -> io::Result<Directory> {
+        Directory::open(&self.directory, self.owner)
     }
-
-    fn check_owner(&self, path: &Path, stat: &Stat) -> io::Result<()> {
-        let path = path.display();
-        if stat.st_uid != self.owner {
-            return Err(refused(format!(
-                "{path} is owned by user {}, not by {}; remove it, only the server creates it",
-                stat.st_uid, self.owner
-            )));
-        }
-        if stat.st_mode & 0o022 != 0 {
-            return Err(refused(format!(
-                "{path} is writable by its group or others (mode {:o}); check who wrote it, then chmod go-w it",
-                stat.st_mode & 0o7777
-            )));
-        }
-        Ok(())
-    }
-
-    /// Returns the container of a grant.
-    fn read(&self, directory: &OwnedFd, range: &Range) -> io::Result<String> {
-        let name = range.file_name();
-        let path = self.directory.join(&name);
-        // Without NONBLOCK a FIFO would block.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(directory, &name, flags, Mode::empty())
-            .map_err(|e| explain(&path, e))?;
-        let stat = rustix::fs::fstat(&file).map_err(|e| explain(&path, e))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(refused(format!("{} is not a regular file", path.display())));
-        }
-        self.check_owner(&path, &stat)?;
-        let mut text = String::new();
-        File::from(file)
-            .take(MAX_NAME as u64 + 2)
-            .read_to_string(&mut text)?;
-        match text.strip_suffix('\n') {
-            Some(container) if check_name(container).is_ok() => Ok(container.to_owned()),
-            _ => Err(refused(format!(
-                "{} does not contain the name of a container and a newline",
-                path.display()
-            ))),
-        }
-    }
-
-    /// Waits for the lock; it is released when the returned file is closed.
-    fn lock(&self, directory: &OwnedFd) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(directory, LOCK, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|e| self.failed("opening the lock of", e.into()))?;
-        let deadline = Instant::now() + LOCK_TIMEOUT;
-        loop {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(file),
-                Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < deadline => {
-                    std::thread::sleep(LOCK_POLL_INTERVAL);
-                }
-                Err(e) => return Err(self.failed("waiting for the lock of", e.into())),
-            }
-        }
-    }
-
-    fn failed(&self, what: &str, error: io::Error) -> io::Error {
-        let text = format!("{what} {}: {error}", self.directory.display());
-        io::Error::new(error.kind(), text)
-    }
-}
-
-/// Writes a complete grant that replaces nothing.
-fn write(directory: &OwnedFd, range: &Range, container: &str) -> io::Result<()> {
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR;
-    // It may be left from a process that was killed.
-    match rustix::fs::unlinkat(directory, UNFINISHED, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(e) => return Err(e.into()),
-    }
-    let mut file = File::from(rustix::fs::openat(directory, UNFINISHED, flags, mode)?);
-    file.write_all(format!("{container}\n").as_bytes())?;
-    file.sync_all()?;
-    rustix::fs::renameat(directory, UNFINISHED, directory, range.file_name())?;
-    Ok(rustix::fs::fsync(directory)?)
-}
-
-/// The ranges in the names of all files, also of those that are not valid grants.
-fn ranges(directory: &OwnedFd) -> io::Result<Vec<Range>> {
-    let mut found = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        let entry = entry?;
-        let name = entry.file_name().to_str().ok();
-        found.extend(name.and_then(Range::from_file_name));
-    }
-    Ok(found)
-}
-
-/// Checks that a name is one that the engine permits for containers.
-fn check_name(name: &str) -> io::Result<()> {
-    let valid = name.len() <= MAX_NAME
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-    if valid {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        format!("{name:?} is not the name of a container"),
-    ))
-}
-
-fn refused(text: String) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, text)
-}
-
-fn explain(path: &Path, error: Errno) -> io::Error {
-    let text = match error {
-        Errno::NOENT => "does not exist",
-        Errno::LOOP => "is a symbolic link",
-        Errno::NOTDIR => "is not a directory",
-        _ => return io::Error::new(io::Error::from(error).kind(), format!("{}: {error}", path.display())),
-    };
-    io::Error::new(io::Error::from(error).kind(), format!("{} {text}", path.display()))
 }
 
 #[cfg(test)]

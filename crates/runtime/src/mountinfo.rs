@@ -67,7 +67,12 @@ fn decode(field: &[u8]) -> Vec<u8> {
     while let Some((first, tail)) = rest.split_first() {
         rest = tail;
         let escaped = match tail {
-            [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] if *first == b'\\' => {
+            [
+                a @ b'0'..=b'3',
+                b @ b'0'..=b'7',
+                c @ b'0'..=b'7',
+                after @ ..,
+            ] if *first == b'\\' => {
                 rest = after;
                 Some((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'))
             }
@@ -95,7 +100,10 @@ mod tests {
         assert_eq!(mounts[1].target, Path::new("/mnt/x\\y"));
         let options: Vec<_> = mounts[1].options().collect();
         assert_eq!(options[0], (b"rw".to_vec(), None));
-        assert_eq!(options[1], (b"lowerdir".to_vec(), Some(b"/l,1:/l2".to_vec())));
+        assert_eq!(
+            options[1],
+            (b"lowerdir".to_vec(), Some(b"/l,1:/l2".to_vec()))
+        );
         assert_eq!(find(&mounts, Path::new("/mnt/x\\y")).unwrap().kind, "tmpfs");
         assert_eq!(find(&mounts, Path::new("/mnt")), None);
     }

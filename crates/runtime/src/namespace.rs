@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
+use runtime::grants::Range;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 use rustix::thread::CapabilitiesSecureBits;
-use runtime::grants::Range;
 
 use crate::sys::{self, Child};
 

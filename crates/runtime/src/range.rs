@@ -70,8 +70,9 @@ impl Range {
     fn parse(text: &str, separator: char) -> Result<Self, InvalidRange> {
         let number = |digits: &str| {
             // Only one text for each number, so that names of files are unique.
-            let canonical = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
-            digits.parse().ok().filter(|_| canonical)
+            let canonical = digits == "0" || !digits.starts_with('0');
+            let decimal = digits.bytes().all(|b| b.is_ascii_digit());
+            digits.parse().ok().filter(|_| canonical && decimal)
         };
         let numbers = text
             .split_once(separator)
@@ -196,6 +197,9 @@ mod tests {
             "4294967296:65536",
             "+65536:65536",
             "065536:65536",
+            "0:65536",
+            "65536:0",
+            "00:65536",
             " 65536:65536",
             "65536:65536\n",
             "65536:65536:1",

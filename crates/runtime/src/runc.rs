@@ -54,7 +54,11 @@ pub(crate) fn run(runc: &Path, args: &[OsString]) -> Result<WaitStatus> {
             return 1;
         }
         let error = exec(runc, args);
-        let _ = writeln!(io::stderr(), "jeroboam-runtime: {}: {error}", runc.display());
+        let _ = writeln!(
+            io::stderr(),
+            "jeroboam-runtime: {}: {error}",
+            runc.display()
+        );
         127
     })
     .context("fork")?;

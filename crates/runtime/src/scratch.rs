@@ -40,7 +40,8 @@ impl Record {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = rustix::fs::open(&path, flags, Mode::empty())
             .with_context(|| format!("opening {}", path.display()))?;
-        fs::write(path.join(id), cgroup).with_context(|| format!("writing in {}", path.display()))?;
+        fs::write(path.join(id), cgroup)
+            .with_context(|| format!("writing in {}", path.display()))?;
         Ok(Self {
             directory,
             id: id.to_owned(),
@@ -98,14 +99,20 @@ pub(crate) fn hide_mounts() -> Result<()> {
         .with_context(|| format!("mounting a tmpfs at {DIRECTORY}"))
 }
 
-/// Creates a device that everybody may use, because in a user namespace the devices of
-/// the host have no owner.
+/// Creates a device with permissions for all users, because in a user namespace the
+/// devices of the host have no owner.
 pub(crate) fn device(name: &str, major: u32, minor: u32) -> Result<PathBuf> {
     let path = Path::new(DIRECTORY).join(name);
     let mode = Mode::from_raw_mode(0o666);
     let device = makedev(major, minor);
-    mknodat(rustix::fs::CWD, &path, FileType::CharacterDevice, mode, device)
-        .with_context(|| format!("creating the device {}", path.display()))?;
+    mknodat(
+        rustix::fs::CWD,
+        &path,
+        FileType::CharacterDevice,
+        mode,
+        device,
+    )
+    .with_context(|| format!("creating the device {}", path.display()))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
     Ok(path)
 }

@@ -46,7 +46,10 @@ fn a_configuration_is_transformed_for_a_user_namespace() {
         "options": ["bind", "rw", "nosuid", "noexec"],
     }));
     let linux = &mut expected["linux"];
-    linux["namespaces"].as_array_mut().unwrap().push(json!({"type": "user", "path": "/proc/7/ns/user"}));
+    linux["namespaces"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"type": "user", "path": "/proc/7/ns/user"}));
     linux["uidMappings"] = json!([{"containerID": 0, "hostID": 268_435_456, "size": 65_536}]);
     linux["gidMappings"] = linux["uidMappings"].clone();
     linux["devices"] = json!([]);
@@ -84,8 +87,14 @@ fn the_range_must_be_given_once() {
         (json!([valid, "JEROBOAM_USERNS"]), "is repeated"),
         (json!([valid, "JEROBOAM_USERNS=auto"]), "is repeated"),
         (json!(["JEROBOAM_USERNS"]), "the variable JEROBOAM_USERNS"),
-        (json!(["JEROBOAM_USERNS=auto"]), "the variable JEROBOAM_USERNS"),
-        (json!(["JEROBOAM_USERNS=0:65536"]), "the variable JEROBOAM_USERNS"),
+        (
+            json!(["JEROBOAM_USERNS=auto"]),
+            "the variable JEROBOAM_USERNS",
+        ),
+        (
+            json!(["JEROBOAM_USERNS=0:65536"]),
+            "the variable JEROBOAM_USERNS",
+        ),
     ] {
         let error = range_of(env.clone()).unwrap_err().to_string();
         assert!(error.contains(reason), "{env}: {error}");
@@ -127,13 +136,35 @@ fn bind_mounts_are_found_by_type_and_by_option() {
 /// Any JSON document.
 fn document() -> impl Strategy<Value = Value> {
     let name = proptest::sample::select(vec![
-        "process", "env", "root", "path", "mounts", "linux", "namespaces", "type", "options", "resources", "devices",
-        "sysctl", "source", "destination", PING_GROUPS,
+        "process",
+        "env",
+        "root",
+        "path",
+        "mounts",
+        "linux",
+        "namespaces",
+        "type",
+        "options",
+        "resources",
+        "devices",
+        "sysctl",
+        "source",
+        "destination",
+        PING_GROUPS,
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<i64>().prop_map(Value::from),
-        proptest::sample::select(vec!["bind", "user", "sysfs", "/etc/hostname", "/a", "ro", VARIABLE]).prop_map(Value::from),
+        proptest::sample::select(vec![
+            "bind",
+            "user",
+            "sysfs",
+            "/etc/hostname",
+            "/a",
+            "ro",
+            VARIABLE
+        ])
+        .prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 40, 4, move |inner| {
         prop_oneof![

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 use std::thread;
 
 use rustix::process::geteuid;
@@ -46,7 +47,10 @@ fn a_claim_is_a_private_file_with_the_name_of_the_container() {
     assert_eq!(mode(&grants.directory), 0o700);
     grants.verify(&range(0), "jb-one").unwrap();
     let other = grants.verify(&range(0), "jb-two").unwrap_err().to_string();
-    assert!(other.contains("to the container jb-one, not to jb-two"), "{other}");
+    assert!(
+        other.contains("to the container jb-one, not to jb-two"),
+        "{other}"
+    );
     let missing = grants.verify(&range(1), "jb-one").unwrap_err().to_string();
     assert!(missing.ends_with("does not exist"), "{missing}");
 }
@@ -79,7 +83,10 @@ fn an_exhausted_pool_is_reported_with_the_setting_and_release_frees_a_range() {
     let error = grants.claim(&pool(2), "c").unwrap_err();
     assert!(matches!(error, ClaimError::Exhausted { size: 2, used: 2 }));
     let text = error.to_string();
-    assert!(text.contains("2 grants are in use") && text.contains("`[infra] ranges`"), "{text}");
+    assert!(
+        text.contains("2 grants are in use") && text.contains("`[infra] ranges`"),
+        "{text}"
+    );
     assert!(grants.release("a").unwrap());
     assert_eq!(grants.claim(&pool(2), "c").unwrap(), range(0));
 }
@@ -145,7 +152,13 @@ fn invalid_grants_are_refused_and_their_ranges_are_not_free() {
     set_mode(&path(2), 0o620);
     std::fs::write(path(3), "a\n").unwrap();
     set_mode(&path(3), 0o602);
-    for (index, text) in [(4, "a"), (5, ""), (6, "a\n\n"), (7, "../a\n"), (8, "a\nb\n")] {
+    for (index, text) in [
+        (4, "a"),
+        (5, ""),
+        (6, "a\n\n"),
+        (7, "../a\n"),
+        (8, "a\nb\n"),
+    ] {
         std::fs::write(path(index), text).unwrap();
         set_mode(&path(index), 0o600);
     }
@@ -173,16 +186,20 @@ fn invalid_grants_are_refused_and_their_ranges_are_not_free() {
 
 #[test]
 fn grants_and_directories_of_other_users_are_refused() {
-    let (_temporary, mut grants) = grants();
+    let (_temporary, grants) = grants();
     grants.claim(&pool(1), "a").unwrap();
     let other = geteuid().as_raw() + 1;
     let error = Grants::open_as(grants.directory.clone(), other).unwrap_err();
     assert!(error.to_string().contains("is owned by user"), "{error}");
-    // The directory is ours, and the grant belongs to another user.
-    let directory = grants.directory().unwrap();
-    grants.owner = other;
-    let error = grants.read(&directory, &range(0)).unwrap_err();
-    assert!(error.to_string().contains("is owned by user"), "{error}");
+    // The directory is ours, and the grant belongs to another user. Only root can
+    // change the owner of a file.
+    if geteuid().is_root() {
+        let path = grants.directory.join(range(0).file_name());
+        std::os::unix::fs::chown(path, Some(other), None).unwrap();
+        let error = grants.verify(&range(0), "a").unwrap_err();
+        assert!(error.to_string().contains("is owned by user"), "{error}");
+        assert!(!grants.release("a").unwrap());
+    }
 }
 
 #[test]
@@ -210,7 +227,13 @@ fn files_that_are_not_grants_are_ignored() {
     let (_temporary, grants) = grants();
     // As a process leaves it that was killed before the rename.
     symlink("elsewhere", grants.directory.join(".unfinished")).unwrap();
-    for name in ["README", "1-2", "0268435456-65536", "268435456-65536.bak", "268435456:65536"] {
+    for name in [
+        "README",
+        "1-2",
+        "0268435456-65536",
+        "268435456-65536.bak",
+        "268435456:65536",
+    ] {
         std::fs::write(grants.directory.join(name), "a\n").unwrap();
     }
     assert_eq!(grants.list().unwrap(), []);
@@ -222,7 +245,10 @@ fn files_that_are_not_grants_are_ignored() {
 fn names_that_containers_cannot_have_get_no_range() {
     let (_temporary, grants) = grants();
     for name in ["", "/a", "a\n", "a b", "-a", ".a", "ä", &"a".repeat(256)] {
-        assert!(matches!(grants.claim(&pool(1), name), Err(ClaimError::Io(_))), "{name:?}");
+        assert!(
+            matches!(grants.claim(&pool(1), name), Err(ClaimError::Io(_))),
+            "{name:?}"
+        );
     }
     assert_eq!(grants.list().unwrap(), []);
 }

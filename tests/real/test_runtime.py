@@ -1,0 +1,410 @@
+"""Containers of `jeroboam-runtime` in a private engine: root inside is an unprivileged
+user of the host, a container without a granted range does not start, and a runtime that
+is killed leaves nothing behind."""
+
+import contextlib
+import io
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+import time
+
+import pytest
+from environment import BIN, Failed, expect, run, wait_for
+from own_engine import private_engine
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+RUNTIME = os.path.join(os.path.dirname(BIN), "jeroboam-runtime")
+GRANTS = "/var/lib/jeroboam-userns"
+IMAGE = "runtime-test:1"
+SIZE = 1 << 20
+FIRST = 1 << 28
+# The options of a node that matter for the runtime.
+NODE = ["--network", "none", "--cap-add", "ALL", "--security-opt", "seccomp=unconfined", "--security-opt",
+        "apparmor=unconfined", "--security-opt", "systempaths=unconfined"]
+MOMENTS = 24
+
+
+def docker(*args, timeout=60):
+    return run(["docker", *args], timeout=timeout)
+
+
+def grant(name, index, text=None, mode=0o600):
+    """Writes a grant as the server would, and returns the range."""
+    base = FIRST + index * SIZE
+    path = f"{GRANTS}/{base}-{SIZE}"
+    with open(path, "w") as f:
+        f.write(text or f"{name}\n")
+    os.chmod(path, mode)
+    return base
+
+
+def create(name, *options, env=None, command=("sleep", "1000")):
+    """Creates a container and returns its id."""
+    env = [] if env is None else env
+    variables = [word for value in env for word in ("--env", value)]
+    return docker("create", "--name", name, "--runtime", "jeroboam-userns", *NODE, *variables, *options, IMAGE,
+                  *command).ok().out.strip()
+
+
+def inside(name, script):
+    return docker("exec", name, "sh", "-c", script)
+
+
+def inspect(name, template):
+    return docker("inspect", "-f", template, name).ok().out.strip()
+
+
+def first_process(name):
+    return int(inspect(name, "{{.State.Pid}}"))
+
+
+def read(path):
+    with open(path, errors="replace") as f:
+        return f.read()
+
+
+def mapped(pid, base):
+    """Fails unless this process is root of the namespace with this range."""
+    expect(read(f"/proc/{pid}/uid_map").split() == ["0", str(base), str(SIZE)], read(f"/proc/{pid}/uid_map"))
+    expect(read(f"/proc/{pid}/gid_map").split() == ["0", str(base), str(SIZE)], read(f"/proc/{pid}/gid_map"))
+    ids = {line.split()[0]: line.split()[1:] for line in read(f"/proc/{pid}/status").splitlines() if line[1:3] == "id"}
+    expect(ids["Uid:"] == [str(base)] * 4 and ids["Gid:"] == [str(base)] * 4, f"{ids}")
+
+
+def cgroups(container):
+    """The cgroups of a container in all hierarchies."""
+    found = []
+    for folder, names, _ in os.walk("/sys/fs/cgroup"):
+        if container in folder:
+            found.append(folder)
+            names.clear()
+    return found
+
+
+def processes(container, base):
+    """Processes that belong to a container or are about to create it."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            command = read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+            uids = re.search(r"^Uid:\s+(\d+)", read(f"/proc/{pid}/status"), re.M)
+            user = int(uids.group(1)) if uids else 0
+            # The client has the name of the container as an argument, not its id.
+            if container in command or base <= user < base + SIZE or container in read(f"/proc/{pid}/cgroup"):
+                found.append(f"{pid} {command}")
+    return found
+
+
+def mounts():
+    """Mounts of the runtime that are visible outside of its containers."""
+    tables = [read(f"/proc/{pid}/mountinfo") for pid in (1, "thread-self")]
+    return [line for table in tables for line in table.splitlines()
+            if f" /run/jeroboam-userns" in line or "jeroboam-work" in line]
+
+
+def build_image(directory):
+    """Makes an image of two layers from the machine's busybox."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add("/bin/busybox", "bin/busybox")
+        for applet in ("sh", "sleep", "stat", "cat", "mkdir", "ls", "touch", "echo", "mount", "mknod", "id", "chown", "readlink"):
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        for name in ("dev", "etc", "proc", "sys", "tmp", "run"):
+            folder = tarfile.TarInfo(name)
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(folder)
+        for name, owner in (("etc/of-root", 0), ("etc/of-user", 1000)):
+            entry = tarfile.TarInfo(name)
+            entry.uid = entry.gid = owner
+            entry.size = 2
+            tar.addfile(entry, io.BytesIO(b"x\n"))
+    context = os.path.join(directory, "context")
+    os.mkdir(context)
+    with open(f"{context}/root.tar", "wb") as f:
+        f.write(archive.getvalue())
+    docker("import", f"{context}/root.tar", "runtime-test:root").ok()
+    with open(f"{context}/Dockerfile", "w") as f:
+        f.write("FROM runtime-test:root\nCOPY root.tar /second-layer\nENV PATH=/bin\n")
+    docker("build", "--network", "none", "-t", IMAGE, context).ok()
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """A private engine with the runtime, the test's image and a private directory of
+    grants."""
+    created = not os.path.exists(GRANTS)
+    os.makedirs(GRANTS, 0o700, exist_ok=True)
+    try:
+        with private_engine([], ["--add-runtime", f"jeroboam-userns={RUNTIME}"]) as engine:
+            # The mount namespace is private to this thread and the engine.
+            run(["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", GRANTS]).ok()
+            # The engine has started before the mount and shares the namespace.
+            build_image(engine.dir)
+            yield engine
+            left = docker("ps", "-aq").ok().out.split()
+            if left:
+                docker("rm", "-fv", *left)
+    finally:
+        if created:
+            with contextlib.suppress(OSError):
+                os.rmdir(GRANTS)
+
+
+@pytest.fixture
+def name(request, engine):
+    """The name of a container, which is removed after the test with its grant."""
+    name = "jb-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:50].strip("-")
+    yield name
+    docker("rm", "-fv", name)
+    for file in os.listdir(GRANTS):
+        os.unlink(f"{GRANTS}/{file}")
+
+
+@pytest.fixture
+def node(name):
+    """A running container with a granted range and a volume at /volume; its name."""
+    create(name, "--volume", f"{name}:/volume", "--memory", "64m", "--restart", "always",
+           env=[f"JEROBOAM_USERNS={grant(name, 0)}:{SIZE}"])
+    docker("start", name).ok()
+    yield name
+    docker("rm", "-fv", name).ok()
+    docker("volume", "rm", name)
+
+
+def test_root_inside_is_an_unprivileged_user_outside(node):
+    mapped(first_process(node), FIRST)
+    expect(inside(node, "id -u").ok().out == "0\n", "not root inside")
+    process = subprocess.Popen(["docker", "exec", node, "sleep", "77"], stdin=subprocess.DEVNULL)
+    try:
+        def sleeper():
+            rows = docker("top", node, "-o", "pid,args").ok().out.splitlines()
+            return next((int(row.split()[0]) for row in rows if row.endswith("sleep 77")), None)
+        mapped(wait_for("the process of docker exec", 20, sleeper), FIRST)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_files_have_the_same_owners_inside_and_on_disk(node):
+    owners = inside(node, "stat -c %u:%g /etc/of-root /etc/of-user /second-layer /etc/hostname /etc/hosts /volume /").ok().out.split()
+    expect(owners == ["0:0", "1000:1000", "0:0", "0:0", "0:0", "0:0", "0:0"], f"{owners}")
+    inside(node, "for d in /volume /etc; do echo a >$d/root; echo a >$d/user; chown 7:8 $d/user; done; echo b >>/etc/of-root").ok()
+    volume = docker("volume", "inspect", "-f", "{{.Mountpoint}}", node).ok().out.strip()
+    upper = inspect(node, "{{.GraphDriver.Data.UpperDir}}")
+    for folder in (volume, f"{upper}/etc"):
+        for file, ids in (("root", (0, 0)), ("user", (7, 8))):
+            seen = os.stat(f"{folder}/{file}")
+            expect((seen.st_uid, seen.st_gid) == ids, f"{folder}/{file}: {seen}")
+    expect(os.stat(f"{upper}/etc/of-root").st_uid == 0, "a copied file belongs to another user on disk")
+    expect(read(f"{upper}/etc/of-root") == "x\nb\n", "the copy is not complete")
+
+
+def test_cgroups_below_its_own_can_be_created_and_its_own_limit_cannot_be_raised(node):
+    own = "/sys/fs/cgroup" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "/sys/fs/cgroup/memory"
+    limit = "memory.max" if own == "/sys/fs/cgroup" else "memory.limit_in_bytes"
+    inside(node, f"mkdir {own}/below && sh -c 'echo $$ >{own}/below/cgroup.procs && cat {own}/below/cgroup.procs'").ok()
+    expect(inside(node, f"cat {own}/{limit}").ok().out == f"{64 << 20}\n", "another limit")
+    inside(node, f"echo {65 << 20} >{own}/{limit}").refused("Permission denied")
+    expect(inside(node, f"cat {own}/{limit}").ok().out == f"{64 << 20}\n", "the limit has changed")
+    for group in cgroups(inspect(node, "{{.Id}}")):
+        for file in os.listdir(group):
+            if os.stat(f"{group}/{file}").st_uid != 0 and not os.path.isdir(f"{group}/{file}"):
+                expect(file in ("cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control"), f"{group}/{file} is delegated")
+
+
+def test_devices_are_those_of_the_list(node):
+    modes = inside(node, "stat -c '%a %t %T' /dev/fuse /dev/net/tun").ok().out.split("\n")[:2]
+    expect(modes == ["666 a e5", "666 a c8"], f"{modes}")
+    inside(node, "echo >/dev/net/tun").refused("File descriptor in bad state")
+    inside(node, "mknod /tmp/disk b 254 0").refused("Operation not permitted")
+    inside(node, "mount -t proc proc /tmp && mount -t sysfs sysfs /tmp").ok()
+
+
+def test_exec_copy_diff_and_restart(node, tmp_path):
+    inside(node, "echo from-inside >/etc/copied").ok()
+    docker("cp", f"{node}:/etc/copied", f"{tmp_path}/out").ok()
+    expect(read(f"{tmp_path}/out") == "from-inside\n", "docker cp from the container")
+    (tmp_path / "in").write_text("from-outside\n")
+    docker("cp", f"{tmp_path}/in", f"{node}:/etc/in").ok()
+    expect(inside(node, "cat /etc/in").ok().out == "from-outside\n", "docker cp to the container")
+    expect("A /etc/copied" in docker("diff", node).ok().out, "docker diff")
+    docker("restart", "--time", "1", node).ok()
+    mapped(first_process(node), FIRST)
+    expect(inside(node, "cat /etc/in /etc/copied").ok().out == "from-outside\nfrom-inside\n", "after the restart")
+
+
+@pytest.mark.parametrize("end", ["stop", "die", "kill_all"])
+def test_engine_ends_and_is_started(engine, node, end):
+    inside(node, "echo kept >/etc/kept").ok()
+    getattr(engine, end)()
+    engine.start()
+    wait_for("the container runs", 60, lambda: inspect(node, "{{.State.Running}}") == "true" and inside(node, "cat /etc/kept").ok())
+    mapped(first_process(node), FIRST)
+    docker("rm", "-f", node).ok()
+    expect(not mounts(), f"{mounts()}")
+
+
+def no_variable(_name):
+    return []
+
+
+def repeated(name):
+    value = f"JEROBOAM_USERNS={grant(name, 0)}:{SIZE}"
+    return [value, value]
+
+
+def malformed(name):
+    grant(name, 0)
+    return [f"JEROBOAM_USERNS={FIRST}-{SIZE}"]
+
+
+def of_the_host(_name):
+    return ["JEROBOAM_USERNS=0:65536"]
+
+
+def no_grant(_name):
+    return [f"JEROBOAM_USERNS={FIRST}:{SIZE}"]
+
+
+def of_another_container(name):
+    return [f"JEROBOAM_USERNS={grant(name, 0, text='jb-other' + chr(10))}:{SIZE}"]
+
+
+def writable(name):
+    return [f"JEROBOAM_USERNS={grant(name, 0, mode=0o622)}:{SIZE}"]
+
+
+def of_another_user(name):
+    base = grant(name, 0)
+    os.chown(f"{GRANTS}/{base}-{SIZE}", 1000, 1000)
+    return [f"JEROBOAM_USERNS={base}:{SIZE}"]
+
+
+def symlink(name):
+    base = grant(name, 0)
+    os.rename(f"{GRANTS}/{base}-{SIZE}", f"{GRANTS}/elsewhere")
+    os.symlink("elsewhere", f"{GRANTS}/{base}-{SIZE}")
+    return [f"JEROBOAM_USERNS={base}:{SIZE}"]
+
+
+@pytest.mark.parametrize("env, reason", [
+    (no_variable, "the container has no variable JEROBOAM_USERNS"),
+    (repeated, "the variable JEROBOAM_USERNS is repeated"),
+    (malformed, "is not a range; write BASE:SIZE"),
+    (of_the_host, "base and size must be 65536 or more"),
+    (no_grant, f"{GRANTS}/{FIRST}-{SIZE} does not exist"),
+    (of_another_container, "to the container jb-other, not to"),
+    (writable, "is writable by its group or others (mode 622)"),
+    (of_another_user, "is owned by user 1000"),
+    (symlink, "is a symbolic link"),
+], ids=lambda value: value.__name__ if callable(value) else "")
+def test_start_is_refused_with_the_reason(name, env, reason):
+    container = create(name, env=env(name))
+    docker("start", name).refused("jeroboam-runtime: ", reason)
+    expect(inspect(name, "{{.State.Running}}") == "false", "it runs")
+    expect(not processes(container, FIRST), f"{processes(container, FIRST)}")
+
+
+def test_writable_directory_of_grants_is_refused(name):
+    create(name, env=[f"JEROBOAM_USERNS={grant(name, 0)}:{SIZE}"])
+    os.chmod(GRANTS, 0o777)
+    try:
+        docker("start", name).refused(f"{GRANTS} is writable by its group or others (mode 777)")
+    finally:
+        os.chmod(GRANTS, 0o700)
+    docker("start", name).ok()
+
+
+def test_run_and_restore_are_refused():
+    for command in ("run", "restore"):
+        run([RUNTIME, command, "x"]).refused(f"{command} is not supported", "use create and start")
+    run([RUNTIME, "--unknown", "create", "x"]).refused("the option --unknown is not known")
+    expect(run([RUNTIME, "--version"]).ok().out.startswith("runc version"), "the version of runc")
+
+
+def child_processes(pid):
+    found = []
+    for other in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError, IndexError):
+            if int(read(f"/proc/{other}/stat").rpartition(")")[2].split()[1]) == pid:
+                found.append(int(other))
+    return found
+
+
+def wait_for_runtime(container, before, seconds=30):
+    """Returns the id of the process that creates this container."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for pid in os.listdir("/proc"):
+            if pid.isdigit() and pid not in before:
+                with contextlib.suppress(OSError):
+                    words = read(f"/proc/{pid}/cmdline").split("\0")
+                    if words[0] == RUNTIME and "create" in words and container in words:
+                        return int(pid)
+    raise Failed("the runtime was not called")
+
+
+def started(name, container):
+    """Starts a container in the background. Returns the client and the runtime's
+    process."""
+    before = set(os.listdir("/proc"))
+    client = subprocess.Popen(["docker", "start", name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True)
+    return client, wait_for_runtime(container, before)
+
+
+def test_killed_runtime_leaves_nothing(name, option, report):
+    chance = random.Random(option("seed"))
+    env = [f"JEROBOAM_USERNS={grant(name, 0)}:{SIZE}"]
+    # How long the runtime runs.
+    container = create(name, "--memory", "64m", env=env)
+    client, pid = started(name, container)
+    begun = time.monotonic()
+    wait_for("the runtime ends", 30, lambda: not os.path.exists(f"/proc/{pid}"), 0.001)
+    duration = time.monotonic() - begun
+    client.communicate(timeout=60)
+    docker("rm", "-f", name).ok()
+    hit = {}
+    for moment in range(4 * MOMENTS):
+        container = create(name, "--memory", "64m", env=env)
+        client, pid = started(name, container)
+        delay = chance.uniform(0, duration)
+        what = chance.choice(["runtime", "runc", "runtime and runc", "runc and runtime"])
+        time.sleep(delay)
+        children = child_processes(pid)
+        targets = {"runtime": [pid], "runc": children, "runtime and runc": [pid, *children],
+                   "runc and runtime": [*children, pid]}[what]
+        killed = 0
+        for target in targets:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(target, signal.SIGKILL)
+                killed += 1
+        error = client.communicate(timeout=90)[1]
+        docker("rm", "-f", name).ok()
+        if killed:
+            hit[what] = hit.get(what, 0) + 1
+        print(f"moment {moment}: {what}, after {delay * 1000:.1f} ms, {killed} killed, {error.strip()[-200:]}")
+        try:
+            wait_for("no process", 20, lambda: not processes(container, FIRST))
+        except Failed as e:
+            raise Failed(f"{e}: {processes(container, FIRST)}") from None
+        expect(not cgroups(container), f"left: {cgroups(container)}")
+        expect(not mounts(), f"left: {mounts()}")
+        expect(not os.path.exists(f"/run/jeroboam-userns/creating/{container}"), "the record is left")
+        if sum(hit.values()) >= MOMENTS:
+            break
+    report(f"the runtime ran {duration * 1000:.0f} ms, killed: {json.dumps(hit)}")
+    expect(sum(hit.values()) >= MOMENTS, f"too few moments: {hit}")
+    # The container starts as if nothing had happened.
+    create(name, env=env)
+    docker("start", name).ok()
+    mapped(first_process(name), FIRST)
