@@ -3,16 +3,16 @@ user of the host, a container without a granted range does not start, and a runt
 is killed leaves nothing behind."""
 
 import contextlib
+import http.client
 import io
 import json
 import os
 import random
 import re
-import shutil
 import signal
+import socket
 import subprocess
 import tarfile
-import tempfile
 import time
 
 import pytest
@@ -51,6 +51,32 @@ def create(name, *options, env=None, command=("sleep", "1000")):
     variables = [word for value in env for word in ("--env", value)]
     return docker("create", "--name", name, "--runtime", "jeroboam-userns", *NODE, *variables, *options, IMAGE,
                   *command).ok().out.strip()
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP by the socket of the engine."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=30)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def engine_api(engine, method, path, body):
+    """The body of the engine's answer."""
+    connection = UnixConnection(engine.socket)
+    try:
+        connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+        expect(answer.status < 300, f"{method} {path}: {answer.status} {text}")
+        return json.loads(text)
+    finally:
+        connection.close()
 
 
 def inside(name, script):
@@ -106,7 +132,7 @@ def mounts():
     """Mounts of the runtime that are visible outside of its containers."""
     tables = [read(f"/proc/{pid}/mountinfo") for pid in (1, "thread-self")]
     return [line for table in tables for line in table.splitlines()
-            if f" /run/jeroboam-userns" in line or "jeroboam-work" in line]
+            if " /run/jeroboam-userns" in line or "jeroboam-work" in line]
 
 
 def build_image(directory):
@@ -145,9 +171,8 @@ def engine():
     os.makedirs(GRANTS, 0o700, exist_ok=True)
     try:
         with private_engine([], ["--add-runtime", f"jeroboam-userns={RUNTIME}"]) as engine:
-            # The mount namespace is private to this thread and the engine.
+            # The mount namespace is that of this thread and of the engine.
             run(["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", GRANTS]).ok()
-            # The engine has started before the mount and shares the namespace.
             build_image(engine.dir)
             yield engine
             left = docker("ps", "-aq").ok().out.split()
@@ -307,8 +332,11 @@ def symlink(name):
     (of_another_user, "is owned by user 1000"),
     (symlink, "is a symbolic link"),
 ], ids=lambda value: value.__name__ if callable(value) else "")
-def test_start_is_refused_with_the_reason(name, env, reason):
-    container = create(name, env=env(name))
+def test_start_is_refused_with_the_reason(engine, name, env, reason):
+    # The client would remove a repeated variable.
+    request = {"Image": IMAGE, "Cmd": ["sleep", "1000"], "Env": env(name),
+               "HostConfig": {"Runtime": "jeroboam-userns", "NetworkMode": "none"}}
+    container = engine_api(engine, "POST", f"/containers/create?name={name}", request)["Id"]
     docker("start", name).refused("jeroboam-runtime: ", reason)
     expect(inspect(name, "{{.State.Running}}") == "false", "it runs")
     expect(not processes(container, FIRST), f"{processes(container, FIRST)}")

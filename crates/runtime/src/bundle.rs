@@ -26,6 +26,9 @@ const DEVICES: &[Device] = &[
     (Some(10), Some(200)),
 ];
 
+/// Namespaces that the user namespace must own.
+const NAMESPACES: &[&str] = &["mount", "pid", "network", "ipc", "uts"];
+
 const PING_GROUPS: &str = "net.ipv4.ping_group_range";
 
 /// A bind mount of the configuration.
@@ -174,6 +177,12 @@ fn linux(linux: &mut Map<String, Value>, facts: &Facts) -> Result<()> {
         !namespaces.iter().any(|n| n["type"] == "user"),
         "the container already has a user namespace; do not use this runtime together with the engine's userns-remap"
     );
+    for kind in NAMESPACES {
+        ensure!(
+            namespaces.iter().any(|n| n["type"] == *kind),
+            "the container shares the host's {kind} namespace, which a user namespace cannot use; create it with its own"
+        );
+    }
     namespaces.push(json!({"type": "user", "path": text(&facts.namespace)?}));
     let Range { base, size } = facts.range;
     let ids = json!([{"containerID": 0, "hostID": base, "size": size}]);

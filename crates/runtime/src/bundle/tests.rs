@@ -29,7 +29,9 @@ fn config() -> Value {
             "cgroupsPath": "/docker/c",
             "resources": {"memory": {"limit": 64}, "devices": [{"allow": true, "access": "rwm"}]},
             "devices": [{"path": "/dev/sda", "type": "b", "major": 8, "minor": 0}],
-            "namespaces": [{"type": "mount"}, {"type": "network"}],
+            "namespaces": [
+                {"type": "mount"}, {"type": "network", "path": "/proc/5/ns/net"}, {"type": "pid"}, {"type": "ipc"}, {"type": "uts"},
+            ],
         },
     })
 }
@@ -70,9 +72,24 @@ fn device_rules_permit_only_character_devices_of_the_list() {
 #[test]
 fn a_container_with_a_user_namespace_is_refused() {
     let mut config = config();
-    config["linux"]["namespaces"][0]["type"] = json!("user");
+    let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.push(json!({"type": "user"}));
     let error = transform(config, &facts()).unwrap_err().to_string();
     assert!(error.contains("userns-remap"), "{error}");
+}
+
+#[test]
+fn a_container_that_shares_a_namespace_of_the_host_is_refused() {
+    for kind in NAMESPACES {
+        let mut config = config();
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|n| n["type"] != *kind);
+        let error = transform(config, &facts()).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("the host's {kind} namespace")),
+            "{error}"
+        );
+    }
 }
 
 #[test]
