@@ -32,8 +32,8 @@ class Engine:
         with open(f"{self.dir}/log", "ab") as log:
             self.process = subprocess.Popen(
                 ["dockerd", "--bridge=none", "--host", f"unix://{self.socket}", "--data-root", f"{self.dir}/data",
-                 "--exec-root", f"{self.dir}/exec", "--pidfile", pid, *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True)
+                 "--exec-root", f"{self.dir}/exec", "--pidfile", pid, *self.options], stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True)
         try:
             wait_for("the engine answers", 60, lambda: run(["docker", "version"]).code == 0)
         except Failed as e:

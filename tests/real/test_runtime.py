@@ -3,6 +3,7 @@ user of the host, a container without a granted range does not start, and a runt
 is killed leaves nothing behind."""
 
 import contextlib
+import hashlib
 import http.client
 import io
 import json
@@ -135,8 +136,8 @@ def mounts():
             if " /run/jeroboam-userns" in line or "jeroboam-work" in line]
 
 
-def build_image(directory):
-    """Makes an image of two layers from the machine's busybox."""
+def root_archive():
+    """An archive of a root file system with the machine's busybox."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.add("/bin/busybox", "bin/busybox")
@@ -153,14 +154,41 @@ def build_image(directory):
             entry.uid = entry.gid = owner
             entry.size = 2
             tar.addfile(entry, io.BytesIO(b"x\n"))
+    return archive.getvalue()
+
+
+def build_image(directory):
+    """Makes an image of two layers."""
     context = os.path.join(directory, "context")
     os.mkdir(context)
     with open(f"{context}/root.tar", "wb") as f:
-        f.write(archive.getvalue())
+        f.write(root_archive())
     docker("import", f"{context}/root.tar", "runtime-test:root").ok()
     with open(f"{context}/Dockerfile", "w") as f:
         f.write("FROM runtime-test:root\nCOPY root.tar /second-layer\nENV PATH=/bin\n")
     docker("build", "--network", "none", "-t", IMAGE, context).ok()
+
+
+def load_image(directory, tag, count):
+    """Loads an image with this number of layers, each with a file of its number."""
+    layers = [root_archive()]
+    for number in range(1, count):
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo(f"layer-{number}"))
+        layers.append(layer.getvalue())
+    config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]},
+              "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]}}
+    files = {f"{number}/layer.tar": layer for number, layer in enumerate(layers)}
+    manifest = [{"Config": "config.json", "RepoTags": [tag], "Layers": list(files)}]
+    files.update({"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()})
+    path = os.path.join(directory, "layers.tar")
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    docker("load", "-i", path, timeout=120).ok()
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +304,24 @@ def test_engine_ends_and_is_started(engine, node, end):
     mapped(first_process(node), FIRST)
     docker("rm", "-f", node).ok()
     expect(not mounts(), f"{mounts()}")
+
+
+def test_image_with_the_most_layers_that_the_engine_permits(engine, name):
+    # The container has a layer, too, and one for the files that the engine creates.
+    load_image(engine.dir, "runtime-layers:1", 125)
+    docker("create", "--name", name, "--runtime", "jeroboam-userns", *NODE, "--env",
+           f"JEROBOAM_USERNS={grant(name, 0)}:{SIZE}", "runtime-layers:1", "sleep", "1000").ok()
+    docker("start", name).ok()
+    found = inside(name, "ls -d /layer-*").ok().out.split()
+    expect(len(found) == 124, f"{len(found)} layers are visible")
+
+
+def test_terminal(name):
+    create(name, "--tty", env=[f"JEROBOAM_USERNS={grant(name, 0)}:{SIZE}"])
+    docker("start", name).ok()
+    expect(inside(name, "readlink /proc/1/fd/0").ok().out == "/dev/pts/0\n", "no terminal")
+    shown = docker("exec", "--tty", name, "readlink", "/proc/self/fd/0").ok().out.strip()
+    expect(shown == "/dev/pts/1", f"no terminal of exec: {shown}")
 
 
 def no_variable(_name):
