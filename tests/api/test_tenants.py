@@ -39,24 +39,27 @@ def template(callers, token, **more):
 def test_every_cluster_shows_its_isolation(callers):
     cluster = callers.cluster()
     got = callers.ask("GET", f"{MAGNUM}/clusters/{cluster}", token=callers.tokens["member"])
-    assert got.body["isolation"] == "host-root"
+    assert got.body["isolation"] == "user-namespace"
     listed = callers.ask("GET", f"{MAGNUM}/clusters/detail", token=callers.tokens["member"]).body["clusters"]
-    assert {c["isolation"] for c in listed} == {"host-root"}
+    assert {c["isolation"] for c in listed} == {"user-namespace"}
 
 
 def test_a_rule_says_which_projects_get_root_on_the_host(servers, tmp_path):
     policy = tmp_path / "policy.yaml"
-    policy.write_text('"cluster:create:host-root": "!"\n')
+    policy.write_text("{}\n")
     callers = Callers(servers(f'policy_file = "{policy}"\n{SETTINGS}'))
     member = callers.tokens["member"]
-    body = {"name": "refused", "cluster_template_id": template(callers, member), "node_count": 1}
+    level = {"labels": {"isolation": "host-root"}}
+    body = {"name": "refused", "cluster_template_id": template(callers, member, **level), "node_count": 1}
     got = callers.ask("POST", f"{MAGNUM}/clusters", body, token=member)
     assert got.status == 403 and "host-root" in got.detail, f"{got.status} {got.detail}"
     policy.write_text(f'"cluster:create:host-root": "project_id:{callers.home}"\n')
     wait_for("the new rule", 5, lambda: callers.ask(
         "POST", f"{MAGNUM}/clusters", body, token=member).status == 202)
+    shown = callers.ask("GET", f"{MAGNUM}/clusters/refused", token=member).body
+    assert shown["isolation"] == "host-root"
     foreign = callers.tokens["foreign"]
-    body = {"name": "refused", "cluster_template_id": template(callers, foreign), "node_count": 1}
+    body = {"name": "refused", "cluster_template_id": template(callers, foreign, **level), "node_count": 1}
     assert callers.ask("POST", f"{MAGNUM}/clusters", body, token=foreign).status == 403
 
 

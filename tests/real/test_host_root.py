@@ -134,7 +134,8 @@ def test_swarm_and_kubernetes_cluster(clusters):
             "name": coe, "coe": coe, "image_id": coe, "external_network_id": "public", "keypair_id": "default",
             "flavor_id": "m1.small", "master_flavor_id": "m1.small"})
         expect(got.status == 201, f"{got.status} {got.detail}")
-        got = clusters.s.magnum("POST", "/clusters", {"name": coe, "cluster_template_id": coe, "node_count": 1})
+        got = clusters.s.magnum("POST", "/clusters", {
+            "name": coe, "cluster_template_id": coe, "node_count": 1, "labels": {"isolation": "host-root"}})
         expect(got.status == 202, f"{got.status} {got.detail}")
     for coe in ("swarm", "kubernetes"):
         clusters.s.until(coe, "CREATE_COMPLETE", 90)

@@ -50,6 +50,7 @@ pub use deps::{BootstrapParams, ClustersDeps};
 pub use dialect::Magnum;
 pub(crate) use ids::{ClusterId, GroupId, NodeId, TaskId, TemplateId};
 pub use policies::CLUSTER_CREATE_HOST_ROOT as CREATE_HOST_ROOT;
+pub use policies::CLUSTER_CREATE_USER_NAMESPACE as CREATE_USER_NAMESPACE;
 pub use policies::policies;
 pub use ranges::RangePools;
 pub use schema::{migrations, sealed_columns};

@@ -19,6 +19,8 @@ kernel::rules! {
     CLUSTER_CREATE = "cluster:create", "rule:admin_or_project_member", "Create a cluster.", Project;
     CLUSTER_CREATE_HOST_ROOT = "cluster:create:host-root", "@",
         "Create a cluster whose users can become root on the host.", Project;
+    CLUSTER_CREATE_USER_NAMESPACE = "cluster:create:user-namespace", "@",
+        "Create a cluster whose nodes have user namespaces of their own.", Project;
     CLUSTER_DELETE = "cluster:delete", "rule:admin_or_project_member", "Delete a cluster.", Project;
     CLUSTER_UPDATE = "cluster:update", "rule:admin_or_project_member", "Change a cluster.", Project;
     CLUSTER_RESIZE = "cluster:resize", "rule:admin_or_project_member",

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+pub use infra::{Isolation, OfferedIsolation};
 use kernel::{Ctx, OwnerKey, ProjectId, Result, UserId};
 use network::{NetworkId, PortId};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,8 @@ pub struct NewServer {
     /// Written to `/var/lib/jeroboam/seed.json` (mode 0600) before the start.
     pub user_data: Option<String>,
     pub metadata: BTreeMap<String, String>,
+    /// Only a host that offers this level runs the server.
+    pub isolation: Isolation,
     pub owner: Option<OwnerKey>,
 }
 
@@ -173,6 +176,15 @@ pub trait Images: Send + Sync {
     async fn register(&self, ctx: &Ctx, new: NewImage) -> Result<Image>;
 }
 
+#[async_trait]
+pub trait Hosts: Send + Sync {
+    /// The strongest isolation level that new servers can have.
+    ///
+    /// # Errors
+    /// `Unavailable` if no host has ever answered.
+    async fn isolation(&self) -> Result<OfferedIsolation>;
+}
+
 /// The interface of the service: one trait object per kind of resource.
 #[derive(Clone)]
 pub struct ComputeApi {
@@ -180,4 +192,5 @@ pub struct ComputeApi {
     pub flavors: Arc<dyn Flavors>,
     pub keypairs: Arc<dyn Keypairs>,
     pub images: Arc<dyn Images>,
+    pub hosts: Arc<dyn Hosts>,
 }

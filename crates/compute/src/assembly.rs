@@ -19,6 +19,7 @@ impl Compute {
             flavors: Arc::new(self.clone()),
             keypairs: Arc::new(self.clone()),
             images: Arc::new(self.clone()),
+            hosts: Arc::new(self.clone()),
         }
     }
 

@@ -98,6 +98,20 @@ const STEPS: &[Migration] = &[
         name: "compute-016-host-engine",
         sql: "ALTER TABLE host ADD COLUMN engine_id varchar(128)",
     },
+    // The strongest isolation level of the host, and what it lacks for a
+    // stronger one.
+    Migration {
+        name: "compute-017-host-isolation",
+        sql: "ALTER TABLE host ADD COLUMN isolation varchar(20) NOT NULL DEFAULT 'host-root'",
+    },
+    Migration {
+        name: "compute-018-host-isolation-missing",
+        sql: "ALTER TABLE host ADD COLUMN isolation_missing {text}",
+    },
+    Migration {
+        name: "compute-019-server-isolation",
+        sql: "ALTER TABLE server ADD COLUMN isolation varchar(20) NOT NULL DEFAULT 'host-root'",
+    },
 ];
 
 /// The sealed columns of this crate.

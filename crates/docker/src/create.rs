@@ -6,11 +6,13 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use infra::{
-    Actor, ContainerHost as _, ContainerSpec, ContainerState, Relation, foreign, relation, stale,
+    Actor, ContainerHost as _, ContainerSpec, ContainerState, Isolation, Relation, foreign,
+    relation, stale,
 };
 use kernel::{Error, Result};
 
 use crate::fault::{message_contains, no_image, status};
+use crate::user_namespaces::with_range;
 use crate::{Engine, spec};
 
 /// State of an existing container with the wanted name.
@@ -34,11 +36,15 @@ pub(crate) fn registering(name: &str) -> Error {
 impl Engine {
     /// Returns `None` if the name is in use.
     pub(crate) async fn make_container(&self, spec: &ContainerSpec) -> Result<Option<String>> {
+        let mut body = spec::body(spec);
+        if spec.isolation == Isolation::UserNamespace {
+            body = with_range(body, self.claim_range(&spec.name).await?);
+        }
         let options = CreateContainerOptionsBuilder::new().name(&spec.name);
         let made = self
             .docker()
             .await?
-            .create_container(Some(options.build()), spec::body(spec))
+            .create_container(Some(options.build()), body)
             .await;
         match made {
             Ok(made) => Ok(Some(made.id)),

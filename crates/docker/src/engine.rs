@@ -7,6 +7,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use bytes::Bytes;
 use infra::ProgramSpec;
 use kernel::{Error, Result};
+use runtime::grants::Pool;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use crate::fault;
@@ -36,6 +37,8 @@ pub struct Engine {
     /// The name of the host for messages, once known.
     pub(crate) name: Arc<OnceCell<String>>,
     pub(crate) isolate: bool,
+    /// The user ids for containers in user namespaces.
+    pub(crate) user_ids: Pool,
     pub(crate) changes: Arc<Semaphore>,
     /// The archive of the last copied program, shared by nodes that are created
     /// together.
@@ -64,6 +67,7 @@ impl Engine {
             client: Arc::default(),
             name: Arc::default(),
             isolate: false,
+            user_ids: Pool::default(),
             changes: Arc::new(Semaphore::new(MAX_CONCURRENT_CHANGES)),
             program: Arc::default(),
         })
@@ -74,6 +78,13 @@ impl Engine {
     #[must_use]
     pub fn isolate(mut self, on: bool) -> Self {
         self.isolate = on;
+        self
+    }
+
+    /// The ids from which containers in user namespaces get their ranges.
+    #[must_use]
+    pub fn user_ids(mut self, pool: Pool) -> Self {
+        self.user_ids = pool;
         self
     }
 

@@ -23,6 +23,7 @@ use kernel::{Result, Timestamp};
 use crate::Engine;
 use crate::create::{Found, registering};
 use crate::fault::{message_contains, status};
+use crate::user_namespaces::offered;
 
 #[async_trait]
 impl ContainerHost for Engine {
@@ -32,6 +33,7 @@ impl ContainerHost for Engine {
             .info()
             .await
             .map_err(|e| self.fault("read its facts", &e))?;
+        let isolation = offered(&self.url, &info);
         let name = info.name.unwrap_or_else(|| self.url.clone());
         let _ = self.name.set(name.clone());
         Ok(HostInfo {
@@ -42,6 +44,7 @@ impl ContainerHost for Engine {
             version: info.server_version.unwrap_or_default(),
             api_version: docker.client_version().to_string(),
             architecture: info.architecture.unwrap_or_default(),
+            isolation,
         })
     }
 
@@ -123,6 +126,10 @@ impl ContainerHost for Engine {
     async fn remove(&self, _actor: Actor, id: &str) -> Result<()> {
         let _permit = self.change_permit().await?;
         self.remove_container(id).await
+    }
+
+    async fn release(&self, name: &str) -> Result<()> {
+        self.release_range(name).await
     }
 
     async fn logs(&self, name_or_id: &str, lines: u32) -> Result<String> {

@@ -18,5 +18,7 @@ mod pull;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod user_namespaces;
 
 pub use engine::{DEFAULT_URL, Engine};
+pub use runtime::grants::{Pool as UserIdPool, RUNTIME};

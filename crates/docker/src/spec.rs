@@ -7,7 +7,7 @@ use bollard::models::{
     HostConfigCgroupnsModeEnum, Mount, MountType, MountVolumeOptions, NetworkingConfig,
     RestartPolicy, RestartPolicyNameEnum,
 };
-use infra::{ContainerSpec, Endpoint, FileSpec, Foreign, NodeAccess, ProgramSpec};
+use infra::{ContainerSpec, Endpoint, FileSpec, Foreign, Isolation, NodeAccess, ProgramSpec};
 use kernel::{Error, Result};
 
 /// The body of `POST /containers/create`. It contains only the first endpoint,
@@ -87,10 +87,19 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     };
     let mut config = match spec.access {
         NodeAccess::Plain => config,
-        NodeAccess::Node if spec.foreign == Foreign::default() => {
-            near_privileged(config, NODE_DEVICES)
+        NodeAccess::Node => {
+            let devices = match spec.isolation {
+                // The runtime replaces the rules.
+                Isolation::UserNamespace => &[],
+                Isolation::HostRoot if spec.foreign == Foreign::default() => NODE_DEVICES,
+                Isolation::HostRoot => ALL_DEVICES,
+            };
+            let capabilities = match spec.isolation {
+                Isolation::UserNamespace => [NODE_CAPABILITIES, NAMESPACED_CAPABILITIES].concat(),
+                Isolation::HostRoot => NODE_CAPABILITIES.to_vec(),
+            };
+            near_privileged(config, &capabilities, devices)
         }
-        NodeAccess::Node => near_privileged(config, ALL_DEVICES),
     };
     if !spec.foreign.tmpfs.is_empty() {
         config.tmpfs = Some(tmpfs(&spec.foreign.tmpfs));
@@ -139,6 +148,30 @@ const NODE_CAPABILITIES: &[&str] = &[
     "SYS_NICE",
 ];
 
+/// Further capabilities of nodes in user namespaces, where the kernel limits them
+/// to what belongs to the namespace. Privileged containers in the node expect
+/// them.
+const NAMESPACED_CAPABILITIES: &[&str] = &[
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "BLOCK_SUSPEND",
+    "DAC_READ_SEARCH",
+    "IPC_OWNER",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "NET_BROADCAST",
+    "SYS_BOOT",
+    "SYS_MODULE",
+    "SYS_PACCT",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
 /// Devices of nodes in addition to those of an ordinary container: the kernel's
 /// log, `/dev/fuse`, `/dev/net/tun`.
 const NODE_DEVICES: &[&str] = &["c 1:11 r", "c 10:229 rwm", "c 10:200 rwm"];
@@ -150,10 +183,10 @@ const ALL_DEVICES: &[&str] = &["a *:* rwm"];
 
 /// The part of `Privileged` that the nested engine needs. `Privileged` itself would also
 /// fail on machines whose bounding set lacks a capability.
-fn near_privileged(config: HostConfig, devices: &[&str]) -> HostConfig {
+fn near_privileged(config: HostConfig, capabilities: &[&str], devices: &[&str]) -> HostConfig {
     let list = |items: &[&str]| Some(items.iter().map(|s| (*s).to_owned()).collect());
     HostConfig {
-        cap_add: list(NODE_CAPABILITIES),
+        cap_add: list(capabilities),
         cap_drop: list(&["ALL"]),
         security_opt: list(&["seccomp=unconfined", "apparmor=unconfined"]),
         // Present and empty, because absent means the default list of the

@@ -18,8 +18,66 @@ pub enum NodeAccess {
     Plain,
     /// For cluster nodes: the capabilities and devices that a nested engine
     /// needs, no seccomp, unmasked paths, private cgroup namespace. Root in such
-    /// a container can become root on the host.
+    /// a container can become root on the host unless the container has a user
+    /// namespace ([`Isolation`]).
     Node,
+}
+
+/// How far a container is separated from its host; fixed when the container is
+/// created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// No user namespace: root in a node can become root on the host.
+    #[default]
+    HostRoot,
+    /// A user namespace with a range of user ids that no other container on the
+    /// host has: root in the container is an unprivileged user on the host.
+    UserNamespace,
+}
+
+db::stored_enum! { Isolation: HostRoot = "host-root", UserNamespace = "user-namespace" }
+
+impl std::fmt::Display for Isolation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_stored())
+    }
+}
+
+/// The strongest isolation level that a host offers; it offers the weaker ones
+/// as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferedIsolation {
+    pub level: Isolation,
+    /// What the host lacks for a stronger level, and what to do; `None` for the
+    /// strongest.
+    pub missing: Option<String>,
+}
+
+impl OfferedIsolation {
+    /// A host with everything that user namespaces need.
+    #[must_use]
+    pub fn full() -> Self {
+        Self {
+            level: Isolation::UserNamespace,
+            missing: None,
+        }
+    }
+
+    /// A host without user namespaces for containers.
+    #[must_use]
+    pub fn host_root(missing: impl Into<String>) -> Self {
+        Self {
+            level: Isolation::HostRoot,
+            missing: Some(missing.into()),
+        }
+    }
+
+    /// Whether a container of this level can run on the host.
+    #[must_use]
+    pub fn includes(&self, level: Isolation) -> bool {
+        level == Isolation::HostRoot || self.level == level
+    }
 }
 
 /// A file that is written before the container starts.
@@ -76,6 +134,9 @@ pub struct ContainerSpec {
     /// Memory limit in bytes.
     pub memory: Option<i64>,
     pub access: NodeAccess,
+    /// Absent in containers that earlier releases stored in the simulator.
+    #[serde(default)]
+    pub isolation: Isolation,
     pub files: Vec<FileSpec>,
     pub endpoints: Vec<Endpoint>,
     pub volumes: Vec<VolumeSpec>,
@@ -169,6 +230,7 @@ pub struct HostInfo {
     pub version: String,
     pub api_version: String,
     pub architecture: String,
+    pub isolation: OfferedIsolation,
 }
 
 /// An event of a container or a network: its state should be read again.
@@ -222,6 +284,11 @@ pub trait ContainerHost: VolumeStore + ImageStore + Send + Sync {
 
     /// Removes the container with this id by force; succeeds if it is absent.
     async fn remove(&self, actor: Actor, id: &str) -> Result<()>;
+
+    /// Releases what the host reserves for a container of this name outside of
+    /// it: its range of user ids. Does nothing while a container of this name
+    /// exists, or if nothing is reserved.
+    async fn release(&self, name: &str) -> Result<()>;
 
     /// The last lines of the output of a container.
     async fn logs(&self, name_or_id: &str, lines: u32) -> Result<String>;

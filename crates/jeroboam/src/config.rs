@@ -65,18 +65,19 @@ pub struct Clusters {
 }
 
 /// Projects that may create clusters, by isolation level.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Isolation {
-    /// Users of these clusters can become root on the host.
+    /// Users of these clusters can become root on the host; no project by default.
     pub host_root: Projects,
+    /// Nodes of these clusters have user namespaces; all projects by default.
+    pub user_namespace: Projects,
 }
 
 /// A set of projects: `"all"` or a list of ids.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Given")]
 pub enum Projects {
-    #[default]
     All,
     Listed(Vec<String>),
 }
@@ -126,6 +127,17 @@ impl Projects {
     }
 }
 
+/// The user and group ids of the host for nodes in user namespaces. No user and
+/// no other program of the host may have them, as `/etc/subuid` would give them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UserIds {
+    pub first: u32,
+    pub last: u32,
+    /// Number of ids of each node.
+    pub per_node: u32,
+}
+
 /// Implementation of the infrastructure ports.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -138,6 +150,7 @@ pub struct Infra {
     pub pool: ipnet::Ipv4Net,
     /// Keeps traffic of clusters on this machine, by firewall rules.
     pub isolate: bool,
+    pub user_ids: UserIds,
     /// Database of the simulator; `None`: a file in the state directory.
     /// Servers that simulate the same infrastructure share it.
     pub simulator: Option<PathBuf>,
@@ -183,6 +196,42 @@ impl Default for Clusters {
     }
 }
 
+impl Default for Isolation {
+    fn default() -> Self {
+        Self {
+            host_root: Projects::Listed(Vec::new()),
+            user_namespace: Projects::All,
+        }
+    }
+}
+
+impl Default for UserIds {
+    fn default() -> Self {
+        let pool = docker::UserIdPool::default();
+        Self {
+            first: pool.first,
+            last: pool.end - 1,
+            per_node: pool.size,
+        }
+    }
+}
+
+impl UserIds {
+    /// The pool from which ranges are granted.
+    ///
+    /// # Errors
+    /// If the ids are not permitted, or too few for one node.
+    pub fn pool(&self) -> Result<docker::UserIdPool> {
+        let pool = docker::UserIdPool {
+            first: self.first,
+            size: self.per_node,
+            end: self.last.saturating_add(1),
+        };
+        pool.check().context("config: infra.user_ids")?;
+        Ok(pool)
+    }
+}
+
 impl Default for Infra {
     fn default() -> Self {
         Self {
@@ -192,6 +241,7 @@ impl Default for Infra {
                 .filter(|host| !host.is_empty()),
             pool: ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 30, 0, 0), 15),
             isolate: false,
+            user_ids: UserIds::default(),
             simulator: None,
             simulated_agents: true,
         }
@@ -222,6 +272,7 @@ impl Config {
             check_network("clusters.ranges", net)?;
         }
         check_network("infra.pool", &config.infra.pool)?;
+        config.infra.user_ids.pool()?;
         if config.database.as_deref().is_some_and(has_password) {
             private("config", path)?;
         }
@@ -341,6 +392,8 @@ mod tests {
         assert!(rule("\"some\"").unwrap_err().contains("project ids"));
         let refused = rule("[\"a or role:member\"]").unwrap_err();
         assert!(refused.contains("not the id of a project"), "{refused}");
-        assert_eq!(Config::default().clusters.isolation.host_root.rule(), "@");
+        let default = Config::default().clusters.isolation;
+        assert_eq!(default.host_root.rule(), "!");
+        assert_eq!(default.user_namespace.rule(), "@");
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use kernel::{Error, Result};
-use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::fs::{CWD, FileType, Mode, StatVfsMountFlags, makedev, mknodat, statvfs};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount_change, mount_remount};
 
 const CGROUP: &str = "/sys/fs/cgroup";
@@ -45,16 +45,15 @@ fn is_cgroup2() -> bool {
 /// Same errors as [`prepare`].
 pub(crate) fn writable() -> Result<()> {
     let careful = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    step(
-        "remounting /sys writable",
-        mount_remount("/sys", careful, ""),
-    )?;
-    if is_cgroup2() {
+    // In a user namespace the runtime has mounted both writable, and the kernel
+    // would refuse to remount them.
+    if is_read_only("/sys") {
         step(
-            "remounting cgroup2 writable",
-            mount_remount(CGROUP, careful, ""),
+            "remounting /sys writable",
+            mount_remount("/sys", careful, ""),
         )?;
-    } else {
+    }
+    if !is_cgroup2() {
         for target in mounts_below(CGROUP) {
             // The controllers are read-only bind mounts. Without BIND the kernel
             // reports that the mount point is busy.
@@ -64,6 +63,11 @@ pub(crate) fn writable() -> Result<()> {
                 mount_remount(&target, flags, ""),
             )?;
         }
+    } else if is_read_only(CGROUP) {
+        step(
+            "remounting cgroup2 writable",
+            mount_remount(CGROUP, careful, ""),
+        )?;
     }
     let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
     step(
@@ -75,6 +79,24 @@ pub(crate) fn writable() -> Result<()> {
     let _ = fs::create_dir_all("/dev/net");
     device("/dev/net/tun", 10, 200);
     Ok(())
+}
+
+fn is_read_only(path: &str) -> bool {
+    let read_only = StatVfsMountFlags::RDONLY;
+    statvfs(path).is_ok_and(|found| found.f_flag.contains(read_only))
+}
+
+/// Whether this process is in a user namespace other than the first one of the
+/// machine, in which every id is mapped to itself.
+pub(crate) fn in_user_namespace() -> bool {
+    is_mapped(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default())
+}
+
+/// Whether the first line of a `uid_map` (id inside, id outside, count) maps id 0
+/// to another one.
+fn is_mapped(uid_map: &str) -> bool {
+    let outside = uid_map.split_whitespace().nth(1);
+    outside.is_some_and(|id| id != "0")
 }
 
 fn step(what: &str, done: rustix::io::Result<()>) -> Result<()> {
@@ -147,6 +169,13 @@ fn set_host_name(node: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_other_ids_are_a_user_namespace() {
+        assert!(!is_mapped("         0          0 4294967295\n"));
+        assert!(is_mapped("         0  268435456    1048576\n"));
+        assert!(!is_mapped(""));
+    }
 
     #[test]
     fn only_mounts_below_are_found() {

@@ -51,10 +51,10 @@ impl fmt::Display for ClaimError {
         match self {
             Self::Exhausted { size, used } => write!(
                 f,
-                "no range of ids is free on this host: {used} grants are in use and the pool has {size} ranges; delete clusters or enlarge the pool in the setting `[infra] ranges`"
+                "no range of ids is free on this host: {used} grants are in use and the pool has {size} ranges; delete clusters or enlarge the pool in the setting `[infra.user_ids]`"
             ),
             Self::InvalidPool(error) => {
-                write!(f, "{error}; correct the setting `[infra] ranges`")
+                write!(f, "{error}; correct the setting `[infra.user_ids]`")
             }
             Self::Io(error) => error.fmt(f),
         }
@@ -135,13 +135,23 @@ impl Grants {
         Ok(range)
     }
 
-    /// Removes the grants of the container. Returns whether there was one.
+    /// Removes the grants of the container unless `exists` finds the container. The
+    /// lock is held meanwhile, so that nobody claims a range for it. Returns whether
+    /// there was a grant.
     ///
     /// # Errors
-    /// If the directory cannot be used, or another process holds the lock for 10 s.
-    pub fn release(&self, container: &str) -> io::Result<bool> {
+    /// That of `exists`, or if the directory cannot be used, or another process holds
+    /// the lock for 10 s.
+    pub fn release(
+        &self,
+        container: &str,
+        exists: impl FnOnce() -> io::Result<bool>,
+    ) -> io::Result<bool> {
         let directory = self.directory()?;
         let _lock = directory.lock()?;
+        if exists()? {
+            return Ok(false);
+        }
         let mut removed = false;
         for range in directory.ranges()? {
             if directory.read(&range).is_ok_and(|name| name == container) {

@@ -15,6 +15,9 @@ use crate::shell;
 pub struct Server {
     pub bin: PathBuf,
     pub state: PathBuf,
+    /// Whether users of clusters may become root on this machine, which is only
+    /// necessary if nodes cannot have user namespaces.
+    pub host_root: bool,
 }
 
 impl Server {
@@ -46,6 +49,9 @@ impl Server {
         command
             .args(["serve", "--demo-project", "--state-dir"])
             .arg(&self.state);
+        if self.host_root {
+            command.arg("--allow-host-root");
+        }
         if let Some(listen) = std::env::var_os("JEROBOAM_LISTEN") {
             command.arg("--listen").arg(listen);
         }

@@ -9,7 +9,7 @@ use pki::Ca;
 use serde_json::json;
 
 use super::apply::nodes::{Rows, apply};
-use super::isolation::Isolation;
+use super::isolation;
 use super::model::{Cluster, Intent};
 use super::new::{NewCluster, check_masters_odd};
 use super::plan::nodes::create as plan;
@@ -58,13 +58,12 @@ pub(crate) async fn create(
     check_masters_odd(new.master_count)?;
     let own = own_target(ctx);
     d.enforcer.check(&policies::CLUSTER_CREATE, ctx, &own)?;
-    Isolation::OFFERED.check_create(d.enforcer.as_ref(), ctx)?;
     let everywhere = &policies::TEMPLATE_GET_ONE_ALL_PROJECTS;
     let admin = d.enforcer.allows(everywhere, ctx, &own);
     if t.hidden && !admin {
         return Err(Error::forbidden("Not authorized."));
     }
-    let cluster = merge(new, &t, ctx, project_id);
+    let mut cluster = merge(new, &t, ctx, project_id);
     check_infrastructure(d, ctx, &cluster, &t).await?;
     fields::check_labels_size("labels", &cluster.labels)?;
     coe.check_labels(&cluster.labels, t.network_driver.as_deref(), &d.ranges)?;
@@ -83,6 +82,8 @@ pub(crate) async fn create(
     let (image, _) = lookups::image(d, ctx, &t.image_id).await?;
     let made_of = flavour::check_image(coe, &image)?;
     flavour::check_cluster(made_of, new.master_count, networks.as_ref())?;
+    let level = isolation::choose(d, ctx, &cluster.labels, made_of).await?;
+    cluster.isolation = level.as_stored().into();
     size::check_bounds(&cluster.labels, new.node_count)?;
     let balancer = has_balancer(&cluster, new, networks.as_ref());
     let total = new.master_count + new.node_count + i64::from(balancer);
@@ -130,7 +131,6 @@ fn merge(new: &NewCluster, t: &Template, ctx: &Ctx, project_id: ProjectId) -> Cl
         intent: Intent::Create,
         generation: 1,
         sent_generation: 0,
-        isolation: Isolation::OFFERED.as_stored().into(),
         created_at: clock::now(),
         ..Cluster::default()
     }

@@ -58,8 +58,7 @@ pub(crate) struct Cluster {
     pub(crate) rollback: Option<i64>,
     /// The failure that caused the rollback.
     pub(crate) cause: Option<String>,
-    /// The stored word of an [`Isolation`](super::isolation::Isolation); shown as
-    /// it is.
+    /// The stored word of an [`Isolation`](compute::api::Isolation); shown as it is.
     pub(crate) isolation: String,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Option<Timestamp>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use compute::api::Isolation;
 use kernel::{Ctx, Error, Result};
 use serde_json::{Value, json};
 
@@ -36,6 +37,7 @@ pub(crate) async fn shape(
         dns: t.dns_servers(),
         cidr: ranges::of_nodes(&c.labels).map(|range| range.to_string()),
         balancer: balanced,
+        isolation: Isolation::from_stored(&c.isolation)?,
     })
 }
 

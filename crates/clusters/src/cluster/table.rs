@@ -2,11 +2,11 @@
 //! calls, node reports and the reconciler never overwrite each other's columns.
 //! Columns that only the reconciler writes require its lease (`Fenced`).
 
+use compute::api::Isolation;
 use db::{Db, Fenced, Migration, Row, Table as _, Tx, Value, values};
 use kernel::{ProjectId, Result, clock};
 use serde_json::Value as Json;
 
-use super::isolation::Isolation;
 use super::model::{Cluster, Intent};
 use crate::ClusterId;
 use crate::assignments::assign;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use compute::api::Isolation;
 use network::NetworkId;
 use serde_json::{Map, Value, json};
 
@@ -25,6 +26,7 @@ pub(crate) struct Shape {
     pub(crate) cidr: Option<String>,
     /// Whether a balancer runs in front of the masters.
     pub(crate) balancer: bool,
+    pub(crate) isolation: Isolation,
 }
 
 /// A group of nodes in the template.
@@ -256,8 +258,14 @@ impl Member<'_> {
             } } },
             "metadata": { "cluster": { "get_param": "cluster_uuid" }, "role": self.role },
         });
-        if let (Some(key), Some(map)) = (&self.shape.keypair, properties.as_object_mut()) {
-            map.insert("key_name".into(), json!(key));
+        if let Some(key) = &self.shape.keypair {
+            properties["key_name"] = json!(key);
+        }
+        // A hint for host-root as well would change the servers of clusters of
+        // earlier releases, and so replace them.
+        let level = self.shape.isolation;
+        if level != Isolation::default() {
+            properties["scheduler_hints"] = json!({ "isolation": level.as_stored() });
         }
         json!({ "type": "OS::Nova::Server", "properties": properties })
     }

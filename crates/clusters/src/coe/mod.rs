@@ -2,6 +2,7 @@
 //! template, health rules) and one arm in each match here.
 
 pub(crate) mod hot;
+pub(crate) mod isolation;
 pub(crate) mod kubernetes;
 pub(crate) mod member;
 pub(crate) mod options;

@@ -9,8 +9,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use compute::api::{
-    Flavor, Flavors, Image, Images, Keypair, Keypairs, NewImage, NewServer, Server, ServerStatus,
-    Servers,
+    Flavor, Flavors, Hosts, Image, Images, Keypair, Keypairs, NewImage, NewServer,
+    OfferedIsolation, Server, ServerStatus, Servers,
 };
 use compute::{ComputeApi, FlavorId, ImageId, ServerId};
 use db::Db;
@@ -183,6 +183,8 @@ impl Stacks for FakeStacks {
 #[derive(Default)]
 pub(crate) struct FakeServices {
     pub(crate) servers: Mutex<Vec<Server>>,
+    /// `None`: user namespaces.
+    offered: Mutex<Option<OfferedIsolation>>,
 }
 
 /// A running server of this name.
@@ -296,6 +298,14 @@ impl Images for FakeServices {
     }
     async fn register(&self, _: &Ctx, _: NewImage) -> Result<Image> {
         Err(Error::internal("not here"))
+    }
+}
+
+#[async_trait]
+impl Hosts for FakeServices {
+    async fn isolation(&self) -> Result<OfferedIsolation> {
+        let offered = self.offered.lock().unwrap().clone();
+        Ok(offered.unwrap_or_else(OfferedIsolation::full))
     }
 }
 
@@ -423,6 +433,7 @@ pub(crate) fn apis(things: &Arc<FakeServices>) -> (NetworkApi, ComputeApi) {
         flavors: things.clone(),
         keypairs: things.clone(),
         images: things.clone(),
+        hosts: things.clone(),
     };
     (network, compute)
 }
@@ -485,6 +496,11 @@ pub(crate) struct TestResponse {
 }
 
 impl Fixture {
+    /// Sets what the host offers.
+    pub(crate) fn offer(&self, isolation: OfferedIsolation) {
+        *self.things.offered.lock().unwrap() = Some(isolation);
+    }
+
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let db = Db::connect(&format!("sqlite:{}", dir.path().join("t.db").display()))

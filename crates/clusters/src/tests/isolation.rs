@@ -6,6 +6,8 @@ use serde_json::json;
 use super::fixture::*;
 
 const BOB: &str = "bob:p2:member";
+/// What the fixture's host offers.
+const LEVEL: &str = "user-namespace";
 
 #[tokio::test]
 async fn every_cluster_shows_its_level() {
@@ -13,13 +15,13 @@ async fn every_cluster_shows_its_level() {
     for test in testkit::every_database(&crate::migrations()).await {
         let w = Fixture::on(test.db.clone(), tempfile::tempdir().unwrap());
         let id = w.cluster().await;
-        assert_eq!(w.show(&id).await["isolation"], "host-root", "{}", test.name);
+        assert_eq!(w.show(&id).await["isolation"], LEVEL, "{}", test.name);
         let own = w
             .own_target(ALICE, &format!("/clusters/{id}/progress"))
             .await;
-        assert_eq!(own.body["isolation"], "host-root", "{}", test.name);
+        assert_eq!(own.body["isolation"], LEVEL, "{}", test.name);
         let detail = w.call(ALICE, "GET", "/v1/clusters/detail", None).await;
-        assert_eq!(detail.body["clusters"][0]["isolation"], "host-root");
+        assert_eq!(detail.body["clusters"][0]["isolation"], LEVEL);
         let list = w.call(ALICE, "GET", "/v1/clusters", None).await;
         assert!(list.body["clusters"][0].get("isolation").is_none());
     }
@@ -33,7 +35,10 @@ async fn a_policy_says_which_projects_may_create_clusters_of_a_level() {
         .unwrap();
     db.migrate(&crate::migrations()).await.unwrap();
     let policies = Policies::new(crate::policies()).unwrap();
-    let rule = ("cluster:create:host-root".into(), "project_id:p1".into());
+    let rule = (
+        "cluster:create:user-namespace".into(),
+        "project_id:p1".into(),
+    );
     policies.set_overrides([rule].into()).unwrap();
     let w = Fixture::with_policies(db, dir, policies);
     w.cluster().await;
@@ -49,9 +54,105 @@ async fn a_policy_says_which_projects_may_create_clusters_of_a_level() {
     assert_eq!(got.status, 403, "{}", got.body);
     let why = got.body["errors"][0]["detail"].as_str().unwrap();
     assert!(
-        why.contains("cluster:create:host-root") && why.contains("isolation level host-root"),
+        why.contains("cluster:create:user-namespace")
+            && why.contains("isolation level user-namespace"),
         "{why}"
     );
     let list = w.call(BOB, "GET", "/v1/clusters", None).await;
     assert_eq!(list.body["clusters"], json!([]));
+}
+
+/// A fixture whose rule for `host-root` is as given.
+async fn with_host_root(rule: &str) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let db = db::Db::connect(&format!("sqlite:{}", dir.path().join("t.db").display()))
+        .await
+        .unwrap();
+    db.migrate(&crate::migrations()).await.unwrap();
+    let policies = Policies::new(crate::policies()).unwrap();
+    let rule = ("cluster:create:host-root".into(), rule.to_owned());
+    policies.set_overrides([rule].into()).unwrap();
+    Fixture::with_policies(db, dir, policies)
+}
+
+/// Creates a cluster with the label, and returns status, level or error text.
+async fn create(w: &Fixture, name: &str, label: Option<&str>) -> (u16, String) {
+    let template = match w
+        .call(ALICE, "GET", "/v1/clustertemplates", None)
+        .await
+        .body["clustertemplates"]
+        .as_array()
+        .unwrap()
+        .first()
+    {
+        Some(found) => found["uuid"].clone(),
+        None => {
+            let made = w
+                .call(ALICE, "POST", "/v1/clustertemplates", Some(template_body()))
+                .await;
+            made.body["uuid"].clone()
+        }
+    };
+    let mut body = json!({ "name": name, "cluster_template_id": template, "node_count": 1 });
+    if let Some(level) = label {
+        body["labels"] = json!({ "isolation": level });
+    }
+    let got = w.call(ALICE, "POST", "/v1/clusters", Some(body)).await;
+    if got.status != 202 {
+        let why = got.body["errors"][0]["detail"].as_str().unwrap();
+        return (got.status, why.to_owned());
+    }
+    let id = got.body["uuid"].as_str().unwrap();
+    (
+        got.status,
+        w.show(id).await["isolation"].as_str().unwrap().to_owned(),
+    )
+}
+
+#[tokio::test]
+async fn a_label_chooses_the_level() {
+    let w = with_host_root("@").await;
+    for (name, label, level) in [
+        ("a", None, "user-namespace"),
+        ("b", Some(""), "user-namespace"),
+        ("c", Some("User-Namespace"), "user-namespace"),
+        ("d", Some("host-root"), "host-root"),
+    ] {
+        assert_eq!(
+            create(&w, name, label).await,
+            (202, level.to_owned()),
+            "{name}"
+        );
+    }
+    let (status, why) = create(&w, "e", Some("vm")).await;
+    assert_eq!(status, 400, "{why}");
+    assert!(
+        why.contains("labels/isolation") && why.contains("user-namespace"),
+        "{why}"
+    );
+
+    let w = with_host_root("!").await;
+    let (status, why) = create(&w, "f", Some("host-root")).await;
+    assert_eq!(status, 403, "{why}");
+    assert!(why.contains("Leave the label isolation out"), "{why}");
+}
+
+#[tokio::test]
+async fn a_host_without_user_namespaces_is_named() {
+    let missing = "the engine has no runtime jeroboam-userns";
+    let w = with_host_root("!").await;
+    w.offer(compute::api::OfferedIsolation::host_root(missing));
+    let (status, why) = create(&w, "a", None).await;
+    assert_eq!(status, 403, "{why}");
+    assert!(why.contains("host-root") && why.contains(missing), "{why}");
+    let (status, why) = create(&w, "b", Some("user-namespace")).await;
+    assert_eq!(status, 400, "{why}");
+    assert!(
+        why.contains("labels/isolation") && why.contains(missing),
+        "{why}"
+    );
+
+    let w = with_host_root("@").await;
+    w.offer(compute::api::OfferedIsolation::host_root(missing));
+    assert_eq!(create(&w, "c", None).await, (202, "host-root".to_owned()));
 }

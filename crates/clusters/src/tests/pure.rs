@@ -1,5 +1,6 @@
 //! Pure rules: names, labels, the template.
 
+use compute::api::Isolation;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -172,6 +173,7 @@ async fn the_engine_accepts_the_template_and_its_updates() {
             cidr: Some("10.70.0.0/24".into()),
             fixed_network,
             balancer,
+            isolation: Isolation::UserNamespace,
         };
         let mut sizes = Sizes {
             wait_count: 2,

@@ -1,6 +1,6 @@
 //! Filtering, weighing and identification of hosts: pure.
 
-use infra::HostInfo;
+use infra::{HostInfo, Isolation, OfferedIsolation};
 use kernel::Timestamp;
 
 db::table! {
@@ -19,15 +19,20 @@ db::table! {
         pub seen_at: Timestamp,
         /// Id of its engine; `None` for a row of an earlier release.
         pub engine_id: Option<String>,
+        /// The strongest isolation level that it offers.
+        pub isolation: Isolation,
+        /// What it lacks for a stronger level.
+        pub isolation_missing: Option<String>,
     }
 }
 
-/// Resources that a server requires.
+/// What a server requires of its host.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResourceRequest {
     pub vcpus: i64,
     /// MiB.
     pub ram: i64,
+    pub isolation: Isolation,
 }
 
 /// Overcommit ratios of a host.
@@ -54,6 +59,13 @@ impl HostRow {
         )
     }
 
+    pub(crate) fn offered(&self) -> OfferedIsolation {
+        OfferedIsolation {
+            level: self.isolation,
+            missing: self.isolation_missing.clone(),
+        }
+    }
+
     fn free(&self, ratios: Ratios) -> (i64, i64) {
         let (vcpus, ram) = self.limits(ratios);
         (
@@ -63,7 +75,7 @@ impl HostRow {
     }
 }
 
-/// Hosts with sufficient capacity, the emptiest first.
+/// Hosts with sufficient capacity and isolation, the emptiest first.
 pub(crate) fn candidates(
     mut hosts: Vec<HostRow>,
     resource_request: ResourceRequest,
@@ -71,7 +83,9 @@ pub(crate) fn candidates(
 ) -> Vec<HostRow> {
     hosts.retain(|h| {
         let (vcpus, ram) = h.free(ratios);
-        vcpus >= resource_request.vcpus && ram >= resource_request.ram
+        vcpus >= resource_request.vcpus
+            && ram >= resource_request.ram
+            && h.offered().includes(resource_request.isolation)
     });
     hosts.sort_by(|a, b| {
         let key = |h: &HostRow| (-h.free(ratios).1, -h.free(ratios).0);
@@ -86,6 +100,14 @@ pub(crate) fn no_valid_host(
     resource_request: ResourceRequest,
     ratios: Ratios,
 ) -> String {
+    let level = resource_request.isolation;
+    if let Some(host) = hosts.iter().find(|h| !h.offered().includes(level)) {
+        return format!(
+            "No valid host was found. Host {} does not offer the isolation level {level}: {}",
+            host.name,
+            host.isolation_missing.as_deref().unwrap_or("unknown")
+        );
+    }
     let free: Vec<String> = hosts
         .iter()
         .take(3)
@@ -177,6 +199,8 @@ mod tests {
             version: String::new(),
             seen_at: Timestamp::EPOCH,
             engine_id: None,
+            isolation: Isolation::UserNamespace,
+            isolation_missing: None,
         }
     }
 
@@ -189,6 +213,7 @@ mod tests {
             version: String::new(),
             api_version: String::new(),
             architecture: String::new(),
+            isolation: OfferedIsolation::full(),
         }
     }
 
@@ -231,7 +256,11 @@ mod tests {
             host("c", 32, 0),
             host("d", 0, 1900),
         ];
-        let resource_request = ResourceRequest { vcpus: 1, ram: 500 };
+        let resource_request = ResourceRequest {
+            vcpus: 1,
+            ram: 500,
+            isolation: Isolation::UserNamespace,
+        };
         let names: Vec<_> = candidates(hosts.clone(), resource_request, RATIOS)
             .into_iter()
             .map(|h| h.name)
@@ -240,6 +269,7 @@ mod tests {
         let big = ResourceRequest {
             vcpus: 4,
             ram: 8192,
+            ..resource_request
         };
         assert!(candidates(hosts.clone(), big, RATIOS).is_empty());
         let why = no_valid_host(&hosts, big, RATIOS);
@@ -248,5 +278,32 @@ mod tests {
             "{why}"
         );
         assert!(why.contains("a has 32 vCPUs and 500 MiB") && why.contains("1 more"));
+    }
+
+    #[test]
+    fn a_host_without_the_level_is_not_chosen() {
+        let weak = HostRow {
+            isolation: Isolation::HostRoot,
+            isolation_missing: Some("the engine has no such runtime".into()),
+            ..host("weak", 0, 0)
+        };
+        let request = |isolation| ResourceRequest {
+            vcpus: 1,
+            ram: 500,
+            isolation,
+        };
+        let hosts = vec![weak, host("strong", 8, 500)];
+        let names = |isolation| {
+            let found = candidates(hosts.clone(), request(isolation), RATIOS);
+            found.into_iter().map(|h| h.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(Isolation::UserNamespace), ["strong"]);
+        assert_eq!(names(Isolation::HostRoot), ["weak", "strong"]);
+        let why = no_valid_host(&hosts[..1], request(Isolation::UserNamespace), RATIOS);
+        assert_eq!(
+            why,
+            "No valid host was found. Host weak does not offer the isolation level \
+             user-namespace: the engine has no such runtime"
+        );
     }
 }

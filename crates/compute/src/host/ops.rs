@@ -1,7 +1,8 @@
 //! Placement of servers, and refreshing the host row.
 
+use async_trait::async_trait;
 use db::Tx;
-use infra::HostInfo;
+use infra::{HostInfo, Isolation, OfferedIsolation};
 use kernel::{Error, Kind, Result};
 
 use super::model::{
@@ -9,6 +10,7 @@ use super::model::{
 };
 use super::table;
 use crate::Compute;
+use crate::api::Hosts;
 use crate::config::ComputeConfig;
 
 /// Result of a placement.
@@ -88,6 +90,27 @@ impl Compute {
             Engine::Unknown => self.refresh_host().await,
             Engine::Refused(why) => Err(Error::conflict(why)),
         }
+    }
+}
+
+#[async_trait]
+impl Hosts for Compute {
+    /// A host that lacks something is asked again, because an operator may have
+    /// added it since.
+    async fn isolation(&self) -> Result<OfferedIsolation> {
+        let full = |offered: &OfferedIsolation| offered.level == Isolation::UserNamespace;
+        if let Some(offered) = table::offered(&self.db).await?.into_iter().find(full) {
+            return Ok(offered);
+        }
+        let refreshed = self.refresh_host().await;
+        let known = table::offered(&self.db).await?;
+        if let Some(offered) = known.iter().find(|o| full(o)).or(known.first()) {
+            return Ok(offered.clone());
+        }
+        refreshed?;
+        Err(Error::unavailable(
+            "no container host has answered yet, so the isolation level of nodes is unknown",
+        ))
     }
 }
 

@@ -1,7 +1,7 @@
 //! SQL of hosts.
 
-use db::{Table as _, Tx, values};
-use infra::HostInfo;
+use db::{Column as _, Db, Table as _, Tx, values};
+use infra::{HostInfo, Isolation, OfferedIsolation};
 use kernel::{Result, clock};
 
 use super::model::{HostRow, ResourceRequest};
@@ -10,6 +10,20 @@ pub(super) async fn all(tx: &mut Tx) -> Result<Vec<HostRow>> {
     let sql = format!("{} ORDER BY name", HostRow::select());
     let rows = tx.query(&sql, vec![]).await?;
     rows.iter().map(HostRow::read).collect()
+}
+
+/// The isolation levels that the hosts offer.
+pub(super) async fn offered(db: &Db) -> Result<Vec<OfferedIsolation>> {
+    let sql = "SELECT isolation, isolation_missing FROM host ORDER BY name";
+    let rows = db.query(sql, vec![]).await?;
+    rows.iter()
+        .map(|r| {
+            Ok(OfferedIsolation {
+                level: Isolation::read(r, "isolation")?,
+                missing: r.opt_text("isolation_missing")?,
+            })
+        })
+        .collect()
 }
 
 /// The hosts with objects of ours.
@@ -30,6 +44,8 @@ pub(super) async fn insert(tx: &mut Tx, info: &HostInfo) -> Result<()> {
         version: info.version.clone(),
         seen_at: clock::now(),
         engine_id: Some(info.engine_id.clone()).filter(|id| !id.is_empty()),
+        isolation: info.isolation.level,
+        isolation_missing: info.isolation.missing.clone(),
     };
     row.insert(tx).await
 }
@@ -37,13 +53,16 @@ pub(super) async fn insert(tx: &mut Tx, info: &HostInfo) -> Result<()> {
 /// Stores the properties of a host; its claims are kept.
 pub(super) async fn update(tx: &mut Tx, name: &str, info: &HostInfo) -> Result<()> {
     tx.execute(
-        "UPDATE host SET vcpus = ?, ram = ?, version = ?, seen_at = ?, engine_id = ? WHERE name = ?",
+        "UPDATE host SET vcpus = ?, ram = ?, version = ?, seen_at = ?, engine_id = ?, isolation = ?, \
+         isolation_missing = ? WHERE name = ?",
         values![
             info.cpus,
             info.memory >> 20,
             &info.version,
             clock::now(),
             Some(info.engine_id.clone()).filter(|id| !id.is_empty()),
+            info.isolation.level.as_stored(),
+            info.isolation.missing.clone(),
             name
         ],
     )

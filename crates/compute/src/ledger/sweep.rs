@@ -32,7 +32,10 @@ pub(crate) async fn sweep(compute: &Compute) -> Result<Vec<ContainerView>> {
     };
     let (late, known): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_late);
     for container in late {
-        let done = compute.host.remove(Actor::Sweep, &container.id).await;
+        let mut done = compute.host.remove(Actor::Sweep, &container.id).await;
+        if done.is_ok() {
+            done = compute.host.release(&container.name).await;
+        }
         log_removal(compute, "container", &container.name, done);
     }
     for volume in volumes {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use db::Json;
-use infra::{ContainerSpec, Endpoint, FileSpec, NodeAccess, VolumeSpec};
+use infra::{ContainerSpec, Endpoint, FileSpec, Isolation, NodeAccess, VolumeSpec};
 use kernel::{OwnerKey, ProjectId, Timestamp, UserId};
 use network::api::Port;
 use network::{NetworkId, PortId};
@@ -67,6 +67,7 @@ db::table! {
         pub build: i64,
         /// The generation of the caller in the last rebuild.
         pub rebuilt_generation: Option<i64>,
+        pub isolation: Isolation,
     }
 }
 
@@ -106,6 +107,7 @@ impl ServerRow {
         ResourceRequest {
             vcpus: self.vcpus,
             ram: self.ram,
+            isolation: self.isolation,
         }
     }
 
@@ -184,6 +186,7 @@ pub(crate) fn container(
         } else {
             NodeAccess::Plain
         },
+        isolation: s.isolation,
         files: seed
             .map(|text| FileSpec {
                 path: SEED.into(),

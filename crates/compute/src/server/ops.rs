@@ -182,6 +182,7 @@ impl Compute {
             created_at: clock::now(),
             build: 1,
             rebuilt_generation: None,
+            isolation: new.isolation,
         })
     }
 

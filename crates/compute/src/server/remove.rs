@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flow::{Lease, Next};
-use infra::{Actor, backoff};
+use infra::{Actor, Isolation, backoff};
 use kernel::{Error, Kind, Result, clock, ids};
 
 use super::model::ServerRow;
@@ -70,9 +70,18 @@ impl Servers {
             .map_err(RunError::External)?;
         let own =
             |c: &infra::ContainerView| c.labels.get(infra::LABEL).is_some_and(|id| s.id == *id);
-        if let Some(container) = found.filter(|c| own(c) && which(&c.labels)) {
-            let done = host.remove(actor, &container.id).await;
-            done.map_err(|e| self.of_engine(e))?;
+        let kept = found
+            .as_ref()
+            .is_some_and(|c| !(own(c) && which(&c.labels)));
+        if !kept {
+            if let Some(container) = found {
+                let done = host.remove(actor, &container.id).await;
+                done.map_err(|e| self.of_engine(e))?;
+            }
+            if s.isolation == Isolation::UserNamespace {
+                let done = host.release(&s.container()).await;
+                done.map_err(RunError::External)?;
+            }
         }
         for volume in volumes {
             let done = host.remove_volume(actor, volume).await;

@@ -78,6 +78,11 @@ impl ContainerHost for CrashingHost {
         self.gate().await;
         Ok(())
     }
+    async fn release(&self, name: &str) -> Result<()> {
+        self.inner.release(name).await?;
+        self.gate().await;
+        Ok(())
+    }
     async fn logs(&self, name_or_id: &str, lines: u32) -> Result<String> {
         self.inner.logs(name_or_id, lines).await
     }

@@ -11,7 +11,9 @@ use db::values;
 use infra::sim::{
     Call, CallKind, Delivery, Effect, FaultInjector, InjectedFault, Outcome, SimConfig, Simulator,
 };
-use infra::{Actor, ContainerHost, ContainerSpec, ImageStore as _, Observed, VolumeSpec};
+use infra::{
+    Actor, ContainerHost, ContainerSpec, ImageStore as _, Isolation, Observed, VolumeSpec,
+};
 use kernel::{Ctx, Error, Kind};
 use testkit::eventually;
 
@@ -561,6 +563,7 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 created_at: Timestamp::from_micros(4),
                 build: 5,
                 rebuilt_generation: Some(6),
+                isolation: Isolation::UserNamespace,
             },
         )
         .await;
@@ -575,6 +578,8 @@ async fn tables_are_as_the_schema_says_on_every_database() {
                 version: "v".into(),
                 seen_at: Timestamp::from_micros(5),
                 engine_id: some(),
+                isolation: Isolation::UserNamespace,
+                isolation_missing: some(),
             },
         )
         .await;

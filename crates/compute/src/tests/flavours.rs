@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use db::Json;
 use docker::Engine;
-use infra::{Actor, ContainerHost as _, ImageStore as _};
+use infra::{Actor, ContainerHost as _, ImageStore as _, Isolation};
 use kernel::Kind;
 use network::api::{Port, Status};
 use serde_json::{Value, json};
@@ -203,6 +203,7 @@ fn server(flavour: NodeFlavour, reference: &str) -> ServerRow {
         created_at: Timestamp::EPOCH,
         build: 1,
         rebuilt_generation: None,
+        isolation: Isolation::HostRoot,
     }
 }
 

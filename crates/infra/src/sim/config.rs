@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::OfferedIsolation;
+
 /// Capacity and latencies of the simulated host.
 #[derive(Debug, Clone)]
 pub struct SimConfig {
@@ -18,6 +20,7 @@ pub struct SimConfig {
     pub network: Duration,
     /// Time to pull a missing image.
     pub pull: Duration,
+    pub isolation: OfferedIsolation,
 }
 
 impl Default for SimConfig {
@@ -33,6 +36,7 @@ impl Default for SimConfig {
             remove: Duration::from_millis(200),
             network: Duration::from_millis(100),
             pull: Duration::from_secs(20),
+            isolation: OfferedIsolation::full(),
         }
     }
 }

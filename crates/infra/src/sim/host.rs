@@ -30,6 +30,7 @@ impl ContainerHost for Simulator {
             version: "simulator".into(),
             api_version: "1.41".into(),
             architecture: std::env::consts::ARCH.into(),
+            isolation: self.config.isolation.clone(),
         })
     }
 
@@ -114,6 +115,11 @@ impl ContainerHost for Simulator {
             move |engine| async move { engine.remove_container(actor, &id).await },
         )
         .await
+    }
+
+    /// A simulated container reserves nothing outside of its row.
+    async fn release(&self, _name: &str) -> Result<()> {
+        Ok(())
     }
 
     async fn logs(&self, name_or_id: &str, _lines: u32) -> Result<String> {

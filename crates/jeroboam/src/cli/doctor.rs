@@ -4,6 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use infra::{ContainerHost as _, HostInfo};
+
+use crate::config::Config;
+
+/// Checks of what only some workloads need.
+const OPTIONAL: [&str; 2] = ["keys", "ipvs"];
 
 struct Check {
     name: &'static str,
@@ -12,8 +18,18 @@ struct Check {
 }
 
 pub async fn run() -> Result<ExitCode> {
+    let engine = engine().await;
     let checks = [
-        engine().await,
+        Check {
+            name: "engine",
+            found: engine.as_ref().map(describe).map_err(|e| {
+                (
+                    e.message.clone(),
+                    "apt-get install docker.io; without systemd: dockerd --bridge=none &".into(),
+                )
+            }),
+        },
+        isolation(engine.as_ref().ok()),
         program("mmdebstrap", "builds node images"),
         program("iptables", "isolates cluster traffic"),
         file(
@@ -21,7 +37,9 @@ pub async fn run() -> Result<ExitCode> {
             "apt-get install busybox-static",
             "test image",
         ),
-        agent(),
+        beside("node agent", "jeroboam-node"),
+        beside("runtime", "jeroboam-runtime"),
+        keys(),
         ipvs(),
     ];
     let mut missing = false;
@@ -29,7 +47,7 @@ pub async fn run() -> Result<ExitCode> {
         match &check.found {
             Ok(text) => println!("ok       {:<12} {text}", check.name),
             Err((what, remedy)) => {
-                missing |= check.name != "ipvs";
+                missing |= !OPTIONAL.contains(&check.name);
                 println!(
                     "missing  {:<12} {what}\n         {:<12} -> {remedy}",
                     check.name, ""
@@ -44,27 +62,50 @@ pub async fn run() -> Result<ExitCode> {
     })
 }
 
-async fn engine() -> Check {
-    let found = match docker::Engine::connect(None) {
-        Ok(engine) => {
-            use infra::ContainerHost as _;
-            engine.info().await.map(|i| {
-                format!(
-                    "Docker Engine {} (API {}), {} CPUs",
-                    i.version, i.api_version, i.cpus
-                )
-            })
-        }
-        Err(e) => Err(e),
+async fn engine() -> kernel::Result<HostInfo> {
+    let address = Config::default().infra.docker;
+    docker::Engine::connect(address.as_deref())?.info().await
+}
+
+fn describe(engine: &HostInfo) -> String {
+    format!(
+        "Docker Engine {} (API {}), {} CPUs",
+        engine.version, engine.api_version, engine.cpus
+    )
+}
+
+fn isolation(engine: Option<&HostInfo>) -> Check {
+    let missing = match engine {
+        Some(engine) => engine.isolation.missing.clone(),
+        None => Some("the engine does not answer".to_owned()),
     };
     Check {
-        name: "engine",
-        found: found.map_err(|e| {
-            (
-                e.message,
-                "apt-get install docker.io; without systemd: dockerd --bridge=none &".into(),
-            )
-        }),
+        name: "isolation",
+        found: match missing {
+            None => Ok("user-namespace: root in a node is an unprivileged user here".into()),
+            Some(why) => Err((
+                format!("nodes cannot have user namespaces: {why}"),
+                "jeroboam host prepare; without it, only the projects in \
+                 clusters.isolation.host_root can create clusters"
+                    .into(),
+            )),
+        },
+    }
+}
+
+fn keys() -> Check {
+    let low = super::host::low_key_limits();
+    let settings: Vec<_> = low.iter().map(|(name, n)| format!("{name}={n}")).collect();
+    Check {
+        name: "keys",
+        found: if low.is_empty() {
+            Ok("enough kernel keys for the containers of a node".into())
+        } else {
+            Err((
+                "a node is limited to about 198 containers by the number of kernel keys".into(),
+                format!("sysctl {}, or jeroboam host prepare", settings.join(" ")),
+            ))
+        },
     }
 }
 
@@ -97,16 +138,17 @@ fn file(path: &'static str, remedy: &str, why: &str) -> Check {
     }
 }
 
-fn agent() -> Check {
+/// A program that belongs into the directory of this one.
+fn beside(name: &'static str, program: &str) -> Check {
     let found = std::env::current_exe()
-        .map(|p| p.with_file_name("jeroboam-node"))
+        .map(|p| p.with_file_name(program))
         .ok()
         .filter(|p| p.is_file());
     Check {
-        name: "node agent",
+        name,
         found: found.map(|p| p.display().to_string()).ok_or_else(|| {
             (
-                "jeroboam-node is not in the directory of this binary".into(),
+                format!("{program} is not in the directory of this binary"),
                 "./x build".into(),
             )
         }),

@@ -9,6 +9,7 @@ mod cluster;
 mod credentials;
 mod doctor;
 mod fields;
+mod host;
 mod image;
 mod key;
 mod kubeconfig;
@@ -70,6 +71,12 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check the prerequisites of this machine, and print commands that fix problems.
     Doctor,
+    /// Prepare this machine as a host of containers.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  jeroboam host check\n  jeroboam host prepare"
+    )]
+    Host(HostCommand),
     /// Build and register node images.
     #[command(
         after_help = "A cluster template names the image of its nodes. Images built by Jeroboam are registered as\nswarm and kubernetes.\n\nExamples:\n  jeroboam image build swarm\n  jeroboam image register kind-1.36 --ref docker.io/kindest/node:v1.36.1"
@@ -108,6 +115,18 @@ enum Command {
         /// Shell that runs the script.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Subcommand)]
+enum HostCommand {
+    /// Check whether nodes can have user namespaces; the exit code is 1 if not.
+    #[command(after_help = "Examples:\n  jeroboam host check")]
+    Check,
+    /// Register the runtime for nodes in user namespaces in the engine.
+    #[command(
+        after_help = "Installs jeroboam-runtime, adds the runtime jeroboam-userns to the engine's configuration and\nreloads the engine; running containers continue to run. A repetition changes nothing.\n\nExamples:\n  jeroboam host prepare\n  jeroboam host prepare --daemon-config /srv/docker/daemon.json --pid-file /srv/docker/docker.pid"
+    )]
+    Prepare(host::PrepareArgs),
 }
 
 #[derive(Subcommand)]
@@ -206,6 +225,7 @@ impl Command {
         match self {
             Self::Serve(_) => Some("serve"),
             Self::Doctor => Some("doctor"),
+            Self::Host(_) => Some("host"),
             Self::Key(_) => Some("key"),
             Self::Policy(_) => Some("policy"),
             Self::Completion { .. } => Some("completion"),
@@ -232,6 +252,8 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Serve(serve) => serve::run(serve).await,
         Command::Doctor => doctor::run().await,
+        Command::Host(HostCommand::Check) => host::check().await,
+        Command::Host(HostCommand::Prepare(args)) => host::prepare(args).await,
         Command::Image(image) => {
             let cloud = cloud(before, image.cloud);
             match image.command {

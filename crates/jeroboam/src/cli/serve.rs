@@ -9,6 +9,7 @@ use clap::Args;
 use rustix::fs::Mode;
 
 use super::state::StateArgs;
+use crate::config::Projects;
 use crate::server;
 
 /// Arguments of `serve`; each overrides the file.
@@ -19,10 +20,14 @@ pub struct ServeArgs {
     /// Address of the API [default: 127.0.0.1:9511]; port 0 picks a free one.
     #[arg(long)]
     pub listen: Option<SocketAddr>,
-    /// Create the project `demo` with a user who may create clusters, and so become
-    /// root on the host: for a machine that only you use.
+    /// Create the project `demo` with a user who may create clusters: for a machine
+    /// that only you use.
     #[arg(long)]
     pub demo_project: bool,
+    /// Let every project create clusters of the isolation level host-root, whose
+    /// users can become root on the host; as `clusters.isolation.host_root = "all"`.
+    #[arg(long)]
+    pub allow_host_root: bool,
 }
 
 pub async fn run(args: ServeArgs) -> Result<ExitCode> {
@@ -33,6 +38,9 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode> {
         config.listen = listen;
     }
     config.demo_project |= args.demo_project;
+    if args.allow_host_root {
+        config.clusters.isolation.host_root = Projects::All;
+    }
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()

@@ -205,17 +205,25 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
 /// of the operator's file.
 fn policies(config: &Config, tasks: &Tasks) -> Result<Arc<Policies>> {
     let policies = Arc::new(Policies::new(&native::policy::all())?);
-    let allowed = &config.clusters.isolation.host_root;
-    if *allowed == Projects::All {
+    let allowed = &config.clusters.isolation;
+    if allowed.host_root == Projects::All {
         tracing::warn!(
-            "clusters have the isolation level host-root: their users can become root on this \
-             host; every project may create them (clusters.isolation.host_root)"
+            "every project may create clusters of the isolation level host-root, whose users can \
+             become root on this host (clusters.isolation.host_root)"
         );
     }
-    let rule = (clusters::CREATE_HOST_ROOT.name.to_owned(), allowed.rule());
+    let configured = [
+        (&clusters::CREATE_HOST_ROOT, allowed.host_root.rule()),
+        (
+            &clusters::CREATE_USER_NAMESPACE,
+            allowed.user_namespace.rule(),
+        ),
+    ];
     let source = PolicySource {
         policies: policies.clone(),
-        configured: [rule].into(),
+        configured: configured
+            .map(|(rule, text)| (rule.name.to_owned(), text))
+            .into(),
         file: config.policy_file.clone(),
     };
     source.apply()?;
@@ -266,7 +274,8 @@ async fn connect_infrastructure(config: &Config, state: &StateDir) -> Result<Inf
         Driver::Docker => {
             let engine = docker::Engine::connect(config.infra.docker.as_deref())
                 .context("infra: Docker")?
-                .isolate(config.infra.isolate);
+                .isolate(config.infra.isolate)
+                .user_ids(config.infra.user_ids.pool()?);
             let engine = Arc::new(engine);
             Ok(Infrastructure {
                 host: engine.clone(),

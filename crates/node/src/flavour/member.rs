@@ -18,6 +18,7 @@ use crate::kube::addons::AddonInstaller;
 use crate::kube::api::Api;
 use crate::kube::plan::Facts;
 use crate::kube::{drain, machine, network, observe, tasks};
+use crate::prepare::in_user_namespace;
 use crate::report::plain;
 
 const NODE_TIMEOUT: Duration = Duration::from_secs(180);
@@ -106,6 +107,7 @@ pub(super) fn facts(
         members: Vec::new(),
         etcd_known: false,
         memory: machine::memory(),
+        in_user_namespace: in_user_namespace(),
     })
 }
 

@@ -133,6 +133,11 @@ fn kubelet(f: &Facts) -> File {
     if f.minor >= 31 {
         config["failCgroupV1"] = json!(false);
     }
+    // Root of a user namespace cannot open the kernel's log or set sysctls of the
+    // whole machine; without this gate the kubelet exits.
+    if f.in_user_namespace {
+        config["featureGates"] = json!({ "KubeletInUserNamespace": true });
+    }
     if f.minor >= 23 && f.is_master() && f.plan.taint_masters {
         config["registerWithTaints"] = json!([{
             "key": "node-role.kubernetes.io/control-plane",

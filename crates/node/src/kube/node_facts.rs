@@ -13,6 +13,7 @@ use super::components::is_open;
 use super::machine;
 use super::node::Node;
 use super::plan::{Facts, Image, PKI};
+use crate::prepare::in_user_namespace;
 use crate::retry::Backoff;
 
 /// Time that a worker waits for the API before it starts its kubelet.
@@ -36,6 +37,7 @@ impl Node<'_> {
             plan,
             members: Vec::new(),
             memory: machine::memory(),
+            in_user_namespace: in_user_namespace(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! `OS::Nova::Server`.
 
 use async_trait::async_trait;
-use compute::api::{Attach, ComputeApi, NewServer, Server as ApiServer, ServerStatus};
+use compute::api::{Attach, ComputeApi, Isolation, NewServer, Server as ApiServer, ServerStatus};
 use lang::hot::python_text;
 use network::api::NetworkApi;
 use serde_json::{Value, json};
@@ -42,6 +42,8 @@ pub(super) const SCHEMA: Schema = Schema {
             .check(Check::OneOf(&["REPLACE", "IGNORE"]))
             .updatable(),
         Property::new("metadata", Kind::Map),
+        // `isolation` is the only hint.
+        Property::new("scheduler_hints", Kind::Map),
     ],
     attributes: Some(&[
         "name",
@@ -79,6 +81,7 @@ impl Remote for Server {
                 }
             });
         }
+        let isolation = isolation(job.props.get("scheduler_hints"))?;
         let metadata = job.props.get("metadata").and_then(Value::as_object);
         let new = NewServer {
             id: job.id(),
@@ -96,6 +99,7 @@ impl Remote for Server {
                 .flatten()
                 .map(|(k, v)| (k.clone(), python_text(v)))
                 .collect(),
+            isolation,
             owner: Some(job.owner.clone()),
         };
         let server = self.compute.servers.create(&job.ctx, new).await?;
@@ -128,6 +132,27 @@ impl Remote for Server {
                 .unwrap_or_else(|| format!("the server is {}", word(s.status)))
         })
     }
+}
+
+/// The isolation level that the hints ask for; without one, that of servers of
+/// earlier releases.
+fn isolation(hints: Option<&Value>) -> Result<Isolation, StepError> {
+    let failed = |why: String| StepError::failed("StackValidationFailed", why);
+    let mut level = Isolation::default();
+    for (name, value) in hints.and_then(Value::as_object).into_iter().flatten() {
+        if name != "isolation" {
+            return Err(failed(format!(
+                "The scheduler hint '{name}' is not supported; the only one is 'isolation'."
+            )));
+        }
+        let word = python_text(value);
+        level = Isolation::from_stored(&word).map_err(|_| {
+            failed(format!(
+                "The scheduler hint isolation is '{word}'; it must be host-root or user-namespace."
+            ))
+        })?;
+    }
+    Ok(level)
 }
 
 impl Server {

@@ -69,9 +69,9 @@ fn a_repeated_claim_returns_the_same_range_unless_the_pool_has_changed() {
     let listed = grants.list().unwrap();
     let names: Vec<&str> = listed.iter().map(|(_, c)| c.as_str()).collect();
     assert_eq!(names, ["a", "b", "b"]);
-    assert!(grants.release("b").unwrap());
+    assert!(grants.release("b", || Ok(false)).unwrap());
     assert_eq!(grants.list().unwrap(), [(range(0), "a".to_owned())]);
-    assert!(!grants.release("b").unwrap());
+    assert!(!grants.release("b", || Ok(false)).unwrap());
 }
 
 #[test]
@@ -84,10 +84,10 @@ fn an_exhausted_pool_is_reported_with_the_setting_and_release_frees_a_range() {
     assert!(matches!(error, ClaimError::Exhausted { size: 2, used: 2 }));
     let text = error.to_string();
     assert!(
-        text.contains("2 grants are in use") && text.contains("`[infra] ranges`"),
+        text.contains("2 grants are in use") && text.contains("`[infra.user_ids]`"),
         "{text}"
     );
-    assert!(grants.release("a").unwrap());
+    assert!(grants.release("a", || Ok(false)).unwrap());
     assert_eq!(grants.claim(&pool(2), "c").unwrap(), range(0));
 }
 
@@ -198,7 +198,7 @@ fn grants_and_directories_of_other_users_are_refused() {
         std::os::unix::fs::chown(path, Some(other), None).unwrap();
         let error = grants.verify(&range(0), "a").unwrap_err();
         assert!(error.to_string().contains("is owned by user"), "{error}");
-        assert!(!grants.release("a").unwrap());
+        assert!(!grants.release("a", || Ok(false)).unwrap());
     }
 }
 
@@ -217,7 +217,7 @@ fn directories_that_others_may_write_or_that_are_links_are_refused() {
         set_mode(&grants.directory, mode);
         assert!(grants.verify(&range(0), "a").is_err());
         assert!(grants.claim(&pool(1), "a").is_err());
-        assert!(grants.release("a").is_err());
+        assert!(grants.release("a", || Ok(false)).is_err());
         assert!(grants.list().is_err());
     }
 }
@@ -251,4 +251,15 @@ fn names_that_containers_cannot_have_get_no_range() {
         );
     }
     assert_eq!(grants.list().unwrap(), []);
+}
+
+#[test]
+fn the_range_of_an_existing_container_is_kept() {
+    let (_dir, grants) = grants();
+    let pool = Pool::default();
+    let range = grants.claim(&pool, "a").unwrap();
+    assert!(!grants.release("a", || Ok(true)).unwrap());
+    let unknown = || Err(io::Error::other("the engine does not answer"));
+    assert!(grants.release("a", unknown).is_err());
+    assert_eq!(grants.claim(&pool, "a").unwrap(), range);
 }

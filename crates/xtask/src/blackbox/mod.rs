@@ -78,7 +78,7 @@ fn all(selection: &Selection) -> Result<()> {
         shell::run(&mut shell::command("cargo", jobs::BUILD_TESTS)).ok();
         shell::run(&mut shell::command("cargo", jobs::BUILD_SIMULATION)).ok();
     }
-    match prepare(runner.directory()) {
+    match prepare(runner.directory(), selection.needs_engine()) {
         Ok(environment) => run_jobs(&environment, selection, base, &runner, &mut report),
         Err(e) => {
             report.add(Outcome::broken(
@@ -183,11 +183,15 @@ struct TestEnvironment {
 }
 
 /// Builds the programs under test, unless `JEROBOAM_BIN` names a server.
-fn prepare(directory: &Path) -> Result<TestEnvironment> {
+fn prepare(directory: &Path, needs_engine: bool) -> Result<TestEnvironment> {
     let bin = match std::env::var_os("JEROBOAM_BIN") {
         Some(bin) => std::path::absolute(bin)?,
         None => build(&directory.join("debug"))?,
     };
+    // A named server may be of a release without this command.
+    if needs_engine && std::env::var_os("JEROBOAM_BIN").is_none() {
+        shell::run(Command::new(&bin).args(["host", "prepare"]))?;
+    }
     Ok(TestEnvironment { bin, venv: venv()? })
 }
 

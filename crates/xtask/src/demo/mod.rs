@@ -69,8 +69,10 @@ pub fn up(args: &[String]) -> Result<()> {
     let debug = args.iter().any(|a| a == "--debug");
     let coe = choose(args)?;
     shell::build(args)?;
+    let bin = shell::binary(debug);
     let server = Server {
-        bin: shell::binary(debug),
+        host_root: !prepare_host(&bin),
+        bin,
         state: shell::state_dir(),
     };
     fs::create_dir_all(&server.state)?;
@@ -90,6 +92,26 @@ pub fn up(args: &[String]) -> Result<()> {
     }
     print_next_commands(&server, coe, &name, blackbox::venv().as_deref().ok());
     Ok(())
+}
+
+/// Prepares an engine that `./x` has started for nodes in user namespaces; the
+/// configuration of another one is changed by its operator only. Returns whether
+/// nodes can have user namespaces.
+fn prepare_host(bin: &Path) -> bool {
+    let arguments: &[&str] = if std::env::var_os("JEROBOAM_OWN_ENGINE").is_some() {
+        &["host", "prepare"]
+    } else {
+        &["host", "check"]
+    };
+    let prepared = shell::run(Command::new(bin).args(arguments)).is_ok();
+    if !prepared {
+        println!(
+            "nodes are near-privileged containers: whoever uses the cluster can become root on \
+             this machine. `{} host prepare` and ./x up again change that for new clusters.",
+            bin.display()
+        );
+    }
+    prepared
 }
 
 /// Creates the cluster unless it exists and is healthy.
@@ -170,6 +192,7 @@ pub fn down(_args: &[String]) -> Result<()> {
         let server = Server {
             bin,
             state: state.clone(),
+            host_root: false,
         };
         // Clusters may exist even if no server runs. Only a server can delete them
         // properly, so it is started.

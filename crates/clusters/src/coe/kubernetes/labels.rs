@@ -8,6 +8,7 @@ use kernel::Result;
 
 use super::networks::Networks;
 use super::options;
+use crate::coe::isolation::LEVELS;
 use crate::errors::bad_request;
 use crate::ranges::RangePools;
 
@@ -129,6 +130,7 @@ pub(crate) const CATALOGUE: &[(&str, ValueKind, Effect)] = &[
         Nodes,
     ),
     ("ingress_controller_role", Text, Nothing),
+    ("isolation", Word(LEVELS), Server),
     ("k8s_keystone_auth_tag", Text, Nothing),
     ("keystone_auth_enabled", Flag, OnlyDefault("true")),
     ("kube_allow_priv", Flag, OnlyDefault("true")),

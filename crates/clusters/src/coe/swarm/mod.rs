@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use kernel::Result;
 
+use crate::coe::isolation::LEVELS;
 use crate::coe::options::TemplateOptions;
 use crate::errors::bad_request;
 use crate::ranges::RangePools;
@@ -55,6 +56,10 @@ pub(crate) fn check_labels(labels: &BTreeMap<String, String>, ranges: &RangePool
                 Ok(net) if ranges.allow_nodes(&net) => None,
                 _ => Some(node_ranges.as_str()),
             },
+            "isolation" => {
+                let known = LEVELS.iter().any(|l| l.eq_ignore_ascii_case(value));
+                (!known && !value.is_empty()).then_some("host-root, user-namespace, unspecified")
+            }
             "boot_volume_size" | "etcd_volume_size" => match value.parse::<u32>() {
                 Ok(_) => None,
                 Err(_) => Some("a whole number of GB"),

@@ -32,6 +32,8 @@ pub(crate) struct Facts {
     pub etcd_known: bool,
     /// Memory of this node and of the host, bytes.
     pub memory: Option<(u64, u64)>,
+    /// Whether root of this node is another user on the host.
+    pub in_user_namespace: bool,
 }
 
 impl Facts {

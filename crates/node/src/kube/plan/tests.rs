@@ -46,6 +46,7 @@ pub(crate) fn facts(role: Role, minor: Minor) -> Facts {
         members: Vec::new(),
         etcd_known: false,
         memory: None,
+        in_user_namespace: false,
     }
 }
 
