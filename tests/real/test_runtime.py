@@ -3,6 +3,7 @@ user of the host, a container without a granted range does not start, and a runt
 is killed leaves nothing behind."""
 
 import contextlib
+import fcntl
 import hashlib
 import http.client
 import io
@@ -12,6 +13,7 @@ import random
 import re
 import signal
 import socket
+import struct
 import subprocess
 import tarfile
 import time
@@ -30,6 +32,7 @@ FIRST = 1 << 28
 NODE = ["--network", "none", "--cap-add", "ALL", "--security-opt", "seccomp=unconfined", "--security-opt",
         "apparmor=unconfined", "--security-opt", "systempaths=unconfined"]
 MOMENTS = 24
+NS_GET_OWNER_UID = 0xB704
 
 
 def docker(*args, timeout=60):
@@ -103,6 +106,11 @@ def mapped(pid, base):
     expect(read(f"/proc/{pid}/gid_map").split() == ["0", str(base), str(SIZE)], read(f"/proc/{pid}/gid_map"))
     ids = {line.split()[0]: line.split()[1:] for line in read(f"/proc/{pid}/status").splitlines() if line[1:3] == "id"}
     expect(ids["Uid:"] == [str(base)] * 4 and ids["Gid:"] == [str(base)] * 4, f"{ids}")
+    # The kernel charges resources of the namespace to its owner, which must not be the
+    # host's root.
+    with open(f"/proc/{pid}/ns/user") as namespace:
+        owner = fcntl.ioctl(namespace, NS_GET_OWNER_UID, struct.pack("I", 0))
+    expect(struct.unpack("I", owner)[0] == base, f"the namespace is owned by {owner}")
 
 
 def cgroups(container):
