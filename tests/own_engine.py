@@ -3,6 +3,7 @@ stop, kill and start without affecting other tests."""
 
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -10,17 +11,19 @@ import subprocess
 import tempfile
 
 import pytest
-from environment import Failed, run, wait_for
+from environment import BIN, Failed, run, wait_for
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+RUNTIME = os.path.join(os.path.dirname(os.path.abspath(BIN)), "jeroboam-runtime")
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 
 
 class Engine:
-    """A private dockerd, with these additional options."""
+    """A private dockerd. Nodes in user namespaces have the runtime beside the server
+    under test."""
 
-    def __init__(self, directory, options=()):
-        self.dir, self.options = directory, options
+    def __init__(self, directory):
+        self.dir = directory
         self.socket = f"{self.dir}/docker.sock"
         self.settings = f'[infra]\ndocker = "unix://{self.socket}"\n'
         self.process = None
@@ -29,10 +32,13 @@ class Engine:
         pid = f"{self.dir}/pid"
         if os.path.exists(pid):
             os.unlink(pid)
+        config = f"{self.dir}/daemon.json"
+        with open(config, "w") as f:
+            json.dump({"runtimes": {"jeroboam-userns": {"path": RUNTIME}}}, f)
         with open(f"{self.dir}/log", "ab") as log:
             self.process = subprocess.Popen(
                 ["dockerd", "--bridge=none", "--host", f"unix://{self.socket}", "--data-root", f"{self.dir}/data",
-                 "--exec-root", f"{self.dir}/exec", "--pidfile", pid, *self.options], stdin=subprocess.DEVNULL, stdout=log,
+                 "--exec-root", f"{self.dir}/exec", "--pidfile", pid, "--config-file", config], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True)
         try:
             wait_for("the engine answers", 60, lambda: run(["docker", "version"]).code == 0)
@@ -106,12 +112,11 @@ def namespace():
 
 
 @contextlib.contextmanager
-def private_engine(images, options=()):
+def private_engine(images):
     """A private engine in a separate network namespace, with these images of the
-    machine's engine and these additional options. Inside the `with` block every `docker`
-    command uses it."""
+    machine's engine. Inside the `with` block every `docker` command uses it."""
     directory = tempfile.mkdtemp(prefix="jeroboam-engine-", dir="/var/tmp")
-    engine = Engine(directory, options)
+    engine = Engine(directory)
     archive = f"{directory}/images.tar"
     try:
         if images:

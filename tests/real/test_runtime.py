@@ -19,11 +19,10 @@ import tarfile
 import time
 
 import pytest
-from environment import BIN, Failed, expect, run, wait_for
-from own_engine import private_engine
+from environment import Failed, expect, run, wait_for
+from own_engine import RUNTIME, private_engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
-RUNTIME = os.path.join(os.path.dirname(BIN), "jeroboam-runtime")
 GRANTS = "/var/lib/jeroboam-userns"
 IMAGE = "runtime-test:1"
 SIZE = 1 << 20
@@ -206,7 +205,7 @@ def engine():
     created = not os.path.exists(GRANTS)
     os.makedirs(GRANTS, 0o700, exist_ok=True)
     try:
-        with private_engine([], ["--add-runtime", f"jeroboam-userns={RUNTIME}"]) as engine:
+        with private_engine([]) as engine:
             # The mount namespace is that of this thread and of the engine.
             run(["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", GRANTS]).ok()
             build_image(engine.dir)

@@ -38,7 +38,7 @@ impl Engine {
     pub(crate) async fn make_container(&self, spec: &ContainerSpec) -> Result<Option<String>> {
         let mut body = spec::body(spec);
         if spec.isolation == Isolation::UserNamespace {
-            body = with_range(body, self.claim_range(&spec.name).await?);
+            body = with_range(body, self.claim_range(spec).await?);
         }
         let options = CreateContainerOptionsBuilder::new().name(&spec.name);
         let made = self

@@ -128,6 +128,10 @@ impl ContainerHost for Engine {
         self.remove_container(id).await
     }
 
+    async fn reservations(&self, installation: &str) -> Result<Vec<String>> {
+        self.granted_to(installation).await
+    }
+
     async fn release(&self, name: &str) -> Result<()> {
         self.release_range(name).await
     }

@@ -1,11 +1,10 @@
 //! Containers in user namespaces of their own: whether the host can run them, and
 //! the ranges of user ids that they get.
 
-use std::path::Path;
 use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, SystemInfo};
-use infra::{ContainerHost as _, OfferedIsolation};
+use infra::{ContainerHost as _, ContainerSpec, LABEL_INSTALLATION, OfferedIsolation};
 use kernel::{Error, Kind, Result};
 use runtime::grants::{ClaimError, DIRECTORY, Grants, RUNTIME, Range, VARIABLE};
 
@@ -66,6 +65,12 @@ fn kernel_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
+/// Whether this server may have granted anything: only root can, and can read the
+/// grants.
+fn has_grants() -> bool {
+    std::fs::read_dir(DIRECTORY).is_ok()
+}
+
 /// Selects the runtime and hands the range over to it.
 pub(crate) fn with_range(mut body: ContainerCreateBody, range: Range) -> ContainerCreateBody {
     let variable = format!("{VARIABLE}={range}");
@@ -81,26 +86,41 @@ impl Engine {
     ///
     /// # Errors
     /// `Conflict` if all ranges are in use.
-    pub(crate) async fn claim_range(&self, container: &str) -> Result<Range> {
-        let (pool, name) = (self.user_ids, container.to_owned());
+    pub(crate) async fn claim_range(&self, spec: &ContainerSpec) -> Result<Range> {
+        let (pool, name) = (self.user_ids, spec.name.clone());
+        let installation = spec.labels.get(LABEL_INSTALLATION).cloned();
         let claimed = tokio::task::spawn_blocking(move || {
             Grants::open(DIRECTORY)
                 .map_err(ClaimError::from)
-                .and_then(|grants| grants.claim(&pool, &name))
+                .and_then(|grants| grants.claim(&pool, &name, installation.as_deref()))
         });
         claimed.await.map_err(Error::internal)?.map_err(|e| {
             let kind = match e {
                 ClaimError::Exhausted { .. } => Kind::Conflict,
                 _ => Kind::Unavailable { retry_after: 5 },
             };
-            Error::new(kind, format!("user ids for container {container}: {e}"))
+            Error::new(kind, format!("user ids for container {}: {e}", spec.name))
         })
+    }
+
+    /// The names of the containers to which an installation has granted ranges.
+    pub(crate) async fn granted_to(&self, installation: &str) -> Result<Vec<String>> {
+        if !has_grants() {
+            return Ok(Vec::new());
+        }
+        let listed = tokio::task::spawn_blocking(|| Grants::existing(DIRECTORY).list());
+        let grants = listed.await.map_err(Error::internal)?;
+        let grants = grants.map_err(|e| Error::unavailable(format!("grants of user ids: {e}")))?;
+        Ok(grants
+            .into_iter()
+            .filter(|grant| grant.installation.as_deref() == Some(installation))
+            .map(|grant| grant.container)
+            .collect())
     }
 
     /// Frees the range of a container that does not exist any more.
     pub(crate) async fn release_range(&self, container: &str) -> Result<()> {
-        // Also while this server does not run as root: nobody has granted anything.
-        if !Path::new(DIRECTORY).exists() || self.inspect(container).await?.is_some() {
+        if !has_grants() || self.inspect(container).await?.is_some() {
             return Ok(());
         }
         let (engine, name) = (self.clone(), container.to_owned());

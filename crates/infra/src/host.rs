@@ -135,7 +135,7 @@ pub struct ContainerSpec {
     pub memory: Option<i64>,
     pub access: NodeAccess,
     /// Absent in containers that earlier releases stored in the simulator.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub isolation: Isolation,
     pub files: Vec<FileSpec>,
     pub endpoints: Vec<Endpoint>,
@@ -168,6 +168,10 @@ pub struct Foreign {
     pub program: Option<ProgramSpec>,
     /// Whether a missing image is pulled from its registry.
     pub pull: bool,
+}
+
+fn is_default(isolation: &Isolation) -> bool {
+    *isolation == Isolation::default()
 }
 
 /// State of a container, as reported by its host.
@@ -284,6 +288,10 @@ pub trait ContainerHost: VolumeStore + ImageStore + Send + Sync {
 
     /// Removes the container with this id by force; succeeds if it is absent.
     async fn remove(&self, actor: Actor, id: &str) -> Result<()>;
+
+    /// The names of the containers of this installation, existing or not, for which
+    /// the host reserves something outside of them.
+    async fn reservations(&self, installation: &str) -> Result<Vec<String>>;
 
     /// Releases what the host reserves for a container of this name outside of
     /// it: its range of user ids. Does nothing while a container of this name

@@ -21,7 +21,7 @@ pub enum Side {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Leak {
     pub side: Side,
-    /// `container`, `volume` or `network`.
+    /// `container`, `volume`, `network`, or `grant` of a range of user ids.
     pub object: &'static str,
     /// Its name on the host.
     pub name: String,

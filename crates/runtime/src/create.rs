@@ -99,7 +99,16 @@ fn prepare(config: Value, bundle: &Path, range: &Range, mounts: &[Mount]) -> Res
     // Docker mounts at overlay2/ID/merged.
     let home = root.ancestors().nth(2).unwrap_or(Path::new("/"));
     let layers = Layers::find(mounts, &root, home)?;
-    let binds = bundle::binds(&config)?;
+    let mut binds = bundle::binds(&config)?;
+    // The engine's own directories: volumes, and the files and the shared memory of
+    // containers. With mapped ids, root in the container could write to another path
+    // as the host's root.
+    let engine = home.parent().unwrap_or(home);
+    binds.retain(|bind| {
+        bind.source
+            .canonicalize()
+            .is_ok_and(|path| path.starts_with(engine))
+    });
     scratch::hide_mounts()?;
     let namespace = Namespace::create(range)?;
     let directory = Path::new(scratch::DIRECTORY);

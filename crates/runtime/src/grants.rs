@@ -30,6 +30,16 @@ pub struct Grants {
     owner: u32,
 }
 
+/// The content of a grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub range: Range,
+    /// The name of the container.
+    pub container: String,
+    /// The id of the installation that created the container.
+    pub installation: Option<String>,
+}
+
 /// Why no range was granted.
 #[derive(Debug)]
 pub enum ClaimError {
@@ -100,14 +110,20 @@ impl Grants {
 
     /// Returns the range of the pool that the container already has, or grants it the
     /// first range of the pool that overlaps no grant of any size. The grant is on disk
-    /// when this returns.
+    /// when this returns. It names the installation, so that its server finds it again.
     ///
     /// # Errors
     /// [`ClaimError::Exhausted`] if no range is free. [`ClaimError::Io`] if the directory
     /// cannot be used, another process holds the lock for 10 s, or the name is not one
     /// of a container.
-    pub fn claim(&self, pool: &Pool, container: &str) -> Result<Range, ClaimError> {
+    pub fn claim(
+        &self,
+        pool: &Pool,
+        container: &str,
+        installation: Option<&str>,
+    ) -> Result<Range, ClaimError> {
         check_name(container)?;
+        installation.map(check_name).transpose()?;
         pool.check().map_err(ClaimError::InvalidPool)?;
         let directory = self.directory()?;
         let _lock = directory.lock()?;
@@ -115,7 +131,10 @@ impl Grants {
         for range in granted.iter().filter(|range| pool.contains(range)) {
             // A grant that is not valid does not belong to a container, but its range
             // is not free.
-            if directory.read(range).is_ok_and(|name| name == container) {
+            if directory
+                .read(range)
+                .is_ok_and(|grant| grant.container == container)
+            {
                 return Ok(*range);
             }
         }
@@ -131,7 +150,11 @@ impl Grants {
                 used: used.count(),
             });
         };
-        directory.write(&range, container)?;
+        directory.write(&Grant {
+            range,
+            container: container.to_owned(),
+            installation: installation.map(str::to_owned),
+        })?;
         Ok(range)
     }
 
@@ -154,7 +177,10 @@ impl Grants {
         }
         let mut removed = false;
         for range in directory.ranges()? {
-            if directory.read(&range).is_ok_and(|name| name == container) {
+            if directory
+                .read(&range)
+                .is_ok_and(|grant| grant.container == container)
+            {
                 directory.remove(&range)?;
                 removed = true;
             }
@@ -165,18 +191,17 @@ impl Grants {
         Ok(removed)
     }
 
-    /// All valid grants with the names of their containers, in ascending order. Other
-    /// files are ignored.
+    /// All valid grants in ascending order. Other files are ignored.
     ///
     /// # Errors
     /// If the directory cannot be used.
-    pub fn list(&self) -> io::Result<Vec<(Range, String)>> {
+    pub fn list(&self) -> io::Result<Vec<Grant>> {
         let directory = self.directory()?;
         let mut granted = directory.ranges()?;
         granted.sort_unstable();
         Ok(granted
             .into_iter()
-            .filter_map(|range| Some((range, directory.read(&range).ok()?)))
+            .filter_map(|range| directory.read(&range).ok())
             .collect())
     }
 
@@ -187,7 +212,7 @@ impl Grants {
     /// the reason.
     pub fn verify(&self, range: &Range, container: &str) -> io::Result<()> {
         let directory = self.directory()?;
-        let granted_to = directory.read(range)?;
+        let granted_to = directory.read(range)?.container;
         if granted_to == container {
             return Ok(());
         }

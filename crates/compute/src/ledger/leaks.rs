@@ -1,6 +1,6 @@
 //! Compares the host with the ledger in both directions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use infra::{LABEL, Leak, Side, owned};
 use kernel::Result;
@@ -26,10 +26,26 @@ async fn look(compute: &Compute) -> Result<Vec<Leak>> {
         .into_iter()
         .map(|c| ("container", c.name, c.labels));
     let volumes = volumes.into_iter().map(|v| ("volume", v.name, v.labels));
+    let ledger = all(&compute.db).await?;
+    let reserved = compute
+        .host
+        .reservations(&compute.config.installation)
+        .await?;
+    let named: BTreeSet<_> = ledger.iter().map(|e| e.name.clone()).collect();
+    // The range of a container in the ledger is released with it.
+    let reserved = reserved.into_iter().filter(|name| !named.contains(name));
     let there = containers
         .chain(volumes)
         .filter(|(_, name, labels)| owned(name, labels, &compute.config.installation));
-    Ok(compare(there, all(&compute.db).await?))
+    let mut found = compare(there, ledger);
+    found.extend(reserved.map(|name| Leak {
+        side: Side::Engine,
+        object: "grant",
+        id: None,
+        hint: "the server releases it within a minute".into(),
+        name,
+    }));
+    Ok(found)
 }
 
 type Object = (&'static str, String, BTreeMap<String, String>);

@@ -6,8 +6,8 @@ use kernel::Result;
 use super::table;
 use crate::Compute;
 
-/// Removes containers and volumes of this installation that have no row in the
-/// ledger or belong to an older build than their row. The ledger is read after
+/// Removes containers, volumes and reservations of this installation that have no row in
+/// the ledger or belong to an older build than their row. The ledger is read after
 /// the engine was listed, a row exists before its object is requested, and a
 /// deleted row is never written again. Therefore a wanted object is never
 /// removed, and objects created concurrently have another id (volumes: another
@@ -18,8 +18,9 @@ pub(crate) async fn sweep(compute: &Compute) -> Result<Vec<ContainerView>> {
         return Ok(containers);
     }
     let volumes = compute.host.volumes().await?;
-    let builds = table::builds(&compute.db).await?;
     let installation = &compute.config.installation;
+    let reserved = compute.host.reservations(installation).await?;
+    let builds = table::builds(&compute.db).await?;
     // Only objects with our labels: other objects with our name prefix are
     // reported by `leaks` and left to operators.
     let ours = |labels: &std::collections::BTreeMap<String, String>| {
@@ -42,6 +43,12 @@ pub(crate) async fn sweep(compute: &Compute) -> Result<Vec<ContainerView>> {
         if ours(&volume.labels) && !builds.contains_key(&volume.name) {
             let done = compute.host.remove_volume(Actor::Sweep, &volume.name).await;
             log_removal(compute, "volume", &volume.name, done);
+        }
+    }
+    for name in reserved {
+        if !builds.contains_key(&name) {
+            let done = compute.host.release(&name).await;
+            log_removal(compute, "grant of user ids", &name, done);
         }
     }
     Ok(known)

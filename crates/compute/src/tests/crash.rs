@@ -78,6 +78,9 @@ impl ContainerHost for CrashingHost {
         self.gate().await;
         Ok(())
     }
+    async fn reservations(&self, installation: &str) -> Result<Vec<String>> {
+        self.inner.reservations(installation).await
+    }
     async fn release(&self, name: &str) -> Result<()> {
         self.inner.release(name).await?;
         self.gate().await;

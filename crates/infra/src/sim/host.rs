@@ -118,6 +118,10 @@ impl ContainerHost for Simulator {
     }
 
     /// A simulated container reserves nothing outside of its row.
+    async fn reservations(&self, _installation: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     async fn release(&self, _name: &str) -> Result<()> {
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::Grant;
 use crate::range::Range;
 
 const LOCK: &CStr = c".lock";
@@ -25,6 +26,37 @@ pub(super) struct Directory {
     file: OwnedFd,
     path: PathBuf,
     owner: u32,
+}
+
+impl Grant {
+    /// Reads the lines of a file: the container, and perhaps its installation.
+    fn parse(range: &Range, text: &str) -> Option<Self> {
+        let mut lines = text.strip_suffix('\n')?.split('\n');
+        let mut name = || {
+            lines
+                .next()
+                .map(|line| check_name(line).is_ok().then(|| line.to_owned()))
+        };
+        let (container, installation) = (name()??, name());
+        let grant = Self {
+            range: *range,
+            container,
+            installation: match installation {
+                Some(name) => Some(name?),
+                None => None,
+            },
+        };
+        lines.next().is_none().then_some(grant)
+    }
+
+    fn text(&self) -> String {
+        let lines = [Some(&self.container), self.installation.as_ref()];
+        lines
+            .into_iter()
+            .flatten()
+            .map(|l| format!("{l}\n"))
+            .collect()
+    }
 }
 
 /// The lock of the directory, until it is dropped.
@@ -78,8 +110,8 @@ impl Directory {
         self.path.join(range.file_name())
     }
 
-    /// Returns the container of a grant.
-    pub(super) fn read(&self, range: &Range) -> io::Result<String> {
+    /// Reads the grant of a range.
+    pub(super) fn read(&self, range: &Range) -> io::Result<Grant> {
         let path = self.path(range);
         // Without NONBLOCK a FIFO would block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -91,20 +123,19 @@ impl Directory {
         }
         check_owner(&path, &stat, self.owner)?;
         let mut text = Vec::new();
-        let longest = MAX_NAME as u64 + 2;
+        let longest = 2 * (MAX_NAME as u64 + 2);
         File::from(file).take(longest).read_to_end(&mut text)?;
         let text = String::from_utf8(text).unwrap_or_default();
-        match text.strip_suffix('\n') {
-            Some(container) if check_name(container).is_ok() => Ok(container.to_owned()),
-            _ => Err(refused(format!(
+        Grant::parse(range, &text).ok_or_else(|| {
+            refused(format!(
                 "{} does not contain the name of a container and a newline",
                 path.display()
-            ))),
-        }
+            ))
+        })
     }
 
     /// Writes a complete grant of a range that has none. The caller holds the lock.
-    pub(super) fn write(&self, range: &Range, container: &str) -> io::Result<()> {
+    pub(super) fn write(&self, grant: &Grant) -> io::Result<()> {
         let failed = |e: Errno| self.failed("writing a grant in", e);
         // It may be left from a process that was killed.
         match rustix::fs::unlinkat(&self.file, UNFINISHED, AtFlags::empty()) {
@@ -115,9 +146,9 @@ impl Directory {
         let mode = Mode::RUSR | Mode::WUSR;
         let file = rustix::fs::openat(&self.file, UNFINISHED, flags, mode).map_err(failed)?;
         let mut file = File::from(file);
-        file.write_all(format!("{container}\n").as_bytes())?;
+        file.write_all(grant.text().as_bytes())?;
         file.sync_all()?;
-        rustix::fs::renameat(&self.file, UNFINISHED, &self.file, range.file_name())
+        rustix::fs::renameat(&self.file, UNFINISHED, &self.file, grant.range.file_name())
             .map_err(failed)?;
         self.sync()
     }

@@ -32,6 +32,15 @@ fn range(index: u32) -> Range {
     Range::new(FIRST + index * SIZE, SIZE).unwrap()
 }
 
+/// A grant without an installation.
+fn plain(range: Range, container: &str) -> Grant {
+    Grant {
+        range,
+        container: container.to_owned(),
+        installation: None,
+    }
+}
+
 fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -39,7 +48,7 @@ fn set_mode(path: &Path, mode: u32) {
 #[test]
 fn a_claim_is_a_private_file_with_the_name_of_the_container() {
     let (_temporary, grants) = grants();
-    assert_eq!(grants.claim(&pool(4), "jb-one").unwrap(), range(0));
+    assert_eq!(grants.claim(&pool(4), "jb-one", None).unwrap(), range(0));
     let path = grants.directory.join(format!("{FIRST}-{SIZE}"));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "jb-one\n");
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
@@ -58,19 +67,19 @@ fn a_claim_is_a_private_file_with_the_name_of_the_container() {
 #[test]
 fn a_repeated_claim_returns_the_same_range_unless_the_pool_has_changed() {
     let (_temporary, grants) = grants();
-    grants.claim(&pool(4), "a").unwrap();
-    assert_eq!(grants.claim(&pool(4), "b").unwrap(), range(1));
-    assert_eq!(grants.claim(&pool(4), "b").unwrap(), range(1));
+    grants.claim(&pool(4), "a", None).unwrap();
+    assert_eq!(grants.claim(&pool(4), "b", None).unwrap(), range(1));
+    assert_eq!(grants.claim(&pool(4), "b", None).unwrap(), range(1));
     let moved = Pool {
         first: FIRST + 8 * SIZE,
         ..pool(16)
     };
-    assert_eq!(grants.claim(&moved, "b").unwrap(), range(8));
+    assert_eq!(grants.claim(&moved, "b", None).unwrap(), range(8));
     let listed = grants.list().unwrap();
-    let names: Vec<&str> = listed.iter().map(|(_, c)| c.as_str()).collect();
+    let names: Vec<&str> = listed.iter().map(|g| g.container.as_str()).collect();
     assert_eq!(names, ["a", "b", "b"]);
     assert!(grants.release("b", || Ok(false)).unwrap());
-    assert_eq!(grants.list().unwrap(), [(range(0), "a".to_owned())]);
+    assert_eq!(grants.list().unwrap(), [plain(range(0), "a")]);
     assert!(!grants.release("b", || Ok(false)).unwrap());
 }
 
@@ -78,9 +87,9 @@ fn a_repeated_claim_returns_the_same_range_unless_the_pool_has_changed() {
 fn an_exhausted_pool_is_reported_with_the_setting_and_release_frees_a_range() {
     let (_temporary, grants) = grants();
     for name in ["a", "b"] {
-        grants.claim(&pool(2), name).unwrap();
+        grants.claim(&pool(2), name, None).unwrap();
     }
-    let error = grants.claim(&pool(2), "c").unwrap_err();
+    let error = grants.claim(&pool(2), "c", None).unwrap_err();
     assert!(matches!(error, ClaimError::Exhausted { size: 2, used: 2 }));
     let text = error.to_string();
     assert!(
@@ -88,7 +97,7 @@ fn an_exhausted_pool_is_reported_with_the_setting_and_release_frees_a_range() {
         "{text}"
     );
     assert!(grants.release("a", || Ok(false)).unwrap());
-    assert_eq!(grants.claim(&pool(2), "c").unwrap(), range(0));
+    assert_eq!(grants.claim(&pool(2), "c", None).unwrap(), range(0));
 }
 
 #[test]
@@ -100,11 +109,11 @@ fn a_range_that_overlaps_a_grant_of_another_size_is_not_granted() {
         size: 2 * SIZE,
         end: FIRST + SIZE / 2 + 2 * SIZE,
     };
-    let wide = grants.claim(&other, "wide").unwrap();
-    assert_eq!(grants.claim(&pool(4), "a").unwrap(), range(3));
-    let error = grants.claim(&pool(4), "b").unwrap_err();
+    let wide = grants.claim(&other, "wide", None).unwrap();
+    assert_eq!(grants.claim(&pool(4), "a", None).unwrap(), range(3));
+    let error = grants.claim(&pool(4), "b", None).unwrap_err();
     assert!(matches!(error, ClaimError::Exhausted { size: 4, used: 2 }));
-    assert_eq!(grants.list().unwrap()[0], (wide, "wide".to_owned()));
+    assert_eq!(grants.list().unwrap()[0], plain(wide, "wide"));
 }
 
 #[test]
@@ -116,7 +125,11 @@ fn concurrent_claims_get_different_ranges() {
                 let grants = &grants;
                 scope.spawn(move || {
                     (0..8)
-                        .map(|i| grants.claim(&pool(64), &format!("w{worker}-{i}")).unwrap())
+                        .map(|i| {
+                            grants
+                                .claim(&pool(64), &format!("w{worker}-{i}"), None)
+                                .unwrap()
+                        })
                         .collect()
                 })
             })
@@ -133,7 +146,7 @@ fn concurrent_claims_for_one_container_get_one_range() {
     let (_temporary, grants) = grants();
     let claimed: BTreeSet<Range> = thread::scope(|scope| {
         let workers: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| grants.claim(&pool(64), "same").unwrap()))
+            .map(|_| scope.spawn(|| grants.claim(&pool(64), "same", None).unwrap()))
             .collect();
         workers.into_iter().map(|w| w.join().unwrap()).collect()
     });
@@ -157,7 +170,7 @@ fn invalid_grants_are_refused_and_their_ranges_are_not_free() {
         (5, ""),
         (6, "a\n\n"),
         (7, "../a\n"),
-        (8, "a\nb\n"),
+        (8, "a\nb\nc\n"),
     ] {
         std::fs::write(path(index), text).unwrap();
         set_mode(&path(index), 0o600);
@@ -181,13 +194,13 @@ fn invalid_grants_are_refused_and_their_ranges_are_not_free() {
         assert!(error.contains(reason), "{index}: {error}");
     }
     assert_eq!(grants.list().unwrap(), []);
-    assert_eq!(grants.claim(&pool(12), "a").unwrap(), range(11));
+    assert_eq!(grants.claim(&pool(12), "a", None).unwrap(), range(11));
 }
 
 #[test]
 fn grants_and_directories_of_other_users_are_refused() {
     let (_temporary, grants) = grants();
-    grants.claim(&pool(1), "a").unwrap();
+    grants.claim(&pool(1), "a", None).unwrap();
     let other = geteuid().as_raw() + 1;
     let error = Grants::open_as(grants.directory.clone(), other).unwrap_err();
     assert!(error.to_string().contains("is owned by user"), "{error}");
@@ -216,7 +229,7 @@ fn directories_that_others_may_write_or_that_are_links_are_refused() {
     for mode in [0o720, 0o702] {
         set_mode(&grants.directory, mode);
         assert!(grants.verify(&range(0), "a").is_err());
-        assert!(grants.claim(&pool(1), "a").is_err());
+        assert!(grants.claim(&pool(1), "a", None).is_err());
         assert!(grants.release("a", || Ok(false)).is_err());
         assert!(grants.list().is_err());
     }
@@ -237,7 +250,7 @@ fn files_that_are_not_grants_are_ignored() {
         std::fs::write(grants.directory.join(name), "a\n").unwrap();
     }
     assert_eq!(grants.list().unwrap(), []);
-    assert_eq!(grants.claim(&pool(1), "a").unwrap(), range(0));
+    assert_eq!(grants.claim(&pool(1), "a", None).unwrap(), range(0));
     assert!(!grants.directory.join("elsewhere").exists());
 }
 
@@ -246,7 +259,7 @@ fn names_that_containers_cannot_have_get_no_range() {
     let (_temporary, grants) = grants();
     for name in ["", "/a", "a\n", "a b", "-a", ".a", "ä", &"a".repeat(256)] {
         assert!(
-            matches!(grants.claim(&pool(1), name), Err(ClaimError::Io(_))),
+            matches!(grants.claim(&pool(1), name, None), Err(ClaimError::Io(_))),
             "{name:?}"
         );
     }
@@ -257,9 +270,22 @@ fn names_that_containers_cannot_have_get_no_range() {
 fn the_range_of_an_existing_container_is_kept() {
     let (_dir, grants) = grants();
     let pool = Pool::default();
-    let range = grants.claim(&pool, "a").unwrap();
+    let range = grants.claim(&pool, "a", None).unwrap();
     assert!(!grants.release("a", || Ok(true)).unwrap());
     let unknown = || Err(io::Error::other("the engine does not answer"));
     assert!(grants.release("a", unknown).is_err());
-    assert_eq!(grants.claim(&pool, "a").unwrap(), range);
+    assert_eq!(grants.claim(&pool, "a", None).unwrap(), range);
+}
+
+#[test]
+fn a_grant_names_its_installation() {
+    let (_temporary, grants) = grants();
+    grants.claim(&pool(4), "a", Some("here")).unwrap();
+    let grant = Grant {
+        installation: Some("here".to_owned()),
+        ..plain(range(0), "a")
+    };
+    assert_eq!(grants.list().unwrap(), [grant]);
+    grants.verify(&range(0), "a").unwrap();
+    assert!(grants.claim(&pool(4), "b", Some("a\nb")).is_err());
 }
