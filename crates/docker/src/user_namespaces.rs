@@ -32,8 +32,8 @@ pub(crate) fn offered(url: &str, info: &SystemInfo) -> OfferedIsolation {
 fn missing(url: &str, info: &SystemInfo) -> Option<String> {
     if !url.starts_with("unix://") {
         return Some(format!(
-            "the engine at {url} may be on another host; connect this server to an engine of its \
-             own host by a unix:// address"
+            "the engine at {url} may be on another host; connect this server to an engine of \
+             the same host, by a unix:// address"
         ));
     }
     let runtimes = info.runtimes.as_ref();

@@ -3,6 +3,7 @@
 //! transaction.
 
 mod directory;
+mod grant;
 
 use std::fmt;
 use std::io;
@@ -11,7 +12,9 @@ use std::path::PathBuf;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
-use self::directory::{Directory, check_name, explain, refused};
+use self::directory::{Directory, explain, refused};
+pub use self::grant::Grant;
+use self::grant::check_name;
 pub use crate::range::{InvalidRange, Pool, Range};
 
 /// The directory of the grants on each host.
@@ -28,16 +31,6 @@ pub struct Grants {
     directory: PathBuf,
     /// The user that must own the directory and the grants. It is root except in tests.
     owner: u32,
-}
-
-/// The content of a grant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    pub range: Range,
-    /// The name of the container.
-    pub container: String,
-    /// The id of the installation that created the container.
-    pub installation: Option<String>,
 }
 
 /// Why no range was granted.
@@ -159,7 +152,7 @@ impl Grants {
     }
 
     /// Removes the grants of the container unless `exists` finds the container. The
-    /// lock is held meanwhile, so that nobody claims a range for it. Returns whether
+    /// lock is held meanwhile, so that no range is claimed for it. Returns whether
     /// there was a grant.
     ///
     /// # Errors

@@ -225,9 +225,9 @@ fn engine_process(pid_file: &Path) -> Result<Option<Pid>> {
 }
 
 /// The level of the host, awaiting for some time that it becomes the strongest.
-async fn offered(patience: Duration) -> Result<OfferedIsolation> {
+async fn offered(timeout: Duration) -> Result<OfferedIsolation> {
     let engine = docker::Engine::connect(Config::default().infra.docker.as_deref())?;
-    let until = Instant::now() + patience;
+    let until = Instant::now() + timeout;
     loop {
         let offered = engine.info().await?.isolation;
         if offered.level == Isolation::UserNamespace || Instant::now() >= until {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::Grant;
+use super::grant::{Grant, MAX_NAME};
 use crate::range::Range;
 
 const LOCK: &CStr = c".lock";
@@ -18,45 +18,11 @@ const LOCK: &CStr = c".lock";
 const UNFINISHED: &CStr = c".unfinished";
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// Longer names are not names of containers.
-const MAX_NAME: usize = 255;
-
 /// The open directory of the grants, whose owner and mode have been checked.
 pub(super) struct Directory {
     file: OwnedFd,
     path: PathBuf,
     owner: u32,
-}
-
-impl Grant {
-    /// Reads the lines of a file: the container, and perhaps its installation.
-    fn parse(range: &Range, text: &str) -> Option<Self> {
-        let mut lines = text.strip_suffix('\n')?.split('\n');
-        let mut name = || {
-            lines
-                .next()
-                .map(|line| check_name(line).is_ok().then(|| line.to_owned()))
-        };
-        let (container, installation) = (name()??, name());
-        let grant = Self {
-            range: *range,
-            container,
-            installation: match installation {
-                Some(name) => Some(name?),
-                None => None,
-            },
-        };
-        lines.next().is_none().then_some(grant)
-    }
-
-    fn text(&self) -> String {
-        let lines = [Some(&self.container), self.installation.as_ref()];
-        lines
-            .into_iter()
-            .flatten()
-            .map(|l| format!("{l}\n"))
-            .collect()
-    }
 }
 
 /// The lock of the directory, until it is dropped.
@@ -185,22 +151,6 @@ fn check_owner(path: &Path, stat: &Stat, owner: u32) -> io::Result<()> {
         )));
     }
     Ok(())
-}
-
-/// Checks that a name is one that the engine permits for containers.
-pub(super) fn check_name(name: &str) -> io::Result<()> {
-    let valid = name.len() <= MAX_NAME
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-    if valid {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        format!("{name:?} is not the name of a container"),
-    ))
 }
 
 pub(super) fn refused(text: String) -> io::Error {

@@ -106,7 +106,7 @@ fn prepare_host(bin: &Path) -> bool {
     let prepared = shell::run(Command::new(bin).args(arguments)).is_ok();
     if !prepared {
         println!(
-            "nodes are near-privileged containers: whoever uses the cluster can become root on \
+            "nodes are near-privileged containers: users of the cluster can become root on \
              this machine. `{} host prepare` and ./x up again change that for new clusters.",
             bin.display()
         );
