@@ -14,6 +14,10 @@ from environment import expect, names, run, wait_for
 from kube import Kubectl
 
 pytestmark = pytest.mark.engine
+# Nodes of these images have no user namespaces.
+SETTINGS = """[clusters.isolation]
+host_root = "all"
+"""
 ABSENT = "127.0.0.1:1/kindest/node:v1.36.1"
 KINDEST, K3S = os.environ.get("JEROBOAM_KINDEST"), os.environ.get("JEROBOAM_K3S")
 

@@ -11,13 +11,16 @@ import pytest
 from environment import ROOT, Docker, expect, names, run
 
 pytestmark = [pytest.mark.engine, pytest.mark.ordered]
-GUIDE = os.path.join(ROOT, "docs", "operator-guide.md")
+GUIDE = os.path.join(ROOT, "docs", "isolation.md")
 BEGIN = "<!-- Written by tests/real/test_host_root.py --update-golden -->"
 END = "<!-- End of the table of test_host_root.py -->"
 UNKNOWN = "not in the tested kernel"
 NONE = "no capability "
 RULES = "no device rule"
 # The key that host_root.pl prints, what is tried, and why it is possible or refused.
+SETTINGS = """[clusters.isolation]
+host_root = "all"
+"""
 WAYS = [
     ("core-pattern", "let the kernel run a program as root of the host (`kernel.core_pattern`)", "not namespaced"),
     ("disk", "mount a disk that the host has mounted, and read a file of the host", "`SYS_ADMIN`; from Linux 6.6 on, such a mount does not open the device, so no device rule applies"),
