@@ -68,6 +68,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     let config = HostConfig {
         cpu_shares: spec.cpu_shares,
         memory: spec.memory,
+        pids_limit: spec.pids,
         network_mode: Some(
             spec.endpoints
                 .first()

@@ -133,6 +133,10 @@ pub struct ContainerSpec {
     pub cpu_shares: Option<i64>,
     /// Memory limit in bytes.
     pub memory: Option<i64>,
+    /// Maximum number of processes and threads. Absent in containers that earlier
+    /// releases stored in the simulator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<i64>,
     pub access: NodeAccess,
     /// Absent in containers that earlier releases stored in the simulator.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -181,6 +181,7 @@ pub(crate) fn container(
         labels: labels.map(|(k, v)| (k.into(), v.into())).into(),
         cpu_shares: Some(s.vcpus * 1024),
         memory: Some(s.ram << 20),
+        pids: Some(pids(s.ram)),
         access: if s.is_node {
             NodeAccess::Node
         } else {
@@ -213,6 +214,13 @@ pub(crate) fn container(
         flavour::apply_flavour(&mut spec, s.flavour, &config.agent);
     }
     spec
+}
+
+/// The limit of processes and threads for this memory (MiB): the kernel's process ids
+/// are shared by the whole host. Two for each MiB are more than an ordinary workload of
+/// this size has.
+fn pids(ram: i64) -> i64 {
+    ram.saturating_mul(2).max(2048)
 }
 
 /// Converts a server name to a host name: letters, digits and dashes, at most

@@ -9,7 +9,7 @@ use infra::{ContainerHost as _, HostInfo};
 use crate::config::Config;
 
 /// Checks of what only some workloads need.
-const OPTIONAL: [&str; 2] = ["keys", "ipvs"];
+const OPTIONAL: [&str; 2] = ["limits", "ipvs"];
 
 struct Check {
     name: &'static str,
@@ -39,7 +39,7 @@ pub async fn run() -> Result<ExitCode> {
         ),
         beside("node agent", "jeroboam-node"),
         beside("runtime", "jeroboam-runtime"),
-        keys(),
+        kernel_limits(),
         ipvs(),
     ];
     let mut missing = false;
@@ -93,16 +93,21 @@ fn isolation(engine: Option<&HostInfo>) -> Check {
     }
 }
 
-fn keys() -> Check {
-    let low = super::host::low_key_limits();
+fn kernel_limits() -> Check {
+    let low = super::host::low_kernel_limits();
     let settings: Vec<_> = low.iter().map(|(name, n)| format!("{name}={n}")).collect();
     Check {
-        name: "keys",
+        name: "limits",
         found: if low.is_empty() {
-            Ok("enough kernel keys for the containers of a node".into())
+            Ok("enough kernel keys and process ids for several nodes".into())
         } else {
+            let names: Vec<_> = low.iter().map(|(name, _)| *name).collect();
             Err((
-                "a node is limited to about 198 containers by the number of kernel keys".into(),
+                format!(
+                    "{} too low: a node has at most 198 containers, or many nodes use up the \
+                     process ids of the host",
+                    names.join(", ")
+                ),
                 format!("sysctl {}, or jeroboam host prepare", settings.join(" ")),
             ))
         },

@@ -22,11 +22,13 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// File with the sysctls, read at every boot.
 const SYSCTL_FILE: &str = "/etc/sysctl.d/60-jeroboam.conf";
 
-/// Kernel keyrings: each container in a node needs a key, and the kernel counts
-/// them by user id, which all containers of a node share.
-pub const KEY_LIMITS: [(&str, u64); 2] = [
+/// Limits of the kernel that a host of several nodes needs. Each container in a node
+/// needs a key, and keys are counted by user id, which all containers of a node share.
+/// Process ids are those of the whole host; a node may have two for each MiB of memory.
+pub const KERNEL_LIMITS: [(&str, u64); 3] = [
     ("kernel.keys.maxkeys", 20_000),
     ("kernel.keys.maxbytes", 500_000),
+    ("kernel.pid_max", 1_000_000),
 ];
 
 #[derive(clap::Args)]
@@ -65,7 +67,7 @@ pub async fn prepare(args: PrepareArgs) -> Result<ExitCode> {
         "changed",
         &args.daemon_config,
     );
-    raise_key_limits()?;
+    raise_kernel_limits()?;
     let Some(pid) = engine_process(&args.pid_file)? else {
         println!(
             "The engine does not run ({} names no dockerd); it reads its configuration when it \
@@ -172,12 +174,12 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> Result<()> {
 }
 
 /// Raises limits that are lower than a full node needs, now and at every boot.
-fn raise_key_limits() -> Result<()> {
-    let low = low_key_limits();
+fn raise_kernel_limits() -> Result<()> {
+    let low = low_kernel_limits();
     if low.is_empty() {
         return Ok(());
     }
-    let lines: String = KEY_LIMITS
+    let lines: String = KERNEL_LIMITS
         .iter()
         .map(|(name, value)| format!("{name} = {value}\n"))
         .collect();
@@ -195,12 +197,12 @@ fn raise_key_limits() -> Result<()> {
 }
 
 /// The limits that are too low, with the values that they should have.
-pub fn low_key_limits() -> Vec<(&'static str, u64)> {
+pub fn low_kernel_limits() -> Vec<(&'static str, u64)> {
     let is_low = |(name, least): &(&str, u64)| {
         let text = fs::read_to_string(sysctl_path(name)).unwrap_or_default();
         text.trim().parse::<u64>().is_ok_and(|now| now < *least)
     };
-    KEY_LIMITS.into_iter().filter(is_low).collect()
+    KERNEL_LIMITS.into_iter().filter(is_low).collect()
 }
 
 fn sysctl_path(name: &str) -> String {
