@@ -6,6 +6,7 @@ mod faults;
 mod flavours;
 mod lifecycle;
 mod real;
+mod reservations;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use network::api::{NewNetwork, NewSubnet};
 use network::{NetworkConfig, NetworkId, NetworkService, SubnetId};
 use tempfile::TempDir;
 
-use crate::api::{Attach, NewImage, NewServer, Server, ServerStatus};
+use crate::api::{Attach, Isolation, NewImage, NewServer, Server, ServerStatus};
 use crate::{Compute, ComputeApi, ComputeConfig, Sealer, ServerId};
 
 /// Reverses the text, which is sufficient to recognise sealed texts.
@@ -166,6 +167,7 @@ impl Fixture {
             key_name: Some("default".into()),
             networks: vec![Attach::Network(net.clone())],
             user_data: Some("{\"token\":\"secret-token\"}".into()),
+            isolation: Isolation::UserNamespace,
             owner: Some(OwnerKey::new("stack", "st1")),
             ..NewServer::default()
         }
@@ -247,5 +249,6 @@ impl Fixture {
         );
         assert!(self.compute.leaks().await.unwrap().is_empty());
         assert!(self.network.leaks().await.unwrap().is_empty());
+        assert!(self.sim.reserved().await.unwrap().is_empty());
     }
 }

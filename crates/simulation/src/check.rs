@@ -178,7 +178,15 @@ async fn difference(db: &Db, engine: &Simulator) -> Result<Vec<String>, Violatio
             .map(|(object, name)| format!("only {side} has {object} {name}"))
             .collect::<Vec<_>>()
     };
-    let mut all = only(&in_engine, &in_ledger, "the engine");
+    let reserved: BTreeSet<_> = engine.reserved().await.map_err(fail)?.into_iter().collect();
+    let isolated: BTreeSet<_> = engine.isolated().await.map_err(fail)?.into_iter().collect();
+    let mut all: Vec<_> = reserved
+        .symmetric_difference(&isolated)
+        .map(|name| {
+            format!("{name} has a range of user ids without a user namespace, or the reverse")
+        })
+        .collect();
+    all.extend(only(&in_engine, &in_ledger, "the engine"));
     all.extend(only(&in_ledger, &in_engine, "the ledger"));
     Ok(all)
 }

@@ -32,7 +32,7 @@ pub(super) struct Script {
 }
 
 impl Script {
-    fn then(&self, kind: CallKind, outcome: Outcome) {
+    pub(super) fn then(&self, kind: CallKind, outcome: Outcome) {
         self.next.lock().unwrap().push((kind, outcome));
     }
 
@@ -40,7 +40,7 @@ impl Script {
         self.lost.lock().unwrap().push(action);
     }
 
-    fn calls(&self, kind: CallKind) -> usize {
+    pub(super) fn calls(&self, kind: CallKind) -> usize {
         self.calls.lock().unwrap().get(&kind).copied().unwrap_or(0)
     }
 }

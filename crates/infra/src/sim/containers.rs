@@ -8,6 +8,7 @@ use super::container_table::{
 };
 use super::effect::record_effect;
 use super::events::observed;
+use super::reservations::reserve;
 use super::simulator::Simulator;
 use crate::{Actor, ContainerSpec, LABEL, Relation, foreign, relation, stale, stamped};
 
@@ -57,6 +58,7 @@ impl Simulator {
                 ));
             }
             let id = ids::secret_hex(32);
+            reserve(tx, &spec).await?;
             insert(tx, &spec, &id).await?;
             let object = (spec.name.as_str(), label.as_str(), id.as_str());
             record_effect(tx, ("create", "container"), object, actor).await?;

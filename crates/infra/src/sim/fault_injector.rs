@@ -19,6 +19,7 @@ pub enum CallKind {
     Logs,
     Volumes,
     RemoveVolume,
+    Release,
     Images,
     Pull,
     Events,

@@ -117,13 +117,12 @@ impl ContainerHost for Simulator {
         .await
     }
 
-    /// A simulated container reserves nothing outside of its row.
-    async fn reservations(&self, _installation: &str) -> Result<Vec<String>> {
-        Ok(Vec::new())
+    async fn reservations(&self, installation: &str) -> Result<Vec<String>> {
+        self.reserved_by(installation).await
     }
 
-    async fn release(&self, _name: &str) -> Result<()> {
-        Ok(())
+    async fn release(&self, name: &str) -> Result<()> {
+        self.release_reservation(name).await
     }
 
     async fn logs(&self, name_or_id: &str, _lines: u32) -> Result<String> {

@@ -20,6 +20,7 @@ mod fault_injector;
 mod host;
 mod images;
 mod net;
+mod reservations;
 mod restart;
 mod schema;
 mod simulator;

@@ -87,4 +87,10 @@ pub(super) const STEPS: &[Migration] = &[
         name: "sim-016-endpoint-network",
         sql: "CREATE INDEX sim_endpoint_network ON sim_endpoint (network)",
     },
+    // Kept until it is released, also without the container.
+    Migration {
+        name: "sim-017-reservation",
+        sql: "CREATE TABLE IF NOT EXISTS sim_reservation (
+            container varchar(128) NOT NULL PRIMARY KEY, installation varchar(64) NOT NULL)",
+    },
 ];

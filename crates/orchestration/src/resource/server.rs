@@ -226,3 +226,28 @@ fn word(status: ServerStatus) -> &'static str {
         ServerStatus::Deleting => "DELETING",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_choose_the_isolation_level() {
+        let level = |hints: Value| isolation(Some(&hints));
+        assert!(matches!(isolation(None), Ok(Isolation::HostRoot)));
+        assert!(matches!(level(json!({})), Ok(Isolation::HostRoot)));
+        for (word, wanted) in [
+            ("host-root", Isolation::HostRoot),
+            ("user-namespace", Isolation::UserNamespace),
+        ] {
+            assert_eq!(level(json!({ "isolation": word })).ok(), Some(wanted));
+        }
+        for hints in [
+            json!({ "isolation": "vm" }),
+            json!({ "isolation": null }),
+            json!({ "group": "a" }),
+        ] {
+            assert!(level(hints.clone()).is_err(), "{hints}");
+        }
+    }
+}
