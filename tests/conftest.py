@@ -88,9 +88,11 @@ def settings(request):
 
 
 @pytest.fixture(scope="module")
-def server(settings, report):
-    """A running server. When it stops at the end of the module, nothing may be left."""
+def server(request, settings, report):
+    """A running server with the module's FLAGS. When it stops at the end of the module,
+    nothing may be left."""
     server = Server(settings=settings)
+    server.flags += getattr(request.module, "FLAGS", [])
     try:
         report(f"the server is ready after {server.start():.0f} ms")
         yield server
