@@ -135,7 +135,7 @@ processes();
     my $e = connect($client, pack_sockaddr_un("\0$ENV{MARK}")) ? 0 : $! + 0;
     say_state("abstract", $e ? "refused" : "possible", text_of($e));
     my $got = "";
-    $e = shmread($ENV{SHM}, $got, 0, 256) ? 0 : $! + 0;
+    $e = shmread($ENV{SHM} + 0, $got, 0, 256) ? 0 : $! + 0;
     my $same = !$e && index($got, $ENV{MARK}) >= 0;
     say_state("shared-memory", $same ? "possible" : "refused", $same ? "" : text_of($e));
 }

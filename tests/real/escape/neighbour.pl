@@ -19,7 +19,9 @@ my %number = $arm
        pidfd_getfd => 438, setgroups => 159, setresuid => 147, setresgid => 149)
     : (ptrace => 101, setns => 308, keyctl => 250, process_vm_readv => 310, prlimit => 302, pidfd_open => 434,
        pidfd_getfd => 438, setgroups => 116, setresuid => 117, setresgid => 119);
-my ($target, $mark) = @ENV{qw(TARGET MARK)};
+# Numbers, because syscall passes a string as an address.
+my ($target, $key, $memory) = map { $_ + 0 } @ENV{qw(TARGET KEY SHM)};
+my $mark = $ENV{MARK};
 # Error number of tries that find something else than they looked for.
 my $OTHER = 255;
 
@@ -107,15 +109,15 @@ for my $kind (qw(user mnt pid net ipc uts cgroup)) {
     try_it("proc-ns-$kind", sub { sysopen(my $in, "$at/ns/$kind", O_RDONLY) });
 }
 # KEYCTL_READ, KEYCTL_DESCRIBE
-try_it("key", sub { call("keyctl", 11, $ENV{KEY}, "\0" x 256, 256) > 0 });
-try_it("key-description", sub { call("keyctl", 6, $ENV{KEY}, "\0" x 256, 256) > 0 });
+try_it("key", sub { call("keyctl", 11, $key, "\0" x 256, 256) > 0 });
+try_it("key-description", sub { call("keyctl", 6, $key, "\0" x 256, 256) > 0 });
 try_it("abstract-socket", sub {
     socket(my $client, PF_UNIX, SOCK_STREAM, 0);
     connect($client, pack_sockaddr_un("\0$mark"));
 });
 try_it("shared-memory", sub {
     my $got = "";
-    shmread($ENV{SHM}, $got, 0, length $mark) && ($got eq $mark || ($! = $OTHER, 0)[1]);
+    shmread($memory, $got, 0, length $mark) && ($got eq $mark || ($! = $OTHER, 0)[1]);
 });
 for my $group (split /:/, $ENV{CGROUP}) {
     my ($name) = $group =~ m{^/sys/fs/cgroup/([^/]+)};

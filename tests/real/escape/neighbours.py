@@ -18,7 +18,7 @@ class Node:
     def __init__(self, container):
         self.container = container
         shown = json.loads(run(["docker", "inspect", container]).ok().out)[0]
-        self.pid = shown["State"]["Pid"]
+        self.id, self.pid = shown["Id"], shown["State"]["Pid"]
         volumes = [m for m in shown["Mounts"] if m["Type"] == "volume"]
         expect(volumes, f"{container} has no volume")
         # Directories of the node, and the paths that they have on the host.
@@ -47,10 +47,6 @@ class Node:
                 if top and os.path.isdir(directory):
                     found[directory] = None
         return list(found)
-
-    @property
-    def id(self):
-        return run(["docker", "inspect", "-f", "{{.Id}}", self.container]).ok().out.strip()
 
     def limits(self):
         """Its limits, by file."""
