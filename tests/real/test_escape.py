@@ -11,15 +11,13 @@ the host's processes and files."""
 import contextlib
 import os
 import socket
-import subprocess
 import tempfile
 
 import pytest
 from environment import Docker, expect, names, run
 from escape import table
 from escape.neighbours import Node, tries
-from escape.origins import KINDS, Running, in_parallel, kubernetes, program, swarm
-from escape.origins import PROBE
+from escape.origins import KINDS, PROBE, Running, in_parallel, kubernetes, program, swarm
 from escape.ways import WAYS
 
 pytestmark = [pytest.mark.engine, pytest.mark.ordered, pytest.mark.timeout(150)]
@@ -40,8 +38,8 @@ class Escape:
         self.s, self.update = server, update
         self.mark = f"jeroboam-mark-{os.getpid()}"
         self.clusters = {f"{coe}-{level}": (coe, level) for coe in COES for level in LEVELS}
-        # Origins and workers by cluster; rows of the probe by origin.
-        self.origins, self.workers, self.rows = {}, {}, {}
+        # Origins and workers by cluster; rows of the probe by origin, and on the host.
+        self.origins, self.workers, self.rows, self.on_host = {}, {}, {}, {}
         self.containers = []
 
     def level(self, origin):
@@ -80,12 +78,16 @@ def disk(state):
             canary = tempfile.NamedTemporaryFile("w", dir=directory, prefix="jeroboam-canary-")
             canary.write(state)
             canary.flush()
-            engine = os.path.realpath(os.environ.get("DOCKER_HOST", "/var/run/docker.sock").removeprefix("unix://"))
+            engine = engine_socket()
             at = mount_of(device, engine) if os.path.exists(engine) and os.stat(engine).st_dev == device else None
             return canary, {
                 "DISK": f"{os.major(device)}:{os.minor(device)}", "FSTYPE": mount[2], "CANARY": inside(mount, canary.name),
                 "CANARY_TEXT": state, "SOCKET": inside(at, engine) if at else ""}
     return contextlib.nullcontext(), {}
+
+
+def engine_socket():
+    return os.path.realpath(os.environ.get("DOCKER_HOST", "/var/run/docker.sock").removeprefix("unix://"))
 
 
 def mount_of(device, path):
@@ -203,6 +205,9 @@ def test_ways_to_the_host_are_tried(escape, report):
             for origin, rows in zip(same, in_parallel(lambda o: o.perl(text, variables), same)):
                 escape.rows[origin] = {key: rest for key, *rest in rows}
                 expect(set(escape.rows[origin]) == {way.key for way in WAYS}, f"{origin}: other ways were tried: {rows}")
+        done = run(["timeout", "-k", "2", "20", "perl", "-"], env={**variables, "ENGINE_SOCKET": engine_socket()},
+                   data=program("calls.pl", "objects.pl"), timeout=30).ok()
+        escape.on_host = {key: rest for key, *rest in (line.split("\t") for line in done.out.splitlines())}
     for way in WAYS:
         cells = [f"{level}: {escape.result(level)[way.key]}" for level in LEVELS]
         report(f"{', '.join(cells)}: {way.text}")
@@ -217,15 +222,15 @@ def test_nodes_of_a_level_give_the_same_result(escape):
 
 
 def test_probe_works(escape):
-    """The probe finds what is possible with host-root. Otherwise a refusal would prove
-    nothing."""
+    """The probe finds what is possible with host-root, and reaches the objects of the host
+    from the host. Otherwise a refusal would prove nothing."""
     found = escape.result("host-root")
-    wanted = ["core-pattern", "sysctl", "sysfs", "swap", "key", "kernel-log", "debugfs", "devtmpfs", "perf", "limits-memory",
-              "limits-cpu", "limits-processes", "priority"]
+    wanted = ["core-pattern", "disk", "sysctl", "sysfs", "swap", "key", "kernel-log", "debugfs", "devtmpfs", "perf", "freeze",
+              "limits-memory", "limits-cpu", "limits-processes", "priority"]
     refused = {key: found[key] for key in wanted if found[key] != "possible"}
     expect(not refused, f"the probe does not find: {refused}")
-    # These are refused with host-root, too: the objects of the test exist.
-    expect(found["disk"] == "possible", "no file of the host was found on its disk")
+    refused = {key: row for key, row in escape.on_host.items() if row[0] != "possible"}
+    expect(escape.on_host and not refused, f"not reached on the host: {refused}")
 
 
 def test_user_namespace_has_no_way_to_the_host(escape, report):
@@ -282,6 +287,40 @@ def test_node_of_another_cluster_is_out_of_reach(escape, report, attacker, victi
 
 # Errors that mean the object is not there, and not that it is refused.
 DENIED = {"abstract-socket": ("Connection refused",)}
+
+
+@pytest.mark.parametrize("coe", COES)
+def test_programs_that_the_host_starts_cannot_be_taken_over(escape, report, coe):
+    """While the host starts programs in a node, processes of its runtime are in the node."""
+    results = {}
+    for level in LEVELS:
+        origin = escape.origins[f"{coe}-{level}"][0]
+        with origin.start(program("runtime.pl"), {}) as running:
+            running.rows("ready")
+            for _ in range(10):
+                run(["docker", "exec", escape.workers[origin.cluster], "true"]).ok()
+            output, _ = running.process.communicate(timeout=20)
+        results[level] = {key: (int(done), int(tried)) for key, done, tried in map(str.split, output.splitlines())}
+    wrong = {key: row for key, row in results["user-namespace"].items() if row[0] or row[1] < 10}
+    expect(not wrong and results["user-namespace"], f"successes and tries with user-namespace: {wrong}")
+    works = all(done for done, _ in results["host-root"].values())
+    expect(works, f"the tries do not succeed with host-root: {results}")
+    report(f"successes and tries: {results}")
+
+
+@pytest.mark.parametrize("coe", COES)
+def test_mounts_of_a_node_do_not_reach_the_host(escape, coe):
+    node = Node(escape.workers[f"{coe}-user-namespace"])
+    name = f"mount-{os.getpid()}"
+    folders = " ".join(node.folders)
+    node.run(f"for d in {folders}; do mkdir $d/{name} && mount -t tmpfs {name} $d/{name}; done").ok()
+    try:
+        expect(contents(f"/proc/{node.pid}/mountinfo").count(f" - tmpfs {name} ") == len(node.folders), "not mounted")
+        for process in (1, "self", os.getppid()):
+            seen = [line for line in contents(f"/proc/{process}/mountinfo").splitlines() if name in line]
+            expect(not seen, f"seen by {process}: {seen}")
+    finally:
+        node.run(f"for d in {folders}; do umount $d/{name}; rmdir $d/{name}; done").ok()
 
 
 @pytest.mark.parametrize("coe", COES)

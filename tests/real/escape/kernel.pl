@@ -1,4 +1,4 @@
-# The third part of the probe: system calls that affect the kernel.
+# The fourth part of the probe: system calls that affect the kernel.
 
 { my (undef, $e) = call("iopl", 3); gated("iopl", "SYS_RAWIO", $e); }
 { my (undef, $e) = call("init_module", 0, 0, "\0"); gated("module", "SYS_MODULE", $e, $EINVAL, $EFAULT, 8); }

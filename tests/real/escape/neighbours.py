@@ -43,7 +43,7 @@ class Node:
                 _, controllers, path = line.rstrip("\n").split(":", 2)
                 # The first process may be in a cgroup below that of the container.
                 top = path[:path.index(self.id) + len(self.id)] if self.id in path else None
-                directory = f"/sys/fs/cgroup/{controllers.removeprefix('name=')}{top}"
+                directory = os.path.normpath(f"/sys/fs/cgroup/{controllers.removeprefix('name=')}/{top}")
                 if top and os.path.isdir(directory):
                     found[directory] = None
         return list(found)

@@ -16,7 +16,7 @@ IMAGE = "docker.io/jeroboam/echo:1"
 PROGRAMS = ("/usr", "/lib", "/lib64")
 # What a node with host-root has and an ordinary container does not.
 NODE_CAPABILITIES = ("NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYSLOG", "IPC_LOCK", "SYS_NICE")
-PROBE = ("calls.pl", "host.pl", "kernel.pl", "settings.pl")
+PROBE = ("calls.pl", "objects.pl", "host.pl", "kernel.pl", "settings.pl")
 
 
 def program(*parts):

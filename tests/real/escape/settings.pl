@@ -1,4 +1,4 @@
-# The fourth part of the probe: settings in /proc and /sys, and mounts.
+# The fifth part of the probe: settings in /proc and /sys, and mounts.
 
 sub settings {
     my ($key, @paths) = @_;
