@@ -146,7 +146,8 @@ def pytest_runtest_makereport(item, call):
         item.user_properties += [("figure", figure) for figure in FIGURES]
         item.add_report_section("call", "figures", "\n".join(FIGURES))
         FIGURES.clear()
-    if call.excinfo and ordered_group(item):
+    # The failure of a test that is expected to fail does not affect the others.
+    if call.excinfo and ordered_group(item) and not item.get_closest_marker("xfail"):
         item.config.stash[BROKEN].setdefault(ordered_group(item), item.name)
 
 

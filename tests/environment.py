@@ -327,7 +327,7 @@ def grants(containers):
     for path in glob.glob(f"{GRANTS}/*-*"):
         # Another test may remove its grants concurrently.
         with contextlib.suppress(FileNotFoundError), open(path) as f:
-            name = f.read().strip()
+            name = f.readline().strip()
             if name in containers:
                 found[path] = name
     return found

@@ -28,8 +28,8 @@ class Node:
                         "/root": [f"{layers['UpperDir']}/root", f"{layers['MergedDir']}/root"],
                         "/dev/shm": [f"{directory}/mounts/shm"]}
 
-    def run(self, script):
-        return run(["docker", "exec", self.container, "sh", "-c", script])
+    def run(self, script, timeout=30):
+        return run(["docker", "exec", self.container, "sh", "-c", script], timeout=timeout)
 
     def paths(self, name):
         """The paths on the host of a file that is in each of the folders."""
