@@ -15,9 +15,9 @@ import socket
 import tempfile
 
 import pytest
-from environment import Docker, expect, grants, names, run
+from environment import Docker, Failed, expect, grants, names, run
 from escape import table
-from escape.neighbours import Node, tries
+from escape.neighbours import V1_FREEZER, Freezer, Node, tries
 from escape.origins import KINDS, PROBE, Running, in_parallel, kubernetes, program, swarm
 from escape.ways import WAYS
 
@@ -47,6 +47,7 @@ class Escape:
         # Origins and workers by cluster; rows of the probe by origin, and on the host.
         self.origins, self.workers, self.rows, self.on_host = {}, {}, {}, {}
         self.containers = []
+        self.freezer = None
 
     def level(self, origin):
         return self.clusters[origin.cluster][1]
@@ -147,7 +148,11 @@ def values_of_host(worker):
 
 @pytest.fixture(scope="module")
 def escape(server, option):
-    return Escape(server, option("update_golden"))
+    escape = Escape(server, option("update_golden"))
+    yield escape
+    # Otherwise the engine cannot remove the container.
+    if escape.freezer:
+        escape.freezer.thaw()
 
 
 def test_clusters_of_both_levels(escape):
@@ -383,30 +388,29 @@ def test_documented_table_is_right(escape, report, level):
     report(", ".join(f"{states.count(s)} {s}" for s in ("possible", "refused", "absent")))
 
 
-@pytest.mark.xfail(strict=True, reason="a node that freezes its first process (cgroup v1) cannot be killed")
+def test_node_freezes_itself(escape):
+    """With cgroup v1, processes that are frozen are not killed."""
+    escape.freezer = Freezer(Node(escape.workers["swarm-user-namespace"]))
+    escape.freezer.freeze()
+
+
+@pytest.mark.xfail(V1_FREEZER, raises=Failed, strict=True, reason="with cgroup v1 nothing thaws the node before it is killed")
 def test_frozen_node_can_be_deleted(escape):
     name = "swarm-user-namespace"
-    node = Node(escape.workers[name])
-    node.run("mkdir /sys/fs/cgroup/freezer/frozen && echo 1 > /sys/fs/cgroup/freezer/frozen/cgroup.procs && "
-             "echo FROZEN > /sys/fs/cgroup/freezer/frozen/freezer.state", timeout=5)
-    frozen = next(group for group in node.cgroups() if group.startswith("/sys/fs/cgroup/freezer/"))
-    try:
-        expect(escape.s.magnum("DELETE", f"/clusters/{name}").status == 204, "delete")
-        escape.s.until(name, "GONE", 20)
-    finally:
-        # The engine waits for a process that is thawed.
-        with contextlib.suppress(OSError), open(f"{frozen}/frozen/freezer.state", "w") as f:
-            f.write("THAWED")
-        escape.s.until(name, "GONE", 60)
-        del escape.clusters[name]
+    expect(escape.s.magnum("DELETE", f"/clusters/{name}").status == 204, "delete")
+    escape.s.until(name, "GONE", 15)
 
 
 def test_delete_leaves_nothing(escape):
     granted = grants(escape.containers)
     workers = [escape.workers[name] for name, (_, level) in escape.clusters.items() if level == "user-namespace"]
+    workers.remove(escape.workers["swarm-user-namespace"])
     expect(workers and set(workers) <= set(granted.values()), f"no grants of {workers}: {granted}")
+    escape.freezer.thaw()
     for name in escape.clusters:
-        expect(escape.s.magnum("DELETE", f"/clusters/{name}").status == 204, "delete")
+        # One is deleted already.
+        status = escape.s.magnum("DELETE", f"/clusters/{name}").status
+        expect(status in (204, 404) if name == "swarm-user-namespace" else status == 204, f"delete {name}: {status}")
     for name in escape.clusters:
         escape.s.until(name, "GONE", 60)
     expect(not escape.s.left() and escape.s.leaks() == [], f"left: {escape.s.left()} {escape.s.leaks()}")

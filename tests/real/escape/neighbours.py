@@ -10,6 +10,7 @@ from environment import expect, run
 from .origins import Origin, program
 
 LIMITS = ("memory.limit_in_bytes", "memory.max", "cpu.shares", "cpu.weight", "pids.max")
+V1_FREEZER = os.path.isdir("/sys/fs/cgroup/freezer")
 
 
 class Node:
@@ -65,6 +66,26 @@ class Node:
             facts = running.rows("ready")
             yield {"TARGET": str(process(mark)), "MARK": mark, "KEY": facts["key"], "SHM": facts["shm"],
                    "CGROUP": ":".join(self.cgroups()), "FILES": ":".join(self.paths(mark))}
+
+
+class Freezer:
+    """Lets a node move its first process into a cgroup of its own that is frozen."""
+
+    def __init__(self, node):
+        self.node = node
+        top = "/sys/fs/cgroup/freezer" if V1_FREEZER else "/sys/fs/cgroup"
+        self.file, frozen, self.thawed = ("freezer.state", "FROZEN", "THAWED") if V1_FREEZER else ("cgroup.freeze", "1", "0")
+        self.script = (f"mkdir {top}/frozen && echo 1 > {top}/frozen/cgroup.procs && "
+                       f"echo {frozen} > {top}/frozen/{self.file} && grep {frozen} {top}/frozen/{self.file}")
+        self.group = next(g for g in node.cgroups() if g.startswith(f"{top}/"))
+
+    def freeze(self):
+        self.node.run(self.script, timeout=10).ok()
+
+    def thaw(self):
+        """Thaws it as root of the host. The cgroup does not exist if the node is deleted."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), open(f"{self.group}/frozen/{self.file}", "w") as f:
+            f.write(self.thawed)
 
 
 def process(mark):
