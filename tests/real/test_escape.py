@@ -34,7 +34,10 @@ OF_THE_NODE = {"limits-pod", "pid-max", "forwarding", "user-limits", "host-name"
 OWN_FILES = re.compile(
     r"/proc/sys/(net/|user/max_|fs/mqueue/|kernel/(auto_msgmni|(msg|sem|shm)\w*|ns_last_pid|pid_max|hostname|domainname)$)"
     r"|/sys/devices/virtual/net/|/proc/pressure/(cpu|io|memory)$")
-# What may be more than the node's in the host's view, as files.
+# The errors of a refusal. The abstract sockets of another network namespace do not exist.
+DENIED = ("Operation not permitted", "Permission denied")
+DENIED_BY_KEY = {"abstract-socket": ("Connection refused",)}
+# What the host has instead of the node's values.
 FILES_OF_HOST = {"pid-max": "/proc/sys/kernel/pid_max", "forwarding": "/proc/sys/net/ipv4/ip_forward",
                  "user-limits": "/proc/sys/user/max_user_namespaces"}
 
@@ -305,14 +308,10 @@ def test_node_of_another_cluster_is_out_of_reach(escape, report, attacker, victi
     kinds = {key.split(" ")[0] for key in attacked}
     works = {key.split(" ")[0] for found in (at_home, as_root) for key, row in found.items() if row[0] == "possible"}
     expect(kinds == works, f"without an effect also where they must have one: {kinds - works}: {at_home} {as_root}")
-    odd = {key: row for key, row in attacked.items() if row[1] not in DENIED.get(key, ("Operation not permitted", "Permission denied"))}
+    odd = {key: row for key, row in attacked.items() if row[1] not in DENIED_BY_KEY.get(key, DENIED)}
     expect(not odd, f"refused for another reason: {odd}")
     report(f"{len(attacked)} tries refused; {sum(r[0] == 'possible' for r in at_home.values())} of them work at home, "
            f"{sum(r[0] == 'possible' for r in as_root.values())} as root of the host")
-
-
-# Errors that mean the object is not there, and not that it is refused.
-DENIED = {"abstract-socket": ("Connection refused",)}
 
 
 @pytest.mark.parametrize("coe", COES)

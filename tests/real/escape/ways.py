@@ -82,5 +82,5 @@ WAYS = [Way(*row) for row in [
      "harmless: the queues are those of the node's IPC namespace, and the host does not see them"),
     ("binfmt_misc", "let the kernel run programs by a chosen interpreter (binfmt_misc)", "`SYS_ADMIN`: the host's own list",
      "harmless: from Linux 6.7 on, it is a list of the node's user namespace, which the host does not use; before, it is refused"),
-    ("sysfs-network", "change settings of its network devices in `/sys`", "own network namespace, but sysfs is writable", "a process outside of the namespace has mounted sysfs"),
+    ("sysfs-network", "change settings of its network devices in `/sys`", "own network namespace, but sysfs is writable", CAPABILITY),
 ]]
