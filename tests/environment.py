@@ -7,6 +7,8 @@ JEROBOAM_VENV (the virtual environment with the OpenStack clients; by default
 needed if tests run concurrently).
 """
 
+import contextlib
+import glob
 import json
 import os
 import shutil
@@ -29,6 +31,8 @@ KINDS = {
     "network": (["docker", "network", "ls", "--format", "{{.Name}}"], ["docker", "network", "rm"]),
     "volume": (["docker", "volume", "ls", "--format", "{{.Name}}"], ["docker", "volume", "rm", "-f"]),
 }
+# What the runtime of nodes in user namespaces permits: a file for each range of ids.
+GRANTS = "/var/lib/jeroboam-userns"
 
 
 class Failed(Exception):
@@ -299,6 +303,8 @@ class Server:
                 # Another test may run concurrently: remove only our objects.
                 if name in names(kind, f"label=io.jeroboam.installation={self.installation()}"):
                     run([*KINDS[kind][1], name])
+                    for path in grants({name} if kind == "container" else set()):
+                        os.unlink(path)
             if not os.environ.get("JEROBOAM_KEEP"):
                 shutil.rmtree(self.state, ignore_errors=True)
         return left
@@ -313,6 +319,18 @@ def names(kind, *filters):
     for f in filters:
         args += ["--filter", f]
     return run(args).ok().out.split()
+
+
+def grants(containers):
+    """The files with the grants of these containers, by path."""
+    found = {}
+    for path in glob.glob(f"{GRANTS}/*-*"):
+        # Another test may remove its grants concurrently.
+        with contextlib.suppress(FileNotFoundError), open(path) as f:
+            name = f.readline().strip()
+            if name in containers:
+                found[path] = name
+    return found
 
 
 class Docker:

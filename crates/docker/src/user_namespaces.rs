@@ -1,6 +1,7 @@
 //! Containers in user namespaces of their own: whether the host can run them, and
 //! the ranges of user ids that they get.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, SystemInfo};
@@ -42,6 +43,13 @@ fn missing(url: &str, info: &SystemInfo) -> Option<String> {
             "the engine has no runtime {RUNTIME}; run `jeroboam host prepare` on the host"
         ));
     }
+    let directory = info.docker_root_dir.as_deref().unwrap_or_default();
+    if is_open_to_all(directory) {
+        return Some(format!(
+            "all users of the host can enter the engine's directory {directory}, where programs \
+             that root in a node has made setuid belong to root; run `chmod 710 {directory}`"
+        ));
+    }
     let driver = info.driver.as_deref().unwrap_or("unknown");
     if driver != "overlay2" {
         return Some(format!(
@@ -57,6 +65,12 @@ fn missing(url: &str, info: &SystemInfo) -> Option<String> {
         ));
     }
     None
+}
+
+/// Whether users without a right on the directory can open files below it. Engines
+/// before 20.10.9 have made it so. A directory that cannot be read is not of this host.
+fn is_open_to_all(directory: &str) -> bool {
+    std::fs::metadata(directory).is_ok_and(|m| m.permissions().mode() & 0o001 != 0)
 }
 
 /// Major and minor number of a version such as `6.1.0-50-cloud`.
@@ -204,6 +218,23 @@ mod tests {
             let why = missing(url, &info).unwrap();
             assert!(why.contains(text), "{why}");
         }
+    }
+
+    #[test]
+    fn the_directory_of_the_engine_is_closed_to_users() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("docker");
+        std::fs::create_dir(&path).unwrap();
+        let check = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let info = SystemInfo {
+                docker_root_dir: Some(path.display().to_string()),
+                ..able()
+            };
+            missing(LOCAL, &info)
+        };
+        assert_eq!(check(0o710), None);
+        assert!(check(0o711).unwrap().contains("chmod 710"));
     }
 
     #[test]

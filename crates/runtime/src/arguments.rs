@@ -12,6 +12,9 @@ const GLOBAL_FLAGS: &[&str] = &["debug", "systemd-cgroup"];
 const INFORMATION: &[&str] = &["help", "h", "version", "v"];
 const CREATE_VALUES: &[&str] = &["bundle", "b", "console-socket", "pid-file", "preserve-fds"];
 const CREATE_FLAGS: &[&str] = &["no-pivot", "no-new-keyring"];
+const KILL_FLAGS: &[&str] = &["all", "a"];
+/// The names of the signal KILL.
+const KILL: &[&str] = &["9", "KILL", "SIGKILL"];
 const DELETE_FLAGS: &[&str] = &["force", "f"];
 const DEFAULT_ROOT: &str = "/run/runc";
 
@@ -21,6 +24,8 @@ pub(crate) enum Command {
     Create(Create),
     /// `delete --force` of this container.
     Delete(String),
+    /// `kill` of this container with the signal KILL.
+    Kill(String),
     /// Any other command, which runc handles.
     Other,
 }
@@ -92,6 +97,7 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Arguments> {
             Command::Create(create(rest, &args[..before]).context("create")?)
         }
         Some((command, rest)) if command == "delete" => delete(rest),
+        Some((command, rest)) if command == "kill" => kill(rest),
         Some((command, _)) if command == "run" || command == "restore" => bail!(
             "{} is not supported, because the container would have no user namespace; use create and start",
             command.display()
@@ -149,6 +155,22 @@ fn delete(args: &[OsString]) -> Command {
             Some(id) => Command::Delete(id.to_owned()),
             None => Command::Other,
         },
+        _ => Command::Other,
+    }
+}
+
+/// A `kill` that cannot be parsed, or with another signal, is left to runc.
+fn kill(args: &[OsString]) -> Command {
+    let Ok(parsed) = options(args, &[], KILL_FLAGS) else {
+        return Command::Other;
+    };
+    match parsed.rest {
+        [id, signal] if KILL.iter().any(|name| signal == name) => {
+            match id.to_str().filter(|id| is_id(id)) {
+                Some(id) => Command::Kill(id.to_owned()),
+                None => Command::Other,
+            }
+        }
         _ => Command::Other,
     }
 }

@@ -7,6 +7,7 @@ mod bundle;
 mod cgroup;
 mod container;
 mod create;
+mod freezer;
 mod idmap;
 mod log;
 mod mountinfo;
@@ -47,6 +48,7 @@ fn run(args: &[OsString]) -> Result<i32> {
                 log::error(arguments::log_file(args).as_deref(), &format!("{e:#}"));
             }
         }
+        Command::Kill(id) => return freezer::kill(&parsed.root, id, &runc, args),
         Command::Other => {}
     }
     Err(runc::exec(&runc, args)).with_context(|| format!("starting {}", runc.display()))

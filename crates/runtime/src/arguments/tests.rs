@@ -70,6 +70,27 @@ fn other_commands_are_left_to_runc() {
 }
 
 #[test]
+fn only_the_signal_kill_is_handled() {
+    let kill = Command::Kill("abc".to_owned());
+    for text in [
+        "kill abc 9",
+        "kill --all abc KILL",
+        "--root /r kill abc SIGKILL",
+    ] {
+        assert_eq!(parsed(text).unwrap().command, kill, "{text}");
+    }
+    for text in [
+        "kill abc",
+        "kill abc 15",
+        "kill abc TERM",
+        "kill ../abc 9",
+        "kill --new abc 9",
+    ] {
+        assert_eq!(parsed(text).unwrap().command, Command::Other, "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_parsed_is_refused() {
     for text in [
         "--root",

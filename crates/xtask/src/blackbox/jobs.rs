@@ -109,7 +109,7 @@ pub const TESTS: &[Tests] = &[
     engine("tests/real/test_addons.py", 600),
     engine("tests/real/test_labels.py", 300),
     engine("tests/real/test_flavours.py", 180),
-    engine("tests/real/test_host_root.py", 180),
+    engine("tests/real/test_escape.py", 180),
     engine("tests/real/test_runtime.py", 300),
     engine("tests/real/test_engine.py", 600),
     engine("tests/real/test_renewal.py", 600),
