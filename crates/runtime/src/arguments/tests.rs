@@ -56,7 +56,7 @@ fn other_commands_are_left_to_runc() {
         "delete abc",
         "delete --force=false abc",
         "delete --new-option abc",
-        "kill abc 9",
+        "kill abc 15",
         "--root run state abc",
     ] {
         assert_eq!(parsed(text).unwrap().command, Command::Other, "{text}");
