@@ -61,7 +61,7 @@ if (my $at = mounted("binfmt_misc")) {
         print "binfmt_misc\t", join(" ", map { s{.*/}{}r } glob "$at/*"), "\n";
     }
 }
-# The limit of a pod, if it has a cgroup of its own, to more than that of its node.
+# The limit of a pod, if it has a separate cgroup, to more than that of its node.
 open(my $in, "<", "/proc/self/cgroup") or die "cgroups: $!";
 my ($path) = join("", <$in>) =~ m{^\d+:memory:/(.+)$}m;
 if ($path && (my $at = mounted("cgroup", "memory"))) {

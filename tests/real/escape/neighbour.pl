@@ -1,7 +1,7 @@
 # Tries to reach a process, the target, and what belongs to its node, as root of another
 # user namespace that stays in the PID and mount namespace of the host. This is more than
 # root in a node has. Prints a line for each try: its key, `possible` or `refused`, and
-# the error. Every try is made by a process of its own, and is undone or without effect.
+# the error. Every try is made by a separate process, and is undone or without effect.
 #
 # Environment: TARGET (id of a resident.pl), MARK, KEY, SHM (of that process), USER (a
 # process whose user namespace is entered, or nothing), NETWORK (a process whose network
@@ -53,7 +53,7 @@ if ($user) {
     call("setgroups", 0, 0) == 0 && call("setresgid", 0, 0, 0) == 0 && call("setresuid", 0, 0, 0) == 0 or die "ids: $!";
 }
 
-# Runs a function in a process of its own. It returns whether it succeeded.
+# Runs a function in a separate process. It returns whether it succeeded.
 sub try_it {
     my ($key, $function) = @_;
     my $child = fork // die "fork: $!";

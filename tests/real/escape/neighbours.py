@@ -69,7 +69,7 @@ class Node:
 
 
 class Freezer:
-    """Lets a node move its first process into a cgroup of its own that is frozen."""
+    """Lets a node move its first process into a separate cgroup that is frozen."""
 
     def __init__(self, node):
         self.node = node
