@@ -3,9 +3,9 @@
 
 /// The schema version of this release. Incremented with each release that adds
 /// a migration or a stored value.
-pub const SCHEMA: i64 = 3;
+pub const SCHEMA: i64 = 4;
 /// The oldest schema version whose servers can run concurrently with this
 /// release: they ignore unknown columns and leave rows with unknown values
-/// unchanged. Servers of schema 2 do not count the builds of a server and send
-/// no generation, so they would undo changes of this release.
-pub(crate) const SHARED_WITH: i64 = 3;
+/// unchanged. Servers of schema 3 do not know isolation levels, so they would create
+/// nodes without the user namespaces of their clusters.
+pub(crate) const SHARED_WITH: i64 = 4;

@@ -74,6 +74,11 @@ impl Engine {
                 self.remove_container(&view.id).await?;
                 Ok(Found::Removed)
             }
+            // Another release has created it without the namespace.
+            Relation::Same if !self.has_level(&view.id, spec.isolation).await? => {
+                self.remove_container(&view.id).await?;
+                Ok(Found::Removed)
+            }
             Relation::Same if view.state == ContainerState::Created => {
                 Ok(Found::Incomplete(view.id))
             }

@@ -105,7 +105,12 @@ impl ContainerHost for Engine {
                 // An engine that was killed while it started the container has
                 // lost the process that containerd still has; this container
                 // cannot be started any more.
-                if message_contains(&e, "task ") && message_contains(&e, ": already exists") {
+                let is_left = message_contains(&e, "task ")
+                    && message_contains(&e, ": already exists")
+                    || message_contains(&e, "id already in use");
+                // The next build claims a range again.
+                let has_no_range = message_contains(&e, "is not granted to the container");
+                if is_left || has_no_range {
                     return infra::unusable(fault.message);
                 }
                 fault

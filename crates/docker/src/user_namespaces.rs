@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, SystemInfo};
-use infra::{ContainerHost as _, ContainerSpec, LABEL_INSTALLATION, OfferedIsolation};
+use infra::{ContainerHost as _, ContainerSpec, Isolation, LABEL_INSTALLATION, OfferedIsolation};
 use kernel::{Error, Kind, Result};
 use runtime::grants::{ClaimError, DIRECTORY, Grants, RUNTIME, Range, VARIABLE};
 
@@ -117,6 +117,15 @@ impl Engine {
         })
     }
 
+    /// Whether a container has the runtime of this isolation level.
+    pub(crate) async fn has_level(&self, id: &str, level: Isolation) -> Result<bool> {
+        let found = self.docker().await?.inspect_container(id, None).await;
+        let found = found.map_err(|e| self.fault(&format!("inspect container {id}"), &e))?;
+        let runtime = found.host_config.and_then(|config| config.runtime);
+        let is_isolated = runtime.as_deref() == Some(RUNTIME);
+        Ok(is_isolated == (level == Isolation::UserNamespace))
+    }
+
     /// The names of the containers to which an installation has granted ranges.
     pub(crate) async fn granted_to(&self, installation: &str) -> Result<Vec<String>> {
         if !has_grants() {
@@ -151,9 +160,14 @@ impl Engine {
             Grants::open(DIRECTORY).and_then(|grants| grants.release(&name, exists))
         });
         let released = released.await.map_err(Error::internal)?;
-        released
-            .map(|_| ())
-            .map_err(|e| Error::unavailable(format!("user ids of container {container}: {e}")))
+        released.map(|_| ()).map_err(|e| {
+            let text = format!("user ids of container {container}: {e}");
+            match e.kind() {
+                // An operator has to repair the directory.
+                std::io::ErrorKind::PermissionDenied => Error::conflict(text),
+                _ => Error::unavailable(text),
+            }
+        })
     }
 }
 

@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::runc;
+use crate::{runc, scratch};
 
 /// Time until the first process of a killed container ends.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// A deeper cgroup is not looked for.
-const MAX_DEPTH: usize = 64;
 
 /// What runc knows about a container.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,9 +34,17 @@ pub(crate) fn kill(root: &Path, id: &str, runc: &Path, args: &[OsString]) -> Res
     let status = runc::run(runc, args)?;
     if let Some(state) = state {
         let until = Instant::now() + END_TIMEOUT;
+        let mounts = scratch::mounts()?;
+        let freezer = state.freezer.and_then(|path| {
+            let mount = mounts
+                .iter()
+                .find(|m| m.kind == "cgroup" && path.starts_with(&m.target))?;
+            let inside = mount.root.join(path.strip_prefix(&mount.target).ok()?);
+            Some((path, inside))
+        });
         while is_running(state.first_process) && Instant::now() < until {
-            if let Some(freezer) = &state.freezer {
-                thaw_below(freezer, MAX_DEPTH);
+            if let Some((freezer, inside)) = &freezer {
+                thaw(freezer, inside);
             }
             std::thread::sleep(POLL_INTERVAL);
         }
@@ -70,19 +76,32 @@ fn is_running(pid: i64) -> bool {
     state.is_some_and(|state| !matches!(state, "Z" | "X" | "x"))
 }
 
-/// Thaws the cgroups below this one, which itself is frozen by the engine only. A cgroup
-/// that cannot be read or thawed may just have been removed.
-fn thaw_below(cgroup: &Path, depth: usize) {
-    let entries = fs::read_dir(cgroup).into_iter().flatten().flatten();
-    for entry in entries {
-        if depth > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            let path = entry.path();
-            // Root of the container owns the directory, but can create only cgroups in
-            // it, no links.
-            let _ = fs::write(path.join("freezer.state"), "THAWED");
-            thaw_below(&path, depth - 1);
+/// Moves all processes in cgroups below this one into it, which thaws them, however deep
+/// they are. `inside` is the path of the cgroup in its hierarchy. A process may end
+/// meanwhile.
+fn thaw(cgroup: &Path, inside: &Path) {
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name
+            .to_str()
+            .filter(|n| n.bytes().all(|b| b.is_ascii_digit()))
+        else {
+            continue;
+        };
+        let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
+        if freezer(&groups).is_some_and(|path| path != inside && path.starts_with(inside)) {
+            let _ = fs::write(cgroup.join("cgroup.procs"), pid);
         }
     }
+}
+
+/// The path of the cgroup in the hierarchy `freezer` in a `/proc/PID/cgroup`.
+fn freezer(groups: &str) -> Option<&Path> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let is_freezer = fields.next()?.split(',').any(|name| name == "freezer");
+        is_freezer.then(|| fields.next().map(Path::new)).flatten()
+    })
 }
 
 #[cfg(test)]
@@ -125,15 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn all_cgroups_below_are_thawed_but_not_the_cgroup_itself() {
-        let dir = tempfile::tempdir().unwrap();
-        let deep = dir.path().join("a/b");
-        fs::create_dir_all(&deep).unwrap();
-        thaw_below(dir.path(), MAX_DEPTH);
-        for path in [dir.path().join("a"), deep] {
-            let written = fs::read_to_string(path.join("freezer.state")).unwrap();
-            assert_eq!(written, "THAWED");
-        }
-        assert!(!dir.path().join("freezer.state").exists());
+    fn the_hierarchy_of_the_freezer_is_found() {
+        let groups = "5:freezer:/docker/abc/x\n4:cpu,cpuacct:/docker/abc\n0::/\n";
+        assert_eq!(freezer(groups), Some(Path::new("/docker/abc/x")));
+        assert_eq!(freezer("0::/docker/abc\n"), None);
+        assert_eq!(freezer(""), None);
     }
 }

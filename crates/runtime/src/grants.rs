@@ -4,6 +4,7 @@
 
 mod directory;
 mod grant;
+mod processes;
 
 use std::fmt;
 use std::io;
@@ -31,6 +32,8 @@ pub struct Grants {
     directory: PathBuf,
     /// The user that must own the directory and the grants. It is root except in tests.
     owner: u32,
+    /// The ranges of the processes of the host. Tests have their own.
+    running: fn() -> io::Result<Vec<Range>>,
 }
 
 /// Why no range was granted.
@@ -87,7 +90,11 @@ impl Grants {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(explain(&directory, e)),
         }
-        let grants = Self { directory, owner };
+        let grants = Self {
+            directory,
+            owner,
+            running: processes::ranges,
+        };
         grants.directory()?;
         Ok(grants)
     }
@@ -98,6 +105,7 @@ impl Grants {
         Self {
             directory: directory.into(),
             owner: 0,
+            running: processes::ranges,
         }
     }
 
@@ -131,9 +139,12 @@ impl Grants {
                 return Ok(*range);
             }
         }
-        let free = pool
-            .ranges()
-            .find(|range| !granted.iter().any(|other| other.overlaps(range)));
+        let running = (self.running)()?;
+        let taken = |range: &Range| {
+            let all = granted.iter().chain(&running);
+            all.into_iter().any(|other| other.overlaps(range))
+        };
+        let free = pool.ranges().find(|range| !taken(range));
         let Some(range) = free else {
             let used = granted
                 .iter()
@@ -156,7 +167,7 @@ impl Grants {
     /// there was a grant.
     ///
     /// # Errors
-    /// That of `exists`, or if the directory cannot be used, or another process holds
+    /// That of `exists`, or if processes of the host still have ids of the range, if the directory cannot be used, or another process holds
     /// the lock for 10 s.
     pub fn release(
         &self,
@@ -168,12 +179,18 @@ impl Grants {
         if exists()? {
             return Ok(false);
         }
+        let running = (self.running)()?;
         let mut removed = false;
         for range in directory.ranges()? {
             if directory
                 .read(&range)
                 .is_ok_and(|grant| grant.container == container)
             {
+                if running.iter().any(|other| other.overlaps(&range)) {
+                    return Err(io::Error::other(format!(
+                        "processes with ids of the range {range} still run"
+                    )));
+                }
                 directory.remove(&range)?;
                 removed = true;
             }
@@ -201,10 +218,12 @@ impl Grants {
     /// Checks that the range is granted to the container.
     ///
     /// # Errors
-    /// If it is not, or the grant or the directory is not valid; the text names both and
-    /// the reason.
+    /// If it is not, or the grant or the directory is not valid, or another process holds
+    /// the lock for 10 s; the text names both and the reason.
     pub fn verify(&self, range: &Range, container: &str) -> io::Result<()> {
         let directory = self.directory()?;
+        // A server that is about to release the grant has seen no container.
+        let _lock = directory.lock()?;
         let granted_to = directory.read(range)?.container;
         if granted_to == container {
             return Ok(());

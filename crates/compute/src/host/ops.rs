@@ -104,8 +104,12 @@ impl Hosts for Compute {
         }
         let refreshed = self.refresh_host().await;
         let known = table::offered(&self.db).await?;
-        if let Some(offered) = known.iter().find(|o| full(o)).or(known.first()) {
+        if let Some(offered) = known.iter().find(|o| full(o)) {
             return Ok(offered.clone());
+        }
+        // A row of an earlier release says neither what the host offers nor why.
+        if let Some(offered) = known.into_iter().find(|o| o.missing.is_some()) {
+            return Ok(offered);
         }
         refreshed?;
         Err(Error::unavailable(

@@ -19,7 +19,14 @@ pub(crate) async fn sweep(compute: &Compute) -> Result<Vec<ContainerView>> {
     }
     let volumes = compute.host.volumes().await?;
     let installation = &compute.config.installation;
-    let reserved = compute.host.reservations(installation).await?;
+    // Without them the other objects can still be swept.
+    let reserved = match compute.host.reservations(installation).await {
+        Ok(names) => names,
+        Err(e) => {
+            tracing::warn!(error = %e, "the grants of user ids are not swept");
+            Vec::new()
+        }
+    };
     let builds = table::builds(&compute.db).await?;
     // Only objects with our labels: other objects with our name prefix are
     // reported by `leaks` and left to operators.
@@ -34,7 +41,8 @@ pub(crate) async fn sweep(compute: &Compute) -> Result<Vec<ContainerView>> {
     let (late, known): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_late);
     for container in late {
         let mut done = compute.host.remove(Actor::Sweep, &container.id).await;
-        if done.is_ok() {
+        // A later build may be claiming its range.
+        if done.is_ok() && !builds.contains_key(&container.name) {
             done = compute.host.release(&container.name).await;
         }
         log_removal(compute, "container", &container.name, done);

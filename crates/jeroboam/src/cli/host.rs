@@ -61,9 +61,10 @@ pub async fn prepare(args: PrepareArgs) -> Result<ExitCode> {
         Some(path) => path,
         None => std::env::current_exe()?.with_file_name("jeroboam-runtime"),
     };
-    report(install(&source, &args.install)?, "installed", &args.install);
+    let target = std::path::absolute(args.install)?;
+    report(install(&source, &target)?, "installed", &target);
     report(
-        register(&args.daemon_config, &args.install)?,
+        register(&args.daemon_config, &target)?,
         "changed",
         &args.daemon_config,
     );
@@ -181,7 +182,7 @@ fn raise_kernel_limits() -> Result<()> {
     }
     let lines: String = KERNEL_LIMITS
         .iter()
-        .map(|(name, value)| format!("{name} = {value}\n"))
+        .map(|(name, least)| format!("{name} = {}\n", current(name).unwrap_or(0).max(*least)))
         .collect();
     replace(Path::new(SYSCTL_FILE), lines.as_bytes(), 0o644)?;
     println!("{:<10} {SYSCTL_FILE}", "changed");
@@ -198,11 +199,14 @@ fn raise_kernel_limits() -> Result<()> {
 
 /// The limits that are too low, with the values that they should have.
 pub fn low_kernel_limits() -> Vec<(&'static str, u64)> {
-    let is_low = |(name, least): &(&str, u64)| {
-        let text = fs::read_to_string(sysctl_path(name)).unwrap_or_default();
-        text.trim().parse::<u64>().is_ok_and(|now| now < *least)
-    };
+    let is_low = |(name, least): &(&str, u64)| current(name).is_some_and(|now| now < *least);
     KERNEL_LIMITS.into_iter().filter(is_low).collect()
+}
+
+/// The value of a limit; `None` if this kernel does not have it.
+fn current(name: &str) -> Option<u64> {
+    let text = fs::read_to_string(sysctl_path(name)).ok()?;
+    text.trim().parse().ok()
 }
 
 fn sysctl_path(name: &str) -> String {

@@ -140,7 +140,7 @@ fn check_owner(path: &Path, stat: &Stat, owner: u32) -> io::Result<()> {
     let path = path.display();
     if stat.st_uid != owner {
         return Err(refused(format!(
-            "{path} is owned by user {}, not by {owner}; remove it, only the server creates it",
+            "{path} is owned by user {}, not by {owner}; check who changed it, then chown it",
             stat.st_uid
         )));
     }

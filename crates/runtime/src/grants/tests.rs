@@ -25,7 +25,9 @@ fn grants() -> (TempDir, Grants) {
     let temporary = TempDir::new().unwrap();
     let directory = temporary.path().join("grants");
     let grants = Grants::open_as(directory, geteuid().as_raw()).unwrap();
-    (temporary, grants)
+    // Nodes of the host may use ranges of the tests.
+    let running = || Ok(Vec::new());
+    (temporary, Grants { running, ..grants })
 }
 
 fn range(index: u32) -> Range {
@@ -288,4 +290,19 @@ fn a_grant_names_its_installation() {
     assert_eq!(grants.list().unwrap(), [grant]);
     grants.verify(&range(0), "a").unwrap();
     assert!(grants.claim(&pool(4), "b", Some("a\nb")).is_err());
+}
+
+#[test]
+fn a_range_is_not_free_while_processes_have_its_ids() {
+    let (_temporary, grants) = grants();
+    grants.claim(&pool(4), "a", None).unwrap();
+    let busy = Grants {
+        running: || Ok(vec![range(0), range(1)]),
+        ..grants.clone()
+    };
+    assert_eq!(busy.claim(&pool(4), "b", None).unwrap(), range(2));
+    let error = busy.release("a", || Ok(false)).unwrap_err().to_string();
+    assert!(error.contains("still run"), "{error}");
+    assert!(busy.release("b", || Ok(false)).unwrap());
+    assert!(grants.release("a", || Ok(false)).unwrap());
 }
