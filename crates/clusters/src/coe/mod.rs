@@ -150,6 +150,10 @@ impl Coe {
 
     /// A hint for a failed bootstrap step.
     pub(crate) fn hint(self, step: &str, log: &str) -> &'static str {
+        // Agents of releases before user namespaces do this also where it is refused.
+        if step == "prepare" && log.contains("remounting /sys writable") {
+            return "The node image is of an older release: build it again with `jeroboam image build`, and create the cluster again.";
+        }
         match self {
             Self::Kubernetes => kubernetes::hints::hint(step, log),
             Self::Swarm => swarm::hints::hint(step, log),
