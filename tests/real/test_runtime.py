@@ -148,7 +148,8 @@ def root_archive():
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.add("/bin/busybox", "bin/busybox")
-        for applet in ("sh", "sleep", "stat", "cat", "mkdir", "ls", "touch", "echo", "mount", "mknod", "id", "chown", "readlink"):
+        for applet in ("sh", "sleep", "stat", "cat", "mkdir", "ls", "touch", "echo", "mount", "mknod", "id", "chown", "readlink", "mkfifo",
+                       "mv", "rm", "umount", "unshare"):
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
@@ -161,6 +162,10 @@ def root_archive():
             entry.uid = entry.gid = owner
             entry.size = 2
             tar.addfile(entry, io.BytesIO(b"x\n"))
+        for name, text in (("etc/passwd", b"root:x:0:0::/:/bin/sh\n"), ("etc/group", b"root:x:0:\n")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text))
     return archive.getvalue()
 
 
@@ -287,6 +292,33 @@ def test_devices_are_those_of_the_list(node):
     inside(node, "echo >/dev/net/tun").refused("File descriptor in bad state")
     inside(node, "mknod /tmp/disk b 254 0").refused("Operation not permitted")
     inside(node, "mount -t proc proc /tmp && mount -t sysfs sysfs /tmp").ok()
+
+
+def test_files_that_the_engine_opens_cannot_be_replaced(node):
+    """The engine opens the files with the users and groups before the runtime runs. A
+    pipe in their place would make it wait for ever."""
+    for file in ("/etc/passwd", "/etc/group"):
+        for way in (f"rm {file}", f"mv {file} /moved", "mv /etc /moved", f"umount {file}", f"umount -l {file}", "umount -l /etc",
+                    f"mkdir -p /other && mount -o bind / /other && rm /other{file}", f"unshare -m umount -l {file}",
+                    f"unshare -m rm {file}", f"mkfifo /pipe{os.path.basename(file)} && mv /pipe{os.path.basename(file)} {file}"):
+            expect(inside(node, way).code != 0, f"{way} succeeded")
+        inside(node, f"echo user:x:7:7::/:/bin/sh >>{file} && cat {file}").ok()
+        upper = inspect(node, "{{.GraphDriver.Data.UpperDir}}")
+        expect("user:x:7" in read(f"{upper}{file}"), "the change is not on disk")
+    docker("restart", "-t", "0", node).ok()
+    expect("user:x:7" in inside(node, "cat /etc/passwd").ok().out, "the change is lost")
+
+
+def test_deep_cgroups_are_removed_with_the_container(name):
+    container = create(name, env=[f"JEROBOAM_USERNS={grant(name, 0)}:{SIZE}"])
+    docker("start", name).ok()
+    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    top = "/sys/fs/cgroup" if unified else "/sys/fs/cgroup/memory"
+    # As deep as the kernel permits; the path is longer than runc can use.
+    deep = "x" * 250
+    inside(name, f"cd {top} && while mkdir {deep} && cd {deep}; do :; done").ok()
+    docker("rm", "-fv", name).ok()
+    wait_for("the cgroups are removed", 10, lambda: not cgroups(container))
 
 
 def test_exec_copy_diff_and_restart(node, tmp_path):

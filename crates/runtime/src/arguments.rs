@@ -22,8 +22,11 @@ const DEFAULT_ROOT: &str = "/run/runc";
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Create(Create),
-    /// `delete --force` of this container.
-    Delete(String),
+    /// `delete` of this container.
+    Delete {
+        id: String,
+        force: bool,
+    },
     /// `kill` of this container with the signal KILL.
     Kill(String),
     /// Any other command, which runc handles.
@@ -151,8 +154,11 @@ fn delete(args: &[OsString]) -> Command {
         return Command::Other;
     };
     match parsed.rest {
-        [id] if !parsed.options.is_empty() => match id.to_str().filter(|id| is_id(id)) {
-            Some(id) => Command::Delete(id.to_owned()),
+        [id] => match id.to_str().filter(|id| is_id(id)) {
+            Some(id) => Command::Delete {
+                id: id.to_owned(),
+                force: !parsed.options.is_empty(),
+            },
             None => Command::Other,
         },
         _ => Command::Other,

@@ -19,7 +19,7 @@ use crate::mountinfo::Mount;
 use crate::namespace::Namespace;
 use crate::overlay::{self, Layers};
 use crate::scratch::{self, Record};
-use crate::{cgroup, container, runc};
+use crate::{accounts, cgroup, container, runc};
 
 /// Creates the container; returns the exit code of runc. `root` is the directory with
 /// the states of containers.
@@ -114,6 +114,7 @@ fn prepare(config: Value, bundle: &Path, range: &Range, mounts: &[Mount]) -> Res
     let directory = Path::new(scratch::DIRECTORY);
     let merged = root;
     let root = overlay::mount(&layers, directory, namespace.as_fd(), range)?;
+    accounts::keep(&root)?;
     overlay::forget_cached(&merged);
     let mut sources = Vec::new();
     for bind in &binds {

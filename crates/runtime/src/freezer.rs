@@ -4,38 +4,27 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 
+use crate::state::State;
 use crate::{runc, scratch};
 
 /// Time until the first process of a killed container ends.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What runc knows about a container.
-#[derive(Debug, PartialEq, Eq)]
-struct State {
-    first_process: i64,
-    /// The cgroup in the hierarchy `freezer`; `None` with cgroup v2.
-    freezer: Option<PathBuf>,
-}
-
 /// Runs `runc kill` with the signal KILL, and thaws what the container has frozen until
 /// its first process has ended.
 pub(crate) fn kill(root: &Path, id: &str, runc: &Path, args: &[OsString]) -> Result<i32> {
-    let path = root.join(id).join("state.json");
-    let state = fs::read_to_string(&path)
-        .ok()
-        .and_then(|text| parse(&text, id));
+    let state = State::read(root, id);
     let status = runc::run(runc, args)?;
     if let Some(state) = state {
         let until = Instant::now() + END_TIMEOUT;
         let mounts = scratch::mounts()?;
-        let freezer = state.freezer.and_then(|path| {
+        let freezer = state.freezer().and_then(|path| {
             let mount = mounts
                 .iter()
                 .find(|m| m.kind == "cgroup" && path.starts_with(&m.target))?;
@@ -50,20 +39,6 @@ pub(crate) fn kill(root: &Path, id: &str, runc: &Path, args: &[OsString]) -> Res
         }
     }
     status.exit_status().context("runc kill was killed")
-}
-
-fn parse(state: &str, id: &str) -> Option<State> {
-    let state: Value = serde_json::from_str(state).ok()?;
-    let freezer = state["cgroup_paths"]["freezer"].as_str().map(PathBuf::from);
-    Some(State {
-        first_process: state["init_process_pid"].as_i64()?,
-        // Never the engine's own cgroup.
-        freezer: freezer.filter(|path| {
-            let name = path.file_name().and_then(|name| name.to_str());
-            path.is_absolute()
-                && name.is_some_and(|name| name == id || name.ends_with(&format!("-{id}.scope")))
-        }),
-    })
 }
 
 /// Whether the process exists and has not ended.
@@ -107,32 +82,6 @@ fn freezer(groups: &str) -> Option<&Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_cgroup_of_the_container_is_thawed() {
-        let state = |freezer: &str| {
-            let text =
-                format!(r#"{{"init_process_pid": 7, "cgroup_paths": {{"freezer": "{freezer}"}}}}"#);
-            parse(&text, "abc").unwrap().freezer
-        };
-        let own = "/sys/fs/cgroup/freezer/docker/abc";
-        assert_eq!(state(own).as_deref(), Some(Path::new(own)));
-        let scope = "/sys/fs/cgroup/freezer/system.slice/docker-abc.scope";
-        assert_eq!(state(scope).as_deref(), Some(Path::new(scope)));
-        for other in [
-            "/sys/fs/cgroup/freezer",
-            "/sys/fs/cgroup/freezer/docker/abd",
-            "abc",
-            "",
-        ] {
-            assert_eq!(state(other), None, "{other}");
-        }
-        let unified = r#"{"init_process_pid": 7, "cgroup_paths": {"": "/sys/fs/cgroup/abc"}}"#;
-        assert_eq!(parse(unified, "abc").unwrap().freezer, None);
-        for text in ["", "{}", "[]", r#"{"init_process_pid": "7"}"#] {
-            assert_eq!(parse(text, "abc"), None, "{text}");
-        }
-    }
 
     #[test]
     fn processes_run_until_they_have_ended() {

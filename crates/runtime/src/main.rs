@@ -2,6 +2,7 @@
 //! user namespaces, with ranges of ids that the server has granted. A container without
 //! a granted range does not start.
 
+mod accounts;
 mod arguments;
 mod bundle;
 mod cgroup;
@@ -12,9 +13,11 @@ mod idmap;
 mod log;
 mod mountinfo;
 mod namespace;
+mod nested;
 mod overlay;
 mod runc;
 mod scratch;
+mod state;
 mod sys;
 
 use std::ffi::OsString;
@@ -43,9 +46,19 @@ fn run(args: &[OsString]) -> Result<i32> {
     match &parsed.command {
         Command::Create(create) => return create::create(create, args, &parsed.root, &runc),
         // An error must not prevent runc from removing what it can.
-        Command::Delete(id) => {
-            if let Err(e) = scratch::remove_unfinished(&parsed.root, id) {
-                log::error(arguments::log_file(args).as_deref(), &format!("{e:#}"));
+        Command::Delete { id, force } => {
+            let log = |e: &str| log::error(arguments::log_file(args).as_deref(), e);
+            if *force && let Err(e) = scratch::remove_unfinished(&parsed.root, id) {
+                log(&format!("{e:#}"));
+            }
+            let state = state::State::read(&parsed.root, id);
+            for (_, cgroup) in state.into_iter().flat_map(|state| state.cgroups) {
+                if let Err(e) = nested::remove_below(&cgroup) {
+                    log(&format!(
+                        "removing the cgroups below {}: {e}",
+                        cgroup.display()
+                    ));
+                }
             }
         }
         Command::Kill(id) => return freezer::kill(&parsed.root, id, &runc, args),

@@ -53,20 +53,21 @@ fn other_commands_are_left_to_runc() {
         "features",
         "--root /r start abc",
         "exec --process /p abc",
-        "delete abc",
-        "delete --force=false abc",
         "delete --new-option abc",
         "kill abc 15",
         "--root run state abc",
     ] {
         assert_eq!(parsed(text).unwrap().command, Command::Other, "{text}");
     }
-    let delete = Command::Delete("abc".to_owned());
-    assert_eq!(
-        parsed("--root /r delete --force abc").unwrap().command,
-        delete
-    );
-    assert_eq!(parsed("delete -f abc").unwrap().command, delete);
+    for (text, force) in [
+        ("--root /r delete --force abc", true),
+        ("delete -f abc", true),
+        ("delete abc", false),
+        ("delete --force=false abc", false),
+    ] {
+        let id = "abc".to_owned();
+        assert_eq!(parsed(text).unwrap().command, Command::Delete { id, force });
+    }
 }
 
 #[test]
