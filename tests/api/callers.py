@@ -64,8 +64,16 @@ class Callers:
     def role(self):
         return self.made("/identity/v3/roles", {"role": {"name": self.name("role")}}, "role")["id"]
 
-    def grant(self, target, user, role):
-        path = f"/identity/v3/{target}/users/{user}/roles/{self.roles.get(role, role)}"
+    def group(self):
+        return self.made("/identity/v3/groups", {"group": {"name": self.name("group")}}, "group")["id"]
+
+    def join(self, group, user):
+        path = f"/identity/v3/groups/{group}/users/{user}"
+        got = self.ask("PUT", path)
+        expect(got.status == 204, f"PUT {path}: {got.status} {got.raw[:300]}")
+
+    def grant(self, target, holder_id, role, holder="users"):
+        path = f"/identity/v3/{target}/{holder}/{holder_id}/roles/{self.roles.get(role, role)}"
         got = self.ask("PUT", path)
         expect(got.status == 204, f"PUT {path}: {got.status} {got.raw[:300]}")
 

@@ -49,12 +49,64 @@ def any_role(callers):
     return callers.roles["reader"]
 
 
-def grant(target):
+def grant(target, holder="users"):
     def make(callers):
-        user = callers.user()
-        callers.grant(target(callers), user, "reader")
-        return user
+        held_by = callers.user() if holder == "users" else callers.group()
+        callers.grant(target(callers), held_by, "reader", holder)
+        return held_by
     return make
+
+
+def group(callers):
+    return callers.group()
+
+
+def joined(callers):
+    """A group with the member."""
+    made = callers.group()
+    callers.join(made, member(callers))
+    return made
+
+
+JOINED = []
+
+
+def joined_by_another(callers):
+    """A group with a new user, whose id is the next parameter."""
+    made = callers.group()
+    JOINED.append(callers.user())
+    callers.join(made, JOINED[-1])
+    return made
+
+
+def implying(callers):
+    """A role that implies the role reader."""
+    made = callers.role()
+    callers.ask("PUT", f"/identity/v3/roles/{made}/implies/{any_role(callers)}")
+    return made
+
+
+def tagged(callers):
+    """A project with the tag `x`."""
+    made = callers.project()
+    callers.ask("PUT", f"/identity/v3/projects/{made}/tags/x")
+    return made
+
+
+def region(callers):
+    return callers.made("/identity/v3/regions", {"region": {}}, "region")["id"]
+
+
+def service(callers):
+    return callers.made("/identity/v3/services", {"service": {"type": "image"}}, "service")["id"]
+
+
+def endpoint_fields(callers):
+    return {"service_id": service(callers), "interface": "public", "url": "http://images.example"}
+
+
+def endpoint(callers):
+    return callers.made("/identity/v3/endpoints", {"endpoint": endpoint_fields(callers)}, "endpoint")["id"]
 
 
 CLUSTER_BODY = {"auth": {"identity": {"methods": ["token"], "token": {"id": "unknown"}}}}
@@ -140,6 +192,12 @@ SAMPLES = {
     f"GET {IDENTITY}/projects/{{}}": existing(home),
     f"PATCH {IDENTITY}/projects/{{}}": fresh(lambda w: w.project(), body={"project": {"description": "x"}}),
     f"DELETE {IDENTITY}/projects/{{}}": fresh(lambda w: w.project()),
+    f"GET {IDENTITY}/projects/{{}}/tags": existing(home),
+    f"PUT {IDENTITY}/projects/{{}}/tags": fresh(lambda w: w.project(), body={"tags": ["x"]}),
+    f"DELETE {IDENTITY}/projects/{{}}/tags": fresh(lambda w: w.project()),
+    f"GET {IDENTITY}/projects/{{}}/tags/{{}}": existing(tagged, "x"),
+    f"PUT {IDENTITY}/projects/{{}}/tags/{{}}": fresh(lambda w: w.project(), "x"),
+    f"DELETE {IDENTITY}/projects/{{}}/tags/{{}}": fresh(tagged, "x"),
     f"GET {IDENTITY}/domains": existing(),
     f"POST {IDENTITY}/domains": fresh(body=new("domain")),
     f"GET {IDENTITY}/domains/{{}}": existing("default"),
@@ -151,6 +209,10 @@ SAMPLES = {
     f"PATCH {IDENTITY}/roles/{{}}": fresh(lambda w: w.role(), body={"role": {"description": "x"}}),
     f"DELETE {IDENTITY}/roles/{{}}": fresh(lambda w: w.role()),
     f"GET {IDENTITY}/roles/{{}}/implies": existing(any_role),
+    f"GET {IDENTITY}/roles/{{}}/implies/{{}}": existing(lambda w: w.roles["member"], any_role),
+    f"HEAD {IDENTITY}/roles/{{}}/implies/{{}}": existing(lambda w: w.roles["member"], any_role),
+    f"PUT {IDENTITY}/roles/{{}}/implies/{{}}": fresh(lambda w: w.role(), any_role),
+    f"DELETE {IDENTITY}/roles/{{}}/implies/{{}}": fresh(implying, any_role),
     f"GET {IDENTITY}/role_inferences": existing(),
     f"GET {IDENTITY}/role_assignments": existing(),
     f"GET {IDENTITY}/projects/{{}}/users/{{}}/roles": existing(home, member),
@@ -166,12 +228,42 @@ SAMPLES = {
     f"PUT {IDENTITY}/system/users/{{}}/roles/{{}}": fresh(lambda w: w.user(), any_role),
     f"DELETE {IDENTITY}/system/users/{{}}/roles/{{}}": fresh(grant(system_role), any_role),
     f"GET {IDENTITY}/services": existing(),
-    f"GET {IDENTITY}/services/{{}}": existing("unknown"),
+    f"POST {IDENTITY}/services": fresh(body={"service": {"type": "image"}}),
+    f"GET {IDENTITY}/services/{{}}": existing(service),
+    f"PATCH {IDENTITY}/services/{{}}": fresh(service, body={"service": {"description": "x"}}),
+    f"DELETE {IDENTITY}/services/{{}}": fresh(service),
     f"GET {IDENTITY}/endpoints": existing(),
-    f"GET {IDENTITY}/endpoints/{{}}": existing("unknown"),
+    f"POST {IDENTITY}/endpoints": existing(body=lambda w: {"endpoint": endpoint_fields(w)}),
+    f"GET {IDENTITY}/endpoints/{{}}": existing(endpoint),
+    f"PATCH {IDENTITY}/endpoints/{{}}": fresh(endpoint, body={"endpoint": {"url": "http://h"}}),
+    f"DELETE {IDENTITY}/endpoints/{{}}": fresh(endpoint),
     f"GET {IDENTITY}/regions": existing(),
+    f"POST {IDENTITY}/regions": fresh(body={"region": {}}),
     f"GET {IDENTITY}/regions/{{}}": existing("RegionOne"),
+    f"PUT {IDENTITY}/regions/{{}}": fresh(lambda w: w.name("region"), body={"region": {}}),
+    f"PATCH {IDENTITY}/regions/{{}}": fresh(region, body={"region": {"description": "x"}}),
+    f"DELETE {IDENTITY}/regions/{{}}": fresh(region),
     f"GET {IDENTITY}/groups": existing(),
+    f"POST {IDENTITY}/groups": fresh(body=new("group")),
+    f"GET {IDENTITY}/groups/{{}}": existing(group),
+    f"PATCH {IDENTITY}/groups/{{}}": fresh(group, body={"group": {"description": "x"}}),
+    f"DELETE {IDENTITY}/groups/{{}}": fresh(group),
+    f"GET {IDENTITY}/groups/{{}}/users": existing(joined),
+    f"GET {IDENTITY}/groups/{{}}/users/{{}}": existing(joined, member),
+    f"PUT {IDENTITY}/groups/{{}}/users/{{}}": fresh(group, lambda w: w.user()),
+    f"DELETE {IDENTITY}/groups/{{}}/users/{{}}": fresh(joined_by_another, lambda _: JOINED[-1]),
+    f"GET {IDENTITY}/projects/{{}}/groups/{{}}/roles": existing(home, group),
+    f"GET {IDENTITY}/projects/{{}}/groups/{{}}/roles/{{}}": existing(home, grant(project_role, "groups"), any_role),
+    f"PUT {IDENTITY}/projects/{{}}/groups/{{}}/roles/{{}}": fresh(home, group, any_role),
+    f"DELETE {IDENTITY}/projects/{{}}/groups/{{}}/roles/{{}}": fresh(home, grant(project_role, "groups"), any_role),
+    f"GET {IDENTITY}/domains/{{}}/groups/{{}}/roles": existing("default", group),
+    f"GET {IDENTITY}/domains/{{}}/groups/{{}}/roles/{{}}": existing("default", grant(domain_role, "groups"), any_role),
+    f"PUT {IDENTITY}/domains/{{}}/groups/{{}}/roles/{{}}": fresh("default", group, any_role),
+    f"DELETE {IDENTITY}/domains/{{}}/groups/{{}}/roles/{{}}": fresh("default", grant(domain_role, "groups"), any_role),
+    f"GET {IDENTITY}/system/groups/{{}}/roles": existing(group),
+    f"GET {IDENTITY}/system/groups/{{}}/roles/{{}}": existing(grant(system_role, "groups"), any_role),
+    f"PUT {IDENTITY}/system/groups/{{}}/roles/{{}}": fresh(group, any_role),
+    f"DELETE {IDENTITY}/system/groups/{{}}/roles/{{}}": fresh(grant(system_role, "groups"), any_role),
     "GET /container-infra": existing(),
     f"GET {MAGNUM}": existing(),
     "HEAD /container-infra": existing(),

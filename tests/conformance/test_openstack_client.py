@@ -4,7 +4,9 @@ Engine. The expected texts of errors are those of Magnum."""
 
 import os
 import re
+import socket
 
+import kube
 import pytest
 from environment import VENV, Docker, expect, run, wait_for
 
@@ -249,6 +251,18 @@ def test_service_runs_on_each_node(client, report):
         page = wait_for(f"http://{address}:8081", 30, lambda a=address: run(["curl", "-sS", "-m", "3", f"http://{a}:8081/"]).ok().out, 0.2)
         expect(page.strip(), "an empty page")
     report(f"{len(addresses)} nodes answer")
+
+
+def test_containers_do_not_reach_the_server(client):
+    """Only the agents of nodes connect to the bootstrap listener; containers reach what is
+    beside it in the network of the nodes."""
+    gateway, node = kube.gateway(client.s), next(iter(kube.containers(client.s).values()))
+    socket.create_connection((gateway, 9512), 5).close()
+    peer = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {client.addresses()[-1]} 8081 || exit 7"
+    for network in ("bridge", "host"):
+        call = run(["docker", "exec", node, "docker", "run", "--rm", "--network", network, "--entrypoint", "sh", "jeroboam/echo:1",
+                    "-c", f"{peer}; nc -w 2 {gateway} 9512 </dev/null"])
+        expect(call.code not in (0, 7), f"{network}: {call.code} {call.text}")
 
 
 def test_ca_show_and_sign(client):

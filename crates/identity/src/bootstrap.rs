@@ -4,11 +4,13 @@
 use db::{Db, Table as _, Tx};
 use kernel::{DomainId, Error, Kind, ProjectId, Result, UserId, ids};
 
+use crate::assignment::{self, Actor, Assignment};
 use crate::attributes::Attributes;
 use crate::ids::RoleId;
 use crate::password;
 use crate::project::{self, Project};
-use crate::role::{self, Assignment, Role};
+use crate::role::{self, Role};
+use crate::tags::Tags;
 use crate::token::time::TokenTime;
 use crate::user::{self, User};
 
@@ -92,6 +94,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str) -> Result<()> {
         description: "The default domain".into(),
         options: Attributes::default(),
         extra: Attributes::default(),
+        tags: Tags::default(),
         tokens_after: TokenTime::default(),
     };
     domain.insert(tx).await?;
@@ -112,12 +115,12 @@ async fn fill(tx: &mut Tx, admin_hash: &str) -> Result<()> {
     let user_id = project_with_user(tx, "admin", admin_hash, &roles[0].id).await?;
     for (kind, target_id) in [("domain", DOMAIN), ("system", "all")] {
         let grant = Assignment {
-            user_id: user_id.clone(),
+            actor: Actor::User(user_id.clone()),
             kind: kind.into(),
             target_id: target_id.into(),
             role_id: roles[0].id.clone(),
         };
-        role::table::grant(tx, &grant).await?;
+        assignment::table::grant(tx, &grant).await?;
     }
     Ok(())
 }
@@ -140,6 +143,7 @@ async fn project_with_user(
         description: String::new(),
         options: Attributes::default(),
         extra: Attributes::default(),
+        tags: Tags::default(),
         tokens_after: TokenTime::default(),
     };
     project.insert(tx).await?;
@@ -158,11 +162,11 @@ async fn project_with_user(
     };
     user.insert(tx).await?;
     let grant = Assignment {
-        user_id: user.id.clone(),
+        actor: Actor::User(user.id.clone()),
         kind: "project".into(),
         target_id: project.id.into(),
         role_id: role_id.clone(),
     };
-    role::table::grant(tx, &grant).await?;
+    assignment::table::grant(tx, &grant).await?;
     Ok(user.id)
 }

@@ -8,8 +8,10 @@ use rest::RequestBody;
 
 use crate::app_credential::ops::expiry;
 use crate::app_credential::wire::CredentialFields;
+use crate::catalog::wire::{EndpointFields, RegionFields, ServiceFields};
 use crate::domain::wire::DomainFields;
 use crate::fields::{Change, New};
+use crate::group::wire::GroupFields;
 use crate::project::wire::ProjectFields;
 use crate::role::wire::RoleFields;
 use crate::token::fernet::{self, Key};
@@ -88,6 +90,12 @@ pub fn identity_fields(data: &[u8]) {
     let _ = New::<DomainFields>::read(Some(body.clone()));
     let _ = Change::<DomainFields>::read(Some(body.clone()));
     let _ = Change::<RoleFields>::read(Some(body.clone()));
+    let _ = New::<GroupFields>::read(Some(body.clone()));
+    let _ = New::<ServiceFields>::read(Some(body.clone()));
+    let _ = New::<RegionFields>::read(Some(body.clone()));
+    if let Ok(New(endpoint)) = New::<EndpointFields>::read(Some(body.clone())) {
+        endpoint.expand();
+    }
     let _ = New::<PasswordChange>::read(Some(body.clone()));
     if let Ok(New(credential)) = New::<CredentialFields>::read(Some(body)) {
         let _ = expiry(credential.expires_at);

@@ -2,5 +2,8 @@
 
 kernel::id_kinds! {
     RoleId: RoleKind = hex;
+    GroupId: GroupKind = hex;
+    ServiceId: ServiceKind = hex;
+    EndpointId: EndpointKind = hex;
     CredentialId: CredentialKind = hex;
 }

@@ -3,9 +3,11 @@
 //! database.
 
 mod app_credential;
+mod assignment;
 mod attributes;
 mod bootstrap;
 mod call;
+mod cascade;
 mod catalog;
 mod dialect;
 mod domain;
@@ -13,6 +15,7 @@ mod envelope;
 mod errors;
 mod fields;
 mod filter;
+mod foreign_roles;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -28,6 +31,7 @@ mod role;
 mod schema;
 mod service;
 mod state;
+mod tags;
 mod token;
 mod user;
 mod version;

@@ -12,6 +12,8 @@ pub fn policies() -> &'static [&'static Rule] {
 const READ: &str = "rule:cloud_reader or rule:domain_reader";
 const WRITE: &str = "rule:cloud_admin or rule:domain_manager";
 const READ_OR_OWN: &str = "rule:cloud_reader or rule:domain_reader or rule:owner";
+const READ_OR_OWN_PROJECT: &str =
+    "rule:cloud_reader or rule:domain_reader or project_id:%(project_id)s";
 const ROLES: &str = "rule:cloud_reader or rule:domain_manager";
 
 rules! {
@@ -29,16 +31,23 @@ rules! {
     UPDATE_USER = "identity:update_user", WRITE, "Change a user.";
     DELETE_USER = "identity:delete_user", WRITE, "Delete a user.";
     MANAGE_ADMIN = "identity:manage_admin", "rule:cloud_admin",
-        "Change or delete a user with a role on the system or in a domain that the caller does not \
-        manage, or with the role admin or service.";
+        "Change or delete a user, or the members of a group, with a role on the system or in a domain \
+        that the caller does not manage, or with the role admin or service.";
     LIST_USER_PROJECTS = "identity:list_user_projects", READ_OR_OWN,
         "List the projects on which a user has a role.";
     LIST_PROJECTS = "identity:list_projects", READ, "List projects.";
-    GET_PROJECT = "identity:get_project",
-        "rule:cloud_reader or rule:domain_reader or project_id:%(project_id)s", "Show a project.";
+    GET_PROJECT = "identity:get_project", READ_OR_OWN_PROJECT, "Show a project.";
     CREATE_PROJECT = "identity:create_project", WRITE, "Create a project.";
     UPDATE_PROJECT = "identity:update_project", WRITE, "Change a project.";
     DELETE_PROJECT = "identity:delete_project", WRITE, "Delete a project.";
+    LIST_PROJECT_TAGS = "identity:list_project_tags", READ_OR_OWN_PROJECT,
+        "List the tags of a project.";
+    GET_PROJECT_TAG = "identity:get_project_tag", READ_OR_OWN_PROJECT,
+        "Check whether a project has a tag.";
+    UPDATE_PROJECT_TAGS = "identity:update_project_tags", WRITE, "Replace the tags of a project.";
+    CREATE_PROJECT_TAG = "identity:create_project_tag", WRITE, "Add a tag to a project.";
+    DELETE_PROJECT_TAGS = "identity:delete_project_tags", WRITE, "Delete all tags of a project.";
+    DELETE_PROJECT_TAG = "identity:delete_project_tag", WRITE, "Delete a tag of a project.";
     LIST_DOMAINS = "identity:list_domains", "",
         "List domains; callers see those that identity:get_domain allows.";
     GET_DOMAIN = "identity:get_domain", "rule:cloud_reader or domain_id:%(domain_id)s",
@@ -51,10 +60,18 @@ rules! {
     CREATE_ROLE = "identity:create_role", "rule:cloud_admin", "Create a role.";
     UPDATE_ROLE = "identity:update_role", "rule:cloud_admin", "Change a role.";
     DELETE_ROLE = "identity:delete_role", "rule:cloud_admin", "Delete a role.";
+    LIST_IMPLIED_ROLES = "identity:list_implied_roles", "rule:cloud_reader",
+        "List the roles that a role implies.";
+    GET_IMPLIED_ROLE = "identity:get_implied_role", "rule:cloud_reader",
+        "Show or check that a role implies another.";
+    CREATE_IMPLIED_ROLE = "identity:create_implied_role", "rule:cloud_admin",
+        "Let a role imply another.";
+    DELETE_IMPLIED_ROLE = "identity:delete_implied_role", "rule:cloud_admin",
+        "Let a role no longer imply another.";
     LIST_ROLE_INFERENCES = "identity:list_role_inference_rules", "rule:cloud_reader",
         "List which roles imply which.";
-    LIST_GRANTS = "identity:list_grants", READ, "List the roles of a user on a target.";
-    CHECK_GRANT = "identity:check_grant", READ, "Check a role of a user on a target.";
+    LIST_GRANTS = "identity:list_grants", READ, "List the roles of a user or group on a target.";
+    CHECK_GRANT = "identity:check_grant", READ, "Check a role of a user or group on a target.";
     CREATE_GRANT = "identity:create_grant", "rule:cloud_admin", "Grant any role.";
     REVOKE_GRANT = "identity:revoke_grant", "rule:cloud_admin", "Revoke any role.";
     MANAGE_GRANT = "identity:manage_grant", WRITE,
@@ -63,10 +80,36 @@ rules! {
         "List or check the roles of a user on the system.";
     CREATE_SYSTEM_GRANT = "identity:create_system_grant_for_user", "rule:cloud_admin",
         "Grant or revoke a role on the system.";
+    LIST_SYSTEM_GROUP_GRANTS = "identity:list_system_grants_for_group", "rule:cloud_reader",
+        "List or check the roles of a group on the system.";
+    CREATE_SYSTEM_GROUP_GRANT = "identity:create_system_grant_for_group", "rule:cloud_admin",
+        "Grant or revoke a role of a group on the system.";
     LIST_ROLE_ASSIGNMENTS = "identity:list_role_assignments", READ, "List role assignments.";
-    LIST_SERVICES = "identity:list_services", "rule:cloud_reader", "List or show services.";
-    LIST_ENDPOINTS = "identity:list_endpoints", "rule:cloud_reader", "List or show endpoints.";
+    LIST_SERVICES = "identity:list_services", "rule:cloud_reader", "List services.";
+    GET_SERVICE = "identity:get_service", "rule:cloud_reader", "Show a service.";
+    CREATE_SERVICE = "identity:create_service", "rule:cloud_admin", "Create a service.";
+    UPDATE_SERVICE = "identity:update_service", "rule:cloud_admin", "Change a service.";
+    DELETE_SERVICE = "identity:delete_service", "rule:cloud_admin", "Delete a service.";
+    LIST_ENDPOINTS = "identity:list_endpoints", "rule:cloud_reader", "List endpoints.";
+    GET_ENDPOINT = "identity:get_endpoint", "rule:cloud_reader", "Show an endpoint.";
+    CREATE_ENDPOINT = "identity:create_endpoint", "rule:cloud_admin", "Create an endpoint.";
+    UPDATE_ENDPOINT = "identity:update_endpoint", "rule:cloud_admin", "Change an endpoint.";
+    DELETE_ENDPOINT = "identity:delete_endpoint", "rule:cloud_admin", "Delete an endpoint.";
+    CREATE_REGION = "identity:create_region", "rule:cloud_admin", "Create a region.";
+    UPDATE_REGION = "identity:update_region", "rule:cloud_admin", "Change a region.";
+    DELETE_REGION = "identity:delete_region", "rule:cloud_admin", "Delete a region.";
     LIST_GROUPS = "identity:list_groups", READ, "List groups.";
+    GET_GROUP = "identity:get_group", READ, "Show a group.";
+    CREATE_GROUP = "identity:create_group", WRITE, "Create a group.";
+    UPDATE_GROUP = "identity:update_group", WRITE, "Change a group.";
+    DELETE_GROUP = "identity:delete_group", WRITE, "Delete a group.";
+    LIST_USER_GROUPS = "identity:list_groups_for_user", READ_OR_OWN,
+        "List the groups of a user.";
+    LIST_GROUP_USERS = "identity:list_users_in_group", READ, "List the users of a group.";
+    CHECK_GROUP_USER = "identity:check_user_in_group", READ,
+        "Check whether a user is in a group.";
+    ADD_GROUP_USER = "identity:add_user_to_group", WRITE, "Add a user to a group.";
+    REMOVE_GROUP_USER = "identity:remove_user_from_group", WRITE, "Remove a user from a group.";
     LIST_APP_CREDENTIALS = "identity:list_application_credentials",
         "rule:cloud_reader or rule:owner", "List application credentials of a user.";
     GET_APP_CREDENTIAL = "identity:get_application_credential",

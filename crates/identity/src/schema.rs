@@ -6,13 +6,16 @@
 //! 1. one domain; a transaction that locks several projects has locked their domain,
 //! 2. projects, by their ids,
 //! 3. users, by their ids,
-//! 4. a role,
-//! 5. an application credential.
+//! 4. groups, by their ids,
+//! 5. roles, by their ids,
+//! 6. an application credential.
 //!
-//! The lock of a domain excludes other changes of its projects and new users. A grant
-//! locks its target, its user and its role. Statements that delete many assignments
-//! can still wait for each other; the database aborts one of the transactions, which
+//! The lock of a domain excludes other changes of its projects, new users and new groups.
+//! A grant locks its target, its user or group, and its role; a membership its user and
+//! its group. Statements that delete many assignments
+//! or revoke the tokens of many users can still wait for each other; the database aborts one of the transactions, which
 //! is then repeated. On SQLite a write transaction excludes all others.
+//! Changes of the catalogue exclude each other by `Tx::serialize`.
 
 use db::Migration;
 
@@ -89,6 +92,51 @@ pub fn migrations() -> &'static [Migration] {
             name: "identity-013-project-tokens-after",
             sql: "ALTER TABLE project ADD COLUMN tokens_after bigint NOT NULL DEFAULT 0",
         },
+        Migration {
+            name: "identity-014-group",
+            sql: "CREATE TABLE IF NOT EXISTS identity_group (id varchar(64) NOT NULL PRIMARY KEY,
+                name varchar(64) NOT NULL, domain_id varchar(64) NOT NULL,
+                description {text} NOT NULL, extra {text}, UNIQUE (domain_id, name))",
+        },
+        Migration {
+            name: "identity-015-group-member",
+            sql: "CREATE TABLE IF NOT EXISTS group_member (group_id varchar(64) NOT NULL,
+                user_id varchar(64) NOT NULL, PRIMARY KEY (group_id, user_id))",
+        },
+        Migration {
+            name: "identity-016-group-member-user",
+            sql: "CREATE INDEX group_member_user ON group_member (user_id)",
+        },
+        // As role_assignment, which has those of users.
+        Migration {
+            name: "identity-017-group-assignment",
+            sql: "CREATE TABLE IF NOT EXISTS group_assignment (group_id varchar(64) NOT NULL,
+                target_kind varchar(10) NOT NULL, target_id varchar(64) NOT NULL,
+                role_id varchar(64) NOT NULL,
+                PRIMARY KEY (group_id, target_kind, target_id, role_id))",
+        },
+        Migration {
+            name: "identity-018-region",
+            sql: "CREATE TABLE IF NOT EXISTS identity_region (id varchar(255) NOT NULL PRIMARY KEY,
+                description {text} NOT NULL, parent_region_id varchar(255), extra {text})",
+        },
+        Migration {
+            name: "identity-019-service",
+            sql: "CREATE TABLE IF NOT EXISTS identity_service (id varchar(64) NOT NULL PRIMARY KEY,
+                type varchar(255) NOT NULL, name varchar(255) NOT NULL, description {text},
+                enabled boolean NOT NULL, extra {text})",
+        },
+        Migration {
+            name: "identity-020-endpoint",
+            sql: "CREATE TABLE IF NOT EXISTS identity_endpoint (id varchar(64) NOT NULL PRIMARY KEY,
+                service_id varchar(64) NOT NULL, region_id varchar(255),
+                interface varchar(8) NOT NULL, url {text} NOT NULL, enabled boolean NOT NULL,
+                extra {text})",
+        },
+        Migration {
+            name: "identity-021-project-tags",
+            sql: "ALTER TABLE project ADD COLUMN tags {text}",
+        },
     ]
 }
 
@@ -99,9 +147,13 @@ mod tests {
 
     use super::*;
     use crate::app_credential::AppCredential;
+    use crate::assignment::{self, Actor, Assignment};
     use crate::attributes::Attributes;
+    use crate::catalog::{Endpoint, Region, Service};
+    use crate::group::Group;
     use crate::project::Project;
-    use crate::role::{Assignment, Role};
+    use crate::role::Role;
+    use crate::tags::Tags;
     use crate::user::User;
 
     async fn same<T: Table + std::fmt::Debug>(db: &db::Db, row: T) {
@@ -133,6 +185,7 @@ mod tests {
                 description: "text".into(),
                 options: set("immutable"),
                 extra: Attributes::default(),
+                tags: Tags(vec!["a".into(), "b".into()]),
                 tokens_after: Timestamp::from_seconds(5).into(),
             };
             same(db, project).await;
@@ -157,13 +210,51 @@ mod tests {
                 options: set("immutable"),
             };
             same(db, role).await;
-            let assignment = Assignment {
-                user_id: "u".into(),
+            let group = Group {
+                id: "g".into(),
+                name: "n".into(),
+                domain_id: "d".into(),
+                description: "text".into(),
+                extra: set("color"),
+            };
+            same(db, group).await;
+            let of = |actor: Actor| Assignment {
+                actor,
                 kind: "project".into(),
                 target_id: "p".into(),
                 role_id: "r".into(),
             };
-            same(db, assignment).await;
+            let both = [of(Actor::User("u".into())), of(Actor::Group("g".into()))];
+            for assignment in &both {
+                db::write!(db, |tx| assignment::table::grant(tx, assignment).await).unwrap();
+            }
+            assert_eq!(assignment::table::list(db).await.unwrap(), both);
+            let region = Region {
+                id: "r".into(),
+                description: "text".into(),
+                parent_region_id: Some("p".into()),
+                extra: set("zone"),
+            };
+            same(db, region).await;
+            let service = Service {
+                id: "s".into(),
+                kind: "image".into(),
+                name: "glance".into(),
+                description: None,
+                enabled: true,
+                extra: set("v"),
+            };
+            same(db, service).await;
+            let endpoint = Endpoint {
+                id: "e".into(),
+                service_id: "s".into(),
+                region_id: None,
+                interface: "public".into(),
+                url: "/image".into(),
+                enabled: false,
+                extra: set("name"),
+            };
+            same(db, endpoint).await;
             let credential = AppCredential {
                 id: "c".into(),
                 name: "n".into(),

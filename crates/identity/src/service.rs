@@ -9,7 +9,7 @@ use kernel::{Ctx, Enforcer, Result};
 use rest::Settings;
 
 use crate::bootstrap::{self, Bootstrapped};
-use crate::catalog::{self, CatalogEntry, Listing};
+use crate::catalog::{self, CatalogEntry, OwnEntries, keep_own_entries};
 use crate::dialect::Keystone;
 use crate::state::State;
 use crate::token::keyring::Keyring;
@@ -24,21 +24,24 @@ const BODY_LIMIT: usize = 114_688;
 pub struct Identity(State);
 
 impl Identity {
-    /// `key_dir` is a Fernet key repository, created at the first start.
+    /// `key_dir` is a Fernet key repository, created at the first start. Writes the
+    /// `catalog` entries of this server into the migrated database.
     ///
     /// # Errors
-    /// `Internal` if the keys cannot be read or written.
+    /// `Internal` if the keys cannot be read or written; fails if the database fails.
     pub async fn new(
         db: Db,
         key_dir: &Path,
         catalog: Vec<CatalogEntry>,
         policies: Arc<dyn Enforcer>,
     ) -> Result<Self> {
+        let own_entries = OwnEntries::new(&catalog);
+        keep_own_entries(&db, &own_entries).await?;
         Ok(Self(State {
             db,
             keys: Arc::new(Keyring::open(key_dir)?),
             cache: Arc::default(),
-            catalog: catalog.into_iter().map(Listing::new).collect(),
+            own_entries: Arc::new(own_entries),
             policies,
         }))
     }
@@ -62,13 +65,16 @@ impl Identity {
             token::http::routes(),
             user::http::routes(),
             project::http::routes(),
+            project::tag_http::routes(),
             domain::http::routes(),
             role::http::routes(),
+            role::inference_http::routes(),
             grant::http::routes(),
             grant::assignments::http::routes(),
             app_credential::http::routes(),
             catalog::http::routes(),
-            group::routes(),
+            group::http::routes(),
+            group::member_http::routes(),
         ];
         let mut settings = Settings::new("identity", "/identity", Arc::new(Keystone));
         settings.authenticator = Some(Arc::new(Callers(self.clone())));

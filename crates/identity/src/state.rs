@@ -5,7 +5,7 @@ use std::sync::Arc;
 use db::Db;
 use kernel::Enforcer;
 
-use crate::catalog::Listing;
+use crate::catalog::OwnEntries;
 use crate::token::cache::Cache;
 use crate::token::keyring::Keyring;
 
@@ -15,6 +15,7 @@ pub(crate) struct State {
     pub db: Db,
     pub keys: Arc<Keyring>,
     pub cache: Arc<Cache>,
-    pub catalog: Arc<[Listing]>,
+    /// What this server keeps true in the catalogue.
+    pub own_entries: Arc<OwnEntries>,
     pub policies: Arc<dyn Enforcer>,
 }

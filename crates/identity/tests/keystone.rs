@@ -24,7 +24,8 @@ async fn scopes_and_bodies_of_tokens() {
     }
     assert!(!roles.contains(&"service".to_owned()));
     assert_eq!(token["catalog"].as_array().unwrap().len(), 2);
-    let url = text(&token["catalog"][1]["endpoints"][0]["url"]);
+    assert_eq!(token["catalog"][0]["type"], "container-infra");
+    let url = text(&token["catalog"][0]["endpoints"][0]["url"]);
     assert_eq!(url, format!("http://{}/container-infra/v1", w.at));
     let domain = w
         .login("admin", &secret, json!({"domain": {"id": "default"}}))

@@ -140,6 +140,35 @@ async fn no_role_is_granted_on_what_is_being_deleted() {
 }
 
 #[tokio::test]
+async fn a_group_or_user_that_is_being_deleted_gets_no_members_and_no_roles() {
+    for test in testkit::every_database(identity::migrations()).await {
+        let s = Setup::new(&test).await;
+        let member = s.role("member").await;
+        for (deleted, sql) in [
+            ("group", "DELETE FROM identity_group WHERE id = ?"),
+            ("user", "DELETE FROM identity_user WHERE id = ?"),
+        ] {
+            let group = s.made("group", json!({"name": deleted})).await;
+            let user = s.made("user", json!({"name": deleted})).await;
+            let id = if deleted == "group" { &group } else { &user };
+            let line = format!("PUT /v3/groups/{group}/users/{user}");
+            let gone = [(sql, values![id])];
+            let status = s.race(&gone, (&s.admin, &line), Value::Null).await;
+            assert_eq!(status, 404, "{deleted} on {}", test.name);
+            let left = "SELECT user_id FROM group_member WHERE group_id = ?";
+            assert_eq!(s.count(left, values![&group]).await, 0, "{deleted}");
+        }
+        let group = s.made("group", json!({"name": "third"})).await;
+        let line = format!("PUT /v3/system/groups/{group}/roles/{member}");
+        let gone = [("DELETE FROM identity_group WHERE id = ?", values![&group])];
+        let status = s.race(&gone, (&s.admin, &line), Value::Null).await;
+        assert_eq!(status, 404, "on {}", test.name);
+        let left = "SELECT role_id FROM group_assignment WHERE group_id = ?";
+        assert_eq!(s.count(left, values![&group]).await, 0);
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_created_in_a_domain_or_project_that_is_being_deleted_or_disabled() {
     for test in testkit::every_database(identity::migrations()).await {
         let s = Setup::new(&test).await;

@@ -1,102 +1,55 @@
-//! The service catalogue: embedded entries store a path, which is rendered with
+//! The service catalogue: regions, services and endpoints. The entries of this server are
+//! rows, too, which it keeps true; their endpoints store a path, which is rendered with
 //! the public endpoint or the host of the request.
 
 pub(crate) mod http;
+mod ops;
+mod own;
+mod render;
+pub(crate) mod table;
+mod url;
 pub(crate) mod wire;
 
-use schemars::JsonSchema;
-use serde::Serialize;
+use crate::attributes::Attributes;
+use crate::ids::{EndpointId, ServiceId};
 
-pub(crate) const REGION: &str = "RegionOne";
+pub use own::CatalogEntry;
+pub(crate) use own::{OwnEntries, keep_own_entries};
+pub(crate) use render::{Bearer, CatalogService, load, render};
 
-/// A service in the catalogue.
+/// A region as stored; its id is chosen by the user.
 #[derive(Debug, Clone)]
-pub struct CatalogEntry {
-    pub service_type: &'static str,
-    pub name: &'static str,
-    /// Path on this server, such as `/identity/v3`.
-    pub path: &'static str,
+pub(crate) struct Region {
+    pub id: String,
+    pub description: String,
+    pub parent_region_id: Option<String>,
+    pub extra: Attributes,
 }
 
-impl CatalogEntry {
-    #[must_use]
-    pub const fn new(service_type: &'static str, name: &'static str, path: &'static str) -> Self {
-        Self {
-            service_type,
-            name,
-            path,
-        }
-    }
+/// A service as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Service {
+    pub id: ServiceId,
+    pub kind: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub enabled: bool,
+    pub extra: Attributes,
 }
 
-const INTERFACES: [&str; 3] = ["public", "internal", "admin"];
-
-/// A service with its ids, which are stable, because clients may cache them.
-#[derive(Debug)]
-pub(crate) struct Listing {
-    pub(crate) entry: CatalogEntry,
-    pub(crate) service_id: String,
-    endpoint_ids: [String; 3],
+/// An endpoint as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Endpoint {
+    pub id: EndpointId,
+    pub service_id: ServiceId,
+    pub region_id: Option<String>,
+    /// `public`, `internal` or `admin`.
+    pub interface: String,
+    /// Only an endpoint of this server has a path, which starts with a slash.
+    pub url: String,
+    pub enabled: bool,
+    pub extra: Attributes,
 }
 
-impl Listing {
-    pub(crate) fn new(entry: CatalogEntry) -> Self {
-        let kind = entry.service_type;
-        Self {
-            service_id: stable_id(&format!("service {kind}")),
-            endpoint_ids: INTERFACES.map(|i| stable_id(&format!("endpoint {kind} {i}"))),
-            entry,
-        }
-    }
-}
-
-/// 32 hex digits derived from a text.
-fn stable_id(text: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    digest
-        .as_ref()
-        .iter()
-        .take(16)
-        .map(|b| format!("{b:02x}"))
-        .collect()
-}
-
-/// A service in the catalogue of a token.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct CatalogService {
-    pub(crate) id: String,
-    #[serde(rename = "type")]
-    pub(crate) kind: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) endpoints: Vec<CatalogEndpoint>,
-}
-
-/// An endpoint in the catalogue of a token.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct CatalogEndpoint {
-    pub(crate) id: String,
-    pub(crate) interface: &'static str,
-    pub(crate) region_id: &'static str,
-    pub(crate) region: &'static str,
-    pub(crate) url: String,
-}
-
-/// The catalogue of a token.
-pub(crate) fn render(listings: &[Listing], base: &str) -> Vec<CatalogService> {
-    let endpoint = |listing: &Listing, at: usize| CatalogEndpoint {
-        id: listing.endpoint_ids[at].clone(),
-        interface: INTERFACES[at],
-        region_id: REGION,
-        region: REGION,
-        url: format!("{base}{}", listing.entry.path),
-    };
-    let one = |listing: &Listing| CatalogService {
-        id: listing.service_id.clone(),
-        kind: listing.entry.service_type,
-        name: listing.entry.name,
-        endpoints: (0..INTERFACES.len())
-            .map(|at| endpoint(listing, at))
-            .collect(),
-    };
-    listings.iter().map(one).collect()
-}
+/// The enabled services, each with its enabled endpoints.
+pub(crate) type Catalog = Vec<(Service, Vec<Endpoint>)>;

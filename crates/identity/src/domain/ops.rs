@@ -4,13 +4,15 @@ use db::{Table as _, Tx};
 use kernel::{DomainId, Error, ProjectId, Result};
 
 use crate::attributes::Attributes;
+use crate::cascade;
 use crate::errors::{as_conflict, immutable, missing};
 use crate::project::change::{apply, refuse_similar};
 use crate::project::wire::CommonFields;
 use crate::project::{self, Project};
 use crate::state::State;
+use crate::tags::Tags;
 use crate::token::time::TokenTime;
-use crate::{options, user};
+use crate::{group, options, user};
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
     let found = project::table::by_id(&state.db, id).await?;
@@ -20,7 +22,7 @@ pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
 }
 
 /// A domain, locked until the transaction ends. The lock excludes all changes of its
-/// hierarchy of projects, and new users.
+/// hierarchy of projects, new users and new groups.
 pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Project> {
     let found = project::table::lock(tx, id).await?;
     found
@@ -45,6 +47,7 @@ pub(crate) async fn create(
         description: String::new(),
         options: Attributes::default(),
         extra: Attributes::default(),
+        tags: Tags::default(),
         tokens_after: TokenTime::default(),
     };
     apply(&mut domain, fields, "domain")?;
@@ -84,7 +87,7 @@ pub(crate) async fn update(state: &State, id: &str, fields: CommonFields) -> Res
     stored
 }
 
-/// Deletes a disabled domain with its projects and users.
+/// Deletes a disabled domain with its projects, users and groups.
 pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
     let deleted = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
@@ -109,15 +112,18 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
             user::table::lock(tx, user).await?;
         }
         for user in &users {
-            user::table::delete(tx, user).await?;
+            cascade::delete_user(tx, user).await?;
+        }
+        for group in group::table::ids_in_domain(tx, id).await? {
+            cascade::delete_group(tx, &group).await?;
         }
         for project in &projects {
-            project::table::delete(tx, project).await?;
+            cascade::delete_project(tx, project).await?;
         }
-        project::table::delete(tx, id).await
+        cascade::delete_project(tx, id).await
     });
     state.cache.clear();
-    deleted.map(|_| ())
+    deleted
 }
 
 fn duplicate(e: Error, d: &Project) -> Error {

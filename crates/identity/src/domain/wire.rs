@@ -37,7 +37,7 @@ impl DomainBody {
             name: d.name,
             description: d.description,
             enabled: d.enabled,
-            tags: Vec::new(),
+            tags: d.tags.0,
             options: d.options.0,
             extra: d.extra.0,
         }
@@ -95,7 +95,7 @@ impl FromObject for DomainFields {
         }
         Ok(Self {
             explicit_id,
-            common: o.into(),
+            common: CommonFields::from_object(o)?,
         })
     }
 }

@@ -3,58 +3,98 @@
 use kernel::{Error, Kind, Result, Rule, Target};
 use rest::{Json, NoContent, Route, delete, get, put};
 
-use super::ops::{self, GrantTarget};
+use super::ops::{self, GrantTarget, Holder};
+use crate::assignment::{self, Actor, Assignment};
 use crate::call::{Call, IdentityCall};
 use crate::envelope::Many;
 use crate::listing::{PAGING, list as listing};
 use crate::policy;
 use crate::role::http::NAME;
 use crate::role::wire::RoleBody;
-use crate::role::{self, Assignment, Role};
+use crate::role::{self, Role};
 use crate::state::State;
-use crate::user::{self, User};
 
 /// Roles that a domain manager may grant, never `admin`.
 const DELEGABLE: &[&str] = &["manager", "member", "reader"];
 
-const PROJECT: &str = "/v3/projects/{project_id}/users/{user_id}/roles";
-const PROJECT_ROLE: &str = "/v3/projects/{project_id}/users/{user_id}/roles/{role_id}";
-const DOMAIN: &str = "/v3/domains/{domain_id}/users/{user_id}/roles";
-const DOMAIN_ROLE: &str = "/v3/domains/{domain_id}/users/{user_id}/roles/{role_id}";
-const SYSTEM: &str = "/v3/system/users/{user_id}/roles";
-const SYSTEM_ROLE: &str = "/v3/system/users/{user_id}/roles/{role_id}";
+/// The routes of the grants of one kind of holder on one kind of target.
+struct Family {
+    all: &'static str,
+    one: &'static str,
+    texts: &'static Texts,
+    system: bool,
+}
+
+/// What the routes do.
+struct Texts {
+    list: &'static str,
+    check: &'static str,
+    grant: &'static str,
+    revoke: &'static str,
+}
+
+const OF_USER: Texts = Texts {
+    list: "List the roles of a user on a target.",
+    check: "Check whether a user has a role on a target.",
+    grant: "Grant a role to a user on a target.",
+    revoke: "Revoke a role of a user on a target.",
+};
+const OF_GROUP: Texts = Texts {
+    list: "List the roles of a group on a target.",
+    check: "Check whether a group has a role on a target.",
+    grant: "Grant a role to a group on a target.",
+    revoke: "Revoke a role of a group on a target.",
+};
+
+const FAMILIES: &[Family] = &[
+    Family {
+        all: "/v3/projects/{project_id}/users/{user_id}/roles",
+        one: "/v3/projects/{project_id}/users/{user_id}/roles/{role_id}",
+        texts: &OF_USER,
+        system: false,
+    },
+    Family {
+        all: "/v3/projects/{project_id}/groups/{group_id}/roles",
+        one: "/v3/projects/{project_id}/groups/{group_id}/roles/{role_id}",
+        texts: &OF_GROUP,
+        system: false,
+    },
+    Family {
+        all: "/v3/domains/{domain_id}/users/{user_id}/roles",
+        one: "/v3/domains/{domain_id}/users/{user_id}/roles/{role_id}",
+        texts: &OF_USER,
+        system: false,
+    },
+    Family {
+        all: "/v3/domains/{domain_id}/groups/{group_id}/roles",
+        one: "/v3/domains/{domain_id}/groups/{group_id}/roles/{role_id}",
+        texts: &OF_GROUP,
+        system: false,
+    },
+    Family {
+        all: "/v3/system/users/{user_id}/roles",
+        one: "/v3/system/users/{user_id}/roles/{role_id}",
+        texts: &OF_USER,
+        system: true,
+    },
+    Family {
+        all: "/v3/system/groups/{group_id}/roles",
+        one: "/v3/system/groups/{group_id}/roles/{role_id}",
+        texts: &OF_GROUP,
+        system: true,
+    },
+];
 
 pub(crate) fn routes() -> Vec<Route<State>> {
-    let lists = |path, rule: &'static Rule| {
-        get(path, rule, "List the roles of a user on a target.", list).query(&[PAGING, NAME])
-    };
-    let (check, grant, revoke) = (
-        "Check whether a user has a role on a target.",
-        "Grant a role to a user on a target.",
-        "Revoke a role of a user on a target.",
-    );
-    let mut routes = vec![
-        lists(PROJECT, &policy::LIST_GRANTS),
-        lists(DOMAIN, &policy::LIST_GRANTS),
-        lists(SYSTEM, &policy::LIST_SYSTEM_GRANTS),
-        get(SYSTEM_ROLE, &policy::LIST_SYSTEM_GRANTS, check, check_grant),
-        put(
-            SYSTEM_ROLE,
-            &policy::CREATE_SYSTEM_GRANT,
-            grant,
-            create_grant,
-        ),
-        delete(
-            SYSTEM_ROLE,
-            &policy::CREATE_SYSTEM_GRANT,
-            revoke,
-            revoke_grant,
-        ),
-    ];
-    for path in [PROJECT_ROLE, DOMAIN_ROLE] {
-        routes.push(get(path, &policy::CHECK_GRANT, check, check_grant));
-        routes.push(put(path, &policy::CREATE_GRANT, grant, create_grant));
-        routes.push(delete(path, &policy::REVOKE_GRANT, revoke, revoke_grant));
+    let mut routes = Vec::new();
+    for f in FAMILIES {
+        let of_group = f.all.contains("{group_id}");
+        let rule = |verb| rule_of(verb, f.system, of_group);
+        let t = f.texts;
+        routes.push(get(f.all, rule(Verb::List), t.list, list).query(&[PAGING, NAME]));
+        routes.push(get(f.one, rule(Verb::Check), t.check, check_grant));
+        routes.push(put(f.one, rule(Verb::Grant), t.grant, create_grant));
+        routes.push(delete(f.one, rule(Verb::Revoke), t.revoke, revoke_grant));
     }
     routes
 }
@@ -69,26 +109,33 @@ fn place(call: &Call) -> (&'static str, String) {
     }
 }
 
+/// The user or group in the path.
+fn actor(call: &Call) -> Result<Actor> {
+    match call.param("group_id") {
+        Ok(id) => Ok(Actor::Group(id.into())),
+        Err(_) => Ok(Actor::User(call.param("user_id")?.into())),
+    }
+}
+
 async fn list(call: Call) -> Result<Json<Many<RoleBody>>> {
-    let rule = match place(&call) {
-        ("system", _) => &policy::LIST_SYSTEM_GRANTS,
-        _ => &policy::LIST_GRANTS,
-    };
-    let (user, grant_target) = load_user_and_target(&call, rule).await?;
+    let rule = rule_for(&call, Verb::List)?;
+    let (holder, grant_target) = load_holder_and_target(&call, rule).await?;
     let (kind, id) = grant_target.key();
     let path = match grant_target {
         GrantTarget::System => "system".to_owned(),
         _ => format!("{kind}s/{id}"),
     };
-    call.allow(rule, &grant_target.target(&user))?;
-    let held = role::table::held(&call.state.db, &user.id, kind, id).await?;
+    call.allow(rule, &grant_target.target(&holder))?;
+    let actor = &holder.actor;
+    let granted = assignment::table::granted(&call.state.db, actor, kind, id).await?;
     let all = role::table::list(&call.state.db).await?;
     let items = all
         .into_iter()
-        .filter(|r| held.contains(&r.id))
+        .filter(|r| granted.contains(&r.id))
         .map(|r| RoleBody::new(r, call.base()))
         .collect();
-    listing(&call, &format!("/{path}/users/{}/roles", user.id), items)
+    let holder = format!("{}/{}", actor.plural(), actor.id());
+    listing(&call, &format!("/{path}/{holder}/roles"), items)
 }
 
 async fn check_grant(call: Call) -> Result<NoContent> {
@@ -105,34 +152,35 @@ async fn revoke_grant(call: Call) -> Result<NoContent> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verb {
+    List,
     Check,
     Grant,
     Revoke,
 }
 
 async fn act(call: &Call, verb: Verb) -> Result<NoContent> {
-    let rule = rule_of(verb, place(call).0);
-    let (user, grant_target) = match load_user_and_target(call, rule).await {
+    let rule = rule_for(call, verb)?;
+    let (holder, grant_target) = match load_holder_and_target(call, rule).await {
         Err(e) if verb == Verb::Revoke => return revoke_left_over(call, e).await,
         loaded => loaded?,
     };
     let found = role::ops::get(&call.state, call.param("role_id")?).await;
-    permit(call, verb, &grant_target, &user, found.as_ref().ok())?;
+    permit(call, verb, &grant_target, &holder, found.as_ref().ok())?;
     let role = match found {
         Err(e) if verb == Verb::Revoke => return revoke_left_over(call, e).await,
         found => found?,
     };
-    let a = ops::assignment(&user, &grant_target, &role.id);
+    let a = ops::assignment(&holder, &grant_target, &role.id);
     match verb {
         Verb::Grant => ops::grant(&call.state, &a).await?,
         Verb::Revoke => ops::revoke(&call.state, &a).await?,
-        Verb::Check if !held(call, &a).await? => return Err(ops::absent(&a)),
-        Verb::Check => {}
+        _ if !is_granted(call, &a).await? => return Err(ops::absent(&a)),
+        _ => {}
     }
     Ok(NoContent)
 }
 
-/// Revokes a grant of which the user, the target or the role was deleted, as `error`
+/// Revokes a grant of which the user, group, target or role was deleted, as `error`
 /// says. Such grants are in databases of earlier releases. The caller may revoke any
 /// role.
 async fn revoke_left_over(call: &Call, error: Error) -> Result<NoContent> {
@@ -141,7 +189,7 @@ async fn revoke_left_over(call: &Call, error: Error) -> Result<NoContent> {
     }
     let (kind, target_id) = place(call);
     let a = Assignment {
-        user_id: call.param("user_id")?.into(),
+        actor: actor(call)?,
         kind: kind.into(),
         target_id,
         role_id: call.param("role_id")?.into(),
@@ -152,13 +200,21 @@ async fn revoke_left_over(call: &Call, error: Error) -> Result<NoContent> {
     }
 }
 
-fn rule_of(verb: Verb, kind: &str) -> &'static Rule {
-    match (verb, kind) {
-        (Verb::Check, "system") => &policy::LIST_SYSTEM_GRANTS,
-        (_, "system") => &policy::CREATE_SYSTEM_GRANT,
-        (Verb::Check, _) => &policy::CHECK_GRANT,
-        (Verb::Grant, _) => &policy::CREATE_GRANT,
-        (Verb::Revoke, _) => &policy::REVOKE_GRANT,
+fn rule_for(call: &Call, verb: Verb) -> Result<&'static Rule> {
+    let of_group = matches!(actor(call)?, Actor::Group(_));
+    Ok(rule_of(verb, place(call).0 == "system", of_group))
+}
+
+fn rule_of(verb: Verb, system: bool, of_group: bool) -> &'static Rule {
+    match (verb, system, of_group) {
+        (Verb::List | Verb::Check, true, true) => &policy::LIST_SYSTEM_GROUP_GRANTS,
+        (Verb::List | Verb::Check, true, false) => &policy::LIST_SYSTEM_GRANTS,
+        (_, true, true) => &policy::CREATE_SYSTEM_GROUP_GRANT,
+        (_, true, false) => &policy::CREATE_SYSTEM_GRANT,
+        (Verb::List, false, _) => &policy::LIST_GRANTS,
+        (Verb::Check, false, _) => &policy::CHECK_GRANT,
+        (Verb::Grant, false, _) => &policy::CREATE_GRANT,
+        (Verb::Revoke, false, _) => &policy::REVOKE_GRANT,
     }
 }
 
@@ -167,12 +223,12 @@ fn permit(
     call: &Call,
     verb: Verb,
     grant_target: &GrantTarget,
-    user: &User,
+    holder: &Holder,
     role: Option<&Role>,
 ) -> Result<()> {
-    let target = grant_target.target(user);
-    let rule = rule_of(verb, grant_target.key().0);
-    let delegable = verb != Verb::Check
+    let target = grant_target.target(holder);
+    let rule = rule_for(call, verb)?;
+    let delegable = matches!(verb, Verb::Grant | Verb::Revoke)
         && !matches!(grant_target, GrantTarget::System)
         && role.is_some_and(|r| DELEGABLE.contains(&r.name.as_str()));
     if delegable && call.allows(&policy::MANAGE_GRANT, &target) {
@@ -182,20 +238,21 @@ fn permit(
     call.allow(rule, &target)
 }
 
-async fn held(call: &Call, a: &Assignment) -> Result<bool> {
-    let roles = role::table::held(&call.state.db, &a.user_id, &a.kind, &a.target_id).await?;
+async fn is_granted(call: &Call, a: &Assignment) -> Result<bool> {
+    let db = &call.state.db;
+    let roles = assignment::table::granted(db, &a.actor, &a.kind, &a.target_id).await?;
     Ok(roles.contains(&a.role_id))
 }
 
-/// The user and the target of the path. Callers whom the rule does not allow must
+/// The user or group, and the target, of the path. Callers whom the rule does not allow must
 /// not learn which of them exist.
-async fn load_user_and_target(call: &Call, rule: &'static Rule) -> Result<(User, GrantTarget)> {
+async fn load_holder_and_target(call: &Call, rule: &'static Rule) -> Result<(Holder, GrantTarget)> {
     let (kind, id) = place(call);
-    let user_id = call.param("user_id")?;
+    let actor = actor(call)?;
     let found = async {
-        let user = user::ops::get(&call.state, user_id).await?;
+        let holder = Holder::find(&call.state, actor).await?;
         let grant_target = GrantTarget::find(&call.state, kind, &id).await?;
-        Ok::<_, Error>((user, grant_target))
+        Ok::<_, Error>((holder, grant_target))
     };
     match found.await {
         Ok(found) => Ok(found),

@@ -1,5 +1,5 @@
-//! Grants: roles of users on projects, domains and the system, and the list of
-//! all assignments. Groups are not supported yet.
+//! Grants: roles of users and groups on projects, domains and the system, and the list
+//! of all assignments.
 
 pub(crate) mod assignments;
 pub(crate) mod http;

@@ -1,14 +1,13 @@
 //! Granting and revoking.
 
 use db::Tx;
-use kernel::{Error, Kind, Result, Target};
+use kernel::{DomainId, Error, Kind, Result, Target};
 
-use crate::app_credential;
+use crate::assignment::{self, Actor, Assignment};
 use crate::errors::missing;
 use crate::project::{self, Project};
-use crate::role::{self, Assignment};
 use crate::state::State;
-use crate::user::{self, User};
+use crate::{app_credential, group, role, user};
 
 /// The target of a grant.
 #[derive(Debug, Clone)]
@@ -47,22 +46,39 @@ impl GrantTarget {
         }
     }
 
-    /// The policy target; it has a domain only if user and target share it.
-    pub(crate) fn target(&self, user: &User) -> Target {
+    /// The policy target; it has a domain only if the holder and the target share it.
+    pub(crate) fn target(&self, holder: &Holder) -> Target {
         Target {
             domain_id: self
                 .domain_id()
-                .filter(|d| user.domain_id == *d)
+                .filter(|d| holder.domain_id == *d)
                 .map(Into::into),
             ..Target::default()
         }
     }
 }
 
-pub(crate) fn assignment(user: &User, grant_target: &GrantTarget, role_id: &str) -> Assignment {
+/// The user or group that holds the role of a grant.
+#[derive(Debug, Clone)]
+pub(crate) struct Holder {
+    pub(crate) actor: Actor,
+    domain_id: DomainId,
+}
+
+impl Holder {
+    pub(crate) async fn find(state: &State, actor: Actor) -> Result<Self> {
+        let domain_id = match &actor {
+            Actor::User(id) => user::ops::get(state, id).await?.domain_id,
+            Actor::Group(id) => group::ops::get(state, id).await?.domain_id,
+        };
+        Ok(Self { actor, domain_id })
+    }
+}
+
+pub(crate) fn assignment(holder: &Holder, grant_target: &GrantTarget, role_id: &str) -> Assignment {
     let (kind, target_id) = grant_target.key();
     Assignment {
-        user_id: user.id.clone(),
+        actor: holder.actor.clone(),
         kind: kind.into(),
         target_id: target_id.into(),
         role_id: role_id.into(),
@@ -74,7 +90,7 @@ pub(crate) fn assignment(user: &User, grant_target: &GrantTarget, role_id: &str)
 pub(crate) async fn grant(state: &State, a: &Assignment) -> Result<()> {
     let granted = db::write!(state.db, |tx| {
         lock_parts(tx, a).await?;
-        role::table::grant(tx, a).await
+        assignment::table::grant(tx, a).await
     });
     state.cache.clear();
     match granted {
@@ -83,7 +99,7 @@ pub(crate) async fn grant(state: &State, a: &Assignment) -> Result<()> {
     }
 }
 
-/// Locks the target, the user and the role of a grant, so that none of them is deleted
+/// Locks the target, the user or group, and the role of a grant, so that none of them is deleted
 /// before the grant is stored.
 ///
 /// # Errors
@@ -96,8 +112,12 @@ async fn lock_parts(tx: &mut Tx, a: &Assignment) -> Result<()> {
             return Err(missing(&a.kind, &a.target_id));
         }
     }
-    if user::table::lock(tx, &a.user_id).await?.is_none() {
-        return Err(missing("user", &a.user_id));
+    let (noun, exists) = match &a.actor {
+        Actor::User(id) => ("user", user::table::lock(tx, id).await?.is_some()),
+        Actor::Group(id) => ("group", group::table::lock(tx, id).await?.is_some()),
+    };
+    if !exists {
+        return Err(missing(noun, a.actor.id()));
     }
     if role::table::lock(tx, &a.role_id).await?.is_none() {
         return Err(missing("role", &a.role_id));
@@ -105,19 +125,21 @@ async fn lock_parts(tx: &mut Tx, a: &Assignment) -> Result<()> {
     Ok(())
 }
 
-/// Revokes a role, and deletes the application credentials of the user in that
-/// project.
+/// Revokes a role. The application credentials of a user in that project are deleted;
+/// those of the users of a group lose the role.
 pub(crate) async fn revoke(state: &State, a: &Assignment) -> Result<()> {
     let revoked = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
         // An application credential that is just created must not survive. The user
         // may have been deleted.
-        user::table::lock(tx, &a.user_id).await?;
-        if role::table::revoke(tx, a).await? == 0 {
+        if let Actor::User(id) = &a.actor {
+            user::table::lock(tx, id).await?;
+        }
+        if assignment::table::revoke(tx, a).await? == 0 {
             return Err(absent(a));
         }
-        if a.kind == "project" {
-            app_credential::table::delete_in_project(tx, &a.user_id, &a.target_id).await?;
+        if let ("project", Actor::User(id)) = (a.kind.as_str(), &a.actor) {
+            app_credential::table::delete_in_project(tx, id, &a.target_id).await?;
         }
         Ok(())
     });
@@ -130,7 +152,9 @@ pub(crate) fn absent(a: &Assignment) -> Error {
         Kind::NotFound,
         format!(
             "Could not find role assignment with role: {}, user or group: {}, project, domain, or system: {}.",
-            a.role_id, a.user_id, a.target_id
+            a.role_id,
+            a.actor.id(),
+            a.target_id
         ),
     )
 }

@@ -38,6 +38,9 @@ pub(crate) fn apply(project: &mut Project, fields: CommonFields, kind: &str) -> 
         }
         project.enabled = enabled;
     }
+    if let Some(tags) = fields.tags {
+        project.tags = tags;
+    }
     merge_extra(&mut project.extra.0, fields.extra)?;
     Ok(renamed)
 }

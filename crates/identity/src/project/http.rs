@@ -62,7 +62,7 @@ pub(crate) fn routes() -> Vec<Route<State>> {
     ]
 }
 
-fn target(project: &Project) -> Target {
+pub(super) fn target(project: &Project) -> Target {
     Target {
         project_id: Some(project.id.clone()),
         domain_id: Some(project.domain()),

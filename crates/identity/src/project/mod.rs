@@ -6,11 +6,13 @@ pub(crate) mod http;
 pub(crate) mod ops;
 pub(crate) mod reader;
 pub(crate) mod table;
+pub(crate) mod tag_http;
 pub(crate) mod wire;
 
 use kernel::{DomainId, ProjectId};
 
 use crate::attributes::Attributes;
+use crate::tags::Tags;
 use crate::token::time::TokenTime;
 
 /// Maximum depth of the project hierarchy, without the domain.
@@ -29,6 +31,7 @@ pub(crate) struct Project {
     pub description: String,
     pub options: Attributes,
     pub extra: Attributes,
+    pub tags: Tags,
     /// Tokens with this scope, or with that of a project of this domain, that were
     /// issued before this time are invalid.
     pub tokens_after: TokenTime,

@@ -8,9 +8,11 @@ use super::hierarchy::is_below_disabled;
 use super::wire::ProjectFields;
 use super::{MAX_DEPTH, Project, table};
 use crate::attributes::Attributes;
+use crate::cascade;
 use crate::errors::{as_conflict, immutable, missing, wrong};
 use crate::options;
 use crate::state::State;
+use crate::tags::Tags;
 use crate::token::time::TokenTime;
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
@@ -43,6 +45,7 @@ pub(crate) async fn create(
         description: String::new(),
         options: Attributes::default(),
         extra: Attributes::default(),
+        tags: Tags::default(),
         tokens_after: TokenTime::default(),
     };
     apply(&mut project, fields.common, "project")?;
@@ -137,6 +140,30 @@ pub(crate) async fn update(state: &State, id: &str, fields: ProjectFields) -> Re
     stored
 }
 
+/// Changes the tags of a project.
+///
+/// # Errors
+/// `Forbidden` if it is immutable, and the errors of the change.
+pub(crate) async fn change_tags(
+    state: &State,
+    id: &str,
+    change: impl Fn(&mut Tags) -> Result<()>,
+) -> Result<Project> {
+    let stored = db::write!(state.db, |tx| {
+        let found = table::lock(tx, id).await?;
+        let mut project = found.ok_or_else(|| missing("project", id))?;
+        if options::is_set(&project.options.0, options::IMMUTABLE) {
+            return Err(immutable("update", "project", id));
+        }
+        change(&mut project.tags)?;
+        project.tags.check_count()?;
+        table::update(tx, &project).await?;
+        Ok(project)
+    });
+    state.cache.clear();
+    stored
+}
+
 /// Locks the domain of a project, which excludes changes of all other projects of the
 /// domain, and then the project. A project never changes its domain. Without the
 /// domain, the project can still be deleted.
@@ -187,10 +214,10 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
                 "Cannot delete the project {id} since it is not a leaf in the hierarchy. Use the cascade option if you want to delete a whole subtree."
             )));
         }
-        table::delete(tx, id).await
+        cascade::delete_project(tx, id).await
     });
     state.cache.clear();
-    deleted.map(|_| ())
+    deleted
 }
 
 fn duplicate(e: Error, p: &Project) -> Error {

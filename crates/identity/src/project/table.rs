@@ -8,14 +8,14 @@ use super::Project;
 db::columns! {
     Project in "project" {
         id, name, domain_id, parent_id, is_domain, enabled, description, options, extra,
-        tokens_after,
+        tokens_after, tags,
     }
 }
 
 pub(crate) async fn update(tx: &mut Tx, p: &Project) -> Result<u64> {
     tx.execute(
         "UPDATE project SET name = ?, enabled = ?, description = ?, options = ?, extra = ?, \
-         tokens_after = ? WHERE id = ?",
+         tokens_after = ?, tags = ? WHERE id = ?",
         values![
             &p.name,
             p.enabled,
@@ -23,6 +23,7 @@ pub(crate) async fn update(tx: &mut Tx, p: &Project) -> Result<u64> {
             p.options.value()?,
             p.extra.value()?,
             p.tokens_after,
+            p.tags.value()?,
             &p.id
         ],
     )
@@ -69,12 +70,8 @@ pub(crate) async fn has_similar(tx: &mut Tx, p: &Project) -> Result<bool> {
     Ok(row.is_some())
 }
 
+/// Deletes a project with its application credentials, without the assignments on it.
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
-    tx.execute(
-        "DELETE FROM role_assignment WHERE target_id = ?",
-        values![id],
-    )
-    .await?;
     tx.execute(
         "DELETE FROM app_credential WHERE project_id = ?",
         values![id],
@@ -109,16 +106,19 @@ pub(crate) async fn list(db: &Db) -> Result<Vec<Project>> {
     rows.iter().map(Project::read).collect()
 }
 
-/// Projects and domains on which the user has a role.
+/// Projects or domains on which the user has a role, directly or by a group.
 pub(crate) async fn of_user(db: &Db, user_id: &str, kind: &str) -> Result<Vec<Project>> {
     let rows = db
         .query(
             &format!(
                 "{} WHERE id IN (SELECT target_id FROM role_assignment \
-             WHERE user_id = ? AND target_kind = ?) ORDER BY name, id",
+                 WHERE user_id = ? AND target_kind = ?) \
+                 OR id IN (SELECT a.target_id FROM group_assignment a \
+                 JOIN group_member m ON m.group_id = a.group_id \
+                 WHERE m.user_id = ? AND a.target_kind = ?) ORDER BY name, id",
                 Project::select()
             ),
-            values![user_id, kind],
+            values![user_id, kind, user_id, kind],
         )
         .await?;
     rows.iter().map(Project::read).collect()

@@ -9,6 +9,7 @@ use super::Project;
 use crate::envelope::{SelfLink, nouns};
 use crate::fields::{Field, FromObject, Holds, LONG, Object, Unknown, field};
 use crate::filter::{Filter, Listed};
+use crate::tags::Tags;
 
 /// A project as Keystone shows it; a domain as a project.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -20,7 +21,6 @@ pub(crate) struct ProjectBody {
     enabled: bool,
     parent_id: Option<String>,
     is_domain: bool,
-    /// Tags are not supported yet.
     tags: Vec<String>,
     options: Map<String, Value>,
     links: SelfLink,
@@ -44,7 +44,7 @@ impl ProjectBody {
             enabled: p.enabled,
             parent_id: parent,
             is_domain: p.is_domain,
-            tags: Vec::new(),
+            tags: p.tags.0,
             options: p.options.0,
             extra: p.extra.0,
         }
@@ -79,26 +79,28 @@ pub(crate) struct CommonFields {
     pub(crate) enabled: Option<bool>,
     pub(crate) description: Option<Option<String>>,
     pub(crate) options: Option<Map<String, Value>>,
+    pub(crate) tags: Option<Tags>,
     pub(crate) extra: Map<String, Value>,
 }
 
 pub(crate) const NAME: Field = field("name", Holds::Name, 64);
 pub(crate) const ENABLED: Field = field("enabled", Holds::Flag, 0);
 pub(crate) const DESCRIPTION: Field = field("description", Holds::Nullable, LONG);
-pub(crate) const TAGS: Field = field("tags", Holds::NoItems, 0);
+pub(crate) const TAGS: Field = field("tags", Holds::Any, 0);
 pub(crate) const OPTIONS: Field = field("options", Holds::Options, 0);
 
-impl From<Object> for CommonFields {
-    fn from(mut o: Object) -> Self {
-        // Only an empty list passes the check.
-        o.value("tags");
-        Self {
+impl CommonFields {
+    /// # Errors
+    /// `Invalid` for wrong tags.
+    pub(crate) fn from_object(mut o: Object) -> Result<Self> {
+        Ok(Self {
+            tags: o.value("tags").map(Tags::of_body).transpose()?,
             name: o.text("name"),
             enabled: o.flag("enabled"),
             description: o.nullable("description"),
             options: o.map("options"),
             extra: o.extra(),
-        }
+        })
     }
 }
 
@@ -131,7 +133,7 @@ impl FromObject for ProjectFields {
             domain_id: o.nullable("domain_id"),
             parent_id: o.nullable("parent_id"),
             is_domain: o.flag("is_domain"),
-            common: o.into(),
+            common: CommonFields::from_object(o)?,
         })
     }
 }

@@ -1,9 +1,11 @@
-//! Effective roles of a user: the assigned ones and those that they imply.
+//! Effective roles of a user: those of the user and of the user's groups, and those that
+//! they imply.
 
 use db::{Db, Tx};
 use kernel::Result;
 
 use super::{Role, table};
+use crate::assignment::{self, Actor};
 use crate::ids::RoleId;
 
 /// The effective roles on a target.
@@ -13,7 +15,11 @@ pub(crate) async fn on_target(
     kind: &str,
     target_id: &str,
 ) -> Result<Vec<Role>> {
-    load(db, &table::held(db, user_id, kind, target_id).await?).await
+    load(
+        db,
+        &assignment::table::held(db, user_id, kind, target_id).await?,
+    )
+    .await
 }
 
 /// As [`on_target`], as the transaction sees them.
@@ -23,14 +29,14 @@ pub(crate) async fn read_on_target(
     kind: &str,
     target_id: &str,
 ) -> Result<Vec<Role>> {
-    let held = table::read_held(tx, user_id, kind, target_id).await?;
+    let held = assignment::table::read_held(tx, user_id, kind, target_id).await?;
     let (all, implied) = table::read_all_with_implied(tx).await?;
     Ok(with_implied(&all, &implied, &held))
 }
 
-/// The effective roles on all targets together.
-pub(crate) async fn on_any_target(db: &Db, user_id: &str) -> Result<Vec<Role>> {
-    load(db, &table::held_anywhere(db, user_id).await?).await
+/// The effective roles of a user or group on all targets together.
+pub(crate) async fn on_any_target(db: &Db, actor: &Actor) -> Result<Vec<Role>> {
+    load(db, &assignment::table::held_anywhere(db, actor).await?).await
 }
 
 async fn load(db: &Db, held: &[RoleId]) -> Result<Vec<Role>> {

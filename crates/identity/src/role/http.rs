@@ -3,12 +3,11 @@
 use kernel::{Result, Rule, Target};
 use rest::{Created, Json, NoContent, Param, Route, delete, get, patch_route, post};
 
-use super::wire::{Inference, Inferences, RoleBody, RoleFields, RoleReference};
-use super::{Role, ops, table};
+use super::wire::{RoleBody, RoleFields};
+use super::{ops, table};
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
 use crate::fields::{Change, New};
-use crate::ids::RoleId;
 use crate::listing::{PAGING, list as listing};
 use crate::policy;
 use crate::state::State;
@@ -37,18 +36,6 @@ pub(crate) fn routes() -> Vec<Route<State>> {
             &policy::DELETE_ROLE,
             "Delete a role.",
             remove,
-        ),
-        get(
-            "/v3/roles/{role_id}/implies",
-            &policy::LIST_ROLE_INFERENCES,
-            "List the roles that a role implies.",
-            implies,
-        ),
-        get(
-            "/v3/role_inferences",
-            &policy::LIST_ROLE_INFERENCES,
-            "List all roles that imply others.",
-            inferences,
         ),
     ]
 }
@@ -95,31 +82,4 @@ async fn remove(call: Call) -> Result<NoContent> {
     call.allow(&policy::DELETE_ROLE, &Target::default())?;
     ops::delete(&call.state, call.param("role_id")?).await?;
     Ok(NoContent)
-}
-
-async fn implies(call: Call) -> Result<Json<One<Inference>>> {
-    call.allow(&policy::LIST_ROLE_INFERENCES, &Target::default())?;
-    let prior = ops::get(&call.state, call.param("role_id")?).await?;
-    let (all, pairs) = table::list_with_implied(&call.state.db).await?;
-    Ok(Json(One(inference(&prior, &all, &pairs, call.base()))))
-}
-
-async fn inferences(call: Call) -> Result<Json<Inferences>> {
-    call.allow(&policy::LIST_ROLE_INFERENCES, &Target::default())?;
-    let (all, pairs) = table::list_with_implied(&call.state.db).await?;
-    let role_inferences = all
-        .iter()
-        .filter(|r| pairs.iter().any(|(prior, _)| *prior == r.id))
-        .map(|r| inference(r, &all, &pairs, call.base()))
-        .collect();
-    Ok(Json(Inferences { role_inferences }))
-}
-
-fn inference(prior: &Role, all: &[Role], pairs: &[(RoleId, RoleId)], base: &str) -> Inference {
-    let implied = |r: &&Role| pairs.iter().any(|(p, i)| *p == prior.id && *i == r.id);
-    let implies = all.iter().filter(implied);
-    Inference {
-        prior_role: RoleReference::new(prior, base),
-        implies: implies.map(|r| RoleReference::new(r, base)).collect(),
-    }
 }

@@ -1,12 +1,13 @@
-//! Roles, implied roles and assignments.
+//! Roles and implied roles.
 
 pub(crate) mod effective;
 pub(crate) mod http;
+mod inference;
+pub(crate) mod inference_http;
 pub(crate) mod ops;
 pub(crate) mod table;
 pub(crate) mod wire;
 
-use kernel::UserId;
 use serde_json::{Map, Value};
 
 use crate::attributes::Attributes;
@@ -35,16 +36,6 @@ impl Role {
     pub(crate) fn is_immutable(&self) -> bool {
         is_built_in(&self.name) || options::is_set(&self.options.0, options::IMMUTABLE)
     }
-}
-
-/// A role of a user on a target.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Assignment {
-    pub user_id: UserId,
-    /// `project`, `domain` or `system`.
-    pub kind: String,
-    pub target_id: String,
-    pub role_id: RoleId,
 }
 
 /// Roles of the default policies; they are immutable.

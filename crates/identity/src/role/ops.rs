@@ -6,6 +6,7 @@ use kernel::{Error, Result};
 use super::wire::RoleFields;
 use super::{Role, is_built_in, table};
 use crate::attributes::Attributes;
+use crate::cascade;
 use crate::errors::{as_conflict, immutable, missing};
 use crate::ids::RoleId;
 use crate::options;
@@ -84,10 +85,10 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
         if role.is_immutable() {
             return Err(immutable("delete", "role", id));
         }
-        table::delete(tx, id).await
+        cascade::delete_role(tx, id).await
     });
     state.cache.clear();
-    deleted.map(|_| ())
+    deleted
 }
 
 /// Names that differ in case only are refused, because policies ignore the case

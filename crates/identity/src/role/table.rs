@@ -1,22 +1,17 @@
-//! SQL of `identity_role`, `implied_role` and `role_assignment`.
+//! SQL of `identity_role` and `implied_role`.
 
 use db::{Column as _, Db, Row, Table as _, Tx, values};
-use kernel::{DomainId, Result};
+use kernel::Result;
 
-use super::{Assignment, Role};
+use super::Role;
 use crate::ids::RoleId;
 
 db::columns! {
     Role in "identity_role" { id, name, description, options }
 }
 
-db::columns! {
-    Assignment in "role_assignment" { user_id, kind = "target_kind", target_id, role_id }
-}
-
+/// Deletes a role, without its assignments.
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
-    tx.execute("DELETE FROM role_assignment WHERE role_id = ?", values![id])
-        .await?;
     tx.execute(
         "DELETE FROM implied_role WHERE prior_id = ? OR implied_id = ?",
         values![id, id],
@@ -40,6 +35,14 @@ pub(crate) async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<()>
     )
     .await
     .map(|_| ())
+}
+
+pub(crate) async fn imply_no_longer(tx: &mut Tx, prior: &str, implied: &str) -> Result<u64> {
+    tx.execute(
+        "DELETE FROM implied_role WHERE prior_id = ? AND implied_id = ?",
+        values![prior, implied],
+    )
+    .await
 }
 
 /// Roles, and the pairs of a role and one that it implies.
@@ -79,99 +82,6 @@ fn read_with_implied(rows: &[Row]) -> Result<RolesAndImplied> {
         }
     }
     Ok((roles, implied))
-}
-
-/// Granting an existing grant succeeds.
-pub(crate) async fn grant(tx: &mut Tx, a: &Assignment) -> Result<()> {
-    if granted(tx, a).await? == 0 {
-        a.insert(tx).await?;
-    }
-    Ok(())
-}
-
-async fn granted(tx: &mut Tx, a: &Assignment) -> Result<usize> {
-    let rows = tx
-        .query(
-            "SELECT role_id FROM role_assignment WHERE user_id = ? AND target_kind = ? AND target_id = ? AND role_id = ?",
-            values![&a.user_id, &a.kind, &a.target_id, &a.role_id],
-        )
-        .await?;
-    Ok(rows.len())
-}
-
-pub(crate) async fn revoke(tx: &mut Tx, a: &Assignment) -> Result<u64> {
-    tx.execute(
-        "DELETE FROM role_assignment WHERE user_id = ? AND target_kind = ? AND target_id = ? AND role_id = ?",
-        values![&a.user_id, &a.kind, &a.target_id, &a.role_id],
-    )
-    .await
-}
-
-const HELD: &str = "SELECT role_id FROM role_assignment \
-                    WHERE user_id = ? AND target_kind = ? AND target_id = ?";
-
-/// Ids of the roles that a user holds directly on a target.
-pub(crate) async fn held(
-    db: &Db,
-    user_id: &str,
-    kind: &str,
-    target_id: &str,
-) -> Result<Vec<RoleId>> {
-    role_ids(&db.query(HELD, values![user_id, kind, target_id]).await?)
-}
-
-/// As [`held`], as the transaction sees them.
-pub(crate) async fn read_held(
-    tx: &mut Tx,
-    user_id: &str,
-    kind: &str,
-    target_id: &str,
-) -> Result<Vec<RoleId>> {
-    role_ids(&tx.query(HELD, values![user_id, kind, target_id]).await?)
-}
-
-fn role_ids(rows: &[Row]) -> Result<Vec<RoleId>> {
-    rows.iter().map(|r| Ok(r.str("role_id")?.into())).collect()
-}
-
-/// The domains of the targets on which a user holds roles; `None` for the system. A
-/// target that was deleted gives no access and has no domain.
-pub(crate) async fn domains_of_targets(db: &Db, user_id: &str) -> Result<Vec<Option<DomainId>>> {
-    let sql = "SELECT DISTINCT a.target_kind, p.id, p.domain_id FROM role_assignment a \
-               LEFT JOIN project p ON p.id = a.target_id WHERE a.user_id = ?";
-    let mut domains = Vec::new();
-    for row in db.query(sql, values![user_id]).await? {
-        let column = match row.str("target_kind")? {
-            "system" => {
-                domains.push(None);
-                continue;
-            }
-            "domain" => "id",
-            _ => "domain_id",
-        };
-        let domain = row.opt_text(column)?;
-        domains.extend(domain.map(|id| Some(id.into())));
-    }
-    Ok(domains)
-}
-
-/// Ids of the roles that a user holds on anything.
-pub(crate) async fn held_anywhere(db: &Db, user_id: &str) -> Result<Vec<RoleId>> {
-    let sql = "SELECT DISTINCT role_id FROM role_assignment WHERE user_id = ?";
-    role_ids(&db.query(sql, values![user_id]).await?)
-}
-
-pub(crate) async fn assignments(db: &Db) -> Result<Vec<Assignment>> {
-    let rows = db
-        .query(
-            &format!(
-                "{} ORDER BY user_id, target_id, role_id",
-                Assignment::select()
-            ),
-            vec![],
-        )
-        .await?;
-    rows.iter().map(Assignment::read).collect()
 }
 
 pub(crate) async fn update(tx: &mut Tx, r: &Role) -> Result<u64> {

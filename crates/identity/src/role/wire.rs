@@ -37,6 +37,13 @@ pub(crate) struct Inference {
     pub(crate) implies: Vec<RoleReference>,
 }
 
+/// A role and one role that it implies directly.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct OneInference {
+    pub(crate) prior_role: RoleReference,
+    pub(crate) implies: RoleReference,
+}
+
 /// The answer with all inferences.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Inferences {
@@ -46,6 +53,7 @@ pub(crate) struct Inferences {
 nouns! {
     RoleBody = "role", "roles";
     Inference = "role_inference", "role_inferences";
+    OneInference = "role_inference", "role_inferences";
 }
 
 impl RoleBody {

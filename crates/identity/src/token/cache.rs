@@ -1,4 +1,4 @@
-//! Validated tokens, cached for two seconds: under load an API queries the
+//! Validated tokens and the catalogue, cached for two seconds: under load an API queries the
 //! database once per token, and a revocation on another server takes effect
 //! within two seconds. On this server it takes effect at once. Routes of identity
 //! that change something do not use the cache.
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Valid;
+use crate::catalog::Catalog;
 
 const KEEP: Duration = Duration::from_secs(2);
 /// Above this number expired entries are removed.
@@ -18,6 +19,7 @@ const MANY: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Cache {
     map: RwLock<HashMap<String, (Instant, Arc<Valid>)>>,
+    catalog: RwLock<Option<(Instant, Arc<Catalog>)>>,
 }
 
 impl Cache {
@@ -36,8 +38,24 @@ impl Cache {
         }
     }
 
-    /// Called after every change of users, projects, roles or revocations.
+    pub(crate) fn catalog(&self) -> Option<Arc<Catalog>> {
+        let stored = self.catalog.read().ok()?;
+        let (at, catalog) = stored.as_ref()?;
+        (at.elapsed() < KEEP).then(|| catalog.clone())
+    }
+
+    pub(crate) fn put_catalog(&self, catalog: Arc<Catalog>) {
+        if let Ok(mut stored) = self.catalog.write() {
+            *stored = Some((Instant::now(), catalog));
+        }
+    }
+
+    /// Called after every change of users, projects, roles, revocations, services or
+    /// endpoints.
     pub(crate) fn clear(&self) {
+        if let Ok(mut stored) = self.catalog.write() {
+            *stored = None;
+        }
         if let Ok(mut map) = self.map.write() {
             map.clear();
         }

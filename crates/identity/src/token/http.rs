@@ -11,15 +11,15 @@ use super::ops::revoke::Extent;
 use super::ops::validate::{validate, validate_expired};
 use super::request::AuthRequest;
 use super::wire::{TokenBody, WholeSystem};
-use super::{Valid, ops};
+use super::{Valid, ops, payload};
 use crate::call::{Call, IdentityCall, flag};
-use crate::catalog::{self, CatalogService};
+use crate::catalog::{self, Bearer, CatalogService};
 use crate::domain::wire::DomainBody;
 use crate::envelope::{ListLinks, Many};
 use crate::errors::forbidden_action;
 use crate::project::wire::ProjectBody;
 use crate::state::State;
-use crate::{project, role};
+use crate::{assignment, project};
 
 const NOCATALOG: &[Param] = &[Param::text(
     "nocatalog",
@@ -71,12 +71,20 @@ pub(crate) fn routes() -> Vec<Route<State>> {
 
 async fn issue(call: Call<AuthRequest>) -> Result<With<Created<TokenBody>>> {
     let (token, valid) = ops::issue::issue(&call.state, call.body()?).await?;
-    let body = TokenBody::new(&valid, rendered_catalog(&call));
+    let body = TokenBody::new(&valid, rendered_catalog(&call, &valid).await?);
     Ok(subject(Created(body), token))
 }
 
-fn rendered_catalog<B>(call: &Call<B>) -> Option<Vec<CatalogService>> {
-    (!flag(call, "nocatalog")).then(|| catalog::render(&call.state.catalog, call.base()))
+async fn rendered_catalog<B>(call: &Call<B>, valid: &Valid) -> Result<Option<Vec<CatalogService>>> {
+    if flag(call, "nocatalog") || valid.payload.scope == payload::Scope::Unscoped {
+        return Ok(None);
+    }
+    let bearer = Bearer {
+        user_id: &valid.user.id,
+        project_id: valid.project_id(),
+    };
+    let catalog = catalog::load(&call.state).await?;
+    Ok(Some(catalog::render(&catalog, call.base(), bearer)))
 }
 
 fn subject<T>(answer: T, token: String) -> With<T> {
@@ -138,7 +146,7 @@ async fn subject_token(call: &Call, purpose: Use) -> Result<(String, Arc<Valid>)
 
 async fn show(call: Call) -> Result<With<Json<TokenBody>>> {
     let (token, valid) = subject_token(&call, Use::Show).await?;
-    let body = TokenBody::new(&valid, rendered_catalog(&call));
+    let body = TokenBody::new(&valid, rendered_catalog(&call, &valid).await?);
     Ok(subject(Json(body), token))
 }
 
@@ -165,11 +173,19 @@ fn links(call: &Call, path: &str) -> ListLinks {
 }
 
 async fn auth_catalog(call: Call) -> Result<Json<CatalogBody>> {
-    if call.ctx()?.scope == Scope::Unscoped {
-        return Err(forbidden_action("identity:get_auth_catalog"));
-    }
+    let ctx = call.ctx()?;
+    let project_id = match &ctx.scope {
+        Scope::Unscoped => return Err(forbidden_action("identity:get_auth_catalog")),
+        Scope::Project { id, .. } => Some(id.as_str()),
+        _ => None,
+    };
+    let bearer = Bearer {
+        user_id: &ctx.user_id,
+        project_id,
+    };
+    let catalog = catalog::load(&call.state).await?;
     Ok(Json(CatalogBody {
-        catalog: catalog::render(&call.state.catalog, call.base()),
+        catalog: catalog::render(&catalog, call.base(), bearer),
         links: links(&call, "/auth/catalog"),
     }))
 }
@@ -203,7 +219,7 @@ struct SystemScopes {
 
 async fn auth_system(call: Call) -> Result<Json<SystemScopes>> {
     let user = &call.ctx()?.user_id;
-    let held = role::table::held(&call.state.db, user, "system", "all").await?;
+    let held = assignment::table::held(&call.state.db, user, "system", "all").await?;
     let all = (!held.is_empty()).then_some(WholeSystem { all: true });
     Ok(Json(SystemScopes {
         system: all.into_iter().collect(),

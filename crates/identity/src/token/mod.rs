@@ -40,6 +40,16 @@ pub(crate) struct Valid {
 }
 
 impl Valid {
+    /// The project of the scope.
+    pub(crate) fn project_id(&self) -> Option<&str> {
+        match &self.payload.scope {
+            payload::Scope::Project(id) | payload::Scope::AppCredential { project_id: id, .. } => {
+                Some(id)
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn ctx(&self, request_id: &str) -> Ctx {
         let scope = match (&self.payload.scope, &self.target) {
             (payload::Scope::System, _) => Scope::System,

@@ -1,23 +1,23 @@
 //! Routes of users.
 
-use kernel::{DomainId, Result, Target};
+use kernel::{Result, Rule, Target};
 use rest::{Access, Created, Json, NoContent, Param, Route, delete, get, patch_route, post};
 
 use super::wire::{PasswordChange, UserBody, UserFields};
 use super::{User, ops, table};
+use crate::assignment::Actor;
 use crate::call::{Call, IdentityCall};
 use crate::envelope::{Many, One};
 use crate::errors::missing;
 use crate::fields::{Change, New};
-use crate::group::GroupBody;
+use crate::foreign_roles::refuse_foreign_roles;
 use crate::listing::{PAGING, list as listing};
 use crate::policy;
 use crate::project;
 use crate::project::wire::ProjectBody;
-use crate::role;
 use crate::state::State;
 
-const FILTERS: &[Param] = &[
+pub(crate) const FILTERS: &[Param] = &[
     Param::text("name", "Users of this name.").comparable(),
     Param::text("domain_id", "Users of this domain."),
     Param::text("enabled", "Enabled or disabled users."),
@@ -67,17 +67,10 @@ pub(crate) fn routes() -> Vec<Route<State>> {
             projects,
         )
         .query(&[PAGING, project::http::FILTERS]),
-        get(
-            "/v3/users/{user_id}/groups",
-            &policy::GET_USER,
-            "List the groups of a user: none, because groups are not supported yet.",
-            groups,
-        )
-        .query(&[PAGING]),
     ]
 }
 
-fn target(user: &User) -> Target {
+pub(crate) fn target(user: &User) -> Target {
     Target {
         user_id: Some(user.id.clone()),
         domain_id: Some(user.domain_id.clone()),
@@ -117,7 +110,7 @@ async fn show(call: Call) -> Result<Json<One<UserBody>>> {
 
 async fn update(call: Call<Change<UserFields>>) -> Result<Json<One<UserBody>>> {
     let user = found(&call, &policy::UPDATE_USER).await?;
-    protect_foreign_roles(&call, &policy::UPDATE_USER, &user).await?;
+    protect(&call, &policy::UPDATE_USER, &user).await?;
     let fields = call.body()?.of(&user.id)?;
     let user = ops::update(&call.state, &user.id, fields).await?;
     Ok(Json(One(UserBody::new(user, call.base()))))
@@ -125,7 +118,7 @@ async fn update(call: Call<Change<UserFields>>) -> Result<Json<One<UserBody>>> {
 
 async fn remove(call: Call) -> Result<NoContent> {
     let user = found(&call, &policy::DELETE_USER).await?;
-    protect_foreign_roles(&call, &policy::DELETE_USER, &user).await?;
+    protect(&call, &policy::DELETE_USER, &user).await?;
     ops::delete(&call.state, &user.id).await?;
     Ok(NoContent)
 }
@@ -146,36 +139,15 @@ async fn projects(call: Call) -> Result<Json<Many<ProjectBody>>> {
     listing(&call, &format!("/users/{}/projects", user.id), items)
 }
 
-async fn groups(call: Call) -> Result<Json<Many<GroupBody>>> {
-    let user = found(&call, &policy::GET_USER).await?;
-    listing(&call, &format!("/users/{}/groups", user.id), vec![])
-}
-
-/// The password of a user gives all of the user's roles. Therefore the manager of a
-/// domain must not take over or lock out a user of this domain with rights outside of
-/// it: a role on the system or in a domain that the rule of the route does not
-/// permit to the caller, or a role that is not limited to its domain.
-async fn protect_foreign_roles<B>(
-    call: &Call<B>,
-    rule: &'static kernel::Rule,
-    user: &User,
-) -> Result<()> {
-    let domains = role::table::domains_of_targets(&call.state.db, &user.id).await?;
-    let is_managed = |domain: &Option<DomainId>| {
-        let managed = |id: &DomainId| call.allows(rule, &Target::domain(id.clone()));
-        domain.as_ref().is_some_and(managed)
-    };
-    let is_limited =
-        domains.iter().all(is_managed) && !ops::holds_unlimited_role(&call.state, &user.id).await?;
-    if !is_limited {
-        call.allow(&policy::MANAGE_ADMIN, &target(user))?;
-    }
-    Ok(())
+/// The password of a user gives all of the user's roles.
+async fn protect<B>(call: &Call<B>, rule: &'static Rule, user: &User) -> Result<()> {
+    let actor = Actor::User(user.id.clone());
+    refuse_foreign_roles(call, rule, &actor, &target(user)).await
 }
 
 /// Returns the user of the path if the rule allows it. Callers that may not see
 /// users must not learn which users exist.
-async fn found<B>(call: &Call<B>, rule: &'static kernel::Rule) -> Result<User> {
+async fn found<B>(call: &Call<B>, rule: &'static Rule) -> Result<User> {
     let id = call.param("user_id")?;
     let user = ops::get(&call.state, id).await;
     call.allow_found(rule, user, target, || missing("user", id))

@@ -6,25 +6,15 @@ use kernel::{Error, Result, UserId};
 use super::wire::{PasswordChange, UserFields};
 use super::{User, table};
 use crate::attributes::{Attributes, merge_extra};
+use crate::cascade;
 use crate::errors::{as_conflict, missing};
-use crate::role::effective;
 use crate::state::State;
 use crate::token::time::TokenTime;
 use crate::{options, password, project};
 
-/// Roles that permit something on the objects of all domains.
-const UNLIMITED: &[&str] = &["admin", "service"];
-
 pub(crate) async fn get(state: &State, id: &str) -> Result<User> {
     let found = table::by_id(&state.db, id).await?;
     found.ok_or_else(|| missing("user", id))
-}
-
-/// Whether a user holds the role admin or service, or one that implies it, on
-/// anything: what they permit is not limited to the domain of their target.
-pub(crate) async fn holds_unlimited_role(state: &State, user_id: &str) -> Result<bool> {
-    let roles = effective::on_any_target(&state.db, user_id).await?;
-    Ok(roles.iter().any(|r| UNLIMITED.contains(&r.name.as_str())))
 }
 
 /// Creates a user in an existing domain.
@@ -109,10 +99,10 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
         if table::lock(tx, id).await?.is_none() {
             return Err(missing("user", id));
         }
-        table::delete(tx, id).await
+        cascade::delete_user(tx, id).await
     });
     state.cache.clear();
-    deleted.map(|_| ())
+    deleted
 }
 
 /// Changes the user's own password, authenticated by the old one.
@@ -146,7 +136,7 @@ pub(crate) async fn change_password(state: &State, id: &str, change: PasswordCha
 
 /// Tokens have whole seconds and are dated to now or to `tokens_after`,
 /// whichever is later: all issued tokens are before this time.
-fn void_from(user: &User) -> TokenTime {
+pub(crate) fn void_from(user: &User) -> TokenTime {
     user.tokens_after.max(TokenTime::now()).next()
 }
 

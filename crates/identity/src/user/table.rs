@@ -48,8 +48,9 @@ pub(crate) async fn change_password(
     .await
 }
 
+/// Deletes a user with memberships and application credentials, without assignments.
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
-    tx.execute("DELETE FROM role_assignment WHERE user_id = ?", values![id])
+    tx.execute("DELETE FROM group_member WHERE user_id = ?", values![id])
         .await?;
     tx.execute("DELETE FROM app_credential WHERE user_id = ?", values![id])
         .await?;
@@ -108,5 +109,15 @@ pub(crate) async fn list(db: &Db) -> Result<Vec<User>> {
     let rows = db
         .query(&format!("{} ORDER BY name, id", User::select()), vec![])
         .await?;
+    rows.iter().map(User::read).collect()
+}
+
+/// The users of a group.
+pub(crate) async fn of_group(db: &Db, group_id: &str) -> Result<Vec<User>> {
+    let sql = format!(
+        "{} WHERE id IN (SELECT user_id FROM group_member WHERE group_id = ?) ORDER BY name, id",
+        User::select()
+    );
+    let rows = db.query(&sql, values![group_id]).await?;
     rows.iter().map(User::read).collect()
 }

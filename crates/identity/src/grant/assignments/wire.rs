@@ -5,10 +5,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::objects::Objects;
+use crate::assignment::{Actor, Assignment};
 use crate::envelope::nouns;
 use crate::filter::{Filter, Listed};
-use crate::role::{Assignment, Role};
+use crate::role::Role;
 use crate::token::wire::WholeSystem;
+
+/// A role of a user or group, and the grant that gives it.
+pub(super) struct Held {
+    pub(super) assignment: Assignment,
+    pub(super) role: Role,
+    pub(super) granted: Assignment,
+}
 
 /// An object by its id, with its name if the caller asked for names.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -33,14 +41,19 @@ enum ScopeBody {
 struct AssignmentLinks {
     assignment: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    membership: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     prior_role: Option<String>,
 }
 
-/// A role of a user on a target.
+/// A role of a user or group on a target.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct AssignmentBody {
     scope: ScopeBody,
-    user: Named,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Named>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Named>,
     role: Named,
     links: AssignmentLinks,
     /// The position in the list, for markers.
@@ -51,16 +64,9 @@ pub(super) struct AssignmentBody {
 nouns! { AssignmentBody = "role_assignment", "role_assignments"; }
 
 impl AssignmentBody {
-    /// `role` is the role of the assignment, `granted` the id of the role that implies
-    /// it, or its own id. `base` is `scheme://host` for links.
-    pub(super) fn new(
-        objects: &Objects,
-        a: &Assignment,
-        role: &Role,
-        granted: &str,
-        with_names: bool,
-        base: &str,
-    ) -> Self {
+    /// `base` is `scheme://host` for links.
+    pub(super) fn new(objects: &Objects, held: &Held, with_names: bool, base: &str) -> Self {
+        let (a, role, granted) = (&held.assignment, &held.role, &held.granted.role_id);
         let named = |id: &str, name: Option<&String>, domain_id: Option<&DomainId>| {
             let domain = domain_id.filter(|id| with_names && !id.is_empty());
             Named {
@@ -75,7 +81,25 @@ impl AssignmentBody {
                 }),
             }
         };
-        let user = objects.users.get(&a.user_id);
+        let (mut user, mut group) = (None, None);
+        match &a.actor {
+            Actor::User(id) => {
+                let found = objects.users.get(id);
+                user = Some(named(
+                    id,
+                    found.map(|u| &u.name),
+                    found.map(|u| &u.domain_id),
+                ));
+            }
+            Actor::Group(id) => {
+                let found = objects.groups.get(id);
+                group = Some(named(
+                    id,
+                    found.map(|g| &g.name),
+                    found.map(|g| &g.domain_id),
+                ));
+            }
+        }
         let project = objects.projects.get(a.target_id.as_str());
         let target = named(
             &a.target_id,
@@ -97,19 +121,27 @@ impl AssignmentBody {
             ),
         };
         let base = format!("{base}/identity/v3");
-        let position = [&a.kind, &a.target_id, a.user_id.as_str(), granted, &role.id];
+        let holder = &held.granted.actor;
+        let position = [
+            &a.kind,
+            &a.target_id,
+            a.actor.id(),
+            holder.id(),
+            granted,
+            &role.id,
+        ];
+        let holder_path = format!("{}/{}", holder.plural(), holder.id());
         Self {
             position: position.join("."),
             scope,
-            user: named(
-                &a.user_id,
-                user.map(|u| &u.name),
-                user.map(|u| &u.domain_id),
-            ),
+            user,
+            group,
             role: named(&role.id, Some(&role.name), None),
             links: AssignmentLinks {
-                assignment: format!("{base}/{path}/users/{}/roles/{granted}", a.user_id),
-                prior_role: (role.id != granted)
+                assignment: format!("{base}/{path}/{holder_path}/roles/{granted}"),
+                membership: (a.actor != *holder)
+                    .then(|| format!("{base}/{holder_path}/users/{}", a.actor.id())),
+                prior_role: (role.id != *granted)
                     .then(|| format!("{base}/roles/{granted}/implies/{}", role.id)),
             },
         }
