@@ -28,7 +28,7 @@ const USAGE: &str = "usage: ./x COMMAND
   down                    delete the clusters, stop the server, leave nothing behind
   build [--debug]         build server, node agent and runtime (release unless --debug)
   test [quick|all]        cargo tests and checks; with all (default) also the black-box tests
-  test --long             the slow tests: the fuzzers
+  test --long             the slow tests: noisy neighbours, the fuzzers
   test blackbox [WORD...] the black-box tests with one of the words in their names
   check [--full]          fmt, clippy, tidy, cargo-deny (--full installs cargo-deny)
   tidy                    the code rules and the edges between crates

@@ -28,6 +28,8 @@ pub const BUILD_IDLE_AGENTS: &[&str] = &[
 pub enum Lane {
     /// Needs the Docker engine.
     Engine,
+    /// Needs the Docker engine, but waits most of the time, so it runs beside the others.
+    Waiting,
     /// Needs no engine, and runs beside the other lane with lower priority.
     Light,
     /// Measures speed, so nothing runs beside it.
@@ -38,6 +40,7 @@ impl Lane {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Engine => "engine",
+            Self::Waiting => "waiting",
             Self::Light => "light",
             Self::Alone => "alone",
         }
@@ -79,6 +82,14 @@ const fn engine(line: &'static str, seconds: u32) -> Tests {
     }
 }
 
+const fn waiting(line: &'static str, seconds: u32) -> Tests {
+    Tests {
+        line,
+        seconds,
+        lane: Lane::Waiting,
+    }
+}
+
 const fn light(line: &'static str, seconds: u32) -> Tests {
     Tests {
         line,
@@ -112,7 +123,7 @@ pub const TESTS: &[Tests] = &[
     engine("tests/real/test_escape.py", 180),
     engine("tests/real/test_runtime.py", 300),
     engine("tests/real/test_engine.py", 600),
-    engine("tests/real/test_renewal.py", 600),
+    waiting("tests/real/test_renewal.py", 600),
     engine("tests/real/test_crash.py", 1200),
     engine("tests/real/test_crash.py --coe kubernetes --moments 5", 900),
     engine("tests/real/test_masters.py", 900),

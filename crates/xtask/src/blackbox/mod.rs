@@ -1,7 +1,7 @@
 //! `./x test` and `./x bench`: cargo's tests and checks and the black-box
-//! tests, in two lanes. Jobs that need the Docker engine are in one lane, all
-//! others in a second one of lower priority; within a lane one job runs at a
-//! time. Then the jobs that measure speed run alone, and failed tests are repeated.
+//! tests, in three lanes. Jobs that need the Docker engine are in one lane, or in a
+//! second one if they wait most of the time; all others are in a third one of lower
+//! priority. Within a lane one job runs at a time. Then the jobs that measure speed run alone, and failed tests are repeated.
 
 mod jobs;
 mod report;
@@ -43,7 +43,7 @@ impl Selection<'_> {
 
 pub fn test(args: &[String]) -> Result<()> {
     if args == ["--long"] {
-        return fuzz::long();
+        return long();
     }
     let level = args.first().map_or("all", String::as_str);
     let words = args.get(1..).unwrap_or_default();
@@ -126,9 +126,10 @@ fn run_jobs(
         report.add(Outcome::broken("sweep", Lane::Engine, &e));
     }
     let of = |lane| -> Vec<Job> { jobs.iter().filter(|j| j.lane == lane).cloned().collect() };
-    let (engine, light, alone) = (of(Lane::Engine), of(Lane::Light), of(Lane::Alone));
+    let (engine, waiting) = (of(Lane::Engine), of(Lane::Waiting));
+    let (light, alone) = (of(Lane::Light), of(Lane::Alone));
     let make_images = base.map(|base| || images(base, &environment.bin));
-    report.extend(runner.run_lanes(make_images, &engine, &light));
+    report.extend(runner.run_lanes(make_images, &engine, &waiting, &light));
     report.extend(runner.run_all(&alone));
     report.repeat_failed(runner, &jobs);
 }
@@ -174,6 +175,65 @@ pub fn bench(args: &[String]) -> Result<()> {
     let pytest = environment.program("pytest");
     let speed = ["-v", "-p", "no:cacheprovider", "tests/real/test_speed.py"];
     shell::run(environment.command(&pytest).args(speed).args(args))
+}
+
+/// Runs the slow tests one after the other, each also if others fail.
+fn long() -> Result<()> {
+    let slow = [
+        ("neighbours", neighbours()),
+        ("runtime", runtime()),
+        ("fuzz", fuzz::long()),
+    ];
+    let mut failed = Vec::new();
+    for (name, result) in slow {
+        if let Err(e) = result {
+            eprintln!("{name}: {e:#}");
+            failed.push(name.to_owned());
+        }
+    }
+    fail_with(&failed)
+}
+
+/// Runs the test of clusters that use up the resources of the host, with clusters of
+/// each kind as the attacking ones.
+fn neighbours() -> Result<()> {
+    let environment = prepare(&shell::target().join("blackbox"), true)?;
+    for coe in ["swarm", "kubernetes"] {
+        node_image::build_if_changed(&environment.bin, coe)?;
+    }
+    let pytest = environment.program("pytest");
+    let test = [
+        "-v",
+        "-p",
+        "no:cacheprovider",
+        "tests/real/test_neighbours.py",
+        "--attacker",
+    ];
+    for attacker in ["kubernetes", "swarm"] {
+        shell::run(environment.command(&pytest).args(test).arg(attacker))?;
+    }
+    Ok(())
+}
+
+/// Runs the tests of the runtime with more moments at which the engine is killed, and
+/// measures what a user namespace costs a node, with a release build of the runtime.
+fn runtime() -> Result<()> {
+    let build = ["build", "--release", "--locked", "-p", "runtime"];
+    shell::run(&mut shell::command("cargo", &build))?;
+    let environment = prepare(&shell::target().join("blackbox"), true)?;
+    let pytest = environment.program("pytest");
+    let options = ["-v", "-p", "no:cacheprovider"];
+    let killed = ["tests/real/test_runtime.py", "--moments", "40"];
+    shell::run(environment.command(&pytest).args(options).args(killed))?;
+    let release = shell::target().join("release/jeroboam-runtime");
+    let cost = ["tests/real/test_runtime_cost.py", "--runtime"];
+    shell::run(
+        environment
+            .command(&pytest)
+            .args(options)
+            .args(cost)
+            .arg(release),
+    )
 }
 
 /// The environment of the black-box tests.

@@ -83,7 +83,7 @@ impl Report {
     /// The report as a text. Its last line begins with `N passed, M failed`, which CI
     /// reads.
     pub(super) fn text(&self) -> String {
-        let mut text = String::from("\n seconds  lane    result                   name\n");
+        let mut text = String::from("\n seconds  lane     result                   name\n");
         let repeats = self.repeats.iter().map(|o| (o, ", repeated"));
         for (outcome, suffix) in self.outcomes.iter().map(|o| (o, "")).chain(repeats) {
             let result = match outcome.kind {
@@ -94,7 +94,7 @@ impl Report {
             let (seconds, lane) = (outcome.seconds, outcome.lane.as_str());
             writeln!(
                 text,
-                "{seconds:8.1}  {lane:<6}  {result:<23}  {}{suffix}",
+                "{seconds:8.1}  {lane:<7}  {result:<23}  {}{suffix}",
                 outcome.name
             )
             .ok();

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -70,24 +71,27 @@ impl Runner {
         &self.directory
     }
 
-    /// Runs the two lanes at the same time. The engine lane begins with `images`; if
-    /// that fails, none of its jobs runs.
+    /// Runs the lanes at the same time. The lanes with the engine begin with `images`; if
+    /// that fails, none of their jobs runs.
     pub fn run_lanes(
         &self,
         images: Option<impl FnOnce() -> Result<()>>,
         engine: &[Job],
+        waiting: &[Job],
         light: &[Job],
     ) -> Vec<Outcome> {
         std::thread::scope(|scope| {
             let light_lane = scope.spawn(|| self.run_all(light));
             let mut outcomes = match images.map_or(Ok(()), |make| make()) {
-                Ok(()) => self.run_all(engine),
+                Ok(()) => {
+                    let waiting_lane = scope.spawn(|| self.run_all(waiting));
+                    let mut outcomes = self.run_all(engine);
+                    outcomes.extend(results(waiting_lane, Lane::Waiting));
+                    outcomes
+                }
                 Err(e) => vec![Outcome::broken("node images", Lane::Engine, &e)],
             };
-            outcomes.extend(light_lane.join().unwrap_or_else(|_| {
-                let error = anyhow::anyhow!("the thread of the lane has panicked");
-                vec![Outcome::broken("light lane", Lane::Light, &error)]
-            }));
+            outcomes.extend(results(light_lane, Lane::Light));
             outcomes
         })
     }
@@ -121,6 +125,13 @@ impl Runner {
             failed_tests: failed_tests(job.kind, code, &text),
         }
     }
+}
+
+fn results(thread: ScopedJoinHandle<'_, Vec<Outcome>>, lane: Lane) -> Vec<Outcome> {
+    thread.join().unwrap_or_else(|_| {
+        let error = anyhow::anyhow!("the thread of the lane has panicked");
+        vec![Outcome::broken(lane.as_str(), lane, &error)]
+    })
 }
 
 /// Runs a job and returns its exit code and output. The output is written to a file,

@@ -68,7 +68,7 @@ fn a_step_counts_by_its_exit_code() {
     assert!(step("exit 1").has_failed());
 }
 
-/// Each lane waits for the other one to have started.
+/// Each lane waits for the next one to have started.
 #[test]
 fn the_lanes_run_at_the_same_time_and_jobs_of_a_lane_in_turn() {
     let runner = runner("lanes");
@@ -83,10 +83,11 @@ fn the_lanes_run_at_the_same_time_and_jobs_of_a_lane_in_turn() {
         script("engine-1", &meet("a", "b")).in_lane(Lane::Engine),
         script("engine-2", "echo 2 passed, 0 failed").in_lane(Lane::Engine),
     ];
-    let light = [script("light-1", &meet("b", "a"))];
-    let outcomes = runner.run_lanes(Some(|| Ok(())), &engine, &light);
+    let waiting = [script("waiting-1", &meet("b", "c")).in_lane(Lane::Waiting)];
+    let light = [script("light-1", &meet("c", "a"))];
+    let outcomes = runner.run_lanes(Some(|| Ok(())), &engine, &waiting, &light);
     let names: Vec<&str> = outcomes.iter().map(|o| o.name.as_str()).collect();
-    assert_eq!(names, ["engine-1", "engine-2", "light-1"]);
+    assert_eq!(names, ["engine-1", "engine-2", "waiting-1", "light-1"]);
     assert!(outcomes.iter().all(|o| !o.has_failed()));
 }
 
@@ -94,8 +95,9 @@ fn the_lanes_run_at_the_same_time_and_jobs_of_a_lane_in_turn() {
 fn without_images_the_light_lane_still_runs() {
     let runner = runner("images");
     let engine = [script("engine", "echo 9 passed, 0 failed").in_lane(Lane::Engine)];
+    let waiting = [script("waiting", "echo 9 passed, 0 failed").in_lane(Lane::Waiting)];
     let light = [script("light", "echo 1 passed, 0 failed")];
-    let outcomes = runner.run_lanes(Some(|| anyhow::bail!("no base")), &engine, &light);
+    let outcomes = runner.run_lanes(Some(|| anyhow::bail!("no base")), &engine, &waiting, &light);
     let shown: Vec<(&str, Count)> = outcomes
         .iter()
         .map(|o| (o.name.as_str(), o.count))
