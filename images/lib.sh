@@ -93,11 +93,12 @@ from Debian's bookworm-backports.${WITHOUT_GO:-}"
 }
 
 # in_module DIR ARGUMENTS...: runs go in the module at DIR. It builds static
-# programs, only from the modules in its go.mod and go.sum.
+# programs, only from the modules in its go.mod and go.sum. C code of the modules is
+# compiled only with CGO=1.
 in_module() (
     cd "$1" || exit 1
     shift
-    CGO_ENABLED=0 GOWORK=off GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
+    CGO_ENABLED=${CGO:-0} GOWORK=off GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
     GOTOOLCHAIN=local
     export CGO_ENABLED GOWORK GOFLAGS GOTOOLCHAIN
     # If this Go is too old for the module, it downloads a toolchain, which is a module, too.

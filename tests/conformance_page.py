@@ -66,7 +66,7 @@ def page(runs):
     for i, r in enumerate(runs):
         a = r["about"]
         took = ", ".join(f"{p['tests']} in {p['seconds'] / 60:.1f} min ({p['procs']} processes)" for p in r["parts"]) or "cut short"
-        out.append(f"| {i + 1} | {a['started']} | 1 master and {a['nodes'] - 1} workers of flavor {a['flavor']}, {a['version']}, "
+        out.append(f"| {i + 1} | {a['started']} | 1 master and {a['nodes'] - 1} workers of flavor {a['flavor']}, isolation level {a['isolation']}, {a['version']}, "
                    f"{a['runtime']}, kernel {a['kernel']}, {a['cpus']} CPUs | {len(r['verdicts'])} | {took} | {a['commit']} |")
     out += ["", "The serial tests run one at a time, whatever the number of processes. Checkout is the one at the run's begin; "
             "the server may have been built a little before.", ""]

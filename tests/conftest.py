@@ -22,10 +22,13 @@ def pytest_addoption(parser):
     # Options without a default here have a default in each test that uses them.
     group.addoption("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of all random choices")
     group.addoption("--coe", choices=("swarm", "kubernetes"), default="swarm", help="crash, speed: kind of the clusters")
-    group.addoption("--moments", type=int, help="crash: how many")
+    group.addoption("--attacker", choices=("kubernetes", "swarm"), default="kubernetes",
+                    help="neighbours: kind of the cluster that attacks")
+    group.addoption("--moments", type=int, help="crash, runtime: how many")
     group.addoption("--engine", action="store_true", help="crash: kill the Docker Engine, too")
     group.addoption("--sizes", help="speed: numbers of workers, as 2,9")
-    group.addoption("--rounds", type=int, help="speed: how often")
+    group.addoption("--rounds", type=int, help="speed, runtime_cost: how often")
+    group.addoption("--runtime", metavar="FILE", help="runtime_cost: the jeroboam-runtime to measure")
     group.addoption("--sample", action="store_true", help="conformance: some quick tests of every group")
     group.addoption("--focus", metavar="RE", help="conformance: tests whose names match")
     group.addoption("--procs", type=int, help="conformance: tests at a time, 2 or more")

@@ -11,6 +11,7 @@ import contextlib
 import glob
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,8 @@ BIN = os.environ.get("JEROBOAM_BIN") or os.path.join(
 VENV = os.environ.get("JEROBOAM_VENV") or os.path.join(CACHE, "venv")
 # Settings for a test that may run at the same time as a test with the default pool.
 OWN_POOL = '[infra]\npool = "172.22.0.0/16"\n'
+# For tests of the waiting lane, which run beside others.
+WAITING_POOL = '[infra]\npool = "172.24.0.0/16"\n'
 KINDS = {
     "container": (["docker", "ps", "-a", "--format", "{{.Names}}"], ["docker", "rm", "-fv"]),
     "network": (["docker", "network", "ls", "--format", "{{.Name}}"], ["docker", "network", "rm"]),
@@ -33,6 +36,15 @@ KINDS = {
 }
 # What the runtime of nodes in user namespaces permits: a file for each range of ids.
 GRANTS = "/var/lib/jeroboam-userns"
+
+
+def kept_here(settings):
+    """The settings, so that traffic of nodes does not leave this machine."""
+    if "isolate =" in settings or "outside =" in settings:
+        return settings
+    if "[infra]\n" in settings:
+        return settings.replace("[infra]\n", "[infra]\noutside = false\n", 1)
+    return f"{settings}\n[infra]\noutside = false\n"
 
 
 class Failed(Exception):
@@ -128,12 +140,19 @@ class Server:
         self.address = None
         self.listen = "127.0.0.1:0"
         self.flags = ["--demo-project"]
-        self.config = os.environ.get("JEROBOAM_CONFIG")
+        self.config = None
         self.log_path = os.path.join(self.state, "server.log")
         self.tokens = {}
+        if settings is None and os.environ.get("JEROBOAM_CONFIG"):
+            with open(os.environ["JEROBOAM_CONFIG"]) as f:
+                settings = f.read()
+        settings = settings or ""
         # Simulated nodes are not in the engine.
-        real = 'driver = "simulator"' not in (settings or "") and shutil.which("docker")
+        real = 'driver = "simulator"' not in settings and shutil.which("docker")
         self.before = {kind: names(kind) for kind in KINDS} if real else {}
+        # Another release may not know the setting.
+        if bin == BIN:
+            settings = kept_here(settings)
         if settings:
             self.config = os.path.join(self.state, "test.toml")
             with open(self.config, "w") as f:
@@ -278,8 +297,8 @@ class Server:
             return f.read().strip()
 
     def left(self):
-        """The remaining objects of this server in the engine: by label, and by
-        name those without a label that did not exist at the start."""
+        """The remaining objects of this server: by label, and by name those without a
+        label that did not exist at the start, and firewall rules by their comment."""
         found = []
         mark = self.installation()
         for kind in KINDS:
@@ -290,7 +309,7 @@ class Server:
                 # Objects that another test has removed between the two lists.
                 others &= set(names(kind))
             found += [f"{kind} {n}" for n in sorted(ours | others)]
-        return found
+        return found + [f"rule {chain}" for chain in firewall_chains(mark)]
 
     def close(self):
         """Stops the server, removes its remaining objects, and returns their names."""
@@ -300,6 +319,9 @@ class Server:
             left = self.left() if self.before else []
             for item in left:
                 kind, name = item.split(" ", 1)
+                if kind == "rule":
+                    remove_chain(name)
+                    continue
                 # Another test may run concurrently: remove only our objects.
                 if name in names(kind, f"label=io.jeroboam.installation={self.installation()}"):
                     run([*KINDS[kind][1], name])
@@ -319,6 +341,31 @@ def names(kind, *filters):
     for f in filters:
         args += ["--filter", f]
     return run(args).ok().out.split()
+
+
+FIREWALLS = ("iptables", "ip6tables")
+
+
+def firewall_chains(installation):
+    """The firewall chains of networks of an installation."""
+    found = set()
+    for program in FIREWALLS if installation and shutil.which("iptables") else ():
+        for line in run([program, "-w", "-S"]).ok().out.splitlines():
+            if f"{installation}/" in line:
+                found.add(line.split()[-1])
+    return sorted(found)
+
+
+def remove_chain(chain):
+    """Removes a chain of a network, with the rules that jump to it."""
+    for program in FIREWALLS:
+        rules = [shlex.split(line) for line in run([program, "-w", "-S"]).ok().out.splitlines()]
+        for rule in rules:
+            if rule[0] == "-A" and rule[-1] == chain:
+                run([program, "-w", "-D", *rule[1:]])
+        if ["-N", chain] in rules:
+            run([program, "-w", "-F", chain])
+            run([program, "-w", "-X", chain])
 
 
 def grants(containers):

@@ -115,6 +115,16 @@ def service(name, kind):
             "spec": {"type": kind, "selector": {"app": name}, "ports": [{"port": 80, "targetPort": 80}]}}
 
 
+def service_to(name, address, port):
+    """A service that leads to an address outside of the cluster, with a port of nodes."""
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+         "spec": {"type": "NodePort", "ports": [{"port": 80, "targetPort": port}]}},
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+         "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
+         "ports": [{"port": port}], "endpoints": [{"addresses": [address]}]}]
+
+
 def budget(name, least):
     return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name},
             "spec": {"minAvailable": least, "selector": {"matchLabels": {"app": name}}}}
@@ -206,6 +216,13 @@ class Forward:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+
+def gateway(server):
+    """The address of the host in the network of the server's nodes."""
+    container = next(iter(containers(server).values()))
+    networks = json.loads(run(["docker", "inspect", container]).ok().out)[0]["NetworkSettings"]["Networks"]
+    return next(iter(networks.values()))["Gateway"]
 
 
 def containers(server):

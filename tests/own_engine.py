@@ -32,9 +32,7 @@ class Engine:
         pid = f"{self.dir}/pid"
         if os.path.exists(pid):
             os.unlink(pid)
-        config = f"{self.dir}/daemon.json"
-        with open(config, "w") as f:
-            json.dump({"runtimes": {"jeroboam-userns": {"path": RUNTIME}}}, f)
+        config = self.configure(RUNTIME)
         with open(f"{self.dir}/log", "ab") as log:
             self.process = subprocess.Popen(
                 ["dockerd", "--bridge=none", "--host", f"unix://{self.socket}", "--data-root", f"{self.dir}/data",
@@ -45,6 +43,20 @@ class Engine:
         except Failed as e:
             with open(f"{self.dir}/log", errors="replace") as log:
                 raise Failed(f"{e}\n{''.join(log.readlines()[-15:])}") from None
+
+    def configure(self, runtime):
+        """Writes a configuration with this program as the runtime of nodes."""
+        config = f"{self.dir}/daemon.json"
+        with open(config, "w") as f:
+            json.dump({"runtimes": {"jeroboam-userns": {"path": runtime}}}, f)
+        return config
+
+    def register(self, runtime):
+        """Replaces the runtime of nodes while the engine runs."""
+        self.configure(runtime)
+        self.process.send_signal(signal.SIGHUP)
+        wait_for("the engine has reloaded its configuration", 20,
+                 lambda: runtime in run(["docker", "info", "-f", "{{json .Runtimes}}"]).ok().out)
 
     def stop(self):
         if self.process and self.process.poll() is None:

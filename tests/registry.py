@@ -38,8 +38,8 @@ class Registry:
                     for reference in (version, "sha256:" + hashlib.sha256(body).hexdigest()):
                         self.manifests[name, reference] = body
 
-    def start(self, address):
-        """Listens on a free port of the address and returns its URL."""
+    def start(self, address, port):
+        """Listens on a port of the address and returns its URL."""
         registry = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -53,7 +53,7 @@ class Registry:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
+        self.server = http.server.ThreadingHTTPServer((address, port), Handler)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return f"http://{address}:{self.server.server_port}"

@@ -13,7 +13,7 @@
 #             minutes on two idle cores; the results are kept in $JEROBOAM_CACHE by
 #             version and by the hash of the sources. KUBE_BINARIES names a directory
 #             with existing binaries; parts that it lacks are compiled.
-#   root      mmdebstrap: Debian with runc and network tools; 20 s, 130 MB.
+#   root      mmdebstrap: Debian with network tools; 20 s, 120 MB.
 #   base      root, binaries, containerd's store filled with the images that
 #             every node preloads, and the objects that an API server creates at
 #             its first start, as jeroboam/kubernetes-base:VERSION-HASH.
@@ -27,7 +27,8 @@
 # at the same time.
 # Prints the id of the image as the last line of stdout, everything else to stderr.
 # Needs: docker (engine running), openssl, mmdebstrap with root permissions, and Go 1.21 or
-# newer with a Go module proxy (or KUBE_BINARIES with all parts).
+# newer with a Go module proxy, a C compiler and libseccomp's static library for runc
+# (or KUBE_BINARIES with all parts).
 set -eu
 
 BASE_ONLY=${BASE_ONLY:-}
@@ -43,10 +44,11 @@ FORCE=${FORCE:-}
 KUBE_ADDONS=${KUBE_ADDONS-metrics-server monitoring}
 # busybox-static is needed for the echo image, and is also useful in a node's shell.
 # haproxy is the load balancer of clusters with several masters.
-PACKAGES=runc,iptables,iproute2,tini,ca-certificates,procps,curl,conntrack,ethtool,socat,ebtables,ipset,mount,kmod,nftables,busybox-static,haproxy
+PACKAGES=iptables,iproute2,tini,ca-certificates,procps,curl,conntrack,ethtool,socat,ebtables,ipset,mount,kmod,nftables,busybox-static,haproxy
 
 # The versions in the go.mod files in the directory of this script.
 CONTAINERD=2.4.2
+RUNC=1.5.3
 ETCD=3.7.3
 COREDNS=1.14.7
 CNI=1.9.1
@@ -123,6 +125,16 @@ compile_containerd() {
     module=github.com/containerd/containerd/v2
     go_build "$1" -ldflags "-s -w -X $module/version.Version=v$CONTAINERD" -o "$2/" \
         "$module/cmd/containerd" "$module/cmd/containerd-shim-runc-v2" "$module/cmd/ctr"
+}
+# Debian 12's runc is too old for pods with `hostUsers: false`. runc starts processes with
+# C code, and applies seccomp profiles with libseccomp. It is linked statically, so the
+# C library of this machine does not matter.
+compile_runc() {
+    command -v gcc >/dev/null && [ -f /usr/include/seccomp.h ] ||
+        die "compiling runc needs a C compiler and libseccomp: apt-get install gcc libc6-dev libseccomp-dev"
+    CGO=1 go_build "$1" -tags 'seccomp netgo osusergo' \
+        -ldflags "-s -w -extldflags -static -X main.version=$RUNC" \
+        -o "$2/runc" github.com/opencontainers/runc
 }
 compile_etcd() {
     go_build "$1" -ldflags '-s -w' -o "$2/etcd" go.etcd.io/etcd/server/v3
@@ -235,6 +247,8 @@ etcd_dir=$dir etcd_key=$key
 provide containerd "$CONTAINERD" 'containerd containerd-shim-runc-v2 ctr' \
     "$here/containerd/go.mod" "$here/containerd/go.sum"
 containerd_dir=$dir containerd_key=$key
+provide runc "$RUNC" runc "$here/runc/go.mod" "$here/runc/go.sum"
+runc_dir=$dir runc_key=$key
 provide coredns "$COREDNS" coredns \
     "$here/coredns/go.mod" "$here/coredns/go.sum" "$here/coredns/main.go"
 coredns_dir=$dir coredns_key=$key
@@ -373,7 +387,7 @@ fill_defaults() {
 base_hash=$({
     cat "$0" "$here/../lib.sh"
     printf '%s\n' "$root_hash" "$kube_key" "$containerd_key" "$etcd_key" "$coredns_key" \
-        "$cni_key" "$pause_key" "$addon_keys"
+        "$cni_key" "$pause_key" "$runc_key" "$addon_keys"
 } | hash12)
 base=jeroboam/kubernetes-base:v$kube-$base_hash
 if [ -n "$FORCE" ] || ! have_image "$base"; then
@@ -387,7 +401,7 @@ if [ -n "$FORCE" ] || ! have_image "$base"; then
         cp "$cni_dir/$file" "$partners/opt/cni/bin/"
     done
     cp "$etcd_dir/etcd" "$containerd_dir/containerd" "$containerd_dir/containerd-shim-runc-v2" \
-        "$containerd_dir/ctr" "$partners/usr/local/bin/"
+        "$containerd_dir/ctr" "$runc_dir/runc" "$partners/usr/local/bin/"
 
     mkdir "$work/pause" "$work/coredns"
     cp "$pause_dir/pause" "$work/pause/"

@@ -61,7 +61,7 @@ make_node() {
         Labels: {"floor": $name},
         HostConfig: {CapAdd: ["ALL"], CapDrop: ["SYS_RESOURCE"], SecurityOpt: ["seccomp=unconfined", "apparmor=unconfined"],
             MaskedPaths: [], ReadonlyPaths: [], DeviceCgroupRules: ["a *:* rwm"], CgroupnsMode: "private",
-            Memory: $memory, CpuShares: $cpu,
+            Memory: $memory, CpuShares: $cpu, CpuPeriod: 20000, CpuQuota: ($cpu * 20000 / 1024 | floor),
             Mounts: [{Type: "volume", Source: $node, Target: "/var/lib/docker"},
                      {Type: "bind", Source: $dir, Target: "/var/run/floor"}]},
         NetworkingConfig: {EndpointsConfig: {($name): {IPAMConfig: {IPv4Address: $ip}}}}}')

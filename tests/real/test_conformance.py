@@ -28,10 +28,12 @@ from environment import CACHE, ROOT, expect, run
 pytestmark = [pytest.mark.engine, pytest.mark.ordered, pytest.mark.timeout(3600)]
 NAME, MARK, SERIAL = "conformance", r"\[Conformance\]", r"\[Serial\]"
 HOME = os.path.join(os.environ.get("JEROBOAM_CACHE") or CACHE, "conformance")
-SETTINGS = """[infra]
+REGISTRY_PORT = 5005
+SETTINGS = f"""[infra]
 pool = "172.20.0.0/16"
 # Packets of a test to an unused address must not reach a host outside.
-isolate = true
+outside = false
+host_services = ["tcp:{REGISTRY_PORT}"]
 """
 FLAVOR = "m1.medium"
 CERTS = "/etc/containerd/certs.d"
@@ -106,7 +108,8 @@ class Cluster:
         return {"run": {
             "started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             "version": self.kubectl("version", "-o", "json").json()["serverVersion"]["gitVersion"],
-            "nodes": len(nodes), "flavor": FLAVOR, "runtime": info["containerRuntimeVersion"],
+            "nodes": len(nodes), "flavor": FLAVOR, "isolation": self.s.magnum("GET", f"/clusters/{NAME}").body["isolation"],
+            "runtime": info["containerRuntimeVersion"],
             "kernel": info["kernelVersion"], "cpus": os.cpu_count(),
             "commit": run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"]).out.strip()
             + (" and changes" if run(["git", "-C", ROOT, "status", "--porcelain", "crates", "images"]).out.strip() else "")}}
@@ -228,7 +231,7 @@ def test_nodes_have_a_registry(cluster, option, report):
     run the nodes pull all images beforehand, so that no test waits for a pull."""
     containers = list(kube.containers(cluster.s).values())
     networks = json.loads(run(["docker", "inspect", containers[0]]).ok().out)[0]["NetworkSettings"]["Networks"]
-    url = cluster.registry.start(next(iter(networks.values()))["Gateway"])
+    url = cluster.registry.start(next(iter(networks.values()))["Gateway"], REGISTRY_PORT)
     hosts = f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
     for container in containers:
         run(["docker", "exec", "-i", container, "sh", "-c", f"mkdir -p {CERTS}/registry.k8s.io && cat > {CERTS}/registry.k8s.io/hosts.toml"],

@@ -3,8 +3,11 @@ moments are random within the measured duration of each operation; the seed is p
 Each operation must be completed, and no object may be left over or created twice. With
 --engine, a random choice decides for each moment whether the server, dockerd, both, or
 dockerd with all containers are killed; the engine is then a private one in a network
-namespace. Options: --coe, --seed, --moments, --engine."""
+namespace, whose containers may leave no processes, cgroups and directories either.
+Options: --coe, --seed, --moments, --engine."""
 
+import contextlib
+import os
 import random
 import shutil
 import tempfile
@@ -14,6 +17,7 @@ import kube
 import pytest
 from environment import Failed, expect, names, run, wait_for
 from own_engine import private_engine
+from runtime_container import left
 
 pytestmark = pytest.mark.engine
 OPERATIONS = ("create", "resize", "shrink", "delete")
@@ -24,6 +28,10 @@ TEMPLATE = {"name": "crash", "external_network_id": "public", "keypair_id": "def
             "master_flavor_id": "m1.small"}
 
 
+# Where an engine, containerd and runc keep their containers.
+CONTAINERS = ("data/containers", "exec/runtime-runc/moby", "exec/containerd/daemon/io.containerd.runtime.v2.task/moby")
+
+
 class Crashes:
     def __init__(self, server, coe, engine=None):
         self.s, self.coe, self.engine = server, coe, engine
@@ -31,6 +39,8 @@ class Crashes:
         # Number of volumes of a cluster by number of workers, from clusters without a crash.
         self.volumes = {}
         self.count = 0
+        # Ids of containers in the private engine.
+        self.seen = set()
 
     # --- the operations: each returns when the server has accepted it -------
 
@@ -105,12 +115,32 @@ class Crashes:
         rows = (line.rpartition(" ") for line in result.out.splitlines())
         return {name: status == "Ready" for name, _, status in rows}
 
+    def remember_containers(self):
+        """Adds the containers of which the engine or its runtimes know."""
+        for folder in CONTAINERS:
+            with contextlib.suppress(FileNotFoundError):
+                self.seen.update(os.listdir(f"{self.engine.dir}/{folder}"))
+
+    def nothing_left_on_the_host(self):
+        """Waits until the containers of the private engine have left nothing: containerd
+        needs a moment."""
+        self.remember_containers()
+
+        def none_left():
+            found = [line for container in self.seen for line in left(self.engine, container)]
+            expect(not found, f"left on the host: {found}")
+            return True
+        wait_for("nothing is left on the host", 20, none_left, 0.5)
+        self.seen.clear()
+
     def nothing_left(self):
-        left = self.s.left()
-        expect(not left, f"left behind: {left}")
+        objects = self.s.left()
+        expect(not objects, f"left behind: {objects}")
         expect(self.s.leaks() == [], f"leaks: {self.s.leaks()}")
         rows = self.s.magnum("GET", "/clusters").body["clusters"]
         expect(rows == [], f"rows: {rows}")
+        if self.engine:
+            self.nothing_left_on_the_host()
 
     def clear(self):
         if self.s.status(self.uuid)[0] != "GONE":
@@ -144,6 +174,8 @@ class Crashes:
         """Kills the victim and starts it again; an engine stays down for `downtime` seconds."""
         if "server" in victim:
             self.s.kill9()
+        if self.engine:
+            self.remember_containers()
         if "engine" in victim:
             self.engine.kill_all() if "containers" in victim else self.engine.die()
             # This pause is random, too.

@@ -1,12 +1,14 @@
 """The Docker Engine is stopped or killed, and started again. Each cluster becomes healthy
-again without intervention, with the same containers. The engine is a private one in a
+again without intervention, with the same containers. Another program in place of the
+engine's runtime for nodes is noticed. The engine is a private one in a
 network namespace, so that other tests are not affected."""
 
 import json
 import time
 
 import pytest
-from environment import Failed, expect, run, wait_for
+from environment import BIN, Failed, expect, run, wait_for
+from own_engine import RUNTIME
 
 pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 IMAGES = ["jeroboam/swarm:latest", "jeroboam/kubernetes:latest"]
@@ -97,6 +99,36 @@ def test_swarm_and_kubernetes_cluster_are_healthy(clusters):
 @pytest.mark.parametrize("end", ["stop", "stop", "die", "kill_all"], ids=["stopped", "stopped-again", "killed", "killed-with-containers"])
 def test_engine_ends_and_is_started(clusters, engine, end, report):
     report(clusters.again(getattr(engine, end)))
+
+
+def program(path, script):
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_another_program_as_runtime_is_noticed(clusters, engine, tmp_path):
+    """A node of it would have no user namespace."""
+    config = tmp_path / "jeroboam.toml"
+    config.write_text(engine.settings)
+    check = [BIN, "host", "check", "--config", str(config)]
+    expect("ready" in run(check).ok().out, "the host is ready")
+    other = program(tmp_path / "other", 'exec runc "$@"')
+    engine.register(other)
+    run(check).refused(f"{other}, is not jeroboam-runtime", "jeroboam host prepare")
+    # The machine may lack this capability. The current directory is that of the container.
+    without = "sed -i 's/,\"CAP_SYS_RESOURCE\"//g; s/\"CAP_SYS_RESOURCE\",//g' config.json"
+    liar = program(tmp_path / "liar", f'[ "$*" = --jeroboam-version ] && exec {RUNTIME} "$@"\n{without}\nexec runc "$@"')
+    engine.register(liar)
+    run(check).ok()
+    got = clusters.s.magnum("POST", "/clusters", {"name": "liar", "cluster_template_id": "swarm", "node_count": 0})
+    expect(got.status == 202, f"{got.status} {got.detail}")
+    uuid = clusters.made["liar"] = got.body["uuid"]
+    clusters.s.until(uuid, "CREATE_FAILED", 60)
+    why = clusters.s.magnum("GET", f"/clusters/{uuid}").body["status_reason"]
+    expect("was started without its user namespace and was removed" in why, why)
+    expect(clusters.containers() == clusters.original, "a container is left")
+    engine.register(RUNTIME)
 
 
 def test_delete_leaves_nothing(clusters):

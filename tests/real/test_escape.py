@@ -9,11 +9,13 @@ nothing of the host. Root of such a node must not reach another node even with t
 the host's processes and files."""
 
 import contextlib
+import json
 import os
 import re
 import socket
 import tempfile
 
+import kube
 import pytest
 from environment import Docker, Failed, expect, grants, names, run
 from escape import table
@@ -203,6 +205,48 @@ def test_privileged_pods_start(escape):
     escape.origins = dict(zip(escape.clusters, in_parallel(origins, list(escape.clusters))))
     for name, origins in escape.origins.items():
         expect([o.kind for o in origins] == list(KINDS), f"{name}: {origins}")
+
+
+def pods(escape, level):
+    """The client of the Kubernetes cluster of a level, and a function that makes pods."""
+    def pod(name, **spec):
+        container = {"name": "echo", "image": kube.ECHO, "imagePullPolicy": "IfNotPresent",
+                     "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "kube-public"}, "spec": {
+            "terminationGracePeriodSeconds": 0, "containers": [container], "volumes": [{"name": "data", "emptyDir": {}}],
+            **spec}}
+
+    return kube.Kubectl(os.path.join(escape.s.state, f"kube-kubernetes-{level}")), pod
+
+
+def output_of(kubectl, name, command):
+    kubectl("wait", "-n", "kube-public", "--for=condition=Ready", "--timeout=30s", f"pod/{name}", timeout=40).ok()
+    return kubectl("exec", "-n", "kube-public", name, "--", "sh", "-c", command).ok().out
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_pods_have_the_default_seccomp_profile_of_the_runtime(escape, level):
+    kubectl, pod = pods(escape, level)
+    kubectl.apply(pod("filtered", securityContext={"seccompProfile": {"type": "RuntimeDefault"}}))
+    status = output_of(kubectl, "filtered", "cat /proc/self/status")
+    expect("Seccomp:\t2\n" in status, status)
+
+
+def test_pods_have_user_namespaces_in_nodes_without(escape):
+    kubectl, pod = pods(escape, "host-root")
+    kubectl.apply(pod("mapped", hostUsers=False))
+    shown = output_of(kubectl, "mapped", "touch /data/file; stat -c %u /data/file; cat /proc/self/uid_map").split()
+    expect(shown[:2] == ["0", "0"] and int(shown[2]) >= 65536, f"owner of the file, and ids: {shown}")
+
+
+def test_pods_with_user_namespaces_are_refused_in_nodes_with_one(escape):
+    kubectl, pod = pods(escape, "user-namespace")
+    for body in (pod("mapped", hostUsers=False), pod("unmapped", hostUsers=True)):
+        done = kubectl("create", "-f", "-", data=json.dumps(body))
+        if body["spec"]["hostUsers"]:
+            done.ok()
+        else:
+            done.refused("hostUsers: false is not possible", "isolation level host-root")
 
 
 def test_ways_to_the_host_are_tried(escape, report):

@@ -2,6 +2,7 @@
 `kubectl` clients on a real Docker Engine: pods, services, names and logs; resizes with
 a PodDisruptionBudget; nodes that are restarted or killed."""
 
+import socket
 import time
 
 import kube
@@ -10,6 +11,7 @@ from environment import expect, run, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 NAME, REPLICAS, LEAST = "k1", 4, 3
+BOOTSTRAP = 9512
 
 
 class Cluster:
@@ -196,6 +198,35 @@ def test_logs_exec_and_port_forward(cluster):
     cluster.kubectl("delete", "pod", "talker", "--wait=true").ok()
 
 
+def test_pods_reach_neither_the_server_nor_the_host(cluster, report):
+    """Only the agents of nodes connect to the bootstrap listener. A pod does not, also if
+    it shares the network of its node or uses a service that leads there. Nodes do not reach
+    other services of the host."""
+    gateway = kube.gateway(cluster.s)
+    callers = {"caller": {}, "caller-of-node": {"hostNetwork": True}}
+    cluster.kubectl.apply(*[{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {
+        "terminationGracePeriodSeconds": 0, **more, "containers": [{
+            "name": "caller", "image": kube.ECHO, "imagePullPolicy": "Never", "command": ["sleep", "1000"]}]}}
+        for name, more in callers.items()], *kube.service_to("server", gateway, BOOTSTRAP))
+    cluster.kubectl("wait", "--for=condition=Ready", *[f"pod/{n}" for n in callers], "--timeout=30s", timeout=40).ok()
+    service = cluster.kubectl("get", "service", "server", "-o", "json").json()["spec"]
+    targets = [(gateway, BOOTSTRAP), (service["clusterIP"], 80), (cluster.shown()["node_addresses"][0], service["ports"][0]["nodePort"])]
+    with socket.create_server(("", 0)) as listener:
+        targets.append((gateway, listener.getsockname()[1]))
+        for address, port in (targets[0], targets[-1]):
+            socket.create_connection((address, port), 5).close()
+        script = "; ".join(f"nc -w 2 {address} {port} </dev/null >/dev/null 2>&1 && echo {address}:{port}" for address, port in targets)
+        for name in callers:
+            reached = cluster.kubectl("exec", name, "--", "sh", "-c", f"{script}; true").ok().out.split()
+            expect(not reached, f"{name} reaches {reached}")
+        for node, container in list(kube.containers(cluster.s).items())[:1]:
+            reached = run(["docker", "exec", container, "sh", "-c", f"{script}; true".replace("nc ", "busybox nc ")]).ok().out.split()
+            expect(not reached, f"{node} reaches {reached}")
+    cluster.kubectl("delete", "service", "server").ok()
+    cluster.kubectl("delete", "pod", *callers, "--wait=true").ok()
+    report(f"{len(targets)} ways from {len(callers)} pods and a node")
+
+
 def test_resizes_under_a_disruption_budget(cluster, report):
     cluster.kubectl.apply(kube.budget("web", LEAST))
     master = f"{cluster.shown()['master_addresses'][0]}:{cluster.port()}"
@@ -306,6 +337,9 @@ def test_docker_restart(cluster, which, report):
     cluster.reachable()
     whole = time.monotonic() - begun
     expect(cluster.ids() == ids, f"other nodes or containers: {ids} and now {cluster.ids()}")
+    call = f"busybox nc -w 2 {kube.gateway(cluster.s)} {BOOTSTRAP} </dev/null"
+    for container in hit:
+        run(["docker", "exec", container, "sh", "-c", call]).refused("refused")
     report(f"{len(hit)} restarted in {restarted:.1f} s; API {api:.1f} s, Ready {ready:.1f} s, HEALTHY {healthy:.1f} s, "
            f"all reachable {whole:.1f} s later")
 

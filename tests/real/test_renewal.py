@@ -11,11 +11,11 @@ import time
 
 import kube
 import pytest
-from environment import OWN_POOL, Docker, Failed, expect, run, wait_for
+from environment import WAITING_POOL, Docker, Failed, expect, run, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.ordered]
 LIFE = 90
-SETTINGS = f"[clusters]\nnode_certificate_seconds = {LIFE}\n\n{OWN_POOL}"
+SETTINGS = f"[clusters]\nnode_certificate_seconds = {LIFE}\n\n{WAITING_POOL}"
 KUBE, SWARM = "renewed", "swarmed"
 # The tests end at least this many seconds after the clusters were complete.
 WATCHED = 120

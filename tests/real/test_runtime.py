@@ -1,206 +1,26 @@
 """Containers of `jeroboam-runtime` in a private engine: root inside is an unprivileged
-user of the host, a container without a granted range does not start, and a runtime that
-is killed leaves nothing behind."""
+user of the host, a container without a granted range does not start, and a runtime or an
+engine that is killed leaves nothing behind. Options: --seed, --moments (of kills)."""
 
 import contextlib
-import fcntl
-import hashlib
-import http.client
-import io
 import json
 import os
 import random
 import re
 import signal
-import socket
-import struct
 import subprocess
-import tarfile
 import time
 
 import pytest
 from environment import Failed, expect, run, wait_for
 from own_engine import RUNTIME, private_engine
+from runtime_container import (FIRST, GRANTS, IMAGE, NODE, SIZE, build_image, cgroups, create, docker, engine_api,
+                               expect_nothing_left, first_process, grant, inside, inspect, load_image, mapped, mounts, processes,
+                               read)
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
-GRANTS = "/var/lib/jeroboam-userns"
-IMAGE = "runtime-test:1"
-SIZE = 1 << 20
-FIRST = 1 << 28
-# The options of a node that matter for the runtime.
-NODE = ["--network", "none", "--cap-add", "ALL", "--security-opt", "seccomp=unconfined", "--security-opt",
-        "apparmor=unconfined", "--security-opt", "systempaths=unconfined"]
 MOMENTS = 24
-NS_GET_OWNER_UID = 0xB704
-
-
-def docker(*args, timeout=60):
-    return run(["docker", *args], timeout=timeout)
-
-
-def grant(name, index, text=None, mode=0o600):
-    """Writes a grant as the server would, and returns the range."""
-    base = FIRST + index * SIZE
-    path = f"{GRANTS}/{base}-{SIZE}"
-    with open(path, "w") as f:
-        f.write(text or f"{name}\n")
-    os.chmod(path, mode)
-    return base
-
-
-def create(name, *options, env=None, command=("sleep", "1000")):
-    """Creates a container and returns its id."""
-    env = [] if env is None else env
-    variables = [word for value in env for word in ("--env", value)]
-    return docker("create", "--name", name, "--runtime", "jeroboam-userns", *NODE, *variables, *options, IMAGE,
-                  *command).ok().out.strip()
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP by the socket of the engine."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=30)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-def engine_api(engine, method, path, body):
-    """The body of the engine's answer."""
-    connection = UnixConnection(engine.socket)
-    try:
-        connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
-        expect(answer.status < 300, f"{method} {path}: {answer.status} {text}")
-        return json.loads(text)
-    finally:
-        connection.close()
-
-
-def inside(name, script):
-    return docker("exec", name, "sh", "-c", script)
-
-
-def inspect(name, template):
-    return docker("inspect", "-f", template, name).ok().out.strip()
-
-
-def first_process(name):
-    return int(inspect(name, "{{.State.Pid}}"))
-
-
-def read(path):
-    with open(path, errors="replace") as f:
-        return f.read()
-
-
-def mapped(pid, base):
-    """Fails unless this process is root of the namespace with this range."""
-    expect(read(f"/proc/{pid}/uid_map").split() == ["0", str(base), str(SIZE)], read(f"/proc/{pid}/uid_map"))
-    expect(read(f"/proc/{pid}/gid_map").split() == ["0", str(base), str(SIZE)], read(f"/proc/{pid}/gid_map"))
-    ids = {line.split()[0]: line.split()[1:] for line in read(f"/proc/{pid}/status").splitlines() if line[1:3] == "id"}
-    expect(ids["Uid:"] == [str(base)] * 4 and ids["Gid:"] == [str(base)] * 4, f"{ids}")
-    # The kernel charges resources of the namespace to its owner, which must not be the
-    # host's root.
-    with open(f"/proc/{pid}/ns/user") as namespace:
-        owner = fcntl.ioctl(namespace, NS_GET_OWNER_UID, struct.pack("I", 0))
-    expect(struct.unpack("I", owner)[0] == base, f"the namespace is owned by {owner}")
-
-
-def cgroups(container):
-    """The cgroups of a container in all hierarchies."""
-    found = []
-    for folder, names, _ in os.walk("/sys/fs/cgroup"):
-        if container in folder:
-            found.append(folder)
-            names.clear()
-    return found
-
-
-def processes(container, base):
-    """Processes that belong to a container or are about to create it."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            command = read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
-            uids = re.search(r"^Uid:\s+(\d+)", read(f"/proc/{pid}/status"), re.M)
-            user = int(uids.group(1)) if uids else 0
-            # The client has the name of the container as an argument, not its id.
-            if container in command or base <= user < base + SIZE or container in read(f"/proc/{pid}/cgroup"):
-                found.append(f"{pid} {command}")
-    return found
-
-
-def mounts():
-    """Mounts of the runtime that are visible outside of its containers."""
-    tables = [read(f"/proc/{pid}/mountinfo") for pid in (1, "thread-self")]
-    return [line for table in tables for line in table.splitlines()
-            if " /run/jeroboam-userns" in line or "jeroboam-work" in line]
-
-
-def root_archive():
-    """An archive of a root file system with the machine's busybox."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.add("/bin/busybox", "bin/busybox")
-        for applet in ("sh", "sleep", "stat", "cat", "mkdir", "ls", "touch", "echo", "mount", "mknod", "id", "chown", "readlink", "mkfifo",
-                       "mv", "rm", "umount", "unshare"):
-            link = tarfile.TarInfo(f"bin/{applet}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-        for name in ("dev", "etc", "proc", "sys", "tmp", "run"):
-            folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-            tar.addfile(folder)
-        for name, owner in (("etc/of-root", 0), ("etc/of-user", 1000)):
-            entry = tarfile.TarInfo(name)
-            entry.uid = entry.gid = owner
-            entry.size = 2
-            tar.addfile(entry, io.BytesIO(b"x\n"))
-        for name, text in (("etc/passwd", b"root:x:0:0::/:/bin/sh\n"), ("etc/group", b"root:x:0:\n")):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            tar.addfile(entry, io.BytesIO(text))
-    return archive.getvalue()
-
-
-def build_image(directory):
-    """Makes an image of two layers."""
-    context = os.path.join(directory, "context")
-    os.mkdir(context)
-    with open(f"{context}/root.tar", "wb") as f:
-        f.write(root_archive())
-    docker("import", f"{context}/root.tar", "runtime-test:root").ok()
-    with open(f"{context}/Dockerfile", "w") as f:
-        f.write("FROM runtime-test:root\nCOPY root.tar /second-layer\nENV PATH=/bin\n")
-    docker("build", "--network", "none", "-t", IMAGE, context).ok()
-
-
-def load_image(directory, tag, count):
-    """Loads an image with this number of layers, each with a file of its number."""
-    layers = [root_archive()]
-    for number in range(1, count):
-        layer = io.BytesIO()
-        with tarfile.open(fileobj=layer, mode="w") as tar:
-            tar.addfile(tarfile.TarInfo(f"layer-{number}"))
-        layers.append(layer.getvalue())
-    config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]},
-              "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]}}
-    files = {f"{number}/layer.tar": layer for number, layer in enumerate(layers)}
-    manifest = [{"Config": "config.json", "RepoTags": [tag], "Layers": list(files)}]
-    files.update({"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()})
-    path = os.path.join(directory, "layers.tar")
-    with tarfile.open(path, "w") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    docker("load", "-i", path, timeout=120).ok()
+ENGINE_MOMENTS = 4
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +112,21 @@ def test_devices_are_those_of_the_list(node):
     inside(node, "echo >/dev/net/tun").refused("File descriptor in bad state")
     inside(node, "mknod /tmp/disk b 254 0").refused("Operation not permitted")
     inside(node, "mount -t proc proc /tmp && mount -t sysfs sysfs /tmp").ok()
+
+
+def test_devices_are_those_of_the_grant(name):
+    env = [f"JEROBOAM_USERNS={grant(name, 0, text=f'{name}{chr(10)}devices:/dev/loop-control{chr(10)}')}:{SIZE}"]
+    create(name, env=env)
+    docker("start", name).ok()
+    expect(inside(name, "stat -c '%a %t %T' /dev/loop-control").ok().out == "666 a ed\n", "another device")
+    inside(name, "stat /dev/fuse").refused("No such file")
+    docker("rm", "-f", name).ok()
+    for devices, reason in (("/dev/absent", "the host has no device /dev/absent"), ("/dev/fd", "is not a character device"),
+                            ("/dev/null", "the kernel's memory"), ("/etc/passwd", "lines that this release knows")):
+        grant(name, 0, text=f"{name}\ndevices:{devices}\n")
+        create(name, env=env)
+        docker("start", name).refused("jeroboam-runtime: ", reason)
+        docker("rm", "-f", name).ok()
 
 
 def test_files_that_the_engine_opens_cannot_be_replaced(node):
@@ -442,6 +277,7 @@ def test_run_and_restore_are_refused():
         run([RUNTIME, command, "x"]).refused(f"{command} is not supported", "use create and start")
     run([RUNTIME, "--unknown", "create", "x"]).refused("the option --unknown is not known")
     expect(run([RUNTIME, "--version"]).ok().out.startswith("runc version"), "the version of runc")
+    expect(run([RUNTIME, "--jeroboam-version"]).ok().out.startswith("jeroboam-runtime "), "its own version")
 
 
 def child_processes(pid):
@@ -475,10 +311,7 @@ def started(name, container):
     return client, wait_for_runtime(container, before)
 
 
-def test_killed_runtime_leaves_nothing(name, option, report):
-    chance = random.Random(option("seed"))
-    env = [f"JEROBOAM_USERNS={grant(name, 0)}:{SIZE}"]
-    # How long the runtime runs.
+def duration_of_the_runtime(name, env):
     container = create(name, "--memory", "64m", env=env)
     client, pid = started(name, container)
     begun = time.monotonic()
@@ -486,8 +319,16 @@ def test_killed_runtime_leaves_nothing(name, option, report):
     duration = time.monotonic() - begun
     client.communicate(timeout=60)
     docker("rm", "-f", name).ok()
+    return duration
+
+
+def test_killed_runtime_leaves_nothing(engine, name, option, report):
+    moments = option("moments", MOMENTS)
+    chance = random.Random(option("seed"))
+    env = [f"JEROBOAM_USERNS={grant(name, 0)}:{SIZE}"]
+    duration = duration_of_the_runtime(name, env)
     hit = {}
-    for moment in range(4 * MOMENTS):
+    for moment in range(4 * moments):
         container = create(name, "--memory", "64m", env=env)
         client, pid = started(name, container)
         delay = chance.uniform(0, duration)
@@ -506,18 +347,45 @@ def test_killed_runtime_leaves_nothing(name, option, report):
         if killed:
             hit[what] = hit.get(what, 0) + 1
         print(f"moment {moment}: {what}, after {delay * 1000:.1f} ms, {killed} killed, {error.strip()[-200:]}")
-        try:
-            wait_for("no process", 20, lambda: not processes(container, FIRST))
-        except Failed as e:
-            raise Failed(f"{e}: {processes(container, FIRST)}") from None
-        expect(not cgroups(container), f"left: {cgroups(container)}")
-        expect(not mounts(), f"left: {mounts()}")
-        expect(not os.path.exists(f"/run/jeroboam-userns/creating/{container}"), "the record is left")
-        if sum(hit.values()) >= MOMENTS:
+        expect_nothing_left(engine, container, FIRST)
+        if sum(hit.values()) >= moments:
             break
     report(f"the runtime ran {duration * 1000:.0f} ms, killed: {json.dumps(hit)}")
-    expect(sum(hit.values()) >= MOMENTS, f"too few moments: {hit}")
+    expect(sum(hit.values()) >= moments, f"too few moments: {hit}")
     # The container starts as if nothing had happened.
     create(name, env=env)
     docker("start", name).ok()
     mapped(first_process(name), FIRST)
+
+
+def test_killed_engine_leaves_nothing(engine, name, option, report):
+    """The engine is killed while the runtime creates a container, and started again. Then
+    the container starts, or another one takes its place, as the server does it."""
+    chance = random.Random(option("seed"))
+    env = [f"JEROBOAM_USERNS={grant(name, 0)}:{SIZE}"]
+    node = ["--memory", "64m", "--restart", "always", "--stop-timeout", "0"]
+    duration = duration_of_the_runtime(name, env)
+    hit = {}
+    for moment in range(option("moments", ENGINE_MOMENTS)):
+        made = [create(name, *node, env=env)]
+        client, _ = started(name, made[0])
+        # Also before and after the runtime has called runc, and while the process waits for
+        # its start.
+        delay, what = chance.uniform(0, 1.3 * duration), ["die", "kill_all"][moment % 2]
+        time.sleep(delay)
+        getattr(engine, what)()
+        client.communicate(timeout=90)
+        engine.start()
+        again = docker("start", name)
+        if again.code != 0:
+            expect("already exists" in again.text or "already in use" in again.text, again.text)
+            docker("rm", "-fv", name).ok()
+            made.append(create(name, *node, env=env))
+            docker("start", name).ok()
+        mapped(first_process(name), FIRST)
+        docker("rm", "-fv", name).ok()
+        for container in made:
+            expect_nothing_left(engine, container, FIRST)
+        hit[len(made)] = hit.get(len(made), 0) + 1
+        print(f"moment {moment}: {what} after {delay * 1000:.1f} ms, {len(made)} containers")
+    report(f"the runtime ran {duration * 1000:.0f} ms; continued {hit.get(1, 0)}, replaced {hit.get(2, 0)}")

@@ -17,7 +17,7 @@ pub trait Sealer: Send + Sync {
 pub struct ComputeConfig {
     /// Written on each object as [`infra::LABEL_INSTALLATION`].
     pub installation: String,
-    /// Overcommit ratio of CPUs; CPU is shared by weight.
+    /// Overcommit ratio of CPUs; a node gets at most the CPUs of its flavor.
     pub cpu_ratio: f64,
     /// Overcommit ratio of memory, for the sum of all limits.
     pub memory_ratio: f64,

@@ -75,7 +75,7 @@ impl Engine {
                 Ok(Found::Removed)
             }
             // Another release has created it without the namespace.
-            Relation::Same if !self.has_level(&view.id, spec.isolation).await? => {
+            Relation::Same if view.isolation != Some(spec.isolation) => {
                 self.remove_container(&view.id).await?;
                 Ok(Found::Removed)
             }

@@ -7,10 +7,11 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use bytes::Bytes;
 use infra::ProgramSpec;
 use kernel::{Error, Result};
-use runtime::grants::Pool;
+use runtime::grants::{Devices, Pool};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use crate::fault;
+use crate::firewall::{Firewall, Isolation};
 
 /// Default address of the engine.
 pub const DEFAULT_URL: &str = "unix:///var/run/docker.sock";
@@ -36,9 +37,12 @@ pub struct Engine {
     client: Arc<OnceCell<Docker>>,
     /// The name of the host for messages, once known.
     pub(crate) name: Arc<OnceCell<String>>,
-    pub(crate) isolate: bool,
+    /// The rules that isolate networks.
+    pub(crate) firewall: Firewall,
     /// The user ids for containers in user namespaces.
     pub(crate) user_ids: Pool,
+    /// The devices of containers in user namespaces.
+    pub(crate) devices: Devices,
     pub(crate) changes: Arc<Semaphore>,
     /// The archive of the last copied program, shared by nodes that are created
     /// together.
@@ -66,18 +70,19 @@ impl Engine {
             url: url.to_owned(),
             client: Arc::default(),
             name: Arc::default(),
-            isolate: false,
+            firewall: Firewall::new(None),
             user_ids: Pool::default(),
+            devices: Devices::default(),
             changes: Arc::new(Semaphore::new(MAX_CONCURRENT_CHANGES)),
             program: Arc::default(),
         })
     }
 
-    /// Whether network traffic of containers is kept on this machine by a rule
-    /// in the `DOCKER-USER` chain for each network. Requires root on the host.
+    /// Isolates networks by firewall rules of this host, which requires root. With
+    /// `None`, rules of an earlier configuration are removed.
     #[must_use]
-    pub fn isolate(mut self, on: bool) -> Self {
-        self.isolate = on;
+    pub fn isolate(mut self, isolation: Option<Isolation>) -> Self {
+        self.firewall = Firewall::new(isolation);
         self
     }
 
@@ -85,6 +90,13 @@ impl Engine {
     #[must_use]
     pub fn user_ids(mut self, pool: Pool) -> Self {
         self.user_ids = pool;
+        self
+    }
+
+    /// The devices of the host that containers in user namespaces get.
+    #[must_use]
+    pub fn devices(mut self, devices: Devices) -> Self {
+        self.devices = devices;
         self
     }
 
@@ -106,6 +118,16 @@ impl Engine {
             }
         }
         self.name.get().map_or(&self.url, String::as_str)
+    }
+
+    /// The directory in which the engine keeps images, containers and volumes.
+    ///
+    /// # Errors
+    /// `Unavailable` if the engine does not answer.
+    pub async fn data_directory(&self) -> Result<Option<String>> {
+        let info = self.docker().await?.info().await;
+        let info = info.map_err(|e| self.fault("read its facts", &e))?;
+        Ok(info.docker_root_dir)
     }
 
     /// Converts a failed call; `step` completes "could not …".

@@ -2,6 +2,7 @@
 
 use ipnet::Ipv4Net;
 use std::collections::HashMap;
+use std::slice;
 
 use async_trait::async_trait;
 use bollard::models::{EventMessage, Ipam, IpamConfig, Network, NetworkCreateRequest};
@@ -12,8 +13,8 @@ use infra::{
 };
 use kernel::{Error, Kind, Result};
 
+use crate::Engine;
 use crate::fault::{message_contains, status};
-use crate::{Engine, isolate};
 
 #[async_trait]
 impl NetworkFabric for Engine {
@@ -61,11 +62,7 @@ impl NetworkFabric for Engine {
             Some(found) => found,
             None => self.make(actor, &spec).await?,
         };
-        if self.isolate
-            && let Some(device) = &found.device
-        {
-            isolate::add_rule(device).await?;
-        }
+        self.firewall.restore(slice::from_ref(&found)).await?;
         Ok(found)
     }
 
@@ -74,14 +71,12 @@ impl NetworkFabric for Engine {
     }
 
     async fn restore(&self, networks: &[BridgeView]) -> Result<()> {
-        if !self.isolate {
-            return Ok(());
-        }
-        let devices: Vec<&str> = networks
-            .iter()
-            .filter_map(|n| n.device.as_deref())
-            .collect();
-        isolate::restore(&devices).await
+        self.firewall.restore(networks).await?;
+        self.firewall.remove_orphans().await
+    }
+
+    async fn orphaned_rules(&self) -> Result<Vec<BridgeView>> {
+        self.firewall.orphans().await
     }
 
     async fn events(&self) -> Result<Events> {
@@ -162,23 +157,13 @@ impl Engine {
     }
 
     async fn remove_bridge(&self, id: &str) -> Result<()> {
-        if self.isolate {
-            // The rule is deleted first, so that a crash does not leave it
-            // behind.
-            isolate::remove_rule(&device(id)).await?;
-        }
         match self.docker().await?.remove_network(id).await {
-            Ok(()) => Ok(()),
-            Err(e) if status(&e) == Some(404) => Ok(()),
-            Err(e) => {
-                if self.isolate {
-                    isolate::add_rule(&device(id)).await?;
-                }
-                if message_contains(&e, "active endpoints") {
-                    return Err(self.attached(id).await);
-                }
-                Err(self.fault(&format!("remove network {id}"), &e))
-            }
+            // The rules are removed afterwards, because containers may still be
+            // attached. If this does not happen, they are removed as orphans.
+            Ok(()) => self.firewall.remove(&[device(id)].into()).await,
+            Err(e) if status(&e) == Some(404) => self.firewall.remove(&[device(id)].into()).await,
+            Err(e) if message_contains(&e, "active endpoints") => Err(self.attached(id).await),
+            Err(e) => Err(self.fault(&format!("remove network {id}"), &e)),
         }
     }
 

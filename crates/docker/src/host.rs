@@ -16,13 +16,15 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 use infra::{
     Actor, ContainerHost, ContainerSpec, ContainerState, ContainerView, Events, HostInfo,
-    ImageStore, ImageView, LABEL, Observed, PREFIX, VolumeStore, VolumeView, stamped,
+    ImageStore, ImageView, Isolation, LABEL, Observed, PREFIX, Reservations, VolumeStore,
+    VolumeView, stamped,
 };
 use kernel::{Result, Timestamp};
 
 use crate::Engine;
 use crate::create::{Found, registering};
 use crate::fault::{message_contains, status};
+use crate::started::is_isolated;
 use crate::user_namespaces::offered;
 
 #[async_trait]
@@ -33,7 +35,7 @@ impl ContainerHost for Engine {
             .info()
             .await
             .map_err(|e| self.fault("read its facts", &e))?;
-        let isolation = offered(&self.url, &info);
+        let isolation = offered(&self.url, &info).await;
         let name = info.name.unwrap_or_else(|| self.url.clone());
         let _ = self.name.set(name.clone());
         Ok(HostInfo {
@@ -114,7 +116,8 @@ impl ContainerHost for Engine {
                     return infra::unusable(fault.message);
                 }
                 fault
-            })
+            })?;
+        self.check_started(id).await
     }
 
     async fn stop(&self, _actor: Actor, id: &str, seconds: i64) -> Result<()> {
@@ -133,7 +136,7 @@ impl ContainerHost for Engine {
         self.remove_container(id).await
     }
 
-    async fn reservations(&self, installation: &str) -> Result<Vec<String>> {
+    async fn reservations(&self, installation: &str) -> Result<Reservations> {
         self.granted_to(installation).await
     }
 
@@ -295,10 +298,16 @@ fn listed(c: ContainerSummary) -> ContainerView {
         labels: c.labels.unwrap_or_default().into_iter().collect(),
         addresses: addresses(c.network_settings.and_then(|n| n.networks)),
         restarts: 0,
+        isolation: None,
     }
 }
 
 fn inspected(c: ContainerInspectResponse) -> ContainerView {
+    let isolation = if is_isolated(&c) {
+        Isolation::UserNamespace
+    } else {
+        Isolation::HostRoot
+    };
     let state = c.state.unwrap_or_default();
     ContainerView {
         id: c.id.unwrap_or_default(),
@@ -326,6 +335,7 @@ fn inspected(c: ContainerInspectResponse) -> ContainerView {
             .collect(),
         addresses: addresses(c.network_settings.and_then(|n| n.networks)),
         restarts: c.restart_count.unwrap_or(0),
+        isolation: Some(isolation),
     }
 }
 

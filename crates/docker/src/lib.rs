@@ -12,13 +12,18 @@ mod create;
 mod engine;
 mod fabric;
 mod fault;
+mod firewall;
 mod host;
-mod isolate;
+mod program;
 mod pull;
+mod seccomp;
 mod spec;
+mod started;
 #[cfg(test)]
 mod tests;
 mod user_namespaces;
 
 pub use engine::{DEFAULT_URL, Engine};
-pub use runtime::grants::{Pool as UserIdPool, RUNTIME};
+pub use firewall::{HostService, Isolation, missing_for_isolation};
+pub use runtime::grants::{Devices, Pool as UserIdPool, RUNTIME};
+pub use user_namespaces::invalid_grants;

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig,
-    HostConfigCgroupnsModeEnum, Mount, MountType, MountVolumeOptions, NetworkingConfig,
-    RestartPolicy, RestartPolicyNameEnum,
+    HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use infra::{ContainerSpec, Endpoint, FileSpec, Foreign, Isolation, NodeAccess, ProgramSpec};
 use kernel::{Error, Result};
+
+use crate::seccomp;
 
 /// The body of `POST /containers/create`. It contains only the first endpoint,
 /// because engines before API 1.44 accept one; the others are connected
@@ -67,7 +69,12 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     });
     let config = HostConfig {
         cpu_shares: spec.cpu_shares,
+        cpu_period: spec.cpu_shares.map(|_| CPU_PERIOD),
+        cpu_quota: spec.cpu_shares.map(|shares| shares * CPU_PERIOD / 1024),
         memory: spec.memory,
+        // No swap in addition, which would slow the disk of all nodes down.
+        memory_swap: spec.memory,
+        log_config: Some(log_config()),
         pids_limit: spec.pids,
         network_mode: Some(
             spec.endpoints
@@ -99,13 +106,31 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
                 Isolation::UserNamespace => [NODE_CAPABILITIES, NAMESPACED_CAPABILITIES].concat(),
                 Isolation::HostRoot => NODE_CAPABILITIES.to_vec(),
             };
-            near_privileged(config, &capabilities, devices)
+            let seccomp = match spec.isolation {
+                Isolation::UserNamespace => seccomp::profile(),
+                Isolation::HostRoot => "unconfined".to_owned(),
+            };
+            near_privileged(config, &capabilities, devices, &seccomp)
         }
     };
     if !spec.foreign.tmpfs.is_empty() {
         config.tmpfs = Some(tmpfs(&spec.foreign.tmpfs));
     }
     config
+}
+
+/// Period of the limit of processor time, in microseconds. With a limit, a node that uses
+/// all of it leaves processors to others, which then wait much less than by weight alone.
+const CPU_PERIOD: i64 = 20_000;
+
+/// Bounds of the output of a container that the engine keeps. Without them the output of
+/// one container can fill the disk of the engine.
+fn log_config() -> HostConfigLogConfig {
+    let options = [("max-size", "10m"), ("max-file", "3")];
+    HostConfigLogConfig {
+        typ: Some("json-file".into()),
+        config: Some(options.map(|(k, v)| (k.into(), v.into())).into()),
+    }
 }
 
 /// Mounts directories of the host read-only at the same paths in the container.
@@ -184,12 +209,18 @@ const ALL_DEVICES: &[&str] = &["a *:* rwm"];
 
 /// The part of `Privileged` that the nested engine needs. `Privileged` itself would also
 /// fail on machines whose bounding set lacks a capability.
-fn near_privileged(config: HostConfig, capabilities: &[&str], devices: &[&str]) -> HostConfig {
+fn near_privileged(
+    config: HostConfig,
+    capabilities: &[&str],
+    devices: &[&str],
+    seccomp: &str,
+) -> HostConfig {
+    let seccomp = format!("seccomp={seccomp}");
     let list = |items: &[&str]| Some(items.iter().map(|s| (*s).to_owned()).collect());
     HostConfig {
         cap_add: list(capabilities),
         cap_drop: list(&["ALL"]),
-        security_opt: list(&["seccomp=unconfined", "apparmor=unconfined"]),
+        security_opt: list(&[&seccomp, "apparmor=unconfined"]),
         // Present and empty, because absent means the default list of the
         // engine.
         masked_paths: Some(vec![]),

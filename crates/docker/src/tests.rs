@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use infra::{
-    Actor, BridgeSpec, ContainerHost, ContainerSpec, ContainerState, Endpoint, FileSpec, LABEL,
-    LABEL_BUILD, LABEL_EPOCH, NetworkFabric, NodeAccess, VolumeSpec, VolumeStore, is_stale,
+    Actor, BridgeSpec, ContainerHost, ContainerSpec, ContainerState, Endpoint, FileSpec, Isolation,
+    LABEL, LABEL_BUILD, LABEL_EPOCH, NetworkFabric, NodeAccess, VolumeSpec, VolumeStore, is_stale,
 };
 use kernel::{Kind, ids};
 
@@ -75,6 +75,36 @@ fn a_plain_container_keeps_the_engines_masks() {
 }
 
 #[test]
+fn limits_of_a_node_hold() {
+    let spec = ContainerSpec {
+        memory: Some(512 << 20),
+        ..node("x")
+    };
+    let host = spec::body(&spec).host_config.unwrap();
+    assert_eq!(host.memory_swap, host.memory);
+    // The engine keeps only a part of what a node writes to its output.
+    let log = host.log_config.unwrap();
+    assert_eq!(log.typ.as_deref(), Some("json-file"));
+    let options = log.config.unwrap();
+    assert_eq!((&*options["max-size"], &*options["max-file"]), ("10m", "3"));
+}
+
+#[test]
+fn nodes_in_user_namespaces_lack_some_system_calls() {
+    let seccomp = |isolation| {
+        let spec = ContainerSpec {
+            isolation,
+            ..node("x")
+        };
+        let host = spec::body(&spec).host_config.unwrap();
+        host.security_opt.unwrap().remove(0)
+    };
+    assert_eq!(seccomp(Isolation::HostRoot), "seccomp=unconfined");
+    let profile = seccomp(Isolation::UserNamespace);
+    assert!(profile.starts_with("seccomp={") && profile.contains("keyctl"));
+}
+
+#[test]
 fn an_archive_makes_only_our_directories() {
     let tar = spec::archive(&node("x").files).unwrap();
     let mut archive = tar::Archive::new(tar.as_slice());
@@ -134,7 +164,7 @@ async fn a_real_engine_runs_a_full_lifecycle() {
         return;
     }
     import_busybox();
-    let engine = Engine::connect(None).unwrap().isolate(true);
+    let engine = Engine::connect(None).unwrap();
     let id = ids::secret_hex(6);
     let (net, name) = (format!("jb-net-{id}"), format!("jb-srv-{id}"));
     let lifecycle =
@@ -177,23 +207,6 @@ async fn run_lifecycle(engine: &Engine, net: &str, name: &str) {
     let made = engine.ensure(ACTOR, &bridge).await.unwrap();
     let again = engine.ensure(ACTOR, &bridge).await.unwrap();
     assert_eq!((&made.id, &made.device), (&again.id, &again.device));
-    // The rule does not survive a restart of the machine.
-    let device = made.device.clone().unwrap();
-    let rule = ["-i", &device, "!", "-o", &device, "-j", "REJECT"];
-    let iptables = |verb: &str| {
-        Command::new("iptables")
-            .args(["-w", verb, "DOCKER-USER"])
-            .args(rule)
-            .stderr(Stdio::null())
-            .status()
-            .unwrap()
-            .success()
-    };
-    assert!(iptables("-D") && !iptables("-C"));
-    for _ in 0..2 {
-        engine.restore(std::slice::from_ref(&made)).await.unwrap();
-    }
-    assert!(iptables("-C"));
     let used = engine.used_cidrs().await.unwrap();
     assert!(used.contains(&bridge.cidr), "{used:?}");
     let twin = BridgeSpec {

@@ -5,27 +5,40 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, SystemInfo};
-use infra::{ContainerHost as _, ContainerSpec, Isolation, LABEL_INSTALLATION, OfferedIsolation};
+use infra::{
+    ContainerHost as _, ContainerSpec, InvalidReservation, LABEL_INSTALLATION, OfferedIsolation,
+    Reservations,
+};
 use kernel::{Error, Kind, Result};
-use runtime::grants::{ClaimError, DIRECTORY, Grants, RUNTIME, Range, VARIABLE};
+use runtime::grants::{
+    Claim, ClaimError, DIRECTORY, Grant, Grants, InvalidGrant, RUNTIME, Range, VARIABLE,
+};
+use runtime::leftovers;
 
-use crate::Engine;
+use crate::{Engine, program};
 
 /// Other servers of the host wait while this server inspects a container and holds
 /// the lock of the grants.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Time for the removal of what a container has left.
+const LEFTOVERS_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Oldest kernel with overlay file systems over idmapped layers.
 const KERNEL: (u32, u32) = (5, 19);
 
 /// The strongest isolation level of the host of the engine at `url`.
-pub(crate) fn offered(url: &str, info: &SystemInfo) -> OfferedIsolation {
+pub(crate) async fn offered(url: &str, info: &SystemInfo) -> OfferedIsolation {
     let missing = missing(url, info).or_else(|| {
         let opened = Grants::open(DIRECTORY);
         opened
             .err()
             .map(|e| format!("{e}; this server must run as root on the host of its engine"))
     });
+    let missing = match missing {
+        Some(missing) => Some(missing),
+        None => program::identify(info).await.err(),
+    };
     missing.map_or_else(OfferedIsolation::full, OfferedIsolation::host_root)
 }
 
@@ -79,6 +92,25 @@ fn kernel_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
+/// What is wrong with files among the grants of this host, and what to do.
+///
+/// # Errors
+/// If the directory of the grants cannot be used.
+pub fn invalid_grants() -> std::io::Result<Vec<String>> {
+    if !has_grants() {
+        return Ok(Vec::new());
+    }
+    let listing = Grants::existing(DIRECTORY).list()?;
+    Ok(listing.invalid.into_iter().map(|grant| grant.why).collect())
+}
+
+fn invalid(grant: InvalidGrant) -> InvalidReservation {
+    InvalidReservation {
+        name: grant.path.display().to_string(),
+        hint: grant.why,
+    }
+}
+
 /// Whether this server may have granted anything: only root can, and can read the
 /// grants.
 fn has_grants() -> bool {
@@ -102,11 +134,19 @@ impl Engine {
     /// `Conflict` if all ranges are in use.
     pub(crate) async fn claim_range(&self, spec: &ContainerSpec) -> Result<Range> {
         let (pool, name) = (self.user_ids, spec.name.clone());
+        let devices = self.devices.clone();
         let installation = spec.labels.get(LABEL_INSTALLATION).cloned();
         let claimed = tokio::task::spawn_blocking(move || {
             Grants::open(DIRECTORY)
                 .map_err(ClaimError::from)
-                .and_then(|grants| grants.claim(&pool, &name, installation.as_deref()))
+                .and_then(|grants| {
+                    let claim = Claim {
+                        container: &name,
+                        installation: installation.as_deref(),
+                        devices: &devices,
+                    };
+                    grants.claim(&pool, &claim)
+                })
         });
         claimed.await.map_err(Error::internal)?.map_err(|e| {
             let kind = match e {
@@ -117,28 +157,26 @@ impl Engine {
         })
     }
 
-    /// Whether a container has the runtime of this isolation level.
-    pub(crate) async fn has_level(&self, id: &str, level: Isolation) -> Result<bool> {
-        let found = self.docker().await?.inspect_container(id, None).await;
-        let found = found.map_err(|e| self.fault(&format!("inspect container {id}"), &e))?;
-        let runtime = found.host_config.and_then(|config| config.runtime);
-        let is_isolated = runtime.as_deref() == Some(RUNTIME);
-        Ok(is_isolated == (level == Isolation::UserNamespace))
-    }
-
-    /// The names of the containers to which an installation has granted ranges.
-    pub(crate) async fn granted_to(&self, installation: &str) -> Result<Vec<String>> {
+    /// The containers to which an installation has granted ranges, and the grants that
+    /// are not valid.
+    pub(crate) async fn granted_to(&self, installation: &str) -> Result<Reservations> {
         if !has_grants() {
-            return Ok(Vec::new());
+            return Ok(Reservations::default());
         }
         let listed = tokio::task::spawn_blocking(|| Grants::existing(DIRECTORY).list());
-        let grants = listed.await.map_err(Error::internal)?;
-        let grants = grants.map_err(|e| Error::unavailable(format!("grants of user ids: {e}")))?;
-        Ok(grants
-            .into_iter()
-            .filter(|grant| grant.installation.as_deref() == Some(installation))
-            .map(|grant| grant.container)
-            .collect())
+        let listing = listed.await.map_err(Error::internal)?;
+        let listing =
+            listing.map_err(|e| Error::unavailable(format!("grants of user ids: {e}")))?;
+        let ours = |grant: &Grant| grant.installation.as_deref() == Some(installation);
+        Ok(Reservations {
+            containers: listing
+                .valid
+                .into_iter()
+                .filter(ours)
+                .map(|grant| grant.container)
+                .collect(),
+            invalid: listing.invalid.into_iter().map(invalid).collect(),
+        })
     }
 
     /// Frees the range of a container that does not exist any more.
@@ -157,6 +195,10 @@ impl Engine {
                     Err(_) => Err(std::io::Error::other("the engine does not answer")),
                 }
             };
+            // An engine that was killed may have left processes with ids of the range.
+            if let Err(e) = leftovers::remove(LEFTOVERS_TIMEOUT) {
+                tracing::warn!("containers that do not exist any more have left something: {e:#}");
+            }
             Grants::open(DIRECTORY).and_then(|grants| grants.release(&name, exists))
         });
         let released = released.await.map_err(Error::internal)?;

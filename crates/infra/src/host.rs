@@ -129,7 +129,7 @@ pub struct ContainerSpec {
     pub command: Option<Vec<String>>,
     pub env: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
-    /// Relative weight of CPU (Docker's cpu shares, 1024 for one vCPU).
+    /// Processor time, 1024 for one vCPU: the weight, and the limit.
     pub cpu_shares: Option<i64>,
     /// Memory limit in bytes.
     pub memory: Option<i64>,
@@ -206,6 +206,27 @@ pub struct ContainerView {
     /// Number of automatic restarts by the host.
     #[serde(default)]
     pub restarts: i64,
+    /// Only an inspection provides it.
+    #[serde(default)]
+    pub isolation: Option<Isolation>,
+}
+
+/// What a host reserves for containers outside of them: ranges of user ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reservations {
+    /// The names of the containers, existing or not.
+    pub containers: Vec<String>,
+    /// Reservations that no server can attribute or release.
+    pub invalid: Vec<InvalidReservation>,
+}
+
+/// A reservation that an operator has to repair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidReservation {
+    /// Its name on the host.
+    pub name: String,
+    /// What is wrong and what to do.
+    pub hint: String,
 }
 
 /// A named volume, as reported by its host.
@@ -293,9 +314,8 @@ pub trait ContainerHost: VolumeStore + ImageStore + Send + Sync {
     /// Removes the container with this id by force; succeeds if it is absent.
     async fn remove(&self, actor: Actor, id: &str) -> Result<()>;
 
-    /// The names of the containers of this installation, existing or not, for which
-    /// the host reserves something outside of them.
-    async fn reservations(&self, installation: &str) -> Result<Vec<String>>;
+    /// What the host reserves for containers of this installation outside of them.
+    async fn reservations(&self, installation: &str) -> Result<Reservations>;
 
     /// Releases what the host reserves for a container of this name outside of
     /// it: its range of user ids. Does nothing while a container of this name

@@ -21,7 +21,8 @@ pub enum Side {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Leak {
     pub side: Side,
-    /// `container`, `volume`, `network`, or `grant` of a range of user ids.
+    /// `container`, `volume`, `network`, or `grant` of a range of user ids: the name is
+    /// then that of its container, or the path of a file that is not valid.
     pub object: &'static str,
     /// Its name on the host.
     pub name: String,

@@ -20,8 +20,8 @@ pub mod sim;
 
 pub use host::{
     ContainerHost, ContainerSpec, ContainerState, ContainerView, Endpoint, Events, FileSpec,
-    Foreign, HostInfo, ImageStore, ImageView, Isolation, NodeAccess, Observed, OfferedIsolation,
-    ProgramSpec, VolumeSpec, VolumeStore, VolumeView,
+    Foreign, HostInfo, ImageStore, ImageView, InvalidReservation, Isolation, NodeAccess, Observed,
+    OfferedIsolation, ProgramSpec, Reservations, VolumeSpec, VolumeStore, VolumeView,
 };
 pub use late::{LateCalls, SweepSchedule, backoff};
 pub use leak::{Leak, Side, owned};

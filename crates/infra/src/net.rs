@@ -68,6 +68,10 @@ pub trait NetworkFabric: Send + Sync {
     /// survive a restart of the machine, such as firewall rules.
     async fn restore(&self, networks: &[BridgeView]) -> Result<()>;
 
+    /// Networks that do not exist any more, of which firewall rules are left; name
+    /// and labels are set.
+    async fn orphaned_rules(&self) -> Result<Vec<BridgeView>>;
+
     /// Events of networks with our name prefix.
     async fn events(&self) -> Result<Events>;
 }

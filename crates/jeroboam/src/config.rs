@@ -9,7 +9,7 @@ mod limits;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Deserialize;
 
 use crate::secret_file::private;
@@ -148,9 +148,16 @@ pub struct Infra {
     pub docker: Option<String>,
     /// Range from which subnets of cluster networks are allocated.
     pub pool: ipnet::Ipv4Net,
-    /// Keeps traffic of clusters on this machine, by firewall rules.
+    /// Whether firewall rules keep nodes from services of this host, from nodes of
+    /// other clusters and from the metadata service of a cloud.
     pub isolate: bool,
+    /// Whether isolated nodes reach addresses outside of this host.
+    pub outside: bool,
+    /// Services of this host that isolated nodes reach, such as `tcp:5000`.
+    pub host_services: Vec<String>,
     pub user_ids: UserIds,
+    /// Paths of the devices of the host that nodes in user namespaces get.
+    pub devices: Vec<String>,
     /// Database of the simulator; `None`: a file in the state directory.
     /// Servers that simulate the same infrastructure share it.
     pub simulator: Option<PathBuf>,
@@ -240,11 +247,50 @@ impl Default for Infra {
                 .ok()
                 .filter(|host| !host.is_empty()),
             pool: ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 30, 0, 0), 15),
-            isolate: false,
+            isolate: true,
+            outside: true,
+            host_services: Vec::new(),
             user_ids: UserIds::default(),
+            devices: docker::Devices::default()
+                .iter()
+                .map(str::to_owned)
+                .collect(),
             simulator: None,
             simulated_agents: true,
         }
+    }
+}
+
+impl Infra {
+    /// The isolation of networks; `None` if it is switched off.
+    ///
+    /// # Errors
+    /// If a service of the host is not valid, or a setting has no effect.
+    pub fn isolation(&self, bootstrap_port: u16) -> Result<Option<docker::Isolation>> {
+        if !self.isolate && !self.outside {
+            bail!(
+                "config: infra.outside is false, but infra.isolate is false as well, so no rule \
+                 would keep traffic on this host; remove infra.isolate"
+            );
+        }
+        let services = self.host_services.iter().map(|text| {
+            let service = text.parse::<docker::HostService>();
+            service.map_err(|e| anyhow!("config: infra.host_services: {e}"))
+        });
+        let host_services = services.collect::<Result<_>>()?;
+        Ok(self.isolate.then_some(docker::Isolation {
+            outside: self.outside,
+            host_services,
+            bootstrap_port,
+        }))
+    }
+
+    /// The devices of nodes in user namespaces.
+    ///
+    /// # Errors
+    /// Names the path that is not one of a device.
+    pub fn devices(&self) -> Result<docker::Devices> {
+        docker::Devices::new(self.devices.clone()).context("config: infra.devices")
     }
 }
 
@@ -273,6 +319,8 @@ impl Config {
         }
         check_network("infra.pool", &config.infra.pool)?;
         config.infra.user_ids.pool()?;
+        config.infra.isolation(config.bootstrap_port)?;
+        config.infra.devices()?;
         if config.database.as_deref().is_some_and(has_password) {
             private("config", path)?;
         }
@@ -374,6 +422,42 @@ mod tests {
         );
         let e = read("[infra]\npool = \"172.30.1.0/15\"\n").unwrap_err();
         assert!(e.contains("infra.pool contains 172.30.1.0/15"), "{e}");
+    }
+
+    #[test]
+    fn isolation_is_the_default_and_its_services_are_checked() {
+        let isolation = |text: &str| {
+            let config: Config = toml::from_str(text).unwrap();
+            config.infra.isolation(9512).map_err(|e| e.to_string())
+        };
+        let default = isolation("").unwrap().unwrap();
+        assert!(default.outside && default.host_services.is_empty());
+        assert_eq!(isolation("[infra]\nisolate = false").unwrap(), None);
+        let registry = isolation("[infra]\noutside = false\nhost_services = [\"tcp:5000\"]");
+        let registry = registry.unwrap().unwrap();
+        assert!(!registry.outside && registry.host_services.len() == 1);
+        assert_eq!(
+            isolation("[infra]\nhost_services = [\"5000\"]").unwrap_err(),
+            "config: infra.host_services: '5000' is not a service of the host; use \"tcp:PORT\" \
+             or \"udp:PORT\""
+        );
+        let useless = isolation("[infra]\nisolate = false\noutside = false").unwrap_err();
+        assert!(useless.contains("infra.outside is false"), "{useless}");
+    }
+
+    #[test]
+    fn devices_are_paths_below_dev() {
+        let devices = |text: &str| {
+            let config: Config = toml::from_str(&format!("[infra]\n{text}\n")).unwrap();
+            config.infra.devices().map_err(|e| format!("{e:#}"))
+        };
+        assert_eq!(devices("").unwrap(), docker::Devices::default());
+        assert_eq!(devices("devices = []").unwrap().iter().count(), 0);
+        let why = devices("devices = [\"/etc/passwd\"]").unwrap_err();
+        assert!(
+            why.contains("infra.devices") && why.contains("/etc/passwd"),
+            "{why}"
+        );
     }
 
     #[test]

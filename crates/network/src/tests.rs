@@ -385,7 +385,14 @@ async fn a_real_engine_carries_a_network() {
         return;
     }
     let mut w = fixture().await;
-    let engine = docker::Engine::connect(None).unwrap().isolate(true);
+    let isolation = docker::Isolation {
+        outside: false,
+        host_services: Vec::new(),
+        bootstrap_port: 9512,
+    };
+    let engine = docker::Engine::connect(None)
+        .unwrap()
+        .isolate(Some(isolation));
     let config = NetworkConfig {
         pool: "172.29.64.0/20".parse().unwrap(),
         ..NetworkConfig::new(ids::hex())

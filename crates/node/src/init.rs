@@ -16,7 +16,7 @@ use crate::flavour::{self, Flavour};
 use crate::report::{Reporter, log_line, plain};
 use crate::seed::{HOME, begin_session, load};
 use crate::supervise::Tail;
-use crate::{kube, swarm_node};
+use crate::{kube, server_rules, swarm_node};
 
 pub(crate) fn main(flavour: Flavour) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -47,6 +47,13 @@ async fn boot(flavour: Flavour) -> Result<()> {
         seed.node, seed.cluster, session.boot
     ));
     let channel = Channel::new(&seed, &session.session)?;
+    // Before anything runs that could connect.
+    if let Err(e) = server_rules::install(channel.server()).await {
+        log_line(format_args!(
+            "pods and containers reach the server's address: {}",
+            plain(&e)
+        ));
+    }
     let (reporter, delivery) = Reporter::new();
     let (welcomed, known) = watch::channel(false);
     let boot = Boot {

@@ -38,6 +38,7 @@ mod prepare;
 mod report;
 mod retry;
 mod seed;
+mod server_rules;
 mod supervise;
 mod swarm;
 mod swarm_node;

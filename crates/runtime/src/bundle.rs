@@ -7,23 +7,18 @@ use anyhow::{Context as _, Result, bail, ensure};
 use runtime::grants::{Range, VARIABLE};
 use serde_json::{Map, Value, json};
 
-/// Ids of devices, major and minor; `None` is any.
-type Device = (Option<u32>, Option<u32>);
-
-/// Devices that are harmless for the host: null, zero, full, random, urandom, tty,
-/// console, ptmx, pts, fuse, tun.
-const DEVICES: &[Device] = &[
-    (Some(1), Some(3)),
-    (Some(1), Some(5)),
-    (Some(1), Some(7)),
-    (Some(1), Some(8)),
-    (Some(1), Some(9)),
-    (Some(5), Some(0)),
-    (Some(5), Some(1)),
-    (Some(5), Some(2)),
-    (Some(136), None),
-    (Some(10), Some(229)),
-    (Some(10), Some(200)),
+/// Devices that each container has, by major and minor number; `None` is any. They are
+/// null, zero, full, random, urandom, tty, console, ptmx and pts.
+const DEVICES: &[(u32, Option<u32>)] = &[
+    (1, Some(3)),
+    (1, Some(5)),
+    (1, Some(7)),
+    (1, Some(8)),
+    (1, Some(9)),
+    (5, Some(0)),
+    (5, Some(1)),
+    (5, Some(2)),
+    (136, None),
 ];
 
 /// Namespaces that the user namespace must own.
@@ -41,6 +36,17 @@ pub(crate) struct Bind {
     pub recursive: bool,
 }
 
+/// A character device of the host.
+#[derive(Debug)]
+pub(crate) struct Device {
+    /// Its path in the container.
+    pub path: String,
+    /// The source of its bind mount.
+    pub source: PathBuf,
+    pub major: u32,
+    pub minor: u32,
+}
+
 /// The parts of the user namespace and of the mounts that [`transform`] writes into a
 /// configuration.
 #[derive(Debug)]
@@ -51,8 +57,8 @@ pub(crate) struct Facts {
     pub root: PathBuf,
     /// New sources of bind mounts, by their index in `mounts`.
     pub sources: Vec<(usize, PathBuf)>,
-    /// Devices as files below `/dev`, with the sources of their bind mounts.
-    pub devices: Vec<(&'static str, PathBuf)>,
+    /// The devices that are granted.
+    pub devices: Vec<Device>,
 }
 
 /// The range in the environment of the container's process.
@@ -159,11 +165,11 @@ pub(crate) fn transform(mut config: Value, facts: &Facts) -> Result<Value> {
             }
         }
     }
-    for (name, path) in &facts.devices {
+    for device in &facts.devices {
         mounts.push(json!({
-            "destination": format!("/dev/{name}"),
+            "destination": device.path,
             "type": "bind",
-            "source": text(path)?,
+            "source": text(&device.source)?,
             "options": ["bind", "rw", "nosuid", "noexec"],
         }));
     }
@@ -190,7 +196,7 @@ fn linux(linux: &mut Map<String, Value>, facts: &Facts) -> Result<()> {
     linux.insert("gidMappings".to_owned(), ids);
     // Nodes of the host's devices would have no owner inside, and are not permitted.
     linux.insert("devices".to_owned(), json!([]));
-    object(linux, "resources")?.insert("devices".to_owned(), device_rules());
+    object(linux, "resources")?.insert("devices".to_owned(), device_rules(&facts.devices));
     let sysctl = linux.get_mut("sysctl").and_then(Value::as_object_mut);
     if let Some(groups) = sysctl.and_then(|s| s.get_mut(PING_GROUPS)) {
         // The engine's default contains ids that are not in the namespace.
@@ -199,15 +205,22 @@ fn linux(linux: &mut Map<String, Value>, facts: &Facts) -> Result<()> {
     Ok(())
 }
 
-fn device_rules() -> Value {
+fn device_rules(granted: &[Device]) -> Value {
     let mut rules = vec![json!({"allow": false, "access": "rwm"})];
-    rules.extend(DEVICES.iter().map(|(major, minor)| {
-        let mut rule = json!({"allow": true, "type": "c", "access": "rwm", "major": major});
-        if let Some(minor) = minor {
-            rule["minor"] = json!(minor);
-        }
-        rule
-    }));
+    let granted = granted.iter().map(|d| (d.major, Some(d.minor)));
+    rules.extend(
+        DEVICES
+            .iter()
+            .copied()
+            .chain(granted)
+            .map(|(major, minor)| {
+                let mut rule = json!({"allow": true, "type": "c", "access": "rwm", "major": major});
+                if let Some(minor) = minor {
+                    rule["minor"] = json!(minor);
+                }
+                rule
+            }),
+    );
     Value::Array(rules)
 }
 

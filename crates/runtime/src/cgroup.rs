@@ -1,19 +1,14 @@
-//! The cgroups of a container: delegating them to the container's root, and removing
-//! those of an unfinished container.
+//! Delegates the cgroups of a container to its root.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Pid, Signal};
+use rustix::process::Pid;
 
-use crate::mountinfo::Mount;
-
-const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
-const REMOVE_POLL_INTERVAL: Duration = Duration::from_millis(10);
+use runtime::cgroups::is_own;
+use runtime::mountinfo::Mount;
 
 /// Files that are delegated with the directory. Those with limits are not, so that a
 /// container cannot raise its own.
@@ -54,8 +49,7 @@ fn groups(text: &str, id: &str, mounts: &[Mount]) -> Vec<Group> {
         .filter_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);
             let (controllers, path) = (fields.next()?, Path::new(fields.next()?));
-            let name = path.file_name()?.to_str()?;
-            if name != id && !name.ends_with(&format!("-{id}.scope")) {
+            if !is_own(path, id) {
                 return None;
             }
             let unified = controllers.is_empty();
@@ -83,60 +77,10 @@ fn has_all(mount: &Mount, controllers: &str) -> bool {
     mount.kind == "cgroup" && wanted.all(|c| options.split(',').any(|option| option == c))
 }
 
-/// Kills the processes of an unfinished container, and removes its cgroups. `path` is
-/// its `cgroupsPath`; one of systemd's driver is left to systemd, which removes a scope
-/// without processes.
-pub(crate) fn remove(path: &str, id: &str, mounts: &[Mount]) -> Result<()> {
-    let Some(relative) = relative(path, id) else {
-        return Ok(());
-    };
-    let hierarchies = mounts
-        .iter()
-        .filter(|m| (m.kind == "cgroup" || m.kind == "cgroup2") && m.root == Path::new("/"));
-    for mount in hierarchies {
-        remove_directory(&mount.target.join(relative))?;
-    }
-    Ok(())
-}
-
-/// The path below a hierarchy, if it is absolute and ends with the container's id.
-fn relative<'a>(path: &'a str, id: &str) -> Option<&'a str> {
-    let relative = path.strip_prefix('/')?;
-    let mut parts = relative.split('/');
-    let is_own = parts.next_back() == Some(id);
-    let is_plain = !relative
-        .split('/')
-        .any(|part| matches!(part, "" | "." | ".."));
-    (is_own && is_plain && !path.contains(':')).then_some(relative)
-}
-
-/// Removes a cgroup without children. Its processes are killed first.
-fn remove_directory(directory: &Path) -> Result<()> {
-    let deadline = Instant::now() + REMOVE_TIMEOUT;
-    loop {
-        match fs::remove_dir(directory) {
-            Ok(()) => return Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) if Instant::now() >= deadline => {
-                return Err(e).with_context(|| format!("removing {}", directory.display()));
-            }
-            Err(_) => {}
-        }
-        let processes = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-        for pid in processes
-            .lines()
-            .filter_map(|l| Pid::from_raw(l.parse().ok()?))
-        {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-        }
-        std::thread::sleep(REMOVE_POLL_INTERVAL);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mountinfo;
+    use runtime::mountinfo;
 
     const ID: &str = "0123abc";
 
@@ -196,23 +140,5 @@ mod tests {
         assert!(found("3\n3:cpuset\n").is_empty());
         // Without a mounted hierarchy.
         assert!(found(&format!("7:blkio:/docker/{ID}\n")).is_empty());
-    }
-
-    #[test]
-    fn only_cgroups_of_the_container_are_removed() {
-        assert_eq!(relative("/docker/abc", "abc"), Some("docker/abc"));
-        for path in [
-            "abc",
-            "/docker",
-            "/docker/abc/x",
-            "/../abc",
-            "//abc",
-            "system.slice:docker:abc",
-            "/a:b/abc",
-            "",
-            "/",
-        ] {
-            assert_eq!(relative(path, "abc"), None, "{path}");
-        }
     }
 }

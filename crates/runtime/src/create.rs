@@ -6,20 +6,27 @@ use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use runtime::grants::{DIRECTORY as GRANTS, Grants, Range};
-use rustix::process::Pid;
+use runtime::cgroups::{self, Processes};
+use runtime::grants::{DIRECTORY as GRANTS, Grant, Grants, Range};
+use runtime::leftovers::{self, Facts as RecordFacts, Record};
+use runtime::mountinfo::{self, Mount};
+use rustix::process::{Pid, getppid};
 use serde_json::Value;
 
 use crate::arguments::Create;
 use crate::bundle::{self, Bind, Facts};
 use crate::idmap::{self, Mapping};
-use crate::mountinfo::Mount;
 use crate::namespace::Namespace;
 use crate::overlay::{self, Layers};
-use crate::scratch::{self, Record};
-use crate::{accounts, cgroup, container, runc};
+use crate::{accounts, cgroup, container, device, runc, scratch};
+
+/// Time for the removal of what a container has left.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for containers that are not those of this call.
+const OTHERS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Creates the container; returns the exit code of runc. `root` is the directory with
 /// the states of containers.
@@ -32,23 +39,42 @@ pub(crate) fn create(create: &Create, args: &[OsString], root: &Path, runc: &Pat
     );
     let config_path = create.bundle.join("config.json");
     let config = read(&config_path)?;
-    let range = granted_range(&config, &create.id)?;
-    let cgroup = bundle::cgroup(&config).unwrap_or_default().to_owned();
-    let record = Record::write(&create.id, &cgroup)?;
-    let mounts = scratch::mounts()?;
-    let created = prepare(config, &create.bundle, &range, &mounts).and_then(|prepared| {
+    let grant = granted(&config, &create.id)?;
+    scratch::create()?;
+    // What remains is removed later, also by the server, which reports it.
+    let _ = leftovers::remove(OTHERS_TIMEOUT);
+    let facts = facts(&config, &root.join(&create.id))?;
+    let record = Record::write(&create.id, &facts)?;
+    let mounts = mountinfo::own()?;
+    let created = prepare(config, &create.bundle, &grant, &mounts).and_then(|prepared| {
         write(&config_path, &prepared.config)?;
-        start(create, args, runc, &range, &mounts)
+        start(create, args, runc, &grant.range, &mounts)
     });
     let created = created.map_err(|error| {
         // What runc has not removed because it was killed.
-        match cgroup::remove(&cgroup, &create.id, &mounts) {
+        let how = (Processes::Kill, REMOVE_TIMEOUT);
+        match cgroups::remove(&facts.cgroup, &create.id, &mounts, how) {
             Ok(()) => error,
             Err(e) => error.context(format!("{e:#}")),
         }
     });
-    record.remove();
+    if !matches!(created, Ok(0)) {
+        record.remove();
+    }
     created
+}
+
+/// What is recorded about the container with this directory of runc.
+fn facts(config: &Value, state: &Path) -> Result<RecordFacts> {
+    let file = bundle::hostname_file(config)?;
+    // The engine keeps the file at containers/ID/hostname.
+    let engine = file.ancestors().nth(2).unwrap_or(Path::new("/"));
+    Ok(RecordFacts {
+        cgroup: bundle::cgroup(config).unwrap_or_default().to_owned(),
+        state: state.to_owned(),
+        engine: engine.to_owned(),
+        shim: getppid().map_or(0, |pid| pid.as_raw_nonzero().get()),
+    })
 }
 
 /// A configuration for a user namespace that exists as long as this.
@@ -78,8 +104,8 @@ fn write(path: &Path, config: &Value) -> Result<()> {
     replaced.with_context(|| format!("replacing {}", path.display()))
 }
 
-/// The range in the configuration, if the server has granted it to this container.
-fn granted_range(config: &Value, id: &str) -> Result<Range> {
+/// The grant of the range in the configuration, if it is for this container.
+fn granted(config: &Value, id: &str) -> Result<Grant> {
     let range = bundle::range(config)?;
     let file = bundle::hostname_file(config)?;
     let name = container::name(&file, id).context("finding the container's name")?;
@@ -87,11 +113,12 @@ fn granted_range(config: &Value, id: &str) -> Result<Range> {
         .verify(&range, &name)
         .with_context(|| {
             format!("the range {range} is not granted to the container {name}; the server must grant it before it starts the container")
-        })?;
-    Ok(range)
+        })
 }
 
-fn prepare(config: Value, bundle: &Path, range: &Range, mounts: &[Mount]) -> Result<Prepared> {
+fn prepare(config: Value, bundle: &Path, grant: &Grant, mounts: &[Mount]) -> Result<Prepared> {
+    let range = &grant.range;
+    let devices = device::find(&grant.devices)?;
     let root = bundle.join(bundle::root(&config)?);
     let root = root
         .canonicalize()
@@ -125,10 +152,7 @@ fn prepare(config: Value, bundle: &Path, range: &Range, mounts: &[Mount]) -> Res
         namespace: namespace.path(),
         root,
         sources,
-        devices: vec![
-            ("fuse", scratch::device("fuse", 10, 229)?),
-            ("net/tun", scratch::device("tun", 10, 200)?),
-        ],
+        devices: device::create(devices)?,
     };
     Ok(Prepared {
         config: bundle::transform(config, &facts).context("config.json")?,

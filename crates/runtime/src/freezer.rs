@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use crate::state::State;
-use crate::{runc, scratch};
+use runtime::mountinfo;
+
+use crate::runc;
 
 /// Time until the first process of a killed container ends.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,7 +25,7 @@ pub(crate) fn kill(root: &Path, id: &str, runc: &Path, args: &[OsString]) -> Res
     let status = runc::run(runc, args)?;
     if let Some(state) = state {
         let until = Instant::now() + END_TIMEOUT;
-        let mounts = scratch::mounts()?;
+        let mounts = mountinfo::own()?;
         let freezer = state.freezer().and_then(|path| {
             let mount = mounts
                 .iter()

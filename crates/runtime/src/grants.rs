@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use self::directory::{Directory, explain, refused};
 pub use self::grant::Grant;
 use self::grant::check_name;
+pub use crate::devices::{Devices, InvalidDevices};
 pub use crate::range::{InvalidRange, Pool, Range};
 
 /// The directory of the grants on each host.
@@ -34,6 +35,42 @@ pub struct Grants {
     owner: u32,
     /// The ranges of the processes of the host. Tests have their own.
     running: fn() -> io::Result<Vec<Range>>,
+}
+
+/// What a container gets.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// The name of the container.
+    pub container: &'a str,
+    /// The id of its installation.
+    pub installation: Option<&'a str>,
+    pub devices: &'a Devices,
+}
+
+impl Claim<'_> {
+    fn grant(&self, range: Range) -> Grant {
+        Grant {
+            range,
+            container: self.container.to_owned(),
+            installation: self.installation.map(str::to_owned),
+            devices: self.devices.clone(),
+        }
+    }
+}
+
+/// The files of the directory that are named after a range.
+#[derive(Debug, Default)]
+pub struct Listing {
+    pub valid: Vec<Grant>,
+    pub invalid: Vec<InvalidGrant>,
+}
+
+/// A file whose range is neither free nor granted.
+#[derive(Debug)]
+pub struct InvalidGrant {
+    pub path: PathBuf,
+    /// What is wrong and what to do; it names the file.
+    pub why: String,
 }
 
 /// Why no range was granted.
@@ -111,20 +148,16 @@ impl Grants {
 
     /// Returns the range of the pool that the container already has, or grants it the
     /// first range of the pool that overlaps no grant of any size. The grant is on disk
-    /// when this returns. It names the installation, so that its server finds it again.
+    /// when this returns. It names the installation, so that its server finds it again,
+    /// and the devices, which a repeated claim may change.
     ///
     /// # Errors
     /// [`ClaimError::Exhausted`] if no range is free. [`ClaimError::Io`] if the directory
     /// cannot be used, another process holds the lock for 10 s, or the name is not one
     /// of a container.
-    pub fn claim(
-        &self,
-        pool: &Pool,
-        container: &str,
-        installation: Option<&str>,
-    ) -> Result<Range, ClaimError> {
-        check_name(container)?;
-        installation.map(check_name).transpose()?;
+    pub fn claim(&self, pool: &Pool, claim: &Claim<'_>) -> Result<Range, ClaimError> {
+        check_name(claim.container)?;
+        claim.installation.map(check_name).transpose()?;
         pool.check().map_err(ClaimError::InvalidPool)?;
         let directory = self.directory()?;
         let _lock = directory.lock()?;
@@ -132,10 +165,11 @@ impl Grants {
         for range in granted.iter().filter(|range| pool.contains(range)) {
             // A grant that is not valid does not belong to a container, but its range
             // is not free.
-            if directory
-                .read(range)
-                .is_ok_and(|grant| grant.container == container)
-            {
+            let found = directory.read(range).ok();
+            if let Some(grant) = found.filter(|grant| grant.container == claim.container) {
+                if grant.devices != *claim.devices {
+                    directory.write(&claim.grant(*range))?;
+                }
                 return Ok(*range);
             }
         }
@@ -154,11 +188,7 @@ impl Grants {
                 used: used.count(),
             });
         };
-        directory.write(&Grant {
-            range,
-            container: container.to_owned(),
-            installation: installation.map(str::to_owned),
-        })?;
+        directory.write(&claim.grant(range))?;
         Ok(range)
     }
 
@@ -201,36 +231,49 @@ impl Grants {
         Ok(removed)
     }
 
-    /// All valid grants in ascending order. Other files are ignored.
+    /// All grants in ascending order. Files that are not named after a range are ignored.
     ///
     /// # Errors
     /// If the directory cannot be used.
-    pub fn list(&self) -> io::Result<Vec<Grant>> {
+    pub fn list(&self) -> io::Result<Listing> {
         let directory = self.directory()?;
-        let mut granted = directory.ranges()?;
-        granted.sort_unstable();
-        Ok(granted
-            .into_iter()
-            .filter_map(|range| directory.read(&range).ok())
-            .collect())
+        let mut ranges = directory.ranges()?;
+        ranges.sort_unstable();
+        let mut listing = Listing::default();
+        for range in ranges {
+            match directory.read(&range) {
+                Ok(grant) => listing.valid.push(grant),
+                // It was released meanwhile.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => listing.invalid.push(InvalidGrant {
+                    path: directory.path(&range),
+                    why: format!(
+                        "{e}; no node gets its range until it is removed, which is safe if no \
+                         container of this host has the variable {VARIABLE}={range}"
+                    ),
+                }),
+            }
+        }
+        Ok(listing)
     }
 
-    /// Checks that the range is granted to the container.
+    /// Finds the grant of the range, which must be for the container.
     ///
     /// # Errors
     /// If it is not, or the grant or the directory is not valid, or another process holds
     /// the lock for 10 s; the text names both and the reason.
-    pub fn verify(&self, range: &Range, container: &str) -> io::Result<()> {
+    pub fn verify(&self, range: &Range, container: &str) -> io::Result<Grant> {
         let directory = self.directory()?;
         // A server that is about to release the grant has seen no container.
         let _lock = directory.lock()?;
-        let granted_to = directory.read(range)?.container;
-        if granted_to == container {
-            return Ok(());
+        let grant = directory.read(range)?;
+        if grant.container == container {
+            return Ok(grant);
         }
         Err(refused(format!(
-            "{} grants the range {range} to the container {granted_to}, not to {container}",
-            directory.path(range).display()
+            "{} grants the range {range} to the container {}, not to {container}",
+            directory.path(range).display(),
+            grant.container
         )))
     }
 

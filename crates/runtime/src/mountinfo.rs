@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, Result};
+
 /// A mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mount {
+pub struct Mount {
     /// The directory of the file system that is mounted.
     pub root: PathBuf,
     pub target: PathBuf,
@@ -18,7 +20,7 @@ pub(crate) struct Mount {
 
 impl Mount {
     /// The options with their values, decoded.
-    pub(crate) fn options(&self) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
+    pub fn options(&self) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
         self.options.split(|b| *b == b',').map(|option| {
             match option.iter().position(|b| *b == b'=') {
                 Some(at) => (decode(&option[..at]), Some(decode(&option[at + 1..]))),
@@ -28,8 +30,18 @@ impl Mount {
     }
 }
 
+/// The mounts of this process.
+///
+/// # Errors
+/// If the kernel's file cannot be read.
+pub fn own() -> Result<Vec<Mount>> {
+    let path = "/proc/self/mountinfo";
+    let text = std::fs::read(path).with_context(|| format!("reading {path}"))?;
+    Ok(parse(&text))
+}
+
 /// All mounts; lines with too few fields are left out.
-pub(crate) fn parse(text: &[u8]) -> Vec<Mount> {
+pub fn parse(text: &[u8]) -> Vec<Mount> {
     text.split(|b| *b == b'\n').filter_map(mount).collect()
 }
 
@@ -51,7 +63,7 @@ fn mount(line: &[u8]) -> Option<Mount> {
 }
 
 /// The mount that is visible at a path.
-pub(crate) fn find<'a>(mounts: &'a [Mount], target: &Path) -> Option<&'a Mount> {
+pub fn find<'a>(mounts: &'a [Mount], target: &Path) -> Option<&'a Mount> {
     mounts.iter().rev().find(|m| m.target == target)
 }
 

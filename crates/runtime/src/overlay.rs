@@ -15,9 +15,9 @@ use rustix::mount::{FsPickFlags, MountFlags, UnmountFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::idmap::{self, Mapping};
-use crate::mountinfo::{self, Mount};
 use crate::namespace::become_user;
 use crate::sys;
+use runtime::mountinfo::{self, Mount};
 
 /// The kernel copies one page of mount options, including a zero at the end.
 const MAX_OPTIONS: usize = 4095;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use runtime::cgroups::is_own;
 use serde_json::Value;
 
 /// The parts of runc's `state.json` that this program needs.
@@ -41,13 +42,6 @@ impl State {
         let found = self.cgroups.iter().find(|(name, _)| name == "freezer");
         found.map(|(_, path)| path.as_path())
     }
-}
-
-/// Whether it is a cgroup of this container and not one of the engine.
-fn is_own(path: &Path, id: &str) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    path.is_absolute()
-        && name.is_some_and(|name| name == id || name.ends_with(&format!("-{id}.scope")))
 }
 
 #[cfg(test)]

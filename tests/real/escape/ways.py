@@ -30,7 +30,7 @@ WAYS = [Way(*row) for row in [
     ("processes", "see, signal or trace processes of the host", "own PID namespace", "own PID namespace"),
     ("abstract", "connect to an abstract socket of the host", "own network namespace", "own network namespace"),
     ("shared-memory", "read shared memory (SysV) of the host", "own IPC namespace", "own IPC namespace"),
-    ("key", "read a key of the host's root", "root in the node is the same user", "keys belong to the node's user"),
+    ("key", "read a key of the host's root", "root in the node is the same user", "nodes have no keys"),
     ("release-agent", "let the kernel run a program when a cgroup ends (`release_agent`)", "own cgroup namespace", "own cgroup namespace"),
     ("uevent-helper", "let the kernel run a program for a device event (`uevent_helper`)", "sysfs is writable", OWNER),
     ("module", "load a kernel module", NONE + "`SYS_MODULE`", CAPABILITY),

@@ -8,6 +8,7 @@ use super::fixture::*;
 const BOB: &str = "bob:p2:member";
 /// What the fixture's host offers.
 const LEVEL: &str = "user-namespace";
+const HOST_ROOT: &str = "cluster:create:host-root";
 
 #[tokio::test]
 async fn every_cluster_shows_its_level() {
@@ -29,18 +30,7 @@ async fn every_cluster_shows_its_level() {
 
 #[tokio::test]
 async fn a_policy_says_which_projects_may_create_clusters_of_a_level() {
-    let dir = tempfile::tempdir().unwrap();
-    let db = db::Db::connect(&format!("sqlite:{}", dir.path().join("t.db").display()))
-        .await
-        .unwrap();
-    db.migrate(&crate::migrations()).await.unwrap();
-    let policies = Policies::new(crate::policies()).unwrap();
-    let rule = (
-        "cluster:create:user-namespace".into(),
-        "project_id:p1".into(),
-    );
-    policies.set_overrides([rule].into()).unwrap();
-    let w = Fixture::with_policies(db, dir, policies);
+    let w = with_rule("cluster:create:user-namespace", "project_id:p1").await;
     w.cluster().await;
 
     let mut template = template_body();
@@ -62,15 +52,15 @@ async fn a_policy_says_which_projects_may_create_clusters_of_a_level() {
     assert_eq!(list.body["clusters"], json!([]));
 }
 
-/// A fixture whose rule for `host-root` is as given.
-async fn with_host_root(rule: &str) -> Fixture {
+/// A fixture in which this rule of the policy is as given.
+async fn with_rule(name: &str, rule: &str) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let db = db::Db::connect(&format!("sqlite:{}", dir.path().join("t.db").display()))
         .await
         .unwrap();
     db.migrate(&crate::migrations()).await.unwrap();
     let policies = Policies::new(crate::policies()).unwrap();
-    let rule = ("cluster:create:host-root".into(), rule.to_owned());
+    let rule = (name.into(), rule.to_owned());
     policies.set_overrides([rule].into()).unwrap();
     Fixture::with_policies(db, dir, policies)
 }
@@ -111,7 +101,7 @@ async fn create(w: &Fixture, name: &str, label: Option<&str>) -> (u16, String) {
 
 #[tokio::test]
 async fn a_label_chooses_the_level() {
-    let w = with_host_root("@").await;
+    let w = with_rule(HOST_ROOT, "@").await;
     for (name, label, level) in [
         ("a", None, "user-namespace"),
         ("b", Some(""), "user-namespace"),
@@ -131,7 +121,7 @@ async fn a_label_chooses_the_level() {
         "{why}"
     );
 
-    let w = with_host_root("!").await;
+    let w = with_rule(HOST_ROOT, "!").await;
     let (status, why) = create(&w, "f", Some("host-root")).await;
     assert_eq!(status, 403, "{why}");
     assert!(why.contains("Leave the label isolation out"), "{why}");
@@ -140,7 +130,7 @@ async fn a_label_chooses_the_level() {
 #[tokio::test]
 async fn a_host_without_user_namespaces_is_named() {
     let missing = "the engine has no runtime jeroboam-userns";
-    let w = with_host_root("!").await;
+    let w = with_rule(HOST_ROOT, "!").await;
     w.offer(compute::api::OfferedIsolation::host_root(missing));
     let (status, why) = create(&w, "a", None).await;
     assert_eq!(status, 403, "{why}");
@@ -152,7 +142,7 @@ async fn a_host_without_user_namespaces_is_named() {
         "{why}"
     );
 
-    let w = with_host_root("@").await;
+    let w = with_rule(HOST_ROOT, "@").await;
     w.offer(compute::api::OfferedIsolation::host_root(missing));
     assert_eq!(create(&w, "c", None).await, (202, "host-root".to_owned()));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use infra::{LABEL, Leak, Side, owned};
+use infra::{LABEL, Leak, Reservations, Side, owned};
 use kernel::Result;
 
 use super::table::{Entry, all};
@@ -32,20 +32,29 @@ async fn look(compute: &Compute) -> Result<Vec<Leak>> {
         .reservations(&compute.config.installation)
         .await?;
     let named: BTreeSet<_> = ledger.iter().map(|e| e.name.clone()).collect();
-    // The range of a container in the ledger is released with it.
-    let reserved = reserved.into_iter().filter(|name| !named.contains(name));
     let there = containers
         .chain(volumes)
         .filter(|(_, name, labels)| owned(name, labels, &compute.config.installation));
     let mut found = compare(there, ledger);
-    found.extend(reserved.map(|name| Leak {
+    found.extend(unneeded(reserved, &named));
+    Ok(found)
+}
+
+/// The reservations without a container in the ledger; those of others are released with
+/// their containers.
+fn unneeded(reserved: Reservations, named: &BTreeSet<String>) -> impl Iterator<Item = Leak> {
+    let containers = reserved.containers.into_iter();
+    let unneeded = containers
+        .filter(|name| !named.contains(name))
+        .map(|name| (name, "the server releases it within a minute".into()));
+    let invalid = reserved.invalid.into_iter().map(|i| (i.name, i.hint));
+    unneeded.chain(invalid).map(|(name, hint)| Leak {
         side: Side::Engine,
         object: "grant",
-        id: None,
-        hint: "the server releases it within a minute".into(),
         name,
-    }));
-    Ok(found)
+        id: None,
+        hint,
+    })
 }
 
 type Object = (&'static str, String, BTreeMap<String, String>);
@@ -100,6 +109,8 @@ fn compare(there: impl Iterator<Item = Object>, ledger: Vec<Entry>) -> Vec<Leak>
 
 #[cfg(test)]
 mod tests {
+    use infra::InvalidReservation;
+
     use super::*;
 
     fn entry(name: &str, status: Option<&str>) -> Entry {
@@ -110,6 +121,24 @@ mod tests {
             status: status.map(str::to_owned),
             launched: status == Some("ACTIVE"),
         }
+    }
+
+    #[test]
+    fn unneeded_and_invalid_reservations_are_reported() {
+        let reserved = Reservations {
+            containers: vec!["jb-srv-1".into(), "jb-srv-2".into()],
+            invalid: vec![InvalidReservation {
+                name: "/grants/1-2".into(),
+                hint: "/grants/1-2 is a symbolic link; remove it".into(),
+            }],
+        };
+        let found: Vec<_> = unneeded(reserved, &BTreeSet::from(["jb-srv-1".into()]))
+            .map(|leak| (leak.object, leak.name, leak.hint))
+            .collect();
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].0, found[0].1.as_str()), ("grant", "jb-srv-2"));
+        assert_eq!((found[1].0, found[1].1.as_str()), ("grant", "/grants/1-2"));
+        assert!(found[1].2.contains("remove it"));
     }
 
     #[test]

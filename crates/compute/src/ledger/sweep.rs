@@ -21,7 +21,7 @@ pub(crate) async fn sweep(compute: &Compute) -> Result<Vec<ContainerView>> {
     let installation = &compute.config.installation;
     // Without them the other objects can still be swept.
     let reserved = match compute.host.reservations(installation).await {
-        Ok(names) => names,
+        Ok(reserved) => reserved.containers,
         Err(e) => {
             tracing::warn!(error = %e, "the grants of user ids are not swept");
             Vec::new()

@@ -76,6 +76,7 @@ mod tests {
             labels: BTreeMap::new(),
             addresses: BTreeMap::new(),
             restarts,
+            isolation: None,
         }
     }
 

@@ -10,7 +10,7 @@ use flow::Reconciler;
 use infra::sim::Simulator;
 use infra::{
     Actor, ContainerHost, ContainerSpec, ContainerView, Events, HostInfo, ImageStore, ImageView,
-    VolumeStore, VolumeView,
+    Reservations, VolumeStore, VolumeView,
 };
 use kernel::{Result, ids};
 use tokio::sync::Notify;
@@ -78,7 +78,7 @@ impl ContainerHost for CrashingHost {
         self.gate().await;
         Ok(())
     }
-    async fn reservations(&self, installation: &str) -> Result<Vec<String>> {
+    async fn reservations(&self, installation: &str) -> Result<Reservations> {
         self.inner.reservations(installation).await
     }
     async fn release(&self, name: &str) -> Result<()> {

@@ -100,7 +100,13 @@ async fn a_real_engine_runs_servers() {
     let db = Db::connect(&format!("sqlite:{}", path("j.db")))
         .await
         .unwrap();
-    let engine = docker::Engine::connect(None).unwrap().isolate(true);
+    let engine = docker::Engine::connect(None)
+        .unwrap()
+        .isolate(Some(docker::Isolation {
+            outside: false,
+            host_services: Vec::new(),
+            bootstrap_port: 9512,
+        }));
     let config = NetworkConfig {
         pool: "172.29.80.0/20".parse().unwrap(),
         ..NetworkConfig::new(ids::hex())

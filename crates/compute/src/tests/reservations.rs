@@ -15,15 +15,24 @@ use crate::container_name;
 
 const SOON: Duration = Duration::from_secs(20);
 
-#[tokio::test]
-async fn a_range_is_reserved_while_its_server_exists() {
+/// A fixture with an active server of this level, which is created under the script.
+async fn active(isolation: Isolation) -> (Fixture, Arc<Script>, NewServer) {
     let script = Arc::new(Script::default());
     let w = Fixture::under(small(), script.clone()).await;
     w.work();
     let net = w.net().await;
-    let new = w.server(&net);
+    let new = NewServer {
+        isolation,
+        ..w.server(&net)
+    };
     w.create(&new).await;
     w.status(&new.id, ServerStatus::Active).await;
+    (w, script, new)
+}
+
+#[tokio::test]
+async fn a_range_is_reserved_while_its_server_exists() {
+    let (w, script, new) = active(Isolation::UserNamespace).await;
     assert_eq!(w.sim.reserved().await.unwrap(), [container_name(&new.id)]);
     // A removal is complete only after the release.
     let away = Error::unavailable("the engine does not answer");
@@ -37,16 +46,7 @@ async fn a_range_is_reserved_while_its_server_exists() {
 
 #[tokio::test]
 async fn a_server_without_a_user_namespace_reserves_nothing() {
-    let script = Arc::new(Script::default());
-    let w = Fixture::under(small(), script.clone()).await;
-    w.work();
-    let net = w.net().await;
-    let new = NewServer {
-        isolation: Isolation::HostRoot,
-        ..w.server(&net)
-    };
-    w.create(&new).await;
-    w.status(&new.id, ServerStatus::Active).await;
+    let (w, script, new) = active(Isolation::HostRoot).await;
     assert!(w.sim.reserved().await.unwrap().is_empty());
     w.gone(&new.id).await;
     assert_eq!(script.calls(CallKind::Release), 0);
@@ -54,13 +54,35 @@ async fn a_server_without_a_user_namespace_reserves_nothing() {
 }
 
 #[tokio::test]
-async fn a_reservation_without_a_row_is_reported_and_released() {
-    let w = Fixture::new().await;
+async fn a_container_without_its_range_is_replaced() {
+    let script = Arc::new(Script::default());
+    let config = SimConfig {
+        create: Duration::from_millis(600),
+        ..small()
+    };
+    let w = Fixture::under(config, script.clone()).await;
     let net = w.net().await;
     let new = w.server(&net);
     w.create(&new).await;
+    let name = container_name(&new.id);
+    // Another server releases the range before the container is created.
     w.work();
+    eventually("the range is reserved", SOON, || async {
+        w.sim.reserved().await.unwrap() == [name.clone()]
+    })
+    .await;
+    w.sim.release(&name).await.unwrap();
     w.status(&new.id, ServerStatus::Active).await;
+    assert_eq!(script.calls(CallKind::Create), 2);
+    assert_eq!(w.sim.reserved().await.unwrap(), [name]);
+    w.gone(&new.id).await;
+    w.assert_clean().await;
+    w.tasks.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_reservation_without_a_row_is_reported_and_released() {
+    let (w, _, new) = active(Isolation::UserNamespace).await;
     // A container of a server that this database does not know, as a delayed creation
     // leaves it, and an operator who removes it.
     let mut spec = w.sim.running().await.unwrap().pop().unwrap();

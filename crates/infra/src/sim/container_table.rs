@@ -140,5 +140,6 @@ pub(super) fn view(row: &Row) -> Result<ContainerView> {
             .filter_map(|e| Some((e.network, e.ipv4?)))
             .collect(),
         restarts: 0,
+        isolation: Some(spec.isolation),
     })
 }

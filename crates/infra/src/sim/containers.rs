@@ -8,7 +8,7 @@ use super::container_table::{
 };
 use super::effect::record_effect;
 use super::events::observed;
-use super::reservations::reserve;
+use super::reservations::check_reserved;
 use super::simulator::Simulator;
 use crate::{Actor, ContainerSpec, LABEL, Relation, foreign, relation, stale, stamped};
 
@@ -58,7 +58,6 @@ impl Simulator {
                 ));
             }
             let id = ids::secret_hex(32);
-            reserve(tx, &spec).await?;
             insert(tx, &spec, &id).await?;
             let object = (spec.name.as_str(), label.as_str(), id.as_str());
             record_effect(tx, ("create", "container"), object, actor).await?;
@@ -76,6 +75,7 @@ impl Simulator {
             if found.state == "running" {
                 return Ok(None);
             }
+            check_reserved(tx, &found.spec).await?;
             set_state(tx, id, "running").await?;
             self.record_agent(tx, &found.name).await?;
             let object = (found.name.as_str(), found.label.as_str(), id);

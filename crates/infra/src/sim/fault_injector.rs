@@ -19,6 +19,7 @@ pub enum CallKind {
     Logs,
     Volumes,
     RemoveVolume,
+    Reserve,
     Release,
     Images,
     Pull,

@@ -10,7 +10,7 @@ use super::container_table::{SELECT_CONTAINER, view};
 use super::fault::Step;
 use super::fault_injector::CallKind;
 use super::simulator::Simulator;
-use crate::{Actor, ContainerHost, ContainerSpec, ContainerView, Events, HostInfo};
+use crate::{Actor, ContainerHost, ContainerSpec, ContainerView, Events, HostInfo, Reservations};
 
 #[async_trait]
 impl ContainerHost for Simulator {
@@ -58,6 +58,7 @@ impl ContainerHost for Simulator {
     }
 
     async fn create(&self, actor: Actor, spec: &ContainerSpec) -> Result<String> {
+        self.reserve(spec).await?;
         if self.engine_process.is_registering(&spec.name) {
             return Err(Error::unavailable(format!(
                 "host {} still registers container {}",
@@ -117,8 +118,11 @@ impl ContainerHost for Simulator {
         .await
     }
 
-    async fn reservations(&self, installation: &str) -> Result<Vec<String>> {
-        self.reserved_by(installation).await
+    async fn reservations(&self, installation: &str) -> Result<Reservations> {
+        Ok(Reservations {
+            containers: self.reserved_by(installation).await?,
+            invalid: Vec::new(),
+        })
     }
 
     async fn release(&self, name: &str) -> Result<()> {

@@ -77,6 +77,10 @@ impl NetworkFabric for Simulator {
         Ok(())
     }
 
+    async fn orphaned_rules(&self) -> Result<Vec<BridgeView>> {
+        Ok(Vec::new())
+    }
+
     async fn events(&self) -> Result<Events> {
         self.apply_read_faults(CallKind::NetworkEvents, "").await?;
         Ok(self.listen(true))

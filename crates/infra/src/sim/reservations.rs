@@ -9,24 +9,56 @@ use kernel::Result;
 use super::container_table::of_row;
 use super::fault_injector::CallKind;
 use super::simulator::Simulator;
-use crate::{Actor, ContainerSpec, Isolation, LABEL_INSTALLATION};
+use crate::{Actor, ContainerSpec, Isolation, LABEL_INSTALLATION, unusable};
 
-/// Reserves a range for the container, unless it has one or needs none.
-pub(super) async fn reserve(tx: &mut Tx, spec: &ContainerSpec) -> Result<()> {
+/// Checks that a container has the range that it needs.
+///
+/// # Errors
+/// [`crate::is_unusable`] if it was released, as the runtime refuses such a start.
+pub(super) async fn check_reserved(tx: &mut Tx, spec: &ContainerSpec) -> Result<()> {
     if spec.isolation == Isolation::HostRoot {
         return Ok(());
     }
-    let installation = spec.labels.get(LABEL_INSTALLATION).cloned();
-    tx.execute(
-        "INSERT INTO sim_reservation (container, installation) SELECT ?, ? \
-         WHERE NOT EXISTS (SELECT container FROM sim_reservation WHERE container = ?)",
-        values![&spec.name, installation.unwrap_or_default(), &spec.name],
-    )
-    .await
-    .map(|_| ())
+    let sql = "SELECT container FROM sim_reservation WHERE container = ?";
+    match tx.query_opt(sql, values![&spec.name]).await? {
+        Some(_) => Ok(()),
+        None => Err(unusable(format!(
+            "no range of user ids is granted to the container {}",
+            spec.name
+        ))),
+    }
 }
 
 impl Simulator {
+    /// Reserves a range for the container, unless it has one or needs none. This is a
+    /// step before the creation: its process may end in between, or the creation may
+    /// fail.
+    pub(super) async fn reserve(&self, spec: &ContainerSpec) -> Result<()> {
+        if spec.isolation == Isolation::HostRoot {
+            return Ok(());
+        }
+        let installation = spec.labels.get(LABEL_INSTALLATION).cloned();
+        let container = spec.name.clone();
+        self.perform(
+            // A process writes its grant itself, so that no answer can be lost.
+            (CallKind::Reserve, &spec.name, None),
+            None,
+            Duration::ZERO,
+            move |engine| async move {
+                db::write!(engine.db, |tx| {
+                    tx.execute(
+                        "INSERT INTO sim_reservation (container, installation) SELECT ?, ? \
+                         WHERE NOT EXISTS (SELECT container FROM sim_reservation WHERE container = ?)",
+                        values![&container, installation.clone().unwrap_or_default(), &container],
+                    )
+                    .await
+                    .map(|_| ())
+                })
+            },
+        )
+        .await
+    }
+
     pub(super) async fn reserved_by(&self, installation: &str) -> Result<Vec<String>> {
         self.apply_read_faults(CallKind::List, "").await?;
         let rows = self

@@ -9,7 +9,10 @@ use infra::{ContainerHost as _, HostInfo};
 use crate::config::Config;
 
 /// Checks of what only some workloads need.
-const OPTIONAL: [&str; 2] = ["limits", "ipvs"];
+const OPTIONAL: [&str; 3] = ["limits", "disk", "ipvs"];
+
+/// A disk with less free space than this percentage is nearly full.
+const FREE_PERCENT: u64 = 10;
 
 struct Check {
     name: &'static str,
@@ -18,7 +21,7 @@ struct Check {
 }
 
 pub async fn run() -> Result<ExitCode> {
-    let engine = engine().await;
+    let (engine, hint) = engine().await;
     let checks = [
         Check {
             name: "engine",
@@ -29,9 +32,9 @@ pub async fn run() -> Result<ExitCode> {
                 )
             }),
         },
-        isolation(engine.as_ref().ok()),
+        isolation(engine.as_ref().ok(), hint),
         program("mmdebstrap", "builds node images"),
-        program("iptables", "isolates cluster traffic"),
+        firewall().await,
         file(
             "/bin/busybox",
             "apt-get install busybox-static",
@@ -40,6 +43,7 @@ pub async fn run() -> Result<ExitCode> {
         beside("node agent", "jeroboam-node"),
         beside("runtime", "jeroboam-runtime"),
         kernel_limits(),
+        disk(data_directory().await.as_deref()),
         ipvs(),
     ];
     let mut missing = false;
@@ -62,9 +66,47 @@ pub async fn run() -> Result<ExitCode> {
     })
 }
 
-async fn engine() -> kernel::Result<HostInfo> {
+/// The facts of the engine, and a hint about its runtime for user namespaces.
+async fn engine() -> (kernel::Result<HostInfo>, Option<String>) {
     let address = Config::default().infra.docker;
-    docker::Engine::connect(address.as_deref())?.info().await
+    let engine = match docker::Engine::connect(address.as_deref()) {
+        Ok(engine) => engine,
+        Err(e) => return (Err(e), None),
+    };
+    let hint = engine.runtime_hint().await.ok().flatten();
+    (engine.info().await, hint)
+}
+
+async fn data_directory() -> Option<String> {
+    let address = Config::default().infra.docker;
+    let engine = docker::Engine::connect(address.as_deref()).ok()?;
+    engine.data_directory().await.ok().flatten()
+}
+
+/// Nodes have no limit of disk, so the free space is what all of them share.
+fn disk(directory: Option<&str>) -> Check {
+    let found = directory.and_then(|path| Some((path, rustix::fs::statvfs(path).ok()?)));
+    Check {
+        name: "disk",
+        found: match found {
+            None => Err((
+                "the directory of the engine is not on this machine".into(),
+                "check there that enough of its disk is free: nodes have no limit of disk".into(),
+            )),
+            Some((path, space)) => {
+                let free = space.f_bavail.saturating_mul(space.f_frsize) >> 30;
+                let text = format!("{free} GiB free in {path}, shared by all nodes without limits");
+                if space.f_bavail.saturating_mul(100) < space.f_blocks.saturating_mul(FREE_PERCENT)
+                {
+                    let remedy = "a full disk stops all nodes of the host: put the directory on a \
+                                  larger, separate file system";
+                    Err((text, remedy.into()))
+                } else {
+                    Ok(text)
+                }
+            }
+        },
+    }
 }
 
 fn describe(engine: &HostInfo) -> String {
@@ -74,7 +116,7 @@ fn describe(engine: &HostInfo) -> String {
     )
 }
 
-fn isolation(engine: Option<&HostInfo>) -> Check {
+fn isolation(engine: Option<&HostInfo>, hint: Option<String>) -> Check {
     let missing = match engine {
         Some(engine) => engine.isolation.missing.clone(),
         None => Some("the engine does not answer".to_owned()),
@@ -82,11 +124,32 @@ fn isolation(engine: Option<&HostInfo>) -> Check {
     Check {
         name: "isolation",
         found: match missing {
-            None => Ok("user-namespace: root in a node is an unprivileged user here".into()),
+            None => {
+                let level = "user-namespace: root in a node is an unprivileged user here";
+                let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                Ok(format!("{level}{hint}"))
+            }
             Some(why) => Err((
                 format!("nodes cannot have user namespaces: {why}"),
                 "jeroboam host prepare; without it, only the projects in \
                  clusters.isolation.host_root can create clusters"
+                    .into(),
+            )),
+        },
+    }
+}
+
+async fn firewall() -> Check {
+    let address = Config::default().infra.docker;
+    let url = address.as_deref().unwrap_or(docker::DEFAULT_URL);
+    Check {
+        name: "firewall",
+        found: match docker::missing_for_isolation(url).await {
+            None => Ok("nodes are kept from the services of this host by iptables".into()),
+            Some(why) => Err((
+                format!("networks of clusters cannot be isolated: {why}"),
+                "without it nodes reach the services of this host; \
+                 docs/isolation.md lists the rules"
                     .into(),
             )),
         },
@@ -99,13 +162,12 @@ fn kernel_limits() -> Check {
     Check {
         name: "limits",
         found: if low.is_empty() {
-            Ok("enough kernel keys and process ids for several nodes".into())
+            Ok("those of the kernel are high enough for several nodes".into())
         } else {
             let names: Vec<_> = low.iter().map(|(name, _)| *name).collect();
             Err((
                 format!(
-                    "{} too low: a node has at most 198 containers, or many nodes use up the \
-                     process ids of the host",
+                    "{} too low: one node can use up what all nodes of the host share",
                     names.join(", ")
                 ),
                 format!("sysctl {}, or jeroboam host prepare", settings.join(" ")),

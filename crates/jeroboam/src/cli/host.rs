@@ -9,12 +9,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use docker::Engine;
 use infra::{ContainerHost as _, Isolation, OfferedIsolation};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, Driver};
 
 /// Maximum time until a reloaded engine lists the runtime.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,13 +23,22 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// File with the sysctls, read at every boot.
 const SYSCTL_FILE: &str = "/etc/sysctl.d/60-jeroboam.conf";
 
-/// Limits of the kernel that a host of several nodes needs. Each container in a node
-/// needs a key, and keys are counted by user id, which all containers of a node share.
-/// Process ids are those of the whole host; a node may have two for each MiB of memory.
-pub const KERNEL_LIMITS: [(&str, u64); 3] = [
+/// Limits of the kernel that a host of several nodes needs.
+pub const KERNEL_LIMITS: [(&str, u64); 6] = [
+    // Nodes of earlier releases need a key for each container. Keys are counted by user
+    // id, which all containers of a node share.
     ("kernel.keys.maxkeys", 20_000),
     ("kernel.keys.maxbytes", 500_000),
+    // The process ids are those of the whole host; a node may have two for each MiB of
+    // memory.
     ("kernel.pid_max", 1_000_000),
+    // The number of open files of the whole host. Files count for the memory of the node
+    // that opens them, so no other limit is needed. It is the value that systemd sets.
+    ("fs.file-max", i64::MAX.unsigned_abs()),
+    // Addresses of Ethernet neighbours of the whole host, in all network namespaces. If
+    // the second is reached, no node can reach a new address.
+    ("net.ipv4.neigh.default.gc_thresh3", 1_048_576),
+    ("net.ipv6.neigh.default.gc_thresh3", 1_048_576),
 ];
 
 #[derive(clap::Args)]
@@ -79,17 +89,39 @@ pub async fn prepare(args: PrepareArgs) -> Result<ExitCode> {
     };
     kill_process(pid, Signal::HUP)
         .with_context(|| format!("reloading the engine (process {})", pid.as_raw_nonzero()))?;
-    Ok(show(&offered(RELOAD_TIMEOUT).await?))
+    let engine = engine(&Config::default())?;
+    show(&engine, &offered(&engine, RELOAD_TIMEOUT).await?).await
+}
+
+#[derive(clap::Args)]
+pub struct CheckArgs {
+    /// Configuration file of the server, whose engine is checked; that of DOCKER_HOST by
+    /// default.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Prints the isolation level that the host offers. The code is 0 for
 /// `user-namespace`.
-pub async fn check() -> Result<ExitCode> {
-    Ok(show(&offered(Duration::ZERO).await?))
+pub async fn check(args: CheckArgs) -> Result<ExitCode> {
+    let config = match &args.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    if config.infra.driver == Driver::Simulator {
+        bail!("infra.driver is simulator; a simulated host needs no preparation");
+    }
+    let engine = engine(&config)?;
+    show(&engine, &offered(&engine, Duration::ZERO).await?).await
 }
 
-fn show(offered: &OfferedIsolation) -> ExitCode {
-    match &offered.missing {
+fn engine(config: &Config) -> Result<Engine> {
+    Ok(Engine::connect(config.infra.docker.as_deref())?)
+}
+
+/// Prints what the host offers, and what an operator should repair.
+async fn show(engine: &Engine, offered: &OfferedIsolation) -> Result<ExitCode> {
+    let code = match &offered.missing {
         None => {
             println!("ready      nodes of new clusters get user namespaces");
             ExitCode::SUCCESS
@@ -98,7 +130,14 @@ fn show(offered: &OfferedIsolation) -> ExitCode {
             println!("missing    {missing}");
             ExitCode::FAILURE
         }
+    };
+    if let Some(hint) = engine.runtime_hint().await? {
+        println!("older      {hint}");
     }
+    for invalid in docker::invalid_grants()? {
+        println!("invalid    {invalid}");
+    }
+    Ok(code)
 }
 
 fn report(is_changed: bool, action: &str, path: &Path) {
@@ -231,8 +270,7 @@ fn engine_process(pid_file: &Path) -> Result<Option<Pid>> {
 }
 
 /// The level of the host, awaiting for some time that it becomes the strongest.
-async fn offered(timeout: Duration) -> Result<OfferedIsolation> {
-    let engine = docker::Engine::connect(Config::default().infra.docker.as_deref())?;
+async fn offered(engine: &Engine, timeout: Duration) -> Result<OfferedIsolation> {
     let until = Instant::now() + timeout;
     loop {
         let offered = engine.info().await?.isolation;

@@ -50,6 +50,8 @@ const KUBERNETES: &[RecipeFile] = recipe!(
     "metrics-server/go.sum",
     "pause/go.mod",
     "pause/main.go",
+    "runc/go.mod",
+    "runc/go.sum",
     "traefik/dns.go",
     "traefik/go.mod",
     "traefik/go.sum",

@@ -120,8 +120,10 @@ enum Command {
 #[derive(Subcommand)]
 enum HostCommand {
     /// Check whether nodes can have user namespaces; the exit code is 1 if not.
-    #[command(after_help = "Examples:\n  jeroboam host check")]
-    Check,
+    #[command(
+        after_help = "Examples:\n  jeroboam host check\n  jeroboam host check --config /etc/jeroboam.toml"
+    )]
+    Check(host::CheckArgs),
     /// Register the runtime for nodes in user namespaces in the engine.
     #[command(
         after_help = "Installs jeroboam-runtime, adds the runtime jeroboam-userns to the engine's configuration and\nreloads the engine; running containers continue to run. A repetition changes nothing.\n\nExamples:\n  jeroboam host prepare\n  jeroboam host prepare --daemon-config /srv/docker/daemon.json --pid-file /srv/docker/docker.pid"
@@ -252,7 +254,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Serve(serve) => serve::run(serve).await,
         Command::Doctor => doctor::run().await,
-        Command::Host(HostCommand::Check) => host::check().await,
+        Command::Host(HostCommand::Check(args)) => host::check(args).await,
         Command::Host(HostCommand::Prepare(args)) => host::prepare(args).await,
         Command::Image(image) => {
             let cloud = cloud(before, image.cloud);

@@ -274,8 +274,10 @@ async fn connect_infrastructure(config: &Config, state: &StateDir) -> Result<Inf
         Driver::Docker => {
             let engine = docker::Engine::connect(config.infra.docker.as_deref())
                 .context("infra: Docker")?
-                .isolate(config.infra.isolate)
-                .user_ids(config.infra.user_ids.pool()?);
+                .user_ids(config.infra.user_ids.pool()?)
+                .devices(config.infra.devices()?);
+            let isolation = isolation(config, engine.url()).await?;
+            let engine = engine.isolate(isolation);
             let engine = Arc::new(engine);
             Ok(Infrastructure {
                 host: engine.clone(),
@@ -302,6 +304,25 @@ async fn connect_infrastructure(config: &Config, state: &StateDir) -> Result<Inf
             })
         }
     }
+}
+
+/// The isolation of networks. If this server cannot isolate them, clusters work without
+/// it.
+async fn isolation(config: &Config, engine: &str) -> Result<Option<docker::Isolation>> {
+    let Some(isolation) = config.infra.isolation(config.bootstrap_port)? else {
+        tracing::warn!(
+            "networks of clusters are not isolated: nodes reach the services of this host \
+             (infra.isolate)"
+        );
+        return Ok(None);
+    };
+    if let Some(why) = docker::missing_for_isolation(engine).await {
+        tracing::warn!(
+            "networks of clusters are not isolated, so nodes reach the services of this host: {why}"
+        );
+        return Ok(None);
+    }
+    Ok(Some(isolation))
 }
 
 /// Inserts defaults for the first template. If the engine does not answer, the

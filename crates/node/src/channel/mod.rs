@@ -84,6 +84,7 @@ impl Channel {
             at: name.clone(),
             name: ServerName::IpAddress(address.ip().into()),
             config: tls::pinned(&seed.pin)?,
+            mark: Some(http::MARK),
         };
         Ok(Self {
             inner: Arc::new(Inner {

@@ -23,13 +23,18 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kernel::{Error, Result};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::net::{TcpStream, UnixStream};
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 pub(crate) use stream::{Lines, Stream};
 
 pub(crate) const JSON: &str = "application/json";
+
+/// Mark of the connections to the server. kube-proxy and network plug-ins use the lower 16
+/// bits.
+pub(crate) const MARK: u32 = 0x4a42_0000;
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 /// The sending side of an HTTP/2 connection. Cheap to clone.
@@ -46,6 +51,8 @@ pub(crate) enum Endpoint {
         at: String,
         name: ServerName<'static>,
         config: Arc<ClientConfig>,
+        /// Mark of all packets, for firewall rules of this node.
+        mark: Option<u32>,
     },
 }
 
@@ -111,14 +118,34 @@ impl Endpoint {
         Ok(match self {
             Self::Socket(path) => Stream::Socket(UnixStream::connect(path).await?),
             Self::Local(at) => Stream::Tcp(TcpStream::connect(at).await?),
-            Self::Tls { at, name, config } => {
-                let tcp = TcpStream::connect(at).await?;
+            Self::Tls {
+                at,
+                name,
+                config,
+                mark,
+            } => {
+                let tcp = match mark {
+                    Some(mark) => connect_marked(at, *mark).await?,
+                    None => TcpStream::connect(at).await?,
+                };
                 tcp.set_nodelay(true)?;
                 let connector = TlsConnector::from(config.clone());
                 Stream::Tls(Box::new(connector.connect(name.clone(), tcp).await?))
             }
         })
     }
+}
+
+/// Connects with packets that have the mark from the first one on. If the mark is not
+/// permitted, the connection has none, and the rules decide.
+async fn connect_marked(at: &str, mark: u32) -> std::io::Result<TcpStream> {
+    let address: SocketAddr = at.parse().map_err(std::io::Error::other)?;
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    let _ = SockRef::from(&socket).set_mark(mark);
+    socket.connect(address).await
 }
 
 impl Server {

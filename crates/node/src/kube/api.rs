@@ -180,6 +180,7 @@ impl Api {
                 at: self.at.clone(),
                 name: self.name.clone(),
                 config: loaded.config.clone(),
+                mark: None,
             },
             name: self.at.clone(),
             limits: LIMITS,

@@ -268,10 +268,12 @@ impl Node<'_> {
         }
     }
 
-    /// Installs the cluster DNS; returns when it answers at its address.
+    /// Installs the cluster DNS and the policy for pods; returns when the DNS answers
+    /// at its address.
     async fn addons(&self, api: &Api, facts: &Facts, image: &Image) -> Result<()> {
         let until = Instant::now() + self.supervisor.step_timeout(ADDONS_TIMEOUT);
-        let objects = addons::coredns(&facts.plan, &image.images.coredns);
+        let mut objects = addons::coredns(&facts.plan, &image.images.coredns);
+        objects.extend(addons::pod_users(facts));
         let mut backoff = Backoff::new(50, 1_000);
         while let Err(e) = addons::apply(api, &objects).await {
             // A new API server may lack namespaces, kinds or permissions for a

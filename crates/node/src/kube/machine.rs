@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use kernel::{Error, Result, ids};
-use rustix::mount::mount_bind;
+use rustix::mount::{MountFlags, mount, mount_bind};
+
+use crate::prepare::in_user_namespace;
 
 /// Settings that the kubelet requires and would otherwise write to the host. A
 /// file with the required value is mounted over each of them, so that the kubelet
@@ -16,6 +18,9 @@ const SYSCTLS: [(&str, &str); 3] = [
     ("kernel/panic_on_oops", "1"),
 ];
 const RUNTIME_DIR: &str = "/run/jeroboam";
+/// A mount of proc without files mounted over it. The kernel permits a user namespace
+/// to mount proc only if such a mount exists, and `SYSCTLS` covers files of `/proc`.
+const PROC: &str = "/run/jeroboam/proc";
 
 /// Prepares the container; a repetition changes nothing.
 ///
@@ -40,6 +45,9 @@ pub(crate) fn prepare(home: &Path) -> Result<()> {
             bind_mount_file(&target, &format!("{value}\n"))?;
         }
     }
+    if !in_user_namespace() {
+        mount_proc()?;
+    }
     let id = machine_id(home)?;
     let _ = fs::write("/etc/machine-id", format!("{id}\n"));
     let uuid = "/sys/class/dmi/id/product_uuid";
@@ -47,6 +55,18 @@ pub(crate) fn prepare(home: &Path) -> Result<()> {
         bind_mount_file(uuid, &format!("{}\n", dashed(&id)))?;
     }
     Ok(())
+}
+
+/// Makes pods with `hostUsers: false` possible. In a node with a user namespace they
+/// are not, see `addons::pod_users`.
+fn mount_proc() -> Result<()> {
+    let failed = |e: std::io::Error| Error::internal(format!("{PROC}: {e}"));
+    fs::create_dir_all(PROC).map_err(failed)?;
+    if Path::new(PROC).join("self").exists() {
+        return Ok(());
+    }
+    let careful = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", PROC, "proc", careful, None).map_err(|e| failed(e.into()))
 }
 
 /// Bind-mounts a file with this content over another one, in this container

@@ -3,8 +3,10 @@
 //! more than a second of CPU time.
 //!
 //! The databases of the store are copied to the volume of the node; blobs and
-//! layers are links into the read-only image. If the kernel refuses another
-//! overlay on top of those of the engine, layers are copied instead.
+//! layers are links into the read-only image. Layers are copied instead if the kernel
+//! refuses another overlay on top of those of the engine. Small layers are always
+//! copied, because pods with `hostUsers: false` cannot use linked layers: the overlay of
+//! the engine cannot be mounted with other ids.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -27,6 +29,9 @@ const INGEST: &str = "io.containerd.content.v1.content/ingest";
 const OVERLAYS: &str = "io.containerd.snapshotter.v1.overlayfs";
 /// File with the id of the store from which `data` was filled; written last.
 const MARK: &str = ".jeroboam-store";
+/// Layers with at most this many bytes of files are copied: those of the images pause
+/// and echo.
+const SMALL_LAYER: u64 = 8 << 20;
 
 /// Fills `data` from the store of the image, unless it was filled from this store
 /// before. Contents from another image are deleted first, because their links are
@@ -76,7 +81,7 @@ async fn layers(image_store: &Path, data: &Path) -> Result<()> {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
                 .map_err(|e| failed(dir, &e))?;
         }
-        if linked {
+        if linked && !is_small(&layer.join("fs")) {
             link(&layer.join("fs"), &own)?;
         } else {
             let (from, to) = (layer.join("fs"), own.join("fs"));
@@ -85,6 +90,31 @@ async fn layers(image_store: &Path, data: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the files of a layer have at most `SMALL_LAYER` bytes.
+fn is_small(layer: &Path) -> bool {
+    let mut bytes = 0;
+    let mut directories = vec![layer.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        let Ok(entries) = fs::read_dir(&directory) else {
+            return false;
+        };
+        for entry in entries {
+            let Ok((entry, data)) = entry.and_then(|e| e.metadata().map(|data| (e, data))) else {
+                return false;
+            };
+            if data.is_dir() {
+                directories.push(entry.path());
+            } else {
+                bytes += data.len();
+            }
+        }
+        if bytes > SMALL_LAYER {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether the overlay of a container can have `lower` as a lower directory. The
@@ -185,6 +215,22 @@ mod tests {
         assert_eq!(layer(&data), "program");
         // The databases are copied, because containerd writes to them.
         assert!(!data.join(META).is_symlink());
+    }
+
+    #[tokio::test]
+    async fn only_large_layers_are_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, data) = (image_store(dir.path(), "one"), dir.path().join("data"));
+        let layers = |root: &Path| root.join(OVERLAYS).join("snapshots");
+        let large = layers(&store).join("2/fs/deep");
+        fs::create_dir_all(&large).unwrap();
+        let program = fs::File::create(large.join("program")).unwrap();
+        program.set_len(SMALL_LAYER + 1).unwrap();
+        install_store(&store, &data).await.unwrap();
+        assert!(!layers(&data).join("1/fs").is_symlink());
+        // Where overlays cannot be mounted, as without root, all are copied.
+        let copied = !can_be_lower(&layers(&store).join("2/fs"), &data);
+        assert_eq!(layers(&data).join("2/fs").is_symlink(), !copied);
     }
 
     #[tokio::test]

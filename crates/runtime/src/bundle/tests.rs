@@ -2,13 +2,22 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn fuse() -> Device {
+    Device {
+        path: "/dev/fuse".into(),
+        source: "/run/fuse".into(),
+        major: 10,
+        minor: 229,
+    }
+}
+
 fn facts() -> Facts {
     Facts {
         range: "268435456:65536".parse().unwrap(),
         namespace: "/proc/7/ns/user".into(),
         root: "/run/r".into(),
         sources: vec![(1, "/run/m1".into())],
-        devices: vec![("fuse", "/run/fuse".into())],
+        devices: vec![fuse()],
     }
 }
 
@@ -55,18 +64,23 @@ fn a_configuration_is_transformed_for_a_user_namespace() {
     linux["uidMappings"] = json!([{"containerID": 0, "hostID": 268_435_456, "size": 65_536}]);
     linux["gidMappings"] = linux["uidMappings"].clone();
     linux["devices"] = json!([]);
-    linux["resources"]["devices"] = device_rules();
+    linux["resources"]["devices"] = device_rules(&[fuse()]);
     linux["sysctl"]["net.ipv4.ping_group_range"] = json!("0 65535");
     assert_eq!(transform(config(), &facts()).unwrap(), expected);
 }
 
 #[test]
 fn device_rules_permit_only_character_devices_of_the_list() {
-    let rules = device_rules();
+    let rules = device_rules(&[]);
+    assert!(!rules.to_string().contains("229"), "{rules}");
+    let rules = device_rules(&[fuse()]);
     assert_eq!(rules[0], json!({"allow": false, "access": "rwm"}));
-    for rule in &rules.as_array().unwrap()[1..] {
+    let allowed = &rules.as_array().unwrap()[1..];
+    for rule in allowed {
         assert!(rule["type"] == "c" && rule["major"].is_u64(), "{rule}");
     }
+    let last = json!({"allow": true, "type": "c", "access": "rwm", "major": 10, "minor": 229});
+    assert_eq!(allowed.last(), Some(&last));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::grant::{Grant, MAX_NAME};
+use super::grant::{Grant, MAX_TEXT};
 use crate::range::Range;
 
 const LOCK: &CStr = c".lock";
@@ -89,18 +89,20 @@ impl Directory {
         }
         check_owner(&path, &stat, self.owner)?;
         let mut text = Vec::new();
-        let longest = 2 * (MAX_NAME as u64 + 2);
-        File::from(file).take(longest).read_to_end(&mut text)?;
-        let text = String::from_utf8(text).unwrap_or_default();
+        File::from(file).take(MAX_TEXT + 1).read_to_end(&mut text)?;
+        let is_short = text.len() as u64 <= MAX_TEXT;
+        let text = String::from_utf8(text).ok().filter(|_| is_short);
+        let text = text.unwrap_or_default();
         Grant::parse(range, &text).ok_or_else(|| {
             refused(format!(
-                "{} does not contain the name of a container and a newline",
+                "{} does not contain the name of a container in a line, and lines that this release knows",
                 path.display()
             ))
         })
     }
 
-    /// Writes a complete grant of a range that has none. The caller holds the lock.
+    /// Writes a complete grant, in place of an earlier one of the range. The caller holds
+    /// the lock.
     pub(super) fn write(&self, grant: &Grant) -> io::Result<()> {
         let failed = |e: Errno| self.failed("writing a grant in", e);
         // It may be left from a process that was killed.

@@ -2,10 +2,16 @@
 
 use std::io;
 
+use crate::devices::Devices;
 use crate::range::Range;
 
 /// Longer names are not names of containers.
 pub(super) const MAX_NAME: usize = 255;
+/// Longer files are not grants.
+pub(super) const MAX_TEXT: u64 = 4096;
+/// Before the devices in the last line, which a grant of the default devices lacks. No
+/// name contains a colon.
+const DEVICES: &str = "devices:";
 
 /// A range and the container that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,32 +21,43 @@ pub struct Grant {
     pub container: String,
     /// The id of the installation that created the container.
     pub installation: Option<String>,
+    /// The devices of the host that the container gets.
+    pub devices: Devices,
 }
 
 impl Grant {
-    /// Reads the lines of a file: the container, and perhaps its installation.
+    /// Reads the lines of a file: the container, and perhaps its installation and its
+    /// devices.
     pub(super) fn parse(range: &Range, text: &str) -> Option<Self> {
-        let mut lines = text.strip_suffix('\n')?.split('\n');
-        let mut name = || {
-            lines
-                .next()
-                .map(|line| check_name(line).is_ok().then(|| line.to_owned()))
+        let mut lines = text.strip_suffix('\n')?.split('\n').peekable();
+        let name = |line: &str| check_name(line).is_ok().then(|| line.to_owned());
+        let container = name(lines.next()?)?;
+        let installation = match lines.next_if(|line| !line.starts_with(DEVICES)) {
+            Some(line) => Some(name(line)?),
+            None => None,
         };
-        let (container, installation) = (name()??, name());
+        let devices = match lines.next() {
+            Some(line) => Devices::parse(line.strip_prefix(DEVICES)?).ok()?,
+            None => Devices::default(),
+        };
         let grant = Self {
             range: *range,
             container,
-            installation: match installation {
-                Some(name) => Some(name?),
-                None => None,
-            },
+            installation,
+            devices,
         };
         lines.next().is_none().then_some(grant)
     }
 
     /// The lines of the file.
     pub(super) fn text(&self) -> String {
-        let lines = [Some(&self.container), self.installation.as_ref()];
+        let devices = self.devices.text();
+        let devices = devices.map(|devices| format!("{DEVICES}{devices}"));
+        let lines = [
+            Some(&self.container),
+            self.installation.as_ref(),
+            devices.as_ref(),
+        ];
         lines
             .into_iter()
             .flatten()

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::sync::LazyLock;
 use std::thread;
 
 use rustix::process::geteuid;
@@ -40,6 +41,17 @@ fn plain(range: Range, container: &str) -> Grant {
         range,
         container: container.to_owned(),
         installation: None,
+        devices: Devices::default(),
+    }
+}
+
+/// A claim of this container, without an installation and with the default devices.
+fn claim(container: &str) -> Claim<'_> {
+    static DEFAULT: LazyLock<Devices> = LazyLock::new(Devices::default);
+    Claim {
+        container,
+        installation: None,
+        devices: &DEFAULT,
     }
 }
 
@@ -50,7 +62,7 @@ fn set_mode(path: &Path, mode: u32) {
 #[test]
 fn a_claim_is_a_private_file_with_the_name_of_the_container() {
     let (_temporary, grants) = grants();
-    assert_eq!(grants.claim(&pool(4), "jb-one", None).unwrap(), range(0));
+    assert_eq!(grants.claim(&pool(4), &claim("jb-one")).unwrap(), range(0));
     let path = grants.directory.join(format!("{FIRST}-{SIZE}"));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "jb-one\n");
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
@@ -69,19 +81,19 @@ fn a_claim_is_a_private_file_with_the_name_of_the_container() {
 #[test]
 fn a_repeated_claim_returns_the_same_range_unless_the_pool_has_changed() {
     let (_temporary, grants) = grants();
-    grants.claim(&pool(4), "a", None).unwrap();
-    assert_eq!(grants.claim(&pool(4), "b", None).unwrap(), range(1));
-    assert_eq!(grants.claim(&pool(4), "b", None).unwrap(), range(1));
+    grants.claim(&pool(4), &claim("a")).unwrap();
+    assert_eq!(grants.claim(&pool(4), &claim("b")).unwrap(), range(1));
+    assert_eq!(grants.claim(&pool(4), &claim("b")).unwrap(), range(1));
     let moved = Pool {
         first: FIRST + 8 * SIZE,
         ..pool(16)
     };
-    assert_eq!(grants.claim(&moved, "b", None).unwrap(), range(8));
-    let listed = grants.list().unwrap();
+    assert_eq!(grants.claim(&moved, &claim("b")).unwrap(), range(8));
+    let listed = grants.list().unwrap().valid;
     let names: Vec<&str> = listed.iter().map(|g| g.container.as_str()).collect();
     assert_eq!(names, ["a", "b", "b"]);
     assert!(grants.release("b", || Ok(false)).unwrap());
-    assert_eq!(grants.list().unwrap(), [plain(range(0), "a")]);
+    assert_eq!(grants.list().unwrap().valid, [plain(range(0), "a")]);
     assert!(!grants.release("b", || Ok(false)).unwrap());
 }
 
@@ -89,9 +101,9 @@ fn a_repeated_claim_returns_the_same_range_unless_the_pool_has_changed() {
 fn an_exhausted_pool_is_reported_with_the_setting_and_release_frees_a_range() {
     let (_temporary, grants) = grants();
     for name in ["a", "b"] {
-        grants.claim(&pool(2), name, None).unwrap();
+        grants.claim(&pool(2), &claim(name)).unwrap();
     }
-    let error = grants.claim(&pool(2), "c", None).unwrap_err();
+    let error = grants.claim(&pool(2), &claim("c")).unwrap_err();
     assert!(matches!(error, ClaimError::Exhausted { size: 2, used: 2 }));
     let text = error.to_string();
     assert!(
@@ -99,7 +111,7 @@ fn an_exhausted_pool_is_reported_with_the_setting_and_release_frees_a_range() {
         "{text}"
     );
     assert!(grants.release("a", || Ok(false)).unwrap());
-    assert_eq!(grants.claim(&pool(2), "c", None).unwrap(), range(0));
+    assert_eq!(grants.claim(&pool(2), &claim("c")).unwrap(), range(0));
 }
 
 #[test]
@@ -111,11 +123,11 @@ fn a_range_that_overlaps_a_grant_of_another_size_is_not_granted() {
         size: 2 * SIZE,
         end: FIRST + SIZE / 2 + 2 * SIZE,
     };
-    let wide = grants.claim(&other, "wide", None).unwrap();
-    assert_eq!(grants.claim(&pool(4), "a", None).unwrap(), range(3));
-    let error = grants.claim(&pool(4), "b", None).unwrap_err();
+    let wide = grants.claim(&other, &claim("wide")).unwrap();
+    assert_eq!(grants.claim(&pool(4), &claim("a")).unwrap(), range(3));
+    let error = grants.claim(&pool(4), &claim("b")).unwrap_err();
     assert!(matches!(error, ClaimError::Exhausted { size: 4, used: 2 }));
-    assert_eq!(grants.list().unwrap()[0], plain(wide, "wide"));
+    assert_eq!(grants.list().unwrap().valid[0], plain(wide, "wide"));
 }
 
 #[test]
@@ -129,7 +141,7 @@ fn concurrent_claims_get_different_ranges() {
                     (0..8)
                         .map(|i| {
                             grants
-                                .claim(&pool(64), &format!("w{worker}-{i}"), None)
+                                .claim(&pool(64), &claim(&format!("w{worker}-{i}")))
                                 .unwrap()
                         })
                         .collect()
@@ -140,7 +152,7 @@ fn concurrent_claims_get_different_ranges() {
     });
     let different: BTreeSet<Range> = claimed.into_iter().flatten().collect();
     assert_eq!(different.len(), 64);
-    assert_eq!(grants.list().unwrap().len(), 64);
+    assert_eq!(grants.list().unwrap().valid.len(), 64);
 }
 
 #[test]
@@ -148,12 +160,12 @@ fn concurrent_claims_for_one_container_get_one_range() {
     let (_temporary, grants) = grants();
     let claimed: BTreeSet<Range> = thread::scope(|scope| {
         let workers: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| grants.claim(&pool(64), "same", None).unwrap()))
+            .map(|_| scope.spawn(|| grants.claim(&pool(64), &claim("same")).unwrap()))
             .collect();
         workers.into_iter().map(|w| w.join().unwrap()).collect()
     });
     assert_eq!(claimed.len(), 1);
-    assert_eq!(grants.list().unwrap().len(), 1);
+    assert_eq!(grants.list().unwrap().valid.len(), 1);
 }
 
 #[test]
@@ -195,14 +207,54 @@ fn invalid_grants_are_refused_and_their_ranges_are_not_free() {
         let error = grants.verify(&range(index), "a").unwrap_err().to_string();
         assert!(error.contains(reason), "{index}: {error}");
     }
-    assert_eq!(grants.list().unwrap(), []);
-    assert_eq!(grants.claim(&pool(12), "a", None).unwrap(), range(11));
+    let listing = grants.list().unwrap();
+    assert_eq!(listing.valid, []);
+    assert_eq!(listing.invalid.len(), 11);
+    for (index, invalid) in (0..).zip(&listing.invalid) {
+        assert_eq!(invalid.path, path(index));
+        let named = format!("{} ", path(index).display());
+        assert!(invalid.why.contains(&named), "{}", invalid.why);
+        let variable = format!("JEROBOAM_USERNS={}", range(index));
+        assert!(invalid.why.contains(&variable), "{}", invalid.why);
+    }
+    assert_eq!(grants.claim(&pool(12), &claim("a")).unwrap(), range(11));
+}
+
+#[test]
+fn a_grant_names_devices_that_are_not_the_default() {
+    let (_temporary, grants) = grants();
+    let file = grants.directory.join(range(0).file_name());
+    for (paths, text) in [
+        (vec!["/dev/fuse", "/dev/net/tun"], "a\n"),
+        (vec!["/dev/kvm"], "a\ndevices:/dev/kvm\n"),
+        (vec![], "a\ndevices:\n"),
+        (vec!["/dev/fuse", "/dev/net/tun"], "a\n"),
+    ] {
+        let devices = Devices::new(paths.into_iter().map(str::to_owned).collect()).unwrap();
+        let wanted = Claim {
+            devices: &devices,
+            ..claim("a")
+        };
+        // A repeated claim changes them.
+        assert_eq!(grants.claim(&pool(4), &wanted).unwrap(), range(0));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        assert_eq!(grants.verify(&range(0), "a").unwrap().devices, devices);
+    }
+    for text in [
+        "a\ndevices:/etc/passwd\n",
+        "a\ndevices:\nb\n",
+        "devices:\n",
+        "a\nb\ndevices\n",
+    ] {
+        std::fs::write(&file, text).unwrap();
+        assert!(grants.verify(&range(0), "a").is_err(), "{text}");
+    }
 }
 
 #[test]
 fn grants_and_directories_of_other_users_are_refused() {
     let (_temporary, grants) = grants();
-    grants.claim(&pool(1), "a", None).unwrap();
+    grants.claim(&pool(1), &claim("a")).unwrap();
     let other = geteuid().as_raw() + 1;
     let error = Grants::open_as(grants.directory.clone(), other).unwrap_err();
     assert!(error.to_string().contains("is owned by user"), "{error}");
@@ -231,7 +283,7 @@ fn directories_that_others_may_write_or_that_are_links_are_refused() {
     for mode in [0o720, 0o702] {
         set_mode(&grants.directory, mode);
         assert!(grants.verify(&range(0), "a").is_err());
-        assert!(grants.claim(&pool(1), "a", None).is_err());
+        assert!(grants.claim(&pool(1), &claim("a")).is_err());
         assert!(grants.release("a", || Ok(false)).is_err());
         assert!(grants.list().is_err());
     }
@@ -251,8 +303,8 @@ fn files_that_are_not_grants_are_ignored() {
     ] {
         std::fs::write(grants.directory.join(name), "a\n").unwrap();
     }
-    assert_eq!(grants.list().unwrap(), []);
-    assert_eq!(grants.claim(&pool(1), "a", None).unwrap(), range(0));
+    assert_eq!(grants.list().unwrap().valid, []);
+    assert_eq!(grants.claim(&pool(1), &claim("a")).unwrap(), range(0));
     assert!(!grants.directory.join("elsewhere").exists());
 }
 
@@ -261,46 +313,56 @@ fn names_that_containers_cannot_have_get_no_range() {
     let (_temporary, grants) = grants();
     for name in ["", "/a", "a\n", "a b", "-a", ".a", "ä", &"a".repeat(256)] {
         assert!(
-            matches!(grants.claim(&pool(1), name, None), Err(ClaimError::Io(_))),
+            matches!(grants.claim(&pool(1), &claim(name)), Err(ClaimError::Io(_))),
             "{name:?}"
         );
     }
-    assert_eq!(grants.list().unwrap(), []);
+    assert_eq!(grants.list().unwrap().valid, []);
 }
 
 #[test]
 fn the_range_of_an_existing_container_is_kept() {
     let (_dir, grants) = grants();
     let pool = Pool::default();
-    let range = grants.claim(&pool, "a", None).unwrap();
+    let range = grants.claim(&pool, &claim("a")).unwrap();
     assert!(!grants.release("a", || Ok(true)).unwrap());
     let unknown = || Err(io::Error::other("the engine does not answer"));
     assert!(grants.release("a", unknown).is_err());
-    assert_eq!(grants.claim(&pool, "a", None).unwrap(), range);
+    assert_eq!(grants.claim(&pool, &claim("a")).unwrap(), range);
 }
 
 #[test]
 fn a_grant_names_its_installation() {
     let (_temporary, grants) = grants();
-    grants.claim(&pool(4), "a", Some("here")).unwrap();
+    let installation = Some("here");
+    let here = Claim {
+        installation,
+        ..claim("a")
+    };
+    grants.claim(&pool(4), &here).unwrap();
     let grant = Grant {
         installation: Some("here".to_owned()),
         ..plain(range(0), "a")
     };
-    assert_eq!(grants.list().unwrap(), [grant]);
+    assert_eq!(grants.list().unwrap().valid, [grant]);
     grants.verify(&range(0), "a").unwrap();
-    assert!(grants.claim(&pool(4), "b", Some("a\nb")).is_err());
+    let installation = Some("a\nb");
+    let wrong = Claim {
+        installation,
+        ..claim("b")
+    };
+    assert!(grants.claim(&pool(4), &wrong).is_err());
 }
 
 #[test]
 fn a_range_is_not_free_while_processes_have_its_ids() {
     let (_temporary, grants) = grants();
-    grants.claim(&pool(4), "a", None).unwrap();
+    grants.claim(&pool(4), &claim("a")).unwrap();
     let busy = Grants {
         running: || Ok(vec![range(0), range(1)]),
         ..grants.clone()
     };
-    assert_eq!(busy.claim(&pool(4), "b", None).unwrap(), range(2));
+    assert_eq!(busy.claim(&pool(4), &claim("b")).unwrap(), range(2));
     let error = busy.release("a", || Ok(false)).unwrap_err().to_string();
     assert!(error.contains("still run"), "{error}");
     assert!(busy.release("b", || Ok(false)).unwrap());

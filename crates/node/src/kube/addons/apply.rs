@@ -60,6 +60,8 @@ pub(crate) fn path_of(object: &Value) -> Result<String> {
         "Secret" => "secrets",
         "Service" => "services",
         "ServiceAccount" => "serviceaccounts",
+        "ValidatingAdmissionPolicy" => "validatingadmissionpolicies",
+        "ValidatingAdmissionPolicyBinding" => "validatingadmissionpolicybindings",
         other => return Err(Error::internal(format!("no route for kind {other}"))),
     };
     let group = if version.contains('/') {

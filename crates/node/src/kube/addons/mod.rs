@@ -11,12 +11,14 @@ mod installer;
 mod metadata;
 mod metrics_server;
 mod monitoring;
+mod pod_users;
 mod state;
 
 pub(crate) use apply::apply;
 pub(crate) use coredns::coredns;
 pub(crate) use installer::AddonInstaller;
 pub(crate) use metadata::SELECTOR;
+pub(crate) use pod_users::pod_users;
 pub(crate) use state::{dns_pod_reasons, dns_ready};
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 ///
 /// # Errors
 /// As the kernel: `Errno::BUSY` while a process is in one of them.
-pub(crate) fn remove_below(cgroup: &Path) -> Result<(), Errno> {
+pub fn remove_below(cgroup: &Path) -> Result<(), Errno> {
     let mut current = match openat(CWD, cgroup, DIRECTORY, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(()),
         opened => opened?,

@@ -1,0 +1,4 @@
+
+die "no attack $name" unless $attack{$name};
+$| = 1;
+$attack{$name}->();
