@@ -2,8 +2,11 @@
 //! only calls a program for it, which could be another one than `jeroboam-runtime`.
 
 use std::io;
+use std::time::Duration;
 
 use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::WaitContainerOptions;
+use futures_util::StreamExt as _;
 use kernel::{Error, Result};
 use runtime::grants::{DIRECTORY, Grants, RUNTIME, Range, VARIABLE};
 
@@ -11,6 +14,19 @@ use crate::Engine;
 
 /// How often a container that restarts meanwhile is inspected.
 const ATTEMPTS: usize = 3;
+/// How long the engine may need to notice that a process has ended.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+/// `ESRCH` of Linux.
+const NO_SUCH_PROCESS: i32 = 3;
+
+/// Why the ids of a process are not those of a range.
+#[derive(Debug)]
+enum Fault {
+    /// There is no such process: it has ended, or the engine is on another host.
+    Absent(String),
+    /// Its ids are others, or cannot be read.
+    Wrong(String),
+}
 
 impl Engine {
     /// Checks the ids of the first process of a container in a user namespace. If they
@@ -26,8 +42,8 @@ impl Engine {
             let Some(pid) = isolated_process(&found) else {
                 return Ok(());
             };
-            if let Some((before, why)) = checked
-                && before == pid
+            if let Some((before, why)) = &checked
+                && *before == pid
             {
                 self.remove_container(id).await?;
                 return Err(Error::conflict(format!(
@@ -38,13 +54,21 @@ impl Engine {
             let done = tokio::task::spawn_blocking(move || check(&found, pid)).await;
             match done.map_err(Error::internal)? {
                 Ok(()) => return Ok(()),
+                Err(Fault::Absent(_)) if self.ends(id).await? => {}
                 // The process may have ended, and another one may have its id.
-                Err(why) => checked = Some((pid, why)),
+                Err(Fault::Absent(why) | Fault::Wrong(why)) => checked = Some((pid, why)),
             }
         }
         Err(Error::unavailable(format!(
             "container {id} restarts too often to check its user namespace; look at its log"
         )))
+    }
+
+    /// Whether the container ends soon, or has ended.
+    async fn ends(&self, id: &str) -> Result<bool> {
+        let docker = self.docker().await?;
+        let mut ends = docker.wait_container(id, None::<WaitContainerOptions>);
+        Ok(tokio::time::timeout(END_TIMEOUT, ends.next()).await.is_ok())
     }
 }
 
@@ -62,28 +86,38 @@ fn isolated_process(container: &ContainerInspectResponse) -> Option<i64> {
 }
 
 /// Compares the ids of the process with the range that is granted to the container.
-fn check(container: &ContainerInspectResponse, pid: i64) -> Result<(), String> {
+fn check(container: &ContainerInspectResponse, pid: i64) -> Result<(), Fault> {
     let name = container.name.as_deref().unwrap_or_default();
-    let range = range(container)?;
+    let range = range(container).map_err(Fault::Wrong)?;
     let granted = Grants::existing(DIRECTORY).verify(&range, name.trim_start_matches('/'));
-    granted.map_err(|e| e.to_string())?;
+    granted.map_err(|e| Fault::Wrong(e.to_string()))?;
+    check_ids(pid, &range)
+}
+
+fn check_ids(pid: i64, range: &Range) -> Result<(), Fault> {
     for file in ["uid_map", "gid_map"] {
         let path = format!("/proc/{pid}/{file}");
         let map = std::fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))?;
-        if !is_map_of(&map, &range) {
-            return Err(format!(
+        if !is_map_of(&map, range) {
+            return Err(Fault::Wrong(format!(
                 "{path} is '{}' and not '0 {} {}'",
                 map.split_whitespace().collect::<Vec<_>>().join(" "),
                 range.base,
                 range.size
-            ));
+            )));
         }
     }
     Ok(())
 }
 
-fn unreadable(path: &str, e: &io::Error) -> String {
-    format!("{path}: {e}; this server must run as root on the host of its engine")
+fn unreadable(path: &str, e: &io::Error) -> Fault {
+    let why = format!("{path}: {e}; this server must run as root on the host of its engine");
+    // The second error is that of a process that ends while its file is read.
+    if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(NO_SUCH_PROCESS) {
+        Fault::Absent(why)
+    } else {
+        Fault::Wrong(why)
+    }
 }
 
 /// The range in the environment, which the server has set.
@@ -139,6 +173,18 @@ mod tests {
         assert_eq!(isolated_process(&container(RUNTIME, true, 7)), Some(7));
         assert_eq!(isolated_process(&container(RUNTIME, false, 0)), None);
         assert_eq!(isolated_process(&container("runc", true, 7)), None);
+    }
+
+    /// The engine reports a process for some time after its end.
+    #[test]
+    fn a_process_that_has_ended_is_not_one_with_wrong_ids() {
+        let range = range(&container(RUNTIME, true, 7)).unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let absent = check_ids(ended.id().into(), &range);
+        assert!(matches!(absent, Err(Fault::Absent(_))), "{absent:?}");
+        let own = check_ids(std::process::id().into(), &range);
+        assert!(matches!(own, Err(Fault::Wrong(_))), "{own:?}");
     }
 
     #[test]

@@ -10,12 +10,12 @@
 //! 5. roles, by their ids,
 //! 6. an application credential.
 //!
-//! The lock of a domain excludes other changes of its projects, new users and new groups.
-//! A grant locks its target, its user or group, and its role; a membership its user and
-//! its group. Statements that delete many assignments
-//! or revoke the tokens of many users can still wait for each other; the database aborts one of the transactions, which
-//! is then repeated. On SQLite a write transaction excludes all others.
-//! Changes of the catalogue exclude each other by `Tx::serialize`.
+//! The lock of a domain excludes other changes of its projects, new users and new groups. A
+//! grant locks its target, its user or group, and its role; a membership its user and its
+//! group. Statements that delete many assignments or revoke the tokens of many users can
+//! still wait for each other; the database aborts one of the transactions, which is then
+//! repeated. On SQLite a write transaction excludes all others. Changes of the catalogue
+//! exclude each other by `Tx::serialize`.
 
 use db::Migration;
 

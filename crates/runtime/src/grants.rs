@@ -197,8 +197,8 @@ impl Grants {
     /// there was a grant.
     ///
     /// # Errors
-    /// That of `exists`, or if processes of the host still have ids of the range, if the directory cannot be used, or another process holds
-    /// the lock for 10 s.
+    /// That of `exists`, or if processes of the host still have ids of the range, if the
+    /// directory cannot be used, or another process holds the lock for 10 s.
     pub fn release(
         &self,
         container: &str,

@@ -22,6 +22,8 @@ const METADATA: &str = "169.254.77.77";
 /// Port of the containers and of the outside.
 const PORT: u16 = 7000;
 const REFUSED: &str = "Connection refused";
+/// Tests use the same addresses, so they run one after the other.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// What this test creates beside the networks; removed when it is dropped.
 struct Scene {
@@ -132,12 +134,18 @@ impl Scene {
         Engine::connect(None).unwrap().isolate(isolation)
     }
 
-    /// Starts a container that answers with its name.
+    /// Starts a container that answers with its name, in the network of its number.
     fn start(&self, number: u8, publish: &str) {
+        self.start_at(number, number, 9, publish);
+    }
+
+    /// Starts a container that answers with its name, at an address of a network.
+    fn start_at(&self, number: u8, network: u8, address: u8, publish: &str) {
         let (name, image) = (self.container(number), self.image());
-        let network = self.spec(number).name;
+        let ip = format!("10.252.{network}.{address}");
+        let network = self.spec(network).name;
         let answers = format!("exec busybox nc -ll -p {PORT} -e echo {name}");
-        let options = ["--network", &network, "--ip", &format!("10.252.{number}.9")];
+        let options = ["--network", &network, "--ip", &ip];
         let sysctl = ["--sysctl", "net.ipv6.conf.all.disable_ipv6=0"];
         let mut arguments = vec!["run", "-d", "--rm", "--name", &name];
         arguments.extend(options.into_iter().chain(sysctl));
@@ -206,6 +214,7 @@ async fn a_real_network_is_isolated() {
     if std::env::var_os("JEROBOAM_TEST_DOCKER").is_none() {
         return;
     }
+    let _turn = TURN.lock().await;
     let scene = Scene::new();
     let open = scene.engine(None);
     let made = open.ensure(ACTOR, &scene.spec(77)).await.unwrap();
@@ -275,6 +284,74 @@ async fn a_real_network_is_isolated() {
     scene.reaches("10.252.77.1", scene.other);
     engine.restore(std::slice::from_ref(&made)).await.unwrap();
     nothing_is_left(&scene, &engine, &made, &other).await;
+}
+
+/// Sends forged packets and opens many connections from the network of a container.
+const ATTACKS: &str = include_str!("attacks.py");
+
+/// What a node attempts as root, with programs that the container does not contain.
+fn attack(scene: &Scene, arguments: &[&str]) -> String {
+    let process = done(
+        "docker",
+        &["inspect", "-f", "{{.State.Pid}}", &scene.container(77)],
+    );
+    let command = ["-t", &process, "-n", "python3", "-c", ATTACKS];
+    done("nsenter", &[&command, arguments].concat())
+}
+
+/// A port of the host as the container reaches it after it has sent a packet that looks
+/// as if the host had connected from this port to the container.
+fn forge(scene: &Scene, own_port: &str) -> String {
+    let port = scene.other.to_string();
+    let (gateway, own) = ("10.252.77.1", "10.252.77.9");
+    attack(scene, &["forge", gateway, &port, own, own_port])
+}
+
+#[tokio::test]
+async fn forged_packets_and_many_connections_open_nothing() {
+    if std::env::var_os("JEROBOAM_TEST_DOCKER").is_none() {
+        return;
+    }
+    let bridged = std::fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables");
+    assert_eq!(
+        bridged.unwrap_or_default().trim(),
+        "1",
+        "without br_netfilter this attack is not possible, so nothing would be tested; \
+         `modprobe br_netfilter`"
+    );
+    let _turn = TURN.lock().await;
+    let scene = Scene::new();
+    let engine = scene.engine(Some(true));
+    let made = engine.ensure(ACTOR, &scene.spec(77)).await.unwrap();
+    let device = made.device.clone().unwrap();
+    scene.start(77, "");
+    // The host tracks a bridged packet only if it leaves by another port of the bridge.
+    scene.start_at(78, 77, 10, "");
+    assert_eq!(forge(&scene, "40001"), "ECONNREFUSED");
+    // The rules of the table `raw` are what prevents it.
+    let raw = done("iptables", &["-w", "-t", "raw", "-S", "PREROUTING"]);
+    let of_device = raw.lines().filter(|rule| rule.contains(&device));
+    for rule in of_device {
+        let rule = rule.replacen("-A", "-D", 1);
+        let removal: Vec<&str> = ["-w", "-t", "raw"]
+            .into_iter()
+            .chain(rule.split(' '))
+            .collect();
+        done("iptables", &removal);
+    }
+    assert_eq!(forge(&scene, "40002"), "connected");
+    engine.restore(std::slice::from_ref(&made)).await.unwrap();
+    assert_eq!(forge(&scene, "40003"), "ECONNREFUSED");
+
+    // The host would track each of these for two minutes after its end.
+    let listener = scene.bootstrap.to_string();
+    let opened = attack(&scene, &["open", "10.252.77.1", &listener, "100000"]);
+    let opened: u32 = opened.parse().unwrap();
+    assert!((900..100_000).contains(&opened), "{opened} connections");
+    for number in [77, 78] {
+        done("docker", &["rm", "-f", &scene.container(number)]);
+    }
+    engine.remove(ACTOR, &made.id).await.unwrap();
 }
 
 /// What holds whether the outside is reachable or not.

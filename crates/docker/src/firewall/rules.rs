@@ -9,8 +9,8 @@
 //! Only packets from bridges that do not belong to a known connection get there, so
 //! replies and ICMP errors pass, and the host's other traffic has the cost of one
 //! rule. Packets within a network are not tracked (see `untracked`), so they get there
-//! as well, if the host filters bridged packets. Servers share the chains without a device; each changes only the rules of
-//! the devices of its networks.
+//! as well, if the host filters bridged packets. Servers share the chains without a
+//! device; each changes only the rules of the devices of its networks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -27,6 +27,11 @@ const METADATA: [&str; 3] = ["169.254.0.0/16", "168.63.129.16/32", "100.100.100.
 /// Connections of one network to its bootstrap listener. An agent has one or two, and all
 /// of them count for the connections that the host can track.
 const CONNECTIONS: u32 = 4096;
+/// New connections of one network to its bootstrap listener: in a second, and at once. The
+/// host tracks a closed connection for two more minutes, so without a limit one cluster
+/// could use up what the host can track. The second is enough for a cluster of hundreds of
+/// nodes that connect at the same time.
+const NEW_CONNECTIONS: (u32, u32) = (50, 1000);
 /// Devices of networks of the engine.
 const BRIDGES: [&str; 2] = ["br-+", "docker+"];
 /// Chains of a device: prefix of the name, shared chain, direction.
@@ -127,7 +132,10 @@ impl Policy<'_> {
                 "{listener} -m connlimit --connlimit-above {CONNECTIONS} --connlimit-mask 0 \
                  --connlimit-saddr -j REJECT --reject-with tcp-reset"
             ));
-            rules.push(format!("{listener} -j ACCEPT"));
+            let (rate, burst) = NEW_CONNECTIONS;
+            rules.push(format!(
+                "{listener} -m limit --limit {rate}/sec --limit-burst {burst} -j ACCEPT"
+            ));
             rules.push(format!(
                 "-d {gateway}/32 -p icmp -m icmp --icmp-type 8 -j ACCEPT"
             ));

@@ -98,7 +98,7 @@ fn a_network_reaches_the_outside_but_neither_the_host_nor_its_other_networks() {
 -N JEROBOAM-FORWARD
 -N JEROBOAM-INPUT
 -A JEROBOAM-I-{DEVICE} -d 172.30.0.1/32 -p tcp -m tcp --dport 9512 -m connlimit --connlimit-above 4096 --connlimit-mask 0 --connlimit-saddr -j REJECT --reject-with tcp-reset
--A JEROBOAM-I-{DEVICE} -d 172.30.0.1/32 -p tcp -m tcp --dport 9512 -j ACCEPT
+-A JEROBOAM-I-{DEVICE} -d 172.30.0.1/32 -p tcp -m tcp --dport 9512 -m limit --limit 50/sec --limit-burst 1000 -j ACCEPT
 -A JEROBOAM-I-{DEVICE} -d 172.30.0.1/32 -p icmp -m icmp --icmp-type 8 -j ACCEPT
 -A JEROBOAM-I-{DEVICE} -p tcp -m tcp --dport 5000 -j ACCEPT
 -A JEROBOAM-I-{DEVICE} -d 169.254.169.254/32 -p udp -m udp --dport 53 -j ACCEPT

@@ -1,7 +1,8 @@
-//! `./x test` and `./x bench`: cargo's tests and checks and the black-box
-//! tests, in three lanes. Jobs that need the Docker engine are in one lane, or in a
-//! second one if they wait most of the time; all others are in a third one of lower
-//! priority. Within a lane one job runs at a time. Then the jobs that measure speed run alone, and failed tests are repeated.
+//! `./x test` and `./x bench`: cargo's tests and checks and the black-box tests, in three
+//! lanes. Jobs that need the Docker engine are in one lane, or in a second one if they wait
+//! most of the time; all others are in a third one of lower priority. Within a lane one job
+//! runs at a time. Then the jobs that measure speed run alone, and failed tests are
+//! repeated.
 
 mod jobs;
 mod report;
