@@ -77,6 +77,11 @@ class Callers:
         got = self.ask("PUT", path)
         expect(got.status == 204, f"PUT {path}: {got.status} {got.raw[:300]}")
 
+    def grant_inherited(self, target, holder_id, role, holder):
+        path = f"/identity/v3/OS-INHERIT/{target}/{holder}/{holder_id}/roles/{self.roles[role]}/inherited_to_projects"
+        got = self.ask("PUT", path)
+        expect(got.status == 204, f"PUT {path}: {got.status} {got.raw[:300]}")
+
     def login(self, name, scope):
         body = {"auth": {"scope": scope, "identity": {"methods": ["password"], "password": {
             "user": {"name": name, "domain": DOMAIN, "password": f"secret of {name}"}}}}}

@@ -57,6 +57,14 @@ def grant(target, holder="users"):
     return make
 
 
+def inherited(target, holder="users"):
+    def make(callers):
+        held_by = callers.user() if holder == "users" else callers.group()
+        callers.grant_inherited(target(callers), held_by, "reader", holder)
+        return held_by
+    return make
+
+
 def group(callers):
     return callers.group()
 
@@ -112,6 +120,7 @@ def endpoint(callers):
 CLUSTER_BODY = {"auth": {"identity": {"methods": ["token"], "token": {"id": "unknown"}}}}
 MAGNUM = "/container-infra/v1"
 IDENTITY = "/identity/v3"
+INHERIT = f"{IDENTITY}/OS-INHERIT"
 
 
 def project_role(callers):
@@ -264,6 +273,33 @@ SAMPLES = {
     f"GET {IDENTITY}/system/groups/{{}}/roles/{{}}": existing(grant(system_role, "groups"), any_role),
     f"PUT {IDENTITY}/system/groups/{{}}/roles/{{}}": fresh(group, any_role),
     f"DELETE {IDENTITY}/system/groups/{{}}/roles/{{}}": fresh(grant(system_role, "groups"), any_role),
+    f"GET {INHERIT}/projects/{{}}/users/{{}}/roles/inherited_to_projects": existing(home, member),
+    f"GET {INHERIT}/projects/{{}}/users/{{}}/roles/{{}}/inherited_to_projects": existing(
+        home, inherited(project_role), any_role),
+    f"PUT {INHERIT}/projects/{{}}/users/{{}}/roles/{{}}/inherited_to_projects": fresh(
+        home, lambda w: w.user(), any_role),
+    f"DELETE {INHERIT}/projects/{{}}/users/{{}}/roles/{{}}/inherited_to_projects": fresh(
+        home, inherited(project_role), any_role),
+    f"GET {INHERIT}/projects/{{}}/groups/{{}}/roles/inherited_to_projects": existing(home, group),
+    f"GET {INHERIT}/projects/{{}}/groups/{{}}/roles/{{}}/inherited_to_projects": existing(
+        home, inherited(project_role, "groups"), any_role),
+    f"PUT {INHERIT}/projects/{{}}/groups/{{}}/roles/{{}}/inherited_to_projects": fresh(home, group, any_role),
+    f"DELETE {INHERIT}/projects/{{}}/groups/{{}}/roles/{{}}/inherited_to_projects": fresh(
+        home, inherited(project_role, "groups"), any_role),
+    f"GET {INHERIT}/domains/{{}}/users/{{}}/roles/inherited_to_projects": existing("default", member),
+    f"GET {INHERIT}/domains/{{}}/users/{{}}/roles/{{}}/inherited_to_projects": existing(
+        "default", inherited(domain_role), any_role),
+    f"PUT {INHERIT}/domains/{{}}/users/{{}}/roles/{{}}/inherited_to_projects": fresh(
+        "default", lambda w: w.user(), any_role),
+    f"DELETE {INHERIT}/domains/{{}}/users/{{}}/roles/{{}}/inherited_to_projects": fresh(
+        "default", inherited(domain_role), any_role),
+    f"GET {INHERIT}/domains/{{}}/groups/{{}}/roles/inherited_to_projects": existing("default", group),
+    f"GET {INHERIT}/domains/{{}}/groups/{{}}/roles/{{}}/inherited_to_projects": existing(
+        "default", inherited(domain_role, "groups"), any_role),
+    f"PUT {INHERIT}/domains/{{}}/groups/{{}}/roles/{{}}/inherited_to_projects": fresh(
+        "default", group, any_role),
+    f"DELETE {INHERIT}/domains/{{}}/groups/{{}}/roles/{{}}/inherited_to_projects": fresh(
+        "default", inherited(domain_role, "groups"), any_role),
     "GET /container-infra": existing(),
     f"GET {MAGNUM}": existing(),
     "HEAD /container-infra": existing(),

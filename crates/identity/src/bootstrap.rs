@@ -118,6 +118,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str) -> Result<()> {
             actor: Actor::User(user_id.clone()),
             kind: kind.into(),
             target_id: target_id.into(),
+            inherited: false,
             role_id: roles[0].id.clone(),
         };
         assignment::table::grant(tx, &grant).await?;
@@ -165,6 +166,7 @@ async fn project_with_user(
         actor: Actor::User(user.id.clone()),
         kind: "project".into(),
         target_id: project.id.into(),
+        inherited: false,
         role_id: role_id.clone(),
     };
     assignment::table::grant(tx, &grant).await?;

@@ -137,6 +137,23 @@ pub fn migrations() -> &'static [Migration] {
             name: "identity-021-project-tags",
             sql: "ALTER TABLE project ADD COLUMN tags {text}",
         },
+        // Roles on all projects below a project, or of a domain. They have tables of their
+        // own, because a server of an older release would apply them to the target itself.
+        Migration {
+            name: "identity-022-inherited-assignment",
+            sql: "CREATE TABLE IF NOT EXISTS inherited_assignment (user_id varchar(64) NOT NULL,
+                target_kind varchar(10) NOT NULL, target_id varchar(64) NOT NULL,
+                role_id varchar(64) NOT NULL,
+                PRIMARY KEY (user_id, target_kind, target_id, role_id))",
+        },
+        Migration {
+            name: "identity-023-inherited-group-assignment",
+            sql: "CREATE TABLE IF NOT EXISTS inherited_group_assignment (
+                group_id varchar(64) NOT NULL,
+                target_kind varchar(10) NOT NULL, target_id varchar(64) NOT NULL,
+                role_id varchar(64) NOT NULL,
+                PRIMARY KEY (group_id, target_kind, target_id, role_id))",
+        },
     ]
 }
 
@@ -218,17 +235,24 @@ mod tests {
                 extra: set("color"),
             };
             same(db, group).await;
-            let of = |actor: Actor| Assignment {
+            let of = |actor: Actor, inherited: bool| Assignment {
                 actor,
                 kind: "project".into(),
                 target_id: "p".into(),
+                inherited,
                 role_id: "r".into(),
             };
-            let both = [of(Actor::User("u".into())), of(Actor::Group("g".into()))];
-            for assignment in &both {
+            let (user, group) = (Actor::User("u".into()), Actor::Group("g".into()));
+            let all = [
+                of(user.clone(), false),
+                of(group.clone(), false),
+                of(user, true),
+                of(group, true),
+            ];
+            for assignment in &all {
                 db::write!(db, |tx| assignment::table::grant(tx, assignment).await).unwrap();
             }
-            assert_eq!(assignment::table::list(db).await.unwrap(), both);
+            assert_eq!(assignment::table::list(db).await.unwrap(), all);
             let region = Region {
                 id: "r".into(),
                 description: "text".into(),

@@ -1,8 +1,9 @@
 //! Assignments of roles to users and groups, as stored.
 
+pub(crate) mod held;
 pub(crate) mod table;
 
-use kernel::UserId;
+use kernel::{ProjectId, UserId};
 
 use crate::ids::{GroupId, RoleId};
 
@@ -38,5 +39,17 @@ pub(crate) struct Assignment {
     /// `project`, `domain` or `system`.
     pub kind: String,
     pub target_id: String,
+    /// The role is held on all projects below the target, or of the domain, and not on the
+    /// target itself.
+    pub inherited: bool,
     pub role_id: RoleId,
+}
+
+/// The grants that can give a user roles on a target.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates {
+    /// Roles granted on the target.
+    pub(crate) on_target: Vec<RoleId>,
+    /// All inherited grants of the user: the project or domain of each, and its role.
+    pub(crate) inherited: Vec<(ProjectId, RoleId)>,
 }

@@ -23,6 +23,8 @@ struct Family {
     one: &'static str,
     texts: &'static Texts,
     system: bool,
+    /// For the projects below the target instead of the target.
+    inherited: bool,
 }
 
 /// What the routes do.
@@ -33,6 +35,18 @@ struct Texts {
     revoke: &'static str,
 }
 
+const INHERITED_OF_USER: Texts = Texts {
+    list: "List the roles that projects below a target inherit, of a user.",
+    check: "Check whether projects below a target inherit a role of a user.",
+    grant: "Grant a role to a user on all projects below a target.",
+    revoke: "Revoke a role of a user on all projects below a target.",
+};
+const INHERITED_OF_GROUP: Texts = Texts {
+    list: "List the roles that projects below a target inherit, of a group.",
+    check: "Check whether projects below a target inherit a role of a group.",
+    grant: "Grant a role to a group on all projects below a target.",
+    revoke: "Revoke a role of a group on all projects below a target.",
+};
 const OF_USER: Texts = Texts {
     list: "List the roles of a user on a target.",
     check: "Check whether a user has a role on a target.",
@@ -52,36 +66,70 @@ const FAMILIES: &[Family] = &[
         one: "/v3/projects/{project_id}/users/{user_id}/roles/{role_id}",
         texts: &OF_USER,
         system: false,
+        inherited: false,
     },
     Family {
         all: "/v3/projects/{project_id}/groups/{group_id}/roles",
         one: "/v3/projects/{project_id}/groups/{group_id}/roles/{role_id}",
         texts: &OF_GROUP,
         system: false,
+        inherited: false,
     },
     Family {
         all: "/v3/domains/{domain_id}/users/{user_id}/roles",
         one: "/v3/domains/{domain_id}/users/{user_id}/roles/{role_id}",
         texts: &OF_USER,
         system: false,
+        inherited: false,
     },
     Family {
         all: "/v3/domains/{domain_id}/groups/{group_id}/roles",
         one: "/v3/domains/{domain_id}/groups/{group_id}/roles/{role_id}",
         texts: &OF_GROUP,
         system: false,
+        inherited: false,
     },
     Family {
         all: "/v3/system/users/{user_id}/roles",
         one: "/v3/system/users/{user_id}/roles/{role_id}",
         texts: &OF_USER,
         system: true,
+        inherited: false,
     },
     Family {
         all: "/v3/system/groups/{group_id}/roles",
         one: "/v3/system/groups/{group_id}/roles/{role_id}",
         texts: &OF_GROUP,
         system: true,
+        inherited: false,
+    },
+    Family {
+        all: "/v3/OS-INHERIT/projects/{project_id}/users/{user_id}/roles/inherited_to_projects",
+        one: "/v3/OS-INHERIT/projects/{project_id}/users/{user_id}/roles/{role_id}/inherited_to_projects",
+        texts: &INHERITED_OF_USER,
+        system: false,
+        inherited: true,
+    },
+    Family {
+        all: "/v3/OS-INHERIT/projects/{project_id}/groups/{group_id}/roles/inherited_to_projects",
+        one: "/v3/OS-INHERIT/projects/{project_id}/groups/{group_id}/roles/{role_id}/inherited_to_projects",
+        texts: &INHERITED_OF_GROUP,
+        system: false,
+        inherited: true,
+    },
+    Family {
+        all: "/v3/OS-INHERIT/domains/{domain_id}/users/{user_id}/roles/inherited_to_projects",
+        one: "/v3/OS-INHERIT/domains/{domain_id}/users/{user_id}/roles/{role_id}/inherited_to_projects",
+        texts: &INHERITED_OF_USER,
+        system: false,
+        inherited: true,
+    },
+    Family {
+        all: "/v3/OS-INHERIT/domains/{domain_id}/groups/{group_id}/roles/inherited_to_projects",
+        one: "/v3/OS-INHERIT/domains/{domain_id}/groups/{group_id}/roles/{role_id}/inherited_to_projects",
+        texts: &INHERITED_OF_GROUP,
+        system: false,
+        inherited: true,
     },
 ];
 
@@ -90,11 +138,18 @@ pub(crate) fn routes() -> Vec<Route<State>> {
     for f in FAMILIES {
         let of_group = f.all.contains("{group_id}");
         let rule = |verb| rule_of(verb, f.system, of_group);
-        let t = f.texts;
+        let (t, inherited) = (f.texts, f.inherited);
+        let list = move |call: Call| list(call, inherited);
+        let act = move |verb| move |call: Call| act(call, verb, inherited);
         routes.push(get(f.all, rule(Verb::List), t.list, list).query(&[PAGING, NAME]));
-        routes.push(get(f.one, rule(Verb::Check), t.check, check_grant));
-        routes.push(put(f.one, rule(Verb::Grant), t.grant, create_grant));
-        routes.push(delete(f.one, rule(Verb::Revoke), t.revoke, revoke_grant));
+        routes.push(get(f.one, rule(Verb::Check), t.check, act(Verb::Check)));
+        routes.push(put(f.one, rule(Verb::Grant), t.grant, act(Verb::Grant)));
+        routes.push(delete(
+            f.one,
+            rule(Verb::Revoke),
+            t.revoke,
+            act(Verb::Revoke),
+        ));
     }
     routes
 }
@@ -117,7 +172,7 @@ fn actor(call: &Call) -> Result<Actor> {
     }
 }
 
-async fn list(call: Call) -> Result<Json<Many<RoleBody>>> {
+async fn list(call: Call, inherited: bool) -> Result<Json<Many<RoleBody>>> {
     let rule = rule_for(&call, Verb::List)?;
     let (holder, grant_target) = load_holder_and_target(&call, rule).await?;
     let (kind, id) = grant_target.key();
@@ -127,27 +182,20 @@ async fn list(call: Call) -> Result<Json<Many<RoleBody>>> {
     };
     call.allow(rule, &grant_target.target(&holder))?;
     let actor = &holder.actor;
-    let granted = assignment::table::granted(&call.state.db, actor, kind, id).await?;
+    let granted = assignment::table::granted(&call.state.db, actor, (kind, id), inherited).await?;
     let all = role::table::list(&call.state.db).await?;
     let items = all
         .into_iter()
         .filter(|r| granted.contains(&r.id))
         .map(|r| RoleBody::new(r, call.base()))
         .collect();
-    let holder = format!("{}/{}", actor.plural(), actor.id());
-    listing(&call, &format!("/{path}/{holder}/roles"), items)
-}
-
-async fn check_grant(call: Call) -> Result<NoContent> {
-    act(&call, Verb::Check).await
-}
-
-async fn create_grant(call: Call) -> Result<NoContent> {
-    act(&call, Verb::Grant).await
-}
-
-async fn revoke_grant(call: Call) -> Result<NoContent> {
-    act(&call, Verb::Revoke).await
+    let path = format!("{path}/{}/{}/roles", actor.plural(), actor.id());
+    let path = if inherited {
+        format!("/OS-INHERIT/{path}/inherited_to_projects")
+    } else {
+        format!("/{path}")
+    };
+    listing(&call, &path, items)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -158,19 +206,20 @@ enum Verb {
     Revoke,
 }
 
-async fn act(call: &Call, verb: Verb) -> Result<NoContent> {
+async fn act(call: Call, verb: Verb, inherited: bool) -> Result<NoContent> {
+    let call = &call;
     let rule = rule_for(call, verb)?;
     let (holder, grant_target) = match load_holder_and_target(call, rule).await {
-        Err(e) if verb == Verb::Revoke => return revoke_left_over(call, e).await,
+        Err(e) if verb == Verb::Revoke => return revoke_left_over(call, inherited, e).await,
         loaded => loaded?,
     };
     let found = role::ops::get(&call.state, call.param("role_id")?).await;
     permit(call, verb, &grant_target, &holder, found.as_ref().ok())?;
     let role = match found {
-        Err(e) if verb == Verb::Revoke => return revoke_left_over(call, e).await,
+        Err(e) if verb == Verb::Revoke => return revoke_left_over(call, inherited, e).await,
         found => found?,
     };
-    let a = ops::assignment(&holder, &grant_target, &role.id);
+    let a = ops::assignment(&holder, &grant_target, inherited, &role.id);
     match verb {
         Verb::Grant => ops::grant(&call.state, &a).await?,
         Verb::Revoke => ops::revoke(&call.state, &a).await?,
@@ -183,7 +232,7 @@ async fn act(call: &Call, verb: Verb) -> Result<NoContent> {
 /// Revokes a grant of which the user, group, target or role was deleted, as `error`
 /// says. Such grants are in databases of earlier releases. The caller may revoke any
 /// role.
-async fn revoke_left_over(call: &Call, error: Error) -> Result<NoContent> {
+async fn revoke_left_over(call: &Call, inherited: bool, error: Error) -> Result<NoContent> {
     if error.kind != Kind::NotFound {
         return Err(error);
     }
@@ -192,6 +241,7 @@ async fn revoke_left_over(call: &Call, error: Error) -> Result<NoContent> {
         actor: actor(call)?,
         kind: kind.into(),
         target_id,
+        inherited,
         role_id: call.param("role_id")?.into(),
     };
     match ops::revoke(&call.state, &a).await {
@@ -240,7 +290,8 @@ fn permit(
 
 async fn is_granted(call: &Call, a: &Assignment) -> Result<bool> {
     let db = &call.state.db;
-    let roles = assignment::table::granted(db, &a.actor, &a.kind, &a.target_id).await?;
+    let target = (a.kind.as_str(), a.target_id.as_str());
+    let roles = assignment::table::granted(db, &a.actor, target, a.inherited).await?;
     Ok(roles.contains(&a.role_id))
 }
 

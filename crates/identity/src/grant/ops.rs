@@ -75,12 +75,18 @@ impl Holder {
     }
 }
 
-pub(crate) fn assignment(holder: &Holder, grant_target: &GrantTarget, role_id: &str) -> Assignment {
+pub(crate) fn assignment(
+    holder: &Holder,
+    grant_target: &GrantTarget,
+    inherited: bool,
+    role_id: &str,
+) -> Assignment {
     let (kind, target_id) = grant_target.key();
     Assignment {
         actor: holder.actor.clone(),
         kind: kind.into(),
         target_id: target_id.into(),
+        inherited,
         role_id: role_id.into(),
     }
 }
@@ -125,8 +131,8 @@ async fn lock_parts(tx: &mut Tx, a: &Assignment) -> Result<()> {
     Ok(())
 }
 
-/// Revokes a role. The application credentials of a user in that project are deleted;
-/// those of the users of a group lose the role.
+/// Revokes a role. The application credentials of a user in that project, or in those that
+/// inherited the role, are deleted; those of the users of a group lose the role.
 pub(crate) async fn revoke(state: &State, a: &Assignment) -> Result<()> {
     let revoked = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
@@ -138,13 +144,30 @@ pub(crate) async fn revoke(state: &State, a: &Assignment) -> Result<()> {
         if assignment::table::revoke(tx, a).await? == 0 {
             return Err(absent(a));
         }
-        if let ("project", Actor::User(id)) = (a.kind.as_str(), &a.actor) {
-            app_credential::table::delete_in_project(tx, id, &a.target_id).await?;
+        if let Actor::User(id) = &a.actor {
+            delete_credentials(tx, a, id).await?;
         }
         Ok(())
     });
     state.cache.clear();
     revoked
+}
+
+/// Deletes the application credentials of a user in the projects to which a role applied.
+async fn delete_credentials(tx: &mut Tx, a: &Assignment, user_id: &str) -> Result<()> {
+    if !a.inherited {
+        if a.kind == "project" {
+            app_credential::table::delete_in_project(tx, user_id, &a.target_id).await?;
+        }
+        return Ok(());
+    }
+    // The number of credentials of a user is limited.
+    for (project_id, above) in project::table::above_credentials(tx, user_id).await? {
+        if above.iter().any(|id| *id == *a.target_id) {
+            app_credential::table::delete_in_project(tx, user_id, &project_id).await?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn absent(a: &Assignment) -> Error {

@@ -1,5 +1,6 @@
 //! Projects and domains; a domain is a project with `is_domain`.
 
+pub(crate) mod accessible;
 pub(crate) mod change;
 pub(crate) mod hierarchy;
 pub(crate) mod http;
@@ -7,6 +8,7 @@ pub(crate) mod ops;
 pub(crate) mod reader;
 pub(crate) mod table;
 pub(crate) mod tag_http;
+pub(crate) mod tree;
 pub(crate) mod wire;
 
 use kernel::{DomainId, ProjectId};

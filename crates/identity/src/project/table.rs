@@ -1,9 +1,9 @@
 //! SQL of `project`.
 
-use db::{Column as _, Db, Table as _, Tx, values};
+use db::{Column as _, Db, Row, Table as _, Tx, values};
 use kernel::{ProjectId, Result};
 
-use super::Project;
+use super::{MAX_DEPTH, Project};
 
 db::columns! {
     Project in "project" {
@@ -106,6 +106,62 @@ pub(crate) async fn list(db: &Db) -> Result<Vec<Project>> {
     rows.iter().map(Project::read).collect()
 }
 
+/// The ids of the domain of a project and of the projects above it.
+pub(crate) async fn above(db: &Db, id: &str) -> Result<Vec<ProjectId>> {
+    let sql = select_above("p0.id = ?");
+    let row = db.query_opt(&sql, values![id]).await?;
+    row.as_ref().map_or_else(|| Ok(vec![]), read_row_above)
+}
+
+/// As [`above`], as the transaction sees them.
+pub(crate) async fn read_above(tx: &mut Tx, id: &str) -> Result<Vec<ProjectId>> {
+    let sql = select_above("p0.id = ?");
+    let row = tx.query_opt(&sql, values![id]).await?;
+    row.as_ref().map_or_else(|| Ok(vec![]), read_row_above)
+}
+
+/// The projects in which a user has application credentials, each with what is above it.
+pub(crate) async fn above_credentials(
+    tx: &mut Tx,
+    user_id: &str,
+) -> Result<Vec<(ProjectId, Vec<ProjectId>)>> {
+    let sql = select_above("p0.id IN (SELECT project_id FROM app_credential WHERE user_id = ?)");
+    let rows = tx.query(&sql, values![user_id]).await?;
+    rows.iter()
+        .map(|r| Ok((r.str("id")?.into(), read_row_above(r)?)))
+        .collect()
+}
+
+/// Selects projects with the ids of what is above them, as far as a hierarchy can reach.
+fn select_above(condition: &str) -> String {
+    let mut columns = String::from("p0.id, p0.domain_id");
+    let mut joins = String::new();
+    for n in 0..MAX_DEPTH {
+        columns.push_str(&format!(", p{n}.parent_id AS above_{n}"));
+        if n > 0 {
+            let below = n - 1;
+            joins.push_str(&format!(
+                " LEFT JOIN project p{n} ON p{n}.id = p{below}.parent_id"
+            ));
+        }
+    }
+    format!("SELECT {columns} FROM project p0{joins} WHERE {condition}")
+}
+
+fn read_row_above(row: &Row) -> Result<Vec<ProjectId>> {
+    let mut above = Vec::new();
+    let domain = row.str("domain_id")?;
+    // Empty for a domain.
+    if !domain.is_empty() {
+        above.push(domain.into());
+    }
+    for n in 0..MAX_DEPTH {
+        let parent = row.opt_text(&format!("above_{n}"))?;
+        above.extend(parent.map(ProjectId::from));
+    }
+    Ok(above)
+}
+
 /// Projects or domains on which the user has a role, directly or by a group.
 pub(crate) async fn of_user(db: &Db, user_id: &str, kind: &str) -> Result<Vec<Project>> {
     let rows = db
@@ -121,5 +177,20 @@ pub(crate) async fn of_user(db: &Db, user_id: &str, kind: &str) -> Result<Vec<Pr
             values![user_id, kind, user_id, kind],
         )
         .await?;
+    rows.iter().map(Project::read).collect()
+}
+
+/// All projects of the domains in which, or on which, a user has an inherited role, directly
+/// or by a group.
+pub(crate) async fn near_inherited(db: &Db, user_id: &str) -> Result<Vec<Project>> {
+    let sql = format!(
+        "{} WHERE domain_id IN (SELECT CASE WHEN t.domain_id = '' THEN t.id ELSE t.domain_id END \
+         FROM project t JOIN (SELECT target_id FROM inherited_assignment WHERE user_id = ? \
+         UNION SELECT a.target_id FROM inherited_group_assignment a \
+         JOIN group_member m ON m.group_id = a.group_id WHERE m.user_id = ?) i \
+         ON i.target_id = t.id) ORDER BY name, id",
+        Project::select()
+    );
+    let rows = db.query(&sql, values![user_id, user_id]).await?;
     rows.iter().map(Project::read).collect()
 }

@@ -1,5 +1,5 @@
-//! Effective roles of a user: those of the user and of the user's groups, and those that
-//! they imply.
+//! Effective roles of a user: those of the user and of the user's groups, those inherited
+//! from projects and domains above, and those that all of these imply.
 
 use db::{Db, Tx};
 use kernel::Result;
@@ -17,7 +17,7 @@ pub(crate) async fn on_target(
 ) -> Result<Vec<Role>> {
     load(
         db,
-        &assignment::table::held(db, user_id, kind, target_id).await?,
+        &assignment::held::on_target(db, user_id, kind, target_id).await?,
     )
     .await
 }
@@ -29,7 +29,7 @@ pub(crate) async fn read_on_target(
     kind: &str,
     target_id: &str,
 ) -> Result<Vec<Role>> {
-    let held = assignment::table::read_held(tx, user_id, kind, target_id).await?;
+    let held = assignment::held::read_on_target(tx, user_id, kind, target_id).await?;
     let (all, implied) = table::read_all_with_implied(tx).await?;
     Ok(with_implied(&all, &implied, &held))
 }

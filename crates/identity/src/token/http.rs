@@ -17,9 +17,10 @@ use crate::catalog::{self, Bearer, CatalogService};
 use crate::domain::wire::DomainBody;
 use crate::envelope::{ListLinks, Many};
 use crate::errors::forbidden_action;
+use crate::project;
 use crate::project::wire::ProjectBody;
+use crate::role::effective;
 use crate::state::State;
-use crate::{assignment, project};
 
 const NOCATALOG: &[Param] = &[Param::text(
     "nocatalog",
@@ -192,7 +193,7 @@ async fn auth_catalog(call: Call) -> Result<Json<CatalogBody>> {
 
 async fn auth_projects(call: Call) -> Result<Json<Many<ProjectBody>>> {
     let user = &call.ctx()?.user_id;
-    let found = project::table::of_user(&call.state.db, user, "project").await?;
+    let found = project::accessible::projects(&call.state.db, user).await?;
     let items = found.into_iter().map(|p| ProjectBody::new(p, call.base()));
     Ok(Json(Many {
         items: items.collect(),
@@ -203,7 +204,7 @@ async fn auth_projects(call: Call) -> Result<Json<Many<ProjectBody>>> {
 
 async fn auth_domains(call: Call) -> Result<Json<Many<DomainBody>>> {
     let user = &call.ctx()?.user_id;
-    let found = project::table::of_user(&call.state.db, user, "domain").await?;
+    let found = project::accessible::domains(&call.state.db, user).await?;
     let items = found.into_iter().map(|d| DomainBody::new(d, call.base()));
     Ok(Json(Many {
         items: items.collect(),
@@ -219,7 +220,7 @@ struct SystemScopes {
 
 async fn auth_system(call: Call) -> Result<Json<SystemScopes>> {
     let user = &call.ctx()?.user_id;
-    let held = assignment::table::held(&call.state.db, user, "system", "all").await?;
+    let held = effective::on_target(&call.state.db, user, "system", "all").await?;
     let all = (!held.is_empty()).then_some(WholeSystem { all: true });
     Ok(Json(SystemScopes {
         system: all.into_iter().collect(),

@@ -131,7 +131,7 @@ async fn password(call: Call<New<PasswordChange>>) -> Result<NoContent> {
 
 async fn projects(call: Call) -> Result<Json<Many<ProjectBody>>> {
     let user = found(&call, &policy::LIST_USER_PROJECTS).await?;
-    let list = project::table::of_user(&call.state.db, &user.id, "project").await?;
+    let list = project::accessible::projects(&call.state.db, &user.id).await?;
     let items = list
         .into_iter()
         .map(|p| ProjectBody::new(p, call.base()))

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use db::Db;
-use kernel::{ProjectId, Result, UserId};
+use kernel::{Result, UserId};
 
 use crate::group::{self, Group};
 use crate::ids::{GroupId, RoleId};
-use crate::project::{self, Project};
+use crate::project;
+use crate::project::tree::Tree;
 use crate::role::{self, Role};
 use crate::user::{self, User};
 
@@ -17,7 +18,7 @@ pub(super) struct Objects {
     pub groups: HashMap<GroupId, Group>,
     /// The users of each group.
     members: HashMap<GroupId, Vec<UserId>>,
-    pub projects: HashMap<ProjectId, Project>,
+    pub tree: Tree,
     pub roles: Vec<Role>,
     pub implied: Vec<(RoleId, RoleId)>,
 }
@@ -36,7 +37,7 @@ impl Objects {
             users: users.into_iter().map(|u| (u.id.clone(), u)).collect(),
             groups: groups.into_iter().map(|g| (g.id.clone(), g)).collect(),
             members,
-            projects: projects.into_iter().map(|p| (p.id.clone(), p)).collect(),
+            tree: Tree::new(projects),
             roles,
             implied,
         })
@@ -45,19 +46,5 @@ impl Objects {
     /// The users of a group.
     pub(super) fn members(&self, group: &GroupId) -> &[UserId] {
         self.members.get(group).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether a project is `top` or below it.
-    pub(super) fn is_below(&self, id: &str, top: &str) -> bool {
-        let mut at = Some(id);
-        // Bounded, because a cycle of parents must not block the list.
-        for _ in 0..64 {
-            match at {
-                Some(id) if id == top => return true,
-                Some(id) => at = self.projects.get(id).and_then(|p| p.parent_id.as_deref()),
-                None => return false,
-            }
-        }
-        false
     }
 }

@@ -4,19 +4,12 @@ use kernel::DomainId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::expand::Held;
 use super::objects::Objects;
-use crate::assignment::{Actor, Assignment};
+use crate::assignment::Actor;
 use crate::envelope::nouns;
 use crate::filter::{Filter, Listed};
-use crate::role::Role;
 use crate::token::wire::WholeSystem;
-
-/// A role of a user or group, and the grant that gives it.
-pub(super) struct Held {
-    pub(super) assignment: Assignment,
-    pub(super) role: Role,
-    pub(super) granted: Assignment,
-}
 
 /// An object by its id, with its name if the caller asked for names.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -28,13 +21,21 @@ struct Named {
     domain: Option<Box<Named>>,
 }
 
-/// Where a role is held.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum ScopeBody {
-    Project(Named),
-    Domain(Named),
-    System(WholeSystem),
+/// Where a role is held: one of project, domain and system.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct ScopeBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<Named>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<Named>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<WholeSystem>,
+    /// `projects` for inherited roles.
+    #[serde(
+        rename = "OS-INHERIT:inherited_to",
+        skip_serializing_if = "Option::is_none"
+    )]
+    inherited_to: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -66,7 +67,7 @@ nouns! { AssignmentBody = "role_assignment", "role_assignments"; }
 impl AssignmentBody {
     /// `base` is `scheme://host` for links.
     pub(super) fn new(objects: &Objects, held: &Held, with_names: bool, base: &str) -> Self {
-        let (a, role, granted) = (&held.assignment, &held.role, &held.granted.role_id);
+        let (a, role, granted) = (&held.assignment, &held.role, &held.granted);
         let named = |id: &str, name: Option<&String>, domain_id: Option<&DomainId>| {
             let domain = domain_id.filter(|id| with_names && !id.is_empty());
             Named {
@@ -75,7 +76,7 @@ impl AssignmentBody {
                 domain: domain.map(|id| {
                     Box::new(Named {
                         id: id.to_string(),
-                        name: objects.projects.get(id.as_str()).map(|d| d.name.clone()),
+                        name: objects.tree.get(id).map(|d| d.name.clone()),
                         domain: None,
                     })
                 }),
@@ -100,49 +101,62 @@ impl AssignmentBody {
                 ));
             }
         }
-        let project = objects.projects.get(a.target_id.as_str());
+        let project = objects.tree.get(&a.target_id);
         let target = named(
             &a.target_id,
             project.map(|p| &p.name),
             project.map(|p| &p.domain_id),
         );
-        let (scope, path) = match a.kind.as_str() {
-            "project" => (
-                ScopeBody::Project(target),
-                format!("projects/{}", a.target_id),
-            ),
-            "domain" => (
-                ScopeBody::Domain(target),
-                format!("domains/{}", a.target_id),
-            ),
-            _ => (
-                ScopeBody::System(WholeSystem { all: true }),
-                "system".to_owned(),
-            ),
+        let mut scope = ScopeBody {
+            inherited_to: a.inherited.then_some("projects"),
+            ..ScopeBody::default()
         };
+        match a.kind.as_str() {
+            "project" => scope.project = Some(target),
+            "domain" => scope.domain = Some(target),
+            _ => scope.system = Some(WholeSystem { all: true }),
+        }
         let base = format!("{base}/identity/v3");
-        let holder = &held.granted.actor;
+        let holder = &granted.actor;
+        let (source_kind, source_id) = if a.inherited {
+            (granted.kind.as_str(), granted.target_id.as_str())
+        } else {
+            ("", "")
+        };
         let position = [
             &a.kind,
             &a.target_id,
             a.actor.id(),
             holder.id(),
-            granted,
+            &granted.role_id,
             &role.id,
-        ];
+            source_kind,
+            source_id,
+        ]
+        .join(".");
         let holder_path = format!("{}/{}", holder.plural(), holder.id());
+        let path = match granted.kind.as_str() {
+            "system" => "system".to_owned(),
+            kind => format!("{kind}s/{}", granted.target_id),
+        };
+        let path = format!("{path}/{holder_path}/roles/{}", granted.role_id);
+        let path = if a.inherited {
+            format!("OS-INHERIT/{path}/inherited_to_projects")
+        } else {
+            path
+        };
         Self {
-            position: position.join("."),
+            position,
             scope,
             user,
             group,
             role: named(&role.id, Some(&role.name), None),
             links: AssignmentLinks {
-                assignment: format!("{base}/{path}/{holder_path}/roles/{granted}"),
+                assignment: format!("{base}/{path}"),
                 membership: (a.actor != *holder)
                     .then(|| format!("{base}/{holder_path}/users/{}", a.actor.id())),
-                prior_role: (role.id != *granted)
-                    .then(|| format!("{base}/roles/{granted}/implies/{}", role.id)),
+                prior_role: (role.id != granted.role_id)
+                    .then(|| format!("{base}/roles/{}/implies/{}", granted.role_id, role.id)),
             },
         }
     }
