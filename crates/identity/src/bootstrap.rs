@@ -73,7 +73,8 @@ async fn has_demo(db: &Db) -> Result<bool> {
 /// The id of the role `member`.
 async fn member(db: &Db) -> Result<RoleId> {
     let roles = role::table::list(db).await?;
-    let found = roles.into_iter().find(|r| r.name == "member");
+    let is_member = |r: &Role| r.domain_id.is_none() && r.name == "member";
+    let found = roles.into_iter().find(is_member);
     found.map(|r| r.id).ok_or_else(|| {
         Error::invalid(
             "demo_project",
@@ -103,10 +104,11 @@ async fn fill(tx: &mut Tx, admin_hash: &str) -> Result<()> {
         let role = Role {
             id: RoleId::random(),
             name: name.into(),
+            domain_id: None,
             description: String::new(),
             options: Attributes::default(),
         };
-        role.insert(tx).await?;
+        role::table::insert(tx, &role).await?;
         roles.push(role);
     }
     for (prior, implied) in [(0, 1), (1, 2), (2, 3)] {

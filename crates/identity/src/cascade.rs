@@ -39,5 +39,5 @@ pub(crate) async fn delete_project(tx: &mut Tx, id: &str) -> Result<()> {
 /// Deletes a locked role with its assignments and inferences.
 pub(crate) async fn delete_role(tx: &mut Tx, id: &str) -> Result<()> {
     assignment::table::delete_of_role(tx, id).await?;
-    role::table::delete(tx, id).await.map(|_| ())
+    role::table::delete(tx, id).await
 }

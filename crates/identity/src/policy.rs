@@ -60,6 +60,16 @@ rules! {
     CREATE_ROLE = "identity:create_role", "rule:cloud_admin", "Create a role.";
     UPDATE_ROLE = "identity:update_role", "rule:cloud_admin", "Change a role.";
     DELETE_ROLE = "identity:delete_role", "rule:cloud_admin", "Delete a role.";
+    LIST_DOMAIN_ROLES = "identity:list_domain_roles", "rule:cloud_reader",
+        "List the roles of a domain.";
+    GET_DOMAIN_ROLE = "identity:get_domain_role", "rule:cloud_reader",
+        "Show a role of a domain.";
+    CREATE_DOMAIN_ROLE = "identity:create_domain_role", "rule:cloud_admin",
+        "Create a role of a domain.";
+    UPDATE_DOMAIN_ROLE = "identity:update_domain_role", "rule:cloud_admin",
+        "Change a role of a domain.";
+    DELETE_DOMAIN_ROLE = "identity:delete_domain_role", "rule:cloud_admin",
+        "Delete a role of a domain.";
     LIST_IMPLIED_ROLES = "identity:list_implied_roles", "rule:cloud_reader",
         "List the roles that a role implies.";
     GET_IMPLIED_ROLE = "identity:get_implied_role", "rule:cloud_reader",

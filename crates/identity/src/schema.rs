@@ -10,12 +10,12 @@
 //! 5. roles, by their ids,
 //! 6. an application credential.
 //!
-//! The lock of a domain excludes other changes of its projects, new users and new groups. A
-//! grant locks its target, its user or group, and its role; a membership its user and its
-//! group. Statements that delete many assignments or revoke the tokens of many users can
-//! still wait for each other; the database aborts one of the transactions, which is then
-//! repeated. On SQLite a write transaction excludes all others. Changes of the catalogue
-//! exclude each other by `Tx::serialize`.
+//! The lock of a domain excludes other changes of its projects, new users, new groups and
+//! new roles of the domain. A grant locks its target, its user or group, and its role; a
+//! membership its user and its group. Statements that delete many assignments or revoke the
+//! tokens of many users can still wait for each other; the database aborts one of the
+//! transactions, which is then repeated. On SQLite a write transaction excludes all others.
+//! Changes of the catalogue exclude each other by `Tx::serialize`.
 
 use db::Migration;
 
@@ -154,6 +154,16 @@ pub fn migrations() -> &'static [Migration] {
                 role_id varchar(64) NOT NULL,
                 PRIMARY KEY (group_id, target_kind, target_id, role_id))",
         },
+        // Roles of one domain. They have a table of their own, because the names of roles are
+        // unique in the other one, and because a server of an older release would put them
+        // into tokens.
+        Migration {
+            name: "identity-024-domain-role",
+            sql: "CREATE TABLE IF NOT EXISTS identity_domain_role (
+                id varchar(64) NOT NULL PRIMARY KEY, name varchar(255) NOT NULL,
+                domain_id varchar(64) NOT NULL, description {text} NOT NULL, options {text},
+                UNIQUE (domain_id, name))",
+        },
     ]
 }
 
@@ -169,7 +179,7 @@ mod tests {
     use crate::catalog::{Endpoint, Region, Service};
     use crate::group::Group;
     use crate::project::Project;
-    use crate::role::Role;
+    use crate::role::{self, Role};
     use crate::tags::Tags;
     use crate::user::User;
 
@@ -223,10 +233,18 @@ mod tests {
             let role = Role {
                 id: "r".into(),
                 name: "n".into(),
+                domain_id: Some("d".into()),
                 description: "text".into(),
                 options: set("immutable"),
             };
-            same(db, role).await;
+            same(db, role.clone()).await;
+            let global = Role {
+                id: "q".into(),
+                domain_id: None,
+                ..role.clone()
+            };
+            db::write!(db, |tx| role::table::insert(tx, &global).await).unwrap();
+            assert_eq!(role::table::list(db).await.unwrap(), [global, role]);
             let group = Group {
                 id: "g".into(),
                 name: "n".into(),

@@ -167,12 +167,20 @@ fn read_rows(rows: &[Row]) -> Result<Candidates> {
     Ok(found)
 }
 
-/// The projects and domains from which a user inherits roles.
-pub(crate) async fn inherited_targets(db: &Db, user_id: &str) -> Result<Vec<ProjectId>> {
+/// The projects and domains from which a user inherits roles, each with the role.
+pub(crate) async fn inherited(db: &Db, user_id: &str) -> Result<Vec<(ProjectId, RoleId)>> {
     let rows = db.query(INHERITED, values![user_id, user_id]).await?;
-    rows.iter()
-        .map(|r| Ok(r.str("target_id")?.into()))
-        .collect()
+    Ok(read_rows(&rows)?.inherited)
+}
+
+/// A condition that a column has none of these ids, and its arguments.
+pub(crate) fn and_not_in(column: &str, ids: &[RoleId]) -> (String, Vec<Value>) {
+    if ids.is_empty() {
+        return (String::new(), vec![]);
+    }
+    let marks = vec!["?"; ids.len()].join(", ");
+    let args = ids.iter().map(Value::from).collect();
+    (format!(" AND {column} NOT IN ({marks})"), args)
 }
 
 /// The assignments of an actor, for a user with those of the user's groups: a

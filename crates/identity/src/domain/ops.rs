@@ -12,7 +12,7 @@ use crate::project::{self, Project};
 use crate::state::State;
 use crate::tags::Tags;
 use crate::token::time::TokenTime;
-use crate::{group, options, user};
+use crate::{group, options, role, user};
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
     let found = project::table::by_id(&state.db, id).await?;
@@ -22,7 +22,7 @@ pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
 }
 
 /// A domain, locked until the transaction ends. The lock excludes all changes of its
-/// hierarchy of projects, new users and new groups.
+/// hierarchy of projects, new users, new groups and new roles of the domain.
 pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Project> {
     let found = project::table::lock(tx, id).await?;
     found
@@ -87,7 +87,7 @@ pub(crate) async fn update(state: &State, id: &str, fields: CommonFields) -> Res
     stored
 }
 
-/// Deletes a disabled domain with its projects, users and groups.
+/// Deletes a disabled domain with its projects, users, groups and roles.
 pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
     let deleted = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
@@ -116,6 +116,10 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
         }
         for group in group::table::ids_in_domain(tx, id).await? {
             cascade::delete_group(tx, &group).await?;
+        }
+        for role in role::table::ids_in_domain(tx, id).await? {
+            role::table::lock(tx, &role).await?;
+            cascade::delete_role(tx, &role).await?;
         }
         for project in &projects {
             cascade::delete_project(tx, project).await?;

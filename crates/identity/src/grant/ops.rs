@@ -6,8 +6,9 @@ use kernel::{DomainId, Error, Kind, Result, Target};
 use crate::assignment::{self, Actor, Assignment};
 use crate::errors::missing;
 use crate::project::{self, Project};
+use crate::role::{self, Role};
 use crate::state::State;
-use crate::{app_credential, group, role, user};
+use crate::{app_credential, group, user};
 
 /// The target of a grant.
 #[derive(Debug, Clone)]
@@ -109,14 +110,16 @@ pub(crate) async fn grant(state: &State, a: &Assignment) -> Result<()> {
 /// before the grant is stored.
 ///
 /// # Errors
-/// `NotFound` for what another request has deleted.
+/// `NotFound` for what another request has deleted; `Forbidden` and `Invalid` for a role of
+/// another domain.
 async fn lock_parts(tx: &mut Tx, a: &Assignment) -> Result<()> {
+    let mut domain = None;
     if a.kind != "system" {
         let found = project::table::lock(tx, &a.target_id).await?;
         let is_domain = a.kind == "domain";
-        if found.is_none_or(|p| p.is_domain != is_domain) {
-            return Err(missing(&a.kind, &a.target_id));
-        }
+        let found = found.filter(|p| p.is_domain == is_domain);
+        let target = found.ok_or_else(|| missing(&a.kind, &a.target_id))?;
+        domain = Some(target.domain());
     }
     let (noun, exists) = match &a.actor {
         Actor::User(id) => ("user", user::table::lock(tx, id).await?.is_some()),
@@ -125,10 +128,31 @@ async fn lock_parts(tx: &mut Tx, a: &Assignment) -> Result<()> {
     if !exists {
         return Err(missing(noun, a.actor.id()));
     }
-    if role::table::lock(tx, &a.role_id).await?.is_none() {
-        return Err(missing("role", &a.role_id));
+    let role = role::table::lock(tx, &a.role_id).await?;
+    let role = role.ok_or_else(|| missing("role", &a.role_id))?;
+    refuse_other_domain(a, domain.as_ref(), &role)
+}
+
+/// A role of a domain is not granted on projects of other domains, nor on the system.
+/// Keystone accepts it on other domains.
+fn refuse_other_domain(a: &Assignment, domain: Option<&DomainId>, role: &Role) -> Result<()> {
+    if role.domain_id.is_none() || role.domain_id.as_ref() == domain {
+        return Ok(());
     }
-    Ok(())
+    let id = &role.id;
+    match a.kind.as_str() {
+        "system" => Err(Error::invalid(
+            "role_id",
+            format!(
+                "Role {id} is a domain-specific role. Unable to use a domain-specific role in a system assignment."
+            ),
+        )),
+        "project" => Err(Error::forbidden(format!(
+            "Project {} must be in the same domain as the role {id} being assigned.",
+            a.target_id
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Revokes a role. The application credentials of a user in that project, or in those that

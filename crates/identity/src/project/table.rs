@@ -4,6 +4,8 @@ use db::{Column as _, Db, Row, Table as _, Tx, values};
 use kernel::{ProjectId, Result};
 
 use super::{MAX_DEPTH, Project};
+use crate::assignment::table::and_not_in;
+use crate::ids::RoleId;
 
 db::columns! {
     Project in "project" {
@@ -162,21 +164,29 @@ fn read_row_above(row: &Row) -> Result<Vec<ProjectId>> {
     Ok(above)
 }
 
-/// Projects or domains on which the user has a role, directly or by a group.
-pub(crate) async fn of_user(db: &Db, user_id: &str, kind: &str) -> Result<Vec<Project>> {
-    let rows = db
-        .query(
-            &format!(
-                "{} WHERE id IN (SELECT target_id FROM role_assignment \
-                 WHERE user_id = ? AND target_kind = ?) \
-                 OR id IN (SELECT a.target_id FROM group_assignment a \
-                 JOIN group_member m ON m.group_id = a.group_id \
-                 WHERE m.user_id = ? AND a.target_kind = ?) ORDER BY name, id",
-                Project::select()
-            ),
-            values![user_id, kind, user_id, kind],
-        )
-        .await?;
+/// Projects or domains on which the user has a role, directly or by a group, apart from roles
+/// without effect.
+pub(crate) async fn of_user(
+    db: &Db,
+    user_id: &str,
+    kind: &str,
+    without_effect: &[RoleId],
+) -> Result<Vec<Project>> {
+    let (and_role, roles) = and_not_in("role_id", without_effect);
+    let sql = format!(
+        "{} WHERE id IN (SELECT target_id FROM role_assignment \
+         WHERE user_id = ? AND target_kind = ?{and_role}) \
+         OR id IN (SELECT a.target_id FROM group_assignment a \
+         JOIN group_member m ON m.group_id = a.group_id \
+         WHERE m.user_id = ? AND a.target_kind = ?{and_role}) ORDER BY name, id",
+        Project::select()
+    );
+    let mut args = Vec::new();
+    for _ in 0..2 {
+        args.extend(values![user_id, kind]);
+        args.extend(roles.iter().cloned());
+    }
+    let rows = db.query(&sql, args).await?;
     rows.iter().map(Project::read).collect()
 }
 

@@ -47,7 +47,18 @@ async fn load(db: &Db, held: &[RoleId]) -> Result<Vec<Role>> {
     Ok(with_implied(&all, &implied, held))
 }
 
-/// Adds all directly and indirectly implied roles.
+/// The ids of the roles of domains that imply no role that can be in a token.
+pub(crate) async fn without_effect(db: &Db) -> Result<Vec<RoleId>> {
+    let (all, implied) = table::list_with_implied(db).await?;
+    let of_domains = all.iter().filter(|r| r.domain_id.is_some());
+    let implies_nothing =
+        |r: &&Role| with_implied(&all, &implied, std::slice::from_ref(&r.id)).is_empty();
+    let found = of_domains.filter(implies_nothing);
+    Ok(found.map(|r| r.id.clone()).collect())
+}
+
+/// Adds all directly and indirectly implied roles, and leaves out those of domains: they
+/// only imply others.
 pub(crate) fn with_implied(
     all: &[Role],
     implied: &[(RoleId, RoleId)],
@@ -64,7 +75,7 @@ pub(crate) fn with_implied(
         at += 1;
     }
     all.iter()
-        .filter(|r| ids.contains(&r.id))
+        .filter(|r| r.domain_id.is_none() && ids.contains(&r.id))
         .cloned()
         .collect()
 }

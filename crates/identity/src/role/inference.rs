@@ -31,8 +31,11 @@ pub(super) async fn create(state: &State, prior: &str, implied: &str) -> Result<
             let role = table::lock(tx, id).await?;
             roles.push(role.ok_or_else(|| missing("role", id))?);
         }
+        let is_global = |id: &str| roles.iter().any(|r| r.id == *id && r.domain_id.is_none());
         let is_prohibited = |r: &Role| r.id == *implied && PROHIBITED.contains(&r.name.as_str());
-        if roles.iter().any(is_prohibited) {
+        // All tokens with a global role would depend on one domain.
+        let depends_on_domain = is_global(prior) && !is_global(implied);
+        if depends_on_domain || roles.iter().any(is_prohibited) {
             return Err(Error::forbidden(format!(
                 "{implied} cannot be an implied roles."
             )));

@@ -8,6 +8,7 @@ pub(crate) mod ops;
 pub(crate) mod table;
 pub(crate) mod wire;
 
+use kernel::DomainId;
 use serde_json::{Map, Value};
 
 use crate::attributes::Attributes;
@@ -19,6 +20,9 @@ use crate::options;
 pub(crate) struct Role {
     pub id: RoleId,
     pub name: String,
+    /// The domain of a role that is granted in this domain only. It is in no token, and gives
+    /// the roles that it implies.
+    pub domain_id: Option<DomainId>,
     pub description: String,
     pub options: Attributes,
 }
@@ -27,18 +31,19 @@ impl Role {
     /// The options with `immutable` for roles that the policies refer to.
     pub(crate) fn shown_options(&self) -> Map<String, Value> {
         let mut shown = self.options.0.clone();
-        if is_built_in(&self.name) {
+        if self.is_built_in() {
             shown.insert(options::IMMUTABLE.into(), true.into());
         }
         shown
     }
 
-    pub(crate) fn is_immutable(&self) -> bool {
-        is_built_in(&self.name) || options::is_set(&self.options.0, options::IMMUTABLE)
+    /// Whether the default policies refer to the role; such roles are immutable.
+    pub(crate) fn is_built_in(&self) -> bool {
+        let names = ["admin", "manager", "member", "reader", "service"];
+        self.domain_id.is_none() && names.contains(&self.name.as_str())
     }
-}
 
-/// Roles of the default policies; they are immutable.
-pub(crate) fn is_built_in(name: &str) -> bool {
-    ["admin", "manager", "member", "reader", "service"].contains(&name)
+    pub(crate) fn is_immutable(&self) -> bool {
+        self.is_built_in() || options::is_set(&self.options.0, options::IMMUTABLE)
+    }
 }

@@ -1,10 +1,10 @@
 //! Creating, changing and deleting roles.
 
-use db::{Table as _, Tx};
+use db::Tx;
 use kernel::{Error, Result};
 
 use super::wire::RoleFields;
-use super::{Role, is_built_in, table};
+use super::{Role, table};
 use crate::attributes::Attributes;
 use crate::cascade;
 use crate::errors::{as_conflict, immutable, missing};
@@ -23,6 +23,7 @@ pub(crate) async fn create(state: &State, fields: RoleFields) -> Result<Role> {
     let mut role = Role {
         id: RoleId::random(),
         name: fields.name.unwrap_or_default(),
+        domain_id: fields.domain_id.flatten().map(Into::into),
         description: fields.description.flatten().unwrap_or_default(),
         options: Attributes::default(),
     };
@@ -31,8 +32,11 @@ pub(crate) async fn create(state: &State, fields: RoleFields) -> Result<Role> {
     }
     db::write!(state.db, |tx| {
         tx.write_receipt().await?;
+        if let Some(domain) = &role.domain_id {
+            crate::domain::ops::lock(tx, domain).await?;
+        }
         refuse_similar(tx, &role).await?;
-        role.insert(tx).await
+        table::insert(tx, &role).await
     })
     .map_err(|e| duplicate(e, &role))?;
     Ok(role)
@@ -62,8 +66,15 @@ fn apply(role: &mut Role, fields: RoleFields) -> Result<bool> {
         options::apply(options::Kind::Resource, &mut role.options.0, change)?;
     }
     // The policies refer to the built-in roles: they stay immutable.
-    if is_built_in(&role.name) || (was_immutable && role.is_immutable()) {
+    if role.is_built_in() || (was_immutable && role.is_immutable()) {
         return Err(immutable("update", "role", &role.id));
+    }
+    if fields
+        .domain_id
+        .is_some_and(|d| d.as_deref() != role.domain_id.as_deref())
+    {
+        let text = "Update of `domain_id` is not allowed.";
+        return Err(Error::invalid("domain_id", text));
     }
     let mut renamed = false;
     if let Some(name) = fields.name {
@@ -101,8 +112,10 @@ async fn refuse_similar(tx: &mut Tx, role: &Role) -> Result<()> {
 }
 
 fn duplicate(e: Error, r: &Role) -> Error {
+    let place = r.domain_id.as_ref();
+    let place = place.map_or_else(String::new, |id| format!(" at domain ID {id}"));
     let text = format!(
-        "Conflict occurred attempting to store role - Duplicate entry found with name {}.",
+        "Conflict occurred attempting to store role - Duplicate entry found with name {}{place}.",
         r.name
     );
     as_conflict(e, text)

@@ -1,4 +1,5 @@
-//! SQL of `identity_role` and `implied_role`.
+//! SQL of `identity_role`, which has the roles of no domain, of `identity_domain_role`, and
+//! of `implied_role`.
 
 use db::{Column as _, Db, Row, Table as _, Tx, values};
 use kernel::Result;
@@ -7,25 +8,60 @@ use super::Role;
 use crate::ids::RoleId;
 
 db::columns! {
-    Role in "identity_role" { id, name, description, options }
+    Role in "identity_domain_role" { id, name, domain_id, description, options }
+}
+
+const GLOBAL: &str = "SELECT id, name, NULL AS domain_id, description, options FROM identity_role";
+
+/// Selects the roles of all domains and of none.
+fn select_all() -> String {
+    format!("{} UNION ALL {GLOBAL}", Role::select())
+}
+
+/// Stores a new role.
+pub(crate) async fn insert(tx: &mut Tx, role: &Role) -> Result<()> {
+    if role.domain_id.is_some() {
+        return role.insert(tx).await;
+    }
+    tx.execute(
+        "INSERT INTO identity_role (id, name, description, options) VALUES (?, ?, ?, ?)",
+        values![
+            &role.id,
+            &role.name,
+            &role.description,
+            role.options.value()?
+        ],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// Deletes a role, without its assignments.
-pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
+pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<()> {
     tx.execute(
         "DELETE FROM implied_role WHERE prior_id = ? OR implied_id = ?",
         values![id, id],
     )
     .await?;
-    tx.execute("DELETE FROM identity_role WHERE id = ?", values![id])
-        .await
+    for table in ["identity_role", "identity_domain_role"] {
+        let sql = format!("DELETE FROM {table} WHERE id = ?");
+        tx.execute(&sql, values![id]).await?;
+    }
+    Ok(())
 }
 
+/// All roles by name, also those of domains.
 pub(crate) async fn list(db: &Db) -> Result<Vec<Role>> {
-    let rows = db
-        .query(&format!("{} ORDER BY name", Role::select()), vec![])
-        .await?;
+    let sql = format!("{} ORDER BY name, id", select_all());
+    let rows = db.query(&sql, vec![]).await?;
     rows.iter().map(Role::read).collect()
+}
+
+/// The ids of the roles of a domain, in the order of their locks.
+pub(crate) async fn ids_in_domain(tx: &mut Tx, domain_id: &str) -> Result<Vec<RoleId>> {
+    let sql = "SELECT id FROM identity_domain_role WHERE domain_id = ? ORDER BY id";
+    let rows = tx.query(sql, values![domain_id]).await?;
+    rows.iter().map(|r| Ok(r.str("id")?.into())).collect()
 }
 
 pub(crate) async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<()> {
@@ -63,9 +99,9 @@ fn select_with_implied() -> String {
     let columns = Role::COLUMNS.iter().map(|column| format!("r.{column}"));
     let columns = columns.collect::<Vec<_>>().join(", ");
     format!(
-        "SELECT {columns}, i.implied_id FROM {} r LEFT JOIN implied_role i \
-         ON i.prior_id = r.id ORDER BY r.name",
-        Role::TABLE
+        "SELECT {columns}, i.implied_id FROM ({}) r LEFT JOIN implied_role i \
+         ON i.prior_id = r.id ORDER BY r.name, r.id",
+        select_all()
     )
 }
 
@@ -85,8 +121,13 @@ fn read_with_implied(rows: &[Row]) -> Result<RolesAndImplied> {
 }
 
 pub(crate) async fn update(tx: &mut Tx, r: &Role) -> Result<u64> {
+    let table = match r.domain_id {
+        Some(_) => "identity_domain_role",
+        None => "identity_role",
+    };
+    let sql = format!("UPDATE {table} SET name = ?, description = ?, options = ? WHERE id = ?");
     tx.execute(
-        "UPDATE identity_role SET name = ?, description = ?, options = ? WHERE id = ?",
+        &sql,
         values![&r.name, &r.description, r.options.value()?, &r.id],
     )
     .await
@@ -94,14 +135,28 @@ pub(crate) async fn update(tx: &mut Tx, r: &Role) -> Result<u64> {
 
 /// A role, locked until the transaction ends.
 pub(crate) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<Role>> {
-    let sql = format!("{} WHERE id = ?", Role::select());
-    let row = tx.lock_opt(&sql, values![id]).await?;
-    row.as_ref().map(Role::read).transpose()
+    // Databases do not lock the rows of a union.
+    for select in [GLOBAL, &Role::select()] {
+        let sql = format!("{select} WHERE id = ?");
+        if let Some(row) = tx.lock_opt(&sql, values![id]).await? {
+            return Role::read(&row).map(Some);
+        }
+    }
+    Ok(None)
 }
 
-/// Whether another role has this name, in any case.
+/// Whether another role of the same domain, or of no domain, has this name, in any case.
 pub(crate) async fn has_similar(tx: &mut Tx, r: &Role) -> Result<bool> {
-    let sql = "SELECT id FROM identity_role WHERE LOWER(name) = LOWER(?) AND id <> ?";
-    let row = tx.query_opt(sql, values![&r.name, &r.id]).await?;
+    let row = match &r.domain_id {
+        Some(domain) => {
+            let sql = "SELECT id FROM identity_domain_role \
+                       WHERE domain_id = ? AND LOWER(name) = LOWER(?) AND id <> ?";
+            tx.query_opt(sql, values![domain, &r.name, &r.id]).await?
+        }
+        None => {
+            let sql = "SELECT id FROM identity_role WHERE LOWER(name) = LOWER(?) AND id <> ?";
+            tx.query_opt(sql, values![&r.name, &r.id]).await?
+        }
+    };
     Ok(row.is_some())
 }

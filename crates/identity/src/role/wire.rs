@@ -15,7 +15,7 @@ use crate::filter::{Filter, Listed};
 pub(crate) struct RoleBody {
     id: String,
     name: String,
-    /// Roles of one domain are not supported yet.
+    /// The domain in which alone the role can be granted.
     domain_id: Option<String>,
     description: String,
     options: Map<String, Value>,
@@ -63,7 +63,7 @@ impl RoleBody {
             options: r.shown_options(),
             id: r.id.into(),
             name: r.name,
-            domain_id: None,
+            domain_id: r.domain_id.map(Into::into),
             description: r.description,
         }
     }
@@ -87,7 +87,10 @@ impl Listed for RoleBody {
     fn filter(&self, name: &str) -> Option<Filter<'_>> {
         match name {
             "name" => Some(Filter::Text(&self.name)),
-            "domain_id" => Some(Filter::Nothing),
+            "domain_id" => {
+                let domain = self.domain_id.as_deref();
+                Some(domain.map_or(Filter::Nothing, Filter::Text))
+            }
             _ => None,
         }
     }
@@ -97,6 +100,7 @@ impl Listed for RoleBody {
 #[derive(Debug, Clone)]
 pub(crate) struct RoleFields {
     pub(crate) name: Option<String>,
+    pub(crate) domain_id: Option<Option<String>>,
     pub(crate) description: Option<Option<String>>,
     pub(crate) options: Option<Map<String, Value>>,
 }
@@ -105,7 +109,7 @@ impl FromObject for RoleFields {
     const NOUN: &'static str = "role";
     const FIELDS: &'static [Field] = &[
         field("name", Holds::Name, 255),
-        field("domain_id", Holds::Null, 0),
+        field("domain_id", Holds::Nullable, 64),
         field("description", Holds::Nullable, LONG),
         field("options", Holds::Options, 0),
     ];
@@ -115,6 +119,7 @@ impl FromObject for RoleFields {
     fn from_object(mut o: Object) -> Result<Self> {
         Ok(Self {
             name: o.text("name"),
+            domain_id: o.nullable("domain_id"),
             description: o.nullable("description"),
             options: o.map("options"),
         })

@@ -150,7 +150,7 @@ impl AssignmentBody {
             scope,
             user,
             group,
-            role: named(&role.id, Some(&role.name), None),
+            role: named(&role.id, Some(&role.name), role.domain_id.as_ref()),
             links: AssignmentLinks {
                 assignment: format!("{base}/{path}"),
                 membership: (a.actor != *holder)
