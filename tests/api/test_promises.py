@@ -53,12 +53,19 @@ def test_padding_does_not_make_another_token(callers):
     assert validate(callers, subject, admin).status == 404
 
 
-def test_the_whole_chain_of_a_token_is_revoked(callers):
+def test_tokens_issued_from_a_token_are_revoked_with_it(callers):
+    scope = {"project": {"id": callers.home}}
     first = login(callers, "member", "unscoped").headers["X-Subject-Token"]
-    second = by_token(callers, first, {"project": {"id": callers.home}}).headers["X-Subject-Token"]
+    second = by_token(callers, first, scope).headers["X-Subject-Token"]
+    third = by_token(callers, second, scope).headers["X-Subject-Token"]
     admin = callers.tokens["admin"]
     assert validate(callers, second, admin, "DELETE").status == 204
-    assert validate(callers, first, admin).status == 404
+    assert validate(callers, third, admin).status == 404
+    assert validate(callers, first, admin).status == 200
+    again = by_token(callers, first, scope).headers["X-Subject-Token"]
+    assert validate(callers, again, admin).status == 200
+    assert validate(callers, first, admin, "DELETE").status == 204
+    assert validate(callers, again, admin).status == 404
 
 
 def test_a_single_token_of_a_chain_can_be_revoked(callers):

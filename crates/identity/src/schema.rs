@@ -164,6 +164,11 @@ pub fn migrations() -> &'static [Migration] {
                 domain_id varchar(64) NOT NULL, description {text} NOT NULL, options {text},
                 UNIQUE (domain_id, name))",
         },
+        // Tokens that were issued before this time are revoked; null for all.
+        Migration {
+            name: "identity-025-revoked-before",
+            sql: "ALTER TABLE revoked_token ADD COLUMN issued_before bigint",
+        },
     ]
 }
 

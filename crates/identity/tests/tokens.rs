@@ -66,26 +66,91 @@ async fn a_stolen_token_leads_to_nothing_after_a_password_change_on_another_serv
 }
 
 #[tokio::test]
-async fn revoking_a_token_revokes_all_tokens_of_its_chain() {
+async fn revoking_a_token_revokes_those_issued_from_it() {
     let w = Fixture::start().await;
-    let first = w
-        .login("demo", &w.demo_password, json!("unscoped"))
-        .await
-        .token();
-    let second = w.auth(by_token(&first), project("demo")).await.token();
-    let third = w.auth(by_token(&second), project("demo")).await.token();
-    let other = w
-        .login("demo", &w.demo_password, project("demo"))
-        .await
-        .token();
-    let got = w.send("DELETE /v3/auth/tokens", &third, &second, "").await;
-    assert_eq!(got.status, 204);
-    for token in [&first, &second, &third] {
-        w.call("GET /v3/auth/projects", token, Value::Null, 401)
-            .await;
+    let login = async || {
+        let got = w.login("demo", &w.demo_password, json!("unscoped")).await;
+        got.token()
+    };
+    let from = async |token: &str, scope: Value| w.auth(by_token(token), scope).await.token();
+    let delete = async |token: &str| {
+        let got = w.send("DELETE /v3/auth/tokens", token, token, "").await;
+        assert_eq!(got.status, 204);
+    };
+    let expect = async |tokens: &[&String], status: u16| {
+        for token in tokens {
+            w.call("GET /v3/auth/projects", token, Value::Null, status)
+                .await;
+        }
+    };
+    let (first, other) = (login().await, login().await);
+    let second = from(&first, project("demo")).await;
+    let third = from(&second, project("demo")).await;
+    let unscoped = from(&first, json!("unscoped")).await;
+    let others = from(&other, project("demo")).await;
+    // Of a token that was issued from another one, those for the same project end.
+    delete(&second).await;
+    expect(&[&second, &third], 401).await;
+    expect(&[&first, &unscoped, &other, &others], 200).await;
+    // The first token of a chain ends with all of it, and a token without a project, too.
+    delete(&first).await;
+    expect(&[&first, &unscoped], 401).await;
+    // A project can be used again in the same second.
+    delete(&others).await;
+    let others = from(&other, project("demo")).await;
+    expect(&[&others], 200).await;
+    let again = from(&other, json!("unscoped")).await;
+    delete(&again).await;
+    expect(&[&other, &others, &again], 401).await;
+}
+
+#[tokio::test]
+async fn an_unscoped_token_is_used_for_one_project_after_another() {
+    let w = Fixture::start().await;
+    let admin = w.admin().await;
+    let one = new_project(&w, &admin, "one", None).await;
+    let user = new_user(&w, &admin, "ann", "member", &one).await;
+    let two = new_project(&w, &admin, "two", None).await;
+    let member = role_id(&w, &admin, "member").await;
+    for target in [format!("projects/{two}"), "domains/default".to_owned()] {
+        let line = format!("PUT /v3/{target}/users/{user}/roles/{member}");
+        w.call(&line, &admin, Value::Null, 204).await;
     }
-    w.call("GET /v3/auth/projects", &other, Value::Null, 200)
-        .await;
+    let source = w.login("ann", "secret", json!("unscoped")).await;
+    let (ends, about) = (
+        source.body["token"]["expires_at"].clone(),
+        source.body["token"]["user"].clone(),
+    );
+    let source = source.token();
+    for scope in [
+        project("one"),
+        project("two"),
+        json!({"domain": {"id": "default"}}),
+    ] {
+        let got = w.auth(by_token(&source), scope.clone()).await;
+        assert_eq!(got.body["token"]["expires_at"], ends);
+        assert_eq!(got.body["token"]["user"], about);
+        assert_eq!(got.body["token"]["methods"], json!(["password", "token"]));
+        let token = got.token();
+        // A token with a scope can be exchanged for one with another.
+        let next = w.auth(by_token(&token), project("one")).await.token();
+        w.call("GET /v3/auth/projects", &next, Value::Null, 200)
+            .await;
+        w.send("DELETE /v3/auth/tokens", &token, &token, "").await;
+        let got = w.auth(by_token(&token), project("two")).await;
+        assert_eq!(got.status, 401, "{}", got.body);
+    }
+    // Not for what the user may not do.
+    for scope in [project("admin"), json!({"system": {"all": true}})] {
+        assert_eq!(w.auth(by_token(&source), scope).await.status, 401);
+    }
+    let system = w
+        .login("admin", &w.admin_password, json!({"system": {"all": true}}))
+        .await
+        .token();
+    for scope in [project("admin"), json!({"domain": {"id": "default"}})] {
+        assert_eq!(w.auth(by_token(&system), scope).await.status, 403);
+    }
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub(crate) async fn create(
     by: &Valid,
     fields: CredentialFields,
 ) -> Result<(AppCredential, String)> {
-    let project = by.target.as_ref().filter(|p| !p.is_domain).ok_or_else(|| {
+    let project = by.project_id().and(by.target.as_ref()).ok_or_else(|| {
         Error::invalid(
             "project_id",
             "Invalid application credential: a project-scoped token is needed to create one.",

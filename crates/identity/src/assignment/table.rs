@@ -218,15 +218,16 @@ pub(crate) async fn domains_of_targets(db: &Db, actor: &Actor) -> Result<Vec<Opt
     );
     let mut domains = Vec::new();
     for row in db.query(&sql, args).await? {
-        let column = match row.str("target_kind")? {
-            "system" => {
-                domains.push(None);
-                continue;
-            }
-            "domain" => "id",
-            _ => "domain_id",
+        if row.str("target_kind")? == "system" {
+            domains.push(None);
+            continue;
+        }
+        // A domain has no domain, also if it is used as a project.
+        let domain = row.opt_text("domain_id")?.filter(|id| !id.is_empty());
+        let domain = match domain {
+            Some(id) => Some(id),
+            None => row.opt_text("id")?,
         };
-        let domain = row.opt_text(column)?;
         domains.extend(domain.map(|id| Some(id.into())));
     }
     Ok(domains)

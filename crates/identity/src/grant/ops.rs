@@ -22,8 +22,8 @@ impl GrantTarget {
     pub(crate) async fn find(state: &State, kind: &str, id: &str) -> Result<Self> {
         match kind {
             "project" => {
+                // A domain can be used as a project, too.
                 let found = project::table::by_id(&state.db, id).await?;
-                let found = found.filter(|p| !p.is_domain);
                 Ok(Self::Project(found.ok_or_else(|| missing("project", id))?))
             }
             "domain" => Ok(Self::Domain(crate::domain::ops::get(state, id).await?)),
@@ -39,10 +39,9 @@ impl GrantTarget {
         }
     }
 
-    fn domain_id(&self) -> Option<&str> {
+    fn domain_id(&self) -> Option<DomainId> {
         match self {
-            Self::Project(p) => Some(&p.domain_id),
-            Self::Domain(d) => Some(&d.id),
+            Self::Project(p) | Self::Domain(p) => Some(p.domain()),
             Self::System => None,
         }
     }
@@ -50,10 +49,7 @@ impl GrantTarget {
     /// The policy target; it has a domain only if the holder and the target share it.
     pub(crate) fn target(&self, holder: &Holder) -> Target {
         Target {
-            domain_id: self
-                .domain_id()
-                .filter(|d| holder.domain_id == *d)
-                .map(Into::into),
+            domain_id: self.domain_id().filter(|d| holder.domain_id == *d),
             ..Target::default()
         }
     }
@@ -116,8 +112,7 @@ async fn lock_parts(tx: &mut Tx, a: &Assignment) -> Result<()> {
     let mut domain = None;
     if a.kind != "system" {
         let found = project::table::lock(tx, &a.target_id).await?;
-        let is_domain = a.kind == "domain";
-        let found = found.filter(|p| p.is_domain == is_domain);
+        let found = found.filter(|p| a.kind == "project" || p.is_domain);
         let target = found.ok_or_else(|| missing(&a.kind, &a.target_id))?;
         domain = Some(target.domain());
     }

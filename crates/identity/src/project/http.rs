@@ -1,11 +1,12 @@
 //! Routes of projects.
 
-use kernel::{Result, Rule, Target};
+use kernel::{Error, Result, Rule, Target};
 use rest::{Created, Json, NoContent, Param, Route, delete, get, patch_route, post};
 
+use super::relatives::{self, ShownProject, Wanted};
 use super::wire::{ProjectBody, ProjectFields};
 use super::{Project, ops, table};
-use crate::call::{Call, IdentityCall};
+use crate::call::{Call, IdentityCall, flag};
 use crate::envelope::{Many, One};
 use crate::errors::missing;
 use crate::fields::{Change, New};
@@ -22,6 +23,25 @@ pub(crate) const FILTERS: &[Param] = &[
     Param::text("tags-any", "Projects with one of these tags."),
     Param::text("not-tags", "Projects without all of these tags."),
     Param::text("not-tags-any", "Projects without any of these tags."),
+];
+
+const RELATIVES: &[Param] = &[
+    Param::text(
+        "parents_as_list",
+        "Show the projects above on which the caller has a role, unless the value is 0.",
+    ),
+    Param::text(
+        "parents_as_ids",
+        "Show the ids of the projects above, unless the value is 0.",
+    ),
+    Param::text(
+        "subtree_as_list",
+        "Show the projects below on which the caller has a role, unless the value is 0.",
+    ),
+    Param::text(
+        "subtree_as_ids",
+        "Show the ids of the projects below, unless the value is 0.",
+    ),
 ];
 
 const DOMAINS: &[Param] = &[Param::text("is_domain", "Domains instead of projects.")];
@@ -46,7 +66,8 @@ pub(crate) fn routes() -> Vec<Route<State>> {
             &policy::GET_PROJECT,
             "Show a project.",
             show,
-        ),
+        )
+        .query(&[RELATIVES]),
         patch_route(
             "/v3/projects/{project_id}",
             &policy::UPDATE_PROJECT,
@@ -88,6 +109,9 @@ async fn list(call: Call) -> Result<Json<Many<ProjectBody>>> {
 
 async fn create(call: Call<New<ProjectFields>>) -> Result<Created<One<ProjectBody>>> {
     let New(fields) = call.body()?;
+    if fields.is_domain == Some(true) {
+        return create_domain(&call, fields).await;
+    }
     let domain_id = match &fields.domain_id {
         Some(Some(id)) => id.clone(),
         _ => call.domain_id()?,
@@ -104,9 +128,41 @@ async fn create(call: Call<New<ProjectFields>>) -> Result<Created<One<ProjectBod
     Ok(Created(One(ProjectBody::new(project, call.base()))))
 }
 
-async fn show(call: Call) -> Result<Json<One<ProjectBody>>> {
+/// Creates a project that acts as a domain.
+async fn create_domain(
+    call: &Call<New<ProjectFields>>,
+    fields: ProjectFields,
+) -> Result<Created<One<ProjectBody>>> {
+    call.allow(&policy::CREATE_PROJECT, &Target::default())?;
+    call.allow(&policy::CREATE_DOMAIN, &Target::default())?;
+    if fields.parent_id.flatten().is_some() || fields.domain_id.flatten().is_some() {
+        let text = "only root projects are allowed to act as domains.";
+        return Err(Error::invalid("parent_id", text));
+    }
+    let domain = crate::domain::ops::create(&call.state, None, fields.common).await?;
+    Ok(Created(One(ProjectBody::new(domain, call.base()))))
+}
+
+async fn show(call: Call) -> Result<Json<One<ShownProject>>> {
     let project = found(&call, &policy::GET_PROJECT).await?;
-    Ok(Json(One(ProjectBody::new(project, call.base()))))
+    let (parents, subtree) = (wanted(&call, "parents")?, wanted(&call, "subtree")?);
+    let relatives = relatives::load(&call, &project, parents, subtree).await?;
+    let body = ProjectBody::new(project, call.base());
+    Ok(Json(One(ShownProject::new(body, relatives))))
+}
+
+/// How a request asks for what is above or below a project.
+fn wanted(call: &Call, of: &str) -> Result<Wanted> {
+    let (list, ids) = (format!("{of}_as_list"), format!("{of}_as_ids"));
+    match (flag(call, &list), flag(call, &ids)) {
+        (true, true) => {
+            let text = format!("Cannot use {list} and {ids} query params at the same time.");
+            Err(Error::invalid(ids, text))
+        }
+        (true, false) => Ok(Wanted::List),
+        (false, true) => Ok(Wanted::Ids),
+        (false, false) => Ok(Wanted::Nothing),
+    }
 }
 
 async fn update(call: Call<Change<ProjectFields>>) -> Result<Json<One<ProjectBody>>> {

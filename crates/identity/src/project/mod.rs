@@ -6,6 +6,7 @@ pub(crate) mod hierarchy;
 pub(crate) mod http;
 pub(crate) mod ops;
 pub(crate) mod reader;
+pub(crate) mod relatives;
 pub(crate) mod table;
 pub(crate) mod tag_http;
 pub(crate) mod tree;

@@ -9,7 +9,7 @@ use super::wire::ProjectFields;
 use super::{MAX_DEPTH, Project, table};
 use crate::attributes::Attributes;
 use crate::cascade;
-use crate::errors::{as_conflict, immutable, missing, wrong};
+use crate::errors::{as_conflict, immutable, missing};
 use crate::options;
 use crate::state::State;
 use crate::tags::Tags;
@@ -25,13 +25,6 @@ pub(crate) async fn create(
     domain_id: &str,
     fields: ProjectFields,
 ) -> Result<Project> {
-    if fields.is_domain == Some(true) {
-        return Err(wrong(
-            "is_domain",
-            "true",
-            "create a domain under /v3/domains instead.",
-        ));
-    }
     crate::domain::ops::get(state, domain_id).await?;
     let parent = fields.parent_id.flatten();
     let parent = parent.filter(|p| p != domain_id);
@@ -75,12 +68,20 @@ fn disabled_parent(id: &str) -> Error {
 /// domain is locked.
 async fn check_parent(tx: &mut Tx, domain_id: &str, parent_id: &str) -> Result<()> {
     let mut at = read(tx, parent_id).await?;
-    if at.is_domain || at.domain_id != domain_id {
+    if at.is_domain {
+        return Err(Error::invalid(
+            "parent_id",
+            format!(
+                "Cannot create project, the parent ({parent_id}) is acting as a domain, but this project's domain id ({domain_id}) does not match the parent's id."
+            ),
+        ));
+    }
+    if at.domain_id != domain_id {
         return Err(Error::invalid(
             "parent_id",
             format!(
                 "Cannot create project, since it specifies its domain_id {domain_id}, but specifies a parent in a different domain ({}).",
-                at.domain()
+                at.domain_id
             ),
         ));
     }

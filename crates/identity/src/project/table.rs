@@ -164,6 +164,16 @@ fn read_row_above(row: &Row) -> Result<Vec<ProjectId>> {
     Ok(above)
 }
 
+/// The projects of a domain.
+pub(crate) async fn in_domain(db: &Db, domain_id: &str) -> Result<Vec<Project>> {
+    let sql = format!(
+        "{} WHERE domain_id = ? ORDER BY name, id",
+        Project::select()
+    );
+    let rows = db.query(&sql, values![domain_id]).await?;
+    rows.iter().map(Project::read).collect()
+}
+
 /// Projects or domains on which the user has a role, directly or by a group, apart from roles
 /// without effect.
 pub(crate) async fn of_user(

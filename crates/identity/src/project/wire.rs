@@ -51,6 +51,13 @@ impl ProjectBody {
     }
 }
 
+impl ProjectBody {
+    /// Leaves an attribute out that Keystone does not know.
+    pub(super) fn remove_extra(&mut self, name: &str) {
+        self.extra.shift_remove(name);
+    }
+}
+
 fn or_nothing(text: Option<&String>) -> Filter<'_> {
     text.map_or(Filter::Nothing, |text| Filter::Text(text))
 }

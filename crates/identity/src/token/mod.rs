@@ -29,7 +29,7 @@ pub(crate) struct Valid {
     pub user_domain_name: String,
     /// The project or domain of the scope.
     pub target: Option<Project>,
-    /// Name of the project's domain.
+    /// Name of the project's domain, or of the domain itself.
     pub target_domain_name: String,
     /// Tokens issued before this time are invalid, because the project or a domain
     /// was disabled.
@@ -57,7 +57,7 @@ impl Valid {
                 Scope::Project {
                     id: p.id.clone(),
                     name: p.name.clone(),
-                    domain_id: p.domain_id.clone(),
+                    domain_id: p.domain(),
                 }
             }
             (payload::Scope::Domain(_), Some(d)) => Scope::Domain {

@@ -93,7 +93,7 @@ impl TokenBody {
                 project = Some(TokenProject {
                     id: target.id.clone().into(),
                     name: target.name.clone(),
-                    domain: named(&target.domain_id, &valid.target_domain_name),
+                    domain: named(&target.domain(), &valid.target_domain_name),
                 });
             }
             (Scope::Domain(_), Some(target)) => domain = Some(named(&target.id, &target.name)),
@@ -113,7 +113,10 @@ impl TokenBody {
             audit_ids: p.audit_ids.clone(),
             expires_at: p.expires_at.iso(),
             issued_at: valid.issued_at.iso(),
-            is_domain: project.as_ref().map(|_| false),
+            is_domain: project
+                .as_ref()
+                .and(valid.target.as_ref())
+                .map(|target| target.is_domain),
             project,
             domain,
             system,

@@ -13,10 +13,10 @@ use super::scope;
 use crate::errors::unauthenticated;
 use crate::project::reader::ProjectReader;
 use crate::state::State;
-use crate::token::Valid;
 use crate::token::payload::Payload;
 use crate::token::request::AuthRequest;
 use crate::token::time::TokenTime;
+use crate::token::{Valid, table};
 
 /// Authenticates, determines the scope, and encrypts a token.
 pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String, Arc<Valid>)> {
@@ -38,6 +38,11 @@ pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String
     // A password change invalidates all tokens issued in the same second, so a
     // token issued after it in that second is dated to the next second.
     let mut issued_at = now.max(proven.user.tokens_after);
+    // So does the revocation of tokens of the same chain with the same project or domain.
+    if payload.audit_ids.len() > 1 {
+        let before = table::revoked_before(&state.db, &payload).await?;
+        issued_at = issued_at.max(before);
+    }
     let bytes = payload.encode()?;
     let mut valid = load((&state.db, &mut projects), payload, issued_at).await?;
     if issued_at < valid.targets_after {

@@ -55,6 +55,7 @@ pub(super) async fn load(
         let (target, domain) = target_and_domain(projects, &target_id).await?;
         let after = valid.targets_after.max(target.tokens_after);
         valid.targets_after = after;
+        valid.target_domain_name = target.name.clone();
         valid.target = Some(target);
         if let Some(domain) = domain {
             valid.targets_after = after.max(domain.tokens_after);

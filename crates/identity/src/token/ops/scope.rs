@@ -45,9 +45,8 @@ pub(super) async fn determine(
         Wanted::Default => default_scope(db, projects, &proven.user).await,
         Wanted::Project(reference) => {
             let project = find_project(projects, reference).await?;
-            let project = project
-                .filter(|p| !p.is_domain)
-                .ok_or_else(|| unauthenticated("unknown project"))?;
+            // A domain can be used as a project, too.
+            let project = project.ok_or_else(|| unauthenticated("unknown project"))?;
             Ok(Scope::Project(project.id))
         }
         Wanted::Domain(reference) => {

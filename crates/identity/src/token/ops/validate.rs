@@ -48,7 +48,7 @@ async fn validate_at(state: &State, token: &str, now: TokenTime) -> Result<Arc<V
     if payload.expires_at <= now {
         return Err(unauthenticated("expired"));
     }
-    if table::any(&state.db, &payload.audit_ids).await? {
+    if table::is_revoked(&state.db, &payload, issued_at).await? {
         return Err(unauthenticated("revoked"));
     }
     let mut projects = ProjectReader::new(&state.db);
