@@ -15,7 +15,7 @@ use super::{Valid, ops, payload};
 use crate::call::{Call, IdentityCall, flag};
 use crate::catalog::{self, Bearer, CatalogService};
 use crate::domain::wire::DomainBody;
-use crate::envelope::{ListLinks, Many};
+use crate::envelope::{ListLinks, Many, SelfLink};
 use crate::errors::forbidden_action;
 use crate::project;
 use crate::project::wire::ProjectBody;
@@ -216,6 +216,7 @@ async fn auth_domains(call: Call) -> Result<Json<Many<DomainBody>>> {
 #[derive(Debug, Serialize, JsonSchema)]
 struct SystemScopes {
     system: Vec<WholeSystem>,
+    links: SelfLink,
 }
 
 async fn auth_system(call: Call) -> Result<Json<SystemScopes>> {
@@ -224,5 +225,6 @@ async fn auth_system(call: Call) -> Result<Json<SystemScopes>> {
     let all = (!held.is_empty()).then_some(WholeSystem { all: true });
     Ok(Json(SystemScopes {
         system: all.into_iter().collect(),
+        links: SelfLink::new(call.base(), "/auth/system"),
     }))
 }
