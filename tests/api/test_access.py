@@ -117,6 +117,17 @@ def endpoint(callers):
     return callers.made("/identity/v3/endpoints", {"endpoint": endpoint_fields(callers)}, "endpoint")["id"]
 
 
+def trust_body(callers):
+    return {"trust": {"trustor_user_id": member(callers), "trustee_user_id": callers.user(),
+                      "project_id": callers.home, "impersonation": False, "roles": [{"name": "member"}]}}
+
+
+def trust(callers):
+    """A trust of the member."""
+    return callers.made(f"{IDENTITY}/OS-TRUST/trusts", trust_body(callers), "trust",
+                        token=callers.tokens["member"])["id"]
+
+
 CLUSTER_BODY = {"auth": {"identity": {"methods": ["token"], "token": {"id": "unknown"}}}}
 MAGNUM = "/container-infra/v1"
 IDENTITY = "/identity/v3"
@@ -300,6 +311,12 @@ SAMPLES = {
         "default", group, any_role),
     f"DELETE {INHERIT}/domains/{{}}/groups/{{}}/roles/{{}}/inherited_to_projects": fresh(
         "default", inherited(domain_role, "groups"), any_role),
+    f"GET {IDENTITY}/OS-TRUST/trusts": existing(),
+    f"POST {IDENTITY}/OS-TRUST/trusts": fresh(body=trust_body),
+    f"GET {IDENTITY}/OS-TRUST/trusts/{{}}": existing(trust),
+    f"DELETE {IDENTITY}/OS-TRUST/trusts/{{}}": fresh(trust),
+    f"GET {IDENTITY}/OS-TRUST/trusts/{{}}/roles": existing(trust),
+    f"GET {IDENTITY}/OS-TRUST/trusts/{{}}/roles/{{}}": existing(trust, lambda w: w.roles["member"]),
     "GET /container-infra": existing(),
     f"GET {MAGNUM}": existing(),
     "HEAD /container-infra": existing(),

@@ -1,9 +1,13 @@
 //! Requests to routes of identity: policy checks and the domain of the caller.
 
+use std::sync::Arc;
+
 use kernel::{Error, Result, Rule, Scope, Target};
 
 use crate::errors::forbidden;
 use crate::state::State;
+use crate::token::Valid;
+use crate::token::ops::validate::validate_uncached;
 
 /// A request; `B` is the type of its body.
 pub(crate) type Call<B = ()> = rest::Call<State, B>;
@@ -78,6 +82,14 @@ impl<B> IdentityCall for Call<B> {
             _ => "default".into(),
         })
     }
+}
+
+/// The token of the caller, by the present contents of the database: what is created
+/// with it can outlive it, so the cache does not decide.
+pub(crate) async fn token_of_caller<B>(call: &Call<B>) -> Result<Arc<Valid>> {
+    let token = call.header("x-auth-token");
+    let token = token.ok_or_else(Error::unauthenticated)?;
+    validate_uncached(&call.state, token.trim()).await
 }
 
 /// A flag parameter, which is set when present, unless it is 0.

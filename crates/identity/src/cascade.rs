@@ -5,10 +5,11 @@ use kernel::Result;
 
 use crate::assignment::{self, Actor};
 use crate::token::time::TokenTime;
-use crate::{group, project, role, user};
+use crate::{group, project, role, trust, user};
 
-/// Deletes a locked user with roles, memberships and application credentials.
+/// Deletes a locked user with roles, memberships, application credentials and trusts.
 pub(crate) async fn delete_user(tx: &mut Tx, id: &str) -> Result<()> {
+    trust::table::delete_of_user(tx, id).await?;
     assignment::table::delete_of_actor(tx, &Actor::User(id.into())).await?;
     user::table::delete(tx, id).await.map(|_| ())
 }
@@ -29,9 +30,10 @@ pub(crate) async fn delete_group(tx: &mut Tx, id: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// Deletes a locked project or domain with all roles on it and with its
-/// application credentials.
+/// Deletes a locked project or domain with all roles on it, its application
+/// credentials and its trusts.
 pub(crate) async fn delete_project(tx: &mut Tx, id: &str) -> Result<()> {
+    trust::table::delete_in_project(tx, id).await?;
     assignment::table::delete_on_target(tx, id).await?;
     project::table::delete(tx, id).await.map(|_| ())
 }

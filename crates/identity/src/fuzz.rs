@@ -18,6 +18,8 @@ use crate::token::fernet::{self, Key};
 use crate::token::payload::Payload;
 use crate::token::request::AuthRequest;
 use crate::token::time::TokenTime;
+use crate::trust;
+use crate::trust::wire::TrustFields;
 use crate::user::wire::{PasswordChange, UserFields};
 use crate::{attributes, options};
 
@@ -95,6 +97,9 @@ pub fn identity_fields(data: &[u8]) {
     let _ = New::<RegionFields>::read(Some(body.clone()));
     if let Ok(New(endpoint)) = New::<EndpointFields>::read(Some(body.clone())) {
         endpoint.expand();
+    }
+    if let Ok(New(fields)) = New::<TrustFields>::read(Some(body.clone())) {
+        let _ = trust::ops::expiry(fields.expires_at.as_deref());
     }
     let _ = New::<PasswordChange>::read(Some(body.clone()));
     if let Ok(New(credential)) = New::<CredentialFields>::read(Some(body)) {

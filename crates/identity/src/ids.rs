@@ -6,4 +6,5 @@ kernel::id_kinds! {
     ServiceId: ServiceKind = hex;
     EndpointId: EndpointKind = hex;
     CredentialId: CredentialKind = hex;
+    TrustId: TrustKind = hex;
 }

@@ -33,6 +33,7 @@ mod service;
 mod state;
 mod tags;
 mod token;
+mod trust;
 mod user;
 mod version;
 

@@ -14,6 +14,7 @@ const WRITE: &str = "rule:cloud_admin or rule:domain_manager";
 const READ_OR_OWN: &str = "rule:cloud_reader or rule:domain_reader or rule:owner";
 const READ_OR_OWN_PROJECT: &str =
     "rule:cloud_reader or rule:domain_reader or project_id:%(project_id)s";
+const READ_TRUST: &str = "rule:cloud_reader or rule:owner";
 const ROLES: &str = "rule:cloud_reader or rule:domain_manager";
 
 rules! {
@@ -128,4 +129,17 @@ rules! {
         "Create an application credential.";
     DELETE_APP_CREDENTIAL = "identity:delete_application_credential",
         "rule:cloud_admin or rule:owner", "Delete an application credential.";
+    LIST_TRUSTS = "identity:list_trusts", "rule:cloud_reader", "List the trusts of all users.";
+    LIST_TRUSTS_FOR_TRUSTOR = "identity:list_trusts_for_trustor", READ_TRUST,
+        "List the trusts of a trustor.";
+    LIST_TRUSTS_FOR_TRUSTEE = "identity:list_trusts_for_trustee", READ_TRUST,
+        "List the trusts of a trustee.";
+    GET_TRUST = "identity:get_trust", READ_TRUST,
+        "Show a trust; it belongs to the trustor and to the trustee.";
+    CREATE_TRUST = "identity:create_trust", "rule:owner", "Create a trust as the trustor.",
+        Project;
+    DELETE_TRUST = "identity:delete_trust", "rule:cloud_admin or rule:owner",
+        "Delete a trust; it belongs to the trustor.";
+    LIST_TRUST_ROLES = "identity:list_roles_for_trust", READ_TRUST, "List the roles of a trust.";
+    GET_TRUST_ROLE = "identity:get_role_for_trust", READ_TRUST, "Show a role of a trust.";
 }

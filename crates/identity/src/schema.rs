@@ -8,7 +8,8 @@
 //! 3. users, by their ids,
 //! 4. groups, by their ids,
 //! 5. roles, by their ids,
-//! 6. an application credential.
+//! 6. an application credential,
+//! 7. trusts, each before those that were redelegated from it.
 //!
 //! The lock of a domain excludes other changes of its projects, new users, new groups and
 //! new roles of the domain. A grant locks its target, its user or group, and its role; a
@@ -169,6 +170,17 @@ pub fn migrations() -> &'static [Migration] {
             name: "identity-025-revoked-before",
             sql: "ALTER TABLE revoked_token ADD COLUMN issued_before bigint",
         },
+        // The unique constraints, which the key implies, are indexes.
+        Migration {
+            name: "identity-026-trust",
+            sql: "CREATE TABLE IF NOT EXISTS identity_trust (id varchar(64) NOT NULL PRIMARY KEY,
+                trustor_user_id varchar(64) NOT NULL, trustee_user_id varchar(64) NOT NULL,
+                project_id varchar(64), impersonation boolean NOT NULL, roles {text} NOT NULL,
+                expires_at bigint, remaining_uses bigint, redelegated_trust_id varchar(64),
+                redelegation_count bigint NOT NULL, extra {text},
+                UNIQUE (trustor_user_id, id), UNIQUE (trustee_user_id, id),
+                UNIQUE (project_id, id), UNIQUE (redelegated_trust_id, id))",
+        },
     ]
 }
 
@@ -186,6 +198,7 @@ mod tests {
     use crate::project::Project;
     use crate::role::{self, Role};
     use crate::tags::Tags;
+    use crate::trust::Trust;
     use crate::user::User;
 
     async fn same<T: Table + std::fmt::Debug>(db: &db::Db, row: T) {
@@ -314,6 +327,20 @@ mod tests {
                 unrestricted: true,
             };
             same(db, credential).await;
+            let trust = Trust {
+                id: "t".into(),
+                trustor_user_id: "u".into(),
+                trustee_user_id: "v".into(),
+                project_id: Some("p".into()),
+                impersonation: true,
+                roles: vec!["r".into()],
+                expires_at: Some(Timestamp::from_micros(9)),
+                remaining_uses: Some(3),
+                redelegated_trust_id: None,
+                redelegation_count: 0,
+                extra: set("note"),
+            };
+            same(db, trust).await;
         }
     }
 }

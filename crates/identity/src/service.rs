@@ -14,7 +14,7 @@ use crate::dialect::Keystone;
 use crate::state::State;
 use crate::token::keyring::Keyring;
 use crate::token::ops::validate::{validate, validate_uncached};
-use crate::{app_credential, domain, grant, group, project, role, token, user, version};
+use crate::{app_credential, domain, grant, group, project, role, token, trust, user, version};
 
 /// Keystone's limit of a body, in bytes.
 const BODY_LIMIT: usize = 114_688;
@@ -75,6 +75,7 @@ impl Identity {
             catalog::http::routes(),
             group::http::routes(),
             group::member_http::routes(),
+            trust::http::routes(),
         ];
         let mut settings = Settings::new("identity", "/identity", Arc::new(Keystone));
         settings.authenticator = Some(Arc::new(Callers(self.clone())));

@@ -311,3 +311,65 @@ async fn a_grant_of_a_deleted_project_user_or_role_can_be_revoked() {
         s.w.call(&revoke, &s.admin, Value::Null, 404).await;
     }
 }
+
+#[tokio::test]
+async fn no_trust_is_created_from_what_is_being_deleted_or_revoked() {
+    for test in testkit::every_database(identity::migrations()).await {
+        let s = Setup::new(&test).await;
+        let place = fixture::project("demo");
+        let got = s.w.login("demo", &s.w.demo_password, place).await;
+        let (token, user) = (got.token(), text(&got.body["token"]["user"]["id"]));
+        let project = text(&got.body["token"]["project"]["id"]);
+        let trustee = s.made("user", json!({"name": "u", "password": "p"})).await;
+        let body = |more: Value| {
+            let mut trust = json!({"trustor_user_id": user, "trustee_user_id": trustee,
+                "project_id": project, "impersonation": false, "roles": [{"name": "member"}]});
+            for (name, value) in more.as_object().unwrap() {
+                trust[name] = value.clone();
+            }
+            json!({"trust": trust})
+        };
+        let line = "POST /v3/OS-TRUST/trusts";
+        let once = body(json!({"remaining_uses": 1}));
+        let made = s.w.call(line, &token, once, 201).await;
+        // A use of a trust that is being deleted.
+        let login = json!({"auth": {"scope": {"OS-TRUST:trust": {"id": made["trust"]["id"]}},
+            "identity": {"methods": ["password"], "password": {"user":
+                {"id": trustee, "password": "p"}}}}});
+        let gone = [("DELETE FROM identity_trust", vec![])];
+        let status = s.race(&gone, ("", "POST /v3/auth/tokens"), login).await;
+        assert_eq!(status, 401, "{}", test.name);
+
+        let lock = ("SELECT id FROM identity_user WHERE id = ?", values![&user]);
+        let status = s
+            .race(std::slice::from_ref(&lock), (&token, line), body(json!({})))
+            .await;
+        assert_eq!(status, 201, "{}", test.name);
+        db::write!(s.db, |tx| tx
+            .execute("DELETE FROM identity_trust", vec![])
+            .await)
+        .unwrap();
+        let member = s.role("member").await;
+        let grant = format!("PUT /v3/projects/{project}/users/{user}/roles/{member}");
+        for ended in ["trustee", "roles", "project"] {
+            s.w.call(&grant, &s.admin, Value::Null, 204).await;
+            let trustee = s.made("user", json!({"name": ended})).await;
+            let statements = match ended {
+                "trustee" => vec![("DELETE FROM identity_user WHERE id = ?", values![&trustee])],
+                "roles" => vec![
+                    lock.clone(),
+                    (
+                        "DELETE FROM role_assignment WHERE user_id = ?",
+                        values![&user],
+                    ),
+                ],
+                _ => vec![("DELETE FROM project WHERE id = ?", values![&project])],
+            };
+            let more = json!({"trustee_user_id": trustee});
+            let status = s.race(&statements, (&token, line), body(more)).await;
+            assert_eq!(status, 404, "{ended} on {}", test.name);
+            let left = "SELECT id FROM identity_trust";
+            assert_eq!(s.count(left, vec![]).await, 0, "{ended} on {}", test.name);
+        }
+    }
+}

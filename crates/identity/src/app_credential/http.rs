@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use kernel::{Error, Result, Rule, Target};
+use kernel::{Result, Rule, Target};
 use rest::{Created, Json, NoContent, Param, Route, delete, get, post};
 
 use super::wire::{CredentialBody, CredentialFields};
 use super::{ops, table};
-use crate::call::{Call, IdentityCall};
+use crate::call::{Call, IdentityCall, token_of_caller};
 use crate::envelope::{Many, One};
 use crate::fields::New;
 use crate::listing::{PAGING, list as listing};
 use crate::state::State;
 use crate::token::Valid;
-use crate::token::ops::validate::validate_uncached;
 use crate::{policy, role};
 
 const FILTERS: &[Param] =
@@ -58,11 +57,8 @@ async fn by<B>(call: &Call<B>, rule: &'static Rule) -> Result<Arc<Valid>> {
         ..Target::default()
     };
     call.allow(rule, &target)?;
-    let token = call.header("x-auth-token");
-    let token = token.ok_or_else(Error::unauthenticated)?;
-    // A credential outlives the token, so the cache does not decide.
-    let valid = validate_uncached(&call.state, token).await?;
-    ops::unrestricted(&call.state, &valid).await?;
+    let valid = token_of_caller(call).await?;
+    ops::refuse_delegated(&call.state, &valid).await?;
     Ok(valid)
 }
 

@@ -14,6 +14,7 @@ use crate::ids::{CredentialId, RoleId};
 use crate::password;
 use crate::state::State;
 use crate::token::Valid;
+use crate::token::payload::Scope;
 
 pub(crate) async fn get(state: &State, user_id: &str, id: &str) -> Result<AppCredential> {
     let found = table::by_id(&state.db, id).await?;
@@ -185,11 +186,18 @@ fn new_secret() -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// A token of a restricted credential must not create or list credentials,
-/// since otherwise a leaked credential could outlive its deletion.
-pub(crate) async fn unrestricted(state: &State, by: &Valid) -> Result<()> {
-    let crate::token::payload::Scope::AppCredential { id, .. } = &by.payload.scope else {
-        return Ok(());
+/// A token of a trust or of a restricted credential must not create or list
+/// credentials, since otherwise a credential could outlive the trust, or a leaked one its
+/// deletion.
+pub(crate) async fn refuse_delegated(state: &State, by: &Valid) -> Result<()> {
+    let id = match &by.payload.scope {
+        Scope::AppCredential { id, .. } => id,
+        Scope::Trust { .. } => {
+            return Err(Error::forbidden(
+                "Cannot manage application credentials with a token issued via delegation.",
+            ));
+        }
+        _ => return Ok(()),
     };
     let own = table::by_id(&state.db, id).await?;
     if own.is_some_and(|c| c.unrestricted) {

@@ -34,6 +34,24 @@ pub(crate) async fn read_on_target(
     Ok(with_implied(&all, &implied, &held))
 }
 
+/// The roles that a user delegates on a project, with those that they imply; `None` if
+/// the user does not have all of them.
+pub(crate) async fn delegated(
+    db: &Db,
+    delegated: &[RoleId],
+    user_id: &str,
+    project_id: &str,
+) -> Result<Option<Vec<Role>>> {
+    let held = assignment::held::on_target(db, user_id, "project", project_id).await?;
+    let (all, implied) = table::list_with_implied(db).await?;
+    let held = with_implied(&all, &implied, &held);
+    let roles = with_implied(&all, &implied, delegated);
+    let has = |id: &RoleId| held.iter().any(|r| r.id == *id);
+    // A deleted role is not among all roles.
+    let has_all = delegated.iter().all(has) && roles.iter().all(|r| has(&r.id));
+    Ok((has_all && !roles.is_empty()).then_some(roles))
+}
+
 /// The effective roles of a user or group on all targets together.
 pub(crate) async fn on_any_target(db: &Db, actor: &Actor) -> Result<Vec<Role>> {
     load(db, &assignment::table::held_anywhere(db, actor).await?).await

@@ -130,6 +130,16 @@ mod tests {
                 "gAAAAABpVbkAAAECAwQFBgcICQoLDA0ODwesZY1A0E5D5gh17bqgH2dGc1ZA1xxZM40YRtn3mSxMnAvixbLGxFRI_TVw7M5SGU3hsCiKFHct-HV5u6I-Z6MnYYmkt7jBxwQaDc_RToDAImA_ogtbznSWMK_uPLNgBF9uedQrOdDMCo4kRVcS8Qg",
             ),
             (
+                payload(
+                    2,
+                    Scope::Trust {
+                        project_id: project.as_str().into(),
+                        id: "33333333333343338333333333333333".into(),
+                    },
+                ),
+                "gAAAAABpVbkAAAECAwQFBgcICQoLDA0OD8k_Cit26guz5569kkJtCi8Xn7YtQltaneILrth-WGaRtp2AbpxbZJya_V4ppLPVgpOZfGqlCiXzuZ-uIGXfSr75jtdhiKiYPq5mBaCn_gzGBYZ46piWYn7M3OeWnwgFBormaWJYB0r6u3Rq_rYr2lwFc77KIC8Ax5aEx2PSIGvm",
+            ),
+            (
                 payload(2, Scope::System),
                 "gAAAAABpVbkAAAECAwQFBgcICQoLDA0OD7JatsWyUWRHnlLoojno7kd3o04ske8pTrSgr5jpRoNCgppop7v50JyZGc6W_Jg-Ggctvie8XmvpvHKDEjDx31T5e-a20VqrF4mmsqkjDNl4gCL98PoU6YNBrkHRXZGW7Q",
             ),

@@ -80,8 +80,10 @@ async fn rendered_catalog<B>(call: &Call<B>, valid: &Valid) -> Result<Option<Vec
     if flag(call, "nocatalog") || valid.payload.scope == payload::Scope::Unscoped {
         return Ok(None);
     }
+    // Keystone renders the catalogue of a trust for the trustor.
+    let trust = valid.trust.as_ref();
     let bearer = Bearer {
-        user_id: &valid.user.id,
+        user_id: trust.map_or(&valid.user.id, |t| &t.trustor_user_id),
         project_id: valid.project_id(),
     };
     let catalog = catalog::load(&call.state).await?;
@@ -139,7 +141,9 @@ async fn subject_token(call: &Call, purpose: Use) -> Result<(String, Arc<Valid>)
         // A failure of the database says nothing about the token.
         _ => e,
     })?;
-    if caller.user_id != about.user.id && !permitted {
+    // The token of a trust belongs to the trustee, too.
+    let is_own = [&about.user.id, &about.payload.user_id].contains(&&caller.user_id);
+    if !is_own && !permitted {
         return Err(forbidden_action(purpose.action()));
     }
     Ok((subject.to_owned(), about))

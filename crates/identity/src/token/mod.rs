@@ -17,6 +17,7 @@ use payload::Payload;
 use crate::app_credential::AppCredential;
 use crate::project::Project;
 use crate::role::Role;
+use crate::trust::Trust;
 use crate::user::User;
 use time::TokenTime;
 
@@ -25,8 +26,14 @@ use time::TokenTime;
 pub(crate) struct Valid {
     pub payload: Payload,
     pub issued_at: TokenTime,
+    /// The user in whose name the token acts; see [`Valid::trust`].
     pub user: User,
     pub user_domain_name: String,
+    /// Tokens issued before this time are invalid, because those of the user, or of a
+    /// user of the trust, were revoked.
+    pub users_after: TokenTime,
+    /// `tokens_after` of the user who authenticated.
+    pub bearer_after: TokenTime,
     /// The project or domain of the scope.
     pub target: Option<Project>,
     /// Name of the project's domain, or of the domain itself.
@@ -37,15 +44,18 @@ pub(crate) struct Valid {
     pub roles: Vec<Role>,
     /// The credential by which the token was issued.
     pub credential: Option<AppCredential>,
+    /// The trust that the token is scoped to. The payload has the id of the trustee, also
+    /// if the token acts in the name of the trustor.
+    pub trust: Option<Trust>,
 }
 
 impl Valid {
     /// The project of the scope.
     pub(crate) fn project_id(&self) -> Option<&str> {
         match &self.payload.scope {
-            payload::Scope::Project(id) | payload::Scope::AppCredential { project_id: id, .. } => {
-                Some(id)
-            }
+            payload::Scope::Project(id)
+            | payload::Scope::AppCredential { project_id: id, .. }
+            | payload::Scope::Trust { project_id: id, .. } => Some(id),
             _ => None,
         }
     }
@@ -53,18 +63,16 @@ impl Valid {
     pub(crate) fn ctx(&self, request_id: &str) -> Ctx {
         let scope = match (&self.payload.scope, &self.target) {
             (payload::Scope::System, _) => Scope::System,
-            (payload::Scope::Project(_) | payload::Scope::AppCredential { .. }, Some(p)) => {
-                Scope::Project {
-                    id: p.id.clone(),
-                    name: p.name.clone(),
-                    domain_id: p.domain(),
-                }
-            }
             (payload::Scope::Domain(_), Some(d)) => Scope::Domain {
                 id: d.as_domain(),
                 name: d.name.clone(),
             },
-            _ => Scope::Unscoped,
+            (_, Some(p)) => Scope::Project {
+                id: p.id.clone(),
+                name: p.name.clone(),
+                domain_id: p.domain(),
+            },
+            (_, None) => Scope::Unscoped,
         };
         Ctx {
             request_id: request_id.to_owned(),

@@ -8,7 +8,7 @@ use rmp::decode::{self, RmpRead as _};
 use rmp::encode;
 
 use super::time::TokenTime;
-use crate::ids::CredentialId;
+use crate::ids::{CredentialId, TrustId};
 
 pub(crate) const PASSWORD: u8 = 2;
 pub(crate) const TOKEN: u8 = 4;
@@ -37,6 +37,10 @@ pub(crate) enum Scope {
         project_id: ProjectId,
         id: CredentialId,
     },
+    Trust {
+        project_id: ProjectId,
+        id: TrustId,
+    },
 }
 
 /// The contents of a token.
@@ -60,6 +64,7 @@ impl Payload {
             Scope::Unscoped => (0, 5),
             Scope::Domain(_) => (1, 6),
             Scope::Project(_) => (2, 6),
+            Scope::Trust { .. } => (3, 7),
             Scope::System => (8, 6),
             Scope::AppCredential { .. } => (9, 7),
         };
@@ -70,13 +75,10 @@ impl Payload {
         encode::write_uint(&mut out, u64::from(self.methods)).map_err(fail)?;
         match &self.scope {
             Scope::Unscoped => {}
-            Scope::Domain(id) => match hex(id) {
-                Some(bytes) => encode::write_bin(&mut out, &bytes).map_err(fail)?,
-                None => encode::write_str(&mut out, id).map_err(fail)?,
-            },
-            Scope::Project(id) | Scope::AppCredential { project_id: id, .. } => {
-                write_id(&mut out, id)?
-            }
+            Scope::Domain(id) => write_bare(&mut out, id)?,
+            Scope::Project(id)
+            | Scope::AppCredential { project_id: id, .. }
+            | Scope::Trust { project_id: id, .. } => write_id(&mut out, id)?,
             Scope::System => encode::write_str(&mut out, "all").map_err(fail)?,
         }
         encode::write_f64(&mut out, self.expires_at.as_seconds() as f64).map_err(fail)?;
@@ -86,8 +88,10 @@ impl Payload {
             let bytes = URL_SAFE_NO_PAD.decode(audit).map_err(Error::internal)?;
             encode::write_bin(&mut out, &bytes).map_err(fail)?;
         }
-        if let Scope::AppCredential { id, .. } = &self.scope {
-            write_id(&mut out, id)?;
+        match &self.scope {
+            Scope::AppCredential { id, .. } => write_id(&mut out, id)?,
+            Scope::Trust { id, .. } => write_bare(&mut out, id)?,
+            _ => {}
         }
         Ok(out)
     }
@@ -104,6 +108,10 @@ impl Payload {
             0 => Scope::Unscoped,
             1 => Scope::Domain(bare(&read_bytes(&mut r)?)?.into()),
             2 => Scope::Project(read_id(&mut r)?.into()),
+            3 => Scope::Trust {
+                project_id: read_id(&mut r)?.into(),
+                id: TrustId::default(),
+            },
             8 => {
                 read_bytes(&mut r)?;
                 Scope::System
@@ -124,8 +132,10 @@ impl Payload {
         for _ in 0..count {
             audit_ids.push(URL_SAFE_NO_PAD.encode(read_bytes(&mut r)?));
         }
-        if let Scope::AppCredential { id, .. } = &mut scope {
-            *id = read_id(&mut r)?.into();
+        match &mut scope {
+            Scope::AppCredential { id, .. } => *id = read_id(&mut r)?.into(),
+            Scope::Trust { id, .. } => *id = bare(&read_bytes(&mut r)?)?.into(),
+            _ => {}
         }
         Some(Self {
             user_id: user_id.into(),
@@ -154,6 +164,15 @@ fn bare(bytes: &[u8]) -> Option<String> {
         Ok(raw) => Some(format!("{:032x}", u128::from_be_bytes(raw))),
         Err(_) => String::from_utf8(bytes.to_vec()).ok(),
     }
+}
+
+/// The ids of domains and trusts have no marker of their form.
+fn write_bare(out: &mut Vec<u8>, id: &str) -> Result<()> {
+    let written = match hex(id) {
+        Some(bytes) => encode::write_bin(out, &bytes),
+        None => encode::write_str(out, id),
+    };
+    written.map_err(|e| Error::internal(format!("token payload: {e:?}")))
 }
 
 fn write_id(out: &mut Vec<u8>, id: &str) -> Result<()> {

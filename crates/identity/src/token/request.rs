@@ -83,6 +83,8 @@ pub(crate) enum Wanted {
     Project(Reference),
     Domain(Reference),
     System,
+    /// The trust with this id.
+    Trust(String),
 }
 
 #[derive(Debug)]
@@ -175,14 +177,13 @@ fn read(body: &Value) -> Result<AuthRequest> {
     })
 }
 
-/// The kinds of scopes. Trusts are not supported; they are listed because a second
-/// scope must not be ignored.
+/// The kinds of scopes.
 const SCOPES: [&str; 5] = ["project", "domain", "system", "unscoped", "OS-TRUST:trust"];
 
 fn wanted(scope: Option<&Value>) -> Result<Wanted> {
     let one = || {
         expecting(
-            "exactly one of project, domain, system or unscoped",
+            "exactly one of project, domain, system, OS-TRUST:trust or unscoped",
             "scope",
         )
     };
@@ -216,7 +217,10 @@ fn wanted(scope: Option<&Value>) -> Result<Wanted> {
             Err(wrong("scope/system", &value.to_string(), why))
         }
         "unscoped" => Ok(Wanted::Unscoped),
-        _ => Err(one()),
+        _ => match text(value, "id", "scope/OS-TRUST:trust")? {
+            Some(id) if !id.is_empty() => Ok(Wanted::Trust(id)),
+            _ => Err(expecting("trust_id", "trust")),
+        },
     }
 }
 
@@ -239,12 +243,15 @@ impl RequestBody for AuthRequest {
         }});
         let system = json!({"type": "object", "properties": {"all": {"type": "boolean", "enum": [true]}},
             "required": ["all"]});
+        let trust = json!({"type": "object", "properties": {"id": {"type": "string", "minLength": 1}},
+            "required": ["id"]});
         let scoped = |name: &str, value: &Value| json!({"type": "object", "properties": {name: value}, "required": [name]});
         let scope = json!({"oneOf": [
             {"type": "string", "enum": ["unscoped"]},
             scoped("project", &named),
             scoped("domain", &named),
             scoped("system", &system),
+            scoped("OS-TRUST:trust", &trust),
             scoped("unscoped", &json!({})),
         ]});
         let auth = json!({"type": "object", "required": ["identity"],

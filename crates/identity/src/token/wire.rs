@@ -45,6 +45,21 @@ struct TokenCredential {
     restricted: bool,
 }
 
+/// A user by id.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TokenUserId {
+    id: String,
+}
+
+/// The trust that a token is scoped to.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TokenTrust {
+    id: String,
+    trustor_user: TokenUserId,
+    trustee_user: TokenUserId,
+    impersonation: bool,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct Token {
     methods: Vec<&'static str>,
@@ -62,6 +77,8 @@ struct Token {
     system: Option<WholeSystem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     application_credential: Option<TokenCredential>,
+    #[serde(rename = "OS-TRUST:trust", skip_serializing_if = "Option::is_none")]
+    trust: Option<TokenTrust>,
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Vec<Named>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +106,10 @@ impl TokenBody {
         let scoped = p.scope != Scope::Unscoped;
         let (mut project, mut domain, mut system) = (None, None, None);
         match (&p.scope, &valid.target) {
-            (Scope::Project(_) | Scope::AppCredential { .. }, Some(target)) => {
+            (
+                Scope::Project(_) | Scope::AppCredential { .. } | Scope::Trust { .. },
+                Some(target),
+            ) => {
                 project = Some(TokenProject {
                     id: target.id.clone().into(),
                     name: target.name.clone(),
@@ -101,6 +121,8 @@ impl TokenBody {
             _ => {}
         }
         let credential = valid.credential.as_ref();
+        let trust = valid.trust.as_ref();
+        let user_id = |id: &str| TokenUserId { id: id.to_owned() };
         let roles = valid.roles.iter().map(|r| named(&r.id, &r.name));
         let token = Token {
             methods: method_names(p.methods),
@@ -113,8 +135,10 @@ impl TokenBody {
             audit_ids: p.audit_ids.clone(),
             expires_at: p.expires_at.iso(),
             issued_at: valid.issued_at.iso(),
+            // Keystone leaves it out for trusts.
             is_domain: project
                 .as_ref()
+                .filter(|_| trust.is_none())
                 .and(valid.target.as_ref())
                 .map(|target| target.is_domain),
             project,
@@ -124,6 +148,12 @@ impl TokenBody {
                 id: c.id.clone().into(),
                 name: c.name.clone(),
                 restricted: !c.unrestricted,
+            }),
+            trust: trust.map(|t| TokenTrust {
+                id: t.id.clone().into(),
+                trustor_user: user_id(&t.trustor_user_id),
+                trustee_user: user_id(&t.trustee_user_id),
+                impersonation: t.impersonation,
             }),
             roles: scoped.then(|| roles.collect()),
             catalog: catalog.filter(|_| scoped),

@@ -6,9 +6,9 @@ use rest::{Access, Created, Json, NoContent, Param, Route, delete, get, patch_ro
 use super::wire::{PasswordChange, UserBody, UserFields};
 use super::{User, ops, table};
 use crate::assignment::Actor;
-use crate::call::{Call, IdentityCall};
+use crate::call::{Call, IdentityCall, token_of_caller};
 use crate::envelope::{Many, One};
-use crate::errors::missing;
+use crate::errors::{forbidden_action, missing};
 use crate::fields::{Change, New};
 use crate::foreign_roles::refuse_foreign_roles;
 use crate::listing::{PAGING, list as listing};
@@ -112,6 +112,9 @@ async fn update(call: Call<Change<UserFields>>) -> Result<Json<One<UserBody>>> {
     let user = found(&call, &policy::UPDATE_USER).await?;
     protect(&call, &policy::UPDATE_USER, &user).await?;
     let fields = call.body()?.of(&user.id)?;
+    if fields.password.is_some() {
+        refuse_trustee(&call, &user).await?;
+    }
     let user = ops::update(&call.state, &user.id, fields).await?;
     Ok(Json(One(UserBody::new(user, call.base()))))
 }
@@ -137,6 +140,22 @@ async fn projects(call: Call) -> Result<Json<Many<ProjectBody>>> {
         .map(|p| ProjectBody::new(p, call.base()))
         .collect();
     listing(&call, &format!("/users/{}/projects", user.id), items)
+}
+
+/// With the password of the trustor, a trustee could get all roles of the trustor, also
+/// after the end of the trust.
+async fn refuse_trustee<B>(call: &Call<B>, user: &User) -> Result<()> {
+    let by = token_of_caller(call).await?;
+    let is_trustor = by
+        .trust
+        .as_ref()
+        .is_some_and(|t| t.trustor_user_id == user.id);
+    if is_trustor {
+        return Err(forbidden_action(
+            "Cannot change the password of the trustor with a token of the trust.",
+        ));
+    }
+    Ok(())
 }
 
 /// The password of a user gives all of the user's roles.

@@ -1,11 +1,11 @@
 //! Checking the credentials of a request for a token.
 
-use kernel::{Error, Result};
+use kernel::Result;
 
 use super::lookup::{find_credential, find_user};
 use super::validate::validate_uncached;
 use crate::app_credential::AppCredential;
-use crate::errors::unauthenticated;
+use crate::errors::{forbidden_action, unauthenticated};
 use crate::password;
 use crate::state::State;
 use crate::token::payload::{self, Scope};
@@ -30,7 +30,7 @@ pub(super) struct Proven {
 ///
 /// # Errors
 /// `Unauthenticated`; `Forbidden` for a token that was issued by an application
-/// credential.
+/// credential or a trust.
 pub(super) async fn authenticate(state: &State, proof: &Proof, now: TokenTime) -> Result<Proven> {
     match proof {
         Proof::Password { user, password } => by_password(state, user, password, now).await,
@@ -68,10 +68,18 @@ async fn by_token(state: &State, token: &str) -> Result<Proven> {
     // What another server revoked must not lead to a new token, so the cache is
     // not used.
     let source = validate_uncached(state, token).await?;
-    if let Scope::AppCredential { .. } = source.payload.scope {
-        return Err(Error::forbidden(
-            "You are not authorized to perform the requested action: Using a delegated token to create another token is not allowed..",
-        ));
+    match source.payload.scope {
+        Scope::AppCredential { .. } => {
+            return Err(forbidden_action(
+                "Using a delegated token to create another token is not allowed.",
+            ));
+        }
+        Scope::Trust { .. } => {
+            return Err(forbidden_action(
+                "Using trust-scoped token to create another token. Create a new trust-scoped token instead",
+            ));
+        }
+        _ => {}
     }
     Ok(Proven {
         user: source.user.clone(),

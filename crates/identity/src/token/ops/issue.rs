@@ -17,13 +17,19 @@ use crate::token::payload::Payload;
 use crate::token::request::AuthRequest;
 use crate::token::time::TokenTime;
 use crate::token::{Valid, table};
+use crate::trust;
 
 /// Authenticates, determines the scope, and encrypts a token.
 pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String, Arc<Valid>)> {
     let now = TokenTime::now();
     let proven = authenticate(state, &request.proof, now).await?;
     let mut projects = ProjectReader::new(&state.db);
-    let scope = scope::determine((&state.db, &mut projects), &proven, &request.wanted).await?;
+    let db = &state.db;
+    let (scope, end) = scope::determine((db, &mut projects), &proven, &request.wanted).await?;
+    let expires_at = proven.expires_at.min(end);
+    if expires_at <= now {
+        return Err(unauthenticated("the trust has expired"));
+    }
     let mut audit = [0_u8; 16];
     aws_lc_rs::rand::fill(&mut audit).map_err(Error::internal)?;
     let mut audit_ids = vec![URL_SAFE_NO_PAD.encode(audit)];
@@ -32,7 +38,7 @@ pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String
         user_id: proven.user.id.clone(),
         methods: proven.methods,
         scope,
-        expires_at: proven.expires_at,
+        expires_at,
         audit_ids,
     };
     // A password change invalidates all tokens issued in the same second, so a
@@ -44,24 +50,30 @@ pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String
         issued_at = issued_at.max(before);
     }
     let bytes = payload.encode()?;
-    let mut valid = load((&state.db, &mut projects), payload, issued_at).await?;
+    let mut valid = load((db, &mut projects), payload, issued_at).await?;
+    // The same for the trustor of a trust.
+    issued_at = issued_at.max(valid.users_after);
     if issued_at < valid.targets_after {
         // The project or a domain was disabled and enabled again in this second.
         // Tokens of the next second are valid.
         tokio::time::sleep(Duration::from_secs(1)).await;
         issued_at = issued_at.max(TokenTime::now());
-        projects = ProjectReader::new(&state.db);
-        valid = load((&state.db, &mut projects), valid.payload, issued_at).await?;
+        projects = ProjectReader::new(db);
+        valid = load((db, &mut projects), valid.payload, issued_at).await?;
     }
     if issued_at < valid.targets_after {
         return Err(unauthenticated("the project or a domain was disabled"));
     }
-    let token = state.keys.seal(issued_at, &bytes)?;
-    let valid = Arc::new(valid);
     // The tokens of the user were revoked while this one was being issued.
-    if valid.user.tokens_after != proven.user.tokens_after {
+    if valid.bearer_after != proven.user.tokens_after || issued_at < valid.users_after {
         return Err(unauthenticated("the user's tokens were revoked meanwhile"));
     }
+    valid.issued_at = issued_at;
+    let token = state.keys.seal(issued_at, &bytes)?;
+    if let Some(trust) = &valid.trust {
+        trust::ops::consume_use(state, trust).await?;
+    }
+    let valid = Arc::new(valid);
     state.cache.put(&token, valid.clone());
     Ok((token, valid))
 }

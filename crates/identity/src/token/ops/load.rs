@@ -3,6 +3,9 @@
 use db::Db;
 use kernel::Result;
 
+use super::delegation;
+use super::enabled_user::user_and_domain;
+use crate::app_credential;
 use crate::errors::unauthenticated;
 use crate::project::Project;
 use crate::project::hierarchy::enabled_domain_of;
@@ -11,10 +14,11 @@ use crate::role::effective;
 use crate::token::Valid;
 use crate::token::payload::{Payload, Scope};
 use crate::token::time::TokenTime;
-use crate::user::User;
-use crate::{app_credential, user};
 
 /// Loads the objects of a payload; rejects missing or disabled ones.
+///
+/// # Errors
+/// `Unauthenticated`; `Forbidden` for a trust whose trustor has lost a role.
 pub(super) async fn load(
     (db, projects): (&Db, &mut ProjectReader<'_>),
     payload: Payload,
@@ -24,6 +28,8 @@ pub(super) async fn load(
     let mut valid = Valid {
         payload,
         issued_at,
+        users_after: user.tokens_after,
+        bearer_after: user.tokens_after,
         user,
         user_domain_name: user_domain.name,
         target: None,
@@ -31,16 +37,21 @@ pub(super) async fn load(
         targets_after: user_domain.tokens_after,
         roles: vec![],
         credential: None,
+        trust: None,
     };
     let (kind, target_id) = match &valid.payload.scope {
         Scope::Unscoped => return Ok(valid),
-        Scope::Project(id) | Scope::AppCredential { project_id: id, .. } => {
-            ("project", id.to_string())
-        }
+        Scope::Project(id)
+        | Scope::AppCredential { project_id: id, .. }
+        | Scope::Trust { project_id: id, .. } => ("project", id.to_string()),
         Scope::Domain(id) => ("domain", id.to_string()),
         Scope::System => ("system", "all".to_owned()),
     };
-    valid.roles = effective::on_target(db, &valid.user.id, kind, &target_id).await?;
+    if let Scope::Trust { id, .. } = valid.payload.scope.clone() {
+        delegation::load((db, &mut *projects), &mut valid, &id).await?;
+    } else {
+        valid.roles = effective::on_target(db, &valid.user.id, kind, &target_id).await?;
+    }
     if let Scope::AppCredential { id, .. } = &valid.payload.scope {
         let credential = app_credential::table::by_id(db, id).await?;
         let credential =
@@ -63,22 +74,6 @@ pub(super) async fn load(
         }
     }
     Ok(valid)
-}
-
-async fn user_and_domain(
-    db: &Db,
-    projects: &mut ProjectReader<'_>,
-    id: &str,
-) -> Result<(User, Project)> {
-    let user = user::table::by_id(db, id).await?;
-    let user = user
-        .filter(|u| u.enabled)
-        .ok_or_else(|| unauthenticated("user was deleted or is disabled"))?;
-    let domain = projects.by_id(&user.domain_id).await?;
-    let domain = domain
-        .filter(|d| d.enabled)
-        .ok_or_else(|| unauthenticated("domain was deleted or is disabled"))?;
-    Ok((user, domain))
 }
 
 /// A project with its domain; a domain alone.

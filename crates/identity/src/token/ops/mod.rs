@@ -1,6 +1,8 @@
 //! Issuing, validating and revoking tokens.
 
 mod authenticate;
+mod delegation;
+mod enabled_user;
 pub(crate) mod issue;
 mod load;
 mod lookup;

@@ -1,7 +1,7 @@
 //! The scope of a new token.
 
 use db::Db;
-use kernel::{Error, Result};
+use kernel::{Error, Result, clock};
 
 use super::authenticate::Proven;
 use super::lookup::{find_domain, find_project};
@@ -11,13 +11,31 @@ use crate::project::reader::ProjectReader;
 use crate::role::effective;
 use crate::token::payload::Scope;
 use crate::token::request::Wanted;
+use crate::token::time::TokenTime;
+use crate::trust;
 use crate::user::User;
 
+/// The scope, and the latest end of a token with it.
+///
 /// # Errors
-/// `Unauthenticated` for an unknown project or domain, and if a scope is given with
+/// `Unauthenticated` for an unknown project, domain or trust, and if a scope is given with
 /// an application credential; `Forbidden` if a token with the scope of the system
 /// requests that of a project or domain.
 pub(super) async fn determine(
+    (db, projects): (&Db, &mut ProjectReader<'_>),
+    proven: &Proven,
+    wanted: &Wanted,
+) -> Result<(Scope, TokenTime)> {
+    if let Wanted::Trust(id) = wanted
+        && proven.credential.is_none()
+    {
+        return trust_scope(db, proven, id).await;
+    }
+    let scope = without_trust((db, projects), proven, wanted).await?;
+    Ok((scope, TokenTime::MAX))
+}
+
+async fn without_trust(
     (db, projects): (&Db, &mut ProjectReader<'_>),
     proven: &Proven,
     wanted: &Wanted,
@@ -55,7 +73,25 @@ pub(super) async fn determine(
             let domain = domain.ok_or_else(|| unauthenticated("unknown domain"))?;
             Ok(Scope::Domain(domain.as_domain()))
         }
+        Wanted::Trust(_) => Err(Error::internal("the scope of a trust is determined before")),
     }
+}
+
+/// The scope of a trust; a trust of another trustee is not distinguished from an unknown
+/// one.
+async fn trust_scope(db: &Db, proven: &Proven, id: &str) -> Result<(Scope, TokenTime)> {
+    let found = trust::table::by_id(db, id).await?;
+    let found = found.filter(|t| t.trustee_user_id == proven.user.id);
+    let found = found
+        .filter(|t| !t.is_spent(clock::now()))
+        .ok_or_else(|| unauthenticated("unknown trust, or one of another trustee"))?;
+    let project_id = found.project_id;
+    let scope = Scope::Trust {
+        project_id: project_id.ok_or_else(|| unauthenticated("the trust has no project"))?,
+        id: found.id,
+    };
+    let end = found.expires_at.map_or(TokenTime::MAX, TokenTime::from);
+    Ok((scope, end))
 }
 
 /// The user's default project if the user can use it; otherwise no scope.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kernel::Result;
+use kernel::{Kind, Result};
 
 use super::load::load;
 use crate::errors::unauthenticated;
@@ -52,8 +52,12 @@ async fn validate_at(state: &State, token: &str, now: TokenTime) -> Result<Arc<V
         return Err(unauthenticated("revoked"));
     }
     let mut projects = ProjectReader::new(&state.db);
-    let valid = Arc::new(load((&state.db, &mut projects), payload, issued_at).await?);
-    if issued_at < valid.user.tokens_after {
+    let loaded = load((&state.db, &mut projects), payload, issued_at).await;
+    let valid = Arc::new(loaded.map_err(|e| match e.kind {
+        Kind::Forbidden => unauthenticated("the trust gives no roles"),
+        _ => e,
+    })?);
+    if issued_at < valid.users_after {
         return Err(unauthenticated(
             "issued before the user's tokens were revoked",
         ));
