@@ -128,6 +128,16 @@ def trust(callers):
                         token=callers.tokens["member"])["id"]
 
 
+def user_credential(callers):
+    fields = {"type": "cert", "blob": "x", "user_id": member(callers)}
+    return callers.made("/identity/v3/credentials", {"credential": fields}, "credential")["id"]
+
+
+def key_pair(callers):
+    path = f"/identity/v3/users/{member(callers)}/credentials/OS-EC2"
+    return callers.made(path, {"tenant_id": callers.home}, "credential")["access"]
+
+
 CLUSTER_BODY = {"auth": {"identity": {"methods": ["token"], "token": {"id": "unknown"}}}}
 MAGNUM = "/container-infra/v1"
 IDENTITY = "/identity/v3"
@@ -317,6 +327,16 @@ SAMPLES = {
     f"DELETE {IDENTITY}/OS-TRUST/trusts/{{}}": fresh(trust),
     f"GET {IDENTITY}/OS-TRUST/trusts/{{}}/roles": existing(trust),
     f"GET {IDENTITY}/OS-TRUST/trusts/{{}}/roles/{{}}": existing(trust, lambda w: w.roles["member"]),
+    f"GET {IDENTITY}/credentials": existing(),
+    f"POST {IDENTITY}/credentials": existing(
+        body=lambda w: {"credential": {"type": "cert", "blob": "x", "user_id": member(w)}}),
+    f"GET {IDENTITY}/credentials/{{}}": existing(user_credential),
+    f"PATCH {IDENTITY}/credentials/{{}}": existing(user_credential, body={"credential": {"blob": "y"}}),
+    f"DELETE {IDENTITY}/credentials/{{}}": fresh(user_credential),
+    f"GET {IDENTITY}/users/{{}}/credentials/OS-EC2": existing(member),
+    f"POST {IDENTITY}/users/{{}}/credentials/OS-EC2": existing(member, body=lambda w: {"tenant_id": w.home}),
+    f"GET {IDENTITY}/users/{{}}/credentials/OS-EC2/{{}}": existing(member, key_pair),
+    f"DELETE {IDENTITY}/users/{{}}/credentials/OS-EC2/{{}}": fresh(member, key_pair),
     "GET /container-infra": existing(),
     f"GET {MAGNUM}": existing(),
     "HEAD /container-infra": existing(),

@@ -5,12 +5,13 @@ use kernel::Result;
 
 use crate::assignment::{self, Actor};
 use crate::token::time::TokenTime;
-use crate::{group, project, role, trust, user};
+use crate::{group, project, role, trust, user, user_credential};
 
-/// Deletes a locked user with roles, memberships, application credentials and trusts.
+/// Deletes a locked user with roles, memberships, credentials and trusts.
 pub(crate) async fn delete_user(tx: &mut Tx, id: &str) -> Result<()> {
     trust::table::delete_of_user(tx, id).await?;
     assignment::table::delete_of_actor(tx, &Actor::User(id.into())).await?;
+    user_credential::table::delete_of_user(tx, id).await?;
     user::table::delete(tx, id).await.map(|_| ())
 }
 
@@ -30,11 +31,11 @@ pub(crate) async fn delete_group(tx: &mut Tx, id: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// Deletes a locked project or domain with all roles on it, its application
-/// credentials and its trusts.
+/// Deletes a locked project or domain with all roles on it, its credentials and its trusts.
 pub(crate) async fn delete_project(tx: &mut Tx, id: &str) -> Result<()> {
     trust::table::delete_in_project(tx, id).await?;
     assignment::table::delete_on_target(tx, id).await?;
+    user_credential::table::delete_of_project(tx, id).await?;
     project::table::delete(tx, id).await.map(|_| ())
 }
 

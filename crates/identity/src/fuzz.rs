@@ -21,6 +21,8 @@ use crate::token::time::TokenTime;
 use crate::trust;
 use crate::trust::wire::TrustFields;
 use crate::user::wire::{PasswordChange, UserFields};
+use crate::user_credential::blob;
+use crate::user_credential::wire::{BlobChange, UserCredentialFields};
 use crate::{attributes, options};
 
 /// Published with the format; tokens of this key appear in the corpus.
@@ -102,6 +104,11 @@ pub fn identity_fields(data: &[u8]) {
         let _ = trust::ops::expiry(fields.expires_at.as_deref());
     }
     let _ = New::<PasswordChange>::read(Some(body.clone()));
+    let _ = Change::<BlobChange>::read(Some(body.clone()));
+    if let Ok(New(credential)) = New::<UserCredentialFields>::read(Some(body.clone())) {
+        let _ = blob::access(&credential.blob);
+        let _ = blob::check_change(&credential.blob, &credential.blob);
+    }
     if let Ok(New(credential)) = New::<CredentialFields>::read(Some(body)) {
         let _ = expiry(credential.expires_at);
     }

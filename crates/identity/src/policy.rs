@@ -15,6 +15,7 @@ const READ_OR_OWN: &str = "rule:cloud_reader or rule:domain_reader or rule:owner
 const READ_OR_OWN_PROJECT: &str =
     "rule:cloud_reader or rule:domain_reader or project_id:%(project_id)s";
 const READ_TRUST: &str = "rule:cloud_reader or rule:owner";
+const EC2_WRITE: &str = "rule:cloud_admin or (role:member and rule:owner)";
 const ROLES: &str = "rule:cloud_reader or rule:domain_manager";
 
 rules! {
@@ -142,4 +143,22 @@ rules! {
         "Delete a trust; it belongs to the trustor.";
     LIST_TRUST_ROLES = "identity:list_roles_for_trust", READ_TRUST, "List the roles of a trust.";
     GET_TRUST_ROLE = "identity:get_role_for_trust", READ_TRUST, "Show a role of a trust.";
+    LIST_CREDENTIALS = "identity:list_credentials", "rule:cloud_reader or rule:owner",
+        "List credentials; callers see those that identity:get_credential allows.";
+    GET_CREDENTIAL = "identity:get_credential", "rule:cloud_reader or rule:owner",
+        "Show a credential.";
+    CREATE_CREDENTIAL = "identity:create_credential", "rule:cloud_admin or rule:owner",
+        "Create a credential.";
+    UPDATE_CREDENTIAL = "identity:update_credential", "rule:cloud_admin or rule:owner",
+        "Change a credential.";
+    DELETE_CREDENTIAL = "identity:delete_credential", "rule:cloud_admin or rule:owner",
+        "Delete a credential.";
+    EC2_LIST_CREDENTIALS = "identity:ec2_list_credentials", "rule:cloud_reader or rule:owner",
+        "List the EC2 key pairs of a user.", ProjectOrSystem;
+    EC2_GET_CREDENTIAL = "identity:ec2_get_credential", "rule:cloud_reader or rule:owner",
+        "Show an EC2 key pair.", ProjectOrSystem;
+    EC2_CREATE_CREDENTIAL = "identity:ec2_create_credential", EC2_WRITE,
+        "Create an EC2 key pair.", ProjectOrSystem;
+    EC2_DELETE_CREDENTIAL = "identity:ec2_delete_credential", EC2_WRITE,
+        "Delete an EC2 key pair.", ProjectOrSystem;
 }

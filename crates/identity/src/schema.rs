@@ -8,7 +8,7 @@
 //! 3. users, by their ids,
 //! 4. groups, by their ids,
 //! 5. roles, by their ids,
-//! 6. an application credential,
+//! 6. an application credential, or a credential of a user,
 //! 7. trusts, each before those that were redelegated from it.
 //!
 //! The lock of a domain excludes other changes of its projects, new users, new groups and
@@ -18,7 +18,9 @@
 //! transactions, which is then repeated. On SQLite a write transaction excludes all others.
 //! Changes of the catalogue exclude each other by `Tx::serialize`.
 
-use db::Migration;
+use db::{Migration, SealedColumn};
+
+use crate::user_credential;
 
 /// Migrations, in order.
 #[must_use]
@@ -181,7 +183,24 @@ pub fn migrations() -> &'static [Migration] {
                 UNIQUE (trustor_user_id, id), UNIQUE (trustee_user_id, id),
                 UNIQUE (project_id, id), UNIQUE (redelegated_trust_id, id))",
         },
+        Migration {
+            name: "identity-027-credential",
+            sql: "CREATE TABLE IF NOT EXISTS identity_credential (id varchar(64) NOT NULL PRIMARY KEY,
+                user_id varchar(64) NOT NULL, project_id varchar(64), type varchar(255) NOT NULL,
+                blob_sealed {text} NOT NULL, extra {text}, UNIQUE (user_id, id))",
+        },
     ]
+}
+
+/// All sealed columns.
+#[must_use]
+pub fn sealed_columns() -> Vec<SealedColumn> {
+    vec![SealedColumn {
+        table: "identity_credential",
+        key: &["id"],
+        column: "blob_sealed",
+        purpose: user_credential::PURPOSE,
+    }]
 }
 
 #[cfg(test)]
@@ -200,6 +219,7 @@ mod tests {
     use crate::tags::Tags;
     use crate::trust::Trust;
     use crate::user::User;
+    use crate::user_credential::UserCredential;
 
     async fn same<T: Table + std::fmt::Debug>(db: &db::Db, row: T) {
         let mut named = T::COLUMNS.to_vec();
@@ -341,6 +361,15 @@ mod tests {
                 extra: set("note"),
             };
             same(db, trust).await;
+            let credential = UserCredential {
+                id: "k".into(),
+                user_id: "u".into(),
+                project_id: Some("p".into()),
+                kind: "ec2".into(),
+                blob_sealed: "jbs1".into(),
+                extra: set("x"),
+            };
+            same(db, credential).await;
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use db::Db;
 use kernel::{Ctx, Enforcer, Result};
+use pki::Sealer;
 use rest::Settings;
 
 use crate::bootstrap::{self, Bootstrapped};
@@ -14,7 +15,10 @@ use crate::dialect::Keystone;
 use crate::state::State;
 use crate::token::keyring::Keyring;
 use crate::token::ops::validate::{validate, validate_uncached};
-use crate::{app_credential, domain, grant, group, project, role, token, trust, user, version};
+use crate::{
+    app_credential, domain, grant, group, project, role, token, trust, user, user_credential,
+    version,
+};
 
 /// Keystone's limit of a body, in bytes.
 const BODY_LIMIT: usize = 114_688;
@@ -25,7 +29,8 @@ pub struct Identity(State);
 
 impl Identity {
     /// `key_dir` is a Fernet key repository, created at the first start. Writes the
-    /// `catalog` entries of this server into the migrated database.
+    /// `catalog` entries of this server into the migrated database. `sealer` seals
+    /// secrets that are stored.
     ///
     /// # Errors
     /// `Internal` if the keys cannot be read or written; fails if the database fails.
@@ -34,6 +39,7 @@ impl Identity {
         key_dir: &Path,
         catalog: Vec<CatalogEntry>,
         policies: Arc<dyn Enforcer>,
+        sealer: Arc<Sealer>,
     ) -> Result<Self> {
         let own_entries = OwnEntries::new(&catalog);
         keep_own_entries(&db, &own_entries).await?;
@@ -43,6 +49,7 @@ impl Identity {
             cache: Arc::default(),
             own_entries: Arc::new(own_entries),
             policies,
+            sealer,
         }))
     }
 
@@ -72,6 +79,8 @@ impl Identity {
             grant::http::routes(),
             grant::assignments::http::routes(),
             app_credential::http::routes(),
+            user_credential::http::routes(),
+            user_credential::ec2_http::routes(),
             catalog::http::routes(),
             group::http::routes(),
             group::member_http::routes(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use db::Db;
 use kernel::Enforcer;
+use pki::Sealer;
 
 use crate::catalog::OwnEntries;
 use crate::token::cache::Cache;
@@ -18,4 +19,6 @@ pub(crate) struct State {
     /// What this server keeps true in the catalogue.
     pub own_entries: Arc<OwnEntries>,
     pub policies: Arc<dyn Enforcer>,
+    /// Seals secrets that are stored.
+    pub sealer: Arc<Sealer>,
 }

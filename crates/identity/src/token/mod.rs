@@ -50,6 +50,18 @@ pub(crate) struct Valid {
 }
 
 impl Valid {
+    /// Whether the token has only a part of the user's rights: it was not issued with the
+    /// user's password, or with a token of that kind.
+    pub(crate) fn is_delegated(&self) -> bool {
+        use payload::{PASSWORD, Scope, TOKEN};
+        let methods = self.payload.methods;
+        let is_whole = matches!(
+            self.payload.scope,
+            Scope::Unscoped | Scope::Project(_) | Scope::Domain(_) | Scope::System
+        );
+        !is_whole || methods == 0 || methods & !(PASSWORD | TOKEN) != 0
+    }
+
     /// The project of the scope.
     pub(crate) fn project_id(&self) -> Option<&str> {
         match &self.payload.scope {

@@ -21,6 +21,7 @@ const SEALED: &str = "jbs1.";
 pub fn sealed_columns() -> Vec<SealedColumn> {
     [
         installation::sealed_columns(),
+        identity::sealed_columns(),
         compute::sealed_columns(),
         orchestration::sealed_columns(),
         clusters::sealed_columns(),

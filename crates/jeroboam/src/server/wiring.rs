@@ -73,6 +73,7 @@ pub async fn wire(config: &Config, state: &StateDir, tasks: &Tasks) -> Result<Se
         &key_dir.join("fernet"),
         catalog,
         policies.clone(),
+        sealer.clone(),
     )
     .await?;
     let made = identity.bootstrap(config.demo_project).await?;
