@@ -138,6 +138,16 @@ def key_pair(callers):
     return callers.made(path, {"tenant_id": callers.home}, "credential")["access"]
 
 
+def configured(callers):
+    """A domain with a configuration."""
+    made = callers.domain()
+    callers.ask("PUT", f"/identity/v3/domains/{made}/config", CONFIG)
+    return made
+
+
+CONFIG = {"config": {"ldap": {"url": "ldap://host"}}}
+
+
 CLUSTER_BODY = {"auth": {"identity": {"methods": ["token"], "token": {"id": "unknown"}}}}
 MAGNUM = "/container-infra/v1"
 IDENTITY = "/identity/v3"
@@ -337,6 +347,22 @@ SAMPLES = {
     f"POST {IDENTITY}/users/{{}}/credentials/OS-EC2": existing(member, body=lambda w: {"tenant_id": w.home}),
     f"GET {IDENTITY}/users/{{}}/credentials/OS-EC2/{{}}": existing(member, key_pair),
     f"DELETE {IDENTITY}/users/{{}}/credentials/OS-EC2/{{}}": fresh(member, key_pair),
+    f"GET {IDENTITY}/domains/{{}}/config": existing(configured),
+    f"PUT {IDENTITY}/domains/{{}}/config": fresh(lambda w: w.domain(), body=CONFIG),
+    f"PATCH {IDENTITY}/domains/{{}}/config": fresh(configured, body=CONFIG),
+    f"DELETE {IDENTITY}/domains/{{}}/config": fresh(configured),
+    f"GET {IDENTITY}/domains/{{}}/config/{{}}": existing(configured, "ldap"),
+    f"PATCH {IDENTITY}/domains/{{}}/config/{{}}": fresh(configured, "ldap", body=CONFIG),
+    f"DELETE {IDENTITY}/domains/{{}}/config/{{}}": fresh(configured, "ldap"),
+    f"GET {IDENTITY}/domains/{{}}/config/{{}}/{{}}": existing(configured, "ldap", "url"),
+    f"PATCH {IDENTITY}/domains/{{}}/config/{{}}/{{}}": fresh(
+        configured, "ldap", "url", body={"config": {"url": "ldap://other"}}),
+    f"DELETE {IDENTITY}/domains/{{}}/config/{{}}/{{}}": fresh(configured, "ldap", "url"),
+    f"GET {IDENTITY}/domains/{{}}/config/security_compliance": existing("default"),
+    f"GET {IDENTITY}/domains/{{}}/config/security_compliance/{{}}": existing("default", "password_regex"),
+    f"GET {IDENTITY}/domains/config/default": existing(),
+    f"GET {IDENTITY}/domains/config/{{}}/default": existing("ldap"),
+    f"GET {IDENTITY}/domains/config/{{}}/{{}}/default": existing("ldap", "url"),
     "GET /container-infra": existing(),
     f"GET {MAGNUM}": existing(),
     "HEAD /container-infra": existing(),

@@ -10,6 +10,7 @@ use crate::app_credential::ops::expiry;
 use crate::app_credential::wire::CredentialFields;
 use crate::catalog::wire::{EndpointFields, RegionFields, ServiceFields};
 use crate::domain::wire::DomainFields;
+use crate::domain_config::wire::GivenConfig;
 use crate::fields::{Change, New};
 use crate::group::wire::GroupFields;
 use crate::project::wire::ProjectFields;
@@ -104,6 +105,7 @@ pub fn identity_fields(data: &[u8]) {
         let _ = trust::ops::expiry(fields.expires_at.as_deref());
     }
     let _ = New::<PasswordChange>::read(Some(body.clone()));
+    let _ = GivenConfig::read(Some(body.clone()));
     let _ = Change::<BlobChange>::read(Some(body.clone()));
     if let Ok(New(credential)) = New::<UserCredentialFields>::read(Some(body.clone())) {
         let _ = blob::access(&credential.blob);

@@ -12,6 +12,7 @@ mod catalog;
 mod delegation;
 mod dialect;
 mod domain;
+mod domain_config;
 mod envelope;
 mod errors;
 mod fields;

@@ -57,6 +57,18 @@ rules! {
     CREATE_DOMAIN = "identity:create_domain", "rule:cloud_admin", "Create a domain.";
     UPDATE_DOMAIN = "identity:update_domain", "rule:cloud_admin", "Change a domain.";
     DELETE_DOMAIN = "identity:delete_domain", "rule:cloud_admin", "Delete a domain.";
+    GET_DOMAIN_CONFIG = "identity:get_domain_config", "rule:cloud_reader",
+        "Show the configuration of a domain.";
+    GET_DOMAIN_CONFIG_DEFAULT = "identity:get_domain_config_default", "rule:cloud_reader",
+        "Show the defaults of the configuration of domains.";
+    GET_SECURITY_COMPLIANCE = "identity:get_security_compliance_domain_config", "",
+        "Show the rules for passwords.";
+    CREATE_DOMAIN_CONFIG = "identity:create_domain_config", "rule:cloud_admin",
+        "Replace the configuration of a domain.";
+    UPDATE_DOMAIN_CONFIG = "identity:update_domain_config", "rule:cloud_admin",
+        "Change the configuration of a domain.";
+    DELETE_DOMAIN_CONFIG = "identity:delete_domain_config", "rule:cloud_admin",
+        "Delete the configuration of a domain.";
     LIST_ROLES = "identity:list_roles", ROLES, "List roles.";
     GET_ROLE = "identity:get_role", ROLES, "Show a role.";
     CREATE_ROLE = "identity:create_role", "rule:cloud_admin", "Create a role.";

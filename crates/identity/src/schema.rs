@@ -20,7 +20,7 @@
 
 use db::{Migration, SealedColumn};
 
-use crate::user_credential;
+use crate::{domain_config, user_credential};
 
 /// Migrations, in order.
 #[must_use]
@@ -189,18 +189,39 @@ pub fn migrations() -> &'static [Migration] {
                 user_id varchar(64) NOT NULL, project_id varchar(64), type varchar(255) NOT NULL,
                 blob_sealed {text} NOT NULL, extra {text}, UNIQUE (user_id, id))",
         },
+        Migration {
+            name: "identity-028-domain-option",
+            sql: "CREATE TABLE IF NOT EXISTS identity_domain_option (domain_id varchar(64) NOT NULL,
+                group_name varchar(64) NOT NULL, option_name varchar(64) NOT NULL,
+                value {text} NOT NULL, PRIMARY KEY (domain_id, group_name, option_name))",
+        },
+        // Sensitive options, which are not shown.
+        Migration {
+            name: "identity-029-domain-secret",
+            sql: "CREATE TABLE IF NOT EXISTS identity_domain_secret (domain_id varchar(64) NOT NULL,
+                group_name varchar(64) NOT NULL, option_name varchar(64) NOT NULL,
+                value_sealed {text} NOT NULL, PRIMARY KEY (domain_id, group_name, option_name))",
+        },
     ]
 }
 
 /// All sealed columns.
 #[must_use]
 pub fn sealed_columns() -> Vec<SealedColumn> {
-    vec![SealedColumn {
-        table: "identity_credential",
-        key: &["id"],
-        column: "blob_sealed",
-        purpose: user_credential::PURPOSE,
-    }]
+    vec![
+        SealedColumn {
+            table: "identity_credential",
+            key: &["id"],
+            column: "blob_sealed",
+            purpose: user_credential::PURPOSE,
+        },
+        SealedColumn {
+            table: "identity_domain_secret",
+            key: &["domain_id", "group_name", "option_name"],
+            column: "value_sealed",
+            purpose: domain_config::PURPOSE,
+        },
+    ]
 }
 
 #[cfg(test)]
@@ -213,6 +234,7 @@ mod tests {
     use crate::assignment::{self, Actor, Assignment};
     use crate::attributes::Attributes;
     use crate::catalog::{Endpoint, Region, Service};
+    use crate::domain_config::{DomainOption, DomainSecret};
     use crate::group::Group;
     use crate::project::Project;
     use crate::role::{self, Role};
@@ -370,6 +392,20 @@ mod tests {
                 extra: set("x"),
             };
             same(db, credential).await;
+            let option = DomainOption {
+                domain_id: "d".into(),
+                group: "ldap".into(),
+                name: "pool_size".into(),
+                value: 5.into(),
+            };
+            same(db, option).await;
+            let secret = DomainSecret {
+                domain_id: "d".into(),
+                group: "ldap".into(),
+                name: "password".into(),
+                value_sealed: "jbs1".into(),
+            };
+            same(db, secret).await;
         }
     }
 }

@@ -16,8 +16,8 @@ use crate::state::State;
 use crate::token::keyring::Keyring;
 use crate::token::ops::validate::{validate, validate_uncached};
 use crate::{
-    app_credential, domain, grant, group, project, role, token, trust, user, user_credential,
-    version,
+    app_credential, domain, domain_config, grant, group, project, role, token, trust, user,
+    user_credential, version,
 };
 
 /// Keystone's limit of a body, in bytes.
@@ -74,6 +74,7 @@ impl Identity {
             project::http::routes(),
             project::tag_http::routes(),
             domain::http::routes(),
+            domain_config::http::routes(),
             role::http::routes(),
             role::inference_http::routes(),
             grant::http::routes(),

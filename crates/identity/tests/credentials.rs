@@ -209,6 +209,7 @@ async fn blobs_are_sealed_and_read_after_a_rotation_of_the_keys() {
     assert!(stored[0].starts_with(&format!("jbs1.{key}.")));
     let listed = s.get(&s.ada_token, "credentials", 200).await;
     assert_eq!(listed["credentials"][0]["blob"], "second secret");
+    assert_eq!(s.w.unsealed().await, ["second secret"]);
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ use serde::Serialize;
 pub trait Answer {
     const STATUS: u16;
 
+    /// Another status with the same body.
+    const OTHER_STATUS: Option<u16> = None;
+
     /// The schema of the body; `None` if there is no body, or none in JSON.
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
 
@@ -109,6 +112,7 @@ impl Answer for Raw {
 
 impl<T: Answer> Answer for With<T> {
     const STATUS: u16 = T::STATUS;
+    const OTHER_STATUS: Option<u16> = T::OTHER_STATUS;
 
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
         T::schema(generator)

@@ -71,11 +71,17 @@ fn operation(service: &Service, info: &RouteInfo, generator: &mut SchemaGenerato
     }
     let errors = settings.dialect.schema(generator);
     let failure = |text: &str| json!({"description": text, "content": {"application/json": {"schema": errors}}});
+    let other = info
+        .other_status
+        .map(|status| (status.to_string(), success.clone()));
     operation["responses"] = json!({
         info.status.to_string(): success,
         "4XX": failure("The request is refused; the text says why."),
         "5XX": failure("The server failed, or is busy: see Retry-After."),
     });
+    if let Some((status, success)) = other {
+        operation["responses"][status] = success;
+    }
     operation
 }
 

@@ -139,6 +139,8 @@ pub struct RouteInfo {
     pub versioned: bool,
     /// Status of the successful answer.
     pub status: u16,
+    /// See [`Answer::OTHER_STATUS`].
+    pub other_status: Option<u16>,
     pub has_body: bool,
     /// The longest body, bytes; `None`: that of the service.
     pub body_limit: Option<usize>,
@@ -206,6 +208,7 @@ impl<S: Send + 'static> Route<S> {
             since: None,
             versioned: true,
             status: A::STATUS,
+            other_status: A::OTHER_STATUS,
             has_body: B::EXPECTED,
             body_limit: B::LIMIT,
             body: B::schema,

@@ -12,7 +12,7 @@ use crate::project::{self, Project};
 use crate::state::State;
 use crate::tags::Tags;
 use crate::token::time::TokenTime;
-use crate::{group, options, role, user};
+use crate::{domain_config, group, options, role, user};
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<Project> {
     let found = project::table::by_id(&state.db, id).await?;
@@ -87,7 +87,7 @@ pub(crate) async fn update(state: &State, id: &str, fields: CommonFields) -> Res
     stored
 }
 
-/// Deletes a disabled domain with its projects, users, groups and roles.
+/// Deletes a disabled domain with its projects, users, groups, roles and configuration.
 pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
     let deleted = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
@@ -124,6 +124,7 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
         for project in &projects {
             cascade::delete_project(tx, project).await?;
         }
+        domain_config::table::delete(tx, id).await?;
         cascade::delete_project(tx, id).await
     });
     state.cache.clear();
