@@ -148,6 +148,39 @@ def configured(callers):
 CONFIG = {"config": {"ldap": {"url": "ldap://host"}}}
 
 
+def policy(callers):
+    return callers.made("/identity/v3/policies", {"policy": {"type": "x", "blob": "x"}}, "policy")["id"]
+
+
+def linked(*target):
+    """A policy that applies to a target, whose ids are the next parameters."""
+    def make(callers):
+        LINKED[:] = [part(callers) if callable(part) else part for part in target]
+        made = policy(callers)
+        service_id = LINKED[0]
+        if len(LINKED) > 1:
+            service_id = f"{LINKED[0]}/regions/{LINKED[1]}"
+        callers.ask("PUT", f"/identity/v3/policies/{made}/OS-ENDPOINT-POLICY/services/{service_id}")
+        return made
+    return make
+
+
+LINKED = []
+
+
+def linked_endpoint(callers):
+    """A policy that applies to an endpoint, whose id is the next parameter."""
+    LINKED[:] = [endpoint(callers)]
+    made = policy(callers)
+    callers.ask("PUT", f"/identity/v3/policies/{made}/OS-ENDPOINT-POLICY/endpoints/{LINKED[0]}")
+    return made
+
+
+def endpoint_with_policy(callers):
+    linked_endpoint(callers)
+    return LINKED[0]
+
+
 CLUSTER_BODY = {"auth": {"identity": {"methods": ["token"], "token": {"id": "unknown"}}}}
 MAGNUM = "/container-infra/v1"
 IDENTITY = "/identity/v3"
@@ -363,6 +396,28 @@ SAMPLES = {
     f"GET {IDENTITY}/domains/config/default": existing(),
     f"GET {IDENTITY}/domains/config/{{}}/default": existing("ldap"),
     f"GET {IDENTITY}/domains/config/{{}}/{{}}/default": existing("ldap", "url"),
+    f"GET {IDENTITY}/policies": existing(),
+    f"POST {IDENTITY}/policies": fresh(body={"policy": {"type": "x", "blob": "x"}}),
+    f"GET {IDENTITY}/policies/{{}}": existing(policy),
+    f"PATCH {IDENTITY}/policies/{{}}": fresh(policy, body={"policy": {"blob": "y"}}),
+    f"DELETE {IDENTITY}/policies/{{}}": fresh(policy),
+    f"GET {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/endpoints": existing(policy),
+    f"GET {IDENTITY}/endpoints/{{}}/OS-ENDPOINT-POLICY/policy": existing(endpoint_with_policy),
+    f"GET {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/endpoints/{{}}": existing(
+        linked_endpoint, lambda _: LINKED[0]),
+    f"PUT {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/endpoints/{{}}": fresh(policy, endpoint),
+    f"DELETE {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/endpoints/{{}}": fresh(
+        linked_endpoint, lambda _: LINKED[0]),
+    f"GET {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/services/{{}}": existing(
+        linked(service), lambda _: LINKED[0]),
+    f"PUT {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/services/{{}}": fresh(policy, service),
+    f"DELETE {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/services/{{}}": fresh(
+        linked(service), lambda _: LINKED[0]),
+    f"GET {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/services/{{}}/regions/{{}}": existing(
+        linked(service, region), lambda _: LINKED[0], lambda _: LINKED[1]),
+    f"PUT {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/services/{{}}/regions/{{}}": fresh(policy, service, region),
+    f"DELETE {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/services/{{}}/regions/{{}}": fresh(
+        linked(service, region), lambda _: LINKED[0], lambda _: LINKED[1]),
     "GET /container-infra": existing(),
     f"GET {MAGNUM}": existing(),
     "HEAD /container-infra": existing(),

@@ -13,6 +13,7 @@ use crate::domain::wire::DomainFields;
 use crate::domain_config::wire::GivenConfig;
 use crate::fields::{Change, New};
 use crate::group::wire::GroupFields;
+use crate::legacy_policy::wire::PolicyFields;
 use crate::project::wire::ProjectFields;
 use crate::role::wire::RoleFields;
 use crate::token::fernet::{self, Key};
@@ -105,6 +106,7 @@ pub fn identity_fields(data: &[u8]) {
         let _ = trust::ops::expiry(fields.expires_at.as_deref());
     }
     let _ = New::<PasswordChange>::read(Some(body.clone()));
+    let _ = New::<PolicyFields>::read(Some(body.clone()));
     let _ = GivenConfig::read(Some(body.clone()));
     let _ = Change::<BlobChange>::read(Some(body.clone()));
     if let Ok(New(credential)) = New::<UserCredentialFields>::read(Some(body.clone())) {

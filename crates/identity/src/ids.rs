@@ -7,4 +7,5 @@ kernel::id_kinds! {
     EndpointId: EndpointKind = hex;
     CredentialId: CredentialKind = hex;
     TrustId: TrustKind = hex;
+    PolicyId: PolicyKind = hex;
 }

@@ -24,6 +24,7 @@ pub mod fuzz;
 mod grant;
 mod group;
 mod ids;
+mod legacy_policy;
 mod listing;
 mod options;
 mod password;

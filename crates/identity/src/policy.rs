@@ -122,6 +122,33 @@ rules! {
     CREATE_REGION = "identity:create_region", "rule:cloud_admin", "Create a region.";
     UPDATE_REGION = "identity:update_region", "rule:cloud_admin", "Change a region.";
     DELETE_REGION = "identity:delete_region", "rule:cloud_admin", "Delete a region.";
+    LIST_POLICIES = "identity:list_policies", "rule:cloud_reader", "List policies.";
+    GET_POLICY = "identity:get_policy", "rule:cloud_reader", "Show a policy.";
+    CREATE_POLICY = "identity:create_policy", "rule:cloud_admin", "Create a policy.";
+    UPDATE_POLICY = "identity:update_policy", "rule:cloud_admin", "Change a policy.";
+    DELETE_POLICY = "identity:delete_policy", "rule:cloud_admin", "Delete a policy.";
+    LIST_POLICY_ENDPOINTS = "identity:list_endpoints_for_policy", "rule:cloud_reader",
+        "List the endpoints that a policy applies to.";
+    GET_POLICY_OF_ENDPOINT = "identity:get_policy_for_endpoint", "rule:cloud_reader",
+        "Show the policy of an endpoint.";
+    CHECK_ENDPOINT_POLICY = "identity:check_policy_association_for_endpoint",
+        "rule:cloud_reader", "Check whether a policy applies to an endpoint.";
+    CREATE_ENDPOINT_POLICY = "identity:create_policy_association_for_endpoint",
+        "rule:cloud_admin", "Let a policy apply to an endpoint.";
+    DELETE_ENDPOINT_POLICY = "identity:delete_policy_association_for_endpoint",
+        "rule:cloud_admin", "Let a policy no longer apply to an endpoint.";
+    CHECK_SERVICE_POLICY = "identity:check_policy_association_for_service",
+        "rule:cloud_reader", "Check whether a policy applies to a service.";
+    CREATE_SERVICE_POLICY = "identity:create_policy_association_for_service",
+        "rule:cloud_admin", "Let a policy apply to a service.";
+    DELETE_SERVICE_POLICY = "identity:delete_policy_association_for_service",
+        "rule:cloud_admin", "Let a policy no longer apply to a service.";
+    CHECK_REGION_POLICY = "identity:check_policy_association_for_region_and_service",
+        "rule:cloud_reader", "Check whether a policy applies to a service in a region.";
+    CREATE_REGION_POLICY = "identity:create_policy_association_for_region_and_service",
+        "rule:cloud_admin", "Let a policy apply to a service in a region.";
+    DELETE_REGION_POLICY = "identity:delete_policy_association_for_region_and_service",
+        "rule:cloud_admin", "Let a policy no longer apply to a service in a region.";
     LIST_GROUPS = "identity:list_groups", READ, "List groups.";
     GET_GROUP = "identity:get_group", READ, "Show a group.";
     CREATE_GROUP = "identity:create_group", WRITE, "Create a group.";

@@ -202,6 +202,19 @@ pub fn migrations() -> &'static [Migration] {
                 group_name varchar(64) NOT NULL, option_name varchar(64) NOT NULL,
                 value_sealed {text} NOT NULL, PRIMARY KEY (domain_id, group_name, option_name))",
         },
+        Migration {
+            name: "identity-030-policy",
+            sql: "CREATE TABLE IF NOT EXISTS identity_policy (id varchar(64) NOT NULL PRIMARY KEY,
+                type varchar(255) NOT NULL, blob_text {text} NOT NULL, extra {text})",
+        },
+        // The policy of an endpoint, a service, or a service in a region; the other
+        // columns of the target are empty.
+        Migration {
+            name: "identity-031-policy-link",
+            sql: "CREATE TABLE IF NOT EXISTS identity_policy_link (endpoint_id varchar(64) NOT NULL,
+                service_id varchar(64) NOT NULL, region_id varchar(255) NOT NULL,
+                policy_id varchar(64) NOT NULL, PRIMARY KEY (endpoint_id, service_id, region_id))",
+        },
     ]
 }
 
@@ -236,6 +249,7 @@ mod tests {
     use crate::catalog::{Endpoint, Region, Service};
     use crate::domain_config::{DomainOption, DomainSecret};
     use crate::group::Group;
+    use crate::legacy_policy::{self, LegacyPolicy, LinkTarget, PolicyLink};
     use crate::project::Project;
     use crate::role::{self, Role};
     use crate::tags::Tags;
@@ -406,6 +420,23 @@ mod tests {
                 value_sealed: "jbs1".into(),
             };
             same(db, secret).await;
+            let policy = LegacyPolicy {
+                id: "y".into(),
+                kind: "text".into(),
+                blob: "{}".into(),
+                extra: set("x"),
+            };
+            same(db, policy).await;
+            let link = PolicyLink {
+                policy_id: "y".into(),
+                target: LinkTarget {
+                    endpoint_id: "e".into(),
+                    ..LinkTarget::default()
+                },
+            };
+            db::write!(db, |tx| legacy_policy::table::insert_link(tx, &link).await).unwrap();
+            let links = legacy_policy::table::links(db).await.unwrap();
+            assert_eq!(format!("{links:?}"), format!("{:?}", [link]));
         }
     }
 }

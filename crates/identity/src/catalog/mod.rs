@@ -3,7 +3,7 @@
 //! the public endpoint or the host of the request.
 
 pub(crate) mod http;
-mod ops;
+pub(crate) mod ops;
 mod own;
 mod render;
 pub(crate) mod table;

@@ -77,7 +77,7 @@ impl ServiceBody {
 }
 
 impl EndpointBody {
-    pub(super) fn new(e: Endpoint, base: &str) -> Self {
+    pub(crate) fn new(e: Endpoint, base: &str) -> Self {
         Self {
             links: SelfLink::new(base, &format!("/endpoints/{}", e.id)),
             id: e.id.into(),

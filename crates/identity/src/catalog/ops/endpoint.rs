@@ -8,6 +8,7 @@ use crate::catalog::wire::EndpointFields;
 use crate::catalog::{Endpoint, Region, table, url};
 use crate::errors::missing;
 use crate::ids::{EndpointId, ServiceId};
+use crate::legacy_policy;
 use crate::state::State;
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<Endpoint> {
@@ -120,6 +121,8 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
     state.own_entries.refuse_change("delete", "endpoint", id)?;
     let deleted = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
+        tx.serialize().await?;
+        legacy_policy::table::delete_links_of_endpoint(tx, id).await?;
         if table::delete_endpoint(tx, id).await? == 0 {
             return Err(missing("endpoint", id));
         }

@@ -7,6 +7,7 @@ use crate::attributes::{Attributes, merge_extra};
 use crate::catalog::wire::RegionFields;
 use crate::catalog::{Region, table};
 use crate::errors::{as_conflict, missing};
+use crate::legacy_policy;
 use crate::state::State;
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<Region> {
@@ -135,6 +136,7 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
             }
         }
         for region in &below {
+            legacy_policy::table::delete_links_of_region(tx, region).await?;
             table::delete_region(tx, region).await?;
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::catalog::wire::ServiceFields;
 use crate::catalog::{Service, table};
 use crate::errors::missing;
 use crate::ids::ServiceId;
+use crate::legacy_policy;
 use crate::state::State;
 
 pub(crate) async fn get(state: &State, id: &str) -> Result<Service> {
@@ -70,6 +71,7 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
     let deleted = db::write!(state.db, |tx| {
         tx.write_receipt().await?;
         tx.serialize().await?;
+        legacy_policy::table::delete_links_of_service(tx, id).await?;
         if table::delete_service(tx, id).await? == 0 {
             return Err(missing("service", id));
         }
