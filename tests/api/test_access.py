@@ -181,6 +181,30 @@ def endpoint_with_policy(callers):
     return LINKED[0]
 
 
+def endpoint_group(callers):
+    fields = {"name": callers.name("group"), "filters": {"interface": "public"}}
+    return callers.made(f"{FILTER}/endpoint_groups", {"endpoint_group": fields}, "endpoint_group")["id"]
+
+
+FILTER = "/identity/v3/OS-EP-FILTER"
+
+
+def filtered(callers):
+    """A project that is associated with an endpoint, whose id is the next parameter."""
+    made = callers.project()
+    LINKED[:] = [endpoint(callers)]
+    callers.ask("PUT", f"{FILTER}/projects/{made}/endpoints/{LINKED[0]}")
+    return made
+
+
+def associated_group(callers):
+    """A group of endpoints with a project, whose id is the next parameter."""
+    LINKED[:] = [callers.project()]
+    made = endpoint_group(callers)
+    callers.ask("PUT", f"{FILTER}/endpoint_groups/{made}/projects/{LINKED[0]}")
+    return made
+
+
 CLUSTER_BODY = {"auth": {"identity": {"methods": ["token"], "token": {"id": "unknown"}}}}
 MAGNUM = "/container-infra/v1"
 IDENTITY = "/identity/v3"
@@ -418,6 +442,23 @@ SAMPLES = {
     f"PUT {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/services/{{}}/regions/{{}}": fresh(policy, service, region),
     f"DELETE {IDENTITY}/policies/{{}}/OS-ENDPOINT-POLICY/services/{{}}/regions/{{}}": fresh(
         linked(service, region), lambda _: LINKED[0], lambda _: LINKED[1]),
+    f"GET {FILTER}/endpoint_groups": existing(),
+    f"POST {FILTER}/endpoint_groups": fresh(
+        body={"endpoint_group": {"name": "x", "filters": {"interface": "public"}}}),
+    f"GET {FILTER}/endpoint_groups/{{}}": existing(endpoint_group),
+    f"PATCH {FILTER}/endpoint_groups/{{}}": fresh(endpoint_group, body={"endpoint_group": {"description": "x"}}),
+    f"DELETE {FILTER}/endpoint_groups/{{}}": fresh(endpoint_group),
+    f"GET {FILTER}/endpoint_groups/{{}}/endpoints": existing(endpoint_group),
+    f"GET {FILTER}/endpoint_groups/{{}}/projects": existing(endpoint_group),
+    f"GET {FILTER}/endpoint_groups/{{}}/projects/{{}}": existing(associated_group, lambda _: LINKED[0]),
+    f"PUT {FILTER}/endpoint_groups/{{}}/projects/{{}}": fresh(endpoint_group, lambda w: w.project()),
+    f"DELETE {FILTER}/endpoint_groups/{{}}/projects/{{}}": fresh(associated_group, lambda _: LINKED[0]),
+    f"GET {FILTER}/endpoints/{{}}/projects": existing(endpoint),
+    f"GET {FILTER}/projects/{{}}/endpoint_groups": existing(home),
+    f"GET {FILTER}/projects/{{}}/endpoints": existing(home),
+    f"GET {FILTER}/projects/{{}}/endpoints/{{}}": existing(filtered, lambda _: LINKED[0]),
+    f"PUT {FILTER}/projects/{{}}/endpoints/{{}}": fresh(lambda w: w.project(), endpoint),
+    f"DELETE {FILTER}/projects/{{}}/endpoints/{{}}": fresh(filtered, lambda _: LINKED[0]),
     "GET /container-infra": existing(),
     f"GET {MAGNUM}": existing(),
     "HEAD /container-infra": existing(),

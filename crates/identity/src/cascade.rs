@@ -5,7 +5,7 @@ use kernel::Result;
 
 use crate::assignment::{self, Actor};
 use crate::token::time::TokenTime;
-use crate::{group, project, role, trust, user, user_credential};
+use crate::{endpoint_filter, group, project, role, trust, user, user_credential};
 
 /// Deletes a locked user with roles, memberships, credentials and trusts.
 pub(crate) async fn delete_user(tx: &mut Tx, id: &str) -> Result<()> {
@@ -36,6 +36,7 @@ pub(crate) async fn delete_project(tx: &mut Tx, id: &str) -> Result<()> {
     trust::table::delete_in_project(tx, id).await?;
     assignment::table::delete_on_target(tx, id).await?;
     user_credential::table::delete_of_project(tx, id).await?;
+    endpoint_filter::table::delete_of_project(tx, id).await?;
     project::table::delete(tx, id).await.map(|_| ())
 }
 

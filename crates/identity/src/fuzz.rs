@@ -11,6 +11,7 @@ use crate::app_credential::wire::CredentialFields;
 use crate::catalog::wire::{EndpointFields, RegionFields, ServiceFields};
 use crate::domain::wire::DomainFields;
 use crate::domain_config::wire::GivenConfig;
+use crate::endpoint_filter::wire::EndpointGroupFields;
 use crate::fields::{Change, New};
 use crate::group::wire::GroupFields;
 use crate::legacy_policy::wire::PolicyFields;
@@ -107,6 +108,7 @@ pub fn identity_fields(data: &[u8]) {
     }
     let _ = New::<PasswordChange>::read(Some(body.clone()));
     let _ = New::<PolicyFields>::read(Some(body.clone()));
+    let _ = New::<EndpointGroupFields>::read(Some(body.clone()));
     let _ = GivenConfig::read(Some(body.clone()));
     let _ = Change::<BlobChange>::read(Some(body.clone()));
     if let Ok(New(credential)) = New::<UserCredentialFields>::read(Some(body.clone())) {

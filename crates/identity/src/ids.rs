@@ -8,4 +8,5 @@ kernel::id_kinds! {
     CredentialId: CredentialKind = hex;
     TrustId: TrustKind = hex;
     PolicyId: PolicyKind = hex;
+    EndpointGroupId: EndpointGroupKind = hex;
 }

@@ -13,6 +13,7 @@ mod delegation;
 mod dialect;
 mod domain;
 mod domain_config;
+mod endpoint_filter;
 mod envelope;
 mod errors;
 mod fields;

@@ -149,6 +149,38 @@ rules! {
         "rule:cloud_admin", "Let a policy apply to a service in a region.";
     DELETE_REGION_POLICY = "identity:delete_policy_association_for_region_and_service",
         "rule:cloud_admin", "Let a policy no longer apply to a service in a region.";
+    LIST_ENDPOINT_GROUPS = "identity:list_endpoint_groups", "rule:cloud_reader",
+        "List groups of endpoints.";
+    GET_ENDPOINT_GROUP = "identity:get_endpoint_group", "rule:cloud_reader",
+        "Show a group of endpoints.";
+    CREATE_ENDPOINT_GROUP = "identity:create_endpoint_group", "rule:cloud_admin",
+        "Create a group of endpoints.";
+    UPDATE_ENDPOINT_GROUP = "identity:update_endpoint_group", "rule:cloud_admin",
+        "Change a group of endpoints.";
+    DELETE_ENDPOINT_GROUP = "identity:delete_endpoint_group", "rule:cloud_admin",
+        "Delete a group of endpoints.";
+    LIST_GROUP_ENDPOINTS = "identity:list_endpoints_associated_with_endpoint_group",
+        "rule:cloud_reader", "List the endpoints of a group.";
+    LIST_GROUP_PROJECTS = "identity:list_projects_associated_with_endpoint_group",
+        "rule:cloud_reader", "List the projects that are associated with a group of endpoints.";
+    GET_PROJECT_GROUP = "identity:get_endpoint_group_in_project", "rule:cloud_reader",
+        "Show the association of a project with a group of endpoints.";
+    LIST_PROJECT_GROUPS = "identity:list_endpoint_groups_for_project", "rule:cloud_reader",
+        "List the groups of endpoints that a project is associated with.";
+    ADD_PROJECT_GROUP = "identity:add_endpoint_group_to_project", "rule:cloud_admin",
+        "Associate a project with a group of endpoints.";
+    REMOVE_PROJECT_GROUP = "identity:remove_endpoint_group_from_project", "rule:cloud_admin",
+        "Remove the association of a project with a group of endpoints.";
+    LIST_ENDPOINT_PROJECTS = "identity:list_projects_for_endpoint", "rule:cloud_reader",
+        "List the projects that are associated with an endpoint.";
+    CHECK_PROJECT_ENDPOINT = "identity:check_endpoint_in_project", "rule:cloud_reader",
+        "Check whether a project is associated with an endpoint.";
+    LIST_PROJECT_ENDPOINTS = "identity:list_endpoints_for_project", "rule:cloud_reader",
+        "List the endpoints that a project is associated with.";
+    ADD_PROJECT_ENDPOINT = "identity:add_endpoint_to_project", "rule:cloud_admin",
+        "Associate a project with an endpoint.";
+    REMOVE_PROJECT_ENDPOINT = "identity:remove_endpoint_from_project", "rule:cloud_admin",
+        "Remove the association of a project with an endpoint.";
     LIST_GROUPS = "identity:list_groups", READ, "List groups.";
     GET_GROUP = "identity:get_group", READ, "Show a group.";
     CREATE_GROUP = "identity:create_group", WRITE, "Create a group.";

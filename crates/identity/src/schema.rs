@@ -11,12 +11,13 @@
 //! 6. an application credential, or a credential of a user,
 //! 7. trusts, each before those that were redelegated from it.
 //!
-//! The lock of a domain excludes other changes of its projects, new users, new groups and
-//! new roles of the domain. A grant locks its target, its user or group, and its role; a
+//! The lock of a domain excludes other changes of its projects, new users, new groups and new
+//! roles of the domain. A grant locks its target, its user or group, and its role; a
 //! membership its user and its group. Statements that delete many assignments or revoke the
 //! tokens of many users can still wait for each other; the database aborts one of the
 //! transactions, which is then repeated. On SQLite a write transaction excludes all others.
-//! Changes of the catalogue exclude each other by `Tx::serialize`.
+//! Changes of the catalogue, of the endpoints that policies apply to and of those that
+//! projects are associated with exclude each other by `Tx::serialize`, before all locks.
 
 use db::{Migration, SealedColumn};
 
@@ -215,6 +216,18 @@ pub fn migrations() -> &'static [Migration] {
                 service_id varchar(64) NOT NULL, region_id varchar(255) NOT NULL,
                 policy_id varchar(64) NOT NULL, PRIMARY KEY (endpoint_id, service_id, region_id))",
         },
+        Migration {
+            name: "identity-032-endpoint-group",
+            sql: "CREATE TABLE IF NOT EXISTS identity_endpoint_group (id varchar(64) NOT NULL PRIMARY KEY,
+                name varchar(255) NOT NULL, description {text}, filters {text} NOT NULL)",
+        },
+        // kind is endpoint or group.
+        Migration {
+            name: "identity-034-project-endpoint",
+            sql: "CREATE TABLE IF NOT EXISTS identity_project_endpoint (project_id varchar(64) NOT NULL,
+                kind varchar(10) NOT NULL, linked_id varchar(64) NOT NULL,
+                PRIMARY KEY (project_id, kind, linked_id))",
+        },
     ]
 }
 
@@ -248,6 +261,7 @@ mod tests {
     use crate::attributes::Attributes;
     use crate::catalog::{Endpoint, Region, Service};
     use crate::domain_config::{DomainOption, DomainSecret};
+    use crate::endpoint_filter::{self, EndpointGroup, Linked};
     use crate::group::Group;
     use crate::legacy_policy::{self, LegacyPolicy, LinkTarget, PolicyLink};
     use crate::project::Project;
@@ -427,6 +441,21 @@ mod tests {
                 extra: set("x"),
             };
             same(db, policy).await;
+            let group = EndpointGroup {
+                id: "e".into(),
+                name: "n".into(),
+                description: None,
+                filters: set("interface").0,
+            };
+            same(db, group).await;
+            for kind in [Linked::Endpoint, Linked::Group] {
+                let inserted = db::write!(db, |tx| {
+                    endpoint_filter::table::insert_link(tx, kind, "e", "p").await
+                });
+                inserted.unwrap();
+                let linked = endpoint_filter::table::linked_to(db, kind, "p").await;
+                assert_eq!(linked.unwrap(), ["e"]);
+            }
             let link = PolicyLink {
                 policy_id: "y".into(),
                 target: LinkTarget {

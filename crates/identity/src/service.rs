@@ -16,8 +16,8 @@ use crate::state::State;
 use crate::token::keyring::Keyring;
 use crate::token::ops::validate::{validate, validate_uncached};
 use crate::{
-    app_credential, domain, domain_config, grant, group, legacy_policy, project, role, token,
-    trust, user, user_credential, version,
+    app_credential, domain, domain_config, endpoint_filter, grant, group, legacy_policy, project,
+    role, token, trust, user, user_credential, version,
 };
 
 /// Keystone's limit of a body, in bytes.
@@ -83,6 +83,8 @@ impl Identity {
             user_credential::http::routes(),
             user_credential::ec2_http::routes(),
             catalog::http::routes(),
+            endpoint_filter::http::routes(),
+            endpoint_filter::project_http::routes(),
             legacy_policy::http::routes(),
             legacy_policy::link_http::routes(),
             group::http::routes(),

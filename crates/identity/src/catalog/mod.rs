@@ -10,6 +10,10 @@ pub(crate) mod table;
 mod url;
 pub(crate) mod wire;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use kernel::ProjectId;
+
 use crate::attributes::Attributes;
 use crate::ids::{EndpointId, ServiceId};
 
@@ -51,5 +55,13 @@ pub(crate) struct Endpoint {
     pub extra: Attributes,
 }
 
-/// The enabled services, each with its enabled endpoints.
-pub(crate) type Catalog = Vec<(Service, Vec<Endpoint>)>;
+/// The ids of endpoints by the projects whose catalogues contain only these.
+pub(crate) type Visible = BTreeMap<ProjectId, BTreeSet<EndpointId>>;
+
+/// What the catalogues of tokens contain.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    /// The enabled services, each with its enabled endpoints.
+    services: Vec<(Service, Vec<Endpoint>)>,
+    visible: Visible,
+}

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::url::{Values, expand};
 use super::{Catalog, Endpoint, Service, table};
+use crate::endpoint_filter::visible;
 use crate::state::State;
 
 /// A service in the catalogue of a token.
@@ -46,14 +47,17 @@ pub(crate) async fn load(state: &State) -> Result<Arc<Catalog>> {
         return Ok(catalog);
     }
     let mut endpoints = table::endpoints(&state.db).await?;
+    let mut catalog = Catalog {
+        visible: visible::load(&state.db, &endpoints).await?,
+        services: vec![],
+    };
     endpoints.retain(|e| e.enabled);
-    let mut catalog = Catalog::new();
     for service in table::services(&state.db).await? {
         if service.enabled {
             let of_service = |e: &&mut Endpoint| e.service_id == service.id;
             let own = endpoints.iter_mut().filter(of_service);
             let own = own.map(|e| e.clone()).collect();
-            catalog.push((service, own));
+            catalog.services.push((service, own));
         }
     }
     let catalog = Arc::new(catalog);
@@ -62,13 +66,17 @@ pub(crate) async fn load(state: &State) -> Result<Arc<Catalog>> {
 }
 
 /// The catalogue for a token. An endpoint whose variables have no value in the token is
-/// left out.
+/// left out, and so is what the project of the token is not associated with.
 pub(crate) fn render(catalog: &Catalog, base: &str, bearer: Bearer<'_>) -> Vec<CatalogService> {
     let values = Values {
         project_id: bearer.project_id,
         user_id: Some(bearer.user_id),
     };
+    let visible = bearer.project_id.and_then(|id| catalog.visible.get(id));
     let endpoint = |e: &Endpoint| {
+        if visible.is_some_and(|ids| !ids.contains(&e.id)) {
+            return None;
+        }
         let url = expand(&e.url, values).ok()?;
         Some(CatalogEndpoint {
             id: e.id.to_string(),
@@ -84,7 +92,12 @@ pub(crate) fn render(catalog: &Catalog, base: &str, bearer: Bearer<'_>) -> Vec<C
         name: service.name.clone(),
         endpoints: endpoints.iter().filter_map(endpoint).collect(),
     };
-    catalog.iter().map(one).collect()
+    let mut shown: Vec<CatalogService> = catalog.services.iter().map(one).collect();
+    if visible.is_some() {
+        // Keystone leaves services without endpoints out only in this case.
+        shown.retain(|service| !service.endpoints.is_empty());
+    }
+    shown
 }
 
 /// The URL of an endpoint; `base` is `scheme://host` of this server.

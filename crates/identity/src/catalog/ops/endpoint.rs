@@ -6,6 +6,7 @@ use kernel::{Error, Result};
 use crate::attributes::{Attributes, merge_extra};
 use crate::catalog::wire::EndpointFields;
 use crate::catalog::{Endpoint, Region, table, url};
+use crate::endpoint_filter::{self, Linked};
 use crate::errors::missing;
 use crate::ids::{EndpointId, ServiceId};
 use crate::legacy_policy;
@@ -123,6 +124,7 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
         tx.write_receipt().await?;
         tx.serialize().await?;
         legacy_policy::table::delete_links_of_endpoint(tx, id).await?;
+        endpoint_filter::table::delete_links_to(tx, Linked::Endpoint, id).await?;
         if table::delete_endpoint(tx, id).await? == 0 {
             return Err(missing("endpoint", id));
         }

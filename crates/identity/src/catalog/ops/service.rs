@@ -6,6 +6,7 @@ use kernel::Result;
 use crate::attributes::{Attributes, merge_extra};
 use crate::catalog::wire::ServiceFields;
 use crate::catalog::{Service, table};
+use crate::endpoint_filter;
 use crate::errors::missing;
 use crate::ids::ServiceId;
 use crate::legacy_policy;
@@ -72,6 +73,7 @@ pub(crate) async fn delete(state: &State, id: &str) -> Result<()> {
         tx.write_receipt().await?;
         tx.serialize().await?;
         legacy_policy::table::delete_links_of_service(tx, id).await?;
+        endpoint_filter::table::delete_links_to_service(tx, id).await?;
         if table::delete_service(tx, id).await? == 0 {
             return Err(missing("service", id));
         }
