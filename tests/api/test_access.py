@@ -205,6 +205,10 @@ def associated_group(callers):
     return made
 
 
+def consumer(callers):
+    return callers.made("/identity/v3/OS-OAUTH1/consumers", {"consumer": {}}, "consumer")["id"]
+
+
 CLUSTER_BODY = {"auth": {"identity": {"methods": ["token"], "token": {"id": "unknown"}}}}
 MAGNUM = "/container-infra/v1"
 IDENTITY = "/identity/v3"
@@ -459,6 +463,11 @@ SAMPLES = {
     f"GET {FILTER}/projects/{{}}/endpoints/{{}}": existing(filtered, lambda _: LINKED[0]),
     f"PUT {FILTER}/projects/{{}}/endpoints/{{}}": fresh(lambda w: w.project(), endpoint),
     f"DELETE {FILTER}/projects/{{}}/endpoints/{{}}": fresh(filtered, lambda _: LINKED[0]),
+    f"GET {IDENTITY}/OS-OAUTH1/consumers": existing(),
+    f"POST {IDENTITY}/OS-OAUTH1/consumers": fresh(body={"consumer": {}}),
+    f"GET {IDENTITY}/OS-OAUTH1/consumers/{{}}": existing(consumer),
+    f"PATCH {IDENTITY}/OS-OAUTH1/consumers/{{}}": fresh(consumer, body={"consumer": {"description": "x"}}),
+    f"DELETE {IDENTITY}/OS-OAUTH1/consumers/{{}}": fresh(consumer),
     "GET /container-infra": existing(),
     f"GET {MAGNUM}": existing(),
     "HEAD /container-infra": existing(),

@@ -15,6 +15,7 @@ use crate::endpoint_filter::wire::EndpointGroupFields;
 use crate::fields::{Change, New};
 use crate::group::wire::GroupFields;
 use crate::legacy_policy::wire::PolicyFields;
+use crate::oauth_consumer::wire::ConsumerFields;
 use crate::project::wire::ProjectFields;
 use crate::role::wire::RoleFields;
 use crate::token::fernet::{self, Key};
@@ -109,6 +110,7 @@ pub fn identity_fields(data: &[u8]) {
     let _ = New::<PasswordChange>::read(Some(body.clone()));
     let _ = New::<PolicyFields>::read(Some(body.clone()));
     let _ = New::<EndpointGroupFields>::read(Some(body.clone()));
+    let _ = New::<ConsumerFields>::read(Some(body.clone()));
     let _ = GivenConfig::read(Some(body.clone()));
     let _ = Change::<BlobChange>::read(Some(body.clone()));
     if let Ok(New(credential)) = New::<UserCredentialFields>::read(Some(body.clone())) {

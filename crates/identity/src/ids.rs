@@ -9,4 +9,5 @@ kernel::id_kinds! {
     TrustId: TrustKind = hex;
     PolicyId: PolicyKind = hex;
     EndpointGroupId: EndpointGroupKind = hex;
+    ConsumerId: ConsumerKind = hex;
 }

@@ -27,6 +27,7 @@ mod group;
 mod ids;
 mod legacy_policy;
 mod listing;
+mod oauth_consumer;
 mod options;
 mod password;
 mod policy;

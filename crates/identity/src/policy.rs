@@ -181,6 +181,14 @@ rules! {
         "Associate a project with an endpoint.";
     REMOVE_PROJECT_ENDPOINT = "identity:remove_endpoint_from_project", "rule:cloud_admin",
         "Remove the association of a project with an endpoint.";
+    LIST_CONSUMERS = "identity:list_consumers", "rule:cloud_reader", "List consumers of OAuth.";
+    GET_CONSUMER = "identity:get_consumer", "rule:cloud_reader", "Show a consumer of OAuth.";
+    CREATE_CONSUMER = "identity:create_consumer", "rule:cloud_admin",
+        "Create a consumer of OAuth.";
+    UPDATE_CONSUMER = "identity:update_consumer", "rule:cloud_admin",
+        "Change a consumer of OAuth.";
+    DELETE_CONSUMER = "identity:delete_consumer", "rule:cloud_admin",
+        "Delete a consumer of OAuth.";
     LIST_GROUPS = "identity:list_groups", READ, "List groups.";
     GET_GROUP = "identity:get_group", READ, "Show a group.";
     CREATE_GROUP = "identity:create_group", WRITE, "Create a group.";

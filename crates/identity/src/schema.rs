@@ -21,7 +21,7 @@
 
 use db::{Migration, SealedColumn};
 
-use crate::{domain_config, user_credential};
+use crate::{domain_config, oauth_consumer, user_credential};
 
 /// Migrations, in order.
 #[must_use]
@@ -221,6 +221,11 @@ pub fn migrations() -> &'static [Migration] {
             sql: "CREATE TABLE IF NOT EXISTS identity_endpoint_group (id varchar(64) NOT NULL PRIMARY KEY,
                 name varchar(255) NOT NULL, description {text}, filters {text} NOT NULL)",
         },
+        Migration {
+            name: "identity-033-oauth-consumer",
+            sql: "CREATE TABLE IF NOT EXISTS identity_oauth_consumer (id varchar(64) NOT NULL PRIMARY KEY,
+                description {text}, secret_sealed {text} NOT NULL, extra {text})",
+        },
         // kind is endpoint or group.
         Migration {
             name: "identity-034-project-endpoint",
@@ -247,6 +252,12 @@ pub fn sealed_columns() -> Vec<SealedColumn> {
             column: "value_sealed",
             purpose: domain_config::PURPOSE,
         },
+        SealedColumn {
+            table: "identity_oauth_consumer",
+            key: &["id"],
+            column: "secret_sealed",
+            purpose: oauth_consumer::PURPOSE,
+        },
     ]
 }
 
@@ -264,6 +275,7 @@ mod tests {
     use crate::endpoint_filter::{self, EndpointGroup, Linked};
     use crate::group::Group;
     use crate::legacy_policy::{self, LegacyPolicy, LinkTarget, PolicyLink};
+    use crate::oauth_consumer::Consumer;
     use crate::project::Project;
     use crate::role::{self, Role};
     use crate::tags::Tags;
@@ -441,6 +453,13 @@ mod tests {
                 extra: set("x"),
             };
             same(db, policy).await;
+            let consumer = Consumer {
+                id: "o".into(),
+                description: Some("text".into()),
+                secret_sealed: "jbs1".into(),
+                extra: set("x"),
+            };
+            same(db, consumer).await;
             let group = EndpointGroup {
                 id: "e".into(),
                 name: "n".into(),

@@ -16,8 +16,8 @@ use crate::state::State;
 use crate::token::keyring::Keyring;
 use crate::token::ops::validate::{validate, validate_uncached};
 use crate::{
-    app_credential, domain, domain_config, endpoint_filter, grant, group, legacy_policy, project,
-    role, token, trust, user, user_credential, version,
+    app_credential, domain, domain_config, endpoint_filter, grant, group, legacy_policy,
+    oauth_consumer, project, role, token, trust, user, user_credential, version,
 };
 
 /// Keystone's limit of a body, in bytes.
@@ -87,6 +87,7 @@ impl Identity {
             endpoint_filter::project_http::routes(),
             legacy_policy::http::routes(),
             legacy_policy::link_http::routes(),
+            oauth_consumer::http::routes(),
             group::http::routes(),
             group::member_http::routes(),
             trust::http::routes(),
