@@ -89,13 +89,13 @@ class Callers:
         expect(got.status == 201, f"login as {name}: {got.status} {got.raw[:300]}")
         return got.headers["X-Subject-Token"]
 
-    def credential(self, user="member"):
+    def credential(self, user="member", **more):
         path = f"/identity/v3/users/{self.users[user]}/application_credentials"
-        body = {"application_credential": {"name": self.name("credential")}}
+        body = {"application_credential": {"name": self.name("credential"), **more}}
         return self.made(path, body, "application_credential", token=self.tokens[user])
 
-    def credential_token(self):
-        made = self.credential()
+    def credential_token(self, **more):
+        made = self.credential(**more)
         body = {"auth": {"identity": {"methods": ["application_credential"], "application_credential": {
             "id": made["id"], "secret": made["secret"]}}}}
         got = self.server.call("POST", "/identity/v3/auth/tokens", body, cloud=None)

@@ -231,6 +231,18 @@ def credential(callers):
     return callers.credential()["id"]
 
 
+def access_rule(used):
+    """A rule of the member, of an application credential that is deleted unless it is used."""
+    def make(callers):
+        rule = {"service": "identity", "path": f"/{callers.name('path')}", "method": "GET"}
+        made = callers.credential(access_rules=[rule])
+        if not used:
+            path = f"{IDENTITY}/users/{member(callers)}/application_credentials/{made['id']}"
+            callers.ask("DELETE", path, token=callers.tokens["member"])
+        return made["access_rules"][0]["id"]
+    return make
+
+
 def template_body(callers):
     return {"name": callers.name("template"), "coe": "swarm", "image_id": "swarm",
             "external_network_id": "public", "keypair_id": "default", "flavor_id": "m1.tiny"}
@@ -288,6 +300,9 @@ SAMPLES = {
     f"POST {IDENTITY}/users/{{}}/application_credentials": fresh(member, body=new("application_credential")),
     f"GET {IDENTITY}/users/{{}}/application_credentials/{{}}": existing(member, credential),
     f"DELETE {IDENTITY}/users/{{}}/application_credentials/{{}}": fresh(member, credential),
+    f"GET {IDENTITY}/users/{{}}/access_rules": existing(member),
+    f"GET {IDENTITY}/users/{{}}/access_rules/{{}}": existing(member, access_rule(True)),
+    f"DELETE {IDENTITY}/users/{{}}/access_rules/{{}}": fresh(member, access_rule(False)),
     f"GET {IDENTITY}/projects": existing(),
     f"POST {IDENTITY}/projects": fresh(body=new("project")),
     f"GET {IDENTITY}/projects/{{}}": existing(home),

@@ -95,6 +95,34 @@ def test_application_credentials_are_named_in_their_tokens(callers):
     assert got.body["token"]["application_credential"]["restricted"] is True
 
 
+def test_access_rules_limit_what_a_credential_does_in_every_service(callers):
+    rules = [{"service": "container-infra", "path": "/v1/clusters", "method": "GET"},
+             {"service": "identity", "path": "/v3/regions", "method": "GET"}]
+    token = callers.credential_token(access_rules=rules)
+    for method, path, want in (
+            ("GET", f"{MAGNUM}/clusters", 200), ("GET", f"{MAGNUM}/clusters/", 200),
+            ("GET", f"{MAGNUM}/clusters/detail", 401), ("POST", f"{MAGNUM}/clusters", 401),
+            ("GET", f"{MAGNUM}/clustertemplates", 401), ("GET", f"{IDENTITY}/regions", 200),
+            ("GET", f"{IDENTITY}/auth/projects", 401), ("GET", "/jeroboam/v1/stats", 401)):
+        got = callers.server.call(method, path, {}, cloud=None, headers={"X-Auth-Token": token})
+        assert got.status == want, f"{method} {path}: {got.status} {got.raw[:300]}"
+
+
+def test_a_trust_lets_another_user_create_clusters(callers):
+    trustee = callers.user("trustee")
+    body = {"trust": {"trustor_user_id": callers.users["member"], "trustee_user_id": trustee,
+                      "project_id": callers.home, "impersonation": True, "roles": [{"name": "member"}]}}
+    path = f"{IDENTITY}/OS-TRUST/trusts"
+    trust = callers.made(path, body, "trust", token=callers.tokens["member"])["id"]
+    token = callers.login("trustee", {"OS-TRUST:trust": {"id": trust}})
+    body = {"name": callers.name("cluster"), "cluster_template_id": callers.template(), "node_count": 1}
+    made = callers.made(f"{MAGNUM}/clusters", body, "uuid", token=token)
+    shown = callers.ask("GET", f"{MAGNUM}/clusters/{made}", token=callers.tokens["member"]).body
+    assert shown["user_id"] == callers.users["member"] and shown["project_id"] == callers.home
+    assert callers.ask("DELETE", f"{path}/{trust}", token=callers.tokens["member"]).status == 204
+    assert callers.ask("GET", f"{MAGNUM}/clusters", token=token).status == 401
+
+
 def test_the_catalogue_needs_a_scope(callers):
     token = login(callers, "member", "unscoped").headers["X-Subject-Token"]
     got = callers.server.call("GET", f"{IDENTITY}/auth/catalog", cloud=None, headers={"X-Auth-Token": token})

@@ -16,6 +16,7 @@ use crate::{certificate, cluster, discovery, nodegroup, service, template};
 /// Magnum's API.
 pub(crate) fn service(d: &State) -> Result<Service> {
     let mut settings = Settings::new("container-infra", PREFIX, Arc::new(Magnum));
+    settings.service_type = Some("container-infra");
     settings.authenticator = Some(d.auth.clone());
     settings.token_before_path = true;
     settings.versions = Some(&VERSIONS);

@@ -10,4 +10,5 @@ kernel::id_kinds! {
     PolicyId: PolicyKind = hex;
     EndpointGroupId: EndpointGroupKind = hex;
     ConsumerId: ConsumerKind = hex;
+    AccessRuleId: AccessRuleKind = hex;
 }

@@ -2,6 +2,7 @@
 //! with a catalogue. Validation uses a short-lived cache instead of the
 //! database.
 
+mod access_rule;
 mod app_credential;
 mod assignment;
 mod attributes;

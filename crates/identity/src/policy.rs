@@ -14,6 +14,7 @@ const WRITE: &str = "rule:cloud_admin or rule:domain_manager";
 const READ_OR_OWN: &str = "rule:cloud_reader or rule:domain_reader or rule:owner";
 const READ_OR_OWN_PROJECT: &str =
     "rule:cloud_reader or rule:domain_reader or project_id:%(project_id)s";
+const READ_ACCESS_RULE: &str = "(role:reader and system_scope:all) or rule:owner";
 const READ_TRUST: &str = "rule:cloud_reader or rule:owner";
 const EC2_WRITE: &str = "rule:cloud_admin or (role:member and rule:owner)";
 const ROLES: &str = "rule:cloud_reader or rule:domain_manager";
@@ -209,6 +210,11 @@ rules! {
         "Create an application credential.";
     DELETE_APP_CREDENTIAL = "identity:delete_application_credential",
         "rule:cloud_admin or rule:owner", "Delete an application credential.";
+    LIST_ACCESS_RULES = "identity:list_access_rules", READ_ACCESS_RULE,
+        "List access rules of a user.";
+    GET_ACCESS_RULE = "identity:get_access_rule", READ_ACCESS_RULE, "Show an access rule.";
+    DELETE_ACCESS_RULE = "identity:delete_access_rule",
+        "(role:admin and system_scope:all) or rule:owner", "Delete an access rule.";
     LIST_TRUSTS = "identity:list_trusts", "rule:cloud_reader", "List the trusts of all users.";
     LIST_TRUSTS_FOR_TRUSTOR = "identity:list_trusts_for_trustor", READ_TRUST,
         "List the trusts of a trustor.";

@@ -233,6 +233,16 @@ pub fn migrations() -> &'static [Migration] {
                 kind varchar(10) NOT NULL, linked_id varchar(64) NOT NULL,
                 PRIMARY KEY (project_id, kind, linked_id))",
         },
+        Migration {
+            name: "identity-035-access-rule",
+            sql: "CREATE TABLE IF NOT EXISTS identity_access_rule (id varchar(64) NOT NULL PRIMARY KEY,
+                user_id varchar(64) NOT NULL, service varchar(64) NOT NULL,
+                path varchar(225) NOT NULL, method varchar(16) NOT NULL, UNIQUE (user_id, id))",
+        },
+        Migration {
+            name: "identity-036-app-credential-access-rules",
+            sql: "ALTER TABLE app_credential ADD COLUMN access_rules {text}",
+        },
     ]
 }
 
@@ -267,6 +277,8 @@ mod tests {
     use kernel::Timestamp;
 
     use super::*;
+    use crate::access_rule::UserRule;
+    use crate::access_rule::stored::CredentialRules;
     use crate::app_credential::AppCredential;
     use crate::assignment::{self, Actor, Assignment};
     use crate::attributes::Attributes;
@@ -397,6 +409,14 @@ mod tests {
                 extra: set("name"),
             };
             same(db, endpoint).await;
+            let rule = UserRule {
+                id: "a".into(),
+                user_id: "u".into(),
+                service: "identity".into(),
+                path: "/v3/**".into(),
+                method: "GET".into(),
+            };
+            same(db, rule.clone()).await;
             let credential = AppCredential {
                 id: "c".into(),
                 name: "n".into(),
@@ -407,6 +427,7 @@ mod tests {
                 expires_at: Some(Timestamp::from_micros(9)),
                 description: None,
                 unrestricted: true,
+                access_rules: CredentialRules(Some([rule.rule()].into())),
             };
             same(db, credential).await;
             let trust = Trust {

@@ -16,8 +16,8 @@ use crate::state::State;
 use crate::token::keyring::Keyring;
 use crate::token::ops::validate::{validate, validate_uncached};
 use crate::{
-    app_credential, domain, domain_config, endpoint_filter, grant, group, legacy_policy,
-    oauth_consumer, project, role, token, trust, user, user_credential, version,
+    access_rule, app_credential, domain, domain_config, endpoint_filter, grant, group,
+    legacy_policy, oauth_consumer, project, role, token, trust, user, user_credential, version,
 };
 
 /// Keystone's limit of a body, in bytes.
@@ -82,6 +82,7 @@ impl Identity {
             app_credential::http::routes(),
             user_credential::http::routes(),
             user_credential::ec2_http::routes(),
+            access_rule::http::routes(),
             catalog::http::routes(),
             endpoint_filter::http::routes(),
             endpoint_filter::project_http::routes(),
@@ -93,6 +94,7 @@ impl Identity {
             trust::http::routes(),
         ];
         let mut settings = Settings::new("identity", "/identity", Arc::new(Keystone));
+        settings.service_type = Some("identity");
         settings.authenticator = Some(Arc::new(Callers(self.clone())));
         settings.body_limit = BODY_LIMIT;
         settings.vary = Some("X-Auth-Token");

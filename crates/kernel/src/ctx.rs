@@ -1,8 +1,10 @@
 //! The caller: the result of authentication, passed to every operation.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{DomainId, Granted, ProjectId, Scope, UserId};
+use crate::{AccessRule, DomainId, Granted, ProjectId, Scope, UserId};
 
 /// The authenticated caller of an operation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -17,6 +19,9 @@ pub struct Ctx {
     /// See [`Ctx::generation`]; users have none.
     #[serde(skip)]
     pub generation: Option<i64>,
+    /// The requests for which the token of the caller may be used, if they are limited.
+    #[serde(skip)]
+    pub access_rules: Option<Arc<[AccessRule]>>,
     /// The rules that allowed something in this request.
     #[serde(skip)]
     pub granted: Granted,
@@ -34,6 +39,7 @@ impl Ctx {
             scope: Scope::System,
             roles: vec!["admin".into(), "service".into()],
             generation: None,
+            access_rules: None,
             granted: Granted::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Ids, clock, errors, request context, policy port, paging: pure values used
 //! by all crates. No I/O, no async, no OpenStack resource.
 
+mod access;
 pub mod clock;
 mod ctx;
 mod error;
@@ -13,6 +14,7 @@ mod rule;
 mod scope;
 mod timestamp;
 
+pub use access::AccessRule;
 pub use ctx::Ctx;
 pub use error::{Error, Kind, Result};
 pub use event::{Event, OwnerKey};

@@ -1,6 +1,7 @@
 //! From a request to its route and back: authentication, microversion, query,
 //! body, handler, error rendering.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use axum::response::Response;
 use futures_util::FutureExt as _;
 use http::header::{ALLOW, VARY};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use kernel::{Ctx, Error, Kind, Result};
 
 use crate::dialect::Asked;
@@ -26,6 +27,8 @@ struct Admitted {
 
 /// The place in the route table that a request names.
 struct Place<'a> {
+    /// The path in the route table.
+    path: Cow<'a, str>,
     resource: Option<&'a Resource>,
     endpoint: Option<&'a Endpoint>,
     params: Vec<(String, String)>,
@@ -72,11 +75,14 @@ impl Service {
         response
     }
 
-    fn place(&self, path: &str, request: &Request) -> Place<'_> {
-        let path = (self.settings.normalize)(path);
-        let path = if path.is_empty() { "/" } else { path.as_ref() };
-        let Ok(found) = self.paths.at(path) else {
+    fn place<'a>(&'a self, path: &'a str, request: &Request) -> Place<'a> {
+        let path = match (self.settings.normalize)(path) {
+            path if path.is_empty() => Cow::Borrowed("/"),
+            path => path,
+        };
+        let Ok(found) = self.paths.at(&path) else {
             return Place {
+                path,
                 resource: None,
                 endpoint: None,
                 params: Vec::new(),
@@ -84,12 +90,14 @@ impl Service {
         };
         let resource = &self.resources[*found.value];
         let params = found.params.iter();
+        let params = params
+            .map(|(name, value)| (name.to_owned(), query::decode_segment(value)))
+            .collect();
         Place {
+            path,
             resource: Some(resource),
             endpoint: resource.endpoint(request.method(), self.settings.head),
-            params: params
-                .map(|(name, value)| (name.to_owned(), query::decode_segment(value)))
-                .collect(),
+            params,
         }
     }
 
@@ -112,7 +120,11 @@ impl Service {
         if needs_token && let Some(authenticator) = &settings.authenticator {
             let request = (&parts.method, &parts.headers);
             let found = auth::caller(authenticator.as_ref(), request, asked.request_id);
-            match found.await {
+            let found = found.await.and_then(|ctx| {
+                self.check_access_rules(&ctx, place, &parts.method)?;
+                Ok(ctx)
+            });
+            match found {
                 Ok(ctx) => caller = Some(ctx),
                 Err(e) => return Err(Box::new(self.render(&e, asked))),
             }
@@ -130,6 +142,31 @@ impl Service {
             None => None,
         };
         Ok(Admitted { caller, version })
+    }
+
+    /// Refuses a request for which the token of the caller may not be used, as
+    /// keystonemiddleware does. A rule has a path with the prefix of the service, which
+    /// keystonemiddleware expects behind a web server, or without it.
+    fn check_access_rules(&self, ctx: &Ctx, place: &Place<'_>, method: &Method) -> Result<()> {
+        let Some(rules) = &ctx.access_rules else {
+            return Ok(());
+        };
+        if place.endpoint.is_some_and(|e| e.info.without_access_rules) {
+            return Ok(());
+        }
+        let whole = format!("{}{}", self.settings.prefix, place.path);
+        let permitted = self.settings.service_type.is_some_and(|service| {
+            let permits = |path: &str| {
+                rules
+                    .iter()
+                    .any(|r| r.allows(service, method.as_str(), path))
+            };
+            permits(&place.path) || permits(&whole)
+        });
+        if permitted {
+            return Ok(());
+        }
+        Err(Error::unauthenticated().context("the access rules of the token do not permit it"))
     }
 
     fn no_endpoint(&self, place: &Place<'_>, asked: &Asked<'_>) -> Response {

@@ -137,6 +137,8 @@ pub struct RouteInfo {
     pub since: Option<Microversion>,
     /// Whether the answer has the headers of the microversion.
     pub versioned: bool,
+    /// Whether access rules need not permit it.
+    pub without_access_rules: bool,
     /// Status of the successful answer.
     pub status: u16,
     /// See [`Answer::OTHER_STATUS`].
@@ -207,6 +209,7 @@ impl<S: Send + 'static> Route<S> {
             query: &[],
             since: None,
             versioned: true,
+            without_access_rules: false,
             status: A::STATUS,
             other_status: A::OTHER_STATUS,
             has_body: B::EXPECTED,
@@ -236,6 +239,13 @@ impl<S: Send + 'static> Route<S> {
     #[must_use]
     pub fn since(mut self, major: u32, minor: u32) -> Self {
         self.info.since = Some(Microversion::new(major, minor));
+        self
+    }
+
+    /// Permits the route to all tokens, whatever their access rules are.
+    #[must_use]
+    pub fn without_access_rules(mut self) -> Self {
+        self.info.without_access_rules = true;
         self
     }
 

@@ -19,6 +19,9 @@ pub struct Settings {
     /// The prefix of all paths, such as `/identity`; may be empty.
     pub prefix: &'static str,
     pub dialect: Arc<dyn Dialect>,
+    /// The type in the catalogue, by which access rules name the service. Without it, no
+    /// token with access rules can be used.
+    pub service_type: Option<&'static str>,
     /// `None` only if no route needs a token.
     pub authenticator: Option<Arc<dyn Authenticator>>,
     /// Whether unknown paths also answer 401 to a caller without a token, as in
@@ -42,6 +45,7 @@ impl Settings {
             name,
             prefix,
             dialect,
+            service_type: None,
             authenticator: None,
             token_before_path: false,
             versions: None,

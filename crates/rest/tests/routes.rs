@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use kernel::{Ctx, Error, Result, Rule, Scopes};
+use kernel::{AccessRule, Ctx, Error, Result, Rule, Scopes};
 use rest::version::Negotiator;
 use rest::{
     Access, Api, Asked, Call, Created, Dialect, Json, Microversion, NoContent, Param, RequestBody,
@@ -58,16 +58,28 @@ impl Dialect for Plain {
     }
 }
 
+fn rule(path: &str) -> AccessRule {
+    AccessRule {
+        id: String::new(),
+        service: "thing".into(),
+        path: path.into(),
+        method: "GET".into(),
+    }
+}
+
 struct Tokens;
 
 #[async_trait]
 impl rest::Authenticator for Tokens {
     async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx> {
-        if token != "good" {
-            return Err(Error::unauthenticated());
-        }
+        let access_rules = match token {
+            "good" => None,
+            "ruled" => Some([rule("/v1/{thing}"), rule("/things/v1/new/a/**")].into()),
+            _ => return Err(Error::unauthenticated()),
+        };
         Ok(Ctx {
             request_id: request_id.to_owned(),
+            access_rules,
             ..Ctx::default()
         })
     }
@@ -109,9 +121,12 @@ fn service() -> Service {
         post("/v1", own, "Create a thing.", create),
         get("/v1/new", own, "Newer.", forgetful).since(1, 5),
         get("/v1/broken", own, "Panics.", broken),
+        get("/v1/new/all", own, "For all rules.", forgetful).without_access_rules(),
+        get("/v1/new/{old}/{x}", own, "For some rules.", forgetful),
         get("/", Access::Public("For all."), "Nothing.", forgetful),
     ];
     let mut settings = Settings::new("things", "/things", Arc::new(Plain));
+    settings.service_type = Some("thing");
     settings.authenticator = Some(Arc::new(Tokens));
     settings.versions = Some(&VERSIONS);
     settings.body_limit = 100;
@@ -260,4 +275,33 @@ fn a_table_that_contradicts_itself_is_refused() {
     settings.authenticator = Some(Arc::new(Tokens));
     assert!(Service::new(settings.clone(), 7, vec![twice()]).is_ok());
     assert!(Service::new(settings, 7, vec![twice(), twice()]).is_err());
+}
+
+#[tokio::test]
+async fn a_token_with_access_rules_is_used_for_what_they_permit() {
+    let api = api(None);
+    let ruled = [("x-auth-token", "ruled")];
+    for (line, want) in [
+        ("GET /things/v1/5", 200),
+        ("GET /things/v1/%35", 200),
+        ("GET /things/v1/new/a/b", 204),
+        ("DELETE /things/v1/5", 401),
+        ("POST /things/v1", 401),
+        // Permitted to all, or not authenticated.
+        ("GET /things/v1/new/all", 204),
+        ("GET /things", 204),
+    ] {
+        let got = send(&api, line, &ruled, "").await;
+        assert_eq!(got.status, want, "{line}: {}", got.body);
+    }
+    // A service without a type cannot be named by a rule.
+    let mut settings = Settings::new("things", "/things", Arc::new(Plain));
+    settings.authenticator = Some(Arc::new(Tokens));
+    let routes = vec![get("/v1/{thing_id}", &READ, "Show a thing.", show)];
+    let service = Service::new(settings, 7, routes).unwrap();
+    let api = Api::new(vec![service], Arc::new(Plain), None);
+    let got = send(&api, "GET /things/v1/5", &ruled, "").await;
+    assert_eq!(got.status, 401);
+    let got = send(&api, "GET /things/v1/5", &[("x-auth-token", "good")], "").await;
+    assert_eq!(got.status, 200);
 }

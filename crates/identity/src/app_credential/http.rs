@@ -51,7 +51,7 @@ pub(crate) fn routes() -> Vec<Route<State>> {
 }
 
 /// The token of the caller, if the rule allows acting for the user of the path.
-async fn by<B>(call: &Call<B>, rule: &'static Rule) -> Result<Arc<Valid>> {
+pub(crate) async fn by<B>(call: &Call<B>, rule: &'static Rule) -> Result<Arc<Valid>> {
     let target = Target {
         user_id: Some(call.param("user_id")?.into()),
         ..Target::default()

@@ -2,6 +2,7 @@
 
 use kernel::{ProjectId, Timestamp, UserId};
 
+use crate::access_rule::stored::CredentialRules;
 use crate::ids::{CredentialId, RoleId};
 
 mod creator;
@@ -25,4 +26,6 @@ pub(crate) struct AppCredential {
     pub description: Option<String>,
     /// Whether its tokens may manage application credentials.
     pub unrestricted: bool,
+    /// The requests for which its tokens may be used.
+    pub access_rules: CredentialRules,
 }

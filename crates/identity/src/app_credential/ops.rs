@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::creator::{check_again, unassigned_role};
 use super::wire::CredentialFields;
 use super::{AppCredential, table};
+use crate::access_rule;
+use crate::access_rule::stored::CredentialRules;
 use crate::errors::{as_conflict, missing, wrong};
 use crate::ids::{CredentialId, RoleId};
 use crate::password;
@@ -40,18 +42,6 @@ pub(crate) async fn create(
             "Invalid application credential: a project-scoped token is needed to create one.",
         )
     })?;
-    // The openstack client sends an empty list without rules; rules that we
-    // would not enforce are rejected.
-    if let Some(rules) = &fields.access_rules
-        && !rules.is_null()
-        && rules.as_array().is_none_or(|r| !r.is_empty())
-    {
-        return Err(wrong(
-            "access_rules",
-            &rules.to_string(),
-            "access rules are not supported yet; leave them out.",
-        ));
-    }
     if let Some(id) = fields.project_id.as_ref().filter(|id| **id != project.id) {
         return Err(wrong(
             "project_id",
@@ -69,6 +59,7 @@ pub(crate) async fn create(
         expires_at: expiry(fields.expires_at)?,
         description: fields.description,
         unrestricted: fields.unrestricted.unwrap_or(false),
+        access_rules: CredentialRules::default(),
     };
     let secret = match fields.secret {
         Some(given) if given.is_empty() => {
@@ -78,18 +69,22 @@ pub(crate) async fn create(
         None => new_secret()?,
     };
     credential.secret_hash = password::hash(secret.clone()).await?;
-    db::write!(state.db, |tx| {
+    let stored = db::write!(state.db, |tx| {
         // The secret cannot be read later.
         tx.write_receipt().await?;
         check_again(tx, by, &credential).await?;
         refuse_beyond_limit(tx, &credential.user_id).await?;
-        credential.insert(tx).await
+        let mut credential = credential.clone();
+        credential.access_rules =
+            access_rule::ops::find_or_create(tx, &credential.user_id, &fields.access_rules).await?;
+        credential.insert(tx).await?;
+        Ok(credential)
     })
     .map_err(|e| {
         let text = format!("Conflict occurred attempting to store application_credential - Duplicate entry found with name {}.", credential.name);
         as_conflict(e, text)
     })?;
-    Ok((credential, secret))
+    Ok((stored, secret))
 }
 
 /// The user is locked, because requests that count at the same time would exceed the

@@ -8,7 +8,7 @@ use super::AppCredential;
 db::columns! {
     AppCredential in "app_credential" {
         id, name, user_id, project_id, secret_hash, roles as json, expires_at, description,
-        unrestricted,
+        unrestricted, access_rules,
     }
 }
 
@@ -50,6 +50,13 @@ pub(crate) async fn of_user(db: &Db, user_id: &str) -> Result<Vec<AppCredential>
             values![user_id],
         )
         .await?;
+    rows.iter().map(AppCredential::read).collect()
+}
+
+/// As [`of_user`], as the transaction sees them.
+pub(crate) async fn read_of_user(tx: &mut Tx, user_id: &str) -> Result<Vec<AppCredential>> {
+    let sql = format!("{} WHERE user_id = ?", AppCredential::select());
+    let rows = tx.query(&sql, values![user_id]).await?;
     rows.iter().map(AppCredential::read).collect()
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::AppCredential;
+use crate::access_rule::wire::{AskedRule, RuleOfCredential, asked_rules};
 use crate::envelope::{SelfLink, nouns};
 use crate::fields::{Field, FromObject, Holds, LONG, Object, Unknown, field};
 use crate::filter::{Filter, Listed};
@@ -30,6 +31,8 @@ pub(crate) struct CredentialBody {
     roles: Vec<CredentialRole>,
     unrestricted: bool,
     expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_rules: Option<Vec<RuleOfCredential>>,
     links: SelfLink,
     /// Shown once, by the answer to the creation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +63,7 @@ impl CredentialBody {
             user_id: c.user_id.into(),
             system: None,
             unrestricted: c.unrestricted,
+            access_rules: c.access_rules.0.map(|rules| RuleOfCredential::list(&rules)),
             expires_at: expires.map(|t| t.trim_end_matches('Z').to_owned()),
             secret: None,
         }
@@ -85,7 +89,7 @@ pub(crate) struct CredentialFields {
     pub(crate) expires_at: Option<String>,
     pub(crate) roles: Option<Value>,
     pub(crate) unrestricted: Option<bool>,
-    pub(crate) access_rules: Option<Value>,
+    pub(crate) access_rules: Vec<AskedRule>,
     pub(crate) project_id: Option<String>,
 }
 
@@ -112,7 +116,7 @@ impl FromObject for CredentialFields {
             expires_at: o.nullable("expires_at").flatten(),
             roles: o.value("roles"),
             unrestricted: o.flag("unrestricted"),
-            access_rules: o.value("access_rules"),
+            access_rules: asked_rules(o.value("access_rules"))?,
             project_id: o.nullable("project_id").flatten(),
         })
     }

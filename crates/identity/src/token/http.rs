@@ -51,7 +51,9 @@ pub(crate) fn routes() -> Vec<Route<State>> {
             issue,
         )
         .query(&[NOCATALOG]),
-        get(tokens, SUBJECT, "Validate a token.", show).query(&[NOCATALOG, ALLOW_EXPIRED]),
+        get(tokens, SUBJECT, "Validate a token.", show)
+            .query(&[NOCATALOG, ALLOW_EXPIRED])
+            .without_access_rules(),
         delete(tokens, SUBJECT, "Revoke a token.", revoke).query(&[CASCADE]),
         get("/v3/auth/catalog", OWN, "Show the catalogue.", auth_catalog),
         get(
@@ -151,8 +153,18 @@ async fn subject_token(call: &Call, purpose: Use) -> Result<(String, Arc<Valid>)
 
 async fn show(call: Call) -> Result<With<Json<TokenBody>>> {
     let (token, valid) = subject_token(&call, Use::Show).await?;
+    if valid.access_rules().is_some() && !knows_access_rules(&call) {
+        return Err(Error::new(Kind::NotFound, "Failed to validate token"));
+    }
     let body = TokenBody::new(&valid, rendered_catalog(&call, &valid).await?);
     Ok(subject(Json(body), token))
+}
+
+/// Whether the caller says that it enforces the access rules of tokens.
+fn knows_access_rules(call: &Call) -> bool {
+    let version = call.header("openstack-identity-access-rules");
+    let version = version.and_then(|v| v.trim().parse::<f64>().ok());
+    version.is_some_and(|v| v >= 1.0)
 }
 
 async fn revoke(call: Call) -> Result<NoContent> {

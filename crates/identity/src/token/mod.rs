@@ -11,7 +11,9 @@ pub(crate) mod table;
 pub(crate) mod time;
 pub(crate) mod wire;
 
-use kernel::{Ctx, Scope};
+use std::sync::Arc;
+
+use kernel::{AccessRule, Ctx, Scope};
 use payload::Payload;
 
 use crate::app_credential::AppCredential;
@@ -72,6 +74,12 @@ impl Valid {
         }
     }
 
+    /// The requests for which the token may be used, if they are limited.
+    pub(crate) fn access_rules(&self) -> Option<&Arc<[AccessRule]>> {
+        let credential = self.credential.as_ref();
+        credential.and_then(|c| c.access_rules.0.as_ref())
+    }
+
     pub(crate) fn ctx(&self, request_id: &str) -> Ctx {
         let scope = match (&self.payload.scope, &self.target) {
             (payload::Scope::System, _) => Scope::System,
@@ -94,6 +102,7 @@ impl Valid {
             scope,
             roles: self.roles.iter().map(|r| r.name.clone()).collect(),
             generation: None,
+            access_rules: self.access_rules().cloned(),
             granted: kernel::Granted::default(),
         }
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Valid;
 use super::payload::{Scope, method_names};
+use crate::access_rule::wire::RuleOfCredential;
 use crate::catalog::CatalogService;
 
 /// An object by id and name.
@@ -43,6 +44,8 @@ struct TokenCredential {
     id: String,
     name: String,
     restricted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_rules: Option<Vec<RuleOfCredential>>,
 }
 
 /// A user by id.
@@ -148,6 +151,7 @@ impl TokenBody {
                 id: c.id.clone().into(),
                 name: c.name.clone(),
                 restricted: !c.unrestricted,
+                access_rules: valid.access_rules().map(|r| RuleOfCredential::list(r)),
             }),
             trust: trust.map(|t| TokenTrust {
                 id: t.id.clone().into(),

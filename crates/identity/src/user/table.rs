@@ -48,12 +48,15 @@ pub(crate) async fn change_password(
     .await
 }
 
-/// Deletes a user with memberships and application credentials, without assignments.
+/// Deletes a user with memberships, application credentials and access rules, without
+/// assignments.
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<u64> {
     tx.execute("DELETE FROM group_member WHERE user_id = ?", values![id])
         .await?;
-    tx.execute("DELETE FROM app_credential WHERE user_id = ?", values![id])
-        .await?;
+    for table in ["app_credential", "identity_access_rule"] {
+        let sql = format!("DELETE FROM {table} WHERE user_id = ?");
+        tx.execute(&sql, values![id]).await?;
+    }
     tx.execute("DELETE FROM identity_user WHERE id = ?", values![id])
         .await
 }
