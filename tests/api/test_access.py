@@ -483,6 +483,8 @@ SAMPLES = {
     f"GET {IDENTITY}/OS-OAUTH1/consumers/{{}}": existing(consumer),
     f"PATCH {IDENTITY}/OS-OAUTH1/consumers/{{}}": fresh(consumer, body={"consumer": {"description": "x"}}),
     f"DELETE {IDENTITY}/OS-OAUTH1/consumers/{{}}": fresh(consumer),
+    f"POST {IDENTITY}/ec2tokens": existing(body={"credentials": {"access": "unknown", "signature": "x"}}),
+    f"POST {IDENTITY}/s3tokens": existing(body={"credentials": {"access": "unknown", "signature": "x"}}),
     "GET /container-infra": existing(),
     f"GET {MAGNUM}": existing(),
     "HEAD /container-infra": existing(),

@@ -11,6 +11,8 @@ use crate::app_credential::wire::CredentialFields;
 use crate::catalog::wire::{EndpointFields, RegionFields, ServiceFields};
 use crate::domain::wire::DomainFields;
 use crate::domain_config::wire::GivenConfig;
+use crate::ec2_token::request::Signed;
+use crate::ec2_token::{s3, signature};
 use crate::endpoint_filter::wire::EndpointGroupFields;
 use crate::fields::{Change, New};
 use crate::group::wire::GroupFields;
@@ -111,6 +113,10 @@ pub fn identity_fields(data: &[u8]) {
     let _ = New::<PolicyFields>::read(Some(body.clone()));
     let _ = New::<EndpointGroupFields>::read(Some(body.clone()));
     let _ = New::<ConsumerFields>::read(Some(body.clone()));
+    if let Ok(signed) = Signed::read(Some(body.clone())) {
+        assert!(!signature::is_valid(KEY, &signed));
+        assert!(!s3::is_valid(KEY, &signed));
+    }
     let _ = GivenConfig::read(Some(body.clone()));
     let _ = Change::<BlobChange>::read(Some(body.clone()));
     if let Ok(New(credential)) = New::<UserCredentialFields>::read(Some(body.clone())) {

@@ -14,6 +14,7 @@ mod delegation;
 mod dialect;
 mod domain;
 mod domain_config;
+mod ec2_token;
 mod endpoint_filter;
 mod envelope;
 mod errors;

@@ -190,6 +190,10 @@ rules! {
         "Change a consumer of OAuth.";
     DELETE_CONSUMER = "identity:delete_consumer", "rule:cloud_admin",
         "Delete a consumer of OAuth.";
+    VALIDATE_EC2 = "identity:ec2tokens_validate", "rule:cloud_admin or role:service",
+        "Issue tokens for requests that are signed with EC2 key pairs.";
+    VALIDATE_S3 = "identity:s3tokens_validate", "rule:cloud_admin or role:service",
+        "Show the tokens of the owners of key pairs that signed requests to S3.";
     LIST_GROUPS = "identity:list_groups", READ, "List groups.";
     GET_GROUP = "identity:get_group", READ, "Show a group.";
     CREATE_GROUP = "identity:create_group", WRITE, "Create a group.";

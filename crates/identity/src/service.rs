@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use db::Db;
-use kernel::{Ctx, Enforcer, Result};
+use kernel::{Ctx, Enforcer, Error, Result};
 use pki::Sealer;
 use rest::Settings;
 
@@ -13,10 +13,12 @@ use crate::bootstrap::{self, Bootstrapped};
 use crate::catalog::{self, CatalogEntry, OwnEntries, keep_own_entries};
 use crate::dialect::Keystone;
 use crate::state::State;
+use crate::token::Valid;
 use crate::token::keyring::Keyring;
 use crate::token::ops::validate::{validate, validate_uncached};
+use crate::token::payload::EC2_CREDENTIAL;
 use crate::{
-    access_rule, app_credential, domain, domain_config, endpoint_filter, grant, group,
+    access_rule, app_credential, domain, domain_config, ec2_token, endpoint_filter, grant, group,
     legacy_policy, oauth_consumer, project, role, token, trust, user, user_credential, version,
 };
 
@@ -83,6 +85,7 @@ impl Identity {
             user_credential::http::routes(),
             user_credential::ec2_http::routes(),
             access_rule::http::routes(),
+            ec2_token::http::routes(),
             catalog::http::routes(),
             endpoint_filter::http::routes(),
             endpoint_filter::project_http::routes(),
@@ -123,11 +126,25 @@ struct Callers(Identity);
 #[async_trait]
 impl rest::Authenticator for Callers {
     async fn authenticate(&self, token: &str, request_id: &str) -> Result<Ctx> {
-        self.0.authenticate(token, request_id).await
+        let valid = validate(&self.0.0, token).await?;
+        refuse_key_pair(&valid)?;
+        Ok(valid.ctx(request_id))
     }
 
     async fn authenticate_change(&self, token: &str, request_id: &str) -> Result<Ctx> {
         let valid = validate_uncached(&self.0.0, token).await?;
+        refuse_key_pair(&valid)?;
         Ok(valid.ctx(request_id))
     }
+}
+
+/// The tokens of key pairs of EC2 are for other services: a signature for one of these
+/// must not give access to passwords and roles.
+fn refuse_key_pair(valid: &Valid) -> Result<()> {
+    if valid.payload.methods & EC2_CREDENTIAL != 0 {
+        return Err(Error::forbidden(
+            "EC2 credential tokens cannot be used for authorization.",
+        ));
+    }
+    Ok(())
 }

@@ -78,7 +78,11 @@ async fn issue(call: Call<AuthRequest>) -> Result<With<Created<TokenBody>>> {
     Ok(subject(Created(body), token))
 }
 
-async fn rendered_catalog<B>(call: &Call<B>, valid: &Valid) -> Result<Option<Vec<CatalogService>>> {
+/// The catalogue in the answer with a token.
+pub(crate) async fn rendered_catalog<B>(
+    call: &Call<B>,
+    valid: &Valid,
+) -> Result<Option<Vec<CatalogService>>> {
     if flag(call, "nocatalog") || valid.payload.scope == payload::Scope::Unscoped {
         return Ok(None);
     }
@@ -92,7 +96,8 @@ async fn rendered_catalog<B>(call: &Call<B>, valid: &Valid) -> Result<Option<Vec
     Ok(Some(catalog::render(&catalog, call.base(), bearer)))
 }
 
-fn subject<T>(answer: T, token: String) -> With<T> {
+/// An answer with a token in its header.
+pub(crate) fn subject<T>(answer: T, token: String) -> With<T> {
     let name = http::HeaderName::from_static("x-subject-token");
     With {
         answer,

@@ -13,6 +13,7 @@ use crate::ids::{CredentialId, TrustId};
 pub(crate) const PASSWORD: u8 = 2;
 pub(crate) const TOKEN: u8 = 4;
 pub(crate) const APPLICATION_CREDENTIAL: u8 = 32;
+pub(crate) const EC2_CREDENTIAL: u8 = 64;
 
 /// Names of the methods in the bit mask, in Keystone's order.
 pub(crate) fn method_names(methods: u8) -> Vec<&'static str> {
@@ -20,6 +21,7 @@ pub(crate) fn method_names(methods: u8) -> Vec<&'static str> {
         (PASSWORD, "password"),
         (TOKEN, "token"),
         (APPLICATION_CREDENTIAL, "application_credential"),
+        (EC2_CREDENTIAL, "ec2credential"),
     ]
     .into_iter()
     .filter(|(bit, _)| methods & bit != 0)

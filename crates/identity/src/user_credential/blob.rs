@@ -26,6 +26,12 @@ pub(crate) fn member(blob: &str, name: &str) -> Option<String> {
     object.get(name)?.as_str().map(str::to_owned)
 }
 
+/// Whether a stored blob has a member that is not null.
+pub(crate) fn has(blob: &str, name: &str) -> bool {
+    let object: Option<Value> = serde_json::from_str(blob).ok();
+    object.is_some_and(|object| object.get(name).is_some_and(|value| !value.is_null()))
+}
+
 /// The access key of a blob that a user gives.
 ///
 /// # Errors

@@ -29,8 +29,8 @@ pub(super) struct Proven {
 /// Checks the credentials of a request.
 ///
 /// # Errors
-/// `Unauthenticated`; `Forbidden` for a token that was issued by an application
-/// credential or a trust.
+/// `Unauthenticated`; `Forbidden` for the token of a delegation, such as that of an
+/// application credential or a trust.
 pub(super) async fn authenticate(state: &State, proof: &Proof, now: TokenTime) -> Result<Proven> {
     match proof {
         Proof::Password { user, password } => by_password(state, user, password, now).await,
@@ -68,18 +68,15 @@ async fn by_token(state: &State, token: &str) -> Result<Proven> {
     // What another server revoked must not lead to a new token, so the cache is
     // not used.
     let source = validate_uncached(state, token).await?;
-    match source.payload.scope {
-        Scope::AppCredential { .. } => {
-            return Err(forbidden_action(
-                "Using a delegated token to create another token is not allowed.",
-            ));
-        }
-        Scope::Trust { .. } => {
-            return Err(forbidden_action(
-                "Using trust-scoped token to create another token. Create a new trust-scoped token instead",
-            ));
-        }
-        _ => {}
+    if let Scope::Trust { .. } = source.payload.scope {
+        return Err(forbidden_action(
+            "Using trust-scoped token to create another token. Create a new trust-scoped token instead",
+        ));
+    }
+    if source.is_delegated() {
+        return Err(forbidden_action(
+            "Using a delegated token to create another token is not allowed.",
+        ));
     }
     Ok(Proven {
         user: source.user.clone(),

@@ -7,25 +7,58 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::{Error, Result};
 
-use super::authenticate::authenticate;
+use super::authenticate::{Proven, authenticate};
 use super::load::load;
 use super::scope;
 use crate::errors::unauthenticated;
 use crate::project::reader::ProjectReader;
 use crate::state::State;
-use crate::token::payload::Payload;
-use crate::token::request::AuthRequest;
-use crate::token::time::TokenTime;
+use crate::token::payload::{self, Payload};
+use crate::token::request::{AuthRequest, Reference, Wanted};
+use crate::token::time::{LIFETIME, TokenTime};
 use crate::token::{Valid, table};
-use crate::trust;
+use crate::{trust, user};
 
 /// Authenticates, determines the scope, and encrypts a token.
 pub(crate) async fn issue(state: &State, request: AuthRequest) -> Result<(String, Arc<Valid>)> {
     let now = TokenTime::now();
     let proven = authenticate(state, &request.proof, now).await?;
+    issue_proven(state, proven, &request.wanted, now).await
+}
+
+/// Issues a token for the owner and the project of a key pair, with which a request to
+/// another service was signed.
+pub(crate) async fn issue_for_key_pair(
+    state: &State,
+    user_id: &str,
+    project_id: &str,
+) -> Result<(String, Arc<Valid>)> {
+    let now = TokenTime::now();
+    let user = user::table::by_id(&state.db, user_id).await?;
+    let proven = Proven {
+        user: user.ok_or_else(|| unauthenticated("user is gone"))?,
+        methods: payload::EC2_CREDENTIAL,
+        expires_at: now + LIFETIME,
+        chain: vec![],
+        source_scope: None,
+        credential: None,
+    };
+    let project = Reference {
+        id: Some(project_id.to_owned()),
+        ..Reference::default()
+    };
+    issue_proven(state, proven, &Wanted::Project(project), now).await
+}
+
+async fn issue_proven(
+    state: &State,
+    proven: Proven,
+    wanted: &Wanted,
+    now: TokenTime,
+) -> Result<(String, Arc<Valid>)> {
     let mut projects = ProjectReader::new(&state.db);
     let db = &state.db;
-    let (scope, end) = scope::determine((db, &mut projects), &proven, &request.wanted).await?;
+    let (scope, end) = scope::determine((db, &mut projects), &proven, wanted).await?;
     let expires_at = proven.expires_at.min(end);
     if expires_at <= now {
         return Err(unauthenticated("the trust has expired"));
