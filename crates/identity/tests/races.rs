@@ -373,3 +373,37 @@ async fn no_trust_is_created_from_what_is_being_deleted_or_revoked() {
         }
     }
 }
+
+#[tokio::test]
+async fn nothing_is_stored_for_a_user_or_project_that_is_being_deleted() {
+    for test in testkit::every_database(identity::migrations()).await {
+        let s = Setup::new(&test).await;
+        for (deleted, sql) in [
+            ("user", "DELETE FROM identity_user WHERE id = ?"),
+            ("project", "DELETE FROM project WHERE id = ?"),
+        ] {
+            let user = s.made("user", json!({"name": deleted})).await;
+            let project = s.made("project", json!({"name": deleted})).await;
+            let id = if deleted == "user" { &user } else { &project };
+            let fields =
+                json!({"type": "cert", "blob": "b", "user_id": user, "project_id": project});
+            let body = json!({"credential": fields});
+            let line = (s.admin.as_str(), "POST /v3/credentials");
+            let status = s.race(&[(sql, values![id])], line, body).await;
+            assert_eq!(status, 404, "{deleted} on {}", test.name);
+        }
+        let left = "SELECT id FROM identity_credential";
+        assert_eq!(s.count(left, vec![]).await, 0, "{}", test.name);
+
+        let project = s.made("project", json!({"name": "short"})).await;
+        let line = "GET /v3/endpoints";
+        let listed = s.w.call(line, &s.admin, Value::Null, 200).await;
+        let endpoint = text(&listed["endpoints"][0]["id"]);
+        let line = format!("PUT /v3/OS-EP-FILTER/projects/{project}/endpoints/{endpoint}");
+        let delete = ("DELETE FROM project WHERE id = ?", values![&project]);
+        let status = s.race(&[delete], (&s.admin, &line), Value::Null).await;
+        assert_eq!(status, 404, "{}", test.name);
+        let left = "SELECT project_id FROM identity_project_endpoint";
+        assert_eq!(s.count(left, vec![]).await, 0, "{}", test.name);
+    }
+}
