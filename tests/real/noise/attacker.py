@@ -73,7 +73,11 @@ class Attacker:
         """The processes on the host that an attack has left."""
         found = []
         for node in (self.worker, self.master):
-            for group in node.cgroups():
+            groups = []
+            # A node that ran out of memory has ended with its processes.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                groups = node.cgroups()
+            for group in groups:
                 for directory, _, names in os.walk(group):
                     if "cgroup.procs" in names:
                         with contextlib.suppress(OSError), open(f"{directory}/cgroup.procs") as f:
