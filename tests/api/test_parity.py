@@ -46,4 +46,6 @@ def test_the_tables_are_those_of_the_server(callers, request):
     for service, text in wanted.items():
         with open(os.path.join(FOLDER, f"{service}.md")) as f:
             assert f.read() == text, f"docs/parity/{service}.md is not up to date"
-    assert sorted(os.listdir(FOLDER)) == sorted(f"{service}.md" for service in wanted)
+    # Results of tests of others are written by those tests.
+    tables = [name for name in os.listdir(FOLDER) if not name.startswith("tempest-")]
+    assert sorted(tables) == sorted(f"{service}.md" for service in wanted)

@@ -30,11 +30,33 @@ impl Column for Attributes {
 /// Maximum size of those attributes of an object that Keystone does not know, bytes.
 const EXTRA_BYTES: usize = 65_535;
 
+/// The same for objects of which many are read at once, or for each token.
+const SMALL_EXTRA_BYTES: usize = 1024;
+
 /// Adds attributes to stored ones; null is stored as null, as in Keystone.
 ///
 /// # Errors
 /// `Invalid` if they become too large.
 pub(crate) fn merge_extra(
+    stored: &mut Map<String, serde_json::Value>,
+    given: Map<String, serde_json::Value>,
+) -> Result<()> {
+    merge_within(EXTRA_BYTES, stored, given)
+}
+
+/// As [`merge_extra`], for objects that are read often.
+///
+/// # Errors
+/// `Invalid` if they become too large.
+pub(crate) fn merge_small_extra(
+    stored: &mut Map<String, serde_json::Value>,
+    given: Map<String, serde_json::Value>,
+) -> Result<()> {
+    merge_within(SMALL_EXTRA_BYTES, stored, given)
+}
+
+fn merge_within(
+    limit: usize,
     stored: &mut Map<String, serde_json::Value>,
     given: Map<String, serde_json::Value>,
 ) -> Result<()> {
@@ -45,9 +67,9 @@ pub(crate) fn merge_extra(
         .map(|(name, value)| name.len() + value.to_string().len())
         .sum();
     match first {
-        Some(first) if bytes > EXTRA_BYTES => {
+        Some(first) if bytes > limit => {
             let why = format!(
-                "additional attributes may have at most {EXTRA_BYTES} bytes together; they have {bytes}."
+                "additional attributes may have at most {limit} bytes together; they have {bytes}."
             );
             Err(crate::errors::wrong(&first, "***", &why))
         }

@@ -107,6 +107,7 @@ async fn fill(tx: &mut Tx, admin_hash: &str) -> Result<()> {
             domain_id: None,
             description: String::new(),
             options: Attributes::default(),
+            extra: Attributes::default(),
         };
         role::table::insert(tx, &role).await?;
         roles.push(role);

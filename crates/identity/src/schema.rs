@@ -243,6 +243,14 @@ pub fn migrations() -> &'static [Migration] {
             name: "identity-036-app-credential-access-rules",
             sql: "ALTER TABLE app_credential ADD COLUMN access_rules {text}",
         },
+        Migration {
+            name: "identity-037-role-extra",
+            sql: "ALTER TABLE identity_role ADD COLUMN extra {text}",
+        },
+        Migration {
+            name: "identity-038-domain-role-extra",
+            sql: "ALTER TABLE identity_domain_role ADD COLUMN extra {text}",
+        },
     ]
 }
 
@@ -348,6 +356,7 @@ mod tests {
                 domain_id: Some("d".into()),
                 description: "text".into(),
                 options: set("immutable"),
+                extra: set("email"),
             };
             same(db, role.clone()).await;
             let global = Role {

@@ -134,6 +134,40 @@ async fn a_service_validates_a_token_with_rules_only_if_it_enforces_them() {
 }
 
 #[tokio::test]
+async fn a_token_with_rules_creates_no_credential_with_others() {
+    let s = Setup::new().await;
+    let path = s.path("application_credentials");
+    let line = format!("POST {path}");
+    let own = [rule("POST", &path), rule("GET", "/v3/regions")];
+    let fields = json!({"name": "ci", "unrestricted": true, "access_rules": own});
+    let body = json!({"application_credential": fields});
+    let made = s.w.call(&line, &s.token, body, 201).await;
+    let token = s.login(&made["application_credential"]).await.token();
+    let other = s
+        .create("other", json!([rule("PUT", "/v3/regions")]), 201)
+        .await;
+    let other = &other["access_rules"][0]["id"];
+    for (at, (rules, want)) in [
+        (Value::Null, 403),
+        (json!([]), 403),
+        (json!([own[1], rule("GET", "/v3/services")]), 403),
+        (json!([rule("GET", "/v3/**")]), 403),
+        (json!([{"id": other}]), 403),
+        (json!([own[1]]), 201),
+        (json!([own[0], own[1]]), 201),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let fields = json!({"name": format!("c{at}"), "access_rules": rules});
+        let body = json!({"application_credential": fields});
+        s.w.call(&line, &token, body, want).await;
+    }
+    // A refused request leaves no rules behind.
+    assert_eq!(s.rules().await.len(), 3);
+}
+
+#[tokio::test]
 async fn equal_rules_are_one_rule_which_is_deleted_when_no_credential_has_it() {
     let s = Setup::new().await;
     let (get, put) = (rule("GET", "/v3/regions"), rule("PUT", "/v3/regions"));
@@ -191,6 +225,7 @@ async fn malformed_rules_are_refused() {
         json!([rule("OPTIONS", "/v3")]),
         json!([rule("GET", "v3")]),
         json!([rule("GET", &long)]),
+        json!([rule("GET", &"/*".repeat(9))]),
         json!([{"service": "", "path": "/v3", "method": "GET"}]),
         json!([{"service": "a b", "path": "/v3", "method": "GET"}]),
         json!([{"service": "x".repeat(65), "path": "/v3", "method": "GET"}]),

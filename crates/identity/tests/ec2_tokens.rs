@@ -165,6 +165,8 @@ async fn other_callers_and_wrong_signatures_are_refused() {
     // A request is valid for 15 minutes.
     assert_eq!(status(&s.service, &s.signed(&minutes_ago(14))).await, 200);
     assert_eq!(status(&s.service, &s.signed(&minutes_ago(16))).await, 401);
+    let later = kernel::clock::now() + std::time::Duration::from_mins(16);
+    assert_eq!(status(&s.service, &s.signed(&later.iso_z())).await, 401);
     assert_eq!(status(&s.service, &s.signed("yesterday")).await, 401);
     for (name, value) in [
         ("signature", json!("wrong")),

@@ -751,3 +751,95 @@ async fn a_trustor_has_at_most_a_thousand_trusts() {
     let why = text(&got["error"]["message"]);
     assert!(why.contains("maximum of 1000"), "{why}");
 }
+
+/// A caller who sets the password of a trustee gets what others have delegated to the trustee.
+#[tokio::test]
+async fn a_trust_of_another_domain_protects_the_trustee() {
+    let s = Setup::new().await;
+    let made = async |noun: &str, fields: Value| {
+        let line = format!("POST /v3/{noun}s");
+        let made = s.w.call(&line, &s.admin, json!({noun: fields}), 201).await;
+        text(&made[noun]["id"])
+    };
+    let acme = made("domain", json!({"name": "acme"})).await;
+    let fields = |name: &str| json!({"name": name, "password": "secret", "domain_id": acme});
+    let (boss, dev) = (
+        made("user", fields("boss")).await,
+        made("user", fields("dev")).await,
+    );
+    let manager = s.w.roles(&s.admin).await["manager"].clone();
+    let line = format!("PUT /v3/domains/{acme}/users/{boss}/roles/{manager}");
+    s.w.call(&line, &s.admin, Value::Null, 204).await;
+    let proof = json!({"methods": ["password"], "password": {"user":
+        {"id": boss, "password": "secret"}}});
+    let boss =
+        s.w.auth(proof, json!({"domain": {"id": acme}}))
+            .await
+            .token();
+
+    let line = format!("PATCH /v3/users/{dev}");
+    let body = json!({"user": {"password": "stolen"}});
+    let trust = s.trust(json!({"trustee_user_id": dev})).await;
+    s.w.call(&line, &boss, body.clone(), 403).await;
+    let delete = format!("DELETE {TRUSTS}/{trust}");
+    s.w.call(&delete, &s.admin, Value::Null, 204).await;
+    s.w.call(&line, &boss, body, 200).await;
+}
+
+#[tokio::test]
+async fn a_role_of_a_domain_with_the_same_name_is_not_delegated() {
+    let s = Setup::new().await;
+    // One of these ids is before the id of the global role.
+    for n in 0..8 {
+        let domain = json!({"domain": {"name": format!("d{n}")}});
+        let made = s.w.call("POST /v3/domains", &s.admin, domain, 201).await;
+        let role = json!({"role": {"name": "member", "domain_id": made["domain"]["id"]}});
+        s.w.call("POST /v3/roles", &s.admin, role, 201).await;
+    }
+    let trust = s.trust(json!({"roles": [{"name": "member"}]})).await;
+    assert_eq!(s.login("bob", &trust).await.status, 201);
+}
+
+#[tokio::test]
+async fn attributes_that_keystone_does_not_know_are_few() {
+    let s = Setup::new().await;
+    s.create(&s.token, json!({"note": "x".repeat(900)}), 201)
+        .await;
+    s.create(&s.token, json!({"note": "x".repeat(1100)}), 400)
+        .await;
+}
+
+#[tokio::test]
+async fn the_token_of_a_trust_manages_this_trust_only() {
+    let s = Setup::new().await;
+    let more = json!({"impersonation": true, "allow_redelegation": true});
+    let trust = s.trust(more).await;
+    let other = s.trust(json!({"trustee_user_id": s.eve})).await;
+    let token = s.login("bob", &trust).await.token();
+    let below = json!({"trustee_user_id": s.joe, "impersonation": true});
+    let below = text(&s.create(&token, below, 201).await["id"]);
+    let of_ann = format!("GET {TRUSTS}?trustor_user_id={}", s.ann);
+    let listed = s.w.call(&of_ann, &token, Value::Null, 200).await;
+    let mut ids: Vec<String> = listed["trusts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| text(&t["id"]))
+        .collect();
+    ids.sort();
+    let mut expected = vec![trust.clone(), below.clone()];
+    expected.sort();
+    assert_eq!(ids, expected);
+    for verb in ["GET", "DELETE"] {
+        let line = format!("{verb} {TRUSTS}/{other}");
+        assert_eq!(s.status(&line, &token).await, 404, "{verb}");
+    }
+    assert_eq!(
+        s.status(&format!("DELETE {TRUSTS}/{below}"), &token).await,
+        204
+    );
+    assert_eq!(
+        s.status(&format!("GET {TRUSTS}/{other}"), &s.token).await,
+        200
+    );
+}

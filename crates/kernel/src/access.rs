@@ -13,11 +13,26 @@ pub struct AccessRule {
     pub method: String,
 }
 
+/// Maximum length of a path that a rule permits, bytes. To match a longer one would take
+/// too long.
+const MAX_PATH: usize = 2048;
+
 impl AccessRule {
     /// Whether the rule permits a request.
     #[must_use]
     pub fn allows(&self, service: &str, method: &str, path: &str) -> bool {
-        self.service == service && self.method == method && matches(&self.path, path)
+        self.service == service
+            && self.method == method
+            && path.len() <= MAX_PATH
+            && matches(&self.path, path)
+    }
+
+    /// How many wildcards the path of a rule has.
+    #[must_use]
+    pub fn wildcards(path: &str) -> usize {
+        let parts = parts(path);
+        let wild = parts.iter().filter(|p| !matches!(p, Part::Literal(_)));
+        wild.count()
     }
 }
 
@@ -145,5 +160,31 @@ mod tests {
         assert!(!rule.allows("container-infra", "POST", "/v1/clusters"));
         assert!(!rule.allows("compute", "GET", "/v1/clusters"));
         assert!(!rule.allows("container-infra", "GET", "/v1/certificates"));
+    }
+
+    #[test]
+    fn a_long_path_is_not_permitted() {
+        let rule = AccessRule {
+            id: String::new(),
+            service: "container-infra".into(),
+            path: "/**".into(),
+            method: "GET".into(),
+        };
+        let path = |length: usize| format!("/{}", "x".repeat(length - 1));
+        assert!(rule.allows("container-infra", "GET", &path(MAX_PATH)));
+        assert!(!rule.allows("container-infra", "GET", &path(MAX_PATH + 1)));
+    }
+
+    #[test]
+    fn wildcards_are_counted() {
+        for (path, want) in [
+            ("/v1/clusters", 0),
+            ("/v1/{", 0),
+            ("/v1/*/{id}/**", 3),
+            ("/v1/x*y{z*}", 2),
+            ("/***", 2),
+        ] {
+            assert_eq!(AccessRule::wildcards(path), want, "{path}");
+        }
     }
 }

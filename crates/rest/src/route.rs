@@ -33,6 +33,9 @@ impl From<&'static Rule> for Access {
     }
 }
 
+/// gophercloud sends filters of a map by their names, and the map itself under this name.
+const REPEATED: &str = "-";
+
 /// The values that a query parameter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamKind {
@@ -154,6 +157,9 @@ impl RouteInfo {
     /// The first query parameter that the route does not have.
     pub(crate) fn unknown_param<'a>(&self, query: &'a [(String, String)]) -> Option<&'a str> {
         let known = |name: &str| {
+            if name == REPEATED {
+                return true;
+            }
             let mut all = self.query.iter().flat_map(|list| list.iter());
             all.any(|p| p.accepts(name))
         };

@@ -84,6 +84,8 @@ pub(crate) enum AskedRule {
 
 /// Maximum number of rules of an application credential.
 const MOST: usize = 100;
+/// Maximum number of wildcards of a path: each makes it slower to match.
+const MOST_WILDCARDS: usize = 8;
 const METHODS: [&str; 6] = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"];
 
 /// Reads the rules of an application credential.
@@ -124,6 +126,11 @@ fn asked_rule(item: &Value) -> Result<AskedRule> {
                     "the path must start with a slash and have at most 225 characters.",
                 );
             }
+            if AccessRule::wildcards(path) > MOST_WILDCARDS {
+                return refused(&format!(
+                    "the path must have at most {MOST_WILDCARDS} of `*`, `**` and `{{name}}`."
+                ));
+            }
             let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
             if service.is_empty() || service.len() > 64 || !service.chars().all(is_word) {
                 return refused("the service must be the type of a service.");
@@ -145,4 +152,25 @@ fn texts(object: &Map<String, Value>) -> Option<Vec<(&str, &str)>> {
     let mut texts = texts.collect::<Option<Vec<_>>>()?;
     texts.sort_unstable();
     Some(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_path_has_few_wildcards() {
+        let read = |path: &str| {
+            let rule = json!({"service": "identity", "path": path, "method": "GET"});
+            asked_rules(Some(json!([rule]))).map_err(|e| e.message)
+        };
+        assert!(read("/*/*/*/*/*/*/{x}/**").is_ok());
+        let path = "/*/*/*/*/*/*/{x}/**/*";
+        let why = read(path).unwrap_err();
+        for part in ["access_rules", path, "at most 8 of `*`, `**` and `{name}`"] {
+            assert!(why.contains(part), "{why}");
+        }
+    }
 }

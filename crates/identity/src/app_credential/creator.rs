@@ -2,10 +2,11 @@
 //! it.
 
 use db::Tx;
-use kernel::{Error, Result};
+use kernel::{AccessRule, Error, Result};
 
 use super::{AppCredential, table};
-use crate::errors::unauthenticated;
+use crate::access_rule::stored::CredentialRules;
+use crate::errors::{forbidden_action, unauthenticated};
 use crate::ids::RoleId;
 use crate::role::effective;
 use crate::token::Valid;
@@ -36,6 +37,24 @@ pub(super) async fn check_again(tx: &mut Tx, by: &Valid, credential: &AppCredent
         return Err(unassigned_role());
     }
     Ok(())
+}
+
+/// A token with access rules must not give more than they permit: a credential that is
+/// created with it has some of them, and no others.
+pub(super) fn check_rules(by: &Valid, rules: &CredentialRules) -> Result<()> {
+    let Some(held) = by.access_rules() else {
+        return Ok(());
+    };
+    let is_held = |rule: &AccessRule| {
+        held.iter()
+            .any(|h| h.service == rule.service && h.path == rule.path && h.method == rule.method)
+    };
+    match &rules.0 {
+        Some(rules) if !rules.is_empty() && rules.iter().all(is_held) => Ok(()),
+        _ => Err(forbidden_action(
+            "An application credential that is created with a token with access rules must have access rules, all of them rules of the token",
+        )),
+    }
 }
 
 pub(super) fn unassigned_role() -> Error {

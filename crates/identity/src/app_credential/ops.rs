@@ -6,7 +6,7 @@ use db::{Table as _, Tx};
 use kernel::{Error, Kind, Result, Timestamp, UserId, clock};
 use serde_json::Value;
 
-use super::creator::{check_again, unassigned_role};
+use super::creator::{check_again, check_rules, unassigned_role};
 use super::wire::CredentialFields;
 use super::{AppCredential, table};
 use crate::access_rule;
@@ -77,6 +77,7 @@ pub(crate) async fn create(
         let mut credential = credential.clone();
         credential.access_rules =
             access_rule::ops::find_or_create(tx, &credential.user_id, &fields.access_rules).await?;
+        check_rules(by, &credential.access_rules)?;
         credential.insert(tx).await?;
         Ok(credential)
     })

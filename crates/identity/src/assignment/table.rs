@@ -173,7 +173,7 @@ pub(crate) async fn inherited(db: &Db, user_id: &str) -> Result<Vec<(ProjectId, 
     Ok(read_rows(&rows)?.inherited)
 }
 
-/// A condition that a column has none of these ids, and its arguments.
+/// The SQL condition that a column contains none of these ids, and its arguments.
 pub(crate) fn and_not_in(column: &str, ids: &[RoleId]) -> (String, Vec<Value>) {
     if ids.is_empty() {
         return (String::new(), vec![]);

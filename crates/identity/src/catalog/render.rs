@@ -46,6 +46,7 @@ pub(crate) async fn load(state: &State) -> Result<Arc<Catalog>> {
     if let Some(catalog) = state.cache.catalog() {
         return Ok(catalog);
     }
+    let generation = state.cache.generation();
     let mut endpoints = table::endpoints(&state.db).await?;
     let mut catalog = Catalog {
         visible: visible::load(&state.db, &endpoints).await?,
@@ -61,7 +62,7 @@ pub(crate) async fn load(state: &State) -> Result<Arc<Catalog>> {
         }
     }
     let catalog = Arc::new(catalog);
-    state.cache.put_catalog(catalog.clone());
+    state.cache.put_catalog(catalog.clone(), generation);
     Ok(catalog)
 }
 

@@ -31,7 +31,8 @@ pub(crate) fn routes() -> Vec<Route<State>> {
 async fn ec2(call: Call<Signed>) -> Result<With<Json<TokenBody>>> {
     call.allow(&policy::VALIDATE_EC2, &Target::default())?;
     let signed = call.body()?;
-    let (token, valid) = ops::issue(&call.state, &signed, signature::is_valid).await?;
+    let (token, valid) =
+        ops::issue(&call.state, &signed, signature::is_valid, signature::date).await?;
     let body = TokenBody::new(&valid, rendered_catalog(&call, &valid).await?);
     Ok(subject(Json(body), token))
 }
@@ -40,7 +41,7 @@ async fn ec2(call: Call<Signed>) -> Result<With<Json<TokenBody>>> {
 async fn s3(call: Call<Signed>) -> Result<Json<TokenBody>> {
     call.allow(&policy::VALIDATE_S3, &Target::default())?;
     let signed = call.body()?;
-    let (_, valid) = ops::issue(&call.state, &signed, s3::is_valid).await?;
+    let (_, valid) = ops::issue(&call.state, &signed, s3::is_valid, s3::date).await?;
     let catalog = rendered_catalog(&call, &valid).await?;
     Ok(Json(TokenBody::new(&valid, catalog)))
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use kernel::{Error, Kind, Result, Timestamp, clock};
 
-use super::request::{Signed, value_of};
-use super::signature::amz_date;
+use super::request::Signed;
 use crate::errors::unauthenticated;
 use crate::state::State;
 use crate::token::Valid;
 use crate::token::ops::issue::issue_for_key_pair;
 use crate::user_credential::{UserCredential, blob, ops, table};
 
-/// How long after its date a signed request is valid.
+/// How far the date of a signed request may be from now: how long after its date it is
+/// valid, and how fast the clock of its sender may be.
 const LIFETIME: Duration = Duration::from_mins(15);
 
 /// Members of a key pair that limit its tokens; no such tokens are issued.
@@ -22,12 +22,13 @@ const LIMITS: [&str; 3] = ["trust_id", "app_cred_id", "access_token_id"];
 /// Issues a token for the owner and the project of the key pair that signed a request.
 ///
 /// # Errors
-/// `NotFound` for an unknown access key; `Unauthenticated` if the signature is wrong or
-/// too old, or if the owner cannot use the project.
+/// `NotFound` for an unknown access key; `Unauthenticated` if the signature is wrong, too
+/// old or from the future, or if the owner cannot use the project.
 pub(super) async fn issue(
     state: &State,
     request: &Signed,
     is_valid: fn(&str, &Signed) -> bool,
+    date: fn(&Signed) -> Option<String>,
 ) -> Result<(String, Arc<Valid>)> {
     let found = table::by_id(&state.db, &blob::id_of(&request.access)).await?;
     let pair = found
@@ -39,7 +40,7 @@ pub(super) async fn issue(
     if !is_valid(&secret, request) {
         return Err(unauthenticated("wrong signature"));
     }
-    check_date(request)?;
+    check_date(date(request).as_deref(), clock::now())?;
     if LIMITS.iter().any(|name| blob::has(&stored, name)) {
         return Err(unauthenticated("the key pair is limited to a delegation"));
     }
@@ -50,14 +51,16 @@ pub(super) async fn issue(
 }
 
 /// A request that is signed without a date does not expire, as in Keystone.
-fn check_date(request: &Signed) -> Result<()> {
-    let date = value_of(&request.params, "Timestamp").or_else(|| amz_date(request));
-    let Some(date) = date.filter(|date| !date.is_empty()) else {
+fn check_date(date: Option<&str>, now: Timestamp) -> Result<()> {
+    let Some(date) = date else {
         return Ok(());
     };
     let at = parse_date(date).ok_or_else(|| unauthenticated("the date is invalid"))?;
-    if clock::now() > at + LIFETIME {
+    if now > at + LIFETIME {
         return Err(unauthenticated("the signed request is too old"));
+    }
+    if at > now + LIFETIME {
+        return Err(unauthenticated("the signed request is from the future"));
     }
     Ok(())
 }
@@ -86,6 +89,24 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_is_at_most_15_minutes_from_now() {
+        let now = Timestamp::parse_iso("2026-11-28T10:00:00Z").unwrap();
+        for (date, want) in [
+            (None, true),
+            (Some("20261128T094459Z"), false),
+            (Some("20261128T094500Z"), true),
+            (Some("20261128T100000Z"), true),
+            (Some("20261128T101500Z"), true),
+            (Some("20261128T101501Z"), false),
+            (Some("20361128T100000Z"), false),
+            (Some(""), false),
+            (Some("now"), false),
+        ] {
+            assert_eq!(check_date(date, now).is_ok(), want, "{date:?}");
+        }
+    }
 
     #[test]
     fn dates_are_read_in_both_forms() {

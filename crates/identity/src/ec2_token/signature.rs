@@ -142,8 +142,19 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// The date of a valid request. In version 4 it is `X-Amz-Date`, which is always signed;
+/// `Timestamp` is not if it is a parameter of a `POST`.
+pub(super) fn date(request: &Signed) -> Option<String> {
+    let params = &request.params;
+    let date = match value_of(params, "SignatureVersion") {
+        None if is_version_4(request) => amz_date(request),
+        _ => value_of(params, "Timestamp").or_else(|| amz_date(request)),
+    };
+    date.filter(|date| !date.is_empty()).map(str::to_owned)
+}
+
 /// `X-Amz-Date`, of the headers or of the parameters.
-pub(super) fn amz_date(request: &Signed) -> Option<&str> {
+fn amz_date(request: &Signed) -> Option<&str> {
     value_of(&request.headers, "X-Amz-Date").or_else(|| value_of(&request.params, "X-Amz-Date"))
 }
 

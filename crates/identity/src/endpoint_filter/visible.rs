@@ -7,7 +7,7 @@ use super::{EndpointGroup, Linked, table};
 use crate::catalog::{Endpoint, Visible};
 use crate::ids::EndpointId;
 
-/// The endpoints of the projects that are associated with some, out of `all`.
+/// For each project that is associated with endpoints, those among `all`.
 ///
 /// # Errors
 /// Same errors as [`Db::query`].

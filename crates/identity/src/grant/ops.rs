@@ -146,6 +146,10 @@ fn refuse_other_domain(a: &Assignment, domain: Option<&DomainId>, role: &Role) -
             "Project {} must be in the same domain as the role {id} being assigned.",
             a.target_id
         ))),
+        _ if a.inherited => Err(Error::forbidden(format!(
+            "Domain {} must be the domain of the role {id} that its projects inherit.",
+            a.target_id
+        ))),
         _ => Ok(()),
     }
 }

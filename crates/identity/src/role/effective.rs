@@ -15,7 +15,7 @@ pub(crate) async fn on_target(
     kind: &str,
     target_id: &str,
 ) -> Result<Vec<Role>> {
-    load(
+    expand(
         db,
         &assignment::held::on_target(db, user_id, kind, target_id).await?,
     )
@@ -54,10 +54,11 @@ pub(crate) async fn delegated(
 
 /// The effective roles of a user or group on all targets together.
 pub(crate) async fn on_any_target(db: &Db, actor: &Actor) -> Result<Vec<Role>> {
-    load(db, &assignment::table::held_anywhere(db, actor).await?).await
+    expand(db, &assignment::table::held_anywhere(db, actor).await?).await
 }
 
-async fn load(db: &Db, held: &[RoleId]) -> Result<Vec<Role>> {
+/// Roles with those that they imply.
+pub(crate) async fn expand(db: &Db, held: &[RoleId]) -> Result<Vec<Role>> {
     if held.is_empty() {
         return Ok(vec![]);
     }

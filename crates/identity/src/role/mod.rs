@@ -25,6 +25,8 @@ pub(crate) struct Role {
     pub domain_id: Option<DomainId>,
     pub description: String,
     pub options: Attributes,
+    /// Attributes that Keystone does not know.
+    pub extra: Attributes,
 }
 
 impl Role {

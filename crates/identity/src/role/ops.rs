@@ -5,7 +5,7 @@ use kernel::{Error, Result};
 
 use super::wire::RoleFields;
 use super::{Role, table};
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, merge_small_extra};
 use crate::cascade;
 use crate::errors::{as_conflict, immutable, missing};
 use crate::ids::RoleId;
@@ -26,7 +26,9 @@ pub(crate) async fn create(state: &State, fields: RoleFields) -> Result<Role> {
         domain_id: fields.domain_id.flatten().map(Into::into),
         description: fields.description.flatten().unwrap_or_default(),
         options: Attributes::default(),
+        extra: Attributes::default(),
     };
+    merge_small_extra(&mut role.extra.0, fields.extra)?;
     if let Some(change) = fields.options {
         options::apply(options::Kind::Resource, &mut role.options.0, change)?;
     }
@@ -84,6 +86,7 @@ fn apply(role: &mut Role, fields: RoleFields) -> Result<bool> {
     if let Some(text) = fields.description {
         role.description = text.unwrap_or_default();
     }
+    merge_small_extra(&mut role.extra.0, fields.extra)?;
     Ok(renamed)
 }
 

@@ -8,10 +8,11 @@ use super::Role;
 use crate::ids::RoleId;
 
 db::columns! {
-    Role in "identity_domain_role" { id, name, domain_id, description, options }
+    Role in "identity_domain_role" { id, name, domain_id, description, options, extra }
 }
 
-const GLOBAL: &str = "SELECT id, name, NULL AS domain_id, description, options FROM identity_role";
+const GLOBAL: &str =
+    "SELECT id, name, NULL AS domain_id, description, options, extra FROM identity_role";
 
 /// Selects the roles of all domains and of none.
 fn select_all() -> String {
@@ -24,12 +25,13 @@ pub(crate) async fn insert(tx: &mut Tx, role: &Role) -> Result<()> {
         return role.insert(tx).await;
     }
     tx.execute(
-        "INSERT INTO identity_role (id, name, description, options) VALUES (?, ?, ?, ?)",
+        "INSERT INTO identity_role (id, name, description, options, extra) VALUES (?, ?, ?, ?, ?)",
         values![
             &role.id,
             &role.name,
             &role.description,
-            role.options.value()?
+            role.options.value()?,
+            role.extra.value()?
         ],
     )
     .await
@@ -125,10 +127,18 @@ pub(crate) async fn update(tx: &mut Tx, r: &Role) -> Result<u64> {
         Some(_) => "identity_domain_role",
         None => "identity_role",
     };
-    let sql = format!("UPDATE {table} SET name = ?, description = ?, options = ? WHERE id = ?");
+    let sql = format!(
+        "UPDATE {table} SET name = ?, description = ?, options = ?, extra = ? WHERE id = ?"
+    );
     tx.execute(
         &sql,
-        values![&r.name, &r.description, r.options.value()?, &r.id],
+        values![
+            &r.name,
+            &r.description,
+            r.options.value()?,
+            r.extra.value()?,
+            &r.id
+        ],
     )
     .await
 }

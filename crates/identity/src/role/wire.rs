@@ -15,11 +15,14 @@ use crate::filter::{Filter, Listed};
 pub(crate) struct RoleBody {
     id: String,
     name: String,
-    /// The domain in which alone the role can be granted.
+    /// The only domain in which the role can be granted.
     domain_id: Option<String>,
     description: String,
     options: Map<String, Value>,
     links: SelfLink,
+    /// Attributes that Keystone does not know.
+    #[serde(flatten)]
+    extra: Map<String, Value>,
 }
 
 /// The short form inside inferences.
@@ -65,6 +68,7 @@ impl RoleBody {
             name: r.name,
             domain_id: r.domain_id.map(Into::into),
             description: r.description,
+            extra: r.extra.0,
         }
     }
 }
@@ -103,6 +107,7 @@ pub(crate) struct RoleFields {
     pub(crate) domain_id: Option<Option<String>>,
     pub(crate) description: Option<Option<String>>,
     pub(crate) options: Option<Map<String, Value>>,
+    pub(crate) extra: Map<String, Value>,
 }
 
 impl FromObject for RoleFields {
@@ -114,7 +119,7 @@ impl FromObject for RoleFields {
         field("options", Holds::Options, 0),
     ];
     const REQUIRED: &'static [&'static str] = &["name"];
-    const UNKNOWN: Unknown = Unknown::Refused;
+    const UNKNOWN: Unknown = Unknown::Kept;
 
     fn from_object(mut o: Object) -> Result<Self> {
         Ok(Self {
@@ -122,6 +127,7 @@ impl FromObject for RoleFields {
             domain_id: o.nullable("domain_id"),
             description: o.nullable("description"),
             options: o.map("options"),
+            extra: o.extra(),
         })
     }
 }

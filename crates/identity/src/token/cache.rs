@@ -4,6 +4,7 @@
 //! that change something do not use the cache.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ const MANY: usize = 4096;
 pub(crate) struct Cache {
     map: RwLock<HashMap<String, (Instant, Arc<Valid>)>>,
     catalog: RwLock<Option<(Instant, Arc<Catalog>)>>,
+    /// How often the cache was cleared.
+    generation: AtomicU64,
 }
 
 impl Cache {
@@ -29,8 +32,16 @@ impl Cache {
         (at.elapsed() < KEEP).then(|| valid.clone())
     }
 
-    pub(crate) fn put(&self, token: &str, valid: Arc<Valid>) {
-        if let Ok(mut map) = self.map.write() {
+    /// To be read before what is put into the cache is loaded: what was loaded before
+    /// the cache was cleared is not stored.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn put(&self, token: &str, valid: Arc<Valid>, generation: u64) {
+        if let Ok(mut map) = self.map.write()
+            && self.generation() == generation
+        {
             if map.len() >= MANY {
                 map.retain(|_, (at, _)| at.elapsed() < KEEP);
             }
@@ -44,8 +55,10 @@ impl Cache {
         (at.elapsed() < KEEP).then(|| catalog.clone())
     }
 
-    pub(crate) fn put_catalog(&self, catalog: Arc<Catalog>) {
-        if let Ok(mut stored) = self.catalog.write() {
+    pub(crate) fn put_catalog(&self, catalog: Arc<Catalog>, generation: u64) {
+        if let Ok(mut stored) = self.catalog.write()
+            && self.generation() == generation
+        {
             *stored = Some((Instant::now(), catalog));
         }
     }
@@ -53,6 +66,7 @@ impl Cache {
     /// Called after every change of users, projects, roles, revocations, services or
     /// endpoints.
     pub(crate) fn clear(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
         if let Ok(mut stored) = self.catalog.write() {
             *stored = None;
         }

@@ -54,11 +54,12 @@ fn of_user(id: &UserId) -> Target {
     }
 }
 
-/// The token of the caller, who must not have got it by an application credential: with
-/// one of them, the trusts of all projects of the user could be used.
-async fn caller<B>(call: &Call<B>) -> Result<Arc<Valid>> {
+/// The token of the caller, who must not have got it by an application credential: it is
+/// for one project; with its token, trusts for all projects could be listed and deleted.
+async fn validate_caller<B>(call: &Call<B>) -> Result<Arc<Valid>> {
     let valid = token_of_caller(call).await?;
     if let Scope::AppCredential { .. } = valid.payload.scope {
+        // In Keystone, too, the text ends with two periods.
         return Err(forbidden_action(
             "Using method 'application_credential' is not allowed for managing trusts.",
         ));
@@ -66,12 +67,24 @@ async fn caller<B>(call: &Call<B>) -> Result<Arc<Valid>> {
     Ok(valid)
 }
 
+/// Whether the token may be used for this trust. That of a trust, which can act in the name
+/// of the trustor, is for this trust and those that are redelegated from it.
+fn is_for(by: &Valid, trust: &Trust) -> bool {
+    match &by.payload.scope {
+        Scope::Trust { id, .. } => {
+            trust.id == *id || trust.redelegated_trust_id.as_ref() == Some(id)
+        }
+        _ => true,
+    }
+}
+
 /// A stored trust, if the rule allows the caller to read it. The trustor and the trustee
 /// are both its owners. To all others it does not exist.
-async fn found(call: &Call, rule: &'static Rule) -> Result<Trust> {
-    caller(call).await?;
+async fn find_readable(call: &Call, rule: &'static Rule) -> Result<Trust> {
+    let by = validate_caller(call).await?;
     let id = call.param("trust_id")?;
     let trust = table::by_id(&call.state.db, id).await?;
+    let trust = trust.filter(|t| is_for(&by, t));
     let trust = trust.ok_or_else(|| missing("trust", id))?;
     let owners = [&trust.trustor_user_id, &trust.trustee_user_id];
     let owner = owners
@@ -82,16 +95,16 @@ async fn found(call: &Call, rule: &'static Rule) -> Result<Trust> {
     Ok(trust)
 }
 
-/// As [`found`], for a trust that still gives tokens.
-async fn found_usable(call: &Call, rule: &'static Rule) -> Result<Trust> {
-    let trust = found(call, rule).await?;
+/// As [`find_readable`], for a trust that still gives tokens.
+async fn find_usable(call: &Call, rule: &'static Rule) -> Result<Trust> {
+    let trust = find_readable(call, rule).await?;
     ops::get(&call.state, &trust.id).await
 }
 
 async fn list(call: Call) -> Result<Json<Many<TrustBody>>> {
-    caller(&call).await?;
+    let by = validate_caller(&call).await?;
     let db = &call.state.db;
-    let trusts = match (call.asked("trustor_user_id"), call.asked("trustee_user_id")) {
+    let mut trusts = match (call.asked("trustor_user_id"), call.asked("trustee_user_id")) {
         (Some(id), _) => {
             call.allow(&policy::LIST_TRUSTS_FOR_TRUSTOR, &of_user(&id.into()))?;
             table::of_trustor(db, id).await?
@@ -105,6 +118,7 @@ async fn list(call: Call) -> Result<Json<Many<TrustBody>>> {
             table::list(db).await?
         }
     };
+    trusts.retain(|t| is_for(&by, t));
     // The rule of the filter decided instead of the rule of the route.
     call.ctx()?.granted.record(&policy::LIST_TRUSTS);
     let items = trusts.into_iter().map(|t| TrustBody::new(t, call.base()));
@@ -115,7 +129,7 @@ async fn create(call: Call<New<TrustFields>>) -> Result<Created<One<TrustBody>>>
     let New(fields) = call.body()?;
     let trustor = UserId::from(&fields.trustor_user_id);
     call.allow(&policy::CREATE_TRUST, &of_user(&trustor))?;
-    let by = caller(&call).await?;
+    let by = validate_caller(&call).await?;
     // No policy may allow it: the roles are those of the trustor.
     if by.user.id != trustor {
         return Err(forbidden_action(
@@ -129,7 +143,7 @@ async fn create(call: Call<New<TrustFields>>) -> Result<Created<One<TrustBody>>>
 }
 
 async fn show(call: Call) -> Result<Json<One<TrustBody>>> {
-    let trust = found_usable(&call, &policy::GET_TRUST).await?;
+    let trust = find_usable(&call, &policy::GET_TRUST).await?;
     let all = role::table::list(&call.state.db).await?;
     let body = TrustBody::with_roles(trust, all, call.base());
     Ok(Json(One(body)))
@@ -138,14 +152,15 @@ async fn show(call: Call) -> Result<Json<One<TrustBody>>> {
 /// Also deletes a trust that gives no more tokens, because those that it gave are valid.
 async fn remove(call: Call) -> Result<NoContent> {
     let rule = &policy::DELETE_TRUST;
-    caller(&call).await?;
+    let by = validate_caller(&call).await?;
     let id = call.param("trust_id")?;
     let trust = table::by_id(&call.state.db, id).await?;
+    let trust = trust.filter(|t| is_for(&by, t));
     let trust = trust.ok_or_else(|| missing("trust", id))?;
     let target = of_user(&trust.trustor_user_id);
     if !call.allows(rule, &target) {
         // The trustee may know the trust.
-        return Err(match found(&call, &policy::GET_TRUST).await {
+        return Err(match find_readable(&call, &policy::GET_TRUST).await {
             Err(e) if e.kind == Kind::NotFound => e,
             _ => forbidden(rule),
         });
@@ -156,7 +171,7 @@ async fn remove(call: Call) -> Result<NoContent> {
 }
 
 async fn roles(call: Call) -> Result<Json<Many<RoleBody>>> {
-    let trust = found_usable(&call, &policy::LIST_TRUST_ROLES).await?;
+    let trust = find_usable(&call, &policy::LIST_TRUST_ROLES).await?;
     let all = role::table::list(&call.state.db).await?;
     let items = role_bodies(&trust, all, call.base());
     let path = format!("/OS-TRUST/trusts/{}/roles", trust.id);
@@ -164,7 +179,7 @@ async fn roles(call: Call) -> Result<Json<Many<RoleBody>>> {
 }
 
 async fn role(call: Call) -> Result<Json<One<RoleBody>>> {
-    let trust = found_usable(&call, &policy::GET_TRUST_ROLE).await?;
+    let trust = find_usable(&call, &policy::GET_TRUST_ROLE).await?;
     let id = call.param("role_id")?;
     if !trust.roles.iter().any(|held| held == id) {
         return Err(missing("role", id));

@@ -44,7 +44,7 @@ impl Trust {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    /// Whether it gives no more tokens, so that Keystone shows it no more.
+    /// Whether it can no longer give tokens; Keystone then hides it.
     pub(crate) fn is_spent(&self, now: Timestamp) -> bool {
         self.is_expired(now) || self.remaining_uses.is_some_and(|uses| uses <= 0)
     }

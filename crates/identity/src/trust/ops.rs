@@ -6,7 +6,7 @@ use kernel::{Error, Kind, Result, Timestamp, clock};
 use super::chain::{Chain, check_redelegation};
 use super::wire::{NamedRole, TrustFields};
 use super::{MAX_REDELEGATIONS, Trust, table};
-use crate::attributes::{Attributes, merge_extra};
+use crate::attributes::{Attributes, merge_small_extra};
 use crate::errors::{forbidden_action, missing, unauthenticated};
 use crate::ids::{RoleId, TrustId};
 use crate::role::{Role, effective};
@@ -29,10 +29,10 @@ pub(crate) async fn get(state: &State, id: &str) -> Result<Trust> {
 
 /// Creates a trust of the caller. A caller with the token of a trust redelegates it.
 pub(crate) async fn create(state: &State, by: &Valid, fields: TrustFields) -> Result<Trust> {
+    // A trust for a project gives nothing without roles.
     if fields.project_id.is_some() && fields.roles.is_empty() {
         return Err(forbidden_action("At least one role should be specified"));
     }
-    // A trust without roles on a project gives nothing to redelegate.
     let source = match &by.payload.scope {
         Scope::Trust { id, .. } => {
             let chain = Chain::load(&state.db, id, clock::now()).await?;
@@ -79,7 +79,7 @@ fn new_trust(fields: TrustFields, all: &[Role], source: Option<&Chain>) -> Resul
         redelegated_trust_id,
         extra: Attributes::default(),
     };
-    merge_extra(&mut trust.extra.0, fields.extra)?;
+    merge_small_extra(&mut trust.extra.0, fields.extra)?;
     if let Some(chain) = source {
         trust.expires_at = trust.expires_at.or(chain.trust.expires_at);
         chain.check()?;
@@ -101,7 +101,7 @@ fn role_ids(all: &[Role], named: &[NamedRole]) -> Result<Vec<RoleId>> {
                 .ok_or_else(|| missing("role", id))?,
             NamedRole::Name(name) => all
                 .iter()
-                .find(|r| r.name == *name)
+                .find(|r| r.domain_id.is_none() && r.name == *name)
                 .ok_or_else(|| Error::new(Kind::NotFound, format!("Role {name} is not defined")))?,
         };
         if !ids.contains(&found.id) {

@@ -1,7 +1,7 @@
 //! SQL of `identity_trust`.
 
 use db::{Db, Row, Table as _, Tx, values};
-use kernel::{Result, Timestamp};
+use kernel::{DomainId, Result, Timestamp};
 
 use super::Trust;
 use crate::ids::TrustId;
@@ -32,6 +32,33 @@ pub(crate) async fn of_trustor(db: &Db, user_id: &str) -> Result<Vec<Trust>> {
 pub(crate) async fn of_trustee(db: &Db, user_id: &str) -> Result<Vec<Trust>> {
     let sql = format!("{} WHERE trustee_user_id = ? ORDER BY id", Trust::select());
     trusts(&db.query(&sql, values![user_id]).await?)
+}
+
+/// The trusts of a trustee that have not expired, each with the domain of its project; a
+/// project that is gone has none.
+pub(crate) async fn of_trustee_with_domains(
+    db: &Db,
+    user_id: &str,
+    now: Timestamp,
+) -> Result<Vec<(Trust, Option<DomainId>)>> {
+    let columns = Trust::COLUMNS.iter().map(|column| format!("t.{column}"));
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    // A domain has no domain, also if it is used as a project.
+    let sql = format!(
+        "SELECT {columns}, p.id AS in_project, p.domain_id AS in_domain FROM identity_trust t \
+         LEFT JOIN project p ON p.id = t.project_id \
+         WHERE t.trustee_user_id = ? AND (t.expires_at IS NULL OR t.expires_at > ?)"
+    );
+    let mut found = Vec::new();
+    for row in db.query(&sql, values![user_id, now]).await? {
+        let domain = row.opt_text("in_domain")?.filter(|id| !id.is_empty());
+        let domain = match domain {
+            Some(id) => Some(id),
+            None => row.opt_text("in_project")?,
+        };
+        found.push((Trust::read(&row)?, domain.map(Into::into)));
+    }
+    Ok(found)
 }
 
 fn trusts(rows: &[Row]) -> Result<Vec<Trust>> {
@@ -94,18 +121,14 @@ pub(crate) async fn delete(tx: &mut Tx, id: &TrustId) -> Result<bool> {
 /// Deletes the trusts of a locked user, as trustor or trustee, and all that were
 /// redelegated from them.
 pub(crate) async fn delete_of_user(tx: &mut Tx, user_id: &str) -> Result<()> {
-    let of_user = "trustor_user_id = ? OR trustee_user_id = ?";
-    let sql = format!(
-        "SELECT id FROM identity_trust WHERE redelegated_trust_id IN \
-         (SELECT id FROM identity_trust WHERE {of_user}) ORDER BY id"
-    );
-    for row in tx.query(&sql, values![user_id, user_id]).await? {
+    // A redelegated trust has a smaller count than the one that it is from, so it is
+    // locked after it.
+    let sql = "SELECT id FROM identity_trust WHERE trustor_user_id = ? OR trustee_user_id = ? \
+               ORDER BY redelegation_count DESC, id";
+    for row in tx.query(sql, values![user_id, user_id]).await? {
         delete(tx, &row.str("id")?.into()).await?;
     }
-    let sql = format!("DELETE FROM identity_trust WHERE {of_user}");
-    tx.execute(&sql, values![user_id, user_id])
-        .await
-        .map(|_| ())
+    Ok(())
 }
 
 /// Deletes the trusts for a project. Those redelegated from them are for the same

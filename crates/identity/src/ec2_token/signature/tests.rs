@@ -130,6 +130,36 @@ fn version_4_by_headers_and_by_parameters() {
 }
 
 #[test]
+fn the_date_of_version_4_is_the_signed_one() {
+    let (signed, other) = ("20261128T100000Z", "2036-11-28T10:00:00Z");
+    let dated = |params: &[(&str, &str)], headers: &[(&str, &str)]| {
+        date(&Signed {
+            params: pairs(params),
+            headers: pairs(headers),
+            ..Signed::default()
+        })
+    };
+    let by_headers = [
+        ("Authorization", "AWS4-HMAC-SHA256 Credential=x"),
+        ("X-Amz-Date", signed),
+    ];
+    let by_params = [
+        ("Timestamp", other),
+        ("X-Amz-Algorithm", V4),
+        ("X-Amz-Date", signed),
+    ];
+    let want = Some(signed.to_owned());
+    assert_eq!(dated(&[("Timestamp", other)], &by_headers), want);
+    assert_eq!(dated(&by_params, &[]), want);
+    // All parameters are signed in the versions before.
+    let params = [("SignatureVersion", "2"), ("Timestamp", signed)];
+    assert_eq!(dated(&params, &[("X-Amz-Date", other)]), want);
+    assert_eq!(dated(&params[..1], &by_headers), want);
+    assert_eq!(dated(&params[..1], &[]), None);
+    assert_eq!(dated(&[("Timestamp", "")], &[]), None);
+}
+
+#[test]
 fn a_request_without_the_signed_parts_has_no_signature() {
     for params in [
         pairs(&[]),
@@ -178,4 +208,22 @@ fn signed_texts_of_s3() {
         };
         assert!(!s3::is_valid(SECRET, &request));
     }
+}
+
+#[test]
+fn the_date_of_s3_is_that_of_the_signed_text() {
+    let dated = |text: &str| {
+        s3::date(&Signed {
+            token: STANDARD.encode(text),
+            params: pairs(&[("Timestamp", "2036-11-28T10:00:00Z")]),
+            headers: pairs(&[("X-Amz-Date", "20361128T100000Z")]),
+            ..Signed::default()
+        })
+    };
+    let text = "AWS4-HMAC-SHA256\n20261128T100000Z\nscope\nhash";
+    assert_eq!(dated(text).as_deref(), Some("20261128T100000Z"));
+    let without = "AWS4-HMAC-SHA256\n\nscope\nhash";
+    assert_eq!(dated(without).as_deref(), Some(""));
+    let before = "GET\n\n\nSat, 28 Nov 2026 10:00:00 +0000\n/bucket/key";
+    assert_eq!(dated(before).as_deref(), Some("2036-11-28T10:00:00Z"));
 }

@@ -1,9 +1,15 @@
 //! What a grant gives to whom.
 
+use kernel::{Error, Result};
+
 use super::filters::Filters;
 use super::objects::Objects;
 use crate::assignment::{Actor, Assignment};
 use crate::role::{self, Role};
+
+/// Maximum number of effective assignments of an answer: the projects that inherit a role
+/// multiply the users of a group.
+pub(super) const MAX_EFFECTIVE: usize = 100_000;
 
 /// A role of a user or group, and the grant that gives it.
 pub(super) struct Held {
@@ -25,17 +31,35 @@ impl Held {
 /// The selected roles that a grant gives: its own role; if `effective`, also the implied
 /// roles, to the users of a group instead of the group, and on the projects that inherit the
 /// role instead of the target.
-pub(super) fn held_by(objects: &Objects, filters: &Filters<'_>, granted: &Assignment) -> Vec<Held> {
+///
+/// # Errors
+/// `Invalid` if they are more than `most`.
+pub(super) fn held_by(
+    objects: &Objects,
+    filters: &Filters<'_>,
+    granted: &Assignment,
+    most: usize,
+) -> Result<Vec<Held>> {
     if !filters.wants_inherited(granted.inherited) {
-        return vec![];
+        return Ok(vec![]);
     }
     let actors = actors(objects, filters, granted);
     let roles = roles(objects, filters, granted);
     if actors.is_empty() || roles.is_empty() {
-        return vec![];
+        return Ok(vec![]);
+    }
+    let targets = targets(objects, filters, granted);
+    if filters.effective && targets.len() * actors.len() * roles.len() > most {
+        return Err(Error::invalid(
+            "effective",
+            format!(
+                "There are more than {MAX_EFFECTIVE} effective role assignments; select some by \
+                 user.id, group.id, role.id or a scope."
+            ),
+        ));
     }
     let mut all = Vec::new();
-    for (kind, target_id) in targets(objects, filters, granted) {
+    for (kind, target_id) in targets {
         for actor in &actors {
             for role in &roles {
                 all.push(Held {
@@ -52,7 +76,7 @@ pub(super) fn held_by(objects: &Objects, filters: &Filters<'_>, granted: &Assign
             }
         }
     }
-    all
+    Ok(all)
 }
 
 fn roles(objects: &Objects, filters: &Filters<'_>, granted: &Assignment) -> Vec<Role> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kernel::Result;
 use rest::{Json, Param, Route, get};
 
-use super::expand::held_by;
+use super::expand::{MAX_EFFECTIVE, held_by};
 use super::filters::Filters;
 use super::objects::Objects;
 use super::wire::AssignmentBody;
@@ -59,7 +59,8 @@ async fn list(call: Call) -> Result<Json<Many<AssignmentBody>>> {
     let with_names = flag(&call, "include_names");
     let mut all = Vec::new();
     for granted in assignment::table::list(db).await? {
-        all.extend(held_by(&objects, &filters, &granted));
+        let most = MAX_EFFECTIVE.saturating_sub(all.len());
+        all.extend(held_by(&objects, &filters, &granted, most)?);
     }
     // A role implied by two grants of the same user or group is listed once.
     let mut seen = HashSet::new();

@@ -56,6 +56,7 @@ async fn issue_proven(
     wanted: &Wanted,
     now: TokenTime,
 ) -> Result<(String, Arc<Valid>)> {
+    let generation = state.cache.generation();
     let mut projects = ProjectReader::new(&state.db);
     let db = &state.db;
     let (scope, end) = scope::determine((db, &mut projects), &proven, wanted).await?;
@@ -107,6 +108,6 @@ async fn issue_proven(
         trust::ops::consume_use(state, trust).await?;
     }
     let valid = Arc::new(valid);
-    state.cache.put(&token, valid.clone());
+    state.cache.put(&token, valid.clone(), generation);
     Ok((token, valid))
 }

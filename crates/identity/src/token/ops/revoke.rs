@@ -4,7 +4,7 @@ use db::Tx;
 use kernel::{Error, Kind, Result};
 
 use crate::state::State;
-use crate::token::time::{EXPIRED_WINDOW, TokenTime};
+use crate::token::time::{EXPIRED_WINDOW, LIFETIME, TokenTime};
 use crate::token::{Valid, table};
 
 /// Which tokens a revocation ends.
@@ -41,7 +41,8 @@ async fn store(tx: &mut Tx, valid: &Valid, extent: Extent) -> Result<()> {
     // The first audit id is the token's own, the last one that of the
     // chain's first token, which every token of the chain carries.
     let ids = &valid.payload.audit_ids;
-    let ends = valid.payload.expires_at;
+    // A token of the same chain can end later than this one.
+    let ends = valid.payload.expires_at.max(now + LIFETIME);
     if let Some(own) = ids.first() {
         table::revoke(tx, &table::single(own), ends).await?;
     }
@@ -53,7 +54,11 @@ async fn store(tx: &mut Tx, valid: &Valid, extent: Extent) -> Result<()> {
         _ => table::in_chain_with_scope(&valid.payload),
     };
     match (of_scope, ids.last()) {
-        (Some(key), _) => table::revoke_issued(tx, &key, ends, now).await,
+        (Some(key), _) => {
+            // A token can be dated to the next second.
+            let before = now.max(valid.issued_at);
+            table::revoke_issued(tx, &key, ends, before).await
+        }
         (None, Some(chain)) => table::revoke(tx, chain, ends).await,
         (None, None) => Ok(()),
     }

@@ -22,8 +22,9 @@ pub(crate) async fn validate(state: &State, token: &str) -> Result<Arc<Valid>> {
     {
         return Ok(valid);
     }
+    let generation = state.cache.generation();
     let valid = validate_uncached(state, token).await?;
-    state.cache.put(token, valid.clone());
+    state.cache.put(token, valid.clone(), generation);
     Ok(valid)
 }
 
