@@ -111,7 +111,7 @@ const fn alone(line: &'static str, seconds: u32) -> Tests {
 /// light lane has ended.
 pub const TESTS: &[Tests] = &[
     // Without the option, there are more requests for each route and caller.
-    light("tests/api --schemathesis-cases=50", 1800),
+    light("tests/api --schemathesis-cases=25", 1800),
     light("tests/conformance/test_tempest.py", 600),
     engine("tests/conformance/test_openstack_client.py", 1200),
     engine("tests/real/test_readme.py", 900),
