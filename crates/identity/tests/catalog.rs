@@ -61,11 +61,11 @@ fn find<'a>(catalog: &'a Value, kind: &str) -> Option<&'a Value> {
 #[tokio::test]
 async fn a_service_and_its_endpoints_appear_in_the_catalogue() {
     let s = Setup::start().await;
-    let fields = json!({"type": "image", "name": "glance", "color": "red"});
+    let fields = json!({"type": "image", "name": "images", "color": "red"});
     let made = s.send("POST /v3/services", "service", fields, 201).await;
     let service = text(&made["service"]["id"]);
     let link = format!("http://{}/identity/v3/services/{service}", s.w.at);
-    let want = json!({"id": service, "type": "image", "name": "glance", "enabled": true,
+    let want = json!({"id": service, "type": "image", "name": "images", "enabled": true,
         "color": "red", "links": {"self": link}});
     assert_eq!(made["service"], want);
     let endpoint = |interface: &str, url: &str| {
@@ -91,7 +91,7 @@ async fn a_service_and_its_endpoints_appear_in_the_catalogue() {
     let image = find(&token["catalog"], "image").unwrap();
     assert_eq!(
         (&image["id"], &image["name"]),
-        (&json!(service), &json!("glance"))
+        (&json!(service), &json!("images"))
     );
     let url_of = |image: &Value, interface: &str| {
         let all = image["endpoints"].as_array().unwrap();
@@ -115,8 +115,8 @@ async fn a_service_and_its_endpoints_appear_in_the_catalogue() {
 
     for (path, want) in [
         ("services?type=image", vec![&service]),
-        ("services?name=glance&type=identity", vec![]),
-        ("services?name__icontains=GLAN", vec![&service]),
+        ("services?name=images&type=identity", vec![]),
+        ("services?name__icontains=IMAG", vec![&service]),
         (
             "endpoints?interface=public&region_id=RegionOne&service_id=",
             vec![&public],

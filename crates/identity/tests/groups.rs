@@ -4,57 +4,9 @@
 
 mod fixture;
 
-use fixture::{Fixture, project, text};
+use fixture::setup::Setup;
+use fixture::{project, text};
 use serde_json::{Value, json};
-
-struct Setup {
-    w: Fixture,
-    admin: String,
-}
-
-impl Setup {
-    async fn start() -> Self {
-        let w = Fixture::start().await;
-        let admin = w.admin().await;
-        Self { w, admin }
-    }
-
-    /// A call of the administrator.
-    async fn call(&self, line: &str, status: u16) -> Value {
-        self.w.call(line, &self.admin, Value::Null, status).await
-    }
-
-    async fn made(&self, noun: &str, fields: Value) -> String {
-        let line = format!("POST /v3/{noun}s");
-        let body = json!({noun: fields});
-        text(&self.w.call(&line, &self.admin, body, 201).await[noun]["id"])
-    }
-
-    async fn user(&self, name: &str) -> String {
-        self.made("user", json!({"name": name, "password": "p"}))
-            .await
-    }
-
-    async fn role(&self, name: &str) -> String {
-        self.w.roles(&self.admin).await[name].clone()
-    }
-
-    async fn token(&self, user: &str, scope: Value) -> String {
-        self.w.login(user, "p", scope).await.token()
-    }
-
-    /// The names of the roles of a token for a project, or the status of the refusal.
-    async fn roles_on(&self, user: &str, project_name: &str) -> Result<Vec<String>, u16> {
-        let got = self.w.login(user, "p", project(project_name)).await;
-        if got.status != 201 {
-            return Err(got.status);
-        }
-        let roles = got.body["token"]["roles"].as_array().unwrap().iter();
-        let mut names: Vec<_> = roles.map(|r| text(&r["name"])).collect();
-        names.sort();
-        Ok(names)
-    }
-}
 
 fn ids(list: &Value) -> Vec<String> {
     list.as_array()

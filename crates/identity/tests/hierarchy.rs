@@ -4,35 +4,9 @@
 
 mod fixture;
 
-use fixture::{Fixture, project, text};
+use fixture::setup::Setup;
+use fixture::{project, text};
 use serde_json::{Value, json};
-
-struct Setup {
-    w: Fixture,
-    admin: String,
-}
-
-impl Setup {
-    async fn start() -> Self {
-        let w = Fixture::start().await;
-        let admin = w.admin().await;
-        Self { w, admin }
-    }
-
-    /// A call of the administrator.
-    async fn call(&self, line: &str, status: u16) -> Value {
-        self.w.call(line, &self.admin, Value::Null, status).await
-    }
-
-    async fn send(&self, line: &str, body: Value, status: u16) -> Value {
-        self.w.call(line, &self.admin, body, status).await
-    }
-
-    async fn made(&self, noun: &str, fields: Value) -> String {
-        let line = format!("POST /v3/{noun}s");
-        text(&self.send(&line, json!({noun: fields}), 201).await[noun]["id"])
-    }
-}
 
 fn ids(list: &Value) -> Vec<String> {
     let list = list.as_array().unwrap().iter();

@@ -4,69 +4,15 @@
 
 mod fixture;
 
+use fixture::setup::Setup;
 use fixture::{Fixture, project, text};
 use serde_json::{Value, json};
 
-struct Setup {
-    w: Fixture,
-    admin: String,
-}
-
 impl Setup {
-    async fn start() -> Self {
-        Self::with(Fixture::start().await).await
-    }
-
-    async fn with(w: Fixture) -> Self {
-        let admin = w.admin().await;
-        Self { w, admin }
-    }
-
-    /// A call of the administrator.
-    async fn call(&self, line: &str, status: u16) -> Value {
-        self.w.call(line, &self.admin, Value::Null, status).await
-    }
-
-    async fn made(&self, noun: &str, fields: Value) -> String {
-        let line = format!("POST /v3/{noun}s");
-        let body = json!({noun: fields});
-        text(&self.w.call(&line, &self.admin, body, 201).await[noun]["id"])
-    }
-
-    async fn user(&self, name: &str) -> String {
-        self.made("user", json!({"name": name, "password": "p"}))
-            .await
-    }
-
     /// A project of the default domain.
     async fn project(&self, name: &str, parent: &str) -> String {
         let fields = json!({"name": name, "domain_id": "default", "parent_id": parent});
         self.made("project", fields).await
-    }
-
-    async fn role(&self, name: &str) -> String {
-        self.w.roles(&self.admin).await[name].clone()
-    }
-
-    async fn token(&self, user: &str, scope: Value) -> String {
-        self.w.login(user, "p", scope).await.token()
-    }
-
-    /// The names of the roles of a token for a project, or the status of the refusal.
-    async fn roles_on(&self, user: &str, project_name: &str) -> Result<Vec<String>, u16> {
-        let got = self.w.login(user, "p", project(project_name)).await;
-        if got.status != 201 {
-            return Err(got.status);
-        }
-        let mut names = names(&got.body["token"]["roles"]);
-        names.sort();
-        Ok(names)
-    }
-
-    async fn assignments(&self, query: &str) -> Vec<Value> {
-        let line = format!("GET /v3/role_assignments?{query}");
-        let got = self.call(&line, 200).await;
-        got["role_assignments"].as_array().unwrap().clone()
     }
 }
 

@@ -4,37 +4,9 @@
 
 mod fixture;
 
-use fixture::{Fixture, project, text};
+use fixture::setup::Setup;
+use fixture::{Fixture, project};
 use serde_json::{Value, json};
-
-struct Setup {
-    w: Fixture,
-    admin: String,
-}
-
-impl Setup {
-    async fn with(w: Fixture) -> Self {
-        let admin = w.admin().await;
-        Self { w, admin }
-    }
-
-    /// A call of the administrator.
-    async fn call(&self, line: &str, status: u16) -> Value {
-        self.w.call(line, &self.admin, Value::Null, status).await
-    }
-
-    async fn made(&self, noun: &str, fields: Value) -> String {
-        let line = format!("POST /v3/{noun}s");
-        let body = json!({noun: fields});
-        text(&self.w.call(&line, &self.admin, body, 201).await[noun]["id"])
-    }
-
-    async fn assignments(&self, query: &str) -> Vec<Value> {
-        let line = format!("GET /v3/role_assignments?{query}");
-        let got = self.call(&line, 200).await;
-        got["role_assignments"].as_array().unwrap().clone()
-    }
-}
 
 #[tokio::test]
 async fn roles_on_the_system_are_granted_and_listed_with_all_filters() {
